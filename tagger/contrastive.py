@@ -1,0 +1,233 @@
+"""Contrastive fine-tuning of a sentence encoder on the labels of all facets at once.
+
+SetFit (Tunstall et al., "Efficient Few-Shot Learning Without Prompts", 2022) trains on pairs,
+whose number grows with the square of the labels. Here every batch is compared with itself, as in
+Khosla et al., "Supervised Contrastive Learning" (2020), so the work grows with the labels alone.
+Each facet has a linear projection of its own, used in training only: two papers may be neighbours
+in what they contribute and strangers in what they are about.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from datasets import Dataset, disable_progress_bars
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from torch import Tensor, nn
+from transformers import PrinterCallback, TrainerCallback
+
+from tagger.encoder import Progress, load_trainable
+
+_PROJECTION_LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastiveTarget:
+    """How alike labelled papers are in one facet.
+
+    Parameters
+    ----------
+    similarity:
+        Shape (papers, papers), 0 to 1; all 0 in the row and column of a paper that was not
+        judged.
+    weight:
+        Share of this facet in the loss.
+    """
+
+    similarity: npt.NDArray[np.float32]
+    weight: float
+
+
+def tag_overlap(
+    memberships: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Return the Jaccard index of the tag sets of every two papers, shape (papers, papers).
+
+    For one tag a paper this is 1 for the same tag and 0 otherwise. Two papers without any tag are
+    alike. Papers that were not judged are like none.
+
+    Parameters
+    ----------
+    memberships:
+        Shape (papers, tags).
+    judged:
+        Shape (papers,).
+    """
+    members = memberships.astype(np.float32)
+    shared = members @ members.T
+    sizes = members.sum(axis=1)
+    union = sizes[:, None] + sizes[None, :] - shared
+    overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
+    return np.asarray(overlap * np.outer(judged, judged), dtype=np.float32)
+
+
+class FacetContrastiveLoss(nn.Module):
+    """Supervised contrastive loss, one projection a facet, soft targets.
+
+    Takes the features of a batch and, as labels, the rows of its papers in the targets.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        targets: Mapping[str, ContrastiveTarget],
+        temperature: float,
+        dimensions: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+        self.weights = {name: target.weight for name, target in targets.items()}
+        size = model.get_embedding_dimension()
+        assert size is not None
+        self.projections = nn.ModuleDict(
+            {f"to_{name}": nn.Linear(size, dimensions, bias=False) for name in targets}
+        )
+        self.similarities = {
+            name: torch.from_numpy(target.similarity) for name, target in targets.items()
+        }
+
+    def forward(self, sentence_features: list[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+        vectors = self.model(sentence_features[0])["sentence_embedding"]
+        rows = labels.flatten().cpu()
+        total: Tensor = vectors.sum() * 0
+        for name, weight in self.weights.items():
+            projected = self.projections[f"to_{name}"](vectors)
+            similarity = self.similarities[name][rows][:, rows].to(vectors.device)
+            total = total + weight * supervised_contrastive_loss(
+                projected, similarity, self.temperature
+            )
+        return total
+
+
+def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature: float) -> Tensor:
+    """Return the supervised contrastive loss of a batch, a scalar.
+
+    Equation 2 of Khosla et al. (2020) with each positive weighted by its similarity; papers
+    without a positive in the batch do not count.
+
+    Parameters
+    ----------
+    vectors:
+        Shape (papers, dimensions), of any length.
+    similarity:
+        Shape (papers, papers), 0 to 1.
+    temperature:
+        Divides the cosines; lower looks harder at the nearest papers.
+    """
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    unit = nn.functional.normalize(vectors, dim=-1)
+    cosines = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    log_share = torch.log_softmax(cosines, dim=1).masked_fill(itself, 0)
+    positives = similarity.masked_fill(itself, 0)
+    mass = positives.sum(dim=1)
+    counted = mass > 0
+    if not bool(counted.any()):
+        return vectors.sum() * 0
+    losses = -(positives * log_share).sum(dim=1)[counted] / mass[counted]
+    return losses.mean()
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """Settings of contrastive fine-tuning.
+
+    ``max_tokens`` is the length at which the encoder is trained and used.
+    """
+
+    encoder: str
+    max_tokens: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    temperature: float
+    projection_dimensions: int
+    seed: int
+
+
+def fine_tune(
+    texts: list[str],
+    targets: Mapping[str, ContrastiveTarget],
+    settings: FineTuning,
+    progress: Progress | None = None,
+) -> SentenceTransformer:
+    """Return an encoder in which papers with like tags are near each other.
+
+    The word embeddings stay as they are: a few labels say nothing on most words, and leaving
+    them out costs no quality and less time.
+
+    Parameters
+    ----------
+    texts:
+        One a paper.
+    targets:
+        Per facet, how alike the papers are.
+    settings:
+        Encoder and training settings.
+    progress:
+        Called with steps done and steps in all.
+    """
+    torch.manual_seed(settings.seed)
+    model = load_trainable(settings.encoder, settings.max_tokens)
+    transformer: Any = model[0].auto_model
+    for parameter in transformer.get_input_embeddings().parameters():
+        parameter.requires_grad = False
+    loss = FacetContrastiveLoss(
+        model, targets, settings.temperature, settings.projection_dimensions
+    )
+    disable_progress_bars()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=SentenceTransformerTrainingArguments(
+                output_dir=scratch,
+                num_train_epochs=settings.epochs,
+                per_device_train_batch_size=settings.batch_size,
+                learning_rate=settings.learning_rate,
+                learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
+                warmup_steps=0.1,
+                weight_decay=0.01,
+                seed=settings.seed,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                dataloader_pin_memory=torch.cuda.is_available(),
+                bf16=_has_fast_bfloat16(),
+            ),
+            train_dataset=Dataset.from_dict({"text": texts, "label": list(range(len(texts)))}),
+            loss=loss,
+            callbacks=[_Report(progress)] if progress else None,
+        )
+        for callback in (PrinterCallback, trainer.model_card_callback_class):
+            trainer.remove_callback(callback)
+        trainer.train()
+    model.eval()
+    return model
+
+
+def _has_fast_bfloat16() -> bool:
+    """Tell whether the machine multiplies in bfloat16: half the time, the same quality."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
+
+
+class _Report(TrainerCallback):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.max_steps)

@@ -1,0 +1,160 @@
+"""From probabilities to a decision: which tags a paper gets, and whether a person should look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.heads import Floats
+from tagger.paper import Paper
+from tagger.taxonomy import Facet, Taxonomy
+
+_STEPS = 10_000
+"""Confidences are given in steps of 1/10,000: finer ones mean nothing and differ by machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Why a person should look at a paper: the facets in doubt, and the doubt in words."""
+
+    facets: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The tags of one paper.
+
+    Parameters
+    ----------
+    paper:
+        The paper.
+    tags:
+        Per facet, the tags given: exactly one in an exclusive facet.
+    confidence:
+        Per facet and tag, the calibrated probability, most likely first.
+    review:
+        Set if a person should look.
+    model, taxonomy:
+        What decided, and in which terms.
+    """
+
+    paper: Paper
+    tags: dict[str, tuple[str, ...]]
+    confidence: dict[str, dict[str, float]]
+    review: Review | None
+    model: str
+    taxonomy: str
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the decision as one line of ``tags.jsonl``."""
+        review = self.review
+        return {
+            "id": self.paper.id,
+            "title": self.paper.title,
+            "sources": list(self.paper.sources),
+            "tags": {facet: list(tags) for facet, tags in self.tags.items()},
+            "confidence": self.confidence,
+            "review": review and {"facets": list(review.facets), "reason": review.reason},
+            "model": self.model,
+            "taxonomy": self.taxonomy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """When a paper goes to review.
+
+    Parameters
+    ----------
+    min_confidence:
+        A paper goes to review if the model is less sure than this of the tag of an exclusive
+        facet, or of the presence or absence of any tag of another facet. From 0.5 (hardly ever)
+        to 1 (always).
+    """
+
+    min_confidence: float = 0.6
+
+
+def decide(
+    papers: Sequence[Paper],
+    probabilities: Mapping[str, Floats],
+    taxonomy: Taxonomy,
+    model: str,
+    rule: ReviewRule,
+) -> list[Decision]:
+    """Decide on the tags of each paper.
+
+    Parameters
+    ----------
+    papers:
+        The papers.
+    probabilities:
+        Per facet, calibrated probabilities of shape (papers, tags).
+    taxonomy, model:
+        What the probabilities speak of, and the name of the model that gave them.
+    rule:
+        When to ask a person.
+    """
+    return [
+        _decide_one(
+            paper, {name: p[row] for name, p in probabilities.items()}, taxonomy, model, rule
+        )
+        for row, paper in enumerate(papers)
+    ]
+
+
+def _decide_one(
+    paper: Paper,
+    probabilities: Mapping[str, npt.NDArray[np.float64]],
+    taxonomy: Taxonomy,
+    model: str,
+    rule: ReviewRule,
+) -> Decision:
+    tags: dict[str, tuple[str, ...]] = {}
+    confidence: dict[str, dict[str, float]] = {}
+    doubts: dict[str, str] = {}
+    for facet in taxonomy.facets:
+        steps = _in_steps(probabilities[facet.name], facet.exclusive)
+        # Equal confidences keep the order of the taxonomy.
+        ranked = sorted(range(len(steps)), key=lambda column: -steps[column])
+        chances = {facet.tag_names[column]: steps[column] / _STEPS for column in ranked}
+        confidence[facet.name] = chances
+        if facet.exclusive:
+            tags[facet.name] = (facet.tag_names[ranked[0]],)
+        else:
+            tags[facet.name] = tuple(tag for tag in facet.tag_names if chances[tag] >= 0.5)
+        doubt = _doubt(facet, chances, rule)
+        if doubt:
+            doubts[facet.name] = doubt
+    review = None
+    if doubts:
+        reason = "; ".join(f"{facet}: {doubt}" for facet, doubt in doubts.items())
+        review = Review(tuple(doubts), reason)
+    return Decision(paper, tags, confidence, review, model, taxonomy.version)
+
+
+def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:
+    if facet.exclusive:
+        (first, high), (second, low) = list(chances.items())[:2]
+        if high < rule.min_confidence:
+            return f"{first} {high:.2f} or {second} {low:.2f}"
+        return None
+    unsure = [tag for tag, p in chances.items() if max(p, 1 - p) < rule.min_confidence]
+    return ", ".join(f"{tag} {chances[tag]:.2f}" for tag in unsure) + "?" if unsure else None
+
+
+def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:
+    """Round to whole steps; those of an exclusive facet sum to 1 (largest remainder method)."""
+    exact = probabilities * _STEPS
+    if not exclusive:
+        return [int(step) for step in np.rint(exact)]
+    steps = np.floor(exact).astype(int)
+    missing = _STEPS - int(steps.sum())
+    for column in np.argsort(-(exact - steps), kind="stable")[:missing]:
+        steps[column] += 1
+    return [int(step) for step in steps]

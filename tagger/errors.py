@@ -1,0 +1,46 @@
+"""The one exception that a user is meant to read."""
+
+from __future__ import annotations
+
+import os
+
+
+class TaggerError(Exception):
+    """Something a user can put right, said in one line.
+
+    Parameters
+    ----------
+    problem:
+        What is wrong, in words, without a final full stop.
+    path, line, field:
+        Where it is wrong: a file, a line of it counted from 1, a field of that line.
+    hint:
+        What to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = None if path is None else os.fspath(path)
+        self.line = line
+        self.field = field
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = self.path or ""
+        if self.line is not None:
+            place += f":{self.line}" if place else f"line {self.line}"
+        parts = [place] if place else []
+        if self.field:
+            parts.append(f"field '{self.field}'")
+        parts.append(self.problem)
+        text = ": ".join(parts)
+        return f"{text}. {self.hint}" if self.hint else text

@@ -1,0 +1,179 @@
+"""The model: papers to calibrated probabilities per facet and tag.
+
+A saved model is a folder of data: ``model.json`` (taxonomy, settings, SHA-256 of each other
+file), ``heads.safetensors``, ``encoder.onnx`` and ``tokenizer.json``. Loading one executes
+nothing from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tagger.durable import replacing
+from tagger.encoder import (
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    Encoder,
+    OnnxEncoder,
+    Progress,
+    Vectors,
+    sha256_of,
+)
+from tagger.errors import TaggerError
+from tagger.heads import Calibration, Floats, Head
+from tagger.paper import Paper
+from tagger.taxonomy import Taxonomy
+
+MANIFEST_FILE = "model.json"
+HEADS_FILE = "heads.safetensors"
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    taxonomy: Taxonomy
+    max_tokens: Annotated[int, Field(ge=1, le=8192)]
+    calibration: dict[str, Calibration]
+    files: dict[str, str]
+
+
+class TaggerModel:
+    """An encoder shared by one head a facet.
+
+    Parameters
+    ----------
+    taxonomy:
+        What the model tags with.
+    encoder:
+        Turns the text of a paper into a vector.
+    heads:
+        One for each facet of the taxonomy, in its order.
+    name:
+        What the model is called in results, for example ``tagger/7``.
+    digest:
+        SHA-256 of the saved model's manifest, and through it of every part.
+    """
+
+    def __init__(
+        self, taxonomy: Taxonomy, encoder: Encoder, heads: Sequence[Head], name: str, digest: str
+    ) -> None:
+        self.taxonomy = taxonomy
+        self.encoder = encoder
+        self.heads = {head.facet.name: head for head in heads}
+        self.name = name
+        self.digest = digest
+
+    def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
+        """Return one vector a paper, shape (papers, dimensions)."""
+        return self.encoder.encode([paper.text for paper in papers], progress)
+
+    def predict_proba(
+        self, papers: Sequence[Paper], progress: Progress | None = None
+    ) -> dict[str, Floats]:
+        """Return calibrated probabilities of shape (papers, tags) for each facet.
+
+        Columns are in the order of the facet's ``tag_names``; rows of an exclusive facet sum
+        to 1.
+        """
+        if not papers:
+            return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
+        vectors = self.encode(papers, progress)
+        return {name: head.predict_proba(vectors) for name, head in self.heads.items()}
+
+
+def save_heads(folder: Path, taxonomy: Taxonomy, heads: Sequence[Head], max_tokens: int) -> None:
+    """Complete a folder that holds an exported encoder into a saved model.
+
+    The manifest is written last, so a folder that a kill left unfinished does not load.
+    """
+    from safetensors.numpy import save_file
+
+    arrays = {}
+    for head in heads:
+        arrays[f"{head.facet.name}.weights"] = np.ascontiguousarray(head.weights)
+        arrays[f"{head.facet.name}.bias"] = np.ascontiguousarray(head.bias)
+    save_file(arrays, folder / HEADS_FILE)
+    manifest = _Manifest(
+        taxonomy=taxonomy,
+        max_tokens=max_tokens,
+        calibration={head.facet.name: head.calibration for head in heads},
+        files={name: sha256_of(folder / name) for name in (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE)},
+    )
+    with replacing(folder / MANIFEST_FILE) as file:
+        file.write(manifest.model_dump_json(indent=2) + "\n")
+
+
+def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
+    """Load a saved model for use, without PyTorch.
+
+    Parameters
+    ----------
+    folder:
+        A saved model.
+    name:
+        What to call it in results; without one, ``local/`` and the start of its hash.
+
+    Raises
+    ------
+    TaggerError
+        If the folder is no model, a file is missing or was changed, or the parts do not fit.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    path = folder / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+        manifest = _Manifest.model_validate(json.loads(content))
+    except OSError as error:
+        raise TaggerError(
+            "is not a saved model: it has no readable model.json", path=folder
+        ) from error
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise TaggerError("is not a model manifest that this version reads", path=path) from error
+    for file, expected in manifest.files.items():
+        if not (folder / Path(file).name).is_file():
+            raise TaggerError("the model lacks this file", path=folder / file)
+        if sha256_of(folder / Path(file).name) != expected:
+            raise TaggerError("does not match the hash in model.json", path=folder / file)
+    try:
+        arrays = load_file(folder / HEADS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
+    heads = []
+    for facet in manifest.taxonomy.facets:
+        weights = arrays.get(f"{facet.name}.weights")
+        bias = arrays.get(f"{facet.name}.bias")
+        tags = len(facet.tags)
+        if (
+            weights is None
+            or bias is None
+            or weights.ndim != 2
+            or weights.shape[0] != tags
+            or bias.shape != (tags,)
+            or facet.name not in manifest.calibration
+        ):
+            raise TaggerError(
+                f"the head of the facet '{facet.name}' does not fit the taxonomy",
+                path=folder / HEADS_FILE,
+            )
+        heads.append(
+            Head(
+                facet,
+                weights.astype(np.float64),
+                bias.astype(np.float64),
+                manifest.calibration[facet.name],
+            )
+        )
+    encoder = OnnxEncoder(folder, manifest.max_tokens)
+    digest = hashlib.sha256(content).hexdigest()
+    return TaggerModel(manifest.taxonomy, encoder, heads, name or f"local/{digest[:12]}", digest)

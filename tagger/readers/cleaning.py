@@ -1,0 +1,104 @@
+"""Turn what typesetting and copying left in a text into plain words.
+
+Pages carry LaTeX in three states: whole (``\\textbf{x}``, ``5\\%``), with the backslash already
+lost (``mathcal{O}``), and as typewriter habits (``--``, quotes made of accents). The first is
+left to pylatexenc; the other two are no LaTeX any more, so they have rules here.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+_STRIPPED_COMMANDS = re.compile(
+    r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)"
+    r"\{([^{}]*)\}"
+)
+_LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
+_INDEX = re.compile(r"(?<=[_^])\{([^{}]*)\}")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_TIE = re.compile(r"(?<=\S)~(?=\S)")
+_DOUBLE_QUOTES = re.compile(r"``|''")
+_LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
+_BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
+_CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
+_TILDE = re.compile(r"(?<!\\)~")
+_SPACE = re.compile(r"\s+")
+# What one pass uncovers (an entity inside an entity) the next one resolves.
+_MOST_PASSES = 8
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` as one line of plain words.
+
+    HTML entities, LaTeX commands, stray braces, ties, typewriter quotes and dashes are resolved;
+    control and text-direction characters are dropped; white space is folded; the result is in
+    Unicode normal form C. Cleaning a clean text changes nothing.
+    """
+    for _ in range(_MOST_PASSES):
+        cleaned = _clean_once(text)
+        if cleaned == text:
+            break
+        text = cleaned
+    return text
+
+
+def _clean_once(text: str) -> str:
+    text = html.unescape(text)
+    text = _TIE.sub(" ", _CONTROL.sub(" ", text))
+    if "{" in text:
+        text = _LINK_PLACEHOLDER.sub("", text)
+    if _LATEX.search(text):
+        text = _latex_to_text(text)
+    if "{" in text:
+        text = _unwrap(_INDEX, text)
+        text = _unwrap(_STRIPPED_COMMANDS, text)
+        text = _unwrap(_BRACES, text)
+    text = _DOUBLE_QUOTES.sub('"', text)
+    text = text.replace("---", "\u2014").replace("--", "\u2013")
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+def _unwrap(pattern: re.Pattern[str], text: str) -> str:
+    """Replace matches by their first group, from the inside out."""
+    while True:
+        shorter = pattern.sub(r"\1", text)
+        if shorter == text:
+            return text
+        text = shorter
+
+
+def _latex_to_text(text: str) -> str:
+    # A bare % would start a comment and swallow the rest, a $ before a figure is money, and a
+    # ~ that still stands here means 'about'.
+    escaped = _CURRENCY.sub(r"\\$", _BARE_SPECIAL.sub(r"\\\1", text))
+    escaped = _TILDE.sub(r"\\textasciitilde{}", escaped)
+    try:
+        return str(_converter().latex_to_text(escaped, tolerant_parsing=True))
+    except (ValueError, IndexError, RecursionError):
+        return text
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Any:
+    from pylatexenc.latex2text import (
+        LatexNodes2Text,
+        MacroTextSpec,
+        get_default_latex_context_db,
+    )
+
+    context = get_default_latex_context_db()
+    context.add_context_category(
+        "same on every day", macros=[MacroTextSpec("today", simplify_repl="")], prepend=True
+    )
+    # An unknown command is more often a lost name (\MyModel) than noise: keep its letters.
+    context.set_unknown_macro_spec(
+        MacroTextSpec("", simplify_repl=lambda node, **_: node.macroname + node.macro_post_space)
+    )
+    return LatexNodes2Text(
+        latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False
+    )

@@ -1,0 +1,162 @@
+"""The batch run: papers in, tagged papers out, resumable.
+
+Finished batches are appended to a journal in the output folder. A run that was killed takes up
+the journal of the one before, so no batch is tagged twice; the results are put in place only when
+all of them are there, and then the journal goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tagger.decision import ReviewRule, decide
+from tagger.durable import append_line, replacing
+from tagger.encoder import Progress
+from tagger.errors import TaggerError
+from tagger.model import TaggerModel
+from tagger.paper import NearDuplicate, Paper, find_near_duplicates
+from tagger.writers.csv import write_csv
+from tagger.writers.jsonl import write_jsonl
+
+TAGS_FILE = "tags.jsonl"
+CSV_FILE = "tags.csv"
+NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
+JOURNAL_FILE = ".tags.journal.jsonl"
+_BATCH_SIZE = 64
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TagRun:
+    """What a run did.
+
+    Parameters
+    ----------
+    rows:
+        The tagged papers, as in ``tags.jsonl``.
+    near_duplicates:
+        Pairs that look like versions of one study.
+    files:
+        What was written.
+    """
+
+    rows: list[Row]
+    near_duplicates: list[NearDuplicate]
+    files: tuple[Path, ...]
+
+    @property
+    def to_review(self) -> int:
+        """Number of papers that a person should look at."""
+        return sum(row["review"] is not None for row in self.rows)
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Number of papers per facet and tag."""
+        counts: dict[str, Counter[str]] = {}
+        for row in self.rows:
+            for facet, tags in row["tags"].items():
+                counts.setdefault(facet, Counter()).update(tags)
+        return counts
+
+
+def tag_papers(
+    papers: Sequence[Paper],
+    model: TaggerModel,
+    folder: Path,
+    rule: ReviewRule,
+    progress: Progress | None = None,
+) -> TagRun:
+    """Tag papers and write the results to ``folder``.
+
+    The same papers and model give the same bytes, whether or not the run was interrupted.
+
+    Parameters
+    ----------
+    papers:
+        Papers of different identity.
+    model:
+        What tags them.
+    folder:
+        Where ``tags.jsonl``, ``tags.csv`` and ``near_duplicates.jsonl`` go; made if missing.
+    rule:
+        When a paper goes to review.
+    progress:
+        Called with papers done and papers in all.
+
+    Raises
+    ------
+    TaggerError
+        If the folder cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
+    journal = folder / JOURNAL_FILE
+    finished = _read_journal(journal)
+    rows: list[Row] = []
+    for start in range(0, len(papers), _BATCH_SIZE):
+        batch = papers[start : start + _BATCH_SIZE]
+        key = _batch_key(batch, model, rule)
+        done = finished.get(key)
+        if done is None:
+            decisions = decide(batch, model.predict_proba(batch), model.taxonomy, model.name, rule)
+            done = [decision.as_row() for decision in decisions]
+            append_line(journal, json.dumps({"batch": key, "rows": done}, ensure_ascii=False))
+        rows += done
+        if progress:
+            progress(len(rows), len(papers))
+    near_duplicates = find_near_duplicates(papers)
+    files = (folder / TAGS_FILE, folder / CSV_FILE, folder / NEAR_DUPLICATES_FILE)
+    with replacing(files[0]) as file:
+        write_jsonl(rows, file)
+    with replacing(files[1]) as file:
+        write_csv(rows, model.taxonomy, file)
+    with replacing(files[2]) as file:
+        write_jsonl(map(_near_duplicate_row, near_duplicates), file)
+    journal.unlink(missing_ok=True)
+    return TagRun(rows, near_duplicates, files)
+
+
+def _near_duplicate_row(pair: NearDuplicate) -> Row:
+    return {
+        "ids": [pair.first.id, pair.second.id],
+        "titles": [pair.first.title, pair.second.title],
+        "similarity": pair.similarity,
+    }
+
+
+def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> str:
+    content = [
+        model.name,
+        model.digest,
+        asdict(rule),
+        [[paper.id, paper.title, paper.abstract, paper.sources] for paper in batch],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _read_journal(path: Path) -> dict[str, list[Row]]:
+    """Return the finished batches; a last line that a kill cut short is not one."""
+    finished: dict[str, list[Row]] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                    finished[entry["batch"]] = entry["rows"]
+                except (ValueError, KeyError, TypeError):
+                    continue
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaggerError(
+            "the journal of an earlier run cannot be read",
+            path=path,
+            hint="Delete it to start afresh",
+        ) from error
+    return finished

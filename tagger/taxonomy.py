@@ -1,0 +1,303 @@
+"""The taxonomy: facets, their tags, and what each tag means.
+
+A taxonomy is a YAML file, for example::
+
+    name: ml-papers
+    facets:
+      - name: contribution
+        definition: What the paper contributes.
+        exclusive: true
+        tags:
+          - name: survey
+            definition: Organises existing work.
+
+Errors name the line and the field. YAML aliases are refused: a taxonomy needs none, and they can
+be nested into a file of a few lines that fills the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from tagger.errors import TaggerError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
+Definition = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+_Location = tuple[str | int, ...]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Tag(_Model):
+    """One tag. A paper with a tag has the tag's ``parent``, and the parent's parent, as well."""
+
+    name: Name
+    definition: Definition
+    parent: Name | None = None
+
+
+class Facet(_Model):
+    """One question asked of every paper.
+
+    An ``exclusive`` facet is answered by exactly one tag, any other by none, one or several.
+    """
+
+    name: Name
+    definition: Definition
+    exclusive: bool = False
+    tags: Annotated[tuple[Tag, ...], Field(min_length=1)]
+
+    @cached_property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of the tags in the order of the file."""
+        return tuple(tag.name for tag in self.tags)
+
+    @cached_property
+    def _ancestors(self) -> dict[str, tuple[str, ...]]:
+        parents = {tag.name: tag.parent for tag in self.tags}
+        chains = {}
+        for name in parents:
+            chain = []
+            above = parents[name]
+            while above is not None:
+                chain.append(above)
+                above = parents[above]
+            chains[name] = tuple(chain)
+        return chains
+
+    def ancestors(self, tag: str) -> tuple[str, ...]:
+        """Return the tags that ``tag`` implies, nearest first.
+
+        Raises
+        ------
+        KeyError
+            If the facet has no such tag.
+        """
+        return self._ancestors[tag]
+
+    def with_ancestors(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Return ``tags`` and all that they imply, in the order of the facet.
+
+        In an exclusive facet the tags are returned as they are: one tag is the answer.
+        """
+        given = set(tags)
+        if not self.exclusive:
+            given.update(above for tag in tuple(given) for above in self.ancestors(tag))
+        return tuple(name for name in self.tag_names if name in given)
+
+
+class Taxonomy(_Model):
+    """A named set of facets."""
+
+    name: Name
+    facets: Annotated[tuple[Facet, ...], Field(min_length=1)]
+
+    @cached_property
+    def version(self) -> str:
+        """``name@digest``: changes whenever a name, a definition or a relation does."""
+        content = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
+        return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    def facet(self, name: str) -> Facet:
+        """Return the facet of that name.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        for facet in self.facets:
+            if facet.name == name:
+                return facet
+        raise KeyError(name)
+
+    def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
+        """Check that the tags of a paper fit the taxonomy.
+
+        Raises
+        ------
+        TaggerError
+            With the field, if a facet or a tag is unknown, a tag is given twice, or an exclusive
+            facet has not exactly one tag.
+        """
+        known = {facet.name: facet for facet in self.facets}
+        for name, given in tags.items():
+            facet = known.get(name)
+            if facet is None:
+                raise TaggerError(
+                    f"unknown facet '{name}'", field="tags", hint=f"Known: {', '.join(known)}"
+                )
+            chosen = list(given)
+            for tag in chosen:
+                if tag not in facet.tag_names:
+                    raise TaggerError(
+                        f"unknown tag '{tag}'",
+                        field=f"tags.{name}",
+                        hint=f"Known: {', '.join(facet.tag_names)}",
+                    )
+            if len(set(chosen)) != len(chosen):
+                raise TaggerError("a tag is given twice", field=f"tags.{name}")
+            if facet.exclusive and len(chosen) != 1:
+                raise TaggerError(
+                    f"exactly one tag is needed here, {len(chosen)} are given", field=f"tags.{name}"
+                )
+
+
+def load_taxonomy(path: str | Path) -> Taxonomy:
+    """Read and validate a taxonomy file.
+
+    Raises
+    ------
+    TaggerError
+        With file, line and field, if the file is missing, not YAML, or not a taxonomy: a field
+        is missing or unknown, a name is used twice, a parent does not exist or is its own
+        ancestor.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise TaggerError("no such taxonomy file", path=path) from error
+    except UnicodeDecodeError as error:
+        raise TaggerError("is not UTF-8 text", path=path) from error
+    except OSError as error:
+        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    content, lines = _parse_yaml(text, path)
+    try:
+        taxonomy = Taxonomy.model_validate(content)
+    except ValidationError as error:
+        raise _first_problem(error, path, lines) from error
+    _check_names(taxonomy, path, lines)
+    return taxonomy
+
+
+def _parse_yaml(text: str, path: Path) -> tuple[Any, dict[_Location, int]]:
+    """Return the content and, for each place in it, its line."""
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+                raise TaggerError(
+                    "YAML anchors and aliases are not allowed here",
+                    path=path,
+                    line=token.start_mark.line + 1,
+                )
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines: dict[_Location, int] = {}
+        if root is not None:
+            _note_lines(root, (), lines, path)
+        return yaml.safe_load(text), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise TaggerError(
+            f"is not valid YAML: {error.problem or error.context}",
+            path=path,
+            line=None if mark is None else mark.line + 1,
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise TaggerError(
+            f"is not valid YAML: {' '.join(str(error).split())}", path=path
+        ) from error
+    except RecursionError as error:
+        raise TaggerError("is nested too deeply", path=path) from error
+
+
+def _note_lines(
+    node: yaml.Node, location: _Location, lines: dict[_Location, int], path: Path
+) -> None:
+    lines[location] = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _note_lines(item, (*location, number), lines, path)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            place = (*location, str(key.value))
+            if place in lines:
+                raise TaggerError(
+                    f"the field '{key.value}' is given twice",
+                    path=path,
+                    line=key.start_mark.line + 1,
+                    field=field_name(place),
+                )
+            _note_lines(value, place, lines, path)
+            lines[place] = key.start_mark.line + 1
+
+
+def field_name(location: Iterable[str | int]) -> str:
+    """Write a place in nested data the way people do: ``facets[0].tags[2].name``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".") or "(whole file)"
+
+
+def _first_problem(
+    error: ValidationError, path: Path, lines: Mapping[_Location, int]
+) -> TaggerError:
+    detail = error.errors(include_url=False, include_context=False)[0]
+    location = tuple(detail["loc"])
+    message, hint = describe_validation_error(detail["type"], detail["msg"])
+    if detail["type"] == "string_pattern_mismatch":
+        hint = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+    known = location
+    while known not in lines and known:
+        known = known[:-1]
+    return TaggerError(
+        message, path=path, line=lines.get(known, 1), field=field_name(location), hint=hint
+    )
+
+
+def describe_validation_error(kind: str, message: str) -> tuple[str, str | None]:
+    """Put a Pydantic error in words for a person: the problem, and what to do."""
+    if kind == "missing":
+        return "this field is missing", None
+    if kind == "extra_forbidden":
+        return "unknown field", "Take it out or correct its spelling"
+    return message[0].lower() + message[1:], None
+
+
+def _check_names(taxonomy: Taxonomy, path: Path, lines: Mapping[_Location, int]) -> None:
+    def problem(text: str, *location: str | int, hint: str | None = None) -> TaggerError:
+        return TaggerError(
+            text, path=path, line=lines[location], field=field_name(location), hint=hint
+        )
+
+    facets: set[str] = set()
+    for i, facet in enumerate(taxonomy.facets):
+        if facet.name in facets:
+            raise problem(f"the facet '{facet.name}' is there twice", "facets", i, "name")
+        facets.add(facet.name)
+        tags: set[str] = set()
+        for j, tag in enumerate(facet.tags):
+            if tag.name in tags:
+                raise problem(
+                    f"the tag '{tag.name}' is there twice", "facets", i, "tags", j, "name"
+                )
+            tags.add(tag.name)
+        parents = {tag.name: tag.parent for tag in facet.tags}
+        for j, tag in enumerate(facet.tags):
+            seen = {tag.name}
+            above = tag.parent
+            while above is not None:
+                place = ("facets", i, "tags", j, "parent")
+                if above not in parents:
+                    raise problem(
+                        f"the parent '{above}' is no tag of the facet '{facet.name}'",
+                        *place,
+                        hint=f"Known: {', '.join(parents)}",
+                    )
+                if above in seen:
+                    raise problem(f"the tag '{tag.name}' is its own ancestor", *place)
+                seen.add(above)
+                above = parents[above]
+        if facet.exclusive and len(facet.tags) < 2:
+            raise problem(
+                "an exclusive facet needs at least two tags to choose from", "facets", i, "tags"
+            )

@@ -1,0 +1,1 @@
+"""Write tagged papers to files, one file a format."""
