@@ -188,7 +188,7 @@ def fine_tune(
     )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = SentenceTransformerTrainer(
+        trainer = _QuietTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 output_dir=scratch,
@@ -205,13 +205,14 @@ def fine_tune(
                 disable_tqdm=True,
                 dataloader_pin_memory=torch.cuda.is_available(),
                 bf16=_has_fast_bfloat16(),
+                # The trainer takes bfloat16 for a wish for a GPU unless told otherwise.
+                use_cpu=_has_fast_bfloat16() and not torch.cuda.is_available(),
             ),
             train_dataset=Dataset.from_dict({"text": texts, "label": list(range(len(texts)))}),
             loss=loss,
             callbacks=[_Report(progress)] if progress else None,
         )
-        for callback in (PrinterCallback, trainer.model_card_callback_class):
-            trainer.remove_callback(callback)
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     model.eval()
     return model
@@ -223,6 +224,13 @@ def _has_fast_bfloat16() -> bool:
         return bool(torch.cuda.is_bf16_supported())
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())
+
+
+class _QuietTrainer(SentenceTransformerTrainer):
+    """A trainer that gathers nothing for a model card: the encoder is never published."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none."""
 
 
 class _Report(TrainerCallback):

@@ -20,7 +20,7 @@ def write_csv(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: TextIO) 
     """
     facets = [facet.name for facet in taxonomy.facets]
     columns = [column for name in facets for column in (name, f"{name}_confidence")]
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file)
     writer.writerow(["id", "title", "sources", *columns, "review", "model", "taxonomy"])
     for row in rows:
         cells = [row["id"], row["title"], SEPARATOR.join(row["sources"])]

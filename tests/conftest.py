@@ -1,0 +1,130 @@
+"""What several tests need: a small taxonomy, labels, papers and a model that costs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import label_line, write_taxonomy
+
+from tagger.encoder import Progress, Vectors
+from tagger.heads import Head
+from tagger.model import TaggerModel
+from tagger.paper import Paper
+from tagger.taxonomy import Taxonomy
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real digests and gold labels beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real digests are not there: {SHARED} is absent")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def taxonomy() -> Taxonomy:
+    """One exclusive facet, and one facet with a nested tag."""
+    return Taxonomy.model_validate(
+        {
+            "name": "small",
+            "facets": [
+                {
+                    "name": "kind",
+                    "definition": "What it is.",
+                    "exclusive": True,
+                    "tags": [
+                        {"name": "survey", "definition": "Looks back."},
+                        {"name": "method", "definition": "Something new."},
+                        {"name": "study", "definition": "Asks a question."},
+                    ],
+                },
+                {
+                    "name": "field",
+                    "definition": "What it is about.",
+                    "tags": [
+                        {"name": "health", "definition": "Health."},
+                        {"name": "heart", "definition": "The heart.", "parent": "health"},
+                        {"name": "law", "definition": "Law."},
+                    ],
+                },
+            ],
+        }
+    )
+
+
+class WordEncoder:
+    """Counts words by hash: fast, deterministic, and good enough to tell topics apart."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        self.calls += 1
+        vectors = np.zeros((len(texts), 32), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                vectors[row, hashlib.sha256(word.encode()).digest()[0] % 32] += 1
+        if progress:
+            progress(len(texts), len(texts))
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+
+@pytest.fixture
+def model(model_once: TaggerModel) -> TaggerModel:
+    """A model that no other test has used."""
+    return TaggerModel(
+        model_once.taxonomy, WordEncoder(), [*model_once.heads.values()], "tagger/1", "0" * 64
+    )
+
+
+@pytest.fixture(scope="session")
+def model_once(taxonomy: Taxonomy) -> TaggerModel:
+    """A model with fixed random heads, shared by tests that only read from it."""
+    rng = np.random.default_rng(0)
+    heads = [
+        Head(facet, rng.normal(size=(len(facet.tags), 32)) * 3, np.zeros(len(facet.tags)))
+        for facet in taxonomy.facets
+    ]
+    return TaggerModel(taxonomy, WordEncoder(), heads, "tagger/1", "0" * 64)
+
+
+@pytest.fixture
+def papers() -> list[Paper]:
+    """A hundred and fifty papers, more than two batches."""
+    words = ["heart", "court", "survey", "trial", "network", "question", "drug", "judge"]
+    return [
+        Paper(
+            f"Paper number {n} on the {words[n % 8]}",
+            f"We look at {words[n % 8]} and {words[n * 3 % 8]} in case {n}.",
+            ("page.txt",),
+        )
+        for n in range(150)
+    ]
+
+
+@pytest.fixture
+def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
+    """A label folder with the small taxonomy and twelve seed labels."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    write_taxonomy(folder, taxonomy)
+    kinds = ["survey", "method", "study"]
+    fields: list[list[str]] = [["heart"], ["law"], []]
+    lines = [
+        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": fields[n // 3 % 3]})
+        for n in range(12)
+    ]
+    (folder / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder

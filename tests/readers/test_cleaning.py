@@ -1,0 +1,46 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.readers.cleaning import clean_text
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        (r"up to 5\% and 50% of AT&T &amp; co", "up to 5% and 50% of AT&T & co"),
+        (r"we present \ewtune, while \ewtune~adds", "we present ewtune, while ewtune adds"),
+        (r"a budget of \800 each", "a budget of 800 each"),
+        ("bound of mathcal{O}(mathcal{C_{Phi circ Psi}}/n)", "bound of O(C_Phi circ Psi/n)"),
+        ("textit{O}bstacles G_{stack} F_{1}", "Obstacles G_stack F_1"),
+        ("``N:M'' and ''mild''", '"N:M" and "mild"'),
+        (r"\textbf{self-contained} caf\'e", "self-contained café"),
+        (r"in $O(n^2)$ for an $\alpha$-model", "in O(n^2) for an α-model"),
+        ("with $100K and a $5 budget", "with $100K and a $5 budget"),
+        ("at x.io/{https://x.io/}.", "at x.io."),
+        ("see 3.5B/{this https URL}, too", "see 3.5B, too"),
+        (r"Byte-~and (~ +10%) or ~50 shows~5\%", "Byte- and (~ +10%) or ~50 shows 5%"),
+        ("Models -- Past --- Present", "Models – Past — Present"),
+        ("two\n lines\tand\u200b\x00 more", "two lines and more"),
+        ("left\u202eright", "left right"),
+        ("&amp;lt;b&amp;gt;", "<b>"),
+    ],
+)
+def test_residue_is_resolved(raw, clean):
+    assert clean_text(raw) == clean
+
+
+def test_the_date_of_today_never_enters():
+    assert clean_text(r"as of \today we") == "as of we"
+
+
+@given(st.text(alphabet=st.sampled_from("ab {}\\$~%&#;^_`'-\né\u202e")))
+def test_cleaning_a_clean_text_changes_nothing(text):
+    clean = clean_text(text)
+    assert clean_text(clean) == clean
+    assert "\n" not in clean
+
+
+@given(st.text())
+def test_no_text_is_refused(text):
+    assert isinstance(clean_text(text), str)

@@ -1,0 +1,37 @@
+"""Small files for tests: digest pages, label lines, taxonomies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tagger.taxonomy import Taxonomy
+
+ABSTRACT = (
+    "We present something that is long enough to be taken for an abstract by the reader of "
+    "digest pages. It has two sentences and names nothing real."
+)
+
+
+def page(*titles: str, header: str = "new\n\nSubscribe\n\nMar 12\n\n") -> str:
+    """Write a digest page with the given titles, each with an abstract of its own."""
+    entries = [f"{title}\n\nOn {title.lower()}: {ABSTRACT}" for title in titles]
+    return header + "\n\n".join(entries)
+
+
+def label_line(title: str, **changes: object) -> str:
+    """Write one line of a label file."""
+    label: dict[str, object] = {
+        "title": title,
+        "text": f"A text on {title}.",
+        "tags": {"kind": ["method"], "field": []},
+        "annotator": "ann",
+        "time": "2026-01-01T00:00:00Z",
+        "source": "seed",
+    }
+    return json.dumps({**label, **changes})
+
+
+def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
+    """Write a taxonomy as YAML, of which JSON is a part."""
+    (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")

@@ -1,0 +1,39 @@
+import pytest
+
+from tagger.durable import append_line, replacing
+from tagger.errors import TaggerError
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with replacing(path) as file:
+        file.write("first")
+
+    def fail_midway():
+        with replacing(path) as file:
+            file.write("second")
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        fail_midway()
+    assert path.read_text(encoding="utf-8") == "first"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_lines_are_appended_and_a_torn_one_is_closed_first(tmp_path):
+    path = tmp_path / "log.jsonl"
+    append_line(path, "one")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("torn")
+    append_line(path, "three")
+    assert path.read_text(encoding="utf-8") == "one\ntorn\nthree\n"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for write in (
+        lambda: replacing(tmp_path / "file" / "x").__enter__(),
+        lambda: append_line(tmp_path / "file" / "x", "line"),
+    ):
+        with pytest.raises(TaggerError, match="cannot be written"):
+            write()

@@ -1,0 +1,118 @@
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger import tagging
+from tagger.decision import ReviewRule
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.tagging import JOURNAL_FILE, tag_papers
+
+RULE = ReviewRule()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
+    seen = []
+    run = tag_papers(papers, model, tmp_path / "new" / "out", RULE, lambda *step: seen.append(step))
+    lines = (tmp_path / "new" / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == run.rows
+    assert [row["id"] for row in run.rows] == [paper.id for paper in papers]
+    assert seen == [(64, 150), (128, 150), (150, 150)]
+    assert run.to_review == sum(row["review"] is not None for row in run.rows)
+    assert sum(run.counts()["kind"].values()) == 150
+    assert {path.name for path in run.files} == set(contents(tmp_path / "new" / "out"))
+
+
+def test_the_same_papers_give_the_same_bytes(tmp_path, model, papers):
+    tag_papers(papers, model, tmp_path / "a", RULE)
+    tag_papers(papers, model, tmp_path / "b", RULE)
+    tag_papers(papers, model, tmp_path / "b", RULE)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
+    def killed(done, _total):
+        if done == 128:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, out, RULE, killed)
+    assert set(contents(out)) == {JOURNAL_FILE}
+    with (out / JOURNAL_FILE).open("ab") as journal:
+        journal.write(b'{"batch": "torn')
+    calls = model.encoder.calls
+    tag_papers(papers, model, out, RULE)
+    assert model.encoder.calls == calls + 1
+    tag_papers(papers, model, tmp_path / "whole", RULE)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, papers):
+    def killed(_done, _total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, tmp_path, RULE, killed)
+    run = tag_papers(papers[1:], model, tmp_path, RULE)
+    assert [row["id"] for row in run.rows] == [paper.id for paper in papers[1:]]
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, tmp_path, RULE, killed)
+    assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
+
+
+def test_a_failure_leaves_earlier_results_alone(tmp_path, model, papers, monkeypatch):
+    tag_papers(papers[:5], model, tmp_path, RULE)
+    before = contents(tmp_path)
+
+    def full_disk(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tagging, "write_jsonl", full_disk)
+    with pytest.raises(TaggerError, match=r"tags\.jsonl: cannot be written \(No space left"):
+        tag_papers(papers[5:9], model, tmp_path, RULE)
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    with pytest.raises(TaggerError, match="is a file, not a folder"):
+        tag_papers(papers, model, tmp_path / "out", RULE)
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
+    run = tag_papers(papers, model, tmp_path, RULE)
+    with (tmp_path / "tags.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    for cells, row in zip(table, run.rows, strict=True):
+        assert (cells["id"], cells["title"]) == (row["id"], row["title"])
+        assert cells["kind"] == row["tags"]["kind"][0]
+        assert [tag for tag in cells["field"].split("; ") if tag] == row["tags"]["field"]
+        confidence = float(cells["kind_confidence"])
+        assert confidence == row["confidence"]["kind"][row["tags"]["kind"][0]]
+        assert bool(cells["review"]) == (row["review"] is not None)
+
+
+@given(st.text(max_size=20))
+def test_no_cell_of_the_csv_is_a_formula(tmp_path_factory, model_once, title):
+    folder = tmp_path_factory.mktemp("csv")
+    tag_papers([Paper("=" + title, "")], model_once, folder, RULE)
+    with (folder / "tags.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert not row["title"].startswith(("=", "+", "-", "@"))
+
+
+def test_versions_of_one_study_are_written_down(tmp_path, model):
+    text = " ".join(f"word{n} speaks" for n in range(20))
+    tag_papers([Paper("One", text), Paper("Two", text + " more")], model, tmp_path, RULE)
+    (line,) = (tmp_path / "near_duplicates.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["titles"] == ["One", "Two"]
