@@ -277,22 +277,23 @@ def _progress() -> Iterator[Any]:
 
 
 def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: int) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
     if show:
-        table = Table(title="Papers", title_justify="left", show_lines=False)
-        table.add_column("paper", overflow="ellipsis", no_wrap=True, ratio=3)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        table.add_column("paper", ratio=2)
         for facet in model.taxonomy.facets:
-            table.add_column(facet.name, ratio=1)
+            table.add_column(facet.name, no_wrap=True)
         table.add_column("review", ratio=1)
         for row in run.rows[:show]:
             cells = [Text(row["title"])]
             for facet, tags in row["tags"].items():
                 chances = row["confidence"][facet]
-                cells.append(Text(", ".join(f"{tag} {chances[tag]:.2f}" for tag in tags) or "-"))
+                cells.append(Text("\n".join(f"{tag} {chances[tag]:.2f}" for tag in tags) or "-"))
             cells.append(Text(row["review"]["reason"] if row["review"] else ""))
             table.add_row(*cells)
         console.print(table)

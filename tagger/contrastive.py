@@ -214,6 +214,8 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+        # Else the model would go on computing in bfloat16.
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.eval()
     return model
 

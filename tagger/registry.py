@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
-from tagger.model import TaggerModel, load_model
+from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.plots import confusion_matrix_figure
 from tagger.training import TrainingResult, TrainingSettings
 
@@ -159,6 +160,7 @@ class Registry:
                     figure = confusion_matrix_figure(data.facet, data.truth, data.probabilities)
                     mlflow.log_figure(figure, f"confusion_matrix/{data.facet.name}.png")
                 mlflow.log_artifacts(str(result.folder), _MODEL_ARTIFACT)
+            self._check_uploaded(client, run.info.run_id)
             try:
                 client.get_registered_model(MODEL_NAME)
             except mlflow.exceptions.MlflowException:
@@ -171,6 +173,16 @@ class Registry:
             )
             client.set_registered_model_alias(MODEL_NAME, alias, registered.version)
             return _as_version(registered)
+
+    def _check_uploaded(self, client: MlflowClient, run_id: str) -> None:
+        """Never register a version whose model did not arrive: MLflow is silent on an empty one."""
+        arrived = {item.path for item in client.list_artifacts(run_id, _MODEL_ARTIFACT)}
+        if f"{_MODEL_ARTIFACT}/{MANIFEST_FILE}" not in arrived:
+            raise TaggerError(
+                f"the model of run {run_id} did not reach the artifact store",
+                path=self.tracking_uri,
+                hint="See that there is room and the right to write, then train again",
+            )
 
     def _log_inputs(
         self,
@@ -205,7 +217,10 @@ class Registry:
                 for label in labels
             ]
         )
-        dataset = from_pandas(table, source=str(store.folder), name="labels")
+        with warnings.catch_warnings():
+            # MLflow's own: two of its sources take a local folder, and pandas deprecations.
+            warnings.simplefilter("ignore")
+            dataset = from_pandas(table, source=str(store.folder), name="labels")
         mlflow.log_input(dataset, context="training")
 
     def _experiment_id(self, client: MlflowClient) -> str:

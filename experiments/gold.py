@@ -1,0 +1,63 @@
+"""The papers and labels that experiments measure on, read from ../shared, and intervals."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.paper import Paper, merge_duplicates, paper_id
+from tagger.readers import read_papers
+from tagger.taxonomy import Taxonomy
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The 210 labelled papers: ``truth`` has shape (papers, tags) for each facet."""
+
+    papers: list[Paper]
+    truth: dict[str, npt.NDArray[np.bool_]]
+
+
+def read_gold(taxonomy: Taxonomy) -> Gold:
+    """Read the labelled development papers with their abstracts."""
+    pages = sorted((SHARED / "digests").glob("*.txt"))
+    papers = {paper.id: paper for paper in merge_duplicates(read_papers(pages))}
+    lines = (SHARED / "gold" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    labelled = [json.loads(line) for line in lines]
+    truth = {}
+    for facet in taxonomy.facets:
+        answers = [np.atleast_1d(label[facet.name]) for label in labelled]
+        truth[facet.name] = np.array(
+            [[tag in given for tag in facet.tag_names] for given in answers], dtype=bool
+        )
+    return Gold([papers[paper_id(label["title"])] for label in labelled], truth)
+
+
+def bootstrap_interval(
+    figure: Callable[[npt.NDArray[np.int_]], float], papers: int, rounds: int = 1000
+) -> tuple[float, float]:
+    """Return the 95% percentile interval of a figure over papers drawn with replacement.
+
+    Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979).
+    """
+    rng = np.random.default_rng(0)
+    values = [figure(rng.integers(0, papers, papers)) for _ in range(rounds)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def machine() -> str:
+    """Describe the machine in a few words, for the foot of a table."""
+    import os
+
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

@@ -1,0 +1,217 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samples import label_line, page
+
+TAGGER = Path(sys.executable).with_name("tagger")
+README = Path(__file__).parents[1] / "README.md"
+
+
+def run(*arguments, cwd=None, env=None):
+    return subprocess.run(
+        [TAGGER, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True
+    )
+
+
+def commands():
+    import typer
+
+    from tagger.cli import app
+
+    group = typer.main.get_command(app)
+    return sorted(group.commands)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, taxonomy):
+    """A workspace with a champion that was trained in one pass over few labels."""
+    root = tmp_path_factory.mktemp("workspace")
+    (root / "labels").mkdir()
+    (root / "labels" / "taxonomy.yaml").write_text(taxonomy.model_dump_json(), encoding="utf-8")
+    kinds = ["survey", "method", "study"]
+    lines = [
+        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": ["law"] * (n % 2)})
+        for n in range(12)
+    ]
+    (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    done = run("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--json", cwd=root)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)
+    assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
+    (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
+    return root
+
+
+def test_help_is_a_tour_of_the_daily_uses():
+    done = run("--help")
+    assert done.returncode == 0
+    places = [done.stdout.index(text) for text in ("tagger tag", "corrections", "tagger train")]
+    assert places == sorted(places)
+
+
+def test_every_command_has_help_an_example_and_a_place_in_the_readme():
+    readme = README.read_text(encoding="utf-8")
+    for name in commands():
+        help_text = run(name, "--help").stdout
+        assert "Example: tagger " + name in " ".join(help_text.split())
+        assert re.search(rf"^tagger {name}\b", readme, re.MULTILINE)
+
+
+def test_version_is_printed():
+    from tagger import __version__
+
+    assert run("--version").stdout == f"tagger {__version__}\n"
+
+
+def test_help_loads_no_model_library():
+    code = (
+        "import sys, tagger.cli; "
+        "print([m for m in ('torch', 'mlflow', 'numpy', 'sklearn', 'onnxruntime') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.txt", None, "missing.txt: no such file"),
+        ("folder", "folder", "is a directory. Name the files in it"),
+        ("empty.txt", b"", "empty.txt: the file is empty"),
+        ("image.png", b"\x89PNG\0", "is a binary file"),
+        ("latin.txt", b"caf\xe9\n\nx", "latin.txt:1: is not UTF-8 text"),
+        ("header.txt", b"new\n\nMar 12\n", "header.txt:3: no papers on this page"),
+        ("title.txt", page("One").encode() + b"\n\nLast", "title.txt:11: the title 'Last' has no"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
+    if content == "folder":
+        (tmp_path / name).mkdir()
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = run("tag", name, "--output", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_model_yet_says_what_to_do(tmp_path):
+    (tmp_path / "page.txt").write_text(page("One"), encoding="utf-8")
+    done = run("tag", "page.txt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'tagger train' makes the first version" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "reason"),
+    [
+        ("seed.jsonl", label_line("A", tags={"kind": ["poem"]}), "unknown tag 'poem'"),
+        ("taxonomy.yaml", "name: x\nname: y", "taxonomy.yaml:2: field 'name': the field 'name' is"),
+    ],
+)
+def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
+    (label_folder / file).write_text(line, encoding="utf-8")
+    done = run("train", cwd=label_folder.parent)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (label_folder.parent / "mlruns").exists()
+
+
+def test_wrong_options_are_exit_code_2(tmp_path):
+    assert run("tag", cwd=tmp_path).returncode == 2
+    assert run("train", "--alias", "king", cwd=tmp_path).returncode == 2
+    assert run("tag", "x", "--min-confidence", "7", cwd=tmp_path).returncode == 2
+
+
+def test_a_damaged_mlflow_store_is_one_line(tmp_path):
+    (tmp_path / "page.txt").write_text(page("One"), encoding="utf-8")
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"junk" * 1000)
+    done = run("tag", "page.txt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the MLflow store cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_tagging_a_page_twice_gives_the_same_bytes(workspace):
+    for out in ("a", "b"):
+        done = run("tag", "page.txt", "-o", out, cwd=workspace)
+        assert done.returncode == 0, done.stderr
+        assert "2 entries, 2 papers" in done.stdout
+        assert "tagger/1" in done.stdout
+    for name in ("tags.jsonl", "tags.csv", "near_duplicates.jsonl"):
+        assert (workspace / "a" / name).read_bytes() == (workspace / "b" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_good_pages_are_tagged_beside_bad_ones(workspace):
+    done = run("tag", "none.txt", "page.txt", "page.txt", "-o", "c", "--json", cwd=workspace)
+    assert done.returncode == 2
+    assert "none.txt: no such file" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["entries"], report["papers"]) == (2, 2)
+    assert len(report["files_failed"]) == 1
+    assert sum(report["counts"]["kind"].values()) == 2
+    assert len((workspace / "c" / "tags.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_a_model_is_named_by_version_alias_or_folder(workspace):
+    (folder,) = workspace.glob("mlruns/artifacts/*/artifacts/model")
+    for model in ("1", "tagger/1", "champion", folder):
+        done = run("tag", "page.txt", "-o", "d", "--model", model, "--json", cwd=workspace)
+        assert done.returncode == 0, done.stderr
+        name = json.loads(done.stdout)["model"]
+        assert name.startswith("local/") if model == folder else name == "tagger/1"
+    done = run("tag", "page.txt", "--model", "9", cwd=workspace)
+    assert done.returncode == 2
+    assert "there is no model '9'" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_same_inputs_are_not_trained_on_twice(workspace):
+    same = ("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--if-changed")
+    done = run(*same, "--json", cwd=workspace)
+    assert json.loads(done.stdout) == {"model": "tagger/1", "trained": False}
+    assert "Nothing new: tagger/1" in run(*same, cwd=workspace).stdout
+
+
+@pytest.mark.slow
+def test_a_challenger_is_registered_beside_the_champion(workspace, tmp_path):
+    shutil.copytree(workspace, tmp_path / "copy")
+    options = ("--epochs", 1, "--folds", 2, "--max-tokens", 16, "--alias", "challenger")
+    done = run("train", *options, cwd=tmp_path / "copy")
+    assert done.returncode == 0, done.stderr
+    assert "tagger/2 is now challenger" in done.stdout
+    done = run("tag", "page.txt", "--json", cwd=tmp_path / "copy")
+    assert json.loads(done.stdout)["model"] == "tagger/1"
+
+
+@pytest.mark.slow
+def test_tagging_needs_no_pytorch(workspace):
+    code = (
+        "import sys; sys.argv = ['tagger', 'tag', 'page.txt', '--json', '--model', sys.argv[1]]\n"
+        "import tagger.cli\n"
+        "try: tagger.cli.main()\n"
+        "except SystemExit as leave: assert not leave.code\n"
+        "heavy = ('torch', 'mlflow', 'sklearn', 'transformers')\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
+    )
+    (folder,) = workspace.glob("mlruns/artifacts/*/artifacts/model")
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder], cwd=workspace, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,167 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
+from tagger.errors import TaggerError
+from tagger.heads import Calibration, probabilities
+from tagger.labels import LabelStore
+from tagger.model import load_model
+from tagger.paper import Paper
+from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingSettings, fit_calibration, train
+
+QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
+
+
+def test_calibration_finds_the_scale_that_was_lost(taxonomy):
+    rng = np.random.default_rng(0)
+    facet = taxonomy.facet("kind")
+    logits = rng.normal(size=(4000, 3)) * 2
+    chances = probabilities(facet, logits, Calibration(scale=0.5))
+    truth = np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
+    assert fit_calibration(facet, truth, logits).scale == pytest.approx(0.5, abs=0.05)
+    field = replace_exclusive(taxonomy)
+    chances = probabilities(field, logits, Calibration(scale=2.0, shift=-1.0))
+    fitted = fit_calibration(field, rng.random(chances.shape) < chances, logits)
+    assert (fitted.scale, fitted.shift) == pytest.approx((2.0, -1.0), abs=0.15)
+
+
+def replace_exclusive(taxonomy):
+    return taxonomy.facet("kind").model_copy(update={"exclusive": False})
+
+
+def test_the_fingerprint_follows_every_input(label_folder):
+    store = LabelStore(label_folder)
+    labels = store.labels()
+    same = QUICK.fingerprint(store.taxonomy, labels)
+    assert replace(QUICK).fingerprint(store.taxonomy, LabelStore(label_folder).labels()) == same
+    assert replace(QUICK, seed=1).fingerprint(store.taxonomy, labels) != same
+    assert QUICK.fingerprint(store.taxonomy, labels[1:]) != same
+    other = store.taxonomy.model_copy(update={"name": "other"})
+    assert QUICK.fingerprint(Taxonomy.model_validate(other.model_dump()), labels) != same
+
+
+def test_too_few_labels_are_refused(label_folder, tmp_path):
+    store = LabelStore(label_folder)
+    with pytest.raises(TaggerError, match="3 labels of the facet 'kind' are too few"):
+        train(store.labels()[:3], store.taxonomy, QUICK, tmp_path)
+    one_kind = [label for label in store.labels() if label.tags["kind"] == ("survey",)]
+    with pytest.raises(TaggerError, match="'kind' has too few tags"):
+        train(one_kind, store.taxonomy, QUICK, tmp_path)
+
+
+def test_weights_of_the_bundled_encoder_are_checked(monkeypatch):
+    monkeypatch.setattr("tagger.encoder._BUNDLED_SHA256", "0" * 64)
+    with pytest.raises(TaggerError, match="not the published ones"):
+        bundled_encoder_folder()
+
+
+def test_an_encoder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TaggerError, match="cannot be loaded"):
+        load_trainable(str(tmp_path), 32)
+    assert load_trainable(BUNDLED_ENCODER, 32).max_seq_length == 32
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, taxonomy):
+    """A model trained on the topics of a few sentences."""
+    from datetime import UTC, datetime
+
+    from tagger.labels import Label
+    from tagger.paper import paper_id
+
+    topics = {
+        ("survey", ("heart",)): "An overview of {} studies of the beating heart and its diseases.",
+        ("method", ("law",)): "A new algorithm number {} that drafts contracts for the court.",
+        ("study", ()): "We ask how {} people bake bread at home and measure the crust.",
+    }
+    labels = [
+        Label(
+            id=paper_id(title),
+            title=title,
+            text=text.format(number),
+            tags={"kind": (kind,), "field": fields} if number else {"kind": (kind,)},
+            annotator="ann",
+            time=datetime(2026, 1, 1, tzinfo=UTC),
+            source="seed",
+        )
+        for number in range(6)
+        for (kind, fields), text in topics.items()
+        for title in [f"{kind.title()} {number}"]
+    ]
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    steps = []
+    result = train(labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
+    assert steps[-1] == ("Final model", 1, 1)
+    return result
+
+
+@pytest.mark.slow
+def test_training_learns_the_topics(trained):
+    papers = [Paper("Heart failure overview", "An overview of 9 studies of the beating heart.")]
+    chances = trained.model.predict_proba(papers)
+    assert chances["kind"][0].argmax() == 0
+    # A label for "heart" is one for its parent "health" too.
+    assert chances["field"][0, 0] >= chances["field"][0, 1] > 0.5 > chances["field"][0, 2]
+    assert trained.metrics["kind/accuracy"] > 0.8
+    assert set(trained.metrics) >= {"kind/macro_f1", "field/f1/heart", "field/calibration_error"}
+
+
+@pytest.mark.slow
+def test_out_of_fold_predictions_cover_each_judged_paper(trained):
+    kind, field = trained.out_of_fold
+    assert kind.probabilities.shape == kind.truth.shape == (18, 3)
+    assert kind.probabilities.sum(axis=1) == pytest.approx(1)
+    assert field.rows.tolist() == list(range(3, 18))
+
+
+@pytest.mark.slow
+def test_a_saved_model_answers_as_the_trained_one(trained, tmp_path):
+    shutil.copytree(trained.folder, tmp_path / "copy")
+    papers = [Paper("One", "A new algorithm for the court."), Paper("Two", "")]
+    before = trained.model.predict_proba(papers)
+    copy = load_model(tmp_path / "copy")
+    for facet, chances in copy.predict_proba(papers).items():
+        assert (chances == before[facet]).all()
+    assert copy.name == f"local/{copy.digest[:12]}"
+    assert load_model(tmp_path / "copy", "tagger/3").name == "tagger/3"
+    assert copy.predict_proba([])["kind"].shape == (0, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "spoil", "reason"),
+    [
+        ("model.json", lambda path: path.unlink(), "no readable model.json"),
+        ("model.json", lambda path: path.write_text("{}"), "not a model manifest"),
+        ("encoder.onnx", lambda path: path.write_bytes(b"x"), "does not match the hash"),
+        ("tokenizer.json", lambda path: path.unlink(), "lacks this file"),
+        ("heads.safetensors", lambda path: path.write_bytes(b"x"), "does not match the hash"),
+    ],
+)
+def test_a_model_that_was_changed_is_refused(trained, tmp_path, name, spoil, reason):
+    shutil.copytree(trained.folder, tmp_path / "copy")
+    spoil(tmp_path / "copy" / name)
+    with pytest.raises(TaggerError, match=reason):
+        load_model(tmp_path / "copy")
+
+
+@pytest.mark.slow
+def test_heads_that_do_not_fit_the_taxonomy_are_refused(trained, tmp_path):
+    import hashlib
+
+    shutil.copytree(trained.folder, tmp_path / "copy")
+    heads = tmp_path / "copy" / "heads.safetensors"
+    arrays = load_file(heads)
+    arrays["kind.bias"] = arrays["kind.bias"][:2]
+    old = hashlib.sha256(heads.read_bytes()).hexdigest()
+    save_file(arrays, heads)
+    manifest = tmp_path / "copy" / "model.json"
+    new = hashlib.sha256(heads.read_bytes()).hexdigest()
+    manifest.write_text(manifest.read_text().replace(old, new))
+    with pytest.raises(TaggerError, match="'kind' does not fit the taxonomy"):
+        load_model(tmp_path / "copy")
