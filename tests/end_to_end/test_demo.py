@@ -1,0 +1,101 @@
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from tagger.paper import paper_id
+
+pytestmark = pytest.mark.slow
+
+
+def read_rows(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_demo_trains_tags_and_prints_a_table(demo):
+    assert "tagger/1 is now champion" in demo.output
+    assert "10 entries, 9 papers" in demo.output
+    assert "Skip-Gate" in demo.output
+    assert "versions of one study?" in demo.output
+    rows = read_rows(demo.root / "tagged" / "tags.jsonl")
+    assert len(rows) == 9
+    assert {row["model"] for row in rows} == {"tagger/1"}
+    skip = next(row for row in rows if row["title"].startswith("Skip-Gate"))
+    assert skip["tags"]["contribution"] == ["method"]
+    assert skip["sources"] == ["monday.txt", "tuesday.txt"]
+
+
+def test_a_second_demo_reuses_everything(demo):
+    before = (demo.root / "tagged" / "tags.jsonl").read_bytes()
+    output = demo.make("demo")
+    assert "Nothing new: tagger/1 was trained on just these inputs" in output
+    assert (demo.root / "tagged" / "tags.jsonl").read_bytes() == before
+
+
+def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
+    """The figures that the first issue asks of the shipped seed labels, by the command line."""
+    output = demo.make("demo", "DIGEST=../shared/digests/*.txt", "OUTPUT=real")
+    assert "237 entries, 210 papers" in output
+    rows = {row["id"]: row["tags"] for row in read_rows(demo.root / "real" / "tags.jsonl")}
+    gold = read_rows(shared / "gold" / "dev.jsonl")
+    given = [rows[paper_id(label["title"])] for label in gold]
+    macro = f1_score(
+        [label["contribution"] for label in gold],
+        [tags["contribution"][0] for tags in given],
+        average="macro",
+    )
+    fields = sorted({tag for label in gold for tag in label["domain"]})
+    truth = np.array([[field in label["domain"] for field in fields] for label in gold])
+    found = np.array([[field in tags["domain"] for field in fields] for tags in given])
+    assert macro >= 0.60
+    assert f1_score(truth, found, average="micro") >= 0.70
+
+
+def test_the_run_can_be_read_in_mlflow(demo):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mlflow = Path(sys.executable).with_name("mlflow")
+    server = subprocess.Popen(
+        [mlflow, "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--port", str(port)],
+        cwd=demo.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/health")
+        request = urllib.request.Request(
+            f"{address}/api/2.0/mlflow/registered-models/alias?name=tagger&alias=champion"
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            version = json.load(answer)["model_version"]
+        assert version["version"] == "1"
+        run = f"{address}/api/2.0/mlflow/runs/get?run_id={version['run_id']}"
+        with urllib.request.urlopen(run, timeout=30) as answer:
+            data = json.load(answer)["run"]["data"]
+        metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
+        assert metrics["contribution/macro_f1"] > 0.6
+        assert metrics["domain/f1/legal"] >= 0
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_for(url, seconds=120):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.5)
+        else:
+            return
