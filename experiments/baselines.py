@@ -25,10 +25,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
 from tagger.labels import LabelStore
+from tagger.paper import Paper
 
 Booleans = npt.NDArray[np.bool_]
-Predict = Callable[[Sequence[str]], dict[str, Booleans]]
-Fit = Callable[[Sequence[str], dict[str, Booleans]], Predict]
+Predict = Callable[[Sequence[Paper]], dict[str, Booleans]]
+Fit = Callable[[Sequence[Paper], dict[str, Booleans]], Predict]
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
@@ -56,30 +57,34 @@ KEYWORDS = {
 }
 
 
+def texts_of(papers: Sequence[Paper]) -> list[str]:
+    return [paper.text for paper in papers]
+
+
 def one_hot(column: npt.NDArray[np.int_], tags: int) -> Booleans:
     return np.eye(tags, dtype=bool)[column]
 
 
-def fit_majority(_texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
+def fit_majority(_papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
     """The commonest contribution, and each domain tag that most papers have (none)."""
 
-    def predict(texts: Sequence[str]) -> dict[str, Booleans]:
+    def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
         answers = {}
         for facet in TAXONOMY.facets:
             share = truth[facet.name].mean(axis=0)
             answer = (
                 one_hot(share.argmax()[None], len(share))[0] if facet.exclusive else share > 0.5
             )
-            answers[facet.name] = np.tile(answer, (len(texts), 1))
+            answers[facet.name] = np.tile(answer, (len(papers), 1))
         return answers
 
     return predict
 
 
-def fit_keywords(_texts: Sequence[str], _truth: dict[str, Booleans]) -> Predict:
+def fit_keywords(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predict:
     """The first contribution whose words occur, else method; every domain whose words occur."""
 
-    def predict(texts: Sequence[str]) -> dict[str, Booleans]:
+    def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
         answers = {}
         for facet in TAXONOMY.facets:
             found = np.array(
@@ -88,7 +93,7 @@ def fit_keywords(_texts: Sequence[str], _truth: dict[str, Booleans]) -> Predict:
                         tag in KEYWORDS and bool(re.search(KEYWORDS[tag], text, re.IGNORECASE))
                         for tag in facet.tag_names
                     ]
-                    for text in texts
+                    for text in texts_of(papers)
                 ]
             )
             if facet.exclusive:
@@ -100,11 +105,11 @@ def fit_keywords(_texts: Sequence[str], _truth: dict[str, Booleans]) -> Predict:
     return predict
 
 
-def fit_linear(embed: Callable[[Sequence[str]], object]) -> Fit:
+def fit_linear(embed: Callable[[list[str]], object]) -> Fit:
     """Logistic regression on fixed features."""
 
-    def fit(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
-        features = embed(texts)
+    def fit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+        features = embed(texts_of(papers))
 
         def classifier(answers: npt.NDArray[np.generic]) -> LogisticRegression:
             return LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced").fit(
@@ -118,8 +123,8 @@ def fit_linear(embed: Callable[[Sequence[str]], object]) -> Fit:
             for facet in TAXONOMY.facets
         }
 
-        def predict(texts: Sequence[str]) -> dict[str, Booleans]:
-            features = embed(texts)
+        def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
+            features = embed(texts_of(papers))
             answers = {}
             for facet in TAXONOMY.facets:
                 heads = fitted[facet.name]
@@ -134,19 +139,19 @@ def fit_linear(embed: Callable[[Sequence[str]], object]) -> Fit:
     return fit
 
 
-def fit_tfidf(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts)
-    return fit_linear(vectorizer.transform)(texts, truth)
+def fit_tfidf(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts_of(papers))
+    return fit_linear(vectorizer.transform)(papers, truth)
 
 
-def fit_frozen(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
+def fit_frozen(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
     from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
 
     encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS))
-    return fit_linear(encoder.encode)(texts, truth)
+    return fit_linear(encoder.encode)(papers, truth)
 
 
-def fit_setfit(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
+def fit_setfit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
     """SetFit as it comes, one model a facet, on at most 8 labels a tag."""
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
@@ -174,16 +179,16 @@ def fit_setfit(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
                     output_dir=scratch, seed=0, report_to="none", save_strategy="no"
                 ),
                 train_dataset=Dataset.from_dict(
-                    {"text": [texts[row] for row in chosen], "label": labels}
+                    {"text": [papers[row].text for row in chosen], "label": labels}
                 ),
             )
             trainer.train()
         models[facet.name] = model
 
-    def predict(texts: Sequence[str]) -> dict[str, Booleans]:
+    def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
         answers = {}
         for facet in TAXONOMY.facets:
-            given = np.asarray(models[facet.name].predict(list(texts), as_numpy=True))
+            given = np.asarray(models[facet.name].predict(texts_of(papers), as_numpy=True))
             answers[facet.name] = (
                 one_hot(given, len(facet.tags)) if facet.exclusive else given.astype(bool)
             )
@@ -192,7 +197,7 @@ def fit_setfit(texts: Sequence[str], truth: dict[str, Booleans]) -> Predict:
     return predict
 
 
-def fit_shipped(_texts: Sequence[str], _truth: dict[str, Booleans]) -> Predict:
+def fit_shipped(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predict:
     """What ``tagger train`` makes and ``tagger tag`` uses, cross-validation included."""
     from tagger.evaluation import assign
     from tagger.training import TrainingSettings, train
@@ -201,12 +206,9 @@ def fit_shipped(_texts: Sequence[str], _truth: dict[str, Booleans]) -> Predict:
         result = train(STORE.labels(), TAXONOMY, TrainingSettings(), Path(scratch) / "model")
     model = result.model
 
-    def predict(texts: Sequence[str]) -> dict[str, Booleans]:
-        vectors = model.encoder.encode(texts)
-        return {
-            name: assign(head.facet, head.predict_proba(vectors))
-            for name, head in model.heads.items()
-        }
+    def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
+        chances = model.predict_proba(papers)
+        return {name: assign(head.facet, chances[name]) for name, head in model.heads.items()}
 
     return predict
 
@@ -225,8 +227,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     labels = STORE.labels()
     gold = read_gold(TAXONOMY)
-    texts = [label.paper.text for label in labels]
-    tests = [paper.text for paper in gold.papers]
+    papers = [label.paper for label in labels]
     truth = {
         facet.name: np.array(
             [[tag in label.tags[facet.name] for tag in facet.tag_names] for label in labels]
@@ -236,12 +237,16 @@ def main() -> None:
     rows = []
     for name, fit in METHODS.items():
         begin = time.perf_counter()
-        predict = fit(texts, truth)
+        predict = fit(papers, truth)
         trained = time.perf_counter() - begin
         begin = time.perf_counter()
-        answers = predict(tests)
+        answers = predict(gold.papers)
         tagged = time.perf_counter() - begin
-        row = {"method": name, "seconds to train": trained, "abstracts/s": len(tests) / tagged}
+        row = {
+            "method": name,
+            "seconds to train": trained,
+            "abstracts/s": len(gold.papers) / tagged,
+        }
         row |= figures(gold.truth, answers)
         rows.append(row)
         print(json.dumps(row), flush=True)

@@ -32,10 +32,22 @@ app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 
 
-@app.callback(invoke_without_command=False)
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tagger {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
 def _tour(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
 ) -> None:
     """Tag papers by what they contribute and what they are about.
@@ -57,9 +69,6 @@ def _tour(
 
         mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
     """
-    if version:
-        typer.echo(f"tagger {__version__}")
-        raise typer.Exit
 
 
 @app.command(rich_help_panel=TAG_NEW)

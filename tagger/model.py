@@ -1,19 +1,20 @@
 """The model: papers to calibrated probabilities per facet and tag.
 
-A saved model is a folder of data: ``model.json`` (taxonomy, settings, SHA-256 of each other
-file), ``heads.safetensors``, ``encoder.onnx`` and ``tokenizer.json``. Loading one executes
-nothing from it.
+A saved model is a folder of data: ``model.json`` (taxonomy, settings, vocabulary, SHA-256 of
+each other file), ``heads.safetensors``, ``encoder.onnx`` and ``tokenizer.json``. Loading one
+executes nothing from it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.durable import replacing
@@ -27,12 +28,14 @@ from tagger.encoder import (
     sha256_of,
 )
 from tagger.errors import TaggerError
-from tagger.heads import Calibration, Floats, Head
+from tagger.heads import PARTS, Calibration, Floats, Head, Linear
+from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Taxonomy
 
 MANIFEST_FILE = "model.json"
 HEADS_FILE = "heads.safetensors"
+_RARITY = "lexical.rarity"
 
 
 class _Manifest(BaseModel):
@@ -41,12 +44,13 @@ class _Manifest(BaseModel):
     format: Literal[1] = 1
     taxonomy: Taxonomy
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
+    vocabulary: tuple[str, ...]
     calibration: dict[str, Calibration]
     files: dict[str, str]
 
 
 class TaggerModel:
-    """An encoder shared by one head a facet.
+    """An encoder and lexical features, shared by one head a facet.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ class TaggerModel:
         What the model tags with.
     encoder:
         Turns the text of a paper into a vector.
+    lexical:
+        Turns the words of a paper into features.
     heads:
         One for each facet of the taxonomy, in its order.
     name:
@@ -63,10 +69,17 @@ class TaggerModel:
     """
 
     def __init__(
-        self, taxonomy: Taxonomy, encoder: Encoder, heads: Sequence[Head], name: str, digest: str
+        self,
+        taxonomy: Taxonomy,
+        encoder: Encoder,
+        lexical: LexicalFeatures,
+        heads: Sequence[Head],
+        name: str,
+        digest: str,
     ) -> None:
         self.taxonomy = taxonomy
         self.encoder = encoder
+        self.lexical = lexical
         self.heads = {head.facet.name: head for head in heads}
         self.name = name
         self.digest = digest
@@ -86,24 +99,34 @@ class TaggerModel:
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
         vectors = self.encode(papers, progress)
-        return {name: head.predict_proba(vectors) for name, head in self.heads.items()}
+        terms = self.lexical.transform(papers)
+        return {name: head.predict_proba(vectors, terms) for name, head in self.heads.items()}
 
 
-def save_heads(folder: Path, taxonomy: Taxonomy, heads: Sequence[Head], max_tokens: int) -> None:
+def save_heads(
+    folder: Path,
+    taxonomy: Taxonomy,
+    lexical: LexicalFeatures,
+    heads: Sequence[Head],
+    max_tokens: int,
+) -> None:
     """Complete a folder that holds an exported encoder into a saved model.
 
     The manifest is written last, so a folder that a kill left unfinished does not load.
     """
     from safetensors.numpy import save_file
 
-    arrays = {}
+    arrays = {_RARITY: lexical.rarity}
     for head in heads:
-        arrays[f"{head.facet.name}.weights"] = np.ascontiguousarray(head.weights)
-        arrays[f"{head.facet.name}.bias"] = np.ascontiguousarray(head.bias)
+        for part in PARTS:
+            classifier: Linear = getattr(head, part)
+            arrays[f"{head.facet.name}.{part}.weights"] = np.ascontiguousarray(classifier.weights)
+            arrays[f"{head.facet.name}.{part}.bias"] = np.ascontiguousarray(classifier.bias)
     save_file(arrays, folder / HEADS_FILE)
     manifest = _Manifest(
         taxonomy=taxonomy,
         max_tokens=max_tokens,
+        vocabulary=lexical.vocabulary,
         calibration={head.facet.name: head.calibration for head in heads},
         files={name: sha256_of(folder / name) for name in (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE)},
     )
@@ -149,31 +172,37 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
         arrays = load_file(folder / HEADS_FILE)
     except (OSError, SafetensorError) as error:
         raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
-    heads = []
-    for facet in manifest.taxonomy.facets:
-        weights = arrays.get(f"{facet.name}.weights")
-        bias = arrays.get(f"{facet.name}.bias")
-        tags = len(facet.tags)
-        if (
-            weights is None
-            or bias is None
-            or weights.ndim != 2
-            or weights.shape[0] != tags
-            or bias.shape != (tags,)
-            or facet.name not in manifest.calibration
-        ):
-            raise TaggerError(
-                f"the head of the facet '{facet.name}' does not fit the taxonomy",
-                path=folder / HEADS_FILE,
-            )
-        heads.append(
-            Head(
-                facet,
-                weights.astype(np.float64),
-                bias.astype(np.float64),
-                manifest.calibration[facet.name],
-            )
-        )
+    lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
+    heads = [
+        _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets
+    ]
     encoder = OnnxEncoder(folder, manifest.max_tokens)
     digest = hashlib.sha256(content).hexdigest()
-    return TaggerModel(manifest.taxonomy, encoder, heads, name or f"local/{digest[:12]}", digest)
+    label = name or f"local/{digest[:12]}"
+    return TaggerModel(manifest.taxonomy, encoder, lexical, heads, label, digest)
+
+
+def _head(
+    facet: Facet, arrays: Mapping[str, npt.NDArray[np.float64]], manifest: _Manifest, path: Path
+) -> Head:
+    """Put a head together from the arrays of a file, if all of them fit."""
+    try:
+        encoder, lexical = parts = [
+            Linear(arrays[f"{facet.name}.{part}.weights"], arrays[f"{facet.name}.{part}.bias"])
+            for part in PARTS
+        ]
+        head = Head(facet, encoder, lexical, manifest.calibration[facet.name])
+        tags, terms = len(facet.tags), len(manifest.vocabulary)
+        fits = (
+            all(part.weights.shape[:-1] == part.bias.shape == (tags,) for part in parts)
+            and head.lexical.weights.shape == (tags, terms)
+            and arrays[_RARITY].shape == (terms,)
+            and len(head.calibration.scales) == len(PARTS)
+        )
+    except KeyError:
+        fits = False
+    if not fits:
+        raise TaggerError(
+            f"the head of the facet '{facet.name}' does not fit the rest of the model", path=path
+        )
+    return head

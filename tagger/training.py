@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tagger import __version__
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
@@ -27,10 +28,15 @@ from tagger.encoder import (
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import evaluate
-from tagger.heads import Calibration, Floats, Head, probabilities
+from tagger.heads import PARTS, Calibration, Floats, Head, Linear, probabilities
 from tagger.labels import Label
+from tagger.lexical import fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
 from tagger.taxonomy import Facet, Taxonomy
+
+_ENCODER_C = {True: 1.0, False: 10.0}
+_LEXICAL_C = 10.0
+"""Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -71,6 +77,7 @@ class TrainingSettings:
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
         """Return a hash of all that a model is made from: equal inputs, equal model."""
         content = {
+            "tagger": __version__,
             "settings": asdict(self),
             "taxonomy": taxonomy.version,
             "labels": [
@@ -149,7 +156,8 @@ def train(
     memberships = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
     judged = {facet.name: _judged(facet, labels) for facet in taxonomy.facets}
     _check_enough(taxonomy, memberships, judged, settings.folds)
-    texts = [label.paper.text for label in labels]
+    papers = [label.paper for label in labels]
+    texts = [paper.text for paper in papers]
     everything = np.arange(len(labels))
 
     def fit_encoder(rows: npt.NDArray[np.int_], stage: str) -> TorchEncoder:
@@ -168,35 +176,51 @@ def train(
         report = (lambda done, total: progress(stage, done, total)) if progress else None
         return TorchEncoder(fine_tune([texts[row] for row in rows], targets, tuning, report))
 
-    def fit_head(facet: Facet, rows: npt.NDArray[np.int_], vectors: Vectors) -> Head:
+    def fit_head(facet: Facet, rows: npt.NDArray[np.int_], vectors: Vectors, terms: Floats) -> Head:
         chosen = judged[facet.name][rows]
-        return _fit_head(facet, vectors[chosen], memberships[facet.name][rows][chosen])
+        truth = memberships[facet.name][rows][chosen]
+        return Head(
+            facet,
+            _fit_linear(facet, vectors[chosen], truth, _ENCODER_C[facet.exclusive]),
+            _fit_linear(facet, terms[chosen], truth, _LEXICAL_C),
+        )
 
     folds = _folds(taxonomy, memberships, settings)
-    logits = {facet.name: np.zeros((len(labels), len(facet.tags))) for facet in taxonomy.facets}
+    scores = {
+        facet.name: np.zeros((len(PARTS), len(labels), len(facet.tags)))
+        for facet in taxonomy.facets
+    }
     for number, held_out in enumerate(folds, start=1):
         rest = np.setdiff1d(everything, held_out)
         encoder = fit_encoder(rest, f"Fold {number} of {len(folds)}")
-        vectors = encoder.encode([texts[row] for row in rest])
-        unseen = encoder.encode([texts[row] for row in held_out])
+        lexical = fit_lexical_features([papers[row] for row in rest])
+        known, unseen = (
+            (
+                encoder.encode([texts[row] for row in rows]),
+                lexical.transform([papers[row] for row in rows]),
+            )
+            for rows in (rest, held_out)
+        )
         for facet in taxonomy.facets:
-            logits[facet.name][held_out] = fit_head(facet, rest, vectors).logits(unseen)
+            scores[facet.name][:, held_out] = fit_head(facet, rest, *known).scores(*unseen)
 
     export_onnx(fit_encoder(everything, "Final model").model, folder)
     vectors = OnnxEncoder(folder, settings.max_tokens).encode(texts)
+    lexical = fit_lexical_features(papers)
+    terms = lexical.transform(papers)
     heads = []
     out_of_fold = []
     for facet in taxonomy.facets:
-        name = facet.name
-        rows = np.flatnonzero(judged[name])
-        truth, scores = memberships[name][rows], logits[name][rows]
+        rows = np.flatnonzero(judged[facet.name])
+        truth, seen = memberships[facet.name][rows], scores[facet.name][:, rows]
         parts = [np.flatnonzero(np.isin(rows, fold)) for fold in folds]
         out_of_fold.append(
-            FacetData(facet, rows, truth, _cross_calibrate(facet, truth, scores, parts))
+            FacetData(facet, rows, truth, _cross_calibrate(facet, truth, seen, parts))
         )
-        calibration = fit_calibration(facet, truth, scores)
-        heads.append(replace(fit_head(facet, everything, vectors), calibration=calibration))
-    save_heads(folder, taxonomy, heads, settings.max_tokens)
+        calibration = fit_calibration(facet, truth, seen)
+        head = fit_head(facet, everything, vectors, terms)
+        heads.append(replace(head, calibration=calibration))
+    save_heads(folder, taxonomy, lexical, heads, settings.max_tokens)
     metrics = {
         f"{data.facet.name}/{key}": value
         for data in out_of_fold
@@ -207,8 +231,8 @@ def train(
     )
 
 
-def fit_calibration(facet: Facet, truth: npt.NDArray[np.bool_], logits: Floats) -> Calibration:
-    """Fit the calibration of a facet on logits of papers that the head had not seen.
+def fit_calibration(facet: Facet, truth: npt.NDArray[np.bool_], scores: Floats) -> Calibration:
+    """Fit the calibration of a facet on scores of papers that the head had not seen.
 
     Maximum likelihood, with a weak pull towards no change that decides where labels are few.
 
@@ -216,37 +240,42 @@ def fit_calibration(facet: Facet, truth: npt.NDArray[np.bool_], logits: Floats) 
     ----------
     facet:
         The facet.
-    truth, logits:
+    truth:
         Shape (papers, tags).
+    scores:
+        Shape (parts, papers, tags).
     """
     from scipy.optimize import minimize
 
+    def calibration_at(parameters: npt.NDArray[np.float64]) -> Calibration:
+        *log_scales, shift = parameters
+        scales = tuple(float(scale) for scale in np.exp(log_scales))
+        return Calibration(scales, 0.0 if facet.exclusive else float(shift))
+
     def loss(parameters: npt.NDArray[np.float64]) -> float:
-        log_scale, shift = parameters
-        calibration = Calibration(float(np.exp(log_scale)), float(shift))
-        chances = np.clip(probabilities(facet, logits, calibration), 1e-12, 1 - 1e-12)
+        chances = probabilities(facet, scores, calibration_at(parameters))
+        chances = np.clip(chances, 1e-12, 1 - 1e-12)
         if facet.exclusive:
             likelihood = np.log(chances[truth]).sum()
         else:
             likelihood = np.log(np.where(truth, chances, 1 - chances)).sum()
-        return float(-likelihood + 0.5 * (log_scale**2 + shift**2))
+        return float(-likelihood + 0.5 * (parameters**2).sum())
 
-    fitted = minimize(loss, np.zeros(2), method="Nelder-Mead").x
-    return Calibration(float(np.exp(fitted[0])), 0.0 if facet.exclusive else float(fitted[1]))
+    return calibration_at(minimize(loss, np.zeros(len(scores) + 1), method="Nelder-Mead").x)
 
 
 def _cross_calibrate(
     facet: Facet,
     truth: npt.NDArray[np.bool_],
-    logits: Floats,
+    scores: Floats,
     parts: Sequence[npt.NDArray[np.int_]],
 ) -> Floats:
     """Calibrate each part by what the other parts say, so that its figures stay honest."""
-    calibrated = np.zeros(logits.shape)
+    calibrated = np.zeros(truth.shape)
     for part in parts:
-        others = np.setdiff1d(np.arange(len(logits)), part)
-        calibration = fit_calibration(facet, truth[others], logits[others])
-        calibrated[part] = probabilities(facet, logits[part], calibration)
+        others = np.setdiff1d(np.arange(len(truth)), part)
+        calibration = fit_calibration(facet, truth[others], scores[:, others])
+        calibrated[part] = probabilities(facet, scores[:, part], calibration)
     return calibrated
 
 
@@ -304,16 +333,22 @@ def _folds(
         return [held_out for _, held_out in splitter.split(strata, strata)]
 
 
-def _fit_head(facet: Facet, vectors: Vectors, truth: npt.NDArray[np.bool_]) -> Head:
+def _fit_linear(
+    facet: Facet, features: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], strength: float
+) -> Linear:
+    """Fit logistic regression; ``strength`` is scikit-learn's C, the freedom given to weights."""
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((len(facet.tags), vectors.shape[1]))
+    weights = np.zeros((len(facet.tags), features.shape[1]))
     # A tag without labels keeps no weights and the bias of something never seen.
-    bias = np.full(len(facet.tags), -np.log(2.0 * len(vectors) + 1))
-    settings = {"max_iter": 2000, "class_weight": "balanced"}
+    bias = np.full(len(facet.tags), -np.log(2.0 * len(features) + 1))
+
+    def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
+        classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
+        return classifier.fit(features, answers)
+
     if facet.exclusive:
-        answers = truth.argmax(axis=1)
-        classifier = LogisticRegression(C=1.0, **settings).fit(vectors, answers)
+        classifier = fit(truth.argmax(axis=1))
         known = classifier.classes_
         if len(known) == 2:
             weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
@@ -323,7 +358,6 @@ def _fit_head(facet: Facet, vectors: Vectors, truth: npt.NDArray[np.bool_]) -> H
     else:
         for column in range(len(facet.tags)):
             if 0 < truth[:, column].sum() < len(truth):
-                classifier = LogisticRegression(C=10.0, **settings)
-                classifier.fit(vectors, truth[:, column])
+                classifier = fit(truth[:, column])
                 weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
-    return Head(facet, weights, bias)
+    return Linear(weights, bias)

@@ -11,7 +11,8 @@ import pytest
 from samples import label_line, write_taxonomy
 
 from tagger.encoder import Progress, Vectors
-from tagger.heads import Head
+from tagger.heads import Head, Linear
+from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.taxonomy import Taxonomy
@@ -84,8 +85,9 @@ class WordEncoder:
 @pytest.fixture
 def model(model_once: TaggerModel) -> TaggerModel:
     """A model that no other test has used."""
+    heads = [*model_once.heads.values()]
     return TaggerModel(
-        model_once.taxonomy, WordEncoder(), [*model_once.heads.values()], "tagger/1", "0" * 64
+        model_once.taxonomy, WordEncoder(), model_once.lexical, heads, "tagger/1", "0" * 64
     )
 
 
@@ -94,10 +96,15 @@ def model_once(taxonomy: Taxonomy) -> TaggerModel:
     """A model with fixed random heads, shared by tests that only read from it."""
     rng = np.random.default_rng(0)
     heads = [
-        Head(facet, rng.normal(size=(len(facet.tags), 32)) * 3, np.zeros(len(facet.tags)))
+        Head(
+            facet,
+            Linear(rng.normal(size=(len(facet.tags), 32)) * 3, np.zeros(len(facet.tags))),
+            Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
+        )
         for facet in taxonomy.facets
     ]
-    return TaggerModel(taxonomy, WordEncoder(), heads, "tagger/1", "0" * 64)
+    lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
+    return TaggerModel(taxonomy, WordEncoder(), lexical, heads, "tagger/1", "0" * 64)
 
 
 @pytest.fixture

@@ -17,17 +17,20 @@ from tagger.training import TrainingSettings, fit_calibration, train
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
 
 
-def test_calibration_finds_the_scale_that_was_lost(taxonomy):
+def test_calibration_finds_the_scales_that_were_lost(taxonomy):
     rng = np.random.default_rng(0)
     facet = taxonomy.facet("kind")
     logits = rng.normal(size=(4000, 3)) * 2
-    chances = probabilities(facet, logits, Calibration(scale=0.5))
+    scores = np.stack([logits, rng.normal(size=logits.shape)])
+    chances = probabilities(facet, scores, Calibration((0.5, 1.5)))
     truth = np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
-    assert fit_calibration(facet, truth, logits).scale == pytest.approx(0.5, abs=0.05)
+    fitted = fit_calibration(facet, truth, scores)
+    assert fitted.scales == pytest.approx((0.5, 1.5), abs=0.1)
+    assert fitted.shift == 0
     field = replace_exclusive(taxonomy)
-    chances = probabilities(field, logits, Calibration(scale=2.0, shift=-1.0))
-    fitted = fit_calibration(field, rng.random(chances.shape) < chances, logits)
-    assert (fitted.scale, fitted.shift) == pytest.approx((2.0, -1.0), abs=0.15)
+    chances = probabilities(field, scores, Calibration((2.0, 0.5), -1.0))
+    fitted = fit_calibration(field, rng.random(chances.shape) < chances, scores)
+    assert (*fitted.scales, fitted.shift) == pytest.approx((2.0, 0.5, -1.0), abs=0.15)
 
 
 def replace_exclusive(taxonomy):
@@ -157,11 +160,11 @@ def test_heads_that_do_not_fit_the_taxonomy_are_refused(trained, tmp_path):
     shutil.copytree(trained.folder, tmp_path / "copy")
     heads = tmp_path / "copy" / "heads.safetensors"
     arrays = load_file(heads)
-    arrays["kind.bias"] = arrays["kind.bias"][:2]
+    arrays["kind.lexical.bias"] = arrays["kind.lexical.bias"][:2]
     old = hashlib.sha256(heads.read_bytes()).hexdigest()
     save_file(arrays, heads)
     manifest = tmp_path / "copy" / "model.json"
     new = hashlib.sha256(heads.read_bytes()).hexdigest()
     manifest.write_text(manifest.read_text().replace(old, new))
-    with pytest.raises(TaggerError, match="'kind' does not fit the taxonomy"):
+    with pytest.raises(TaggerError, match="'kind' does not fit the rest"):
         load_model(tmp_path / "copy")
