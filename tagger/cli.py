@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -130,7 +130,6 @@ def tag(
         _print_json(
             {
                 "model": loaded.name,
-                "files": len(files) - len(problems),
                 "files_failed": [str(problem) for problem in problems],
                 "entries": len(entries),
                 "papers": len(papers),
@@ -163,7 +162,7 @@ def train(
     ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
     alias: Annotated[
-        str,
+        Literal["champion", "challenger"],
         typer.Option(help="champion: use it from now on; challenger: only register it."),
     ] = "champion",
     if_changed: Annotated[
@@ -182,12 +181,10 @@ def train(
     Example: tagger train --labels labels
     """
     from tagger.labels import LabelStore
-    from tagger.registry import CHALLENGER, CHAMPION, Registry
+    from tagger.registry import Registry
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
-    if alias not in (CHAMPION, CHALLENGER):
-        raise typer.BadParameter("give champion or challenger", param_hint="--alias")
     settings = TrainingSettings(
         encoder=encoder, max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed
     )
@@ -234,9 +231,6 @@ def main() -> None:
     except TaggerError as error:
         _complain(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; the same command takes up the work.", err=True)
-        sys.exit(1)
 
 
 def _load(model: str) -> TaggerModel:

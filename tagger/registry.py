@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "tagger"
 CHAMPION = "champion"
-CHALLENGER = "challenger"
 _EXPERIMENT = "tagger"
 _MODEL_ARTIFACT = "model"
 _FINGERPRINT_TAG = "tagger.fingerprint"

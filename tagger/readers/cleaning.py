@@ -13,13 +13,11 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-_STRIPPED_COMMANDS = re.compile(
-    r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)"
-    r"\{([^{}]*)\}"
+_STRIPPED_COMMAND = re.compile(
+    r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)\{"
 )
 _LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
-_INDEX = re.compile(r"(?<=[_^])\{([^{}]*)\}")
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACES = str.maketrans("", "", "{}")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
 _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
@@ -30,6 +28,8 @@ _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
 # What one pass uncovers (an entity inside an entity) the next one resolves.
 _MOST_PASSES = 8
+# Longer than any abstract: parsing such a text as LaTeX would take its time and gain nothing.
+_LONGEST_LATEX = 20_000
 
 
 def clean_text(text: str) -> str:
@@ -52,24 +52,12 @@ def _clean_once(text: str) -> str:
     text = _TIE.sub(" ", _CONTROL.sub(" ", text))
     if "{" in text:
         text = _LINK_PLACEHOLDER.sub("", text)
-    if _LATEX.search(text):
+    if len(text) <= _LONGEST_LATEX and _LATEX.search(text):
         text = _latex_to_text(text)
-    if "{" in text:
-        text = _unwrap(_INDEX, text)
-        text = _unwrap(_STRIPPED_COMMANDS, text)
-        text = _unwrap(_BRACES, text)
+    text = _STRIPPED_COMMAND.sub("", text).translate(_BRACES)
     text = _DOUBLE_QUOTES.sub('"', text)
     text = text.replace("---", "\u2014").replace("--", "\u2013")
     return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
-
-
-def _unwrap(pattern: re.Pattern[str], text: str) -> str:
-    """Replace matches by their first group, from the inside out."""
-    while True:
-        shorter = pattern.sub(r"\1", text)
-        if shorter == text:
-            return text
-        text = shorter
 
 
 def _latex_to_text(text: str) -> str:
@@ -79,7 +67,7 @@ def _latex_to_text(text: str) -> str:
     escaped = _TILDE.sub(r"\\textasciitilde{}", escaped)
     try:
         return str(_converter().latex_to_text(escaped, tolerant_parsing=True))
-    except (ValueError, IndexError, RecursionError):
+    except Exception:  # whatever its parser chokes on stays as it stands
         return text
 
 
