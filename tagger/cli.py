@@ -291,7 +291,7 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: 
         table.add_column("paper", ratio=2)
         for facet in model.taxonomy.facets:
             table.add_column(facet.name, no_wrap=True)
-        table.add_column("review", ratio=1)
+        table.add_column("review", ratio=1, min_width=16)
         for row in run.rows[:show]:
             cells = [Text(row["title"])]
             for facet, tags in row["tags"].items():
