@@ -20,6 +20,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+WIDTH = 110
+
 
 def main() -> None:
     pages = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "examples").glob("*.txt"))
@@ -27,14 +29,14 @@ def main() -> None:
         done = subprocess.run(
             [Path(sys.executable).with_name("tagger"), "tag", *pages, "--output", scratch],
             cwd=ROOT,
-            env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "110"},
+            env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             check=True,
         )
         printed = done.stdout.replace(scratch, "tagged")
-    console = Console(record=True, width=110, file=io.StringIO())
+    console = Console(record=True, width=WIDTH + 2, file=io.StringIO())
     console.print(Text.from_ansi(f"$ tagger tag {' '.join(pages)}\n{printed}".rstrip()))
     # The font is named, not fetched: a picture in a README loads nothing.
     template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

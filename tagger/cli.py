@@ -285,7 +285,7 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: 
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = Console(highlight=False)
     if show:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
         table.add_column("paper", ratio=2)
@@ -332,6 +332,6 @@ def _print_training(
     for facet in dict.fromkeys(key.split("/")[0] for key in metrics):
         figures = ("accuracy", "macro_f1", "micro_f1", "calibration_error")
         table.add_row(facet, *(f"{metrics[f'{facet}/{figure}']:.3f}" for figure in figures))
-    console = Console()
+    console = Console(highlight=False)
     console.print(table)
     console.print(f"Trained in {seconds:.0f} s; {name} is now {alias}.")
