@@ -32,6 +32,7 @@ _EXPERIMENT = "tagger"
 _MODEL_ARTIFACT = "model"
 _FINGERPRINT_TAG = "tagger.fingerprint"
 _STORE_FOLDER = "mlruns"
+_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Registry:
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
-        given = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
         folder = Path.cwd() / _STORE_FOLDER
         self._embedded = not given
         self.tracking_uri = given or f"sqlite:///{folder / 'mlflow.db'}"
@@ -151,8 +152,10 @@ class Registry:
         with self._client() as client:
             import mlflow
 
-            mlflow.set_tracking_uri(self.tracking_uri)
-            with mlflow.start_run(experiment_id=self._experiment_id(client)) as run:
+            with (
+                self._current_store(),
+                mlflow.start_run(experiment_id=self._experiment_id(client)) as run,
+            ):
                 self._log_inputs(store, labels, settings, fingerprint)
                 mlflow.log_metrics({**result.metrics, "training_seconds": result.seconds})
                 for data in result.out_of_fold:
@@ -172,6 +175,23 @@ class Registry:
             )
             client.set_registered_model_alias(MODEL_NAME, alias, registered.version)
             return _as_version(registered)
+
+    @contextmanager
+    def _current_store(self) -> Iterator[None]:
+        """Make this the store of MLflow's fluent functions, and leave no trace of it.
+
+        MLflow writes the choice into the environment, where later stores would find it.
+        """
+        import mlflow
+
+        before = os.environ.get(_TRACKING_VARIABLE)
+        mlflow.set_tracking_uri(self.tracking_uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            if before is not None:
+                os.environ[_TRACKING_VARIABLE] = before
 
     def _check_uploaded(self, client: MlflowClient, run_id: str) -> None:
         """Never register a version whose model did not arrive: MLflow is silent on an empty one."""
@@ -225,6 +245,13 @@ class Registry:
     def _experiment_id(self, client: MlflowClient) -> str:
         found = client.get_experiment_by_name(_EXPERIMENT)
         if found is not None:
+            if self._embedded and found.artifact_location != self._artifacts:
+                raise TaggerError(
+                    f"this store was made elsewhere and keeps its files in "
+                    f"{found.artifact_location}",
+                    path=self._store_folder,
+                    hint=f"Move the folder back, or move {_STORE_FOLDER}/ away and train again",
+                )
             return str(found.experiment_id)
         location = self._artifacts if self._embedded else None
         return str(client.create_experiment(_EXPERIMENT, artifact_location=location))
@@ -259,7 +286,7 @@ class Registry:
 
     def _unusable(self, error: Exception) -> TaggerError:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "See that the server of MLFLOW_TRACKING_URI answers"
+        hint = f"See that the server of {_TRACKING_VARIABLE} answers"
         if self._embedded:
             hint = f"If the store is damaged, move {_STORE_FOLDER}/ away and train again"
         return TaggerError(

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def test_a_run_holds_all_that_a_version_was_made_from(registry, result, label_fo
     }
 
 
+@pytest.mark.parametrize("before", [None, "sqlite:///mine.db"])
+def test_logging_leaves_the_environment_as_it_was(
+    registry, result, label_folder, monkeypatch, before
+):
+    if before:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
+    log(registry, result, label_folder)
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+
+
 def test_a_challenger_does_not_take_the_place_of_the_champion(registry, result, label_folder):
     first = log(registry, result, label_folder)
     second = log(registry, result, label_folder, "challenger")
@@ -99,6 +110,20 @@ def test_a_model_whose_artifacts_are_gone_is_refused(registry, result, label_fol
     shutil.rmtree(tmp_path / "mlruns" / "artifacts")
     with pytest.raises(TaggerError):
         registry.load(version)
+
+
+def test_a_store_that_was_moved_writes_nothing_to_its_old_place(
+    registry, result, label_folder, tmp_path, monkeypatch
+):
+    log(registry, result, label_folder)
+    (tmp_path / "new").mkdir()
+    shutil.copytree(tmp_path / "mlruns", tmp_path / "new" / "mlruns")
+    monkeypatch.chdir(tmp_path / "new")
+    files = sorted((tmp_path / "mlruns").rglob("*"))
+    with pytest.raises(TaggerError, match="this store was made elsewhere"):
+        log(Registry(), result, label_folder)
+    assert sorted((tmp_path / "mlruns").rglob("*")) == files
+    assert Registry().find("1").number == 1
 
 
 def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
