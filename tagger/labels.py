@@ -66,8 +66,10 @@ class Label(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _identify(cls, data: object) -> object:
-        if isinstance(data, Mapping) and "id" not in data and isinstance(data.get("title"), str):
-            return {**data, "id": paper_id(data["title"])}
+        if isinstance(data, Mapping) and "id" not in data:
+            title = data.get("title")
+            # A title that is no text has an error of its own.
+            return {**data, "id": paper_id(title if isinstance(title, str) else "")}
         return data
 
     @property
@@ -187,6 +189,8 @@ def _read_labels(path: Path, taxonomy: Taxonomy) -> Iterator[Label]:
             raise TaggerError(
                 problem, path=path, line=number, field=field_name(detail["loc"]), hint=hint
             ) from error
+        except ValueError as error:  # a number of thousands of digits
+            raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error
         except TaggerError as error:
             raise TaggerError(
                 error.problem, path=path, line=number, field=error.field, hint=error.hint

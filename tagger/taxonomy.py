@@ -232,10 +232,13 @@ def _note_lines(
             lines[place] = key.start_mark.line + 1
 
 
-def field_name(location: Iterable[str | int]) -> str:
-    """Write a place in nested data the way people do: ``facets[0].tags[2].name``."""
+def field_name(location: Iterable[str | int]) -> str | None:
+    """Write a place in nested data the way people do: ``facets[0].tags[2].name``.
+
+    None stands for the data as a whole.
+    """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or "(whole file)"
+    return text.removeprefix(".") or None
 
 
 def _first_problem(
@@ -258,6 +261,10 @@ def describe_validation_error(kind: str, message: str) -> tuple[str, str | None]
     """Put a Pydantic error in words for a person: the problem, and what to do."""
     if kind == "missing":
         return "this field is missing", None
+    if kind in ("dict_type", "model_type"):
+        return "fields with values are needed here", None
+    if kind == "tuple_type":
+        return "a list is needed here", None
     if kind == "extra_forbidden":
         return "unknown field", "Take it out or correct its spelling"
     return message[0].lower() + message[1:], None

@@ -111,7 +111,11 @@ def test_a_correction_with_an_unknown_tag_is_not_written(label_folder):
         (label_line("A", extra=1), "extra", "unknown field"),
         ('{"title": "A"}', "text", "missing"),
         ('{"title": ', None, "not JSON"),
-        ("[]", "(whole file)", "valid dictionary"),
+        ("[]", None, "fields with values are needed"),
+        ("1" * 5000, None, "not JSON"),
+        (label_line(None), "title", "valid string"),
+        (label_line("\ud800"), "title", "unicode"),
+        (label_line("A", tags={"kind": "method"}), "tags.kind", "a list is needed"),
         ("[" * 100_000, None, "nested too deeply"),
     ],
 )
