@@ -5,14 +5,20 @@ BIN    := $(VENV)/bin
 DIGEST ?= examples/*.txt
 OUTPUT ?= tagged
 
-.PHONY: demo test install lint clean
+LABEL_STUDIO := .label-studio
+PORT ?= 8080
+
+.PHONY: demo test label-studio install browser lint clean
 
 demo: install
 	$(BIN)/tagger train --labels labels --if-changed
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
 
-test: install lint
+test: install browser lint
 	$(BIN)/python -m pytest
+
+label-studio: install
+	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)
 
 lint: install
 	$(BIN)/ruff check .
@@ -26,8 +32,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
+# The tests look at Label Studio through Debian's Chromium.
+browser:
+	command -v chromium chromedriver >/dev/null || { \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && \
+	  $$sudo apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+
 clean:
-	rm -rf $(VENV) $(OUTPUT) build dist *.egg-info
+	rm -rf $(VENV) $(LABEL_STUDIO)/venv $(OUTPUT) build dist *.egg-info

@@ -138,14 +138,29 @@ def _decide_one(
     return Decision(paper, tags, confidence, review, model, taxonomy.version)
 
 
-def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:
+def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:
+    """Return the tags between which, or of which, the model is unsure; none if it is sure.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    chances:
+        Confidence of each tag, likeliest first.
+    rule:
+        What counts as unsure.
+    """
     if facet.exclusive:
-        (first, high), (second, low) = list(chances.items())[:2]
-        if high < rule.min_confidence:
-            return f"{first} {high:.2f} or {second} {low:.2f}"
+        first, second = list(chances)[:2]
+        return (first, second) if chances[first] < rule.min_confidence else ()
+    return tuple(tag for tag, p in chances.items() if max(p, 1 - p) < rule.min_confidence)
+
+
+def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:
+    unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
+    if not unsure:
         return None
-    unsure = [tag for tag, p in chances.items() if max(p, 1 - p) < rule.min_confidence]
-    return ", ".join(f"{tag} {chances[tag]:.2f}" for tag in unsure) + "?" if unsure else None
+    return " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
 
 
 def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:

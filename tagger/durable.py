@@ -13,12 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from filelock import FileLock
+
 from tagger.errors import TaggerError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
     """Open a UTF-8 text file that takes the place of ``path`` when the block ends well.
+
+    Parameters
+    ----------
+    path:
+        The file; its folder is made if missing.
+    mode:
+        Who may read and write it, as for ``chmod``.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -67,6 +76,29 @@ def append_line(path: Path, line: str) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[None]:
+    """Let one process at a time change ``path``; others wait for it.
+
+    The lock is a file beside ``path`` that the system frees when its holder ends, however it ends.
+
+    Raises
+    ------
+    TaggerError
+        If the folder cannot be written to.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cannot_write(path: Path, error: OSError) -> TaggerError:

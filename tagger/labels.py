@@ -2,16 +2,17 @@
 
 A label folder holds ``taxonomy.yaml``, ``seed.jsonl`` (the hand labels to begin with) and
 ``corrections.jsonl`` (what came back from review). Both label files are append-only, one JSON
-object a line; where several lines speak of one paper the latest word on each facet counts, and a
-correction outweighs a seed label.
+object a line; a correction outweighs a seed label, and where several people speak of one paper a
+:data:`ConflictRule` decides.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,13 +20,14 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
-    Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from tagger.durable import append_line
+from tagger.durable import exclusively, replacing
 from tagger.errors import TaggerError
 from tagger.paper import Paper, paper_id
 from tagger.taxonomy import Taxonomy, describe_validation_error, field_name, load_taxonomy
@@ -36,20 +38,54 @@ CORRECTIONS_FILE = "corrections.jsonl"
 TAXONOMY_FILE = "taxonomy.yaml"
 
 
+ConflictRule = Literal["latest", "majority", "adjudicate"]
+"""What counts where reviewers of one paper answer a facet differently.
+
+``latest``: the latest answer. ``majority``: what more than half of them say, tag by tag where
+several tags can apply; without a majority nothing counts. ``adjudicate``: nothing, until a label
+marked ``final`` says so. Under each rule a final answer outweighs all others, and an answer that
+does not count leaves the facet unjudged.
+"""
+
+
 class Prediction(BaseModel):
-    """What a model had said of a paper when a person corrected it."""
+    """What a model had said of a paper when a person corrected it.
+
+    ``shown`` is false where the person answered without seeing it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Text
     tags: dict[str, tuple[str, ...]]
+    shown: bool = True
+
+
+class Origin(BaseModel):
+    """The Label Studio annotation that a correction came from.
+
+    ``annotation`` is its unique id, ``project`` the project's number and time of creation, which
+    tell it from a project of the same number on another server.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    annotation: Text
+    updated: AwareDatetime
+    project: Text
+    task: int
+    queue: str | None = None
+    lead_time: float | None = None
+    """Seconds that the person spent."""
 
 
 class Label(BaseModel):
     """The tags one person gave one paper, one line of a label file.
 
     ``tags`` maps a facet to its tags; a facet that is missing was not judged, an empty list says
-    that none applies. ``id`` is made from the title where the line has none.
+    that none applies. ``id`` is made from the title where the line has none. An ``outcome`` other
+    than ``tagged`` has no tags: the entry is no paper, the person could not tell, or an earlier
+    line of the same annotation is taken back. A ``final`` label settles a conflict.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,11 +93,15 @@ class Label(BaseModel):
     id: Text
     title: Text
     text: str
-    tags: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    outcome: Literal["tagged", "not-a-paper", "cannot-tell", "withdrawn"] = "tagged"
+    tags: dict[str, tuple[str, ...]]
     annotator: Text
     time: AwareDatetime
     source: Literal["seed", "review"]
+    final: bool = False
+    note: str | None = None
     prediction: Prediction | None = None
+    origin: Origin | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -72,31 +112,151 @@ class Label(BaseModel):
             return {**data, "id": paper_id(title if isinstance(title, str) else "")}
         return data
 
+    @field_validator("tags")
+    @classmethod
+    def _fit_outcome(
+        cls, tags: dict[str, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[str, ...]]:
+        tagged = info.data.get("outcome", "tagged") == "tagged"
+        if tagged and not tags:
+            raise ValueError("at least 1 facet is needed")
+        if tags and not tagged:
+            raise ValueError("no tags go with this outcome")
+        return tags
+
     @property
     def paper(self) -> Paper:
         """The labelled paper."""
         return Paper(self.title, self.text, id=self.id)
 
 
-def merge_labels(labels: Iterable[Label]) -> list[Label]:
-    """Merge all that was said into one label a paper: the latest word on each facet counts.
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Reviewers who answer one facet of one paper differently.
 
-    A correction outweighs a seed label whatever their times; within one source the later time
-    wins, and at the same time the later line. Papers stay in the order of their first label.
+    ``answers`` holds the latest word of each annotator; ``facet`` is None where they differ on
+    whether the entry is a paper at all, and the answers are then outcomes.
     """
-    order: dict[str, None] = {}
-    said: dict[str, list[tuple[bool, datetime, int, Label]]] = {}
+
+    id: str
+    title: str
+    facet: str | None
+    answers: dict[str, tuple[str, ...]]
+    settled: bool
+
+
+def standing_labels(labels: Iterable[Label]) -> list[Label]:
+    """Return the labels that still stand, in their order.
+
+    The last line of an annotation replaces the earlier ones; one that was withdrawn is gone.
+    """
+    standing: dict[object, Label] = {}
     for line, label in enumerate(labels):
-        order.setdefault(label.id)
-        said.setdefault(label.id, []).append((label.source == "review", label.time, line, label))
+        key = label.origin.annotation if label.origin else line
+        if label.outcome == "withdrawn":
+            standing.pop(key, None)
+        else:
+            standing[key] = label
+    return list(standing.values())
+
+
+def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
+    """Merge all that was said into one label a paper, to train on.
+
+    A correction outweighs a seed label whatever their times. Within one source the latest word of
+    each annotator on each facet counts (at the same time the later line), and ``conflicts`` rules
+    between annotators. Papers stay in the order of their first label; a paper that is said to be
+    none, or of which nothing is judged, is left out.
+    """
     merged = []
-    for paper in order:
-        history = [entry[-1] for entry in sorted(said[paper], key=lambda entry: entry[:-1])]
+    for history in _by_paper(labels).values():
+        reviews = [label for label in history if label.source == "review"]
+        outcomes = _outcomes(reviews)
+        if outcomes and _resolve(outcomes, conflicts) != ("tagged",):
+            continue
         tags: dict[str, tuple[str, ...]] = {}
-        for label in history:
-            tags.update(label.tags)
-        merged.append(history[-1].model_copy(update={"tags": tags}))
+        for source in ("seed", "review"):
+            spoken = [label for label in history if label.source == source]
+            for facet in dict.fromkeys(facet for label in spoken for facet in label.tags):
+                answer = _resolve(_answers(spoken, facet), conflicts)
+                if answer is not None:
+                    tags[facet] = answer
+                else:
+                    tags.pop(facet, None)
+        if tags:
+            merged.append(history[-1].model_copy(update={"tags": tags, "outcome": "tagged"}))
     return merged
+
+
+def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
+    """Return what reviewers answer differently, and whether the rule settles it."""
+    found = []
+    for history in _by_paper(labels).values():
+        reviews = [label for label in history if label.source == "review"]
+        facets = dict.fromkeys(facet for label in reviews for facet in label.tags)
+        for facet in (None, *facets):
+            answers = _outcomes(reviews) if facet is None else _answers(reviews, facet)
+            if len({frozenset(answer.tags) for answer in answers}) > 1:
+                settled = _resolve(answers, conflicts) is not None
+                said = {answer.annotator: answer.tags for answer in answers}
+                found.append(Conflict(history[0].id, history[0].title, facet, said, settled))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    annotator: str
+    tags: tuple[str, ...]
+    final: bool
+
+
+def _by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
+    """Return the standing labels of each paper, earlier ones first, corrections last."""
+    said: dict[str, list[Label]] = {}
+    for label in standing_labels(labels):
+        said.setdefault(label.id, []).append(label)
+    for history in said.values():
+        history.sort(key=lambda label: (label.source == "review", label.time))
+    return said
+
+
+def _answers(history: Sequence[Label], facet: str) -> list[_Answer]:
+    """Return the last answer of each annotator to a facet, the latest last."""
+    last: dict[str, _Answer] = {}
+    for label in history:
+        if facet in label.tags:
+            last.pop(label.annotator, None)
+            last[label.annotator] = _Answer(label.annotator, label.tags[facet], label.final)
+    return list(last.values())
+
+
+def _outcomes(history: Sequence[Label]) -> list[_Answer]:
+    """Return whether each annotator takes the entry for a paper, the latest last."""
+    last: dict[str, _Answer] = {}
+    for label in history:
+        if label.outcome != "cannot-tell":
+            last.pop(label.annotator, None)
+            last[label.annotator] = _Answer(label.annotator, (label.outcome,), label.final)
+    return list(last.values())
+
+
+def _resolve(answers: Sequence[_Answer], rule: ConflictRule) -> tuple[str, ...] | None:
+    """Return the answer that counts, or None; ``answers`` has the latest last."""
+    finals = [answer for answer in answers if answer.final]
+    if finals:
+        return finals[-1].tags
+    if len({frozenset(answer.tags) for answer in answers}) == 1 or (answers and rule == "latest"):
+        return answers[-1].tags
+    if rule == "adjudicate" or not answers:
+        return None
+    votes = Counter(tag for answer in answers for tag in answer.tags)
+    if any(2 * count == len(answers) for count in votes.values()):
+        return None
+    chosen = tuple(tag for tag, count in votes.items() if 2 * count > len(answers))
+    # Three people with three answers of one tag each have no majority for having none.
+    if not chosen and all(answer.tags for answer in answers):
+        return None
+    return chosen
 
 
 class LabelStore:
@@ -148,20 +308,43 @@ class LabelStore:
             for label in _read_labels(path, self.taxonomy)
         ]
 
-    def labels(self) -> list[Label]:
+    def labels(self, conflicts: ConflictRule = "latest") -> list[Label]:
         """One label a paper, as merged by :func:`merge_labels`."""
-        return merge_labels(self.all_labels())
+        return merge_labels(self.all_labels(), conflicts)
 
-    def add_correction(self, label: Label) -> None:
-        """Append a correction; it is on disk when this returns.
+    def add_corrections(self, choose: Callable[[list[Label]], Sequence[Label]]) -> list[Label]:
+        """Append corrections, all of them or, if interrupted, none.
+
+        Lines that are there already stay as they are, byte for byte.
+
+        Parameters
+        ----------
+        choose:
+            Given all labels of the folder, returns the corrections to append. No other process
+            adds corrections meanwhile.
+
+        Returns
+        -------
+        list of Label
+            What was appended; it is on disk.
 
         Raises
         ------
         TaggerError
-            If a tag does not fit the taxonomy or the file cannot be written.
+            If a tag does not fit the taxonomy, or the files cannot be read or written.
         """
-        self.taxonomy.check_tags(label.tags)
-        append_line(self.folder / CORRECTIONS_FILE, label.model_dump_json(exclude_none=True))
+        path = self.folder / CORRECTIONS_FILE
+        with exclusively(path):
+            chosen = list(choose(self.all_labels()))
+            for label in chosen:
+                self.taxonomy.check_tags(label.tags)
+            if chosen:
+                before = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+                with replacing(path) as file:
+                    file.write(before + ("\n" if before and before[-1] != "\n" else ""))
+                    for label in chosen:
+                        file.write(label.model_dump_json(exclude_defaults=True) + "\n")
+        return chosen
 
 
 def _read_labels(path: Path, taxonomy: Taxonomy) -> Iterator[Label]:

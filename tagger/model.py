@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,25 @@ class _Manifest(BaseModel):
     vocabulary: tuple[str, ...]
     calibration: dict[str, Calibration]
     files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of papers.
+
+    Parameters
+    ----------
+    vectors:
+        Of the encoder, shape (papers, dimensions).
+    probabilities:
+        Per facet, calibrated, shape (papers, tags).
+    parts:
+        Per facet, what each part of the head alone would say, shape (parts, papers, tags).
+    """
+
+    vectors: Vectors
+    probabilities: dict[str, Floats]
+    parts: dict[str, Floats]
 
 
 class TaggerModel:
@@ -88,9 +108,26 @@ class TaggerModel:
         """Return one vector a paper, shape (papers, dimensions)."""
         return self.encoder.encode([paper.text for paper in papers], progress)
 
-    def predict_proba(
-        self, papers: Sequence[Paper], progress: Progress | None = None
-    ) -> dict[str, Floats]:
+    def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
+        """Return all that the model says of each paper.
+
+        Parameters
+        ----------
+        papers:
+            The papers.
+        progress:
+            Called with papers done and papers in all.
+        """
+        vectors = self.encode(papers, progress)
+        terms = self.lexical.transform(papers)
+        heads = self.heads.items()
+        return Predictions(
+            vectors,
+            {name: head.predict_proba(vectors, terms) for name, head in heads},
+            {name: head.predict_proba_of_parts(vectors, terms) for name, head in heads},
+        )
+
+    def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.
 
         Columns are in the order of the facet's ``tag_names``; rows of an exclusive facet sum
@@ -98,9 +135,7 @@ class TaggerModel:
         """
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
-        vectors = self.encode(papers, progress)
-        terms = self.lexical.transform(papers)
-        return {name: head.predict_proba(vectors, terms) for name, head in self.heads.items()}
+        return self.predict(papers).probabilities
 
 
 def save_heads(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.evaluation import Booleans, assign
 from tagger.heads import Floats
@@ -44,7 +45,7 @@ def confusion_matrix_figure(facet: Facet, truth: Booleans, predicted: Floats) ->
     return figure
 
 
-def confusion_counts(facet: Facet, truth: Booleans, predicted: Floats) -> np.ndarray:
+def confusion_counts(facet: Facet, truth: Booleans, predicted: Floats) -> npt.NDArray[np.int_]:
     """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
     given = assign(facet, predicted)
     size = len(facet.tags) + (not facet.exclusive)

@@ -30,6 +30,7 @@ MODEL_NAME = "tagger"
 CHAMPION = "champion"
 _EXPERIMENT = "tagger"
 _MODEL_ARTIFACT = "model"
+_OUT_OF_FOLD = "out_of_fold.json"
 _FINGERPRINT_TAG = "tagger.fingerprint"
 _STORE_FOLDER = "mlruns"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -127,6 +128,35 @@ class Registry:
             )
         return load_model(folder, version.name)
 
+    def out_of_fold(self, version: Version) -> dict[str, dict[str, list[float]]]:
+        """Return what a version's cross-validation said of the labels it was trained on.
+
+        Returns
+        -------
+        dict
+            Per facet and paper id, the calibrated probability of each tag in the order of the
+            model's taxonomy, from a fold that had not seen the paper.
+
+        Raises
+        ------
+        TaggerError
+            Also if the version was logged without them.
+        """
+        with self._client() as client:
+            import mlflow
+
+            arrived = {item.path for item in client.list_artifacts(version.run_id)}
+            if _OUT_OF_FOLD not in arrived:
+                raise TaggerError(
+                    f"{version.name} was logged without its out-of-fold predictions",
+                    path=self.tracking_uri,
+                    hint="Train again with 'tagger train'",
+                )
+            uri = f"{client.get_run(version.run_id).info.artifact_uri}/{_OUT_OF_FOLD}"
+            with self._current_store():
+                content: dict[str, dict[str, list[float]]] = mlflow.artifacts.load_dict(uri)
+        return content
+
     def log(
         self,
         result: TrainingResult,
@@ -161,6 +191,7 @@ class Registry:
                 for data in result.out_of_fold:
                     figure = confusion_matrix_figure(data.facet, data.truth, data.probabilities)
                     mlflow.log_figure(figure, f"confusion_matrix/{data.facet.name}.png")
+                mlflow.log_dict(_out_of_fold(result, labels), _OUT_OF_FOLD)
                 mlflow.log_artifacts(str(result.folder), _MODEL_ARTIFACT)
             self._check_uploaded(client, run.info.run_id)
             try:
@@ -268,6 +299,7 @@ class Registry:
     def _client(self) -> Iterator[MlflowClient]:
         """Give a client, and turn what goes wrong in MLflow or its database into one line."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # MLflow tells of each step of making its tables; a user wants to know of failures.
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -292,6 +324,16 @@ class Registry:
         return TaggerError(
             f"the MLflow store cannot be used ({reason})", path=self.tracking_uri, hint=hint
         )
+
+
+def _out_of_fold(result: TrainingResult, labels: list[Label]) -> dict[str, dict[str, list[float]]]:
+    return {
+        data.facet.name: {
+            labels[row].id: [round(float(p), 6) for p in chances]
+            for row, chances in zip(data.rows, data.probabilities, strict=True)
+        }
+        for data in result.out_of_fold
+    }
 
 
 def _found(look_up: Callable[[], ModelVersion]) -> Version | None:

@@ -267,6 +267,8 @@ def describe_validation_error(kind: str, message: str) -> tuple[str, str | None]
         return "a list is needed here", None
     if kind == "extra_forbidden":
         return "unknown field", "Take it out or correct its spelling"
+    if kind == "value_error":
+        return message.removeprefix("Value error, "), None
     return message[0].lower() + message[1:], None
 
 

@@ -23,8 +23,14 @@ def commands():
 
     from tagger.cli import app
 
-    group = typer.main.get_command(app)
-    return sorted(group.commands)
+    def walk(group, path):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from walk(command, f"{path}{name} ")
+            else:
+                yield path + name
+
+    return sorted(walk(typer.main.get_command(app), ""))
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +57,16 @@ def workspace(tmp_path_factory, taxonomy):
 def test_help_is_a_tour_of_the_daily_uses():
     done = run("--help")
     assert done.returncode == 0
-    places = [done.stdout.index(text) for text in ("tagger tag", "corrections", "tagger train")]
+    places = [
+        done.stdout.index(text) for text in ("tagger tag", "tagger review push", "tagger train")
+    ]
     assert places == sorted(places)
 
 
 def test_every_command_has_help_an_example_and_a_place_in_the_readme():
     readme = README.read_text(encoding="utf-8")
     for name in commands():
-        help_text = run(name, "--help").stdout
+        help_text = run(*name.split(), "--help").stdout
         assert "Example: tagger " + name in " ".join(help_text.split())
         assert re.search(rf"^tagger {name}\b", readme, re.MULTILINE)
 
@@ -128,6 +136,49 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
     assert not (label_folder.parent / "mlruns").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("review", "push", "none.txt"), "none.txt: no such file"),
+        (("review", "push", "page.txt", "--strategy", "guess"), "Known: disagreement, diversity"),
+        (("review", "push", "page.txt"), "no Label Studio is running here"),
+        (("review", "pull"), "'tagger review serve'"),
+        (("review", "status"), "no Label Studio is running here"),
+        (("review", "backend"), "no Label Studio is running here"),
+        (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
+        (("labels", "audit"), "there is no model 'champion'"),
+    ],
+)
+def test_review_without_what_it_needs_is_one_line(label_folder, monkeypatch, command, reason):
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    (label_folder.parent / "page.txt").write_text(page("One"), encoding="utf-8")
+    done = run(*command, cwd=label_folder.parent)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_half_a_server_in_the_environment_is_named(label_folder, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    done = run("review", "pull", cwd=label_folder.parent)
+    assert done.returncode == 2
+    assert "LABEL_STUDIO_API_KEY is not set" in done.stderr
+
+
+def test_nothing_runs_so_nothing_stops(tmp_path):
+    done = run("review", "stop", "--json", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": False})
+
+
+def test_strategies_are_listed_with_what_they_do():
+    listed = json.loads(run("review", "strategies", "--json").stdout)
+    assert {"uncertainty", "diversity", "random", "disagreement", "unfamiliar"} <= set(listed)
+    assert all(listed.values())
+
+
 def test_wrong_options_are_exit_code_2(tmp_path):
     assert run("tag", cwd=tmp_path).returncode == 2
     assert run("train", "--alias", "king", cwd=tmp_path).returncode == 2
@@ -186,6 +237,16 @@ def test_the_same_inputs_are_not_trained_on_twice(workspace):
     done = run(*same, "--json", cwd=workspace)
     assert json.loads(done.stdout) == {"model": "tagger/1", "trained": False}
     assert "Nothing new: tagger/1" in run(*same, cwd=workspace).stdout
+
+
+@pytest.mark.slow
+def test_an_audit_speaks_of_labels_and_changes_none(workspace):
+    before = (workspace / "labels" / "seed.jsonl").read_bytes()
+    done = run("labels", "audit", "--min-confidence", 0.5, "--json", cwd=workspace)
+    report = json.loads(done.stdout)
+    assert done.returncode == (1 if report["suspects"] else 0)
+    assert (report["model"], report["labels"], report["pushed"]) == ("tagger/1", 12, 0)
+    assert (workspace / "labels" / "seed.jsonl").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from samples import label_line
 
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore, merge_labels
+from tagger.labels import (
+    Label,
+    LabelStore,
+    Origin,
+    find_conflicts,
+    merge_labels,
+    standing_labels,
+)
 from tagger.paper import paper_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,9 +89,8 @@ def test_a_correction_outweighs_the_seed_and_is_on_disk(label_folder):
     store = LabelStore(label_folder)
     seed = store.labels()[0]
     assert seed.tags["kind"] == ("survey",)
-    store.add_correction(
-        seed.model_copy(update={"tags": {"kind": ("study",)}, "source": "review", "time": START})
-    )
+    correction = {"tags": {"kind": ("study",)}, "source": "review", "time": START}
+    store.add_corrections(lambda labels: [labels[0].model_copy(update=correction)])
     label = LabelStore(label_folder).labels()[0]
     assert label.tags == {"kind": ("study",), "field": seed.tags["field"]}
     assert len(LabelStore(label_folder).all_labels()) == 13
@@ -94,7 +100,7 @@ def test_a_correction_with_an_unknown_tag_is_not_written(label_folder):
     store = LabelStore(label_folder)
     wrong = store.labels()[0].model_copy(update={"tags": {"kind": ("poem",)}})
     with pytest.raises(TaggerError, match="unknown tag 'poem'"):
-        store.add_correction(wrong)
+        store.add_corrections(lambda _: [wrong])
     assert not (label_folder / "corrections.jsonl").exists()
 
 
@@ -143,3 +149,123 @@ def test_hashes_change_with_the_files(label_folder):
     (label_folder / "seed.jsonl").write_text(label_line("A") + "\n", encoding="utf-8")
     assert store.hashes()["seed.jsonl"] != before["seed.jsonl"]
     assert set(before) == {"taxonomy.yaml", "seed.jsonl"}
+
+
+def review(title, annotator, hour=0, **changes):
+    fields = {"tags": {"kind": ("method",)}, "source": "review", "outcome": "tagged"}
+    return Label(
+        title=title,
+        text="",
+        annotator=annotator,
+        time=START + timedelta(hours=hour),
+        **{**fields, **changes},
+    )
+
+
+def origin(name, hour=0):
+    updated = START + timedelta(hours=hour)
+    return Origin(annotation=name, updated=updated, project="1/then", task=1)
+
+
+def kinds(labels, rule):
+    return {label.title: label.tags.get("kind") for label in merge_labels(labels, rule)}
+
+
+def test_conflicts_go_by_the_rule():
+    answers = [("a", "survey"), ("b", "method"), ("c", "method")]
+    labels = [
+        review("A", who, n, tags={"kind": (kind,)})
+        for n, (who, kind) in enumerate(reversed(answers))
+    ]
+    assert kinds(labels, "latest") == {"A": ("survey",)}
+    assert kinds(labels, "majority") == {"A": ("method",)}
+    assert kinds(labels, "adjudicate") == {}
+    [conflict] = find_conflicts(labels, "adjudicate")
+    assert conflict.facet == "kind"
+    assert conflict.answers == {"a": ("survey",), "b": ("method",), "c": ("method",)}
+    assert not conflict.settled
+    final = review("A", "d", -5, tags={"kind": ("study",)}, final=True)
+    assert kinds([*labels, final], "adjudicate") == {"A": ("study",)}
+    assert find_conflicts([*labels, final], "adjudicate")[0].settled
+
+
+def test_an_annotator_may_think_again():
+    labels = [review("A", "a", 0, tags={"kind": ("survey",)}), review("A", "a", 1)]
+    assert find_conflicts(labels) == []
+    assert kinds(labels, "adjudicate") == {"A": ("method",)}
+
+
+def test_a_majority_is_counted_tag_by_tag():
+    def fields(*answers):
+        labels = [review("A", str(n), n, tags={"field": tags}) for n, tags in enumerate(answers)]
+        return {label.title: label.tags["field"] for label in merge_labels(labels, "majority")}
+
+    assert fields(("law", "health"), ("law",), ()) == {"A": ("law",)}
+    assert fields(("law",), (), ()) == {"A": ()}
+    assert fields(("law",), ()) == {}
+    assert fields(("law",), ("health",), ("heart",)) == {}
+
+
+def test_a_conflict_leaves_the_facet_open_even_where_a_seed_spoke():
+    seed = review("A", "s", tags={"kind": ("study",), "field": ()}, source="seed")
+    labels = [seed, review("A", "a", tags={"kind": ("survey",)}), review("A", "b")]
+    [label] = merge_labels(labels, "adjudicate")
+    assert label.tags == {"field": ()}
+
+
+def test_what_is_no_paper_is_not_trained_on():
+    seed = review("A", "s", source="seed")
+    not_one = review("A", "a", tags={}, outcome="not-a-paper")
+    assert merge_labels([seed, not_one]) == []
+    said_otherwise = review("A", "b", 1)
+    assert kinds([seed, not_one, said_otherwise], "latest") == {"A": ("method",)}
+    assert merge_labels([seed, not_one, said_otherwise], "adjudicate") == []
+    [conflict] = find_conflicts([not_one, said_otherwise], "adjudicate")
+    assert (conflict.facet, conflict.settled) == (None, False)
+    cannot_tell = review("A", "a", tags={}, outcome="cannot-tell")
+    assert kinds([seed, cannot_tell], "latest") == {"A": ("method",)}
+
+
+def test_the_last_line_of_an_annotation_stands():
+    first = review("A", "a", tags={"kind": ("survey",)}, origin=origin("u"))
+    changed = review("A", "a", 1, origin=origin("u", 1))
+    assert standing_labels([first, changed]) == [changed]
+    gone = review("A", "a", 2, tags={}, outcome="withdrawn", origin=origin("u", 1))
+    assert standing_labels([first, changed, gone]) == []
+    again = review("A", "a", 3, origin=origin("u", 3))
+    assert standing_labels([first, gone, again]) == [again]
+
+
+def test_outcomes_and_tags_must_fit():
+    with pytest.raises(ValueError, match="no tags go with this outcome"):
+        review("A", "a", outcome="cannot-tell")
+    with pytest.raises(ValueError, match="at least 1 facet"):
+        review("A", "a", tags={})
+
+
+def test_lines_edited_by_hand_stay_byte_for_byte(label_folder):
+    path = label_folder / "corrections.jsonl"
+    by_hand = "\n  " + label_line("By hand", source="review", note="mine")
+    path.write_text(by_hand, encoding="utf-8")
+    store = LabelStore(label_folder)
+    store.add_corrections(lambda _: [review("New", "a")])
+    assert path.read_text(encoding="utf-8").startswith(by_hand + "\n{")
+    titles = [label.title for label in store.all_labels()]
+    assert titles[-2:] == ["By hand", "New"]
+
+
+def test_corrections_are_written_all_or_none(label_folder, monkeypatch):
+    store = LabelStore(label_folder)
+    store.add_corrections(lambda _: [review("Old", "a")])
+    before = (label_folder / "corrections.jsonl").read_bytes()
+
+    def killed(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.add_corrections(lambda _: [review("New", "a")])
+    assert (label_folder / "corrections.jsonl").read_bytes() == before
+    store.add_corrections(lambda _: [review("New", "a")])
+    assert [label.title for label in store.all_labels()[-2:]] == ["Old", "New"]

@@ -1,4 +1,4 @@
-"""One demo run in a copy of the project, shared by the tests that look at what it left."""
+"""What tests on the whole share: a demo run in a copy of the project, Label Studio, a browser."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+from ports import free_port
+
+from tagger.review.connection import Connection
+from tagger.review.server import EmbeddedServer, install
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,26 +26,33 @@ class Demo:
 
     root: Path
     output: str
+    port: int
 
     def make(self, *arguments: str) -> str:
         """Run make, with this environment in place of the one that it would install."""
         venv = sys.prefix
         return self.run("make", "-o", f"{venv}/.installed", f"VENV={venv}", *arguments)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run a command in the copy and return what it printed; it must succeed."""
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment(), capture_output=True, text=True
+        )
+        assert done.returncode in codes, f"{command}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """Variables of a shell in which this environment's programs are on the path."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
-        environment.pop("MLFLOW_TRACKING_URI", None)
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
-        return done.stdout
+        for name in ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+            environment.pop(name, None)
+        environment["LABEL_STUDIO_PORT"] = str(self.port)
+        return environment
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo as a new user runs it: real encoder, shipped labels, default settings."""
     root = tmp_path_factory.mktemp("demo") / "main"
     root.mkdir()
@@ -48,4 +61,69 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         copy(ROOT / name, root / name)
     if (ROOT.parent / "shared").is_dir():
         (root.parent / "shared").symlink_to(ROOT.parent / "shared")
-    return Demo(root, Demo(root, "").make("demo"))
+    port = free_port()
+    yield Demo(root, Demo(root, "", port).make("demo"), port)
+    EmbeddedServer(root / ".label-studio").stop()
+
+
+@pytest.fixture(scope="session")
+def label_studio_environment() -> Path:
+    """The environment of the real Label Studio; installed at the first use."""
+    environment = ROOT / ".label-studio" / "venv"
+    install(environment, print)
+    return environment
+
+
+class Server:
+    """A Label Studio server that can be killed and started again with its data."""
+
+    def __init__(self, folder: Path, environment: Path) -> None:
+        self.embedded = EmbeddedServer(folder, environment)
+        self.data = folder / "data"
+        running = self.embedded.start(free_port())
+        self.url, self.email = running.url, running.email
+        self.password, self.token = running.password, running.token
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        running = self.embedded.running()
+        assert running
+        process = psutil.Process(running.pid)
+        for member in [*process.children(recursive=True), process]:
+            member.kill()
+
+    def restart(self) -> None:
+        """Start it at the same address."""
+        self.embedded.start(int(self.url.rsplit(":", 1)[1]))
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, label_studio_environment: Path
+) -> Iterator[Server]:
+    """A real Label Studio server."""
+    server = Server(tmp_path_factory.mktemp("label-studio"), label_studio_environment)
+    yield server
+    server.embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def connection(server: Server) -> Connection:
+    """A connection to the server."""
+    return Connection(server.url, server.token)
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """Debian's Chromium without a window."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1400,1000")
+    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
+    yield driver
+    driver.quit()

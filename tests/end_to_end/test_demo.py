@@ -1,5 +1,4 @@
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import free_port
 from sklearn.metrics import f1_score
 
 from tagger.paper import paper_id
@@ -59,9 +59,7 @@ def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
 
 
 def test_the_run_can_be_read_in_mlflow(demo):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     mlflow = Path(sys.executable).with_name("mlflow")
     server = subprocess.Popen(
         [mlflow, "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--port", str(port)],

@@ -3,8 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from tagger.cli import app
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -16,7 +14,7 @@ def shell_lines():
 
 
 def test_the_table_of_results_is_the_measured_one():
-    for table in ("baselines",):
+    for table in ("baselines", "review_efficiency", "review_throughput"):
         measured = (ROOT / "experiments" / "results" / f"{table}.md").read_text(encoding="utf-8")
         assert measured.strip() in README
 
@@ -27,15 +25,18 @@ def test_every_file_that_is_named_exists():
 
 
 @pytest.mark.slow
-def test_the_commands_run_as_written(demo):
-    """The make targets and the MLflow page have tests of their own beside this one."""
-    assert app.registered_commands
-    elsewhere = ("make demo", "make test", "mlflow ui", "python experiments/")
+def test_the_commands_run_as_written(demo, label_studio_environment):
+    """The make targets, the MLflow page and the backend have tests of their own."""
+    environment = demo.root / ".label-studio" / "venv"
+    environment.parent.mkdir()
+    environment.symlink_to(label_studio_environment)
+    elsewhere = ("make ", "mlflow ui", "python experiments/", "tagger review backend")
     ran = 0
     for line in shell_lines():
         if line.startswith(elsewhere):
             continue
         assert line.startswith("tagger "), line
-        demo.run("bash", "-c", line)
+        # An audit that finds something says so with exit code 1.
+        demo.run("bash", "-c", line, codes=(0, 1) if "audit" in line else (0,))
         ran += 1
-    assert ran >= len(app.registered_commands)
+    assert ran >= 10

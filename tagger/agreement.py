@@ -1,0 +1,99 @@
+"""Agreement: how far reviewers of the same papers say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from tagger.labels import Label, standing_labels
+from tagger.taxonomy import Facet, Taxonomy
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far reviewers agree on one facet.
+
+    Parameters
+    ----------
+    facet:
+        Its name.
+    papers:
+        Number of papers that two or more people judged.
+    alpha:
+        Krippendorff's alpha over all of them, 1 for perfect agreement, 0 for chance.
+    kappa:
+        Cohen's kappa of each pair of annotators, over the papers that both judged.
+    """
+
+    facet: str
+    papers: int
+    alpha: float
+    kappa: dict[str, float]
+
+
+def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agreement]:
+    """Measure how far reviewers agree, per facet that two or more people judged a paper in.
+
+    Alpha: Krippendorff, "Content Analysis" (1980). Kappa: Cohen, "A Coefficient of Agreement for
+    Nominal Scales" (1960). Answers with several tags are as far apart as their MASI distance
+    (Passonneau, "Measuring Agreement on Set-valued Items (MASI)", 2006); both as in NLTK's
+    ``nltk.metrics.agreement``.
+    """
+    agreements = []
+    for facet in taxonomy.facets:
+        answers = _answers(labels, facet)
+        several = {paper: said for paper, said in answers.items() if len(said) > 1}
+        if several:
+            pairs = {
+                f"{first} and {second}": _kappa(several, facet, first, second)
+                for first, second in _pairs(several)
+            }
+            agreements.append(Agreement(facet.name, len(several), _alpha(several, facet), pairs))
+    return agreements
+
+
+_Answers = dict[str, dict[str, frozenset[str]]]
+"""Per paper and annotator, the tags given."""
+
+
+def _answers(labels: Sequence[Label], facet: Facet) -> _Answers:
+    answers: _Answers = {}
+    spoken = [label for label in standing_labels(labels) if facet.name in label.tags]
+    for label in sorted(spoken, key=lambda label: label.time):
+        if label.source == "review":
+            said = answers.setdefault(label.id, {})
+            said[label.annotator] = frozenset(label.tags[facet.name])
+    return answers
+
+
+def _pairs(answers: _Answers) -> list[tuple[str, str]]:
+    pairs = {pair for said in answers.values() for pair in combinations(sorted(said), 2)}
+    return sorted(pairs)
+
+
+def _alpha(answers: _Answers, facet: Facet) -> float:
+    rows = [
+        (annotator, paper, tags)
+        for paper, said in answers.items()
+        for annotator, tags in said.items()
+    ]
+    return _coefficient("alpha", rows, facet)
+
+
+def _kappa(answers: _Answers, facet: Facet, first: str, second: str) -> float:
+    both = {paper: said for paper, said in answers.items() if {first, second} <= said.keys()}
+    rows = [(who, paper, said[who]) for paper, said in both.items() for who in (first, second)]
+    return _coefficient("kappa", rows, facet)
+
+
+def _coefficient(name: str, rows: list[tuple[str, str, frozenset[str]]], facet: Facet) -> float:
+    from nltk.metrics.agreement import AnnotationTask
+    from nltk.metrics.distance import binary_distance, masi_distance
+
+    def set_distance(first: frozenset[str], second: frozenset[str]) -> float:
+        # MASI divides by the size of the union, which two empty answers do not have.
+        return 0.0 if first == second else float(masi_distance(first, second))
+
+    distance = binary_distance if facet.exclusive else set_distance
+    return float(getattr(AnnotationTask(rows, distance), name)())

@@ -1,0 +1,144 @@
+"""Audit: labels that the model contradicts, to be looked at again and never changed silently."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.heads import Floats
+from tagger.labels import Label
+from tagger.taxonomy import Facet, Taxonomy
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectLabel:
+    """A label that the model contradicts in one facet.
+
+    Parameters
+    ----------
+    id, title, annotator:
+        The paper, and who labelled it last.
+    facet:
+        The facet.
+    given, suggested:
+        The tags of the label and those of the model.
+    confidence:
+        The model's, in what it contradicts, 0 to 1.
+    """
+
+    id: str
+    title: str
+    annotator: str
+    facet: str
+    given: tuple[str, ...]
+    suggested: tuple[str, ...]
+    confidence: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the suspicion for a script."""
+        return asdict(self)
+
+    def reason(self, model: str) -> str:
+        """Say in words what is to be looked at again."""
+        given, suggested = (", ".join(tags) or "none" for tags in (self.given, self.suggested))
+        return (
+            f"{self.facet}: labelled {given} by {self.annotator}; {model}, which had not seen "
+            f"this paper, says {suggested} ({self.confidence:.2f})."
+        )
+
+
+def find_suspect_labels(
+    labels: Sequence[Label],
+    probabilities: Mapping[str, Mapping[str, Sequence[float]]],
+    taxonomy: Taxonomy,
+    min_confidence: float = 0.7,
+) -> list[SuspectLabel]:
+    """Find labels that a model, which had not seen them, contradicts with confidence.
+
+    Which labels are likely wrong is decided by confident learning (Northcutt et al., "Confident
+    Learning: Estimating Uncertainty in Dataset Labels", 2021; for several tags a paper, Thyagarajan
+    et al., "Identifying Incorrect Annotations in Multi-Label Classification Data", 2022), as in
+    cleanlab. Labels that were rechecked since, or are final, are not called in question again.
+
+    Parameters
+    ----------
+    labels:
+        One a paper.
+    probabilities:
+        Per facet and paper id, the out-of-fold probability of each tag.
+    taxonomy:
+        Order and kind of the tags.
+    min_confidence:
+        Smallest confidence with which the model contradicts.
+
+    Returns
+    -------
+    list of SuspectLabel
+        The surest contradiction first.
+    """
+    suspects = []
+    for facet in taxonomy.facets:
+        known = probabilities.get(facet.name, {})
+        judged = [label for label in labels if facet.name in label.tags and label.id in known]
+        if not judged:
+            continue
+        chances = np.array([known[label.id] for label in judged], dtype=np.float64)
+        for row in _contradicted(facet, judged, chances):
+            suspect = _suspect(facet, judged[row], chances[row])
+            settled = judged[row].final or _is_rechecked(judged[row])
+            if suspect and suspect.confidence >= min_confidence and not settled:
+                suspects.append(suspect)
+    return sorted(suspects, key=lambda suspect: -suspect.confidence)
+
+
+def _contradicted(facet: Facet, labels: Sequence[Label], chances: Floats) -> Iterable[int]:
+    """Return the rows that confident learning takes for wrong."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.multilabel_classification.filter import find_label_issues as find_multilabel
+
+    places = {tag: column for column, tag in enumerate(facet.tag_names)}
+    given = [
+        sorted(places[tag] for tag in facet.with_ancestors(label.tags[facet.name]))
+        for label in labels
+    ]
+    with warnings.catch_warnings():
+        # It warns that it says less of rare tags: known, and no harm.
+        warnings.simplefilter("ignore", UserWarning)
+        ranked = {"return_indices_ranked_by": "self_confidence", "n_jobs": 1}
+        if not facet.exclusive:
+            return [int(row) for row in find_multilabel(given, chances, **ranked)]
+        # Of tags that no label has there is nothing to learn.
+        used = sorted({columns[0] for columns in given})
+        if len(used) < 2:
+            return []
+        own = np.array([used.index(columns[0]) for columns in given])
+        odds = np.maximum(chances[:, used], 1e-9)
+        odds /= odds.sum(axis=1, keepdims=True)
+        return [int(row) for row in find_label_issues(own, odds, **ranked)]
+
+
+def _suspect(facet: Facet, label: Label, chances: npt.NDArray[np.float64]) -> SuspectLabel | None:
+    given = facet.with_ancestors(label.tags[facet.name])
+    if facet.exclusive:
+        best = int(chances.argmax())
+        suggested: tuple[str, ...] = (facet.tag_names[best],)
+        confidence = float(chances[best])
+    else:
+        pairs = list(zip(facet.tag_names, chances, strict=True))
+        suggested = tuple(tag for tag, p in pairs if p >= 0.5)
+        against = [float(1 - p if tag in given else p) for tag, p in pairs]
+        confidence = max(against)
+    if set(suggested) == set(given):
+        return None
+    return SuspectLabel(
+        label.id, label.title, label.annotator, facet.name, given, suggested, round(confidence, 4)
+    )
+
+
+def _is_rechecked(label: Label) -> bool:
+    return label.origin is not None and label.origin.queue == "recheck"

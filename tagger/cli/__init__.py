@@ -1,0 +1,83 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tagger import __version__
+from tagger.cli import labels, review
+from tagger.cli.output import complain
+from tagger.cli.tag import tag
+from tagger.cli.train import train
+from tagger.errors import TaggerError
+
+TAG_NEW = "Daily use 1: tag new digests"
+REVIEW = "Daily use 2: review what the model is unsure of"
+COMPARE = "Daily use 3: train on your labels, compare the runs in MLflow"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(rich_help_panel=TAG_NEW)(tag)
+app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
+app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
+app.command(rich_help_panel=COMPARE)(train)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tagger {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tour(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    """Tag papers by what they contribute and what they are about.
+
+    A day with tagger:
+
+    [bold]1. A digest arrives.[/bold] Every paper on it gets its tags, and a confidence to
+    believe:
+
+        tagger tag digest.txt --output tagged
+
+    [bold]2. Some papers are doubtful.[/bold] Send them to Label Studio, correct them in the
+    browser, bring the corrections home:
+
+        tagger review serve
+
+        tagger review push digest.txt --budget 20
+
+        tagger review pull
+
+    [bold]3. A better model.[/bold] Train on all labels, then look at the runs side by side:
+
+        tagger train
+
+        mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+    """
+
+
+def main() -> None:
+    """Run the command line; a :class:`TaggerError` is one line and exit code 2."""
+    try:
+        app(prog_name="tagger")
+    except TaggerError as error:
+        complain(error)
+        sys.exit(2)

@@ -1,0 +1,113 @@
+"""The process behind ``tagger review backend``: a web server, a puller, and training runs."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import typer
+
+from tagger.cli.output import load_model_named
+from tagger.errors import TaggerError
+from tagger.labels import ConflictRule, LabelStore
+from tagger.review.backend import (
+    Credentials,
+    PullWorker,
+    connect_backend,
+    disconnect_backend,
+    make_backend,
+)
+from tagger.review.project import ReviewProject
+from tagger.review.pull import pull
+
+if TYPE_CHECKING:
+    from tagger.model import TaggerModel
+
+
+class _ModelInUse:
+    """Loads a model once, and again when its alias has moved to another version."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._model = load_model_named(name)
+
+    def __call__(self) -> TaggerModel:
+        from tagger.registry import Registry
+
+        if not self._model.name.startswith("local/"):
+            version = Registry().find(self._name)
+            if version.name != self._model.name:
+                self._model = load_model_named(self._name)
+        return self._model
+
+
+def run_backend(
+    store: LabelStore,
+    project: ReviewProject,
+    model: str,
+    host: str,
+    port: int,
+    train_after: int,
+    conflicts: ConflictRule,
+) -> None:
+    """Serve until interrupted; then take the connection to Label Studio back.
+
+    Raises
+    ------
+    TaggerError
+        If the port is taken, the model does not load or Label Studio does not take the backend.
+    """
+    import uvicorn
+
+    in_use = _ModelInUse(model)
+    credentials = Credentials()
+
+    def train() -> None:
+        command = [sys.executable, "-m", "tagger", "train", "--alias", "challenger"]
+        command += ["--labels", str(store.folder), "--conflicts", conflicts]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+        typer.echo(said[-1] if said else "training ended without a word", err=True)
+
+    worker = PullWorker(
+        lambda: pull(project, store, conflicts),
+        train,
+        train_after,
+        lambda text: typer.echo(text, err=True),
+    )
+    app = make_backend(in_use, credentials, worker.wake)
+    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    listener = _listen(host, port)
+    # In a thread of its own, for Label Studio asks back while the backend is being connected.
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        thread.start()
+        worker.start()
+        connect_backend(project, f"http://{host}:{port}", credentials)
+        # What was finished while no backend listened.
+        worker.wake()
+        typer.echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
+        thread.join()
+    except KeyboardInterrupt:
+        typer.echo("Ending", err=True)
+    finally:
+        worker.stop()
+        server.should_exit = True
+        thread.join()
+        disconnect_backend(project)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise TaggerError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error})",
+            hint="Choose another with --port",
+        ) from error

@@ -1,0 +1,154 @@
+"""``tagger labels``: look after the labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    ConflictsOption,
+    JsonOption,
+    LabelsOption,
+    ProjectOption,
+    load_model_named,
+    needs_extra,
+    print_json,
+    progress,
+)
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.audit import SuspectLabel
+    from tagger.labels import Label
+    from tagger.registry import Registry, Version
+    from tagger.taxonomy import Taxonomy
+
+app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep a group of one command a group."""
+
+
+@app.command()
+def audit(
+    labels: LabelsOption = Path("labels"),
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
+    ] = "champion",
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0.5, max=1.0, help="Smallest confidence with which a model contradicts."),
+    ] = 0.7,
+    conflicts: ConflictsOption = "latest",
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Send the suspects to Label Studio.")
+    ] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List labels that the model contradicts, though it had not seen them.
+
+    What the model says of each label comes from a fold of its cross-validation that was trained
+    without it, or from the model itself if the label is younger. Nothing is changed: with
+    --recheck the suspects go to Label Studio, and come back with 'tagger review pull'. The exit
+    code is 1 if there are suspects.
+
+    Example: tagger labels audit --labels labels
+    """
+    with needs_extra("review"):
+        import cleanlab  # noqa: F401
+
+    from tagger.audit import find_suspect_labels
+    from tagger.labels import LabelStore
+    from tagger.registry import Registry
+
+    store = LabelStore(labels)
+    registry = Registry()
+    version = registry.find(model)
+    merged = store.labels(conflicts)
+    chances = _unseen_probabilities(merged, registry, version, store.taxonomy)
+    suspects = find_suspect_labels(merged, chances, store.taxonomy, min_confidence)
+    pushed = 0
+    if recheck and suspects:
+        from tagger.review.connection import connect
+        from tagger.review.project import open_project
+        from tagger.review.push import Rechecks, push_rechecks
+
+        papers = {label.id: label.paper for label in merged}
+        reasons: dict[str, list[str]] = {}
+        for suspect in suspects:
+            reasons.setdefault(suspect.id, []).append(suspect.reason(version.name))
+        rechecks = Rechecks(
+            [papers[name] for name in reasons],
+            {name: "Recheck. " + " ".join(said) for name, said in reasons.items()},
+        )
+        target = open_project(connect(), store.taxonomy, project, create=True)
+        with progress() as step:
+            pushed = push_rechecks(rechecks, registry.load(version), target, step).new
+    if as_json:
+        print_json(
+            {
+                "model": version.name,
+                "labels": len(merged),
+                "suspects": [suspect.as_dict() for suspect in suspects],
+                "pushed": pushed,
+            }
+        )
+    else:
+        _print_suspects(suspects, version.name, len(merged), pushed if recheck else None)
+    if suspects:
+        raise typer.Exit(1)
+
+
+def _unseen_probabilities(
+    labels: list[Label], registry: Registry, version: Version, taxonomy: Taxonomy
+) -> dict[str, dict[str, list[float]]]:
+    """Return what the model says of each label from outside its training."""
+    chances = registry.out_of_fold(version)
+    seen = {name for papers in chances.values() for name in papers}
+    younger = [label.paper for label in labels if label.id not in seen]
+    model = load_model_named(version.name)
+    known = {facet.name: facet.tag_names for facet in model.taxonomy.facets}
+    for facet in taxonomy.facets:
+        if known.get(facet.name) != facet.tag_names:
+            raise TaggerError(
+                f"{version.name} was trained for other tags of the facet '{facet.name}'",
+                hint="Train on the present taxonomy first: tagger train",
+            )
+    if younger:
+        for name, rows in model.predict_proba(younger).items():
+            for paper, row in zip(younger, rows, strict=True):
+                chances[name][paper.id] = [float(p) for p in row]
+    return chances
+
+
+def _print_suspects(
+    suspects: list[SuspectLabel], model: str, labels: int, pushed: int | None
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if suspects:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in ("paper", "facet", "label", "model", "confidence"):
+            table.add_column(column, justify="right" if column == "confidence" else "left")
+        for suspect in suspects:
+            table.add_row(
+                suspect.title,
+                suspect.facet,
+                ", ".join(suspect.given) or "-",
+                ", ".join(suspect.suggested) or "-",
+                f"{suspect.confidence:.2f}",
+            )
+        console.print(table)
+    console.print(f"{len(suspects)} of {labels} labels are contradicted by {model}")
+    if pushed is not None:
+        console.print(f"{pushed} papers sent to Label Studio to be rechecked")
+    elif suspects:
+        console.print("Nothing was changed. To recheck them: tagger labels audit --recheck")

@@ -1,0 +1,102 @@
+"""What all commands share: one-line errors, JSON, progress, loading a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tagger.errors import TaggerError
+from tagger.labels import ConflictRule
+
+if TYPE_CHECKING:
+    from tagger.model import TaggerModel
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
+
+ProjectOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Number or title of the Label Studio project; by default 'tagger: ' and the name of "
+        "the taxonomy.",
+        show_default=False,
+    ),
+]
+ConflictsOption = Annotated[
+    ConflictRule,
+    typer.Option(
+        envvar="TAGGER_CONFLICTS",
+        help="Where reviewers differ: the latest answer counts, the majority, or none until one "
+        "is marked as final.",
+    ),
+]
+
+
+def load_model_named(model: str) -> TaggerModel:
+    """Load a model by folder, version or alias."""
+    from tagger.model import load_model
+
+    if Path(model).is_dir():
+        return load_model(model)
+    try:
+        import mlflow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise TaggerError(
+            f"'{model}' is no folder, and without MLflow no version can be looked up",
+            hint="Give a model's folder with --model, or: pip install 'tagger[train]'",
+        ) from error
+    from tagger.registry import Registry
+
+    registry = Registry()
+    return registry.load(registry.find(model))
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Say which extra is missing where an import in the block fails.
+
+    Raises
+    ------
+    TaggerError
+        With the command that installs it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise TaggerError(
+            f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
+        ) from error
+
+
+def complain(error: TaggerError) -> None:
+    """Print an error as one line on standard error."""
+    typer.echo(f"error: {error}", err=True)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Give a function that shows the progress of a stage on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+    tasks: dict[str, Any] = {}
+
+    def step(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done, total=total)
+
+    with bars:
+        yield step

@@ -1,0 +1,349 @@
+"""``tagger review``: the round trip through Label Studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    ConflictsOption,
+    JsonOption,
+    LabelsOption,
+    ProjectOption,
+    complain,
+    load_model_named,
+    needs_extra,
+    print_json,
+    progress,
+)
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.labels import Conflict, LabelStore
+    from tagger.review.project import ReviewProject
+    from tagger.review.push import PushReport
+    from tagger.review.status import ReviewStatus
+
+app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
+
+FolderOption = Annotated[
+    Path, typer.Option("--folder", help="Where the workspace's own server keeps its data.")
+]
+_FOLDER = Path(".label-studio")
+
+
+@app.command()
+def serve(
+    port: Annotated[
+        int,
+        typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine."),
+    ] = 8080,
+    folder: FolderOption = _FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a Label Studio server on this machine, or find the running one.
+
+    The first call installs Label Studio into an environment of its own. The server listens on
+    127.0.0.1 only and keeps its data in the folder.
+
+    Example: tagger review serve --port 8080
+    """
+    with needs_extra("review"):
+        import psutil  # noqa: F401
+
+    from tagger.review.server import EmbeddedServer
+
+    server = EmbeddedServer(folder).start(port, lambda text: typer.echo(text, err=True))
+    if as_json:
+        fields = ("url", "email", "password", "token", "pid")
+        print_json({name: getattr(server, name) for name in fields})
+    else:
+        typer.echo(f"Label Studio: {server.url}")
+        typer.echo(f"Log in as    {server.email}")
+        typer.echo(f"Password     {server.password}")
+
+
+@app.command()
+def stop(folder: FolderOption = _FOLDER, as_json: JsonOption = False) -> None:
+    """Stop the Label Studio server of this workspace. Its data stay.
+
+    Example: tagger review stop
+    """
+    with needs_extra("review"):
+        import psutil  # noqa: F401
+
+    from tagger.review.server import EmbeddedServer
+
+    stopped = EmbeddedServer(folder).stop()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        typer.echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
+
+
+@app.command()
+def push(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+    ],
+    labels: LabelsOption = Path("labels"),
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A version (7), an alias (champion) or a model's folder."
+        ),
+    ] = "champion",
+    budget: Annotated[
+        int, typer.Option(min=1, help="How many of these papers should wait for review.")
+    ] = 20,
+    strategy: Annotated[
+        str, typer.Option(help="What to send: see 'tagger review strategies'.")
+    ] = "uncertainty",
+    random_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the budget drawn by chance, to measure with."),
+    ] = 0.1,
+    blind_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the papers sent without suggestions.")
+    ] = 0.0,
+    min_confidence: Annotated[
+        float, typer.Option(min=0.5, max=1.0, help="Below this the model counts as unsure.")
+    ] = 0.6,
+    project: ProjectOption = None,
+    folder: FolderOption = _FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the papers that are most worth a person's time to Label Studio.
+
+    Papers that are labelled already are passed over. Pushing again adds only what is new, and
+    shows the present model's tags on tasks that nobody has touched.
+
+    Example: tagger review push monday.txt tuesday.txt --budget 20
+    """
+    from tagger.decision import ReviewRule
+    from tagger.paper import merge_duplicates
+    from tagger.readers import read_papers
+    from tagger.strategies import load_strategy
+
+    chosen = load_strategy(strategy)
+    problems: list[TaggerError] = []
+    papers = merge_duplicates(read_papers(files, on_error=problems.append))
+    for problem in problems:
+        complain(problem)
+    if not papers:
+        raise typer.Exit(2)
+    store, target = _open(labels, project, folder, create=True)
+    loaded = load_model_named(model)
+    if loaded.taxonomy != store.taxonomy:
+        raise TaggerError(
+            f"{loaded.name} was trained for another taxonomy than that of the label folder",
+            path=labels,
+            hint="Train on it first: tagger train",
+        )
+    from tagger.review.push import PushSettings
+    from tagger.review.push import push as push_papers
+
+    settings = PushSettings(budget, chosen, random_share, blind_share, ReviewRule(min_confidence))
+    with progress() as step:
+        report = push_papers(papers, loaded, store.all_labels(), target, settings, step)
+    if as_json:
+        print_json({**report.as_dict(), "files_failed": [str(problem) for problem in problems]})
+    else:
+        _print_push(report)
+    if problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def pull(
+    labels: LabelsOption = Path("labels"),
+    conflicts: ConflictsOption = "latest",
+    project: ProjectOption = None,
+    folder: FolderOption = _FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the corrections home, into corrections.jsonl of the label folder.
+
+    Each annotation comes once; pulled again, only what is new or was changed is added. Lines that
+    you edited by hand stay. The exit code is 1 if reviewers differ and no rule settles it.
+
+    Example: tagger review pull --conflicts majority
+    """
+    store, target = _open(labels, project, folder)
+    from tagger.review.pull import pull as pull_corrections
+
+    report = pull_corrections(target, store, conflicts)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        typer.echo(
+            f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
+            f"{report.skipped} skipped"
+        )
+        _print_conflicts(report.conflicts)
+        for problem in report.problems:
+            typer.echo(f"left out: {problem}", err=True)
+    if any(not conflict.settled for conflict in report.conflicts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    labels: LabelsOption = Path("labels"),
+    conflicts: ConflictsOption = "latest",
+    project: ProjectOption = None,
+    folder: FolderOption = _FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what waits, what is done, and what reviewers and model make of each other.
+
+    Tells how often each tag of the model was taken away or had to be added, how far reviewers
+    agree, and whether they agree more with a model whose tags they see. Speaks of what was pulled.
+
+    Example: tagger review status
+    """
+    store, target = _open(labels, project, folder)
+    from tagger.review.status import review_status
+
+    tasks, _ = target.tasks()
+    found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print_status(found, target.url)
+
+
+@app.command()
+def strategies(as_json: JsonOption = False) -> None:
+    """List the strategies that choose papers for review, those of other packages too.
+
+    Example: tagger review strategies
+    """
+    import inspect
+
+    from tagger.strategies import load_strategy, strategy_names
+
+    texts = {}
+    for name in strategy_names():
+        text = inspect.getdoc(type(load_strategy(name))) or ""
+        texts[name] = text.split("\n\n")[0].replace("\n", " ")
+    if as_json:
+        print_json(texts)
+    else:
+        for name, text in texts.items():
+            typer.echo(f"{name:14} {text}")
+
+
+@app.command()
+def backend(
+    labels: LabelsOption = Path("labels"),
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A version (7), an alias or a model's folder.")
+    ] = "champion",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
+    train_after: Annotated[
+        int,
+        typer.Option(min=0, help="Train a challenger after so many new annotations; 0: never."),
+    ] = 0,
+    conflicts: ConflictsOption = "latest",
+    project: ProjectOption = None,
+    folder: FolderOption = _FOLDER,
+) -> None:
+    """Serve live predictions to Label Studio, and pull when annotations are finished.
+
+    Connects itself to the project: a task without tags gets the champion's when it is opened, and
+    each finished annotation is brought home. Runs until it is interrupted.
+
+    Example: tagger review backend --train-after 20
+    """
+    store, target = _open(labels, project, folder)
+    from tagger.cli.backend import run_backend
+
+    run_backend(store, target, model, host, port, train_after, conflicts)
+
+
+def _open(
+    labels: Path, project: str | None, folder: Path, *, create: bool = False
+) -> tuple[LabelStore, ReviewProject]:
+    """Open the label folder and its project in Label Studio."""
+    from tagger.labels import LabelStore
+
+    store = LabelStore(labels)
+    # A damaged label file is found before anything is asked of the server.
+    store.all_labels()
+    with needs_extra("review"):
+        import label_studio_sdk  # noqa: F401
+        import psutil  # noqa: F401
+    from tagger.review.connection import connect
+    from tagger.review.project import open_project
+
+    return store, open_project(connect(folder), store.taxonomy, project, create=create)
+
+
+def _print_push(report: PushReport) -> None:
+    queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
+    typer.echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
+    if report.refreshed:
+        typer.echo(f"{report.refreshed} waiting papers show the present model's tags")
+    if report.duplicates_removed:
+        typer.echo(f"{report.duplicates_removed} copies removed")
+    for change in report.interface_changes:
+        typer.echo(f"interface: {change}")
+    for problem in report.problems:
+        typer.echo(f"left alone: {problem}", err=True)
+    typer.echo(f"{report.waiting} papers wait at {report.url}")
+
+
+def _print_conflicts(conflicts: list[Conflict]) -> None:
+    for conflict in conflicts:
+        answers = "; ".join(
+            f"{annotator}: {', '.join(tags) or 'none'}"
+            for annotator, tags in conflict.answers.items()
+        )
+        state = "settled" if conflict.settled else "CONFLICT"
+        typer.echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
+
+
+def _print_status(found: ReviewStatus, url: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
+    console.print(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
+    console.print(f"{found.done} done, {found.skipped} skipped")
+    if found.median_seconds:
+        console.print(f"{found.median_seconds:.0f} s a paper (median)")
+    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
+    console.print(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
+    _print_conflicts(open_)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("facet", "tag", "given by the model", "taken away", "added"):
+        table.add_column(column, justify="left" if column in ("facet", "tag") else "right")
+    for facet, verdicts in found.verdicts.items():
+        for tag, verdict in verdicts.items():
+            if verdict.given or verdict.added:
+                figures = (verdict.given, verdict.taken_away, verdict.added)
+                table.add_row(facet, tag, *map(str, figures))
+    if table.row_count:
+        console.print(table)
+    for facet, (accuracy, count) in found.accuracy_by_chance.items():
+        console.print(f"{facet}: {accuracy:.0%} right on {count} papers drawn by chance")
+    for anchoring in found.anchoring:
+        console.print(
+            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
+            f"{anchoring.shown} papers with its tags in view, {anchoring.agree_blind:.0%} of "
+            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
+            f"p = {anchoring.p_value:.2f})"
+        )
+    for agreement in found.agreement:
+        pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
+        console.print(
+            f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers "
+            f"with several reviewers; " + "; ".join(pairs)
+        )
+    console.print(url)

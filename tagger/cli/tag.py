@@ -1,0 +1,130 @@
+"""``tagger tag``: tag the papers of digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import JsonOption, complain, load_model_named, print_json, progress
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.model import TaggerModel
+    from tagger.paper import Paper
+    from tagger.tagging import TagRun
+
+
+def tag(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "tagged"
+    ),
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A version (7), an alias (champion) or a model's folder."
+        ),
+    ] = "champion",
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0.5, max=1.0, help="A paper goes to review if the model is less sure than this."
+        ),
+    ] = 0.6,
+    show: Annotated[
+        int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
+    ] = 25,
+    as_json: JsonOption = False,
+) -> None:
+    """Tag every paper of one or more digest pages.
+
+    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder. A page that cannot
+    be read is reported and the others are tagged all the same; the exit code is then 2.
+
+    Example: tagger tag monday.txt tuesday.txt --output tagged
+    """
+    from tagger.paper import merge_duplicates
+    from tagger.readers import read_papers
+
+    problems: list[TaggerError] = []
+    entries = list(read_papers(files, on_error=problems.append))
+    papers = merge_duplicates(entries)
+    for problem in problems:
+        complain(problem)
+    if not papers:
+        raise typer.Exit(2)
+
+    from tagger.decision import ReviewRule
+    from tagger.tagging import tag_papers
+
+    loaded = load_model_named(model)
+    with progress() as step:
+        run = tag_papers(
+            papers,
+            loaded,
+            output,
+            ReviewRule(min_confidence),
+            lambda done, total: step("Tagging", done, total),
+        )
+    if as_json:
+        print_json(
+            {
+                "model": loaded.name,
+                "files_failed": [str(problem) for problem in problems],
+                "entries": len(entries),
+                "papers": len(papers),
+                "to_review": run.to_review,
+                "near_duplicates": len(run.near_duplicates),
+                "counts": run.counts(),
+                "output": [str(path) for path in run.files],
+            }
+        )
+    else:
+        _print_tag_run(run, loaded, entries, show)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if show:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        table.add_column("paper", ratio=2)
+        for facet in model.taxonomy.facets:
+            table.add_column(facet.name, no_wrap=True)
+        table.add_column("review", ratio=1, min_width=16)
+        for row in run.rows[:show]:
+            cells = [Text(row["title"])]
+            for facet, tags in row["tags"].items():
+                chances = row["confidence"][facet]
+                cells.append(Text("\n".join(f"{tag} {chances[tag]:.2f}" for tag in tags) or "-"))
+            cells.append(Text(row["review"]["reason"] if row["review"] else ""))
+            table.add_row(*cells)
+        console.print(table)
+        if len(run.rows) > show:
+            console.print(f"and {len(run.rows) - show} more in the files")
+    counts = run.counts()
+    for facet in model.taxonomy.facets:
+        shown = ", ".join(f"{tag} {n}" for tag, n in counts[facet.name].most_common())
+        console.print(Text.assemble((f"{facet.name}: ", "bold"), shown or "no tags"))
+    for pair in run.near_duplicates:
+        console.print(
+            Text.assemble(
+                ("versions of one study? ", "yellow"),
+                f"{pair.first.title} / {pair.second.title} ({pair.similarity:.2f} alike)",
+            )
+        )
+    console.print(
+        f"{len(entries)} entries, {len(run.rows)} papers, {run.to_review} to review, "
+        f"tagged by {model.name}"
+    )
+    console.print("Written: " + ", ".join(str(path) for path in run.files), soft_wrap=True)

@@ -1,0 +1,232 @@
+"""The ML backend: Label Studio asks for tags when a task is opened, and tells of finished ones.
+
+It speaks the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
+``/predict`` and ``/webhook``. Everything but ``/health`` needs the user name and password that
+Label Studio is given when the backend is connected.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Body, Depends, FastAPI, Header, HTTPException
+
+from tagger.decision import ReviewRule, decide
+from tagger.errors import TaggerError
+from tagger.model import TaggerModel
+from tagger.paper import Paper
+from tagger.review.project import ReviewProject
+from tagger.review.pull import PullReport
+from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
+
+USER = "tagger"
+TITLE = "tagger"
+_ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
+_Content = Annotated[dict[str, Any], Body()]
+_EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What Label Studio must show to be let in; a new password each time."""
+
+    user: str = USER
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def header(self) -> str:
+        """The value of the ``Authorization`` header (RFC 7617)."""
+        pair = f"{self.user}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
+
+
+class PullWorker:
+    """Pulls in the background when annotations are finished, and trains after every so many.
+
+    Parameters
+    ----------
+    pull:
+        Brings the annotations home.
+    train:
+        Starts a training run and returns when it has ended.
+    train_after:
+        Number of new annotations that trigger it; 0 for never.
+    report:
+        Called with what happened, in words.
+    """
+
+    def __init__(
+        self,
+        pull: Callable[[], PullReport],
+        train: Callable[[], None],
+        train_after: int,
+        report: Callable[[str], None],
+    ) -> None:
+        self._pull = pull
+        self._train = train
+        self._train_after = train_after
+        self._report = report
+        self._wanted = threading.Event()
+        self._ended = False
+        self._since_training = 0
+        self._training: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Ask for a pull; several calls in a row make one."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """End after the pull at hand."""
+        self._ended = True
+        self._wanted.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            self._wanted.wait()
+            if self._ended:
+                return
+            self._wanted.clear()
+            try:
+                pulled = self._pull()
+            except TaggerError as error:
+                self._report(f"error: {error}")
+                continue
+            changed = pulled.new + pulled.changed
+            self._since_training += changed
+            self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
+            self._train_if_due()
+
+    def _train_if_due(self) -> None:
+        running = self._training is not None and self._training.is_alive()
+        due = 0 < self._train_after <= self._since_training
+        if due and not running:
+            self._report(f"Training on {self._since_training} new annotations")
+            self._since_training = 0
+            self._training = threading.Thread(target=self._train, daemon=True)
+            self._training.start()
+
+
+def make_backend(
+    model: Callable[[], TaggerModel], credentials: Credentials, finished: Callable[[], None]
+) -> FastAPI:
+    """Make the web application.
+
+    Parameters
+    ----------
+    model:
+        Gives the model in use; called at each request.
+    credentials:
+        Who is let in.
+    finished:
+        Called when Label Studio tells of annotations.
+    """
+    app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
+
+    def authorise(authorization: Annotated[str | None, Header()] = None) -> None:
+        given = (authorization or "").encode()
+        if not secrets.compare_digest(given, credentials.header.encode()):
+            raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
+
+    guarded = [Depends(authorise)]
+
+    @app.get("/")
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "UP", "model_class": "tagger"}
+
+    @app.post("/setup", dependencies=guarded)
+    def setup() -> dict[str, str]:
+        return {"model_version": model().name}
+
+    @app.post("/predict", dependencies=guarded)
+    def predict(content: _Content) -> dict[str, Any]:
+        tasks = content.get("tasks")
+        if not isinstance(tasks, list):
+            raise HTTPException(422, "the field 'tasks' must be a list")
+        return {"results": predict_tasks(tasks, model())}
+
+    @app.post("/webhook", dependencies=guarded)
+    def webhook(content: _Content) -> dict[str, str]:
+        if content.get("action") in _ACTIONS:
+            finished()
+        return {"status": "ok"}
+
+    return app
+
+
+def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
+    """Return a prediction for each task.
+
+    It is empty for a task that is none of ours, or that a person is to tag unaided.
+    """
+    papers: dict[int, Paper] = {}
+    for place, task in enumerate(tasks):
+        try:
+            if task["data"].get("queue") not in UNAIDED:
+                papers[place] = read_paper(task["data"])
+        except (TaskError, KeyError, TypeError, AttributeError):
+            continue
+    results = [{**_EMPTY, "model_version": model.name} for _ in tasks]
+    if papers:
+        given = list(papers.values())
+        chances = model.predict_proba(given)
+        decisions = decide(given, chances, model.taxonomy, model.name, ReviewRule())
+        for place, decision in zip(papers, decisions, strict=True):
+            results[place] = make_prediction(decision, model.taxonomy)
+    return results
+
+
+def connect_backend(project: ReviewProject, url: str, credentials: Credentials) -> None:
+    """Tell Label Studio of a backend: where it asks for tags, and whom it tells of annotations.
+
+    Connections of an earlier run of ours are replaced.
+
+    Raises
+    ------
+    TaggerError
+        If Label Studio does not accept or does not reach the backend.
+    """
+    client = project.connection.client
+    with project.connection.errors(f"project {project.id}"):
+        disconnect_backend(project)
+        client.webhooks.create(
+            url=f"{url}/webhook",
+            project=project.id,
+            headers={"Authorization": credentials.header},
+            send_payload=True,
+            send_for_all_actions=False,
+            actions=_ACTIONS,
+        )
+        client.ml.create(
+            project=project.id,
+            url=url,
+            title=TITLE,
+            description="The champion of tagger",
+            auth_method="BASIC_AUTH",
+            basic_auth_user=credentials.user,
+            basic_auth_pass=credentials.password,
+            timeout=100,
+        )
+
+
+def disconnect_backend(project: ReviewProject) -> None:
+    """Take out the connections that :func:`connect_backend` made, of this or an earlier run."""
+    client = project.connection.client
+    with project.connection.errors(f"project {project.id}"):
+        for backend in client.ml.list(project=project.id):
+            if backend.title == TITLE and backend.id is not None:
+                client.ml.delete(backend.id)
+        for hook in client.webhooks.list(project=str(project.id)):
+            if hook.url.endswith("/webhook") and hook.headers and hook.id is not None:
+                client.webhooks.delete(hook.id)

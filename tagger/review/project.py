@@ -1,0 +1,309 @@
+"""The project of a taxonomy in Label Studio: found or made, its tasks and annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.review.connection import Connection
+from tagger.review.interface import InUse, adapt_interface, build_interface, has_facet_of
+from tagger.review.tasks import (
+    Queue,
+    TaskError,
+    TaskMeta,
+    read_meta,
+    read_paper,
+    tags_in_use,
+)
+from tagger.taxonomy import Taxonomy
+
+BATCH_SIZE = 500
+_PAGE_SIZE = 1000
+_FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations"]
+_TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
+_EVERYTHING = "all papers"
+# Of the Data Manager's columns a reviewer needs title, queue and how sure the model is.
+_HIDDEN_COLUMNS = [
+    "tasks:inner_id",
+    "tasks:completed_at",
+    "tasks:cancelled_annotations",
+    "tasks:total_predictions",
+    "tasks:annotators",
+    "tasks:annotations_results",
+    "tasks:annotations_ids",
+    "tasks:predictions_results",
+    "tasks:predictions_model_versions",
+    "tasks:file_upload",
+    "tasks:storage_filename",
+    "tasks:created_at",
+    "tasks:updated_at",
+    "tasks:updated_by",
+    "tasks:avg_lead_time",
+    "tasks:draft_exists",
+    "tasks:data.paper",
+    "tasks:data.abstract",
+    "tasks:data.reason",
+]
+_DESCRIPTION = "Papers that tagger is unsure of. The interface is kept in step with the taxonomy."
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTask:
+    """A task of the project.
+
+    ``meta`` is None if the task was made by hand. ``done`` tells whether somebody has annotated
+    it, ``skipped`` whether somebody has passed it over.
+    """
+
+    id: int
+    paper: Paper
+    data: dict[str, Any]
+    meta: TaskMeta | None
+    done: bool
+    skipped: bool
+
+    @property
+    def touched(self) -> bool:
+        """Whether anybody has dealt with it."""
+        return self.done or self.skipped
+
+
+class ReviewProject:
+    """A project in Label Studio that holds papers for review.
+
+    Raises
+    ------
+    TaggerError
+        From every method, if the server does not do what is asked of it.
+    """
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.connection = connection
+        self.id = number
+        with connection.errors(f"project {number}"):
+            project = connection.client.projects.get(number)
+        self.title = str(project.title)
+        self.interface = str(project.label_config)
+        self.model_version = project.model_version or ""
+        created = project.created_at
+        self.key = f"{project.id}/{created.isoformat() if created else ''}"
+        """Tells the project from one of the same number on another server."""
+
+    @property
+    def url(self) -> str:
+        """Where a person finds the project."""
+        return f"{self.connection.url}/projects/{self.id}/data"
+
+    def task_count(self) -> int:
+        """Return how many tasks the project has."""
+        with self.connection.errors(f"project {self.id}"):
+            return int(self.connection.client.projects.get(self.id).task_number or 0)
+
+    def tasks(self) -> tuple[list[ReviewTask], list[str]]:
+        """Return all tasks by number, and in words those that are none of ours."""
+        tasks, problems = [], []
+        with self.connection.errors(f"project {self.id}"):
+            pages: Iterable[Any] = self.connection.client.tasks.list(
+                project=self.id, page_size=_PAGE_SIZE, include=_FIELDS
+            )
+            for task in pages:
+                try:
+                    tasks.append(
+                        ReviewTask(
+                            id=task.id,
+                            paper=read_paper(task.data),
+                            data=dict(task.data),
+                            meta=read_meta(task.meta),
+                            done=bool(task.total_annotations),
+                            skipped=bool(task.cancelled_annotations),
+                        )
+                    )
+                except TaskError as problem:
+                    problems.append(f"task {task.id} {problem}")
+        return sorted(tasks, key=lambda task: task.id), problems
+
+    def import_tasks(self, tasks: Sequence[dict[str, Any]]) -> None:
+        """Add tasks with their predictions, all of them or none."""
+        with self.connection.errors(f"project {self.id}"):
+            self.connection.client.projects.import_tasks(self.id, request=tasks)  # type: ignore[arg-type]
+
+    def delete_tasks(self, tasks: Sequence[int]) -> None:
+        """Delete tasks with all that hangs on them."""
+        self._act("delete_tasks", tasks)
+
+    def replace_predictions(self, predictions: dict[int, dict[str, Any]]) -> None:
+        """Put one prediction in place of all those of each task."""
+        self._act("delete_tasks_predictions", list(predictions))
+        entries = [{"task": task, **content} for task, content in predictions.items()]
+        with self.connection.errors(f"project {self.id}"):
+            self.connection.client.projects.import_predictions(self.id, request=entries)  # type: ignore[arg-type]
+
+    def update_task(self, task: int, data: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Replace what a task shows and remembers."""
+        with self.connection.errors(f"task {task}"):
+            self.connection.client.tasks.update(str(task), data=data, meta=meta)
+
+    def show_predictions_of(self, model: str) -> None:
+        """Make the predictions of a model the ones that are filled in."""
+        if model != self.model_version:
+            with self.connection.errors(f"project {self.id}"):
+                self.connection.client.projects.update(
+                    self.id, model_version=model, show_collab_predictions=True
+                )
+            self.model_version = model
+
+    def annotated_tasks(self) -> list[dict[str, Any]]:
+        """Return the tasks that somebody has dealt with, with their annotations, as exported."""
+        with self.connection.errors(f"project {self.id}"):
+            chunks = self.connection.client.projects.exports.download_sync(
+                self.id, export_type="JSON"
+            )
+            exported: list[dict[str, Any]] = json.loads(b"".join(chunks))
+        return exported
+
+    def has_task(self, task: int) -> bool:
+        """Tell whether the project has a task of that number."""
+        from label_studio_sdk.core.api_error import ApiError
+
+        with self.connection.errors(f"task {task}"):
+            try:
+                self.connection.client.tasks.get(str(task))
+            except ApiError as error:
+                if error.status_code == 404:
+                    return False
+                raise
+        return True
+
+    def annotators(self) -> dict[int, str]:
+        """Return the e-mail address of each user by number."""
+        with self.connection.errors("list of users"):
+            return {user.id: user.email or f"user-{user.id}" for user in _users(self.connection)}
+
+    def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
+        """Make the interface fit the taxonomy; return what was changed, in words."""
+
+        def in_use() -> InUse:
+            return tags_in_use(self.annotated_tasks())
+
+        config, changes = adapt_interface(self.interface, taxonomy, in_use)
+        if changes:
+            with self.connection.errors(f"project {self.id}"):
+                self.connection.client.projects.update(self.id, label_config=config)
+            self.interface = config
+        return changes
+
+    def add_tabs(self) -> None:
+        """Make a tab of the Data Manager for each queue that has none, least sure first."""
+        with self.connection.errors(f"project {self.id}"):
+            views = self.connection.client.views
+            present = {view.data.get("title") for view in views.list(project=self.id) if view.data}
+            for title, filters in _tabs():
+                if title not in present:
+                    data = {
+                        "title": title,
+                        "type": "list",
+                        "target": "tasks",
+                        "ordering": ["tasks:predictions_score"],
+                        "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
+                        "filters": {"conjunction": "and", "items": filters},
+                    }
+                    views.create(project=self.id, data=data)
+
+    def _act(self, action: str, tasks: Sequence[int]) -> None:
+        if not tasks:
+            return
+        with self.connection.errors(f"project {self.id}"):
+            self.connection.client.actions.create(
+                id=action,
+                project=self.id,
+                selected_items={"all": False, "included": list(tasks)},
+            )
+
+
+def open_project(
+    connection: Connection, taxonomy: Taxonomy, name: str | None, *, create: bool = False
+) -> ReviewProject:
+    """Return the review project of a taxonomy.
+
+    Parameters
+    ----------
+    connection:
+        The server.
+    taxonomy:
+        What the project's papers are tagged with.
+    name:
+        Number or title of a project; without one, ``tagger: NAME`` for the taxonomy's name.
+    create:
+        Make the project if there is none.
+
+    Raises
+    ------
+    TaggerError
+        If there is none, there are several, or the project is not one of this taxonomy.
+    """
+    title = name or f"tagger: {taxonomy.name}"
+    with connection.errors(f"project {title}"):
+        if name and name.isascii() and name.isdigit():
+            found = [int(name)]
+        else:
+            projects: Iterable[Any] = connection.client.projects.list(page_size=100)
+            found = [project.id for project in projects if project.title == title]
+    if len(found) > 1:
+        numbers = ", ".join(map(str, found))
+        raise TaggerError(
+            f"several projects are called '{title}'",
+            path=connection.url,
+            hint=f"Name one of them by number with --project: {numbers}",
+        )
+    if not found:
+        if not create:
+            raise TaggerError(
+                f"there is no project '{title}'",
+                path=connection.url,
+                hint="'tagger review push' makes it",
+            )
+        return _create(connection, taxonomy, title)
+    project = ReviewProject(connection, found[0])
+    if not has_facet_of(project.interface, taxonomy):
+        raise TaggerError(
+            f"project {project.id} '{project.title}' is no review project of the taxonomy "
+            f"'{taxonomy.name}': its interface has none of the facets",
+            path=connection.url,
+            hint="Name another with --project, or leave that out",
+        )
+    return project
+
+
+def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewProject:
+    if len(title) < 3:
+        raise TaggerError(f"the title '{title}' is too short", hint="Give three letters or more")
+    with connection.errors():
+        made = connection.client.projects.create(
+            title=title[:50],
+            description=_DESCRIPTION,
+            label_config=build_interface(taxonomy),
+            sampling="Uncertainty sampling",
+            show_collab_predictions=True,
+            enable_empty_annotation=True,
+        )
+    return ReviewProject(connection, int(made.id or 0))
+
+
+def _users(connection: Connection) -> Iterator[Any]:
+    yield from connection.client.users.list()
+
+
+def _tabs() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    yield _EVERYTHING, []
+    for queue in _TABS:
+        condition = {
+            "filter": "filter:tasks:data.queue",
+            "operator": "equal",
+            "type": "String",
+            "value": queue,
+        }
+        yield queue, [condition]

@@ -1,0 +1,261 @@
+"""Tasks and annotations of Label Studio, in the terms of this project and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tagger.decision import Decision
+from tagger.labels import Label, Origin, Prediction
+from tagger.paper import Paper, paper_id
+from tagger.review.interface import (
+    CANNOT_TELL,
+    FINAL,
+    NOT_A_PAPER,
+    NOTE,
+    PAPER,
+    VERDICT,
+    is_tree,
+    tag_path,
+)
+from tagger.taxonomy import Taxonomy
+
+Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
+QUEUES: dict[Queue, str] = {
+    "confused": "the model wavers between tags",
+    "unfamiliar": "nothing like it is labelled",
+    "random": "drawn by chance, to measure honestly",
+    "checked": "the model is sure; chosen by the strategy all the same",
+    "recheck": "a label that the model contradicts",
+}
+NO_ABSTRACT = "(no abstract)"
+UNAIDED = ("blind", "recheck")
+"""Queues, as a task shows them, whose tasks carry no suggestion."""
+_BLIND = "Tag this paper without a suggestion."
+
+
+class TaskMeta(BaseModel):
+    """What a task remembers and the reviewer does not see.
+
+    ``shown`` is false for a task that was sent without suggestions; ``facets`` are those that the
+    interface offered, so that a facet added later does not count as judged.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    tags: dict[str, tuple[str, ...]]
+    shown: bool
+    queue: Queue
+    facets: tuple[str, ...]
+
+
+class TaskError(Exception):
+    """A task or annotation that is not ours, or that does not fit the taxonomy."""
+
+
+def make_task(
+    decision: Decision, taxonomy: Taxonomy, queue: Queue, reason: str, *, shown: bool = True
+) -> dict[str, Any]:
+    """Make the task of a paper, with what the model says as a prediction if it is ``shown``.
+
+    Otherwise the reviewer is not told why the paper is there either, unless it is to be rechecked.
+    """
+    told = shown or queue == "recheck"
+    meta = TaskMeta(
+        model=decision.model,
+        tags=decision.tags,
+        shown=shown,
+        queue=queue,
+        facets=tuple(facet.name for facet in taxonomy.facets),
+    )
+    paper = decision.paper
+    return {
+        "data": {
+            "paper": paper.id,
+            "title": paper.title,
+            "abstract": paper.abstract or NO_ABSTRACT,
+            "source": ", ".join(paper.sources),
+            "queue": queue if told else "blind",
+            "reason": reason if told else _BLIND,
+        },
+        "meta": meta.model_dump(mode="json"),
+        "predictions": [make_prediction(decision, taxonomy)] if shown else [],
+    }
+
+
+def make_prediction(decision: Decision, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Make a prediction: what is filled in, the model version, and how sure it is, 0 to 1."""
+    return {
+        "model_version": decision.model,
+        "score": confidence_of(decision, taxonomy),
+        "result": make_result(decision.tags, taxonomy),
+    }
+
+
+def confidence_of(decision: Decision, taxonomy: Taxonomy) -> float:
+    """Return how sure the model is of the facet that it is least sure of, 0 to 1."""
+    sure = []
+    for facet in taxonomy.facets:
+        chances = decision.confidence[facet.name].values()
+        sure.append(max(chances) if facet.exclusive else min(max(p, 1 - p) for p in chances))
+    return min(sure)
+
+
+def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    """Write tags as the result of a prediction or an annotation."""
+    result = []
+    for facet in taxonomy.facets:
+        given = tags.get(facet.name, ())
+        if not given:
+            continue
+        kind = "taxonomy" if is_tree(facet) else "choices"
+        values = [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]
+        value = {kind: values}
+        result.append({"from_name": facet.name, "to_name": PAPER, "type": kind, "value": value})
+    return result
+
+
+def read_paper(data: Mapping[str, Any]) -> Paper:
+    """Return the paper of a task.
+
+    Raises
+    ------
+    TaskError
+        If the task has no title and abstract.
+    """
+    title, abstract = data.get("title"), data.get("abstract")
+    if not isinstance(title, str) or not title.strip() or not isinstance(abstract, str):
+        raise TaskError("is none of ours: it has no title and abstract")
+    abstract = "" if abstract == NO_ABSTRACT else abstract
+    source = data.get("source")
+    sources = tuple(source.split(", ")) if isinstance(source, str) and source else ()
+    return Paper(title, abstract, sources, str(data.get("paper") or paper_id(title)))
+
+
+def read_meta(meta: Any) -> TaskMeta | None:
+    """Return what a task remembers; None if it was made by hand or by another program."""
+    try:
+        return TaskMeta.model_validate(meta)
+    except ValidationError:
+        return None
+
+
+def read_label(
+    task: Mapping[str, Any],
+    annotation: Mapping[str, Any],
+    annotator: str,
+    taxonomy: Taxonomy,
+    project: str,
+) -> tuple[Label, list[str]]:
+    """Read an annotation as a label.
+
+    Parameters
+    ----------
+    task, annotation:
+        As Label Studio exports them.
+    annotator:
+        Who made the annotation.
+    taxonomy:
+        What the tags must fit.
+    project:
+        What to call the project in the label's origin.
+
+    Returns
+    -------
+    tuple
+        The label, and the tags that the taxonomy does not have; their facets are left unjudged.
+
+    Raises
+    ------
+    TaskError
+        If the task is none of ours.
+    """
+    paper = read_paper(task["data"])
+    meta = read_meta(task.get("meta"))
+    chosen = _choices(annotation["result"])
+    verdicts = chosen.get(VERDICT, ())
+    tags, unknown = _read_tags(chosen, taxonomy, meta)
+    outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
+    if NOT_A_PAPER in verdicts:
+        outcome = "not-a-paper"
+    elif CANNOT_TELL in verdicts or not tags:
+        outcome = "cannot-tell"
+    notes = [
+        text
+        for entry in annotation["result"]
+        if entry.get("from_name") == NOTE
+        for text in entry["value"].get("text", ())
+    ]
+    updated = datetime.fromisoformat(annotation["updated_at"])
+    label = Label(
+        id=paper.id,
+        title=paper.title,
+        text=paper.abstract,
+        outcome=outcome,
+        tags=tags if outcome == "tagged" else {},
+        annotator=annotator,
+        time=updated,
+        source="review",
+        final=FINAL in verdicts,
+        note="\n".join(notes) or None,
+        prediction=_prediction(meta) if meta else None,
+        origin=Origin(
+            annotation=annotation["unique_id"],
+            updated=updated,
+            project=project,
+            task=task["id"],
+            queue=meta.queue if meta else None,
+            lead_time=annotation.get("lead_time"),
+        ),
+    )
+    return label, unknown
+
+
+def _prediction(meta: TaskMeta) -> Prediction:
+    return Prediction(model=meta.model, tags=meta.tags, shown=meta.shown)
+
+
+def _choices(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return what was chosen in each control; of a path in a tree, its end."""
+    chosen: dict[str, tuple[str, ...]] = {}
+    for entry in result:
+        value = entry.get("value", {})
+        values = [*value.get("choices", ()), *(path[-1] for path in value.get("taxonomy", ()))]
+        name = str(entry.get("from_name"))
+        chosen[name] = (*chosen.get(name, ()), *map(str, values))
+    return chosen
+
+
+def _read_tags(
+    chosen: Mapping[str, Sequence[str]], taxonomy: Taxonomy, meta: TaskMeta | None
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the tags per facet that was judged, and tags that the taxonomy does not have."""
+    tags: dict[str, tuple[str, ...]] = {}
+    unknown: list[str] = []
+    for facet in taxonomy.facets:
+        values = chosen.get(facet.name, ())
+        strange = [f"{facet.name}: {value}" for value in values if value not in facet.tag_names]
+        unknown += strange
+        if strange:
+            continue
+        if facet.exclusive:
+            if len(values) == 1:
+                tags[facet.name] = tuple(values)
+        elif values or meta is None or facet.name in meta.facets:
+            tags[facet.name] = facet.with_ancestors(values)
+    return tags, unknown
+
+
+def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Return the facets and tags that annotations of exported tasks speak of."""
+    return {
+        (name, value)
+        for task in tasks
+        for annotation in task.get("annotations", ())
+        for name, values in _choices(annotation.get("result", ())).items()
+        for value in values
+    }

@@ -1,0 +1,104 @@
+"""What a strategy is given, and what it gives back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.encoder import Vectors
+from tagger.heads import Floats
+from tagger.model import Predictions
+from tagger.paper import Paper
+from tagger.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The papers to choose from.
+
+    Parameters
+    ----------
+    papers:
+        Papers without a label.
+    predictions:
+        What the model says of them.
+    known:
+        Vectors of the papers that are labelled, or waiting for a label, already; shape
+        (known papers, dimensions).
+    taxonomy:
+        The terms of the predictions.
+    """
+
+    papers: Sequence[Paper]
+    predictions: Predictions
+    known: Vectors
+    taxonomy: Taxonomy
+
+
+class Strategy(ABC):
+    """A way to choose papers for review. Parameters go to the constructor and have defaults."""
+
+    @abstractmethod
+    def select(self, pool: Pool, count: int) -> list[int]:
+        """Return the places in the pool of at most ``count`` papers, most useful first."""
+
+
+class ScoringStrategy(Strategy):
+    """A strategy that gives every paper a score of its own, whatever else is chosen."""
+
+    @abstractmethod
+    def score(self, pool: Pool) -> Floats:
+        """Return how useful a label would be for each paper, shape (papers,)."""
+
+    def select(self, pool: Pool, count: int) -> list[int]:
+        """Return the papers of highest score; equal ones keep their order."""
+        return [int(row) for row in np.argsort(-self.score(pool), kind="stable")[:count]]
+
+
+def farthest_first(vectors: Vectors, known: Vectors, weights: Floats, count: int) -> list[int]:
+    """Choose papers one by one, each far from all that is known or chosen before it.
+
+    Farthest-first traversal (Gonzalez, "Clustering to minimize the maximum intercluster
+    distance", 1985), the core-set choice of Sener and Savarese, "Active Learning for
+    Convolutional Neural Networks" (2018), with distances weighted.
+
+    Parameters
+    ----------
+    vectors, known:
+        Shape (papers, dimensions), of any length; their direction counts.
+    weights:
+        Shape (papers,); distances of a paper are multiplied by its weight.
+    count:
+        How many to choose at most.
+    """
+    own = unit(vectors)
+    nearest = 1 - similarity_to_nearest(vectors, known)
+    chosen: list[int] = []
+    open_: npt.NDArray[np.bool_] = np.ones(len(own), dtype=bool)
+    for _ in range(min(count, len(own))):
+        best = int(np.where(open_, nearest * weights, -np.inf).argmax())
+        chosen.append(best)
+        open_[best] = False
+        nearest = np.minimum(nearest, 1 - own @ own[best])
+    return chosen
+
+
+def similarity_to_nearest(vectors: Vectors, known: Vectors) -> Floats:
+    """Return the cosine similarity of each paper to the nearest known one, shape (papers,).
+
+    -1, the least there is, where nothing is known.
+    """
+    if not len(known):  # an encoder without texts cannot tell how many dimensions it has
+        return np.full(len(vectors), -1.0)
+    similarity = unit(vectors) @ unit(known).T
+    return np.asarray(similarity.max(axis=1), dtype=np.float64)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Return the vectors at length 1; a vector of nothing stays what it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -1,0 +1,455 @@
+"""The round trip against a real Label Studio server, and once through a real browser."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import yaml
+from ports import free_port
+from samples import write_taxonomy
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.model import TaggerModel
+from tagger.paper import Paper
+from tagger.review import push as push_module
+from tagger.review.backend import Credentials, connect_backend, disconnect_backend, make_backend
+from tagger.review.connection import Connection
+from tagger.review.project import open_project
+from tagger.review.pull import pull
+from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
+from tagger.review.status import review_status
+from tagger.strategies.uncertainty import Uncertainty
+
+pytestmark = pytest.mark.slow
+
+ALL = PushSettings(10_000, Uncertainty(), random_share=0.0)
+
+
+def renamed(taxonomy, name):
+    return taxonomy.model_copy(update={"name": name})
+
+
+class Desk:
+    """One test's project, label folder and model, on the shared server."""
+
+    def __init__(self, connection, taxonomy, model, folder):
+        self.connection = connection
+        self.folder = folder
+        self.model = self.model_of(model, taxonomy, "tagger/1")
+        self.use(taxonomy)
+
+    @staticmethod
+    def model_of(model, taxonomy, name):
+        heads = [*model.heads.values()]
+        return TaggerModel(taxonomy, model.encoder, model.lexical, heads, name, "0" * 64)
+
+    def use(self, taxonomy):
+        self.taxonomy = taxonomy
+        write_taxonomy(self.folder, taxonomy)
+        self.store = LabelStore(self.folder)
+        self.project = open_project(self.connection, taxonomy, None, create=True)
+
+    @property
+    def client(self):
+        return self.connection.client
+
+    def push(self, papers, settings=ALL, model=None, **options):
+        labels = self.store.all_labels()
+        return push(papers, model or self.model, labels, self.project, settings, **options)
+
+    def pull(self, rule="latest"):
+        return pull(self.project, self.store, rule)
+
+    def tasks(self):
+        return {task.paper.id: task for task in self.project.tasks()[0]}
+
+    def annotate(self, paper, client=None, **tags):
+        result = [
+            {
+                "from_name": facet,
+                "to_name": "Paper",
+                "type": kind,
+                "value": {kind: values},
+            }
+            for facet, values in tags.items()
+            for kind in ["taxonomy" if facet == "field" else "choices"]
+        ]
+        task = self.tasks()[paper.id].id
+        client = client or self.client
+        return client.annotations.create(task, result=result, lead_time=2.0)
+
+
+@pytest.fixture
+def desk(connection, taxonomy, model, label_folder, request):
+    name = f"t{abs(hash(request.node.name)) % 10**8}"
+    desk = Desk(connection, renamed(taxonomy, name), model, label_folder)
+    yield desk
+    desk.client.projects.delete(desk.project.id)
+
+
+@pytest.fixture
+def few(papers):
+    return papers[:12]
+
+
+def second_annotator(connection, email="second@example.org"):
+    """Another person."""
+    client = connection.client
+    known = {user.email: user for user in client.users.list()}
+    return known.get(email) or client.users.create(email=email, username=email)
+
+
+def test_papers_arrive_filled_in_and_sorted(desk, few):
+    report = desk.push(few)
+    assert (report.new, report.waiting, report.interface_changes) == (12, 12, [])
+    tasks = [*desk.client.tasks.list(project=desk.project.id)]
+    assert {task.data["title"] for task in tasks} == {paper.title for paper in few}
+    for task in tasks:
+        [prediction] = task.predictions
+        assert prediction.model_version == "tagger/1"
+        kinds = [r["value"]["choices"] for r in prediction.result if r["from_name"] == "kind"]
+        assert kinds == [list(task.meta["tags"]["kind"])]
+    scores = {task.id: task.predictions[0].score for task in tasks}
+    assert len(set(scores.values())) > 1
+    tabs = {view.data["title"]: view for view in desk.client.views.list(project=desk.project.id)}
+    assert list(tabs) == ["all papers", "confused", "unfamiliar", "recheck"]
+    shown = [task.id for task in desk.client.tasks.list(view=tabs["all papers"].id)]
+    assert [scores[task] for task in shown] == sorted(scores.values())
+    assert sum(report.queues.values()) == 12
+    for queue in ("confused", "unfamiliar"):
+        listed = [task.data["queue"] for task in desk.client.tasks.list(view=tabs[queue].id)]
+        assert listed == [queue] * report.queues.get(queue, 0)
+
+
+def test_pushing_again_adds_only_what_is_new(desk, papers):
+    ten = replace(ALL, budget=10, random_share=0.2)
+    first = desk.push(papers[:30], ten)
+    assert (first.new, first.queues["random"]) == (10, 2)
+    again = desk.push(papers[:30], ten)
+    assert (again.new, again.waiting) == (0, 10)
+    more = desk.push(papers[:40], replace(ten, budget=15))
+    assert (more.new, more.waiting) == (5, 15)
+    assert len(desk.tasks()) == desk.project.task_count() == 15
+
+
+def test_corrections_come_home_once(desk, few):
+    desk.push(few)
+    first, second, third, fourth = few[:4]
+    one = desk.annotate(first, kind=["study"], field=[["health", "heart"]])
+    two = desk.annotate(second, kind=["survey"])
+    desk.annotate(third, Verdict=["not a paper"])
+    task = desk.tasks()[fourth.id].id
+    desk.client.annotations.create(task, result=[], was_cancelled=True)
+    report = desk.pull()
+    assert (report.new, report.skipped, report.problems) == (3, 1, [])
+    labels = {label.id: label for label in desk.store.all_labels() if label.source == "review"}
+    assert labels[first.id].tags == {"kind": ("study",), "field": ("health", "heart")}
+    assert labels[second.id].tags == {"kind": ("survey",), "field": ()}
+    assert labels[third.id].outcome == "not-a-paper"
+    label = labels[first.id]
+    assert (label.annotator, label.origin.lead_time) == (desk.connection.user.email, 2.0)
+    assert label.prediction.model == "tagger/1"
+
+    corrections = desk.folder / "corrections.jsonl"
+    edited = corrections.read_text(encoding="utf-8").replace('"study"', '"method"')
+    corrections.write_text(edited, encoding="utf-8")
+    again = desk.pull()
+    assert (again.new, again.changed, again.withdrawn) == (0, 0, 0)
+    assert corrections.read_text(encoding="utf-8") == edited
+
+    kind = {"from_name": "kind", "to_name": "Paper", "type": "choices"}
+    desk.client.annotations.update(two.id, result=[{**kind, "value": {"choices": ["method"]}}])
+    desk.client.annotations.delete(one.id)
+    third_pull = desk.pull()
+    assert (third_pull.new, third_pull.changed, third_pull.withdrawn) == (0, 1, 1)
+    merged = {label.id: label for label in desk.store.labels()}
+    assert first.id not in merged
+    assert merged[second.id].tags["kind"] == ("method",)
+    assert desk.pull().as_dict() == {**again.as_dict(), "skipped": 1}
+    desk.client.tasks.delete(str(desk.tasks()[second.id].id))
+    assert desk.pull().withdrawn == 0
+    report = desk.push(few)
+    assert (report.new, report.waiting) == (0, 9)
+    assert not desk.tasks()[first.id].touched
+
+
+def test_reviewers_who_differ_are_listed_until_settled(desk, few, server):
+    desk.push(few)
+    user = second_annotator(desk.connection)
+    desk.annotate(few[0], kind=["study"])
+    hers = desk.annotate(few[0], kind=["survey"])
+    give_annotation(server, hers.id, user.id)
+    report = desk.pull("adjudicate")
+    [conflict] = report.conflicts
+    assert conflict.answers == {desk.connection.user.email: ("study",), user.email: ("survey",)}
+    assert not conflict.settled
+    assert few[0].id not in {
+        label.id for label in desk.store.labels("adjudicate") if "kind" in label.tags
+    }
+    [agreement] = [
+        a
+        for a in review_status(
+            desk.project.tasks()[0], desk.store.all_labels(), desk.taxonomy
+        ).agreement
+        if a.facet == "kind"
+    ]
+    assert agreement.papers == 1
+    desk.annotate(few[0], kind=["method"], Verdict=["settles a disagreement"])
+    settled = desk.pull("adjudicate")
+    assert [conflict.settled for conflict in settled.conflicts if conflict.facet == "kind"] == [
+        True
+    ]
+
+
+def give_annotation(server, annotation, user):
+    """Let another person be the author: over the API everybody writes in his own name."""
+    import sqlite3
+
+    with sqlite3.connect(server.data / "label_studio.sqlite3", timeout=60) as database:
+        database.execute(
+            "update task_completion set completed_by_id = ? where id = ?", (user, annotation)
+        )
+
+
+def test_a_new_model_refreshes_what_nobody_has_touched(desk, few, taxonomy):
+    desk.push(few)
+    desk.annotate(few[0], kind=["study"])
+    newer = Desk.model_of(desk.model, desk.taxonomy, "tagger/2")
+    report = desk.push(few, model=newer)
+    assert (report.new, report.refreshed) == (0, 11)
+    for task in desk.client.tasks.list(project=desk.project.id):
+        touched = task.data["paper"] == few[0].id
+        expected = "tagger/1" if touched else "tagger/2"
+        assert [p.model_version for p in task.predictions] == [expected]
+        assert task.meta["model"] == expected
+    assert desk.push(few, model=newer).refreshed == 0
+
+
+def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
+    desk.push(few)
+    mine = desk.annotate(few[0], kind=["study"], field=[["law"]])
+    (desk.folder / "seed.jsonl").unlink()
+    changed = yaml.safe_load(desk.taxonomy.model_dump_json())
+    kind, field = changed["facets"]
+    kind["tags"] = [
+        *kind["tags"][:1],
+        {"name": "benchmark", "definition": "Measures."},
+        {"name": "essay", "definition": "Argues."},
+    ]
+    changed["facets"] = [kind, {"name": "size", "definition": "Size.", "tags": [field["tags"][0]]}]
+    desk.use(type(desk.taxonomy).model_validate(changed))
+    changes = desk.project.fit_interface(desk.taxonomy)
+    assert any("+benchmark" in change and "study kept" in change for change in changes)
+    assert any("'field' kept" in change for change in changes)
+    assert "-method" in str(changes)
+    kept = desk.client.annotations.get(mine.id)
+    assert [entry["value"] for entry in kept.result] == [
+        {"choices": ["study"]},
+        {"taxonomy": [["law"]]},
+    ]
+    report = desk.pull()
+    assert report.problems == [
+        f"task {kept.task} '{few[0].title}': the taxonomy has no kind: study"
+    ]
+    assert desk.project.fit_interface(desk.taxonomy) == []
+
+
+def test_an_interface_edited_by_hand_keeps_the_edits(desk, few):
+    desk.push(few)
+    edited = desk.project.interface.replace("$title", "Title: $title")
+    edited = edited.replace('name="kind"', 'name="sort"')
+    desk.client.projects.update(desk.project.id, label_config=edited)
+    desk.project = open_project(desk.connection, desk.taxonomy, None)
+    report = desk.push(few)
+    assert report.interface_changes == ["the facet 'kind' added"]
+    config = desk.client.projects.get(desk.project.id).label_config
+    assert "Title: $title" in config
+    assert 'name="sort"' in config
+
+
+def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
+    report = desk.push(few, replace(ALL, blind_share=0.5))
+    blind = report.queues["blind"]
+    assert 0 < blind < 12
+    tasks = [*desk.client.tasks.list(project=desk.project.id)]
+    assert sum(not task.predictions for task in tasks) == blind
+    for paper in few:
+        desk.annotate(paper, kind=list(desk.tasks()[paper.id].meta.tags["kind"]))
+    desk.pull()
+    status = review_status(desk.project.tasks()[0], desk.store.all_labels(), desk.taxonomy)
+    [kind] = [anchoring for anchoring in status.anchoring if anchoring.facet == "kind"]
+    assert (kind.shown, kind.blind, kind.difference) == (12 - blind, blind, 0.0)
+    assert (status.waiting, status.done) == (0, 12)
+    rechecks = Rechecks([few[0]], {few[0].id: "Recheck. Look again."})
+    assert push_rechecks(rechecks, desk.model, desk.project).queues == {"recheck": 1}
+    assert push_rechecks(rechecks, desk.model, desk.project).new == 0
+    assert desk.project.task_count() == 13
+
+
+def test_the_wrong_project_is_named(desk, connection):
+    other = connection.client.projects.create(
+        title="somebody else's",
+        label_config='<View><Text name="t" value="$t"/><Choices name="c" toName="t">'
+        '<Choice value="x"/></Choices></View>',
+    )
+    try:
+        with pytest.raises(TaggerError, match="no review project of the taxonomy"):
+            open_project(connection, desk.taxonomy, str(other.id))
+        with pytest.raises(TaggerError, match="no review project"):
+            open_project(connection, desk.taxonomy, other.title)
+    finally:
+        connection.client.projects.delete(other.id)
+    with pytest.raises(TaggerError, match="has no project 99999"):
+        open_project(connection, desk.taxonomy, "99999")
+    with pytest.raises(TaggerError, match="there is no project 'nowhere'"):
+        open_project(connection, desk.taxonomy, "nowhere")
+    assert open_project(connection, desk.taxonomy, str(desk.project.id)).id == desk.project.id
+
+
+def test_both_kinds_of_token_open_the_door_and_a_revoked_one_does_not(server, connection):
+    personal = connection.client.tokens.create()
+    assert Connection(server.url, personal.token).user.email == server.email
+    connection.client.tokens.blacklist(refresh=personal.token)
+    for key in (personal.token, "0" * 40):
+        with pytest.raises(TaggerError, match="refuses the token"):
+            Connection(server.url, key)
+    with pytest.raises(TaggerError, match="does not answer"):
+        Connection(f"http://127.0.0.1:{free_port()}", server.token)
+
+
+def test_five_thousand_papers_are_paged_through(desk):
+    papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(5000)]
+    report = desk.push(papers)
+    assert (report.new, report.waiting) == (5000, 5000)
+    assert len(desk.tasks()) == 5000
+    again = desk.push(papers)
+    assert (again.new, again.duplicates_removed, again.waiting) == (0, 0, 5000)
+
+
+def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypatch, server):
+    monkeypatch.setattr(push_module, "BATCH_SIZE", 100)
+    papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(600)]
+
+    def kill_during_next_batch(stage, done, total):
+        if stage == "Sending" and done == 200:
+            threading.Timer(0.05, server.kill).start()
+
+    with pytest.raises(TaggerError, match="does not answer"):
+        desk.push(papers, step=kill_during_next_batch)
+    server.restart()
+    report = desk.push(papers)
+    assert 0 < report.new < 600
+    assert len(desk.tasks()) == desk.project.task_count() == 600
+
+    result = [
+        {
+            "from_name": "kind",
+            "to_name": "Paper",
+            "type": "choices",
+            "value": {"choices": ["study"]},
+        }
+    ]
+    for task in [*desk.tasks().values()][:20]:
+        desk.client.annotations.create(task.id, result=result)
+    before = desk.store.files[-1].read_bytes()
+    annotated = desk.project.annotated_tasks
+
+    def killed():
+        threading.Timer(0.02, server.kill).start()
+        time.sleep(0.02)
+        return annotated()
+
+    monkeypatch.setattr(desk.project, "annotated_tasks", killed)
+    with pytest.raises(TaggerError, match="does not answer"):
+        desk.pull()
+    assert desk.store.files[-1].read_bytes() == before
+    monkeypatch.undo()
+    server.restart()
+    assert desk.pull().new == 20
+    assert desk.pull().new == 0
+
+
+def test_copies_that_a_killed_push_left_are_removed(desk, few):
+    desk.push(few)
+    tasks = desk.client.tasks.list(project=desk.project.id)
+    copies = [{"data": task.data, "meta": task.meta} for task in tasks]
+    desk.client.projects.import_tasks(desk.project.id, request=copies)
+    desk.annotate(few[0], kind=["study"])
+    report = desk.push(few)
+    assert (report.new, report.duplicates_removed) == (0, 12)
+    assert desk.project.task_count() == 12
+    assert desk.tasks()[few[0].id].done
+
+
+def test_the_backend_fills_in_tasks_and_brings_annotations_home(desk, few):
+    import uvicorn
+
+    finished = threading.Event()
+    credentials = Credentials()
+    app = make_backend(lambda: desk.model, credentials, finished.set)
+    port = free_port()
+    backend = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=backend.run, daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        connect_backend(desk.project, url, credentials)
+        connect_backend(desk.project, url, credentials)
+        assert len(desk.client.ml.list(project=desk.project.id)) == 1
+        paper = few[0]
+        data = {"title": paper.title, "abstract": paper.abstract, "reason": "By hand."}
+        desk.client.projects.import_tasks(desk.project.id, request=[{"data": data}])
+        task = desk.tasks()[paper.id].id
+        opened = desk.client.tasks.get(str(task))
+        assert [p.model_version for p in opened.predictions] == ["tagger/1"]
+        assert not finished.is_set()
+        desk.annotate(paper, kind=["study"])
+        assert finished.wait(30)
+        assert desk.pull().new == 1
+        disconnect_backend(desk.project)
+        assert not desk.client.ml.list(project=desk.project.id)
+        assert not desk.client.webhooks.list(project=str(desk.project.id))
+    finally:
+        backend.should_exit = True
+        thread.join(30)
+
+
+def test_in_a_browser(desk, few, server, browser, tmp_path):
+    """Open a task, see the tag that is filled in, change it, submit, pull."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    desk.push(few)
+    task = desk.tasks()[few[0].id]
+    suggested = task.meta.tags["kind"][0]
+    other = next(tag for tag in ("survey", "method", "study") if tag != suggested)
+    browser.get(f"{server.url}/user/login/")
+    browser.find_element(By.NAME, "email").send_keys(server.email)
+    browser.find_element(By.NAME, "password").send_keys(server.password)
+    browser.find_element(By.NAME, "password").submit()
+    wait = WebDriverWait(browser, 60)
+    wait.until(lambda b: "login" not in b.current_url)
+    browser.get(f"{desk.project.url}?task={task.id}")
+
+    def box(tag):
+        return browser.find_element(By.CSS_SELECTOR, f"input[type=checkbox][name='{tag}']")
+
+    wait.until(lambda b: few[0].title in b.page_source)
+    wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, f"input[name='{suggested}']"))
+    wait.until(lambda _: box(suggested).is_selected())
+    browser.save_screenshot(str(tmp_path / "filled_in.png"))
+    browser.execute_script("arguments[0].click()", box(other))
+    wait.until(lambda _: box(other).is_selected() and not box(suggested).is_selected())
+    submit = browser.find_element(By.CSS_SELECTOR, "button[aria-label='Submit current annotation']")
+    submit.click()
+    wait.until(lambda _: desk.tasks()[few[0].id].done)
+    browser.save_screenshot(str(tmp_path / "submitted.png"))
+    for picture in ("filled_in.png", "submitted.png"):
+        assert (tmp_path / picture).stat().st_size > 20_000
+    assert desk.pull().new == 1
+    [label] = [label for label in desk.store.all_labels() if label.source == "review"]
+    assert (label.id, label.tags["kind"]) == (few[0].id, (other,))
+    assert label.prediction.tags["kind"] == (suggested,)
+    assert label.origin.lead_time > 0

@@ -1,0 +1,77 @@
+import threading
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tagger.review.backend import Credentials, PullWorker, make_backend
+from tagger.review.pull import PullReport
+
+TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
+
+
+@pytest.fixture
+def credentials():
+    return Credentials()
+
+
+@pytest.fixture
+def finished():
+    return []
+
+
+@pytest.fixture
+def client(model, credentials, finished):
+    app = make_backend(lambda: model, credentials, lambda: finished.append(1))
+    return TestClient(app, headers={"Authorization": credentials.header})
+
+
+def test_only_health_is_open_to_all(client, finished):
+    del client.headers["Authorization"]
+    assert client.get("/health").json()["status"] == "UP"
+    for path in ("/setup", "/predict", "/webhook"):
+        assert client.post(path, json={}).status_code == 401
+        assert client.post(path, json={}, auth=("tagger", "guess")).status_code == 401
+    assert not finished
+
+
+def test_predictions_are_those_of_the_model(client, model):
+    assert client.post("/setup", json={}).json() == {"model_version": "tagger/1"}
+    unaided = {"data": {**TASK["data"], "queue": "blind"}}
+    answer = client.post("/predict", json={"tasks": [TASK, {"data": {"x": 1}}, "odd", unaided]})
+    first, second, third, blind = answer.json()["results"]
+    assert first["model_version"] == "tagger/1"
+    assert first["result"][0]["from_name"] == "kind"
+    assert second["result"] == third["result"] == blind["result"] == []
+
+
+@pytest.mark.parametrize("content", [{}, {"tasks": 3}, [], "x"])
+def test_a_malformed_request_is_refused(client, content):
+    assert client.post("/predict", json=content).status_code == 422
+
+
+def test_the_webhook_tells_of_annotations_only(client, finished):
+    client.post("/webhook", json={"action": "TASKS_CREATED"})
+    assert not finished
+    client.post("/webhook", json={"action": "ANNOTATION_CREATED"})
+    assert finished
+
+
+def test_enough_annotations_train_once():
+    trained = threading.Event()
+    reports = iter([PullReport(new=2), PullReport(new=1), PullReport()])
+    pulled = [threading.Event() for _ in range(3)]
+    steps = iter(pulled)
+
+    def pull():
+        next(steps).set()
+        return next(reports)
+
+    said = []
+    worker = PullWorker(pull, trained.set, 3, said.append)
+    worker.start()
+    worker.wake()
+    assert pulled[0].wait(10)
+    worker.wake()
+    assert trained.wait(10)
+    worker.stop()
+    assert "Training on 3 new annotations" in said

@@ -1,0 +1,152 @@
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.review.interface import (
+    NOTE,
+    PAPER,
+    VERDICT,
+    adapt_interface,
+    build_interface,
+    has_facet_of,
+    tag_path,
+)
+from tagger.taxonomy import Facet, Tag, Taxonomy
+
+NAMES = ["a", "b", "c", "d", "e"]
+
+
+@st.composite
+def facets(draw, name):
+    tags = draw(st.lists(st.sampled_from(NAMES), min_size=2, unique=True))
+    exclusive = draw(st.booleans())
+    made = []
+    for number, tag in enumerate(tags):
+        parent = draw(st.sampled_from([None, *tags[:number]])) if not exclusive else None
+        made.append(Tag(name=tag, definition=f"About {tag}.", parent=parent))
+    order = draw(st.permutations(made))
+    return Facet(name=name, definition="A question.", exclusive=exclusive, tags=tuple(order))
+
+
+@st.composite
+def taxonomies(draw):
+    names = draw(st.lists(st.sampled_from(["kind", "field", "size"]), min_size=1, unique=True))
+    return Taxonomy(name="made", facets=tuple(draw(facets(name)) for name in names))
+
+
+def nobody():
+    return set()
+
+
+def offered(config):
+    """Per control, its choices as paths."""
+    found = {}
+
+    def walk(node, path):
+        for child in node.findall("Choice"):
+            here = [*path, child.get("value")]
+            yield tuple(here)
+            yield from walk(child, here)
+
+    for control in ET.fromstring(config).iter():
+        if control.tag in ("Choices", "Taxonomy"):
+            found[control.get("name")] = set(walk(control, []))
+    return found
+
+
+def expected(taxonomy):
+    return {
+        facet.name: {
+            tuple([tag] if facet.exclusive else tag_path(facet, tag)) for tag in facet.tag_names
+        }
+        for facet in taxonomy.facets
+    }
+
+
+def test_each_facet_is_asked_in_its_own_way(taxonomy):
+    root = ET.fromstring(build_interface(taxonomy))
+    kind = root.find(".//Choices[@name='kind']")
+    assert kind.get("choice") == "single"
+    assert [choice.get("hint") for choice in kind] == [
+        "Looks back.",
+        "Something new.",
+        "Asks a question.",
+    ]
+    tree = root.find(".//Taxonomy[@name='field']")
+    assert tree.find("Choice[@value='health']/Choice[@value='heart']") is not None
+    assert root.find(f".//Text[@name='{PAPER}']").get("value") == "$abstract"
+    assert root.find(f".//TextArea[@name='{NOTE}']") is not None
+    assert {choice.get("value") for choice in root.find(f".//Choices[@name='{VERDICT}']")} == {
+        "not a paper",
+        "cannot tell",
+        "settles a disagreement",
+    }
+
+
+@given(taxonomies())
+def test_hotkeys_are_unique_and_the_tags_are_all_there(taxonomy):
+    config = build_interface(taxonomy)
+    keys = [c.get("hotkey") for c in ET.fromstring(config).iter("Choice") if c.get("hotkey")]
+    assert len(keys) == len(set(keys))
+    found = offered(config)
+    assert {name: found[name] for name in expected(taxonomy)} == expected(taxonomy)
+
+
+@given(taxonomies(), taxonomies())
+def test_an_interface_follows_the_taxonomy(before, after):
+    config, changes = adapt_interface(build_interface(before), after, nobody)
+    found = offered(config)
+    found.pop(VERDICT)
+    assert found == expected(after)
+    assert adapt_interface(config, after, nobody) == (config, [])
+    if before == after:
+        assert not changes
+
+
+@given(taxonomies(), taxonomies())
+def test_tags_that_annotations_use_stay(before, after):
+    used = {(facet.name, tag) for facet in before.facets for tag in facet.tag_names}
+    config, _ = adapt_interface(build_interface(before), after, lambda: used)
+    found = offered(config)
+    for facet, tag in used:
+        assert tag in {path[-1] for path in found[facet]}
+    assert adapt_interface(config, after, lambda: used) == (config, [])
+
+
+def test_what_a_person_changed_by_hand_stays(taxonomy):
+    config = build_interface(taxonomy)
+    edited = config.replace('<Header value="$title" size="3"/>', '<Header value="Paper: $title"/>')
+    edited = edited.replace('hotkey="1"', 'hotkey="ctrl+1"').removesuffix("</View>\n")
+    edited += '<Choices name="mood" toName="Paper"><Choice value="good"/></Choices></View>\n'
+    assert adapt_interface(edited, taxonomy, nobody) == (edited, [])
+    broken = edited.replace('<Choice value="law" hint="Law."/>', "")
+    repaired, changes = adapt_interface(broken, taxonomy, nobody)
+    assert changes == ["the facet 'field' changed (+law)"]
+    assert ("law",) in offered(repaired)["field"]
+    assert "Paper: $title" in repaired
+    assert 'name="mood"' in repaired
+    assert 'hotkey="ctrl+1"' in repaired
+
+
+def test_lost_parts_are_put_back(taxonomy):
+    config, changes = adapt_interface('<View><Text name="x" value="$y"/></View>', taxonomy, nobody)
+    assert len(changes) == 5
+    assert set(offered(config)) == {"kind", "field", VERDICT}
+    assert has_facet_of(config, taxonomy)
+
+
+def test_an_interface_that_is_not_xml_is_named(taxonomy):
+    with pytest.raises(TaggerError, match="not XML"):
+        adapt_interface("<View>", taxonomy, nobody)
+
+
+def test_entities_of_a_foreign_interface_are_not_expanded(taxonomy):
+    bomb = (
+        '<!DOCTYPE View [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+        "<View><Header>&b;</Header></View>"
+    )
+    config, _ = adapt_interface(bomb, taxonomy, nobody)
+    assert "aaaaaaaaaaaaaaaaaaaa" not in config

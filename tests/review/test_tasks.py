@@ -1,0 +1,154 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.decision import ReviewRule, decide
+from tagger.paper import Paper
+from tagger.review.tasks import (
+    TaskError,
+    make_result,
+    make_task,
+    read_label,
+    read_paper,
+    tags_in_use,
+)
+from tagger.taxonomy import Facet, Tag, Taxonomy
+
+TAXONOMY = Taxonomy(
+    name="small",
+    facets=(
+        Facet(
+            name="kind",
+            definition="What it is.",
+            exclusive=True,
+            tags=tuple(Tag(name=name, definition="Said.") for name in ("survey", "method")),
+        ),
+        Facet(
+            name="field",
+            definition="What it is about.",
+            tags=(
+                Tag(name="health", definition="Health."),
+                Tag(name="heart", definition="The heart.", parent="health"),
+                Tag(name="law", definition="Law."),
+            ),
+        ),
+    ),
+)
+PAPER = Paper("On hearts", "We look at hearts.", ("monday.txt",))
+
+
+def task_of(model, paper=PAPER, queue="confused", shown=True):
+    chances = model.predict_proba([paper])
+    [decision] = decide([paper], chances, model.taxonomy, model.name, ReviewRule())
+    return make_task(decision, model.taxonomy, queue, "Why it is here.", shown=shown)
+
+
+def annotation_of(result, **changes):
+    return {
+        "unique_id": "u-1",
+        "updated_at": "2026-03-01T10:00:00.5Z",
+        "lead_time": 4.5,
+        "result": result,
+        **changes,
+    }
+
+
+def choice(control, *values):
+    return {"from_name": control, "to_name": "Paper", "value": {"choices": list(values)}}
+
+
+def read(result, data=None, meta=None):
+    data = data or {"title": PAPER.title, "abstract": PAPER.abstract}
+    task = {"id": 3, "data": data, "meta": meta or {}}
+    return read_label(task, annotation_of(result), "ann@example.org", TAXONOMY, "1/now")
+
+
+@given(
+    st.sampled_from(["survey", "method"]),
+    st.sets(st.sampled_from(["health", "heart", "law"])),
+)
+def test_tags_survive_the_round_trip(kind, field):
+    tags = {"kind": (kind,), "field": TAXONOMY.facet("field").with_ancestors(field)}
+    label, unknown = read(make_result(tags, TAXONOMY))
+    assert label.tags == tags
+    assert not unknown
+    TAXONOMY.check_tags(label.tags)
+
+
+def test_a_task_carries_the_prediction_and_a_blind_one_hides_it(model):
+    task = task_of(model)
+    [prediction] = task["predictions"]
+    assert prediction["model_version"] == "tagger/1"
+    assert 0 <= prediction["score"] <= 1
+    assert task["data"]["queue"] == "confused"
+    blind = task_of(model, shown=False)
+    assert blind["predictions"] == []
+    assert blind["meta"]["tags"] == task["meta"]["tags"]
+    assert "Why it is here." not in str(blind)
+    assert "confused" not in str(blind["data"])
+
+
+def test_a_label_remembers_where_it_comes_from(model):
+    task = {"id": 3, **task_of(model, shown=False)}
+    note = {"from_name": "Note", "value": {"text": ["Not sure."]}}
+    result = [choice("kind", "method"), note, choice("Verdict", "settles a disagreement")]
+    label, _ = read_label(task, annotation_of(result), "ann", model.taxonomy, "1/now")
+    assert (label.id, label.title, label.text) == (PAPER.id, PAPER.title, PAPER.abstract)
+    assert label.tags == {"kind": ("method",), "field": ()}
+    assert label.final
+    assert label.note == "Not sure."
+    assert label.prediction.model == "tagger/1"
+    assert not label.prediction.shown
+    assert label.origin.model_dump(exclude={"updated"}) == {
+        "annotation": "u-1",
+        "project": "1/now",
+        "task": 3,
+        "queue": "confused",
+        "lead_time": 4.5,
+    }
+    assert label.time.isoformat() == "2026-03-01T10:00:00.500000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome", "tags"),
+    [
+        ([choice("Verdict", "not a paper"), choice("kind", "method")], "not-a-paper", {}),
+        ([choice("Verdict", "cannot tell"), choice("kind", "method")], "cannot-tell", {}),
+        ([], "tagged", {"field": ()}),
+        ([choice("kind", "survey", "method")], "tagged", {"field": ()}),
+    ],
+)
+def test_verdicts_and_empty_answers(result, outcome, tags):
+    label, _ = read(result)
+    assert (label.outcome, label.tags) == (outcome, tags)
+
+
+def test_a_tag_that_the_taxonomy_lost_leaves_its_facet_unjudged():
+    label, unknown = read([choice("kind", "poem"), choice("field", "law")])
+    assert label.tags == {"field": ("law",)}
+    assert unknown == ["kind: poem"]
+
+
+def test_a_facet_that_was_not_asked_is_not_judged():
+    meta = {"model": "m", "tags": {}, "shown": True, "queue": "random", "facets": ["kind"]}
+    label, _ = read([choice("kind", "method")], meta=meta)
+    assert label.tags == {"kind": ("method",)}
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"title": "", "abstract": "x"}, {"title": 3, "abstract": "x"}]
+)
+def test_tasks_of_others_are_refused(data):
+    with pytest.raises(TaskError, match="none of ours"):
+        read_paper(data)
+
+
+def test_a_paper_without_abstract_comes_back_without_one(model):
+    task = task_of(model, Paper("Alone", ""))
+    assert task["data"]["abstract"]
+    assert read_paper(task["data"]).abstract == ""
+
+
+def test_tags_in_use_are_those_of_annotations():
+    tasks = [{"annotations": [annotation_of([choice("kind", "poem")])]}, {}]
+    assert tags_in_use(tasks) == {("kind", "poem")}

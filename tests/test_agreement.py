@@ -1,0 +1,69 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from tagger.agreement import measure_agreement
+from tagger.labels import Label
+
+
+def said(paper, annotator, **tags):
+    return Label(
+        id=paper,
+        title=paper,
+        text="",
+        tags=tags,
+        annotator=annotator,
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        source="review",
+    )
+
+
+def test_equal_answers_agree_fully(taxonomy):
+    labels = [
+        said(paper, who, kind=(kind,), field=field)
+        for paper, kind, field in [
+            ("1", "survey", ()),
+            ("2", "method", ("law",)),
+            ("3", "study", ("health", "heart")),
+        ]
+        for who in ("ann", "bob")
+    ]
+    kind, field = measure_agreement(labels, taxonomy)
+    assert (kind.facet, kind.papers, kind.alpha) == ("kind", 3, 1.0)
+    assert kind.kappa == {"ann and bob": 1.0}
+    assert field.alpha == 1.0
+
+
+def test_kappa_is_that_of_the_textbook(taxonomy):
+    # 20 of 50 both yes, 15 both no: observed 0.7, by chance 0.5, so kappa is 0.4.
+    answers = [("survey", "survey")] * 20 + [("survey", "method")] * 5
+    answers += [("method", "survey")] * 10 + [("method", "method")] * 15
+    labels = []
+    for number, (first, second) in enumerate(answers):
+        labels += [
+            said(str(number), "ann", kind=(first,)),
+            said(str(number), "bob", kind=(second,)),
+        ]
+    [kind] = measure_agreement(labels, taxonomy)
+    assert kind.kappa["ann and bob"] == pytest.approx(0.4)
+    assert kind.alpha == pytest.approx(0.4, abs=0.02)
+
+
+def test_partly_equal_answers_agree_partly(taxonomy):
+    labels = [
+        said("1", "ann", field=("law", "health")),
+        said("1", "bob", field=("law",)),
+        said("2", "ann", field=()),
+        said("2", "bob", field=()),
+        said("3", "ann", field=("heart",)),
+    ]
+    [field] = measure_agreement(labels, taxonomy)
+    assert field.papers == 2
+    assert 0 < field.alpha < 1
+
+
+def test_one_answer_for_all_is_agreement_and_one_reviewer_is_none(taxonomy):
+    labels = [said("1", who, kind=("survey",)) for who in ("ann", "bob")]
+    [kind] = measure_agreement(labels, taxonomy)
+    assert (kind.alpha, kind.kappa) == (1.0, {"ann and bob": 1.0})
+    assert measure_agreement(labels[:1], taxonomy) == []

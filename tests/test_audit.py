@@ -1,0 +1,65 @@
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tagger.audit import find_suspect_labels
+from tagger.labels import Label, Origin
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = ["survey", "method", "study"]
+
+
+def labels_and_chances():
+    labels, kind, field = [], {}, {}
+    for n in range(60):
+        name = f"t-{n}"
+        tags = {"kind": (KINDS[n % 3],), "field": ("law",) if n % 2 else ()}
+        labels.append(
+            Label(
+                id=name, title=name, text="", tags=tags, annotator="ann", time=TIME, source="seed"
+            )
+        )
+        kind[name] = [0.9 if k == n % 3 else 0.05 for k in range(3)]
+        field[name] = [0.05, 0.02, 0.95 if n % 2 else 0.05]
+    return labels, {"kind": kind, "field": field}
+
+
+def test_sound_labels_raise_no_suspicion(taxonomy):
+    assert find_suspect_labels(*labels_and_chances(), taxonomy) == []
+
+
+def test_contradicted_labels_are_found_the_surest_first(taxonomy):
+    labels, chances = labels_and_chances()
+    labels[0] = labels[0].model_copy(update={"tags": {"kind": ("study",), "field": ("law",)}})
+    kind, field = sorted(find_suspect_labels(labels, chances, taxonomy), key=lambda s: s.facet)[
+        ::-1
+    ]
+    assert (kind.id, kind.given, kind.suggested, kind.confidence) == (
+        "t-0",
+        ("study",),
+        ("survey",),
+        0.9,
+    )
+    assert (field.id, field.given, field.suggested, field.confidence) == ("t-0", ("law",), (), 0.95)
+    assert "labelled study by ann" in kind.reason("tagger/1")
+    found = find_suspect_labels(labels, chances, taxonomy)
+    assert [s.confidence for s in found] == [0.95, 0.9]
+    assert [s.facet for s in find_suspect_labels(labels, chances, taxonomy, 0.92)] == ["field"]
+
+
+def test_rechecked_and_final_labels_are_left_in_peace(taxonomy):
+    labels, chances = labels_and_chances()
+    wrong = {"tags": {"kind": ("study",), "field": ()}}
+    origin = Origin(annotation="u", updated=TIME, project="1", task=1, queue="recheck")
+    labels[0] = labels[0].model_copy(update={**wrong, "origin": origin})
+    labels[3] = labels[3].model_copy(update={**wrong, "final": True})
+    assert find_suspect_labels(labels, chances, taxonomy) == []
+
+
+def test_unjudged_facets_and_unseen_papers_are_no_matter(taxonomy):
+    labels, chances = labels_and_chances()
+    labels[0] = labels[0].model_copy(update={"tags": {"kind": ("survey",)}})
+    del chances["kind"]["t-1"]
+    assert find_suspect_labels(labels, chances, taxonomy) == []
+    assert find_suspect_labels(labels, {}, taxonomy) == []
+    assert np.isfinite(chances["kind"]["t-2"]).all()

@@ -1,0 +1,205 @@
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tagger import strategies
+from tagger.errors import TaggerError
+from tagger.model import Predictions
+from tagger.paper import Paper
+from tagger.strategies import load_strategy, strategy_names
+from tagger.strategies.base import Pool, Strategy, farthest_first, similarity_to_nearest
+from tagger.strategies.disagreement import Disagreement
+from tagger.strategies.diversity import Diversity
+from tagger.strategies.random import Random
+from tagger.strategies.uncertainty import Uncertainty
+from tagger.strategies.unfamiliar import Unfamiliar
+
+OWN = ["disagreement", "diversity", "random", "uncertainty", "unfamiliar"]
+SURE = [0.9, 0.05, 0.05], [0.01, 0.01, 0.01]
+
+
+def pool_of(taxonomy, kinds, fields=None, vectors=None, known=None, parts=None):
+    """Offer papers with those probabilities of the two facets; the parts agree unless given."""
+    size = len(kinds)
+    kind = np.array(kinds, dtype=np.float64)
+    field = np.array(fields if fields is not None else [SURE[1]] * size, dtype=np.float64)
+    chances = {"kind": kind, "field": field}
+    parts = parts or {}
+    agreed = {name: parts.get(name, np.stack([values] * 2)) for name, values in chances.items()}
+    own = np.array(vectors if vectors is not None else np.eye(size), dtype=np.float32)
+    seen = np.array(known if known is not None else [], dtype=np.float32)
+    papers = [Paper(f"Title {n}", f"Text {n}", ("a.txt",)) for n in range(size)]
+    return Pool(papers, Predictions(own, chances, agreed), seen.reshape(-1, own.shape[1]), taxonomy)
+
+
+class First(Strategy):
+    """What another package may offer."""
+
+    def select(self, pool, count):
+        return list(range(min(count, len(pool.papers))))
+
+
+class Broken(First):
+    def __init__(self):
+        raise RuntimeError("no licence")
+
+
+def install(monkeypatch, name, value):
+    """Act as if a package with this entry point were installed."""
+    point = EntryPoint(name, value, strategies.ENTRY_POINTS)
+
+    def entry_points(group, name=None):
+        assert group == strategies.ENTRY_POINTS
+        return [point] if name in (None, point.name) else []
+
+    monkeypatch.setattr(strategies, "entry_points", entry_points)
+
+
+def test_all_own_strategies_are_installed():
+    assert set(OWN) <= set(strategy_names())
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_strategy_picks_each_paper_at_most_once_and_the_same_ones_again(model, papers, name):
+    known = model.encode(papers[:20])
+    pool = Pool(papers[20:], model.predict(papers[20:]), known, model.taxonomy)
+    chosen = load_strategy(name).select(pool, 30)
+    assert len(set(chosen)) == 30
+    assert all(type(row) is int and 0 <= row < 130 for row in chosen)
+    assert load_strategy(name).select(pool, 30) == chosen
+    assert sorted(load_strategy(name).select(pool, 1000)) == list(range(130))
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_nothing_is_picked_where_nothing_is_asked_for_or_offered(model, papers, name):
+    pool = Pool(papers[:5], model.predict(papers[:5]), model.encode([]), model.taxonomy)
+    assert load_strategy(name).select(pool, 0) == []
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_strategy_works_before_anything_is_labelled(model, papers, name):
+    empty = np.zeros((0, 32), dtype=np.float32)
+    pool = Pool(papers[:5], model.predict(papers[:5]), empty, model.taxonomy)
+    assert sorted(load_strategy(name).select(pool, 5)) == [0, 1, 2, 3, 4]
+
+
+def test_an_unknown_strategy_is_named_with_those_there_are():
+    with pytest.raises(TaggerError, match="no strategy 'luck'") as caught:
+        load_strategy("luck")
+    assert "uncertainty" in str(caught.value.hint)
+
+
+def test_a_strategy_of_another_package_is_found(monkeypatch):
+    install(monkeypatch, "first", f"{__name__}:First")
+    assert strategy_names() == ["first"]
+    assert isinstance(load_strategy("first"), First)
+
+
+def test_a_strategy_that_does_not_load_is_traced_to_its_package(monkeypatch):
+    install(monkeypatch, "broken", f"{__name__}:Broken")
+    with pytest.raises(TaggerError, match="no licence") as caught:
+        load_strategy("broken")
+    assert f"{__name__}:Broken" in str(caught.value.hint)
+
+
+def test_something_else_is_no_strategy(monkeypatch):
+    install(monkeypatch, "dict", "builtins:dict")
+    with pytest.raises(TaggerError, match="no strategy"):
+        load_strategy("dict")
+
+
+def test_random_depends_on_the_seed_and_the_paper_but_not_on_the_others(taxonomy):
+    pool = pool_of(taxonomy, [SURE[0]] * 20)
+    fewer = pool_of(taxonomy, [SURE[0]] * 10)
+    assert Random(seed=1).select(pool, 20) != Random(seed=2).select(pool, 20)
+    among = [row for row in Random().select(pool, 20) if row < 10]
+    assert Random().select(fewer, 10) == among
+
+
+def test_random_draws_evenly(taxonomy):
+    scores = Random().score(pool_of(taxonomy, [SURE[0]] * 400))
+    assert scores.min() >= 0
+    assert scores.max() < 1
+    assert scores.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_uncertainty_prefers_a_tie(taxonomy):
+    kinds = [[0.9, 0.05, 0.05], [0.5, 0.5, 0], [0.4, 0.35, 0.25]]
+    assert Uncertainty().select(pool_of(taxonomy, kinds), 3) == [1, 2, 0]
+
+
+def test_uncertainty_looks_at_the_doubtful_tag_of_a_facet_that_allows_several(taxonomy):
+    fields = [[0.99, 0.01, 0.01], [0.99, 0.01, 0.5], [0.3, 0.3, 0.3]]
+    pool = pool_of(taxonomy, [SURE[0]] * 3, fields)
+    assert Uncertainty().select(pool, 3) == [1, 2, 0]
+
+
+@given(
+    arrays(np.float64, (6, 3), elements=st.floats(0.01, 1)),
+    arrays(np.float64, (6, 3), elements=st.floats(0, 1)),
+)
+def test_scores_are_shares(taxonomy, kinds, fields):
+    kinds = kinds / kinds.sum(axis=1, keepdims=True)
+    parts = {"kind": np.stack([kinds, kinds[::-1]]), "field": np.stack([fields, fields[::-1]])}
+    pool = pool_of(taxonomy, kinds, fields, parts=parts)
+    for strategy in (Uncertainty(), Disagreement()):
+        scores = strategy.score(pool)
+        assert scores.shape == (6,)
+        assert (scores >= -1e-9).all()
+        assert (scores <= 1 + 1e-9).all()
+
+
+def test_disagreement_is_whole_where_the_parts_contradict_each_other(taxonomy):
+    kinds = np.array([[1.0, 0, 0], [0.5, 0.5, 0]])
+    fields = np.array([[1.0, 0, 0], [0.5, 0, 0]])
+    other = np.array([[0, 1.0, 0], [0.5, 0.5, 0]])
+    parts = {"kind": np.stack([kinds, other]), "field": np.stack([fields, 1 - fields])}
+    pool = pool_of(taxonomy, kinds, fields, parts=parts)
+    assert Disagreement().score(pool) == pytest.approx([1, 0.5])
+
+
+def test_disagreement_is_none_where_the_parts_agree_however_unsure(taxonomy):
+    pool = pool_of(taxonomy, [[0.34, 0.33, 0.33]], [[0.5, 0.5, 0.5]])
+    assert Disagreement().score(pool) == pytest.approx([0])
+
+
+def test_diversity_does_not_pick_the_same_doubt_twice(taxonomy):
+    kinds = [[0.5, 0.5, 0], [0.5, 0.5, 0], [0.6, 0.4, 0], [0.98, 0.01, 0.01]]
+    vectors = [[1, 0, 0], [1, 0.01, 0], [0, 1, 0], [0, 0, 1]]
+    pool = pool_of(taxonomy, kinds, vectors=vectors)
+    assert Uncertainty().select(pool, 2) == [0, 1]
+    assert Diversity().select(pool, 2) == [0, 2]
+
+
+def test_unfamiliar_picks_what_is_unlike_all_that_is_known(taxonomy):
+    vectors = [[1, 0, 0], [0.7, 0.7, 0], [0, 0, 1], [0, 0.1, 1]]
+    pool = pool_of(taxonomy, [SURE[0]] * 4, vectors=vectors, known=[[2, 0, 0]])
+    assert Unfamiliar().select(pool, 4)[0] in (2, 3)
+    assert Unfamiliar().select(pool, 2)[1] == 1
+    assert Unfamiliar().select(pool, 4)[-1] in (0, 3)
+
+
+def test_similarity_to_nearest_is_the_cosine_whatever_the_length():
+    vectors = np.array([[3, 0], [0, 0.5], [1, 1]], dtype=np.float32)
+    known = np.array([[1, 0], [0, -2]], dtype=np.float32)
+    assert similarity_to_nearest(vectors, known) == pytest.approx([1, 0, 2**-0.5])
+
+
+def test_nothing_known_is_like_nothing_whatever_its_shape():
+    vectors = np.eye(3, dtype=np.float32)
+    assert similarity_to_nearest(vectors, vectors[:0]).tolist() == [-1, -1, -1]
+    assert similarity_to_nearest(vectors, np.zeros((0, 0), np.float32)).tolist() == [-1, -1, -1]
+
+
+@given(
+    arrays(np.float32, (8, 3), elements=st.floats(-1, 1, width=32)),
+    arrays(np.float64, (8,), elements=st.floats(0, 1)),
+    st.integers(0, 12),
+)
+def test_farthest_first_picks_as_many_as_it_may_and_none_twice(vectors, weights, count):
+    chosen = farthest_first(vectors, vectors[:2], weights, count)
+    assert len(chosen) == len(set(chosen)) == min(count, 8)
