@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import label_line, write_taxonomy
+from samples import label_line, page, run, write_taxonomy
 
 from tagger.encoder import Progress, Vectors
 from tagger.heads import Head, Linear
@@ -135,3 +136,24 @@ def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
     ]
     (folder / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
+    """A workspace with a champion that was trained in one pass over few labels."""
+    root = tmp_path_factory.mktemp("workspace")
+    (root / "labels").mkdir()
+    write_taxonomy(root / "labels", taxonomy)
+    kinds = ["survey", "method", "study"]
+    lines = [
+        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": ["law"] * (n % 2)})
+        for n in range(12)
+    ]
+    (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    done = run("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--json", cwd=root)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)
+    assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
+    (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
+    return root

@@ -1,12 +1,16 @@
-"""Small files for tests: digest pages, label lines, taxonomies."""
+"""Small files for tests: digest pages, label lines, taxonomies; and the command line on them."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tagger.taxonomy import Taxonomy
 
+TAGGER = Path(sys.executable).with_name("tagger")
 ABSTRACT = (
     "We present something that is long enough to be taken for an abstract by the reader of "
     "digest pages. It has two sentences and names nothing real."
@@ -35,3 +39,10 @@ def label_line(title: str, **changes: object) -> str:
 def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
     """Write a taxonomy as YAML, of which JSON is a part."""
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line with the MLflow store of the folder ``cwd``."""
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    command = [TAGGER, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)

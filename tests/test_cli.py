@@ -1,21 +1,13 @@
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from samples import label_line, page
+from samples import label_line, page, run
 
-TAGGER = Path(sys.executable).with_name("tagger")
 README = Path(__file__).parents[1] / "README.md"
-
-
-def run(*arguments, cwd=None):
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-    command = [TAGGER, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def commands():
@@ -31,27 +23,6 @@ def commands():
                 yield path + name
 
     return sorted(walk(typer.main.get_command(app), ""))
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory, taxonomy):
-    """A workspace with a champion that was trained in one pass over few labels."""
-    root = tmp_path_factory.mktemp("workspace")
-    (root / "labels").mkdir()
-    (root / "labels" / "taxonomy.yaml").write_text(taxonomy.model_dump_json(), encoding="utf-8")
-    kinds = ["survey", "method", "study"]
-    lines = [
-        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": ["law"] * (n % 2)})
-        for n in range(12)
-    ]
-    (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = run("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--json", cwd=root)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)
-    assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
-    (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
-    return root
 
 
 def test_help_is_a_tour_of_the_daily_uses():
@@ -254,7 +225,7 @@ def test_a_challenger_is_registered_beside_the_champion(workspace):
     options = ("--epochs", 1, "--folds", 2, "--max-tokens", 16, "--alias", "challenger")
     done = run("train", *options, cwd=workspace)
     assert done.returncode == 0, done.stderr
-    assert "tagger/2 is now challenger" in done.stdout
+    assert re.search(r"tagger/[2-9] is now challenger", done.stdout)
     done = run("tag", "page.txt", "--json", cwd=workspace)
     assert json.loads(done.stdout)["model"] == "tagger/1"
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    LABEL_STUDIO_FOLDER,
     ConflictsOption,
+    FolderOption,
     JsonOption,
     LabelsOption,
     ProjectOption,
@@ -16,6 +18,7 @@ from tagger.cli.output import (
     needs_extra,
     print_json,
     progress,
+    working,
 )
 from tagger.errors import TaggerError
 
@@ -48,6 +51,7 @@ def audit(
         bool, typer.Option("--recheck", help="Send the suspects to Label Studio.")
     ] = False,
     project: ProjectOption = None,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """List labels that the model contradicts, though it had not seen them.
@@ -70,8 +74,9 @@ def audit(
     registry = Registry()
     version = registry.find(model)
     merged = store.labels(conflicts)
-    chances = _unseen_probabilities(merged, registry, version, store.taxonomy)
-    suspects = find_suspect_labels(merged, chances, store.taxonomy, min_confidence)
+    with working("Reading labels"):
+        chances = _unseen_probabilities(merged, registry, version, store.taxonomy)
+        suspects = find_suspect_labels(merged, chances, store.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
         from tagger.review.connection import connect
@@ -86,7 +91,7 @@ def audit(
             [papers[name] for name in reasons],
             {name: "Recheck. " + " ".join(said) for name, said in reasons.items()},
         )
-        target = open_project(connect(), store.taxonomy, project, create=True)
+        target = open_project(connect(folder), store.taxonomy, project, create=True)
         with progress() as step:
             pushed = push_rechecks(rechecks, registry.load(version), target, step).new
     if as_json:

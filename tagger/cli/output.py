@@ -27,6 +27,10 @@ ProjectOption = Annotated[
         show_default=False,
     ),
 ]
+FolderOption = Annotated[
+    Path, typer.Option("--folder", help="Where the workspace's own Label Studio keeps its data.")
+]
+LABEL_STUDIO_FOLDER = Path(".label-studio")
 ConflictsOption = Annotated[
     ConflictRule,
     typer.Option(
@@ -81,6 +85,15 @@ def complain(error: TaggerError) -> None:
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object."""
     typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on standard error that work of unknown length goes on."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 @contextmanager

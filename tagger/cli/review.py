@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    LABEL_STUDIO_FOLDER,
     ConflictsOption,
+    FolderOption,
     JsonOption,
     LabelsOption,
     ProjectOption,
@@ -17,6 +19,7 @@ from tagger.cli.output import (
     needs_extra,
     print_json,
     progress,
+    working,
 )
 from tagger.errors import TaggerError
 
@@ -28,11 +31,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
 
-FolderOption = Annotated[
-    Path, typer.Option("--folder", help="Where the workspace's own server keeps its data.")
-]
-_FOLDER = Path(".label-studio")
-
 
 @app.command()
 def serve(
@@ -40,7 +38,7 @@ def serve(
         int,
         typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine."),
     ] = 8080,
-    folder: FolderOption = _FOLDER,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Start a Label Studio server on this machine, or find the running one.
@@ -55,7 +53,8 @@ def serve(
 
     from tagger.review.server import EmbeddedServer
 
-    server = EmbeddedServer(folder).start(port, lambda text: typer.echo(text, err=True))
+    with working("Label Studio is coming up"):
+        server = EmbeddedServer(folder).start(port, lambda text: typer.echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
         print_json({name: getattr(server, name) for name in fields})
@@ -66,7 +65,7 @@ def serve(
 
 
 @app.command()
-def stop(folder: FolderOption = _FOLDER, as_json: JsonOption = False) -> None:
+def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False) -> None:
     """Stop the Label Studio server of this workspace. Its data stay.
 
     Example: tagger review stop
@@ -112,7 +111,7 @@ def push(
         float, typer.Option(min=0.5, max=1.0, help="Below this the model counts as unsure.")
     ] = 0.6,
     project: ProjectOption = None,
-    folder: FolderOption = _FOLDER,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Send the papers that are most worth a person's time to Label Studio.
@@ -161,7 +160,7 @@ def pull(
     labels: LabelsOption = Path("labels"),
     conflicts: ConflictsOption = "latest",
     project: ProjectOption = None,
-    folder: FolderOption = _FOLDER,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the corrections home, into corrections.jsonl of the label folder.
@@ -174,7 +173,8 @@ def pull(
     store, target = _open(labels, project, folder)
     from tagger.review.pull import pull as pull_corrections
 
-    report = pull_corrections(target, store, conflicts)
+    with working("Reading annotations"):
+        report = pull_corrections(target, store, conflicts)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -194,7 +194,7 @@ def status(
     labels: LabelsOption = Path("labels"),
     conflicts: ConflictsOption = "latest",
     project: ProjectOption = None,
-    folder: FolderOption = _FOLDER,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Show what waits, what is done, and what reviewers and model make of each other.
@@ -207,8 +207,9 @@ def status(
     store, target = _open(labels, project, folder)
     from tagger.review.status import review_status
 
-    tasks, _ = target.tasks()
-    found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
+    with working("Reading tasks"):
+        tasks, _ = target.tasks()
+        found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     if as_json:
         print_json(found.as_dict())
     else:
@@ -250,7 +251,7 @@ def backend(
     ] = 0,
     conflicts: ConflictsOption = "latest",
     project: ProjectOption = None,
-    folder: FolderOption = _FOLDER,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
 ) -> None:
     """Serve live predictions to Label Studio, and pull when annotations are finished.
 

@@ -1,0 +1,66 @@
+"""``tagger review backend`` as a process beside a real Label Studio server."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from ports import free_port
+from samples import TAGGER, run
+
+from tagger.labels import LabelStore
+from tagger.review.project import open_project
+from tagger.review.tasks import make_result
+
+pytestmark = pytest.mark.slow
+
+
+def wait_until(true, what, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+
+
+def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.token)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    labels = tmp_path / "labels"
+    shutil.copytree(workspace / "labels", labels)
+    store = LabelStore(labels)
+    done = run("review", "push", "page.txt", "--labels", labels, cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    assert "2 new papers sent" in done.stdout
+    project = open_project(connection, store.taxonomy, None)
+    port = free_port()
+    command = [TAGGER, "review", "backend", "--train-after", "1"]
+    command += ["--labels", labels, "--port", str(port)]
+    log = tmp_path / "log.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=workspace, stderr=file, env={**os.environ})
+    try:
+        wait_until(lambda: "Serving tagger/1" in log.read_text(), "the backend does not come up")
+        taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace)
+        assert taken.returncode == 2
+        assert "cannot be listened on" in taken.stderr
+        data = {"title": "By hand", "abstract": "A paper without tags.", "reason": "None."}
+        project.import_tasks([{"data": data}])
+        [task] = [task for task in project.tasks()[0] if task.paper.title == "By hand"]
+        opened = connection.client.tasks.get(str(task.id))
+        assert [prediction.model_version for prediction in opened.predictions] == ["tagger/1"]
+        result = make_result({"kind": ("study",)}, store.taxonomy)
+        connection.client.annotations.create(task.id, result=result)
+        wait_until((labels / "corrections.jsonl").exists, "the annotation does not come home")
+        [label] = [label for label in store.all_labels() if label.source == "review"]
+        assert (label.title, label.tags["kind"]) == ("By hand", ("study",))
+        wait_until(lambda: "is now challenger" in log.read_text(), "no challenger is trained")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, log.read_text()
+        left = connection.client.webhooks.list(project=str(project.id))
+        connection.client.projects.delete(project.id)
+    assert not left
+    assert "Traceback" not in log.read_text()
