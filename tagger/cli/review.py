@@ -24,6 +24,7 @@ from tagger.cli.output import (
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from tagger.agreement import Agreement
     from tagger.labels import Conflict, LabelStore
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
@@ -183,6 +184,7 @@ def pull(
             f"{report.skipped} skipped"
         )
         _print_conflicts(report.conflicts)
+        _print_agreement(report.agreement)
         for problem in report.problems:
             typer.echo(f"left out: {problem}", err=True)
     if any(not conflict.settled for conflict in report.conflicts):
@@ -308,6 +310,15 @@ def _print_conflicts(conflicts: list[Conflict]) -> None:
         typer.echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
 
 
+def _print_agreement(agreements: list[Agreement]) -> None:
+    for agreement in agreements:
+        pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
+        typer.echo(
+            f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers with "
+            "several reviewers; " + "; ".join(pairs)
+        )
+
+
 def _print_status(found: ReviewStatus, url: str) -> None:
     from rich import box
     from rich.console import Console
@@ -341,10 +352,5 @@ def _print_status(found: ReviewStatus, url: str) -> None:
             f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
             f"p = {anchoring.p_value:.2f})"
         )
-    for agreement in found.agreement:
-        pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
-        console.print(
-            f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers "
-            f"with several reviewers; " + "; ".join(pairs)
-        )
+    _print_agreement(found.agreement)
     console.print(url)

@@ -17,7 +17,6 @@ from typing import Annotated, Any
 from fastapi import Body, Depends, FastAPI, Header, HTTPException
 
 from tagger.decision import ReviewRule, decide
-from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.review.project import ReviewProject
@@ -99,7 +98,7 @@ class PullWorker:
             self._wanted.clear()
             try:
                 pulled = self._pull()
-            except TaggerError as error:
+            except Exception as error:  # whatever happens, the next annotation is listened to
                 self._report(f"error: {error}")
                 continue
             changed = pulled.new + pulled.changed

@@ -23,6 +23,7 @@ from tagger.taxonomy import Taxonomy
 
 BATCH_SIZE = 500
 _PAGE_SIZE = 1000
+_TITLE_LENGTH = 50
 _FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations"]
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
 _EVERYTHING = "all papers"
@@ -245,7 +246,7 @@ def open_project(
     TaggerError
         If there is none, there are several, or the project is not one of this taxonomy.
     """
-    title = name or f"tagger: {taxonomy.name}"
+    title = name or f"tagger: {taxonomy.name}"[:_TITLE_LENGTH]
     with connection.errors(f"project {title}"):
         if name and name.isascii() and name.isdigit():
             found = [int(name)]
@@ -279,11 +280,14 @@ def open_project(
 
 
 def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewProject:
-    if len(title) < 3:
-        raise TaggerError(f"the title '{title}' is too short", hint="Give three letters or more")
+    if not 3 <= len(title) <= _TITLE_LENGTH:
+        raise TaggerError(
+            f"a project cannot be called '{title}'",
+            hint=f"A title has 3 to {_TITLE_LENGTH} characters",
+        )
     with connection.errors():
         made = connection.client.projects.create(
-            title=title[:50],
+            title=title,
             description=_DESCRIPTION,
             label_config=build_interface(taxonomy),
             sampling="Uncertainty sampling",

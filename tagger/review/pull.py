@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tagger.agreement import Agreement, measure_agreement
 from tagger.labels import Conflict, ConflictRule, Label, LabelStore, find_conflicts
 from tagger.review.project import ReviewProject
 from tagger.review.tasks import TaskError, read_label
@@ -23,7 +24,8 @@ class PullReport:
 
     ``new`` are annotations seen for the first time, ``changed`` ones that a person has changed
     since, ``withdrawn`` ones that were deleted or skipped since; ``skipped`` counts the papers
-    that somebody has passed over. ``conflicts`` lists what reviewers answer differently.
+    that somebody has passed over. ``conflicts`` lists what reviewers answer differently,
+    ``agreement`` says how far they agree.
     """
 
     new: int = 0
@@ -31,6 +33,7 @@ class PullReport:
     withdrawn: int = 0
     skipped: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
+    agreement: list[Agreement] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,7 +66,9 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
         return _news(project, found, labels, report)
 
     store.add_corrections(choose)
-    report.conflicts = find_conflicts(store.all_labels(), rule)
+    labels = store.all_labels()
+    report.conflicts = find_conflicts(labels, rule)
+    report.agreement = measure_agreement(labels, store.taxonomy)
     return report
 
 
@@ -78,7 +83,9 @@ def _read_annotations(
             if annotation["was_cancelled"]:
                 report.skipped += 1
                 continue
-            number = annotation["completed_by"]
+            author = annotation["completed_by"]
+            # Other editions of Label Studio export the person, not the number.
+            number = author["id"] if isinstance(author, dict) else author
             annotator = annotators.get(number, f"user-{number}")
             try:
                 label, unknown = read_label(

@@ -17,7 +17,7 @@ from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
 from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.heads import Floats
-from tagger.labels import Label
+from tagger.labels import Label, standing_labels
 from tagger.model import Predictions, TaggerModel
 from tagger.paper import Paper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
@@ -117,14 +117,15 @@ def push(
     """
     report, tasks = _prepare(project, model.taxonomy)
     there = len(tasks) + len(report.problems)
-    judged = {label.id for label in labels}
+    standing = standing_labels(labels)
+    judged = {label.id for label in standing}
     known = {task.paper.id for task in tasks}
     fresh = [paper for paper in papers if paper.id not in judged and paper.id not in known]
     given = {paper.id for paper in papers}
     waiting = [task for task in tasks if not task.touched]
     count = settings.budget - sum(task.paper.id in given for task in waiting)
     if fresh and count > 0:
-        labelled = [label.paper for label in labels]
+        labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
         in_queue = [task.paper for task in waiting]
         everything = model.encode([*labelled, *in_queue], _stage(step, "Reading labels"))
         predictions = model.predict(fresh, _stage(step, "Tagging"))
@@ -209,7 +210,8 @@ def _choose(
 ) -> list[dict[str, Any]]:
     """Return the tasks of the chosen papers, most useful first."""
     by_chance = Random().select(pool, round(settings.random_share * count))
-    chosen = settings.strategy.select(pool, len(pool.papers))
+    # Some of them may be among those drawn by chance: enough remain to fill the budget.
+    chosen = settings.strategy.select(pool, count)
     _check_selection(chosen, len(pool.papers), settings.strategy)
     drawn = set(by_chance)
     rows = [row for row in chosen if row not in drawn][: max(count - len(by_chance), 0)]
@@ -274,7 +276,7 @@ def _reason(decision: Decision, taxonomy: Taxonomy, queue: Queue, rule: ReviewRu
             for tag in doubtful_tags(facet, chances, rule):
                 meaning = next(other.definition for other in facet.tags if other.name == tag)
                 parts.append(f"{tag} {chances[tag]:.2f}: {meaning}")
-    return " ".join(parts)
+    return " • ".join(parts)
 
 
 def _is_blind(paper: Paper, share: float) -> bool:

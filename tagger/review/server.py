@@ -165,6 +165,8 @@ class EmbeddedServer:
 
         data = self.folder.resolve() / "data"
         data.mkdir(parents=True, exist_ok=True)
+        # The database holds abstracts and tokens.
+        data.chmod(0o700)
         # The password goes through the environment: arguments can be read by other users.
         environment = {
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
