@@ -127,15 +127,22 @@ def test_random_draws_evenly(taxonomy):
     assert scores.mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_uncertainty_prefers_a_tie(taxonomy):
+def test_uncertainty_prefers_what_the_model_knows_least_of(taxonomy):
     kinds = [[0.9, 0.05, 0.05], [0.5, 0.5, 0], [0.4, 0.35, 0.25]]
-    assert Uncertainty().select(pool_of(taxonomy, kinds), 3) == [1, 2, 0]
+    assert Uncertainty().select(pool_of(taxonomy, kinds), 3) == [2, 1, 0]
 
 
-def test_uncertainty_looks_at_the_doubtful_tag_of_a_facet_that_allows_several(taxonomy):
+def test_uncertainty_adds_up_the_doubts_of_a_facet_that_allows_several(taxonomy):
     fields = [[0.99, 0.01, 0.01], [0.99, 0.01, 0.5], [0.3, 0.3, 0.3]]
     pool = pool_of(taxonomy, [SURE[0]] * 3, fields)
-    assert Uncertainty().select(pool, 3) == [1, 2, 0]
+    assert Uncertainty().select(pool, 3) == [2, 1, 0]
+
+
+def test_uncertainty_is_the_share_of_the_largest_doubt(taxonomy):
+    none = pool_of(taxonomy, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    full = pool_of(taxonomy, [[1 / 3] * 3], [[0.5] * 3])
+    assert Uncertainty().score(none) == pytest.approx([0])
+    assert Uncertainty().score(full) == pytest.approx([1])
 
 
 @given(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
 
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A version (7), an alias (champion) or a model's folder."),
+]
 ProjectOption = Annotated[
     str | None,
     typer.Option(

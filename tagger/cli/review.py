@@ -13,6 +13,7 @@ from tagger.cli.output import (
     FolderOption,
     JsonOption,
     LabelsOption,
+    ModelOption,
     ProjectOption,
     complain,
     load_model_named,
@@ -89,12 +90,7 @@ def push(
         list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
     ],
     labels: LabelsOption = Path("labels"),
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="A version (7), an alias (champion) or a model's folder."
-        ),
-    ] = "champion",
+    model: ModelOption = "champion",
     budget: Annotated[
         int, typer.Option(min=1, help="How many of these papers should wait for review.")
     ] = 20,
@@ -242,9 +238,7 @@ def strategies(as_json: JsonOption = False) -> None:
 @app.command()
 def backend(
     labels: LabelsOption = Path("labels"),
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A version (7), an alias or a model's folder.")
-    ] = "champion",
+    model: ModelOption = "champion",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
     train_after: Annotated[

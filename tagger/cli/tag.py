@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import JsonOption, complain, load_model_named, print_json, progress
+from tagger.cli.output import (
+    JsonOption,
+    ModelOption,
+    complain,
+    load_model_named,
+    print_json,
+    progress,
+)
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -23,12 +30,7 @@ def tag(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "tagged"
     ),
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="A version (7), an alias (champion) or a model's folder."
-        ),
-    ] = "champion",
+    model: ModelOption = "champion",
     min_confidence: Annotated[
         float,
         typer.Option(

@@ -238,7 +238,7 @@ def _choose(
         reason = _reason(decision, pool.taxonomy, queue, settings.rule)
         if queue == "unfamiliar" and labelled:
             nearest = int((labelled_vectors @ pool.predictions.vectors[row]).argmax())
-            reason += f" The nearest labelled paper is “{labelled[nearest].title}”."
+            reason += f" • The nearest labelled paper: “{labelled[nearest].title}”."
         shown = not _is_blind(decision.paper, settings.blind_share)
         tasks.append(make_task(decision, pool.taxonomy, queue, reason, shown=shown))
     return tasks
@@ -270,7 +270,7 @@ def _least_familiar(vectors: Vectors) -> float:
 def _reason(decision: Decision, taxonomy: Taxonomy, queue: Queue, rule: ReviewRule) -> str:
     """Say why a paper is shown; between tags in doubt, what each of them means."""
     parts = [f"{queue.capitalize()}: {QUEUES[queue]}."]
-    if queue == "confused":
+    if queue in ("confused", "unfamiliar"):
         for facet in taxonomy.facets:
             chances = decision.confidence[facet.name]
             for tag in doubtful_tags(facet, chances, rule):
@@ -347,9 +347,10 @@ def _renewed(
 ) -> dict[str, Any]:
     meta: TaskMeta | None = task.meta
     queue: Queue = meta.queue if meta else "checked"
-    reason = str(task.data.get("reason", ""))
     if queue in ("confused", "checked"):
         queue = "confused" if decision.review else "checked"
+    reason = str(task.data.get("reason", ""))
+    if queue != "recheck":
         reason = _reason(decision, taxonomy, queue, rule)
     return make_task(decision, taxonomy, queue, reason, shown=meta.shown if meta else True)
 

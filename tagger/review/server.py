@@ -37,6 +37,7 @@ _BANNED_SUBNETS = (
 )
 _START_SECONDS = 300
 _STOP_SECONDS = 20
+_FREE_SECONDS = 5.0
 
 Report = Callable[[str], None]
 
@@ -264,9 +265,9 @@ def _healthy(port: int) -> bool:
     return isinstance(content, dict) and content.get("status") == "UP"
 
 
-def _becomes_free(port: int, seconds: float = 5) -> bool:
+def _becomes_free(port: int) -> bool:
     """Tell whether a port is free; a server that was just killed frees its own a moment later."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _FREE_SECONDS
     while not _is_free(port):
         if time.monotonic() > deadline:
             return False

@@ -98,6 +98,11 @@ def similarity_to_nearest(vectors: Vectors, known: Vectors) -> Floats:
     return np.asarray(similarity.max(axis=1), dtype=np.float64)
 
 
+def entropy(chances: Floats) -> Floats:
+    """Return Shannon's entropy over the last axis, in bits."""
+    return np.asarray(-(chances * np.log2(np.maximum(chances, 1e-300))).sum(axis=-1))
+
+
 def unit(vectors: Vectors) -> Vectors:
     """Return the vectors at length 1; a vector of nothing stays what it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tagger.heads import Floats
-from tagger.strategies.base import Pool, ScoringStrategy
+from tagger.strategies.base import Pool, ScoringStrategy, entropy
 
 
 class Disagreement(ScoringStrategy):
@@ -31,8 +31,4 @@ class Disagreement(ScoringStrategy):
 
 def _divergence(members: Floats) -> Floats:
     """Jensen-Shannon divergence over the last axis, members along the first."""
-    return np.asarray(_entropy(members.mean(axis=0)) - _entropy(members).mean(axis=0))
-
-
-def _entropy(chances: Floats) -> Floats:
-    return np.asarray(-(chances * np.log2(np.maximum(chances, 1e-300))).sum(axis=-1))
+    return np.asarray(entropy(members.mean(axis=0)) - entropy(members).mean(axis=0))

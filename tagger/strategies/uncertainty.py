@@ -1,20 +1,20 @@
-"""Uncertainty: the papers whose tags are closest to a tie."""
+"""Uncertainty: the papers whose tags the model knows least about."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tagger.heads import Floats
-from tagger.strategies.base import Pool, ScoringStrategy
+from tagger.strategies.base import Pool, ScoringStrategy, entropy
 
 
 class Uncertainty(ScoringStrategy):
-    """Small margins first.
+    """High entropy first, every facet counting alike.
 
-    The doubt of an exclusive facet is 1 less the lead of its likeliest tag over the second
-    (margin sampling: Scheffer et al., "Active Hidden Markov Models for Information Extraction",
-    2001); that of any other facet is 1 less the lead of yes over no, or no over yes, for the tag
-    nearest to a tie. A paper's doubt is the mean over facets, 0 to 1.
+    Entropy sampling (Settles, "Active Learning Literature Survey", 2009). The doubt of an
+    exclusive facet is the entropy of its tags, that of any other facet the mean entropy of having
+    each tag or not, both as a share of the largest there can be. A paper's doubt is the mean over
+    facets, 0 to 1.
     """
 
     def score(self, pool: Pool) -> Floats:
@@ -23,8 +23,8 @@ class Uncertainty(ScoringStrategy):
         for facet in pool.taxonomy.facets:
             chances = pool.predictions.probabilities[facet.name]
             if facet.exclusive:
-                ranked = np.sort(chances, axis=1)
-                doubts.append(1 - (ranked[:, -1] - ranked[:, -2]))
+                doubts.append(entropy(chances) / np.log2(len(facet.tags)))
             else:
-                doubts.append(1 - np.abs(2 * chances - 1).min(axis=1))
+                binary = np.stack([chances, 1 - chances], axis=-1)
+                doubts.append(entropy(binary).mean(axis=1))
         return np.asarray(np.mean(doubts, axis=0))

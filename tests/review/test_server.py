@@ -1,0 +1,106 @@
+import json
+import os
+import stat
+import sys
+import urllib.request
+
+import pytest
+from ports import free_port
+
+from tagger.errors import TaggerError
+from tagger.review.server import PACKAGE, EmbeddedServer
+
+HEALTHY = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path == "/health"
+        content = b'{"status": "UP"}' if known else repr(dict(os.environ)).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(content)
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer((sys.argv[sys.argv.index("--internal-host") + 1], port), Handler)\
+.serve_forever()
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A stand-in for Label Studio, that answers at once."""
+    made = EmbeddedServer(tmp_path / "home", tmp_path / "venv")
+    yield made
+    made.stop()
+
+
+def program(server, source):
+    path = server.environment / "bin" / "label-studio"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
+    path.chmod(0o755)
+    (server.environment / ".installed").write_text(PACKAGE, encoding="utf-8")
+
+
+def test_the_second_start_finds_the_first(server):
+    program(server, HEALTHY)
+    assert server.running() is None
+    port = free_port()
+    first = server.start(port)
+    assert first.url == f"http://127.0.0.1:{port}"
+    assert server.start(free_port()) == first == server.running()
+    assert EmbeddedServer(server.folder).running() == first
+    assert server.stop()
+    assert server.running() is None
+    assert not server.stop()
+    again = server.start(port)
+    assert (again.password, again.token) == (first.password, first.token)
+
+
+def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
+    program(server, HEALTHY)
+    running = server.start(free_port())
+    with urllib.request.urlopen(f"{running.url}/environment", timeout=10) as answer:
+        variables = answer.read().decode()
+    for value in (running.password, running.token, str(server.folder.resolve() / "data")):
+        assert value in variables
+    assert "'COLLECT_ANALYTICS': 'false'" in variables
+    account = server.folder / "account.json"
+    assert stat.S_IMODE(account.stat().st_mode) == 0o600
+    assert stat.S_IMODE((server.folder / "data").stat().st_mode) == 0o700
+    assert json.loads(account.read_text())["email"] == running.email
+
+
+def test_a_taken_port_is_named(server, monkeypatch):
+    program(server, HEALTHY)
+    monkeypatch.setattr("tagger.review.server._FREE_SECONDS", 0.1)
+    other = EmbeddedServer(server.folder.with_name("other"), server.environment)
+    port = free_port()
+    other.start(port)
+    try:
+        with pytest.raises(TaggerError, match=f"port {port} is in use"):
+            server.start(port)
+    finally:
+        other.stop()
+
+
+def test_a_program_that_ends_is_quoted(server):
+    program(server, "raise SystemExit('no room on the disk')")
+    with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
+        server.start(free_port())
+
+
+@pytest.mark.parametrize(
+    "state", ["junk", "[]", "{}", json.dumps({"pid": os.getpid(), "created": 1.0, "port": 1})]
+)
+def test_another_process_is_not_taken_for_the_server(server, state):
+    server.folder.mkdir()
+    (server.folder / "server.json").write_text(state, encoding="utf-8")
+    assert server.running() is None
+    assert not server.stop()
+
+
+def test_an_installation_that_fails_says_why(server, monkeypatch):
+    monkeypatch.setattr("tagger.review.server.PACKAGE", "no such package!")
+    with pytest.raises(TaggerError, match="Label Studio cannot be installed: "):
+        server.start(free_port())
+    assert not (server.environment / ".installed").exists()

@@ -1,0 +1,79 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from tagger.labels import Label, Origin, Prediction
+from tagger.paper import Paper
+from tagger.review.project import ReviewTask
+from tagger.review.status import TagVerdicts, review_status
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def reviewed(number, said, predicted, *, shown=True, queue="confused"):
+    return Label(
+        id=str(number),
+        title=f"Paper {number}",
+        text="",
+        tags={"kind": (said,)},
+        annotator="ann",
+        time=TIME,
+        source="review",
+        prediction=Prediction(model="tagger/1", tags={"kind": (predicted,)}, shown=shown),
+        origin=Origin(
+            annotation=f"u-{number}",
+            updated=TIME,
+            project="1",
+            task=number,
+            queue=queue,
+            lead_time=float(number + 1),
+        ),
+    )
+
+
+def task(number, *, done=False, skipped=False, queue="confused"):
+    return ReviewTask(number, Paper(f"Paper {number}", ""), {"queue": queue}, None, done, skipped)
+
+
+def test_verdicts_count_what_was_taken_away_and_added(taxonomy):
+    labels = [
+        reviewed(1, "survey", "survey"),
+        reviewed(2, "method", "survey"),
+        reviewed(3, "study", "survey"),
+        reviewed(4, "study", "study"),
+    ]
+    found = review_status([], labels, taxonomy).verdicts
+    assert found["kind"] == {
+        "survey": TagVerdicts(given=3, taken_away=2, added=0),
+        "method": TagVerdicts(given=0, taken_away=0, added=1),
+        "study": TagVerdicts(given=1, taken_away=0, added=1),
+    }
+
+
+def test_anchoring_is_the_difference_that_the_tags_in_view_make(taxonomy):
+    shown = [reviewed(n, "survey", "survey") for n in range(8)]
+    shown += [reviewed(n, "study", "survey") for n in range(8, 10)]
+    blind = [reviewed(n, "survey", "survey", shown=False) for n in range(20, 24)]
+    blind += [reviewed(n, "study", "survey", shown=False) for n in range(24, 30)]
+    recheck = [reviewed(40, "study", "survey", shown=False, queue="recheck")]
+    [anchoring] = review_status([], shown + blind + recheck, taxonomy).anchoring
+    assert (anchoring.shown, anchoring.blind) == (10, 10)
+    assert anchoring.difference == pytest.approx(0.8 - 0.4)
+    # Fisher's exact test of (8, 2) against (4, 6), two-sided, by hand: 21140 / 125970.
+    assert anchoring.p_value == pytest.approx(0.1698, abs=1e-3)
+    assert review_status([], shown, taxonomy).anchoring == []
+
+
+def test_only_papers_drawn_by_chance_measure_accuracy(taxonomy):
+    labels = [reviewed(n, "survey", "survey", queue="random") for n in range(3)]
+    labels += [reviewed(9, "study", "survey", queue="random"), reviewed(5, "study", "survey")]
+    found = review_status([], labels, taxonomy)
+    assert found.accuracy_by_chance == {"kind": (0.75, 4)}
+    assert found.median_seconds == 3.0
+
+
+def test_tasks_are_counted_by_what_was_done(taxonomy):
+    tasks = [task(1), task(2, queue="random"), task(3, done=True), task(4, skipped=True)]
+    found = review_status([*tasks, task(5, done=True, skipped=True)], [], taxonomy)
+    assert (found.waiting, found.done, found.skipped) == (2, 2, 1)
+    assert found.queues == {"confused": 1, "random": 1}
