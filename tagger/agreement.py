@@ -36,7 +36,8 @@ def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agree
     """Measure how far reviewers agree, per facet that two or more people judged a paper in.
 
     Alpha: Krippendorff, "Content Analysis" (1980). Kappa: Cohen, "A Coefficient of Agreement for
-    Nominal Scales" (1960). Answers with several tags are as far apart as their MASI distance
+    Nominal Scales" (1960). Answers with several tags are as far apart as their MASI distance, and
+    kappa is then the weighted one (Cohen, "Weighted kappa", 1968)
     (Passonneau, "Measuring Agreement on Set-valued Items (MASI)", 2006); both as in NLTK's
     ``nltk.metrics.agreement``.
     """
@@ -84,7 +85,7 @@ def _alpha(answers: _Answers, facet: Facet) -> float:
 def _kappa(answers: _Answers, facet: Facet, first: str, second: str) -> float:
     both = {paper: said for paper, said in answers.items() if {first, second} <= said.keys()}
     rows = [(who, paper, said[who]) for paper, said in both.items() for who in (first, second)]
-    return _coefficient("kappa", rows, facet)
+    return _coefficient("weighted_kappa", rows, facet)
 
 
 def _coefficient(name: str, rows: list[tuple[str, str, frozenset[str]]], facet: Facet) -> float:
@@ -96,4 +97,8 @@ def _coefficient(name: str, rows: list[tuple[str, str, frozenset[str]]], facet: 
         return 0.0 if first == second else float(masi_distance(first, second))
 
     distance = binary_distance if facet.exclusive else set_distance
-    return float(getattr(AnnotationTask(rows, distance), name)())
+    try:
+        return float(getattr(AnnotationTask(rows, distance), name)())
+    except ZeroDivisionError:
+        # All gave one and the same answer throughout: NLTK's alpha is 1 then, its kappa is not.
+        return 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,14 +42,6 @@ class SuspectLabel:
     def as_dict(self) -> dict[str, Any]:
         """Return the suspicion for a script."""
         return asdict(self)
-
-    def reason(self, model: str) -> str:
-        """Say in words what is to be looked at again."""
-        given, suggested = (", ".join(tags) or "none" for tags in (self.given, self.suggested))
-        return (
-            f"{self.facet}: labelled {given} by {self.annotator}; {model}, which had not seen "
-            f"this paper, says {suggested} ({self.confidence:.2f})."
-        )
 
 
 def find_suspect_labels(
@@ -96,30 +88,34 @@ def find_suspect_labels(
     return sorted(suspects, key=lambda suspect: -suspect.confidence)
 
 
-def _contradicted(facet: Facet, labels: Sequence[Label], chances: Floats) -> Iterable[int]:
-    """Return the rows that confident learning takes for wrong."""
-    from cleanlab.filter import find_label_issues
-    from cleanlab.multilabel_classification.filter import find_label_issues as find_multilabel
-
+def _contradicted(facet: Facet, labels: Sequence[Label], chances: Floats) -> list[int]:
+    """Return the rows that confident learning takes for wrong, in one tag or another."""
     places = {tag: column for column, tag in enumerate(facet.tag_names)}
-    given = [
-        sorted(places[tag] for tag in facet.with_ancestors(label.tags[facet.name]))
-        for label in labels
-    ]
+    truth = np.zeros(chances.shape, dtype=bool)
+    for row, label in enumerate(labels):
+        for tag in facet.with_ancestors(label.tags[facet.name]):
+            truth[row, places[tag]] = True
+    # Of tags that no label has, or all, there is nothing to learn.
+    used = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
+    if not len(used):
+        return []
+    if facet.exclusive:
+        odds = np.maximum(chances[:, used], 1e-9)
+        return _issues(truth[:, used].argmax(axis=1), odds / odds.sum(axis=1, keepdims=True))
+    found: set[int] = set()
+    for column in used:
+        yes = chances[:, column]
+        found.update(_issues(truth[:, column].astype(int), np.stack([1 - yes, yes], axis=1)))
+    return sorted(found)
+
+
+def _issues(given: npt.NDArray[np.int_], chances: Floats) -> list[int]:
+    from cleanlab.filter import find_label_issues
+
     with warnings.catch_warnings():
         # It warns that it says less of rare tags: known, and no harm.
         warnings.simplefilter("ignore", UserWarning)
-        ranked = {"return_indices_ranked_by": "self_confidence", "n_jobs": 1}
-        if not facet.exclusive:
-            return [int(row) for row in find_multilabel(given, chances, **ranked)]
-        # Of tags that no label has there is nothing to learn.
-        used = sorted({columns[0] for columns in given})
-        if len(used) < 2:
-            return []
-        own = np.array([used.index(columns[0]) for columns in given])
-        odds = np.maximum(chances[:, used], 1e-9)
-        odds /= odds.sum(axis=1, keepdims=True)
-        return [int(row) for row in find_label_issues(own, odds, **ranked)]
+        return [int(row) for row in np.flatnonzero(find_label_issues(given, chances, n_jobs=1))]
 
 
 def _suspect(facet: Facet, label: Label, chances: npt.NDArray[np.float64]) -> SuspectLabel | None:

@@ -7,6 +7,7 @@ the new one, never a part of either.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tagger.errors import TaggerError
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
     """Open a UTF-8 text file that takes the place of ``path`` when the block ends well.
 
     Parameters
@@ -27,7 +28,7 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
     path:
         The file; its folder is made if missing.
     mode:
-        Who may read and write it, as for ``chmod``.
+        Who may read and write it, as for ``chmod``; by default as before, or 0644 for a new file.
 
     Raises
     ------
@@ -35,6 +36,10 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[TextIO]:
         If the folder cannot be written to; what stood at ``path`` is left as it was.
     """
     try:
+        # A link stays a link: the file that it points to is replaced.
+        path = path.resolve()
+        if mode is None:
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:

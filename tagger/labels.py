@@ -339,7 +339,7 @@ class LabelStore:
             for label in chosen:
                 self.taxonomy.check_tags(label.tags)
             if chosen:
-                before = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+                before = path.read_bytes().decode("utf-8") if path.exists() else ""
                 with replacing(path) as file:
                     file.write(before + ("\n" if before and before[-1] != "\n" else ""))
                     for label in chosen:

@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from tagger.audit import find_suspect_labels
 from tagger.labels import Label, Origin
+from tagger.taxonomy import Facet, Tag, Taxonomy
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ["survey", "method", "study"]
@@ -41,7 +43,6 @@ def test_contradicted_labels_are_found_the_surest_first(taxonomy):
         0.9,
     )
     assert (field.id, field.given, field.suggested, field.confidence) == ("t-0", ("law",), (), 0.95)
-    assert "labelled study by ann" in kind.reason("tagger/1")
     found = find_suspect_labels(labels, chances, taxonomy)
     assert [s.confidence for s in found] == [0.95, 0.9]
     assert [s.facet for s in find_suspect_labels(labels, chances, taxonomy, 0.92)] == ["field"]
@@ -63,3 +64,23 @@ def test_unjudged_facets_and_unseen_papers_are_no_matter(taxonomy):
     assert find_suspect_labels(labels, chances, taxonomy) == []
     assert find_suspect_labels(labels, {}, taxonomy) == []
     assert np.isfinite(chances["kind"]["t-2"]).all()
+
+
+@pytest.mark.parametrize("tags", [(), ("law",), ("health", "heart", "law")])
+def test_a_facet_without_a_choice_teaches_nothing(taxonomy, tags):
+    labels, chances = labels_and_chances()
+    same = [label.model_copy(update={"tags": {"field": tags}}) for label in labels]
+    assert find_suspect_labels(same, chances, taxonomy) == []
+    assert find_suspect_labels(same[:1], chances, taxonomy) == []
+
+
+def test_a_facet_of_one_tag_can_be_audited():
+    facet = Facet(name="old", definition="Old?", tags=(Tag(name="old", definition="Old."),))
+    labels, _ = labels_and_chances()
+    chances = {label.id: [0.95 if n % 2 else 0.05] for n, label in enumerate(labels)}
+    labels = [
+        label.model_copy(update={"tags": {"old": ("old",) if n % 2 or n == 0 else ()}})
+        for n, label in enumerate(labels)
+    ]
+    [suspect] = find_suspect_labels(labels, {"old": chances}, Taxonomy(name="x", facets=(facet,)))
+    assert (suspect.id, suspect.given, suspect.suggested) == ("t-0", ("old",), ())

@@ -1,3 +1,5 @@
+import stat
+
 import pytest
 
 from tagger.durable import append_line, replacing
@@ -37,3 +39,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     ):
         with pytest.raises(TaggerError, match="cannot be written"):
             write()
+
+
+def test_mode_and_link_of_a_file_stay(tmp_path):
+    real = tmp_path / "real.txt"
+    real.write_text("old", encoding="utf-8")
+    real.chmod(0o600)
+    link = tmp_path / "link.txt"
+    link.symlink_to(real)
+    with replacing(link) as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8") == "new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600

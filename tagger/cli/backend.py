@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tagger.cli.output import load_model_named
+from tagger.cli.output import load_model_for
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 from tagger.review.backend import (
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class _ModelInUse:
     """Loads a model once, and again when its alias has moved to another version."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, store: LabelStore, name: str) -> None:
+        self._store = store
         self._name = name
-        self._model = load_model_named(name)
+        self._model = load_model_for(store, name)
 
     def __call__(self) -> TaggerModel:
         from tagger.registry import Registry
@@ -41,7 +42,7 @@ class _ModelInUse:
         if not self._model.name.startswith("local/"):
             version = Registry().find(self._name)
             if version.name != self._model.name:
-                self._model = load_model_named(self._name)
+                self._model = load_model_for(self._store, self._name)
         return self._model
 
 
@@ -49,12 +50,27 @@ def run_backend(
     store: LabelStore,
     project: ReviewProject,
     model: str,
-    host: str,
-    port: int,
+    address: tuple[str, int],
+    url: str | None,
     train_after: int,
     conflicts: ConflictRule,
 ) -> None:
     """Serve until interrupted; then take the connection to Label Studio back.
+
+    Parameters
+    ----------
+    store, project:
+        Where annotations come home to, and from where.
+    model:
+        A version, an alias or a model's folder.
+    address:
+        Host and port to listen on.
+    url:
+        Where Label Studio reaches it, if not there.
+    train_after:
+        Number of new annotations that trigger a training run; 0 for never.
+    conflicts:
+        What settles differences of reviewers.
 
     Raises
     ------
@@ -63,7 +79,7 @@ def run_backend(
     """
     import uvicorn
 
-    in_use = _ModelInUse(model)
+    in_use = _ModelInUse(store, model)
     credentials = Credentials()
 
     def train() -> None:
@@ -82,14 +98,14 @@ def run_backend(
     app = make_backend(in_use, credentials, worker.wake)
     config = uvicorn.Config(app, log_level="warning", access_log=False)
     server = uvicorn.Server(config)
-    listener = _listen(host, port)
+    listener = _listen(*address)
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         thread.start()
         worker.start()
-        connect_backend(project, f"http://{host}:{port}", credentials)
+        connect_backend(project, url or "http://{}:{}".format(*address), credentials)
         # What was finished while no backend listened.
         worker.wake()
         typer.echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
@@ -100,7 +116,7 @@ def run_backend(
         worker.stop()
         server.should_exit = True
         thread.join()
-        disconnect_backend(project)
+        disconnect_backend(project, credentials)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -14,19 +14,18 @@ from tagger.cli.output import (
     JsonOption,
     LabelsOption,
     ProjectOption,
-    load_model_named,
+    load_model_for,
     needs_extra,
     print_json,
     progress,
     working,
 )
-from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.audit import SuspectLabel
     from tagger.labels import Label
+    from tagger.model import TaggerModel
     from tagger.registry import Registry, Version
-    from tagger.taxonomy import Taxonomy
 
 app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
 
@@ -75,7 +74,8 @@ def audit(
     version = registry.find(model)
     merged = store.labels(conflicts)
     with working("Reading labels"):
-        chances = _unseen_probabilities(merged, registry, version, store.taxonomy)
+        loaded = load_model_for(store, version.name)
+        chances = _unseen_probabilities(merged, registry, version, loaded)
         suspects = find_suspect_labels(merged, chances, store.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
@@ -84,16 +84,17 @@ def audit(
         from tagger.review.push import Rechecks, push_rechecks
 
         papers = {label.id: label.paper for label in merged}
-        reasons: dict[str, list[str]] = {}
+        facets: dict[str, list[str]] = {}
         for suspect in suspects:
-            reasons.setdefault(suspect.id, []).append(suspect.reason(version.name))
+            facets.setdefault(suspect.id, []).append(suspect.facet)
+        # Neither the label nor the model's answer is named: they would lead.
         rechecks = Rechecks(
-            [papers[name] for name in reasons],
-            {name: "Recheck. " + " ".join(said) for name, said in reasons.items()},
+            [papers[name] for name in facets],
+            {name: f"Recheck: look at {', '.join(found)}." for name, found in facets.items()},
         )
         target = open_project(connect(folder), store.taxonomy, project, create=True)
         with progress() as step:
-            pushed = push_rechecks(rechecks, registry.load(version), target, step).new
+            pushed = push_rechecks(rechecks, loaded, target, step).new
     if as_json:
         print_json(
             {
@@ -110,24 +111,15 @@ def audit(
 
 
 def _unseen_probabilities(
-    labels: list[Label], registry: Registry, version: Version, taxonomy: Taxonomy
+    labels: list[Label], registry: Registry, version: Version, model: TaggerModel
 ) -> dict[str, dict[str, list[float]]]:
     """Return what the model says of each label from outside its training."""
     chances = registry.out_of_fold(version)
     seen = {name for papers in chances.values() for name in papers}
     younger = [label.paper for label in labels if label.id not in seen]
-    model = load_model_named(version.name)
-    known = {facet.name: facet.tag_names for facet in model.taxonomy.facets}
-    for facet in taxonomy.facets:
-        if known.get(facet.name) != facet.tag_names:
-            raise TaggerError(
-                f"{version.name} was trained for other tags of the facet '{facet.name}'",
-                hint="Train on the present taxonomy first: tagger train",
-            )
-    if younger:
-        for name, rows in model.predict_proba(younger).items():
-            for paper, row in zip(younger, rows, strict=True):
-                chances[name][paper.id] = [float(p) for p in row]
+    for name, rows in model.predict_proba(younger).items():
+        for paper, row in zip(younger, rows, strict=True):
+            chances[name][paper.id] = [float(p) for p in row]
     return chances
 
 
@@ -137,6 +129,7 @@ def _print_suspects(
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     if suspects:
@@ -145,7 +138,7 @@ def _print_suspects(
             table.add_column(column, justify="right" if column == "confidence" else "left")
         for suspect in suspects:
             table.add_row(
-                suspect.title,
+                Text(suspect.title),
                 suspect.facet,
                 ", ".join(suspect.given) or "-",
                 ", ".join(suspect.suggested) or "-",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tagger.errors import TaggerError
-from tagger.labels import ConflictRule
+from tagger.labels import ConflictRule, LabelStore
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
@@ -43,6 +43,24 @@ ConflictsOption = Annotated[
         "is marked as final.",
     ),
 ]
+
+
+def load_model_for(store: LabelStore, model: str) -> TaggerModel:
+    """Load a model by folder, version or alias, if it was trained for the store's taxonomy.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such model, or it was trained for another taxonomy.
+    """
+    loaded = load_model_named(model)
+    if loaded.taxonomy != store.taxonomy:
+        raise TaggerError(
+            f"{loaded.name} was trained for another taxonomy than that of the label folder",
+            path=store.folder,
+            hint="Train on it first: tagger train",
+        )
+    return loaded
 
 
 def load_model_named(model: str) -> TaggerModel:

@@ -16,7 +16,7 @@ from tagger.cli.output import (
     ModelOption,
     ProjectOption,
     complain,
-    load_model_named,
+    load_model_for,
     needs_extra,
     print_json,
     progress,
@@ -27,6 +27,7 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from tagger.agreement import Agreement
     from tagger.labels import Conflict, LabelStore
+    from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
     from tagger.review.status import ReviewStatus
@@ -130,17 +131,15 @@ def push(
         complain(problem)
     if not papers:
         raise typer.Exit(2)
-    store, target = _open(labels, project, folder, create=True)
-    loaded = load_model_named(model)
-    if loaded.taxonomy != store.taxonomy:
-        raise TaggerError(
-            f"{loaded.name} was trained for another taxonomy than that of the label folder",
-            path=labels,
-            hint="Train on it first: tagger train",
-        )
+    store = _read_store(labels)
+    # The model comes first: without one no project is made.
+    server = _connect(folder)
+    loaded = load_model_for(store, model)
+    from tagger.review.project import open_project
     from tagger.review.push import PushSettings
     from tagger.review.push import push as push_papers
 
+    target = open_project(server, store.taxonomy, project, create=True)
     settings = PushSettings(budget, chosen, random_share, blind_share, ReviewRule(min_confidence))
     with progress() as step:
         report = push_papers(papers, loaded, store.all_labels(), target, settings, step)
@@ -241,6 +240,10 @@ def backend(
     model: ModelOption = "champion",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where Label Studio reaches it, if not at host and port."),
+    ] = None,
     train_after: Annotated[
         int,
         typer.Option(min=0, help="Train a challenger after so many new annotations; 0: never."),
@@ -259,25 +262,34 @@ def backend(
     store, target = _open(labels, project, folder)
     from tagger.cli.backend import run_backend
 
-    run_backend(store, target, model, host, port, train_after, conflicts)
+    run_backend(store, target, model, (host, port), url, train_after, conflicts)
 
 
-def _open(
-    labels: Path, project: str | None, folder: Path, *, create: bool = False
-) -> tuple[LabelStore, ReviewProject]:
-    """Open the label folder and its project in Label Studio."""
+def _read_store(labels: Path) -> LabelStore:
+    """Open the label folder; a damaged file is found before anything is asked of the server."""
     from tagger.labels import LabelStore
 
     store = LabelStore(labels)
-    # A damaged label file is found before anything is asked of the server.
     store.all_labels()
+    return store
+
+
+def _connect(folder: Path) -> Connection:
     with needs_extra("review"):
         import label_studio_sdk  # noqa: F401
         import psutil  # noqa: F401
     from tagger.review.connection import connect
+
+    return connect(folder)
+
+
+def _open(labels: Path, project: str | None, folder: Path) -> tuple[LabelStore, ReviewProject]:
+    """Open the label folder and its project in Label Studio."""
+    store = _read_store(labels)
+    server = _connect(folder)
     from tagger.review.project import open_project
 
-    return store, open_project(connect(folder), store.taxonomy, project, create=create)
+    return store, open_project(server, store.taxonomy, project)
 
 
 def _print_push(report: PushReport) -> None:
@@ -320,7 +332,7 @@ def _print_status(found: ReviewStatus, url: str) -> None:
 
     console = Console(highlight=False)
     queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
-    console.print(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
+    typer.echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
     console.print(f"{found.done} done, {found.skipped} skipped")
     if found.median_seconds:
         console.print(f"{found.median_seconds:.0f} s a paper (median)")
@@ -338,11 +350,11 @@ def _print_status(found: ReviewStatus, url: str) -> None:
     if table.row_count:
         console.print(table)
     for facet, (accuracy, count) in found.accuracy_by_chance.items():
-        console.print(f"{facet}: {accuracy:.0%} right on {count} papers drawn by chance")
+        console.print(f"{facet}: {accuracy:.0%} right in {count} answers on papers drawn by chance")
     for anchoring in found.anchoring:
         console.print(
             f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
-            f"{anchoring.shown} papers with its tags in view, {anchoring.agree_blind:.0%} of "
+            f"{anchoring.shown} answers with its tags in view, {anchoring.agree_blind:.0%} of "
             f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
             f"p = {anchoring.p_value:.2f})"
         )

@@ -8,15 +8,18 @@ Label Studio is given when the backend is connected.
 from __future__ import annotations
 
 import base64
+import hashlib
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, Header, HTTPException
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import JSONResponse
 
 from tagger.decision import ReviewRule, decide
+from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.review.project import ReviewProject
@@ -24,7 +27,6 @@ from tagger.review.pull import PullReport
 from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
 
 USER = "tagger"
-TITLE = "tagger"
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
 _EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
@@ -35,7 +37,12 @@ class Credentials:
     """What Label Studio must show to be let in; a new password each time."""
 
     user: str = USER
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+    @property
+    def title(self) -> str:
+        """What the backend is called in Label Studio; no two runs are called the same."""
+        return f"tagger {hashlib.sha256(self.password.encode()).hexdigest()[:8]}"
 
     @property
     def header(self) -> str:
@@ -139,6 +146,10 @@ def make_backend(
 
     guarded = [Depends(authorise)]
 
+    @app.exception_handler(TaggerError)
+    def unusable(_request: Request, error: TaggerError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503)
+
     @app.get("/")
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -189,7 +200,7 @@ def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
 def connect_backend(project: ReviewProject, url: str, credentials: Credentials) -> None:
     """Tell Label Studio of a backend: where it asks for tags, and whom it tells of annotations.
 
-    Connections of an earlier run of ours are replaced.
+    What an earlier run connected at the same address is replaced.
 
     Raises
     ------
@@ -198,7 +209,7 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
     """
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
-        disconnect_backend(project)
+        _disconnect(project, lambda address, _: address.startswith(url))
         client.webhooks.create(
             url=f"{url}/webhook",
             project=project.id,
@@ -210,7 +221,7 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
         client.ml.create(
             project=project.id,
             url=url,
-            title=TITLE,
+            title=credentials.title,
             description="The champion of tagger",
             auth_method="BASIC_AUTH",
             basic_auth_user=credentials.user,
@@ -219,13 +230,20 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
         )
 
 
-def disconnect_backend(project: ReviewProject) -> None:
-    """Take out the connections that :func:`connect_backend` made, of this or an earlier run."""
+def disconnect_backend(project: ReviewProject, credentials: Credentials) -> None:
+    """Take out the connections that :func:`connect_backend` made with these credentials."""
+    marks = (credentials.title, credentials.header)
+    _disconnect(project, lambda _, mark: mark in marks)
+
+
+def _disconnect(project: ReviewProject, ours: Callable[[str, str], bool]) -> None:
+    """Take out the connections whose address, and title or password, are ours."""
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
         for backend in client.ml.list(project=project.id):
-            if backend.title == TITLE and backend.id is not None:
+            if backend.id is not None and ours(backend.url, backend.title or ""):
                 client.ml.delete(backend.id)
         for hook in client.webhooks.list(project=str(project.id)):
-            if hook.url.endswith("/webhook") and hook.headers and hook.id is not None:
+            mark = (hook.headers or {}).get("Authorization", "")
+            if hook.id is not None and ours(hook.url, mark):
                 client.webhooks.delete(hook.id)

@@ -43,14 +43,24 @@ class Connection:
     """
 
     def __init__(self, url: str, key: str) -> None:
+        import httpx
         from label_studio_sdk import LabelStudio
 
-        self.url = url.rstrip("/")
+        self.url = url.strip().rstrip("/")
+        key = key.strip()
+        if not (key.isascii() and key.isprintable()):
+            # The key itself is not quoted: it is a secret.
+            raise TaggerError(f"{KEY_VARIABLE} has characters that no token has")
         with self.errors():
+            # Nothing that goes to this machine goes through a proxy.
+            local = httpx.URL(self.url).host in ("127.0.0.1", "::1", "localhost")
+            http = httpx.Client(timeout=_TIMEOUT, follow_redirects=True, trust_env=not local)
             self.client: LabelStudio = LabelStudio(  # type: ignore[no-untyped-call]
-                base_url=self.url, api_key=key, timeout=_TIMEOUT
+                base_url=self.url, api_key=key, httpx_client=http
             )
             self.user = self.client.users.whoami()
+            if not getattr(self.user, "email", None):
+                raise ValueError("it knows of no account")
 
     @contextmanager
     def errors(self, subject: str | None = None) -> Iterator[None]:
@@ -81,6 +91,14 @@ class Connection:
             ) from error
         except ApiError as error:
             raise self._explain(error.status_code, error.body, subject) from error
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            # What is there answers, or is addressed, in a way that no Label Studio understands.
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise TaggerError(
+                f"this is no Label Studio, or one of another version ({reason[0]})",
+                path=self.url,
+                hint=f"See {URL_VARIABLE}",
+            ) from error
 
     def _explain(self, status: int | None, body: Any, subject: str | None) -> TaggerError:
         if status == 401:

@@ -1,7 +1,8 @@
 """The labelling interface: made from a taxonomy, and adapted when taxonomy or interface changed.
 
-What a person changed by hand (layout, texts, controls of their own) stays; only what the tags need
-is put back. The tags of Label Studio's language: https://labelstud.io/tags/
+What a person changed by hand (layout, order, hotkeys, controls of their own) stays; only what the
+tags need is put back, and hints and headings follow the definitions. The elements are those of
+https://labelstud.io/tags/
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def build_interface(taxonomy: Taxonomy) -> str:
     """Return the labelling interface of a taxonomy as XML.
 
     An exclusive facet is a single choice; any other is a multiple choice, or a tree if its tags
-    are nested. Definitions are hints; each choice has a hotkey.
+    are nested. Definitions are hints; each choice outside a tree has a hotkey, while there are any.
     """
     from lxml import etree
 
@@ -113,6 +114,12 @@ def has_facet_of(config: str, taxonomy: Taxonomy) -> bool:
     return any(_named(root, facet.name) is not None for facet in taxonomy.facets)
 
 
+def is_review_interface(config: str) -> bool:
+    """Tell whether an interface is one of ours, of whatever taxonomy."""
+    root = _parse(config)
+    return all(_named(root, name) is not None for name in (PAPER, VERDICT))
+
+
 def is_tree(facet: Facet) -> bool:
     """Tell whether a facet is shown as a tree."""
     return not facet.exclusive and any(tag.parent for tag in facet.tags)
@@ -138,22 +145,60 @@ def _adapt_facet(
     offered = [str(choice.get("value")) for choice in control.iter("Choice")]
     gone = [value for value in offered if value not in facet.tag_names]
     kept = [value for value in gone if (facet.name, value) in in_use()] if gone else []
-    wanted = _control(facet, hotkeys, control, kept)
-    if _canonical(wanted) == _canonical(control):
-        return
-    parent = control.getparent()
-    if parent is None:
-        raise TaggerError(
-            f"the labelling interface consists of the control '{facet.name}' alone",
-            hint="Put it into a <View>",
-        )
-    wanted.tail = control.tail
-    parent.replace(control, wanted)
-    added = [tag for tag in facet.tag_names if tag not in offered]
-    removed = [value for value in gone if value not in kept]
-    words = [f"+{tag}" for tag in added] + [f"-{tag}" for tag in removed]
-    words += [f"{tag} kept for annotations that use it" for tag in kept]
-    changes.append(f"the facet '{facet.name}' changed ({', '.join(words) or 'details'})")
+    if not _fits(control, facet, kept):
+        wanted = _control(facet, hotkeys, control, kept)
+        parent = control.getparent()
+        if parent is None:
+            raise TaggerError(
+                f"the labelling interface consists of the control '{facet.name}' alone",
+                hint="Put it into a <View>",
+            )
+        wanted.tail = control.tail
+        parent.replace(control, wanted)
+        added = [tag for tag in facet.tag_names if tag not in offered]
+        removed = [value for value in gone if value not in kept]
+        words = [f"+{tag}" for tag in added] + [f"-{tag}" for tag in removed]
+        words += [f"{tag} kept for annotations that use it" for tag in kept]
+        changes.append(f"the facet '{facet.name}' changed ({', '.join(words) or 'its form'})")
+    elif _describe(control, facet):
+        changes.append(f"the facet '{facet.name}' is described anew")
+
+
+def _fits(control: Element, facet: Facet, kept: Sequence[str]) -> bool:
+    """Tell whether a control offers just the tags that it should, in the form that it should."""
+    tree = is_tree(facet)
+    wanted = {tuple(tag_path(facet, tag)) if tree else (tag,) for tag in facet.tag_names}
+    wanted |= {(value,) for value in kept}
+    form = None if tree else ("single" if facet.exclusive else "multiple")
+    return (
+        control.tag == ("Taxonomy" if tree else "Choices")
+        and (form is None or control.get("choice") == form)
+        and set(_paths(control, ())) == wanted
+    )
+
+
+def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for choice in node.findall("Choice"):
+        here = (*above, str(choice.get("value")))
+        yield here
+        yield from _paths(choice, here)
+
+
+def _describe(control: Element, facet: Facet) -> bool:
+    """Bring hints and heading in step with the definitions; tell whether they were not."""
+    wanted = []
+    hints = {tag.name: tag.definition for tag in facet.tags}
+    for choice in control.iter("Choice"):
+        wanted.append((choice, "hint", hints.get(str(choice.get("value")), _RETIRED)))
+    block = control.getparent()
+    heading = None if block is None else block.find("Header")
+    # A heading that a person has worded does not begin with the name of the facet.
+    if heading is not None and str(heading.get("value")).startswith(f"{facet.name}: "):
+        wanted.append((heading, "value", _heading(facet)))
+    stale = [(node, name, text) for node, name, text in wanted if node.get(name) != text]
+    for node, name, text in stale:
+        node.set(name, text)
+    return bool(stale)
 
 
 def _retire_facets(
@@ -194,11 +239,13 @@ def _facet_block(facet: Facet, hotkeys: Iterator[str]) -> Element:
     from lxml import etree
 
     block = etree.Element("View", className=_facet_class(facet.name))
-    etree.SubElement(
-        block, "Header", value=f"{facet.name}: {facet.definition}", size="5", style=_SMALL
-    )
+    etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
     block.append(_control(facet, hotkeys, None, ()))
     return block
+
+
+def _heading(facet: Facet) -> str:
+    return f"{facet.name}: {facet.definition}"
 
 
 def _facet_class(name: str) -> str:
@@ -294,11 +341,6 @@ def _parse(config: str) -> Element:
         return etree.fromstring(config.encode("utf-8"), parser)
     except etree.XMLSyntaxError as error:
         raise TaggerError(f"the labelling interface is not XML ({error})") from error
-
-
-def _canonical(node: Element) -> tuple[object, ...]:
-    """Return the content of a control, for comparison: blanks do not count."""
-    return (node.tag, tuple(sorted(node.attrib.items())), tuple(_canonical(c) for c in node))
 
 
 def _write(root: Element) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.review.connection import Connection
-from tagger.review.interface import InUse, adapt_interface, build_interface, has_facet_of
+from tagger.review.interface import (
+    InUse,
+    adapt_interface,
+    build_interface,
+    has_facet_of,
+    is_review_interface,
+)
 from tagger.review.tasks import (
     Queue,
     TaskError,
@@ -24,7 +31,7 @@ from tagger.taxonomy import Taxonomy
 BATCH_SIZE = 500
 _PAGE_SIZE = 1000
 _TITLE_LENGTH = 50
-_FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations"]
+_FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations", "drafts"]
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
 _EVERYTHING = "all papers"
 # Of the Data Manager's columns a reviewer needs title, queue and how sure the model is.
@@ -57,7 +64,7 @@ class ReviewTask:
     """A task of the project.
 
     ``meta`` is None if the task was made by hand. ``done`` tells whether somebody has annotated
-    it, ``skipped`` whether somebody has passed it over.
+    it, ``skipped`` whether somebody has passed it over, ``begun`` whether there is a draft.
     """
 
     id: int
@@ -66,11 +73,12 @@ class ReviewTask:
     meta: TaskMeta | None
     done: bool
     skipped: bool
+    begun: bool = False
 
     @property
     def touched(self) -> bool:
         """Whether anybody has dealt with it."""
-        return self.done or self.skipped
+        return self.done or self.skipped or self.begun
 
 
 class ReviewProject:
@@ -121,6 +129,7 @@ class ReviewProject:
                             meta=read_meta(task.meta),
                             done=bool(task.total_annotations),
                             skipped=bool(task.cancelled_annotations),
+                            begun=bool(task.drafts),
                         )
                     )
                 except TaskError as problem:
@@ -166,18 +175,13 @@ class ReviewProject:
             exported: list[dict[str, Any]] = json.loads(b"".join(chunks))
         return exported
 
-    def has_task(self, task: int) -> bool:
-        """Tell whether the project has a task of that number."""
-        from label_studio_sdk.core.api_error import ApiError
-
-        with self.connection.errors(f"task {task}"):
-            try:
-                self.connection.client.tasks.get(str(task))
-            except ApiError as error:
-                if error.status_code == 404:
-                    return False
-                raise
-        return True
+    def task_ids(self) -> set[int]:
+        """Return the numbers of all tasks."""
+        with self.connection.errors(f"project {self.id}"):
+            pages: Iterable[Any] = self.connection.client.tasks.list(
+                project=self.id, page_size=_PAGE_SIZE, include=["id"]
+            )
+            return {task.id for task in pages}
 
     def annotators(self) -> dict[int, str]:
         """Return the e-mail address of each user by number."""
@@ -187,13 +191,26 @@ class ReviewProject:
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
         """Make the interface fit the taxonomy; return what was changed, in words."""
 
+        @cache
         def in_use() -> InUse:
             return tags_in_use(self.annotated_tasks())
 
         config, changes = adapt_interface(self.interface, taxonomy, in_use)
         if changes:
+            from label_studio_sdk.core.api_error import ApiError
+
             with self.connection.errors(f"project {self.id}"):
-                self.connection.client.projects.update(self.id, label_config=config)
+                try:
+                    self.connection.client.projects.update(self.id, label_config=config)
+                except ApiError as error:
+                    if error.status_code != 400:
+                        raise
+                    raise TaggerError(
+                        f"project {self.id} has answers that do not fit the changed taxonomy "
+                        f"({'; '.join(changes)})",
+                        path=self.connection.url,
+                        hint="Pull them, then go on in a new project: --project TITLE",
+                    ) from error
             self.interface = config
         return changes
 
@@ -269,7 +286,8 @@ def open_project(
             )
         return _create(connection, taxonomy, title)
     project = ReviewProject(connection, found[0])
-    if not has_facet_of(project.interface, taxonomy):
+    ours = is_review_interface if name is None else partial(has_facet_of, taxonomy=taxonomy)
+    if not ours(project.interface):
         raise TaggerError(
             f"project {project.id} '{project.title}' is no review project of the taxonomy "
             f"'{taxonomy.name}': its interface has none of the facets",

@@ -60,9 +60,10 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
         written; nothing has been written then.
     """
     report = PullReport()
-    found = _read_annotations(project, store, report)
 
     def choose(labels: list[Label]) -> Sequence[Label]:
+        # Read when no other pull can add anything: two of them would take back each other's news.
+        found = _read_annotations(project, store, report)
         return _news(project, found, labels, report)
 
     store.add_corrections(choose)
@@ -74,35 +75,35 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
 
 def _read_annotations(
     project: ReviewProject, store: LabelStore, report: PullReport
-) -> dict[str, Label]:
-    """Return the label that each annotation makes, by the annotation's unique id."""
+) -> dict[str, Label | None]:
+    """Return the label of each annotation by its unique id; None for one that makes no label."""
     annotators = project.annotators()
-    found: dict[str, Label] = {}
+    found: dict[str, Label | None] = {}
+    skipped = set()
     for task in project.annotated_tasks():
         for annotation in task["annotations"]:
             if annotation["was_cancelled"]:
-                report.skipped += 1
+                skipped.add(task["id"])
                 continue
             author = annotation["completed_by"]
             # Other editions of Label Studio export the person, not the number.
             number = author["id"] if isinstance(author, dict) else author
             annotator = annotators.get(number, f"user-{number}")
+            label = None
             try:
-                label, unknown = read_label(
-                    task, annotation, annotator, store.taxonomy, project.key
-                )
+                label = read_label(task, annotation, annotator, store.taxonomy, project.key)
             except TaskError as problem:
                 report.problems.append(f"task {task['id']} {problem}")
-                break
             found[annotation["unique_id"]] = label
-            report.problems += [
-                f"task {task['id']} '{label.title}': the taxonomy has no {tag}" for tag in unknown
-            ]
+    report.skipped = len(skipped)
     return found
 
 
 def _news(
-    project: ReviewProject, found: dict[str, Label], labels: Sequence[Label], report: PullReport
+    project: ReviewProject,
+    found: dict[str, Label | None],
+    labels: Sequence[Label],
+    report: PullReport,
 ) -> list[Label]:
     """Return the lines that the label folder lacks."""
     recorded: dict[str, Label] = {}
@@ -110,35 +111,31 @@ def _news(
         if label.origin and label.origin.project == project.key:
             recorded[label.origin.annotation] = label
     news = []
-    for name, label in found.items():
+    for name, now in found.items():
         before = recorded.get(name)
+        if now is None:
+            continue
         if before is None:
             report.new += 1
-        elif before.outcome == "withdrawn" or _updated(before) < _updated(label):
+        elif before.outcome == "withdrawn" or _updated(before) < _updated(now):
             report.changed += 1
         else:
             continue
-        news.append(label)
-    missing = {
-        name: label
+        news.append(now)
+    missing = [
+        label
         for name, label in recorded.items()
         if name not in found and label.outcome != "withdrawn"
-    }
-    for label in missing.values():
-        if _is_withdrawn(project, label):
+    ]
+    # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
+    tasks = project.task_ids() if missing else set()
+    for label in missing:
+        if label.origin and label.origin.task in tasks:
             report.withdrawn += 1
-            now = datetime.now(UTC)
-            changes = {"outcome": "withdrawn", "tags": {}, "text": "", "time": now, "note": None}
+            time = datetime.now(UTC)
+            changes = {"outcome": "withdrawn", "tags": {}, "text": "", "time": time, "note": None}
             news.append(label.model_copy(update=changes))
     return news
-
-
-def _is_withdrawn(project: ReviewProject, label: Label) -> bool:
-    """Tell whether somebody took an annotation back.
-
-    Whoever deletes a whole task clears up, and does not take back what was said of the paper.
-    """
-    return label.origin is not None and project.has_task(label.origin.task)
 
 
 def _updated(label: Label) -> datetime:

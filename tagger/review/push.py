@@ -6,8 +6,8 @@ killed left undone is done by the next one.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,11 +23,12 @@ from tagger.paper import Paper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.tasks import QUEUES, Queue, TaskMeta, make_prediction, make_task
 from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
-from tagger.strategies.random import Random
+from tagger.strategies.random import draw_of
 from tagger.taxonomy import Taxonomy
 
 Step = Callable[[str, int, int], None]
 _NOVELTY_QUANTILE = 0.05
+_NEAREST = " • The nearest labelled paper: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +125,26 @@ def push(
     given = {paper.id for paper in papers}
     waiting = [task for task in tasks if not task.touched]
     count = settings.budget - sum(task.paper.id in given for task in waiting)
+    tasks_sent: list[dict[str, Any]] = []
     if fresh and count > 0:
         labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
         in_queue = [task.paper for task in waiting]
         everything = model.encode([*labelled, *in_queue], _stage(step, "Reading labels"))
         predictions = model.predict(fresh, _stage(step, "Tagging"))
         pool = Pool(fresh, predictions, everything, model.taxonomy)
-        new = _choose(pool, model, everything[: len(labelled)], labelled, settings, count)
-        _send(project, new, report, step)
+        drawn = _drawn_by_chance(papers, settings)
+        tasks_sent = _choose(
+            pool, model, everything[: len(labelled)], labelled, settings, count, drawn
+        )
+        _send(project, tasks_sent, report, step)
     _refresh(project, waiting, model, settings.rule, report, step)
+    # Label Studio refuses a model of which the project has no prediction.
+    if any(task["predictions"] for task in tasks_sent) or any(
+        task.meta is None or task.meta.shown for task in waiting
+    ):
+        project.show_predictions_of(model.name)
     report.waiting = len(waiting) + report.new
-    return _finish(project, model, there, report)
+    return _finish(project, there, report)
 
 
 def push_rechecks(
@@ -144,6 +154,8 @@ def push_rechecks(
     step: Step = lambda stage, done, total: None,
 ) -> PushReport:
     """Send labelled papers to be looked at again, without suggestions that could lead.
+
+    A paper that has such a task already, done or not, gets no second one.
 
     Parameters
     ----------
@@ -156,8 +168,8 @@ def push_rechecks(
     """
     report, tasks = _prepare(project, model.taxonomy)
     there = len(tasks) + len(report.problems)
-    waiting = {task.paper.id for task in tasks if not task.touched}
-    papers = [paper for paper in rechecks.papers if paper.id not in waiting]
+    known = {task.paper.id for task in tasks if _is_recheck(task)}
+    papers = [paper for paper in rechecks.papers if paper.id not in known]
     if papers:
         predictions = model.predict(papers, _stage(step, "Tagging"))
         decisions = decide(
@@ -169,8 +181,8 @@ def push_rechecks(
             for d in decisions
         ]
         _send(project, new, report, step)
-    report.waiting = len(waiting) + report.new
-    return _finish(project, model, there, report)
+    report.waiting = sum(not task.touched for task in tasks) + report.new
+    return _finish(project, there, report)
 
 
 def _prepare(project: ReviewProject, taxonomy: Taxonomy) -> tuple[PushReport, list[ReviewTask]]:
@@ -188,8 +200,7 @@ def _without_copies(
     copies = []
     for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
         # A label that is looked at again has a second task by intention.
-        again = task.meta is not None and task.meta.queue == "recheck"
-        key = f"{task.paper.id} {'recheck' if again else ''}"
+        key = f"{task.paper.id} {_is_recheck(task)}"
         if key in kept and not task.touched:
             copies.append(task.id)
         else:
@@ -200,6 +211,17 @@ def _without_copies(
     return [task for task in tasks if task.id not in gone]
 
 
+def _is_recheck(task: ReviewTask) -> bool:
+    return task.meta is not None and task.meta.queue == "recheck"
+
+
+def _drawn_by_chance(papers: Sequence[Paper], settings: PushSettings) -> set[str]:
+    """Draw from all papers, whatever is known of them: a fair sample of what came in."""
+    size = math.ceil(settings.random_share * settings.budget)
+    ranked = sorted(papers, key=lambda paper: draw_of(paper))
+    return {paper.id for paper in ranked[:size]}
+
+
 def _choose(
     pool: Pool,
     model: TaggerModel,
@@ -207,9 +229,10 @@ def _choose(
     labelled: Sequence[Paper],
     settings: PushSettings,
     count: int,
+    drawn_papers: Set[str],
 ) -> list[dict[str, Any]]:
     """Return the tasks of the chosen papers, most useful first."""
-    by_chance = Random().select(pool, round(settings.random_share * count))
+    by_chance = [row for row, paper in enumerate(pool.papers) if paper.id in drawn_papers][:count]
     # Some of them may be among those drawn by chance: enough remain to fill the budget.
     chosen = settings.strategy.select(pool, count)
     _check_selection(chosen, len(pool.papers), settings.strategy)
@@ -238,8 +261,9 @@ def _choose(
         reason = _reason(decision, pool.taxonomy, queue, settings.rule)
         if queue == "unfamiliar" and labelled:
             nearest = int((labelled_vectors @ pool.predictions.vectors[row]).argmax())
-            reason += f" • The nearest labelled paper: “{labelled[nearest].title}”."
-        shown = not _is_blind(decision.paper, settings.blind_share)
+            reason += f"{_NEAREST}“{labelled[nearest].title}”."
+        # Drawn by the paper alone, so that another push draws the same.
+        shown = draw_of(decision.paper, "blind") >= settings.blind_share
         tasks.append(make_task(decision, pool.taxonomy, queue, reason, shown=shown))
     return tasks
 
@@ -277,12 +301,6 @@ def _reason(decision: Decision, taxonomy: Taxonomy, queue: Queue, rule: ReviewRu
                 meaning = next(other.definition for other in facet.tags if other.name == tag)
                 parts.append(f"{tag} {chances[tag]:.2f}: {meaning}")
     return " • ".join(parts)
-
-
-def _is_blind(paper: Paper, share: float) -> bool:
-    """Draw by the paper's identity alone, so that another push draws the same."""
-    draw = int.from_bytes(hashlib.sha256(f"blind {paper.id}".encode()).digest()[:6]) / 2**48
-    return draw < share
 
 
 def _send(
@@ -351,14 +369,12 @@ def _renewed(
         queue = "confused" if decision.review else "checked"
     reason = str(task.data.get("reason", ""))
     if queue != "recheck":
-        reason = _reason(decision, taxonomy, queue, rule)
+        _, separator, nearest = reason.partition(_NEAREST)
+        reason = _reason(decision, taxonomy, queue, rule) + separator + nearest
     return make_task(decision, taxonomy, queue, reason, shown=meta.shown if meta else True)
 
 
-def _finish(
-    project: ReviewProject, model: TaggerModel, there: int, report: PushReport
-) -> PushReport:
-    project.show_predictions_of(model.name)
+def _finish(project: ReviewProject, there: int, report: PushReport) -> PushReport:
     project.add_tabs()
     if project.task_count() != there + report.new:
         # Another push ran beside this one, or the last batch of a killed one arrived late.

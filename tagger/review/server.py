@@ -29,6 +29,7 @@ from tagger.errors import TaggerError
 DEFAULT_FOLDER = Path(".label-studio")
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
+_PROGRAM = "label-studio"
 _HOST = "127.0.0.1"
 _EMAIL = "reviewer@localhost.local"
 _BANNED_SUBNETS = (
@@ -55,10 +56,9 @@ class RunningServer:
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """The process of a server; with its time of creation, so that no other is taken for it."""
+    """The process of a server, and where it listens."""
 
     pid: int
-    created: float
     port: int
 
 
@@ -139,8 +139,11 @@ class EmbeddedServer:
         try:
             process = _Process(**json.loads(self._state.read_text(encoding="utf-8")))
             found = psutil.Process(process.pid)
-            alive = found.create_time() == process.created
-            return process if alive and found.status() != psutil.STATUS_ZOMBIE else None
+            # The number may have gone to another process meanwhile.
+            command = found.cmdline()
+            ours = any(Path(word).name == _PROGRAM for word in command)
+            ours = ours and str(process.port) in command
+            return process if ours and found.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, TypeError, psutil.Error):
             return None
 
@@ -162,8 +165,6 @@ class EmbeddedServer:
         return account
 
     def _launch(self, port: int, account: dict[str, str]) -> _Process:
-        import psutil
-
         data = self.folder.resolve() / "data"
         data.mkdir(parents=True, exist_ok=True)
         # The database holds abstracts and tokens.
@@ -185,7 +186,7 @@ class EmbeddedServer:
             "USE_DEFAULT_BANNED_SUBNETS": "false",
             "USER_ADDITIONAL_BANNED_SUBNETS": _BANNED_SUBNETS,
         }
-        command = [str(self.environment.resolve() / "bin" / "label-studio"), "start"]
+        command = [str(self.environment.resolve() / "bin" / _PROGRAM), "start"]
         command += ["--no-browser", "--enable-legacy-api-token"]
         command += ["--internal-host", _HOST, "--port", str(port)]
         with (self.folder / "server.log").open("ab") as log:
@@ -198,7 +199,7 @@ class EmbeddedServer:
                 stderr=log,
                 start_new_session=True,
             )
-        process = _Process(started.pid, psutil.Process(started.pid).create_time(), port)
+        process = _Process(started.pid, port)
         with replacing(self._state) as file:
             json.dump(asdict(process), file)
         return process
@@ -258,7 +259,9 @@ def _url(port: int) -> str:
 
 def _healthy(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"{_url(port)}/health", timeout=10) as answer:
+        # A proxy of the environment has no business on this machine.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"{_url(port)}/health", timeout=10) as answer:
             content: Any = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return False

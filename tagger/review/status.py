@@ -17,8 +17,8 @@ from tagger.taxonomy import Taxonomy
 class TagVerdicts:
     """What reviewers made of one tag.
 
-    ``given`` counts the papers that the model gave it to, ``taken_away`` those of them whose
-    reviewer did not, and ``added`` the papers that a reviewer gave it to and the model did not.
+    ``given`` counts the answers on papers that the model gave it to, ``taken_away`` those of them
+    without it, and ``added`` the answers with it where the model had not given it.
     """
 
     given: int
@@ -57,8 +57,9 @@ class Anchoring:
 class ReviewStatus:
     """Where a review stands.
 
-    ``accuracy_by_chance`` is, per facet, the share of right answers of the model on the papers
-    that were drawn by chance, the one honest measure among reviewed papers, and their number.
+    ``accuracy_by_chance`` is, per facet, how often reviewers said just what the model had said of
+    papers that were drawn by chance, the one honest measure among reviewed papers, and the number
+    of their answers. ``median_seconds`` is the time that an answer took.
     """
 
     waiting: int

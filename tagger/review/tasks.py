@@ -150,7 +150,7 @@ def read_label(
     annotator: str,
     taxonomy: Taxonomy,
     project: str,
-) -> tuple[Label, list[str]]:
+) -> Label:
     """Read an annotation as a label.
 
     Parameters
@@ -164,25 +164,22 @@ def read_label(
     project:
         What to call the project in the label's origin.
 
-    Returns
-    -------
-    tuple
-        The label, and the tags that the taxonomy does not have; their facets are left unjudged.
-
     Raises
     ------
     TaskError
-        If the task is none of ours.
+        If the task is none of ours, or the answer has tags that the taxonomy does not have.
     """
     paper = read_paper(task["data"])
     meta = read_meta(task.get("meta"))
     chosen = _choices(annotation["result"])
     verdicts = chosen.get(VERDICT, ())
-    tags, unknown = _read_tags(chosen, taxonomy, meta)
     outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
+    tags: dict[str, tuple[str, ...]] = {}
     if NOT_A_PAPER in verdicts:
         outcome = "not-a-paper"
-    elif CANNOT_TELL in verdicts or not tags:
+    elif CANNOT_TELL not in verdicts:
+        tags = _read_tags(chosen, taxonomy, meta)
+    if outcome == "tagged" and not tags:
         outcome = "cannot-tell"
     notes = [
         text
@@ -191,18 +188,18 @@ def read_label(
         for text in entry["value"].get("text", ())
     ]
     updated = datetime.fromisoformat(annotation["updated_at"])
-    label = Label(
+    return Label(
         id=paper.id,
         title=paper.title,
         text=paper.abstract,
         outcome=outcome,
-        tags=tags if outcome == "tagged" else {},
+        tags=tags,
         annotator=annotator,
         time=updated,
         source="review",
         final=FINAL in verdicts,
         note="\n".join(notes) or None,
-        prediction=_prediction(meta) if meta else None,
+        prediction=_remembered(meta) if meta else _seen(annotation.get("prediction"), taxonomy),
         origin=Origin(
             annotation=annotation["unique_id"],
             updated=updated,
@@ -212,11 +209,19 @@ def read_label(
             lead_time=annotation.get("lead_time"),
         ),
     )
-    return label, unknown
 
 
-def _prediction(meta: TaskMeta) -> Prediction:
+def _remembered(meta: TaskMeta) -> Prediction:
     return Prediction(model=meta.model, tags=meta.tags, shown=meta.shown)
+
+
+def _seen(prediction: Any, taxonomy: Taxonomy) -> Prediction | None:
+    """Return the prediction that Label Studio keeps with an annotation, as of a live backend."""
+    try:
+        tags = _read_tags(_choices(prediction["result"]), taxonomy, None)
+        return Prediction(model=prediction["model_version"], tags=tags)
+    except (TaskError, KeyError, TypeError, ValidationError):
+        return None
 
 
 def _choices(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -232,22 +237,20 @@ def _choices(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
 
 def _read_tags(
     chosen: Mapping[str, Sequence[str]], taxonomy: Taxonomy, meta: TaskMeta | None
-) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Return the tags per facet that was judged, and tags that the taxonomy does not have."""
+) -> dict[str, tuple[str, ...]]:
+    """Return the tags per facet that was judged."""
     tags: dict[str, tuple[str, ...]] = {}
-    unknown: list[str] = []
     for facet in taxonomy.facets:
         values = chosen.get(facet.name, ())
-        strange = [f"{facet.name}: {value}" for value in values if value not in facet.tag_names]
-        unknown += strange
-        if strange:
-            continue
+        unknown = [value for value in values if value not in facet.tag_names]
+        if unknown:
+            raise TaskError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
         if facet.exclusive:
             if len(values) == 1:
                 tags[facet.name] = tuple(values)
         elif values or meta is None or facet.name in meta.facets:
             tags[facet.name] = facet.with_ancestors(values)
-    return tags, unknown
+    return tags
 
 
 def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from tagger.heads import Floats
+from tagger.paper import Paper
 from tagger.strategies.base import Pool, ScoringStrategy
 
 
@@ -18,8 +19,10 @@ class Random(ScoringStrategy):
 
     def score(self, pool: Pool) -> Floats:
         """Return a number from 0 to 1 that has nothing to do with the content of a paper."""
-        return np.array([_draw(f"{self.seed} {paper.id}") for paper in pool.papers])
+        return np.array([draw_of(paper, self.seed) for paper in pool.papers])
 
 
-def _draw(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+def draw_of(paper: Paper, seed: object = 0) -> float:
+    """Return a number from 0 to 1 drawn by the paper's identity and the seed alone."""
+    digest = hashlib.sha256(f"{seed} {paper.id}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48

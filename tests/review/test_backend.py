@@ -3,6 +3,7 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
+from tagger.errors import TaggerError
 from tagger.review.backend import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
 
@@ -75,3 +76,21 @@ def test_enough_annotations_train_once():
     assert trained.wait(10)
     worker.stop()
     assert "Training on 3 new annotations" in said
+
+
+def test_a_model_that_cannot_be_loaded_is_a_plain_answer(credentials):
+    def model():
+        raise TaggerError("there is no model 'champion'")
+
+    app = make_backend(model, credentials, list)
+    client = TestClient(app, headers={"Authorization": credentials.header})
+    answer = client.post("/predict", json={"tasks": [TASK]})
+    assert answer.status_code == 503
+    assert "there is no model" in answer.json()["detail"]
+
+
+def test_no_two_runs_share_a_password_or_a_name():
+    first, second = Credentials(), Credentials()
+    assert first.password != second.password
+    assert first.title != second.title
+    assert first.password not in repr(first)

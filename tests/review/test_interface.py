@@ -122,6 +122,11 @@ def test_what_a_person_changed_by_hand_stays(taxonomy):
     edited = edited.replace('hotkey="1"', 'hotkey="ctrl+1"').removesuffix("</View>\n")
     edited += '<Choices name="mood" toName="Paper"><Choice value="good"/></Choices></View>\n'
     assert adapt_interface(edited, taxonomy, nobody) == (edited, [])
+    turned = edited.replace('<Choice value="law" hint="Law."/>', "").replace(
+        '<Choice value="health"',
+        '<!-- mine --><Choice value="law" hint="Law."/><Choice value="health"',
+    )
+    assert adapt_interface(turned, taxonomy, nobody) == (turned, [])
     broken = edited.replace('<Choice value="law" hint="Law."/>', "")
     repaired, changes = adapt_interface(broken, taxonomy, nobody)
     assert changes == ["the facet 'field' changed (+law)"]
@@ -129,6 +134,17 @@ def test_what_a_person_changed_by_hand_stays(taxonomy):
     assert "Paper: $title" in repaired
     assert 'name="mood"' in repaired
     assert 'hotkey="ctrl+1"' in repaired
+
+
+def test_hints_and_headings_follow_the_definitions(taxonomy):
+    config = build_interface(taxonomy)
+    old = config.replace("Looks back.", "Old.").replace("kind: What it is.", "kind: Retired.")
+    assert adapt_interface(old, taxonomy, nobody) == (
+        config,
+        ["the facet 'kind' is described anew"],
+    )
+    own = config.replace("kind: What it is.", "Say what it is")
+    assert adapt_interface(own, taxonomy, nobody) == (own, [])
 
 
 def test_lost_parts_are_put_back(taxonomy):

@@ -69,9 +69,8 @@ def read(result, data=None, meta=None):
 )
 def test_tags_survive_the_round_trip(kind, field):
     tags = {"kind": (kind,), "field": TAXONOMY.facet("field").with_ancestors(field)}
-    label, unknown = read(make_result(tags, TAXONOMY))
+    label = read(make_result(tags, TAXONOMY))
     assert label.tags == tags
-    assert not unknown
     TAXONOMY.check_tags(label.tags)
 
 
@@ -92,7 +91,7 @@ def test_a_label_remembers_where_it_comes_from(model):
     task = {"id": 3, **task_of(model, shown=False)}
     note = {"from_name": "Note", "value": {"text": ["Not sure."]}}
     result = [choice("kind", "method"), note, choice("Verdict", "settles a disagreement")]
-    label, _ = read_label(task, annotation_of(result), "ann", model.taxonomy, "1/now")
+    label = read_label(task, annotation_of(result), "ann", model.taxonomy, "1/now")
     assert (label.id, label.title, label.text) == (PAPER.id, PAPER.title, PAPER.abstract)
     assert label.tags == {"kind": ("method",), "field": ()}
     assert label.final
@@ -119,19 +118,34 @@ def test_a_label_remembers_where_it_comes_from(model):
     ],
 )
 def test_verdicts_and_empty_answers(result, outcome, tags):
-    label, _ = read(result)
+    label = read(result)
     assert (label.outcome, label.tags) == (outcome, tags)
 
 
-def test_a_tag_that_the_taxonomy_lost_leaves_its_facet_unjudged():
-    label, unknown = read([choice("kind", "poem"), choice("field", "law")])
-    assert label.tags == {"field": ("law",)}
-    assert unknown == ["kind: poem"]
+def test_an_answer_with_a_tag_that_the_taxonomy_lacks_is_refused_whole():
+    with pytest.raises(TaskError, match="the taxonomy lacks: kind: poem"):
+        read([choice("kind", "poem"), choice("field", "law")])
+    assert read([choice("kind", "poem"), choice("Verdict", "not a paper")]).tags == {}
+
+
+def test_what_a_live_backend_had_said_is_remembered():
+    prediction = {"model_version": "tagger/3", "result": [choice("kind", "method")]}
+    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": {}}
+
+    def said(value):
+        annotation = annotation_of([choice("kind", "survey")], prediction=value)
+        return read_label(task, annotation, "ann", TAXONOMY, "1/now").prediction
+
+    assert said(prediction).model == "tagger/3"
+    assert said(prediction).tags["kind"] == ("method",)
+    assert said(prediction).shown
+    for nothing in ({}, None, 3, {"result": [choice("kind", "poem")], "model_version": "x"}):
+        assert said(nothing) is None
 
 
 def test_a_facet_that_was_not_asked_is_not_judged():
     meta = {"model": "m", "tags": {}, "shown": True, "queue": "random", "facets": ["kind"]}
-    label, _ = read([choice("kind", "method")], meta=meta)
+    label = read([choice("kind", "method")], meta=meta)
     assert label.tags == {"kind": ("method",)}
 
 
