@@ -209,9 +209,10 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
     """
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
-        _disconnect(project, lambda address, _: address.startswith(url))
+        hook = f"{url}/webhook"
+        _disconnect(project, lambda address, _: address in (url, hook))
         client.webhooks.create(
-            url=f"{url}/webhook",
+            url=hook,
             project=project.id,
             headers={"Authorization": credentials.header},
             send_payload=True,

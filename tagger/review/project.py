@@ -147,6 +147,8 @@ class ReviewProject:
 
     def replace_predictions(self, predictions: dict[int, dict[str, Any]]) -> None:
         """Put one prediction in place of all those of each task."""
+        if not predictions:
+            return
         self._act("delete_tasks_predictions", list(predictions))
         entries = [{"task": task, **content} for task, content in predictions.items()]
         with self.connection.errors(f"project {self.id}"):
@@ -186,7 +188,8 @@ class ReviewProject:
     def annotators(self) -> dict[int, str]:
         """Return the e-mail address of each user by number."""
         with self.connection.errors("list of users"):
-            return {user.id: user.email or f"user-{user.id}" for user in _users(self.connection)}
+            users: Iterable[Any] = self.connection.client.users.list()
+            return {user.id: user.email or f"user-{user.id}" for user in users}
 
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
         """Make the interface fit the taxonomy; return what was changed, in words."""
@@ -313,10 +316,6 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
             enable_empty_annotation=True,
         )
     return ReviewProject(connection, int(made.id or 0))
-
-
-def _users(connection: Connection) -> Iterator[Any]:
-    yield from connection.client.users.list()
 
 
 def _tabs() -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -233,6 +233,9 @@ def test_a_new_model_finds_nothing_left_to_do(desk, few):
 def test_all_tasks_may_be_blind(desk, few):
     report = desk.push(few, replace(ALL, blind_share=1.0))
     assert report.queues == {"blind": 12}
+    newer = Desk.model_of(desk.model, desk.taxonomy, "tagger/2")
+    assert desk.push(few, model=newer).refreshed == 12
+    assert {task.meta.model for task in desk.tasks().values()} == {"tagger/2"}
 
 
 def test_a_facet_that_takes_another_form_needs_a_new_project(desk, few):
