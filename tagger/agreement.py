@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from tagger.labels import Label, standing_labels
+from tagger.labels import Label, review_answers
 from tagger.taxonomy import Facet, Taxonomy
 
 
@@ -43,8 +43,11 @@ def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agree
     """
     agreements = []
     for facet in taxonomy.facets:
-        answers = _answers(labels, facet)
-        several = {paper: said for paper, said in answers.items() if len(said) > 1}
+        several: _Answers = {
+            paper: {who: frozenset(tags) for who, tags in said.items()}
+            for paper, said in review_answers(labels, facet.name).items()
+            if len(said) > 1
+        }
         if several:
             pairs = {
                 f"{first} and {second}": _kappa(several, facet, first, second)
@@ -56,16 +59,6 @@ def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agree
 
 _Answers = dict[str, dict[str, frozenset[str]]]
 """Per paper and annotator, the tags given."""
-
-
-def _answers(labels: Sequence[Label], facet: Facet) -> _Answers:
-    answers: _Answers = {}
-    spoken = [label for label in standing_labels(labels) if facet.name in label.tags]
-    for label in sorted(spoken, key=lambda label: label.time):
-        if label.source == "review":
-            said = answers.setdefault(label.id, {})
-            said[label.annotator] = frozenset(label.tags[facet.name])
-    return answers
 
 
 def _pairs(answers: _Answers) -> list[tuple[str, str]]:

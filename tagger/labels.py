@@ -203,6 +203,17 @@ def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") 
     return found
 
 
+def review_answers(labels: Iterable[Label], facet: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return, per paper and annotator, the latest answer of a review to a facet."""
+    return {
+        paper: {
+            answer.annotator: answer.tags
+            for answer in _answers([label for label in history if label.source == "review"], facet)
+        }
+        for paper, history in _by_paper(labels).items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     annotator: str

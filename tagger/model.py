@@ -118,8 +118,7 @@ class TaggerModel:
         progress:
             Called with papers done and papers in all.
         """
-        vectors = self.encode(papers, progress)
-        terms = self.lexical.transform(papers)
+        vectors, terms = self.encode(papers, progress), self.lexical.transform(papers)
         heads = self.heads.items()
         return Predictions(
             vectors,
@@ -135,7 +134,8 @@ class TaggerModel:
         """
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
-        return self.predict(papers).probabilities
+        vectors, terms = self.encode(papers), self.lexical.transform(papers)
+        return {name: head.predict_proba(vectors, terms) for name, head in self.heads.items()}
 
 
 def save_heads(

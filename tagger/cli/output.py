@@ -15,6 +15,7 @@ from tagger.labels import ConflictRule, LabelStore
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
+    from tagger.paper import Paper
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
@@ -97,6 +98,26 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise TaggerError(
             f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
         ) from error
+
+
+def read_pages(files: list[Path]) -> tuple[list[Paper], list[Paper], list[TaggerError]]:
+    """Read digest pages; report those that cannot be read, and leave if nothing can.
+
+    Returns
+    -------
+    tuple
+        All entries, the papers that they speak of, and what could not be read.
+    """
+    from tagger.paper import merge_duplicates
+    from tagger.readers import read_papers
+
+    problems: list[TaggerError] = []
+    entries = list(read_papers(files, on_error=problems.append))
+    for problem in problems:
+        complain(problem)
+    if not entries:
+        raise typer.Exit(2)
+    return entries, merge_duplicates(entries), problems
 
 
 def complain(error: TaggerError) -> None:

@@ -15,14 +15,13 @@ from tagger.cli.output import (
     LabelsOption,
     ModelOption,
     ProjectOption,
-    complain,
     load_model_for,
     needs_extra,
     print_json,
     progress,
+    read_pages,
     working,
 )
-from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.agreement import Agreement
@@ -120,17 +119,10 @@ def push(
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """
     from tagger.decision import ReviewRule
-    from tagger.paper import merge_duplicates
-    from tagger.readers import read_papers
     from tagger.strategies import load_strategy
 
     chosen = load_strategy(strategy)
-    problems: list[TaggerError] = []
-    papers = merge_duplicates(read_papers(files, on_error=problems.append))
-    for problem in problems:
-        complain(problem)
-    if not papers:
-        raise typer.Exit(2)
+    _, papers, problems = read_pages(files)
     store = _read_store(labels)
     # The model comes first: without one no project is made.
     server = _connect(folder)

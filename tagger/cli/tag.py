@@ -10,12 +10,11 @@ import typer
 from tagger.cli.output import (
     JsonOption,
     ModelOption,
-    complain,
     load_model_named,
     print_json,
     progress,
+    read_pages,
 )
-from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
@@ -49,17 +48,7 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    from tagger.paper import merge_duplicates
-    from tagger.readers import read_papers
-
-    problems: list[TaggerError] = []
-    entries = list(read_papers(files, on_error=problems.append))
-    papers = merge_duplicates(entries)
-    for problem in problems:
-        complain(problem)
-    if not papers:
-        raise typer.Exit(2)
-
+    entries, papers, problems = read_pages(files)
     from tagger.decision import ReviewRule
     from tagger.tagging import tag_papers
 

@@ -18,10 +18,10 @@ from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
-from tagger.model import Predictions, TaggerModel
+from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
-from tagger.review.tasks import QUEUES, Queue, TaskMeta, make_prediction, make_task
+from tagger.review.tasks import QUEUES, Queue, TaskMeta, make_task
 from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
 from tagger.strategies.random import draw_of
 from tagger.taxonomy import Taxonomy
@@ -240,8 +240,8 @@ def _choose(
     rows = [row for row in chosen if row not in drawn][: max(count - len(by_chance), 0)]
     rows += by_chance
     decisions = decide(
-        pool.papers,
-        pool.predictions.probabilities,
+        [pool.papers[row] for row in rows],
+        {name: chances[rows] for name, chances in pool.predictions.probabilities.items()},
         pool.taxonomy,
         model.name,
         settings.rule,
@@ -249,8 +249,7 @@ def _choose(
     similarity = similarity_to_nearest(pool.predictions.vectors, labelled_vectors)
     least = _least_familiar(labelled_vectors)
     tasks = []
-    for row in rows:
-        decision = decisions[row]
+    for row, decision in zip(rows, decisions, strict=True):
         queue: Queue = "checked"
         if row in drawn:
             queue = "random"
@@ -334,27 +333,22 @@ def _refresh(
     ]
     for start in range(0, len(stale), BATCH_SIZE):
         batch = stale[start : start + BATCH_SIZE]
-        predictions: Predictions = model.predict([task.paper for task in batch])
-        decisions = decide(
-            [task.paper for task in batch],
-            predictions.probabilities,
-            model.taxonomy,
-            model.name,
-            rule,
-        )
+        papers = [task.paper for task in batch]
+        chances = model.predict_proba(papers)
+        decisions = decide(papers, chances, model.taxonomy, model.name, rule)
         tasks = [
-            (task, decision, _renewed(task, decision, model.taxonomy, rule))
+            (task, _renewed(task, decision, model.taxonomy, rule))
             for task, decision in zip(batch, decisions, strict=True)
         ]
         project.replace_predictions(
             {
-                task.id: make_prediction(decision, model.taxonomy)
-                for task, decision, renewed in tasks
-                if renewed["predictions"]
+                task.id: prediction
+                for task, renewed in tasks
+                for prediction in renewed["predictions"]
             }
         )
         # What a task remembers is written last: until then the task counts as stale.
-        for task, _, renewed in tasks:
+        for task, renewed in tasks:
             project.update_task(task.id, {**task.data, **renewed["data"]}, renewed["meta"])
             report.refreshed += 1
             step("Refreshing", report.refreshed, len(stale))
