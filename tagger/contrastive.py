@@ -29,6 +29,8 @@ from transformers import PrinterCallback, TrainerCallback
 from tagger.encoder import Progress, load_trainable
 
 _PROJECTION_LEARNING_RATE = 1e-3
+_PART_SIZE = 8
+"""Papers that are encoded, and padded, together in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,9 @@ class FacetContrastiveLoss(nn.Module):
             name: torch.from_numpy(target.similarity) for name, target in targets.items()
         }
 
-    def forward(self, sentence_features: list[dict[str, Tensor]], labels: Tensor) -> Tensor:
+    def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        vectors = self.model(sentence_features[0])["sentence_embedding"]
+        vectors = encode_by_length(self.model, sentence_features[0])
         rows = labels.flatten().cpu()
         total: Tensor = vectors.sum() * 0
         for name, weight in self.weights.items():
@@ -109,6 +111,39 @@ class FacetContrastiveLoss(nn.Module):
                 projected, similarity, self.temperature
             )
         return total
+
+
+def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
+    """Encode a batch in parts of like length; the vectors are those of the whole batch.
+
+    A batch is padded to its longest text, so one abstract among titles would cost as much as a
+    batch of abstracts.
+
+    Parameters
+    ----------
+    model:
+        Takes and gives a dictionary, as a sentence-transformers model does.
+    features:
+        Tensors of shape (papers, tokens), padded on the right, ``attention_mask`` among them;
+        anything else is passed on.
+
+    Returns
+    -------
+    Tensor
+        Shape (papers, dimensions).
+    """
+    lengths = features["attention_mask"].sum(dim=1)
+    order = lengths.argsort()
+    parts = []
+    for rows in order.split(_PART_SIZE):
+        length = int(lengths[rows[-1]])
+        # Beside the tensors there are notes such as the modality.
+        part = {
+            name: value[rows, :length] if isinstance(value, Tensor) else value
+            for name, value in features.items()
+        }
+        parts.append(model(part))
+    return torch.cat([part["sentence_embedding"] for part in parts])[order.argsort()]
 
 
 def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature: float) -> Tensor:
