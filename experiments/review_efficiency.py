@@ -84,15 +84,6 @@ from tagger.strategies.base import Pool, Strategy
 from tagger.strategies.random import Random
 from tagger.taxonomy import Facet, Taxonomy
 
-# The project's own fits: a simulation with others would answer another question.
-from tagger.training import (
-    _ENCODER_C,
-    _LEXICAL_C,
-    TrainingSettings,
-    _fit_linear,
-    _folds,
-    fit_calibration,
-)
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]

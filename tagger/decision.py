@@ -156,6 +156,24 @@ def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) 
     return tuple(tag for tag, p in chances.items() if max(p, 1 - p) < rule.min_confidence)
 
 
+def needs_review(facet: Facet, probabilities: Floats, rule: ReviewRule) -> npt.NDArray[np.bool_]:
+    """Return which papers the model is unsure of in a facet, shape (papers,).
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    probabilities:
+        Shape (papers, tags).
+    rule:
+        What counts as unsure.
+    """
+    if facet.exclusive:
+        return np.asarray(probabilities.max(axis=1) < rule.min_confidence)
+    sureness = np.maximum(probabilities, 1 - probabilities)
+    return np.asarray((sureness < rule.min_confidence).any(axis=1))
+
+
 def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:
     unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
     if not unsure:

@@ -94,7 +94,8 @@ def exclusively(path: Path) -> Iterator[None]:
     TaggerError
         If the folder cannot be written to.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    # One lock a path in this process: whoever holds it may take it again.
+    lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

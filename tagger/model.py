@@ -1,8 +1,8 @@
 """The model: papers to calibrated probabilities per facet and tag.
 
 A saved model is a folder of data: ``model.json`` (taxonomy, settings, vocabulary, SHA-256 of
-each other file), ``heads.safetensors``, ``encoder.onnx`` and ``tokenizer.json``. Loading one
-executes nothing from it.
+each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.onnx`` and
+``tokenizer.json``. Loading one executes nothing from it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ from tagger.errors import TaggerError
 from tagger.heads import PARTS, Calibration, Floats, Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
+from tagger.reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
 
 MANIFEST_FILE = "model.json"
 HEADS_FILE = "heads.safetensors"
+REFERENCE_FILE = "reference.safetensors"
+MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
+"""The files of a saved model beside its manifest."""
 _RARITY = "lexical.rarity"
 
 
@@ -82,6 +86,8 @@ class TaggerModel:
         Turns the words of a paper into features.
     heads:
         One for each facet of the taxonomy, in its order.
+    reference:
+        What it remembers of its training.
     name:
         What the model is called in results, for example ``tagger/7``.
     digest:
@@ -94,6 +100,7 @@ class TaggerModel:
         encoder: Encoder,
         lexical: LexicalFeatures,
         heads: Sequence[Head],
+        reference: Reference,
         name: str,
         digest: str,
     ) -> None:
@@ -101,6 +108,7 @@ class TaggerModel:
         self.encoder = encoder
         self.lexical = lexical
         self.heads = {head.facet.name: head for head in heads}
+        self.reference = reference
         self.name = name
         self.digest = digest
 
@@ -134,7 +142,11 @@ class TaggerModel:
         """
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
-        vectors, terms = self.encode(papers), self.lexical.transform(papers)
+        return self.classify(papers, self.encode(papers))
+
+    def classify(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
+        """Return what :meth:`predict_proba` does, for papers that are encoded already."""
+        terms = self.lexical.transform(papers)
         return {name: head.predict_proba(vectors, terms) for name, head in self.heads.items()}
 
 
@@ -143,6 +155,7 @@ def save_heads(
     taxonomy: Taxonomy,
     lexical: LexicalFeatures,
     heads: Sequence[Head],
+    reference: Reference,
     max_tokens: int,
 ) -> None:
     """Complete a folder that holds an exported encoder into a saved model.
@@ -158,12 +171,13 @@ def save_heads(
             arrays[f"{head.facet.name}.{part}.weights"] = np.ascontiguousarray(classifier.weights)
             arrays[f"{head.facet.name}.{part}.bias"] = np.ascontiguousarray(classifier.bias)
     save_file(arrays, folder / HEADS_FILE)
+    save_file(reference.sample().as_arrays(), folder / REFERENCE_FILE)
     manifest = _Manifest(
         taxonomy=taxonomy,
         max_tokens=max_tokens,
         vocabulary=lexical.vocabulary,
         calibration={head.facet.name: head.calibration for head in heads},
-        files={name: sha256_of(folder / name) for name in (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE)},
+        files={name: sha256_of(folder / name) for name in MODEL_FILES},
     )
     with replacing(folder / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=2) + "\n")
@@ -198,15 +212,19 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
         ) from error
     except (ValueError, RecursionError, ValidationError) as error:
         raise TaggerError("is not a model manifest that this version reads", path=path) from error
-    for file, expected in manifest.files.items():
-        if not (folder / Path(file).name).is_file():
+    for file in MODEL_FILES:
+        if not (folder / file).is_file():
             raise TaggerError("the model lacks this file", path=folder / file)
-        if sha256_of(folder / Path(file).name) != expected:
+        if sha256_of(folder / file) != manifest.files.get(file):
             raise TaggerError("does not match the hash in model.json", path=folder / file)
     try:
         arrays = load_file(folder / HEADS_FILE)
     except (OSError, SafetensorError) as error:
         raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
+    try:
+        reference = Reference.from_arrays(load_file(folder / REFERENCE_FILE))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise TaggerError("cannot be read", path=folder / REFERENCE_FILE) from error
     lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
     heads = [
         _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets
@@ -214,7 +232,7 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
     encoder = OnnxEncoder(folder, manifest.max_tokens)
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
-    return TaggerModel(manifest.taxonomy, encoder, lexical, heads, label, digest)
+    return TaggerModel(manifest.taxonomy, encoder, lexical, heads, reference, label, digest)
 
 
 def _head(

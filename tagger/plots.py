@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tagger.evaluation import Booleans, assign
+from tagger.evaluation import (
+    Booleans,
+    HeldOut,
+    assign,
+    bootstrap_weights,
+    confidences,
+    evaluate,
+    interval,
+    weighted_figures,
+)
 from tagger.heads import Floats
 from tagger.taxonomy import Facet
+from tagger.training import LearningPoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def confusion_matrix_figure(facet: Facet, truth: Booleans, predicted: Floats) -> Figure:
+def confusion_matrix_figure(held_out: HeldOut) -> Figure:
     """Draw which tag was taken for which.
 
     Rows are true tags and columns given tags. In a facet that is not exclusive the extra row and
@@ -23,15 +34,14 @@ def confusion_matrix_figure(facet: Facet, truth: Booleans, predicted: Floats) ->
 
     Parameters
     ----------
-    facet:
-        The facet.
-    truth, predicted:
-        Tags and probabilities, shape (papers, tags).
+    held_out:
+        Truth and predictions of a facet.
     """
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    counts = confusion_counts(facet, truth, predicted)
+    facet = held_out.facet
+    counts = confusion_counts(facet, held_out.truth, held_out.probabilities)
     names = [*facet.tag_names] if facet.exclusive else [*facet.tag_names, "none"]
     size = 2.5 + 0.55 * len(names)
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -39,9 +49,79 @@ def confusion_matrix_figure(facet: Facet, truth: Booleans, predicted: Floats) ->
     ConfusionMatrixDisplay(counts, display_labels=names).plot(
         ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45
     )
-    axes.set_title(f"{facet.name}: {len(truth)} papers, out of fold")
+    axes.set_title(f"{facet.name}: {len(held_out.ids)} papers, out of fold")
     axes.set_xlabel("given by the model")
     axes.set_ylabel("given by people")
+    return figure
+
+
+def reliability_figure(held_out: HeldOut) -> Figure:
+    """Draw how often the model is right at each confidence, and how often it is that confident.
+
+    A reliability diagram (DeGroot and Fienberg, "The Comparison and Evaluation of Forecasters",
+    1983): on the diagonal, confidence can be believed.
+
+    Parameters
+    ----------
+    held_out:
+        Truth and predictions of a facet.
+    """
+    from matplotlib.figure import Figure
+    from sklearn.calibration import CalibrationDisplay
+
+    facet = held_out.facet
+    confidence, right = confidences(facet, held_out.truth, held_out.probabilities)
+    figures = evaluate(facet, held_out.truth, held_out.probabilities)
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
+    CalibrationDisplay.from_predictions(
+        right.ravel(), confidence.ravel(), n_bins=10, ax=upper, name=facet.name
+    )
+    what = "of the tag given" if facet.exclusive else "of each tag"
+    error = figures["calibration_error"]
+    upper.set(title=f"{facet.name}: calibration error {error:.3f}, out of fold", xlabel=None)
+    upper.set_ylabel("share that is right")
+    lower.hist(confidence.ravel(), bins=10, range=(0, 1), color="tab:blue")
+    lower.set(xlabel=f"confidence {what}", ylabel="count")
+    if not facet.exclusive:
+        lower.set_yscale("log")
+    return figure
+
+
+def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
+    """Draw macro-F1 on the same held-out papers against the number of labels trained on.
+
+    Bars are 95% bootstrap intervals. A curve that still rises says that more labels would help.
+
+    Parameters
+    ----------
+    points:
+        From few labels to all.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in points[-1].held_out:
+        values, low, high = [], [], []
+        for point in points:
+            held_out = point.held_out[name]
+            facet, truth, chances = held_out.facet, held_out.truth, held_out.probabilities
+            values.append(evaluate(facet, truth, chances)["macro_f1"])
+            draws = weighted_figures(facet, truth, chances, bootstrap_weights(len(truth)))
+            ends = interval(draws["macro_f1"])
+            low.append(max(values[-1] - ends[0], 0))
+            high.append(max(ends[1] - values[-1], 0))
+        papers = len(points[-1].held_out[name].ids)
+        labels = [point.labels for point in points]
+        axes.errorbar(
+            labels, values, [low, high], marker="o", capsize=4, label=f"{name} ({papers} papers)"
+        )
+    axes.set(xlabel="labels trained on", ylabel="macro-F1", ylim=(0, 1), title="Learning curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
     return figure
 
 

@@ -15,7 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagger.decision import ReviewRule, decide
+from tagger.drift import Drift, measure_drift
 from tagger.durable import append_line, replacing
 from tagger.encoder import Progress
 from tagger.errors import TaggerError
@@ -45,11 +48,14 @@ class TagRun:
         Pairs that look like versions of one study.
     files:
         What was written.
+    drift:
+        How far the papers are from those that the model was trained on; None if there are none.
     """
 
     rows: list[Row]
     near_duplicates: list[NearDuplicate]
     files: tuple[Path, ...]
+    drift: Drift | None
 
     @property
     def to_review(self) -> int:
@@ -99,15 +105,22 @@ def tag_papers(
     journal = folder / JOURNAL_FILE
     finished = _read_journal(journal)
     rows: list[Row] = []
+    familiarity: list[float] = []
     for start in range(0, len(papers), _BATCH_SIZE):
         batch = papers[start : start + _BATCH_SIZE]
         key = _batch_key(batch, model, rule)
         done = finished.get(key)
         if done is None:
-            decisions = decide(batch, model.predict_proba(batch), model.taxonomy, model.name, rule)
-            done = [decision.as_row() for decision in decisions]
-            append_line(journal, json.dumps({"batch": key, "rows": done}, ensure_ascii=False))
-        rows += done
+            vectors = model.encode(batch)
+            chances = model.classify(batch, vectors)
+            decisions = decide(batch, chances, model.taxonomy, model.name, rule)
+            done = _Batch(
+                [decision.as_row() for decision in decisions],
+                [float(near) for near in model.reference.familiarity_of(vectors)],
+            )
+            append_line(journal, json.dumps({"batch": key, **asdict(done)}, ensure_ascii=False))
+        rows += done.rows
+        familiarity += done.familiarity
         if progress:
             progress(len(rows), len(papers))
     near_duplicates = find_near_duplicates(papers)
@@ -119,7 +132,29 @@ def tag_papers(
     with replacing(files[2]) as file:
         write_jsonl(map(_near_duplicate_row, near_duplicates), file)
     journal.unlink(missing_ok=True)
-    return TagRun(rows, near_duplicates, files)
+    return TagRun(rows, near_duplicates, files, _drift(rows, familiarity, model, rule))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What the journal keeps of a batch."""
+
+    rows: list[Row]
+    familiarity: list[float]
+
+
+def _drift(
+    rows: list[Row], familiarity: list[float], model: TaggerModel, rule: ReviewRule
+) -> Drift | None:
+    if not rows:
+        return None
+    chances = {
+        facet.name: np.array(
+            [[row["confidence"][facet.name][tag] for tag in facet.tag_names] for row in rows]
+        )
+        for facet in model.taxonomy.facets
+    }
+    return measure_drift(np.array(familiarity), chances, model.reference, model.taxonomy, rule)
 
 
 def _near_duplicate_row(pair: NearDuplicate) -> Row:
@@ -140,15 +175,15 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _read_journal(path: Path) -> dict[str, list[Row]]:
+def _read_journal(path: Path) -> dict[str, _Batch]:
     """Return the finished batches; a last line that a kill cut short is not one."""
-    finished: dict[str, list[Row]] = {}
+    finished: dict[str, _Batch] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
                 try:
                     entry = json.loads(line)
-                    finished[entry["batch"]] = entry["rows"]
+                    finished[entry["batch"]] = _Batch(entry["rows"], entry["familiarity"])
                 except (ValueError, KeyError, TypeError):
                     continue
     except FileNotFoundError:

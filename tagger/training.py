@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tagger import __version__
 from tagger.encoder import (
@@ -27,16 +26,16 @@ from tagger.encoder import (
     export_onnx,
 )
 from tagger.errors import TaggerError
-from tagger.evaluation import evaluate
-from tagger.heads import PARTS, Calibration, Floats, Head, Linear, probabilities
+from tagger.evaluation import Booleans, HeldOut, Integers, evaluate
+from tagger.folds import assign_folds
+from tagger.head_training import cross_calibrate, fit_calibration, fit_head
+from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
 from tagger.labels import Label
-from tagger.lexical import fit_lexical_features
+from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
+from tagger.paper import Paper
+from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Facet, Taxonomy
-
-_ENCODER_C = {True: 1.0, False: 10.0}
-_LEXICAL_C = 10.0
-"""Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -44,6 +43,10 @@ TrainingProgress = Callable[[str, int, int], None]
 _FACET_WEIGHT = {True: 1.0, False: 0.5}
 """Share in the loss of an exclusive facet and of any other: the bundled encoder, as it comes,
 already knows far more of what papers are about than of what they contribute."""
+
+_CURVE_SHARES = (0.25, 0.5)
+_CURVE_FOLDS = 2
+"""The learning curve is drawn on two folds: on all of them it would double the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +93,19 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FacetData:
-    """Truth and out-of-fold predictions of one facet, over the papers that were judged in it.
+class LearningPoint:
+    """How good a model is that was trained on part of the labels.
 
     Parameters
     ----------
-    facet:
-        The facet.
-    rows:
-        Shape (judged papers,): their places among the labels.
-    truth:
-        Shape (judged papers, tags).
-    probabilities:
-        Shape (judged papers, tags), calibrated without the paper itself.
+    labels:
+        How many it was trained on.
+    held_out:
+        Per facet, what it says of papers that it had not seen: the same ones at each point.
     """
 
-    facet: Facet
-    rows: npt.NDArray[np.int_]
-    truth: npt.NDArray[np.bool_]
-    probabilities: Floats
+    labels: int
+    held_out: dict[str, HeldOut]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,8 @@ class TrainingResult:
 
     model: TaggerModel
     folder: Path
-    out_of_fold: tuple[FacetData, ...]
+    out_of_fold: tuple[HeldOut, ...]
+    learning_curve: tuple[LearningPoint, ...]
     metrics: dict[str, float]
     seconds: float
 
@@ -153,133 +151,238 @@ def train(
         If the labels are too few, or the encoder cannot be loaded.
     """
     begin = time.perf_counter()
-    memberships = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
-    judged = {facet.name: _judged(facet, labels) for facet in taxonomy.facets}
-    _check_enough(taxonomy, memberships, judged, settings.folds)
-    papers = [label.paper for label in labels]
-    texts = [paper.text for paper in papers]
-    everything = np.arange(len(labels))
-
-    def fit_encoder(rows: npt.NDArray[np.int_], stage: str) -> TorchEncoder:
-        # Imported here: reading settings and labels needs no PyTorch.
-        from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
-
-        targets = {
-            facet.name: ContrastiveTarget(
-                tag_overlap(memberships[facet.name][rows], judged[facet.name][rows]),
-                _FACET_WEIGHT[facet.exclusive],
-            )
-            for facet in taxonomy.facets
-        }
-        names = {field.name for field in fields(FineTuning)}
-        tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
-        report = (lambda done, total: progress(stage, done, total)) if progress else None
-        return TorchEncoder(fine_tune([texts[row] for row in rows], targets, tuning, report))
-
-    def fit_head(facet: Facet, rows: npt.NDArray[np.int_], vectors: Vectors, terms: Floats) -> Head:
-        chosen = judged[facet.name][rows]
-        truth = memberships[facet.name][rows][chosen]
-        return Head(
-            facet,
-            _fit_linear(facet, vectors[chosen], truth, _ENCODER_C[facet.exclusive]),
-            _fit_linear(facet, terms[chosen], truth, _LEXICAL_C),
-        )
-
-    folds = _folds(taxonomy, memberships, settings)
+    data = _TrainingData.of(labels, taxonomy)
+    data.check_enough(settings.folds)
+    folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed)
     scores = {
         facet.name: np.zeros((len(PARTS), len(labels), len(facet.tags)))
         for facet in taxonomy.facets
     }
-    for number, held_out in enumerate(folds, start=1):
-        rest = np.setdiff1d(everything, held_out)
-        encoder = fit_encoder(rest, f"Fold {number} of {len(folds)}")
-        lexical = fit_lexical_features([papers[row] for row in rest])
-        known, unseen = (
-            (
-                encoder.encode([texts[row] for row in rows]),
-                lexical.transform([papers[row] for row in rows]),
-            )
-            for rows in (rest, held_out)
-        )
-        for facet in taxonomy.facets:
-            scores[facet.name][:, held_out] = fit_head(facet, rest, *known).scores(*unseen)
+    nearness = np.zeros(len(labels))
+    for fold in range(settings.folds):
+        unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        stage = f"Fold {fold + 1} of {settings.folds}"
+        fitted = _fit(data, rest, settings, stage, progress)
+        vectors = fitted.encoder.encode(data.texts(unseen))
+        nearness[unseen] = familiarity(vectors, fitted.vectors)
+        for name, values in fitted.scores(data, unseen, vectors).items():
+            scores[name][:, unseen] = values
 
-    export_onnx(fit_encoder(everything, "Final model").model, folder)
-    vectors = OnnxEncoder(folder, settings.max_tokens).encode(texts)
-    lexical = fit_lexical_features(papers)
-    terms = lexical.transform(papers)
-    heads = []
     out_of_fold = []
+    calibrations = {}
     for facet in taxonomy.facets:
-        rows = np.flatnonzero(judged[facet.name])
-        truth, seen = memberships[facet.name][rows], scores[facet.name][:, rows]
-        parts = [np.flatnonzero(np.isin(rows, fold)) for fold in folds]
-        out_of_fold.append(
-            FacetData(facet, rows, truth, _cross_calibrate(facet, truth, seen, parts))
-        )
-        calibration = fit_calibration(facet, truth, seen)
-        head = fit_head(facet, everything, vectors, terms)
-        heads.append(replace(head, calibration=calibration))
-    save_heads(folder, taxonomy, lexical, heads, settings.max_tokens)
-    metrics = {
-        f"{data.facet.name}/{key}": value
-        for data in out_of_fold
-        for key, value in evaluate(data.facet, data.truth, data.probabilities).items()
-    }
-    return TrainingResult(
-        load_model(folder), folder, tuple(out_of_fold), metrics, time.perf_counter() - begin
+        rows = np.flatnonzero(data.judged[facet.name])
+        truth, seen = data.truth[facet.name][rows], scores[facet.name][:, rows]
+        parts = [np.flatnonzero(folds[rows] == fold) for fold in range(settings.folds)]
+        chances = cross_calibrate(facet, truth, seen, parts)
+        out_of_fold.append(data.held_out(facet, rows, folds, chances))
+        calibrations[facet.name] = fit_calibration(facet, truth, seen)
+
+    curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
+
+    final = _fit(data, np.arange(len(labels)), settings, "Final model", progress)
+    export_onnx(final.encoder.model, folder)
+    vectors = OnnxEncoder(folder, settings.max_tokens).encode(data.texts())
+    reference = Reference(
+        vectors,
+        nearness,
+        {
+            facet.name: probabilities(facet, scores[facet.name], calibrations[facet.name])
+            for facet in taxonomy.facets
+        },
     )
+    # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
+    heads = [
+        replace(head, calibration=calibrations[head.facet.name])
+        for head in _fit_heads(data, np.arange(len(labels)), vectors, final.lexical)
+    ]
+    save_heads(folder, taxonomy, final.lexical, heads, reference, settings.max_tokens)
+    metrics = {
+        f"{held_out.facet.name}/{key}": value
+        for held_out in out_of_fold
+        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
+    }
+    seconds = time.perf_counter() - begin
+    return TrainingResult(load_model(folder), folder, tuple(out_of_fold), curve, metrics, seconds)
 
 
-def fit_calibration(facet: Facet, truth: npt.NDArray[np.bool_], scores: Floats) -> Calibration:
-    """Fit the calibration of a facet on scores of papers that the head had not seen.
+@dataclass(frozen=True)
+class _TrainingData:
+    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,)."""
 
-    Maximum likelihood, with a weak pull towards no change that decides where labels are few.
+    taxonomy: Taxonomy
+    labels: Sequence[Label]
+    truth: dict[str, Booleans]
+    judged: dict[str, Booleans]
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    truth:
-        Shape (papers, tags).
-    scores:
-        Shape (parts, papers, tags).
-    """
-    from scipy.optimize import minimize
+    @classmethod
+    def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> _TrainingData:
+        truth = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
+        judged = {
+            facet.name: np.array([facet.name in label.tags for label in labels], dtype=bool)
+            for facet in taxonomy.facets
+        }
+        return cls(taxonomy, labels, truth, judged)
 
-    def calibration_at(parameters: npt.NDArray[np.float64]) -> Calibration:
-        *log_scales, shift = parameters
-        scales = tuple(float(scale) for scale in np.exp(log_scales))
-        return Calibration(scales, 0.0 if facet.exclusive else float(shift))
+    @property
+    def ids(self) -> list[str]:
+        return [label.id for label in self.labels]
 
-    def loss(parameters: npt.NDArray[np.float64]) -> float:
-        chances = probabilities(facet, scores, calibration_at(parameters))
-        chances = np.clip(chances, 1e-12, 1 - 1e-12)
-        if facet.exclusive:
-            likelihood = np.log(chances[truth]).sum()
-        else:
-            likelihood = np.log(np.where(truth, chances, 1 - chances)).sum()
-        return float(-likelihood + 0.5 * (parameters**2).sum())
+    def texts(self, rows: Integers | None = None) -> list[str]:
+        return [paper.text for paper in self.papers(rows)]
 
-    return calibration_at(minimize(loss, np.zeros(len(scores) + 1), method="Nelder-Mead").x)
+    def papers(self, rows: Integers | None = None) -> list[Paper]:
+        chosen = range(len(self.labels)) if rows is None else rows
+        return [self.labels[row].paper for row in chosen]
+
+    def strata(self) -> list[int]:
+        """Return of what kind each paper is: its tag in the first exclusive facet, if judged."""
+        facets = self.taxonomy.facets
+        facet = next((facet for facet in facets if facet.exclusive), facets[0])
+        members = self.truth[facet.name]
+        kinds = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
+        return [int(kind) for kind in kinds]
+
+    def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
+        return HeldOut(
+            facet,
+            tuple(self.labels[row].id for row in rows),
+            tuple(self.labels[row].title for row in rows),
+            folds[rows] + 1,
+            self.truth[facet.name][rows],
+            chances,
+        )
+
+    def check_enough(self, folds: int) -> None:
+        for facet in self.taxonomy.facets:
+            count = int(self.judged[facet.name].sum())
+            if count < 2 * folds:
+                raise TaggerError(
+                    f"{count} labels of the facet '{facet.name}' are too few to train on",
+                    hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
+                )
+            used = int((self.truth[facet.name].sum(axis=0) > 1).sum())
+            if used < (2 if facet.exclusive else 1):
+                raise TaggerError(
+                    f"the facet '{facet.name}' has too few tags with two labels or more to train "
+                    "on",
+                    hint="Add labels for it, or take the facet out of the taxonomy",
+                )
+
+    def can_teach(self, rows: Integers) -> bool:
+        """Tell whether these papers show at least two tags of each exclusive facet."""
+        return all(
+            self.truth[facet.name][rows].any(axis=0).sum() > 1
+            for facet in self.taxonomy.facets
+            if facet.exclusive
+        )
 
 
-def _cross_calibrate(
-    facet: Facet,
-    truth: npt.NDArray[np.bool_],
-    scores: Floats,
-    parts: Sequence[npt.NDArray[np.int_]],
-) -> Floats:
-    """Calibrate each part by what the other parts say, so that its figures stay honest."""
-    calibrated = np.zeros(truth.shape)
-    for part in parts:
-        others = np.setdiff1d(np.arange(len(truth)), part)
-        calibration = fit_calibration(facet, truth[others], scores[:, others])
-        calibrated[part] = probabilities(facet, scores[:, part], calibration)
-    return calibrated
+@dataclass(frozen=True)
+class _Fitted:
+    """What was learned from some of the papers: ``vectors`` are theirs."""
+
+    encoder: TorchEncoder
+    lexical: LexicalFeatures
+    heads: list[Head]
+    vectors: Vectors
+
+    def scores(self, data: _TrainingData, rows: Integers, vectors: Vectors) -> dict[str, Floats]:
+        terms = self.lexical.transform(data.papers(rows))
+        return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
-def _memberships(facet: Facet, labels: Sequence[Label]) -> npt.NDArray[np.bool_]:
+def _fit(
+    data: _TrainingData,
+    rows: Integers,
+    settings: TrainingSettings,
+    stage: str,
+    progress: TrainingProgress | None,
+) -> _Fitted:
+    """Fine-tune an encoder on some of the papers and fit heads on it."""
+    # Imported here: reading settings and labels needs no PyTorch.
+    from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+
+    targets = {
+        facet.name: ContrastiveTarget(
+            tag_overlap(data.truth[facet.name][rows], data.judged[facet.name][rows]),
+            _FACET_WEIGHT[facet.exclusive],
+        )
+        for facet in data.taxonomy.facets
+    }
+    names = {field.name for field in fields(FineTuning)}
+    tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
+    report = (lambda done, total: progress(stage, done, total)) if progress else None
+    encoder = TorchEncoder(fine_tune(data.texts(rows), targets, tuning, report))
+    vectors = encoder.encode(data.texts(rows))
+    lexical = fit_lexical_features(data.papers(rows))
+    return _Fitted(encoder, lexical, _fit_heads(data, rows, vectors, lexical), vectors)
+
+
+def _fit_heads(
+    data: _TrainingData, rows: Integers, vectors: Vectors, lexical: LexicalFeatures
+) -> list[Head]:
+    terms = lexical.transform(data.papers(rows))
+    heads = []
+    for facet in data.taxonomy.facets:
+        chosen = data.judged[facet.name][rows]
+        truth = data.truth[facet.name][rows][chosen]
+        heads.append(fit_head(facet, vectors[chosen], terms[chosen], truth))
+    return heads
+
+
+def _learning_curve(
+    data: _TrainingData,
+    folds: Integers,
+    settings: TrainingSettings,
+    calibrations: dict[str, Calibration],
+    out_of_fold: Sequence[HeldOut],
+    progress: TrainingProgress | None,
+) -> tuple[LearningPoint, ...]:
+    """Train on parts of the labels of two folds; the last point is what the folds said anyway."""
+    chosen = range(min(_CURVE_FOLDS, settings.folds))
+    measured = {
+        held_out.facet.name: held_out.take(np.flatnonzero(held_out.folds <= len(chosen)))
+        for held_out in out_of_fold
+    }
+    known = [_in_turns(np.flatnonzero(folds != fold), data.strata()) for fold in chosen]
+    size = min(map(len, known))
+    points = []
+    for share in _CURVE_SHARES:
+        parts = [rows[: round(share * len(rows))] for rows in known]
+        if not all(data.can_teach(part) for part in parts):
+            continue
+        chances = {name: np.zeros(truth.shape) for name, truth in data.truth.items()}
+        for fold, part in zip(chosen, parts, strict=True):
+            unseen = np.flatnonzero(folds == fold)
+            stage = f"Learning curve, {share:.0%} of fold {fold + 1}"
+            fitted = _fit(data, part, settings, stage, progress)
+            vectors = fitted.encoder.encode(data.texts(unseen))
+            scores = fitted.scores(data, unseen, vectors)
+            for head in fitted.heads:
+                name = head.facet.name
+                chances[name][unseen] = probabilities(head.facet, scores[name], calibrations[name])
+        held_out = {
+            name: replace(
+                part, probabilities=chances[name][data.judged[name] & (folds < len(chosen))]
+            )
+            for name, part in measured.items()
+        }
+        points.append(LearningPoint(round(share * size), held_out))
+    return (*points, LearningPoint(size, measured))
+
+
+def _in_turns(rows: Integers, strata: Sequence[int]) -> Integers:
+    """Order papers so that kinds take turns: any first part of them has all kinds."""
+    seen: Counter[int] = Counter()
+    turns = []
+    for row in rows:
+        turns.append(seen[strata[row]])
+        seen[strata[row]] += 1
+    return rows[np.argsort(turns, kind="stable")]
+
+
+def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:
     return np.array(
         [
             [tag in given for tag in facet.tag_names]
@@ -288,76 +391,3 @@ def _memberships(facet: Facet, labels: Sequence[Label]) -> npt.NDArray[np.bool_]
         ],
         dtype=bool,
     ).reshape(len(labels), len(facet.tags))
-
-
-def _judged(facet: Facet, labels: Sequence[Label]) -> npt.NDArray[np.bool_]:
-    return np.array([facet.name in label.tags for label in labels], dtype=bool)
-
-
-def _check_enough(
-    taxonomy: Taxonomy,
-    memberships: dict[str, npt.NDArray[np.bool_]],
-    judged: dict[str, npt.NDArray[np.bool_]],
-    folds: int,
-) -> None:
-    for facet in taxonomy.facets:
-        count = int(judged[facet.name].sum())
-        if count < 2 * folds:
-            raise TaggerError(
-                f"{count} labels of the facet '{facet.name}' are too few to train on",
-                hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
-            )
-        used = int((memberships[facet.name].sum(axis=0) > 1).sum())
-        if used < (2 if facet.exclusive else 1):
-            raise TaggerError(
-                f"the facet '{facet.name}' has too few tags with two labels or more to train on",
-                hint="Add labels for it, or take the facet out of the taxonomy",
-            )
-
-
-def _folds(
-    taxonomy: Taxonomy,
-    memberships: dict[str, npt.NDArray[np.bool_]],
-    settings: TrainingSettings,
-) -> list[npt.NDArray[np.int_]]:
-    """Split the papers into parts that are alike in the tags of the first exclusive facet."""
-    from sklearn.model_selection import StratifiedKFold
-
-    facet = next((facet for facet in taxonomy.facets if facet.exclusive), taxonomy.facets[0])
-    members = memberships[facet.name]
-    strata = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
-    splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    with warnings.catch_warnings():
-        # A tag with fewer labels than folds is absent from some fold: known, and no harm.
-        warnings.simplefilter("ignore", UserWarning)
-        return [held_out for _, held_out in splitter.split(strata, strata)]
-
-
-def _fit_linear(
-    facet: Facet, features: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], strength: float
-) -> Linear:
-    """Fit logistic regression; ``strength`` is scikit-learn's C, the freedom given to weights."""
-    from sklearn.linear_model import LogisticRegression
-
-    weights = np.zeros((len(facet.tags), features.shape[1]))
-    # A tag without labels keeps no weights and the bias of something never seen.
-    bias = np.full(len(facet.tags), -np.log(2.0 * len(features) + 1))
-
-    def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
-        classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
-        return classifier.fit(features, answers)
-
-    if facet.exclusive:
-        classifier = fit(truth.argmax(axis=1))
-        known = classifier.classes_
-        if len(known) == 2:
-            weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
-            bias[known] = np.concatenate([-classifier.intercept_ / 2, classifier.intercept_ / 2])
-        else:
-            weights[known], bias[known] = classifier.coef_, classifier.intercept_
-    else:
-        for column in range(len(facet.tags)):
-            if 0 < truth[:, column].sum() < len(truth):
-                classifier = fit(truth[:, column])
-                weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
-    return Linear(weights, bias)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger import __version__
-from tagger.cli import labels, review
+from tagger.cli import labels, review, versions
 from tagger.cli.output import complain
 from tagger.cli.tag import tag
 from tagger.cli.train import train
@@ -16,7 +16,7 @@ from tagger.errors import TaggerError
 
 TAG_NEW = "Daily use 1: tag new digests"
 REVIEW = "Daily use 2: review what the model is unsure of"
-COMPARE = "Daily use 3: train on your labels, compare the runs in MLflow"
+COMPARE = "Daily use 3: train on your labels, compare the versions, promote the better"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,10 @@ app.command(rich_help_panel=TAG_NEW)(tag)
 app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
 app.command(rich_help_panel=COMPARE)(train)
+app.command(rich_help_panel=COMPARE)(versions.compare)
+app.command(rich_help_panel=COMPARE)(versions.promote)
+app.command(rich_help_panel=COMPARE)(versions.rollback)
+app.command(rich_help_panel=COMPARE)(versions.history)
 
 
 def _print_version(wanted: bool) -> None:
@@ -66,11 +70,14 @@ def _tour(
 
         tagger review pull
 
-    [bold]3. A better model.[/bold] Train on all labels, then look at the runs side by side:
+    [bold]3. A better model.[/bold] Train on all labels, set it beside the one in use, and use it
+    if it is better:
 
         tagger train
 
-        mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+        tagger compare
+
+        tagger promote
     """
 
 

@@ -83,7 +83,7 @@ def run_backend(
     credentials = Credentials()
 
     def train() -> None:
-        command = [sys.executable, "-m", "tagger", "train", "--alias", "challenger"]
+        command = [sys.executable, "-m", "tagger", "train"]
         command += ["--labels", str(store.folder), "--conflicts", conflicts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()

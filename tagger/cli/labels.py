@@ -114,7 +114,10 @@ def _unseen_probabilities(
     labels: list[Label], registry: Registry, version: Version, model: TaggerModel
 ) -> dict[str, dict[str, list[float]]]:
     """Return what the model says of each label from outside its training."""
-    chances = registry.out_of_fold(version)
+    chances = {
+        name: dict(zip(held_out.ids, held_out.probabilities.tolist(), strict=True))
+        for name, held_out in registry.held_out(version).items()
+    }
     seen = {name for papers in chances.values() for name in papers}
     younger = [label.paper for label in labels if label.id not in seen]
     for name, rows in model.predict_proba(younger).items():

@@ -22,7 +22,11 @@ LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label fo
 
 ModelOption = Annotated[
     str,
-    typer.Option("--model", "-m", help="A version (7), an alias (champion) or a model's folder."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A version (7), an alias (champion), the id of a training run, or a model's folder.",
+    ),
 ]
 ProjectOption = Annotated[
     str | None,
@@ -123,6 +127,11 @@ def read_pages(files: list[Path]) -> tuple[list[Paper], list[Paper], list[Tagger
 def complain(error: TaggerError) -> None:
     """Print an error as one line on standard error."""
     typer.echo(f"error: {error}", err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning as one line on standard error."""
+    typer.echo(f"warning: {text}", err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -14,7 +14,9 @@ from tagger.cli.output import (
     print_json,
     progress,
     read_pages,
+    warn,
 )
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
@@ -44,7 +46,9 @@ def tag(
     """Tag every paper of one or more digest pages.
 
     Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder. A page that cannot
-    be read is reported and the others are tagged all the same; the exit code is then 2.
+    be read is reported and the others are tagged all the same; the exit code is then 2. A warning
+    says if the papers are unlike those that the model was trained on; the figures behind it are
+    logged to MLflow.
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
@@ -61,6 +65,7 @@ def tag(
             ReviewRule(min_confidence),
             lambda done, total: step("Tagging", done, total),
         )
+    _report_drift(run, loaded, files)
     if as_json:
         print_json(
             {
@@ -71,6 +76,7 @@ def tag(
                 "to_review": run.to_review,
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
+                "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
                 "output": [str(path) for path in run.files],
             }
         )
@@ -78,6 +84,23 @@ def tag(
         _print_tag_run(run, loaded, entries, show)
     if problems:
         raise typer.Exit(2)
+
+
+def _report_drift(run: TagRun, model: TaggerModel, files: list[Path]) -> None:
+    """Warn of a digest that is unlike the labelled papers, and log it with MLflow."""
+    if run.drift is None:
+        return
+    for warning in run.drift.warnings:
+        warn(f"{warning}; review some of them: tagger review push")
+    if model.name.startswith("local/"):
+        return
+    from tagger.registry import Registry
+    from tagger.registry.tag_run import log_tag_run
+
+    try:
+        log_tag_run(Registry(), run.drift, model.name, files)
+    except TaggerError as error:
+        warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
 def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: int) -> None:

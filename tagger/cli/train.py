@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import ConflictsOption, JsonOption, LabelsOption, print_json, progress
+from tagger.cli.output import (
+    ConflictsOption,
+    JsonOption,
+    LabelsOption,
+    needs_extra,
+    print_json,
+    progress,
+    working,
+)
+
+if TYPE_CHECKING:
+    from tagger.registry import Version
+    from tagger.training import TrainingResult
 
 
 def train(
@@ -23,28 +35,30 @@ def train(
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
-    alias: Annotated[
-        Literal["champion", "challenger"],
-        typer.Option(help="champion: use it from now on; challenger: only register it."),
-    ] = "champion",
     conflicts: ConflictsOption = "latest",
     if_changed: Annotated[
         bool,
         typer.Option(
-            "--if-changed", help="Do nothing if the champion was trained on just these inputs."
+            "--if-changed",
+            help="Do nothing if champion or challenger was trained on just these inputs.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on all labels and register it in MLflow.
 
-    Figures come from cross-validation on the labels; parameters, label files, confusion matrices
-    and the model itself are logged with the run.
+    The first version is the champion that 'tagger tag' uses. Any later one is the challenger, until
+    'tagger promote' lets it through. Figures come from cross-validation on the labels; settings,
+    label files, pictures, predictions and the model itself are logged with the run.
 
     Example: tagger train --labels labels
     """
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+
     from tagger.labels import LabelStore
     from tagger.registry import Registry
+    from tagger.registry.training_run import check_writable, log_training
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
@@ -54,45 +68,43 @@ def train(
     store = LabelStore(labels)
     merged = store.labels(conflicts)
     registry = Registry()
-    champion = registry.champion()
-    if (
-        if_changed
-        and champion
-        and champion.fingerprint == settings.fingerprint(store.taxonomy, merged)
-    ):
-        if as_json:
-            print_json({"model": champion.name, "trained": False})
-        else:
-            typer.echo(f"Nothing new: {champion.name} was trained on just these inputs.")
-        return
+    fingerprint = settings.fingerprint(store.taxonomy, merged)
+    for version in (registry.champion(), registry.challenger()) if if_changed else ():
+        if version and version.fingerprint == fingerprint:
+            if as_json:
+                print_json({"model": version.name, "trained": False})
+            else:
+                typer.echo(f"Nothing new: {version.name} was trained on just these inputs.")
+            return
+    check_writable(registry)
 
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
         with progress() as step:
             result = train_model(merged, store.taxonomy, settings, Path(scratch) / "model", step)
-        version = registry.log(result, settings, store, merged, alias)
+        with working("Logging to MLflow"):
+            version = log_training(registry, result, settings, store, merged)
     if as_json:
         print_json(
             {
                 "model": version.name,
                 "trained": True,
-                "alias": alias,
+                "aliases": list(version.aliases),
                 "labels": len(merged),
                 "seconds": round(result.seconds, 1),
                 "metrics": result.metrics,
             }
         )
     else:
-        _print_training(version.name, alias, len(merged), result.seconds, result.metrics)
+        _print_training(version, len(merged), result)
 
 
-def _print_training(
-    name: str, alias: str, labels: int, seconds: float, metrics: dict[str, float]
-) -> None:
+def _print_training(version: Version, labels: int, result: TrainingResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    name, metrics = version.name, result.metrics
     table = Table(title=f"{name}, cross-validated on {labels} labels", title_justify="left")
     for column in ("facet", "accuracy", "macro F1", "micro F1", "calibration error"):
         table.add_column(column, justify="left" if column == "facet" else "right")
@@ -101,4 +113,7 @@ def _print_training(
         table.add_row(facet, *(f"{metrics[f'{facet}/{figure}']:.3f}" for figure in figures))
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"Trained in {seconds:.0f} s; {name} is now {alias}.")
+    alias = version.aliases[0] if version.aliases else "registered"
+    console.print(f"Trained in {result.seconds:.0f} s; {name} is now {alias}.")
+    if alias == "challenger":
+        console.print("Next: tagger compare, then tagger promote")

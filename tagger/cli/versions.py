@@ -1,0 +1,315 @@
+"""``tagger compare``, ``promote``, ``rollback`` and ``history``: the versions in MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import JsonOption, needs_extra, print_json, progress, read_pages, working
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from tagger.comparison import Change, Comparison, FacetComparison, Flip
+    from tagger.gate import RuleOutcome
+    from tagger.registry.history import VersionSummary
+
+_SHOWN_FLIPS = 10
+
+
+def compare(
+    before: Annotated[
+        str, typer.Argument(help="A version (3), an alias (champion) or the id of a training run.")
+    ] = "champion",
+    after: Annotated[str, typer.Argument(help="What it is compared with.")] = "challenger",
+    digest: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--digest", "-d", help="Pages without labels to tell how often tags differ; repeatable."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the page to this file, too.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two versions on the labelled papers that both had held out.
+
+    Says of each facet whether the second is better, worse, or no different beyond noise; which
+    papers it gets wrong that the first got right, and the other way round. The page with all of
+    it is logged to the second version's run in MLflow.
+
+    Example: tagger compare champion challenger --digest monday.txt
+    """
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+
+    from tagger.registry import Registry
+    from tagger.registry.comparing import (
+        compare_versions,
+        comparison_page,
+        log_comparison,
+        measure_in_use,
+    )
+
+    registry = Registry()
+    first, second = registry.find(before), registry.find(after)
+    papers = read_pages(digest)[1] if digest else []
+    found = compare_versions(registry, first, second)
+    with progress() as step:
+        found = measure_in_use(registry, found, first, second, papers, step)
+    place = log_comparison(registry, found, second)
+    if html:
+        from tagger.durable import replacing
+
+        with replacing(html) as file:
+            file.write(comparison_page(found))
+    if as_json:
+        print_json({**found.as_dict(), "run": second.run_id, "page": place})
+    else:
+        _print_comparison(found)
+        typer.echo(f"The page is {place} of run {second.run_id} in MLflow")
+
+
+def promote(
+    version: Annotated[
+        str, typer.Argument(help="A version (3), an alias or the id of a training run.")
+    ] = "challenger",
+    max_negative_flips: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Largest share of papers right before and wrong now."),
+    ] = 0.05,
+    max_tag_loss: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest loss of F1 of a single tag, beyond noise.")
+    ] = 0.15,
+    max_calibration_loss: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest growth of calibration error, beyond noise.")
+    ] = 0.02,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Promote it whatever the gate says, for this reason, which is recorded.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion that 'tagger tag' uses, if the gate lets it.
+
+    The gate sets it against the champion on labelled papers that both had held out: macro-F1 not
+    worse beyond noise, few papers right before and wrong now, no tag collapsed, confidences as
+    good. The exit code is 1 if a rule fails; nothing is changed then.
+
+    Example: tagger promote challenger
+    """
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+
+    from tagger.errors import TaggerError
+    from tagger.gate import GateRules
+    from tagger.registry import Registry
+    from tagger.registry.promotion import promote as promote_version
+
+    if force is not None and not force.strip():
+        raise TaggerError("--force needs a reason", hint="--force 'why it is right all the same'")
+    registry = Registry()
+    rules = GateRules(max_negative_flips, max_tag_loss, max_calibration_loss)
+    with working("Comparing"):
+        done = promote_version(registry, registry.find(version), rules, force)
+    if as_json:
+        print_json(
+            {
+                "model": done.version.name,
+                "promoted": done.promoted,
+                "replaced": done.replaced.name if done.replaced else None,
+                "forced": force,
+                "rules": [outcome.as_dict() for outcome in done.outcomes],
+            }
+        )
+    else:
+        _print_rules(done.outcomes)
+        name = done.version.name
+        if not done.promoted and done.replaced:
+            typer.echo(f"{name} is not promoted: {done.replaced.name} stays champion")
+        elif done.replaced:
+            typer.echo(f"{name} is champion now, in place of {done.replaced.name}")
+        else:
+            typer.echo(f"{name} is champion")
+    if not done.promoted:
+        raise typer.Exit(1)
+
+
+def rollback(
+    reason: Annotated[
+        str | None, typer.Option(help="Why; it is recorded.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before the present one the champion again.
+
+    Example: tagger rollback --reason "too many papers called surveys"
+    """
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+
+    from tagger.registry import Registry
+    from tagger.registry.promotion import roll_back
+
+    with working("Rolling back"):
+        given_up, champion = roll_back(Registry(), reason)
+    if as_json:
+        print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
+    else:
+        typer.echo(f"{champion.name} is champion again, in place of {given_up.name}")
+
+
+def history(as_json: JsonOption = False) -> None:
+    """List the versions: what each was trained on, how good it is, why it is or was champion.
+
+    Example: tagger history
+    """
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+
+    from tagger.registry import Registry
+    from tagger.registry.history import history as read_history
+
+    with working("Reading versions"):
+        versions = read_history(Registry())
+    if as_json:
+        print_json({"versions": [version.as_dict() for version in versions]})
+    elif versions:
+        _print_history(versions)
+    else:
+        typer.echo("No version yet: 'tagger train' makes the first")
+
+
+def _print_comparison(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for facet in found.facets:
+        _print_facet(console, found, facet)
+    if found.skipped:
+        console.print(f"Not compared, only one version has them: {', '.join(found.skipped)}")
+    if found.churn:
+        for name, share in found.churn.shares.items():
+            console.print(
+                f"{name}: the tags of {share:.1%} of {found.churn.papers} unlabelled papers differ"
+            )
+    if found.speed:
+        console.print(
+            f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts a second, in turns"
+        )
+    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+
+
+def _print_facet(console: Console, found: Comparison, facet: FacetComparison) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.title = f"{facet.facet}: {facet.verdict}"
+    columns = ("", "labels", found.before, found.after, "difference", "95% interval")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+
+    def add(name: str, labels: str, change: Change) -> None:
+        low, high = change.interval
+        table.add_row(
+            name,
+            labels,
+            f"{change.before:.3f}",
+            f"{change.after:.3f}",
+            Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else ""),
+            f"{low:+.3f} to {high:+.3f}",
+        )
+
+    for name, change in facet.figures.items():
+        add(name.replace("_", " "), "", change)
+    table.add_section()
+    for tag, change in facet.tags.items():
+        add(f"F1 of {tag}", str(facet.labels[tag]), change)
+    console.print(table)
+    console.print(
+        f"{facet.papers} papers, {facet.same_fold} held out in the same fold; "
+        f"McNemar's test: p = {facet.p_value:.3f}"
+    )
+    _print_flips(console, "Right before and wrong now", facet, facet.negative_flips)
+    _print_flips(console, "Wrong before and right now", facet, facet.positive_flips)
+
+
+def _print_flips(
+    console: Console, title: str, facet: FacetComparison, flips: Sequence[Flip]
+) -> None:
+    from rich.text import Text
+
+    console.print(f"{title}: {len(flips)} ({len(flips) / facet.papers:.1%})")
+    for flip in flips[:_SHOWN_FLIPS]:
+        before, after = (", ".join(tags) or "-" for tags in (flip.before, flip.after))
+        console.print(Text(f"  {flip.title} ({before} -> {after})"), soft_wrap=True)
+    if len(flips) > _SHOWN_FLIPS:
+        console.print(f"  and {len(flips) - _SHOWN_FLIPS} more on the page")
+
+
+def _print_rules(outcomes: Sequence[RuleOutcome]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not outcomes:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "facet", "rule", "found"):
+        table.add_column(column)
+    for outcome in outcomes:
+        mark = Text("passed", "green") if outcome.passed else Text("failed", "bold red")
+        table.add_row(mark, outcome.facet, outcome.rule, outcome.figure)
+    Console(highlight=False).print(table)
+
+
+def _print_history(versions: Sequence[VersionSummary]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("version")
+    table.add_column("made")
+    table.add_column("labels (reviewed)", justify="right")
+    for name in facets:
+        table.add_column(f"{name} macro-F1", justify="right")
+    table.add_column("to review", justify="right")
+    table.add_column("why")
+    for version in versions:
+        aliases = "".join(f" {alias}" for alias in version.aliases)
+        figures = (version.macro_f1.get(name) for name in facets)
+        table.add_row(
+            Text.assemble(version.name, (aliases, "bold green")),
+            version.created[:16].replace("T", " "),
+            f"{version.labels} ({version.labels_from_review})",
+            *("-" if figure is None else f"{figure:.3f}" for figure in figures),
+            f"{version.review_share:.0%}",
+            Text(version.why),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    for name in facets:
+        values = [version.macro_f1[name] for version in versions if name in version.macro_f1]
+        console.print(f"{name} macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw values from 0 to 1 as a line of block characters."""
+    blocks = "▁▂▃▄▅▆▇█"
+    return "".join(blocks[min(int(value * len(blocks)), len(blocks) - 1)] for value in values)

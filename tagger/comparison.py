@@ -1,0 +1,329 @@
+"""Two versions side by side: which tags better, and what the new one breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.errors import TaggerError
+from tagger.evaluation import (
+    Booleans,
+    HeldOut,
+    Interval,
+    assign,
+    bootstrap_weights,
+    evaluate,
+    interval,
+    weighted_figures,
+)
+from tagger.taxonomy import Facet
+
+Verdict = Literal["better", "no difference", "worse"]
+_Value = TypeVar("_Value", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure before and after.
+
+    Parameters
+    ----------
+    before, after:
+        The figure of each version.
+    interval:
+        95% interval of the difference, after minus before, by a bootstrap over papers that draws
+        the same papers for both (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+    """
+
+    before: float
+    after: float
+    interval: Interval
+
+    @property
+    def difference(self) -> float:
+        """After minus before."""
+        return self.after - self.before
+
+    @property
+    def beyond_noise(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A paper that one version tags rightly and the other does not.
+
+    Parameters
+    ----------
+    id, title:
+        The paper.
+    truth, before, after:
+        Tags that people gave, and each version.
+    """
+
+    id: str
+    title: str
+    truth: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetComparison:
+    """Two versions in one facet, on papers that neither had seen.
+
+    Parameters
+    ----------
+    facet:
+        Name of the facet.
+    papers:
+        How many papers both were measured on.
+    same_fold:
+        How many of them both held out in the same fold.
+    figures:
+        ``accuracy``, ``macro_f1``, ``micro_f1`` and ``calibration_error``.
+    tags:
+        F1 of each tag.
+    labels:
+        How many of the papers have each tag.
+    negative_flips, positive_flips:
+        Right before and wrong now; wrong before and right now (Yan et al., "Positive-Congruent
+        Training", 2021).
+    p_value:
+        Of McNemar's exact test on these flips: how often chance alone would split them so
+        unevenly ("Note on the sampling error of the difference between correlated proportions or
+        percentages", 1947).
+    """
+
+    facet: str
+    papers: int
+    same_fold: int
+    figures: dict[str, Change]
+    tags: dict[str, Change]
+    labels: dict[str, int]
+    negative_flips: tuple[Flip, ...]
+    positive_flips: tuple[Flip, ...]
+    p_value: float
+
+    @property
+    def negative_flip_rate(self) -> float:
+        """Share of papers that were right and are wrong now."""
+        return len(self.negative_flips) / self.papers
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether macro-F1 changed beyond noise."""
+        change = self.figures["macro_f1"]
+        if not change.beyond_noise:
+            return "no difference"
+        return "better" if change.difference > 0 else "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """How two versions differ on papers without labels.
+
+    Parameters
+    ----------
+    papers:
+        How many papers.
+    shares:
+        Per facet, the share of papers whose tags differ.
+    titles:
+        Per facet, the papers whose tags differ.
+    """
+
+    papers: int
+    shares: dict[str, float]
+    titles: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Abstracts a second of both versions, timed in turns on this machine."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What there is to know before one version takes the place of another.
+
+    Parameters
+    ----------
+    before, after:
+        Names of the versions, for example ``tagger/1``.
+    facets:
+        The comparison in each facet that both have.
+    skipped:
+        Facets that only one of them has.
+    churn, speed:
+        Set if they were measured.
+    """
+
+    before: str
+    after: str
+    facets: tuple[FacetComparison, ...]
+    skipped: tuple[str, ...] = ()
+    churn: Churn | None = None
+    speed: Speed | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Worse if any facet is worse beyond noise, else better if any is better."""
+        verdicts = {facet.verdict for facet in self.facets}
+        if "worse" in verdicts:
+            return "worse"
+        return "better" if "better" in verdicts else "no difference"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison for a script, verdicts and differences included."""
+        content = asdict(self)
+        content["verdict"] = self.verdict
+        for entry, facet in zip(content["facets"], self.facets, strict=True):
+            entry["verdict"] = facet.verdict
+            entry["negative_flip_rate"] = facet.negative_flip_rate
+            for group in ("figures", "tags"):
+                changes: dict[str, Change] = getattr(facet, group)
+                for name, change in changes.items():
+                    entry[group][name]["difference"] = change.difference
+        return content
+
+
+def compare(
+    before: tuple[str, Mapping[str, HeldOut]], after: tuple[str, Mapping[str, HeldOut]]
+) -> Comparison:
+    """Compare two versions on the labelled papers that both held out.
+
+    Where a paper was labelled anew between them, the label that the second was trained on counts.
+    A tag that only one of them knows counts as never given by the other.
+
+    Parameters
+    ----------
+    before, after:
+        The name of a version, and per facet its out-of-fold predictions.
+
+    Raises
+    ------
+    TaggerError
+        If they have no facet, or no paper, in common.
+    """
+    (before_name, old), (after_name, new) = before, after
+    common = [name for name in new if name in old]
+    facets = tuple(
+        found for name in common if (found := _compare_facet(old[name], new[name])) is not None
+    )
+    if not facets:
+        raise TaggerError(
+            f"{before_name} and {after_name} have no labelled paper in common",
+            hint="Versions are compared on papers that both were cross-validated on",
+        )
+    skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
+    return Comparison(before_name, after_name, facets, skipped)
+
+
+def measure_churn(
+    titles: Sequence[str],
+    before: Mapping[str, Sequence[frozenset[str]]],
+    after: Mapping[str, Sequence[frozenset[str]]],
+) -> Churn:
+    """Count how often the tags of two versions differ, in the facets that both have.
+
+    Parameters
+    ----------
+    titles:
+        Of the papers.
+    before, after:
+        Per facet, the tags given to each paper.
+    """
+    changed = {
+        name: tuple(
+            title
+            for title, old, new in zip(titles, before[name], after[name], strict=True)
+            if old != new
+        )
+        for name in after
+        if name in before
+    }
+    shares = {name: len(found) / max(len(titles), 1) for name, found in changed.items()}
+    return Churn(len(titles), shares, changed)
+
+
+def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
+    places = {name: row for row, name in enumerate(old.ids)}
+    rows = [row for row, name in enumerate(new.ids) if name in places]
+    if not rows:
+        return None
+    new = new.take(rows)
+    old = old.take([places[name] for name in new.ids])
+    facet = _with_all_tags(new.facet, old.facet)
+    truth = _columns(new.truth, new.facet, facet)
+    chances = [_columns(part.probabilities, part.facet, facet) for part in (old, new)]
+    weights = bootstrap_weights(len(rows))
+    points = [evaluate(facet, truth, p) for p in chances]
+    draws = [weighted_figures(facet, truth, p, weights) for p in chances]
+    changes = {
+        name: Change(points[0][name], points[1][name], interval(draws[1][name] - draws[0][name]))
+        for name in points[0]
+    }
+    given = [assign(facet, p) for p in chances]
+    was_right, is_right = ((tags == truth).all(axis=1) for tags in given)
+
+    def flips(which: Booleans) -> tuple[Flip, ...]:
+        return tuple(
+            Flip(
+                new.ids[row],
+                new.titles[row],
+                *(_names(facet, tags[row]) for tags in (truth, *given)),
+            )
+            for row in np.flatnonzero(which)
+        )
+
+    negative, positive = flips(was_right & ~is_right), flips(~was_right & is_right)
+    return FacetComparison(
+        facet=facet.name,
+        papers=len(rows),
+        same_fold=int((old.folds == new.folds).sum()),
+        figures={
+            name: changes[name]
+            for name in ("accuracy", "macro_f1", "micro_f1", "calibration_error")
+        },
+        tags={tag: changes[f"f1/{tag}"] for tag in facet.tag_names},
+        labels=dict(zip(facet.tag_names, map(int, truth.sum(axis=0)), strict=True)),
+        negative_flips=negative,
+        positive_flips=positive,
+        p_value=_mcnemar(len(negative), len(positive)),
+    )
+
+
+def _mcnemar(negative: int, positive: int) -> float:
+    from scipy.stats import binomtest
+
+    if negative + positive == 0:
+        return 1.0
+    return float(binomtest(negative, negative + positive).pvalue)
+
+
+def _with_all_tags(facet: Facet, other: Facet) -> Facet:
+    """Add the tags that only the other facet has, as tags without a parent."""
+    extra = [tag for tag in other.tags if tag.name not in facet.tag_names]
+    loose = [{**tag.model_dump(), "parent": None} for tag in extra]
+    content = facet.model_dump()
+    return Facet.model_validate({**content, "tags": [*content["tags"], *loose]})
+
+
+def _columns(values: npt.NDArray[_Value], facet: Facet, target: Facet) -> npt.NDArray[_Value]:
+    """Put the columns of a facet in the order of another that has all its tags."""
+    arranged = np.zeros((len(values), len(target.tags)), dtype=values.dtype)
+    arranged[:, [target.tag_names.index(tag) for tag in facet.tag_names]] = values
+    return arranged
+
+
+def _names(facet: Facet, row: Booleans) -> tuple[str, ...]:
+    return tuple(tag for tag, given in zip(facet.tag_names, row, strict=True) if given)

@@ -1,0 +1,169 @@
+"""Drift: is a digest unlike what the model was trained on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagger.decision import ReviewRule, needs_review
+from tagger.evaluation import assign
+from tagger.heads import Floats
+from tagger.reference import Reference
+from tagger.taxonomy import Taxonomy
+
+_UNFAMILIAR_QUANTILE = 0.05
+_WARN_UNFAMILIAR = 0.5
+_WARN_REVIEW = 2.0
+_FEWEST_PAPERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FacetDrift:
+    """The answers of a model in one facet, beside those in its cross-validation.
+
+    Parameters
+    ----------
+    confidence, expected_confidence:
+        Mean confidence in the answers given, 0 to 1.
+    shares, expected_shares:
+        Per tag, the share of papers that get it.
+    """
+
+    confidence: float
+    expected_confidence: float
+    shares: dict[str, float]
+    expected_shares: dict[str, float]
+
+    @property
+    def distance(self) -> float:
+        """Total variation distance of the shares, 0 to 1 in an exclusive facet."""
+        return sum(abs(self.shares[tag] - self.expected_shares[tag]) for tag in self.shares) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A digest beside the labelled papers.
+
+    Parameters
+    ----------
+    papers:
+        How many papers the digest has.
+    familiarity, expected_familiarity:
+        Median cosine with the nearest labelled paper, of the digest and of labelled papers held
+        out in cross-validation.
+    unfamiliar_share:
+        Share of papers that are less familiar than 95% of those held out; about 0.05 if the
+        digest is like them.
+    review_share, expected_review_share:
+        Share of papers to review, in the digest and in cross-validation.
+    facets:
+        The answers in each facet.
+    """
+
+    papers: int
+    familiarity: float
+    expected_familiarity: float
+    unfamiliar_share: float
+    review_share: float
+    expected_review_share: float
+    facets: dict[str, FacetDrift]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know before trusting the tags, in words; empty if all is well."""
+        if self.papers < _FEWEST_PAPERS:
+            return ()
+        found = []
+        if self.unfamiliar_share >= _WARN_UNFAMILIAR:
+            found.append(
+                f"{self.unfamiliar_share:.0%} of the papers are less like the labelled ones than "
+                f"{_UNFAMILIAR_QUANTILE:.0%} of those were like each other"
+            )
+        if self.review_share >= min(_WARN_REVIEW * self.expected_review_share, 0.9):
+            found.append(
+                f"{self.review_share:.0%} of the papers are doubtful, where "
+                f"{self.expected_review_share:.0%} were in cross-validation"
+            )
+        return tuple(found)
+
+    def figures(self) -> dict[str, float]:
+        """Return all figures under the names they are logged by."""
+        found = {
+            "papers": float(self.papers),
+            "review_share": self.review_share,
+            "review_share_expected": self.expected_review_share,
+            "familiarity": self.familiarity,
+            "familiarity_expected": self.expected_familiarity,
+            "unfamiliar_share": self.unfamiliar_share,
+        }
+        for name, facet in self.facets.items():
+            found[f"{name}/confidence"] = facet.confidence
+            found[f"{name}/confidence_expected"] = facet.expected_confidence
+            found[f"{name}/tag_shift"] = facet.distance
+            for tag, share in facet.shares.items():
+                found[f"{name}/share/{tag}"] = share
+        return found
+
+
+def measure_drift(
+    familiarity: Floats,
+    probabilities: Mapping[str, Floats],
+    reference: Reference,
+    taxonomy: Taxonomy,
+    rule: ReviewRule,
+) -> Drift:
+    """Set the papers of a digest beside the labelled papers of a model.
+
+    Parameters
+    ----------
+    familiarity:
+        Of each paper, see :meth:`Reference.familiarity_of`, shape (papers,), at least one.
+    probabilities:
+        Per facet, shape (papers, tags).
+    reference:
+        What the model remembers of its training.
+    taxonomy:
+        Of the model.
+    rule:
+        When a paper goes to review.
+    """
+    least = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
+    expected = reference.probabilities
+    facets = {}
+    doubtful = np.zeros(len(familiarity), dtype=bool)
+    for facet in taxonomy.facets:
+        now, before = probabilities[facet.name], expected[facet.name]
+        shares, expected_shares = (
+            dict(zip(facet.tag_names, map(float, assign(facet, p).mean(axis=0)), strict=True))
+            for p in (now, before)
+        )
+        facets[facet.name] = FacetDrift(
+            _mean_confidence(now, facet.exclusive),
+            _mean_confidence(before, facet.exclusive),
+            shares,
+            expected_shares,
+        )
+        doubtful |= needs_review(facet, now, rule)
+    return Drift(
+        papers=len(familiarity),
+        familiarity=float(np.median(familiarity)),
+        expected_familiarity=float(np.median(reference.familiarity)),
+        unfamiliar_share=float((familiarity < least).mean()),
+        review_share=float(doubtful.mean()),
+        expected_review_share=expected_review_share(reference, taxonomy, rule),
+        facets=facets,
+    )
+
+
+def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
+    """Return the share of labelled papers that would have gone to review, held out, 0 to 1."""
+    doubtful = [needs_review(f, reference.probabilities[f.name], rule) for f in taxonomy.facets]
+    return float(np.any(doubtful, axis=0).mean())
+
+
+def _mean_confidence(probabilities: Floats, exclusive: bool) -> float:
+    if exclusive:
+        return float(probabilities.max(axis=1).mean())
+    return float(np.maximum(probabilities, 1 - probabilities).mean())

@@ -1,0 +1,142 @@
+"""Fit heads and their calibration on vectors and words that do not change any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.encoder import Vectors
+from tagger.evaluation import Booleans, Integers
+from tagger.heads import Calibration, Floats, Head, Linear, probabilities
+from tagger.taxonomy import Facet
+
+_ENCODER_C = {True: 1.0, False: 10.0}
+_LEXICAL_C = 10.0
+"""Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
+
+
+def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> Head:
+    """Fit the classifiers of a facet; their calibration is left at its default.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    vectors:
+        Of the encoder, shape (papers, dimensions).
+    terms:
+        Lexical features, shape (papers, terms).
+    truth:
+        Shape (papers, tags).
+    """
+    return Head(
+        facet,
+        fit_linear(facet, vectors, truth, _ENCODER_C[facet.exclusive]),
+        fit_linear(facet, terms, truth, _LEXICAL_C),
+    )
+
+
+def fit_linear(
+    facet: Facet, features: npt.NDArray[np.floating], truth: Booleans, strength: float
+) -> Linear:
+    """Fit logistic regression of the tags of a facet.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    features:
+        Shape (papers, features).
+    truth:
+        Shape (papers, tags).
+    strength:
+        scikit-learn's C, the freedom given to weights.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    weights = np.zeros((len(facet.tags), features.shape[1]))
+    # A tag without labels keeps no weights and the bias of something never seen.
+    bias = np.full(len(facet.tags), -np.log(2.0 * len(features) + 1))
+
+    def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
+        classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
+        return classifier.fit(features, answers)
+
+    if facet.exclusive:
+        classifier = fit(truth.argmax(axis=1))
+        known = classifier.classes_
+        if len(known) == 2:
+            weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
+            bias[known] = np.concatenate([-classifier.intercept_ / 2, classifier.intercept_ / 2])
+        else:
+            weights[known], bias[known] = classifier.coef_, classifier.intercept_
+    else:
+        for column in range(len(facet.tags)):
+            if 0 < truth[:, column].sum() < len(truth):
+                classifier = fit(truth[:, column])
+                weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
+    return Linear(weights, bias)
+
+
+def fit_calibration(facet: Facet, truth: Booleans, scores: Floats) -> Calibration:
+    """Fit the calibration of a facet on scores of papers that the head had not seen.
+
+    Maximum likelihood, with a weak pull towards no change that decides where labels are few.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    truth:
+        Shape (papers, tags).
+    scores:
+        Shape (parts, papers, tags).
+    """
+    from scipy.optimize import minimize
+
+    def calibration_at(parameters: npt.NDArray[np.float64]) -> Calibration:
+        *log_scales, shift = parameters
+        scales = tuple(float(scale) for scale in np.exp(log_scales))
+        return Calibration(scales, 0.0 if facet.exclusive else float(shift))
+
+    def loss(parameters: npt.NDArray[np.float64]) -> float:
+        chances = probabilities(facet, scores, calibration_at(parameters))
+        chances = np.clip(chances, 1e-12, 1 - 1e-12)
+        if facet.exclusive:
+            likelihood = np.log(chances[truth]).sum()
+        else:
+            likelihood = np.log(np.where(truth, chances, 1 - chances)).sum()
+        return float(-likelihood + 0.5 * (parameters**2).sum())
+
+    return calibration_at(minimize(loss, np.zeros(len(scores) + 1), method="Nelder-Mead").x)
+
+
+def cross_calibrate(
+    facet: Facet, truth: Booleans, scores: Floats, parts: Sequence[Integers]
+) -> Floats:
+    """Calibrate each part by what the other parts say, so that its figures stay honest.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    truth:
+        Shape (papers, tags).
+    scores:
+        Shape (parts of the head, papers, tags).
+    parts:
+        The rows of each part of the papers.
+
+    Returns
+    -------
+    ndarray
+        Probabilities, shape (papers, tags).
+    """
+    calibrated = np.zeros(truth.shape)
+    for part in parts:
+        others = np.setdiff1d(np.arange(len(truth)), part)
+        calibration = fit_calibration(facet, truth[others], scores[:, others])
+        calibrated[part] = probabilities(facet, scores[:, part], calibration)
+    return calibrated

@@ -1,0 +1,84 @@
+"""Out-of-fold predictions as a table that MLflow's pages show.
+
+One JSON file a facet, in the split orientation of pandas, as ``mlflow.log_table`` writes it. The
+probability of a tag is in the column ``p(TAG)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut
+from tagger.taxonomy import Facet
+
+_SEPARATOR = "; "
+
+
+def to_table(held_out: HeldOut) -> dict[str, Any]:
+    """Return the predictions of a facet as columns by name.
+
+    Wrong answers come first, and the surest of them at the top: what one reads such a table for.
+    """
+    facet = held_out.facet
+    tags = np.array(facet.tag_names)
+    predicted, right = held_out.predicted, held_out.right
+    sureness = (
+        held_out.probabilities.max(axis=1)
+        if facet.exclusive
+        else np.maximum(held_out.probabilities, 1 - held_out.probabilities).min(axis=1)
+    )
+    order = np.lexsort((-sureness, right))
+    return {
+        "title": [held_out.titles[row] for row in order],
+        "label": [_SEPARATOR.join(tags[held_out.truth[row]]) for row in order],
+        "prediction": [_SEPARATOR.join(tags[predicted[row]]) for row in order],
+        "right": [bool(right[row]) for row in order],
+        "confidence": [round(float(sureness[row]), 4) for row in order],
+        "fold": [int(held_out.folds[row]) for row in order],
+        "id": [held_out.ids[row] for row in order],
+        **{
+            f"p({tag})": [round(float(held_out.probabilities[row, column]), 6) for row in order]
+            for column, tag in enumerate(facet.tag_names)
+        },
+    }
+
+
+def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
+    """Return the predictions of a facet from a table that was logged.
+
+    Parameters
+    ----------
+    facet:
+        The facet, from the taxonomy that the version was trained with.
+    table:
+        With ``columns`` and ``data``.
+
+    Raises
+    ------
+    TaggerError
+        If the table is not one of this facet.
+    """
+    try:
+        columns = {name: column for column, name in enumerate(table["columns"])}
+        rows = table["data"]
+        labels = [set(row[columns["label"]].split(_SEPARATOR)) for row in rows]
+        return HeldOut(
+            facet,
+            tuple(row[columns["id"]] for row in rows),
+            tuple(row[columns["title"]] for row in rows),
+            np.array([row[columns["fold"]] for row in rows], dtype=int),
+            np.array([[tag in given for tag in facet.tag_names] for given in labels], dtype=bool),
+            np.array(
+                [[row[columns[f"p({tag})"]] for tag in facet.tag_names] for row in rows],
+                dtype=np.float64,
+            ),
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise TaggerError(
+            f"the out-of-fold predictions of the facet '{facet.name}' cannot be read",
+            hint="Train again with 'tagger train'",
+        ) from error

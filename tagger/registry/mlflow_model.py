@@ -1,0 +1,89 @@
+"""The model in MLflow's own format, for its tools and for those who serve it.
+
+The format asks for code, so :mod:`tagger.registry.pyfunc` and this package travel with the data
+("models from code": nothing is pickled). ``tagger`` itself reads the data alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tagger
+from tagger.model import TaggerModel
+from tagger.registry import pyfunc
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.models.model import ModelInfo
+
+_EXAMPLE = {
+    "title": ["A Survey of Reading Aids"],
+    "abstract": ["We review tools that help people to keep up with a field, and what they lack."],
+}
+
+
+def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
+    """Log a saved model to the active MLflow run.
+
+    Parameters
+    ----------
+    model:
+        The model, loaded.
+    folder:
+        Where it is saved; the folder's name is that of its data within the MLflow model.
+    """
+    import mlflow
+    import pandas as pd
+
+    # MLflow advises to annotate types, which for tables would lose the columns.
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logged: ModelInfo = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=pyfunc.__file__,
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(tagger.__file__).parent)],
+            signature=_signature(model),
+            input_example=pd.DataFrame(_EXAMPLE),
+            pip_requirements=_requirements(),
+        )
+    return logged
+
+
+def _signature(model: TaggerModel) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import (
+        Array,
+        ColSpec,
+        DataType,
+        Map,
+        ParamSchema,
+        ParamSpec,
+        Schema,
+        TensorSpec,
+    )
+
+    facets = [facet.name for facet in model.taxonomy.facets]
+    columns: list[ColSpec | TensorSpec] = []
+    columns += [ColSpec(Array(DataType.string), name) for name in facets]
+    columns += [ColSpec(Map(DataType.double), f"{name}_confidence") for name in facets]
+    columns += [ColSpec(DataType.boolean, "review"), ColSpec(DataType.string, "reason")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, name) for name in ("title", "abstract")]),
+        outputs=Schema(columns),
+        params=ParamSchema([ParamSpec("min_confidence", DataType.double, 0.6)]),
+    )
+
+
+def _requirements() -> list[str]:
+    """Pin what tagging needs, to the versions that are installed here."""
+    from packaging.requirements import Requirement
+
+    needed = [Requirement(text) for text in requires("tagger") or []]
+    names = [need.name for need in needed if need.marker is None or need.marker.evaluate()]
+    return [f"{name}=={version(name)}" for name in sorted([*names, "mlflow", "pandas"])]

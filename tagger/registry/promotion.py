@@ -1,0 +1,177 @@
+"""Make a version the champion if the gate lets it, and get the old one back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tagger.errors import TaggerError
+from tagger.gate import GateRules, RuleOutcome, apply_gate
+from tagger.registry.comparing import compare_versions
+from tagger.registry.versions import CHALLENGER, CHAMPION, MODEL_NAME, Registry, Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROMOTION = "tagger.promotion"
+ROLLBACK = "tagger.rollback"
+_CHAMPIONS = "tagger.champions"
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What became of a wish to promote a version.
+
+    Parameters
+    ----------
+    version:
+        The version.
+    replaced:
+        The champion that it was set against; None if there was none.
+    outcomes:
+        What the gate found.
+    promoted:
+        Whether the version is champion now.
+    """
+
+    version: Version
+    replaced: Version | None
+    outcomes: tuple[RuleOutcome, ...]
+    promoted: bool
+
+
+def promote(
+    registry: Registry, version: Version, rules: GateRules, force: str | None = None
+) -> Promotion:
+    """Make a version the champion if it passes the gate.
+
+    The record of why comes first, the alias of the champion next: whatever is interrupted, one
+    version is the champion, and the same call again finishes the work.
+
+    Parameters
+    ----------
+    registry:
+        Where the versions are.
+    version:
+        The challenger.
+    rules:
+        What is asked of it.
+    force:
+        A reason to promote it whatever the gate says; it is recorded.
+
+    Raises
+    ------
+    TaggerError
+        If the champion changed meanwhile, or the versions cannot be compared (unless forced).
+    """
+    champion = registry.champion()
+    if champion and champion.number == version.number:
+        _drop_challenger(registry, version)
+        return Promotion(version, None, (), True)
+    outcomes: Sequence[RuleOutcome] = []
+    if champion:
+        try:
+            outcomes = apply_gate(compare_versions(registry, champion, version), rules)
+        except TaggerError:
+            if force is None:
+                raise
+    if force is None and not all(outcome.passed for outcome in outcomes):
+        return Promotion(version, champion, tuple(outcomes), False)
+    with registry.store.writing() as client:
+        now = registry.champion()
+        if (now and now.number) != (champion and champion.number):
+            raise TaggerError(
+                f"{now.name if now else 'no version'} became champion meanwhile",
+                hint="Look at 'tagger history', then promote again",
+            )
+        _record_promotion(registry, version, champion, outcomes, force)
+        line = [*_champions(client, champion), version.number]
+        client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line))
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version.number))
+        _drop_challenger(registry, version)
+    return Promotion(version, champion, tuple(outcomes), True)
+
+
+def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, Version]:
+    """Make the champion before the present one the champion again.
+
+    Parameters
+    ----------
+    registry:
+        Where the versions are.
+    reason:
+        Recorded with the version that is given up.
+
+    Returns
+    -------
+    tuple
+        The version given up and the champion.
+
+    Raises
+    ------
+    TaggerError
+        If there was no champion before this one.
+    """
+    with registry.store.writing() as client:
+        champion = registry.champion()
+        line = _champions(client, champion)
+        if champion is None or len(line) < 2:
+            raise TaggerError(
+                "there is no champion before the present one to go back to",
+                path=registry.store.tracking_uri,
+                hint="'tagger history' lists the versions, 'tagger promote' chooses one",
+            )
+        previous = registry.find(str(line[-2]))
+        record = {"time": _now(), "to": previous.name, "reason": reason}
+        registry.note(champion, {ROLLBACK: json.dumps(record, ensure_ascii=False)})
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(previous.number))
+        client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line[:-1]))
+    return champion, previous
+
+
+def record_first_champion(registry: Registry, version: Version) -> None:
+    """Note that a version is champion because there was none."""
+    _record_promotion(registry, version, None, (), None)
+
+
+def _record_promotion(
+    registry: Registry,
+    version: Version,
+    champion: Version | None,
+    outcomes: Sequence[RuleOutcome],
+    force: str | None,
+) -> None:
+    record: dict[str, Any] = {
+        "time": _now(),
+        "replaced": champion.name if champion else None,
+        "forced": force,
+        "rules": [outcome.as_dict() for outcome in outcomes],
+    }
+    registry.note(version, {PROMOTION: json.dumps(record, ensure_ascii=False)})
+
+
+def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
+    """Return the champions up to the present one, whatever a kill left of the record."""
+    if champion is None:
+        return []
+    try:
+        noted = json.loads(client.get_registered_model(MODEL_NAME).tags.get(_CHAMPIONS, "[]"))
+        line = [int(number) for number in noted]
+    except (ValueError, TypeError):
+        line = []
+    while line and line[-1] != champion.number:
+        line.pop()
+    return line or [champion.number]
+
+
+def _drop_challenger(registry: Registry, version: Version) -> None:
+    challenger = registry.challenger()
+    if challenger and challenger.number == version.number:
+        registry.drop_alias(CHALLENGER)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

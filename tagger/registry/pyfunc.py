@@ -1,0 +1,75 @@
+"""What MLflow runs to load and serve a model: a table of papers in, a table of tags out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.pyfunc.model import PythonModel
+
+from tagger.decision import ReviewRule, decide
+from tagger.errors import TaggerError
+from tagger.model import load_model
+from tagger.paper import Paper
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.pyfunc.model import PythonModelContext
+
+
+class TaggerPyfunc(PythonModel):
+    """A saved model behind MLflow's ``predict``."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the model's data."""
+        self.model = load_model(context.artifacts["model"])
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Tag papers.
+
+        Parameters
+        ----------
+        context:
+            Not used.
+        model_input:
+            Columns ``title`` and ``abstract``, one paper a row.
+        params:
+            ``min_confidence``, below which a paper is marked for review.
+
+        Returns
+        -------
+        DataFrame
+            Per facet the tags and the confidence of each tag; whether and why to review.
+        """
+        import pandas as pd
+
+        papers = [
+            Paper(title, abstract)
+            for title, abstract in zip(model_input["title"], model_input["abstract"], strict=True)
+        ]
+        rule = ReviewRule(float((params or {}).get("min_confidence", ReviewRule().min_confidence)))
+        if not 0.5 <= rule.min_confidence <= 1:
+            raise TaggerError("min_confidence is not between 0.5 and 1")
+        model = self.model
+        decisions = decide(papers, model.predict_proba(papers), model.taxonomy, model.name, rule)
+        names = [facet.name for facet in model.taxonomy.facets]
+        return pd.DataFrame(
+            {
+                **{name: [list(made.tags[name]) for made in decisions] for name in names},
+                **{
+                    f"{name}_confidence": [made.confidence[name] for made in decisions]
+                    for name in names
+                },
+                "review": [made.review is not None for made in decisions],
+                "reason": [made.review.reason if made.review else "" for made in decisions],
+            },
+            index=model_input.index,
+        )
+
+
+mlflow.models.set_model(TaggerPyfunc())

@@ -1,0 +1,158 @@
+"""The MLflow store of a workspace: where it is, how to reach it, what goes wrong with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagger.durable import exclusively
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from mlflow import MlflowClient
+
+_STORE_FOLDER = "mlruns"
+_DATABASE = "mlflow.db"
+_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+
+
+class Store:
+    """An MLflow tracking store and model registry.
+
+    Parameters
+    ----------
+    tracking_uri:
+        An MLflow tracking URI; by default that of ``MLFLOW_TRACKING_URI``, or else
+        ``mlruns/mlflow.db`` in the current folder.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
+        self._folder = Path.cwd() / _STORE_FOLDER
+        self._artifacts = (self._folder / "artifacts").as_uri()
+        self.embedded = not given
+        self.tracking_uri = given or f"sqlite:///{self._folder / _DATABASE}"
+
+    @contextmanager
+    def reading(self) -> Iterator[MlflowClient]:
+        """Give a client, and turn what goes wrong in MLflow or its database into one line.
+
+        Raises
+        ------
+        TaggerError
+            If the store cannot be read.
+        """
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # MLflow tells of each step of making its tables; a user wants to know of failures.
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        # A server that is gone is told of within a minute, not after MLflow's default of many.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        try:
+            if self.embedded:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
+        except OSError as error:
+            raise self.unusable(error) from error
+        try:
+            # The first of several processes makes the tables, the others wait for them.
+            with self._lock():
+                client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+            yield client
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise self.unusable(error) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[MlflowClient]:
+        """Give a client as :meth:`reading` does, and make this the store of fluent functions.
+
+        In an embedded store one process at a time writes.
+
+        Raises
+        ------
+        TaggerError
+            If the store cannot be read or written.
+        """
+        with self.reading() as client, self._lock(), self.current():
+            yield client
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make this the store of MLflow's fluent functions, and leave no trace of it.
+
+        MLflow writes the choice into the environment, where later stores would find it.
+        """
+        import mlflow
+
+        before = os.environ.get(_TRACKING_VARIABLE)
+        mlflow.set_tracking_uri(self.tracking_uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            if before is not None:
+                os.environ[_TRACKING_VARIABLE] = before
+
+    def experiment_id(self, client: MlflowClient, name: str) -> str:
+        """Return the id of an experiment, made if missing.
+
+        Raises
+        ------
+        TaggerError
+            If the store was moved: it would write to its old place.
+        """
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            location = self._artifacts if self.embedded else None
+            try:
+                return str(client.create_experiment(name, artifact_location=location))
+            except MlflowException as error:
+                # Another process may have made it just now.
+                found = client.get_experiment_by_name(name)
+                if found is None:
+                    raise error
+        if self.embedded and found.artifact_location != self._artifacts:
+            raise TaggerError(
+                f"this store was made elsewhere and keeps its files in {found.artifact_location}",
+                path=self._folder,
+                hint=f"Move the folder back, or move {_STORE_FOLDER}/ away and train again",
+            )
+        return str(found.experiment_id)
+
+    def unusable(self, error: Exception) -> TaggerError:
+        """Say in one line what is wrong with the store, and what to do about it."""
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[0].removesuffix(".")
+        if "database schema" in reason:
+            return TaggerError(
+                "the MLflow store was made by another version of MLflow",
+                path=self.tracking_uri,
+                hint="Copy it, then bring it up to date with: mlflow db upgrade "
+                + self.tracking_uri,
+            )
+        if "readonly database" in str(error):
+            reason, hint = "it is read-only", "See that you have the right to write to it"
+        elif self.embedded:
+            hint = f"If the store is damaged, move {_STORE_FOLDER}/ away and train again"
+        else:
+            hint = f"See that the server of {_TRACKING_VARIABLE} answers"
+        return TaggerError(
+            f"the MLflow store cannot be used ({reason})", path=self.tracking_uri, hint=hint
+        )
+
+    def _lock(self) -> AbstractContextManager[None]:
+        if self.embedded and os.access(self._folder, os.W_OK):
+            return exclusively(self._folder / _DATABASE)
+        return nullcontext()

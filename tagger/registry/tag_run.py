@@ -1,0 +1,42 @@
+"""Log what a model said of a digest, so that drift can be followed in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagger.drift import Drift
+from tagger.registry.versions import Registry
+
+DIGEST_EXPERIMENT = "tagger-digests"
+
+
+def log_tag_run(registry: Registry, drift: Drift, model: str, files: Sequence[Path]) -> None:
+    """Log the figures of a tagged digest; no text of a paper is logged.
+
+    Parameters
+    ----------
+    registry:
+        Where to.
+    drift:
+        The digest beside the labelled papers.
+    model:
+        Name of the version that tagged it.
+    files:
+        The pages.
+
+    Raises
+    ------
+    TaggerError
+        If the store does not take them.
+    """
+    import mlflow
+
+    names = [path.name for path in files]
+    with registry.store.writing() as client:
+        experiment = registry.store.experiment_id(client, DIGEST_EXPERIMENT)
+        title = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        with mlflow.start_run(experiment_id=experiment, run_name=title):
+            mlflow.log_params({"model": model, "pages": ", ".join(names)[:6000]})
+            mlflow.log_metrics(drift.figures())
+            mlflow.set_tag("warnings", "; ".join(drift.warnings) or "none")

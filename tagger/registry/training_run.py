@@ -1,0 +1,239 @@
+"""Log a training as an MLflow run that stands alone, and register its model."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger.decision import ReviewRule
+from tagger.drift import expected_review_share
+from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut, bootstrap_weights, interval, weighted_figures
+from tagger.labels import Label, LabelStore
+from tagger.model import MANIFEST_FILE, MODEL_FILES
+from tagger.plots import confusion_matrix_figure, learning_curve_figure, reliability_figure
+from tagger.registry.held_out_table import to_table
+from tagger.registry.mlflow_model import log_model
+from tagger.registry.promotion import record_first_champion
+from tagger.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    FINGERPRINT,
+    LABELS,
+    MODEL_DATA,
+    MODEL_NAME,
+    Registry,
+    Version,
+    out_of_fold_file,
+)
+from tagger.rendering import render
+from tagger.training import TrainingResult, TrainingSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TRAINING_EXPERIMENT = "tagger"
+_HEADLINES = ("macro_f1", "micro_f1", "accuracy", "calibration_error")
+
+
+def check_writable(registry: Registry) -> None:
+    """Find out before a training, not after it, that its run could not be logged.
+
+    Raises
+    ------
+    TaggerError
+        If the store cannot be written, or was moved.
+    """
+    with registry.store.writing() as client:
+        experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
+        checked = datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_experiment_tag(experiment, "tagger.last_training", checked)
+
+
+def log_training(
+    registry: Registry,
+    result: TrainingResult,
+    settings: TrainingSettings,
+    store: LabelStore,
+    labels: list[Label],
+) -> Version:
+    """Log a training run and register its model as a new version.
+
+    The first version becomes the champion, any other the challenger. The alias comes last: until
+    then nothing points to the version, and before that nothing is registered of which a part is
+    missing.
+
+    Parameters
+    ----------
+    registry:
+        Where to.
+    result, settings:
+        What came out, and how.
+    store, labels:
+        What it was trained on.
+
+    Raises
+    ------
+    TaggerError
+        If the store does not take all of it.
+    """
+    import mlflow
+
+    champion = registry.champion()
+    metrics = _metrics(result, labels)
+    lineage = _lineage(store, labels, champion)
+    fingerprint = settings.fingerprint(store.taxonomy, labels)
+    with registry.store.writing() as client:
+        experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
+        name = f"{len(labels)} labels, seed {settings.seed}"
+        card = render(
+            "model_card.md",
+            facets=[held_out.facet for held_out in result.out_of_fold],
+            settings=settings,
+            metrics=metrics,
+            lineage=lineage,
+            min_confidence=ReviewRule().min_confidence,
+        )
+        with mlflow.start_run(experiment_id=experiment, run_name=name, description=card) as run:
+            mlflow.set_tag(FINGERPRINT, fingerprint)
+            mlflow.log_params({**asdict(settings), **lineage})
+            _log_labels(store, labels)
+            for held_out in result.out_of_fold:
+                facet = held_out.facet.name
+                mlflow.log_figure(
+                    confusion_matrix_figure(held_out), f"confusion_matrix/{facet}.png"
+                )
+                mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
+                mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
+            mlflow.log_figure(learning_curve_figure(result.learning_curve), "learning_curve.png")
+            mlflow.log_text(card, "model_card.md")
+            logged = log_model(result.model, result.folder)
+            mlflow.log_metrics(metrics, model_id=logged.model_id)
+        _check_uploaded(client, logged.model_id)
+        _make_registered_model(client)
+        registered = client.create_model_version(
+            MODEL_NAME,
+            source=logged.model_uri,
+            run_id=run.info.run_id,
+            model_id=logged.model_id,
+            tags={FINGERPRINT: fingerprint, "taxonomy": store.taxonomy.version},
+            description=card,
+        )
+        version = registry.find(str(registered.version))
+        alias = CHALLENGER
+        if registry.champion() is None:
+            record_first_champion(registry, version)
+            alias = CHAMPION
+        registry.name_version(alias, version)
+    return registry.find(version.name)
+
+
+def _metrics(result: TrainingResult, labels: list[Label]) -> dict[str, float]:
+    model = result.model
+    metrics = {
+        "labels": float(len(labels)),
+        "expected_review_share": expected_review_share(
+            model.reference, model.taxonomy, ReviewRule()
+        ),
+        "training_seconds": result.seconds,
+        "model_megabytes": sum(path.stat().st_size for path in result.folder.iterdir()) / 1e6,
+    }
+    for held_out in result.out_of_fold:
+        metrics.update(_facet_metrics(held_out))
+    return metrics
+
+
+def _facet_metrics(held_out: HeldOut) -> dict[str, float]:
+    """Return figures with their 95% intervals; those of single tags come after the facet's own."""
+    facet, truth, chances = held_out.facet, held_out.truth, held_out.probabilities
+    point = weighted_figures(facet, truth, chances, np.ones((1, len(truth))))
+    draws = weighted_figures(facet, truth, chances, bootstrap_weights(len(truth)))
+    metrics = {f"{facet.name}/brier": float(point["brier"][0])}
+    names = {figure: figure for figure in _HEADLINES}
+    names |= {f"f1/{tag}": f"tag/{tag}/f1" for tag in facet.tag_names}
+    for figure, name in names.items():
+        low, high = interval(draws[figure])
+        metrics[f"{facet.name}/{name}"] = float(point[figure][0])
+        metrics[f"{facet.name}/{name}_low"] = low
+        metrics[f"{facet.name}/{name}_high"] = high
+    for tag, count in zip(facet.tag_names, truth.sum(axis=0), strict=True):
+        metrics[f"{facet.name}/tag/{tag}/labels"] = float(count)
+    return metrics
+
+
+def _lineage(store: LabelStore, labels: list[Label], champion: Version | None) -> dict[str, str]:
+    """Return what a version came from, as parameters that MLflow's pages set side by side."""
+    lineage = {
+        "labels": str(len(labels)),
+        "labels_from_review": str(sum(label.source == "review" for label in labels)),
+        "taxonomy": store.taxonomy.version,
+        "parent": champion.name if champion else "none",
+        "git_commit": _git_commit(store.folder),
+    }
+    return lineage | {f"sha256_{name}": digest for name, digest in store.hashes().items()}
+
+
+def _git_commit(folder: Path) -> str:
+    """Return the commit that the label folder stands at, marked if its files differ from it."""
+    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
+    from git.exc import GitError
+
+    try:
+        repository = Repo(folder, search_parent_directories=True)
+        changed = repository.is_dirty(untracked_files=True, path=str(folder.resolve()))
+        return repository.head.commit.hexsha + ("+changes" if changed else "")
+    except (InvalidGitRepositoryError, NoSuchPathError, GitError, ValueError, OSError):
+        return "none"
+
+
+def _log_labels(store: LabelStore, labels: list[Label]) -> None:
+    import mlflow
+    import pandas as pd
+    from mlflow.data.pandas_dataset import from_pandas
+
+    for path in store.files:
+        mlflow.log_artifact(str(path), LABELS)
+    table = pd.DataFrame(
+        [
+            {
+                "id": label.id,
+                "title": label.title,
+                "text": label.text,
+                **{facet: "; ".join(tags) for facet, tags in label.tags.items()},
+            }
+            for label in labels
+        ]
+    )
+    with warnings.catch_warnings():
+        # MLflow's own: two of its sources take a local folder, and pandas deprecations.
+        warnings.simplefilter("ignore")
+        dataset = from_pandas(table, source=str(store.folder), name="labels")
+    mlflow.log_input(dataset, context="training")
+
+
+def _check_uploaded(client: MlflowClient, model_id: str) -> None:
+    """Never register a version whose model did not arrive: MLflow is silent on a missing file."""
+    arrived = {
+        Path(item.path).name for item in client.list_logged_model_artifacts(model_id, MODEL_DATA)
+    }
+    missing = {*MODEL_FILES, MANIFEST_FILE} - arrived
+    if missing:
+        raise TaggerError(
+            f"the model did not reach the artifact store whole: {', '.join(sorted(missing))}",
+            hint="See that there is room and the right to write, then train again",
+        )
+
+
+def _make_registered_model(client: MlflowClient) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(MODEL_NAME)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

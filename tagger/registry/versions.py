@@ -1,0 +1,256 @@
+"""Versions and their aliases: find one, load one, name the champion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut
+from tagger.labels import TAXONOMY_FILE
+from tagger.model import TaggerModel, load_model
+from tagger.registry.held_out_table import from_table
+from tagger.registry.store import Store
+from tagger.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+MODEL_NAME = "tagger"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+FINGERPRINT = "tagger.fingerprint"
+MODEL_DATA = "artifacts/model"
+"""Where the data of a model are within an MLflow model."""
+OUT_OF_FOLD = "out_of_fold"
+LABELS = "labels"
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A registered model version.
+
+    Parameters
+    ----------
+    number:
+        Its number, from 1.
+    run_id:
+        The MLflow run that made it.
+    aliases:
+        Such as ``champion``.
+    created:
+        When it was registered, in milliseconds since 1970.
+    tags:
+        What was noted of it, such as the hash of all that it was made from.
+    """
+
+    number: int
+    run_id: str
+    aliases: tuple[str, ...]
+    created: int
+    tags: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What the version is called in results, for example ``tagger/7``."""
+        return f"{MODEL_NAME}/{self.number}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the labels, taxonomy and settings it was trained with."""
+        return self.tags.get(FINGERPRINT, "")
+
+
+class Registry:
+    """The versions in the MLflow store of a workspace.
+
+    Parameters
+    ----------
+    tracking_uri:
+        An MLflow tracking URI; by default that of ``MLFLOW_TRACKING_URI``, or else
+        ``mlruns/mlflow.db`` in the current folder.
+
+    Raises
+    ------
+    TaggerError
+        From every method, if the store cannot be read or written.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self.store = Store(tracking_uri)
+
+    def champion(self) -> Version | None:
+        """Return the version in use, or None if there is none yet."""
+        return self._by_alias(CHAMPION)
+
+    def challenger(self) -> Version | None:
+        """Return the version that waits to be promoted, or None."""
+        return self._by_alias(CHALLENGER)
+
+    def find(self, name: str) -> Version:
+        """Return the version of that number (``7`` or ``tagger/7``), alias or run id.
+
+        Raises
+        ------
+        TaggerError
+            Also if there is no such version.
+        """
+        wanted = name.removeprefix(f"{MODEL_NAME}/")
+        if _RUN_ID.fullmatch(wanted):
+            found = self._by_run(wanted)
+        elif wanted.isascii() and wanted.isdigit():
+            found = self._by_number(wanted)
+        else:
+            found = self._by_alias(wanted)
+        if found is None:
+            raise TaggerError(
+                f"there is no model '{name}'",
+                path=self.store.tracking_uri,
+                hint="Give a version such as 1, an alias such as champion, the id of a training "
+                "run, or a model folder; 'tagger train' makes the first version",
+            )
+        return found
+
+    def versions(self) -> list[Version]:
+        """Return all versions, oldest first."""
+        with self.store.reading() as client:
+            found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
+            known = sorted(found, key=lambda version: int(version.version))
+            # The search leaves aliases out where the store is a database.
+            model = client.search_registered_models(f"name = '{MODEL_NAME}'")
+            aliases: dict[str, list[str]] = {}
+            for alias, number in (model[0].aliases if model else {}).items():
+                aliases.setdefault(str(number), []).append(alias)
+            return [
+                _as_version(version, aliases.get(str(version.version), [])) for version in known
+            ]
+
+    def run(self, version: Version) -> Run:
+        """Return the MLflow run that made a version."""
+        with self.store.reading() as client:
+            return client.get_run(version.run_id)
+
+    def load(self, version: Version) -> TaggerModel:
+        """Load a version for use; nothing in it is executed.
+
+        Raises
+        ------
+        TaggerError
+            Also if its artifacts are missing or were changed.
+        """
+        with self.store.reading(), TemporaryDirectory() as scratch:
+            import mlflow
+
+            folder = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
+                # What is on this machine already is read in its place.
+                dst_path=None if self.store.embedded else scratch,
+                tracking_uri=self.store.tracking_uri,
+                registry_uri=self.store.tracking_uri,
+            )
+            return load_model(folder, version.name)
+
+    def held_out(self, version: Version) -> dict[str, HeldOut]:
+        """Return what a version's cross-validation said of the labels it was trained on.
+
+        Returns
+        -------
+        dict
+            Per facet, the papers and what a fold that had not seen them says.
+
+        Raises
+        ------
+        TaggerError
+            Also if the version was logged without them.
+        """
+        with self.store.reading() as client, TemporaryDirectory() as scratch:
+            import mlflow
+
+            arrived = {item.path for item in client.list_artifacts(version.run_id, OUT_OF_FOLD)}
+            taxonomy = load_taxonomy(self.label_folder(version, Path(scratch)) / TAXONOMY_FILE)
+            place = client.get_run(version.run_id).info.artifact_uri
+            found = {}
+            for facet in taxonomy.facets:
+                table = out_of_fold_file(facet.name)
+                if table not in arrived:
+                    raise TaggerError(
+                        f"{version.name} was logged without its out-of-fold predictions",
+                        path=self.store.tracking_uri,
+                        hint="Train again with 'tagger train'",
+                    )
+                with self.store.current():
+                    content = mlflow.artifacts.load_dict(f"{place}/{table}")
+                found[facet.name] = from_table(facet, content)
+        return found
+
+    def label_folder(self, version: Version, target: Path) -> Path:
+        """Copy the label folder that a version was trained on below ``target``."""
+        with self.store.reading() as client:
+            return Path(client.download_artifacts(version.run_id, LABELS, str(target)))
+
+    def name_version(self, alias: str, version: Version) -> None:
+        """Give an alias to a version; whichever had it loses it."""
+        with self.store.writing() as client:
+            client.set_registered_model_alias(MODEL_NAME, alias, str(version.number))
+
+    def drop_alias(self, alias: str) -> None:
+        """Take an alias from whichever version has it."""
+        with self.store.writing() as client:
+            client.delete_registered_model_alias(MODEL_NAME, alias)
+
+    def note(self, version: Version, tags: dict[str, Any], description: str | None = None) -> None:
+        """Write tags, and a description, to a version."""
+        with self.store.writing() as client:
+            number = str(version.number)
+            for key, value in tags.items():
+                client.set_model_version_tag(MODEL_NAME, number, key, value)
+            if description is not None:
+                client.update_model_version(MODEL_NAME, number, description)
+
+    def _by_alias(self, alias: str) -> Version | None:
+        with self.store.reading() as client:
+            return _found(lambda: client.get_model_version_by_alias(MODEL_NAME, alias))
+
+    def _by_number(self, number: str) -> Version | None:
+        with self.store.reading() as client:
+            return _found(lambda: client.get_model_version(MODEL_NAME, number))
+
+    def _by_run(self, run_id: str) -> Version | None:
+        with self.store.reading() as client:
+            found = client.search_model_versions(f"run_id = '{run_id}'")
+            numbers = [version.version for version in found if version.name == MODEL_NAME]
+        return self._by_number(str(numbers[0])) if numbers else None
+
+
+def out_of_fold_file(facet: str) -> str:
+    """Return where the out-of-fold predictions of a facet are within a run."""
+    return f"{OUT_OF_FOLD}/{facet}.json"
+
+
+def _found(look_up: Callable[[], ModelVersion]) -> Version | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = look_up()
+    except MlflowException as error:
+        # An unknown alias is an invalid parameter to MLflow, an unknown version is not found.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return _as_version(found, found.aliases or [])
+
+
+def _as_version(registered: ModelVersion, aliases: list[str]) -> Version:
+    return Version(
+        number=int(registered.version),
+        run_id=registered.run_id or "",
+        aliases=tuple(sorted(aliases)),
+        created=int(registered.creation_timestamp or 0),
+        tags=dict(registered.tags),
+    )
