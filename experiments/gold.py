@@ -6,11 +6,13 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tagger.labels import Label
 from tagger.paper import Paper, merge_duplicates, paper_id
 from tagger.readers import read_papers
 from tagger.taxonomy import Taxonomy
@@ -41,6 +43,24 @@ def read_gold(taxonomy: Taxonomy) -> Gold:
             [[tag in given for tag in facet.tag_names] for given in answers], dtype=bool
         )
     return Gold([papers[paper_id(label["title"])] for label in labelled], truth)
+
+
+def label_of(gold: Gold, row: int, taxonomy: Taxonomy) -> Label:
+    """Return a labelled paper as a label that a reviewer might have given."""
+    paper = gold.papers[row]
+    tags = {
+        facet.name: tuple(np.array(facet.tag_names)[gold.truth[facet.name][row]])
+        for facet in taxonomy.facets
+    }
+    return Label(
+        id=paper.id,
+        title=paper.title,
+        text=paper.abstract,
+        tags=tags,
+        annotator="gold",
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        source="review",
+    )
 
 
 def bootstrap_interval(

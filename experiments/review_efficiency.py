@@ -51,6 +51,7 @@ import hashlib
 import itertools
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,6 +60,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, machine, read_gold
+from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from tagger import lexical
@@ -74,16 +76,20 @@ from tagger.encoder import (
     sha256_of,
 )
 from tagger.evaluation import Booleans, assign
+
+# The project's own fits: a simulation with others would answer another question.
+from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
 from tagger.heads import PARTS, Calibration, Floats, Head, Linear
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.reference import Reference
 from tagger.registry import Registry
 from tagger.strategies import load_strategy, strategy_names
 from tagger.strategies.base import Pool, Strategy
 from tagger.strategies.random import Random
 from tagger.taxonomy import Facet, Taxonomy
-
+from tagger.training import TrainingSettings
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]
@@ -114,7 +120,7 @@ class KnownVectors:
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector per text, shape (texts, dimensions)."""
-        return np.stack([self._vectors[text] for text in texts])
+        return np.array([self._vectors[text] for text in texts], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,8 @@ def fit(situation: Situation, rows: Rows) -> TaggerModel:
     if calibration is None:
         calibration = cross_calibrate(situation, rows)
     heads = [replace(head, calibration=calibration[head.facet.name]) for head in heads]
-    return TaggerModel(taxonomy, situation.encoder, features, heads, "simulation", "")
+    reference = Reference(situation.encoder.encode([]), np.zeros(0), {})
+    return TaggerModel(taxonomy, situation.encoder, features, heads, reference, "simulation", "")
 
 
 def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures, list[Head]]:
@@ -165,7 +172,7 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
     heads = [
         Head(
             facet,
-            _fit_linear(facet, vectors, situation.truth[facet.name][rows], _ENCODER_C[exclusive]),
+            fit_linear(facet, vectors, situation.truth[facet.name][rows], ENCODER_C[exclusive]),
             fit_on_terms(facet, terms, situation.truth[facet.name][rows]),
         )
         for facet in situation.taxonomy.facets
@@ -184,7 +191,7 @@ def fit_on_terms(facet: Facet, terms: Floats, truth: Booleans) -> Linear:
     kept = powers > 1e-9
     lengths = np.sqrt(powers[kept])
     basis = terms.T @ axes[:, kept] / lengths
-    found = _fit_linear(facet, axes[:, kept] * lengths, truth, _LEXICAL_C)
+    found = fit_linear(facet, axes[:, kept] * lengths, truth, LEXICAL_C)
     return Linear(found.weights @ basis.T, found.bias)
 
 
@@ -195,7 +202,7 @@ def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
     scores = {
         facet.name: np.zeros((len(PARTS), len(rows), len(facet.tags))) for facet in taxonomy.facets
     }
-    for held_out in _folds(taxonomy, truth, TrainingSettings(folds=5)):
+    for held_out in stratified_folds(taxonomy, truth, 5, 0):
         features, heads = fit_heads(situation, np.delete(rows, held_out))
         papers = [situation.papers[row] for row in rows[held_out]]
         vectors = situation.encoder.encode([paper.text for paper in papers])
@@ -206,6 +213,17 @@ def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
         facet.name: fit_calibration(facet, truth[facet.name], scores[facet.name])
         for facet in taxonomy.facets
     }
+
+
+def stratified_folds(taxonomy: Taxonomy, truth: Truth, folds: int, seed: int) -> list[Rows]:
+    """Split the papers into parts that are alike in the tags of the first exclusive facet."""
+    facet = next(facet for facet in taxonomy.facets if facet.exclusive)
+    strata = truth[facet.name].argmax(axis=1)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A tag with fewer papers than folds is absent from some fold.
+        warnings.simplefilter("ignore", UserWarning)
+        return [held_out for _, held_out in splitter.split(strata, strata)]
 
 
 def review(
@@ -237,7 +255,7 @@ def simulate(situation: Situation, name: str, seed: int) -> Truth:
         name: np.zeros((len(BUDGETS), *values.shape), dtype=bool) for name, values in truth.items()
     }
     with threadpool_limits(1):
-        for fold in _folds(taxonomy, truth, TrainingSettings(folds=FOLDS, seed=seed)):
+        for fold in stratified_folds(taxonomy, truth, FOLDS, seed):
             known, pool = situation.start, np.delete(gold, fold)
             if not len(known):
                 pool = np.random.default_rng(seed).permutation(pool)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
 from tagger.encoder import Progress, load_trainable
+from tagger.errors import TaggerError
 
 _PROJECTION_LEARNING_RATE = 1e-3
 _PART_SIZE = 8
@@ -48,6 +49,22 @@ class ContrastiveTarget:
 
     similarity: npt.NDArray[np.float32]
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where an earlier encoder put the papers, for one that is to stay near it.
+
+    Parameters
+    ----------
+    vectors:
+        Of the earlier encoder, shape (papers, dimensions).
+    kept:
+        Which papers are to stay where they were, shape (papers,).
+    """
+
+    vectors: npt.NDArray[np.float32]
+    kept: npt.NDArray[np.bool_]
 
 
 def tag_overlap(
@@ -76,19 +93,23 @@ def tag_overlap(
 class FacetContrastiveLoss(nn.Module):
     """Supervised contrastive loss, one projection a facet, soft targets.
 
-    Takes the features of a batch and, as labels, the rows of its papers in the targets.
+    Takes the features of a batch and, as labels, the rows of its papers in the targets. With an
+    anchor, the distance (1 - cosine) of each kept paper from its place is added, as in feature
+    distillation (Romero et al., "FitNets: Hints for Thin Deep Nets", 2015).
     """
 
     def __init__(
         self,
         model: SentenceTransformer,
         targets: Mapping[str, ContrastiveTarget],
+        anchor: Anchor | None,
         temperature: float,
         dimensions: int,
     ) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
+        self.anchor = anchor
         self.weights = {name: target.weight for name, target in targets.items()}
         size = model.get_embedding_dimension()
         assert size is not None
@@ -110,6 +131,11 @@ class FacetContrastiveLoss(nn.Module):
             total = total + weight * supervised_contrastive_loss(
                 projected, similarity, self.temperature
             )
+        if self.anchor:
+            places = torch.from_numpy(self.anchor.vectors)[rows].to(vectors.device)
+            kept = torch.from_numpy(self.anchor.kept)[rows].to(vectors.device)
+            moved = 1 - nn.functional.cosine_similarity(vectors, places)
+            total = total + (moved * kept).mean()
         return total
 
 
@@ -195,6 +221,7 @@ def fine_tune(
     texts: list[str],
     targets: Mapping[str, ContrastiveTarget],
     settings: FineTuning,
+    anchor: Anchor | None = None,
     progress: Progress | None = None,
 ) -> SentenceTransformer:
     """Return an encoder in which papers with like tags are near each other.
@@ -210,16 +237,29 @@ def fine_tune(
         Per facet, how alike the papers are.
     settings:
         Encoder and training settings.
+    anchor:
+        Where papers are to stay.
     progress:
         Called with steps done and steps in all.
+
+    Raises
+    ------
+    TaggerError
+        If the encoder cannot be loaded, or the anchor is of another size.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)
     transformer: Any = model[0].auto_model
     for parameter in transformer.get_input_embeddings().parameters():
         parameter.requires_grad = False
+    if anchor and anchor.vectors.shape[1] != model.get_embedding_dimension():
+        raise TaggerError(
+            f"the encoder '{settings.encoder}' is of another size than that of the model to be "
+            "compatible with",
+            hint="Train with the same --encoder, or without --compatible-with",
+        )
     loss = FacetContrastiveLoss(
-        model, targets, settings.temperature, settings.projection_dimensions
+        model, targets, anchor, settings.temperature, settings.projection_dimensions
     )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:

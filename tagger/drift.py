@@ -14,9 +14,11 @@ from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy
 
 _UNFAMILIAR_QUANTILE = 0.05
-_WARN_UNFAMILIAR = 0.5
-_WARN_REVIEW = 2.0
+_WARN_UNFAMILIAR = 0.25
+_WARN_REVIEW = (2.0, 0.2)
 _FEWEST_PAPERS = 5
+"""Five times as many unfamiliar papers as expected, twice as many doubtful ones and at least a
+fifth more: chance alone hardly does that on a page of five papers or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,15 @@ class Drift:
         found = []
         if self.unfamiliar_share >= _WARN_UNFAMILIAR:
             found.append(
-                f"{self.unfamiliar_share:.0%} of the papers are less like the labelled ones than "
-                f"{_UNFAMILIAR_QUANTILE:.0%} of those were like each other"
+                f"{self.unfamiliar_share:.0%} of the papers are unlike those that the model was "
+                f"trained on, where {_UNFAMILIAR_QUANTILE:.0%} are to be expected"
             )
-        if self.review_share >= min(_WARN_REVIEW * self.expected_review_share, 0.9):
+        factor, margin = _WARN_REVIEW
+        expected = self.expected_review_share
+        if self.review_share >= max(factor * expected, expected + margin):
             found.append(
-                f"{self.review_share:.0%} of the papers are doubtful, where "
-                f"{self.expected_review_share:.0%} were in cross-validation"
+                f"{self.review_share:.0%} of the papers are doubtful, where {expected:.0%} were in "
+                "cross-validation"
             )
         return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,34 @@ from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
 from tagger.taxonomy import Facet
 
-_ENCODER_C = {True: 1.0, False: 10.0}
-_LEXICAL_C = 10.0
+ENCODER_C = {True: 1.0, False: 10.0}
+LEXICAL_C = 10.0
 """Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
+
+
+_PULL = 0.7
+_PULL_PENALTY = 0.1
+"""How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLabels:
+    """What another model says of papers in one facet.
+
+    Parameters
+    ----------
+    scores:
+        Of the parts of its head, shape (parts, papers, tags).
+    right:
+        Where that leads to the right tags, shape (papers,).
+    """
+
+    scores: Floats
+    right: Booleans
+
+    def take(self, rows: Integers | Booleans) -> SoftLabels:
+        """Return those of some papers."""
+        return SoftLabels(self.scores[:, rows], self.right[rows])
 
 
 def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> Head:
@@ -33,8 +59,8 @@ def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> 
     """
     return Head(
         facet,
-        fit_linear(facet, vectors, truth, _ENCODER_C[facet.exclusive]),
-        fit_linear(facet, terms, truth, _LEXICAL_C),
+        fit_linear(facet, vectors, truth, ENCODER_C[facet.exclusive]),
+        fit_linear(facet, terms, truth, LEXICAL_C),
     )
 
 
@@ -78,6 +104,39 @@ def fit_linear(
                 classifier = fit(truth[:, column])
                 weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
     return Linear(weights, bias)
+
+
+def keep_scores(head: Head, vectors: Vectors, terms: Floats, soft: SoftLabels) -> Head:
+    """Pull a head towards what another model says of papers that it has right.
+
+    Where the other model is right, the target is between its score and the head's own; elsewhere
+    the head stays. What is added is a ridge regression of the difference, so papers like those
+    move along. Distillation as in Yan et al., "Positive-Congruent Training" (2021), and
+    Echterhoff et al., "MUSCLE: A Model Update Strategy for Compatible LLM Evolution" (2024),
+    between linear classifiers.
+
+    Parameters
+    ----------
+    head:
+        Fitted on the same papers.
+    vectors, terms:
+        Of the papers, as for :func:`fit_head`.
+    soft:
+        What the other model says of them.
+    """
+    from sklearn.linear_model import Ridge
+
+    def pulled(part: Linear, features: npt.NDArray[np.floating], wanted: Floats) -> Linear:
+        gap = soft.right[:, None] * (wanted - part.scores(features))
+        added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * gap)
+        return Linear(part.weights + added.coef_, part.bias + added.intercept_)
+
+    encoder, lexical = soft.scores
+    return replace(
+        head,
+        encoder=pulled(head.encoder, vectors, encoder),
+        lexical=pulled(head.lexical, terms, lexical),
+    )
 
 
 def fit_calibration(facet: Facet, truth: Booleans, scores: Floats) -> Calibration:

@@ -26,9 +26,15 @@ from tagger.encoder import (
     export_onnx,
 )
 from tagger.errors import TaggerError
-from tagger.evaluation import Booleans, HeldOut, Integers, evaluate
+from tagger.evaluation import Booleans, HeldOut, Integers, assign, evaluate
 from tagger.folds import assign_folds
-from tagger.head_training import cross_calibrate, fit_calibration, fit_head
+from tagger.head_training import (
+    SoftLabels,
+    cross_calibrate,
+    fit_calibration,
+    fit_head,
+    keep_scores,
+)
 from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures, fit_lexical_features
@@ -65,6 +71,8 @@ class TrainingSettings:
         Of the cross-validation that the metrics and the calibration come from.
     seed:
         Of everything that is drawn by chance.
+    compatible_with:
+        Name of the version whose right answers are to be kept, or None.
     """
 
     encoder: str = BUNDLED_ENCODER
@@ -76,6 +84,7 @@ class TrainingSettings:
     projection_dimensions: int = 128
     folds: int = 5
     seed: int = 0
+    compatible_with: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
         """Return a hash of all that a model is made from: equal inputs, equal model."""
@@ -129,6 +138,9 @@ def train(
     settings: TrainingSettings,
     folder: Path,
     progress: TrainingProgress | None = None,
+    *,
+    champion: TaggerModel | None = None,
+    learning_curve: bool = True,
 ) -> TrainingResult:
     """Train a model and save it.
 
@@ -144,14 +156,21 @@ def train(
         Where the model is saved.
     progress:
         Called as the work goes on.
+    champion:
+        A model whose right answers are to be kept: its vectors and scores of the labelled papers
+        that it has right are targets beside the labels. It has seen some of them, also where a
+        fold holds them out, so cross-validated figures are a little hopeful.
+    learning_curve:
+        Whether to train on parts of the labels, too, which takes a quarter longer.
 
     Raises
     ------
     TaggerError
-        If the labels are too few, or the encoder cannot be loaded.
+        If the labels are too few, the encoder cannot be loaded, or the champion is of another
+        kind.
     """
     begin = time.perf_counter()
-    data = _TrainingData.of(labels, taxonomy)
+    data = _TrainingData.of(labels, taxonomy, champion)
     data.check_enough(settings.folds)
     folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed)
     scores = {
@@ -178,7 +197,9 @@ def train(
         out_of_fold.append(data.held_out(facet, rows, folds, chances))
         calibrations[facet.name] = fit_calibration(facet, truth, seen)
 
-    curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
+    curve: tuple[LearningPoint, ...] = ()
+    if learning_curve:
+        curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
 
     final = _fit(data, np.arange(len(labels)), settings, "Final model", progress)
     export_onnx(final.encoder.model, folder)
@@ -208,21 +229,31 @@ def train(
 
 @dataclass(frozen=True)
 class _TrainingData:
-    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,)."""
+    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,).
+
+    ``vectors`` and ``soft`` are what a champion says of the papers, if there is one to keep to.
+    """
 
     taxonomy: Taxonomy
     labels: Sequence[Label]
     truth: dict[str, Booleans]
     judged: dict[str, Booleans]
+    vectors: Vectors | None
+    soft: dict[str, SoftLabels]
 
     @classmethod
-    def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> _TrainingData:
+    def of(
+        cls, labels: Sequence[Label], taxonomy: Taxonomy, champion: TaggerModel | None
+    ) -> _TrainingData:
         truth = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
         judged = {
             facet.name: np.array([facet.name in label.tags for label in labels], dtype=bool)
             for facet in taxonomy.facets
         }
-        return cls(taxonomy, labels, truth, judged)
+        if champion is None:
+            return cls(taxonomy, labels, truth, judged, None, {})
+        vectors, soft = _soft_labels(champion, [label.paper for label in labels], taxonomy, truth)
+        return cls(taxonomy, labels, truth, judged, vectors, soft)
 
     @property
     def ids(self) -> list[str]:
@@ -301,7 +332,7 @@ def _fit(
 ) -> _Fitted:
     """Fine-tune an encoder on some of the papers and fit heads on it."""
     # Imported here: reading settings and labels needs no PyTorch.
-    from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+    from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 
     targets = {
         facet.name: ContrastiveTarget(
@@ -313,7 +344,11 @@ def _fit(
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
-    encoder = TorchEncoder(fine_tune(data.texts(rows), targets, tuning, report))
+    anchor = None
+    if data.vectors is not None:
+        kept = np.all([soft.right[rows] for soft in data.soft.values()], axis=0)
+        anchor = Anchor(data.vectors[rows], kept)
+    encoder = TorchEncoder(fine_tune(data.texts(rows), targets, tuning, anchor, report))
     vectors = encoder.encode(data.texts(rows))
     lexical = fit_lexical_features(data.papers(rows))
     return _Fitted(encoder, lexical, _fit_heads(data, rows, vectors, lexical), vectors)
@@ -327,8 +362,39 @@ def _fit_heads(
     for facet in data.taxonomy.facets:
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
-        heads.append(fit_head(facet, vectors[chosen], terms[chosen], truth))
+        head = fit_head(facet, vectors[chosen], terms[chosen], truth)
+        if facet.name in data.soft:
+            soft = data.soft[facet.name].take(rows).take(chosen)
+            head = keep_scores(head, vectors[chosen], terms[chosen], soft)
+        heads.append(head)
     return heads
+
+
+def _soft_labels(
+    champion: TaggerModel,
+    papers: Sequence[Paper],
+    taxonomy: Taxonomy,
+    truth: dict[str, Booleans],
+) -> tuple[Vectors, dict[str, SoftLabels]]:
+    """Return what a champion says of papers, in the facets that have the same tags as then."""
+    vectors = champion.encode(papers)
+    terms = champion.lexical.transform(papers)
+    soft = {}
+    for facet in taxonomy.facets:
+        head = champion.heads.get(facet.name)
+        if head and (head.facet.tag_names, head.facet.exclusive) == (
+            facet.tag_names,
+            facet.exclusive,
+        ):
+            scores = head.scores(vectors, terms)
+            tags = assign(facet, probabilities(facet, scores, head.calibration))
+            soft[facet.name] = SoftLabels(scores, (tags == truth[facet.name]).all(axis=1))
+    if not soft:
+        raise TaggerError(
+            f"{champion.name} shares no facet with the taxonomy",
+            hint="Train without --compatible-with",
+        )
+    return vectors, soft
 
 
 def _learning_curve(

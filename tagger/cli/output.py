@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from tagger.labels import ConflictRule, LabelStore
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
     from tagger.paper import Paper
+    from tagger.registry import Registry
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
@@ -74,16 +76,12 @@ def load_model_named(model: str) -> TaggerModel:
 
     if Path(model).is_dir():
         return load_model(model)
-    try:
-        import mlflow  # noqa: F401
-    except ModuleNotFoundError as error:
+    if find_spec("mlflow") is None:
         raise TaggerError(
             f"'{model}' is no folder, and without MLflow no version can be looked up",
             hint="Give a model's folder with --model, or: pip install 'tagger[train]'",
-        ) from error
-    from tagger.registry import Registry
-
-    registry = Registry()
+        )
+    registry = open_registry()
     return registry.load(registry.find(model))
 
 
@@ -102,6 +100,22 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise TaggerError(
             f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
         ) from error
+
+
+def open_registry() -> Registry:
+    """Open the MLflow store of the workspace.
+
+    Raises
+    ------
+    TaggerError
+        If MLflow is not installed.
+    """
+    # First, for it quiets MLflow before MLflow is loaded.
+    from tagger.registry import Registry
+
+    with needs_extra("train"):
+        import mlflow  # noqa: F401
+    return Registry()
 
 
 def read_pages(files: list[Path]) -> tuple[list[Paper], list[Paper], list[TaggerError]]:

@@ -11,7 +11,7 @@ from tagger.cli.output import (
     ConflictsOption,
     JsonOption,
     LabelsOption,
-    needs_extra,
+    open_registry,
     print_json,
     progress,
     working,
@@ -35,6 +35,21 @@ def train(
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
+    compatible_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Keep what this version (such as champion) has right: fewer papers change from "
+            "right to wrong.",
+            show_default=False,
+        ),
+    ] = None,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            help="Tell from parts of the labels what more of them would bring; a quarter slower."
+        ),
+    ] = True,
     conflicts: ConflictsOption = "latest",
     if_changed: Annotated[
         bool,
@@ -53,21 +68,23 @@ def train(
 
     Example: tagger train --labels labels
     """
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
-
     from tagger.labels import LabelStore
-    from tagger.registry import Registry
     from tagger.registry.training_run import check_writable, log_training
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
-    settings = TrainingSettings(
-        encoder=encoder, max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed
-    )
     store = LabelStore(labels)
     merged = store.labels(conflicts)
-    registry = Registry()
+    registry = open_registry()
+    kept = registry.find(compatible_with) if compatible_with else None
+    settings = TrainingSettings(
+        encoder=encoder,
+        max_tokens=max_tokens,
+        epochs=epochs,
+        folds=folds,
+        seed=seed,
+        compatible_with=kept.name if kept else None,
+    )
     fingerprint = settings.fingerprint(store.taxonomy, merged)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
@@ -82,7 +99,15 @@ def train(
 
     with tempfile.TemporaryDirectory() as scratch:
         with progress() as step:
-            result = train_model(merged, store.taxonomy, settings, Path(scratch) / "model", step)
+            result = train_model(
+                merged,
+                store.taxonomy,
+                settings,
+                Path(scratch) / "model",
+                step,
+                champion=registry.load(kept) if kept else None,
+                learning_curve=learning_curve,
+            )
         with working("Logging to MLflow"):
             version = log_training(registry, result, settings, store, merged)
     if as_json:

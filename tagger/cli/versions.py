@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import JsonOption, needs_extra, print_json, progress, read_pages, working
+from tagger.cli.output import JsonOption, open_registry, print_json, progress, read_pages, working
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +45,6 @@ def compare(
 
     Example: tagger compare champion challenger --digest monday.txt
     """
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
-
-    from tagger.registry import Registry
     from tagger.registry.comparing import (
         compare_versions,
         comparison_page,
@@ -56,7 +52,7 @@ def compare(
         measure_in_use,
     )
 
-    registry = Registry()
+    registry = open_registry()
     first, second = registry.find(before), registry.find(after)
     papers = read_pages(digest)[1] if digest else []
     found = compare_versions(registry, first, second)
@@ -107,17 +103,13 @@ def promote(
 
     Example: tagger promote challenger
     """
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
-
     from tagger.errors import TaggerError
     from tagger.gate import GateRules
-    from tagger.registry import Registry
     from tagger.registry.promotion import promote as promote_version
 
     if force is not None and not force.strip():
         raise TaggerError("--force needs a reason", hint="--force 'why it is right all the same'")
-    registry = Registry()
+    registry = open_registry()
     rules = GateRules(max_negative_flips, max_tag_loss, max_calibration_loss)
     with working("Comparing"):
         done = promote_version(registry, registry.find(version), rules, force)
@@ -154,14 +146,10 @@ def rollback(
 
     Example: tagger rollback --reason "too many papers called surveys"
     """
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
-
-    from tagger.registry import Registry
     from tagger.registry.promotion import roll_back
 
     with working("Rolling back"):
-        given_up, champion = roll_back(Registry(), reason)
+        given_up, champion = roll_back(open_registry(), reason)
     if as_json:
         print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
     else:
@@ -173,14 +161,10 @@ def history(as_json: JsonOption = False) -> None:
 
     Example: tagger history
     """
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
-
-    from tagger.registry import Registry
     from tagger.registry.history import history as read_history
 
     with working("Reading versions"):
-        versions = read_history(Registry())
+        versions = read_history(open_registry())
     if as_json:
         print_json({"versions": [version.as_dict() for version in versions]})
     elif versions:
@@ -219,7 +203,7 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     table.title = f"{facet.facet}: {facet.verdict}"
     columns = ("", "labels", found.before, found.after, "difference", "95% interval")
     for column in columns:
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
 
     def add(name: str, labels: str, change: Change) -> None:
         low, high = change.interval
@@ -229,7 +213,7 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
             f"{change.before:.3f}",
             f"{change.after:.3f}",
             Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else ""),
-            f"{low:+.3f} to {high:+.3f}",
+            f"{low:+.2f} to {high:+.2f}",
         )
 
     for name, change in facet.figures.items():
@@ -284,20 +268,19 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
 
     facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("version")
-    table.add_column("made")
-    table.add_column("labels (reviewed)", justify="right")
-    for name in facets:
-        table.add_column(f"{name} macro-F1", justify="right")
-    table.add_column("to review", justify="right")
+    for column in ("version", "made"):
+        table.add_column(column, no_wrap=True)
+    for column in ("labels", "reviewed", *facets, "to review"):
+        table.add_column(column, justify="right")
     table.add_column("why")
     for version in versions:
-        aliases = "".join(f" {alias}" for alias in version.aliases)
+        aliases = "".join(f"\n{alias}" for alias in version.aliases)
         figures = (version.macro_f1.get(name) for name in facets)
         table.add_row(
             Text.assemble(version.name, (aliases, "bold green")),
-            version.created[:16].replace("T", " "),
-            f"{version.labels} ({version.labels_from_review})",
+            version.created[:10],
+            str(version.labels),
+            str(version.labels_from_review),
             *("-" if figure is None else f"{figure:.3f}" for figure in figures),
             f"{version.review_share:.0%}",
             Text(version.why),
@@ -306,7 +289,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
     console.print(table)
     for name in facets:
         values = [version.macro_f1[name] for version in versions if name in version.macro_f1]
-        console.print(f"{name} macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
+        console.print(f"{name}: macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
 
 
 def sparkline(values: Sequence[float]) -> str:

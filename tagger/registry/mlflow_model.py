@@ -6,20 +6,18 @@ The format asks for code, so :mod:`tagger.registry.pyfunc` and this package trav
 
 from __future__ import annotations
 
-import logging
-import warnings
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tagger
 from tagger.model import TaggerModel
-from tagger.registry import pyfunc
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
+_CODE_FILE = "pyfunc.py"
 _EXAMPLE = {
     "title": ["A Survey of Reading Aids"],
     "abstract": ["We review tools that help people to keep up with a field, and what they lack."],
@@ -39,19 +37,15 @@ def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
     import mlflow
     import pandas as pd
 
-    # MLflow advises to annotate types, which for tables would lose the columns.
-    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logged: ModelInfo = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=pyfunc.__file__,
-            artifacts={"model": str(folder)},
-            code_paths=[str(Path(tagger.__file__).parent)],
-            signature=_signature(model),
-            input_example=pd.DataFrame(_EXAMPLE),
-            pip_requirements=_requirements(),
-        )
+    logged: ModelInfo = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name(_CODE_FILE)),
+        artifacts={"model": str(folder)},
+        code_paths=[str(Path(tagger.__file__).parent)],
+        signature=_signature(model),
+        input_example=pd.DataFrame(_EXAMPLE),
+        pip_requirements=_requirements(),
+    )
     return logged
 
 

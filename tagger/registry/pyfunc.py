@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
-from mlflow.pyfunc.model import PythonModel
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.model import load_model
 from tagger.paper import Paper
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow.pyfunc.model import PythonModelContext
 
 
 class TaggerPyfunc(PythonModel):
@@ -46,8 +43,6 @@ class TaggerPyfunc(PythonModel):
         DataFrame
             Per facet the tags and the confidence of each tag; whether and why to review.
         """
-        import pandas as pd
-
         papers = [
             Paper(title, abstract)
             for title, abstract in zip(model_input["title"], model_input["abstract"], strict=True)

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow tells of each step of making its tables; a user wants to know of failures.
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # A server that is gone is told of within a minute, not after MLflow's many.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}.items():
+    # MLflow looks at them when it is loaded, which is always after this module.
+    os.environ.setdefault(_name, _value)
+
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -48,13 +60,6 @@ class Store:
         TaggerError
             If the store cannot be read.
         """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        # MLflow tells of each step of making its tables; a user wants to know of failures.
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        # A server that is gone is told of within a minute, not after MLflow's default of many.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             if self.embedded:

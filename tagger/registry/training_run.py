@@ -110,7 +110,9 @@ def log_training(
                 )
                 mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
                 mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
-            mlflow.log_figure(learning_curve_figure(result.learning_curve), "learning_curve.png")
+            if result.learning_curve:
+                curve = learning_curve_figure(result.learning_curve)
+                mlflow.log_figure(curve, "learning_curve.png")
             mlflow.log_text(card, "model_card.md")
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)

@@ -144,15 +144,13 @@ class Registry:
         TaggerError
             Also if its artifacts are missing or were changed.
         """
-        with self.store.reading(), TemporaryDirectory() as scratch:
+        with self.store.reading(), self.store.current(), TemporaryDirectory() as scratch:
             import mlflow
 
             folder = mlflow.artifacts.download_artifacts(
                 artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
                 # What is on this machine already is read in its place.
                 dst_path=None if self.store.embedded else scratch,
-                tracking_uri=self.store.tracking_uri,
-                registry_uri=self.store.tracking_uri,
             )
             return load_model(folder, version.name)
 

@@ -1,0 +1,223 @@
+"""Does training with the champion's soft labels break fewer papers, at the same F1?
+
+Labels grow from 50 to 100, 150 and 210, as in use: seed labels in an order drawn by chance, then
+60 papers of ../shared/gold. At each step a new version is trained twice, plainly and with
+``compatible_with`` the version before it in the same line, and both are asked about the other 150
+gold papers, which none of them ever sees. A negative flip is a paper that the version before had
+right and the new one has wrong. All lines of all seeds count; the intervals are over papers.
+
+    python experiments/negative_flips.py            # writes experiments/results/negative_flips.*
+    python experiments/negative_flips.py --seeds 1  # a quicker look
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
+
+from tagger.evaluation import assign, evaluate
+from tagger.labels import Label, LabelStore
+from tagger.model import TaggerModel
+from tagger.training import TrainingSettings, train
+
+SIZES = (50, 100, 150, 210)
+FROM_GOLD = 60
+FOLDS = 3
+ARMS = ("plain", "compatible")
+DRAWS = 2000
+FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one version says of the test papers, per facet."""
+
+    right: dict[str, Booleans]
+    figures: dict[str, float]
+    cross_validated: dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = range(parser.parse_args().seeds)
+    store = LabelStore(ROOT / "labels")
+    gold = read_gold(store.taxonomy)
+    lines = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(gold.papers))
+        known, test = order[:FROM_GOLD], np.sort(order[FROM_GOLD:])
+        seed_labels = store.labels()
+        labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
+        labels += [label_of(gold, row, store.taxonomy) for row in known]
+        lines.append((test, grow(labels, gold, test, seed)))
+    write(lines, store)
+
+
+def grow(
+    labels: list[Label], gold: Gold, test: npt.NDArray[np.int_], seed: int
+) -> dict[str, list[Answer]]:
+    """Train both lines of versions; they share the first."""
+    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    answers: dict[str, list[Answer]] = {arm: [] for arm in ARMS}
+    champion: TaggerModel | None = None
+    for size in SIZES:
+        for arm in ARMS:
+            if arm == "compatible" and champion is None:
+                continue
+            kept = champion if arm == "compatible" else None
+            settings = TrainingSettings(
+                folds=FOLDS, seed=seed, compatible_with=kept.name if kept else None
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                result = train(
+                    labels[:size],
+                    taxonomy,
+                    settings,
+                    Path(folder),
+                    champion=kept,
+                    learning_curve=False,
+                )
+            answers[arm].append(ask(result.model, gold, test, result.metrics))
+            print(seed, size, arm, answers[arm][-1].figures, flush=True)
+            if arm == "compatible" or size == SIZES[0]:
+                champion = result.model
+        if size == SIZES[0]:
+            answers["compatible"].append(answers["plain"][0])
+    return answers
+
+
+def ask(
+    model: TaggerModel, gold: Gold, test: npt.NDArray[np.int_], metrics: dict[str, float]
+) -> Answer:
+    chances = model.predict_proba([gold.papers[row] for row in test])
+    right, figures, cross_validated = {}, {}, {}
+    for facet in model.taxonomy.facets:
+        truth, name = gold.truth[facet.name][test], FACET_FIGURE[facet.exclusive]
+        right[facet.name] = (assign(facet, chances[facet.name]) == truth).all(axis=1)
+        figures[facet.name] = evaluate(facet, truth, chances[facet.name])[name]
+        cross_validated[facet.name] = metrics[f"{facet.name}/{name}"]
+    return Answer(right, figures, cross_validated)
+
+
+def flips(answers: list[Answer], facets: list[str], negative: bool) -> npt.NDArray[np.float64]:
+    """Count the flips of each test paper over all steps and facets, shape (papers,)."""
+    count = np.zeros(len(answers[0].right[facets[0]]))
+    for before, after in pairwise(answers):
+        for facet in facets:
+            old, new = before.right[facet], after.right[facet]
+            count += (old & ~new) if negative else (~old & new)
+    return count
+
+
+def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], store: LabelStore):
+    facets = [facet.name for facet in store.taxonomy.facets]
+    rows, summary = [], {}
+    for name, chosen in [*((facet, [facet]) for facet in facets), ("both", facets)]:
+        found = {}
+        for arm in ARMS:
+            answers = [line[arm] for _, line in lines]
+            found[arm] = {
+                "negative": [flips(line, chosen, True) for line in answers],
+                "positive": [flips(line, chosen, False) for line in answers],
+                "f1": np.mean(
+                    [[answer.figures[f] for f in chosen] for line in answers for answer in line[1:]]
+                ),
+                "last": np.mean([[line[-1].figures[f] for f in chosen] for line in answers]),
+                "cross_validated": np.mean(
+                    [
+                        [answer.cross_validated[f] for f in chosen]
+                        for line in answers
+                        for answer in line[1:]
+                    ]
+                ),
+            }
+        ratio, low, high = fewer([found[arm]["negative"] for arm in ARMS])
+        summary[name] = {
+            "fewer": 1 - ratio,
+            "interval": [1 - high, 1 - low],
+            **{
+                arm: {
+                    "negative": int(np.sum(found[arm]["negative"])),
+                    "positive": int(np.sum(found[arm]["positive"])),
+                    **{
+                        key: round(float(found[arm][key]), 4)
+                        for key in ("f1", "last", "cross_validated")
+                    },
+                }
+                for arm in ARMS
+            },
+        }
+        plain, compatible = (summary[name][arm] for arm in ARMS)
+        rows.append(
+            f"| {name} | {plain['negative']} | {compatible['negative']} "
+            f"| {1 - ratio:.0%} ({1 - high:.0%} to {1 - low:.0%}) "
+            f"| {plain['positive']} | {compatible['positive']} "
+            f"| {plain['f1']:.3f} | {compatible['f1']:.3f} "
+            f"| {plain['last']:.3f} | {compatible['last']:.3f} |"
+        )
+    cases = len(lines) * (len(SIZES) - 1) * len(lines[0][0])
+    table = "\n".join(
+        [
+            "| facet | negative flips, plain | compatible | fewer (95% interval) "
+            "| positive flips, plain | compatible | mean F1, plain | compatible "
+            "| last F1, plain | compatible |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            f"Labels grow {', '.join(map(str, SIZES))}; {cases} chances to flip a facet: "
+            f"{len(lines)} orders of the labels, {len(SIZES) - 1} steps, {len(lines[0][0])} papers "
+            "that no version saw. F1 is macro-F1 of the contribution and micro-F1 of the domain; "
+            f"{FOLDS}-fold calibration; one run on {machine()}.",
+        ]
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "negative_flips.md").write_text(table + "\n", encoding="utf-8")
+    details = {
+        "sizes": SIZES,
+        "summary": summary,
+        "versions": [
+            {
+                arm: [{k: v for k, v in asdict(a).items() if k != "right"} for a in line[arm]]
+                for arm in ARMS
+            }
+            for _, line in lines
+        ],
+    }
+    (RESULTS / "negative_flips.json").write_text(
+        json.dumps(details, indent=2) + "\n", encoding="utf-8"
+    )
+    print(table)
+
+
+def fewer(arms: list[list[npt.NDArray[np.float64]]]) -> tuple[float, float, float]:
+    """Return the ratio of flips, compatible to plain, and its 95% bootstrap interval.
+
+    Papers are drawn with replacement within each order of the labels, the same for both lines.
+    """
+    rng = np.random.default_rng(0)
+    plain, compatible = arms
+    ratios = []
+    for _ in range(DRAWS):
+        totals = np.zeros(2)
+        for old, new in zip(plain, compatible, strict=True):
+            rows = rng.integers(0, len(old), len(old))
+            totals += old[rows].sum(), new[rows].sum()
+        ratios.append(totals[1] / max(totals[0], 1))
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(np.sum(compatible) / max(np.sum(plain), 1)), float(low), float(high)
+
+
+if __name__ == "__main__":
+    main()
