@@ -70,31 +70,30 @@ def grow(
 ) -> dict[str, list[Answer]]:
     """Train both lines of versions; they share the first."""
     taxonomy = LabelStore(ROOT / "labels").taxonomy
-    answers: dict[str, list[Answer]] = {arm: [] for arm in ARMS}
-    champion: TaggerModel | None = None
-    for size in SIZES:
-        for arm in ARMS:
-            if arm == "compatible" and champion is None:
-                continue
-            kept = champion if arm == "compatible" else None
-            settings = TrainingSettings(
-                folds=FOLDS, seed=seed, compatible_with=kept.name if kept else None
+
+    def version(size: int, kept: TaggerModel | None) -> tuple[TaggerModel, Answer]:
+        settings = TrainingSettings(
+            folds=FOLDS, seed=seed, compatible_with=kept.name if kept else None
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            result = train(
+                labels[:size],
+                taxonomy,
+                settings,
+                Path(folder),
+                champion=kept,
+                learning_curve=False,
             )
-            with tempfile.TemporaryDirectory() as folder:
-                result = train(
-                    labels[:size],
-                    taxonomy,
-                    settings,
-                    Path(folder),
-                    champion=kept,
-                    learning_curve=False,
-                )
-            answers[arm].append(ask(result.model, gold, test, result.metrics))
-            print(seed, size, arm, answers[arm][-1].figures, flush=True)
-            if arm == "compatible" or size == SIZES[0]:
-                champion = result.model
-        if size == SIZES[0]:
-            answers["compatible"].append(answers["plain"][0])
+        answer = ask(result.model, gold, test, result.metrics)
+        print(seed, size, "compatible" if kept else "plain", answer.figures, flush=True)
+        return result.model, answer
+
+    champion, first = version(SIZES[0], None)
+    answers = {arm: [first] for arm in ARMS}
+    for size in SIZES[1:]:
+        answers["plain"].append(version(size, None)[1])
+        champion, answer = version(size, champion)
+        answers["compatible"].append(answer)
     return answers
 
 

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tagger.evaluation import (
-    Booleans,
     HeldOut,
-    assign,
+    Integers,
     bootstrap_weights,
     confidences,
     evaluate,
     interval,
     weighted_figures,
 )
-from tagger.heads import Floats
-from tagger.taxonomy import Facet
 from tagger.training import LearningPoint
 
 if TYPE_CHECKING:
@@ -41,7 +37,7 @@ def confusion_matrix_figure(held_out: HeldOut) -> Figure:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     facet = held_out.facet
-    counts = confusion_counts(facet, held_out.truth, held_out.probabilities)
+    counts = confusion_counts(held_out)
     names = [*facet.tag_names] if facet.exclusive else [*facet.tag_names, "none"]
     size = 2.5 + 0.55 * len(names)
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -125,9 +121,9 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
     return figure
 
 
-def confusion_counts(facet: Facet, truth: Booleans, predicted: Floats) -> npt.NDArray[np.int_]:
+def confusion_counts(held_out: HeldOut) -> Integers:
     """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
-    given = assign(facet, predicted)
+    facet, truth, given = held_out.facet, held_out.truth, held_out.predicted
     size = len(facet.tags) + (not facet.exclusive)
     none = len(facet.tags)
     counts = np.zeros((size, size), dtype=int)

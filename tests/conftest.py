@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import label_line, page, run, write_taxonomy
+from samples import QUICK, label_line, page, run, write_taxonomy
+from tiny_model import save_tiny_model
 
 from tagger.encoder import Progress, Vectors
 from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy
 
 ROOT = Path(__file__).parents[1]
@@ -86,9 +88,10 @@ class WordEncoder:
 @pytest.fixture
 def model(model_once: TaggerModel) -> TaggerModel:
     """A model that no other test has used."""
-    heads = [*model_once.heads.values()]
+    once = model_once
+    heads = [*once.heads.values()]
     return TaggerModel(
-        model_once.taxonomy, WordEncoder(), model_once.lexical, heads, "tagger/1", "0" * 64
+        once.taxonomy, WordEncoder(), once.lexical, heads, once.reference, once.name, once.digest
     )
 
 
@@ -96,16 +99,29 @@ def model(model_once: TaggerModel) -> TaggerModel:
 def model_once(taxonomy: Taxonomy) -> TaggerModel:
     """A model with fixed random heads, shared by tests that only read from it."""
     rng = np.random.default_rng(0)
+    facets = taxonomy.facets
     heads = [
         Head(
             facet,
             Linear(rng.normal(size=(len(facet.tags), 32)) * 3, np.zeros(len(facet.tags))),
             Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
         )
-        for facet in taxonomy.facets
+        for facet in facets
     ]
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
-    return TaggerModel(taxonomy, WordEncoder(), lexical, heads, "tagger/1", "0" * 64)
+    labelled = WordEncoder().encode([f"We look at the heart in case {n}." for n in range(12)])
+    reference = Reference(
+        labelled,
+        np.linspace(0.5, 0.9, 12),
+        {facet.name: np.full((12, len(facet.tags)), 1 / len(facet.tags)) for facet in facets},
+    )
+    return TaggerModel(taxonomy, WordEncoder(), lexical, heads, reference, "tagger/1", "0" * 64)
+
+
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
+    """The folder of a saved model of a few kilobytes, not to be changed."""
+    return save_tiny_model(tmp_path_factory.mktemp("saved") / "model", taxonomy)
 
 
 @pytest.fixture
@@ -150,7 +166,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
         for n in range(12)
     ]
     (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = run("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--json", cwd=root)
+    done = run("train", *QUICK, "--json", cwd=root)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tagger.taxonomy import Taxonomy
 
+QUICK = ("--epochs", 1, "--folds", 2, "--max-tokens", 32, "--no-learning-curve")
+"""Options of the quickest training there is."""
 TAGGER = Path(sys.executable).with_name("tagger")
 ABSTRACT = (
     "We present something that is long enough to be taken for an abstract by the reader of "

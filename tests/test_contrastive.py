@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tagger.contrastive import supervised_contrastive_loss, tag_overlap
+from tagger.contrastive import (
+    Anchor,
+    FacetContrastiveLoss,
+    encode_by_length,
+    supervised_contrastive_loss,
+    tag_overlap,
+)
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():
@@ -43,3 +49,51 @@ def test_a_batch_without_positives_has_no_loss_and_a_gradient():
     assert loss.item() == 0
     assert vectors.grad is not None
     assert not vectors.grad.any()
+
+
+class MeanOfTokens(torch.nn.Module):
+    """An encoder whose vectors are means of tokens, and which counts what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def forward(self, features):
+        assert features["modality"] == "text"
+        ids, mask = features["input_ids"], features["attention_mask"]
+        self.shapes.append(tuple(ids.shape))
+        vectors = torch.stack([(ids * mask).sum(1) / mask.sum(1), mask.sum(1).float()], dim=1)
+        return {"sentence_embedding": vectors}
+
+    def get_embedding_dimension(self):
+        return 2
+
+
+def padded(lengths, width):
+    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
+    ids = torch.arange(len(lengths) * width).reshape(len(lengths), width) * mask
+    return {"input_ids": ids, "attention_mask": mask, "modality": "text"}
+
+
+def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
+    lengths = [3, 50, 4, 3, 2, 4, 3, 2, 49, 3, 4, 3]
+    batch = padded(lengths, 50)
+    model = MeanOfTokens()
+    vectors = encode_by_length(model, batch)
+    assert model.shapes == [(8, 4), (4, 50)]
+    assert torch.equal(vectors, model(batch)["sentence_embedding"])
+
+
+def test_an_anchor_costs_by_the_distance_of_kept_papers():
+    batch = padded([2, 3, 2], 3)
+    model = MeanOfTokens()
+    places = model(batch)["sentence_embedding"].numpy().copy()
+    places[1] *= -1
+    rows = torch.arange(3)
+
+    def loss(kept):
+        anchor = Anchor(places, np.array(kept))
+        return FacetContrastiveLoss(model, {}, anchor, 0.1, 4)([batch], rows).item()
+
+    assert loss([True, False, True]) == pytest.approx(0, abs=1e-6)
+    assert loss([True, True, True]) == pytest.approx(2 / 3, rel=1e-5)

@@ -3,9 +3,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import f1_score
 
-from tagger.evaluation import assign, brier_score, calibration_error, evaluate
-from tagger.plots import confusion_counts, confusion_matrix_figure
+from tagger.evaluation import (
+    HeldOut,
+    assign,
+    bootstrap_weights,
+    brier_score,
+    calibration_error,
+    evaluate,
+    interval,
+    weighted_figures,
+)
+from tagger.plots import (
+    confusion_counts,
+    confusion_matrix_figure,
+    learning_curve_figure,
+    reliability_figure,
+)
+from tagger.training import LearningPoint
 
 chances = arrays(np.float64, (5, 3), elements=st.floats(0, 1))
 truths = arrays(np.bool_, (5, 3))
@@ -50,16 +66,81 @@ def test_an_exclusive_facet_gets_one_tag(taxonomy, given_chances):
     assert (assign(taxonomy.facet("kind"), given_chances).sum(axis=1) == 1).all()
 
 
+@given(truths, chances)
+def test_f1_is_that_of_scikit_learn(taxonomy, truth, given_chances):
+    facet = taxonomy.facet("field")
+    figures = evaluate(facet, truth, given_chances)
+    predicted = assign(facet, given_chances)
+    per_tag = f1_score(truth, predicted, average=None, zero_division=0.0)
+    assert [figures[f"f1/{tag}"] for tag in facet.tag_names] == pytest.approx(list(per_tag))
+    micro = f1_score(truth, predicted, average="micro", zero_division=0.0)
+    assert figures["micro_f1"] == pytest.approx(micro)
+    assert figures["brier"] == pytest.approx(brier_score(truth, given_chances))
+    error = calibration_error(facet, truth, given_chances)
+    assert figures["calibration_error"] == pytest.approx(error)
+
+
+@given(truths, chances, st.lists(st.integers(0, 3), min_size=5, max_size=5))
+def test_a_weight_counts_a_paper_so_often(taxonomy, truth, given_chances, weights):
+    for name in ("kind", "field"):
+        facet = taxonomy.facet(name)
+        many = np.repeat(np.arange(5), weights)
+        repeated = evaluate(facet, truth[many], given_chances[many])
+        weighted = weighted_figures(facet, truth, given_chances, np.array([weights], dtype=float))
+        if len(many):
+            assert {key: value[0] for key, value in weighted.items()} == pytest.approx(repeated)
+
+
+def test_bootstrap_intervals_hold_what_they_should():
+    weights = bootstrap_weights(400)
+    assert (weights.sum(axis=1) == 400).all()
+    values = np.arange(400) % 2
+    low, high = interval(weights @ values / 400)
+    # A share of one half in 400 papers has a standard error of 0.025.
+    assert (low, high) == pytest.approx((0.5 - 0.049, 0.5 + 0.049), abs=0.005)
+
+
+def held_out(facet, truth, probabilities):
+    names = tuple(f"t-{n}" for n in range(len(truth)))
+    folds = np.arange(len(truth)) % 2 + 1
+    return HeldOut(facet, names, tuple(f"Title {n}" for n in names), folds, truth, probabilities)
+
+
+def test_papers_are_taken_with_all_that_is_known_of_them(taxonomy):
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    part = held_out(taxonomy.facet("kind"), truth, np.eye(3)[[0, 1, 1, 2]]).take([3, 0])
+    assert part.ids == ("t-3", "t-0")
+    assert part.titles[0] == "Title t-3"
+    assert part.folds.tolist() == [2, 1]
+    assert part.right.tolist() == [False, True]
+
+
 def test_confusions_are_counted_where_they_belong(taxonomy):
     facet = taxonomy.facet("field")
     truth = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]], dtype=bool)
     given_tags = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=float)
-    counts = confusion_counts(facet, truth, given_tags)
+    counts = confusion_counts(held_out(facet, truth, given_tags))
     assert counts[0, 0] == 1
     assert counts[2, 1] == 1
     assert counts[3, 2] == 1
     assert counts[3, 3] == 1
     assert counts.sum() == 4
-    figure = confusion_matrix_figure(facet, truth, given_tags)
+    figure = confusion_matrix_figure(held_out(facet, truth, given_tags))
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["health", "heart", "law", "none"]
+
+
+def test_a_reliability_diagram_names_its_error_and_a_curve_its_labels(taxonomy):
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1]]
+    for name in ("kind", "field"):
+        data = held_out(taxonomy.facet(name), truth, truth * 0.7 + 0.1)
+        upper, lower = reliability_figure(data).axes
+        assert (
+            f"{name}: calibration error 0.{'200' if name == 'kind' else '133'}" in upper.get_title()
+        )
+        assert sum(bar.get_height() for bar in lower.patches) == (5 if name == "kind" else 15)
+    points = [LearningPoint(count, {"kind": data}) for count in (2, 4)]
+    (axes,) = learning_curve_figure(points).axes
+    assert axes.get_xlabel() == "labels trained on"
+    assert axes.containers[0].lines[0].get_xdata().tolist() == [2, 4]
+    assert axes.containers[0].lines[0].get_ydata() == pytest.approx([1, 1])

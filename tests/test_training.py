@@ -7,34 +7,13 @@ from safetensors.numpy import load_file, save_file
 
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
 from tagger.errors import TaggerError
-from tagger.heads import Calibration, probabilities
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings, fit_calibration, train
+from tagger.training import TrainingSettings, train
 
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
-
-
-def test_calibration_finds_the_scales_that_were_lost(taxonomy):
-    rng = np.random.default_rng(0)
-    facet = taxonomy.facet("kind")
-    logits = rng.normal(size=(4000, 3)) * 2
-    scores = np.stack([logits, rng.normal(size=logits.shape)])
-    chances = probabilities(facet, scores, Calibration((0.5, 1.5)))
-    truth = np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
-    fitted = fit_calibration(facet, truth, scores)
-    assert fitted.scales == pytest.approx((0.5, 1.5), abs=0.1)
-    assert fitted.shift == 0
-    field = replace_exclusive(taxonomy)
-    chances = probabilities(field, scores, Calibration((2.0, 0.5), -1.0))
-    fitted = fit_calibration(field, rng.random(chances.shape) < chances, scores)
-    assert (*fitted.scales, fitted.shift) == pytest.approx((2.0, 0.5, -1.0), abs=0.15)
-
-
-def replace_exclusive(taxonomy):
-    return taxonomy.facet("kind").model_copy(update={"exclusive": False})
 
 
 def test_the_fingerprint_follows_every_input(label_folder):
@@ -115,11 +94,79 @@ def test_training_learns_the_topics(trained):
 
 
 @pytest.mark.slow
+def test_the_learning_curve_ends_with_what_the_folds_said(trained):
+    *parts, whole = trained.learning_curve
+    assert [point.labels for point in trained.learning_curve] == [2, 4, 9]
+    kind = trained.out_of_fold[0]
+    assert whole.held_out["kind"].ids == kind.ids
+    assert (whole.held_out["kind"].probabilities == kind.probabilities).all()
+    for point in parts:
+        assert point.held_out["kind"].ids == kind.ids
+        assert point.held_out["kind"].probabilities.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_a_model_remembers_its_papers_as_if_unseen(trained):
+    reference = trained.model.reference
+    assert reference.vectors.shape == (18, 384)
+    assert reference.probabilities["field"].shape == (18, 3)
+    # A fold that held a paper out knows only its neighbours.
+    assert (reference.familiarity < 0.999).all()
+    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonomy):
+    from datetime import UTC, datetime
+
+    from tagger.labels import Label
+
+    seen = [*trained.out_of_fold[0].ids]
+    labels = [
+        Label(
+            id=name,
+            title=title,
+            text=f"{word} {title}",
+            tags={"kind": (kind,), "field": ()},
+            annotator="ann",
+            time=datetime(2026, 1, 1, tzinfo=UTC),
+            source="seed",
+        )
+        for name, title in zip(seen, trained.out_of_fold[0].titles, strict=True)
+        for kind in [title.split()[0].lower()]
+        for word in [{"survey": "Overview", "method": "Algorithm", "study": "Question"}[kind]]
+    ]
+    papers = [label.paper for label in labels]
+    before = trained.model.encode(papers)
+    moved = {}
+    for champion in (None, trained.model):
+        result = train(
+            labels,
+            taxonomy,
+            replace(QUICK, epochs=4),
+            tmp_path / str(champion is None),
+            champion=champion,
+            learning_curve=False,
+        )
+        moved[champion is None] = 1 - (result.model.encode(papers) * before).sum(axis=1).mean()
+        assert result.learning_curve == ()
+    assert moved[False] < moved[True]
+    other = Taxonomy.model_validate(
+        {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
+    )
+    strange = [label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in labels]
+    with pytest.raises(TaggerError, match="shares no facet with the taxonomy"):
+        train(strange, other, QUICK, tmp_path / "no", champion=trained.model)
+
+
+@pytest.mark.slow
 def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     kind, field = trained.out_of_fold
+    assert sorted(np.bincount(kind.folds).tolist()) == [0, 9, 9]
     assert kind.probabilities.shape == kind.truth.shape == (18, 3)
     assert kind.probabilities.sum(axis=1) == pytest.approx(1)
-    assert field.rows.tolist() == list(range(3, 18))
+    assert field.ids == kind.ids[3:]
+    assert kind.titles[:2] == ("Survey 0", "Method 0")
 
 
 @pytest.mark.slow

@@ -174,4 +174,4 @@ def _drop_challenger(registry: Registry, version: Version) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat()

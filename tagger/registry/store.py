@@ -48,6 +48,7 @@ class Store:
         given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
         self._folder = Path.cwd() / _STORE_FOLDER
         self._artifacts = (self._folder / "artifacts").as_uri()
+        self._is_current = False
         self.embedded = not given
         self.tracking_uri = given or f"sqlite:///{self._folder / _DATABASE}"
 
@@ -99,11 +100,16 @@ class Store:
         """
         import mlflow
 
+        if self._is_current:
+            yield
+            return
         before = os.environ.get(_TRACKING_VARIABLE)
         mlflow.set_tracking_uri(self.tracking_uri)
+        self._is_current = True
         try:
             yield
         finally:
+            self._is_current = False
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
             if before is not None:
                 os.environ[_TRACKING_VARIABLE] = before

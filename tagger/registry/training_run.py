@@ -85,10 +85,10 @@ def log_training(
     import mlflow
 
     champion = registry.champion()
-    metrics = _metrics(result, labels)
-    lineage = _lineage(store, labels, champion)
     fingerprint = settings.fingerprint(store.taxonomy, labels)
     with registry.store.writing() as client:
+        metrics = _metrics(result, labels)
+        lineage = _lineage(store, labels, champion)
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         name = f"{len(labels)} labels, seed {settings.seed}"
         card = render(

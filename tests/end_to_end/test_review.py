@@ -43,7 +43,9 @@ class Desk:
     @staticmethod
     def model_of(model, taxonomy, name):
         heads = [*model.heads.values()]
-        return TaggerModel(taxonomy, model.encoder, model.lexical, heads, name, "0" * 64)
+        return TaggerModel(
+            taxonomy, model.encoder, model.lexical, heads, model.reference, name, "0" * 64
+        )
 
     def use(self, taxonomy):
         self.taxonomy = taxonomy

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.registry.comparing import (
+    compare_versions,
+    comparison_page,
+    log_comparison,
+    measure_in_use,
+)
+
+
+def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
+    before, after = log(right=0.5), log(right=1.0)
+    found = compare_versions(registry, before, after)
+    assert found.verdict == "better"
+    assert found.facets[0].same_fold == 12
+    steps = []
+    digests = [Paper(f"Title {n}", "The heart of the court") for n in range(3)]
+    found = measure_in_use(
+        registry, found, before, after, digests, lambda *step: steps.append(step)
+    )
+    # Both hold the same tiny model.
+    assert found.churn.shares == {"kind": 0, "field": 0}
+    assert found.speed.before > 0 < found.speed.after
+    assert steps[-1] == ("Tagging digests", 2, 2)
+    assert log_comparison(registry, found, after) == "comparisons/against_tagger_1.html"
+    import mlflow
+
+    with registry.store.reading(), registry.store.current():
+        place = f"runs:/{after.run_id}/comparisons/against_tagger_1"
+        page = mlflow.artifacts.load_text(f"{place}.html")
+        content = json.loads(mlflow.artifacts.load_text(f"{place}.json"))
+    assert page == comparison_page(found)
+    assert "tagger/2 against tagger/1" in page
+    assert all(flip.title in page for flip in found.facets[0].positive_flips)
+    assert content["verdict"] == "better"
+
+
+def test_without_digests_labelled_papers_are_timed(registry, log):
+    before, after = log(), log(seed=1)
+    found = compare_versions(registry, before, after)
+    found = measure_in_use(registry, found, before, after, [])
+    assert found.churn is None
+    assert found.speed.after > 0
+
+
+def test_a_title_cannot_bring_markup_onto_the_page(registry, log, make_result):
+    from dataclasses import replace
+
+    from tagger.comparison import compare
+
+    one, two = (make_result(right=right).out_of_fold[0] for right in (0.5, 1.0))
+    evil = tuple("<script>alert(1)</script>" for _ in two.titles)
+    found = compare(("a", {"kind": one}), ("b", {"kind": replace(two, titles=evil)}))
+    assert "<script>" not in comparison_page(found)
+    assert "&lt;script&gt;" in comparison_page(found)
+
+
+def test_a_version_without_predictions_is_named(registry, log, tmp_path):
+    before, after = log(), log(seed=1)
+    for table in (tmp_path / "mlruns").glob(f"artifacts/{before.run_id}/**/kind.json"):
+        table.unlink()
+    with pytest.raises(TaggerError, match="tagger/1 was logged without its out-of-fold"):
+        compare_versions(registry, before, after)

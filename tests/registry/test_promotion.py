@@ -1,0 +1,161 @@
+import json
+
+import pytest
+
+from tagger.errors import TaggerError
+from tagger.gate import GateRules
+from tagger.registry.history import history
+from tagger.registry.promotion import PROMOTION, promote, roll_back
+
+RULES = GateRules()
+STRICT = GateRules(max_negative_flips=0.0)
+
+
+def champions(registry):
+    return [v.number for v in registry.versions() if "champion" in v.aliases]
+
+
+def test_a_better_version_passes_and_a_worse_one_does_not(registry, log):
+    log(right=0.25)
+    better = log(right=1.0)
+    done = promote(registry, better, RULES)
+    assert done.promoted
+    assert done.replaced.name == "tagger/1"
+    assert len(done.outcomes) == 8
+    assert champions(registry) == [2]
+    assert registry.challenger() is None
+    worse = log(right=0.25, seed=1)
+    refused = promote(registry, worse, RULES)
+    assert not refused.promoted
+    failed = {outcome.rule.split()[0] for outcome in refused.outcomes if not outcome.passed}
+    assert {"macro-F1", "at"} <= failed
+    assert champions(registry) == [2]
+    assert registry.challenger() == worse
+    assert PROMOTION not in registry.find("3").tags
+
+
+def test_force_records_its_reason(registry, log):
+    log(right=1.0)
+    worse = log(right=0.25, seed=1)
+    assert promote(registry, worse, RULES, force="new codebook").promoted
+    record = json.loads(registry.find("2").tags[PROMOTION])
+    assert (record["forced"], record["replaced"]) == ("new codebook", "tagger/1")
+    assert not all(rule["passed"] for rule in record["rules"])
+    assert history(registry)[1].why.startswith("forced past ")
+    assert history(registry)[1].why.endswith(" of 8 rules: new codebook")
+
+
+def test_rollback_undoes_promotions_one_by_one(registry, log):
+    for seed in range(3):
+        version = log(seed=seed)
+        assert promote(registry, version, RULES).promoted
+    assert champions(registry) == [3]
+    given_up, champion = roll_back(registry, "too slow")
+    assert (given_up.name, champion.name) == ("tagger/3", "tagger/2")
+    assert champions(registry) == [2]
+    assert history(registry)[2].why == (
+        "passed the gate against tagger/2; given up for tagger/2: too slow"
+    )
+    assert roll_back(registry)[1].name == "tagger/1"
+    with pytest.raises(TaggerError, match="no champion before the present one"):
+        roll_back(registry)
+    assert champions(registry) == [1]
+    # What was given up may come back, and the way back is known.
+    assert promote(registry, registry.find("3"), RULES).promoted
+    assert history(registry)[2].why == "passed the gate against tagger/1"
+    assert roll_back(registry)[1].name == "tagger/1"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "set_model_version_tag",
+        "set_registered_model_tag",
+        "set_registered_model_alias",
+        "delete_registered_model_alias",
+    ],
+)
+def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
+    registry, log, monkeypatch, broken
+):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_args, **_kwargs):
+        raise MlflowException("connection lost")
+
+    log()
+    challenger = log(seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, broken, fail)
+        with pytest.raises(TaggerError, match="connection lost"):
+            promote(registry, challenger, RULES)
+    assert len(champions(registry)) == 1
+    assert promote(registry, registry.find("challenger"), RULES).promoted
+    assert champions(registry) == [2]
+    assert registry.challenger() is None
+    assert roll_back(registry)[1].name == "tagger/1"
+
+
+@pytest.mark.parametrize("broken", ["set_registered_model_tag", "set_registered_model_alias"])
+def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
+    registry, log, monkeypatch, broken
+):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_args, **_kwargs):
+        raise MlflowException("connection lost")
+
+    for seed in range(3):
+        promote(registry, log(seed=seed), RULES)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, broken, fail)
+        with pytest.raises(TaggerError, match="connection lost"):
+            roll_back(registry)
+    left = champions(registry)
+    assert left == ([3] if broken == "set_registered_model_alias" else [2])
+    assert roll_back(registry)[1].number == left[0] - 1
+    assert champions(registry) == [left[0] - 1]
+
+
+def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monkeypatch):
+    from tagger.registry import promotion
+
+    for seed in range(3):
+        log(seed=seed)
+    compare = promotion.compare_versions
+
+    def slow(*arguments):
+        found = compare(*arguments)
+        registry.name_version("champion", registry.find("2"))
+        return found
+
+    monkeypatch.setattr(promotion, "compare_versions", slow)
+    with pytest.raises(TaggerError, match="tagger/2 became champion meanwhile"):
+        promote(registry, registry.find("3"), RULES)
+    assert champions(registry) == [2]
+
+
+def test_the_champion_is_promoted_already(registry, log):
+    version = log()
+    done = promote(registry, version, STRICT)
+    assert (done.promoted, done.replaced, done.outcomes) == (True, None, ())
+
+
+def test_history_tells_where_each_version_came_from(registry, log):
+    log(right=0.5)
+    log(right=1.0)
+    first, second = history(registry)
+    assert (first.name, first.aliases, first.why) == (
+        "tagger/1",
+        ("champion",),
+        "the first version",
+    )
+    assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
+    assert second.macro_f1 == {"field": 1, "kind": 1}
+    assert first.macro_f1["kind"] < 1
+    assert second.created >= first.created
+    assert second.why == ""
+    registry.note(registry.find("1"), {PROMOTION: "spoiled"})
+    assert history(registry)[0].why == ""

@@ -1,0 +1,195 @@
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.registry import Registry
+from tagger.registry.training_run import check_writable, log_training
+from tagger.training import TrainingSettings
+
+
+def run_of(registry, version):
+    from mlflow import MlflowClient
+
+    return MlflowClient(registry.store.tracking_uri).get_run(version.run_id)
+
+
+def artifacts(registry, version, folder=None):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(registry.store.tracking_uri)
+    return {item.path for item in client.list_artifacts(version.run_id, folder)}
+
+
+def test_a_run_says_what_a_version_was_made_from(registry, log, label_folder):
+    version = log()
+    store = LabelStore(label_folder)
+    settings = TrainingSettings(folds=2, seed=0)
+    assert version.fingerprint == settings.fingerprint(store.taxonomy, store.labels())
+    run = run_of(registry, version)
+    params = run.data.params
+    assert (params["folds"], params["seed"], params["labels"]) == ("2", "0", "12")
+    assert (params["parent"], params["labels_from_review"]) == ("none", "0")
+    assert params["taxonomy"] == store.taxonomy.version
+    assert params["sha256_seed.jsonl"] == store.hashes()["seed.jsonl"]
+    assert run_of(registry, log(seed=1)).data.params["parent"] == "tagger/1"
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "labels"
+    assert artifacts(registry, version, "labels") == {"labels/taxonomy.yaml", "labels/seed.jsonl"}
+
+
+def test_a_run_says_how_good_a_version_is(registry, log):
+    version = log(right=0.75)
+    metrics = run_of(registry, version).data.metrics
+    assert metrics["kind/accuracy"] == 0.75
+    assert metrics["kind/accuracy_low"] < 0.75 < metrics["kind/accuracy_high"]
+    assert metrics["kind/tag/survey/labels"] == 4
+    assert metrics["kind/tag/survey/f1_low"] <= metrics["kind/tag/survey/f1"]
+    assert metrics["expected_review_share"] == 1
+    assert metrics["training_seconds"] == 1.5
+    assert 0 < metrics["model_megabytes"] < 1
+    assert artifacts(registry, version) >= {"learning_curve.png", "model_card.md"}
+    for folder, ending in (
+        ("confusion_matrix", "png"),
+        ("reliability", "png"),
+        ("out_of_fold", "json"),
+    ):
+        expected = {f"{folder}/{facet}.{ending}" for facet in ("kind", "field")}
+        assert artifacts(registry, version, folder) == expected
+
+
+def test_the_model_card_stands_with_run_and_version(registry, log):
+    version = log(right=0.75)
+    card = run_of(registry, version).data.tags["mlflow.note.content"]
+    assert "| kind | 0.7" in card
+    assert "| heart | The heart. | 6 |" in card
+    assert "version before it:\nnone" in card
+    with registry.store.reading() as client:
+        assert client.get_model_version("tagger", "1").description == card
+
+
+def test_wrong_answers_head_the_table_of_predictions(registry, log):
+    version = log(right=0.75)
+    with registry.store.reading() as client, registry.store.current():
+        experiment = client.get_run(version.run_id).info.experiment_id
+        table = client.load_table(experiment, "out_of_fold/kind.json", [version.run_id])
+    assert table["right"].tolist() == [False] * 3 + [True] * 9
+    assert (table["label"] != table["prediction"]).tolist() == [True] * 3 + [False] * 9
+    assert list(table.columns)[:4] == ["title", "label", "prediction", "right"]
+
+
+def test_the_first_version_is_champion_and_the_next_challenger(registry, log):
+    assert log().aliases == ("champion",)
+    assert log(seed=1).aliases == ("challenger",)
+    assert log(seed=2).aliases == ("challenger",)
+    assert [version.aliases for version in registry.versions()] == [
+        ("champion",),
+        (),
+        ("challenger",),
+    ]
+
+
+@pytest.mark.parametrize("before", [None, "sqlite:///mine.db"])
+def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch, before):
+    if before:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
+    log()
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+
+
+def test_a_commit_of_the_labels_is_noted(registry, log, label_folder):
+    def git(*arguments):
+        who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+        return subprocess.run(
+            ["git", *who, *arguments], cwd=label_folder, capture_output=True, check=True, text=True
+        ).stdout.strip()
+
+    assert run_of(registry, log()).data.params["git_commit"] == "none"
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "Labels")
+    commit = git("rev-parse", "HEAD")
+    assert run_of(registry, log(seed=1)).data.params["git_commit"] == commit
+    with (label_folder / "seed.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    assert run_of(registry, log(seed=2)).data.params["git_commit"] == commit + "+changes"
+
+
+def test_a_model_that_did_not_arrive_is_not_registered(
+    registry, log, make_result, label_folder, monkeypatch, tmp_path
+):
+    import mlflow
+
+    first = log()
+    upload = mlflow.pyfunc.log_model
+
+    def half(**arguments):
+        before = set((tmp_path / "mlruns").rglob("heads.safetensors"))
+        logged = upload(**arguments)
+        (lost,) = set((tmp_path / "mlruns").rglob("heads.safetensors")) - before
+        lost.unlink()
+        return logged
+
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", half)
+    with pytest.raises(
+        TaggerError, match=r"not reach the artifact store whole: heads\.safetensors"
+    ):
+        log(seed=1)
+    assert registry.versions() == [first]
+    store = LabelStore(label_folder)
+    gone = replace(make_result(), folder=tmp_path / "gone")
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", upload)
+    with pytest.raises(TaggerError):
+        log_training(registry, gone, TrainingSettings(), store, store.labels())
+    assert registry.versions() == [first]
+    assert registry.champion() == first
+
+
+@pytest.mark.parametrize(
+    "broken", ["set_registered_model_alias", "create_model_version", "set_model_version_tag"]
+)
+def test_no_champion_is_half_registered(registry, log, monkeypatch, broken):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_args, **_kwargs):
+        raise MlflowException("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, broken, fail)
+        with pytest.raises(TaggerError, match="connection lost"):
+            log()
+    assert registry.champion() is None
+    # The same again finishes the work.
+    again = log()
+    assert registry.champion() == again
+    assert registry.load(again).name == again.name
+
+
+def test_a_store_that_was_moved_writes_nothing_to_its_old_place(
+    registry, log, tmp_path, monkeypatch
+):
+    log()
+    (tmp_path / "new").mkdir()
+    shutil.copytree(tmp_path / "mlruns", tmp_path / "new" / "mlruns")
+    monkeypatch.chdir(tmp_path / "new")
+    files = sorted((tmp_path / "mlruns").rglob("*"))
+    with pytest.raises(TaggerError, match="this store was made elsewhere"):
+        check_writable(Registry())
+    assert sorted((tmp_path / "mlruns").rglob("*")) == files
+    assert Registry().find("1").number == 1
+
+
+def test_what_is_logged_as_json_is_json(registry, log):
+    import mlflow
+
+    version = log()
+    with registry.store.reading(), registry.store.current():
+        uri = f"runs:/{version.run_id}/out_of_fold/field.json"
+        content = json.loads(mlflow.artifacts.load_text(uri))
+    assert len(content["data"]) == 12

@@ -1,0 +1,88 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.registry import Registry
+
+
+def test_a_new_store_has_no_champion(registry):
+    assert registry.champion() is None
+    assert registry.challenger() is None
+    assert registry.versions() == []
+    for name in ("champion", "1", "0" * 32):
+        with pytest.raises(TaggerError, match=f"there is no model '{name}'"):
+            registry.find(name)
+
+
+def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
+    first, second = log(), log(seed=1)
+    for name in ("1", "tagger/1", "champion", first.run_id):
+        assert registry.find(name) == first
+    for name in ("2", "tagger/2", "challenger", second.run_id):
+        assert registry.find(name) == second
+    assert (first.name, first.aliases, second.aliases) == (
+        "tagger/1",
+        ("champion",),
+        ("challenger",),
+    )
+    assert registry.versions() == [first, second]
+    assert first.fingerprint != second.fingerprint
+
+
+def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
+    model = registry.load(log())
+    assert model.name == "tagger/1"
+    from tagger.model import load_model
+
+    papers = [Paper("A survey of the court", "The judge and the heart.")]
+    before = load_model(saved_model).predict_proba(papers)
+    for facet, chances in model.predict_proba(papers).items():
+        assert (chances == before[facet]).all()
+    assert not Path("mlflow.db").exists()
+
+
+def test_what_was_held_out_comes_back_whole(registry, log, make_result):
+    version = log(right=0.5)
+    for before in make_result(right=0.5).out_of_fold:
+        after = registry.held_out(version)[before.facet.name]
+        places = [after.ids.index(name) for name in before.ids]
+        again = after.take(places)
+        assert again.facet == before.facet
+        assert again.titles == before.titles
+        assert (again.folds == before.folds).all()
+        assert (again.truth == before.truth).all()
+        assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
+
+
+def test_a_model_whose_artifacts_are_gone_is_refused(registry, log, tmp_path):
+    version = log()
+    shutil.rmtree(tmp_path / "mlruns" / "artifacts")
+    with pytest.raises(TaggerError):
+        registry.load(version)
+    with pytest.raises(TaggerError):
+        registry.held_out(version)
+
+
+def test_a_model_that_was_changed_is_refused(registry, log, tmp_path):
+    version = log()
+    (heads,) = (tmp_path / "mlruns").rglob("heads.safetensors")
+    heads.write_bytes(b"other")
+    with pytest.raises(TaggerError, match="does not match the hash"):
+        registry.load(version)
+
+
+def test_labels_travel_with_the_version(registry, log, label_folder, tmp_path):
+    version = log()
+    before = (label_folder / "seed.jsonl").read_bytes()
+    (label_folder / "seed.jsonl").write_text("", encoding="utf-8")
+    copy = registry.label_folder(version, tmp_path / "copy")
+    assert (copy / "seed.jsonl").read_bytes() == before
+
+
+def test_another_store_is_taken_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
+    assert Registry().champion() is None
+    assert (tmp_path / "elsewhere.db").exists()

@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tagger.comparison import compare, measure_churn
+from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut
+from tagger.taxonomy import Facet
+
+chances = arrays(np.float64, (8, 3), elements=st.floats(0, 1))
+truths = arrays(np.bool_, (8, 3))
+
+
+def held_out(facet, truth, probabilities, names=None):
+    names = names or [f"t-{n}" for n in range(len(truth))]
+    folds = np.arange(len(truth)) % 2 + 1
+    titles = tuple(f"Title {name}" for name in names)
+    return HeldOut(facet, tuple(names), titles, folds, np.asarray(truth), probabilities)
+
+
+def answers(columns):
+    return np.eye(3)[columns] * 0.7 + 0.1
+
+
+def versions(facet, before, after, truth):
+    truth = np.eye(3, dtype=bool)[truth]
+    return (
+        ("tagger/1", {"kind": held_out(facet, truth, answers(before))}),
+        ("tagger/2", {"kind": held_out(facet, truth, answers(after))}),
+    )
+
+
+def test_flips_are_told_by_name(taxonomy):
+    found = compare(*versions(taxonomy.facet("kind"), [0, 1, 2, 0], [0, 1, 0, 1], [0, 1, 2, 1]))
+    (facet,) = found.facets
+    (lost,), (won,) = facet.negative_flips, facet.positive_flips
+    assert (lost.id, lost.title, lost.truth) == ("t-2", "Title t-2", ("study",))
+    assert (lost.before, lost.after) == (("study",), ("survey",))
+    assert (won.id, won.before, won.after) == ("t-3", ("survey",), ("method",))
+    assert facet.negative_flip_rate == 0.25
+    assert (facet.papers, facet.same_fold, facet.p_value) == (4, 4, 1.0)
+    assert facet.figures["accuracy"].difference == 0
+    assert facet.labels == {"survey": 1, "method": 2, "study": 1}
+    assert (found.before, found.after, found.verdict) == ("tagger/1", "tagger/2", "no difference")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"), [(0.5, 0.95, "better"), (0.95, 0.5, "worse")]
+)
+def test_a_clear_difference_has_a_verdict_and_a_small_p(taxonomy, before, after, verdict):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 200)
+
+    def guesses(share):
+        return np.where(rng.random(200) < share, truth, (truth + 1) % 3)
+
+    found = compare(*versions(taxonomy.facet("kind"), guesses(before), guesses(after), truth))
+    (facet,) = found.facets
+    assert found.verdict == facet.verdict == verdict
+    assert facet.p_value < 0.001
+    change = facet.figures["macro_f1"]
+    assert change.beyond_noise
+    assert change.interval[0] < change.difference < change.interval[1]
+
+
+def test_mcnemar_is_the_sign_test_of_the_flips(taxonomy):
+    before, after = [0] * 7 + [1], [1] * 7 + [0]
+    (facet,) = compare(*versions(taxonomy.facet("kind"), before, after, [1] * 7 + [1])).facets
+    # 7 won, 1 lost: 2 * (1 + 8) / 2^8
+    assert facet.p_value == pytest.approx(18 / 256)
+
+
+@given(truths, chances)
+def test_a_version_is_no_different_from_itself(taxonomy, truth, given_chances):
+    for name in ("kind", "field"):
+        table = {name: held_out(taxonomy.facet(name), truth, given_chances)}
+        found = compare(("a", table), ("b", table))
+        (facet,) = found.facets
+        assert found.verdict == "no difference"
+        assert facet.negative_flips == facet.positive_flips == ()
+        assert all(c.difference == 0 and c.interval == (0, 0) for c in facet.figures.values())
+
+
+@given(truths, chances, chances)
+def test_swapping_the_versions_swaps_the_signs(taxonomy, truth, one, two):
+    facet = taxonomy.facet("field")
+    tables = [("x", {"field": held_out(facet, truth, p)}) for p in (one, two)]
+    (there,), (back,) = compare(*tables).facets, compare(*tables[::-1]).facets
+    assert there.negative_flips == tuple(
+        type(f)(f.id, f.title, f.truth, f.after, f.before) for f in back.positive_flips
+    )
+    for name, change in there.figures.items():
+        assert change.difference == pytest.approx(-back.figures[name].difference)
+        low, high = back.figures[name].interval
+        assert change.interval == pytest.approx((-high, -low))
+
+
+def test_only_papers_of_both_count_whatever_their_order(taxonomy):
+    facet = taxonomy.facet("kind")
+    eye = np.eye(3, dtype=bool)
+    old = held_out(facet, eye[[0, 1, 2]], answers([0, 1, 2]), ["a", "b", "c"])
+    new = held_out(facet, eye[[0, 1, 2]], answers([0, 1, 1]), ["d", "c", "b"])
+    (found,) = compare(("1", {"kind": old}), ("2", {"kind": new})).facets
+    assert found.papers == 2
+    # The label that the second was trained on counts: "b" is a study now, "c" a method.
+    assert [flip.id for flip in found.positive_flips] == ["c"]
+    assert found.negative_flips == ()
+    with pytest.raises(TaggerError, match="no labelled paper in common"):
+        compare(("1", {"kind": old}), ("2", {"kind": new.take([0])}))
+
+
+def test_a_tag_that_came_or_went_counts_as_never_given(taxonomy):
+    kind = taxonomy.facet("kind")
+    tags = [tag.model_dump() for tag in kind.tags]
+    narrow = Facet.model_validate({**kind.model_dump(), "tags": tags[:2]})
+    wide = Facet.model_validate({**kind.model_dump(), "tags": [tags[2], *tags[:2]]})
+    old = held_out(narrow, np.eye(2, dtype=bool)[[0, 1, 1]], np.eye(2)[[0, 1, 1]])
+    new = held_out(wide, np.eye(3, dtype=bool)[[1, 2, 0]], answers([1, 2, 0]))
+    (found,) = compare(("1", {"kind": old}), ("2", {"kind": new})).facets
+    assert set(found.tags) == {"survey", "method", "study"}
+    assert (found.tags["study"].before, found.tags["study"].after) == (0, 1)
+    assert [flip.truth for flip in found.positive_flips] == [("study",)]
+
+
+def test_facets_of_one_version_are_named(taxonomy):
+    both = {
+        name: held_out(taxonomy.facet(name), np.eye(3, dtype=bool), answers([0, 1, 2]))
+        for name in ("kind", "field")
+    }
+    found = compare(("1", {"kind": both["kind"]}), ("2", both))
+    assert [facet.facet for facet in found.facets] == ["kind"]
+    assert found.skipped == ("field",)
+
+
+def test_churn_counts_papers_whose_tags_differ():
+    before = {"kind": [frozenset("a"), frozenset("b")], "gone": [frozenset(), frozenset()]}
+    after = {"kind": [frozenset("a"), frozenset("c")]}
+    churn = measure_churn(["One", "Two"], before, after)
+    assert churn.shares == {"kind": 0.5}
+    assert churn.titles == {"kind": ("Two",)}
+    assert measure_churn([], {"kind": []}, {"kind": []}).shares == {"kind": 0}
+
+
+def test_a_comparison_is_json_with_its_verdicts(taxonomy):
+    found = compare(*versions(taxonomy.facet("kind"), [0, 1], [0, 0], [0, 1]))
+    content = json.loads(json.dumps(found.as_dict()))
+    assert content["verdict"] == found.verdict
+    assert content["facets"][0]["negative_flip_rate"] == 0.5
+    assert content["facets"][0]["tags"]["method"]["difference"] == -1

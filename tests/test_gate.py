@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from tagger.comparison import Change, Comparison, FacetComparison, Flip
+from tagger.gate import GateRules, apply_gate
+
+SAME = Change(0.8, 0.8, (-0.05, 0.05))
+FLIP = Flip("t-1", "Title", ("a",), ("a",), ("b",))
+
+
+def facet(**changes):
+    sound = FacetComparison(
+        facet="kind",
+        papers=100,
+        same_fold=100,
+        figures=dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "calibration_error"), SAME),
+        tags={"survey": SAME, "method": SAME},
+        labels={"survey": 50, "method": 50},
+        negative_flips=(FLIP,) * 5,
+        positive_flips=(),
+        p_value=1.0,
+    )
+    return replace(sound, **changes)
+
+
+def failed(found, rules=None):
+    comparison = Comparison("tagger/1", "tagger/2", (found,))
+    outcomes = apply_gate(comparison, rules or GateRules())
+    assert len(outcomes) == 4
+    return [(o.rule.split()[0], o.figure) for o in outcomes if not o.passed]
+
+
+def figure(name, change):
+    return {**facet().figures, name: change}
+
+
+def test_a_challenger_that_is_no_worse_passes():
+    assert failed(facet()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [(Change(0.8, 0.7, (-0.15, -0.01)), False), (Change(0.8, 0.7, (-0.2, 0.01)), True)],
+)
+def test_macro_f1_may_be_worse_within_noise(change, passes):
+    outcomes = failed(facet(figures=figure("macro_f1", change)))
+    assert outcomes == (
+        [] if passes else [("macro-F1", "0.800 to 0.700 (-0.100; -0.150 to -0.010)")]
+    )
+
+
+def test_too_many_papers_changed_to_wrong():
+    assert failed(facet(negative_flips=(FLIP,) * 6)) == [("at", "6.0% (6 of 100)")]
+    assert failed(facet(negative_flips=(FLIP,) * 6), GateRules(max_negative_flips=0.06)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        (Change(0.8, 0.6, (-0.3, -0.1)), False),
+        (Change(0.8, 0.6, (-0.4, 0.1)), True),
+        (Change(0.8, 0.7, (-0.15, -0.05)), True),
+        (Change(0.2, 0.0, (-0.5, 0.0)), False),
+        (Change(0.0, 0.0, (0.0, 0.0)), True),
+    ],
+)
+def test_no_tag_may_collapse(change, passes):
+    found = facet(tags={"survey": change, "method": SAME})
+    assert (failed(found) == []) is passes
+    # A tag that no paper has cannot collapse.
+    assert failed(replace(found, labels={"survey": 0, "method": 100})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        (Change(0.05, 0.10, (0.01, 0.09)), False),
+        (Change(0.05, 0.10, (-0.01, 0.11)), True),
+        (Change(0.05, 0.06, (0.005, 0.02)), True),
+    ],
+)
+def test_confidences_may_not_get_worse(change, passes):
+    assert (failed(facet(figures=figure("calibration_error", change))) == []) is passes

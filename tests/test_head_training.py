@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from tagger.head_training import (
+    SoftLabels,
+    cross_calibrate,
+    fit_calibration,
+    fit_head,
+    keep_scores,
+)
+from tagger.heads import Calibration, probabilities
+
+
+def test_calibration_finds_the_scales_that_were_lost(taxonomy):
+    rng = np.random.default_rng(0)
+    facet = taxonomy.facet("kind")
+    logits = rng.normal(size=(4000, 3)) * 2
+    scores = np.stack([logits, rng.normal(size=logits.shape)])
+    chances = probabilities(facet, scores, Calibration((0.5, 1.5)))
+    truth = np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
+    fitted = fit_calibration(facet, truth, scores)
+    assert fitted.scales == pytest.approx((0.5, 1.5), abs=0.1)
+    assert fitted.shift == 0
+    field = replace_exclusive(taxonomy)
+    chances = probabilities(field, scores, Calibration((2.0, 0.5), -1.0))
+    fitted = fit_calibration(field, rng.random(chances.shape) < chances, scores)
+    assert (*fitted.scales, fitted.shift) == pytest.approx((2.0, 0.5, -1.0), abs=0.15)
+
+
+def replace_exclusive(taxonomy):
+    return taxonomy.facet("kind").model_copy(update={"exclusive": False})
+
+
+def test_parts_are_calibrated_by_the_others(taxonomy):
+    rng = np.random.default_rng(0)
+    facet = taxonomy.facet("kind")
+    scores = rng.normal(size=(2, 60, 3))
+    truth = np.eye(3, dtype=bool)[rng.integers(0, 3, 60)]
+    parts = [np.arange(0, 60, 2), np.arange(1, 60, 2)]
+    chances = cross_calibrate(facet, truth, scores, parts)
+    by_others = fit_calibration(facet, truth[parts[1]], scores[:, parts[1]])
+    assert (chances[parts[0]] == probabilities(facet, scores[:, parts[0]], by_others)).all()
+    # What a part itself says does not count for it.
+    truth[parts[0]] = np.roll(truth[parts[0]], 1, axis=1)
+    again = cross_calibrate(facet, truth, scores, parts)
+    assert (again[parts[0]] == chances[parts[0]]).all()
+
+
+@pytest.mark.parametrize("name", ["kind", "field"])
+def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
+    rng = np.random.default_rng(0)
+    facet = taxonomy.facet(name)
+    vectors = rng.normal(size=(40, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    terms = np.abs(rng.normal(size=(40, 5)))
+    truth = np.eye(3, dtype=bool)[rng.integers(0, 3, 40)]
+    head = fit_head(facet, vectors, terms, truth)
+    own = head.scores(vectors, terms)
+    wanted = own + 1.0
+    pulled = keep_scores(head, vectors, terms, SoftLabels(wanted, np.ones(40, dtype=bool)))
+    gain = (pulled.scores(vectors, terms) - own).mean(axis=(1, 2))
+    assert gain == pytest.approx([0.7, 0.7], abs=0.05)
+    stubborn = keep_scores(head, vectors, terms, SoftLabels(wanted, np.zeros(40, dtype=bool)))
+    assert stubborn.scores(vectors, terms) == pytest.approx(own)
+
+
+def test_soft_labels_are_taken_with_their_papers():
+    soft = SoftLabels(np.arange(12.0).reshape(2, 3, 2), np.array([True, False, True]))
+    part = soft.take(np.array([2, 1]))
+    assert part.scores[:, 0].tolist() == [[4, 5], [10, 11]]
+    assert part.right.tolist() == [True, False]

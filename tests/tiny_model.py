@@ -1,0 +1,74 @@
+"""A saved model of a few kilobytes: its encoder is the mean of random word vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tagger.heads import Head, Linear
+from tagger.lexical import LexicalFeatures
+from tagger.model import save_heads
+from tagger.reference import Reference
+from tagger.taxonomy import Taxonomy
+
+WORDS = ("[UNK]", "heart", "court", "survey", "trial", "network", "question", "drug", "judge")
+SIZE = 16
+
+
+def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: int = 0) -> Path:
+    """Save a model with random heads that remembers a number of labelled papers."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, "[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "tokenizer.json"))
+    save_encoder(folder / "encoder.onnx", rng.normal(size=(len(WORDS), SIZE)).astype(np.float32))
+    heads = [
+        Head(
+            facet,
+            Linear(rng.normal(size=(len(facet.tags), SIZE)) * 3, np.zeros(len(facet.tags))),
+            Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
+        )
+        for facet in taxonomy.facets
+    ]
+    vectors = rng.normal(size=(papers, SIZE)).astype(np.float32)
+    reference = Reference(
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        np.linspace(0.5, 0.9, papers),
+        {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets},
+    )
+    lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
+    save_heads(folder, taxonomy, lexical, heads, reference, 64)
+    return folder
+
+
+def save_encoder(path: Path, table: np.ndarray) -> None:
+    """Write a graph that takes the mean of the vectors of the words that are not padding."""
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["words"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        helper.make_node("Mul", ["words", "column"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "tokens"], ["vector"], keepdims=0),
+    ]
+    both = ["texts", "tokens"]
+    graph = helper.make_graph(
+        nodes,
+        "words",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, both)
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["texts", table.shape[1]])],
+        [
+            numpy_helper.from_array(table, "table"),
+            numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
+            numpy_helper.from_array(np.array([1], dtype=np.int64), "tokens"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), str(path))
