@@ -213,7 +213,7 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
             f"{change.before:.3f}",
             f"{change.after:.3f}",
             Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else ""),
-            f"{low:+.2f} to {high:+.2f}",
+            f"{low:+.2f}, {high:+.2f}",
         )
 
     for name, change in facet.figures.items():
@@ -222,9 +222,10 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     for tag, change in facet.tags.items():
         add(f"F1 of {tag}", str(facet.labels[tag]), change)
     console.print(table)
+    chance = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"
     console.print(
         f"{facet.papers} papers, {facet.same_fold} held out in the same fold; "
-        f"McNemar's test: p = {facet.p_value:.3f}"
+        f"McNemar's test: {chance}"
     )
     _print_flips(console, "Right before and wrong now", facet, facet.negative_flips)
     _print_flips(console, "Wrong before and right now", facet, facet.positive_flips)
@@ -270,7 +271,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("version", "made"):
         table.add_column(column, no_wrap=True)
-    for column in ("labels", "reviewed", *facets, "to review"):
+    for column in ("labels\n(reviewed)", *facets, "to\nreview"):
         table.add_column(column, justify="right")
     table.add_column("why")
     for version in versions:
@@ -279,8 +280,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
         table.add_row(
             Text.assemble(version.name, (aliases, "bold green")),
             version.created[:10],
-            str(version.labels),
-            str(version.labels_from_review),
+            f"{version.labels} ({version.labels_from_review})",
             *("-" if figure is None else f"{figure:.3f}" for figure in figures),
             f"{version.review_share:.0%}",
             Text(version.why),

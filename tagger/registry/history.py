@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tagger.registry.promotion import PROMOTION, ROLLBACK
+from tagger.registry.training_run import MACRO_F1
 from tagger.registry.versions import Registry, Version
 
 
@@ -57,7 +58,7 @@ def history(registry: Registry) -> list[VersionSummary]:
 def _summary(registry: Registry, version: Version) -> VersionSummary:
     data = registry.run(version).data
     created = datetime.fromtimestamp(version.created / 1000, UTC)
-    suffix = "/macro_f1"
+    prefix = f"{MACRO_F1}/"
     return VersionSummary(
         name=version.name,
         aliases=version.aliases,
@@ -67,9 +68,9 @@ def _summary(registry: Registry, version: Version) -> VersionSummary:
         labels_from_review=int(data.params.get("labels_from_review", 0)),
         parent=data.params.get("parent", "none"),
         macro_f1={
-            key.removesuffix(suffix): value
+            key.removeprefix(prefix): value
             for key, value in sorted(data.metrics.items())
-            if key.endswith(suffix)
+            if key.startswith(prefix)
         },
         review_share=data.metrics.get("expected_review_share", 0.0),
         why=_why(version),

@@ -80,8 +80,9 @@ def test_the_run_can_be_read_in_mlflow(demo):
         with urllib.request.urlopen(run, timeout=30) as answer:
             data = json.load(answer)["run"]["data"]
         metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
-        assert metrics["contribution/macro_f1"] > 0.6
-        assert metrics["domain/f1/legal"] >= 0
+        assert metrics["F1/contribution"] > 0.6
+        assert metrics["interval/F1/contribution/low"] < metrics["F1/contribution"]
+        assert metrics["tag_f1/domain/legal"] >= 0
     finally:
         server.terminate()
         server.wait(30)
