@@ -26,11 +26,12 @@ from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from tagger.evaluation import assign, evaluate
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel
+from tagger.soft_labels import Champion
 from tagger.training import TrainingSettings, train
 
 SIZES = (50, 100, 150, 210)
 FROM_GOLD = 60
-FOLDS = 3
+FOLDS = 2
 ARMS = ("plain", "compatible")
 DRAWS = 2000
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
@@ -62,7 +63,7 @@ def main() -> None:
         labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
         labels += [label_of(gold, row, store.taxonomy) for row in known]
         lines.append((test, grow(labels, gold, test, seed)))
-    write(lines, store)
+        write(lines, store)
 
 
 def grow(
@@ -71,9 +72,9 @@ def grow(
     """Train both lines of versions; they share the first."""
     taxonomy = LabelStore(ROOT / "labels").taxonomy
 
-    def version(size: int, kept: TaggerModel | None) -> tuple[TaggerModel, Answer]:
+    def version(size: int, kept: Champion | None) -> tuple[Champion, Answer]:
         settings = TrainingSettings(
-            folds=FOLDS, seed=seed, compatible_with=kept.name if kept else None
+            folds=FOLDS, seed=seed, compatible_with=kept.model.name if kept else None
         )
         with tempfile.TemporaryDirectory() as folder:
             result = train(
@@ -86,7 +87,7 @@ def grow(
             )
         answer = ask(result.model, gold, test, result.metrics)
         print(seed, size, "compatible" if kept else "plain", answer.figures, flush=True)
-        return result.model, answer
+        return Champion(result.model, result.fold_answers), answer
 
     champion, first = version(SIZES[0], None)
     answers = {arm: [first] for arm in ARMS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tagger.encoder import Vectors
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
+from tagger.soft_labels import SoftLabels
 from tagger.taxonomy import Facet
 
 ENCODER_C = {True: 1.0, False: 10.0}
@@ -21,26 +22,6 @@ LEXICAL_C = 10.0
 _PULL = 0.7
 _PULL_PENALTY = 0.1
 """How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoftLabels:
-    """What another model says of papers in one facet.
-
-    Parameters
-    ----------
-    scores:
-        Of the parts of its head, shape (parts, papers, tags).
-    right:
-        Where that leads to the right tags, shape (papers,).
-    """
-
-    scores: Floats
-    right: Booleans
-
-    def take(self, rows: Integers | Booleans) -> SoftLabels:
-        """Return those of some papers."""
-        return SoftLabels(self.scores[:, rows], self.right[rows])
 
 
 def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> Head:

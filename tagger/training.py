@@ -26,21 +26,16 @@ from tagger.encoder import (
     export_onnx,
 )
 from tagger.errors import TaggerError
-from tagger.evaluation import Booleans, HeldOut, Integers, assign, evaluate
+from tagger.evaluation import Booleans, HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
-from tagger.head_training import (
-    SoftLabels,
-    cross_calibrate,
-    fit_calibration,
-    fit_head,
-    keep_scores,
-)
+from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
 from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
 from tagger.paper import Paper
 from tagger.reference import Reference, familiarity
+from tagger.soft_labels import Answers, Champion, Guidance, guide
 from tagger.taxonomy import Facet, Taxonomy
 
 TrainingProgress = Callable[[str, int, int], None]
@@ -121,12 +116,14 @@ class LearningPoint:
 class TrainingResult:
     """A trained model and what is known of it.
 
-    ``metrics`` has keys such as ``contribution/macro_f1`` and ``domain/f1/legal``.
+    ``fold_answers`` is what each fold says of the papers it was trained on; ``metrics`` has keys
+    such as ``contribution/macro_f1`` and ``domain/f1/legal``.
     """
 
     model: TaggerModel
     folder: Path
     out_of_fold: tuple[HeldOut, ...]
+    fold_answers: tuple[Answers, ...]
     learning_curve: tuple[LearningPoint, ...]
     metrics: dict[str, float]
     seconds: float
@@ -139,7 +136,7 @@ def train(
     folder: Path,
     progress: TrainingProgress | None = None,
     *,
-    champion: TaggerModel | None = None,
+    champion: Champion | None = None,
     learning_curve: bool = True,
 ) -> TrainingResult:
     """Train a model and save it.
@@ -158,8 +155,7 @@ def train(
         Called as the work goes on.
     champion:
         A model whose right answers are to be kept: its vectors and scores of the labelled papers
-        that it has right are targets beside the labels. It has seen some of them, also where a
-        fold holds them out, so cross-validated figures are a little hopeful.
+        that it has right are targets beside the labels.
     learning_curve:
         Whether to train on parts of the labels, too, which takes a quarter longer.
 
@@ -170,18 +166,27 @@ def train(
         kind.
     """
     begin = time.perf_counter()
-    data = _TrainingData.of(labels, taxonomy, champion)
+    data = _TrainingData.of(labels, taxonomy)
     data.check_enough(settings.folds)
+    if champion and not champion.facets(taxonomy):
+        raise TaggerError(
+            f"{champion.model.name} shares no facet with the taxonomy",
+            hint="Train without --compatible-with",
+        )
     folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed)
     scores = {
         facet.name: np.zeros((len(PARTS), len(labels), len(facet.tags)))
         for facet in taxonomy.facets
     }
     nearness = np.zeros(len(labels))
+    fold_answers = []
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         stage = f"Fold {fold + 1} of {settings.folds}"
-        fitted = _fit(data, rest, settings, stage, progress)
+        guidance = data.guidance_without(unseen, rest, champion)
+        fitted = _fit(data, rest, settings, guidance, stage, progress)
+        ids = tuple(data.ids[row] for row in rest)
+        fold_answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
         vectors = fitted.encoder.encode(data.texts(unseen))
         nearness[unseen] = familiarity(vectors, fitted.vectors)
         for name, values in fitted.scores(data, unseen, vectors).items():
@@ -201,7 +206,12 @@ def train(
     if learning_curve:
         curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
 
-    final = _fit(data, np.arange(len(labels)), settings, "Final model", progress)
+    everything = np.arange(len(labels))
+    guidance = None
+    if champion:
+        answers = champion.answers(data.papers())
+        guidance = guide(champion, answers, data.ids, data.truth, taxonomy)
+    final = _fit(data, everything, settings, guidance, "Final model", progress)
     export_onnx(final.encoder.model, folder)
     vectors = OnnxEncoder(folder, settings.max_tokens).encode(data.texts())
     reference = Reference(
@@ -215,7 +225,7 @@ def train(
     # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
     heads = [
         replace(head, calibration=calibrations[head.facet.name])
-        for head in _fit_heads(data, np.arange(len(labels)), vectors, final.lexical)
+        for head in _fit_heads(data, everything, vectors, final.lexical, guidance)
     ]
     save_heads(folder, taxonomy, final.lexical, heads, reference, settings.max_tokens)
     metrics = {
@@ -224,36 +234,34 @@ def train(
         for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
     }
     seconds = time.perf_counter() - begin
-    return TrainingResult(load_model(folder), folder, tuple(out_of_fold), curve, metrics, seconds)
+    return TrainingResult(
+        load_model(folder),
+        folder,
+        tuple(out_of_fold),
+        tuple(fold_answers),
+        curve,
+        metrics,
+        seconds,
+    )
 
 
 @dataclass(frozen=True)
 class _TrainingData:
-    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,).
-
-    ``vectors`` and ``soft`` are what a champion says of the papers, if there is one to keep to.
-    """
+    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,)."""
 
     taxonomy: Taxonomy
     labels: Sequence[Label]
     truth: dict[str, Booleans]
     judged: dict[str, Booleans]
-    vectors: Vectors | None
-    soft: dict[str, SoftLabels]
 
     @classmethod
-    def of(
-        cls, labels: Sequence[Label], taxonomy: Taxonomy, champion: TaggerModel | None
-    ) -> _TrainingData:
+    def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> _TrainingData:
         truth = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
         judged = {
             facet.name: np.array([facet.name in label.tags for label in labels], dtype=bool)
             for facet in taxonomy.facets
         }
-        if champion is None:
-            return cls(taxonomy, labels, truth, judged, None, {})
-        vectors, soft = _soft_labels(champion, [label.paper for label in labels], taxonomy, truth)
-        return cls(taxonomy, labels, truth, judged, vectors, soft)
+        return cls(taxonomy, labels, truth, judged)
 
     @property
     def ids(self) -> list[str]:
@@ -300,6 +308,19 @@ class _TrainingData:
                     hint="Add labels for it, or take the facet out of the taxonomy",
                 )
 
+    def guidance_without(
+        self, unseen: Integers, rows: Integers, champion: Champion | None
+    ) -> Guidance | None:
+        """Return guidance on some papers by a champion's fold that did not see the others."""
+        if champion is None:
+            return None
+        answers = champion.answers_without({self.ids[row] for row in unseen})
+        if answers is None:
+            return None
+        ids = [self.ids[row] for row in rows]
+        truth = {name: values[rows] for name, values in self.truth.items()}
+        return guide(champion, answers, ids, truth, self.taxonomy)
+
     def can_teach(self, rows: Integers) -> bool:
         """Tell whether these papers show at least two tags of each exclusive facet."""
         return all(
@@ -327,10 +348,11 @@ def _fit(
     data: _TrainingData,
     rows: Integers,
     settings: TrainingSettings,
+    guidance: Guidance | None,
     stage: str,
     progress: TrainingProgress | None,
 ) -> _Fitted:
-    """Fine-tune an encoder on some of the papers and fit heads on it."""
+    """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 
@@ -344,18 +366,19 @@ def _fit(
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
-    anchor = None
-    if data.vectors is not None:
-        kept = np.all([soft.right[rows] for soft in data.soft.values()], axis=0)
-        anchor = Anchor(data.vectors[rows], kept)
+    anchor = Anchor(guidance.vectors, guidance.kept) if guidance else None
     encoder = TorchEncoder(fine_tune(data.texts(rows), targets, tuning, anchor, report))
     vectors = encoder.encode(data.texts(rows))
     lexical = fit_lexical_features(data.papers(rows))
-    return _Fitted(encoder, lexical, _fit_heads(data, rows, vectors, lexical), vectors)
+    return _Fitted(encoder, lexical, _fit_heads(data, rows, vectors, lexical, guidance), vectors)
 
 
 def _fit_heads(
-    data: _TrainingData, rows: Integers, vectors: Vectors, lexical: LexicalFeatures
+    data: _TrainingData,
+    rows: Integers,
+    vectors: Vectors,
+    lexical: LexicalFeatures,
+    guidance: Guidance | None,
 ) -> list[Head]:
     terms = lexical.transform(data.papers(rows))
     heads = []
@@ -363,38 +386,11 @@ def _fit_heads(
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
         head = fit_head(facet, vectors[chosen], terms[chosen], truth)
-        if facet.name in data.soft:
-            soft = data.soft[facet.name].take(rows).take(chosen)
+        if guidance and facet.name in guidance.soft:
+            soft = guidance.soft[facet.name].take(chosen)
             head = keep_scores(head, vectors[chosen], terms[chosen], soft)
         heads.append(head)
     return heads
-
-
-def _soft_labels(
-    champion: TaggerModel,
-    papers: Sequence[Paper],
-    taxonomy: Taxonomy,
-    truth: dict[str, Booleans],
-) -> tuple[Vectors, dict[str, SoftLabels]]:
-    """Return what a champion says of papers, in the facets that have the same tags as then."""
-    vectors = champion.encode(papers)
-    terms = champion.lexical.transform(papers)
-    soft = {}
-    for facet in taxonomy.facets:
-        head = champion.heads.get(facet.name)
-        if head and (head.facet.tag_names, head.facet.exclusive) == (
-            facet.tag_names,
-            facet.exclusive,
-        ):
-            scores = head.scores(vectors, terms)
-            tags = assign(facet, probabilities(facet, scores, head.calibration))
-            soft[facet.name] = SoftLabels(scores, (tags == truth[facet.name]).all(axis=1))
-    if not soft:
-        raise TaggerError(
-            f"{champion.name} shares no facet with the taxonomy",
-            hint="Train without --compatible-with",
-        )
-    return vectors, soft
 
 
 def _learning_curve(
@@ -422,7 +418,7 @@ def _learning_curve(
         for fold, part in zip(chosen, parts, strict=True):
             unseen = np.flatnonzero(folds == fold)
             stage = f"Learning curve, {share:.0%} of fold {fold + 1}"
-            fitted = _fit(data, part, settings, stage, progress)
+            fitted = _fit(data, part, settings, None, stage, progress)
             vectors = fitted.encoder.encode(data.texts(unseen))
             scores = fitted.scores(data, unseen, vectors)
             for head in fitted.heads:

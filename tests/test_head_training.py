@@ -1,14 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.head_training import (
-    SoftLabels,
-    cross_calibrate,
-    fit_calibration,
-    fit_head,
-    keep_scores,
-)
+from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
 from tagger.heads import Calibration, probabilities
+from tagger.soft_labels import SoftLabels
 
 
 def test_calibration_finds_the_scales_that_were_lost(taxonomy):
@@ -62,10 +57,3 @@ def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
     assert gain == pytest.approx([0.7, 0.7], abs=0.05)
     stubborn = keep_scores(head, vectors, terms, SoftLabels(wanted, np.zeros(40, dtype=bool)))
     assert stubborn.scores(vectors, terms) == pytest.approx(own)
-
-
-def test_soft_labels_are_taken_with_their_papers():
-    soft = SoftLabels(np.arange(12.0).reshape(2, 3, 2), np.array([True, False, True]))
-    part = soft.take(np.array([2, 1]))
-    assert part.scores[:, 0].tolist() == [[4, 5], [10, 11]]
-    assert part.right.tolist() == [True, False]

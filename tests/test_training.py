@@ -10,6 +10,7 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
+from tagger.soft_labels import Champion
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
 
@@ -116,6 +117,16 @@ def test_a_model_remembers_its_papers_as_if_unseen(trained):
 
 
 @pytest.mark.slow
+def test_each_fold_answers_for_the_papers_it_learned_from(trained):
+    kind = trained.out_of_fold[0]
+    for number, fold in enumerate(trained.fold_answers, start=1):
+        unseen = {name for name, held in zip(kind.ids, kind.folds, strict=True) if held == number}
+        assert set(fold.ids) == set(kind.ids) - unseen
+        assert fold.vectors.shape == (9, 384)
+        assert fold.scores["field"].shape == (2, 9, 3)
+
+
+@pytest.mark.slow
 def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonomy):
     from datetime import UTC, datetime
 
@@ -139,7 +150,7 @@ def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonom
     papers = [label.paper for label in labels]
     before = trained.model.encode(papers)
     moved = {}
-    for champion in (None, trained.model):
+    for champion in (None, Champion(trained.model, trained.fold_answers)):
         result = train(
             labels,
             taxonomy,
@@ -156,7 +167,7 @@ def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonom
     )
     strange = [label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in labels]
     with pytest.raises(TaggerError, match="shares no facet with the taxonomy"):
-        train(strange, other, QUICK, tmp_path / "no", champion=trained.model)
+        train(strange, other, QUICK, tmp_path / "no", champion=Champion(trained.model, ()))
 
 
 @pytest.mark.slow

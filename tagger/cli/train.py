@@ -105,7 +105,7 @@ def train(
                 settings,
                 Path(scratch) / "model",
                 step,
-                champion=registry.load(kept) if kept else None,
+                champion=registry.load_for_guidance(kept) if kept else None,
                 learning_curve=learning_curve,
             )
         with working("Logging to MLflow"):

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tagger.decision import ReviewRule
@@ -22,6 +23,7 @@ from tagger.registry.versions import (
     CHALLENGER,
     CHAMPION,
     FINGERPRINT,
+    FOLD_ANSWERS,
     LABELS,
     MODEL_DATA,
     MODEL_NAME,
@@ -30,6 +32,7 @@ from tagger.registry.versions import (
     out_of_fold_file,
 )
 from tagger.rendering import render
+from tagger.soft_labels import save_answers
 from tagger.training import TrainingResult, TrainingSettings
 
 if TYPE_CHECKING:
@@ -113,6 +116,9 @@ def log_training(
                 curve = learning_curve_figure(result.learning_curve)
                 mlflow.log_figure(curve, "learning_curve.png")
             mlflow.log_text(card, "model_card.md")
+            with TemporaryDirectory() as scratch:
+                save_answers(result.fold_answers, Path(scratch) / FOLD_ANSWERS)
+                mlflow.log_artifact(f"{scratch}/{FOLD_ANSWERS}")
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)

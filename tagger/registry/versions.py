@@ -15,6 +15,7 @@ from tagger.labels import TAXONOMY_FILE
 from tagger.model import TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
+from tagger.soft_labels import Answers, Champion, load_answers
 from tagger.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ MODEL_DATA = "artifacts/model"
 """Where the data of a model are within an MLflow model."""
 OUT_OF_FOLD = "out_of_fold"
 LABELS = "labels"
+FOLD_ANSWERS = "fold_answers.safetensors"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -153,6 +155,19 @@ class Registry:
                 dst_path=None if self.store.embedded else scratch,
             )
             return load_model(folder, version.name)
+
+    def load_for_guidance(self, version: Version) -> Champion:
+        """Load a version with the answers of its folds, for a training that is to keep to it.
+
+        A version that was logged without them guides the final model alone.
+        """
+        with self.store.reading() as client, TemporaryDirectory() as scratch:
+            arrived = {item.path for item in client.list_artifacts(version.run_id)}
+            folds: tuple[Answers, ...] = ()
+            if FOLD_ANSWERS in arrived:
+                place = client.download_artifacts(version.run_id, FOLD_ANSWERS, scratch)
+                folds = load_answers(Path(place))
+        return Champion(self.load(version), folds)
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
         """Return what a version's cross-validation said of the labels it was trained on.

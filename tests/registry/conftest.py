@@ -13,6 +13,7 @@ from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry, Version
 from tagger.registry.training_run import log_training
+from tagger.soft_labels import Answers
 from tagger.training import LearningPoint, TrainingResult, TrainingSettings
 
 SETTINGS = TrainingSettings(folds=2)
@@ -61,9 +62,16 @@ def make_result(saved_model: Path, label_folder: Path) -> Callable[..., Training
             for part in out_of_fold
             for key, value in evaluate(part.facet, part.truth, part.probabilities).items()
         }
+        answers = Answers(
+            out_of_fold[0].ids,
+            rng.normal(size=(len(labels), 16)).astype(np.float32),
+            {part.facet.name: np.stack([part.probabilities] * 2) for part in out_of_fold},
+        )
         curve = (LearningPoint(12, {part.facet.name: part for part in out_of_fold}),)
         model = load_model(saved_model)
-        return TrainingResult(model, saved_model, tuple(out_of_fold), curve, metrics, 1.5)
+        return TrainingResult(
+            model, saved_model, tuple(out_of_fold), (answers,), curve, metrics, 1.5
+        )
 
     return make
 

@@ -57,6 +57,19 @@ def test_what_was_held_out_comes_back_whole(registry, log, make_result):
         assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
 
 
+def test_a_version_guides_with_the_answers_of_its_folds(registry, log, make_result, tmp_path):
+    version = log(right=0.5)
+    champion = registry.load_for_guidance(version)
+    assert champion.model.name == "tagger/1"
+    (before,), (after,) = make_result(right=0.5).fold_answers, champion.folds
+    assert after.ids == before.ids
+    assert (after.vectors == before.vectors).all()
+    assert (after.scores["kind"] == before.scores["kind"]).all()
+    (file,) = (tmp_path / "mlruns").rglob("fold_answers.safetensors")
+    file.unlink()
+    assert registry.load_for_guidance(version).folds == ()
+
+
 def test_a_model_whose_artifacts_are_gone_is_refused(registry, log, tmp_path):
     version = log()
     shutil.rmtree(tmp_path / "mlruns" / "artifacts")
