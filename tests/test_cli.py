@@ -1,11 +1,13 @@
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from samples import label_line, page, run
+from samples import QUICK, TAGGER, label_line, page, run
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -152,7 +154,8 @@ def test_strategies_are_listed_with_what_they_do():
 
 def test_wrong_options_are_exit_code_2(tmp_path):
     assert run("tag", cwd=tmp_path).returncode == 2
-    assert run("train", "--alias", "king", cwd=tmp_path).returncode == 2
+    assert run("train", "--folds", "1", cwd=tmp_path).returncode == 2
+    assert run("promote", "--max-tag-loss", "2", cwd=tmp_path).returncode == 2
     assert run("tag", "x", "--min-confidence", "7", cwd=tmp_path).returncode == 2
 
 
@@ -191,8 +194,9 @@ def test_good_pages_are_tagged_beside_bad_ones(workspace):
 
 @pytest.mark.slow
 def test_a_model_is_named_by_version_alias_or_folder(workspace):
-    folder, *_ = workspace.glob("mlruns/artifacts/*/artifacts/model")
-    for model in ("1", "tagger/1", "champion", folder):
+    folder, *_ = workspace.glob("mlruns/artifacts/models/*/artifacts/artifacts/model")
+    history = json.loads(run("history", "--json", cwd=workspace).stdout)
+    for model in ("1", "tagger/1", "champion", history["versions"][0]["run_id"], folder):
         done = run("tag", "page.txt", "-o", "d", "--model", model, "--json", cwd=workspace)
         assert done.returncode == 0, done.stderr
         name = json.loads(done.stdout)["model"]
@@ -204,7 +208,7 @@ def test_a_model_is_named_by_version_alias_or_folder(workspace):
 
 @pytest.mark.slow
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
-    same = ("train", "--epochs", 1, "--folds", 2, "--max-tokens", 32, "--if-changed")
+    same = ("train", *QUICK, "--if-changed")
     done = run(*same, "--json", cwd=workspace)
     assert json.loads(done.stdout) == {"model": "tagger/1", "trained": False}
     assert "Nothing new: tagger/1" in run(*same, cwd=workspace).stdout
@@ -220,14 +224,124 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
     assert (workspace / "labels" / "seed.jsonl").read_bytes() == before
 
 
-@pytest.mark.slow
-def test_a_challenger_is_registered_beside_the_champion(workspace):
-    options = ("--epochs", 1, "--folds", 2, "--max-tokens", 16, "--alias", "challenger")
-    done = run("train", *options, cwd=workspace)
+@pytest.fixture(scope="module")
+def challenged(workspace, tmp_path_factory):
+    """A workspace with a challenger, trained to be compatible with the champion."""
+    root = tmp_path_factory.mktemp("challenged")
+    shutil.copytree(workspace / "labels", root / "labels")
+    (root / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
+    assert run("train", *QUICK, cwd=root).returncode == 0
+    done = run("train", *QUICK, "--seed", 1, "--compatible-with", "champion", cwd=root)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"tagger/[2-9] is now challenger", done.stdout)
-    done = run("tag", "page.txt", "--json", cwd=workspace)
-    assert json.loads(done.stdout)["model"] == "tagger/1"
+    assert "tagger/2 is now challenger" in done.stdout
+    return root
+
+
+@pytest.mark.slow
+def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
+    def ran(*command, code=0):
+        done = run(*command, "--json", cwd=challenged)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    assert (
+        json.loads(run("tag", "page.txt", "--json", cwd=challenged).stdout)["model"] == "tagger/1"
+    )
+    compared = ran("compare", "--digest", "page.txt", "--html", "page.html")
+    assert compared["verdict"] in ("better", "no difference", "worse")
+    assert (compared["before"], compared["after"]) == ("tagger/1", "tagger/2")
+    assert {facet["facet"] for facet in compared["facets"]} == {"kind", "field"}
+    assert compared["churn"]["papers"] == 6
+    assert compared["page"] == "comparisons/against_tagger_1.html"
+    assert "tagger/2 against tagger/1" in (challenged / "page.html").read_text(encoding="utf-8")
+    text = run("compare", "1", "2", cwd=challenged).stdout
+    assert f"tagger/2 against tagger/1: {compared['verdict']}" in text
+
+    promoted = ran("promote", "2", "--force", "a test")
+    assert promoted["promoted"]
+    assert (promoted["replaced"], promoted["forced"], len(promoted["rules"])) == (
+        "tagger/1",
+        "a test",
+        8,
+    )
+    assert (
+        json.loads(run("tag", "page.txt", "--json", cwd=challenged).stdout)["model"] == "tagger/2"
+    )
+    assert ran("rollback", "--reason", "enough") == {
+        "model": "tagger/1",
+        "given_up": "tagger/2",
+        "reason": "enough",
+    }
+    first, second = ran("history")["versions"]
+    assert (first["aliases"], first["why"]) == (["champion"], "the first version")
+    assert second["why"].startswith("forced past ")
+    assert second["why"].endswith("given up for tagger/1: enough")
+    shown = run("history", cwd=challenged).stdout
+    assert re.search(r"kind: macro-F1 [▁-█]{2} 0\.\d\d to 0\.\d\d", shown)
+
+
+@pytest.mark.slow
+def test_a_gate_that_refuses_is_exit_code_1_and_changes_nothing(challenged):
+    strict = ("--max-negative-flips", 0, "--max-tag-loss", 0)
+    done = run("promote", "2", *strict, "--json", cwd=challenged)
+    report = json.loads(done.stdout)
+    assert done.returncode == (0 if report["promoted"] else 1)
+    assert report["promoted"] == all(rule["passed"] for rule in report["rules"])
+    if report["promoted"]:
+        assert run("rollback", cwd=challenged).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("compare", "1", "9"), "there is no model '9'"),
+        (("compare", "1", "2", "--digest", "none.txt"), "none.txt: no such file"),
+        (("promote", "nobody"), "there is no model 'nobody'"),
+        (("promote", "2", "--force", " "), "--force needs a reason"),
+        (("rollback",), "no champion before the present one"),
+        (("train", "--compatible-with", "7"), "there is no model '7'"),
+    ],
+)
+def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
+    done = run(*command, cwd=challenged)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
+    from mlflow import MlflowClient
+
+    done = run("tag", "page.txt", "--output", "odd", "--json", cwd=challenged)
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == len(report["drift"]["warnings"]) > 0
+    assert "tagger review push" in warnings[0]
+    client = MlflowClient(f"sqlite:///{challenged}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("tagger-digests")
+    runs = client.search_runs([experiment.experiment_id])
+    assert runs[0].data.metrics["unfamiliar_share"] == report["drift"]["unfamiliar_share"]
+
+
+@pytest.mark.slow
+def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
+    database = challenged / "mlruns" / "mlflow.db"
+    uri = f"sqlite:///file:{database}?mode=ro&uri=true"
+    done = subprocess.run(
+        [TAGGER, "tag", "page.txt", "--output", "read-only", "--json"],
+        cwd=challenged,
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "MLflow did not record the run" in done.stderr
+    assert "it is read-only" in done.stderr
+    assert (challenged / "read-only" / "tags.jsonl").exists()
 
 
 @pytest.mark.slow
@@ -240,7 +354,7 @@ def test_tagging_needs_no_pytorch(workspace):
         "heavy = ('torch', 'mlflow', 'sklearn', 'transformers')\n"
         "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
-    folder, *_ = workspace.glob("mlruns/artifacts/*/artifacts/model")
+    folder, *_ = workspace.glob("mlruns/artifacts/models/*/artifacts/artifacts/model")
     done = subprocess.run(
         [sys.executable, "-c", code, folder], cwd=workspace, capture_output=True, text=True
     )

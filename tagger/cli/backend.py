@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -83,11 +84,15 @@ def run_backend(
     credentials = Credentials()
 
     def train() -> None:
-        command = [sys.executable, "-m", "tagger", "train"]
+        command = [sys.executable, "-m", "tagger", "train", "--json"]
         command += ["--labels", str(store.folder), "--conflicts", conflicts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-        typer.echo(said[-1] if said else "training ended without a word", err=True)
+        if done.returncode == 0:
+            report = json.loads(done.stdout)
+            typer.echo(f"{report['model']} is now {', '.join(report['aliases'])}", err=True)
+        else:
+            said = done.stderr.strip().splitlines()
+            typer.echo(said[-1] if said else "training ended without a word", err=True)
 
     worker = PullWorker(
         lambda: pull(project, store, conflicts),

@@ -1,0 +1,119 @@
+"""What goes wrong with a store, and what must not happen then."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tagger.errors import TaggerError
+from tagger.registry import Registry
+from tagger.registry.training_run import check_writable
+
+TESTS = Path(__file__).parents[1]
+LOG = (
+    "import sys; from pathlib import Path; from tiny_training import log_tiny; "
+    "from tagger.registry import Registry; "
+    "print(log_tiny(Registry(), Path(sys.argv[1]), Path(sys.argv[2]), 1.0, int(sys.argv[3])).name)"
+)
+
+
+def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
+    store = Path("mlruns/mlflow.db")
+    store.parent.mkdir()
+    store.write_bytes(b"not a database" * 100)
+    with pytest.raises(TaggerError, match="MLflow store cannot be used") as caught:
+        registry.champion()
+    assert "\n" not in str(caught.value)
+    assert store.read_bytes() == b"not a database" * 100
+
+
+def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
+    log()
+    with sqlite3.connect("mlruns/mlflow.db") as database:
+        # The tables of this MLflow under the revision of an older one.
+        database.execute("update alembic_version set version_num = 'cc1f77228345'")
+    code = (
+        "from tagger.registry import Registry; from tagger.errors import TaggerError\n"
+        "try: Registry().champion()\n"
+        "except TaggerError as error: print(error)"
+    )
+    # In a process of its own: this one knows the store already.
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "was made by another version of MLflow" in said
+    assert "mlflow db upgrade sqlite:///" in said
+    assert said.count("\n") == 1
+    with sqlite3.connect("mlruns/mlflow.db") as database:
+        found = database.execute("select version_num from alembic_version").fetchall()
+        assert found == [("cc1f77228345",)]
+        assert database.execute("select count(*) from model_versions").fetchone() == (1,)
+
+
+def test_a_read_only_store_can_be_read_and_is_found_out_before_training(registry, log, tmp_path):
+    version = log()
+    read_only = Registry(f"sqlite:///file:{tmp_path}/mlruns/mlflow.db?mode=ro&uri=true")
+    assert read_only.champion() == version
+    assert read_only.load(version).name == version.name
+    with pytest.raises(TaggerError, match="it is read-only"):
+        check_writable(read_only)
+
+
+def test_a_server_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TaggerError, match="the server of MLFLOW_TRACKING_URI answers") as caught:
+        Registry().champion()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-c", LOG, str(label_folder), str(saved_model)]
+    both = [
+        subprocess.Popen(
+            [*command, str(seed)],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(2)
+    ]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sorted(out.strip() for out, _ in said) == ["tagger/1", "tagger/2"]
+    versions = registry.versions()
+    assert [version.aliases for version in versions] == [("champion",), ("challenger",)]
+    for version in versions:
+        assert registry.load(version).name == version.name
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder, saved_model):
+    """Killed where a version appears in the database, before and after its alias."""
+    first = log()
+    code = (
+        "import os; from mlflow import MlflowClient as C; kill = lambda *a, **k: os._exit(9); "
+        "setattr(C, os.environ['KILL'], kill); " + LOG
+    )
+    for moment in ("create_model_version", "set_registered_model_alias", "log_artifact"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(label_folder), str(saved_model), "1"],
+            env={**os.environ, "PYTHONPATH": str(TESTS), "KILL": moment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 9, done.stderr
+        assert registry.champion() == first
+        assert registry.challenger() is None
+        for version in registry.versions():
+            assert registry.load(version).name == version.name
+    database = sqlite3.connect("mlruns/mlflow.db")
+    assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+    database.close()
+    again = log(seed=1)
+    assert registry.challenger() == again
