@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow tells of each step of making its tables; a user wants to know of failures.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     # A server that is gone is told of within a minute, not after MLflow's many.

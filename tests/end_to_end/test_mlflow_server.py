@@ -1,0 +1,131 @@
+"""Versions on a real MLflow server with a registry, which also dies."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from ports import free_port
+from samples import TAGGER, page
+from tiny_training import log_tiny
+
+from tagger.errors import TaggerError
+from tagger.gate import GateRules
+from tagger.registry import Registry
+from tagger.registry.comparing import compare_versions, log_comparison
+from tagger.registry.promotion import promote, roll_back
+
+pytestmark = pytest.mark.slow
+
+
+class MlflowServer:
+    """An MLflow server on SQLite that keeps the artifacts, too."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [Path(sys.executable).with_name("mlflow"), "server", "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--artifacts-destination", self.folder / "files", "--port", str(self.port)]
+        environment = {**os.environ}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        with (self.folder / "server.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
+                time.sleep(0.5)
+
+    def kill(self) -> None:
+        process = psutil.Process(self.process.pid)
+        for member in [*process.children(recursive=True), process]:
+            member.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory):
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def registry(mlflow_server, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+    return Registry()
+
+
+def test_versions_live_on_a_server_and_nothing_here(
+    registry, mlflow_server, label_folder, saved_model, tmp_path
+):
+    first = log_tiny(registry, label_folder, saved_model, right=0.5)
+    second = log_tiny(registry, label_folder, saved_model, right=1.0)
+    assert registry.champion() == first
+    assert registry.load(second).name == second.name
+    assert registry.load_for_guidance(second).folds
+    found = compare_versions(registry, first, second)
+    assert found.verdict == "better"
+    log_comparison(registry, found, second)
+    assert promote(registry, second, GateRules()).promoted
+    assert registry.champion().number == second.number
+    assert roll_back(registry)[1].number == first.number
+    (tmp_path / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
+    done = subprocess.run(
+        [TAGGER, "tag", "page.txt", "--json"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == first.name
+    assert "did not record" not in done.stderr
+    listed = subprocess.run([TAGGER, "history", "--json"], capture_output=True, text=True)
+    names = [version["name"] for version in json.loads(listed.stdout)["versions"]]
+    assert names == [first.name, second.name]
+    assert {path.name for path in tmp_path.iterdir()} == {"labels", "page.txt", "tagged"}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["log_figure", "pyfunc.log_model", "create_model_version", "set_registered_model_alias"],
+)
+def test_a_server_that_dies_while_logging_has_no_half_champion(
+    registry, mlflow_server, label_folder, saved_model, monkeypatch, moment
+):
+    import mlflow
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    champion = registry.champion() or log_tiny(registry, label_folder, saved_model)
+    owner = {"log_figure": mlflow, "pyfunc.log_model": mlflow.pyfunc}.get(moment, MlflowClient)
+    name = moment.rsplit(".", 1)[-1]
+    works = getattr(owner, name)
+
+    def dies(*arguments, **options):
+        mlflow_server.kill()
+        return works(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dies)
+        with pytest.raises(TaggerError, match="the server of MLFLOW_TRACKING_URI answers"):
+            log_tiny(registry, label_folder, saved_model, seed=1)
+    mlflow_server.start()
+    assert registry.champion().number == champion.number
+    for version in registry.versions():
+        assert registry.load(version).name == version.name
+    again = log_tiny(registry, label_folder, saved_model, seed=1)
+    assert registry.challenger() == again
