@@ -298,7 +298,7 @@ def as_table(rows: list[dict[str, object]], labels: int) -> str:
     lines.append(
         f"Trained on the {labels} seed labels, measured on 210 labelled papers, with 95% bootstrap "
         f"intervals; one run on {machine()}. tagger's training time includes 5-fold "
-        "cross-validation."
+        "cross-validation and the learning curve."
     )
     return "\n".join(lines) + "\n"
 

@@ -50,7 +50,7 @@ class Answer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     seeds = range(parser.parse_args().seeds)
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)

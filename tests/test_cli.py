@@ -224,6 +224,30 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
     assert (workspace / "labels" / "seed.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
+def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
+    from mlflow import MlflowClient
+
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    uri = f"sqlite:///{tmp_path}/store.db"
+    MlflowClient(uri).create_experiment("tagger", f"file://{tmp_path}/file/artifacts")
+    done = subprocess.run(
+        [TAGGER, "train", *map(str, QUICK), "--labels", workspace / "labels"],
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    *_, error = done.stderr.splitlines()
+    assert "the MLflow store cannot be used (" in error
+    assert "file' is not" in error or "Not a directory" in error
+    (kept,) = tmp_path.glob("tagger-model-*")
+    assert f"the model is kept in {kept.name}" in error
+    done = run("tag", workspace / "page.txt", "--model", kept, "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["model"].startswith("local/")
+
+
 @pytest.fixture(scope="module")
 def challenged(workspace, tmp_path_factory):
     """A workspace with a challenger, trained to be compatible with the champion."""

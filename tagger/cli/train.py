@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ from tagger.cli.output import (
     progress,
     working,
 )
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.registry import Version
@@ -108,7 +111,7 @@ def train(
                 champion=registry.load_for_guidance(kept) if kept else None,
                 learning_curve=learning_curve,
             )
-        with working("Logging to MLflow"):
+        with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, store, merged)
     if as_json:
         print_json(
@@ -123,6 +126,26 @@ def train(
         )
     else:
         _print_training(version, len(merged), result)
+
+
+@contextmanager
+def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]:
+    """Keep a trained model in the current folder if MLflow does not take it."""
+    try:
+        yield
+    except TaggerError as error:
+        import shutil
+
+        kept = Path(f"tagger-model-{fingerprint[:12]}")
+        try:
+            shutil.copytree(result.folder, kept, dirs_exist_ok=True)
+        except OSError:
+            raise error from None
+        raise TaggerError(
+            error.problem,
+            path=error.path,
+            hint=f"{error.hint}; the model is kept in {kept}, which 'tagger tag --model' takes",
+        ) from error
 
 
 def _print_training(version: Version, labels: int, result: TrainingResult) -> None:
