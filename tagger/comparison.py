@@ -162,7 +162,8 @@ class Comparison:
     facets:
         The comparison in each facet that both have.
     skipped:
-        Facets that only one of them has.
+        Facets that only one of them has, or that ask for one tag in one and for several in the
+        other.
     churn, speed:
         Set if they were measured.
     """
@@ -258,7 +259,7 @@ def measure_churn(
 def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     places = {name: row for row, name in enumerate(old.ids)}
     rows = [row for row, name in enumerate(new.ids) if name in places]
-    if not rows:
+    if not rows or old.facet.exclusive != new.facet.exclusive:
         return None
     new = new.take(rows)
     old = old.take([places[name] for name in new.ids])

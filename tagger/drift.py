@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from tagger.taxonomy import Taxonomy
 _UNFAMILIAR_QUANTILE = 0.05
 _WARN_UNFAMILIAR = 0.25
 _WARN_REVIEW = (2.0, 0.2)
-_FEWEST_PAPERS = 5
-"""Five times as many unfamiliar papers as expected, twice as many doubtful ones and at least a
-fifth more: chance alone hardly does that on a page of five papers or more."""
+_WARN_CHANCE = 0.005
+"""Five times as many unfamiliar papers as expected, or twice as many doubtful ones and at least a
+fifth more, where chance brings so many on fewer than one page in two hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,38 @@ class Drift:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know before trusting the tags, in words; empty if all is well."""
-        if self.papers < _FEWEST_PAPERS:
-            return ()
         found = []
-        if self.unfamiliar_share >= _WARN_UNFAMILIAR:
+        if self.unfamiliar_share >= _WARN_UNFAMILIAR and self._is_no_chance(
+            self.unfamiliar_share, _UNFAMILIAR_QUANTILE
+        ):
             found.append(
                 f"{self.unfamiliar_share:.0%} of the papers are unlike those that the model was "
                 f"trained on, where {_UNFAMILIAR_QUANTILE:.0%} are to be expected"
             )
         factor, margin = _WARN_REVIEW
         expected = self.expected_review_share
-        if self.review_share >= max(factor * expected, expected + margin):
+        if self.review_share >= max(factor * expected, expected + margin) and self._is_no_chance(
+            self.review_share, expected
+        ):
             found.append(
                 f"{self.review_share:.0%} of the papers are doubtful, where {expected:.0%} were in "
                 "cross-validation"
             )
         return tuple(found)
+
+    def _is_no_chance(self, share: float, expected: float) -> bool:
+        """Tell whether a binomial count is as high by chance on very few pages alone."""
+        papers, chance = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
+        # In logarithms, for pages of thousands.
+        terms = (
+            math.lgamma(papers + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(papers - k + 1)
+            + k * math.log(chance)
+            + (papers - k) * math.log1p(-chance)
+            for k in range(round(share * papers), papers + 1)
+        )
+        return sum(map(math.exp, terms)) < _WARN_CHANCE
 
     def figures(self) -> dict[str, float]:
         """Return all figures under the names they are logged by."""

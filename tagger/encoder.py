@@ -105,6 +105,8 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
                 hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
             ) from error
     model.max_seq_length = max_tokens
+    # In training texts are cut to the length of their part of the batch, from the right.
+    model.tokenizer.padding_side = "right"
     return model
 
 

@@ -92,9 +92,17 @@ def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, 
     -------
     dict
         ``macro_f1`` and ``micro_f1`` over tags, ``f1/TAG`` for each tag, ``accuracy`` (share of
-        papers with exactly the right tags), ``calibration_error`` and ``brier`` (see
-        :func:`calibration_error`, :func:`brier_score`). Tags without a single paper in truth or
-        prediction count in neither mean.
+        papers with exactly the right tags), ``calibration_error`` and ``brier``, all from 0 to 1.
+        Tags without a single paper in truth or prediction count in neither mean.
+
+    Notes
+    -----
+    The calibration error is the mean distance between confidence and share of right answers over
+    ten bins of equal width, weighted by their size (Naeini et al., "Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning", 2015): over the likeliest tag of each paper in an
+    exclusive facet, over every paper and tag in any other. The Brier score (Brier, "Verification
+    of forecasts expressed in terms of probability", 1950) is divided by the number of tags, so
+    that facets of different size compare.
     """
     figures = weighted_figures(facet, truth, probabilities, np.ones((1, len(truth))))
     return {name: float(values[0]) for name, values in figures.items()}
@@ -155,17 +163,6 @@ def weighted_figures(
     return {name: np.asarray(values) for name, values in figures.items()}
 
 
-def calibration_error(facet: Facet, truth: Booleans, probabilities: Floats) -> float:
-    """Return the expected calibration error, 0 to 1.
-
-    Mean distance between confidence and share of right answers over ten bins of equal width,
-    weighted by their size (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian
-    Binning", 2015). For an exclusive facet it is taken over the likeliest tag of each paper, for
-    any other over every paper and tag.
-    """
-    return float(np.abs(_gaps(facet, truth, probabilities).sum(axis=0)).sum() / max(len(truth), 1))
-
-
 def confidences(facet: Facet, truth: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
     """Return the statements that a calibration error is taken over, and which of them are right.
 
@@ -192,12 +189,3 @@ def _gaps(facet: Facet, truth: Booleans, probabilities: Floats) -> Floats:
     in_bin = number[:, :, None] == np.arange(_BINS)
     gap = (confidence - right)[:, :, None] * in_bin
     return np.asarray(gap.sum(axis=1) / max(confidence.shape[1], 1))
-
-
-def brier_score(truth: Booleans, probabilities: Floats) -> float:
-    """Return the mean squared distance of probability and truth over papers and tags.
-
-    Brier, "Verification of forecasts expressed in terms of probability" (1950), divided by the
-    number of tags, so that facets of different size compare.
-    """
-    return float(np.mean((probabilities - truth) ** 2))

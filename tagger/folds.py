@@ -1,23 +1,27 @@
 """Which papers each fold of the cross-validation holds out.
 
-A paper keeps its fold when labels are added later, so that two versions are compared on papers
-that both of them were denied, in the same company.
+A paper keeps the fold that the champion held it out in, whatever was labelled, corrected or removed
+since, so that two versions are compared on papers that both were denied, in the same company.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 
 def assign_folds(
-    ids: Sequence[str], strata: Sequence[int], folds: int, seed: int
+    ids: Sequence[str],
+    strata: Sequence[int],
+    folds: int,
+    seed: int,
+    known: Mapping[str, int] | None = None,
 ) -> npt.NDArray[np.int_]:
-    """Put each paper into the fold that has fewest of its kind so far.
+    """Put each new paper into the fold that has fewest of its kind so far.
 
     Parameters
     ----------
@@ -29,23 +33,35 @@ def assign_folds(
         How many there are.
     seed:
         Decides between folds that are equally short of a paper.
+    known:
+        Folds of papers that are to stay in them.
 
     Returns
     -------
     ndarray
-        The fold of each paper, from 0, shape (papers,). That of a paper depends on those before
-        it alone.
+        The fold of each paper, from 0, shape (papers,). That of a new paper depends on the known
+        ones and on those before it alone.
     """
     of_stratum: Counter[tuple[int, int]] = Counter()
     of_fold: Counter[int] = Counter()
     assigned = np.zeros(len(ids), dtype=int)
-    for row, (name, stratum) in enumerate(zip(ids, strata, strict=True)):
+
+    def put(row: int, fold: int) -> None:
+        assigned[row] = fold
+        of_stratum[strata[row], fold] += 1
+        of_fold[fold] += 1
+
+    stay = known or {}
+    for row, name in enumerate(ids):
+        if name in stay:
+            put(row, stay[name])
+    for row, name in enumerate(ids):
+        if name in stay:
+            continue
         draw = {
             fold: hashlib.sha256(f"{seed}/{fold}/{name}".encode("utf-8", "replace")).digest()
             for fold in range(folds)
         }
-        fold = min(draw, key=lambda f: (of_stratum[stratum, f], of_fold[f], draw[f]))
-        assigned[row] = fold
-        of_stratum[stratum, fold] += 1
-        of_fold[fold] += 1
+        kind = strata[row]
+        put(row, min(draw, key=lambda f: (of_stratum[kind, f], of_fold[f], draw[f])))
     return assigned

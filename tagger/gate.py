@@ -64,7 +64,11 @@ def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:
     rules:
         What is asked.
     """
-    return [outcome for facet in comparison.facets for outcome in _apply(facet, rules)]
+    outcomes = [outcome for facet in comparison.facets for outcome in _apply(facet, rules)]
+    return outcomes + [
+        RuleOutcome("both versions answer the facet", name, "it cannot be compared", False)
+        for name in comparison.skipped
+    ]
 
 
 def _apply(facet: FacetComparison, rules: GateRules) -> list[RuleOutcome]:

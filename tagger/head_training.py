@@ -71,6 +71,8 @@ def fit_linear(
         classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
         return classifier.fit(features, answers)
 
+    if not features.size:
+        return Linear(weights, bias)
     if facet.exclusive:
         classifier = fit(truth.argmax(axis=1))
         known = classifier.classes_
@@ -107,7 +109,12 @@ def keep_scores(head: Head, vectors: Vectors, terms: Floats, soft: SoftLabels) -
     """
     from sklearn.linear_model import Ridge
 
+    if not soft.right.any():
+        return head
+
     def pulled(part: Linear, features: npt.NDArray[np.floating], wanted: Floats) -> Linear:
+        if not features.size:
+            return part
         gap = soft.right[:, None] * (wanted - part.scores(features))
         added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * gap)
         return Linear(part.weights + added.coef_, part.bias + added.intercept_)

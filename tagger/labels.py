@@ -270,6 +270,35 @@ def _resolve(answers: Sequence[_Answer], rule: ConflictRule) -> tuple[str, ...] 
     return chosen
 
 
+@dataclass(frozen=True, slots=True)
+class LabelSnapshot:
+    """The labels of a folder at one time.
+
+    Parameters
+    ----------
+    folder:
+        Where they were read from.
+    taxonomy:
+        What they are in terms of.
+    files:
+        Content of each file by name.
+    conflicts:
+        What settled differences of reviewers.
+    labels:
+        One a paper.
+    """
+
+    folder: Path
+    taxonomy: Taxonomy
+    files: dict[str, bytes]
+    conflicts: ConflictRule
+    labels: tuple[Label, ...]
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each file by name."""
+        return {name: hashlib.sha256(text).hexdigest() for name, text in self.files.items()}
+
+
 class LabelStore:
     """A label folder.
 
@@ -299,9 +328,20 @@ class LabelStore:
         names = (TAXONOMY_FILE, SEED_FILE, CORRECTIONS_FILE)
         return [path for name in names if (path := self.folder / name).exists()]
 
-    def hashes(self) -> dict[str, str]:
-        """SHA-256 of each file by name."""
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files}
+    def snapshot(self, conflicts: ConflictRule = "latest") -> LabelSnapshot:
+        """Read the labels, and keep the files as they were then.
+
+        Raises
+        ------
+        TaggerError
+            As :meth:`all_labels`.
+        """
+        while True:
+            files = {path.name: path.read_bytes() for path in self.files}
+            labels = self.labels(conflicts)
+            # Reviewers' answers may come home meanwhile.
+            if files == {path.name: path.read_bytes() for path in self.files}:
+                return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, tuple(labels))
 
     def all_labels(self) -> list[Label]:
         """Every label in the order of the files, seed first.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 
 def render(template: str, **content: Any) -> str:
     """Fill in a template.
@@ -20,6 +18,9 @@ def render(template: str, **content: Any) -> str:
     content:
         What the template speaks of.
     """
+    # Imported here: those who only tag have no need of it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
     environment = Environment(
         loader=PackageLoader("tagger"),
         autoescape=select_autoescape(["html.j2"]),

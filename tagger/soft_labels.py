@@ -128,6 +128,7 @@ def guide(
     answers: Answers,
     ids: Sequence[str],
     truth: Mapping[str, Booleans],
+    judged: Mapping[str, Booleans],
     taxonomy: Taxonomy,
 ) -> Guidance:
     """Turn the answers of a champion into guidance on papers; of papers it left out, none.
@@ -140,6 +141,8 @@ def guide(
         Of the papers.
     truth:
         Per facet, their tags, shape (papers, tags).
+    judged:
+        Per facet, whether anybody said, shape (papers,).
     taxonomy:
         What the tags are of.
     """
@@ -149,13 +152,15 @@ def guide(
     vectors = np.zeros((len(ids), answers.vectors.shape[1]), dtype=np.float32)
     vectors[known] = answers.vectors[rows]
     soft = {}
+    kept = known.copy()
     for facet in champion.facets(taxonomy):
         scores = np.zeros((len(PARTS), len(ids), len(facet.tags)))
         scores[:, known] = answers.scores[facet.name][:, rows]
         calibration = champion.model.heads[facet.name].calibration
         tags = assign(facet, probabilities(facet, scores, calibration))
-        soft[facet.name] = SoftLabels(scores, known & (tags == truth[facet.name]).all(axis=1))
-    kept = np.all([known, *(labels.right for labels in soft.values())], axis=0)
+        right = known & (tags == truth[facet.name]).all(axis=1)
+        soft[facet.name] = SoftLabels(scores, right)
+        kept &= right | ~judged[facet.name]
     return Guidance(vectors, kept, soft)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -137,6 +137,7 @@ def train(
     progress: TrainingProgress | None = None,
     *,
     champion: Champion | None = None,
+    known_folds: Mapping[str, int] | None = None,
     learning_curve: bool = True,
 ) -> TrainingResult:
     """Train a model and save it.
@@ -156,8 +157,11 @@ def train(
     champion:
         A model whose right answers are to be kept: its vectors and scores of the labelled papers
         that it has right are targets beside the labels.
+    known_folds:
+        Folds, from 0, that papers were held out in before and are to stay in.
     learning_curve:
-        Whether to train on parts of the labels, too, which takes a quarter longer.
+        Whether to train on parts of the labels, too, which takes a quarter longer; not done with
+        a champion, whose guidance would be part of what the curve shows.
 
     Raises
     ------
@@ -173,7 +177,20 @@ def train(
             f"{champion.model.name} shares no facet with the taxonomy",
             hint="Train without --compatible-with",
         )
-    folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed)
+    folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, known_folds)
+    for fold in range(settings.folds):
+        if not data.can_teach(np.flatnonzero(folds != fold)):
+            raise TaggerError(
+                "an exclusive facet has too few labels for cross-validation: with fold "
+                f"{fold + 1} held out, all labels left have one tag",
+                hint="Add labels of its other tags, or take the facet out of the taxonomy",
+            )
+        if champion and not champion.answers_without(data.ids_where(folds == fold)):
+            raise TaggerError(
+                f"no fold of {champion.model.name} can guide fold {fold + 1}: each has seen papers "
+                "that it holds out",
+                hint="Train with the same --folds as then, or without --compatible-with",
+            )
     scores = {
         facet.name: np.zeros((len(PARTS), len(labels), len(facet.tags)))
         for facet in taxonomy.facets
@@ -203,14 +220,14 @@ def train(
         calibrations[facet.name] = fit_calibration(facet, truth, seen)
 
     curve: tuple[LearningPoint, ...] = ()
-    if learning_curve:
+    if learning_curve and champion is None:
         curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
 
     everything = np.arange(len(labels))
     guidance = None
     if champion:
         answers = champion.answers(data.papers())
-        guidance = guide(champion, answers, data.ids, data.truth, taxonomy)
+        guidance = guide(champion, answers, data.ids, data.truth, data.judged, taxonomy)
     final = _fit(data, everything, settings, guidance, "Final model", progress)
     export_onnx(final.encoder.model, folder)
     vectors = OnnxEncoder(folder, settings.max_tokens).encode(data.texts())
@@ -267,6 +284,9 @@ class _TrainingData:
     def ids(self) -> list[str]:
         return [label.id for label in self.labels]
 
+    def ids_where(self, chosen: Booleans) -> set[str]:
+        return {self.ids[row] for row in np.flatnonzero(chosen)}
+
     def texts(self, rows: Integers | None = None) -> list[str]:
         return [paper.text for paper in self.papers(rows)]
 
@@ -319,11 +339,12 @@ class _TrainingData:
             return None
         ids = [self.ids[row] for row in rows]
         truth = {name: values[rows] for name, values in self.truth.items()}
-        return guide(champion, answers, ids, truth, self.taxonomy)
+        judged = {name: values[rows] for name, values in self.judged.items()}
+        return guide(champion, answers, ids, truth, judged, self.taxonomy)
 
     def can_teach(self, rows: Integers) -> bool:
         """Tell whether these papers show at least two tags of each exclusive facet."""
-        return all(
+        return len(rows) > 1 and all(
             self.truth[facet.name][rows].any(axis=0).sum() > 1
             for facet in self.taxonomy.facets
             if facet.exclusive

@@ -297,7 +297,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
         "reason": "enough",
     }
     first, second = ran("history")["versions"]
-    assert (first["aliases"], first["why"]) == (["champion"], "the first version")
+    assert (first["aliases"], first["why"]) == (["champion"], "there was no champion")
     assert second["why"].startswith("forced past ")
     assert second["why"].endswith("given up for tagger/1: enough")
     shown = run("history", cwd=challenged).stdout

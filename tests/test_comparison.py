@@ -136,6 +136,17 @@ def test_facets_of_one_version_are_named(taxonomy):
     assert found.skipped == ("field",)
 
 
+def test_a_facet_that_asks_for_several_tags_now_is_not_compared(taxonomy):
+    kind = taxonomy.facet("kind")
+    several = Facet.model_validate({**kind.model_dump(), "exclusive": False})
+    other = {"field": held_out(taxonomy.facet("field"), np.eye(3, dtype=bool), np.eye(3))}
+    old = {"kind": held_out(kind, np.eye(3, dtype=bool), answers([0, 1, 2])), **other}
+    new = {"kind": held_out(several, np.eye(3, dtype=bool), np.eye(3)), **other}
+    found = compare(("1", old), ("2", new))
+    assert [facet.facet for facet in found.facets] == ["field"]
+    assert found.skipped == ("kind",)
+
+
 def test_churn_counts_papers_whose_tags_differ():
     before = {"kind": [frozenset("a"), frozenset("b")], "gone": [frozenset(), frozenset()]}
     after = {"kind": [frozenset("a"), frozenset("c")]}

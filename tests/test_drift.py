@@ -57,8 +57,24 @@ def test_doubtful_papers_are_warned_of(taxonomy):
     assert drift(taxonomy, np.full(10, 0.7), doubts, used_to_it).warnings == ()
 
 
+@pytest.mark.parametrize(("strange", "papers", "warned"), [(2, 8, False), (3, 8, True)])
+def test_chance_alone_raises_no_warning(taxonomy, strange, papers, warned):
+    near = [0.1] * strange + [0.7] * (papers - strange)
+    # By the binomial distribution, P(2 or more of 8) is 0.057 and P(3 or more of 8) 0.0058 at 5%.
+    found = drift(taxonomy, near, KINDS[[0] * papers])
+    assert found.unfamiliar_share == strange / papers
+    assert bool(found.warnings) is False
+    more = drift(taxonomy, near * 2, KINDS[[0] * papers * 2])
+    assert bool(more.warnings) is warned
+
+
+def test_thousands_of_papers_are_counted(taxonomy):
+    found = drift(taxonomy, [0.1] * 3000, KINDS[[0] * 3000])
+    assert len(found.warnings) == 1
+
+
 def test_a_handful_of_papers_is_no_ground_for_a_warning(taxonomy):
-    assert drift(taxonomy, [0.1] * 4, np.full((4, 3), 1 / 3)).warnings == ()
+    assert drift(taxonomy, [0.1], np.full((1, 3), 1 / 3)).warnings == ()
 
 
 def test_figures_are_named_by_facet_and_tag(taxonomy):

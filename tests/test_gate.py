@@ -50,6 +50,12 @@ def test_macro_f1_may_be_worse_within_noise(change, passes):
     )
 
 
+def test_a_facet_that_cannot_be_compared_does_not_pass():
+    comparison = Comparison("tagger/1", "tagger/2", (facet(),), skipped=("domain",))
+    (outcome,) = [o for o in apply_gate(comparison, GateRules()) if not o.passed]
+    assert (outcome.facet, outcome.figure) == ("domain", "it cannot be compared")
+
+
 def test_too_many_papers_changed_to_wrong():
     assert failed(facet(negative_flips=(FLIP,) * 6)) == [("at", "6.0% (6 of 100)")]
     assert failed(facet(negative_flips=(FLIP,) * 6), GateRules(max_negative_flips=0.06)) == []

@@ -143,12 +143,18 @@ def test_missing_folder_and_wrong_encoding_are_named(tmp_path, label_folder):
         LabelStore(label_folder).labels()
 
 
-def test_hashes_change_with_the_files(label_folder):
+def test_a_snapshot_stays_as_the_files_were(label_folder):
     store = LabelStore(label_folder)
-    before = store.hashes()
+    before = store.snapshot()
+    assert list(before.labels) == store.labels()
+    assert before.files["seed.jsonl"] == (label_folder / "seed.jsonl").read_bytes()
     (label_folder / "seed.jsonl").write_text(label_line("A") + "\n", encoding="utf-8")
-    assert store.hashes()["seed.jsonl"] != before["seed.jsonl"]
-    assert set(before) == {"taxonomy.yaml", "seed.jsonl"}
+    after = store.snapshot("majority")
+    assert (len(before.labels), len(after.labels)) == (12, 1)
+    assert after.conflicts == "majority"
+    assert after.hashes()["seed.jsonl"] != before.hashes()["seed.jsonl"]
+    assert after.hashes()["taxonomy.yaml"] == before.hashes()["taxonomy.yaml"]
+    assert set(before.hashes()) == {"taxonomy.yaml", "seed.jsonl"}
 
 
 def review(title, annotator, hour=0, **changes):

@@ -44,15 +44,20 @@ def test_guidance_is_only_on_papers_that_the_champion_has_right(champion, taxono
         truth[name] = tags[rows]
         if name == "field":
             truth[name][:, 0] |= truth[name][:, 1]
-    guidance = guide(champion, known, ids, truth, taxonomy)
+    judged = {name: np.ones(3, dtype=bool) for name in truth}
+    guidance = guide(champion, known, ids, truth, judged, taxonomy)
     assert guidance.kept.tolist() == [True, False, True]
     assert (guidance.vectors[[0, 2]] == known.vectors[[1, 0]]).all()
     assert (guidance.soft["kind"].scores[:, [0, 2]] == known.scores["kind"][:, [1, 0]]).all()
     truth["kind"][0] = np.roll(truth["kind"][0], 1)
-    guidance = guide(champion, known, ids, truth, taxonomy)
+    guidance = guide(champion, known, ids, truth, judged, taxonomy)
     assert guidance.kept.tolist() == [False, False, True]
     assert guidance.soft["kind"].right.tolist() == [False, False, True]
     assert guidance.soft["field"].right.tolist() == [True, False, True]
+    # Where nobody judged, nothing is wrong.
+    judged["kind"][0] = False
+    guidance = guide(champion, known, ids, truth, judged, taxonomy)
+    assert guidance.kept.tolist() == [True, False, True]
 
 
 def test_facets_with_other_tags_are_left_alone(champion, taxonomy):
@@ -61,7 +66,8 @@ def test_facets_with_other_tags_are_left_alone(champion, taxonomy):
     narrow = Taxonomy.model_validate(content)
     assert [facet.name for facet in champion.facets(narrow)] == ["field"]
     truth = {"kind": np.zeros((1, 2), dtype=bool), "field": np.zeros((1, 3), dtype=bool)}
-    assert list(guide(champion, champion.folds[0], ["a"], truth, narrow).soft) == ["field"]
+    judged = {name: np.ones(1, dtype=bool) for name in truth}
+    assert list(guide(champion, champion.folds[0], ["a"], truth, judged, narrow).soft) == ["field"]
 
 
 def test_soft_labels_are_taken_with_their_papers():

@@ -22,7 +22,7 @@ def log_tiny(
     store = LabelStore(labels)
     settings = TrainingSettings(folds=2, seed=seed)
     result = make_result(labels, saved_model, right, seed)
-    return log_training(registry, result, settings, store, store.labels())
+    return log_training(registry, result, settings, store.snapshot())
 
 
 def make_result(

@@ -16,6 +16,7 @@ from tagger.cli.output import (
     open_registry,
     print_json,
     progress,
+    warn,
     working,
 )
 from tagger.errors import TaggerError
@@ -72,13 +73,14 @@ def train(
     Example: tagger train --labels labels
     """
     from tagger.labels import LabelStore
+
+    registry = open_registry()
     from tagger.registry.training_run import check_writable, log_training
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
     store = LabelStore(labels)
-    merged = store.labels(conflicts)
-    registry = open_registry()
+    snapshot = store.snapshot(conflicts)
     kept = registry.find(compatible_with) if compatible_with else None
     settings = TrainingSettings(
         encoder=encoder,
@@ -88,7 +90,7 @@ def train(
         seed=seed,
         compatible_with=kept.name if kept else None,
     )
-    fingerprint = settings.fingerprint(store.taxonomy, merged)
+    fingerprint = settings.fingerprint(store.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
             if as_json:
@@ -103,37 +105,38 @@ def train(
     with tempfile.TemporaryDirectory() as scratch:
         with progress() as step:
             result = train_model(
-                merged,
+                snapshot.labels,
                 store.taxonomy,
                 settings,
                 Path(scratch) / "model",
                 step,
                 champion=registry.load_for_guidance(kept) if kept else None,
+                known_folds=registry.known_folds(folds),
                 learning_curve=learning_curve,
             )
         with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
-            version = log_training(registry, result, settings, store, merged)
+            version = log_training(registry, result, settings, snapshot)
     if as_json:
         print_json(
             {
                 "model": version.name,
                 "trained": True,
                 "aliases": list(version.aliases),
-                "labels": len(merged),
+                "labels": len(snapshot.labels),
                 "seconds": round(result.seconds, 1),
                 "metrics": result.metrics,
             }
         )
     else:
-        _print_training(version, len(merged), result)
+        _print_training(version, len(snapshot.labels), result)
 
 
 @contextmanager
 def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]:
-    """Keep a trained model in the current folder if MLflow does not take it."""
+    """Keep a trained model in the current folder if it does not arrive in MLflow."""
     try:
         yield
-    except TaggerError as error:
+    except BaseException as error:
         import shutil
 
         kept = Path(f"tagger-model-{fingerprint[:12]}")
@@ -141,11 +144,12 @@ def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]
             shutil.copytree(result.folder, kept, dirs_exist_ok=True)
         except OSError:
             raise error from None
-        raise TaggerError(
-            error.problem,
-            path=error.path,
-            hint=f"{error.hint}; the model is kept in {kept}, which 'tagger tag --model' takes",
-        ) from error
+        said = f"the model is kept in {kept}, which 'tagger tag --model' takes"
+        if not isinstance(error, TaggerError):
+            warn(said)
+            raise
+        hint = f"{error.hint}; {said}" if error.hint else said[0].upper() + said[1:]
+        raise TaggerError(error.problem, path=error.path, hint=hint) from error
 
 
 def _print_training(version: Version, labels: int, result: TrainingResult) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import JsonOption, open_registry, print_json, progress, read_pages, working
+from tagger.cli.output import (
+    JsonOption,
+    open_registry,
+    print_json,
+    progress,
+    read_pages,
+    warn,
+    working,
+)
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,17 +67,22 @@ def compare(
     found = compare_versions(registry, first, second)
     with progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)
-    place = log_comparison(registry, found, second)
     if html:
         from tagger.durable import replacing
 
         with replacing(html) as file:
             file.write(comparison_page(found))
+    place = None
+    try:
+        place = log_comparison(registry, found, second)
+    except TaggerError as error:
+        warn(f"the page was not logged: {error}")
     if as_json:
         print_json({**found.as_dict(), "run": second.run_id, "page": place})
     else:
         _print_comparison(found)
-        typer.echo(f"The page is {place} of run {second.run_id} in MLflow")
+        if place:
+            typer.echo(f"The page is {place} of run {second.run_id} in MLflow")
 
 
 def promote(
@@ -103,7 +117,6 @@ def promote(
 
     Example: tagger promote challenger
     """
-    from tagger.errors import TaggerError
     from tagger.gate import GateRules
     from tagger.registry.promotion import promote as promote_version
 

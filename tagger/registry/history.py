@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from tagger.errors import TaggerError
 from tagger.registry.promotion import PROMOTION, ROLLBACK
 from tagger.registry.training_run import MACRO_F1
 from tagger.registry.versions import Registry, Version
@@ -56,7 +58,12 @@ def history(registry: Registry) -> list[VersionSummary]:
 
 
 def _summary(registry: Registry, version: Version) -> VersionSummary:
-    data = registry.run(version).data
+    try:
+        run = registry.run(version).data
+    except TaggerError:
+        # Runs may be deleted in MLflow; the version stays.
+        run = None
+    metrics, params = (run.metrics, run.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
     prefix = f"{MACRO_F1}/"
     return VersionSummary(
@@ -64,15 +71,15 @@ def _summary(registry: Registry, version: Version) -> VersionSummary:
         aliases=version.aliases,
         run_id=version.run_id,
         created=created.isoformat(timespec="seconds"),
-        labels=int(data.metrics.get("labels", 0)),
-        labels_from_review=int(data.params.get("labels_from_review", 0)),
-        parent=data.params.get("parent", "none"),
+        labels=int(metrics.get("labels", 0)),
+        labels_from_review=int(params.get("labels_from_review", 0)),
+        parent=params.get("parent", "none"),
         macro_f1={
             key.removeprefix(prefix): value
-            for key, value in sorted(data.metrics.items())
+            for key, value in sorted(metrics.items())
             if key.startswith(prefix)
         },
-        review_share=data.metrics.get("expected_review_share", 0.0),
+        review_share=metrics.get("expected_review_share", 0.0),
         why=_why(version),
     )
 
@@ -81,25 +88,39 @@ def _why(version: Version) -> str:
     said = []
     promotion = _record(version, PROMOTION)
     if promotion:
-        rules = promotion.get("rules") or []
-        failed = sum(not rule["passed"] for rule in rules)
-        if promotion.get("replaced") is None:
-            said.append("the first version")
-        elif promotion.get("forced") is not None:
-            said.append(f"forced past {failed} of {len(rules)} rules: {promotion['forced']}")
+        failed = sum(not rule.passed for rule in promotion.rules)
+        if promotion.forced is not None:
+            past = f"forced past {failed} of {len(promotion.rules)} rules"
+            said.append(f"{past}: {promotion.forced}")
+        elif promotion.replaced is None:
+            said.append("there was no champion")
         else:
-            said.append(f"passed the gate against {promotion['replaced']}")
+            said.append(f"passed the gate against {promotion.replaced}")
     rollback = _record(version, ROLLBACK)
-    if rollback and rollback["time"] >= (promotion or {}).get("time", ""):
-        reason = f": {rollback['reason']}" if rollback.get("reason") else ""
-        said.append(f"given up for {rollback['to']}{reason}")
+    if rollback and rollback.time >= (promotion.time if promotion else ""):
+        reason = f": {rollback.reason}" if rollback.reason else ""
+        said.append(f"given up for {rollback.to}{reason}")
     return "; ".join(said)
 
 
-def _record(version: Version, tag: str) -> dict[str, Any]:
+class _Rule(BaseModel):
+    passed: bool
+
+
+class _Record(BaseModel):
+    """A promotion or a rollback, as far as it is told of."""
+
+    time: str
+    replaced: str | None = None
+    forced: str | None = None
+    rules: list[_Rule] = []
+    to: str = ""
+    reason: str | None = None
+
+
+def _record(version: Version, tag: str) -> _Record | None:
     """Return what was noted of a version; a note that somebody spoiled by hand counts as none."""
     try:
-        content = json.loads(version.tags.get(tag, "{}"))
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) and "time" in content else {}
+        return _Record.model_validate_json(version.tags.get(tag, ""))
+    except ValidationError:
+        return None

@@ -65,8 +65,11 @@ def _signature(model: TaggerModel) -> ModelSignature:
     facets = [facet.name for facet in model.taxonomy.facets]
     columns: list[ColSpec | TensorSpec] = []
     columns += [ColSpec(Array(DataType.string), name) for name in facets]
-    columns += [ColSpec(Map(DataType.double), f"{name}_confidence") for name in facets]
-    columns += [ColSpec(DataType.boolean, "review"), ColSpec(DataType.string, "reason")]
+    columns += [ColSpec(Map(DataType.double), f"{name}.confidence") for name in facets]
+    columns += [
+        ColSpec(DataType.boolean, "tagger.review"),
+        ColSpec(DataType.string, "tagger.reason"),
+    ]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("title", "abstract")]),
         outputs=Schema(columns),

@@ -121,12 +121,12 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
         if champion is None or len(line) < 2:
             raise TaggerError(
                 "there is no champion before the present one to go back to",
-                path=registry.store.tracking_uri,
+                path=registry.store.place,
                 hint="'tagger history' lists the versions, 'tagger promote' chooses one",
             )
         previous = registry.find(str(line[-2]))
         record = {"time": _now(), "to": previous.name, "reason": reason}
-        registry.note(champion, {ROLLBACK: json.dumps(record, ensure_ascii=False)})
+        registry.note(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(previous.number))
         client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line[:-1]))
     return champion, previous
@@ -150,7 +150,7 @@ def _record_promotion(
         "forced": force,
         "rules": [outcome.as_dict() for outcome in outcomes],
     }
-    registry.note(version, {PROMOTION: json.dumps(record, ensure_ascii=False)})
+    registry.note(version, PROMOTION, json.dumps(record, ensure_ascii=False))
 
 
 def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
@@ -162,9 +162,11 @@ def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
         line = [int(number) for number in noted]
     except (ValueError, TypeError):
         line = []
-    while line and line[-1] != champion.number:
-        line.pop()
-    return line or [champion.number]
+    if champion.number not in line:
+        # Somebody chose it by hand, in MLflow.
+        return [*line, champion.number]
+    last = len(line) - line[::-1].index(champion.number)
+    return line[:last]
 
 
 def _drop_challenger(registry: Registry, version: Version) -> None:

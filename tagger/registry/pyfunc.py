@@ -57,11 +57,11 @@ class TaggerPyfunc(PythonModel):
             {
                 **{name: [list(made.tags[name]) for made in decisions] for name in names},
                 **{
-                    f"{name}_confidence": [made.confidence[name] for made in decisions]
+                    f"{name}.confidence": [made.confidence[name] for made in decisions]
                     for name in names
                 },
-                "review": [made.review is not None for made in decisions],
-                "reason": [made.review.reason if made.review else "" for made in decisions],
+                "tagger.review": [made.review is not None for made in decisions],
+                "tagger.reason": [made.review.reason if made.review else "" for made in decisions],
             },
             index=model_input.index,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -30,6 +32,8 @@ for _name, _value in {
     # MLflow looks at them when it is loaded, which is always after this module.
     os.environ.setdefault(_name, _value)
 
+_FLUENT = threading.RLock()
+"""Held while MLflow's fluent functions, and the environment, speak of one store."""
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -46,12 +50,20 @@ class Store:
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
-        given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
+        with _FLUENT:
+            given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
         self._folder = Path.cwd() / _STORE_FOLDER
+        own = f"sqlite:///{self._folder / _DATABASE}"
+        if given in (own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}"):
+            given = None
         self._artifacts = (self._folder / "artifacts").as_uri()
-        self._is_current = False
         self.embedded = not given
-        self.tracking_uri = given or f"sqlite:///{self._folder / _DATABASE}"
+        self.tracking_uri = given or own
+
+    @property
+    def place(self) -> str:
+        """The tracking URI without a password, for messages."""
+        return re.sub(r"//[^/@]*@", "//", self.tracking_uri)
 
     @contextmanager
     def reading(self) -> Iterator[MlflowClient]:
@@ -97,23 +109,23 @@ class Store:
     def current(self) -> Iterator[None]:
         """Make this the store of MLflow's fluent functions, and leave no trace of it.
 
-        MLflow writes the choice into the environment, where later stores would find it.
+        MLflow writes the choice into the environment, where later stores would find it; so one
+        thread at a time has it.
         """
         import mlflow
 
-        if self._is_current:
-            yield
-            return
-        before = os.environ.get(_TRACKING_VARIABLE)
-        mlflow.set_tracking_uri(self.tracking_uri)
-        self._is_current = True
-        try:
-            yield
-        finally:
-            self._is_current = False
-            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-            if before is not None:
-                os.environ[_TRACKING_VARIABLE] = before
+        with _FLUENT:
+            before = os.environ.get(_TRACKING_VARIABLE)
+            if before == self.tracking_uri == mlflow.get_tracking_uri():
+                yield
+                return
+            mlflow.set_tracking_uri(self.tracking_uri)
+            try:
+                yield
+            finally:
+                mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+                if before is not None:
+                    os.environ[_TRACKING_VARIABLE] = before
 
     def experiment_id(self, client: MlflowClient, name: str) -> str:
         """Return the id of an experiment, made if missing.
@@ -150,18 +162,20 @@ class Store:
         if "database schema" in reason:
             return TaggerError(
                 "the MLflow store was made by another version of MLflow",
-                path=self.tracking_uri,
+                path=self.place,
                 hint="Copy it, then bring it up to date with: mlflow db upgrade "
                 + self.tracking_uri,
             )
         if "readonly database" in str(error):
             reason, hint = "it is read-only", "See that you have the right to write to it"
+        elif "not a database" in str(error) or "malformed" in str(error):
+            hint = f"The file is damaged: move {_STORE_FOLDER}/ away and train again"
         elif self.embedded:
-            hint = f"If the store is damaged, move {_STORE_FOLDER}/ away and train again"
+            hint = f"See that {_STORE_FOLDER}/ is whole and that there is room"
         else:
             hint = f"See that the server of {_TRACKING_VARIABLE} answers"
         return TaggerError(
-            f"the MLflow store cannot be used ({reason})", path=self.tracking_uri, hint=hint
+            f"the MLflow store cannot be used ({reason})", path=self.place, hint=hint
         )
 
     def _lock(self) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, bootstrap_weights, evaluate, interval, weighted_figures
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelSnapshot
 from tagger.model import MANIFEST_FILE, MODEL_FILES
 from tagger.plots import confusion_matrix_figure, learning_curve_figure, reliability_figure
 from tagger.registry.held_out_table import to_table
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 TRAINING_EXPERIMENT = "tagger"
+_LONGEST_DESCRIPTION = 5000
+"""What MLflow's tables hold of a version's description, in characters."""
 MACRO_F1 = "F1"
 """What macro-F1 is logged as: a capital comes first where MLflow sorts."""
 
@@ -61,8 +63,7 @@ def log_training(
     registry: Registry,
     result: TrainingResult,
     settings: TrainingSettings,
-    store: LabelStore,
-    labels: list[Label],
+    snapshot: LabelSnapshot,
 ) -> Version:
     """Log a training run and register its model as a new version.
 
@@ -76,7 +77,7 @@ def log_training(
         Where to.
     result, settings:
         What came out, and how.
-    store, labels:
+    snapshot:
         What it was trained on.
 
     Raises
@@ -87,10 +88,11 @@ def log_training(
     import mlflow
 
     champion = registry.champion()
-    fingerprint = settings.fingerprint(store.taxonomy, labels)
+    labels, taxonomy = snapshot.labels, snapshot.taxonomy
+    fingerprint = settings.fingerprint(taxonomy, labels)
     with registry.store.writing() as client:
-        metrics = _metrics(result, labels)
-        lineage = _lineage(store, labels, champion)
+        metrics = _metrics(result, len(labels))
+        lineage = _lineage(snapshot, champion)
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         name = f"{len(labels)} labels, seed {settings.seed}"
         card = render(
@@ -104,7 +106,7 @@ def log_training(
         with mlflow.start_run(experiment_id=experiment, run_name=name, description=card) as run:
             mlflow.set_tag(FINGERPRINT, fingerprint)
             mlflow.log_params({**asdict(settings), **lineage})
-            _log_labels(store, labels)
+            _log_labels(snapshot)
             for held_out in result.out_of_fold:
                 facet = held_out.facet.name
                 mlflow.log_figure(
@@ -128,8 +130,8 @@ def log_training(
             source=logged.model_uri,
             run_id=run.info.run_id,
             model_id=logged.model_id,
-            tags={FINGERPRINT: fingerprint, "taxonomy": store.taxonomy.version},
-            description=card,
+            tags={FINGERPRINT: fingerprint, "taxonomy": taxonomy.version},
+            description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
         version = registry.find(str(registered.version))
         alias = CHALLENGER
@@ -140,7 +142,7 @@ def log_training(
     return registry.find(version.name)
 
 
-def _metrics(result: TrainingResult, labels: list[Label]) -> dict[str, float]:
+def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     model = result.model
     metrics: dict[str, float] = {}
     for held_out in result.out_of_fold:
@@ -149,7 +151,7 @@ def _metrics(result: TrainingResult, labels: list[Label]) -> dict[str, float]:
         "expected_review_share": expected_review_share(
             model.reference, model.taxonomy, ReviewRule()
         ),
-        "labels": float(len(labels)),
+        "labels": float(labels),
         "model_megabytes": sum(path.stat().st_size for path in result.folder.iterdir()) / 1e6,
         "training_seconds": result.seconds,
     }
@@ -181,53 +183,59 @@ def _facet_metrics(held_out: HeldOut) -> dict[str, float]:
     return metrics
 
 
-def _lineage(store: LabelStore, labels: list[Label], champion: Version | None) -> dict[str, str]:
+def _lineage(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
     """Return what a version came from, as parameters that MLflow's pages set side by side."""
     lineage = {
-        "labels": str(len(labels)),
-        "labels_from_review": str(sum(label.source == "review" for label in labels)),
-        "taxonomy": store.taxonomy.version,
+        "labels": str(len(snapshot.labels)),
+        "labels_from_review": str(sum(label.source == "review" for label in snapshot.labels)),
+        "conflicts": snapshot.conflicts,
+        "taxonomy": snapshot.taxonomy.version,
         "parent": champion.name if champion else "none",
-        "git_commit": _git_commit(store.folder),
+        "git_commit": _git_commit(snapshot.folder),
     }
-    return lineage | {f"sha256_{name}": digest for name, digest in store.hashes().items()}
+    return lineage | {f"sha256_{name}": digest for name, digest in snapshot.hashes().items()}
 
 
 def _git_commit(folder: Path) -> str:
     """Return the commit that the label folder stands at, marked if its files differ from it."""
-    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
-    from git.exc import GitError
-
+    try:
+        from git import Repo
+        from git.exc import GitError
+    except ImportError:
+        # So says GitPython where there is no git to call.
+        return "none"
     try:
         repository = Repo(folder, search_parent_directories=True)
         changed = repository.is_dirty(untracked_files=True, path=str(folder.resolve()))
         return repository.head.commit.hexsha + ("+changes" if changed else "")
-    except (InvalidGitRepositoryError, NoSuchPathError, GitError, ValueError, OSError):
+    except (GitError, ValueError, OSError):
         return "none"
 
 
-def _log_labels(store: LabelStore, labels: list[Label]) -> None:
+def _log_labels(snapshot: LabelSnapshot) -> None:
     import mlflow
     import pandas as pd
     from mlflow.data.pandas_dataset import from_pandas
 
-    for path in store.files:
-        mlflow.log_artifact(str(path), LABELS)
+    with TemporaryDirectory() as scratch:
+        for name, content in snapshot.files.items():
+            (Path(scratch) / name).write_bytes(content)
+        mlflow.log_artifacts(scratch, LABELS)
     table = pd.DataFrame(
         [
             {
                 "id": label.id,
                 "title": label.title,
                 "text": label.text,
-                **{facet: "; ".join(tags) for facet, tags in label.tags.items()},
+                **{f"tags.{facet}": "; ".join(tags) for facet, tags in label.tags.items()},
             }
-            for label in labels
+            for label in snapshot.labels
         ]
     )
     with warnings.catch_warnings():
         # MLflow's own: two of its sources take a local folder, and pandas deprecations.
         warnings.simplefilter("ignore")
-        dataset = from_pandas(table, source=str(store.folder), name="labels")
+        dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
@@ -113,7 +113,7 @@ class Registry:
         if found is None:
             raise TaggerError(
                 f"there is no model '{name}'",
-                path=self.store.tracking_uri,
+                path=self.store.place,
                 hint="Give a version such as 1, an alias such as champion, the id of a training "
                 "run, or a model folder; 'tagger train' makes the first version",
             )
@@ -148,12 +148,22 @@ class Registry:
         """
         with self.store.reading(), self.store.current(), TemporaryDirectory() as scratch:
             import mlflow
+            from mlflow.exceptions import MlflowException
 
-            folder = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
-                # What is on this machine already is read in its place.
-                dst_path=None if self.store.embedded else scratch,
-            )
+            try:
+                folder = mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
+                    # What is on this machine already is read in its place.
+                    dst_path=None if self.store.embedded else scratch,
+                )
+            except (MlflowException, OSError) as error:
+                raise TaggerError(
+                    f"the model of {version.name} cannot be read from the artifact store "
+                    f"({str(error).splitlines()[0]})",
+                    path=self.store.place,
+                    hint="If its files are gone, choose another version ('tagger history'), or "
+                    "train again and 'tagger promote VERSION --force REASON'",
+                ) from error
             return load_model(folder, version.name)
 
     def load_for_guidance(self, version: Version) -> Champion:
@@ -194,13 +204,28 @@ class Registry:
                 if table not in arrived:
                     raise TaggerError(
                         f"{version.name} was logged without its out-of-fold predictions",
-                        path=self.store.tracking_uri,
+                        path=self.store.place,
                         hint="Train again with 'tagger train'",
                     )
                 with self.store.current():
                     content = mlflow.artifacts.load_dict(f"{place}/{table}")
                 found[facet.name] = from_table(facet, content)
         return found
+
+    def known_folds(self, folds: int) -> dict[str, int]:
+        """Return which fold, from 0, the champion held each paper out in, if it had as many."""
+        champion = self.champion()
+        if champion is None or self.run(champion).data.params.get("folds") != str(folds):
+            return {}
+        try:
+            tables = self.held_out(champion).values()
+        except TaggerError:
+            return {}
+        return {
+            name: int(fold) - 1
+            for table in tables
+            for name, fold in zip(table.ids, table.folds, strict=True)
+        }
 
     def label_folder(self, version: Version, target: Path) -> Path:
         """Copy the label folder that a version was trained on below ``target``."""
@@ -217,14 +242,10 @@ class Registry:
         with self.store.writing() as client:
             client.delete_registered_model_alias(MODEL_NAME, alias)
 
-    def note(self, version: Version, tags: dict[str, Any], description: str | None = None) -> None:
-        """Write tags, and a description, to a version."""
+    def note(self, version: Version, key: str, value: str) -> None:
+        """Write a tag to a version."""
         with self.store.writing() as client:
-            number = str(version.number)
-            for key, value in tags.items():
-                client.set_model_version_tag(MODEL_NAME, number, key, value)
-            if description is not None:
-                client.update_model_version(MODEL_NAME, number, description)
+            client.set_model_version_tag(MODEL_NAME, str(version.number), key, value)
 
     def _by_alias(self, alias: str) -> Version | None:
         with self.store.reading() as client:

@@ -36,12 +36,12 @@ def test_it_predicts_a_table_as_tagger_does(registry, log, expected):
     table = model.predict(pd.DataFrame(TABLE))
     for (_, row), decision in zip(table.iterrows(), expected, strict=True):
         assert row["kind"] == list(decision.tags["kind"])
-        assert row["field_confidence"] == decision.confidence["field"]
-        assert row["review"] == (decision.review is not None)
-        assert row["reason"] == (decision.review.reason if decision.review else "")
+        assert row["field.confidence"] == decision.confidence["field"]
+        assert row["tagger.review"] == (decision.review is not None)
+        assert row["tagger.reason"] == (decision.review.reason if decision.review else "")
     sure = model.predict(pd.DataFrame(TABLE), params={"min_confidence": 0.5})
-    assert sure["review"].sum() < len(sure) or not table["review"].all()
-    assert model.predict(pd.DataFrame(TABLE), params={"min_confidence": 1.0})["review"].all()
+    assert sure["tagger.review"].sum() < len(sure) or not table["tagger.review"].all()
+    assert model.predict(pd.DataFrame(TABLE), params={"min_confidence": 1.0})["tagger.review"].all()
 
 
 def test_it_has_a_signature_an_example_and_pinned_requirements(registry, log):
@@ -123,7 +123,9 @@ def test_mlflow_serves_it(registry, log, expected, tmp_path):
 
         answers = ask(content)
         assert [row["kind"] for row in answers] == [list(d.tags["kind"]) for d in expected]
-        assert all(row["review"] for row in ask({**content, "params": {"min_confidence": 1.0}}))
+        assert all(
+            row["tagger.review"] for row in ask({**content, "params": {"min_confidence": 1.0}})
+        )
         with pytest.raises(urllib.error.HTTPError):
             ask({"dataframe_split": {"columns": ["name"], "data": [["x"]]}})
     finally:

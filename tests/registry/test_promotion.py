@@ -150,12 +150,16 @@ def test_history_tells_where_each_version_came_from(registry, log):
     assert (first.name, first.aliases, first.why) == (
         "tagger/1",
         ("champion",),
-        "the first version",
+        "there was no champion",
     )
     assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
     assert second.macro_f1 == {"field": 1, "kind": 1}
     assert first.macro_f1["kind"] < 1
     assert second.created >= first.created
     assert second.why == ""
-    registry.note(registry.find("1"), {PROMOTION: "spoiled"})
-    assert history(registry)[0].why == ""
+    for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
+        registry.note(registry.find("1"), PROMOTION, spoiled)
+        assert history(registry)[0].why == ""
+    with registry.store.reading() as client:
+        client.delete_run(first.run_id)
+    assert [version.name for version in history(registry)] == ["tagger/1", "tagger/2"]

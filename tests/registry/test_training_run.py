@@ -35,8 +35,9 @@ def test_a_run_says_what_a_version_was_made_from(registry, log, label_folder):
     params = run.data.params
     assert (params["folds"], params["seed"], params["labels"]) == ("2", "0", "12")
     assert (params["parent"], params["labels_from_review"]) == ("none", "0")
+    assert params["conflicts"] == "latest"
     assert params["taxonomy"] == store.taxonomy.version
-    assert params["sha256_seed.jsonl"] == store.hashes()["seed.jsonl"]
+    assert params["sha256_seed.jsonl"] == store.snapshot().hashes()["seed.jsonl"]
     assert run_of(registry, log(seed=1)).data.params["parent"] == "tagger/1"
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.name == "labels"
@@ -148,7 +149,7 @@ def test_a_model_that_did_not_arrive_is_not_registered(
     gone = replace(make_result(), folder=tmp_path / "gone")
     monkeypatch.setattr(mlflow.pyfunc, "log_model", upload)
     with pytest.raises(TaggerError):
-        log_training(registry, gone, TrainingSettings(), store, store.labels())
+        log_training(registry, gone, TrainingSettings(), store.snapshot())
     assert registry.versions() == [first]
     assert registry.champion() == first
 
