@@ -26,17 +26,17 @@ from tagger.encoder import (
     export_onnx,
 )
 from tagger.errors import TaggerError
-from tagger.evaluation import Booleans, HeldOut, Integers, evaluate
+from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
 from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
 from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
-from tagger.paper import Paper
 from tagger.reference import Reference, familiarity
 from tagger.soft_labels import Answers, Champion, Guidance, guide
-from tagger.taxonomy import Facet, Taxonomy
+from tagger.taxonomy import Taxonomy
+from tagger.training_data import TrainingData
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -170,14 +170,51 @@ def train(
         kind.
     """
     begin = time.perf_counter()
-    data = _TrainingData.of(labels, taxonomy)
+    data = TrainingData.of(labels, taxonomy)
     data.check_enough(settings.folds)
     if champion and not champion.facets(taxonomy):
         raise TaggerError(
             f"{champion.model.name} shares no facet with the taxonomy",
             hint="Train without --compatible-with",
         )
-    folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, known_folds)
+    folds = _plan_folds(data, settings, known_folds)
+    _check_folds(data, folds, settings, champion)
+    checked = _cross_validate(data, folds, settings, champion, progress)
+    curve: tuple[LearningPoint, ...] = ()
+    if learning_curve and champion is None:
+        curve = _learning_curve(data, folds, settings, checked, progress)
+    _fit_final(data, settings, champion, checked, folder, progress)
+    metrics = {
+        f"{held_out.facet.name}/{key}": value
+        for held_out in checked.out_of_fold
+        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
+    }
+    return TrainingResult(
+        load_model(folder),
+        folder,
+        checked.out_of_fold,
+        checked.answers,
+        curve,
+        metrics,
+        time.perf_counter() - begin,
+    )
+
+
+def _plan_folds(
+    data: TrainingData, settings: TrainingSettings, known: Mapping[str, int] | None
+) -> Integers:
+    def plan(known: Mapping[str, int] | None) -> Integers:
+        return assign_folds(data.ids, data.strata(), settings.folds, settings.seed, known)
+
+    folds = plan(known)
+    # Where labels were taken away, a fold may be left without a paper.
+    return folds if len(set(folds.tolist())) == settings.folds else plan(None)
+
+
+def _check_folds(
+    data: TrainingData, folds: Integers, settings: TrainingSettings, champion: Champion | None
+) -> None:
+    """Find out before the training starts what would stop it half-way."""
     for fold in range(settings.folds):
         if not data.can_teach(np.flatnonzero(folds != fold)):
             raise TaggerError(
@@ -191,164 +228,78 @@ def train(
                 "that it holds out",
                 hint="Train with the same --folds as then, or without --compatible-with",
             )
-    scores = {
-        facet.name: np.zeros((len(PARTS), len(labels), len(facet.tags)))
-        for facet in taxonomy.facets
-    }
-    nearness = np.zeros(len(labels))
-    fold_answers = []
+
+
+@dataclass(frozen=True)
+class _CrossValidation:
+    """What the folds say: of judged papers, of all papers, and how near these are to the rest."""
+
+    out_of_fold: tuple[HeldOut, ...]
+    calibrations: dict[str, Calibration]
+    probabilities: dict[str, Floats]
+    familiarity: Floats
+    answers: tuple[Answers, ...]
+
+
+def _cross_validate(
+    data: TrainingData,
+    folds: Integers,
+    settings: TrainingSettings,
+    champion: Champion | None,
+    progress: TrainingProgress | None,
+) -> _CrossValidation:
+    facets = data.taxonomy.facets
+    scores = {facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets}
+    nearness = np.zeros(len(folds))
+    answers = []
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         stage = f"Fold {fold + 1} of {settings.folds}"
         guidance = data.guidance_without(unseen, rest, champion)
         fitted = _fit(data, rest, settings, guidance, stage, progress)
         ids = tuple(data.ids[row] for row in rest)
-        fold_answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
+        answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
         vectors = fitted.encoder.encode(data.texts(unseen))
         nearness[unseen] = familiarity(vectors, fitted.vectors)
         for name, values in fitted.scores(data, unseen, vectors).items():
             scores[name][:, unseen] = values
-
-    out_of_fold = []
-    calibrations = {}
-    for facet in taxonomy.facets:
+    out_of_fold, calibrations, chances = [], {}, {}
+    for facet in facets:
         rows = np.flatnonzero(data.judged[facet.name])
         truth, seen = data.truth[facet.name][rows], scores[facet.name][:, rows]
         parts = [np.flatnonzero(folds[rows] == fold) for fold in range(settings.folds)]
-        chances = cross_calibrate(facet, truth, seen, parts)
-        out_of_fold.append(data.held_out(facet, rows, folds, chances))
-        calibrations[facet.name] = fit_calibration(facet, truth, seen)
+        honest = cross_calibrate(facet, truth, seen, parts)
+        out_of_fold.append(data.held_out(facet, rows, folds, honest))
+        calibration = fit_calibration(facet, truth, seen)
+        calibrations[facet.name] = calibration
+        chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
+    return _CrossValidation(tuple(out_of_fold), calibrations, chances, nearness, tuple(answers))
 
-    curve: tuple[LearningPoint, ...] = ()
-    if learning_curve and champion is None:
-        curve = _learning_curve(data, folds, settings, calibrations, out_of_fold, progress)
 
-    everything = np.arange(len(labels))
+def _fit_final(
+    data: TrainingData,
+    settings: TrainingSettings,
+    champion: Champion | None,
+    checked: _CrossValidation,
+    folder: Path,
+    progress: TrainingProgress | None,
+) -> None:
+    """Train on all papers and save the model."""
+    everything = np.arange(len(data.labels))
     guidance = None
     if champion:
         answers = champion.answers(data.papers())
-        guidance = guide(champion, answers, data.ids, data.truth, data.judged, taxonomy)
+        guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
     final = _fit(data, everything, settings, guidance, "Final model", progress)
     export_onnx(final.encoder.model, folder)
     vectors = OnnxEncoder(folder, settings.max_tokens).encode(data.texts())
-    reference = Reference(
-        vectors,
-        nearness,
-        {
-            facet.name: probabilities(facet, scores[facet.name], calibrations[facet.name])
-            for facet in taxonomy.facets
-        },
-    )
     # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
     heads = [
-        replace(head, calibration=calibrations[head.facet.name])
+        replace(head, calibration=checked.calibrations[head.facet.name])
         for head in _fit_heads(data, everything, vectors, final.lexical, guidance)
     ]
-    save_heads(folder, taxonomy, final.lexical, heads, reference, settings.max_tokens)
-    metrics = {
-        f"{held_out.facet.name}/{key}": value
-        for held_out in out_of_fold
-        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
-    }
-    seconds = time.perf_counter() - begin
-    return TrainingResult(
-        load_model(folder),
-        folder,
-        tuple(out_of_fold),
-        tuple(fold_answers),
-        curve,
-        metrics,
-        seconds,
-    )
-
-
-@dataclass(frozen=True)
-class _TrainingData:
-    """Labels as arrays: per facet, ``truth`` of shape (papers, tags), ``judged`` (papers,)."""
-
-    taxonomy: Taxonomy
-    labels: Sequence[Label]
-    truth: dict[str, Booleans]
-    judged: dict[str, Booleans]
-
-    @classmethod
-    def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> _TrainingData:
-        truth = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
-        judged = {
-            facet.name: np.array([facet.name in label.tags for label in labels], dtype=bool)
-            for facet in taxonomy.facets
-        }
-        return cls(taxonomy, labels, truth, judged)
-
-    @property
-    def ids(self) -> list[str]:
-        return [label.id for label in self.labels]
-
-    def ids_where(self, chosen: Booleans) -> set[str]:
-        return {self.ids[row] for row in np.flatnonzero(chosen)}
-
-    def texts(self, rows: Integers | None = None) -> list[str]:
-        return [paper.text for paper in self.papers(rows)]
-
-    def papers(self, rows: Integers | None = None) -> list[Paper]:
-        chosen = range(len(self.labels)) if rows is None else rows
-        return [self.labels[row].paper for row in chosen]
-
-    def strata(self) -> list[int]:
-        """Return of what kind each paper is: its tag in the first exclusive facet, if judged."""
-        facets = self.taxonomy.facets
-        facet = next((facet for facet in facets if facet.exclusive), facets[0])
-        members = self.truth[facet.name]
-        kinds = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
-        return [int(kind) for kind in kinds]
-
-    def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
-        return HeldOut(
-            facet,
-            tuple(self.labels[row].id for row in rows),
-            tuple(self.labels[row].title for row in rows),
-            folds[rows] + 1,
-            self.truth[facet.name][rows],
-            chances,
-        )
-
-    def check_enough(self, folds: int) -> None:
-        for facet in self.taxonomy.facets:
-            count = int(self.judged[facet.name].sum())
-            if count < 2 * folds:
-                raise TaggerError(
-                    f"{count} labels of the facet '{facet.name}' are too few to train on",
-                    hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
-                )
-            used = int((self.truth[facet.name].sum(axis=0) > 1).sum())
-            if used < (2 if facet.exclusive else 1):
-                raise TaggerError(
-                    f"the facet '{facet.name}' has too few tags with two labels or more to train "
-                    "on",
-                    hint="Add labels for it, or take the facet out of the taxonomy",
-                )
-
-    def guidance_without(
-        self, unseen: Integers, rows: Integers, champion: Champion | None
-    ) -> Guidance | None:
-        """Return guidance on some papers by a champion's fold that did not see the others."""
-        if champion is None:
-            return None
-        answers = champion.answers_without({self.ids[row] for row in unseen})
-        if answers is None:
-            return None
-        ids = [self.ids[row] for row in rows]
-        truth = {name: values[rows] for name, values in self.truth.items()}
-        judged = {name: values[rows] for name, values in self.judged.items()}
-        return guide(champion, answers, ids, truth, judged, self.taxonomy)
-
-    def can_teach(self, rows: Integers) -> bool:
-        """Tell whether these papers show at least two tags of each exclusive facet."""
-        return len(rows) > 1 and all(
-            self.truth[facet.name][rows].any(axis=0).sum() > 1
-            for facet in self.taxonomy.facets
-            if facet.exclusive
-        )
+    reference = Reference(vectors, checked.familiarity, checked.probabilities)
+    save_heads(folder, data.taxonomy, final.lexical, heads, reference, settings.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -360,13 +311,13 @@ class _Fitted:
     heads: list[Head]
     vectors: Vectors
 
-    def scores(self, data: _TrainingData, rows: Integers, vectors: Vectors) -> dict[str, Floats]:
+    def scores(self, data: TrainingData, rows: Integers, vectors: Vectors) -> dict[str, Floats]:
         terms = self.lexical.transform(data.papers(rows))
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
 def _fit(
-    data: _TrainingData,
+    data: TrainingData,
     rows: Integers,
     settings: TrainingSettings,
     guidance: Guidance | None,
@@ -395,7 +346,7 @@ def _fit(
 
 
 def _fit_heads(
-    data: _TrainingData,
+    data: TrainingData,
     rows: Integers,
     vectors: Vectors,
     lexical: LexicalFeatures,
@@ -415,18 +366,17 @@ def _fit_heads(
 
 
 def _learning_curve(
-    data: _TrainingData,
+    data: TrainingData,
     folds: Integers,
     settings: TrainingSettings,
-    calibrations: dict[str, Calibration],
-    out_of_fold: Sequence[HeldOut],
+    checked: _CrossValidation,
     progress: TrainingProgress | None,
 ) -> tuple[LearningPoint, ...]:
     """Train on parts of the labels of two folds; the last point is what the folds said anyway."""
     chosen = range(min(_CURVE_FOLDS, settings.folds))
     measured = {
         held_out.facet.name: held_out.take(np.flatnonzero(held_out.folds <= len(chosen)))
-        for held_out in out_of_fold
+        for held_out in checked.out_of_fold
     }
     known = [_in_turns(np.flatnonzero(folds != fold), data.strata()) for fold in chosen]
     size = min(map(len, known))
@@ -444,7 +394,9 @@ def _learning_curve(
             scores = fitted.scores(data, unseen, vectors)
             for head in fitted.heads:
                 name = head.facet.name
-                chances[name][unseen] = probabilities(head.facet, scores[name], calibrations[name])
+                chances[name][unseen] = probabilities(
+                    head.facet, scores[name], checked.calibrations[name]
+                )
         held_out = {
             name: replace(
                 part, probabilities=chances[name][data.judged[name] & (folds < len(chosen))]
@@ -463,14 +415,3 @@ def _in_turns(rows: Integers, strata: Sequence[int]) -> Integers:
         turns.append(seen[strata[row]])
         seen[strata[row]] += 1
     return rows[np.argsort(turns, kind="stable")]
-
-
-def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:
-    return np.array(
-        [
-            [tag in given for tag in facet.tag_names]
-            for label in labels
-            for given in [facet.with_ancestors(label.tags.get(facet.name, ()))]
-        ],
-        dtype=bool,
-    ).reshape(len(labels), len(facet.tags))

@@ -1,6 +1,8 @@
 """Ports for servers that tests start."""
 
 import socket
+import time
+import urllib.request
 
 
 def free_port() -> int:
@@ -8,3 +10,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, seconds: int = 120) -> None:
+    """Wait until something answers at an address; fail if nothing does in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.5)
+        else:
+            return

@@ -37,6 +37,18 @@ def test_too_few_labels_are_refused(label_folder, tmp_path):
         train(one_kind, store.taxonomy, QUICK, tmp_path)
 
 
+def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_folder, tmp_path):
+    store = LabelStore(label_folder)
+    kinds = ["survey"] * 10 + ["study"] * 2
+    labels = [
+        label.model_copy(update={"tags": {**label.tags, "kind": (kind,)}})
+        for label, kind in zip(store.labels(), kinds, strict=True)
+    ]
+    folds = {label.id: int(kind == "study") for label, kind in zip(labels, kinds, strict=True)}
+    with pytest.raises(TaggerError, match="with fold 2 held out, all labels left have one tag"):
+        train(labels, store.taxonomy, QUICK, tmp_path, known_folds=folds)
+
+
 def test_weights_of_the_bundled_encoder_are_checked(monkeypatch):
     monkeypatch.setattr("tagger.encoder._BUNDLED_SHA256", "0" * 64)
     with pytest.raises(TaggerError, match="not the published ones"):
@@ -165,6 +177,8 @@ def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonom
     other = Taxonomy.model_validate(
         {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
     )
+    with pytest.raises(TaggerError, match="no fold of local/.* can guide fold 1"):
+        train(labels, taxonomy, QUICK, tmp_path / "no", champion=Champion(trained.model, ()))
     strange = [label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in labels]
     with pytest.raises(TaggerError, match="shares no facet with the taxonomy"):
         train(strange, other, QUICK, tmp_path / "no", champion=Champion(trained.model, ()))

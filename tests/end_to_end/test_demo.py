@@ -1,13 +1,12 @@
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ports import free_port
+from ports import free_port, wait_for
 from sklearn.metrics import f1_score
 
 from tagger.paper import paper_id
@@ -86,15 +85,3 @@ def test_the_run_can_be_read_in_mlflow(demo):
     finally:
         server.terminate()
         server.wait(30)
-
-
-def wait_for(url, seconds=120):
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(0.5)
-        else:
-            return

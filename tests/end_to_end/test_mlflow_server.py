@@ -4,13 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
-from ports import free_port
+from ports import free_port, wait_for
 from samples import TAGGER, page
 from tiny_training import log_tiny
 
@@ -42,14 +40,7 @@ class MlflowServer:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
-                time.sleep(0.5)
+        wait_for(f"{self.url}/health")
 
     def kill(self) -> None:
         process = psutil.Process(self.process.pid)

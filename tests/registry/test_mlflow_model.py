@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from ports import free_port
+from ports import free_port, wait_for
 
 from tagger.decision import ReviewRule, decide
 from tagger.model import load_model
@@ -101,14 +100,7 @@ def test_mlflow_serves_it(registry, log, expected, tmp_path):
             command, env=environment, cwd=tmp_path, stdout=output, stderr=output
         )
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.5)
+        wait_for(f"http://127.0.0.1:{port}/health")
         rows = [list(row) for row in zip(*TABLE.values(), strict=True)]
         content = {"dataframe_split": {"columns": list(TABLE), "data": rows}}
 
