@@ -222,7 +222,8 @@ def _check_folds(
                 f"{fold + 1} held out, all labels left have one tag",
                 hint="Add labels of its other tags, or take the facet out of the taxonomy",
             )
-        if champion and not champion.answers_without(data.ids_where(folds == fold)):
+        unseen = data.ids_of(np.flatnonzero(folds == fold))
+        if champion and not champion.answers_without(set(unseen)):
             raise TaggerError(
                 f"no fold of {champion.model.name} can guide fold {fold + 1}: each has seen papers "
                 "that it holds out",
@@ -257,7 +258,7 @@ def _cross_validate(
         stage = f"Fold {fold + 1} of {settings.folds}"
         guidance = data.guidance_without(unseen, rest, champion)
         fitted = _fit(data, rest, settings, guidance, stage, progress)
-        ids = tuple(data.ids[row] for row in rest)
+        ids = tuple(data.ids_of(rest))
         answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
         vectors = fitted.encoder.encode(data.texts(unseen))
         nearness[unseen] = familiarity(vectors, fitted.vectors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,14 +46,14 @@ class TrainingData:
         }
         return cls(taxonomy, labels, truth, judged)
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """Of the papers, in the order of the labels."""
         return [label.id for label in self.labels]
 
-    def ids_where(self, chosen: Booleans) -> set[str]:
-        """Return the ids of some papers, chosen by a mask of shape (papers,)."""
-        return {self.ids[row] for row in np.flatnonzero(chosen)}
+    def ids_of(self, rows: Integers) -> list[str]:
+        """Return the ids of some rows."""
+        return [self.ids[row] for row in rows]
 
     def texts(self, rows: Integers | None = None) -> list[str]:
         """Return the texts of all papers, or of some rows."""
@@ -123,10 +124,10 @@ class TrainingData:
         """Return guidance on some papers by a champion's fold that did not see the others."""
         if champion is None:
             return None
-        answers = champion.answers_without({self.ids[row] for row in unseen})
+        answers = champion.answers_without(set(self.ids_of(unseen)))
         if answers is None:
             return None
-        ids = [self.ids[row] for row in rows]
+        ids = self.ids_of(rows)
         truth = {name: values[rows] for name, values in self.truth.items()}
         judged = {name: values[rows] for name, values in self.judged.items()}
         return guide(champion, answers, ids, truth, judged, self.taxonomy)
