@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 
-from tagger.evaluation import assign, evaluate
+from tagger.evaluation import assign, bootstrap_weights, evaluate, interval, weighted_figures
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel
 from tagger.soft_labels import Champion
+from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
 
 SIZES = (50, 100, 150, 210)
@@ -37,12 +38,15 @@ DRAWS = 2000
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 
 Booleans = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Answer:
     """What one version says of the test papers, per facet."""
 
+    truth: dict[str, Booleans]
+    chances: dict[str, Floats]
     right: dict[str, Booleans]
     figures: dict[str, float]
     cross_validated: dict[str, float]
@@ -103,12 +107,13 @@ def ask(
 ) -> Answer:
     chances = model.predict_proba([gold.papers[row] for row in test])
     right, figures, cross_validated = {}, {}, {}
+    truths = {facet.name: gold.truth[facet.name][test] for facet in model.taxonomy.facets}
     for facet in model.taxonomy.facets:
-        truth, name = gold.truth[facet.name][test], FACET_FIGURE[facet.exclusive]
+        truth, name = truths[facet.name], FACET_FIGURE[facet.exclusive]
         right[facet.name] = (assign(facet, chances[facet.name]) == truth).all(axis=1)
         figures[facet.name] = evaluate(facet, truth, chances[facet.name])[name]
         cross_validated[facet.name] = metrics[f"{facet.name}/{name}"]
-    return Answer(right, figures, cross_validated)
+    return Answer(truths, chances, right, figures, cross_validated)
 
 
 def flips(answers: list[Answer], facets: list[str], negative: bool) -> npt.NDArray[np.float64]:
@@ -143,10 +148,13 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
                     ]
                 ),
             }
+        difference, least, most = f1_difference(lines, store.taxonomy, chosen)
         ratio, low, high = fewer([found[arm]["negative"] for arm in ARMS])
         summary[name] = {
             "fewer": 1 - ratio,
             "interval": [1 - high, 1 - low],
+            "f1_difference": difference,
+            "f1_difference_interval": [least, most],
             **{
                 arm: {
                     "negative": int(np.sum(found[arm]["negative"])),
@@ -165,6 +173,7 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
             f"| {1 - ratio:.0%} ({1 - high:.0%} to {1 - low:.0%}) "
             f"| {plain['positive']} | {compatible['positive']} "
             f"| {plain['f1']:.3f} | {compatible['f1']:.3f} "
+            f"| {difference:+.3f} ({least:+.3f} to {most:+.3f}) "
             f"| {plain['last']:.3f} | {compatible['last']:.3f} |"
         )
     cases = len(lines) * (len(SIZES) - 1) * len(lines[0][0])
@@ -172,8 +181,8 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
         [
             "| facet | negative flips, plain | compatible | fewer (95% interval) "
             "| positive flips, plain | compatible | mean F1, plain | compatible "
-            "| last F1, plain | compatible |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            "| difference (95% interval) | last F1, plain | compatible |",
+            "|---|---|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             f"Labels grow {', '.join(map(str, SIZES))}; {cases} chances to flip a facet: "
@@ -189,7 +198,10 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
         "summary": summary,
         "versions": [
             {
-                arm: [{k: v for k, v in asdict(a).items() if k != "right"} for a in line[arm]]
+                arm: [
+                    {"figures": answer.figures, "cross_validated": answer.cross_validated}
+                    for answer in line[arm]
+                ]
                 for arm in ARMS
             }
             for _, line in lines
@@ -199,6 +211,40 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
         json.dumps(details, indent=2) + "\n", encoding="utf-8"
     )
     print(table)
+
+
+def f1_difference(
+    lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]],
+    taxonomy: Taxonomy,
+    chosen: list[str],
+) -> tuple[float, float, float]:
+    """Return the mean F1 of compatible versions less that of plain ones, with its interval.
+
+    Papers are drawn with replacement within each order of the labels, the same for all versions.
+    """
+    differences = []
+    for test, line in lines:
+        # Each paper once, and then the draws.
+        weights = np.vstack([np.ones(len(test)), bootstrap_weights(len(test))])
+        means = {
+            arm: np.mean(
+                [
+                    weighted_figures(facet, a.truth[facet.name], a.chances[facet.name], weights)[
+                        FACET_FIGURE[facet.exclusive]
+                    ]
+                    for a in line[arm][1:]
+                    for facet in taxonomy.facets
+                    if facet.name in chosen
+                ],
+                axis=0,
+            )
+            for arm in ARMS
+        }
+        differences.append(means["compatible"] - means["plain"])
+    # Draws of one order have nothing to do with those of another.
+    rng = np.random.default_rng(0)
+    draws = np.mean([rng.permutation(values[1:]) for values in differences], axis=0)
+    return float(np.mean([values[0] for values in differences])), *interval(draws)
 
 
 def fewer(arms: list[list[npt.NDArray[np.float64]]]) -> tuple[float, float, float]:

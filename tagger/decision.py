@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tagger.evaluation import Booleans, assign
 from tagger.heads import Floats
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Taxonomy
@@ -75,9 +76,37 @@ class ReviewRule:
         A paper goes to review if the model is less sure than this of the tag of an exclusive
         facet, or of the presence or absence of any tag of another facet. From 0.5 (hardly ever)
         to 1 (always).
+    accept:
+        Per facet and tag, the confidence from which the tag is accepted when it is given, in
+        place of ``min_confidence``; see :mod:`tagger.risk_control`.
     """
 
     min_confidence: float = 0.6
+    accept: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def doubted_tags(self, facet: Facet, probabilities: Floats) -> Booleans:
+        """Return the tags that the model is unsure of, shape (papers, tags).
+
+        In an exclusive facet it is the likeliest tag or none.
+
+        Parameters
+        ----------
+        facet:
+            The facet.
+        probabilities:
+            Shape (papers, tags).
+        """
+        thresholds = self.accept.get(facet.name, {})
+        bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
+        given = assign(facet, probabilities)
+        unsure = given & (probabilities < bars)
+        if not facet.exclusive:
+            unsure |= ~given & (1 - probabilities < self.min_confidence)
+        return np.asarray(unsure)
+
+    def doubts(self, facet: Facet, probabilities: Floats) -> Booleans:
+        """Return which papers it sends to review for a facet, shape (papers,)."""
+        return np.asarray(self.doubted_tags(facet, probabilities).any(axis=1))
 
 
 def decide(
@@ -150,28 +179,11 @@ def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) 
     rule:
         What counts as unsure.
     """
+    row = np.array([[chances[tag] for tag in facet.tag_names]])
+    doubted = rule.doubted_tags(facet, row)[0]
     if facet.exclusive:
-        first, second = list(chances)[:2]
-        return (first, second) if chances[first] < rule.min_confidence else ()
-    return tuple(tag for tag, p in chances.items() if max(p, 1 - p) < rule.min_confidence)
-
-
-def needs_review(facet: Facet, probabilities: Floats, rule: ReviewRule) -> npt.NDArray[np.bool_]:
-    """Return which papers the model is unsure of in a facet, shape (papers,).
-
-    Parameters
-    ----------
-    facet:
-        The facet.
-    probabilities:
-        Shape (papers, tags).
-    rule:
-        What counts as unsure.
-    """
-    if facet.exclusive:
-        return np.asarray(probabilities.max(axis=1) < rule.min_confidence)
-    sureness = np.maximum(probabilities, 1 - probabilities)
-    return np.asarray((sureness < rule.min_confidence).any(axis=1))
+        return tuple(list(chances)[:2]) if doubted.any() else ()
+    return tuple(tag for tag in chances if doubted[facet.tag_names.index(tag)])
 
 
 def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagger.decision import ReviewRule, needs_review
+from tagger.decision import ReviewRule
 from tagger.evaluation import assign
 from tagger.heads import Floats
 from tagger.reference import Reference
@@ -166,7 +166,7 @@ def measure_drift(
             shares,
             expected_shares,
         )
-        doubtful |= needs_review(facet, now, rule)
+        doubtful |= rule.doubts(facet, now)
     return Drift(
         papers=len(familiarity),
         familiarity=float(np.median(familiarity)),
@@ -180,7 +180,7 @@ def measure_drift(
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
     """Return the share of labelled papers that would have gone to review, held out, 0 to 1."""
-    doubtful = [needs_review(f, reference.probabilities[f.name], rule) for f in taxonomy.facets]
+    doubtful = [rule.doubts(f, reference.probabilities[f.name]) for f in taxonomy.facets]
     return float(np.any(doubtful, axis=0).mean())
 
 

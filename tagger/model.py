@@ -171,7 +171,7 @@ def save_heads(
             arrays[f"{head.facet.name}.{part}.weights"] = np.ascontiguousarray(classifier.weights)
             arrays[f"{head.facet.name}.{part}.bias"] = np.ascontiguousarray(classifier.bias)
     save_file(arrays, folder / HEADS_FILE)
-    save_file(reference.sample().as_arrays(), folder / REFERENCE_FILE)
+    reference.sample().save(folder / REFERENCE_FILE)
     manifest = _Manifest(
         taxonomy=taxonomy,
         max_tokens=max_tokens,
@@ -221,10 +221,7 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
         arrays = load_file(folder / HEADS_FILE)
     except (OSError, SafetensorError) as error:
         raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
-    try:
-        reference = Reference.from_arrays(load_file(folder / REFERENCE_FILE))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise TaggerError("cannot be read", path=folder / REFERENCE_FILE) from error
+    reference = Reference.load(folder / REFERENCE_FILE)
     lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
     heads = [
         _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets

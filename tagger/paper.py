@@ -56,7 +56,7 @@ class Paper:
     def text(self) -> str:
         """Title and abstract as one text, the form in which every encoder sees a paper."""
         title = self.title.rstrip()
-        stop = "" if title.endswith((".", "?", "!")) else "."
+        stop = "" if not title or title.endswith((".", "?", "!")) else "."
         return f"{title}{stop} {self.abstract}".strip()
 
 

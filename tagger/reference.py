@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.encoder import Vectors
+from tagger.errors import TaggerError
+from tagger.evaluation import Booleans
 from tagger.heads import Floats
 
 _MOST_PAPERS = 2000
 """More labelled papers than that tell little more, and would make the model heavy."""
+
+_PER_FACET = {"probabilities": np.float64, "truth": np.bool_, "judged": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,28 @@ class Reference:
 
     Parameters
     ----------
+    ids, titles:
+        Of the papers that it was trained on.
     vectors:
-        Of the papers that it was trained on, shape (papers, dimensions).
+        Of these papers, shape (papers, dimensions).
     familiarity:
         How near each of them was to the training papers of a fold that held it out, shape
         (papers,).
     probabilities:
-        Per facet, what that fold said, shape (papers, tags).
+        Per facet, what that fold said, calibrated by the other folds, shape (papers, tags).
+    truth:
+        Per facet, the tags that people gave, shape (papers, tags).
+    judged:
+        Per facet, whether anybody said, shape (papers,).
     """
 
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
     vectors: Vectors
     familiarity: Floats
     probabilities: dict[str, Floats]
+    truth: dict[str, Booleans]
+    judged: dict[str, Booleans]
 
     def familiarity_of(self, vectors: Vectors) -> Floats:
         """Return how near papers are to the labelled ones, shape (papers,)."""
@@ -42,36 +57,63 @@ class Reference:
         """Return a reference of at most 2000 papers, evenly taken."""
         count = len(self.vectors)
         rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_PAPERS)).astype(int))
-        chances = {name: values[rows] for name, values in self.probabilities.items()}
-        return Reference(self.vectors[rows], self.familiarity[rows], chances)
+        return Reference(
+            tuple(self.ids[row] for row in rows),
+            tuple(self.titles[row] for row in rows),
+            self.vectors[rows],
+            self.familiarity[rows],
+            *(
+                {name: values[rows] for name, values in each.items()}
+                for each in (self.probabilities, self.truth, self.judged)
+            ),
+        )
 
-    def as_arrays(self) -> dict[str, npt.NDArray[np.floating]]:
-        """Return the reference as named arrays, for a file."""
-        chances = {f"probabilities.{name}": p for name, p in self.probabilities.items()}
-        return {"vectors": self.vectors, "familiarity": self.familiarity, **chances}
+    def save(self, path: Path) -> None:
+        """Save the reference as one safetensors file, ids and titles in its header."""
+        from safetensors.numpy import save_file
+
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "vectors": self.vectors,
+            "familiarity": self.familiarity,
+        }
+        for kind in _PER_FACET:
+            for name, values in getattr(self, kind).items():
+                arrays[f"{kind}.{name}"] = np.ascontiguousarray(values)
+        header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
+        save_file(arrays, path, metadata=header)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Reference:
-        """Put a reference together from the arrays of a file.
+    def load(cls, path: Path) -> Reference:
+        """Load what :meth:`save` saved.
 
         Raises
         ------
-        ValueError
-            If an array is missing, or they do not fit one another.
+        TaggerError
+            If the file cannot be read, an array is missing, or they do not fit one another.
         """
-        chances = {
-            name.removeprefix("probabilities."): np.asarray(values, dtype=np.float64)
-            for name, values in arrays.items()
-            if name.startswith("probabilities.")
-        }
+        from safetensors import SafetensorError, safe_open
+
         try:
-            vectors = np.asarray(arrays["vectors"], dtype=np.float32)
-            found = cls(vectors, np.asarray(arrays["familiarity"], dtype=np.float64), chances)
-        except KeyError as error:
-            raise ValueError(f"no array {error}") from error
-        lengths = {len(found.familiarity), *map(len, chances.values())}
-        if vectors.ndim != 2 or lengths != {len(vectors)}:
-            raise ValueError("arrays of different length")
+            with safe_open(path, framework="numpy") as file:
+                header = file.metadata() or {}
+                ids, titles = (tuple(json.loads(header[key])) for key in ("ids", "titles"))
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            per_facet = [
+                {
+                    name.removeprefix(f"{kind}."): values.astype(dtype, copy=False)
+                    for name, values in arrays.items()
+                    if name.startswith(f"{kind}.")
+                }
+                for kind, dtype in _PER_FACET.items()
+            ]
+            found = cls(ids, titles, arrays["vectors"], arrays["familiarity"], *per_facet)
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise TaggerError("cannot be read", path=path) from error
+        tables = [values for facets in per_facet for values in facets.values()]
+        lengths = {len(part) for part in (ids, titles, found.familiarity, *tables)}
+        facets = {tuple(sorted(part)) for part in per_facet}
+        if found.vectors.ndim != 2 or lengths != {len(found.vectors)} or len(facets) != 1:
+            raise TaggerError("its arrays do not fit one another", path=path)
         return found
 
 

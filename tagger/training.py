@@ -274,6 +274,7 @@ def _cross_validate(
         calibration = fit_calibration(facet, truth, seen)
         calibrations[facet.name] = calibration
         chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
+        chances[facet.name][rows] = honest
     return _CrossValidation(tuple(out_of_fold), calibrations, chances, nearness, tuple(answers))
 
 
@@ -299,7 +300,15 @@ def _fit_final(
         replace(head, calibration=checked.calibrations[head.facet.name])
         for head in _fit_heads(data, everything, vectors, final.lexical, guidance)
     ]
-    reference = Reference(vectors, checked.familiarity, checked.probabilities)
+    reference = Reference(
+        tuple(data.ids),
+        tuple(label.title for label in data.labels),
+        vectors,
+        checked.familiarity,
+        checked.probabilities,
+        data.truth,
+        data.judged,
+    )
     save_heads(folder, data.taxonomy, final.lexical, heads, reference, settings.max_tokens)
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from samples import QUICK, label_line, page, run, write_taxonomy
-from tiny_model import save_tiny_model
+from tiny_model import make_reference, save_tiny_model
 
 from tagger.encoder import Progress, Vectors
 from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
-from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy
 
 ROOT = Path(__file__).parents[1]
@@ -110,11 +109,7 @@ def model_once(taxonomy: Taxonomy) -> TaggerModel:
     ]
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     labelled = WordEncoder().encode([f"We look at the heart in case {n}." for n in range(12)])
-    reference = Reference(
-        labelled,
-        np.linspace(0.5, 0.9, 12),
-        {facet.name: np.full((12, len(facet.tags)), 1 / len(facet.tags)) for facet in facets},
-    )
+    reference = make_reference(labelled, taxonomy)
     return TaggerModel(taxonomy, WordEncoder(), lexical, heads, reference, "tagger/1", "0" * 64)
 
 

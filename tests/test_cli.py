@@ -152,6 +152,24 @@ def test_strategies_are_listed_with_what_they_do():
     assert all(listed.values())
 
 
+def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
+    (tmp_path / "page.txt").write_text(page("One", "Two"), encoding="utf-8")
+    command = ("tag", "page.txt", "--model", saved_model, "--json", "--target-precision")
+    strict = run(*command, 0.95, cwd=tmp_path)
+    assert strict.returncode == 0
+    report = json.loads(strict.stdout)
+    assert report["to_review"] == report["papers"] == 2
+    assert report["promise"]["target_precision"] == 0.95
+    assert "warning: kind: 12 labelled papers are too few, or too hard" in strict.stderr
+    # It has all twelve kinds right, which is enough for that much.
+    mild = json.loads(run(*command, 0.9, cwd=tmp_path).stdout)["promise"]
+    assert mild["expected_coverage"]["kind"] == 1
+    assert [text.partition(":")[0] for text in mild["shortfalls"]] == ["field"]
+    refused = run(*command, 1, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "target-precision" in refused.stderr
+
+
 def test_wrong_options_are_exit_code_2(tmp_path):
     assert run("tag", cwd=tmp_path).returncode == 2
     assert run("train", "--folds", "1", cwd=tmp_path).returncode == 2

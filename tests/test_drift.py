@@ -12,10 +12,15 @@ KINDS = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]])
 def reference(doubtful=0, papers=100):
     kinds = KINDS[np.arange(papers) % 2].copy()
     kinds[:doubtful] = [0.4, 0.35, 0.25]
+    truth = np.zeros((papers, 3), dtype=bool)
     return Reference(
+        ("",) * papers,
+        ("",) * papers,
         np.eye(2, dtype=np.float32),
         np.linspace(0.3, 0.8, papers),
         {"kind": kinds, "field": np.full((papers, 3), 0.1)},
+        {"kind": truth, "field": truth},
+        {"kind": truth[:, 0], "field": truth[:, 0]},
     )
 
 

@@ -1,15 +1,31 @@
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from tagger.errors import TaggerError
 from tagger.reference import Reference, familiarity
 
 
 def reference(papers):
     rng = np.random.default_rng(0)
     return Reference(
+        tuple(f"id {n}" for n in range(papers)),
+        tuple(f"Über {n}" for n in range(papers)),
         rng.normal(size=(papers, 4)).astype(np.float32),
         rng.random(papers),
         {"kind": rng.random((papers, 3))},
+        {"kind": rng.random((papers, 3)) < 0.5},
+        {"kind": rng.random(papers) < 0.5},
+    )
+
+
+def same(one, other):
+    arrays = ("vectors", "familiarity")
+    facets = ("probabilities", "truth", "judged")
+    return (
+        (one.ids, one.titles) == (other.ids, other.titles)
+        and all((getattr(one, key) == getattr(other, key)).all() for key in arrays)
+        and all((getattr(one, key)["kind"] == getattr(other, key)["kind"]).all() for key in facets)
     )
 
 
@@ -20,24 +36,43 @@ def test_familiarity_is_the_cosine_of_the_nearest():
     assert familiarity(vectors, known[:0]).tolist() == [-1, -1]
 
 
-def test_a_reference_survives_being_arrays():
+def test_a_reference_survives_being_saved(tmp_path):
     before = reference(5)
-    after = Reference.from_arrays(before.as_arrays())
-    assert (after.vectors == before.vectors).all()
-    assert (after.familiarity == before.familiarity).all()
-    assert (after.probabilities["kind"] == before.probabilities["kind"]).all()
+    before.save(tmp_path / "reference")
+    assert same(Reference.load(tmp_path / "reference"), before)
 
 
 def test_of_many_papers_a_part_is_kept():
     big = reference(5001).sample()
-    assert len(big.vectors) == len(big.familiarity) == len(big.probabilities["kind"]) == 2000
-    small = reference(7)
-    assert (small.sample().vectors == small.vectors).all()
+    assert len(big.ids) == len(big.vectors) == len(big.judged["kind"]) == 2000
+    assert big.titles[-1] == "Über 5000"
+    assert same(reference(7).sample(), reference(7))
 
 
-@pytest.mark.parametrize("spoil", [{"vectors": None}, {"familiarity": np.zeros(2)}])
-def test_arrays_that_do_not_fit_are_refused(spoil):
-    arrays = {**reference(5).as_arrays(), **spoil}
-    arrays = {name: values for name, values in arrays.items() if values is not None}
-    with pytest.raises(ValueError, match="array"):
-        Reference.from_arrays(arrays)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"vectors": None},
+        {"familiarity": np.zeros(2)},
+        {"truth.kind": None},
+        {"judged.kind": np.ones(2, dtype=bool)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(spoil, tmp_path):
+    path = tmp_path / "reference"
+    reference(5).save(path)
+    arrays = {**load_file(path), **spoil}
+    kept = {name: values for name, values in arrays.items() if values is not None}
+    save_file(kept, path, metadata={"ids": '["a"]', "titles": '["a"]'})
+    with pytest.raises(TaggerError, match="reference"):
+        Reference.load(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "reference"
+    path.write_bytes(b"no safetensors")
+    with pytest.raises(TaggerError, match="cannot be read"):
+        Reference.load(path)
+    save_file({"vectors": np.zeros((2, 2))}, path)
+    with pytest.raises(TaggerError, match="cannot be read"):
+        Reference.load(path)

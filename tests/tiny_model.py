@@ -36,14 +36,29 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
         for facet in taxonomy.facets
     ]
     vectors = rng.normal(size=(papers, SIZE)).astype(np.float32)
-    reference = Reference(
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
-        np.linspace(0.5, 0.9, papers),
-        {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets},
-    )
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    reference = make_reference(vectors, taxonomy)
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     save_heads(folder, taxonomy, lexical, heads, reference, 64)
     return folder
+
+
+def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
+    """Make up what a model that knows nothing remembers of labelled papers.
+
+    All papers are of the first tag of each facet.
+    """
+    papers = len(vectors)
+    first = {f.name: np.arange(len(f.tags)) == 0 for f in taxonomy.facets}
+    return Reference(
+        tuple(f"paper {n}" for n in range(papers)),
+        tuple(f"Title {n}" for n in range(papers)),
+        vectors,
+        np.linspace(0.5, 0.9, papers),
+        {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets},
+        {name: np.tile(row, (papers, 1)) for name, row in first.items()},
+        {name: np.ones(papers, dtype=bool) for name in first},
+    )
 
 
 def save_encoder(path: Path, table: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from tagger import __version__
 from tagger.cli import labels, review, versions
+from tagger.cli.explain import explain
 from tagger.cli.output import complain
 from tagger.cli.tag import tag
 from tagger.cli.train import train
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(rich_help_panel=TAG_NEW)(tag)
+app.command(rich_help_panel=TAG_NEW)(explain)
 app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
 app.command(rich_help_panel=COMPARE)(train)

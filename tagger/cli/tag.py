@@ -38,6 +38,15 @@ def tag(
             min=0.5, max=1.0, help="A paper goes to review if the model is less sure than this."
         ),
     ] = 0.6,
+    target_precision: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=0.999,
+            help="Share of accepted tags that are to be right; all others go to review.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
@@ -50,19 +59,32 @@ def tag(
     says if the papers are unlike those that the model was trained on; the figures behind it are
     logged to MLflow.
 
+    With --target-precision 0.95, as many tags are accepted as leave at most 5 in 100 wrong, judged
+    by labelled papers that the model had not seen; a warning names the facets that have too few
+    labels for that.
+
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
     entries, papers, problems = read_pages(files)
     from tagger.decision import ReviewRule
+    from tagger.risk_control import promise_precision
     from tagger.tagging import tag_papers
 
     loaded = load_model_named(model)
+    rule, promise = ReviewRule(min_confidence), None
+    if target_precision is not None:
+        promise = promise_precision(
+            loaded.reference, loaded.taxonomy, target_precision, min_confidence
+        )
+        rule = promise.rule
+        for shortfall in promise.shortfalls:
+            warn(shortfall)
     with progress() as step:
         run = tag_papers(
             papers,
             loaded,
             output,
-            ReviewRule(min_confidence),
+            rule,
             lambda done, total: step("Tagging", done, total),
         )
     _report_drift(run, loaded, files)
@@ -74,6 +96,12 @@ def tag(
                 "entries": len(entries),
                 "papers": len(papers),
                 "to_review": run.to_review,
+                "promise": promise
+                and {
+                    "target_precision": target_precision,
+                    "expected_coverage": promise.coverage,
+                    "shortfalls": promise.shortfalls,
+                },
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},

@@ -1,0 +1,109 @@
+"""``tagger explain``: why a paper has its tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    JsonOption,
+    ModelOption,
+    load_model_named,
+    print_json,
+    read_pages,
+    working,
+)
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.explanation import Explanation
+    from tagger.paper import Paper
+
+_SHOWN = 3
+_LEAST_CHANGE = 0.005
+
+
+def explain(
+    paper: Annotated[str, typer.Argument(help="The title, a part of it, or the id of the paper.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Digest pages to find it in.", show_default=False),
+    ],
+    model: ModelOption = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Show why a paper has its tags.
+
+    For each tag, the sentences without which it would be less likely, and how much; and the three
+    nearest papers that people have labelled, with their tags.
+
+    Example: tagger explain "a part of its title" monday.txt
+    """
+    _, papers, problems = read_pages(files)
+    chosen = _find(paper, papers)
+    from tagger.decision import ReviewRule
+    from tagger.explanation import explain as explain_paper
+
+    loaded = load_model_named(model)
+    with working("Leaving out one sentence at a time"):
+        explanation = explain_paper(chosen, loaded, ReviewRule())
+    if as_json:
+        print_json(explanation.as_row())
+    else:
+        _print_explanation(explanation)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _find(wanted: str, papers: list[Paper]) -> Paper:
+    from tagger.paper import paper_id
+
+    exact = [paper for paper in papers if paper.id in (wanted, paper_id(wanted))]
+    part = wanted.casefold()
+    found = exact or [paper for paper in papers if part in paper.title.casefold()]
+    if not found:
+        raise TaggerError(
+            f"no paper has the id or title '{wanted}'", hint="A part of the title will do"
+        )
+    if len(found) > 1:
+        titles = "; ".join(paper.title for paper in found[:_SHOWN])
+        raise TaggerError(
+            f"{len(found)} papers have '{wanted}' in their titles: {titles}",
+            hint="Give more of the title",
+        )
+    return found[0]
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    decision = explanation.decision
+    console.print(Text(decision.paper.title, style="bold"))
+    for facet, tags in explanation.evidence.items():
+        if not tags:
+            console.print(Text(f"{facet}: no tags"))
+        for tag, sentences in tags.items():
+            doubt = "" if tag in decision.tags[facet] else " (not given)"
+            console.print(
+                Text(f"\n{facet}: {tag} {decision.confidence[facet][tag]:.2f}{doubt}", style="bold")
+            )
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+            table.add_column("without it", justify="right")
+            table.add_column("sentence", ratio=1)
+            telling = [one for one in sentences if one.change >= _LEAST_CHANGE][:_SHOWN]
+            for one in telling:
+                table.add_row(f"{one.without:.2f}", Text(one.sentence))
+            console.print(table if telling else "No single sentence carries it.")
+    console.print(Text("\nNearest labelled papers", style="bold"))
+    for near in explanation.neighbours:
+        given = ", ".join(tag for tags in near.tags.values() for tag in tags) or "no tags"
+        console.print(Text(f"{near.similarity:.2f}  {near.title} [{given}]"))
+    if decision.review:
+        console.print(Text(f"\nFor review: {decision.review.reason}", style="yellow"))
+    console.print(f"Tagged by {decision.model}")

@@ -1,0 +1,158 @@
+"""Why a paper has its tags: the sentences that carried each, and the nearest labelled papers.
+
+A sentence carries a tag if the tag is less likely without it: leave-one-out importance as in
+Li et al., "Understanding Neural Networks through Representation Erasure" (2016).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
+from tagger.encoder import Progress, Vectors
+from tagger.model import TaggerModel
+from tagger.paper import Paper
+
+_NEIGHBOURS = 3
+_SENTENCE_END = re.compile(
+    r"""(?<=[.!?])         # after a full stop, or the like
+    (?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet\sal\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bw\.r\.t\.)
+    \s+(?=["'(\[]?[A-Z0-9])  # a sentence begins
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One sentence, or the title, and how likely a tag is with and without it."""
+
+    sentence: str
+    confidence: float
+    without: float
+
+    @property
+    def change(self) -> float:
+        """How much of the confidence hangs on it; below 0 if it speaks against the tag."""
+        return self.confidence - self.without
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A labelled paper, its tags per facet, and its cosine with the paper that is explained."""
+
+    id: str
+    title: str
+    tags: dict[str, tuple[str, ...]]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a paper has its tags.
+
+    Parameters
+    ----------
+    decision:
+        What was decided.
+    evidence:
+        Per facet and tag, given or in doubt, all sentences, those first without which the tag is
+        least likely.
+    neighbours:
+        The nearest labelled papers, nearest first.
+    """
+
+    decision: Decision
+    evidence: dict[str, dict[str, tuple[Evidence, ...]]]
+    neighbours: tuple[Neighbour, ...]
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the explanation as one JSON object: the line of ``tags.jsonl`` and the reasons."""
+        return {
+            **self.decision.as_row(),
+            "evidence": {
+                facet: {
+                    tag: [{**asdict(one), "change": round(one.change, 4)} for one in sentences]
+                    for tag, sentences in tags.items()
+                }
+                for facet, tags in self.evidence.items()
+            },
+            "neighbours": [asdict(neighbour) for neighbour in self.neighbours],
+        }
+
+
+def explain(
+    paper: Paper, model: TaggerModel, rule: ReviewRule, progress: Progress | None = None
+) -> Explanation:
+    """Explain the tags of a paper.
+
+    Parameters
+    ----------
+    paper:
+        The paper. One of n sentences is tagged n + 2 times.
+    model:
+        What tags it.
+    rule:
+        When a tag is in doubt.
+    progress:
+        Called with texts done and texts in all.
+    """
+    sentences = split_sentences(paper.abstract)
+    variants = [paper, replace(paper, title="")]
+    for left_out in range(len(sentences)):
+        kept = sentences[:left_out] + sentences[left_out + 1 :]
+        variants.append(replace(paper, abstract=" ".join(kept)))
+    vectors = model.encode(variants, progress)
+    chances = model.classify(variants, vectors)
+    whole = {name: values[:1] for name, values in chances.items()}
+    [decision] = decide([paper], whole, model.taxonomy, model.name, rule)
+    evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
+    for facet in model.taxonomy.facets:
+        doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)
+        shown = [*decision.tags[facet.name]]
+        shown += [tag for tag in doubted if tag not in shown]
+        evidence[facet.name] = {}
+        for tag in shown:
+            column = chances[facet.name][:, facet.tag_names.index(tag)]
+            found = [
+                Evidence(text, round(float(column[0]), 4), round(float(without), 4))
+                for text, without in zip([paper.title, *sentences], column[1:], strict=True)
+            ]
+            evidence[facet.name][tag] = tuple(sorted(found, key=lambda one: one.without))
+    return Explanation(decision, evidence, _neighbours(vectors[0], model))
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split a text into sentences; abbreviations of scholarly prose end none."""
+    return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
+
+
+def _neighbours(vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
+    reference = model.reference
+    cosines = reference.vectors @ vector
+    return tuple(
+        Neighbour(
+            reference.ids[row],
+            reference.titles[row],
+            _tags_of(row, model),
+            round(float(cosines[row]), 4),
+        )
+        for row in np.argsort(-cosines, kind="stable")[:_NEIGHBOURS]
+    )
+
+
+def _tags_of(row: int, model: TaggerModel) -> dict[str, tuple[str, ...]]:
+    reference = model.reference
+    return {
+        facet.name: tuple(
+            tag
+            for tag, given in zip(facet.tag_names, reference.truth[facet.name][row], strict=True)
+            if given
+        )
+        for facet in model.taxonomy.facets
+        if reference.judged[facet.name][row]
+    }

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from samples import page, run
+
+from tagger.decision import ReviewRule
+from tagger.explanation import explain, split_sentences
+from tagger.heads import Head, Linear
+from tagger.lexical import LexicalFeatures
+from tagger.model import TaggerModel
+from tagger.paper import Paper
+
+PAPER = Paper("On hearts", "The court is closed. Nothing happens here. A court is a court.")
+
+
+@pytest.fixture
+def lexical_model(model):
+    """A model that takes a paper for a survey, and for law, by how often it says 'court'."""
+    heads = []
+    for name, head in model.heads.items():
+        weights = np.zeros((len(head.facet.tags), 1))
+        weights[0 if name == "kind" else head.facet.tag_names.index("law")] = 3
+        still = Linear(np.zeros_like(head.encoder.weights), head.encoder.bias)
+        bias = np.full(len(weights), -1.0)
+        heads.append(Head(head.facet, still, Linear(weights, bias)))
+    lexical = LexicalFeatures(("court",), np.ones(1))
+    return TaggerModel(
+        model.taxonomy, model.encoder, lexical, heads, model.reference, "tagger/1", ""
+    )
+
+
+def test_the_sentences_that_carry_a_tag_come_first(lexical_model):
+    one_court = Paper("On hearts", "Nothing happens here. The court is closed. It is late.")
+    explanation = explain(one_court, lexical_model, ReviewRule())
+    evidence = explanation.evidence["field"]["law"]
+    assert evidence[0].sentence == "The court is closed."
+    assert len(evidence) == 4
+    # Without the word the logit falls from 2 to -1.
+    assert evidence[0].confidence == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-4)
+    assert evidence[0].without == pytest.approx(1 / (1 + np.exp(1)), abs=1e-4)
+    assert [one.change for one in evidence[1:]] == [0, 0, 0]
+    assert set(explanation.evidence["kind"]) == {"survey"}
+
+
+def test_the_title_counts_as_a_sentence(lexical_model):
+    explanation = explain(Paper("A court", "It is late."), lexical_model, ReviewRule())
+    first = explanation.evidence["field"]["law"][0]
+    assert first.sentence == "A court"
+    assert first.change > 0.5
+
+
+def test_neighbours_are_the_nearest_labelled_papers(lexical_model):
+    explanation = explain(PAPER, lexical_model, ReviewRule())
+    cosines = lexical_model.reference.vectors @ lexical_model.encode([PAPER])[0]
+    assert [near.title for near in explanation.neighbours] == [
+        f"Title {row}" for row in np.argsort(-cosines, kind="stable")[:3]
+    ]
+    assert explanation.neighbours[0].similarity == pytest.approx(cosines.max(), abs=1e-4)
+    assert explanation.neighbours[0].tags == {"kind": ("survey",), "field": ("health",)}
+
+
+def test_facets_that_nobody_judged_are_left_out(lexical_model):
+    lexical_model.reference.judged["kind"][:] = False
+    try:
+        near = explain(PAPER, lexical_model, ReviewRule()).neighbours[0]
+    finally:
+        lexical_model.reference.judged["kind"][:] = True
+    assert near.tags == {"field": ("health",)}
+
+
+def test_tags_in_doubt_are_explained_as_well(lexical_model):
+    explanation = explain(Paper("None", "Nothing."), lexical_model, ReviewRule(0.9))
+    assert explanation.decision.tags["field"] == ()
+    assert set(explanation.evidence["field"]) == set(lexical_model.taxonomy.facets[1].tag_names)
+
+
+def test_a_paper_without_abstract_is_explained_by_its_title(lexical_model):
+    evidence = explain(Paper("A court", ""), lexical_model, ReviewRule()).evidence
+    assert [one.sentence for one in evidence["field"]["law"]] == ["A court"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("", []),
+        ("One only", ["One only"]),
+        ("We ask. We answer! Why? (Because.)", ["We ask.", "We answer!", "Why?", "(Because.)"]),
+        ("As Li et al. Show, e.g. BERT, 3.5 is ok. 2 more.", None),
+    ],
+)
+def test_sentences(text, sentences):
+    expected = sentences if sentences is not None else [text[:-8], "2 more."]
+    assert split_sentences(text) == expected
+
+
+def test_the_command_finds_a_paper_by_part_of_its_title(saved_model, tmp_path):
+    (tmp_path / "page.txt").write_text(page("On courts", "On hearts"), encoding="utf-8")
+
+    def ask(wanted, *options):
+        return run("explain", wanted, "page.txt", "--model", saved_model, *options, cwd=tmp_path)
+
+    shown = ask("COURTS")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("On courts\n")
+    assert "Nearest labelled papers" in shown.stdout
+    assert '"title": "On hearts"' in ask("On hearts", "--json").stdout
+    several, none = ask("on"), ask("trees")
+    assert (several.returncode, none.returncode) == (2, 2)
+    assert "2 papers have 'on' in their titles: On courts; On hearts" in several.stderr
+    assert "no paper has the id or title 'trees'" in none.stderr

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_model import make_reference
+
+from tagger.decision import ReviewRule
+from tagger.risk_control import NEVER, least_confidence, promise_precision
+
+
+def draw(rng, papers):
+    """Confidences that are right as often as they say."""
+    confidence = rng.beta(4, 1.5, papers)
+    return confidence, rng.random(papers) < confidence
+
+
+def test_the_promise_holds_on_average():
+    rng = np.random.default_rng(0)
+    wrong, accepted = [], []
+    for _ in range(400):
+        threshold = least_confidence(*draw(rng, 150), 0.9)
+        confidence, right = draw(rng, 300)
+        taken = confidence >= threshold
+        wrong.append((taken & ~right).sum() / max(taken.sum(), 1))
+        accepted.append(taken.mean())
+    assert np.mean(wrong) < 0.1
+    assert np.mean(accepted) > 0.15
+
+
+def test_few_papers_allow_no_promise():
+    sure = np.full(18, 0.99)
+    assert least_confidence(sure, np.ones(18, dtype=bool), 0.95) == NEVER
+    one_more = np.full(19, 0.99)
+    assert least_confidence(one_more, np.ones(19, dtype=bool), 0.95) == 0.99
+    assert least_confidence(np.zeros(0), np.zeros(0, dtype=bool), 0.5) == NEVER
+
+
+def test_tags_of_equal_confidence_stand_or_fall_together():
+    confidence = np.array([0.9] * 19 + [0.8] * 2)
+    right = np.array([True] * 19 + [True, False])
+    assert least_confidence(confidence, right, 0.95) == 0.9
+    right[-1] = True
+    assert least_confidence(confidence, right, 0.95) == 0.8
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60), st.floats(0.5, 0.99))
+def test_what_is_accepted_meets_the_bound_and_no_more_would(cases, target):
+    confidence = np.array([c for c, _ in cases])
+    right = np.array([r for _, r in cases], dtype=bool)
+
+    def bound(threshold):
+        taken = confidence >= threshold
+        return (1 + (taken & ~right).sum()) / (1 + taken.sum())
+
+    threshold = least_confidence(confidence, right, target)
+    meeting = [c for c in confidence if bound(c) <= 1 - target + 1e-12]
+    assert threshold == (min(meeting) if meeting else NEVER)
+
+
+@pytest.fixture
+def reference(taxonomy):
+    """A hundred papers: kinds are right where sure; of the fields, 'legal' alone is trustworthy."""
+    rng = np.random.default_rng(0)
+    made = make_reference(np.zeros((100, 2), dtype=np.float32), taxonomy)
+    sure = np.arange(100) < 60
+    made.probabilities["kind"][:] = np.where(sure[:, None], [0.9, 0.05, 0.05], [0.5, 0.3, 0.2])
+    made.truth["kind"][~sure] = rng.random((40, 1)) < [0.5, 0, 0]
+    made.probabilities["field"][:] = [0.9, 0.8, 0.1]
+    made.truth["field"][:] = rng.random((100, 3)) < [0.6, 1, 0]
+    return made
+
+
+def test_a_promise_accepts_what_is_safe(taxonomy, reference):
+    promise = promise_precision(reference, taxonomy, 0.9, 0.6)
+    kinds = promise.rule.accept["kind"]
+    assert set(kinds.values()) == {0.9}
+    assert promise.coverage["kind"] == 0.6
+    unsafe, safe, unused = promise.rule.accept["field"].values()
+    assert (unsafe, safe) == (NEVER, 0.8)
+    assert unused == NEVER, "it shares a threshold with the others, which are too often wrong"
+    assert promise.coverage["field"] == 0
+    [shortfall] = promise.shortfalls
+    assert shortfall.startswith("field: 100 labelled papers are too few, or too hard")
+    assert "90%" in shortfall
+
+
+def test_papers_that_nobody_judged_promise_nothing(taxonomy, reference):
+    reference.judged["kind"][:] = False
+    promise = promise_precision(reference, taxonomy, 0.9, 0.6)
+    assert set(promise.rule.accept["kind"].values()) == {NEVER}
+    assert promise.coverage["kind"] == 0
+    assert "the tags are right" in promise.shortfalls[0]
+
+
+def test_a_rule_doubts_what_it_does_not_accept(taxonomy):
+    kind, field = taxonomy.facets
+    rule = ReviewRule(0.6, {"kind": {"survey": 0.9}, "field": {field.tag_names[0]: 0.8}})
+    kinds = np.array([[0.85, 0.1, 0.05], [0.95, 0.04, 0.01], [0.1, 0.7, 0.2]])
+    assert rule.doubts(kind, kinds).tolist() == [True, False, False]
+    fields = np.array([[0.7, 0, 0], [0.8, 0, 0], [0, 0.7, 0.45], [0.45, 0, 0]])
+    assert rule.doubted_tags(field, fields).tolist() == [
+        [True, False, False],
+        [False] * 3,
+        [False, False, True],
+        [True, False, False],
+    ]
