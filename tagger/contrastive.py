@@ -30,6 +30,7 @@ from tagger.encoder import Progress, load_trainable
 from tagger.errors import TaggerError
 
 _PROJECTION_LEARNING_RATE = 1e-3
+_ANCHOR_WEIGHT = 2.0
 _PART_SIZE = 8
 """Papers that are encoded, and padded, together in training."""
 
@@ -60,7 +61,8 @@ class Anchor:
     vectors:
         Of the earlier encoder, shape (papers, dimensions).
     kept:
-        Which papers are to stay where they were, shape (papers,).
+        Which papers are to stay where they were, shape (papers,). Texts beyond these papers are
+        free.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -132,11 +134,20 @@ class FacetContrastiveLoss(nn.Module):
                 projected, similarity, self.temperature
             )
         if self.anchor:
-            places = torch.from_numpy(self.anchor.vectors)[rows].to(vectors.device)
-            kept = torch.from_numpy(self.anchor.kept)[rows].to(vectors.device)
-            moved = 1 - nn.functional.cosine_similarity(vectors, places)
-            total = total + (moved * kept).mean()
+            total = total + _ANCHOR_WEIGHT * self._distance(vectors, rows, self.anchor)
         return total
+
+    @staticmethod
+    def _distance(vectors: Tensor, rows: Tensor, anchor: Anchor) -> Tensor:
+        """Return the mean distance of kept papers from their places."""
+        anchored = rows < len(anchor.kept)
+        if not bool(anchored.any()):
+            return vectors.sum() * 0
+        papers = rows[anchored]
+        places = torch.from_numpy(anchor.vectors)[papers].to(vectors.device)
+        kept = torch.from_numpy(anchor.kept)[papers].to(vectors.device)
+        moved = 1 - nn.functional.cosine_similarity(vectors[anchored.to(vectors.device)], places)
+        return (moved * kept).mean()
 
 
 def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
@@ -232,13 +243,13 @@ def fine_tune(
     Parameters
     ----------
     texts:
-        One a paper.
+        What is to be encoded: of each paper one, and perhaps more.
     targets:
-        Per facet, how alike the papers are.
+        Per facet, how alike the papers of the texts are.
     settings:
-        Encoder and training settings.
+        Encoder and training settings; with 0 epochs the encoder is returned as it comes.
     anchor:
-        Where papers are to stay.
+        Where the papers of the first texts are to stay.
     progress:
         Called with steps done and steps in all.
 
@@ -249,6 +260,8 @@ def fine_tune(
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)
+    if not settings.epochs:
+        return model.eval()
     transformer: Any = model[0].auto_model
     for parameter in transformer.get_input_embeddings().parameters():
         parameter.requires_grad = False

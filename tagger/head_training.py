@@ -18,13 +18,13 @@ ENCODER_C = {True: 1.0, False: 10.0}
 LEXICAL_C = 10.0
 """Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
 
-_USUAL = {True: Calibration((2.2, 1.85)), False: Calibration((2.2, 0.3))}
-_SPREAD = 0.4
-"""What calibrations come out at with 150 labels, and the standard deviation, in logarithms, of
-what is believed before any label is looked at."""
+_USUAL = {True: Calibration((2.2, 1.85)), False: Calibration((2.2, 0.3), 0.7)}
+_SPREAD = np.array([0.4, 0.4, 0.7])
+"""What calibrations come out at with 150 labels, and the standard deviation of what is believed
+before any label is looked at: of the logarithms of the scales, and of the shift."""
 
 _PULL = 0.7
-_PULL_PENALTY = 0.1
+_PULL_PENALTY = 0.3
 """How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
 
 
@@ -36,15 +36,17 @@ def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> 
     facet:
         The facet.
     vectors:
-        Of the encoder, shape (papers, dimensions).
+        Of the encoder, shape (views * papers, dimensions): those of all papers, then of another
+        view of each, and so on.
     terms:
         Lexical features, shape (papers, terms).
     truth:
         Shape (papers, tags).
     """
+    seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
     return Head(
         facet,
-        fit_linear(facet, vectors, truth, ENCODER_C[facet.exclusive]),
+        fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive]),
         fit_linear(facet, terms, truth, LEXICAL_C),
     )
 

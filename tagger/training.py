@@ -66,6 +66,10 @@ class TrainingSettings:
         Of the cross-validation that the metrics and the calibration come from.
     seed:
         Of everything that is drawn by chance.
+    title_views:
+        Whether the title alone is one more example of its paper in the fine-tuning. It says what
+        counts in a few words, and keeps an encoder from leaning on what abstracts of the labels
+        happen to have in common.
     compatible_with:
         Name of the version whose right answers are to be kept, or None.
     """
@@ -79,6 +83,7 @@ class TrainingSettings:
     projection_dimensions: int = 128
     folds: int = 5
     seed: int = 0
+    title_views: bool = True
     compatible_with: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
@@ -200,6 +205,33 @@ def train(
     )
 
 
+def cross_validate(
+    labels: Sequence[Label],
+    taxonomy: Taxonomy,
+    settings: TrainingSettings,
+    progress: TrainingProgress | None = None,
+) -> CrossValidation:
+    """Measure settings on labels, without a model to show for it.
+
+    Equal labels, folds and seed give equal folds, whatever the other settings are.
+
+    Parameters
+    ----------
+    labels, taxonomy, settings, progress:
+        As for :func:`train`.
+
+    Raises
+    ------
+    TaggerError
+        If the labels are too few or the encoder cannot be loaded.
+    """
+    data = TrainingData.of(labels, taxonomy)
+    data.check_enough(settings.folds)
+    folds = _plan_folds(data, settings, None)
+    _check_folds(data, folds, settings, None)
+    return _cross_validate(data, folds, settings, None, progress)
+
+
 def _plan_folds(
     data: TrainingData, settings: TrainingSettings, known: Mapping[str, int] | None
 ) -> Integers:
@@ -232,14 +264,31 @@ def _check_folds(
 
 
 @dataclass(frozen=True)
-class _CrossValidation:
-    """What the folds say: of judged papers, of all papers, and how near these are to the rest."""
+class CrossValidation:
+    """What the folds say of papers that they held out.
+
+    Parameters
+    ----------
+    out_of_fold:
+        Of judged papers, one a facet.
+    calibrations:
+        Per facet, fitted on all of that.
+    probabilities:
+        Per facet, of all papers, shape (papers, tags).
+    familiarity:
+        How near each is to those of the other folds, shape (papers,).
+    answers:
+        What each fold says of the papers that it was trained on.
+    encoding_seconds:
+        How long encoding all papers once took, in parts.
+    """
 
     out_of_fold: tuple[HeldOut, ...]
     calibrations: dict[str, Calibration]
     probabilities: dict[str, Floats]
     familiarity: Floats
     answers: tuple[Answers, ...]
+    encoding_seconds: float
 
 
 def _cross_validate(
@@ -248,11 +297,11 @@ def _cross_validate(
     settings: TrainingSettings,
     champion: Champion | None,
     progress: TrainingProgress | None,
-) -> _CrossValidation:
+) -> CrossValidation:
     facets = data.taxonomy.facets
     scores = {facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets}
     nearness = np.zeros(len(folds))
-    answers = []
+    answers, seconds = [], 0.0
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         stage = f"Fold {fold + 1} of {settings.folds}"
@@ -260,7 +309,9 @@ def _cross_validate(
         fitted = _fit(data, rest, settings, guidance, stage, progress)
         ids = tuple(data.ids_of(rest))
         answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
+        begin = time.perf_counter()
         vectors = fitted.encoder.encode(data.texts(unseen))
+        seconds += time.perf_counter() - begin
         nearness[unseen] = familiarity(vectors, fitted.vectors)
         for name, values in fitted.scores(data, unseen, vectors).items():
             scores[name][:, unseen] = values
@@ -275,14 +326,16 @@ def _cross_validate(
         calibrations[facet.name] = calibration
         chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
         chances[facet.name][rows] = honest
-    return _CrossValidation(tuple(out_of_fold), calibrations, chances, nearness, tuple(answers))
+    return CrossValidation(
+        tuple(out_of_fold), calibrations, chances, nearness, tuple(answers), seconds
+    )
 
 
 def _fit_final(
     data: TrainingData,
     settings: TrainingSettings,
     champion: Champion | None,
-    checked: _CrossValidation,
+    checked: CrossValidation,
     folder: Path,
     progress: TrainingProgress | None,
 ) -> None:
@@ -294,8 +347,9 @@ def _fit_final(
         guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
     final = _fit(data, everything, settings, guidance, "Final model", progress)
     export_onnx(final.encoder.model, folder)
-    vectors = OnnxEncoder(folder, settings.max_tokens).encode(data.texts())
     # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
+    views = _views(data, everything, settings)
+    vectors = OnnxEncoder(folder, settings.max_tokens).encode(views)
     heads = [
         replace(head, calibration=checked.calibrations[head.facet.name])
         for head in _fit_heads(data, everything, vectors, final.lexical, guidance)
@@ -303,7 +357,7 @@ def _fit_final(
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
-        vectors,
+        vectors[: len(data.labels)],
         checked.familiarity,
         checked.probabilities,
         data.truth,
@@ -338,9 +392,11 @@ def _fit(
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 
+    texts = _views(data, rows, settings)
+    seen = np.tile(rows, len(texts) // len(rows))
     targets = {
         facet.name: ContrastiveTarget(
-            tag_overlap(data.truth[facet.name][rows], data.judged[facet.name][rows]),
+            tag_overlap(data.truth[facet.name][seen], data.judged[facet.name][seen]),
             _FACET_WEIGHT[facet.exclusive],
         )
         for facet in data.taxonomy.facets
@@ -349,25 +405,35 @@ def _fit(
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
     anchor = Anchor(guidance.vectors, guidance.kept) if guidance else None
-    encoder = TorchEncoder(fine_tune(data.texts(rows), targets, tuning, anchor, report))
-    vectors = encoder.encode(data.texts(rows))
+    encoder = TorchEncoder(fine_tune(texts, targets, tuning, anchor, report))
+    vectors = encoder.encode(texts)
     lexical = fit_lexical_features(data.papers(rows))
-    return _Fitted(encoder, lexical, _fit_heads(data, rows, vectors, lexical, guidance), vectors)
+    heads = _fit_heads(data, rows, vectors, lexical, guidance)
+    return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
+
+
+def _views(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
+    """Return the texts of papers, and then whatever else is shown of each."""
+    titles = [paper.title for paper in data.papers(rows)] if settings.title_views else []
+    return data.texts(rows) + titles
 
 
 def _fit_heads(
     data: TrainingData,
     rows: Integers,
-    vectors: Vectors,
+    views: Vectors,
     lexical: LexicalFeatures,
     guidance: Guidance | None,
 ) -> list[Head]:
+    """Fit heads on some papers, given the vectors of all their views, one view after the other."""
     terms = lexical.transform(data.papers(rows))
+    vectors = views[: len(rows)]
     heads = []
     for facet in data.taxonomy.facets:
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
-        head = fit_head(facet, vectors[chosen], terms[chosen], truth)
+        shown = views[np.tile(chosen, len(views) // len(rows))]
+        head = fit_head(facet, shown, terms[chosen], truth)
         if guidance and facet.name in guidance.soft:
             soft = guidance.soft[facet.name].take(chosen)
             head = keep_scores(head, vectors[chosen], terms[chosen], soft)
@@ -379,7 +445,7 @@ def _learning_curve(
     data: TrainingData,
     folds: Integers,
     settings: TrainingSettings,
-    checked: _CrossValidation,
+    checked: CrossValidation,
     progress: TrainingProgress | None,
 ) -> tuple[LearningPoint, ...]:
     """Train on parts of the labels of two folds; the last point is what the folds said anyway."""

@@ -243,6 +243,14 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
 
 
 @pytest.mark.slow
+def test_a_plan_needs_a_learning_curve(workspace):
+    done = run("labels", "plan", cwd=workspace)
+    assert done.returncode == 2
+    assert "tagger/1 was trained without a learning curve" in done.stderr
+    assert "--learning-curve" in done.stderr
+
+
+@pytest.mark.slow
 def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
     from mlflow import MlflowClient
 

@@ -15,10 +15,11 @@ from tagger.strategies.base import Pool, Strategy, farthest_first, similarity_to
 from tagger.strategies.disagreement import Disagreement
 from tagger.strategies.diversity import Diversity
 from tagger.strategies.random import Random
+from tagger.strategies.typical import Typical
 from tagger.strategies.uncertainty import Uncertainty
 from tagger.strategies.unfamiliar import Unfamiliar
 
-OWN = ["disagreement", "diversity", "random", "uncertainty", "unfamiliar"]
+OWN = ["disagreement", "diversity", "random", "typical", "uncertainty", "unfamiliar"]
 SURE = [0.9, 0.05, 0.05], [0.01, 0.01, 0.01]
 
 
@@ -210,3 +211,27 @@ def test_nothing_known_is_like_nothing_whatever_its_shape():
 def test_farthest_first_picks_as_many_as_it_may_and_none_twice(vectors, weights, count):
     chosen = farthest_first(vectors, vectors[:2], weights, count)
     assert len(chosen) == len(set(chosen)) == min(count, 8)
+
+
+def around(angle, spread, count):
+    """Papers whose vectors lie on both sides of a direction, the middle one on it."""
+    angles = angle + spread * np.linspace(-1, 1, count)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy):
+    vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9), around(4, 0.1, 7)])
+    pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
+    assert Typical().select(pool, 3) == [9, 17, 2]
+
+
+def test_typical_passes_over_groups_that_have_labels(taxonomy):
+    vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9)])
+    pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors, known=around(2, 0.05, 1))
+    assert Typical().select(pool, 1) == [2]
+
+
+def test_typical_copes_with_papers_that_are_all_alike(taxonomy, recwarn):
+    pool = pool_of(taxonomy, [SURE[0]] * 4, vectors=np.ones((4, 3)))
+    assert sorted(Typical().select(pool, 3)) == [0, 1, 2]
+    assert not list(recwarn)

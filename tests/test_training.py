@@ -91,7 +91,7 @@ def trained(tmp_path_factory, taxonomy):
     folder = tmp_path_factory.mktemp("trained") / "model"
     steps = []
     result = train(labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
-    assert steps[-1] == ("Final model", 1, 1)
+    assert steps[-1] == ("Final model", 2, 2)
     return result
 
 

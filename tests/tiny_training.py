@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,8 @@ def make_result(
         rng.normal(size=(len(labels), 16)).astype(np.float32),
         {part.facet.name: np.stack([part.probabilities] * 2) for part in out_of_fold},
     )
-    curve = (LearningPoint(12, {part.facet.name: part for part in out_of_fold}),)
+    held_out = {part.facet.name: part for part in out_of_fold}
+    half = {name: replace(part, truth=part.truth[::-1]) for name, part in held_out.items()}
+    curve = (LearningPoint(12, half), LearningPoint(24, held_out))
     model = load_model(saved_model)
     return TrainingResult(model, saved_model, tuple(out_of_fold), (answers,), curve, metrics, 1.5)

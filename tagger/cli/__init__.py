@@ -9,6 +9,7 @@ import typer
 
 from tagger import __version__
 from tagger.cli import labels, review, versions
+from tagger.cli.bakeoff import bakeoff
 from tagger.cli.explain import explain
 from tagger.cli.output import complain
 from tagger.cli.tag import tag
@@ -34,6 +35,7 @@ app.command(rich_help_panel=COMPARE)(versions.compare)
 app.command(rich_help_panel=COMPARE)(versions.promote)
 app.command(rich_help_panel=COMPARE)(versions.rollback)
 app.command(rich_help_panel=COMPARE)(versions.history)
+app.command(rich_help_panel=COMPARE)(bakeoff)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,23 +16,21 @@ from tagger.cli.output import (
     ProjectOption,
     load_model_for,
     needs_extra,
+    open_registry,
     print_json,
     progress,
+    read_pages,
     working,
 )
 
 if TYPE_CHECKING:
     from tagger.audit import SuspectLabel
+    from tagger.label_plan import TagPlan
     from tagger.labels import Label
     from tagger.model import TaggerModel
     from tagger.registry import Registry, Version
 
 app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep a group of one command a group."""
 
 
 @app.command()
@@ -108,6 +106,120 @@ def audit(
         _print_suspects(suspects, version.name, len(merged), pushed if recheck else None)
     if suspects:
         raise typer.Exit(1)
+
+
+@app.command()
+def suggest(
+    count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many papers.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+    ],
+    labels: LabelsOption = Path("labels"),
+    encoder: Annotated[
+        str, typer.Option(help="A sentence-transformers model: a folder or a name.")
+    ] = "bundled-minilm",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which papers to label first, when there are few labels or none.
+
+    Papers that stand for many others are chosen, out of all that the labels there are do not cover.
+    It needs no trained model; once there is one, 'tagger review push' asks about what it is unsure
+    of.
+
+    Example: tagger labels suggest 20 monday.txt
+    """
+    from tagger.labels import LabelStore
+
+    store = LabelStore(labels)
+    labelled = [label.paper for label in store.labels()]
+    _, papers, problems = read_pages(files)
+    with needs_extra("train"):
+        from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
+        from tagger.suggestion import suggest_papers
+
+        loaded = TorchEncoder(load_trainable(encoder, DEFAULT_MAX_TOKENS))
+        with progress() as step:
+            chosen = suggest_papers(
+                papers,
+                labelled,
+                store.taxonomy,
+                loaded,
+                count,
+                lambda done, total: step("Reading papers", done, total),
+            )
+    if as_json:
+        print_json(
+            {
+                "labels": len(labelled),
+                "papers": [
+                    {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
+                    for paper in chosen
+                ],
+            }
+        )
+    else:
+        for paper in chosen:
+            typer.echo(f"{paper.title} ({', '.join(paper.sources)})")
+    if problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def plan(
+    more: Annotated[int, typer.Option(min=1, help="Labels of each tag to come.")] = 20,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
+    ] = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what more labels of each tag should bring, most first.
+
+    From the learning curve of a version: how its error fell as it was given more of the labels. It
+    is an extrapolation; the interval is that of the curve's slope.
+
+    Example: tagger labels plan --more 20
+    """
+    registry = open_registry()
+    from tagger.registry.planning import plan_labels
+
+    version = registry.find(model)
+    with working("Reading the learning curve"):
+        plans = plan_labels(registry, version, more)
+    if as_json:
+        from dataclasses import asdict
+
+        tags = [{**asdict(one), "gain": one.gain} for one in plans]
+        print_json({"model": version.name, "more": more, "tags": tags})
+    else:
+        _print_plans(plans, version.name, more)
+
+
+def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"What {more} more labels of a tag should bring to {model}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in ("facet", "tag"):
+        table.add_column(column)
+    for column in ("labels", "F1", "F1 with more", "gain"):
+        table.add_column(column, justify="right")
+    for one in plans:
+        low, high = one.interval
+        table.add_row(
+            one.facet,
+            one.tag,
+            str(one.labels),
+            f"{one.f1:.2f}",
+            f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})",
+            f"{one.gain:+.2f}",
+        )
+    Console(highlight=False).print(table)
 
 
 def _unseen_probabilities(

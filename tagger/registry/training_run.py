@@ -18,6 +18,7 @@ from tagger.model import MANIFEST_FILE, MODEL_FILES
 from tagger.plots import confusion_matrix_figure, learning_curve_figure, reliability_figure
 from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
+from tagger.registry.planning import exponent_metrics
 from tagger.registry.promotion import record_first_champion
 from tagger.registry.versions import (
     CHALLENGER,
@@ -147,6 +148,7 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for held_out in result.out_of_fold:
         metrics.update(_facet_metrics(held_out))
+    metrics |= exponent_metrics(result.learning_curve, result.out_of_fold)
     return metrics | {
         "expected_review_share": expected_review_share(
             model.reference, model.taxonomy, ReviewRule()

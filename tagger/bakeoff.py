@@ -1,0 +1,106 @@
+"""Which encoder suits one's own labels: the same folds for each, and paired statistics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagger.comparison import Comparison, compare
+from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut, evaluate
+from tagger.labels import Label
+from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingProgress, TrainingSettings, cross_validate
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """An encoder and what it makes of the labels.
+
+    Parameters
+    ----------
+    encoder:
+        Its name.
+    figures:
+        Per facet, the figures of :func:`tagger.evaluation.evaluate`.
+    seconds:
+        Of the whole cross-validation.
+    seconds_per_100:
+        To encode 100 papers with PyTorch, once it is loaded.
+    against_first:
+        Against the first encoder; None for that one.
+    """
+
+    encoder: str
+    figures: dict[str, dict[str, float]]
+    seconds: float
+    seconds_per_100: float
+    against_first: Comparison | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a script."""
+        return {
+            "encoder": self.encoder,
+            "figures": self.figures,
+            "seconds": round(self.seconds, 1),
+            "seconds_per_100": round(self.seconds_per_100, 2),
+            "against_first": self.against_first and self.against_first.as_dict(),
+        }
+
+
+def bake_off(
+    labels: Sequence[Label],
+    taxonomy: Taxonomy,
+    encoders: Sequence[str],
+    settings: TrainingSettings,
+    progress: TrainingProgress | None = None,
+) -> list[Contender]:
+    """Cross-validate each encoder on the same folds, and compare each with the first.
+
+    Parameters
+    ----------
+    labels, taxonomy:
+        What to learn.
+    encoders:
+        Names as in :class:`tagger.training.TrainingSettings`.
+    settings:
+        All else; with 0 epochs the encoders are used as they come.
+    progress:
+        Called as the work goes on, each stage named after its encoder.
+
+    Raises
+    ------
+    TaggerError
+        If an encoder is named twice or cannot be loaded, or the labels are too few.
+    """
+    if len(set(encoders)) < len(encoders):
+        raise TaggerError("an encoder is named twice", hint="Name each encoder once")
+    contenders: list[Contender] = []
+    first: tuple[str, dict[str, HeldOut]] | None = None
+    for encoder in encoders:
+
+        def report(stage: str, done: int, total: int, of: str = encoder) -> None:
+            if progress:
+                progress(f"{of}: {stage}", done, total)
+
+        begin = time.perf_counter()
+        checked = cross_validate(labels, taxonomy, replace(settings, encoder=encoder), report)
+        seconds = time.perf_counter() - begin
+        held_out = {each.facet.name: each for each in checked.out_of_fold}
+        figures = {
+            name: evaluate(each.facet, each.truth, each.probabilities)
+            for name, each in held_out.items()
+        }
+        contenders.append(
+            Contender(
+                encoder,
+                figures,
+                seconds,
+                100 * checked.encoding_seconds / len(labels),
+                compare(first, (encoder, held_out)) if first else None,
+            )
+        )
+        first = first or (encoder, held_out)
+    return contenders

@@ -1,0 +1,101 @@
+"""``tagger bakeoff``: compare encoders on one's own labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    ConflictsOption,
+    JsonOption,
+    LabelsOption,
+    needs_extra,
+    print_json,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from tagger.bakeoff import Contender
+
+
+def bakeoff(
+    encoders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ENCODERS...",
+            help="sentence-transformers models: folders, names, or bundled-minilm.",
+            show_default=False,
+        ),
+    ],
+    labels: LabelsOption = Path("labels"),
+    max_tokens: Annotated[
+        int, typer.Option(min=16, max=512, help="Texts are cut to this many tokens.")
+    ] = 256,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Passes over the labels; 0 takes the encoders as they come.")
+    ] = 8,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
+    conflicts: ConflictsOption = "latest",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare encoders on your labels, each with the first one named.
+
+    All of them are cross-validated on the same folds. The verdict is by macro-F1, beyond what
+    chance does to papers that both were tried on. Nothing is registered: train with the winner by
+    'tagger train --encoder'.
+
+    Example: tagger bakeoff bundled-minilm ./another-encoder --epochs 0
+    """
+    from tagger.labels import LabelStore
+
+    store = LabelStore(labels)
+    merged = store.labels(conflicts)
+    with needs_extra("train"):
+        from tagger.bakeoff import bake_off
+        from tagger.training import TrainingSettings
+
+        settings = TrainingSettings(max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed)
+        with progress() as step:
+            contenders = bake_off(merged, store.taxonomy, encoders, settings, step)
+    if as_json:
+        print_json({"labels": len(merged), "encoders": [one.as_dict() for one in contenders]})
+    else:
+        _print_contenders(contenders, len(merged))
+
+
+def _print_contenders(contenders: list[Contender], labels: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(
+        title=f"Macro-F1, cross-validated on {labels} labels, and its difference from the first",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("encoder")
+    facets = list(contenders[0].figures)
+    for facet in facets:
+        table.add_column(facet, justify="right")
+    table.add_column("verdict")
+    table.add_column("s per 100 papers", justify="right")
+    for one in contenders:
+        differences = {}
+        if one.against_first:
+            for found in one.against_first.facets:
+                change = found.figures["macro_f1"]
+                low, high = change.interval
+                differences[found.facet] = f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+        table.add_row(
+            Text(one.encoder),
+            *(f"{one.figures[name]['macro_f1']:.3f}{differences.get(name, '')}" for name in facets),
+            one.against_first.verdict if one.against_first else "",
+            f"{one.seconds_per_100:.1f}",
+        )
+    console.print(table)

@@ -1,0 +1,62 @@
+"""Which papers to label first, when there is no model yet to say what it is unsure of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tagger.encoder import Encoder, Progress
+from tagger.model import Predictions
+from tagger.paper import Paper
+from tagger.strategies.base import Pool
+from tagger.strategies.typical import Typical
+from tagger.taxonomy import Taxonomy
+
+_PART = 32
+"""Texts between two reports of progress."""
+
+
+def suggest_papers(
+    papers: Sequence[Paper],
+    labelled: Sequence[Paper],
+    taxonomy: Taxonomy,
+    encoder: Encoder,
+    count: int,
+    progress: Progress | None = None,
+) -> list[Paper]:
+    """Return papers to label, most useful first: typical ones of what is not labelled.
+
+    Parameters
+    ----------
+    papers:
+        To choose from; those that are labelled are left out.
+    labelled:
+        Papers with a label.
+    taxonomy:
+        What is labelled.
+    encoder:
+        Says which papers are alike.
+    count:
+        How many to return at most.
+    progress:
+        Called with texts done and texts in all.
+    """
+    known = {paper.id for paper in labelled}
+    candidates = [paper for paper in papers if paper.id not in known]
+    texts = [paper.text for paper in [*candidates, *labelled]]
+    parts = []
+    for start in range(0, len(texts), _PART):
+        parts.append(encoder.encode(texts[start : start + _PART]))
+        if progress:
+            progress(min(start + _PART, len(texts)), len(texts))
+    if not candidates:
+        return []
+    vectors = np.concatenate(parts)
+    pool = Pool(
+        candidates,
+        Predictions(vectors[: len(candidates)], {}, {}),
+        vectors[len(candidates) :],
+        taxonomy,
+    )
+    return [candidates[row] for row in Typical().select(pool, count)]

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from tagger.evaluation import HeldOut
+from tagger.label_plan import Exponent, learning_exponent, plan_tag
+from tagger.training import LearningPoint
+
+
+def point(facet, labels, wrong, papers=90):
+    """Of each tag, the same share of papers is wrong."""
+    truth = np.eye(3, dtype=bool)[np.arange(papers) % 3]
+    given = truth.copy()
+    given[:wrong] = np.roll(truth[:wrong], 1, axis=1)
+    chances = np.where(given, 0.8, 0.1)
+    names = tuple(map(str, range(papers)))
+    return LearningPoint(
+        labels, {"kind": HeldOut(facet, names, names, np.ones(papers, int), truth, chances)}
+    )
+
+
+def test_the_exponent_is_that_of_the_curve(taxonomy):
+    facet = taxonomy.facets[0]
+    points = [point(facet, 25, 60), point(facet, 100, 30)]
+    exponent = learning_exponent(points, "kind")
+    # A quarter of the labels had twice the error.
+    assert exponent.value == pytest.approx(0.5, abs=0.01)
+    low, high = exponent.interval
+    assert low < exponent.value < high
+    assert 0.3 < low < high < 0.8
+
+
+def test_an_error_that_does_not_fall_promises_nothing(taxonomy):
+    facet = taxonomy.facets[0]
+    flat = learning_exponent([point(facet, 25, 30), point(facet, 100, 60)], "kind")
+    assert flat.value == 0
+    perfect = learning_exponent([point(facet, 25, 60), point(facet, 100, 0)], "kind")
+    assert perfect.value == 1
+
+
+def test_a_tag_gains_by_the_growth_of_its_labels():
+    exponent = Exponent(0.5, (0.0, 1.0))
+    plan = plan_tag("field", "law", 10, 0.6, exponent, 30)
+    assert plan.expected_f1 == pytest.approx(0.8)
+    assert plan.gain == pytest.approx(0.2)
+    assert plan.interval == pytest.approx((0.6, 0.9))
+    assert plan_tag("field", "law", 0, 0.0, exponent, 3).expected_f1 < 1

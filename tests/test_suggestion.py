@@ -1,0 +1,29 @@
+from samples import page, run
+
+from tagger.suggestion import suggest_papers
+
+
+def test_labelled_papers_are_not_suggested(model, papers, taxonomy):
+    steps = []
+    chosen = suggest_papers(
+        papers[:50], papers[:20], taxonomy, model.encoder, 10, lambda *step: steps.append(step)
+    )
+    assert len({paper.id for paper in chosen}) == 10
+    assert not {paper.id for paper in chosen} & {paper.id for paper in papers[:20]}
+    assert steps == [(32, 50), (50, 50)]
+    assert suggest_papers(papers[:20], papers[:20], taxonomy, model.encoder, 5) == []
+
+
+def test_the_command_needs_no_labels(label_folder):
+    (label_folder / "seed.jsonl").write_text("", encoding="utf-8")
+    root = label_folder.parent
+    (root / "page.txt").write_text(page("One", "Two", "Three"), encoding="utf-8")
+    done = run("labels", "suggest", 2, "page.txt", cwd=root)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.endswith(" (page.txt)") for line in lines)
+    missing = run("labels", "suggest", 2, "page.txt", "none.txt", "--json", cwd=root)
+    assert missing.returncode == 2
+    assert '"labels": 0' in missing.stdout
+    assert "none.txt: no such file" in missing.stderr
