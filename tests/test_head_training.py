@@ -22,6 +22,36 @@ def test_calibration_finds_the_scales_that_were_lost(taxonomy):
     assert (*fitted.scales, fitted.shift) == pytest.approx((2.0, 0.5, -1.0), abs=0.15)
 
 
+@pytest.mark.parametrize("name", ["kind", "field"])
+def test_few_labels_leave_a_calibration_as_it_usually_is(taxonomy, name):
+    rng = np.random.default_rng(0)
+    facet = taxonomy.facet(name)
+    usual = fit_calibration(facet, np.zeros((0, 3), dtype=bool), np.zeros((2, 0, 3)))
+    assert usual.scales[0] > usual.scales[1] > 0
+    scores = rng.normal(size=(2, 2000, 3))
+    chances = probabilities(facet, scores, Calibration((0.3, 3.0)))
+    truth = rng.random(chances.shape) < chances
+    if facet.exclusive:
+        truth = np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
+
+    def ratio(papers):
+        scales = fit_calibration(facet, truth[:papers], scores[:, :papers]).scales
+        return scales[0] / scales[1]
+
+    assert usual.scales[0] / usual.scales[1] > ratio(10) > ratio(100) > ratio(2000)
+
+
+def test_a_head_learns_from_all_views_of_a_paper(taxonomy):
+    facet = taxonomy.facet("kind")
+    truth = np.eye(3, dtype=bool)
+    vectors, titles = np.eye(6, dtype=np.float32)[:3], np.eye(6, dtype=np.float32)[3:]
+    terms = np.zeros((3, 0))
+    alone = fit_head(facet, vectors, terms, truth).encoder.scores(titles)
+    both = fit_head(facet, np.concatenate([vectors, titles]), terms, truth).encoder.scores(titles)
+    assert np.ptp(alone, axis=1) == pytest.approx(0, abs=1e-6)
+    assert both.argmax(axis=1).tolist() == [0, 1, 2]
+
+
 def replace_exclusive(taxonomy):
     return taxonomy.facet("kind").model_copy(update={"exclusive": False})
 

@@ -12,7 +12,7 @@ from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.soft_labels import Champion
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings, train
+from tagger.training import TrainingSettings, cross_validate, train
 
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
 
@@ -62,8 +62,8 @@ def test_an_encoder_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, taxonomy):
-    """A model trained on the topics of a few sentences."""
+def topic_labels():
+    """Labels of three topics, a few sentences each; a facet is not judged in some."""
     from datetime import UTC, datetime
 
     from tagger.labels import Label
@@ -74,7 +74,7 @@ def trained(tmp_path_factory, taxonomy):
         ("method", ("law",)): "A new algorithm number {} that drafts contracts for the court.",
         ("study", ()): "We ask how {} people bake bread at home and measure the crust.",
     }
-    labels = [
+    return [
         Label(
             id=paper_id(title),
             title=title,
@@ -88,9 +88,14 @@ def trained(tmp_path_factory, taxonomy):
         for (kind, fields), text in topics.items()
         for title in [f"{kind.title()} {number}"]
     ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, taxonomy, topic_labels):
+    """A model trained on the topics of a few sentences."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     steps = []
-    result = train(labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
+    result = train(topic_labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
     assert steps[-1] == ("Final model", 2, 2)
     return result
 
@@ -104,6 +109,31 @@ def test_training_learns_the_topics(trained):
     assert chances["field"][0, 0] >= chances["field"][0, 1] > 0.5 > chances["field"][0, 2]
     assert trained.metrics["kind/accuracy"] > 0.8
     assert set(trained.metrics) >= {"kind/macro_f1", "field/f1/heart", "field/calibration_error"}
+
+
+@pytest.mark.slow
+def test_cross_validation_alone_says_what_training_says(trained, topic_labels):
+    checked = cross_validate(topic_labels, trained.model.taxonomy, QUICK)
+    for alone, within in zip(checked.out_of_fold, trained.out_of_fold, strict=True):
+        assert alone.ids == within.ids
+        assert (alone.folds == within.folds).all()
+        assert alone.probabilities == pytest.approx(within.probabilities, abs=1e-6)
+    assert checked.encoding_seconds > 0
+
+
+@pytest.mark.slow
+def test_titles_are_examples_of_their_own_unless_told_otherwise(taxonomy, topic_labels, tmp_path):
+    steps = []
+    plain = replace(QUICK, title_views=False)
+    train(
+        topic_labels,
+        taxonomy,
+        plain,
+        tmp_path / "model",
+        lambda *step: steps.append(step),
+        learning_curve=False,
+    )
+    assert steps[-1] == ("Final model", 1, 1)
 
 
 @pytest.mark.slow
