@@ -34,7 +34,6 @@ SIZES = (50, 100, 150, 210)
 FROM_GOLD = 60
 FOLDS = 2
 ARMS = ("plain", "compatible")
-DRAWS = 2000
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 
 Booleans = npt.NDArray[np.bool_]
@@ -52,6 +51,10 @@ class Answer:
     cross_validated: dict[str, float]
 
 
+Lines = list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]]
+"""Per order of the labels: the rows of the test papers, and per arm what each version says."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
@@ -67,7 +70,7 @@ def main() -> None:
         labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
         labels += [label_of(gold, row, store.taxonomy) for row in known]
         lines.append((test, grow(labels, gold, test, seed)))
-        write(lines, store)
+    write(lines, store, len(gold.papers))
 
 
 def grow(
@@ -126,9 +129,12 @@ def flips(answers: list[Answer], facets: list[str], negative: bool) -> npt.NDArr
     return count
 
 
-def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], store: LabelStore):
+def write(lines: Lines, store: LabelStore, papers: int) -> None:
     facets = [facet.name for facet in store.taxonomy.facets]
     rows, summary = [], {}
+    # Each paper once, and then the draws. The orders share most of their test papers, so a paper
+    # is drawn for all of them.
+    weights = np.vstack([np.ones(papers), bootstrap_weights(papers)])
     for name, chosen in [*((facet, [facet]) for facet in facets), ("both", facets)]:
         found = {}
         for arm in ARMS:
@@ -148,8 +154,10 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
                     ]
                 ),
             }
-        difference, least, most = f1_difference(lines, store.taxonomy, chosen)
-        ratio, low, high = fewer([found[arm]["negative"] for arm in ARMS])
+        difference, least, most = f1_difference(lines, store.taxonomy, chosen, weights)
+        ratio, low, high = flip_ratio(
+            [test for test, _ in lines], [found[arm]["negative"] for arm in ARMS], weights
+        )
         summary[name] = {
             "fewer": 1 - ratio,
             "interval": [1 - high, 1 - low],
@@ -214,55 +222,41 @@ def write(lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]], sto
 
 
 def f1_difference(
-    lines: list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]],
-    taxonomy: Taxonomy,
-    chosen: list[str],
+    lines: Lines, taxonomy: Taxonomy, chosen: list[str], weights: Floats
 ) -> tuple[float, float, float]:
-    """Return the mean F1 of compatible versions less that of plain ones, with its interval.
+    """Return the mean F1 of compatible versions less that of plain ones, with its 95% interval.
 
-    Papers are drawn with replacement within each order of the labels, the same for all versions.
+    ``weights`` has shape (draws, papers); the first row is the papers as they are.
     """
-    differences = []
-    for test, line in lines:
-        # Each paper once, and then the draws.
-        weights = np.vstack([np.ones(len(test)), bootstrap_weights(len(test))])
-        means = {
-            arm: np.mean(
-                [
-                    weighted_figures(facet, a.truth[facet.name], a.chances[facet.name], weights)[
-                        FACET_FIGURE[facet.exclusive]
-                    ]
-                    for a in line[arm][1:]
-                    for facet in taxonomy.facets
-                    if facet.name in chosen
-                ],
-                axis=0,
-            )
-            for arm in ARMS
-        }
-        differences.append(means["compatible"] - means["plain"])
-    # Draws of one order have nothing to do with those of another.
-    rng = np.random.default_rng(0)
-    draws = np.mean([rng.permutation(values[1:]) for values in differences], axis=0)
-    return float(np.mean([values[0] for values in differences])), *interval(draws)
+    means = {
+        arm: np.mean(
+            [
+                weighted_figures(
+                    facet, a.truth[facet.name], a.chances[facet.name], weights[:, test]
+                )[FACET_FIGURE[facet.exclusive]]
+                for test, line in lines
+                for a in line[arm][1:]
+                for facet in taxonomy.facets
+                if facet.name in chosen
+            ],
+            axis=0,
+        )
+        for arm in ARMS
+    }
+    difference = means["compatible"] - means["plain"]
+    return float(difference[0]), *interval(difference[1:])
 
 
-def fewer(arms: list[list[npt.NDArray[np.float64]]]) -> tuple[float, float, float]:
-    """Return the ratio of flips, compatible to plain, and its 95% bootstrap interval.
-
-    Papers are drawn with replacement within each order of the labels, the same for both lines.
-    """
-    rng = np.random.default_rng(0)
-    plain, compatible = arms
-    ratios = []
-    for _ in range(DRAWS):
-        totals = np.zeros(2)
-        for old, new in zip(plain, compatible, strict=True):
-            rows = rng.integers(0, len(old), len(old))
-            totals += old[rows].sum(), new[rows].sum()
-        ratios.append(totals[1] / max(totals[0], 1))
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return float(np.sum(compatible) / max(np.sum(plain), 1)), float(low), float(high)
+def flip_ratio(
+    tests: list[npt.NDArray[np.int_]], arms: list[list[Floats]], weights: Floats
+) -> tuple[float, float, float]:
+    """Return the ratio of flips, compatible to plain, and its 95% interval."""
+    plain, compatible = (
+        np.sum([weights[:, test] @ flips for test, flips in zip(tests, arm, strict=True)], axis=0)
+        for arm in arms
+    )
+    ratios = compatible / np.maximum(plain, 1)
+    return float(ratios[0]), *interval(ratios[1:])
 
 
 if __name__ == "__main__":

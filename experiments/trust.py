@@ -58,7 +58,7 @@ class Decided:
             found[f"{facet.name} accepted"] = float(
                 mine.sum() / assign(facet, self.chances[facet.name]).sum()
             )
-        found["precision of accepted tags"] = right / max(accepted, 1)
+        found["precision of accepted tags"] = right / accepted if accepted else float("nan")
         found["papers without review"] = float(self.settled.mean())
         return found
 

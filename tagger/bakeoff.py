@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tagger.comparison import Comparison, compare
+from tagger.encoder import load_trainable
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, evaluate
 from tagger.labels import Label
@@ -77,6 +78,9 @@ def bake_off(
     """
     if len(set(encoders)) < len(encoders):
         raise TaggerError("an encoder is named twice", hint="Name each encoder once")
+    for encoder in encoders:
+        # Found out now, not when the others are through.
+        load_trainable(encoder, settings.max_tokens)
     contenders: list[Contender] = []
     first: tuple[str, dict[str, HeldOut]] | None = None
     for encoder in encoders:

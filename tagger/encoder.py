@@ -99,11 +99,17 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
 
         try:
             model = SentenceTransformer(source, local_files_only=Path(source).is_dir())
-        except (OSError, ValueError) as error:
+        except Exception as error:  # damaged files raise whatever their format's library likes
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise TaggerError(
-                f"the encoder '{name}' cannot be loaded ({str(error).splitlines()[0]})",
+                f"the encoder '{name}' cannot be loaded ({reason})",
                 hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
             ) from error
+    if not hasattr(model[0], "auto_model"):
+        raise TaggerError(
+            f"the encoder '{name}' is no transformer, and cannot be fine-tuned",
+            hint="Give a sentence-transformers model with a transformer in it",
+        )
     model.max_seq_length = max_tokens
     # In training texts are cut to the length of their part of the batch, from the right.
     model.tokenizer.padding_side = "right"

@@ -63,7 +63,7 @@ class Explanation:
         Per facet and tag, given or in doubt, all sentences, those first without which the tag is
         least likely.
     neighbours:
-        The nearest labelled papers, nearest first.
+        The nearest labelled papers other than itself, nearest first.
     """
 
     decision: Decision
@@ -123,7 +123,7 @@ def explain(
                 for text, without in zip([paper.title, *sentences], column[1:], strict=True)
             ]
             evidence[facet.name][tag] = tuple(sorted(found, key=lambda one: one.without))
-    return Explanation(decision, evidence, _neighbours(vectors[0], model))
+    return Explanation(decision, evidence, _neighbours(paper, vectors[0], model))
 
 
 def split_sentences(text: str) -> list[str]:
@@ -131,9 +131,11 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
 
 
-def _neighbours(vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
+def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
     reference = model.reference
     cosines = reference.vectors @ vector
+    nearest = np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]
+    others = [row for row in nearest if reference.ids[row] != paper.id]
     return tuple(
         Neighbour(
             reference.ids[row],
@@ -141,7 +143,7 @@ def _neighbours(vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
             _tags_of(row, model),
             round(float(cosines[row]), 4),
         )
-        for row in np.argsort(-cosines, kind="stable")[:_NEIGHBOURS]
+        for row in others[:_NEIGHBOURS]
     )
 
 

@@ -17,6 +17,8 @@ from tagger.evaluation import Interval, bootstrap_weights, interval, weighted_fi
 from tagger.training import LearningPoint
 
 _LARGEST_EXPONENT = 1.0
+_FEWEST_LABELS = 5
+_FEWEST_PAPERS = 10
 _LEAST_ERROR = 1e-3
 
 
@@ -41,23 +43,24 @@ class TagPlan:
     f1:
         Its F1 in cross-validation now; 0 if no paper has it.
     expected_f1, interval:
-        With the labels to come, and for the interval of the exponent.
+        With the labels to come, if those of the other tags grow alike, and for the interval of the
+        exponent; None where the tag has fewer than 5 labels, from which nothing can be told.
     """
 
     facet: str
     tag: str
     labels: int
     f1: float
-    expected_f1: float
-    interval: Interval
+    expected_f1: float | None
+    interval: Interval | None
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> float | None:
         """Expected F1 less that of now."""
-        return self.expected_f1 - self.f1
+        return None if self.expected_f1 is None else self.expected_f1 - self.f1
 
 
-def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Exponent:
+def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Exponent | None:
     """Fit how fast the macro-averaged error (1 - F1) of a facet falls with labels.
 
     Least squares of the logarithms; the interval is over papers drawn with replacement. An exponent
@@ -66,12 +69,19 @@ def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Exponent:
     Parameters
     ----------
     points:
-        At least two, measured on the same papers.
+        Measured on the same papers.
     facet:
         Name of the facet.
+
+    Returns
+    -------
+    Exponent or None
+        None from fewer than two points, or fewer than 10 papers.
     """
     parts = [point.held_out[facet] for point in points]
-    papers = len(parts[0].truth)
+    papers = len(parts[0].truth) if parts else 0
+    if len(parts) < 2 or papers < _FEWEST_PAPERS:
+        return None
     # All papers once, and then the draws.
     weights = np.vstack([np.ones(papers), bootstrap_weights(papers)])
     errors = np.stack(
@@ -101,7 +111,9 @@ def plan_tag(
     more:
         Labels of this tag to come.
     """
-    growth = (labels + more) / max(labels, 1)
+    if labels < _FEWEST_LABELS:
+        return TagPlan(facet, tag, labels, f1, None, None)
+    growth = (labels + more) / labels
 
     def expected(power: float) -> float:
         return 1 - (1 - f1) * float(growth**-power)

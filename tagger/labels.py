@@ -160,6 +160,15 @@ def standing_labels(labels: Iterable[Label]) -> list[Label]:
     return list(standing.values())
 
 
+def papers_spoken_of(labels: Iterable[Label]) -> list[Paper]:
+    """Return each paper that anybody said something of that still stands, once.
+
+    Beside the labelled ones these are papers that were said to be none, or that nobody could tell,
+    or over which people disagree.
+    """
+    return list({label.id: label.paper for label in standing_labels(labels)}.values())
+
+
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
     """Merge all that was said into one label a paper, to train on.
 

@@ -46,7 +46,7 @@ _RARITY = "lexical.rarity"
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     taxonomy: Taxonomy
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
     vocabulary: tuple[str, ...]
@@ -211,7 +211,11 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
             "is not a saved model: it has no readable model.json", path=folder
         ) from error
     except (ValueError, RecursionError, ValidationError) as error:
-        raise TaggerError("is not a model manifest that this version reads", path=path) from error
+        raise TaggerError(
+            "is not a model manifest that this version reads",
+            path=path,
+            hint="A model of an earlier version has to be trained anew: tagger train",
+        ) from error
     for file in MODEL_FILES:
         if not (folder / file).is_file():
             raise TaggerError("the model lacks this file", path=folder / file)
@@ -222,6 +226,8 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
     except (OSError, SafetensorError) as error:
         raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
     reference = Reference.load(folder / REFERENCE_FILE)
+    if not reference.fits(manifest.taxonomy):
+        raise TaggerError("does not fit the taxonomy in model.json", path=folder / REFERENCE_FILE)
     lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
     heads = [
         _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets

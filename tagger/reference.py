@@ -13,6 +13,7 @@ from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans
 from tagger.heads import Floats
+from tagger.taxonomy import Taxonomy
 
 _MOST_PAPERS = 2000
 """More labelled papers than that tell little more, and would make the model heavy."""
@@ -34,7 +35,8 @@ class Reference:
         How near each of them was to the training papers of a fold that held it out, shape
         (papers,).
     probabilities:
-        Per facet, what that fold said, calibrated by the other folds, shape (papers, tags).
+        Per facet, what that fold said, calibrated by the other folds, shape (papers, tags); where
+        nobody judged, by all folds.
     truth:
         Per facet, the tags that people gave, shape (papers, tags).
     judged:
@@ -110,11 +112,22 @@ class Reference:
         except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise TaggerError("cannot be read", path=path) from error
         tables = [values for facets in per_facet for values in facets.values()]
-        lengths = {len(part) for part in (ids, titles, found.familiarity, *tables)}
-        facets = {tuple(sorted(part)) for part in per_facet}
-        if found.vectors.ndim != 2 or lengths != {len(found.vectors)} or len(facets) != 1:
+        lengths = [found.vectors.shape[:1], found.familiarity.shape]
+        lengths += [values.shape[:1] for values in tables] + [(len(ids),), (len(titles),)]
+        if found.vectors.ndim != 2 or len(set(lengths)) != 1:
             raise TaggerError("its arrays do not fit one another", path=path)
         return found
+
+    def fits(self, taxonomy: Taxonomy) -> bool:
+        """Tell whether it speaks of the facets and tags of a taxonomy."""
+        names = {facet.name for facet in taxonomy.facets}
+        kinds = (self.probabilities, self.truth, self.judged)
+        return all(set(kind) == names for kind in kinds) and all(
+            self.probabilities[facet.name].shape[1:] == (len(facet.tags),)
+            and self.truth[facet.name].shape[1:] == (len(facet.tags),)
+            and self.judged[facet.name].ndim == 1
+            for facet in taxonomy.facets
+        )
 
 
 def familiarity(vectors: Vectors, known: Vectors) -> Floats:

@@ -1,12 +1,17 @@
-"""A rule for accepting tags that keeps a promise: at most so many of the accepted ones are wrong.
+"""A rule for accepting tags with a promise: on average, at most so many of them are wrong.
 
 The least confidence at which a tag is accepted is read off papers that the model had not seen.
-Of ``n`` such papers at or above a threshold with ``w`` wrong tags, ``(1 + w) / (1 + n)`` bounds the
-share of wrong tags among the next papers from the same source, as in Jin and Candès, "Selection by
-Prediction with Conformal p-values" (2023); choosing what to answer is selective classification
-(Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017). The promise is on
-average over draws of labelled papers and digests alike, and holds for digests that are like the
-labelled papers; how far they are is what :mod:`tagger.drift` says.
+Where ``w`` of ``n`` tags at or above a threshold are wrong, and ``a`` is the share that may be, the
+excess is ``w - a * n``. Conformal risk control (Angelopoulos et al., 2024) adds to it the most that
+one more paper could bring, and accepts if the sum is not above zero. Choosing what to answer is
+selective classification (Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks",
+2017).
+
+The promise is about averages over draws of labelled papers and of digests like them, with all that
+is accepted taken together; a digest in which nothing is accepted counts as one without error. It is
+approximate: the confidences are those of the models of a cross-validation, not of the final one,
+and the threshold is the best of many. How far a digest is like the labelled papers is what
+:mod:`tagger.drift` says.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from tagger.taxonomy import Facet, Taxonomy
 NEVER = 2.0
 """A confidence that no tag has."""
 
+_TOLERANCE = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -34,7 +41,8 @@ class Promise:
     rule:
         What to accept.
     coverage:
-        Per facet, the share of held-out papers in which no tag needs review.
+        Per facet, the share of held-out papers in which no tag needs review; these papers chose the
+        rule, so expect a little less.
     shortfalls:
         In words, one for each facet that has too few labels for its tags to be accepted.
     """
@@ -49,9 +57,9 @@ def promise_precision(
 ) -> Promise:
     """Return the rule that accepts as many tags as a target precision allows.
 
-    An exclusive facet has one threshold. In any other, a tag that was given often enough to judge
-    it alone has one of its own, and the rarer ones share one; the absence of a tag is doubted by
-    ``min_confidence`` as without a promise.
+    A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
+    often enough to be judged alone has to keep the promise by itself, too, which may raise its
+    threshold; the absence of a tag is doubted by ``min_confidence`` as without a promise.
 
     Parameters
     ----------
@@ -77,12 +85,12 @@ def promise_precision(
             of_tags = "" if len(refused) == len(facet.tags) else f" of {', '.join(refused)}"
             shortfalls.append(
                 f"{facet.name}: {len(chances)} labelled papers are too few, or too hard, to "
-                f"promise that {target:.0%} of the tags{of_tags} are right; all go to review"
+                f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
             )
     return Promise(ReviewRule(min_confidence, accept), coverage, tuple(shortfalls))
 
 
-def least_confidence(confidence: Floats, right: Booleans, target: float) -> float:
+def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:
     """Return the least confidence at which tags are accepted; ``NEVER`` if at none.
 
     Parameters
@@ -91,13 +99,14 @@ def least_confidence(confidence: Floats, right: Booleans, target: float) -> floa
         Of tags given to held-out papers, shape (tags given,).
     target:
         Share of accepted tags that are to be right.
+    most:
+        Number of tags that one paper may be given.
     """
     order = np.argsort(-confidence, kind="stable")
-    accepted = np.arange(1, len(order) + 1)
-    wrong = np.cumsum(~right[order])
+    excess = np.cumsum(~right[order]) - (1 - target) * np.arange(1, len(order) + 1)
     # Tags of equal confidence are accepted together or not at all.
     last = np.append(np.diff(confidence[order]) != 0, True)[: len(order)]
-    kept = last & ((1 + wrong) / (1 + accepted) <= 1 - target + 1e-12)
+    kept = last & (excess + most * target <= _TOLERANCE)
     if not kept.any():
         return NEVER
     return float(confidence[order][np.flatnonzero(kept)[-1]])
@@ -106,14 +115,15 @@ def least_confidence(confidence: Floats, right: Booleans, target: float) -> floa
 def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -> dict[str, float]:
     given = assign(facet, chances)
     right = given & truth
-    pooled = least_confidence(chances[given], right[given], target)
-    thresholds = dict.fromkeys(facet.tag_names, pooled)
+    most = max(1, int(given.sum(axis=1).max(initial=0)))
+    together = least_confidence(chances[given], right[given], target, most)
+    thresholds = dict.fromkeys(facet.tag_names, together)
     if facet.exclusive:
         return thresholds
-    # Below this number not even a tag without a mistake could be accepted.
-    enough = 2 / (1 - target)
     for column, tag in enumerate(facet.tag_names):
         rows = given[:, column]
-        if rows.sum() >= enough:
-            thresholds[tag] = least_confidence(chances[rows, column], right[rows, column], target)
+        # With fewer, a single mistake would rule the tag out.
+        if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
+            alone = least_confidence(chances[rows, column], right[rows, column], target)
+            thresholds[tag] = max(together, alone)
     return thresholds

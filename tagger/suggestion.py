@@ -32,7 +32,7 @@ def suggest_papers(
     papers:
         To choose from; those that are labelled are left out.
     labelled:
-        Papers with a label.
+        Papers that somebody has looked at.
     taxonomy:
         What is labelled.
     encoder:
@@ -44,14 +44,14 @@ def suggest_papers(
     """
     known = {paper.id for paper in labelled}
     candidates = [paper for paper in papers if paper.id not in known]
+    if not candidates:
+        return []
     texts = [paper.text for paper in [*candidates, *labelled]]
     parts = []
     for start in range(0, len(texts), _PART):
         parts.append(encoder.encode(texts[start : start + _PART]))
         if progress:
             progress(min(start + _PART, len(texts)), len(texts))
-    if not candidates:
-        return []
     vectors = np.concatenate(parts)
     pool = Pool(
         candidates,

@@ -67,9 +67,9 @@ class TrainingSettings:
     seed:
         Of everything that is drawn by chance.
     title_views:
-        Whether the title alone is one more example of its paper in the fine-tuning. It says what
-        counts in a few words, and keeps an encoder from leaning on what abstracts of the labels
-        happen to have in common.
+        Whether the title alone is one more example of its paper, in the fine-tuning and for the
+        heads. It says what counts in a few words, and keeps a model from leaning on what abstracts
+        of the labels happen to have in common.
     compatible_with:
         Name of the version whose right answers are to be kept, or None.
     """
@@ -461,24 +461,22 @@ def _learning_curve(
         parts = [rows[: round(share * len(rows))] for rows in known]
         if not all(data.can_teach(part) for part in parts):
             continue
-        chances = {name: np.zeros(truth.shape) for name, truth in data.truth.items()}
+        scores = {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
         for fold, part in zip(chosen, parts, strict=True):
             unseen = np.flatnonzero(folds == fold)
             stage = f"Learning curve, {share:.0%} of fold {fold + 1}"
             fitted = _fit(data, part, settings, None, stage, progress)
             vectors = fitted.encoder.encode(data.texts(unseen))
-            scores = fitted.scores(data, unseen, vectors)
-            for head in fitted.heads:
-                name = head.facet.name
-                chances[name][unseen] = probabilities(
-                    head.facet, scores[name], checked.calibrations[name]
-                )
-        held_out = {
-            name: replace(
-                part, probabilities=chances[name][data.judged[name] & (folds < len(chosen))]
+            for name, values in fitted.scores(data, unseen, vectors).items():
+                scores[name][:, unseen] = values
+        held_out = {}
+        for name, part_of in measured.items():
+            rows = np.flatnonzero(data.judged[name] & (folds < len(chosen)))
+            own = [np.flatnonzero(folds[rows] == fold) for fold in chosen]
+            honest = cross_calibrate(
+                part_of.facet, data.truth[name][rows], scores[name][:, rows], own
             )
-            for name, part in measured.items()
-        }
+            held_out[name] = replace(part_of, probabilities=honest)
         points.append(LearningPoint(round(share * size), held_out))
     return (*points, LearningPoint(size, measured))
 

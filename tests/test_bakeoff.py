@@ -38,6 +38,13 @@ def test_encoders_are_named_once(label_folder):
         bake_off(store.labels(), store.taxonomy, ["a", "a"], FROZEN)
 
 
+def test_an_encoder_that_is_not_there_is_found_out_first(label_folder):
+    store = LabelStore(label_folder)
+    encoders = ["bundled-minilm", "./nowhere"]
+    with pytest.raises(TaggerError, match="'./nowhere' cannot be loaded"):
+        bake_off(store.labels(), store.taxonomy, encoders, FROZEN, lambda *_: pytest.fail("early"))
+
+
 @pytest.mark.slow
 def test_the_command_says_better_or_worse(label_folder):
     root = label_folder.parent

@@ -246,8 +246,8 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
 def test_a_plan_needs_a_learning_curve(workspace):
     done = run("labels", "plan", cwd=workspace)
     assert done.returncode == 2
-    assert "tagger/1 was trained without a learning curve" in done.stderr
-    assert "--learning-curve" in done.stderr
+    assert "the run of tagger/1 has no learning curve" in done.stderr
+    assert "--no-learning-curve" in done.stderr
 
 
 @pytest.mark.slow

@@ -54,8 +54,17 @@ def test_neighbours_are_the_nearest_labelled_papers(lexical_model):
     assert [near.title for near in explanation.neighbours] == [
         f"Title {row}" for row in np.argsort(-cosines, kind="stable")[:3]
     ]
+    assert len(explanation.neighbours) == 3
     assert explanation.neighbours[0].similarity == pytest.approx(cosines.max(), abs=1e-4)
     assert explanation.neighbours[0].tags == {"kind": ("survey",), "field": ("health",)}
+
+
+def test_a_labelled_paper_is_not_its_own_neighbour(lexical_model):
+    nearest = explain(PAPER, lexical_model, ReviewRule()).neighbours
+    labelled = Paper(PAPER.title, PAPER.abstract, id=nearest[0].id)
+    again = explain(labelled, lexical_model, ReviewRule()).neighbours
+    assert again[:2] == nearest[1:]
+    assert len(again) == 3
 
 
 def test_facets_that_nobody_judged_are_left_out(lexical_model):

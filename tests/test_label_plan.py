@@ -43,4 +43,12 @@ def test_a_tag_gains_by_the_growth_of_its_labels():
     assert plan.expected_f1 == pytest.approx(0.8)
     assert plan.gain == pytest.approx(0.2)
     assert plan.interval == pytest.approx((0.6, 0.9))
-    assert plan_tag("field", "law", 0, 0.0, exponent, 3).expected_f1 < 1
+    few = plan_tag("field", "law", 4, 0.5, exponent, 30)
+    assert (few.expected_f1, few.interval, few.gain) == (None, None, None)
+
+
+def test_too_little_to_measure_gives_no_exponent(taxonomy):
+    facet = taxonomy.facets[0]
+    assert learning_exponent([point(facet, 25, 3)], "kind") is None
+    assert learning_exponent([point(facet, 25, 3, 9), point(facet, 50, 1, 9)], "kind") is None
+    assert learning_exponent([], "kind") is None

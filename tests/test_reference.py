@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from tiny_model import make_reference
 
 from tagger.errors import TaggerError
 from tagger.reference import Reference, familiarity
@@ -50,22 +52,37 @@ def test_of_many_papers_a_part_is_kept():
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "reason"),
     [
-        {"vectors": None},
-        {"familiarity": np.zeros(2)},
-        {"truth.kind": None},
-        {"judged.kind": np.ones(2, dtype=bool)},
+        ({"vectors": None}, "cannot be read"),
+        ({"familiarity": np.zeros(2)}, "do not fit one another"),
+        ({"familiarity": np.zeros(())}, "do not fit one another"),
+        ({"judged.kind": np.ones(2, dtype=bool)}, "do not fit one another"),
+        ({}, None),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(spoil, tmp_path):
+def test_arrays_that_do_not_fit_are_refused(spoil, reason, tmp_path):
     path = tmp_path / "reference"
     reference(5).save(path)
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata()
     arrays = {**load_file(path), **spoil}
     kept = {name: values for name, values in arrays.items() if values is not None}
-    save_file(kept, path, metadata={"ids": '["a"]', "titles": '["a"]'})
-    with pytest.raises(TaggerError, match="reference"):
-        Reference.load(path)
+    save_file(kept, path, metadata=header)
+    if reason is None:
+        assert same(Reference.load(path), reference(5))
+    else:
+        with pytest.raises(TaggerError, match=reason):
+            Reference.load(path)
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "truth", "judged"])
+def test_a_reference_of_another_taxonomy_does_not_fit(taxonomy, kind):
+    fitting = make_reference(np.zeros((3, 2), dtype=np.float32), taxonomy)
+    assert fitting.fits(taxonomy)
+    del getattr(fitting, kind)["field"]
+    assert not fitting.fits(taxonomy)
+    assert not reference(3).fits(taxonomy)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

@@ -231,6 +231,12 @@ def test_typical_passes_over_groups_that_have_labels(taxonomy):
     assert Typical().select(pool, 1) == [2]
 
 
+def test_typical_finds_the_middle_of_a_cluster_too_large_for_one_look(taxonomy, monkeypatch):
+    monkeypatch.setattr("tagger.strategies.typical._PART", 4)
+    pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=around(1, 0.5, 21))
+    assert Typical().select(pool, 1) == [10]
+
+
 def test_typical_copes_with_papers_that_are_all_alike(taxonomy, recwarn):
     pool = pool_of(taxonomy, [SURE[0]] * 4, vectors=np.ones((4, 3)))
     assert sorted(Typical().select(pool, 3)) == [0, 1, 2]

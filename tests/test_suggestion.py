@@ -25,5 +25,5 @@ def test_the_command_needs_no_labels(label_folder):
     assert all(line.endswith(" (page.txt)") for line in lines)
     missing = run("labels", "suggest", 2, "page.txt", "none.txt", "--json", cwd=root)
     assert missing.returncode == 2
-    assert '"labels": 0' in missing.stdout
+    assert '"labelled": 0' in missing.stdout
     assert "none.txt: no such file" in missing.stderr

@@ -60,6 +60,7 @@ def explain(
 def _find(wanted: str, papers: list[Paper]) -> Paper:
     from tagger.paper import paper_id
 
+    wanted = " ".join(wanted.split())
     exact = [paper for paper in papers if paper.id in (wanted, paper_id(wanted))]
     part = wanted.casefold()
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
@@ -84,6 +85,8 @@ def _print_explanation(explanation: Explanation) -> None:
 
     console = Console(highlight=False)
     decision = explanation.decision
+    from tagger.readers.cleaning import clean_text
+
     console.print(Text(decision.paper.title, style="bold"))
     for facet, tags in explanation.evidence.items():
         if not tags:
@@ -103,7 +106,7 @@ def _print_explanation(explanation: Explanation) -> None:
     console.print(Text("\nNearest labelled papers", style="bold"))
     for near in explanation.neighbours:
         given = ", ".join(tag for tags in near.tags.values() for tag in tags) or "no tags"
-        console.print(Text(f"{near.similarity:.2f}  {near.title} [{given}]"))
+        console.print(Text(f"{near.similarity:.2f}  {clean_text(near.title)} [{given}]"))
     if decision.review:
         console.print(Text(f"\nFor review: {decision.review.reason}", style="yellow"))
     console.print(f"Tagged by {decision.model}")

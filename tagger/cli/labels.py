@@ -128,10 +128,10 @@ def suggest(
 
     Example: tagger labels suggest 20 monday.txt
     """
-    from tagger.labels import LabelStore
+    from tagger.labels import LabelStore, papers_spoken_of
 
     store = LabelStore(labels)
-    labelled = [label.paper for label in store.labels()]
+    labelled = papers_spoken_of(store.all_labels())
     _, papers, problems = read_pages(files)
     with needs_extra("train"):
         from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
@@ -150,7 +150,7 @@ def suggest(
     if as_json:
         print_json(
             {
-                "labels": len(labelled),
+                "labelled": len(labelled),
                 "papers": [
                     {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
                     for paper in chosen
@@ -158,6 +158,8 @@ def suggest(
             }
         )
     else:
+        if not chosen:
+            typer.echo("All of these papers are labelled.")
         for paper in chosen:
             typer.echo(f"{paper.title} ({', '.join(paper.sources)})")
     if problems:
@@ -210,15 +212,11 @@ def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
     for column in ("labels", "F1", "F1 with more", "gain"):
         table.add_column(column, justify="right")
     for one in plans:
-        low, high = one.interval
-        table.add_row(
-            one.facet,
-            one.tag,
-            str(one.labels),
-            f"{one.f1:.2f}",
-            f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})",
-            f"{one.gain:+.2f}",
-        )
+        expected, gain = "too few labels to tell", ""
+        if one.expected_f1 is not None and one.interval and one.gain is not None:
+            low, high = one.interval
+            expected, gain = f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})", f"{one.gain:+.2f}"
+        table.add_row(one.facet, one.tag, str(one.labels), f"{one.f1:.2f}", expected, gain)
     Console(highlight=False).print(table)
 
 

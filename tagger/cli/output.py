@@ -168,7 +168,7 @@ def progress() -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
     tasks: dict[str, Any] = {}
 

@@ -14,7 +14,7 @@ _EXPONENT = "learning_exponent"
 def exponent_metrics(
     points: tuple[LearningPoint, ...], out_of_fold: tuple[HeldOut, ...]
 ) -> dict[str, float]:
-    """Return the exponents of the learning curve as metrics; none if it has fewer than two points.
+    """Return the exponents of the learning curve as metrics; none of facets that it cannot tell.
 
     Parameters
     ----------
@@ -24,8 +24,10 @@ def exponent_metrics(
         One a facet.
     """
     metrics: dict[str, float] = {}
-    for facet in [held_out.facet.name for held_out in out_of_fold] if len(points) > 1 else []:
+    for facet in [held_out.facet.name for held_out in out_of_fold]:
         exponent = learning_exponent(points, facet)
+        if exponent is None:
+            continue
         metrics[f"{_EXPONENT}/{facet}"] = exponent.value
         metrics[f"interval/{_EXPONENT}/{facet}/low"] = exponent.interval[0]
         metrics[f"interval/{_EXPONENT}/{facet}/high"] = exponent.interval[1]
@@ -45,7 +47,7 @@ def plan_labels(registry: Registry, version: Version, more: int) -> list[TagPlan
     Raises
     ------
     TaggerError
-        If the version was trained without a learning curve.
+        If the version was trained without a learning curve, or on too few labels for one.
     """
     metrics = registry.run(version).data.metrics
     plans = []
@@ -61,11 +63,12 @@ def plan_labels(registry: Registry, version: Version, more: int) -> list[TagPlan
             )
         except KeyError as error:
             raise TaggerError(
-                f"{version.name} was trained without a learning curve, so nothing tells what more "
+                f"the run of {version.name} has no learning curve of '{facet}' to tell what more "
                 "labels bring",
-                hint="Train anew with --learning-curve, on more labels if they are very few",
+                hint="Train anew without --no-learning-curve or --compatible-with, on more labels "
+                "if they are very few",
             ) from error
         for tag in held_out.facet.tag_names:
             labels, f1 = (metrics[f"{name}/{facet}/{tag}"] for name in ("tag_labels", "tag_f1"))
             plans.append(plan_tag(facet, tag, int(labels), f1, exponent, more))
-    return sorted(plans, key=lambda plan: -plan.gain)
+    return sorted(plans, key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)

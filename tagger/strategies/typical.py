@@ -12,6 +12,8 @@ from tagger.strategies.base import Pool, Strategy, unit
 
 _MOST_CLUSTERS = 500
 _NEIGHBOURS = 20
+_PART = 1024
+"""Papers whose distances are looked at together: all of a large cluster would fill the memory."""
 
 
 class Typical(Strategy):
@@ -40,22 +42,30 @@ class Typical(Strategy):
             warnings.simplefilter("ignore", ConvergenceWarning)
             of = KMeans(clusters, n_init=3, random_state=0).fit_predict(everything)
         labels = np.bincount(of[len(papers) :], minlength=clusters)
-        waiting = {
-            cluster: _most_typical_first(papers, np.flatnonzero(of[: len(papers)] == cluster))
-            for cluster in range(clusters)
-        }
+        members = [np.flatnonzero(of[: len(papers)] == cluster) for cluster in range(clusters)]
+        waiting = {cluster: len(rows) for cluster, rows in enumerate(members) if len(rows)}
+        ranked: dict[int, list[int]] = {}
         chosen: list[int] = []
         while len(chosen) < count:
-            open_clusters = [cluster for cluster in waiting if waiting[cluster]]
-            cluster = min(open_clusters, key=lambda c: (labels[c], -len(waiting[c]), c))
-            chosen.append(waiting[cluster].pop(0))
+            cluster = min(waiting, key=lambda c: (labels[c], -waiting[c], c))
+            if cluster not in ranked:
+                ranked[cluster] = _most_typical_first(papers, members[cluster])
+            chosen.append(ranked[cluster].pop(0))
             labels[cluster] += 1
+            waiting[cluster] -= 1
+            if not waiting[cluster]:
+                del waiting[cluster]
         return chosen
 
 
 def _most_typical_first(papers: Vectors, rows: Integers) -> list[int]:
-    if len(rows) < 2:
-        return [int(row) for row in rows]
-    distances = np.sort(np.linalg.norm(papers[rows][:, None] - papers[rows][None], axis=2), axis=1)
-    spread = distances[:, 1 : _NEIGHBOURS + 1].mean(axis=1)
+    own = papers[rows]
+    neighbours = min(_NEIGHBOURS, len(rows) - 1)
+    spread = np.zeros(len(rows))
+    for start in range(0, len(rows), _PART) if neighbours else ():
+        cosines = own[start : start + _PART] @ own.T
+        nearest = np.partition(-cosines, neighbours, axis=1)[:, : neighbours + 1]
+        # Of vectors of length 1; the paper itself is at distance 0.
+        distances = np.sqrt(np.maximum(2 + 2 * nearest, 0))
+        spread[start : start + _PART] = distances.sum(axis=1) / neighbours
     return [int(row) for row in rows[np.argsort(spread, kind="stable")]]

@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.registry.planning import exponent_metrics, plan_labels
+from tagger.labels import LabelStore
+from tagger.registry.planning import plan_labels
+from tagger.registry.training_run import log_training
+from tagger.training import TrainingSettings
 
 
 def test_a_plan_is_read_from_the_run(registry, log):
@@ -16,18 +21,23 @@ def test_a_plan_is_read_from_the_run(registry, log):
         ("field", "heart"),
         ("field", "law"),
     }
-    assert [plan.gain for plan in plans] == sorted((plan.gain for plan in plans), reverse=True)
-    for plan in plans:
+    told = [plan for plan in plans if plan.labels >= 5]
+    untold = [plan for plan in plans if plan.labels < 5]
+    assert plans == told + untold
+    assert all(plan.gain is None for plan in untold)
+    assert [plan.gain for plan in told] == sorted((plan.gain for plan in told), reverse=True)
+    for plan in told:
         assert plan.f1 == metrics[f"tag_f1/{plan.facet}/{plan.tag}"]
         power = metrics[f"learning_exponent/{plan.facet}"]
-        grown = (plan.labels + 20) / max(plan.labels, 1)
+        grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
         assert plan.interval[0] <= plan.expected_f1 <= plan.interval[1]
-    assert any(plan.gain > 0 for plan in plans)
+    assert any(plan.gain > 0 for plan in told)
 
 
-def test_without_a_learning_curve_there_is_no_plan(registry, log, monkeypatch):
-    assert exponent_metrics((), ()) == {}
-    monkeypatch.setattr("tagger.registry.training_run.exponent_metrics", lambda *_: {})
-    with pytest.raises(TaggerError, match="tagger/1 was trained without a learning curve"):
-        plan_labels(registry, log(), 20)
+def test_without_a_learning_curve_there_is_no_plan(registry, make_result, label_folder):
+    store = LabelStore(label_folder)
+    result = replace(make_result(), learning_curve=())
+    version = log_training(registry, result, TrainingSettings(folds=2), store.snapshot())
+    with pytest.raises(TaggerError, match="tagger/1 has no learning curve of 'kind'"):
+        plan_labels(registry, version, 20)
