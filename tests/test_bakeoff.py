@@ -41,7 +41,7 @@ def test_encoders_are_named_once(label_folder):
 def test_an_encoder_that_is_not_there_is_found_out_first(label_folder):
     store = LabelStore(label_folder)
     encoders = ["bundled-minilm", "./nowhere"]
-    with pytest.raises(TaggerError, match="'./nowhere' cannot be loaded"):
+    with pytest.raises(TaggerError, match=r"'\./nowhere' cannot be loaded"):
         bake_off(store.labels(), store.taxonomy, encoders, FROZEN, lambda *_: pytest.fail("early"))
 
 
