@@ -9,8 +9,12 @@ from tagger.registry.training_run import log_training
 from tagger.training import TrainingSettings
 
 
-def test_a_plan_is_read_from_the_run(registry, log):
+def test_a_plan_is_read_from_the_run(registry, log, monkeypatch):
     version = log(right=0.7)
+    few = [plan for plan in plan_labels(registry, version, 20) if plan.labels < 5]
+    assert few
+    assert all(plan.gain is None for plan in few)
+    monkeypatch.setattr("tagger.label_plan._FEWEST_LABELS", 4)
     metrics = registry.run(version).data.metrics
     plans = plan_labels(registry, version, 20)
     assert {(plan.facet, plan.tag) for plan in plans} == {
@@ -21,8 +25,8 @@ def test_a_plan_is_read_from_the_run(registry, log):
         ("field", "heart"),
         ("field", "law"),
     }
-    told = [plan for plan in plans if plan.labels >= 5]
-    untold = [plan for plan in plans if plan.labels < 5]
+    told = [plan for plan in plans if plan.labels >= 4]
+    untold = [plan for plan in plans if plan.labels < 4]
     assert plans == told + untold
     assert all(plan.gain is None for plan in untold)
     assert [plan.gain for plan in told] == sorted((plan.gain for plan in told), reverse=True)
