@@ -20,13 +20,13 @@ def point(facet, labels, wrong, papers=90):
 
 def test_the_exponent_is_that_of_the_curve(taxonomy):
     facet = taxonomy.facets[0]
-    points = [point(facet, 25, 60), point(facet, 100, 30)]
+    points = [point(facet, 25, 60), point(facet, 100, 40)]
     exponent = learning_exponent(points, "kind")
-    # A quarter of the labels had twice the error.
-    assert exponent.value == pytest.approx(0.5, abs=0.01)
+    # A quarter of the labels had one and a half times the error.
+    assert exponent.value == pytest.approx(np.log(1.5) / np.log(4), abs=0.01)
     low, high = exponent.interval
     assert low < exponent.value < high
-    assert 0.3 < low < high < 0.8
+    assert 0.15 < low < high < 0.5
 
 
 def test_an_error_that_does_not_fall_promises_nothing(taxonomy):
@@ -34,7 +34,7 @@ def test_an_error_that_does_not_fall_promises_nothing(taxonomy):
     flat = learning_exponent([point(facet, 25, 30), point(facet, 100, 60)], "kind")
     assert flat.value == 0
     perfect = learning_exponent([point(facet, 25, 60), point(facet, 100, 0)], "kind")
-    assert perfect.value == 1
+    assert perfect.value == 0.5
 
 
 def test_a_tag_gains_by_the_growth_of_its_labels():
