@@ -101,7 +101,8 @@ def run_backend(
         lambda text: typer.echo(text, err=True),
     )
     app = make_backend(in_use, credentials, worker.wake)
-    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    # Without a limit, a request that hangs on the other side would keep the backend from ending.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     listener = _listen(*address)
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
