@@ -11,6 +11,8 @@ from tagger.cli.output import (
     ConflictsOption,
     JsonOption,
     LabelsOption,
+    MaxTokensOption,
+    SeedOption,
     needs_extra,
     print_json,
     progress,
@@ -30,14 +32,12 @@ def bakeoff(
         ),
     ],
     labels: LabelsOption = Path("labels"),
-    max_tokens: Annotated[
-        int, typer.Option(min=16, max=512, help="Texts are cut to this many tokens.")
-    ] = 256,
+    max_tokens: MaxTokensOption = 256,
     epochs: Annotated[
         int, typer.Option(min=0, help="Passes over the labels; 0 takes the encoders as they come.")
     ] = 8,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
+    seed: SeedOption = 0,
     conflicts: ConflictsOption = "latest",
     as_json: JsonOption = False,
 ) -> None:

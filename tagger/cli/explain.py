@@ -83,10 +83,10 @@ def _print_explanation(explanation: Explanation) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    decision = explanation.decision
     from tagger.readers.cleaning import clean_text
 
+    console = Console(highlight=False)
+    decision = explanation.decision
     console.print(Text(decision.paper.title, style="bold"))
     for facet, tags in explanation.evidence.items():
         if not tags:

@@ -10,6 +10,7 @@ import typer
 from tagger.cli.output import (
     LABEL_STUDIO_FOLDER,
     ConflictsOption,
+    EncoderOption,
     FolderOption,
     JsonOption,
     LabelsOption,
@@ -115,9 +116,7 @@ def suggest(
         list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
     ],
     labels: LabelsOption = Path("labels"),
-    encoder: Annotated[
-        str, typer.Option(help="A sentence-transformers model: a folder or a name.")
-    ] = "bundled-minilm",
+    encoder: EncoderOption = "bundled-minilm",
     as_json: JsonOption = False,
 ) -> None:
     """Say which papers to label first, when there are few labels or none.

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
+EncoderOption = Annotated[
+    str, typer.Option(help="A sentence-transformers model: a folder or a name.")
+]
+MaxTokensOption = Annotated[
+    int, typer.Option(min=16, max=512, help="Texts are cut to this many tokens.")
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")]
 
 ModelOption = Annotated[
     str,

@@ -11,8 +11,11 @@ import typer
 
 from tagger.cli.output import (
     ConflictsOption,
+    EncoderOption,
     JsonOption,
     LabelsOption,
+    MaxTokensOption,
+    SeedOption,
     open_registry,
     print_json,
     progress,
@@ -28,17 +31,13 @@ if TYPE_CHECKING:
 
 def train(
     labels: LabelsOption = Path("labels"),
-    encoder: Annotated[
-        str, typer.Option(help="A sentence-transformers model: a folder or a name.")
-    ] = "bundled-minilm",
-    max_tokens: Annotated[
-        int, typer.Option(min=16, max=512, help="Texts are cut to this many tokens.")
-    ] = 256,
+    encoder: EncoderOption = "bundled-minilm",
+    max_tokens: MaxTokensOption = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the labels.")] = 8,
     folds: Annotated[
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")] = 0,
+    seed: SeedOption = 0,
     compatible_with: Annotated[
         str | None,
         typer.Option(
