@@ -13,6 +13,7 @@ from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
 from tagger.soft_labels import SoftLabels
 from tagger.taxonomy import Facet
+from tagger.zero_shot import score_by_definition
 
 ENCODER_C = {True: 1.0, False: 10.0}
 LEXICAL_C = 10.0
@@ -28,7 +29,13 @@ _PULL_PENALTY = 0.3
 """How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
 
 
-def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> Head:
+def fit_head(
+    facet: Facet,
+    vectors: Vectors,
+    terms: Floats,
+    truth: Booleans,
+    definitions: Vectors | None = None,
+) -> Head:
     """Fit the classifiers of a facet; their calibration is left at its default.
 
     Parameters
@@ -42,13 +49,20 @@ def fit_head(facet: Facet, vectors: Vectors, terms: Floats, truth: Booleans) -> 
         Lexical features, shape (papers, terms).
     truth:
         Shape (papers, tags).
+    definitions:
+        Vectors of the definitions of the tags, shape (tags, dimensions); with them, a tag without
+        labels is told by its definition, and never given without.
     """
     seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
-    return Head(
-        facet,
-        fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive]),
-        fit_linear(facet, terms, truth, LEXICAL_C),
-    )
+    encoder = fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive])
+    lexical = fit_linear(facet, terms, truth, LEXICAL_C)
+    if definitions is not None:
+        own = vectors[: len(truth)]
+        usual = _USUAL[facet.exclusive]
+        encoder = score_by_definition(facet, encoder, own, definitions, truth, usual)
+        # Words say nothing on such a tag, for or against it.
+        lexical.bias[~truth.any(axis=0)] = 0
+    return Head(facet, encoder, lexical)
 
 
 def fit_linear(
@@ -78,7 +92,7 @@ def fit_linear(
         return classifier.fit(features, answers)
 
     if not features.size:
-        return Linear(weights, bias)
+        return Linear(weights, np.where(truth.any(axis=0), 0, bias))
     if facet.exclusive:
         classifier = fit(truth.argmax(axis=1))
         known = classifier.classes_

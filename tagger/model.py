@@ -34,6 +34,7 @@ from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
 from tagger.reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.vector_cache import CachedEncoder, VectorCache
 
 MANIFEST_FILE = "model.json"
 HEADS_FILE = "heads.safetensors"
@@ -183,7 +184,9 @@ def save_heads(
         file.write(manifest.model_dump_json(indent=2) + "\n")
 
 
-def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
+def load_model(
+    folder: str | Path, name: str | None = None, cache: VectorCache | None = None
+) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
     Parameters
@@ -192,6 +195,9 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
         A saved model.
     name:
         What to call it in results; without one, ``local/`` and the start of its hash.
+    cache:
+        Where vectors are looked up and kept. With one, the encoder is loaded when the first text
+        has to be encoded, so the folder has to stay.
 
     Raises
     ------
@@ -232,7 +238,12 @@ def load_model(folder: str | Path, name: str | None = None) -> TaggerModel:
     heads = [
         _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets
     ]
-    encoder = OnnxEncoder(folder, manifest.max_tokens)
+
+    def make_encoder() -> Encoder:
+        return OnnxEncoder(folder, manifest.max_tokens)
+
+    parts = (manifest.files[ONNX_FILE], manifest.files[TOKENIZER_FILE], str(manifest.max_tokens))
+    encoder = CachedEncoder(make_encoder, " ".join(parts), cache) if cache else make_encoder()
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
     return TaggerModel(manifest.taxonomy, encoder, lexical, heads, reference, label, digest)

@@ -59,7 +59,8 @@ def promise_precision(
 
     A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
     often enough to be judged alone has to keep the promise by itself, too, which may raise its
-    threshold; the absence of a tag is doubted by ``min_confidence`` as without a promise.
+    threshold; the absence of a tag is doubted by ``min_confidence`` as without a promise. A tag
+    without a labelled paper is never accepted.
 
     Parameters
     ----------
@@ -117,7 +118,12 @@ def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -
     right = given & truth
     most = max(1, int(given.sum(axis=1).max(initial=0)))
     together = least_confidence(chances[given], right[given], target, most)
-    thresholds = dict.fromkeys(facet.tag_names, together)
+    # A tag without labels is told by its definition: how often it is right, nobody knows.
+    known = np.asarray(truth.any(axis=0))
+    thresholds = {
+        tag: together if labelled else NEVER
+        for tag, labelled in zip(facet.tag_names, known, strict=True)
+    }
     if facet.exclusive:
         return thresholds
     for column, tag in enumerate(facet.tag_names):
@@ -125,5 +131,5 @@ def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -
         # With fewer, a single mistake would rule the tag out.
         if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
             alone = least_confidence(chances[rows, column], right[rows, column], target)
-            thresholds[tag] = max(together, alone)
+            thresholds[tag] = max(thresholds[tag], alone)
     return thresholds

@@ -63,6 +63,11 @@ class Facet(_Model):
         return tuple(tag.name for tag in self.tags)
 
     @cached_property
+    def definitions(self) -> tuple[str, ...]:
+        """Name and definition of each tag, as texts to be encoded."""
+        return tuple(f"{tag.name}. {tag.definition}" for tag in self.tags)
+
+    @cached_property
     def _ancestors(self) -> dict[str, tuple[str, ...]]:
         parents = {tag.name: tag.parent for tag in self.tags}
         chains = {}

@@ -20,6 +20,7 @@ from tagger import __version__
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
+    Encoder,
     OnnxEncoder,
     TorchEncoder,
     Vectors,
@@ -271,6 +272,8 @@ class CrossValidation:
     ----------
     out_of_fold:
         Of judged papers, one a facet.
+    scores:
+        Per facet, of all papers, shape (parts of the head, papers, tags).
     calibrations:
         Per facet, fitted on all of that.
     probabilities:
@@ -284,6 +287,7 @@ class CrossValidation:
     """
 
     out_of_fold: tuple[HeldOut, ...]
+    scores: dict[str, Floats]
     calibrations: dict[str, Calibration]
     probabilities: dict[str, Floats]
     familiarity: Floats
@@ -327,7 +331,7 @@ def _cross_validate(
         chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
         chances[facet.name][rows] = honest
     return CrossValidation(
-        tuple(out_of_fold), calibrations, chances, nearness, tuple(answers), seconds
+        tuple(out_of_fold), scores, calibrations, chances, nearness, tuple(answers), seconds
     )
 
 
@@ -348,11 +352,11 @@ def _fit_final(
     final = _fit(data, everything, settings, guidance, "Final model", progress)
     export_onnx(final.encoder.model, folder)
     # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
-    views = _views(data, everything, settings)
-    vectors = OnnxEncoder(folder, settings.max_tokens).encode(views)
+    encoder = OnnxEncoder(folder, settings.max_tokens)
+    vectors = encoder.encode(_views(data, everything, settings))
     heads = [
         replace(head, calibration=checked.calibrations[head.facet.name])
-        for head in _fit_heads(data, everything, vectors, final.lexical, guidance)
+        for head in _fit_heads(data, everything, encoder, vectors, final.lexical, guidance)
     ]
     reference = Reference(
         tuple(data.ids),
@@ -408,7 +412,7 @@ def _fit(
     encoder = TorchEncoder(fine_tune(texts, targets, tuning, anchor, report))
     vectors = encoder.encode(texts)
     lexical = fit_lexical_features(data.papers(rows))
-    heads = _fit_heads(data, rows, vectors, lexical, guidance)
+    heads = _fit_heads(data, rows, encoder, vectors, lexical, guidance)
     return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
 
 
@@ -421,6 +425,7 @@ def _views(data: TrainingData, rows: Integers, settings: TrainingSettings) -> li
 def _fit_heads(
     data: TrainingData,
     rows: Integers,
+    encoder: Encoder,
     views: Vectors,
     lexical: LexicalFeatures,
     guidance: Guidance | None,
@@ -433,7 +438,8 @@ def _fit_heads(
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
         shown = views[np.tile(chosen, len(views) // len(rows))]
-        head = fit_head(facet, shown, terms[chosen], truth)
+        definitions = None if truth.any(axis=0).all() else encoder.encode(facet.definitions)
+        head = fit_head(facet, shown, terms[chosen], truth, definitions)
         if guidance and facet.name in guidance.soft:
             soft = guidance.soft[facet.name].take(chosen)
             head = keep_scores(head, vectors[chosen], terms[chosen], soft)

@@ -11,7 +11,7 @@ from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.soft_labels import Champion
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
 
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
@@ -119,6 +119,29 @@ def test_cross_validation_alone_says_what_training_says(trained, topic_labels):
         assert (alone.folds == within.folds).all()
         assert alone.probabilities == pytest.approx(within.probabilities, abs=1e-6)
     assert checked.encoding_seconds > 0
+
+
+@pytest.mark.slow
+def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_path):
+    kind, field = taxonomy.facets
+    baking = Tag(name="baking", definition="Baking bread, dough, ovens and bakeries.")
+    wider = Facet(name=field.name, definition=field.definition, tags=(*field.tags, baking))
+    # As if nobody had ever labelled a paper of the new tag.
+    labels = [label for label in topic_labels if "study" not in label.tags["kind"]]
+    result = train(
+        labels,
+        Taxonomy(name="wider", facets=(kind, wider)),
+        QUICK,
+        tmp_path / "model",
+        learning_curve=False,
+    )
+    papers = [
+        Paper("A new oven for bread", "We bake bread and measure the dough."),
+        Paper("Heart failure overview", "An overview of 9 studies of the beating heart."),
+        Paper("Contracts", "A new algorithm that drafts contracts for the court."),
+    ]
+    baked = result.model.predict_proba(papers)["field"][:, -1]
+    assert baked[0] > 0.5 > baked[1:].max()
 
 
 @pytest.mark.slow

@@ -15,9 +15,11 @@ from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 
 if TYPE_CHECKING:
+    from tagger.decision import ReviewRule
     from tagger.model import TaggerModel
     from tagger.paper import Paper
     from tagger.registry import Registry
+    from tagger.risk_control import Promise
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
@@ -35,6 +37,21 @@ ModelOption = Annotated[
         "--model",
         "-m",
         help="A version (7), an alias (champion), the id of a training run, or a model's folder.",
+    ),
+]
+MinConfidenceOption = Annotated[
+    float,
+    typer.Option(
+        min=0.5, max=1.0, help="A paper goes to review if the model is less sure than this."
+    ),
+]
+TargetPrecisionOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5,
+        max=0.999,
+        help="Share of accepted tags that are to be right; all others go to review.",
+        show_default=False,
     ),
 ]
 ProjectOption = Annotated[
@@ -80,16 +97,36 @@ def load_model_for(store: LabelStore, model: str) -> TaggerModel:
 def load_model_named(model: str) -> TaggerModel:
     """Load a model by folder, version or alias."""
     from tagger.model import load_model
+    from tagger.vector_cache import usual_cache
 
+    cache = usual_cache()
     if Path(model).is_dir():
-        return load_model(model)
+        return load_model(model, cache=cache)
     if find_spec("mlflow") is None:
         raise TaggerError(
             f"'{model}' is no folder, and without MLflow no version can be looked up",
             hint="Give a model's folder with --model, or: pip install 'tagger[train]'",
         )
     registry = open_registry()
-    return registry.load(registry.find(model))
+    return registry.load(registry.find(model), cache)
+
+
+def review_rule(
+    model: TaggerModel, min_confidence: float, target_precision: float | None
+) -> tuple[ReviewRule, Promise | None]:
+    """Return when a paper goes to review, and the promise behind it if one was asked for.
+
+    Warns of facets for which nothing can be promised.
+    """
+    from tagger.decision import ReviewRule
+    from tagger.risk_control import promise_precision
+
+    if target_precision is None:
+        return ReviewRule(min_confidence), None
+    promise = promise_precision(model.reference, model.taxonomy, target_precision, min_confidence)
+    for shortfall in promise.shortfalls:
+        warn(shortfall)
+    return promise.rule, promise
 
 
 @contextmanager

@@ -13,13 +13,16 @@ from tagger.cli.output import (
     FolderOption,
     JsonOption,
     LabelsOption,
+    MinConfidenceOption,
     ModelOption,
     ProjectOption,
+    TargetPrecisionOption,
     load_model_for,
     needs_extra,
     print_json,
     progress,
     read_pages,
+    review_rule,
     working,
 )
 
@@ -104,9 +107,8 @@ def push(
     blind_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the papers sent without suggestions.")
     ] = 0.0,
-    min_confidence: Annotated[
-        float, typer.Option(min=0.5, max=1.0, help="Below this the model counts as unsure.")
-    ] = 0.6,
+    min_confidence: MinConfidenceOption = 0.6,
+    target_precision: TargetPrecisionOption = None,
     project: ProjectOption = None,
     folder: FolderOption = LABEL_STUDIO_FOLDER,
     as_json: JsonOption = False,
@@ -118,7 +120,6 @@ def push(
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """
-    from tagger.decision import ReviewRule
     from tagger.strategies import load_strategy
 
     chosen = load_strategy(strategy)
@@ -132,7 +133,8 @@ def push(
     from tagger.review.push import push as push_papers
 
     target = open_project(server, store.taxonomy, project, create=True)
-    settings = PushSettings(budget, chosen, random_share, blind_share, ReviewRule(min_confidence))
+    rule, _ = review_rule(loaded, min_confidence, target_precision)
+    settings = PushSettings(budget, chosen, random_share, blind_share, rule)
     with progress() as step:
         report = push_papers(papers, loaded, store.all_labels(), target, settings, step)
     if as_json:

@@ -9,11 +9,14 @@ import typer
 
 from tagger.cli.output import (
     JsonOption,
+    MinConfidenceOption,
     ModelOption,
+    TargetPrecisionOption,
     load_model_named,
     print_json,
     progress,
     read_pages,
+    review_rule,
     warn,
 )
 from tagger.errors import TaggerError
@@ -32,21 +35,8 @@ def tag(
         "tagged"
     ),
     model: ModelOption = "champion",
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0.5, max=1.0, help="A paper goes to review if the model is less sure than this."
-        ),
-    ] = 0.6,
-    target_precision: Annotated[
-        float | None,
-        typer.Option(
-            min=0.5,
-            max=0.999,
-            help="Share of accepted tags that are to be right; all others go to review.",
-            show_default=False,
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = 0.6,
+    target_precision: TargetPrecisionOption = None,
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
@@ -66,19 +56,10 @@ def tag(
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
     entries, papers, problems = read_pages(files)
-    from tagger.decision import ReviewRule
-    from tagger.risk_control import promise_precision
     from tagger.tagging import tag_papers
 
     loaded = load_model_named(model)
-    rule, promise = ReviewRule(min_confidence), None
-    if target_precision is not None:
-        promise = promise_precision(
-            loaded.reference, loaded.taxonomy, target_precision, min_confidence
-        )
-        rule = promise.rule
-        for shortfall in promise.shortfalls:
-            warn(shortfall)
+    rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
         run = tag_papers(
             papers,

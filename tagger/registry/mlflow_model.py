@@ -73,7 +73,12 @@ def _signature(model: TaggerModel) -> ModelSignature:
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("title", "abstract")]),
         outputs=Schema(columns),
-        params=ParamSchema([ParamSpec("min_confidence", DataType.double, 0.6)]),
+        params=ParamSchema(
+            [
+                ParamSpec("min_confidence", DataType.double, 0.6),
+                ParamSpec("target_precision", DataType.double, None),
+            ]
+        ),
     )
 
 

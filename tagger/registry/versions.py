@@ -17,6 +17,7 @@ from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
 from tagger.soft_labels import Answers, Champion, load_answers
 from tagger.taxonomy import load_taxonomy
+from tagger.vector_cache import VectorCache
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -138,8 +139,15 @@ class Registry:
         with self.store.reading() as client:
             return client.get_run(version.run_id)
 
-    def load(self, version: Version) -> TaggerModel:
+    def load(self, version: Version, cache: VectorCache | None = None) -> TaggerModel:
         """Load a version for use; nothing in it is executed.
+
+        Parameters
+        ----------
+        version:
+            The version.
+        cache:
+            Where vectors are kept; used where the version's files are on this machine.
 
         Raises
         ------
@@ -164,7 +172,7 @@ class Registry:
                     hint="If its files are gone, choose another version ('tagger history'), or "
                     "train again and 'tagger promote VERSION --force REASON'",
                 ) from error
-            return load_model(folder, version.name)
+            return load_model(folder, version.name, cache if self.store.embedded else None)
 
     def load_for_guidance(self, version: Version) -> Champion:
         """Load a version with the answers of its folds, for a training that is to keep to it.

@@ -53,7 +53,10 @@ def test_it_has_a_signature_an_example_and_pinned_requirements(registry, log):
         signature = mlflow.models.get_model_info("models:/tagger@champion").signature
     assert signature.inputs.input_names() == ["title", "abstract"]
     assert signature.outputs.input_names()[:2] == ["kind", "field"]
-    assert [param.name for param in signature.params] == ["min_confidence"]
+    assert [param.name for param in signature.params] == [
+        "min_confidence",
+        "target_precision",
+    ]
     example = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
     assert example["columns"] == ["title", "abstract"]
     pins = (folder / "requirements.txt").read_text(encoding="utf-8").split()

@@ -1,0 +1,213 @@
+"""How good are the tags, do confidences mean what they say, and is the promise kept?
+
+Twice, for each seed: a model trained on labels/seed.jsonl alone is asked about the 210 papers of
+../shared/gold; and these 210 are cross-validated in 5 folds. The promise is a target precision of
+0.95: how many papers need no review, and how many of the tags accepted are right. In
+cross-validation, each fold is decided by a rule that was made from the others. On the same scores,
+ways of calibrating are compared, each fitted on the other folds.
+
+    python experiments/trust.py            # writes experiments/results/trust.*, calibration.*
+    python experiments/trust.py --seeds 1  # a quicker look
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from calibrators import CALIBRATORS, log_loss
+from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
+
+from tagger.decision import ReviewRule
+from tagger.evaluation import assign, evaluate
+from tagger.labels import LabelStore
+from tagger.reference import Reference
+from tagger.risk_control import promise_precision
+from tagger.taxonomy import Taxonomy
+from tagger.training import CrossValidation, TrainingSettings, cross_validate, train
+
+TARGET = 0.95
+SEEDS = "150 seed labels"
+DEVELOPMENT = "210 papers, 5-fold cross-validation"
+MIN_CONFIDENCE = ReviewRule().min_confidence
+F1 = {True: "macro_f1", False: "micro_f1"}
+Booleans = npt.NDArray[np.bool_]
+Chances = dict[str, npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Papers, and what a rule makes of them: tags ``accepted``, and papers in no doubt at all."""
+
+    truth: dict[str, Booleans]
+    chances: Chances
+    accepted: dict[str, Booleans]
+    settled: Booleans
+
+    def figures(self, taxonomy: Taxonomy) -> dict[str, float]:
+        found = {}
+        right = accepted = 0
+        for facet in taxonomy.facets:
+            figures = evaluate(facet, self.truth[facet.name], self.chances[facet.name])
+            found[f"{facet.name} F1"] = figures[F1[facet.exclusive]]
+            found[f"{facet.name} calibration error"] = figures["calibration_error"]
+            mine = self.accepted[facet.name]
+            right += int((mine & self.truth[facet.name]).sum())
+            accepted += int(mine.sum())
+            found[f"{facet.name} accepted"] = float(
+                mine.sum() / assign(facet, self.chances[facet.name]).sum()
+            )
+        found["precision of accepted tags"] = right / accepted if accepted else float("nan")
+        found["papers without review"] = float(self.settled.mean())
+        return found
+
+
+def decide(
+    reference: Reference, taxonomy: Taxonomy, truth: dict[str, Booleans], chances: Chances
+) -> Decided:
+    rule = promise_precision(reference, taxonomy, TARGET, MIN_CONFIDENCE).rule
+    accepted, settled = {}, np.ones(len(next(iter(truth.values()))), dtype=bool)
+    for facet in taxonomy.facets:
+        doubted = rule.doubted_tags(facet, chances[facet.name])
+        accepted[facet.name] = assign(facet, chances[facet.name]) & ~doubted
+        settled &= ~doubted.any(axis=1)
+    return Decided(truth, chances, accepted, settled)
+
+
+def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingSettings(seed=seed)
+        labels = store.labels()
+        model = train(labels, store.taxonomy, settings, Path(folder), learning_curve=False).model
+        chances = model.predict_proba(gold.papers)
+    return decide(model.reference, store.taxonomy, gold.truth, chances)
+
+
+Calibrated = dict[str, dict[str, list[float]]]
+"""Per way of calibrating and facet: log loss, Brier score, calibration error."""
+
+
+def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
+    found: Calibrated = {}
+    for part in checked.out_of_fold:
+        facet, scores = part.facet, checked.scores[part.facet.name]
+        for name, calibrator in CALIBRATORS.items():
+            chances = np.zeros(part.truth.shape)
+            for fold in np.unique(part.folds):
+                own = part.folds == fold
+                chances[own] = calibrator(facet, part.truth[~own], scores[:, ~own], scores[:, own])
+            figures = evaluate(facet, part.truth, chances)
+            found.setdefault(name, {})[facet.name] = [
+                log_loss(facet, part.truth, chances),
+                figures["brier"],
+                figures["calibration_error"],
+            ]
+    return found
+
+
+def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> Decided:
+    labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]
+    chances = {part.facet.name: part.probabilities for part in checked.out_of_fold}
+    folds = checked.out_of_fold[0].folds
+    ids = tuple(label.id for label in labels)
+    everything = Reference(
+        ids,
+        tuple(label.title for label in labels),
+        np.zeros((len(ids), 1), dtype=np.float32),
+        checked.familiarity,
+        chances,
+        gold.truth,
+        {facet.name: np.ones(len(ids), dtype=bool) for facet in store.taxonomy.facets},
+    )
+    accepted = {name: np.zeros(truth.shape, dtype=bool) for name, truth in gold.truth.items()}
+    settled = np.zeros(len(ids), dtype=bool)
+    for fold in np.unique(folds):
+        own = folds == fold
+        others = dict.fromkeys(everything.judged, ~own)
+        found = decide(
+            replace(everything, judged=others),
+            store.taxonomy,
+            {name: truth[own] for name, truth in gold.truth.items()},
+            {name: values[own] for name, values in chances.items()},
+        )
+        settled[own] = found.settled
+        for name, mine in found.accepted.items():
+            accepted[name][own] = mine
+    return Decided(gold.truth, chances, accepted, settled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2)
+    seeds = range(parser.parse_args().seeds)
+    store = LabelStore(ROOT / "labels")
+    gold = read_gold(store.taxonomy)
+    labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]
+    figures: dict[str, list[dict[str, float]]] = {SEEDS: [], DEVELOPMENT: []}
+    calibrated = []
+    for seed in seeds:
+        figures[SEEDS].append(from_seed_labels(store, gold, seed).figures(store.taxonomy))
+        print(SEEDS, seed, figures[SEEDS][-1], flush=True)
+        checked = cross_validate(labels, store.taxonomy, TrainingSettings(seed=seed))
+        found = cross_validated(store, gold, checked)
+        figures[DEVELOPMENT].append(found.figures(store.taxonomy))
+        print(DEVELOPMENT, seed, figures[DEVELOPMENT][-1], flush=True)
+        calibrated.append(calibrate(checked, store.taxonomy))
+    RESULTS.mkdir(exist_ok=True)
+    write("trust", trust_table(figures), figures)
+    write("calibration", calibration_table(calibrated, store.taxonomy), calibrated)
+
+
+def trust_table(figures: dict[str, list[dict[str, float]]]) -> str:
+    seeds = len(figures[SEEDS])
+    lines = [f"| | {' | '.join(figures)} |", "|---" * (len(figures) + 1) + "|"]
+    for name in figures[SEEDS][0]:
+        cells = []
+        for found in figures.values():
+            values = [each[name] for each in found]
+            spread = f" ({min(values):.3f} to {max(values):.3f})" if seeds > 1 else ""
+            cells.append(f"{np.mean(values):.3f}{spread}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Means of {seeds} seeds, least and most in brackets, on the 210 labelled papers; F1 "
+            "is macro-F1 of the contribution and micro-F1 of the domain; accepted is the share of the "
+            f"tags given that need no review at a target precision of {TARGET}; one run on "
+            f"{machine()}.",
+        ]
+    )
+
+
+def calibration_table(calibrated: list[Calibrated], taxonomy: Taxonomy) -> str:
+    measures = ("log loss", "Brier score", "calibration error")
+    columns = [f"{facet.name} {measure}" for facet in taxonomy.facets for measure in measures]
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name in CALIBRATORS:
+        means = np.mean([list(each[name].values()) for each in calibrated], axis=0).ravel()
+        lines.append(f"| {name} | {' | '.join(f'{value:.3f}' for value in means)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Scores of 5-fold cross-validation on the 210 labelled papers, each fold calibrated "
+            f"by the others; means of {len(calibrated)} seeds; less is better; one run on "
+            f"{machine()}.",
+        ]
+    )
+
+
+def write(name: str, table: str, details: object) -> None:
+    (RESULTS / f"{name}.md").write_text(table + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

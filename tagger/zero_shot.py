@@ -1,0 +1,86 @@
+"""Tags that have no labels yet, told by their definitions.
+
+How near a paper must be to a definition before the tag holds is learned from the tags that have
+labels. Classification by the meaning of the label: Chang et al., "Importance of Semantic
+Representation: Dataless Classification" (2008).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tagger.encoder import Vectors
+from tagger.evaluation import Booleans
+from tagger.heads import Calibration, Floats, Linear
+from tagger.taxonomy import Facet
+
+_LEAST_SPREAD = 1e-6
+_FREEDOM = 100.0
+"""scikit-learn's C of the one weight and bias that all tags share."""
+
+
+def score_by_definition(
+    facet: Facet,
+    classifier: Linear,
+    vectors: Vectors,
+    definitions: Vectors,
+    truth: Booleans,
+    calibration: Calibration,
+) -> Linear:
+    """Return a classifier that knows the tags without labels by their definitions.
+
+    The nearness of a paper to a definition is its cosine less that of labelled papers on average,
+    in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
+    what a classifier would say: by logistic regression of the truth where a facet is not exclusive;
+    in an exclusive one, where scores of tags stand against each other, by least squares of the
+    classifier's own. Tags that have labels stay as they are, and so do all if
+    nearness says nothing.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    classifier:
+        Fitted on the vectors and the truth.
+    vectors:
+        Of unit length, shape (papers, dimensions).
+    definitions:
+        Of the facet's tags, of unit length, shape (tags, dimensions).
+    truth:
+        Shape (papers, tags).
+    calibration:
+        By which scores of the classifier will become probabilities.
+    """
+    known = np.asarray(truth.any(axis=0))
+    cosines = (vectors @ definitions.T).astype(np.float64)
+    centre = cosines.mean(axis=0)
+    spread = max(float((cosines - centre).std()), _LEAST_SPREAD)
+    nearness = (cosines - centre) / spread
+    if facet.exclusive:
+        slope, offset = _by_scores(nearness[:, known], classifier.scores(vectors)[:, known])
+    else:
+        slope, offset = _by_truth(nearness[:, known], truth[:, known])
+        scale = calibration.scales[0]
+        slope, offset = slope / scale, (offset - calibration.shift) / scale
+    if slope <= 0:
+        return classifier
+    told = slope / spread * definitions
+    bias = offset - slope / spread * centre
+    return Linear(
+        np.where(known[:, None], classifier.weights, told),
+        np.where(known, classifier.bias, bias),
+    )
+
+
+def _by_scores(nearness: Floats, scores: Floats) -> tuple[float, float]:
+    slope, offset = np.polyfit(nearness.ravel(), scores.ravel(), 1)
+    return float(slope), float(offset)
+
+
+def _by_truth(nearness: Floats, truth: Booleans) -> tuple[float, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    if truth.all():
+        return 0.0, 0.0
+    fitted = LogisticRegression(C=_FREEDOM).fit(nearness.reshape(-1, 1), truth.ravel())
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

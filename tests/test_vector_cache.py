@@ -1,0 +1,116 @@
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tagger.vector_cache import CachedEncoder, VectorCache, usual_cache
+
+
+class Counting:
+    """An encoder that notes what it was asked."""
+
+    def __init__(self, size: int = 8) -> None:
+        self.size = size
+        self.asked: list[str] = []
+
+    def encode(self, texts, progress=None):
+        self.asked += texts
+        rows = [np.random.default_rng(len(text)).normal(size=self.size) for text in texts]
+        if progress:
+            progress(len(texts), len(texts))
+        return np.array(rows, dtype=np.float32).reshape(len(texts), -1 if texts else 0)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return VectorCache(tmp_path / "deep" / "vectors.sqlite")
+
+
+def test_a_text_is_encoded_once(cache):
+    encoder = Counting()
+    cached = CachedEncoder(lambda: encoder, "model a", cache)
+    first = cached.encode(["one", "three", "one"])
+    assert encoder.asked == ["one", "three"]
+    assert (first[0] == first[2]).all()
+    steps = []
+    again = CachedEncoder(lambda: encoder, "model a", cache)
+    both = again.encode(["three", "eleven", "one"], lambda *step: steps.append(step))
+    assert encoder.asked == ["one", "three", "eleven"]
+    assert steps == [(3, 3)]
+    assert (both[[2, 0]] == first[:2]).all()
+    assert (both[1] == Counting().encode(["eleven"])[0]).all()
+
+
+def test_an_encoder_is_made_only_if_it_is_needed(cache):
+    CachedEncoder(Counting, "model a", cache).encode(["one"])
+
+    def never():
+        raise AssertionError("made")
+
+    assert CachedEncoder(never, "model a", cache).encode(["one"]).shape == (1, 8)
+    with pytest.raises(AssertionError, match="made"):
+        CachedEncoder(never, "model b", cache).encode(["one"])
+
+
+def test_no_texts_give_no_vectors(cache):
+    assert CachedEncoder(Counting, "model a", cache).encode([]).shape[0] == 0
+
+
+def test_vectors_of_another_size_are_not_believed(cache):
+    CachedEncoder(lambda: Counting(4), "model a", cache).encode(["one"])
+    mixed = CachedEncoder(lambda: Counting(8), "model a", cache).encode(["one", "three"])
+    assert (mixed == Counting(8).encode(["one", "three"])).all()
+
+
+def test_a_full_cache_drops_what_was_not_used_for_longest(tmp_path, monkeypatch):
+    cache = VectorCache(tmp_path / "vectors.sqlite", limit=200_000)
+    now = time.time()
+    for day in range(30):
+        monkeypatch.setattr(time, "time", lambda day=day: now + day * 100_000)
+        cache.put({f"{day} {n}".encode(): np.ones(384, dtype=np.float32) for n in range(10)})
+        if day >= 2:
+            assert cache.get([b"0 0"]), "it was used every day"
+    assert not cache.get([b"1 0"])
+    assert len(cache.get([f"29 {n}".encode() for n in range(10)])) == 10
+    with sqlite3.connect(cache.path) as connection:
+        kept = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()[0]
+    assert 50 < kept < 200_000 / (4 * 384)
+
+
+def test_a_damaged_cache_is_begun_anew(cache):
+    cache.put({b"a": np.ones(4, dtype=np.float32)})
+    cache.path.write_bytes(b"no database at all" * 1000)
+    assert cache.get([b"a"]) == {}
+    cache.put({b"a": np.ones(4, dtype=np.float32)})
+    assert set(cache.get([b"a"])) == {b"a"}
+
+
+def test_a_path_that_cannot_be_a_file_costs_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    cached = CachedEncoder(Counting, "model a", VectorCache(tmp_path / "file" / "vectors.sqlite"))
+    assert cached.encode(["one"]).shape == (1, 8)
+
+
+def test_several_use_one_cache_at_once(cache):
+    def work(worker):
+        mine = VectorCache(cache.path)
+        for n in range(20):
+            mine.put({f"{worker} {n}".encode(): np.full(4, n, dtype=np.float32)})
+            assert mine.get([f"{worker} {n}".encode()])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    keys = [f"{worker} {n}".encode() for worker in range(4) for n in range(20)]
+    assert len(cache.get(keys)) == 80
+
+
+def test_the_usual_cache_is_where_the_user_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGGER_CACHE", str(tmp_path))
+    assert usual_cache().path.parent == tmp_path
+    monkeypatch.setenv("TAGGER_CACHE", "off")
+    assert usual_cache() is None
+    monkeypatch.delenv("TAGGER_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert usual_cache().path.is_relative_to(tmp_path / "home")
