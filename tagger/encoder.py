@@ -36,6 +36,9 @@ _BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 DEFAULT_MAX_TOKENS = 256
+ENCODING = 1
+"""Number of the way in which an exported encoder is run; another one gives other vectors."""
+
 _BATCH_SIZE = 32
 
 

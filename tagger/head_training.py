@@ -35,6 +35,7 @@ def fit_head(
     terms: Floats,
     truth: Booleans,
     definitions: Vectors | None = None,
+    told: Booleans | None = None,
 ) -> Head:
     """Fit the classifiers of a facet; their calibration is left at its default.
 
@@ -50,18 +51,26 @@ def fit_head(
     truth:
         Shape (papers, tags).
     definitions:
-        Vectors of the definitions of the tags, shape (tags, dimensions); with them, a tag without
-        labels is told by its definition, and never given without.
+        Vectors of the definitions of the tags, shape (tags, dimensions): one more example of each
+        tag that has labels.
+    told:
+        Which tags are told by their definitions, shape (tags,); others without labels are never
+        given.
     """
     seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
+    own, known = vectors[: len(truth)], truth.any(axis=0)
+    if definitions is not None:
+        vectors = np.concatenate([vectors, definitions[known]])
+        implied = [facet.with_ancestors((tag,)) for tag in facet.tag_names]
+        of_definitions = [[tag in tags for tag in facet.tag_names] for tags in implied]
+        seen = np.concatenate([seen, np.array(of_definitions, dtype=bool)[known]])
     encoder = fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive])
     lexical = fit_linear(facet, terms, truth, LEXICAL_C)
-    if definitions is not None:
-        own = vectors[: len(truth)]
+    if definitions is not None and told is not None and known.any():
         usual = _USUAL[facet.exclusive]
-        encoder = score_by_definition(facet, encoder, own, definitions, truth, usual)
+        encoder = score_by_definition(facet, encoder, own, definitions, truth, told, usual)
         # Words say nothing on such a tag, for or against it.
-        lexical.bias[~truth.any(axis=0)] = 0
+        lexical.bias[told] = 0
     return Head(facet, encoder, lexical)
 
 
@@ -84,8 +93,8 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression
 
     weights = np.zeros((len(facet.tags), features.shape[1]))
-    # A tag without labels keeps no weights and the bias of something never seen.
-    bias = np.full(len(facet.tags), -np.log(2.0 * len(features) + 1))
+    # A tag that no paper has, or that all have, keeps no weights and the bias of never or always.
+    bias = np.where(_held_by_all(truth), 1.0, -1.0) * np.log(2.0 * max(len(features), 1) + 1)
 
     def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
         classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
@@ -109,12 +118,19 @@ def fit_linear(
     return Linear(weights, bias)
 
 
-def keep_scores(head: Head, vectors: Vectors, terms: Floats, soft: SoftLabels) -> Head:
+def _held_by_all(truth: Booleans) -> Booleans:
+    return np.asarray(truth.all(axis=0) & truth.any(axis=0))
+
+
+def keep_scores(
+    head: Head, vectors: Vectors, terms: Floats, truth: Booleans, soft: SoftLabels
+) -> Head:
     """Pull a head towards what another model says of papers that it has right.
 
     Where the other model is right, the target is between its score and the head's own; elsewhere
     the head stays. What is added is a ridge regression of the difference, so papers like those
-    move along. Distillation as in Yan et al., "Positive-Congruent Training" (2021), and
+    move along. A tag that none of the papers has stays as it is: about it nothing was right.
+    Distillation as in Yan et al., "Positive-Congruent Training" (2021), and
     Echterhoff et al., "MUSCLE: A Model Update Strategy for Compatible LLM Evolution" (2024),
     between linear classifiers.
 
@@ -122,7 +138,7 @@ def keep_scores(head: Head, vectors: Vectors, terms: Floats, soft: SoftLabels) -
     ----------
     head:
         Fitted on the same papers.
-    vectors, terms:
+    vectors, terms, truth:
         Of the papers, as for :func:`fit_head`.
     soft:
         What the other model says of them.
@@ -131,11 +147,12 @@ def keep_scores(head: Head, vectors: Vectors, terms: Floats, soft: SoftLabels) -
 
     if not soft.right.any():
         return head
+    known = truth.any(axis=0)
 
     def pulled(part: Linear, features: npt.NDArray[np.floating], wanted: Floats) -> Linear:
         if not features.size:
             return part
-        gap = soft.right[:, None] * (wanted - part.scores(features))
+        gap = soft.right[:, None] * known * (wanted - part.scores(features))
         added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * gap)
         return Linear(part.weights + added.coef_, part.bias + added.intercept_)
 

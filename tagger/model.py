@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.durable import replacing
 from tagger.encoder import (
+    ENCODING,
     ONNX_FILE,
     TOKENIZER_FILE,
     Encoder,
@@ -29,6 +30,7 @@ from tagger.encoder import (
     sha256_of,
 )
 from tagger.errors import TaggerError
+from tagger.evaluation import Integers
 from tagger.heads import PARTS, Calibration, Floats, Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
@@ -72,6 +74,14 @@ class Predictions:
     vectors: Vectors
     probabilities: dict[str, Floats]
     parts: dict[str, Floats]
+
+    def take(self, rows: Integers) -> Predictions:
+        """Return what is said of some of the papers."""
+        return Predictions(
+            self.vectors[rows],
+            {name: chances[rows] for name, chances in self.probabilities.items()},
+            {name: parts[:, rows] for name, parts in self.parts.items()},
+        )
 
 
 class TaggerModel:
@@ -196,8 +206,8 @@ def load_model(
     name:
         What to call it in results; without one, ``local/`` and the start of its hash.
     cache:
-        Where vectors are looked up and kept. With one, the encoder is loaded when the first text
-        has to be encoded, so the folder has to stay.
+        Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
+        first text has to be encoded, so the folder has to stay.
 
     Raises
     ------
@@ -222,11 +232,8 @@ def load_model(
             path=path,
             hint="A model of an earlier version has to be trained anew: tagger train",
         ) from error
-    for file in MODEL_FILES:
-        if not (folder / file).is_file():
-            raise TaggerError("the model lacks this file", path=folder / file)
-        if sha256_of(folder / file) != manifest.files.get(file):
-            raise TaggerError("does not match the hash in model.json", path=folder / file)
+    for file in (HEADS_FILE, REFERENCE_FILE):
+        _check_hash(folder / file, manifest)
     try:
         arrays = load_file(folder / HEADS_FILE)
     except (OSError, SafetensorError) as error:
@@ -240,13 +247,29 @@ def load_model(
     ]
 
     def make_encoder() -> Encoder:
+        for file in (ONNX_FILE, TOKENIZER_FILE):
+            _check_hash(folder / file, manifest)
         return OnnxEncoder(folder, manifest.max_tokens)
 
-    parts = (manifest.files[ONNX_FILE], manifest.files[TOKENIZER_FILE], str(manifest.max_tokens))
-    encoder = CachedEncoder(make_encoder, " ".join(parts), cache) if cache else make_encoder()
+    encoder = make_encoder() if cache is None else _cached(make_encoder, manifest, heads, cache)
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
     return TaggerModel(manifest.taxonomy, encoder, lexical, heads, reference, label, digest)
+
+
+def _check_hash(path: Path, manifest: _Manifest) -> None:
+    if not path.is_file():
+        raise TaggerError("the model lacks this file", path=path)
+    if sha256_of(path) != manifest.files.get(path.name):
+        raise TaggerError("does not match the hash in model.json", path=path)
+
+
+def _cached(
+    make: Callable[[], Encoder], manifest: _Manifest, heads: Sequence[Head], cache: VectorCache
+) -> CachedEncoder:
+    files = [manifest.files[name] for name in (ONNX_FILE, TOKENIZER_FILE)]
+    identity = f"{ENCODING} {manifest.max_tokens} {' '.join(files)}"
+    return CachedEncoder(make, identity, heads[0].encoder.weights.shape[1], cache)
 
 
 def _head(

@@ -114,12 +114,12 @@ def least_confidence(confidence: Floats, right: Booleans, target: float, most: i
 
 
 def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -> dict[str, float]:
-    given = assign(facet, chances)
+    # A tag without labels is told by its definition: how often it is right, nobody knows.
+    known = np.asarray(truth.any(axis=0))
+    given = assign(facet, chances) & known
     right = given & truth
     most = max(1, int(given.sum(axis=1).max(initial=0)))
     together = least_confidence(chances[given], right[given], target, most)
-    # A tag without labels is told by its definition: how often it is right, nobody knows.
-    known = np.asarray(truth.any(axis=0))
     thresholds = {
         tag: together if labelled else NEVER
         for tag, labelled in zip(facet.tag_names, known, strict=True)

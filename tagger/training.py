@@ -77,7 +77,7 @@ class TrainingSettings:
 
     encoder: str = BUNDLED_ENCODER
     max_tokens: int = DEFAULT_MAX_TOKENS
-    epochs: int = 8
+    epochs: int = 12
     batch_size: int = 32
     learning_rate: float = 3e-5
     temperature: float = 0.1
@@ -349,14 +349,18 @@ def _fit_final(
     if champion:
         answers = champion.answers(data.papers())
         guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
-    final = _fit(data, everything, settings, guidance, "Final model", progress)
-    export_onnx(final.encoder.model, folder)
-    # Fitted on the vectors that tagging will see, which differ from PyTorch's in the last digits.
+    tuned = _fine_tune(data, everything, settings, guidance, "Final model", progress)
+    export_onnx(tuned.model, folder)
+    # Heads are fitted on the vectors that tagging will see, not on PyTorch's, which differ in the
+    # last digits.
     encoder = OnnxEncoder(folder, settings.max_tokens)
     vectors = encoder.encode(_views(data, everything, settings))
+    lexical = fit_lexical_features(data.papers())
     heads = [
         replace(head, calibration=checked.calibrations[head.facet.name])
-        for head in _fit_heads(data, everything, encoder, vectors, final.lexical, guidance)
+        for head in _fit_heads(
+            data, everything, encoder, vectors, lexical, guidance, measured=False
+        )
     ]
     reference = Reference(
         tuple(data.ids),
@@ -367,7 +371,7 @@ def _fit_final(
         data.truth,
         data.judged,
     )
-    save_heads(folder, data.taxonomy, final.lexical, heads, reference, settings.max_tokens)
+    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -393,6 +397,21 @@ def _fit(
     progress: TrainingProgress | None,
 ) -> _Fitted:
     """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
+    encoder = _fine_tune(data, rows, settings, guidance, stage, progress)
+    vectors = encoder.encode(_views(data, rows, settings))
+    lexical = fit_lexical_features(data.papers(rows))
+    heads = _fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
+    return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
+
+
+def _fine_tune(
+    data: TrainingData,
+    rows: Integers,
+    settings: TrainingSettings,
+    guidance: Guidance | None,
+    stage: str,
+    progress: TrainingProgress | None,
+) -> TorchEncoder:
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 
@@ -409,11 +428,7 @@ def _fit(
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
     anchor = Anchor(guidance.vectors, guidance.kept) if guidance else None
-    encoder = TorchEncoder(fine_tune(texts, targets, tuning, anchor, report))
-    vectors = encoder.encode(texts)
-    lexical = fit_lexical_features(data.papers(rows))
-    heads = _fit_heads(data, rows, encoder, vectors, lexical, guidance)
-    return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
+    return TorchEncoder(fine_tune(texts, targets, tuning, anchor, report))
 
 
 def _views(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
@@ -429,8 +444,14 @@ def _fit_heads(
     views: Vectors,
     lexical: LexicalFeatures,
     guidance: Guidance | None,
+    *,
+    measured: bool,
 ) -> list[Head]:
-    """Fit heads on some papers, given the vectors of all their views, one view after the other."""
+    """Fit heads on some papers, given the vectors of all their views, one view after the other.
+
+    Tags without labels are told by their definitions. Where heads are ``measured`` by labels, those
+    that no paper at all has are not given: nobody was asked about them.
+    """
     terms = lexical.transform(data.papers(rows))
     vectors = views[: len(rows)]
     heads = []
@@ -438,11 +459,14 @@ def _fit_heads(
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
         shown = views[np.tile(chosen, len(views) // len(rows))]
-        definitions = None if truth.any(axis=0).all() else encoder.encode(facet.definitions)
-        head = fit_head(facet, shown, terms[chosen], truth, definitions)
+        told = ~truth.any(axis=0)
+        if measured:
+            told &= data.truth[facet.name].any(axis=0)
+        definitions = encoder.encode(facet.definitions)
+        head = fit_head(facet, shown, terms[chosen], truth, definitions, told)
         if guidance and facet.name in guidance.soft:
             soft = guidance.soft[facet.name].take(chosen)
-            head = keep_scores(head, vectors[chosen], terms[chosen], soft)
+            head = keep_scores(head, vectors[chosen], terms[chosen], truth, soft)
         heads.append(head)
     return heads
 

@@ -20,7 +20,8 @@ import numpy as np
 from tagger.encoder import Encoder, Progress, Vectors
 
 CACHE_VARIABLE = "TAGGER_CACHE"
-CACHE_FILE = "vectors.sqlite"
+CACHE_FILE = "vectors-1.sqlite"
+"""The number is that of the table's layout."""
 _LIMIT = 512 * 2**20
 """Bytes; a vector of the bundled encoder takes about 1,600."""
 
@@ -51,29 +52,36 @@ class VectorCache:
         self.path = path
         self.limit = limit
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
-        """Return the vectors that are there, each of shape (dimensions,)."""
+    def get(self, keys: Sequence[bytes], size: int) -> dict[bytes, Vectors]:
+        """Return the vectors that are there, each of shape (size,); any other is left out."""
         found: dict[bytes, Vectors] = {}
-        if not self.path.exists():
-            return found
-        with self._forgiving(), closing(self._connect()) as connection, connection:
-            now = int(time.time())
-            for start in range(0, len(keys), _CHUNK):
-                some = keys[start : start + _CHUNK]
-                rows = connection.execute(
-                    "SELECT key, vector, used FROM vectors "
-                    f"WHERE key IN ({','.join('?' * len(some))})",
-                    some,
-                ).fetchall()
-                for key, blob, _ in rows:
-                    if len(blob) % 4 == 0:
-                        found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-                old = [(now, key) for key, _, used in rows if now - used > _TOUCH_AFTER]
-                connection.executemany("UPDATE vectors SET used = ? WHERE key = ?", old)
+        now = int(time.time())
+        old: list[tuple[int, bytes]] = []
+        with self._forgiving():
+            if not self.path.exists():
+                return found
+            with closing(self._connect()) as connection:
+                for start in range(0, len(keys), _CHUNK):
+                    some = keys[start : start + _CHUNK]
+                    rows = connection.execute(
+                        "SELECT key, vector, used FROM vectors "
+                        f"WHERE key IN ({','.join('?' * len(some))}) "
+                        "AND typeof(vector) = 'blob' AND length(vector) = ?",
+                        [*some, 4 * size],
+                    )
+                    for key, blob, used in rows:
+                        vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+                        if np.isfinite(vector).all():
+                            found[key] = vector
+                        if now - used > _TOUCH_AFTER:
+                            old.append((now, key))
+                if old:
+                    with connection:
+                        connection.executemany("UPDATE vectors SET used = ? WHERE key = ?", old)
         return found
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
-        """Keep vectors, each of shape (dimensions,)."""
+        """Keep vectors, each of shape (size,)."""
         now = int(time.time())
         rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
         with self._forgiving():
@@ -98,8 +106,8 @@ class VectorCache:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=5)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            # Vectors can be made again: a crash of the machine may cost them.
+            connection.execute("PRAGMA synchronous = OFF")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS vectors "
                 "(key BLOB PRIMARY KEY, vector BLOB NOT NULL, used INTEGER NOT NULL)"
@@ -117,8 +125,11 @@ class VectorCache:
         except (OSError, sqlite3.OperationalError):
             # Read-only, full, or busy for long: another time.
             return
-        except sqlite3.DatabaseError:
-            for part in ("", "-wal", "-shm"):
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            for part in ("", "-journal"):
                 with suppress(OSError):
                     self.path.with_name(self.path.name + part).unlink()
 
@@ -132,38 +143,39 @@ class CachedEncoder:
         Makes the encoder.
     identity:
         What the vectors depend on beside the text.
+    size:
+        Dimensions of the vectors.
     cache:
         Where vectors are kept.
     """
 
-    def __init__(self, make: Callable[[], Encoder], identity: str, cache: VectorCache) -> None:
+    def __init__(
+        self, make: Callable[[], Encoder], identity: str, size: int, cache: VectorCache
+    ) -> None:
         self._make = make
         self._identity = identity
+        self._size = size
         self._cache = cache
         self._encoder: Encoder | None = None
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         keys = [self._key(text) for text in texts]
-        found = self._cache.get(keys)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-        if missing or not keys:
+        vectors = self._cache.get(keys, self._size)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
+        done = len(texts) - len(missing)
+        if missing:
             self._encoder = self._encoder or self._make()
-            done = len(texts) - len(missing)
             report = (lambda new, _: progress(done + new, len(texts))) if progress else None
-            vectors = self._encoder.encode(list(missing.values()), report)
-            if not keys:
-                return vectors
-            # A cache may hold anything: what is of another size is no vector of this encoder.
-            size = vectors.shape[1]
-            if any(len(vector) != size for vector in found.values()):
-                return self._encoder.encode(texts, progress)
-            new = dict(zip(missing, vectors, strict=True))
+            encoded = self._encoder.encode(list(missing.values()), report)
+            new = dict(zip(missing, encoded, strict=True))
             self._cache.put(new)
-            found |= new
+            vectors |= new
         elif progress:
-            progress(len(texts), len(texts))
-        return np.stack([found[key] for key in keys])
+            progress(done, len(texts))
+        return np.array([vectors[key] for key in keys], dtype=np.float32).reshape(
+            len(texts), self._size
+        )
 
     def _key(self, text: str) -> bytes:
         content = f"{self._identity}\0{text}".encode("utf-8", "surrogatepass")

@@ -25,16 +25,16 @@ def score_by_definition(
     vectors: Vectors,
     definitions: Vectors,
     truth: Booleans,
+    told: Booleans,
     calibration: Calibration,
 ) -> Linear:
-    """Return a classifier that knows the tags without labels by their definitions.
+    """Return a classifier that tells some tags by their definitions.
 
     The nearness of a paper to a definition is its cosine less that of labelled papers on average,
     in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
     what a classifier would say: by logistic regression of the truth where a facet is not exclusive;
     in an exclusive one, where scores of tags stand against each other, by least squares of the
-    classifier's own. Tags that have labels stay as they are, and so do all if
-    nearness says nothing.
+    classifier's own. Nothing changes if nearness says nothing.
 
     Parameters
     ----------
@@ -47,9 +47,11 @@ def score_by_definition(
     definitions:
         Of the facet's tags, of unit length, shape (tags, dimensions).
     truth:
-        Shape (papers, tags).
+        Shape (papers, tags), with a tag at least.
+    told:
+        Which tags are to be told by their definitions, shape (tags,).
     calibration:
-        By which scores of the classifier will become probabilities.
+        By which scores of the classifier are expected to become probabilities.
     """
     known = np.asarray(truth.any(axis=0))
     cosines = (vectors @ definitions.T).astype(np.float64)
@@ -64,15 +66,15 @@ def score_by_definition(
         slope, offset = slope / scale, (offset - calibration.shift) / scale
     if slope <= 0:
         return classifier
-    told = slope / spread * definitions
-    bias = offset - slope / spread * centre
     return Linear(
-        np.where(known[:, None], classifier.weights, told),
-        np.where(known, classifier.bias, bias),
+        np.where(told[:, None], slope / spread * definitions, classifier.weights),
+        np.where(told, offset - slope / spread * centre, classifier.bias),
     )
 
 
 def _by_scores(nearness: Floats, scores: Floats) -> tuple[float, float]:
+    if not nearness.any():
+        return 0.0, 0.0
     slope, offset = np.polyfit(nearness.ravel(), scores.ravel(), 1)
     return float(slope), float(offset)
 

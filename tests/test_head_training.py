@@ -52,6 +52,30 @@ def test_a_head_learns_from_all_views_of_a_paper(taxonomy):
     assert both.argmax(axis=1).tolist() == [0, 1, 2]
 
 
+def test_a_definition_is_an_example_of_its_tag_and_of_those_above(taxonomy):
+    facet = taxonomy.facet("field")
+    vectors = np.eye(8, dtype=np.float32)[:4]
+    truth = np.array([[True, True, False], [True, True, False], [False, False, True], [False] * 3])
+    definitions = np.eye(8, dtype=np.float32)[5:]
+    head = fit_head(facet, vectors, np.zeros((4, 0)), truth, definitions)
+    health, heart, law = head.encoder.scores(definitions[1:2])[0]
+    assert health > 0
+    assert heart > 0 > law
+    assert (head.encoder.scores(definitions[2:])[0] > 0).tolist() == [False, False, True]
+
+
+def test_a_tag_that_every_paper_has_is_given(taxonomy):
+    facet = replace_exclusive(taxonomy)
+    truth = np.tile([True, False, False], (20, 1))
+    vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    head = fit_head(facet, vectors, np.zeros((20, 0)), truth)
+    always, never, _ = head.predict_proba(vectors, np.zeros((20, 0)))[0]
+    assert always > 0.9
+    assert never < 0.1
+    nobody = fit_head(facet, vectors[:0], np.zeros((0, 0)), truth[:0])
+    assert (nobody.predict_proba(vectors, np.zeros((20, 0))) < 0.5).all()
+
+
 def replace_exclusive(taxonomy):
     return taxonomy.facet("kind").model_copy(update={"exclusive": False})
 
@@ -82,8 +106,10 @@ def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
     head = fit_head(facet, vectors, terms, truth)
     own = head.scores(vectors, terms)
     wanted = own + 1.0
-    pulled = keep_scores(head, vectors, terms, SoftLabels(wanted, np.ones(40, dtype=bool)))
+    pulled = keep_scores(head, vectors, terms, truth, SoftLabels(wanted, np.ones(40, dtype=bool)))
     gain = (pulled.scores(vectors, terms) - own).mean(axis=(1, 2))
     assert gain == pytest.approx([0.7, 0.7], abs=0.05)
-    stubborn = keep_scores(head, vectors, terms, SoftLabels(wanted, np.zeros(40, dtype=bool)))
+    stubborn = keep_scores(
+        head, vectors, terms, truth, SoftLabels(wanted, np.zeros(40, dtype=bool))
+    )
     assert stubborn.scores(vectors, terms) == pytest.approx(own)

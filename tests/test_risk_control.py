@@ -112,6 +112,7 @@ def test_a_rare_tag_is_not_accepted_for_what_others_have_right(taxonomy, referen
     reference.probabilities["field"][:] = [0.8, 0.1, 0.1]
     reference.probabilities["field"][:15, 1] = 0.9
     reference.truth["field"][:] = [True, False, False]
+    reference.truth["field"][50, 1] = True
     accept = promise_precision(reference, taxonomy, 0.9, 0.6).rule.accept["field"]
     assert set(accept.values()) == {NEVER}
 

@@ -30,12 +30,12 @@ def cache(tmp_path):
 
 def test_a_text_is_encoded_once(cache):
     encoder = Counting()
-    cached = CachedEncoder(lambda: encoder, "model a", cache)
+    cached = CachedEncoder(lambda: encoder, "model a", 8, cache)
     first = cached.encode(["one", "three", "one"])
     assert encoder.asked == ["one", "three"]
     assert (first[0] == first[2]).all()
     steps = []
-    again = CachedEncoder(lambda: encoder, "model a", cache)
+    again = CachedEncoder(lambda: encoder, "model a", 8, cache)
     both = again.encode(["three", "eleven", "one"], lambda *step: steps.append(step))
     assert encoder.asked == ["one", "three", "eleven"]
     assert steps == [(3, 3)]
@@ -44,24 +44,27 @@ def test_a_text_is_encoded_once(cache):
 
 
 def test_an_encoder_is_made_only_if_it_is_needed(cache):
-    CachedEncoder(Counting, "model a", cache).encode(["one"])
+    CachedEncoder(Counting, "model a", 8, cache).encode(["one"])
 
     def never():
         raise AssertionError("made")
 
-    assert CachedEncoder(never, "model a", cache).encode(["one"]).shape == (1, 8)
+    assert CachedEncoder(never, "model a", 8, cache).encode(["one"]).shape == (1, 8)
     with pytest.raises(AssertionError, match="made"):
-        CachedEncoder(never, "model b", cache).encode(["one"])
+        CachedEncoder(never, "model b", 8, cache).encode(["one"])
 
 
 def test_no_texts_give_no_vectors(cache):
-    assert CachedEncoder(Counting, "model a", cache).encode([]).shape[0] == 0
+    assert CachedEncoder(Counting, "model a", 8, cache).encode([]).shape == (0, 8)
 
 
-def test_vectors_of_another_size_are_not_believed(cache):
-    CachedEncoder(lambda: Counting(4), "model a", cache).encode(["one"])
-    mixed = CachedEncoder(lambda: Counting(8), "model a", cache).encode(["one", "three"])
-    assert (mixed == Counting(8).encode(["one", "three"])).all()
+@pytest.mark.parametrize("spoilt", [b"1234", b"", "text", b"\xff" * 32, 7])
+def test_what_is_no_vector_of_this_encoder_is_not_believed(cache, spoilt):
+    encoder = CachedEncoder(Counting, "model a", 8, cache)
+    wanted = encoder.encode(["one", "three"])
+    with sqlite3.connect(cache.path) as connection:
+        connection.execute("UPDATE vectors SET vector = ?", (spoilt,))
+    assert (encoder.encode(["one", "three"]) == wanted).all()
 
 
 def test_a_full_cache_drops_what_was_not_used_for_longest(tmp_path, monkeypatch):
@@ -71,9 +74,9 @@ def test_a_full_cache_drops_what_was_not_used_for_longest(tmp_path, monkeypatch)
         monkeypatch.setattr(time, "time", lambda day=day: now + day * 100_000)
         cache.put({f"{day} {n}".encode(): np.ones(384, dtype=np.float32) for n in range(10)})
         if day >= 2:
-            assert cache.get([b"0 0"]), "it was used every day"
-    assert not cache.get([b"1 0"])
-    assert len(cache.get([f"29 {n}".encode() for n in range(10)])) == 10
+            assert cache.get([b"0 0"], 384), "it was used every day"
+    assert not cache.get([b"1 0"], 384)
+    assert len(cache.get([f"29 {n}".encode() for n in range(10)], 384)) == 10
     with sqlite3.connect(cache.path) as connection:
         kept = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()[0]
     assert 50 < kept < 200_000 / (4 * 384)
@@ -82,15 +85,23 @@ def test_a_full_cache_drops_what_was_not_used_for_longest(tmp_path, monkeypatch)
 def test_a_damaged_cache_is_begun_anew(cache):
     cache.put({b"a": np.ones(4, dtype=np.float32)})
     cache.path.write_bytes(b"no database at all" * 1000)
-    assert cache.get([b"a"]) == {}
+    assert cache.get([b"a"], 4) == {}
     cache.put({b"a": np.ones(4, dtype=np.float32)})
-    assert set(cache.get([b"a"])) == {b"a"}
+    assert set(cache.get([b"a"], 4)) == {b"a"}
 
 
 def test_a_path_that_cannot_be_a_file_costs_nothing(tmp_path):
     (tmp_path / "file").write_text("")
-    cached = CachedEncoder(Counting, "model a", VectorCache(tmp_path / "file" / "vectors.sqlite"))
-    assert cached.encode(["one"]).shape == (1, 8)
+    for name in ("v", "v" * 400):
+        cached = CachedEncoder(Counting, "model a", 8, VectorCache(tmp_path / "file" / name))
+        assert cached.encode(["one"]).shape == (1, 8)
+
+
+def test_a_mistake_of_ours_is_not_taken_for_damage(cache):
+    cache.put({b"a": np.ones(4, dtype=np.float32)})
+    with pytest.raises(sqlite3.Error):
+        cache.get([object()], 4)
+    assert cache.get([b"a"], 4)
 
 
 def test_several_use_one_cache_at_once(cache):
@@ -98,12 +109,12 @@ def test_several_use_one_cache_at_once(cache):
         mine = VectorCache(cache.path)
         for n in range(20):
             mine.put({f"{worker} {n}".encode(): np.full(4, n, dtype=np.float32)})
-            assert mine.get([f"{worker} {n}".encode()])
+            assert mine.get([f"{worker} {n}".encode()], 4)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     keys = [f"{worker} {n}".encode() for worker in range(4) for n in range(20)]
-    assert len(cache.get(keys)) == 80
+    assert len(cache.get(keys, 4)) == 80
 
 
 def test_the_usual_cache_is_where_the_user_says(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.head_training import fit_head
+from tagger.head_training import fit_head, keep_scores
 from tagger.heads import Linear
+from tagger.soft_labels import SoftLabels
 from tagger.taxonomy import Facet
 from tagger.zero_shot import score_by_definition
 
@@ -30,11 +31,11 @@ def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
     truth = np.eye(TAGS, dtype=bool)[tags]
     vectors, words = drawn(tags, 0), np.zeros((PAPERS, 0))
     definitions = np.eye(SIZE, dtype=np.float32)[:TAGS]
-    head = fit_head(facet, vectors, words, truth, definitions)
+    head = fit_head(facet, vectors, words, truth, definitions, ~truth.any(axis=0))
     asked = np.arange(50) % TAGS
     chances = head.predict_proba(drawn(asked, 1), np.zeros((50, 0)))
     assert (chances.argmax(axis=1) == asked).mean() > 0.9
-    without = fit_head(facet, vectors, words, truth)
+    without = fit_head(facet, vectors, words, truth, definitions)
     never = without.predict_proba(drawn(asked, 1), np.zeros((50, 0)))
     assert (never[:, -1] < 0.05).all()
     known = slice(0, TAGS - 1)
@@ -49,19 +50,36 @@ def test_definitions_that_say_nothing_are_not_listened_to(exclusive):
     truth = np.eye(TAGS, dtype=bool)[tags]
     vectors = drawn(tags, 0)
     misleading = -np.eye(SIZE, dtype=np.float32)[:TAGS]
-    head = fit_head(facet, vectors, np.zeros((PAPERS, 0)), truth, misleading)
-    alone = fit_head(facet, vectors, np.zeros((PAPERS, 0)), truth)
+    head = fit_head(facet, vectors, np.zeros((PAPERS, 0)), truth, misleading, ~truth.any(axis=0))
+    alone = fit_head(facet, vectors, np.zeros((PAPERS, 0)), truth, misleading)
     assert (head.encoder.weights == alone.encoder.weights).all()
     assert (head.encoder.bias == alone.encoder.bias).all()
 
 
-def test_papers_that_are_all_alike_teach_nothing():
-    facet = facet_of(False)
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_papers_that_are_all_alike_teach_nothing(exclusive):
+    facet = facet_of(exclusive)
     truth = np.zeros((4, TAGS), dtype=bool)
-    truth[:, 0] = True
+    truth[:2, 0] = truth[2:, 1] = True
     vectors = np.tile(np.eye(SIZE, dtype=np.float32)[0], (4, 1))
     definitions = np.eye(SIZE, dtype=np.float32)[:TAGS]
     classifier = Linear(np.zeros((TAGS, SIZE)), np.full(TAGS, -3.0))
     usual = fit_head(facet, vectors, np.zeros((4, 0)), truth).calibration
-    told = score_by_definition(facet, classifier, vectors, definitions, truth, usual)
-    assert (told.bias == -3).all()
+    told = ~truth.any(axis=0)
+    found = score_by_definition(facet, classifier, vectors, definitions, truth, told, usual)
+    assert (found.bias == -3).all()
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_an_older_model_does_not_talk_a_new_tag_away(exclusive):
+    facet = facet_of(exclusive)
+    tags = np.arange(PAPERS) % (TAGS - 1)
+    truth = np.eye(TAGS, dtype=bool)[tags]
+    vectors, words = drawn(tags, 0), np.zeros((PAPERS, 0))
+    definitions = np.eye(SIZE, dtype=np.float32)[:TAGS]
+    older = fit_head(facet, vectors, words, truth)
+    soft = SoftLabels(older.scores(vectors, words), np.ones(PAPERS, dtype=bool))
+    head = fit_head(facet, vectors, words, truth, definitions, ~truth.any(axis=0))
+    kept = keep_scores(head, vectors, words, truth, soft)
+    assert (kept.encoder.weights[-1] == head.encoder.weights[-1]).all()
+    assert (kept.encoder.weights[:-1] != head.encoder.weights[:-1]).any()

@@ -116,7 +116,8 @@ def push(
     """Send the papers that are most worth a person's time to Label Studio.
 
     Papers that are labelled already are passed over. Pushing again adds only what is new, and
-    shows the present model's tags on tasks that nobody has touched.
+    shows the present model's tags on tasks that nobody has touched. With --target-precision only
+    papers that the promise leaves open are sent, beside those drawn by chance.
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """

@@ -16,6 +16,7 @@ import numpy as np
 from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
 from tagger.encoder import Vectors
 from tagger.errors import TaggerError
+from tagger.evaluation import Integers
 from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
 from tagger.model import TaggerModel
@@ -234,8 +235,10 @@ def _choose(
     """Return the tasks of the chosen papers, most useful first."""
     by_chance = [row for row, paper in enumerate(pool.papers) if paper.id in drawn_papers][:count]
     # Some of them may be among those drawn by chance: enough remain to fill the budget.
-    chosen = settings.strategy.select(pool, count)
-    _check_selection(chosen, len(pool.papers), settings.strategy)
+    open_ = _left_open(pool, settings.rule)
+    selected = settings.strategy.select(pool.take(open_), count)
+    _check_selection(selected, len(open_), settings.strategy)
+    chosen = [int(open_[row]) for row in selected]
     drawn = set(by_chance)
     rows = [row for row in chosen if row not in drawn][: max(count - len(by_chance), 0)]
     rows += by_chance
@@ -265,6 +268,18 @@ def _choose(
         shown = draw_of(decision.paper, "blind") >= settings.blind_share
         tasks.append(make_task(decision, pool.taxonomy, queue, reason, shown=shown))
     return tasks
+
+
+def _left_open(pool: Pool, rule: ReviewRule) -> Integers:
+    """Return the papers to choose from: all, or under a promise those that it leaves open."""
+    everything = np.arange(len(pool.papers))
+    if not rule.accept:
+        return everything
+    doubts = [
+        rule.doubts(facet, pool.predictions.probabilities[facet.name])
+        for facet in pool.taxonomy.facets
+    ]
+    return everything[np.any(doubts, axis=0)]
 
 
 def _check_selection(chosen: Sequence[int], papers: int, strategy: Strategy) -> None:

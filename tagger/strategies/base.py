@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.encoder import Vectors
+from tagger.evaluation import Integers
 from tagger.heads import Floats
 from tagger.model import Predictions
 from tagger.paper import Paper
@@ -37,6 +38,11 @@ class Pool:
     predictions: Predictions
     known: Vectors
     taxonomy: Taxonomy
+
+    def take(self, rows: Integers) -> Pool:
+        """Return a pool of some of the papers."""
+        papers = [self.papers[row] for row in rows]
+        return replace(self, papers=papers, predictions=self.predictions.take(rows))
 
 
 class Strategy(ABC):

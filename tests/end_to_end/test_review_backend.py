@@ -31,8 +31,10 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     labels = tmp_path / "labels"
     shutil.copytree(workspace / "labels", labels)
     store = LabelStore(labels)
-    done = run("review", "push", "page.txt", "--labels", labels, cwd=workspace)
+    push = ("review", "push", "page.txt", "--labels", labels, "--target-precision", "0.9")
+    done = run(*push, cwd=workspace)
     assert done.returncode == 0, done.stderr
+    assert "labelled papers are too few" in done.stderr
     assert "2 new papers sent" in done.stdout
     project = open_project(connection, store.taxonomy, None)
     port = free_port()

@@ -41,6 +41,8 @@ def test_it_predicts_a_table_as_tagger_does(registry, log, expected):
     sure = model.predict(pd.DataFrame(TABLE), params={"min_confidence": 0.5})
     assert sure["tagger.review"].sum() < len(sure) or not table["tagger.review"].all()
     assert model.predict(pd.DataFrame(TABLE), params={"min_confidence": 1.0})["tagger.review"].all()
+    promised = model.predict(pd.DataFrame(TABLE), params={"target_precision": 0.99})
+    assert promised["tagger.review"].all(), "twelve labelled papers promise nothing"
 
 
 def test_it_has_a_signature_an_example_and_pinned_requirements(registry, log):
