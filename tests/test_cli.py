@@ -188,14 +188,23 @@ def test_a_damaged_mlflow_store_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_tagging_a_page_twice_gives_the_same_bytes(workspace):
+def test_tagging_a_page_twice_gives_the_same_bytes(workspace, tmp_path, monkeypatch):
     for out in ("a", "b"):
+        # Nothing is remembered, so that each run has to encode.
+        monkeypatch.setenv("TAGGER_CACHE", "off")
         done = run("tag", "page.txt", "-o", out, cwd=workspace)
         assert done.returncode == 0, done.stderr
         assert "2 entries, 2 papers" in done.stdout
         assert "tagger/1" in done.stdout
     for name in ("tags.jsonl", "tags.csv", "near_duplicates.jsonl"):
         assert (workspace / "a" / name).read_bytes() == (workspace / "b" / name).read_bytes()
+    monkeypatch.setenv("TAGGER_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        done = run("tag", "page.txt", "-o", "c", "--json", cwd=workspace)
+        assert done.returncode == 0, done.stderr
+        rows = (workspace / "c" / "tags.jsonl").read_text(encoding="utf-8")
+        assert rows == (workspace / "a" / "tags.jsonl").read_text(encoding="utf-8")
+    assert list((tmp_path / "cache").iterdir()), "the second run had nothing to encode"
 
 
 @pytest.mark.slow
