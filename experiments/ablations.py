@@ -2,8 +2,9 @@
 
 Trained on labels/seed.jsonl, asked about the 210 papers of ../shared/gold. In each row one thing
 differs from the base, which is what ``tagger train`` did when this was first measured: 8 epochs,
-no definitions. All rows have the calibration that is usual, so that nothing else moves. Encoders are fine-tuned anew for each row and seed of the first part, and the
-vectors of the base recipe serve the second part.
+no definitions. All rows have the calibration that is usual, so that nothing else moves. Encoders
+are fine-tuned anew for each row and seed of the first part; the vectors of the base serve the
+second part.
 
     python experiments/ablations.py            # writes experiments/results/ablations.*
     python experiments/ablations.py --seeds 1  # a quicker look
