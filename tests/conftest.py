@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from samples import QUICK, label_line, page, run, write_taxonomy
 from tiny_model import make_reference, save_tiny_model
 
@@ -19,6 +20,10 @@ from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.taxonomy import Taxonomy
 from tagger.vector_cache import CACHE_VARIABLE
+
+# A slow machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
