@@ -193,7 +193,7 @@ def trust_table(figures: dict[str, list[dict[str, float]]]) -> str:
         [
             *lines,
             "",
-            f"Means of {seeds} seeds, least and most in brackets, on the 210 labelled papers; F1 "
+            f"{many(seeds)}on the 210 labelled papers; F1 "
             "is macro-F1 of the contribution, micro-F1 of the domain; accepted is the share of "
             f"the tags given that need no review at a target precision of {TARGET}; one run on "
             f"{machine()}.",
@@ -213,10 +213,16 @@ def calibration_table(calibrated: list[Calibrated], taxonomy: Taxonomy) -> str:
             *lines,
             "",
             "Scores of 5-fold cross-validation on the 210 labelled papers, each fold calibrated "
-            f"by the others; means of {len(calibrated)} seeds; less is better; one run on "
+            f"by the others. {many(len(calibrated))}less is better; one run on "
             f"{machine()}.",
         ]
     )
+
+
+def many(seeds: int) -> str:
+    if seeds == 1:
+        return "One seed, "
+    return f"Means of {seeds} seeds, least and most in brackets where given, "
 
 
 def write(name: str, table: str, details: object) -> None:
