@@ -58,7 +58,7 @@ def fit_head(
         given.
     """
     seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
-    own, known = vectors[: len(truth)], truth.any(axis=0)
+    own, known = vectors[: len(truth)], np.asarray(truth.any(axis=0))
     if definitions is not None:
         vectors = np.concatenate([vectors, definitions[known]])
         implied = [facet.with_ancestors((tag,)) for tag in facet.tag_names]

@@ -459,7 +459,7 @@ def _fit_heads(
         chosen = data.judged[facet.name][rows]
         truth = data.truth[facet.name][rows][chosen]
         shown = views[np.tile(chosen, len(views) // len(rows))]
-        told = ~truth.any(axis=0)
+        told = np.asarray(~truth.any(axis=0))
         if measured:
             told &= data.truth[facet.name].any(axis=0)
         definitions = encoder.encode(facet.definitions)
