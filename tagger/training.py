@@ -303,7 +303,9 @@ def _cross_validate(
     progress: TrainingProgress | None,
 ) -> CrossValidation:
     facets = data.taxonomy.facets
-    scores = {facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets}
+    scores: dict[str, Floats] = {
+        facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets
+    }
     nearness = np.zeros(len(folds))
     answers, seconds = [], 0.0
     for fold in range(settings.folds):
