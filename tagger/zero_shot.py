@@ -15,7 +15,7 @@ from tagger.heads import Calibration, Floats, Linear
 from tagger.taxonomy import Facet
 
 _LEAST_SPREAD = 1e-6
-_FREEDOM = 100.0
+_FREEDOM = 1.0
 """scikit-learn's C of the one weight and bias that all tags share."""
 
 
