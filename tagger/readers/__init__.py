@@ -1,19 +1,48 @@
-"""Read papers from files, one file a format."""
+"""Read papers from files, one module a format; the format is told by the content."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.digest import read_digest
+from tagger.readers.source import Source
 
-__all__ = ["read_papers"]
+__all__ = ["FORMATS", "Format", "read_papers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format that papers come in.
+
+    Parameters
+    ----------
+    name:
+        As given to ``--format``.
+    recognises:
+        Tells the format from the content of a source, and from its name where that decides.
+    read:
+        Yields the papers of a source, in order and with repeats.
+    """
+
+    name: str
+    recognises: Callable[[Source], bool]
+    read: Callable[[Source], Iterable[Paper]]
+
+
+FORMATS = (Format("digest", lambda source: not source.is_folder, read_digest),)
+"""In the order in which they are tried: a digest is any other text."""
 
 
 def read_papers(
-    paths: Iterable[str | Path], on_error: Callable[[TaggerError], None] | None = None
+    paths: Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None = None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[Paper]:
     """Yield the papers of each file in turn, repeats included.
 
@@ -23,19 +52,23 @@ def read_papers(
     Parameters
     ----------
     paths:
-        Files to read. One that is named twice is read once.
+        Files to read, ``-`` for standard input. One that is named twice is read once.
     on_error:
         Called with the reason for each file that cannot be read; the others are still read.
         Without it the first such file ends the reading.
+    format_name:
+        Name of one of :data:`FORMATS`; without it, the content tells.
+    columns:
+        For tables, which column holds which field of a paper.
 
     Raises
     ------
     TaggerError
-        If a file cannot be read and ``on_error`` is not given.
+        If a file cannot be read and ``on_error`` is not given, or there is no such format.
     """
     for path in dict.fromkeys(Path(path) for path in paths):
         try:
-            papers = _read_file(path)
+            papers = _read(Source.open(path, columns), format_name)
         except TaggerError as error:
             if on_error is None:
                 raise
@@ -44,42 +77,24 @@ def read_papers(
         yield from papers
 
 
-def _read_file(path: Path) -> list[Paper]:
-    text = _read_text(path)
+def _read(source: Source, name: str | None) -> list[Paper]:
     try:
-        return read_digest(text, source=path.name)
+        return list(_format_of(source, name).read(source))
     except TaggerError as error:
-        raise TaggerError(error.problem, path=path, line=error.line, hint=error.hint) from error
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise TaggerError("no such file", path=path) from error
-    except IsADirectoryError as error:
         raise TaggerError(
-            "is a directory", path=path, hint=f"Name the files in it, for example {path}/*.txt"
+            error.problem,
+            path=source.path,
+            line=error.line,
+            field=error.field,
+            hint=error.hint,
         ) from error
-    except OSError as error:
-        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
-    if not data:
-        raise TaggerError("the file is empty", path=path)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _not_utf8(path, 1, "it begins with a UTF-16 mark")
-    if b"\0" in data:
-        raise TaggerError("is a binary file, not a page of text", path=path)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(path, line, f"byte 0x{data[error.start]:02x}") from error
 
 
-def _not_utf8(path: Path, line: int, reason: str) -> TaggerError:
-    return TaggerError(
-        f"is not UTF-8 text ({reason})",
-        path=path,
-        line=line,
-        hint=f"Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {path.name}",
-    )
+def _format_of(source: Source, name: str | None) -> Format:
+    names = [known.name for known in FORMATS]
+    if name is not None and name not in names:
+        raise TaggerError(f"'{name}' is no format", hint=f"One of: {', '.join(names)}")
+    for known in FORMATS:
+        if known.name == name or (name is None and known.recognises(source)):
+            return known
+    raise TaggerError("is a directory", hint=f"Name the files in it, for example {source.path}/*")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_text
+from tagger.readers.source import Source
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE_LINE = re.compile(
@@ -34,15 +35,13 @@ class _Block(NamedTuple):
     text: str
 
 
-def read_digest(text: str, source: str) -> list[Paper]:
+def read_digest(source: Source) -> list[Paper]:
     """Read the papers of one digest page, in order and with repeats.
 
     Parameters
     ----------
-    text:
-        The page.
     source:
-        Name of the page, kept on each paper.
+        The page.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def read_digest(text: str, source: str) -> list[Paper]:
         If the page holds no paper, a title has no abstract, or an abstract has no title; the
         line is given.
     """
-    blocks = list(_blocks(text))
+    blocks = list(_blocks(source.text))
     dates = [number for number, block in enumerate(blocks) if _DATE_LINE.fullmatch(block.text)]
     entries = [
         block
@@ -60,25 +59,27 @@ def read_digest(text: str, source: str) -> list[Paper]:
     if not entries:
         what = "only a newsletter header" if blocks else "nothing but white space"
         raise TaggerError(
-            f"no papers on this page, {what}", path=source, line=blocks[-1].line if blocks else 1
+            f"no papers on this page, {what}",
+            path=source.path,
+            line=blocks[-1].line if blocks else 1,
         )
     papers = []
     for title, abstract in zip(entries[::2], [*entries[1::2], None], strict=False):
         if len(title.text) > LONGEST_TITLE:
             raise TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
-                path=source,
+                path=source.path,
                 line=title.line,
                 hint="Each entry is a title, a blank line, and its abstract as one paragraph",
             )
         if abstract is None or not _is_abstract(abstract.text):
             raise TaggerError(
                 f"the title '{_shortened(title.text)}' has no abstract",
-                path=source,
+                path=source.path,
                 line=title.line,
                 hint="Add its abstract after a blank line, or take the title out",
             )
-        papers.append(Paper(clean_text(title.text), clean_text(abstract.text), (source,)))
+        papers.append(Paper(clean_text(title.text), clean_text(abstract.text), (source.name,)))
     return papers
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,12 @@ from tagger.errors import TaggerError
 from tagger.paper import merge_duplicates, paper_id
 from tagger.readers import read_papers
 from tagger.readers.digest import read_digest
+from tagger.readers.source import Source
+
+
+def source(text):
+    return Source("p.txt", Path("p.txt"), given=text.encode())
+
 
 words = st.lists(st.sampled_from(["deep", "graph", "survey", "Of", "x"]), min_size=1, max_size=8)
 titles = st.lists(words.map(" ".join), min_size=1, max_size=8)
@@ -37,7 +44,7 @@ def test_gold_papers_are_found_by_title(shared):
 
 @given(titles)
 def test_every_entry_is_read_back(names):
-    papers = read_digest(page(*names), "p.txt")
+    papers = read_digest(source(page(*names)))
     assert [paper.title for paper in papers] == names
     assert all(paper.sources == ("p.txt",) for paper in papers)
 
@@ -45,16 +52,16 @@ def test_every_entry_is_read_back(names):
 @given(titles, st.sampled_from(["Mar 12", "March 12, 2025", "12 March", "2025-03-12"]))
 def test_dates_are_no_titles(names, date):
     text = page(*names, header=f"new\n\nSubscribe\n\n{date}\n\n") + f"\n\n{date}\n\n"
-    assert [paper.title for paper in read_digest(text, "p.txt")] == names
+    assert [paper.title for paper in read_digest(source(text))] == names
 
 
 def test_a_page_may_have_no_header_and_windows_line_ends():
     text = page("One", "Two", header="").replace("\n", "\r\n")
-    assert [paper.title for paper in read_digest(text, "p.txt")] == ["One", "Two"]
+    assert [paper.title for paper in read_digest(source(text))] == ["One", "Two"]
 
 
 def test_wrapped_lines_are_joined():
-    (paper,) = read_digest(f"A long\ntitle\n\n{ABSTRACT[:40]}\n{ABSTRACT[40:]}", "p.txt")
+    (paper,) = read_digest(source(f"A long\ntitle\n\n{ABSTRACT[:40]}\n{ABSTRACT[40:]}"))
     assert paper.title == "A long title"
 
 
@@ -74,14 +81,14 @@ def test_wrapped_lines_are_joined():
 )
 def test_a_page_that_does_not_parse_names_line_and_reason(text, line, reason):
     with pytest.raises(TaggerError, match=reason) as caught:
-        read_digest(text, "p.txt")
+        read_digest(source(text))
     assert (caught.value.path, caught.value.line) == ("p.txt", line)
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab. \n\r\tM1")), max_size=200))
 def test_any_text_is_read_or_refused_with_its_line(text):
     try:
-        papers = read_digest(text, "p.txt")
+        papers = read_digest(source(text))
     except TaggerError as error:
         refused = error
     else:
