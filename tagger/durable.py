@@ -6,13 +6,15 @@ the new one, never a part of either.
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from filelock import FileLock
 
@@ -22,6 +24,18 @@ from tagger.errors import TaggerError
 @contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
     """Open a UTF-8 text file that takes the place of ``path`` when the block ends well.
+
+    Parameters and errors are those of :func:`replacing_bytes`.
+    """
+    with replacing_bytes(path, mode) as raw:
+        file = io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        yield file
+        file.detach()
+
+
+@contextmanager
+def replacing_bytes(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of ``path`` when the block ends well.
 
     Parameters
     ----------
@@ -46,7 +60,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
         raise cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -56,6 +70,42 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``path`` when the block ends well.
+
+    A folder cannot be replaced in one step: the old one is moved aside first, so that for a moment
+    there is none, and put back if the new one cannot be moved in.
+
+    Raises
+    ------
+    TaggerError
+        If the folder cannot be written to; what stood at ``path`` is left as it was.
+    """
+    try:
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    new, old = work / "new", work / "old"
+    try:
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.replace(old)
+        try:
+            new.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def append_line(path: Path, line: str) -> None:

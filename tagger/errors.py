@@ -44,3 +44,10 @@ class TaggerError(Exception):
         parts.append(self.problem)
         text = ": ".join(parts)
         return f"{text}. {self.hint}" if self.hint else text
+
+
+def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:
+    """Say which package is missing, and how to install the extra that brings it."""
+    return TaggerError(
+        f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,9 @@ from tagger.encoder import Progress
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import NearDuplicate, Paper, find_near_duplicates
-from tagger.writers.csv import write_csv
+from tagger.writers import choose_writers
 from tagger.writers.jsonl import write_jsonl
 
-TAGS_FILE = "tags.jsonl"
-CSV_FILE = "tags.csv"
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 JOURNAL_FILE = ".tags.journal.jsonl"
 _BATCH_SIZE = 64
@@ -77,6 +75,7 @@ def tag_papers(
     folder: Path,
     rule: ReviewRule,
     progress: Progress | None = None,
+    formats: Iterable[str] = (),
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
@@ -95,12 +94,15 @@ def tag_papers(
         When a paper goes to review.
     progress:
         Called with papers done and papers in all.
+    formats:
+        Names of :data:`tagger.writers.WRITERS` to write beside ``tags.jsonl`` and ``tags.csv``.
 
     Raises
     ------
     TaggerError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or there is no such format.
     """
+    writers = choose_writers(formats)
     if folder.exists() and not folder.is_dir():
         raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
     journal = folder / JOURNAL_FILE
@@ -125,12 +127,10 @@ def tag_papers(
         if progress:
             progress(len(rows), len(papers))
     near_duplicates = find_near_duplicates(papers)
-    files = (folder / TAGS_FILE, folder / CSV_FILE, folder / NEAR_DUPLICATES_FILE)
-    with replacing(files[0]) as file:
-        write_jsonl(rows, file)
-    with replacing(files[1]) as file:
-        write_csv(rows, model.taxonomy, file)
-    with replacing(files[2]) as file:
+    for writer in writers:
+        writer.write(rows, model.taxonomy, folder / writer.target)
+    files = tuple(folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE))
+    with replacing(files[-1]) as file:
         write_jsonl(map(_near_duplicate_row, near_duplicates), file)
     journal.unlink(missing_ok=True)
     return TagRun(rows, near_duplicates, files, _drift(rows, familiarity, model, rule))

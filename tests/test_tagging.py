@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import tagging
+from tagger import writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -75,7 +75,7 @@ def test_a_failure_leaves_earlier_results_alone(tmp_path, model, papers, monkeyp
     def full_disk(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tagging, "write_jsonl", full_disk)
+    monkeypatch.setattr(writers, "write_jsonl", full_disk)
     with pytest.raises(TaggerError, match=r"tags\.jsonl: cannot be written \(No space left"):
         tag_papers(papers[5:9], model, tmp_path, RULE)
     after = contents(tmp_path)

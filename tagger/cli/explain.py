@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    ColumnOption,
+    FormatOption,
     JsonOption,
     ModelOption,
     load_model_named,
@@ -29,9 +31,13 @@ def explain(
     paper: Annotated[str, typer.Argument(help="The title, a part of it, or the id of the paper.")],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILES...", help="Digest pages to find it in.", show_default=False),
+        typer.Argument(
+            metavar="FILES...", help="Pages or tables to find it in.", show_default=False
+        ),
     ],
     model: ModelOption = "champion",
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show why a paper has its tags.
@@ -41,7 +47,7 @@ def explain(
 
     Example: tagger explain "a part of its title" monday.txt
     """
-    _, papers, problems = read_pages(files)
+    _, papers, problems = read_pages(files, format_name, column)
     chosen = _find(paper, papers)
     from tagger.decision import ReviewRule
     from tagger.explanation import explain as explain_paper

@@ -9,9 +9,11 @@ import typer
 
 from tagger.cli.output import (
     LABEL_STUDIO_FOLDER,
+    ColumnOption,
     ConflictsOption,
     EncoderOption,
     FolderOption,
+    FormatOption,
     JsonOption,
     LabelsOption,
     ProjectOption,
@@ -113,10 +115,12 @@ def audit(
 def suggest(
     count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many papers.")],
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+        list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
     ],
     labels: LabelsOption = Path("labels"),
     encoder: EncoderOption = "bundled-minilm",
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which papers to label first, when there are few labels or none.
@@ -131,7 +135,7 @@ def suggest(
 
     store = LabelStore(labels)
     labelled = papers_spoken_of(store.all_labels())
-    _, papers, problems = read_pages(files)
+    _, papers, problems = read_pages(files, format_name, column)
     with needs_extra("train"):
         from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
         from tagger.suggestion import suggest_papers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, missing_package
 from tagger.labels import ConflictRule, LabelStore
 
 if TYPE_CHECKING:
@@ -31,6 +31,26 @@ MaxTokensOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")]
 
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Read the files in this format (csv, excel, json, parquet, dataset, feed, html, mail, "
+        "digest, ...) rather than the one that their content tells.",
+        show_default=False,
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=NAME",
+        help="In tables, the column that holds a field of the papers: title=NAME, abstract=NAME; "
+        "repeatable.",
+        show_default=False,
+    ),
+]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -141,9 +161,7 @@ def needs_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise TaggerError(
-            f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
-        ) from error
+        raise missing_package(error, extra) from error
 
 
 def open_registry() -> Registry:
@@ -162,24 +180,58 @@ def open_registry() -> Registry:
     return Registry()
 
 
-def read_pages(files: list[Path]) -> tuple[list[Paper], list[Paper], list[TaggerError]]:
-    """Read digest pages; report those that cannot be read, and leave if nothing can.
+def read_pages(
+    files: list[Path], format_name: str | None = None, columns: list[str] | None = None
+) -> tuple[list[Paper], list[Paper], list[TaggerError]]:
+    """Read papers from files; report those that cannot be read, and leave if nothing can.
+
+    Parameters
+    ----------
+    files:
+        Files, folders that are data sets, or ``-`` for standard input.
+    format_name, columns:
+        As given to ``--format`` and ``--column``.
 
     Returns
     -------
     tuple
         All entries, the papers that they speak of, and what could not be read.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such format or field, or a column is not given as FIELD=NAME.
     """
     from tagger.paper import merge_duplicates
     from tagger.readers import read_papers
 
     problems: list[TaggerError] = []
-    entries = list(read_papers(files, on_error=problems.append))
+    entries = list(
+        read_papers(
+            files,
+            on_error=problems.append,
+            format_name=format_name,
+            columns=_parse_columns(columns or []),
+        )
+    )
     for problem in problems:
         complain(problem)
     if not entries:
         raise typer.Exit(2)
     return entries, merge_duplicates(entries), problems
+
+
+def _parse_columns(given: list[str]) -> dict[str, str]:
+    columns = {}
+    for text in given:
+        field, equals, name = (part.strip() for part in text.partition("="))
+        if not (field and equals and name):
+            raise TaggerError(
+                f"'{text}' says not which column holds which field",
+                hint="Give it as FIELD=NAME, for example --column title=Heading",
+            )
+        columns[field] = name
+    return columns
 
 
 def complain(error: TaggerError) -> None:

@@ -9,8 +9,10 @@ import typer
 
 from tagger.cli.output import (
     LABEL_STUDIO_FOLDER,
+    ColumnOption,
     ConflictsOption,
     FolderOption,
+    FormatOption,
     JsonOption,
     LabelsOption,
     MinConfidenceOption,
@@ -90,7 +92,7 @@ def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False
 @app.command()
 def push(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+        list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
     ],
     labels: LabelsOption = Path("labels"),
     model: ModelOption = "champion",
@@ -111,6 +113,8 @@ def push(
     target_precision: TargetPrecisionOption = None,
     project: ProjectOption = None,
     folder: FolderOption = LABEL_STUDIO_FOLDER,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send the papers that are most worth a person's time to Label Studio.
@@ -124,7 +128,7 @@ def push(
     from tagger.strategies import load_strategy
 
     chosen = load_strategy(strategy)
-    _, papers, problems = read_pages(files)
+    _, papers, problems = read_pages(files, format_name, column)
     store = _read_store(labels)
     # The model comes first: without one no project is made.
     server = _connect(folder)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    ColumnOption,
+    FormatOption,
     JsonOption,
     MinConfidenceOption,
     ModelOption,
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 
 def tag(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="FILES...",
+            help="Digest pages, tables, feeds, mails, ...; - for standard input.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "tagged"
@@ -37,12 +44,23 @@ def tag(
     model: ModelOption = "champion",
     min_confidence: MinConfidenceOption = 0.6,
     target_precision: TargetPrecisionOption = None,
+    write: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--write",
+            metavar="NAME",
+            help="Write the tags as parquet, excel or dataset, too; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
     as_json: JsonOption = False,
 ) -> None:
-    """Tag every paper of one or more digest pages.
+    """Tag every paper of one or more pages: digests, tables, feeds, mails, saved web pages.
 
     Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder. A page that cannot
     be read is reported and the others are tagged all the same; the exit code is then 2. A warning
@@ -55,7 +73,7 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    entries, papers, problems = read_pages(files)
+    entries, papers, problems = read_pages(files, format_name, column)
     from tagger.tagging import tag_papers
 
     loaded = load_model_named(model)
@@ -67,6 +85,7 @@ def tag(
             output,
             rule,
             lambda done, total: step("Tagging", done, total),
+            write or [],
         )
     _report_drift(run, loaded, files)
     if as_json:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    ColumnOption,
+    FormatOption,
     JsonOption,
     open_registry,
     print_json,
@@ -44,6 +46,8 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(help="Write the page to this file, too.", show_default=False)
     ] = None,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions on the labelled papers that both had held out.
@@ -63,7 +67,7 @@ def compare(
 
     registry = open_registry()
     first, second = registry.find(before), registry.find(after)
-    papers = read_pages(digest)[1] if digest else []
+    papers = read_pages(digest, format_name, column)[1] if digest else []
     found = compare_versions(registry, first, second)
     with progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)

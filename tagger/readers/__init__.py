@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, missing_package
 from tagger.paper import Paper
+from tagger.readers.columns import check_columns
+from tagger.readers.delimited import is_delimited, read_delimited
 from tagger.readers.digest import read_digest
+from tagger.readers.excel import is_excel, read_excel
+from tagger.readers.feed import is_feed, read_feed
+from tagger.readers.hf_dataset import is_hf_dataset, read_hf_dataset
+from tagger.readers.html import is_html, read_html
+from tagger.readers.json_lines import is_json, read_json
+from tagger.readers.mail import is_mail, read_mail
+from tagger.readers.parquet import is_parquet, read_parquet
 from tagger.readers.source import Source
 
 __all__ = ["FORMATS", "Format", "read_papers"]
@@ -33,7 +42,17 @@ class Format:
     read: Callable[[Source], Iterable[Paper]]
 
 
-FORMATS = (Format("digest", lambda source: not source.is_folder, read_digest),)
+FORMATS = (
+    Format("dataset", is_hf_dataset, read_hf_dataset),
+    Format("excel", is_excel, read_excel),
+    Format("parquet", is_parquet, read_parquet),
+    Format("feed", is_feed, read_feed),
+    Format("html", is_html, read_html),
+    Format("json", is_json, read_json),
+    Format("mail", is_mail, read_mail),
+    Format("csv", is_delimited, read_delimited),
+    Format("digest", lambda source: not source.is_folder, read_digest),
+)
 """In the order in which they are tried: a digest is any other text."""
 
 
@@ -64,8 +83,13 @@ def read_papers(
     Raises
     ------
     TaggerError
-        If a file cannot be read and ``on_error`` is not given, or there is no such format.
+        If a file cannot be read and ``on_error`` is not given, or there is no such format or
+        field.
     """
+    names = [known.name for known in FORMATS]
+    if format_name is not None and format_name not in names:
+        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
+    check_columns(columns or {})
     for path in dict.fromkeys(Path(path) for path in paths):
         try:
             papers = _read(Source.open(path, columns), format_name)
@@ -88,12 +112,11 @@ def _read(source: Source, name: str | None) -> list[Paper]:
             field=error.field,
             hint=error.hint,
         ) from error
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "formats") from error
 
 
 def _format_of(source: Source, name: str | None) -> Format:
-    names = [known.name for known in FORMATS]
-    if name is not None and name not in names:
-        raise TaggerError(f"'{name}' is no format", hint=f"One of: {', '.join(names)}")
     for known in FORMATS:
         if known.name == name or (name is None and known.recognises(source)):
             return known

@@ -23,7 +23,10 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
+# With halves of surrogate pairs, which JSON may hold and no file can be written with.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
 # What one pass uncovers (an entity inside an entity) the next one resolves.
@@ -36,8 +39,8 @@ def clean_text(text: str) -> str:
     """Return ``text`` as one line of plain words.
 
     HTML entities, LaTeX commands, stray braces, ties, typewriter quotes and dashes are resolved;
-    control and text-direction characters are dropped; white space is folded; the result is in
-    Unicode normal form C. Cleaning a clean text changes nothing.
+    control and text-direction characters and lone surrogates are dropped; white space is folded;
+    the result is in Unicode normal form C. Cleaning a clean text changes nothing.
     """
     for _ in range(_MOST_PASSES):
         cleaned = _clean_once(text)

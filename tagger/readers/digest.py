@@ -7,7 +7,7 @@ date lines between entries are allowed, since pages of several days get pasted t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tagger.errors import TaggerError
@@ -23,6 +23,11 @@ _DATE_LINE = re.compile(
     rf"|\d{{4}}-\d{{2}}-\d{{2}})",
     re.IGNORECASE,
 )
+_FOOTER = re.compile(
+    r"\bunsubscribe|\bopt out\b|\b(?:in|your) browser\b|\bpreferences\b|\bprivacy\b|\bcopyright\b"
+    r"|\u00a9|\ball rights reserved\b|\byou (?:are )?receiv",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 LONGEST_TITLE = 300
 """A title has at most this many characters; the longest of the 210 in use has 169."""
@@ -30,8 +35,10 @@ SHORTEST_ABSTRACT = 25
 """A text of a single sentence with fewer words than this is a title, not an abstract."""
 
 
-class _Block(NamedTuple):
-    line: int
+class Block(NamedTuple):
+    """A paragraph, and the line that it begins at where lines mean something."""
+
+    line: int | None
     text: str
 
 
@@ -49,8 +56,18 @@ def read_digest(source: Source) -> list[Paper]:
         If the page holds no paper, a title has no abstract, or an abstract has no title; the
         line is given.
     """
-    blocks = list(_blocks(source.text))
-    dates = [number for number, block in enumerate(blocks) if _DATE_LINE.fullmatch(block.text)]
+    return papers_of(list(blocks_of(source.text)), source)
+
+
+def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
+    """Read the papers of a page that is already taken apart into blocks.
+
+    Raises
+    ------
+    TaggerError
+        As :func:`read_digest` does.
+    """
+    dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     entries = [
         block
         for number, block in enumerate(blocks)
@@ -72,7 +89,7 @@ def read_digest(source: Source) -> list[Paper]:
                 line=title.line,
                 hint="Each entry is a title, a blank line, and its abstract as one paragraph",
             )
-        if abstract is None or not _is_abstract(abstract.text):
+        if abstract is None or not is_abstract(abstract.text):
             raise TaggerError(
                 f"the title '{_shortened(title.text)}' has no abstract",
                 path=source.path,
@@ -83,7 +100,19 @@ def read_digest(source: Source) -> list[Paper]:
     return papers
 
 
-def _blocks(text: str) -> Iterator[_Block]:
+def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Take off what a newsletter says of itself below the last abstract, such as how to leave.
+
+    Blocks of which none speaks of that are kept: one may be a title that lost its abstract.
+    """
+    end = len(blocks)
+    while end and not (is_abstract(blocks[end - 1].text) and not _is_footer(blocks[end - 1])):
+        end -= 1
+    return blocks[:end] if any(map(_is_footer, blocks[end:])) else blocks
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    """Take a text apart into blocks, at blank lines."""
     lines: list[str] = []
     start = 1
     for number, line in enumerate([*text.splitlines(), ""], start=1):
@@ -92,12 +121,23 @@ def _blocks(text: str) -> Iterator[_Block]:
                 start = number
             lines.append(line.strip())
         elif lines:
-            yield _Block(start, " ".join(lines))
+            yield Block(start, " ".join(lines))
             lines = []
 
 
-def _is_abstract(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Tell whether a block is a date and nothing else."""
+    return _DATE_LINE.fullmatch(text) is not None
+
+
+def is_abstract(text: str) -> bool:
+    """Tell an abstract from a title, by its words and sentences."""
     return len(text.split()) >= SHORTEST_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
+
+
+def _is_footer(block: Block) -> bool:
+    # Longer than any footer's paragraph: an abstract may well speak of privacy.
+    return len(block.text.split()) < 2 * SHORTEST_ABSTRACT and bool(_FOOTER.search(block.text))
 
 
 def _shortened(text: str, limit: int = 60) -> str:

@@ -68,7 +68,8 @@ class Source:
     def head(self) -> str:
         """The first characters, leniently decoded: enough to tell a format from its content."""
         encoding = "utf-16" if self.start.startswith(_UTF16_MARKS) else "utf-8-sig"
-        return self.start.decode(encoding, errors="replace").lstrip()
+        # A tab may be the first cell of a table, so it stays.
+        return self.start.decode(encoding, errors="replace").lstrip(" \r\n")
 
     @cached_property
     def data(self) -> bytes:
@@ -99,6 +100,25 @@ class Source:
         except UnicodeDecodeError as error:
             line = self.data.count(b"\n", 0, error.start) + 1
             raise self._not_utf8(line, f"byte 0x{self.data[error.start]:02x}") from error
+
+    @cached_property
+    def table_text(self) -> str:
+        """The content as text, which may be UTF-16, as spreadsheets export it.
+
+        Raises
+        ------
+        TaggerError
+            If it is neither UTF-8 nor UTF-16 text.
+        """
+        if not self.data.startswith(_UTF16_MARKS):
+            return self.text
+        try:
+            return self.data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise TaggerError(
+                f"begins with a UTF-16 mark, but is not UTF-16 text ({error.reason})",
+                path=self.path,
+            ) from error
 
     def _read(self, size: int | None) -> bytes:
         if self.given is not None:

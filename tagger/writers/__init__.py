@@ -1,1 +1,108 @@
-"""Write tagged papers to files, one file a format."""
+"""Write tagged papers to files, one module a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tagger.durable import replacing, replacing_bytes, replacing_folder
+from tagger.errors import TaggerError, missing_package
+from tagger.taxonomy import Taxonomy
+from tagger.writers.csv import write_csv
+from tagger.writers.dataset import write_dataset
+from tagger.writers.excel import write_excel
+from tagger.writers.jsonl import write_jsonl
+from tagger.writers.parquet import write_parquet
+
+__all__ = ["WRITERS", "Rows", "Writer", "choose_writers"]
+
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A format that tagged papers are written in.
+
+    Parameters
+    ----------
+    name:
+        As given to ``--write``.
+    target:
+        Name of the file, or the folder, that it makes.
+    write:
+        Takes the rows of ``tags.jsonl``, the taxonomy and where to write; what stood there is
+        replaced as a whole or not at all.
+    package:
+        What has to be installed for it.
+    """
+
+    name: str
+    target: str
+    write: Callable[[Rows, Taxonomy, Path], None]
+    package: str | None = None
+
+
+def _jsonl(rows: Rows, _taxonomy: Taxonomy, path: Path) -> None:
+    with replacing(path) as file:
+        write_jsonl(rows, file)
+
+
+def _csv(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+    with replacing(path) as file:
+        write_csv(rows, taxonomy, file)
+
+
+def _parquet(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+    with replacing_bytes(path) as file:
+        write_parquet(rows, taxonomy, file)
+
+
+def _excel(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+    with replacing_bytes(path) as file:
+        write_excel(rows, taxonomy, file)
+
+
+def _dataset(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+    if path.exists() and not (path / "dataset_info.json").is_file():
+        raise TaggerError(
+            "is no data set, so it is not replaced",
+            path=path,
+            hint="Move it away, or name another --output",
+        )
+    with replacing_folder(path) as folder:
+        write_dataset(rows, taxonomy, folder)
+
+
+WRITERS = (
+    Writer("jsonl", "tags.jsonl", _jsonl),
+    Writer("csv", "tags.csv", _csv),
+    Writer("parquet", "tags.parquet", _parquet, "pyarrow"),
+    Writer("excel", "tags.xlsx", _excel, "openpyxl"),
+    Writer("dataset", "tags_dataset", _dataset, "datasets"),
+)
+"""All formats, in the order in which they are written."""
+_ALWAYS = ("jsonl", "csv")
+
+
+def choose_writers(names: Iterable[str] = ()) -> list[Writer]:
+    """Return the writers of these names, beside those of JSON Lines and CSV, which always write.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such format, or a package for it is missing.
+    """
+    wanted = {*_ALWAYS, *names}
+    known = [writer.name for writer in WRITERS]
+    for name in wanted.difference(known):
+        raise TaggerError(
+            f"'{name}' is no format that can be written", hint=f"One of: {', '.join(known)}"
+        )
+    chosen = [writer for writer in WRITERS if writer.name in wanted]
+    for writer in chosen:
+        if writer.package and find_spec(writer.package) is None:
+            raise missing_package(ModuleNotFoundError(name=writer.package), "formats")
+    return chosen

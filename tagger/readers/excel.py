@@ -1,0 +1,121 @@
+"""Reader for Excel workbooks (``.xlsx``): the first sheet with a header that fits."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.readers.columns import HEADER_WITHIN, Columns, has_title
+from tagger.readers.source import Source
+
+_ZIP = b"PK\x03\x04"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MOST_ROWS = 1_048_576
+_MOST_BYTES = 2 * 1024**3
+"""More than this unpacked is no list of papers, but a trap or a mistake."""
+
+
+class Row(NamedTuple):
+    """One row of a sheet, counted from 1, and its cells."""
+
+    number: int
+    cells: tuple[Any, ...]
+
+
+def is_excel(source: Source) -> bool:
+    """Tell a workbook by its first bytes; one of before 2007, too, to be told about it."""
+    return source.start.startswith((_ZIP, _OLD_EXCEL))
+
+
+def read_excel(source: Source) -> Iterator[Paper]:
+    """Yield the papers of a workbook, one a row.
+
+    Raises
+    ------
+    TaggerError
+        If it is no workbook, no sheet has a header with a title, or a row has no title; the row
+        is given as line.
+    """
+    header, rows = read_sheet(source)
+    columns = Columns.find(header.cells, source, header.number)
+    if not rows:
+        raise TaggerError(
+            "no papers in this sheet, only a header", path=source.path, line=header.number
+        )
+    for row in rows:
+        yield columns.paper(row.cells, source, row.number)
+
+
+def read_sheet(source: Source) -> tuple[Row, list[Row]]:
+    """Read the first sheet that has a title column: its header, and the rows with content below.
+
+    Without such a sheet, the first row with content of all is taken for the header.
+
+    Raises
+    ------
+    TaggerError
+        If it is no workbook, or an empty one.
+    """
+    if source.data.startswith(_OLD_EXCEL):
+        raise TaggerError(
+            "is a workbook of before Excel 2007", path=source.path, hint="Save it as .xlsx"
+        )
+    _refuse_traps(source)
+    import openpyxl
+
+    first: Row | None = None
+    try:
+        with warnings.catch_warnings():
+            # Of what else a workbook holds: styles, validation, drawings.
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(
+                io.BytesIO(source.data), read_only=True, data_only=True, keep_links=False
+            )
+            for sheet in book.worksheets:
+                # What a sheet says of its size is often wrong.
+                sheet.reset_dimensions()
+                rows = _rows_with_content(sheet)
+                for header in islice(rows, HEADER_WITHIN):
+                    if has_title(header.cells, source.columns):
+                        return header, [_padded(row, len(header.cells)) for row in rows]
+                    first = first or header
+    except Exception as error:  # a broken file makes it raise nearly anything
+        raise TaggerError(
+            f"is no Excel workbook that can be read ({_reason(error)})", path=source.path
+        ) from error
+    if first is None:
+        raise TaggerError("is a workbook without content", path=source.path)
+    return first, []
+
+
+def _rows_with_content(sheet: Any) -> Iterator[Row]:
+    rows = sheet.iter_rows(values_only=True, max_row=_MOST_ROWS)
+    for number, cells in enumerate(rows, start=1):
+        if any(cell is not None and str(cell).strip() for cell in cells):
+            yield Row(number, tuple(cells))
+
+
+def _padded(row: Row, size: int) -> Row:
+    return Row(row.number, row.cells + (None,) * (size - len(row.cells)))
+
+
+def _refuse_traps(source: Source) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except Exception as error:  # as above
+        raise TaggerError(
+            f"is no Excel workbook that can be read ({_reason(error)})", path=source.path
+        ) from error
+    if unpacked > _MOST_BYTES:
+        raise TaggerError(f"would take {unpacked / 1024**3:.0f} GB unpacked", path=source.path)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,78 @@
+"""Reader for feeds, Atom and RSS, such as arXiv's."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.sax import SAXException, SAXParseException
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.readers.columns import make_paper
+from tagger.readers.markup import root_element, text_of
+from tagger.readers.source import Source
+
+_ROOTS = ("rss", "feed", "rdf")
+_END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--.*?-->\s*)*$", re.I | re.S)
+# What arXiv's RSS puts in front of an abstract.
+_ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
+
+
+def is_feed(source: Source) -> bool:
+    """Tell a feed by its root element."""
+    return root_element(source.head) in _ROOTS
+
+
+def read_feed(source: Source) -> Iterator[Paper]:
+    """Yield the papers of a feed, one an entry.
+
+    Raises
+    ------
+    TaggerError
+        If the feed is cut short or has no entries, or an entry has no title; the entry, counted
+        from 1, is given as line.
+    """
+    import feedparser
+
+    try:
+        # Bytes alone might be taken for the name of a file or an address to be opened.
+        feed = feedparser.parse(io.BytesIO(source.data))
+        broken = feed.get("bozo_exception")
+        entries = [_fields(entry) for entry in feed.entries]
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # a broken feed makes it raise nearly anything
+        raise TaggerError(
+            f"is no feed that can be read ({' '.join(str(error).split())})", path=source.path
+        ) from error
+    # It reads on over the many small mistakes of feeds; a half feed would look like a whole one.
+    if isinstance(broken, SAXException) and not _END.search(source.data[-4096:]):
+        line = broken.getLineNumber() if isinstance(broken, SAXParseException) else None
+        raise TaggerError(
+            f"the feed does not end as it should ({broken.getMessage()})",
+            path=source.path,
+            line=line,
+            hint="It may be cut short: get it again",
+        )
+    if not entries:
+        raise TaggerError("no papers in this feed", path=source.path)
+    for number, fields in enumerate(entries, start=1):
+        yield make_paper(fields, source, number)
+
+
+def _fields(entry: Any) -> dict[str, str]:
+    summary = _plain(entry, "summary")
+    if not summary and entry.get("content"):
+        summary = _words(entry.content[0])
+    return {"title": _plain(entry, "title"), "abstract": _ANNOUNCEMENT.sub("", summary, count=1)}
+
+
+def _plain(entry: Any, name: str) -> str:
+    return _words(entry.get(f"{name}_detail") or {"value": entry.get(name)})
+
+
+def _words(detail: Any) -> str:
+    value = detail.get("value") or ""
+    return text_of(value) if "html" in (detail.get("type") or "") else value

@@ -1,0 +1,54 @@
+"""An Excel workbook of one sheet, with the columns of the CSV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+from tagger.taxonomy import Taxonomy
+from tagger.writers.formulas import is_formula
+from tagger.writers.table import table_cells, table_header
+
+_SHEET = "tags"
+_WIDTHS = {"title": 60, "review": 40}
+_USUAL_WIDTH = 18
+# What XML cannot hold.
+_ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: BinaryIO) -> None:
+    """Write rows of ``tags.jsonl`` as a workbook.
+
+    Every cell is text, never a formula, but for the confidence in an exclusive facet, which is a
+    number. What looks like a formula is marked as text, so that it stays one when it is edited.
+    The workbook says when it was made, so no two are the same byte by byte.
+    """
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
+    header = table_header(taxonomy)
+    numbers = {f"{facet.name}_confidence" for facet in taxonomy.facets if facet.exclusive}
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(_SHEET)
+    sheet.freeze_panes = "C2"
+    for number, name in enumerate(header, start=1):
+        width = _WIDTHS.get(name, _USUAL_WIDTH)
+        sheet.column_dimensions[get_column_letter(number)].width = width
+
+    def text_cell(text: str) -> WriteOnlyCell:
+        cell = WriteOnlyCell(sheet, _ILLEGAL.sub(" ", text))
+        cell.data_type = "s"
+        cell.quotePrefix = is_formula(text)
+        return cell
+
+    names = [text_cell(name) for name in header]
+    for cell in names:
+        cell.font = Font(bold=True)
+    sheet.append(names)
+    for row in rows:
+        cells = zip(header, table_cells(row, taxonomy), strict=True)
+        sheet.append([float(cell) if name in numbers else text_cell(cell) for name, cell in cells])
+    book.save(file)
