@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from tagger.durable import append_line, replacing
+from tagger.durable import append_line, replacing, replacing_folder
 from tagger.errors import TaggerError
 
 
@@ -52,3 +52,38 @@ def test_mode_and_link_of_a_file_stay(tmp_path):
     assert link.is_symlink()
     assert real.read_text(encoding="utf-8") == "new"
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "folder"
+    for content in ("first", "second"):
+        with replacing_folder(path) as folder:
+            (folder / content).touch()
+
+    def fail_midway():
+        with replacing_folder(path) as folder:
+            (folder / "third").touch()
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        fail_midway()
+    assert [file.name for file in path.iterdir()] == ["second"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_moved_in_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    move = type(path).replace
+
+    def refused(self, target):
+        if self.name == "new":
+            raise OSError(28, "No space left on device")
+        return move(self, target)
+
+    monkeypatch.setattr(type(path), "replace", refused)
+    with pytest.raises(TaggerError, match="No space left"), replacing_folder(path) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]

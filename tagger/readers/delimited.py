@@ -82,7 +82,7 @@ def read_table(source: Source) -> Table:
         except TaggerError:
             if delimiter != "\t":
                 raise
-            records = list(_records(text, delimiter, quoting=csv.QUOTE_NONE))
+            records = list(_records(text, delimiter, quotes=False))
     records = [record for record in records if _has_content(record)]
     if not records:
         raise TaggerError("nothing but blank lines", path=source.path)
@@ -108,7 +108,7 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
             return line == 1 or whole
         even = sum(len(cells) == len(names) for _, cells in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
-        return bool(rows[0].cells) and 2 * even > sum(bool(cells) for _, cells in rows)
+        return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
     return False
 
 
@@ -131,10 +131,13 @@ def _dialect(text: str, columns: Mapping[str, str]) -> tuple[str, int]:
 
 
 def _records(
-    text: str, delimiter: str, *, strict: bool = True, quoting: int = csv.QUOTE_MINIMAL
+    text: str, delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=strict, quoting=quoting
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        strict=strict,
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
     )
     line = 1
     try:

@@ -42,6 +42,8 @@ def read_hf_dataset(source: Source) -> Iterator[Paper]:
         splits = loaded.values() if isinstance(loaded, datasets.DatasetDict) else [loaded]
         for split in splits:
             columns = Columns.find(split.column_names, source)
+            if not len(split):
+                continue
             wanted = [split.column_names[position] for position in columns.positions.values()]
             chosen = Columns({field: n for n, field in enumerate(columns.positions)})
             # Other columns may hold pictures or sound, which would be decoded.

@@ -21,8 +21,8 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _BLOCKS = frozenset({
     "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
     "dt", "fieldset", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "header",
-    "hgroup", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td",
-    "tfoot", "th", "thead", "tr", "ul",
+    "hgroup", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody",
+    "td", "tfoot", "th", "thead", "tr", "ul",
 })
 # fmt: on
 _HEADING = re.compile(r"h[1-6]")
@@ -80,7 +80,7 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
         page = BeautifulSoup(markup, "lxml")
     for element in page.find_all([*_NO_TEXT, *_NO_CONTENT]):
         element.decompose()
-    for element in page.find_all(attrs={"style": _HIDDEN}) + page.find_all(attrs={"hidden": True}):
+    for element in [*page.find_all(style=_HIDDEN), *page.find_all(hidden=True)]:
         element.decompose()
     return [block for block in _blocks(page) if block.text]
 
@@ -124,8 +124,7 @@ def _made(owner: Tag | None, parts: list[str]) -> MarkupBlock:
         if _HEADING.fullmatch(element.name):
             kind = element.name
             break
-        names = element.get("class") or []
-        if any("title" in str(name).lower().split("-") for name in names):
+        if any("title" in name.lower().split("-") for name in element.get_attribute_list("class")):
             kind = "title"
             break
     return MarkupBlock(kind, " ".join("".join(parts).split()))

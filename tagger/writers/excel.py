@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagger.taxonomy import Taxonomy
 from tagger.writers.formulas import is_formula
 from tagger.writers.table import table_cells, table_header
+
+if TYPE_CHECKING:
+    from openpyxl.cell import Cell
 
 _SHEET = "tags"
 _WIDTHS = {"title": 60, "review": 40}
@@ -38,7 +41,7 @@ def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: Binary
         width = _WIDTHS.get(name, _USUAL_WIDTH)
         sheet.column_dimensions[get_column_letter(number)].width = width
 
-    def text_cell(text: str) -> WriteOnlyCell:
+    def text_cell(text: str) -> Cell:
         cell = WriteOnlyCell(sheet, _ILLEGAL.sub(" ", text))
         cell.data_type = "s"
         cell.quotePrefix = is_formula(text)

@@ -1,0 +1,106 @@
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.readers import read_papers
+from tagger.readers.cleaning import clean_text
+from tagger.readers.delimited import DELIMITERS, is_delimited, read_delimited, read_table
+from tagger.readers.source import Source
+
+cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+rows = st.lists(st.tuples(cells, cells, cells).filter(lambda row: row[0].strip()), min_size=1)
+
+
+def source(content, name="table.txt", **columns):
+    given = content if isinstance(content, bytes) else content.encode()
+    return Source(name, Path(name), columns, given)
+
+
+def written(table, delimiter):
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([("Title", "abstract", "note"), *table])
+    return file.getvalue()
+
+
+@given(rows, st.sampled_from(DELIMITERS), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_any_cells_are_read_without_loss(table, delimiter, encoding):
+    content = written(table, delimiter).encode(encoding)
+    read = read_table(source(content))
+    assert [tuple(row.cells) for row in read.rows] == table
+
+
+@given(rows)
+def test_rows_are_papers_with_their_texts_cleaned(table):
+    table = [row for row in table if clean_text(row[0])] or [("One", "", "")]
+    papers = list(read_delimited(source(written(table, ","))))
+    assert [(paper.title, paper.abstract) for paper in papers] == [
+        (clean_text(title), clean_text(abstract)) for title, abstract, _ in table
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "titles"),
+    [
+        ("Title,Abstract\nA,one\n", ["A"]),
+        ("title;doi;abstract\r\nA, b;10.1/x;one\r\n", ["A, b"]),
+        ('Authors\tArticle Title\nX\t"Why" not\nY\tB\n', ['"Why" not', "B"]),
+        ('id,title,abstract\n1,"A\n\nline",one\n2,B,"two, ""three"""\n', ["A line", "B"]),
+        ("Search of 3 May\n\nTitle,AB\nA,one\n\nB,two\n", ["A", "B"]),
+        ("\ttitle\tabstract\n0\tA\tone\n1\tB\ttwo\n", ["A", "B"]),
+        ("Source title,Title,Year\nJ,A,2020\n", ["A"]),
+        ("title,abstract,,\nA,one,,\nB,two,,,,\n", ["A", "B"]),
+    ],
+)
+def test_dialect_and_header_are_told_from_the_content(content, titles):
+    assert is_delimited(source(content))
+    assert [paper.title for paper in read_delimited(source(content))] == titles
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("Name,Abstract\nA,one\n", 1, "the columns are: 'Name', 'Abstract'"),
+        ("Title,Abstract\nA,one\n,two\n", 3, "there is no title here"),
+        ('Title,Abstract\n"A\nb",one\nB,"two\nthree\n', 4, "does not end as it should"),
+        ("Title,Abstract\nA,one\nB,two, three\n", 3, "the row has 3 cells, the header has 2"),
+        ("Title,Abstract\nA,one\nB\n", 3, "the row has 1 cell, the header has 2"),
+        ("Title,Abstract\n", 1, "only a header"),
+        ("\n \n", None, "nothing but blank lines"),
+        (b"Title,Abstract\nA,one\nB,caf\xe9\n", 3, "is not UTF-8 text"),
+        (b"\xff\xfeN\0i\0", 1, "no column holds the title"),
+        (b"\xff\xfeT\0i\0t", None, "is not UTF-16 text"),
+    ],
+)
+def test_a_broken_table_is_refused_with_its_line(content, line, reason):
+    with pytest.raises(TaggerError) as caught:
+        list(read_delimited(source(content, "table.csv")))
+    assert caught.value.line == line
+    assert reason in str(caught.value)
+
+
+def test_chosen_columns_win_over_usual_ones_and_make_a_table():
+    content = "Titel,Title,Text\nA,B,one\n"
+    (paper,) = read_delimited(source(content, title="Titel", abstract="text"))
+    assert (paper.title, paper.abstract) == ("A", "one")
+    assert is_delimited(source("Titel;Jahr\nA;2020\n", title="Titel"))
+    assert not is_delimited(source("Titel;Jahr\nA;2020\n"))
+    with pytest.raises(TaggerError, match=r"no column 'Kurz'.*columns are: 'Titel', 'Title'"):
+        list(read_delimited(source(content, abstract="Kurz")))
+
+
+def test_a_field_that_papers_have_not_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("Title\nA\n", encoding="utf-8")
+    with pytest.raises(TaggerError, match=r"no field 'colour'.*One of: title, abstract"):
+        list(read_papers([tmp_path / "t.csv"], print, columns={"colour": "Title"}))
+
+
+def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
+    before = csv.field_size_limit()
+    (paper,) = read_delimited(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
+    assert len(paper.abstract) == 5 * 40_000 - 1
+    assert csv.field_size_limit() == before

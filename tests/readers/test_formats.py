@@ -1,0 +1,94 @@
+"""Whatever is given to read, papers come out of it or an error that says why not."""
+
+import io
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.readers import FORMATS, read_papers
+
+NAMES = [known.name for known in FORMATS]
+
+
+def starts():
+    book, table = io.BytesIO(), io.BytesIO()
+    workbook = openpyxl.Workbook()
+    workbook.active.append(("title", "abstract"))
+    workbook.active.append(("A", "b"))
+    workbook.save(book)
+    pq.write_table(pa.table({"title": ["A"] * 3, "abstract": ["b"] * 3}), table)
+    return [
+        b"",
+        book.getvalue(),
+        table.getvalue(),
+        b'{"title": "A", "abstract": "b"}\n',
+        b'[{"title": ["A"]}, {"title": 1}]',
+        b'title,abstract\nA,"b"\n',
+        b"\xff\xfet\0i\0t\0l\0e\0\n\0A\0",
+        b"<rss><channel><item><title>A</title></item></channel></rss>",
+        b"<!doctype html><html><h2>A</h2><p>b. c. d.</p><br><a title=x class='title'>",
+        b"From: a@b.c\nDate: x\nMIME-Version: 1.0\n"
+        b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nA\n--x--\n",
+        b"From: a@b.c\nDate: x\nContent-Transfer-Encoding: base64\n\nQQ==",
+    ]
+
+
+@st.composite
+def broken(draw):
+    """Draw any bytes at all, or a file of some format with a part of it overwritten."""
+    content = bytearray(draw(st.sampled_from(starts())))
+    position = draw(st.integers(0, len(content)))
+    new = draw(st.binary(max_size=20))
+    length = draw(st.sampled_from([0, len(new), len(content)]))
+    content[position : position + length] = new
+    return bytes(content)
+
+
+def papers_or_problem(path, name):
+    problems = []
+    papers = list(read_papers([path], problems.append, format_name=name))
+    assert bool(papers) != bool(problems)
+    assert all(paper.sources == (path.name,) for paper in papers)
+    for problem in problems:
+        assert problem.path == str(path)
+        assert "\n" not in str(problem)
+
+
+@settings(max_examples=15)
+@pytest.mark.parametrize("name", [None, *NAMES])
+@given(content=broken(), suffix=st.sampled_from([".txt", ".csv", ".xlsx"]))
+def test_any_bytes_end_in_papers_or_an_error(tmp_path_factory, name, content, suffix):
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    path.write_bytes(content)
+    papers_or_problem(path, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_is_refused_in_every_format(tmp_path, name):
+    with pytest.raises(TaggerError):
+        list(read_papers([tmp_path], format_name=name))
+
+
+def test_an_unknown_format_is_refused_at_once(tmp_path):
+    with pytest.raises(TaggerError, match=r"'pdf' is no format\. One of: .*digest"):
+        list(read_papers([tmp_path / "missing"], print, format_name="pdf"))
+
+
+def test_standard_input_is_read_and_named(monkeypatch):
+    given_text = io.TextIOWrapper(io.BytesIO(b"title,abstract\nA,one\n"))
+    monkeypatch.setattr("sys.stdin", given_text)
+    (paper,) = read_papers([Path("-")])
+    assert (paper.title, paper.sources) == ("A", ("stdin",))
+
+
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    (tmp_path / "t.xlsx").write_bytes(starts()[1])
+    with pytest.raises(TaggerError, match=r"pip install 'tagger\[formats\]'"):
+        list(read_papers([tmp_path / "t.xlsx"]))

@@ -1,0 +1,200 @@
+"""Feeds, saved web pages and mails."""
+
+import email.message
+import email.policy
+from pathlib import Path
+
+import pytest
+from samples import ABSTRACT, page
+
+from tagger.errors import TaggerError
+from tagger.readers import FORMATS, read_papers
+from tagger.readers.source import Source
+
+ATOM = f"""<?xml version="1.0" encoding="UTF-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom"><title>Query results</title>
+<entry><id>http://arxiv.org/abs/2101.00001v1</id><title>Tides in
+  a café</title><summary>  We show that n &lt; m.
+{ABSTRACT}
+</summary></entry>
+<entry><title>Empty</title></entry></feed>
+"""
+RSS = f"""<?xml version='1.0' encoding='UTF-8'?><!-- a comment -->
+<rss version="2.0"><channel><title>cs.CL</title>
+<item><title>Tides</title><description>arXiv:2101.00001v1 Announce Type: new
+Abstract: {ABSTRACT}</description></item>
+<item><title>Ebbs</title>
+<description>&lt;p&gt;A &lt;b&gt;bold&lt;/b&gt; text.&lt;/p&gt;
+&lt;p&gt;More.&lt;/p&gt;</description>
+</item></channel></rss>
+"""
+WITH_HEADINGS = f"""<!DOCTYPE html><html><head><title>Weekly</title></head><body>
+<style>p {{ color: red }}</style><nav><a href="x">Home</a></nav>
+<h1>Weekly papers</h1><p>Mon, Nov 16</p><h2>Language</h2>
+<h3><a href="x">First <i>title</i></a></h3><p>Ann Other, No Body</p>
+<p>{ABSTRACT}</p><p><a href="x">Read more</a></p>
+<h3>Second title</h3><script>var x = "<p>no text</p>";</script><p>Abstract: {ABSTRACT}</p>
+<footer>Unsubscribe</footer></body></html>"""
+WITH_TABLES = f"""<html><body><div style="display: none">A hidden teaser</div><table>
+<tr><td>Weekly papers</td></tr><tr><td>Nov 16</td></tr>
+<tr><td><a href="x">First title</a></td></tr><tr><td>{ABSTRACT}</td></tr>
+<tr><td><a href="x">Second title</a><br><br>{ABSTRACT}</td></tr>
+<tr><td>You receive this mail because you asked for it.</td></tr>
+<tr><td><a href="x">Leave</a></td></tr></table></body></html>"""
+LISTING = f"""<html><body><h1>Computation</h1><h3>New submissions</h3><dl>
+<dt>[1] <a href="x">pdf</a></dt><dd><div class="list-title mathjax"><span>Title:</span>
+First title</div><div class="list-authors">Ann Other</div><p>{ABSTRACT}</p></dd>
+<dt>[2] <a href="x">pdf</a></dt><dd><div class="list-title mathjax"><span>Title:</span>
+Second title</div><div class="list-authors">No Body</div><p>{ABSTRACT}</p></dd></dl></html>"""
+BODY = (
+    f"Weekly papers\n\nNov 16\n\nFirst title\nhttps://example.org/1\n\n{ABSTRACT}\n\n"
+    f"Second title – café\n\n{ABSTRACT}\n\nTo unsubscribe, say so.\n\n-- \nThe editors\n"
+)
+
+
+def source(content, name="saved.txt"):
+    given = content if isinstance(content, bytes) else content.encode()
+    return Source(name, Path(name), given=given)
+
+
+def name_of(content):
+    return next(known.name for known in FORMATS if known.recognises(source(content)))
+
+
+def read(content):
+    chosen = next(known for known in FORMATS if known.recognises(source(content)))
+    return list(chosen.read(source(content)))
+
+
+def mail(**parts):
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message["From"], message["To"] = "Editors <e@example.org>", "me@example.org"
+    message["Subject"], message["Date"] = "Weekly", "Mon, 16 Nov 2026 10:00:00 +0000"
+    for number, (subtype, text) in enumerate(parts.items()):
+        write = message.add_alternative if number else message.set_content
+        write(text, subtype=subtype)
+    return message
+
+
+def test_an_atom_feed():
+    assert name_of(ATOM) == "feed"
+    first, second = read(ATOM)
+    assert (first.title, first.abstract) == ("Tides in a café", f"We show that n < m. {ABSTRACT}")
+    assert (second.title, second.abstract) == ("Empty", "")
+
+
+def test_an_rss_feed_without_its_announcements_and_tags():
+    assert name_of(RSS) == "feed"
+    assert [(paper.title, paper.abstract) for paper in read(RSS)] == [
+        ("Tides", ABSTRACT),
+        ("Ebbs", "A bold text. More."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        (RSS[:-60], 7, "does not end as it should"),
+        ("<rss><channel></channel></rss>", None, "no papers in this feed"),
+        ("<rss><channel><item><link>x</link></item></channel></rss>", 1, "no title"),
+    ],
+)
+def test_a_broken_feed_is_refused(content, line, reason):
+    with pytest.raises(TaggerError, match=reason) as caught:
+        read(content)
+    assert caught.value.line == line
+
+
+def test_a_feed_with_a_small_mistake_is_read():
+    assert [paper.title for paper in read(RSS.replace("Ebbs", "Ebbs &nbsp; flows"))] == [
+        "Tides",
+        "Ebbs flows",
+    ]
+
+
+@pytest.mark.parametrize("content", [WITH_HEADINGS, WITH_TABLES, LISTING])
+def test_titles_and_abstracts_of_a_saved_page(content):
+    assert name_of(content) == "html"
+    assert [(paper.title, paper.abstract) for paper in read(content)] == [
+        ("First title", ABSTRACT),
+        ("Second title", ABSTRACT),
+    ]
+
+
+def test_a_saved_page_may_be_in_another_encoding():
+    content = f'<html><meta charset="iso-8859-1"><h2>Café</h2><p>{ABSTRACT}</p></html>'
+    assert read(content.encode("latin-1"))[0].title == "Café"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"<html><h2>One</h2><p>{ABSTRACT}</p><h2>Two</h2></html>", "'Two' has no abstract"),
+        ("<html><p>Nov 16</p></html>", "no papers on this page"),
+        ("<html></html>", "no papers on this page"),
+    ],
+)
+def test_a_saved_page_that_is_no_digest_is_refused(content, reason):
+    with pytest.raises(TaggerError, match=reason):
+        read(content)
+
+
+def test_a_mail_is_read_by_its_plain_text():
+    for content in (mail(plain=BODY), mail(plain=BODY, html="<p>Look at the text</p>")):
+        assert name_of(content.as_bytes()) == "mail"
+        assert [(paper.title, paper.abstract) for paper in read(content.as_bytes())] == [
+            ("First title", ABSTRACT),
+            ("Second title – café", ABSTRACT),
+        ]
+
+
+def test_a_mail_in_html_is_read_as_a_page():
+    message = mail(html=WITH_TABLES)
+    assert [paper.title for paper in read(message.as_bytes())] == ["First title", "Second title"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (mail(plain="\n").as_bytes(), "no text in this e-mail"),
+        (mail(plain=page("One") + "\n\nTwo").as_bytes(), "'Two' has no abstract"),
+        (b"From: a@b.c\nDate: x\nContent-Type: text/plain; charset=none\n\nx", "no e-mail that"),
+    ],
+)
+def test_a_mail_that_is_no_digest_is_refused(content, reason):
+    with pytest.raises(TaggerError, match=reason):
+        read(content)
+
+
+def test_a_title_that_lost_its_abstract_is_no_footer():
+    with pytest.raises(TaggerError, match="'A last title' has no abstract"):
+        read(mail(plain=BODY.split("To unsub")[0] + "A last title\n").as_bytes())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: the editors\n\nNov 16\n\n",
+        "From: the editors\nSubject: this week, in short\n\nNov 16\n\n",
+        "Title, abstract, links\n\nNov 16\n\n",
+        "Title, abstract\nWeekly papers, by hand\n\nNov 16\n\n",
+        "Title\tAbstract\n\nNov 16\n\n",
+        "[New] {Weekly} papers\n\nNov 16\n\n",
+        "<Weekly papers>\n\nNov 16\n\n",
+        "PARIS, a weekly; papers | abstracts\n\nNov 16\n\n",
+        "",
+    ],
+)
+def test_a_digest_page_is_not_mistaken_for_something_else(header):
+    titles = ("Title, abstract and the rest", "Tabs\tin a title", "From: here; to | there")
+    content = page(*titles, header=header)
+    assert name_of(content) == "digest"
+    assert len(read(content)) == 3
+
+
+def test_the_examples_are_digests_and_a_table():
+    examples = Path(__file__).parents[2] / "examples"
+    names = {path.name: name_of(path.read_bytes()) for path in examples.glob("*.txt")}
+    assert set(names.values()) == {"digest"}
+    chosen = {"title": "Titel", "abstract": "Zusammenfassung"}
+    assert len(list(read_papers([examples / "thursday.csv"], columns=chosen))) == 3

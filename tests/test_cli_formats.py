@@ -1,0 +1,77 @@
+"""Tables and other formats on the command line."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from samples import ABSTRACT, TAGGER, run
+
+from tagger.cli.output import read_pages
+from tagger.errors import TaggerError
+
+TABLE = f"Titel,Abstract\nOne,{ABSTRACT}\nTwo,\n"
+
+
+def test_every_command_that_reads_pages_can_be_told_the_format():
+    import typer
+
+    from tagger.cli import app
+
+    group = typer.main.get_command(app)
+    for path in ("tag", "explain", "review push", "compare", "labels suggest"):
+        command = group
+        for name in path.split():
+            command = command.commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--format", "--column"} <= options, path
+
+
+def test_a_table_is_tagged_and_written_in_other_formats(saved_model, tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    options = ("--model", saved_model, "--json", "--column", "title=Titel")
+    done = run("tag", "table.csv", *options, "--write", "parquet", "--write", "excel", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["papers"] == 2
+    names = {Path(path).name for path in report["output"]}
+    assert names >= {"tags.jsonl", "tags.csv", "tags.parquet", "tags.xlsx"}
+    with (tmp_path / "tagged" / "tags.xlsx").open("rb") as file:
+        again = subprocess.run(
+            [TAGGER, "tag", "-", "--model", saved_model, "--json", "--output", "again"],
+            cwd=tmp_path,
+            stdin=file,
+            capture_output=True,
+            text=True,
+        )
+    assert again.returncode == 0, again.stderr
+    (line, _) = (tmp_path / "again" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["sources"] == ["stdin"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--format", "pdf"), "'pdf' is no format. One of: "),
+        (("--write", "word", "--column", "title=Titel"), "'word' is no format that can be written"),
+        ((), "table.csv:1: no column holds the title; the columns are: 'Titel', 'Abstract'"),
+    ],
+)
+def test_bad_values_are_one_line_and_exit_code_2(saved_model, tmp_path, options, reason):
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    done = run("tag", "table.csv", "--model", saved_model, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "tagged").exists()
+
+
+@pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = "])
+def test_a_column_is_given_with_its_field(column):
+    with pytest.raises(TaggerError, match="--column title=Heading"):
+        read_pages([Path("table.csv")], columns=[column])
+
+
+def test_a_column_of_an_unknown_field_is_refused():
+    with pytest.raises(TaggerError, match="papers have no field 'colour'"):
+        read_pages([Path("table.csv")], columns=["colour=Farbe"])

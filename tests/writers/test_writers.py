@@ -1,0 +1,156 @@
+"""What is written can be read by the libraries that people use, and by tagger again."""
+
+import csv
+import json
+import shutil
+
+import datasets
+import openpyxl
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.decision import ReviewRule
+from tagger.errors import TaggerError
+from tagger.paper import Paper, paper_id
+from tagger.readers import read_papers
+from tagger.tagging import tag_papers
+from tagger.writers import WRITERS, choose_writers
+from tagger.writers.formulas import is_formula
+
+EVERY = [writer.name for writer in WRITERS]
+FIELDS = ["id", "title", "sources", "tags", "confidence", "review", "model", "taxonomy"]
+COLUMNS = ["id", "title", "sources", "kind", "kind_confidence", "field", "field_confidence"]
+COLUMNS += ["review", "model", "taxonomy"]
+
+
+@pytest.fixture
+def written(tmp_path, model, papers):
+    """A run that has written all formats, and its folder."""
+    return tag_papers(papers[:20], model, tmp_path, ReviewRule(), formats=EVERY), tmp_path
+
+
+def test_every_format_holds_every_paper_and_field(written):
+    run, folder = written
+    assert {path.name for path in run.files} == {path.name for path in folder.iterdir()}
+    table = pq.read_table(folder / "tags.parquet")
+    assert table.column_names == FIELDS
+    assert table.to_pylist() == run.rows
+    loaded = datasets.load_from_disk(folder / "tags_dataset")
+    assert loaded.column_names == FIELDS
+    assert loaded.to_list() == run.rows
+    frame = pd.read_parquet(folder / "tags.parquet")
+    assert frame.shape == (20, len(FIELDS))
+    sheet = pd.read_excel(folder / "tags.xlsx", keep_default_na=False)
+    assert list(sheet.columns) == COLUMNS
+    with (folder / "tags.csv").open(encoding="utf-8", newline="") as file:
+        cells = list(csv.DictReader(file))
+    for row, tagged in zip(sheet.to_dict("records"), cells, strict=True):
+        assert row.pop("kind_confidence") == float(tagged.pop("kind_confidence"))
+        assert row == tagged
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
+def test_tagger_reads_what_it_has_written(written, writer):
+    run, folder = written
+    again = list(read_papers([folder / writer.target]))
+    assert [(paper.id, paper.title) for paper in again] == [
+        (row["id"], row["title"]) for row in run.rows
+    ]
+
+
+def test_the_data_set_has_a_card(written):
+    run, folder = written
+    card = (folder / "tags_dataset" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\npretty_name: Papers tagged by small\n")
+    assert "20 papers with the tags that tagger/1 gave them" in card
+    assert f"{run.to_review} of them are marked" in card
+    for facet, counts in run.counts().items():
+        assert f"## {facet}" in card
+        for tag, count in counts.items():
+            assert f"| {tag} |" in card
+            assert f" | {count} |" in card
+    assert all(f"| {field} |" in card for field in FIELDS)
+
+
+def test_the_same_papers_give_the_same_bytes(written, model, papers, tmp_path_factory):
+    _, folder = written
+    other = tmp_path_factory.mktemp("other")
+    for _ in range(2):
+        tag_papers(papers[:20], model, other, ReviewRule(), formats=["dataset", "parquet"])
+    files = {path.relative_to(other) for path in other.rglob("*") if path.is_file()}
+    assert len(files) == 8
+    for file in files:
+        assert (other / file).read_bytes() == (folder / file).read_bytes(), file
+
+
+def test_a_folder_of_ones_own_is_not_replaced(tmp_path, model, papers):
+    (tmp_path / "tags_dataset").mkdir()
+    (tmp_path / "tags_dataset" / "mine.txt").touch()
+    with pytest.raises(TaggerError, match="is no data set, so it is not replaced"):
+        tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
+    assert (tmp_path / "tags_dataset" / "mine.txt").exists()
+    shutil.rmtree(tmp_path / "tags_dataset")
+    tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
+
+
+def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model, papers):
+    with pytest.raises(TaggerError, match=r"'word' is no format .*One of: jsonl"):
+        tag_papers(papers, model, tmp_path / "out", ReviewRule(), formats=["word"])
+    assert not (tmp_path / "out").exists()
+    assert [writer.name for writer in choose_writers(["excel", "csv"])] == ["jsonl", "csv", "excel"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@A1",
+        "\tx",
+        "\rx",
+        "\nx",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠A",
+        " =1",
+        "\u00a0\n@A",
+    ],
+)
+def test_what_owasp_lists_is_a_formula(text):
+    assert is_formula(text)
+    assert not is_formula("x" + text)
+    assert not is_formula("'" + text)
+
+
+titles = st.text(st.sampled_from("=+-@＝＠'\" ;,|ab"), min_size=1, max_size=8).filter(
+    lambda text: any(letter in text for letter in "ab")
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(titles, min_size=1, max_size=3, unique_by=paper_id))
+def test_no_cell_is_a_formula_and_the_papers_stay_the_same(tmp_path_factory, model_once, names):
+    folder = tmp_path_factory.mktemp("out")
+    papers = [Paper(" ".join(name.split()), "", ("=a.txt",)) for name in names]
+    tag_papers(papers, model_once, folder, ReviewRule(), formats=["excel"])
+    for file in ("tags.csv", "tags.xlsx"):
+        again = list(read_papers([folder / file]))
+        assert [paper.id for paper in again] == [paper.id for paper in papers]
+    with (folder / "tags.csv").open(encoding="utf-8", newline="") as file:
+        assert not any(is_formula(cell) for row in csv.reader(file) for cell in row)
+    for row in openpyxl.load_workbook(folder / "tags.xlsx").active.iter_rows():
+        for cell in row:
+            assert cell.data_type != "f"
+            assert cell.data_type == "n" or bool(cell.quotePrefix) == is_formula(str(cell.value))
+
+
+def test_the_lines_of_the_json_are_as_ever(written):
+    run, folder = written
+    lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == run.rows
+    assert all(list(row) == FIELDS for row in run.rows)
