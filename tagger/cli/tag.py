@@ -62,10 +62,11 @@ def tag(
 ) -> None:
     """Tag every paper of one or more pages: digests, tables, feeds, mails, saved web pages.
 
-    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder. A page that cannot
-    be read is reported and the others are tagged all the same; the exit code is then 2. A warning
-    says if the papers are unlike those that the model was trained on; the figures behind it are
-    logged to MLflow.
+    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder, with --write other
+    forms beside them. The content of a file tells its format. A page that cannot be read is
+    reported and the others are tagged all the same; the exit code is then 2. A warning says if the
+    papers are unlike those that the model was trained on; the figures behind it are logged to
+    MLflow.
 
     With --target-precision 0.95, as many tags are accepted as leave at most 5 in 100 wrong, judged
     by labelled papers that the model had not seen; a warning names the facets that have too few

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.digest import Block, is_abstract, is_date, papers_of, without_footer
+from tagger.readers.digest import (
+    SHORTEST_ABSTRACT,
+    Block,
+    is_abstract,
+    is_date,
+    papers_of,
+    without_footer,
+)
 from tagger.readers.markup import MarkupBlock, blocks_of_markup, root_element
 from tagger.readers.source import Source
 
+_ONLY_LABEL = re.compile(r"(?:abstract|summary)\s*:?", re.IGNORECASE)
 _LABEL = re.compile(r"(?:title|abstract)\s*:\s*", re.IGNORECASE)
 
 
@@ -49,35 +58,66 @@ def read_html(source: Source) -> list[Paper]:
 
 def digest_blocks(markup: str | bytes) -> Sequence[Block]:
     """Return the blocks of a digest page that is written in HTML."""
-    blocks = blocks_of_markup(markup)
-    kind = _kind_of_titles(blocks)
-    chosen = _under_titles(blocks, kind) if kind else [block.text for block in blocks]
-    return without_footer([Block(None, _LABEL.sub("", text, count=1)) for text in chosen])
+    blocks = [block for block in blocks_of_markup(markup) if not _ONLY_LABEL.fullmatch(block.text)]
+    sections = _sections(blocks)
+    kind = _kind_of_titles(sections)
+    if kind:
+        texts = [text for section in sections if section.kind == kind for text in section.texts]
+    else:
+        texts = [block.text for block in blocks if block.kind == "text" or is_date(block.text)]
+    return without_footer([Block(None, _LABEL.sub("", text, count=1)) for text in texts])
 
 
-def _kind_of_titles(blocks: Sequence[MarkupBlock]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A heading, and the abstracts below it; long paragraphs that follow one another are one."""
+
+    kind: str
+    heading: str
+    abstracts: list[str]
+
+    @property
+    def texts(self) -> list[str]:
+        """The title, and the abstract if there is one."""
+        # A short one beside it says, for example, where the paper appeared.
+        return [self.heading, *sorted(self.abstracts, key=len)[-1:]]
+
+
+def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
+    sections: list[_Section] = []
+    running = False
+    for block in blocks:
+        if is_date(block.text):
+            continue
+        if block.kind != "text":
+            sections.append(_Section(block.kind, block.text, []))
+            running = False
+        elif sections and is_abstract(block.text):
+            abstracts = sections[-1].abstracts
+            if running and _is_long(block.text):
+                abstracts[-1] += " " + block.text
+            else:
+                abstracts.append(block.text)
+            running = _is_long(block.text)
+        else:
+            running = False
+    return sections
+
+
+def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
     """Return the kind of heading that most abstracts stand under; None if titles are no headings.
 
-    Where some abstract stands under no heading at all, or there are several under one, headings
-    are those of sections.
+    Where several abstracts stand apart under one heading, it is that of a part of the page.
     """
-    above: Counter[str] = Counter()
-    heading = None
-    for block in blocks:
-        if block.kind != "text":
-            heading = None if is_date(block.text) else block.kind
-        elif heading and is_abstract(block.text):
-            above[heading] += 1
-            heading = None
-    return above.most_common(1)[0][0] if above else None
+    above = Counter(section.kind for section in sections if section.abstracts)
+    if not above:
+        return None
+    kind = above.most_common(1)[0][0]
+    parts = (
+        section.kind == kind and sum(map(_is_long, section.abstracts)) > 1 for section in sections
+    )
+    return None if any(parts) else kind
 
 
-def _under_titles(blocks: Sequence[MarkupBlock], kind: str) -> Iterator[str]:
-    open_title = False
-    for block in blocks:
-        if block.kind == kind or is_date(block.text):
-            yield block.text
-            open_title = not is_date(block.text)
-        elif open_title and is_abstract(block.text):
-            yield block.text
-            open_title = False
+def _is_long(text: str) -> bool:
+    return len(text.split()) >= SHORTEST_ABSTRACT

@@ -45,7 +45,10 @@ LISTING = f"""<html><body><h1>Computation</h1><h3>New submissions</h3><dl>
 <dt>[1] <a href="x">pdf</a></dt><dd><div class="list-title mathjax"><span>Title:</span>
 First title</div><div class="list-authors">Ann Other</div><p>{ABSTRACT}</p></dd>
 <dt>[2] <a href="x">pdf</a></dt><dd><div class="list-title mathjax"><span>Title:</span>
-Second title</div><div class="list-authors">No Body</div><p>{ABSTRACT}</p></dd></dl></html>"""
+Second title</div><div>Comments: 12 pages. To appear. With code.</div>
+<p>{ABSTRACT}</p></dd></dl></html>"""
+SECTIONS = f"""<html><h1>Weekly papers</h1><h2>Language</h2><p>First title</p><p>{ABSTRACT}</p>
+<h2>Vision</h2><p>Second title</p><p>{ABSTRACT}</p><p>Third title</p><p>{ABSTRACT}</p></html>"""
 BODY = (
     f"Weekly papers\n\nNov 16\n\nFirst title\nhttps://example.org/1\n\n{ABSTRACT}\n\n"
     f"Second title – café\n\n{ABSTRACT}\n\nTo unsubscribe, say so.\n\n-- \nThe editors\n"
@@ -119,6 +122,20 @@ def test_titles_and_abstracts_of_a_saved_page(content):
         ("First title", ABSTRACT),
         ("Second title", ABSTRACT),
     ]
+
+
+def test_headings_of_parts_are_no_titles():
+    assert [paper.title for paper in read(SECTIONS)] == [
+        f"{number} title" for number in ("First", "Second", "Third")
+    ]
+
+
+def test_an_abstract_may_have_a_heading_and_several_paragraphs():
+    content = (
+        f"<html><h3>One</h3><p>Nov 16</p><h4>Abstract</h4><p>{ABSTRACT}</p><p>{ABSTRACT}</p></html>"
+    )
+    ((title, abstract),) = [(paper.title, paper.abstract) for paper in read(content)]
+    assert (title, abstract) == ("One", f"{ABSTRACT} {ABSTRACT}")
 
 
 def test_a_saved_page_may_be_in_another_encoding():
