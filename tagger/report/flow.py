@@ -55,6 +55,11 @@ class Flow:
         return self.found - self.papers
 
     @property
+    def unmarked(self) -> int:
+        """Reviewed papers that the latest run did not mark: drawn by chance, or learned since."""
+        return self.reviewed - (self.marked - self.waiting)
+
+    @property
     def sure(self) -> int:
         """Papers that the model is sure of."""
         return self.papers - self.marked
