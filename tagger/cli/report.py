@@ -184,12 +184,14 @@ def _read_figures(model: str, *, asked_for: bool) -> ModelFigures | LeftOut:
     part = f"how good {model} is"
     if model.startswith("local/") or Path(model).is_dir():
         return LeftOut(part, "a model folder keeps no figures; name a version with --model")
+    from tagger.registry import Registry
+
     try:
-        registry = open_registry()
-        if not registry.store.exists:
+        if not Registry().store.exists:
             raise TaggerError(
                 "there is no MLflow store here", hint="Give the command where 'mlruns' is"
             )
+        registry = open_registry()
         from tagger.report.figures import read_figures
 
         with working("Reading the figures of the model"):

@@ -167,7 +167,7 @@ def report_page(report: Report) -> str:
         f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return render(
+    page = render(
         "report.html",
         report=report,
         policy=policy,
@@ -181,6 +181,8 @@ def report_page(report: Report) -> str:
         folders=Counter(run for paper in report.papers for run in paper.runs),
         values=lambda paper: _values(paper, facets),
     )
+    # Half a surrogate pair, which JSON can hold, is no text that could be written.
+    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _source(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,11 +130,10 @@ def _read_lines(path: Path, kind: type[_Content]) -> Iterator[_Content]:
         if not line.strip():
             continue
         try:
-            yield kind.model_validate(json.loads(line))
+            yield kind.model_validate_json(line)
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False)[0]
             problem, hint = describe_validation_error(detail["type"], detail["msg"])
+            problem = problem.replace("at line 1 column", "at column")
             field = field_name(detail["loc"])
             raise TaggerError(problem, path=path, line=number, field=field, hint=hint) from error
-        except (ValueError, RecursionError) as error:
-            raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error
