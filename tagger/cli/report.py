@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tagger.explanation import Explanation
     from tagger.paper import Paper
     from tagger.report.figures import ModelFigures
-    from tagger.report.page import LeftOut
     from tagger.report.results import ResultFolder
 
 _LABELS = Path("labels")
@@ -104,6 +103,11 @@ def report(
     from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
     from tagger.report.results import read_result_folder
 
+    if output.suffix.lower() not in (".html", ".htm"):
+        # So that a slip of the hand replaces no results.
+        raise TaggerError(
+            "a report is HTML", path=output, hint="Name a file that ends in .html with --output"
+        )
     if label_studio and not label_studio.startswith(("http://", "https://")):
         raise TaggerError(
             f"'{label_studio}' is no address of a server", hint="It begins with http:// or https://"
@@ -120,10 +124,9 @@ def report(
     left_out = []
     if store is None:
         left_out.append(LeftOut("what people said", f"there is no label folder '{_LABELS}'"))
-    figures = _read_figures(name, asked_for=model is not None)
-    if isinstance(figures, LeftOut):
-        left_out.append(figures)
-        figures = None
+    figures, missing = _read_figures(name, asked_for=model is not None)
+    if missing:
+        left_out.append(LeftOut(f"how good {name} is", missing))
     tagged = {paper.id for folder in results for paper in folder.papers}
     pages = [paper for paper in pages if paper.id in tagged]
     papers = gather_papers(
@@ -177,15 +180,12 @@ def _commonest_model(results: list[ResultFolder]) -> str:
     return names.most_common(1)[0][0]
 
 
-def _read_figures(model: str, *, asked_for: bool) -> ModelFigures | LeftOut:
-    """Return the figures of a version; without them, why, unless the user asked for them."""
-    from tagger.report.page import LeftOut
-
-    part = f"how good {model} is"
-    if model.startswith("local/") or Path(model).is_dir():
-        return LeftOut(part, "a model folder keeps no figures; name a version with --model")
+def _read_figures(model: str, *, asked_for: bool) -> tuple[ModelFigures | None, str | None]:
+    """Return the figures of a version, or why there are none, unless the user asked for them."""
     from tagger.registry import Registry
 
+    if model.startswith("local/") or Path(model).is_dir():
+        return None, "a model folder keeps no figures; name a version with --model"
     try:
         if not Registry().store.exists:
             raise TaggerError(
@@ -195,11 +195,11 @@ def _read_figures(model: str, *, asked_for: bool) -> ModelFigures | LeftOut:
         from tagger.report.figures import read_figures
 
         with working("Reading the figures of the model"):
-            return read_figures(registry, registry.find(model))
+            return read_figures(registry, registry.find(model)), None
     except TaggerError as error:
         if asked_for:
             raise
-        return LeftOut(part, error.problem)
+        return None, error.problem
 
 
 def _explain(pages: list[Paper], model: str) -> dict[str, Explanation]:

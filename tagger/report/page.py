@@ -174,6 +174,7 @@ def report_page(report: Report) -> str:
         style=style,
         script=script,
         telling=telling,
+        moment=datetime.fromisoformat,
         anchors={paper.tagged.id: f"paper-{n}" for n, paper in enumerate(report.papers, start=1)},
         facets=facets,
         statuses=Counter(paper.status for paper in report.papers),

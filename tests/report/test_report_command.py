@@ -72,7 +72,8 @@ def test_evidence_comes_from_the_model_named(root, saved_model):
         (("tagged", "--evidence"), "--evidence needs the abstracts. Name the pages with --digest"),
         (("tagged", "--model", "7"), "there is no MLflow store here. Give the command where"),
         (("tagged", "--label-studio", "javascript:alert(1)"), "is no address of a server"),
-        (("tagged", "--output", "tagged"), "tagged: cannot be written"),
+        (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is HTML. Name a file"),
+        (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),
     ],
 )
 def test_what_cannot_be_reported_is_named(root, monkeypatch, command, reason):

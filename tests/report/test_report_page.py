@@ -76,7 +76,7 @@ def test_the_page_shows_each_paper(full):
     ]  # fmt: skip
     ash, _, _, dogwood, *_, hazel = texts(page, ".paper")
     assert "study ✓" in ash
-    assert "Corrected by ann on 2 Mar 2026 : kind was method" in ash
+    assert "Corrected by ann on 2 Mar 2026 , kind: method → study" in ash
     assert "study We ask why. 0.90, without it 0.30" in ash
     assert "So." not in ash
     assert "A neighbour 0.80 alike; study" in ash
