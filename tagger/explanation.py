@@ -7,6 +7,7 @@ Li et al., "Understanding Neural Networks through Representation Erasure" (2016)
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,6 +19,8 @@ from tagger.model import TaggerModel
 from tagger.paper import Paper
 
 _NEIGHBOURS = 3
+_TELLING = 3
+_LEAST_CHANGE = 0.005
 _SENTENCE_END = re.compile(
     r"""(?<=[.!?])         # after a full stop, or the like
     (?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet\sal\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bw\.r\.t\.)
@@ -129,6 +132,11 @@ def explain(
 def split_sentences(text: str) -> list[str]:
     """Split a text into sentences; abbreviations of scholarly prose end none."""
     return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
+
+
+def telling(sentences: Sequence[Evidence]) -> list[Evidence]:
+    """Return the few sentences that a tag hangs on; none if it hangs on no single one."""
+    return [one for one in sentences if one.change >= _LEAST_CHANGE][:_TELLING]
 
 
 def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -182,3 +183,19 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
     assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
     (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
     return root
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """Debian's Chromium without a window."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1400,1000")
+    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
+    yield driver
+    driver.quit()

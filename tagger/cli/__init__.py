@@ -12,6 +12,7 @@ from tagger.cli import labels, review, versions
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.explain import explain
 from tagger.cli.output import complain
+from tagger.cli.report import report
 from tagger.cli.tag import tag
 from tagger.cli.train import train
 from tagger.errors import TaggerError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel=TAG_NEW)(tag)
 app.command(rich_help_panel=TAG_NEW)(explain)
+app.command(rich_help_panel=TAG_NEW)(report)
 app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
 app.command(rich_help_panel=COMPARE)(train)
@@ -64,6 +66,8 @@ def _tour(
     believe:
 
         tagger tag digest.txt --output tagged
+
+        tagger report tagged
 
     [bold]2. Some papers are doubtful.[/bold] Send them to Label Studio, correct them in the
     browser, bring the corrections home:

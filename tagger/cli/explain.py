@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tagger.paper import Paper
 
 _SHOWN = 3
-_LEAST_CHANGE = 0.005
 
 
 def explain(
@@ -89,6 +88,7 @@ def _print_explanation(explanation: Explanation) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tagger.explanation import telling
     from tagger.readers.cleaning import clean_text
 
     console = Console(highlight=False)
@@ -105,10 +105,10 @@ def _print_explanation(explanation: Explanation) -> None:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
             table.add_column("without it", justify="right")
             table.add_column("sentence", ratio=1)
-            telling = [one for one in sentences if one.change >= _LEAST_CHANGE][:_SHOWN]
-            for one in telling:
+            carrying = telling(sentences)
+            for one in carrying:
                 table.add_row(f"{one.without:.2f}", Text(one.sentence))
-            console.print(table if telling else "No single sentence carries it.")
+            console.print(table if carrying else "No single sentence carries it.")
     console.print(Text("\nNearest labelled papers", style="bold"))
     for near in explanation.neighbours:
         given = ", ".join(tag for tags in near.tags.values() for tag in tags) or "no tags"

@@ -65,6 +65,11 @@ class Store:
         """The tracking URI without a password, for messages."""
         return re.sub(r"//[^/@]*@", "//", self.tracking_uri)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store; one on a server is taken to be there."""
+        return not self.embedded or (self._folder / _DATABASE).exists()
+
     @contextmanager
     def reading(self) -> Iterator[MlflowClient]:
         """Give a client, and turn what goes wrong in MLflow or its database into one line.

@@ -111,19 +111,3 @@ def server(
 def connection(server: Server) -> Connection:
     """A connection to the server."""
     return Connection(server.url, server.token)
-
-
-@pytest.fixture
-def browser() -> Iterator[object]:
-    """Debian's Chromium without a window."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--window-size=1400,1000")
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
-    yield driver
-    driver.quit()

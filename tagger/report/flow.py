@@ -1,0 +1,144 @@
+"""How many papers came in, went to people, and came out changed, as in a PRISMA flow diagram.
+
+Page et al., "The PRISMA 2020 statement" (2021): records found, duplicates removed, and what became
+of the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+
+from tagger.report.papers import ReportedPaper
+from tagger.report.results import ResultFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Counts of papers on their way.
+
+    Parameters
+    ----------
+    pages:
+        Files that papers were found in.
+    found:
+        Entries in them: a paper counts once in every file that it stands in.
+    papers:
+        Papers that the entries speak of, all of them tagged.
+    marked:
+        Papers that the latest run marked for review.
+    waiting:
+        Marked papers that nobody has answered yet.
+    reviewed:
+        Papers that a person answered, marked or chosen for another reason.
+    confirmed, corrected, not_papers, cannot_tell, disputed:
+        What came of those.
+    """
+
+    pages: int
+    found: int
+    papers: int
+    marked: int
+    waiting: int
+    reviewed: int
+    confirmed: int
+    corrected: int
+    not_papers: int
+    cannot_tell: int
+    disputed: int
+
+    @property
+    def duplicates(self) -> int:
+        """Entries that were merged into a paper found before."""
+        return self.found - self.papers
+
+    @property
+    def unmarked(self) -> int:
+        """Reviewed papers that the latest run did not mark: drawn by chance, or learned since."""
+        return self.reviewed - (self.marked - self.waiting)
+
+    @property
+    def sure(self) -> int:
+        """Papers that the model is sure of."""
+        return self.papers - self.marked
+
+
+def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
+    """Count the papers of a report."""
+    status = Counter(paper.status for paper in papers)
+    return Flow(
+        pages=len({page for paper in papers for page in paper.pages}),
+        found=sum(max(len(paper.pages), 1) for paper in papers),
+        papers=len(papers),
+        marked=sum(paper.tagged.review is not None for paper in papers),
+        waiting=status["waiting"],
+        reviewed=sum(paper.answer is not None for paper in papers),
+        confirmed=status["confirmed"],
+        corrected=status["corrected"],
+        not_papers=status["not a paper"],
+        cannot_tell=status["cannot tell"],
+        disputed=status["disputed"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """One run in numbers.
+
+    Parameters
+    ----------
+    run:
+        The run.
+    new:
+        Papers that no earlier run of the report had.
+    marked:
+        Papers that it marked for review.
+    tags:
+        Per facet and tag, the papers that it gave the tag.
+    """
+
+    run: ResultFolder
+    new: int
+    marked: int
+    tags: dict[str, Counter[str]]
+
+    def share(self, facet: str, tag: str) -> float:
+        """Share of the run's papers with a tag, 0 to 1."""
+        return self.tags.get(facet, Counter())[tag] / len(self.run.papers)
+
+
+def count_runs(folders: Sequence[ResultFolder]) -> list[RunCount]:
+    """Count each run, oldest first."""
+    seen: set[str] = set()
+    counts = []
+    for run in sorted(folders, key=lambda folder: folder.time):
+        names = {paper.id for paper in run.papers}
+        tags: dict[str, Counter[str]] = {}
+        for paper in run.papers:
+            for facet, given in paper.tags.items():
+                tags.setdefault(facet, Counter()).update(given)
+        marked = sum(paper.review is not None for paper in run.papers)
+        counts.append(RunCount(run, len(names - seen), marked, tags))
+        seen |= names
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """Papers whose last answer was given on a day, and how many of them were corrected."""
+
+    day: date
+    reviewed: int
+    corrected: int
+
+
+def count_days(papers: Sequence[ReportedPaper]) -> list[DayCount]:
+    """Count reviewed papers by day in UTC, days without any left out."""
+    answers = [paper.answer for paper in papers if paper.answer]
+    reviewed = Counter(answer.time.astimezone(UTC).date() for answer in answers)
+    corrected = Counter(
+        answer.time.astimezone(UTC).date() for answer in answers if answer.status == "corrected"
+    )
+    return [DayCount(day, reviewed[day], corrected[day]) for day in sorted(reviewed)]

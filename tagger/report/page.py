@@ -1,0 +1,207 @@
+"""The report as one HTML page that needs nothing else: no server, no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tagger.explanation import telling
+from tagger.rendering import render
+from tagger.report.flow import DayCount, Flow, RunCount, count_days, count_flow, count_runs
+from tagger.report.papers import ReportedPaper
+from tagger.report.results import NearDuplicatePair, ResultFolder
+from tagger.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    # It needs MLflow's side of the project, which a page without figures does without.
+    from tagger.report.figures import ModelFigures
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedTag:
+    """A tag, what it means if that is known, and how many papers have it."""
+
+    name: str
+    definition: str
+    papers: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedFacet:
+    """A facet, what it asks if that is known, and its tags, commonest first.
+
+    ``untagged`` counts the papers that have none of them.
+    """
+
+    name: str
+    definition: str
+    tags: tuple[ReportedTag, ...]
+    untagged: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part that the report lacks, and why."""
+
+    part: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page shows.
+
+    Parameters
+    ----------
+    created:
+        When, in UTC.
+    folders:
+        The runs.
+    papers, near_duplicates:
+        What was gathered from them.
+    taxonomy:
+        What tags mean; None if it is not known.
+    figures:
+        How good the model version is; None if it is not known.
+    task_addresses:
+        Per id of a paper, where its review task is.
+    left_out:
+        What could not be shown.
+    """
+
+    created: datetime
+    folders: tuple[ResultFolder, ...]
+    papers: tuple[ReportedPaper, ...]
+    near_duplicates: tuple[NearDuplicatePair, ...]
+    taxonomy: Taxonomy | None
+    figures: ModelFigures | None
+    task_addresses: dict[str, str]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def flow(self) -> Flow:
+        """How many papers came in, went to people, and came out changed."""
+        return count_flow(self.papers)
+
+    @property
+    def runs(self) -> list[RunCount]:
+        """The runs in numbers, oldest first."""
+        return count_runs(self.folders)
+
+    @property
+    def days(self) -> list[DayCount]:
+        """Reviewed papers by day."""
+        return count_days(self.papers)
+
+    @property
+    def facets(self) -> tuple[ReportedFacet, ...]:
+        """The facets of all papers."""
+        counts: dict[str, Counter[str]] = {}
+        for paper in self.papers:
+            for facet, tags in paper.tags.items():
+                counts.setdefault(facet, Counter()).update(tags)
+        meanings = _meanings(self.taxonomy)
+        return tuple(
+            ReportedFacet(
+                facet,
+                meanings.get((facet, None), ""),
+                tuple(
+                    ReportedTag(tag, meanings.get((facet, tag), ""), papers)
+                    for tag, papers in tags.most_common()
+                ),
+                sum(not paper.tags.get(facet) for paper in self.papers),
+            )
+            for facet, tags in counts.items()
+        )
+
+    @property
+    def models(self) -> Counter[str]:
+        """How many papers have their tags from which model."""
+        return Counter(paper.tagged.model for paper in self.papers)
+
+    @property
+    def taxonomies(self) -> tuple[str, ...]:
+        """Versions of the taxonomies that the tags are of."""
+        return tuple(dict.fromkeys(paper.tagged.taxonomy for paper in self.papers))
+
+    @property
+    def waiting(self) -> list[ReportedPaper]:
+        """Papers that wait for a person, the least sure first."""
+        waiting = [paper for paper in self.papers if paper.status == "waiting"]
+        return sorted(waiting, key=lambda paper: paper.tagged.certainty)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures for a script; papers are in ``tags.jsonl``."""
+        flow = self.flow
+        return {
+            "created": self.created.isoformat(timespec="seconds"),
+            "folders": [folder.name for folder in self.folders],
+            "models": dict(self.models),
+            "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
+            "counts": {
+                facet.name: {tag.name: tag.papers for tag in facet.tags} for facet in self.facets
+            },
+            "near_duplicates": len(self.near_duplicates),
+            "abstracts": sum(bool(paper.abstract) for paper in self.papers),
+            "explained": sum(paper.explanation is not None for paper in self.papers),
+            "figures_of": self.figures and self.figures.version.name,
+            "left_out": [asdict(part) for part in self.left_out],
+        }
+
+
+def report_page(report: Report) -> str:
+    """Return the report as HTML.
+
+    Its Content-Security-Policy lets in the one style and the one script of the page, by their
+    hashes, and nothing else: text of a paper could load or run nothing even if it were not
+    escaped.
+    """
+    style, script = render("report.css"), render("report.js")
+    facets = report.facets
+    policy = (
+        f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = render(
+        "report.html",
+        report=report,
+        policy=policy,
+        style=style,
+        script=script,
+        telling=telling,
+        moment=datetime.fromisoformat,
+        anchors={paper.tagged.id: f"paper-{n}" for n, paper in enumerate(report.papers, start=1)},
+        facets=facets,
+        statuses=Counter(paper.status for paper in report.papers),
+        pages=Counter(page for paper in report.papers for page in paper.pages),
+        folders=Counter(run for paper in report.papers for run in paper.runs),
+        values=lambda paper: _values(paper, facets),
+    )
+    # Half a surrogate pair, which JSON can hold, is no text that could be written.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _source(text: str) -> str:
+    """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _values(paper: ReportedPaper, facets: Sequence[ReportedFacet]) -> list[Sequence[str]]:
+    """Return what the page filters by, in the order of its sets of boxes."""
+    tags = [paper.tags.get(facet.name, ()) for facet in facets]
+    return [*tags, (paper.status,), paper.pages, paper.runs]
+
+
+def _meanings(taxonomy: Taxonomy | None) -> dict[tuple[str, str | None], str]:
+    """Return the definitions of facets and, under facet and name, of tags."""
+    found: dict[tuple[str, str | None], str] = {}
+    for facet in taxonomy.facets if taxonomy else ():
+        found[facet.name, None] = facet.definition
+        found |= {(facet.name, tag.name): tag.definition for tag in facet.tags}
+    return found

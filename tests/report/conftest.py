@@ -1,0 +1,105 @@
+"""Result folders and labels made up for the report, on eight papers of three runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_report import review, tag_row
+
+from tagger.labels import Label
+from tagger.paper import paper_id
+from tagger.report.page import Report
+from tagger.report.papers import gather_near_duplicates, gather_papers
+from tagger.report.results import ResultFolder, read_result_folder
+from tagger.taxonomy import Taxonomy
+
+WriteResults = Callable[..., ResultFolder]
+
+
+@pytest.fixture
+def write_results(tmp_path: Path) -> WriteResults:
+    """Write a result folder, of the given day of March, and read it."""
+
+    def write(name: str, day: int, *rows: dict[str, Any], pairs: Any = ()) -> ResultFolder:
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, lines in (("tags.jsonl", rows), ("near_duplicates.jsonl", pairs)):
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (folder / file).write_text(text, encoding="utf-8")
+        time = datetime(2026, 3, day, tzinfo=UTC).timestamp()
+        os.utime(folder / "tags.jsonl", (time, time))
+        return read_result_folder(folder)
+
+    return write
+
+
+@pytest.fixture
+def runs(write_results: WriteResults) -> list[ResultFolder]:
+    """Three runs, of which the latest is named first."""
+    third = write_results("third", 3, tag_row("Ash", "study", 0.95, pages=["friday.txt"]))
+    first = write_results(
+        "first",
+        1,
+        tag_row("Ash", sure=0.5),
+        tag_row("Birch", sure=0.55, pages=["monday.txt", "tuesday.txt"]),
+        tag_row("Cedar", sure=0.52),
+        tag_row("Dogwood", fields=["health", "heart"]),
+    )
+    second = write_results(
+        "second",
+        2,
+        tag_row("Birch", sure=0.58, pages=["tuesday.txt"], model="tagger/2"),
+        tag_row("Elm", sure=0.51, pages=["tuesday.txt"], model="tagger/2"),
+        tag_row("Fir", "survey", fields=["law"], pages=["tuesday.txt"], model="tagger/2"),
+        tag_row("Ginkgo", sure=0.57, pages=["tuesday.txt"], model="tagger/2"),
+        tag_row("Hazel", sure=0.59, pages=["tuesday.txt"], model="tagger/2"),
+        pairs=[
+            {
+                "ids": [paper_id("Elm"), paper_id("Fir")],
+                "titles": ["Elm", "Fir"],
+                "similarity": 0.4,
+            }
+        ],
+    )
+    return [third, first, second]
+
+
+@pytest.fixture
+def answers() -> list[Label]:
+    """What two people said of six of the papers."""
+    return [
+        review("Ash", "study"),
+        review("Birch", "method", annotator="ben", time="2026-03-04T10:00:00Z"),
+        review("Cedar", None),
+        review("Elm", None, outcome="cannot-tell"),
+        review("Fir", "survey", prediction=None),
+        review("Ginkgo", "survey"),
+        review("Ginkgo", "study", annotator="ben", time="2026-03-04T11:00:00Z"),
+        review("Unheard of", "study"),
+    ]
+
+
+@pytest.fixture
+def make_report(taxonomy: Taxonomy) -> Callable[..., Report]:
+    """Gather a report."""
+
+    def make(folders: Sequence[ResultFolder], labels: Sequence[Label] = (), **more: Any) -> Report:
+        gathered = {
+            "created": datetime(2026, 3, 5, 12, tzinfo=UTC),
+            "folders": tuple(folders),
+            "papers": tuple(gather_papers(folders, labels, "adjudicate")),
+            "near_duplicates": tuple(gather_near_duplicates(folders)),
+            "taxonomy": taxonomy,
+            "figures": None,
+            "task_addresses": {},
+            "left_out": (),
+        }
+        return Report(**{**gathered, **more})
+
+    return make

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+from samples import page, run
+from tiny_report import review, tag_row
+from typer.testing import CliRunner
+
+from tagger.cli import app
+from tagger.errors import TaggerError
+from tagger.labels import CORRECTIONS_FILE
+
+
+@pytest.fixture
+def root(tmp_path, label_folder, monkeypatch):
+    """A workspace with labels and results, and without a model."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    (tmp_path / "tagged").mkdir()
+    rows = [tag_row("First paper", sure=0.5), tag_row("Second paper")]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "tagged" / "tags.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_report_without_a_model_says_what_is_left_out(root):
+    answer = review("First paper", "study", text="").model_dump_json(exclude_defaults=True)
+    (root / "labels" / CORRECTIONS_FILE).write_text(answer + "\n", encoding="utf-8")
+    done = run("report", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "Left out: how good tagger/1 is (there is no MLflow store here)" in done.stdout
+    assert "Left out: abstracts (2 of 2 papers stand on no page" in done.stdout
+    assert "2 papers, 0 to review, 1 reviewed, 1 corrected" in done.stdout
+    content = (root / "report.html").read_text(encoding="utf-8")
+    assert "there is no MLflow store here" in content
+    assert not (root / "mlruns").exists(), "a report makes no store"
+
+
+def test_scripts_get_json_and_abstracts_come_from_pages(root):
+    labels = root / "labels"
+    labels.rename(root / "elsewhere")
+    done = run(
+        "report", "tagged", "-o", "out/r.html", "-d", "page.txt", "-d", "no.txt", "--json", cwd=root
+    )
+    assert done.returncode == 2
+    assert "no.txt: no such file" in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["output"], found["abstracts"]) == ("out/r.html", 2)
+    assert found["flow"] | {"papers": 2, "waiting": 1, "reviewed": 0} == found["flow"]
+    assert [part["part"] for part in found["left_out"]] == [
+        "what people said",
+        "how good tagger/1 is",
+    ]
+    assert len(found["files_failed"]) == 1
+    assert "On first paper:" in (root / "out" / "r.html").read_text(encoding="utf-8")
+
+
+def test_evidence_comes_from_the_model_named(root, saved_model):
+    options = ("--evidence", "--digest", "page.txt", "--model", saved_model)
+    done = run("report", *options, "--json", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["explained"] == 2
+    assert "What the tags hang on, by local/" in (root / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("nowhere",), "nowhere: no such result folder. Name a folder that 'tagger tag' wrote to"),
+        (("labels",), "labels: holds no tags.jsonl"),
+        (("tagged", "--labels", "nowhere"), "nowhere: no such label folder"),
+        (("tagged", "--evidence"), "--evidence needs the abstracts. Name the pages with --digest"),
+        (("tagged", "--model", "7"), "there is no MLflow store here. Give the command where"),
+        (("tagged", "--label-studio", "javascript:alert(1)"), "is no address of a server"),
+        (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is HTML. Name a file"),
+        (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),
+    ],
+)
+def test_what_cannot_be_reported_is_named(root, monkeypatch, command, reason):
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(app, ["report", *command])
+    assert isinstance(done.exception, TaggerError)
+    assert reason in str(done.exception)
+    assert not (root / "report.html").exists()

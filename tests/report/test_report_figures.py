@@ -1,0 +1,35 @@
+import pytest
+from tiny_report import held_out
+
+from tagger.report.figures import ConfidenceBin, facet_figures
+
+
+def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
+    truth = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    chances = [[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.84, 0.06], [0, 0.05, 0.95]]
+    found = facet_figures(held_out(taxonomy.facets[0], truth, chances))
+    assert found.figures["accuracy"].value == 0.75
+    # F1 of survey 2/3, of method 2/3, of study 1.
+    assert found.figures["macro_f1"].value == pytest.approx(7 / 9)
+    assert [(tag.tag, tag.labels, round(tag.f1.value, 2)) for tag in found.tags] == [
+        ("survey", 2, 0.67),
+        ("method", 1, 0.67),
+        ("study", 1, 1.0),
+    ]
+    low, high = found.figures["accuracy"].interval
+    assert low < 0.75 < high
+    assert found.confusion_names == ("survey", "method", "study")
+    assert found.confusion == ((1, 1, 0), (0, 1, 0), (0, 0, 1))
+    assert found.reliability == (
+        ConfidenceBin(2, pytest.approx(0.82), 0.5),
+        ConfidenceBin(2, pytest.approx(0.925), 1.0),
+    )
+
+
+def test_a_facet_that_is_not_exclusive_has_a_row_for_none(taxonomy):
+    found = facet_figures(
+        held_out(taxonomy.facets[1], [[0, 0, 0], [0, 0, 1]], [[0.0, 0.1, 0.7]] * 2)
+    )
+    assert found.confusion_names[-1] == "none"
+    assert found.confusion[-1] == (0, 0, 1, 0)
+    assert sum(one.count for one in found.reliability) == 6

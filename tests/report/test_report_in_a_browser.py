@@ -1,0 +1,172 @@
+"""The page as a person uses it, from a file, in a real browser."""
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from tiny_report import held_out, tag_row
+
+from tagger.registry.history import VersionSummary
+from tagger.report.figures import ModelFigures, facet_figures
+from tagger.report.page import report_page
+
+
+@pytest.fixture
+def page(make_report, runs, answers, taxonomy, tmp_path, browser):
+    """Open a report of the eight papers and sixty more."""
+    import numpy as np
+
+    titles = [f"Oak {number} {'of the very longest name' * 3}" for number in range(60)]
+    runs[0] = type(runs[0])(
+        "a/folder/of/a/long/name/third",
+        runs[0].time,
+        (*runs[0].papers, *(type(runs[0].papers[0])(**tag_row(title)) for title in titles)),
+    )
+    version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0.2, "")
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    facets = [facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets]
+    report = make_report(runs, answers, figures=ModelFigures(version, tuple(facets), (version,)))
+    file = tmp_path / "report.html"
+    file.write_text(report_page(report), encoding="utf-8")
+    browser.get(file.as_uri())
+    return browser
+
+
+def titles(page):
+    return [node.text for node in page.find_elements(By.CSS_SELECTOR, "#list .title")]
+
+
+def press(page, keys):
+    page.switch_to.active_element.send_keys(keys)
+
+
+def tick(page, value):
+    box = page.find_element(By.CSS_SELECTOR, f"[data-set][value='{value}']")
+    page.execute_script("arguments[0].click()", box)
+
+
+def choose(page, control, value):
+    page.execute_script(
+        "const control = document.getElementById(arguments[0]); control.value = arguments[1];"
+        "control.dispatchEvent(new Event('change'))",
+        control,
+        value,
+    )
+
+
+def count(page):
+    return page.find_element(By.ID, "count").text
+
+
+def test_filters_search_and_groups(page):
+    assert count(page) == "68 papers"
+    assert len(titles(page)) == 50
+    page.execute_script("document.getElementById('more').click()")
+    assert len(titles(page)) == 68
+    tick(page, "study")
+    assert titles(page) == ["Ash"]
+    tick(page, "survey")
+    assert titles(page) == ["Ash", "Fir"]
+    assert count(page) == "2 of 68 papers"
+    # What the other facet would leave is told beside each of its tags.
+    law = page.find_element(By.CSS_SELECTOR, "[value=law] ~ output")
+    method = page.find_element(By.CSS_SELECTOR, "[value=method] ~ output")
+    assert (law.text, method.text) == ("1", "65")
+    tick(page, "law")
+    assert titles(page) == ["Fir"]
+    page.execute_script("document.getElementById('clear').click()")
+    assert count(page) == "68 papers"
+    search = page.find_element(By.ID, "search")
+    search.send_keys('"abstract on" GINKGO')
+    assert titles(page) == ["Ginkgo"]
+    search.send_keys("zzz")
+    assert titles(page) == []
+    assert page.find_element(By.ID, "none").is_displayed()
+    search.send_keys(Keys.ESCAPE)
+    tick(page, "health")
+    tick(page, "law")
+    choose(page, "group", "1")
+    # Dogwood has two tags of the facet and stands under each.
+    assert [node.text for node in page.find_elements(By.CSS_SELECTOR, ".group")] == [
+        "health\n1",
+        "heart\n1",
+        "law\n1",
+    ]
+    assert titles(page) == ["Dogwood", "Dogwood", "Fir"]
+    choose(page, "group", "")
+    choose(page, "sort", "sure")
+    assert titles(page) == ["Dogwood", "Fir"]
+    assert page.get_log("browser") == []
+
+
+def test_keys_theme_and_links(page):
+    press(page, Keys.TAB)
+    assert page.switch_to.active_element.text == "Skip to the papers"
+    press(page, Keys.ENTER)
+    assert page.switch_to.active_element.get_attribute("id") == "papers"
+    press(page, "r")
+    assert titles(page) == ["Hazel"]
+    press(page, "c")
+    press(page, "j")
+    press(page, "j")
+    assert page.switch_to.active_element.get_attribute("id") == "paper-2"
+    press(page, "o")
+    [opened] = page.find_elements(By.CSS_SELECTOR, ".paper details[open]")
+    assert "An abstract on Birch." in opened.text
+    press(page, "k")
+    assert page.switch_to.active_element.get_attribute("id") == "paper-1"
+    press(page, "/")
+    press(page, "tj")
+    assert page.find_element(By.ID, "search").get_attribute("value") == "tj"
+    press(page, Keys.ESCAPE)
+    press(page, Keys.ESCAPE)
+
+    def colour():
+        return page.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
+
+    light = colour()
+    press(page, "t")
+    dark = colour()
+    assert light != dark
+    page.refresh()
+    assert colour() == dark, "the choice is kept"
+    page.execute_script("document.getElementById('theme').click()")
+    assert colour() == light
+    press(page, "?")
+    dialog = page.find_element(By.ID, "keys")
+    assert dialog.is_displayed()
+    page.find_element(By.ID, "keys-on").click()
+    page.find_element(By.ID, "close-keys").click()
+    press(page, "t")
+    assert colour() == light, "shortcuts can be turned off"
+    # A link to a paper that is filtered away, or further down the list, finds it.
+    tick(page, "law")
+    page.execute_script("document.querySelector('#review a').click()")
+    assert page.switch_to.active_element.find_element(By.CSS_SELECTOR, ".title").text == "Hazel"
+    assert count(page) == "68 papers"
+    assert page.get_log("browser") == []
+
+
+def test_nothing_is_wider_than_the_window_and_scripts_may_be_off(page):
+    for width in (380, 1400):
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        page.refresh()
+        assert page.execute_script("return innerWidth") == width
+        filters = page.find_element(By.CSS_SELECTOR, ".filters")
+        assert filters.get_property("open") == (width > 900)
+        page.execute_script(
+            "for (const one of document.querySelectorAll('details')) one.open = true"
+        )
+        # What scrolls within itself may be wide.
+        wider = page.execute_script(
+            "return [...document.querySelectorAll('body *')].filter((node) =>"
+            " !node.closest('.scroll, nav, svg') &&"
+            " node.getBoundingClientRect().right > innerWidth + 1"
+            ").map((node) => node.outerHTML.slice(0, 80))"
+        )
+        assert wider == []
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.refresh()
+    assert len(titles(page)) == 68
+    assert not page.find_element(By.CSS_SELECTOR, ".filters").is_displayed()

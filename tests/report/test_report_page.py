@@ -1,0 +1,164 @@
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from tiny_report import held_out, review, tag_row
+
+from tagger.decision import Decision
+from tagger.explanation import Evidence, Explanation, Neighbour
+from tagger.paper import Paper, paper_id
+from tagger.registry.history import VersionSummary
+from tagger.report.figures import ModelFigures, facet_figures
+from tagger.report.page import LeftOut, report_page
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'& {{ 7 * 7 }}"
+
+
+def texts(page, selector):
+    nodes = BeautifulSoup(page, "lxml").select(selector)
+    return [" ".join(node.get_text(" ").split()) for node in nodes]
+
+
+@pytest.fixture
+def full(make_report, runs, answers, taxonomy):
+    """A report with every part there is."""
+    version = VersionSummary(
+        "tagger/1",
+        ("champion",),
+        "r",
+        "2026-03-01T00:00:00",
+        12,
+        3,
+        "none",
+        {"kind": 0.8},
+        0.2,
+        EVIL,
+    )
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    facets = [facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets]
+    figures = ModelFigures(version, tuple(facets), (version, replace(version, name="tagger/2")))
+    report = make_report(
+        runs,
+        answers,
+        figures=figures,
+        task_addresses={paper_id("Ash"): "http://127.0.0.1:8080/projects/3/data?task=7"},
+        left_out=(LeftOut("abstracts", "no page was named"),),
+    )
+    tags = {"kind": ("study",), "field": ()}
+    decision = Decision(Paper("Ash", ""), tags, {}, None, "tagger/1", "small@0")
+    evidence = {"kind": {"study": (Evidence("We ask why.", 0.9, 0.3), Evidence("So.", 0.9, 0.9))}}
+    near = Neighbour("x", "A neighbour", {"kind": ("study",)}, 0.8)
+    ash = replace(report.papers[0], explanation=Explanation(decision, evidence, (near,)))
+    return replace(report, papers=(ash, *report.papers[1:]))
+
+
+def test_the_page_tells_the_flow(full):
+    page = report_page(full)
+    assert texts(page, "h1") == ["8 papers from 3 pages, 1 to review"]
+    assert texts(page, ".flow li") == [
+        "Found 10 on 3 pages",
+        "Tagged 8 2 duplicates merged",
+        "Marked for review 5 the model is sure of 3",
+        "Reviewed 6 1 still waits, 2 were not marked",
+        "Corrected 1 2 confirmed, 1 is no paper, 1 untold, 1 disputed",
+    ]
+
+
+def test_the_page_shows_each_paper(full):
+    page = report_page(full)
+    assert texts(page, "#list .title") == [
+        "Ash", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel",
+    ]  # fmt: skip
+    ash, _, _, dogwood, *_, hazel = texts(page, ".paper")
+    assert "study ✓" in ash
+    assert "Corrected by ann on 2 Mar 2026 , kind: method → study" in ash
+    assert "study We ask why. 0.90, without it 0.30" in ash
+    assert "So." not in ash
+    assert "A neighbour 0.80 alike; study" in ash
+    assert "task in Label Studio" in ash
+    assert "method 0.90 health 0.97 heart 0.97" in dogwood
+    assert "To review: kind: method 0.59 or survey 0.41" in hazel
+    assert texts(page, "#review li") == ["Hazel kind: method 0.59 or survey 0.41"]
+    assert texts(page, "#duplicates li a") == ["Elm", "Fir"]
+    assert texts(page, "footer li") == ["abstracts: no page was named"]
+
+
+def test_filters_know_how_many_papers_they_leave(full):
+    page = report_page(full)
+    # Ash by a person, Fir by the model and a person; Cedar is no paper.
+    assert texts(page, ".filters > fieldset:nth-of-type(1) .option") == [
+        "method 5", "study 1", "survey 1", "no tag 1",
+    ]  # fmt: skip
+    first = BeautifulSoup(page, "lxml").select_one(".paper")
+    assert json.loads(first["data-values"])[:3] == [["study"], [], ["corrected"]]
+
+
+def test_every_link_within_the_page_leads_somewhere(full):
+    soup = BeautifulSoup(report_page(full), "lxml")
+    names = [node["id"] for node in soup.select("[id]")]
+    assert len(names) == len(set(names))
+    targets = {link["href"][1:] for link in soup.select("a[href^='#']")}
+    assert targets <= set(names)
+    assert {"papers", "review", "time", "model", "duplicates"} <= targets
+
+
+def test_nothing_is_loaded_from_anywhere(full):
+    page = report_page(full)
+    soup = BeautifulSoup(page, "lxml")
+    assert not soup.select("[src], link, iframe, object, embed, [style], [onclick], base")
+    addresses = re.findall(r"https?://[^\s\"'<>]+", page)
+    assert addresses == ["http://127.0.0.1:8080/projects/3/data?task=7"]
+    assert not re.search(r"url\(|@import", page)
+
+
+def test_the_policy_allows_the_style_and_script_of_the_page_alone(full):
+    soup = BeautifulSoup(report_page(full), "lxml")
+    policy = soup.select_one("meta[http-equiv=Content-Security-Policy]")["content"]
+    assert policy.startswith("default-src 'none'; ")
+    for name in ("style", "script"):
+        [element] = soup.select(name)
+        digest = base64.b64encode(hashlib.sha256(element.string.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+
+
+def test_what_others_wrote_stays_text(make_report, write_results, taxonomy):
+    row = tag_row("Ash", sure=0.5, pages=[EVIL], model=EVIL)
+    row |= {"title": EVIL, "review": {"facets": ["kind"], "reason": EVIL}, "taxonomy": EVIL}
+    row["tags"]["field"] = [EVIL]
+    row["confidence"]["field"] = {EVIL: 0.9}
+    answered = {**tag_row("Birch"), "title": EVIL}
+    pair = {"ids": [row["id"], "gone"], "titles": [EVIL, EVIL], "similarity": 0.5}
+    folder = write_results("run", 1, row, answered, pairs=[pair])
+    label = review("Birch", "study", annotator=EVIL, note=EVIL + "\ud800", text=EVIL)
+    report = make_report([replace(folder, name=EVIL)], [label], left_out=(LeftOut(EVIL, EVIL),))
+    page = report_page(report)
+    soup = BeautifulSoup(page.encode("utf-8"), "lxml")
+    assert len(soup.select("script")) == 1
+    assert not soup.select("img")
+    assert soup.select_one(".title").get_text() == EVIL
+    assert json.loads(soup.select_one(".paper")["data-values"])[1] == [EVIL]
+    assert soup.select_one("[data-kind=page]")["value"] == EVIL
+
+
+def test_parts_without_content_are_left_out(make_report, write_results):
+    report = make_report([write_results("run", 1, tag_row("Ash"))], taxonomy=None)
+    page = report_page(report)
+    assert texts(page, "nav a") == ["Papers", "Over time"]
+    assert texts(page, "h1") == ["1 paper from 1 page"]
+    assert texts(page, "main h3") == ["Ash"]
+    assert report.as_dict()["flow"]["papers"] == 1
+
+
+def test_a_script_gets_the_figures(full):
+    found = json.loads(json.dumps(full.as_dict()))
+    assert found["flow"]["corrected"] == 1
+    assert found["counts"] == {
+        "kind": {"method": 5, "study": 1, "survey": 1},
+        "field": {"health": 1, "heart": 1, "law": 1},
+    }
+    assert (found["figures_of"], found["near_duplicates"], found["explained"]) == ("tagger/1", 1, 1)

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+from tiny_report import tag_row
+
+from tagger.decision import Decision, Review
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.report.results import read_result_folder
+from tagger.writers.jsonl import write_jsonl
+
+
+def test_what_tagging_writes_is_read(tmp_path):
+    paper = Paper("A title", "An abstract.", ("monday.txt",))
+    tags, confidence = {"kind": ("survey",)}, {"kind": {"survey": 0.55, "method": 0.45}}
+    doubt = Review(("kind",), "kind: survey 0.55 or method 0.45")
+    decision = Decision(paper, tags, confidence, doubt, "tagger/1", "small@0")
+    with (tmp_path / "tags.jsonl").open("w", encoding="utf-8") as file:
+        write_jsonl([decision.as_row()], file)
+    folder = read_result_folder(tmp_path)
+    [tagged] = folder.papers
+    assert (tagged.id, tagged.tags, tagged.review) == (paper.id, tags, doubt)
+    assert tagged.certainty == 0.55
+    assert (folder.pages, folder.models) == (("monday.txt",), ("tagger/1",))
+    assert folder.near_duplicates == ()
+
+
+def test_a_paper_without_tags_is_as_sure_as_its_likeliest_tag_is_unlikely(write_results):
+    row = tag_row("Ash", sure=0.99)
+    row["confidence"]["field"]["law"] = 0.3
+    assert write_results("run", 1, row).papers[0].certainty == pytest.approx(0.7)
+
+
+def test_fields_of_later_versions_are_passed_over(write_results):
+    assert write_results("run", 1, {**tag_row("Ash"), "new": 1}).papers[0].title == "Ash"
+
+
+def test_what_is_no_result_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for name, problem in (("none", "no such result folder"), ("file", "is a file, not a folder")):
+        with pytest.raises(TaggerError, match=f"{name}: {problem}.*tagger tag"):
+            read_result_folder(tmp_path / name)
+    with pytest.raises(TaggerError, match=r"holds no tags\.jsonl"):
+        read_result_folder(tmp_path)
+    (tmp_path / "tags.jsonl").write_text("\n", encoding="utf-8")
+    with pytest.raises(TaggerError, match="holds no paper"):
+        read_result_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"title": None}, r":2: field 'title': "),
+        ({"title": "\ud800"}, r":2: invalid JSON: .* at column 46"),
+        ({"review": {"facets": []}}, r":2: field 'review.reason': this field is missing"),
+        ({"confidence": {"kind": {"method": 1.2}}}, r":2: field 'confidence.kind.method': "),
+        ({"confidence": {}}, r":2: the tag 'method' of 'kind' has no confidence"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, change, problem):
+    rows = [tag_row("Ash"), {**tag_row("Birch"), **change}]
+    (tmp_path / "tags.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(TaggerError, match=problem):
+        read_result_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"{", ":1: invalid JSON"), (b"\xff", "is not UTF-8"), (b"[" * 100_000, ":1: invalid JSON")],
+)
+def test_what_is_no_json_is_named(tmp_path, content, problem):
+    (tmp_path / "tags.jsonl").write_bytes(content)
+    with pytest.raises(TaggerError, match=problem):
+        read_result_folder(tmp_path)

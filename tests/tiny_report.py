@@ -1,0 +1,62 @@
+"""Lines of result folders and answers of reviewers, made up for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tagger.evaluation import HeldOut
+from tagger.labels import Label
+from tagger.paper import paper_id
+from tagger.taxonomy import Facet
+
+
+def tag_row(
+    title: str,
+    kind: str = "method",
+    sure: float = 0.9,
+    fields: Sequence[str] = (),
+    pages: Sequence[str] = ("monday.txt",),
+    model: str = "tagger/1",
+) -> dict[str, Any]:
+    """Make a line of ``tags.jsonl``; a paper less sure than 0.6 is marked for review."""
+    others = [tag for tag in ("survey", "method", "study") if tag != kind]
+    chances = {kind: sure, others[0]: round(1 - sure, 4), others[1]: 0.0}
+    reason = f"kind: {kind} {sure:.2f} or {others[0]} {1 - sure:.2f}"
+    return {
+        "id": paper_id(title),
+        "title": title,
+        "sources": list(pages),
+        "tags": {"kind": [kind], "field": list(fields)},
+        "confidence": {
+            "kind": chances,
+            "field": {tag: 0.97 if tag in fields else 0.02 for tag in ("health", "heart", "law")},
+        },
+        "review": {"facets": ["kind"], "reason": reason} if sure < 0.6 else None,
+        "model": model,
+        "taxonomy": "small@0123456789ab",
+    }
+
+
+def review(title: str, kind: str | None, **changes: Any) -> Label:
+    """Make the answer of a reviewer who judged the kind alone; None stands for "not a paper"."""
+    content: dict[str, Any] = {
+        "title": title,
+        "text": f"An abstract on {title}.",
+        "outcome": "tagged" if kind else "not-a-paper",
+        "tags": {"kind": [kind]} if kind else {},
+        "annotator": "ann",
+        "time": "2026-03-02T10:00:00Z",
+        "source": "review",
+        "prediction": {"model": "tagger/1", "tags": {"kind": ["method"], "field": []}},
+    }
+    return Label.model_validate({**content, **changes})
+
+
+def held_out(facet: Facet, truth: Any, chances: Any) -> HeldOut:
+    """Make predictions of a cross-validation, both of shape (papers, tags)."""
+    ids = tuple(f"paper {n}" for n in range(len(truth)))
+    folds = np.ones(len(truth), dtype=int)
+    return HeldOut(facet, ids, ids, folds, np.array(truth, dtype=bool), np.array(chances))
