@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tagger.decision import Review
 from tagger.errors import TaggerError
-from tagger.tagging import NEAR_DUPLICATES_FILE, TAGS_FILE
+from tagger.tagging import NEAR_DUPLICATES_FILE
 from tagger.taxonomy import describe_validation_error, field_name
+from tagger.writers import TAGS_FILE
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

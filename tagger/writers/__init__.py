@@ -17,7 +17,9 @@ from tagger.writers.excel import write_excel
 from tagger.writers.jsonl import write_jsonl
 from tagger.writers.parquet import write_parquet
 
-__all__ = ["WRITERS", "Rows", "Writer", "choose_writers"]
+__all__ = ["TAGS_FILE", "WRITERS", "Rows", "Writer", "choose_writers"]
+
+TAGS_FILE = "tags.jsonl"
 
 Rows = Sequence[dict[str, Any]]
 
@@ -77,7 +79,7 @@ def _dataset(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
 
 
 WRITERS = (
-    Writer("jsonl", "tags.jsonl", _jsonl),
+    Writer("jsonl", TAGS_FILE, _jsonl),
     Writer("csv", "tags.csv", _csv),
     Writer("parquet", "tags.parquet", _parquet, "pyarrow"),
     Writer("excel", "tags.xlsx", _excel, "openpyxl"),
