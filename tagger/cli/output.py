@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tagger.decision import ReviewRule
     from tagger.model import TaggerModel
     from tagger.paper import Paper
+    from tagger.readers import PaperFile
     from tagger.registry import Registry
     from tagger.risk_control import Promise
 
@@ -162,24 +163,25 @@ def open_registry() -> Registry:
     return Registry()
 
 
-def read_pages(files: list[Path]) -> tuple[list[Paper], list[Paper], list[TaggerError]]:
+def read_pages(files: list[Path]) -> tuple[list[PaperFile], list[Paper], list[TaggerError]]:
     """Read digest pages; report those that cannot be read, and leave if nothing can.
 
     Returns
     -------
     tuple
-        All entries, the papers that they speak of, and what could not be read.
+        The files, the papers that their entries speak of, and what could not be read.
     """
     from tagger.paper import merge_duplicates
-    from tagger.readers import read_papers
+    from tagger.readers import read_files
 
     problems: list[TaggerError] = []
-    entries = list(read_papers(files, on_error=problems.append))
+    read = list(read_files(files, on_error=problems.append))
     for problem in problems:
         complain(problem)
-    if not entries:
+    papers = merge_duplicates(paper for file in read for paper in file.papers)
+    if not papers:
         raise typer.Exit(2)
-    return entries, merge_duplicates(entries), problems
+    return read, papers, problems
 
 
 def complain(error: TaggerError) -> None:

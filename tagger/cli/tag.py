@@ -23,7 +23,6 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
-    from tagger.paper import Paper
     from tagger.tagging import TagRun
 
 
@@ -42,9 +41,10 @@ def tag(
     ] = 25,
     as_json: JsonOption = False,
 ) -> None:
-    """Tag every paper of one or more digest pages.
+    """Tag every paper of one or more digest pages or libraries.
 
-    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder. A page that cannot
+    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder, and each BibTeX or
+    RIS file anew, unchanged but for the tags among its keywords. A page that cannot
     be read is reported and the others are tagged all the same; the exit code is then 2. A warning
     says if the papers are unlike those that the model was trained on; the figures behind it are
     logged to MLflow.
@@ -55,8 +55,9 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    entries, papers, problems = read_pages(files)
+    read, papers, problems = read_pages(files)
     from tagger.tagging import tag_papers
+    from tagger.writers.library import write_libraries
 
     loaded = load_model_named(model)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
@@ -68,13 +69,16 @@ def tag(
             rule,
             lambda done, total: step("Tagging", done, total),
         )
+    libraries = write_libraries(read, run.rows, loaded.taxonomy, output, run.files)
+    written = [*run.files, *libraries]
+    entries = sum(len(file.papers) for file in read)
     _report_drift(run, loaded, files)
     if as_json:
         print_json(
             {
                 "model": loaded.name,
                 "files_failed": [str(problem) for problem in problems],
-                "entries": len(entries),
+                "entries": entries,
                 "papers": len(papers),
                 "to_review": run.to_review,
                 "promise": promise
@@ -86,11 +90,12 @@ def tag(
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-                "output": [str(path) for path in run.files],
+                "output": [str(path) for path in written],
             }
         )
     else:
         _print_tag_run(run, loaded, entries, show)
+        typer.echo("Written: " + ", ".join(str(path) for path in written))
     if problems:
         raise typer.Exit(2)
 
@@ -112,7 +117,7 @@ def _report_drift(run: TagRun, model: TaggerModel, files: list[Path]) -> None:
         warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
-def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: int) -> None:
+def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -147,7 +152,6 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: 
             )
         )
     console.print(
-        f"{len(entries)} entries, {len(run.rows)} papers, {run.to_review} to review, "
+        f"{entries} entries, {len(run.rows)} papers, {run.to_review} to review, "
         f"tagged by {model.name}"
     )
-    console.print("Written: " + ", ".join(str(path) for path in run.files), soft_wrap=True)

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
+from tagger.readers.bibtex import read_bibtex, recognises_bibtex
 from tagger.readers.digest import read_digest
+from tagger.readers.nbib import read_nbib, recognises_nbib
+from tagger.readers.pubmed_xml import read_pubmed_xml, recognises_pubmed_xml
+from tagger.readers.ris import read_ris, recognises_ris
 from tagger.readers.source import Source
 
-__all__ = ["FORMATS", "Format", "read_papers"]
+__all__ = ["FORMATS", "Format", "PaperFile", "read_files", "read_papers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,42 @@ class Format:
     read: Callable[[Source], Iterable[Paper]]
 
 
-FORMATS = (Format("digest", lambda source: not source.is_folder, read_digest),)
+FORMATS = (
+    Format("bibtex", recognises_bibtex, read_bibtex),
+    Format("ris", recognises_ris, read_ris),
+    Format("nbib", recognises_nbib, read_nbib),
+    Format("pubmed-xml", recognises_pubmed_xml, read_pubmed_xml),
+    Format("digest", lambda source: not source.is_folder, read_digest),
+)
 """In the order in which they are tried: a digest is any other text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFile:
+    """A file that has been read: what it is, its format, and its papers with repeats."""
+
+    source: Source
+    format: Format
+    papers: tuple[Paper, ...]
+
+
+def read_files(
+    paths: Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None = None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Iterator[PaperFile]:
+    """Yield each file in turn, with its papers; see :func:`read_papers`."""
+    for path in dict.fromkeys(Path(path) for path in paths):
+        try:
+            file = _read(Source.open(path, columns), format_name)
+        except TaggerError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        yield file
 
 
 def read_papers(
@@ -66,20 +104,20 @@ def read_papers(
     TaggerError
         If a file cannot be read and ``on_error`` is not given, or there is no such format.
     """
-    for path in dict.fromkeys(Path(path) for path in paths):
-        try:
-            papers = _read(Source.open(path, columns), format_name)
-        except TaggerError as error:
-            if on_error is None:
-                raise
-            on_error(error)
-            continue
-        yield from papers
+    for file in read_files(paths, on_error, format_name=format_name, columns=columns):
+        yield from file.papers
 
 
-def _read(source: Source, name: str | None) -> list[Paper]:
+def _read(source: Source, name: str | None) -> PaperFile:
     try:
-        return list(_format_of(source, name).read(source))
+        format_ = _format_of(source, name)
+        return PaperFile(source, format_, tuple(format_.read(source)))
+    except ModuleNotFoundError as error:
+        raise TaggerError(
+            f"this format needs the package '{error.name}'",
+            path=source.path,
+            hint="pip install 'tagger[formats]'",
+        ) from error
     except TaggerError as error:
         raise TaggerError(
             error.problem,

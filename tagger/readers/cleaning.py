@@ -26,6 +26,13 @@ _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
+# Tags of HTML, and of the JATS of publishers, that stand within a line of text.
+_ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>"""
+_INLINE_TAG = re.compile(
+    r"</?(?:i|b|u|em|strong|sub|sup|inf|sc|scp|span|jats:(?!p\b|title\b)[a-z-]+)" + _ATTRIBUTES,
+    re.IGNORECASE,
+)
+_BLOCK_TAG = re.compile(r"</?(?:p|br|div|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE)
 # What one pass uncovers (an entity inside an entity) the next one resolves.
 _MOST_PASSES = 8
 # Longer than any abstract: parsing such a text as LaTeX would take its time and gain nothing.
@@ -44,6 +51,19 @@ def clean_text(text: str) -> str:
         if cleaned == text:
             break
         text = cleaned
+    return text
+
+
+def clean_marked_up_text(text: str) -> str:
+    """Return ``text`` as :func:`clean_text` does, without the HTML tags of bibliographic records.
+
+    Only tags that records use are taken out: ``a < b`` and ``<mask>`` stay.
+    """
+    for _ in range(_MOST_PASSES):
+        without = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(text)))
+        if without == text:
+            break
+        text = without
     return text
 
 
