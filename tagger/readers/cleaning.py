@@ -16,6 +16,7 @@ from typing import Any
 _STRIPPED_COMMAND = re.compile(
     r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)\{"
 )
+_LINK_COMMAND = re.compile(r"\\(?:url|href)\s*(?=\{)")
 _LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
 _BRACES = str.maketrans("", "", "{}")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
@@ -71,7 +72,7 @@ def _clean_once(text: str) -> str:
     text = html.unescape(text)
     text = _TIE.sub(" ", _CONTROL.sub(" ", text))
     if "{" in text:
-        text = _LINK_PLACEHOLDER.sub("", text)
+        text = _LINK_PLACEHOLDER.sub("", _LINK_COMMAND.sub("", text))
     if len(text) <= _LONGEST_LATEX and _LATEX.search(text):
         text = _latex_to_text(text)
     text = _STRIPPED_COMMAND.sub("", text).translate(_BRACES)
@@ -100,9 +101,18 @@ def _converter() -> Any:
     )
 
     context = get_default_latex_context_db()
-    context.add_context_category(
-        "same on every day", macros=[MacroTextSpec("today", simplify_repl="")], prepend=True
-    )
+    # The day would be another each time; what the next two raise or lower comes after them.
+    macros = [
+        MacroTextSpec(name, simplify_repl=text)
+        for name, text in (
+            ("today", ""),
+            ("textsubscript", ""),
+            ("textsuperscript", ""),
+            ("textless", "<"),
+            ("textgreater", ">"),
+        )
+    ]
+    context.add_context_category("of texts", macros=macros, prepend=True)
     # An unknown command is more often a lost name (\MyModel) than noise: keep its letters.
     context.set_unknown_macro_spec(
         MacroTextSpec("", simplify_repl=lambda node, **_: node.macroname + node.macro_post_space)

@@ -100,8 +100,9 @@ def _in_list(inner: str, keywords: Sequence[str], ours: re.Pattern[str]) -> str:
     between = {separator for separator, keyword in kept[1:] if keyword}
     glue = mark if between == {mark} else f"{mark} "
     added = glue.join(keywords)
-    if body and added:
-        body += " " if body.endswith(mark) else glue
+    if added:
+        body = body.rstrip(f"{mark} \t\r\n")
+        body += glue if body else ""
     return head + body + added + tail
 
 
