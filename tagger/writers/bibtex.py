@@ -61,9 +61,10 @@ def _change(
 
 def _new_field(text: str, last: BibtexField, keywords: Sequence[str]) -> str:
     """Write the field in the style of the one that it stands after."""
-    line = text[text.rfind("\n", 0, last.name_start) + 1 : last.name_start]
-    newline = "\r\n" if text.find("\r\n") >= 0 else "\n"
-    indent = f"{newline}{line}" if not line.strip() else " "
+    line_start = text.rfind("\n", 0, last.name_start) + 1
+    line = text[line_start : last.name_start]
+    newline = "\r\n" if text.startswith("\r\n", line_start - 2) else "\n"
+    indent = f"{newline}{line}" if line_start and not line.strip() else " "
     around = text[last.name_start + len(last.name) : last.start]
     equals = " = " if " " in around else "="
     return f",{indent}{_FIELD}{equals}{{{_SEPARATOR.join(keywords)}}}"
