@@ -16,7 +16,7 @@ import numpy as np
 from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
 from tagger.encoder import Progress, Vectors
 from tagger.model import TaggerModel
-from tagger.paper import Paper
+from tagger.paper import KnownPapers, Paper
 
 _NEIGHBOURS = 3
 _TELLING = 3
@@ -143,7 +143,12 @@ def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neig
     reference = model.reference
     cosines = reference.vectors @ vector
     nearest = np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]
-    others = [row for row in nearest if reference.ids[row] != paper.id]
+    itself = KnownPapers([paper])
+    others = [
+        row
+        for row in nearest
+        if Paper(reference.titles[row], "", id=reference.ids[row]) not in itself
+    ]
     return tuple(
         Neighbour(
             reference.ids[row],

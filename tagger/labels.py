@@ -29,7 +29,7 @@ from pydantic import (
 
 from tagger.durable import exclusively, replacing
 from tagger.errors import TaggerError
-from tagger.paper import Paper, paper_id
+from tagger.paper import Paper, group_entries, paper_id
 from tagger.taxonomy import Taxonomy, describe_validation_error, field_name, load_taxonomy
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -166,7 +166,7 @@ def papers_spoken_of(labels: Iterable[Label]) -> list[Paper]:
     Beside the labelled ones these are papers that were said to be none, or that nobody could tell,
     or over which people disagree.
     """
-    return list({label.id: label.paper for label in standing_labels(labels)}.values())
+    return [history[-1].paper for history in _by_paper(labels).values()]
 
 
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
@@ -193,7 +193,9 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
                 else:
                     tags.pop(facet, None)
         if tags:
-            merged.append(history[-1].model_copy(update={"tags": tags, "outcome": "tagged"}))
+            # The id that earlier trainings know the paper by, whatever it came to be called.
+            changes = {"id": history[0].id, "tags": tags, "outcome": "tagged"}
+            merged.append(history[-1].model_copy(update=changes))
     return merged
 
 
@@ -231,12 +233,17 @@ class _Answer:
 
 
 def _by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
-    """Return the standing labels of each paper, earlier ones first, corrections last."""
+    """Return the standing labels of each paper, earlier ones first, corrections last.
+
+    A paper that was labelled by its title, and again by an identifier, is one; it is called what
+    the earliest of its labels calls it.
+    """
+    standing = standing_labels(labels)
     said: dict[str, list[Label]] = {}
-    for label in standing_labels(labels):
-        said.setdefault(label.id, []).append(label)
-    for history in said.values():
+    for places in group_entries([label.paper for label in standing]):
+        history = [standing[place] for place in places]
         history.sort(key=lambda label: (label.source == "review", label.time))
+        said[history[0].id] = history
     return said
 
 

@@ -6,9 +6,12 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+IDENTIFIER_KINDS = ("doi", "arxiv", "pmid")
+"""Kinds of identifiers, the one that serves best as an identity first."""
+_TITLE_MARK = "t-"
 _NOT_A_WORD = re.compile(r"[\W_]+")
 _WORD = re.compile(r"\w+")
 
@@ -26,7 +29,7 @@ def paper_id(title: str) -> str:
     """
     normal = unicodedata.normalize("NFKC", title).casefold()
     key = _NOT_A_WORD.sub("", normal) or normal
-    return "t-" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return _TITLE_MARK + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +43,40 @@ class Paper:
     sources:
         Names of the files that the paper stood in, in the order of reading.
     id:
-        Identity; made from the title by :func:`paper_id` where none is given.
+        Identity. Where none is given, the first identifier, or made from the title by
+        :func:`paper_id` if there is none.
+    identifiers:
+        As :mod:`tagger.readers.identifiers` writes them, ``doi:10.1234/abc``,
+        ``arxiv:2101.00001`` or ``pmid:123``; kept in this order of kinds, each once. An ``id``
+        that is an identifier is one of them.
+
+    Raises
+    ------
+    ValueError
+        If an identifier is of no such kind.
     """
 
     title: str
     abstract: str
     sources: tuple[str, ...] = ()
     id: str = field(default="")
+    identifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        own = (self.id,) if _kind(self.id) in IDENTIFIER_KINDS else ()
+        identifiers = sorted(
+            dict.fromkeys(own + self.identifiers),
+            key=lambda name: IDENTIFIER_KINDS.index(_kind(name)),
+        )
+        object.__setattr__(self, "identifiers", tuple(identifiers))
         if not self.id:
-            object.__setattr__(self, "id", paper_id(self.title))
+            name = identifiers[0] if identifiers else paper_id(self.title)
+            object.__setattr__(self, "id", name)
+
+    @property
+    def known_as(self) -> frozenset[str]:
+        """Every id that the paper may go by: its own, its identifiers, that of its title."""
+        return frozenset((self.id, *self.identifiers, paper_id(self.title)))
 
     @property
     def text(self) -> str:
@@ -60,24 +86,149 @@ class Paper:
         return f"{title}{stop} {self.abstract}".strip()
 
 
-def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
-    """Merge entries of one identity into one paper that remembers every source.
+def _kind(name: str) -> str:
+    """Return the kind of an id: doi, arxiv, pmid, ``title``, or ``other`` for one of a user."""
+    if name.startswith(_TITLE_MARK):
+        return "title"
+    kind = name.partition(":")[0]
+    return kind if kind in IDENTIFIER_KINDS else "other"
 
-    The first title and the longest abstract are kept; papers come out in the order of their
-    first entry.
+
+def _names(paper: Paper) -> frozenset[str]:
+    """Return the ids that belong to this paper alone."""
+    return frozenset(
+        name for name in (paper.id, *paper.identifiers) if not name.startswith(_TITLE_MARK)
+    )
+
+
+def _titles(paper: Paper) -> frozenset[str]:
+    """Return the ids of its titles; another paper may have the same."""
+    return paper.known_as - _names(paper)
+
+
+def _kinds(paper: Paper) -> frozenset[str]:
+    return frozenset(map(_kind, _names(paper)))
+
+
+class KnownPapers:
+    """Papers that are known, to tell whether an entry speaks of one of them.
+
+    It does if they share an identifier, or a title unless both have an identifier of one kind
+    that differs: two papers may be called "Introduction".
     """
-    merged: dict[str, Paper] = {}
-    for paper in papers:
-        known = merged.get(paper.id)
-        if known is None:
-            merged[paper.id] = paper
-            continue
-        merged[paper.id] = replace(
-            known,
-            abstract=max(known.abstract, paper.abstract, key=len),
-            sources=tuple(dict.fromkeys(known.sources + paper.sources)),
+
+    def __init__(self, papers: Iterable[Paper]) -> None:
+        self._names: set[str] = set()
+        self._kinds_by_title: dict[str, set[frozenset[str]]] = defaultdict(set)
+        for paper in papers:
+            self._names |= _names(paper)
+            for title in _titles(paper):
+                self._kinds_by_title[title].add(_kinds(paper))
+
+    def __contains__(self, paper: Paper) -> bool:
+        if not self._names.isdisjoint(_names(paper)):
+            return True
+        kinds = _kinds(paper)
+        return any(
+            kinds.isdisjoint(others)
+            for title in _titles(paper)
+            for others in self._kinds_by_title.get(title, ())
         )
-    return list(merged.values())
+
+
+def group_entries(papers: Sequence[Paper]) -> list[list[int]]:
+    """Group entries that speak of one paper.
+
+    Entries that share an identifier do, and so do entries of one title, unless that would join
+    two that have an identifier of one kind each: then it cannot be told which of them is meant,
+    and entries known by that title alone stay a paper of their own. What is joined does not depend
+    on the order of entries.
+
+    Returns
+    -------
+    list of list of int
+        Places of the entries of each paper, in order, papers in the order of their first entry.
+    """
+    groups = _DisjointSets(len(papers))
+    first: dict[str, int] = {}
+    for place, paper in enumerate(papers):
+        for name in _names(paper) or _titles(paper):
+            groups.join(place, first.setdefault(name, place))
+    kinds: dict[int, frozenset[str]] = defaultdict(frozenset)
+    titled: dict[str, set[int]] = defaultdict(set)
+    for place, paper in enumerate(papers):
+        group = groups.find(place)
+        kinds[group] |= _kinds(paper)
+        for title in _titles(paper):
+            titled[title].add(group)
+    for group_set in titled.values():
+        for joined in _unambiguous(group_set, kinds):
+            for group in joined[1:]:
+                groups.join(group, joined[0])
+    places: dict[int, list[int]] = defaultdict(list)
+    for place in range(len(papers)):
+        places[groups.find(place)].append(place)
+    return list(places.values())
+
+
+def _unambiguous(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
+    """Yield those groups of one title that are one paper, no two with a kind in common.
+
+    Whether two groups fit together hangs on their kinds of identifiers alone, of which there are
+    few sets, so a title that thousands of papers have costs no more than another.
+    """
+    alike: dict[frozenset[str], list[int]] = defaultdict(list)
+    for group in groups:
+        alike[kinds[group]].append(group)
+    clusters: list[set[frozenset[str]]] = []
+    for own in alike:
+        near = [each for each in clusters if any(own.isdisjoint(other) for other in each)]
+        clusters = [each for each in clusters if each not in near]
+        clusters.append({own}.union(*near))
+    for cluster in clusters:
+        members = [group for each in cluster for group in alike[each]]
+        found = [kind for group in members for kind in kinds[group]]
+        if len(found) == len(set(found)):
+            yield members
+
+
+class _DisjointSets:
+    """Numbers in sets that can be joined (union-find with path halving)."""
+
+    def __init__(self, size: int) -> None:
+        self._above = list(range(size))
+
+    def find(self, number: int) -> int:
+        while self._above[number] != number:
+            self._above[number] = number = self._above[self._above[number]]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        one, other = self.find(one), self.find(other)
+        self._above[max(one, other)] = min(one, other)
+
+
+def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
+    """Merge entries of one paper, as :func:`group_entries` finds them, into one.
+
+    It keeps the first title, the longest abstract, every source and identifier; papers come out
+    in the order of their first entry.
+    """
+    entries = list(papers)
+    return [_merged([entries[place] for place in group]) for group in group_entries(entries)]
+
+
+def _merged(entries: Sequence[Paper]) -> Paper:
+    identifiers = dict.fromkeys(name for entry in entries for name in entry.identifiers)
+    own = [entry.id for entry in entries if _kind(entry.id) == "other"]
+    return replace(
+        entries[0],
+        abstract=max((entry.abstract for entry in entries), key=len),
+        sources=tuple(dict.fromkeys(source for entry in entries for source in entry.sources)),
+        # With identifiers, the first of them in the order of kinds.
+        id="" if identifiers else (own or [entries[0].id])[0],
+        identifiers=tuple(identifiers),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tagger.encoder import Encoder, Progress
 from tagger.model import Predictions
-from tagger.paper import Paper
+from tagger.paper import KnownPapers, Paper
 from tagger.strategies.base import Pool
 from tagger.strategies.typical import Typical
 from tagger.taxonomy import Taxonomy
@@ -42,8 +42,8 @@ def suggest_papers(
     progress:
         Called with texts done and texts in all.
     """
-    known = {paper.id for paper in labelled}
-    candidates = [paper for paper in papers if paper.id not in known]
+    known = KnownPapers(labelled)
+    candidates = [paper for paper in papers if paper not in known]
     if not candidates:
         return []
     texts = [paper.text for paper in [*candidates, *labelled]]

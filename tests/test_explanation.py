@@ -67,6 +67,13 @@ def test_a_labelled_paper_is_not_its_own_neighbour(lexical_model):
     assert len(again) == 3
 
 
+def test_a_paper_labelled_by_its_title_is_itself_when_it_has_a_doi(lexical_model):
+    nearest = explain(PAPER, lexical_model, ReviewRule()).neighbours
+    named = Paper(nearest[0].title, PAPER.abstract, identifiers=("doi:10.1/a",))
+    again = explain(named, lexical_model, ReviewRule()).neighbours
+    assert nearest[0].id not in {near.id for near in again}
+
+
 def test_facets_that_nobody_judged_are_left_out(lexical_model):
     lexical_model.reference.judged["kind"][:] = False
     try:

@@ -14,6 +14,7 @@ from tagger.labels import (
     Origin,
     find_conflicts,
     merge_labels,
+    papers_spoken_of,
     standing_labels,
 )
 from tagger.paper import paper_id
@@ -64,6 +65,28 @@ def test_merging_gives_one_label_a_paper_and_loses_no_facet(said):
 def test_merging_twice_changes_nothing(said):
     merged = merge_labels(said)
     assert merge_labels(merged) == merged
+
+
+def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
+    def label(title="A Title", **changes):
+        return Label(**json.loads(label_line(title, **changes)))
+
+    seed = label(tags={"kind": ["survey"], "field": []})
+    review = label(
+        id="doi:10.1/a", title="A title.", source="review", tags={"kind": ["method"]}, annotator="b"
+    )
+    another = label(id="doi:10.1/b", title="Another")
+    merged = merge_labels([review, another, seed])
+    assert [one.id for one in merged] == [paper_id("A Title"), "doi:10.1/b"]
+    assert merged[0].tags == {"kind": ("method",), "field": ()}
+    assert len(papers_spoken_of([seed, review, another])) == 2
+    third = review.model_copy(
+        update={"annotator": "c", "tags": {"kind": ("study",)}, "id": seed.id}
+    )
+    [conflict] = find_conflicts([seed, review, third])
+    assert set(conflict.answers) == {"b", "c"}
+    twins = [label(title="Introduction", id=f"doi:10.1/{n}") for n in range(2)]
+    assert len(merge_labels(twins)) == 2
 
 
 def test_the_shipped_seed_is_balanced_as_promised():

@@ -1,7 +1,15 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import Paper, find_near_duplicates, merge_duplicates, paper_id
+from tagger.paper import (
+    KnownPapers,
+    Paper,
+    find_near_duplicates,
+    group_entries,
+    merge_duplicates,
+    paper_id,
+)
 
 titles = st.text(min_size=1, max_size=30)
 entries = st.builds(
@@ -44,6 +52,111 @@ def test_merging_keeps_every_source_and_is_stable(papers):
         assert set(paper.sources) == {source for entry in same for source in entry.sources}
         assert len(paper.abstract) == max(len(entry.abstract) for entry in same)
     assert merge_duplicates(merged) == merged
+
+
+identified = st.builds(
+    lambda title, identifiers, source: Paper(title, "", (source,), identifiers=identifiers),
+    st.sampled_from(["Introduction", "introduction!", "Another", "A third"]),
+    st.lists(
+        st.sampled_from(["doi:10.1/a", "doi:10.1/b", "arxiv:1", "arxiv:2", "pmid:1"]), max_size=3
+    ).map(tuple),
+    st.sampled_from(["a.bib", "b.ris", "c.txt"]),
+)
+
+
+def is_same(one, other):
+    """What the words say: an identifier in common, or a title and nothing that differs."""
+    kinds = [{name.split(":")[0] for name in paper.identifiers} for paper in (one, other)]
+    if set(one.identifiers) & set(other.identifiers):
+        return True
+    return paper_id(one.title) == paper_id(other.title) and kinds[0].isdisjoint(kinds[1])
+
+
+def partition(papers):
+    return {frozenset(places) for places in group_entries(papers)}
+
+
+@given(st.lists(identified, max_size=7), st.randoms(use_true_random=False))
+def test_the_order_of_entries_does_not_change_what_is_joined(papers, random):
+    order = list(range(len(papers)))
+    random.shuffle(order)
+    shuffled = group_entries([papers[place] for place in order])
+    assert {frozenset(order[place] for place in group) for group in shuffled} == partition(papers)
+    groups = group_entries(papers)
+    assert sorted(place for group in groups for place in group) == list(range(len(papers)))
+    assert [group[0] for group in groups] == sorted(group[0] for group in groups)
+    classes = {
+        frozenset(n for n, other in enumerate(papers) if is_same(paper, other)) for paper in papers
+    }
+    if sum(map(len, classes)) == len(papers):  # an equivalence
+        assert partition(papers) == classes
+
+
+@given(st.lists(identified, max_size=8))
+def test_merging_loses_no_identifier_and_no_source(papers):
+    merged = merge_duplicates(papers)
+    assert len({paper.id for paper in merged}) == len(merged)
+    for paper, places in zip(merged, group_entries(papers), strict=True):
+        entries = [papers[place] for place in places]
+        assert paper.title == entries[0].title
+        assert set(paper.identifiers) == {name for e in entries for name in e.identifiers}
+        assert set(paper.sources) == {source for entry in entries for source in entry.sources}
+    everywhere = [name for paper in merged for name in paper.identifiers]
+    assert len(everywhere) == len(set(everywhere))
+
+
+@given(st.lists(identified, max_size=5), identified)
+def test_a_paper_is_known_if_it_is_the_same_as_one_that_is(papers, paper):
+    assert (paper in KnownPapers(papers)) == any(is_same(paper, other) for other in papers)
+
+
+def test_the_first_identifier_is_the_id():
+    paper = Paper("One", "", identifiers=("pmid:1", "arxiv:1", "doi:10.1/a", "arxiv:1"))
+    assert paper.identifiers == ("doi:10.1/a", "arxiv:1", "pmid:1")
+    assert paper.id == "doi:10.1/a"
+    assert paper.known_as == {"doi:10.1/a", "arxiv:1", "pmid:1", paper_id("One")}
+    assert Paper("One", "", id="pmid:1").identifiers == ("pmid:1",)
+    with pytest.raises(ValueError, match="tuple"):
+        Paper("One", "", identifiers=("isbn:1",))
+
+
+def test_entries_are_joined_across_what_they_share():
+    merged = merge_duplicates(
+        [
+            Paper("A preprint", "Short.", ("a",), identifiers=("arxiv:1",)),
+            Paper("Elsewhere", "", ("b",)),
+            Paper("Its journal version", "Longer text.", ("c",), identifiers=("doi:10.1/a",)),
+            Paper("A preprint", "", ("d",), identifiers=("arxiv:1", "doi:10.1/a")),
+            Paper("Its journal  version!", "", ("e",)),
+        ]
+    )
+    assert [paper.title for paper in merged] == ["A preprint", "Elsewhere"]
+    assert merged[0].id == "doi:10.1/a"
+    assert merged[0].abstract == "Longer text."
+    assert merged[0].sources == ("a", "c", "d", "e")
+
+
+def test_two_papers_of_one_title_stay_two_and_an_unidentified_one_is_neither():
+    papers = [
+        Paper("Introduction", "One.", identifiers=("doi:10.1/a",)),
+        Paper("Introduction", "Which?"),
+        Paper("Introduction", "Two.", identifiers=("doi:10.1/b",)),
+        Paper("introduction", "Which, then?"),
+    ]
+    ids = [paper.id for paper in merge_duplicates(papers)]
+    assert ids == ["doi:10.1/a", paper_id("Introduction"), "doi:10.1/b"]
+
+
+def test_a_title_that_thousands_have_costs_no_more():
+    papers = [Paper("Editorial", "", identifiers=(f"doi:10.1/{n}",)) for n in range(20_000)]
+    assert len(merge_duplicates(papers)) == 20_000
+    assert Paper("Editorial", "", identifiers=("doi:10.1/x",)) not in KnownPapers(papers)
+
+
+def test_an_id_that_somebody_gave_is_kept_when_entries_are_joined():
+    given_id = Paper("One", "", id="my-7")
+    assert [p.id for p in merge_duplicates([Paper("One", "Text."), given_id])] == ["my-7"]
+    assert len(merge_duplicates([given_id, Paper("One", "", id="my-8")])) == 2
 
 
 def test_versions_of_one_study_are_linked_and_unrelated_papers_are_not():

@@ -1,5 +1,6 @@
 from samples import page, run
 
+from tagger.paper import Paper
 from tagger.suggestion import suggest_papers
 
 
@@ -12,6 +13,12 @@ def test_labelled_papers_are_not_suggested(model, papers, taxonomy):
     assert not {paper.id for paper in chosen} & {paper.id for paper in papers[:20]}
     assert steps == [(32, 50), (50, 50)]
     assert suggest_papers(papers[:20], papers[:20], taxonomy, model.encoder, 5) == []
+
+
+def test_a_labelled_paper_is_not_suggested_under_another_id(model, papers, taxonomy):
+    named = [Paper(p.title, "", identifiers=(f"doi:10.1/{n}",)) for n, p in enumerate(papers[:3])]
+    [chosen] = suggest_papers(named, papers[:2], taxonomy, model.encoder, 5)
+    assert chosen.id == "doi:10.1/2"
 
 
 def test_the_command_needs_no_labels(label_folder):

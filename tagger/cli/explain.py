@@ -66,7 +66,7 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
     from tagger.paper import paper_id
 
     wanted = " ".join(wanted.split())
-    exact = [paper for paper in papers if paper.id in (wanted, paper_id(wanted))]
+    exact = [paper for paper in papers if not paper.known_as.isdisjoint((wanted, paper_id(wanted)))]
     part = wanted.casefold()
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
     if not found:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tagger.decision import ReviewRule
     from tagger.model import TaggerModel
     from tagger.paper import Paper
+    from tagger.readers import PaperFile
     from tagger.registry import Registry
     from tagger.risk_control import Promise
 
@@ -182,7 +183,7 @@ def open_registry() -> Registry:
 
 def read_pages(
     files: list[Path], format_name: str | None = None, columns: list[str] | None = None
-) -> tuple[list[Paper], list[Paper], list[TaggerError]]:
+) -> tuple[list[PaperFile], list[Paper], list[TaggerError]]:
     """Read papers from files; report those that cannot be read, and leave if nothing can.
 
     Parameters
@@ -195,7 +196,7 @@ def read_pages(
     Returns
     -------
     tuple
-        All entries, the papers that they speak of, and what could not be read.
+        The files, the papers that their entries speak of, and what could not be read.
 
     Raises
     ------
@@ -203,11 +204,11 @@ def read_pages(
         If there is no such format or field, or a column is not given as FIELD=NAME.
     """
     from tagger.paper import merge_duplicates
-    from tagger.readers import read_papers
+    from tagger.readers import read_files
 
     problems: list[TaggerError] = []
-    entries = list(
-        read_papers(
+    read = list(
+        read_files(
             files,
             on_error=problems.append,
             format_name=format_name,
@@ -216,9 +217,10 @@ def read_pages(
     )
     for problem in problems:
         complain(problem)
-    if not entries:
+    papers = merge_duplicates(paper for file in read for paper in file.papers)
+    if not papers:
         raise typer.Exit(2)
-    return entries, merge_duplicates(entries), problems
+    return read, papers, problems
 
 
 def _parse_columns(given: list[str]) -> dict[str, str]:

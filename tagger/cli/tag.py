@@ -25,7 +25,6 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
-    from tagger.paper import Paper
     from tagger.tagging import TagRun
 
 
@@ -60,13 +59,13 @@ def tag(
     ] = 25,
     as_json: JsonOption = False,
 ) -> None:
-    """Tag every paper of one or more pages: digests, tables, feeds, mails, saved web pages.
+    """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
 
     Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder, with --write other
-    forms beside them. The content of a file tells its format. A page that cannot be read is
-    reported and the others are tagged all the same; the exit code is then 2. A warning says if the
-    papers are unlike those that the model was trained on; the figures behind it are logged to
-    MLflow.
+    forms beside them, and each BibTeX or RIS file anew, unchanged but for the tags among its
+    keywords. The content of a file tells its format. A page that cannot be read is reported and the
+    others are tagged all the same; the exit code is then 2. A warning says if the papers are unlike
+    those that the model was trained on; the figures behind it are logged to MLflow.
 
     With --target-precision 0.95, as many tags are accepted as leave at most 5 in 100 wrong, judged
     by labelled papers that the model had not seen; a warning names the facets that have too few
@@ -74,8 +73,9 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    entries, papers, problems = read_pages(files, format_name, column)
+    read, papers, problems = read_pages(files, format_name, column)
     from tagger.tagging import tag_papers
+    from tagger.writers.library import write_libraries
 
     loaded = load_model_named(model)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
@@ -88,13 +88,16 @@ def tag(
             lambda done, total: step("Tagging", done, total),
             write or [],
         )
+    libraries = write_libraries(read, run.rows, loaded.taxonomy, output, run.files)
+    written = [*run.files, *libraries]
+    entries = sum(len(file.papers) for file in read)
     _report_drift(run, loaded, files)
     if as_json:
         print_json(
             {
                 "model": loaded.name,
                 "files_failed": [str(problem) for problem in problems],
-                "entries": len(entries),
+                "entries": entries,
                 "papers": len(papers),
                 "to_review": run.to_review,
                 "promise": promise
@@ -106,11 +109,12 @@ def tag(
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-                "output": [str(path) for path in run.files],
+                "output": [str(path) for path in written],
             }
         )
     else:
         _print_tag_run(run, loaded, entries, show)
+        typer.echo("Written: " + ", ".join(str(path) for path in written))
     if problems:
         raise typer.Exit(2)
 
@@ -132,7 +136,7 @@ def _report_drift(run: TagRun, model: TaggerModel, files: list[Path]) -> None:
         warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
-def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: int) -> None:
+def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -167,7 +171,6 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: list[Paper], show: 
             )
         )
     console.print(
-        f"{len(entries)} entries, {len(run.rows)} papers, {run.to_review} to review, "
+        f"{entries} entries, {len(run.rows)} papers, {run.to_review} to review, "
         f"tagged by {model.name}"
     )
-    console.print("Written: " + ", ".join(str(path) for path in run.files), soft_wrap=True)

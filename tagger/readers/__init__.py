@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tagger.errors import TaggerError, missing_package
 from tagger.paper import Paper
+from tagger.readers.bibtex import is_bibtex, read_bibtex
 from tagger.readers.columns import check_columns
 from tagger.readers.delimited import is_delimited, read_delimited
 from tagger.readers.digest import read_digest
@@ -17,10 +18,13 @@ from tagger.readers.hf_dataset import is_hf_dataset, read_hf_dataset
 from tagger.readers.html import is_html, read_html
 from tagger.readers.json_lines import is_json, read_json
 from tagger.readers.mail import is_mail, read_mail
+from tagger.readers.nbib import is_nbib, read_nbib
 from tagger.readers.parquet import is_parquet, read_parquet
+from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
+from tagger.readers.ris import is_ris, read_ris
 from tagger.readers.source import Source
 
-__all__ = ["FORMATS", "Format", "read_papers"]
+__all__ = ["FORMATS", "Format", "PaperFile", "read_files", "read_papers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,10 @@ FORMATS = (
     Format("dataset", is_hf_dataset, read_hf_dataset),
     Format("excel", is_excel, read_excel),
     Format("parquet", is_parquet, read_parquet),
+    Format("bibtex", is_bibtex, read_bibtex),
+    Format("ris", is_ris, read_ris),
+    Format("nbib", is_nbib, read_nbib),
+    Format("pubmed-xml", is_pubmed_xml, read_pubmed_xml),
     Format("feed", is_feed, read_feed),
     Format("html", is_html, read_html),
     Format("json", is_json, read_json),
@@ -54,6 +62,38 @@ FORMATS = (
     Format("digest", lambda source: not source.is_folder, read_digest),
 )
 """In the order in which they are tried: a digest is any other text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFile:
+    """A file that has been read: what it is, its format, and its papers with repeats."""
+
+    source: Source
+    format: Format
+    papers: tuple[Paper, ...]
+
+
+def read_files(
+    paths: Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None = None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Iterator[PaperFile]:
+    """Yield each file in turn, with its papers; see :func:`read_papers`."""
+    names = [known.name for known in FORMATS]
+    if format_name is not None and format_name not in names:
+        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
+    check_columns(columns or {})
+    for path in dict.fromkeys(Path(path) for path in paths):
+        try:
+            file = _read(Source.open(path, columns), format_name)
+        except TaggerError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        yield file
 
 
 def read_papers(
@@ -86,24 +126,14 @@ def read_papers(
         If a file cannot be read and ``on_error`` is not given, or there is no such format or
         field.
     """
-    names = [known.name for known in FORMATS]
-    if format_name is not None and format_name not in names:
-        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
-    check_columns(columns or {})
-    for path in dict.fromkeys(Path(path) for path in paths):
-        try:
-            papers = _read(Source.open(path, columns), format_name)
-        except TaggerError as error:
-            if on_error is None:
-                raise
-            on_error(error)
-            continue
-        yield from papers
+    for file in read_files(paths, on_error, format_name=format_name, columns=columns):
+        yield from file.papers
 
 
-def _read(source: Source, name: str | None) -> list[Paper]:
+def _read(source: Source, name: str | None) -> PaperFile:
     try:
-        return list(_format_of(source, name).read(source))
+        format_ = _format_of(source, name)
+        return PaperFile(source, format_, tuple(format_.read(source)))
     except TaggerError as error:
         raise TaggerError(
             error.problem,

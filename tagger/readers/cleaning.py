@@ -16,6 +16,7 @@ from typing import Any
 _STRIPPED_COMMAND = re.compile(
     r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)\{"
 )
+_LINK_COMMAND = re.compile(r"\\(?:url|href)\s*(?=\{)")
 _LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
 _BRACES = str.maketrans("", "", "{}")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
@@ -29,6 +30,13 @@ _CONTROL = re.compile(
 )
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
+# Tags of HTML, and of the JATS of publishers, that stand within a line of text.
+_ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>"""
+_INLINE_TAG = re.compile(
+    r"</?(?:i|b|u|em|strong|sub|sup|inf|sc|scp|span|jats:(?!p\b|title\b)[a-z-]+)" + _ATTRIBUTES,
+    re.IGNORECASE,
+)
+_BLOCK_TAG = re.compile(r"</?(?:p|br|div|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE)
 # What one pass uncovers (an entity inside an entity) the next one resolves.
 _MOST_PASSES = 8
 # Longer than any abstract: parsing such a text as LaTeX would take its time and gain nothing.
@@ -50,11 +58,24 @@ def clean_text(text: str) -> str:
     return text
 
 
+def clean_marked_up_text(text: str) -> str:
+    """Return ``text`` as :func:`clean_text` does, without the HTML tags of bibliographic records.
+
+    Only tags that records use are taken out: ``a < b`` and ``<mask>`` stay.
+    """
+    for _ in range(_MOST_PASSES):
+        without = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(text)))
+        if without == text:
+            break
+        text = without
+    return text
+
+
 def _clean_once(text: str) -> str:
     text = html.unescape(text)
     text = _TIE.sub(" ", _CONTROL.sub(" ", text))
     if "{" in text:
-        text = _LINK_PLACEHOLDER.sub("", text)
+        text = _LINK_PLACEHOLDER.sub("", _LINK_COMMAND.sub("", text))
     if len(text) <= _LONGEST_LATEX and _LATEX.search(text):
         text = _latex_to_text(text)
     text = _STRIPPED_COMMAND.sub("", text).translate(_BRACES)
@@ -83,9 +104,18 @@ def _converter() -> Any:
     )
 
     context = get_default_latex_context_db()
-    context.add_context_category(
-        "same on every day", macros=[MacroTextSpec("today", simplify_repl="")], prepend=True
-    )
+    # The day would be another each time; what the next two raise or lower comes after them.
+    macros = [
+        MacroTextSpec(name, simplify_repl=text)
+        for name, text in (
+            ("today", ""),
+            ("textsubscript", ""),
+            ("textsuperscript", ""),
+            ("textless", "<"),
+            ("textgreater", ">"),
+        )
+    ]
+    context.add_context_category("of texts", macros=macros, prepend=True)
     # An unknown command is more often a lost name (\MyModel) than noise: keep its letters.
     context.set_unknown_macro_spec(
         MacroTextSpec("", simplify_repl=lambda node, **_: node.macroname + node.macro_post_space)

@@ -9,6 +9,7 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_text
+from tagger.readers.identifiers import identifiers_of
 from tagger.readers.source import Source
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +23,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "summary",
         "text",
     ),
+    "doi": ("doi", "di", "digital object identifier"),
+    "arxiv": ("arxiv", "arxiv id", "arxivid", "eprint"),
+    "pmid": ("pmid", "pubmed id", "pubmedid"),
 }
 """The usual names of each field's column, the best first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
@@ -120,7 +124,8 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
     Parameters
     ----------
     fields:
-        Per field, what the row says; a field other than the title may be missing.
+        Per field, what the row says, and ``link`` where there is one; a field other than the title
+        may be missing.
     source:
         What is being read.
     line:
@@ -131,22 +136,29 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
     TaggerError
         If there is no title, or a field is no text.
     """
-    texts = {}
+    values = {}
     for name, value in fields.items():
         try:
-            texts[name] = clean_text(_text(value))
+            values[name] = _text(value)
         except TypeError as error:
             raise TaggerError(
                 f"holds {error}, not text", path=source.path, line=line, field=name
             ) from error
-    if not texts.get("title"):
+    title, abstract = (clean_text(values.get(name, "")) for name in ("title", "abstract"))
+    if not title:
         raise TaggerError(
             "there is no title here",
             path=source.path,
             line=line,
             hint="Every paper needs one: fill it in, or take the row out",
         )
-    return Paper(texts["title"], texts.get("abstract", ""), (source.name,))
+    identifiers = identifiers_of(
+        dois=[values.get("doi", "")],
+        arxiv=[values.get("arxiv", "")],
+        pmids=[values.get("pmid", "")],
+        links=[values.get("link", "")],
+    )
+    return Paper(title, abstract, (source.name,), identifiers=identifiers)
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:
@@ -174,6 +186,9 @@ def _text(value: Any) -> str:
     # Not a number is how data frames write that there is nothing.
     if value is None or value != value:
         return ""
+    if isinstance(value, float) and value.is_integer():
+        # Spreadsheets keep whole numbers so.
+        return str(int(value))
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return " ".join(value)
     if isinstance(value, bytes | list | dict | tuple):

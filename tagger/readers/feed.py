@@ -66,7 +66,12 @@ def _fields(entry: Any) -> dict[str, str]:
     summary = _plain(entry, "summary")
     if not summary and entry.get("content"):
         summary = _words(entry.content[0])
-    return {"title": _plain(entry, "title"), "abstract": _ANNOUNCEMENT.sub("", summary, count=1)}
+    return {
+        "title": _plain(entry, "title"),
+        "abstract": _ANNOUNCEMENT.sub("", summary, count=1),
+        "doi": entry.get("arxiv_doi") or entry.get("prism_doi") or "",
+        "link": entry.get("link") or "",
+    }
 
 
 def _plain(entry: Any, name: str) -> str:

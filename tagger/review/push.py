@@ -20,7 +20,7 @@ from tagger.evaluation import Integers
 from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
 from tagger.model import TaggerModel
-from tagger.paper import Paper
+from tagger.paper import KnownPapers, Paper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.tasks import QUEUES, Queue, TaskMeta, make_task
 from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
@@ -120,12 +120,11 @@ def push(
     report, tasks = _prepare(project, model.taxonomy)
     there = len(tasks) + len(report.problems)
     standing = standing_labels(labels)
-    judged = {label.id for label in standing}
-    known = {task.paper.id for task in tasks}
-    fresh = [paper for paper in papers if paper.id not in judged and paper.id not in known]
-    given = {paper.id for paper in papers}
+    known = KnownPapers([label.paper for label in standing] + [task.paper for task in tasks])
+    fresh = [paper for paper in papers if paper not in known]
+    given = KnownPapers(papers)
     waiting = [task for task in tasks if not task.touched]
-    count = settings.budget - sum(task.paper.id in given for task in waiting)
+    count = settings.budget - sum(task.paper in given for task in waiting)
     tasks_sent: list[dict[str, Any]] = []
     if fresh and count > 0:
         labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
@@ -169,8 +168,8 @@ def push_rechecks(
     """
     report, tasks = _prepare(project, model.taxonomy)
     there = len(tasks) + len(report.problems)
-    known = {task.paper.id for task in tasks if _is_recheck(task)}
-    papers = [paper for paper in rechecks.papers if paper.id not in known]
+    known = KnownPapers(task.paper for task in tasks if _is_recheck(task))
+    papers = [paper for paper in rechecks.papers if paper not in known]
     if papers:
         predictions = model.predict(papers, _stage(step, "Tagging"))
         decisions = decide(

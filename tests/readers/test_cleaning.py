@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.readers.cleaning import clean_text
+from tagger.readers.cleaning import clean_marked_up_text, clean_text
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,27 @@ from tagger.readers.cleaning import clean_text
         ("two\n lines\tand\u200b\x00 more", "two lines and more"),
         ("left\u202eright", "left right"),
         ("&amp;lt;b&amp;gt;", "<b>"),
+        (r"CO\textsubscript{2}, a {\textless} b", "CO2, a < b"),
+        (r"\href{https://x.io}{a link} and \url{https://x.io}.", "a link and ."),
     ],
 )
 def test_residue_is_resolved(raw, clean):
     assert clean_text(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("&lt;i&gt;E. coli&lt;/i&gt; and CO<sub>2</sub>", "E. coli and CO2"),
+        ("<jats:p>One.</jats:p><jats:p>Two, <jats:italic>too</jats:italic>.", "One. Two, too."),
+        ('<span class="nocase">BERT</span><br/>again', "BERT again"),
+        (r"{\textless}p{\textgreater}One", "One"),
+        ("a <mask> where b <i and c> d", "a <mask> where b <i and c> d"),
+    ],
+)
+def test_markup_of_records_is_taken_out(raw, clean):
+    assert clean_marked_up_text(raw) == clean
+    assert clean_marked_up_text(clean) == clean
 
 
 def test_the_date_of_today_never_enters():

@@ -95,7 +95,9 @@ def test_chosen_columns_win_over_usual_ones_and_make_a_table():
 
 def test_a_field_that_papers_have_not_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("Title\nA\n", encoding="utf-8")
-    with pytest.raises(TaggerError, match=r"no field 'colour'.*One of: title, abstract"):
+    with pytest.raises(
+        TaggerError, match=r"no field 'colour'.*One of: title, abstract, doi, arxiv, pmid"
+    ):
         list(read_papers([tmp_path / "t.csv"], print, columns={"colour": "Title"}))
 
 
@@ -104,3 +106,15 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     (paper,) = read_delimited(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
     assert len(paper.abstract) == 5 * 40_000 - 1
     assert csv.field_size_limit() == before
+
+
+def test_identifiers_of_a_table_are_the_identity(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "Title,DOI,arXiv ID,PMID\nOne,https://doi.org/10.1234/AB,,\nTwo,,2101.00001v2,\n"
+        "Three,,,77\nFour,,,\n",
+        encoding="utf-8",
+    )
+    papers = list(read_papers([path]))
+    assert [paper.id for paper in papers][:3] == ["doi:10.1234/ab", "arxiv:2101.00001", "pmid:77"]
+    assert not papers[3].identifiers

@@ -1,0 +1,231 @@
+"""Reader for BibTeX, as Zotero, JabRef, publishers and arXiv write it.
+
+bibtexparser finds the entries and their fields. Values are resolved here, since each entry counts,
+duplicates too, and ``#`` joins strings.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tagger.errors import TaggerError
+from tagger.paper import Paper
+from tagger.readers.cleaning import clean_marked_up_text
+from tagger.readers.identifiers import identifiers_of
+from tagger.readers.source import Source
+
+_START = re.compile(
+    r"(?:[ \t]*(?:%.*)?\r?\n)*"  # comments of JabRef and others
+    r"[ \t]*@(?:(?:comment|preamble)[ \t]*[{(]|string[ \t]*[{(]\s*[\w:.-]+\s*="
+    r"|[a-z]+[ \t]*[{(][^\s,{}()]*\s*,)",
+    re.IGNORECASE,
+)
+_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
+_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
+_LINK_FIELDS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
+_OPENING = {"{": "}", '"': '"'}
+
+
+@dataclass(frozen=True, slots=True)
+class BibtexField:
+    """A field of an entry: its name in lower case, and where name and value stand in the text.
+
+    The value is as written, with its braces or quotes.
+    """
+
+    name: str
+    name_start: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class BibtexEntry:
+    """An entry: the line that it begins in, from 1, and its fields in order, with repeats."""
+
+    line: int
+    fields: tuple[BibtexField, ...]
+
+    def field(self, name: str) -> BibtexField | None:
+        """Return the first field of that name, which is the one that BibTeX reads."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BibtexText:
+    """A BibTeX file: its text, its entries in order, duplicates too, and its strings by name."""
+
+    text: str
+    entries: tuple[BibtexEntry, ...]
+    strings: Mapping[str, str]
+
+    def value(self, entry: BibtexEntry, name: str) -> str:
+        """Return what a field says, strings put in; empty if there is no such field."""
+        field = entry.field(name)
+        return _resolve(self.text[field.start : field.end], self.strings) if field else ""
+
+
+def is_bibtex(source: Source) -> bool:
+    """Tell a BibTeX file by what it begins with, or by its name if that is other text."""
+    return not source.is_folder and bool(
+        _START.match(source.head) or source.path.suffix.lower() in (".bib", ".bibtex")
+    )
+
+
+def read_bibtex(source: Source) -> list[Paper]:
+    """Read the papers of a BibTeX file, in order and with repeats.
+
+    Parameters
+    ----------
+    source:
+        The file. LaTeX in titles and abstracts is resolved.
+
+    Raises
+    ------
+    TaggerError
+        If it holds no entry, an entry is not closed or otherwise not BibTeX, or has no title; the
+        line is given.
+    """
+    file = parse_bibtex(source.text)
+    if not file.entries:
+        raise TaggerError("no entries in this BibTeX file", path=source.path)
+    papers = []
+    for entry in file.entries:
+        parts = [clean_marked_up_text(file.value(entry, name)) for name in ("title", "subtitle")]
+        title = ": ".join(part for part in parts if part)
+        if not title:
+            raise TaggerError(
+                "this entry has no title",
+                path=source.path,
+                line=entry.line,
+                hint="Give it one, or take it out",
+            )
+        abstract = clean_marked_up_text(file.value(entry, "abstract"))
+        papers.append(Paper(title, abstract, (source.name,), identifiers=_identifiers(file, entry)))
+    return papers
+
+
+def parse_bibtex(text: str) -> BibtexText:
+    """Find the entries of a BibTeX text and where their fields stand.
+
+    Raises
+    ------
+    TaggerError
+        If something in it is not BibTeX; the line is given.
+    """
+    from bibtexparser.entrypoint import parse_string
+    from bibtexparser.exceptions import ParsingException
+    from bibtexparser.model import (
+        DuplicateBlockKeyBlock,
+        DuplicateFieldKeyBlock,
+        Entry,
+        ImplicitComment,
+        ParsingFailedBlock,
+        String,
+    )
+
+    # What it warns of is reported as an error.
+    logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
+    try:
+        library = parse_string(text, parse_stack=[])
+    except ParsingException as error:
+        raise TaggerError(f"is not BibTeX: {error}") from error
+    entries = []
+    strings: dict[str, str] = {}
+    place = 0
+    for block in library.blocks:
+        if isinstance(block, ImplicitComment):
+            continue
+        raw, line = block.raw or "", (block.start_line or 0) + 1
+        kept = block
+        while isinstance(kept, DuplicateBlockKeyBlock | DuplicateFieldKeyBlock):
+            kept = kept.ignore_error_block or kept
+        if isinstance(kept, ParsingFailedBlock):
+            raise TaggerError(
+                f"this entry is not BibTeX: {_reason(kept.error)}",
+                line=line,
+                hint="Look for a brace or a comma that is missing here",
+            )
+        start = text.index(raw, place)
+        place = start + len(raw)
+        if isinstance(kept, String):
+            strings[kept.key.lower()] = _resolve(str(kept.value), strings)
+        elif isinstance(kept, Entry):
+            fields = [(field.key, str(field.value)) for field in kept.fields]
+            entries.append(BibtexEntry(line, tuple(_place_fields(text, start, fields))))
+    return BibtexText(text, tuple(entries), strings)
+
+
+def _place_fields(
+    text: str, entry_start: int, fields: list[tuple[str, str]]
+) -> Iterator[BibtexField]:
+    """Yield where fields stand; between them there are but commas, '=' and white space."""
+    place = text.find(",", entry_start)
+    for name, value in fields:
+        name_start = text.index(name, place)
+        start = text.index(value, text.index("=", name_start + len(name)) + 1)
+        place = start + len(value)
+        yield BibtexField(name.lower(), name_start, start, place)
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "abort_reason", str(error))
+    return " ".join(reason.split()).rstrip(".")
+
+
+def literals(value: str) -> Iterator[tuple[int, int]]:
+    """Yield where the parts of a value stand that ``#`` joins, each without white space."""
+    depth, quoted, start = 0, False, 0
+    for place, character in enumerate(value):
+        escaped = place > 0 and value[place - 1] == "\\"
+        if character == "{" and not escaped:
+            depth += 1
+        elif character == "}" and not escaped:
+            depth -= 1
+        elif character == '"' and depth == 0 and not escaped:
+            quoted = not quoted
+        elif character == "#" and depth == 0 and not quoted:
+            yield _stripped(value, start, place)
+            start = place + 1
+    yield _stripped(value, start, len(value))
+
+
+def _stripped(value: str, start: int, end: int) -> tuple[int, int]:
+    part = value[start:end]
+    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+
+
+def is_enclosed(part: str) -> bool:
+    """Tell whether a part of a value is text in braces or quotes, not the name of a string."""
+    return len(part) > 1 and _OPENING.get(part[0]) == part[-1]
+
+
+def _resolve(value: str, strings: Mapping[str, str]) -> str:
+    parts = [value[start:end] for start, end in literals(value)]
+    return "".join(
+        part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part) for part in parts
+    )
+
+
+def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
+    def value(name: str) -> str:
+        return file.value(entry, name)
+
+    archive = (value("archiveprefix") or value("eprinttype")).strip("{} ").lower()
+    eprint = [value("eprint")]
+    # An eprint whose archive is not told is taken for arXiv's if it says so.
+    known = archive == "arxiv" or (not archive and "arxiv" in eprint[0].lower())
+    mentions = " ".join(value(name) for name in ("journal", "journaltitle", "number", "note"))
+    return identifiers_of(
+        dois=[value("doi")],
+        arxiv=[*(eprint if known else ()), *_ARXIV_MENTION.findall(value("journal"))],
+        pmids=[
+            value("pmid").strip("{} "),
+            *(eprint if archive in ("pubmed", "pmid", "medline") else ()),
+            *_PMID_MENTION.findall(mentions),
+        ],
+        links=[value(name) for name in _LINK_FIELDS],
+    )

@@ -1,0 +1,135 @@
+"""BibTeX given back as it was, but for tags among the ``keywords`` of its entries.
+
+Nothing is written anew: keywords are put into the text at their place, so that all else stays as
+it is to the byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tagger.readers.bibtex import (
+    BibtexEntry,
+    BibtexField,
+    is_enclosed,
+    literals,
+    parse_bibtex,
+)
+
+_FIELD = "keywords"
+_SEPARATOR = ", "
+
+
+def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Pattern[str]) -> str:
+    """Put keywords into the entries of a BibTeX text.
+
+    Parameters
+    ----------
+    text:
+        The text, as read.
+    keywords:
+        Of each entry in order.
+    ours:
+        What keywords of an earlier time match as a whole; they make room for the new ones.
+
+    Raises
+    ------
+    TaggerError
+        If the text is not BibTeX.
+    """
+    written, place = [], 0
+    for entry, added in zip(parse_bibtex(text).entries, keywords, strict=True):
+        start, end, replacement = _change(text, entry, added, ours)
+        written += [text[place:start], replacement]
+        place = end
+    return "".join([*written, text[place:]])
+
+
+def _change(
+    text: str, entry: BibtexEntry, keywords: Sequence[str], ours: re.Pattern[str]
+) -> tuple[int, int, str]:
+    """Return what part of the text to replace, and by what."""
+    field = entry.field(_FIELD)
+    if field:
+        return field.start, field.end, _edited(text[field.start : field.end], keywords, ours)
+    last = entry.fields[-1]
+    if not keywords:
+        return last.end, last.end, ""
+    return last.end, last.end, _new_field(text, last, keywords)
+
+
+def _new_field(text: str, last: BibtexField, keywords: Sequence[str]) -> str:
+    """Write the field in the style of the one that it stands after."""
+    line_start = text.rfind("\n", 0, last.name_start) + 1
+    line = text[line_start : last.name_start]
+    newline = "\r\n" if text.startswith("\r\n", line_start - 2) else "\n"
+    indent = f"{newline}{line}" if line_start and not line.strip() else " "
+    around = text[last.name_start + len(last.name) : last.start]
+    equals = " = " if " " in around else "="
+    return f",{indent}{_FIELD}{equals}{{{_SEPARATOR.join(keywords)}}}"
+
+
+def _edited(value: str, keywords: Sequence[str], ours: re.Pattern[str]) -> str:
+    """Return the value of a field with other keywords of ours; nothing else of it is changed."""
+    parts = [*literals(value)]
+    start, end = parts[-1]
+    if len(parts) == 1 and (start == end or is_enclosed(value[start:end])):
+        inner = value[start + 1 : end - 1] if start < end else ""
+        opening, closing = (value[start], value[end - 1]) if start < end else "{}"
+        return value[:start] + opening + _in_list(inner, keywords, ours) + closing + value[end:]
+    # Strings joined by '#': ours are a part of their own, which begins with the separator.
+    if len(parts) > 1 and is_enclosed(value[start:end]):
+        first, *others = (each.strip() for each in _split(value[start + 1 : end - 1])[::2])
+        if not first and others and all(_matches(ours, each) for each in others):
+            value = value[: parts[-2][1]]
+    return f"{value} # {{{_SEPARATOR}{_SEPARATOR.join(keywords)}}}" if keywords else value
+
+
+def _in_list(inner: str, keywords: Sequence[str], ours: re.Pattern[str]) -> str:
+    """Return a list of keywords with others of ours, these at its end."""
+    pieces = _split(inner)
+    listed = [*zip(["", *pieces[1::2]], pieces[::2], strict=True)]
+    kept = [each for each in listed if not _matches(ours, each[1].strip())]
+    if kept and kept[0] is not listed[0]:
+        kept[0] = ("", kept[0][1])
+    # What stands around the list is no part of it.
+    head = inner[: len(inner) - len(inner.lstrip())]
+    tail = inner[len(inner.rstrip()) :] if head != inner else ""
+    body = "".join(separator + keyword for separator, keyword in kept).strip()
+    mark = ";" if any(";" in piece for piece in pieces[1::2]) else ","
+    between = {separator for separator, keyword in kept[1:] if keyword}
+    glue = mark if between == {mark} else f"{mark} "
+    added = glue.join(keywords)
+    if added:
+        body = body.rstrip(f"{mark} \t\r\n")
+        body += glue if body else ""
+    return head + body + added + tail
+
+
+def _matches(ours: re.Pattern[str], keyword: str) -> bool:
+    # Zotero escapes what LaTeX would take for a subscript.
+    return bool(ours.fullmatch(keyword.replace(r"\_", "_")))
+
+
+def _split(inner: str) -> list[str]:
+    """Split a list of keywords at semicolons, or at commas if there are none, outside braces.
+
+    Returns
+    -------
+    list of str
+        Keywords and separators in turn; joined they are ``inner``.
+    """
+    depth = 0
+    marks: dict[str, list[int]] = {",": [], ";": []}
+    for place, character in enumerate(inner):
+        depth += (character == "{") - (character == "}")
+        if depth == 0 and character in marks:
+            marks[character].append(place)
+    pieces, start = [], 0
+    for place in marks[";"] or marks[","]:
+        rest = inner[place + 1 :]
+        end = place + 1 + len(rest) - len(rest.lstrip())
+        pieces += [inner[start:place], inner[place:end]]
+        start = end
+    return [*pieces, inner[start:]]

@@ -1,0 +1,200 @@
+"""What is wrong in a bibliography is named with its place, and nothing gives a traceback."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.readers import read_files
+from tagger.readers.bibtex import is_bibtex, parse_bibtex, read_bibtex
+from tagger.readers.nbib import is_nbib, read_nbib
+from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
+from tagger.readers.ris import is_ris, read_ris
+from tagger.readers.source import Source
+
+
+def source(text, name="given.txt"):
+    return Source(name, Path(name), given=text.encode())
+
+
+def article(title):
+    body = f"<Article><ArticleTitle>{title}</ArticleTitle></Article>"
+    return f"<PubmedArticle><MedlineCitation>{body}</MedlineCitation></PubmedArticle>"
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "line", "problem"),
+    [
+        (read_bibtex, "@article{a,\n title={One}\n}\n\n@misc{b,\n year=1999}", 5, "no title"),
+        (read_bibtex, "@article{a, title={ } }", 1, "no title"),
+        (read_bibtex, "\n@article{a,\n title={One\n}\n\n@misc{b, title={Two}}\n", 2, "not BibTeX"),
+        (read_bibtex, "@article{a, title={One}}\n@misc{b, title={Two}", 2, "end of file"),
+        (read_bibtex, "@article{a, title {One}}", 1, "Expected a `=`"),
+        (read_bibtex, "% nothing\n@comment{here}", None, "no entries"),
+        (read_ris, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nAB  - x\nER  - ", 4, "no title"),
+        (read_ris, "TY  - JOUR\nTI  - One\n\nTY  - JOUR\nTI  - Two\nER  - ", 1, "no end"),
+        (read_ris, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nTI  - Two\n", 4, "no end"),
+        (read_ris, "nothing", None, "no records"),
+        (read_nbib, "PMID- 1\nTI  - One\n\nPMID- 2\nAB  - x", 4, "no title"),
+        (read_nbib, "PMID- 1\nTI  - One\nand more", 3, "neither a field"),
+        (read_nbib, "TI  - One\n", 1, "neither a field"),
+        (read_nbib, "\n\n", None, "no records"),
+        (read_pubmed_xml, "<PubmedArticleSet>\n<PubmedArticle>", 2, "is not XML"),
+        (read_pubmed_xml, "<PubmedArticleSet/>", None, "no records"),
+        (
+            read_pubmed_xml,
+            f"<PubmedArticleSet>{article('One')}{article(' ')}</PubmedArticleSet>",
+            None,
+            "record 2 has no title",
+        ),
+        (
+            read_pubmed_xml,
+            '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>',
+            None,
+            "declares entities",
+        ),
+        (read_pubmed_xml, '<?xml version="1.0" encoding="klingon"?><a/>', None, "encoding"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(read, text, line, problem):
+    with pytest.raises(TaggerError, match=problem) as caught:
+        read(source(text))
+    assert caught.value.line == line
+
+
+def test_a_bad_file_is_named_with_its_path(tmp_path):
+    (tmp_path / "bad.bib").write_text("@article{a,\n title={One\n}\n@misc{b, title={Two}}\n")
+    with pytest.raises(TaggerError) as caught:
+        list(read_files([tmp_path / "bad.bib"]))
+    assert str(caught.value).startswith(f"{tmp_path / 'bad.bib'}:1: this entry is not BibTeX")
+
+
+def test_an_entity_that_reads_a_file_is_refused(tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    text = (
+        f'<!DOCTYPE PubmedArticleSet [<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
+        f"<PubmedArticleSet>{article('&x;')}</PubmedArticleSet>"
+    )
+    with pytest.raises(TaggerError, match="declares entities"):
+        read_pubmed_xml(source(text))
+
+
+def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "rispy", None)
+    (tmp_path / "a.ris").write_text("TY  - JOUR\nTI  - One\nER  - \n")
+    with pytest.raises(TaggerError, match=r"pip install 'tagger\[formats\]'"):
+        list(read_files([tmp_path / "a.ris"]))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{A {Big} Title}", "A {Big} Title"),
+        ('"In "# {part} #\n"s"', "In parts"),
+        ("jir", "Journal of Results"),
+        ('JIR # {, } # jan # "; a {"} #"', 'Journal of Results, jan; a {"} #'),
+        ("1999", "1999"),
+        ("", ""),
+        (r"{50\% of \{x\}}", r"50\% of \{x\}"),
+    ],
+)
+def test_strings_are_put_in_and_joined(value, said):
+    file = parse_bibtex(
+        f'@string{{pre = "Journal"}}\n@string(jir = pre # " of Results")\n'
+        f"@misc{{k,\n title = {value},\n Note={{later, title = not}}\n}}"
+    )
+    [entry] = file.entries
+    assert (entry.line, [field.name for field in entry.fields]) == (3, ["title", "note"])
+    assert file.value(entry, "title") == said
+    assert file.value(entry, "note") == "later, title = not"
+    assert file.value(entry, "url") == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "identifiers"),
+    [
+        ("eprint = {2101.00001}, archivePrefix = {arXiv}", ("arxiv:2101.00001",)),
+        ("eprint = {arXiv:2101.00001v2}", ("arxiv:2101.00001",)),
+        ("eprint = {2101.00001}", ()),
+        ("eprint = {123}, eprinttype = {pubmed}", ("pmid:123",)),
+        ("journal = {arXiv preprint arXiv:2101.00001}", ("arxiv:2101.00001",)),
+        ("url = {https://arxiv.org/abs/2101.00001}, pmid = 7", ("arxiv:2101.00001", "pmid:7")),
+        ("url = {https://doi.org/10.5555/Ab}", ("doi:10.5555/ab",)),
+        ("note = {PMID: 12}", ("pmid:12",)),
+        ("DOI = {not one}", ()),
+    ],
+)
+def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
+    [paper] = read_bibtex(source(f"@misc{{k, title = {{One}}, {fields}}}"))
+    assert paper.identifiers == identifiers
+
+
+@pytest.mark.parametrize(
+    ("recognises", "text"),
+    [
+        (is_bibtex, "% Encoding: UTF-8\n\n@Article{key,\n title={x}}"),
+        (is_bibtex, "@string{a = {b}}\n"),
+        (is_bibtex, "@inproceedings(key,"),
+        (is_ris, "Provider: Somebody\n\nTY  - JOUR\n"),
+        (is_nbib, "PMID- 123\nOWN - NLM\n"),
+        (is_pubmed_xml, '<?xml version="1.0"?>\n<PubmedArticleSet>'),
+    ],
+)
+def test_a_format_is_told_by_its_content_alone(recognises, text):
+    every = (is_bibtex, is_ris, is_nbib, is_pubmed_xml)
+    assert [each for each in every if each(source(text))] == [recognises]
+
+
+@pytest.mark.parametrize(
+    "text", ["Write to me@example.org (today, please).", "@someone, hello", "<html>", "TY for it"]
+)
+def test_other_text_is_no_bibliography(text):
+    every = (is_bibtex, is_ris, is_nbib, is_pubmed_xml)
+    assert not any(recognises(source(text)) for recognises in every)
+
+
+@pytest.mark.parametrize(
+    ("read", "pieces"),
+    [
+        (
+            read_bibtex,
+            [
+                "@misc{",
+                "@string{",
+                "@comment{",
+                "k,",
+                "title",
+                "=",
+                "{",
+                "}",
+                '"',
+                "#",
+                "a",
+                ",",
+                "\n",
+                "\\",
+            ],
+        ),
+        (read_ris, ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
+        (read_nbib, ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),
+        (
+            read_pubmed_xml,
+            ["<PubmedArticleSet>", "<PubmedArticle>", "</PubmedArticle>", "&a;", "<"],
+        ),
+    ],
+)
+@given(data=st.data())
+def test_anything_is_read_or_refused(read, pieces, data):
+    text = "".join(data.draw(st.lists(st.sampled_from(pieces), max_size=20)))
+    try:
+        papers = read(source(text))
+    except TaggerError as error:
+        refused = error
+    else:
+        assert papers
+        assert all(paper.title for paper in papers)
+        return
+    assert refused.problem

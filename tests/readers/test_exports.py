@@ -1,0 +1,105 @@
+"""What programs export: every paper, title, abstract and identifier arrives."""
+
+from pathlib import Path
+
+import pytest
+
+from tagger.paper import merge_duplicates
+from tagger.readers import read_files, read_papers
+
+EXPORTS = Path(__file__).parent / "exports"
+TIDES = "Tides of Text: A Survey of Streaming Classifiers"
+LANTERNS = "Lanterns: Small Models for Night-Shift Notes"
+WARDS = "Quiet Wards and Falls at Night: A Cohort Study"
+READ = {
+    "zotero.bib": [
+        (TIDES, "with café chat logs as an open case.", ("doi:10.5555/tides.2024_7",)),
+        (LANTERNS, "at night. CO2 values and doses are kept in every", ("arxiv:2305.99001",)),
+    ],
+    "jabref.bib": [
+        (TIDES, "Text arrives in streams.", ("doi:10.5555/tides.2024_7",)),
+        (
+            'Counting "Quiet" Errors: Measures for Rare Tags',
+            "",
+            ("arxiv:cs/0407001", "pmid:30000001"),
+        ),
+        ("Tides of Text, Once More", "", ()),
+    ],
+    "zotero.ris": [
+        (TIDES, "120 classifiers that keep up.", ("doi:10.5555/tides.2024_7", "pmid:30000002")),
+        (LANTERNS, "at night. CO2 values are kept in every summary.", ("arxiv:2305.99001",)),
+    ],
+    "scopus.ris": [
+        (TIDES, "drifts. © 2024 The Authors.", ("doi:10.5555/tides.2024_7",)),
+        ("A Benchmark of Half-Read Books", "", ("doi:10.5555/half.read",)),
+    ],
+    "web_of_science.ris": [
+        (TIDES, "and what it is about drifts. We survey 120", ("doi:10.5555/tides.2024_7",)),
+        ("A Benchmark of Half-Read Books", "We ask 900 questions", ()),
+    ],
+    "ieee.ris": [
+        ("Gates for Garden Robots", "the sound of the soil.", ("doi:10.5555/garden.2020.1",))
+    ],
+    "endnote.ris": [
+        (WARDS, "RESULTS: Quiet wards had", ("doi:10.5555/quiet.wards", "pmid:30000003"))
+    ],
+    "pubmed.nbib": [
+        (
+            f"{WARDS}.",
+            "40 wards for a year. RESULTS:",
+            ("doi:10.5555/quiet.wards", "pmid:30000003"),
+        ),
+        ("Letter on Lamps.", "", ("pmid:30000004",)),
+    ],
+    "pubmed.xml": [
+        (
+            f"{WARDS}.",
+            "BACKGROUND: Wards are loud at night. METHODS: We measured 40 wards for a year, with "
+            "CO2 below 5 %. RESULTS: Quiet wards had fewer falls (p < 0.01).",
+            ("doi:10.5555/quiet.wards", "pmid:30000003"),
+        ),
+        ("Briefe an die Nachtwache.", "", ("pmid:30000005",)),
+        ("Night Shifts", "A chapter on shifts.", ("pmid:30000006",)),
+    ],
+}
+FORMATS = {".bib": "bibtex", ".ris": "ris", ".nbib": "nbib", ".xml": "pubmed-xml"}
+
+
+def test_every_export_is_tried():
+    assert {path.name for path in EXPORTS.iterdir()} == set(READ)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_every_field_arrives(name):
+    papers = list(read_papers([EXPORTS / name]))
+    assert [paper.title for paper in papers] == [title for title, _, _ in READ[name]]
+    for paper, (_, part, identifiers) in zip(papers, READ[name], strict=True):
+        assert part in paper.abstract
+        assert bool(paper.abstract) == bool(part)
+        assert paper.identifiers == identifiers
+        assert paper.sources == (name,)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_content_tells_the_format_whatever_the_name(name, tmp_path):
+    renamed = tmp_path / "export.txt"
+    renamed.write_bytes(b"\xef\xbb\xbf" + (EXPORTS / name).read_bytes().lstrip())
+    [file] = read_files([renamed])
+    assert file.format.name == FORMATS[Path(name).suffix]
+    assert [paper.title for paper in file.papers] == [title for title, _, _ in READ[name]]
+
+
+def test_one_paper_from_five_programs_is_one_paper():
+    merged = merge_duplicates(read_papers(sorted(EXPORTS.iterdir())))
+    found = {paper.title: paper for paper in merged}
+    assert len(found) == len(merged) == 10
+    assert found[TIDES].id == "doi:10.5555/tides.2024_7"
+    assert found[TIDES].identifiers == ("doi:10.5555/tides.2024_7", "pmid:30000002")
+    assert set(found[TIDES].sources) == {
+        "jabref.bib",
+        "scopus.ris",
+        "web_of_science.ris",
+        "zotero.bib",
+        "zotero.ris",
+    }
+    assert found["A Benchmark of Half-Read Books"].abstract.startswith("We ask 900")

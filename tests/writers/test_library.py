@@ -1,0 +1,305 @@
+"""A library comes back as it was, but for the tags among its keywords."""
+
+import json
+import re
+from pathlib import Path
+
+import bibtexparser
+import pytest
+import rispy
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import page, run
+
+from tagger.paper import merge_duplicates
+from tagger.readers import read_files
+from tagger.writers.bibtex import add_bibtex_keywords
+from tagger.writers.keywords import keyword_pattern, keywords_of
+from tagger.writers.library import write_libraries
+from tagger.writers.ris import add_ris_keywords
+
+EXPORTS = Path(__file__).parents[1] / "readers" / "exports"
+OURS = re.compile(r"(?:kind|field): [a-z0-9][a-z0-9_-]*")
+NEW = ["kind: survey", "field: health"]
+LIBRARIES = sorted([*EXPORTS.glob("*.bib"), *EXPORTS.glob("*.ris")])
+
+
+def rows_of(files, kind="survey", field=("law",)):
+    papers = merge_duplicates(paper for file in files for paper in file.papers)
+    return [{"id": paper.id, "tags": {"kind": [kind], "field": list(field)}} for paper in papers]
+
+
+def bibtex_blocks(text):
+    """Return every block as written, entries as type, key and fields, and their keywords."""
+    blocks, keywords = [], []
+    for block in bibtexparser.parse_string(text, parse_stack=[]).blocks:
+        entry = getattr(block, "ignore_error_block", block)
+        if not hasattr(entry, "fields"):
+            blocks.append(block.raw)
+            continue
+        fields = [(field.key, field.value) for field in entry.fields]
+        keywords.append([value for key, value in fields if key.lower() == "keywords"])
+        others = [each for each in fields if each[0].lower() != "keywords"]
+        blocks.append((entry.entry_type, entry.key, others))
+    return blocks, keywords
+
+
+def without_keywords(text):
+    """Return RIS without lines of keywords, of which EndNote has several a field."""
+    return re.sub(r"^KW  - .*\n(?:(?![A-Z][A-Z0-9]  -).*\n)*", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_all_but_keywords_comes_back_to_the_byte(path, newline, mark, tmp_path, taxonomy):
+    text = path.read_bytes().decode().replace("\r", "")
+    own = tmp_path / path.name
+    own.write_bytes((mark + text.replace("\n", newline)).encode())
+    files = list(read_files([own]))
+    [written] = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out")
+    assert own.read_bytes() == (mark + text.replace("\n", newline)).encode()
+    found = written.read_bytes().decode()
+    assert found.startswith(mark)
+    assert found.count("\r\n") == (found.count("\n") if newline == "\r\n" else 0)
+    found = found.removeprefix("\ufeff").replace("\r", "")
+    if path.suffix == ".bib":
+        (before, kept), (after, now) = bibtex_blocks(text), bibtex_blocks(found)
+        assert before == after
+        assert len(now) == len(files[0].papers)
+        for old, [new] in zip(kept, now, strict=True):
+            assert new.startswith(old[0][:-1] if old else "{kind")
+            assert new.endswith(("kind: survey, field: law}", "kind: survey; field: law}"))
+    else:
+        assert without_keywords(found) == without_keywords(text)
+        for old, new in zip(rispy.loads(text), rispy.loads(found), strict=True):
+            assert {**old, "keywords": None} == {**new, "keywords": None}
+            assert new["keywords"] == [*old.get("keywords", ()), "kind: survey", "field: law"]
+    assert [p.title for p in next(read_files([written])).papers] == [
+        p.title for p in files[0].papers
+    ]
+
+
+@pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
+def test_other_tags_replace_ours_and_the_same_change_nothing(path, tmp_path, taxonomy):
+    own = list(read_files([path]))
+    [first] = write_libraries(own, rows_of(own), taxonomy, tmp_path / "1")
+    again = list(read_files([first]))
+    [same] = write_libraries(again, rows_of(again), taxonomy, tmp_path / "2")
+    assert same.read_bytes() == first.read_bytes()
+    [other] = write_libraries(again, rows_of(again, "study", []), taxonomy, tmp_path / "3")
+    [fresh] = write_libraries(own, rows_of(own, "study", []), taxonomy, tmp_path / "4")
+    assert other.read_bytes() == fresh.read_bytes()
+    assert b"survey" not in other.read_bytes().replace(b"survey 120", b"").replace(b"A survey", b"")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("@a{k, title={x}}", "@a{k, title={x}, keywords={kind: survey, field: health}}"),
+        (
+            "@a{k,\n\ttitle = {x},\n}",
+            "@a{k,\n\ttitle = {x},\n\tkeywords = {kind: survey, field: health},\n}",
+        ),
+        (
+            "@a{k,\n  title   = {x}\n}",
+            "@a{k,\n  title   = {x},\n  keywords = {kind: survey, field: health}\n}",
+        ),
+        ("@a(k, Keywords = {})", "@a(k, Keywords = {kind: survey, field: health})"),
+        ("@a{k, keywords = }", "@a{k, keywords ={kind: survey, field: health} }"),
+        ('@a{k, keywords="a"}', '@a{k, keywords="a, kind: survey, field: health"}'),
+        ("@a{k, keywords={a,b}}", "@a{k, keywords={a,b,kind: survey,field: health}}"),
+        ("@a{k, keywords={a; b, c;}}", "@a{k, keywords={a; b, c; kind: survey; field: health}}"),
+        (
+            "@a{k, keywords={{x, y}, z\n }, note={n}}",
+            "@a{k, keywords={{x, y}, z, kind: survey, field: health\n }, note={n}}",
+        ),
+        ("@a{k, keywords = kw}", "@a{k, keywords = kw # {, kind: survey, field: health}}"),
+        (
+            "@a{k, keywords = kw # { and } # {b}}",
+            "@a{k, keywords = kw # { and } # {b} # {, kind: survey, field: health}}",
+        ),
+        (
+            r"@a{k, keywords={kind: method, A, field: old\_one, B}}",
+            "@a{k, keywords={A, B, kind: survey, field: health}}",
+        ),
+        (
+            "@a{k, keywords={a kind: method, Kind: Method}}",
+            "@a{k, keywords={a kind: method, Kind: Method, kind: survey, field: health}}",
+        ),
+        (
+            "@a{k, keywords={a}, keywords={b}}",
+            "@a{k, keywords={a, kind: survey, field: health}, keywords={b}}",
+        ),
+    ],
+)
+def test_keywords_go_into_bibtex_in_its_own_style(before, after):
+    assert add_bibtex_keywords(before, [NEW], OURS) == after
+    assert add_bibtex_keywords(after, [NEW], OURS) == after
+    kept = add_bibtex_keywords(after, [[]], OURS)
+    assert "survey" not in kept
+    assert add_bibtex_keywords(kept, [[]], OURS) == kept
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["TI  - x"], ["TI  - x", "KW  - kind: survey", "KW  - field: health"]),
+        (
+            ["KW  - a", "KW  - field: old", "KW  - b", "TI  - x"],
+            ["KW  - a", "KW  - b", "KW  - kind: survey", "KW  - field: health", "TI  - x"],
+        ),
+        (
+            ["KW  - kind: old", "field: old", "a", "kind: of blue", "", "TI  - x"],
+            [
+                "KW  - a",
+                "kind: of blue",
+                "KW  - kind: survey",
+                "KW  - field: health",
+                "",
+                "TI  - x",
+            ],
+        ),
+    ],
+)
+def test_keywords_go_into_ris_after_the_last(before, after):
+    texts = ["\n".join(["odd", "TY  - JOUR", *lines, "ER  - "]) for lines in (before, after)]
+    assert add_ris_keywords(texts[0], [NEW], OURS) == texts[1]
+    assert add_ris_keywords(texts[1], [NEW], OURS) == texts[1]
+
+
+lists = st.lists(
+    st.sampled_from(["a", "{b, c; d}", "kind: survey", "field: x", "", " e f ", "\n g"]), max_size=6
+)
+
+
+@given(lists, st.sampled_from([",", ", ", ";", "; ", ",\n  "]), st.sampled_from(["{}", '""']))
+def test_nobodys_keyword_is_lost(listed, separator, enclosing):
+    value = enclosing[0] + separator.join(listed) + enclosing[1]
+    text = f"@a{{k, keywords = {value}, title = {{t}}}}"
+    once = add_bibtex_keywords(text, [NEW], OURS)
+    assert add_bibtex_keywords(once, [NEW], OURS) == once
+    mark = separator.strip()
+    inner = once.split(" = ", 1)[1].rsplit(", title", 1)[0][1:-1].replace("{b, c; d}", "B")
+    found = [word.strip() for word in inner.split(mark if len(listed) > 1 else ",") if word.strip()]
+    theirs = [word.strip().replace("{b, c; d}", "B") for word in listed]
+    assert found == [word for word in theirs if word and not OURS.fullmatch(word)] + NEW
+
+
+def test_the_facet_in_front_tells_our_keywords(taxonomy):
+    ours = keyword_pattern(taxonomy)
+    assert keywords_of({"kind": ["survey"], "field": ["law", "heart"]}) == [
+        "kind: survey",
+        "field: law",
+        "field: heart",
+    ]
+    assert ours.fullmatch("field: a-tag-of-old")
+    assert not ours.fullmatch("fields: law")
+    assert not ours.fullmatch("field: Law and Order")
+
+
+def test_files_of_one_name_and_files_that_were_read_are_not_overwritten(tmp_path, taxonomy):
+    texts = {}
+    for folder in ("a", "b", "out"):
+        path = tmp_path / folder / "library.bib"
+        path.parent.mkdir()
+        path.write_text(f"@misc{{k, title = {{Paper of {folder}}}}}", encoding="utf-8")
+        texts[path] = path.read_text()
+    (tmp_path / "out" / "Export.txt").write_text("TY  - JOUR\nTI  - Another\nER  - \n")
+    files = list(read_files([*texts, tmp_path / "out" / "Export.txt"]))
+    taken = [tmp_path / "out" / "library-2.bib"]
+    written = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out", taken)
+    names = ["library-3.bib", "library-4.bib", "library-5.bib", "Export-2.txt"]
+    assert [path.name for path in written] == names
+    assert {path: path.read_text() for path in texts} == texts
+    for name, path in zip("ab", written[:2], strict=True):
+        assert f"Paper of {name}" in path.read_text()
+
+
+def test_duplicates_of_one_paper_all_get_its_tags(tmp_path, taxonomy):
+    path = tmp_path / "twice.bib"
+    path.write_text(
+        "@misc{a, title={One}, doi={10.1234/A}}\n@misc{a, title={Uno}, doi={10.1234/a}}"
+    )
+    files = list(read_files([path]))
+    [written] = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out")
+    assert written.read_text().count("keywords={kind: survey, field: law}") == 2
+
+
+def test_the_command_gives_libraries_back(saved_model, tmp_path):
+    for name in ("zotero.bib", "endnote.ris"):
+        (tmp_path / name).write_bytes((EXPORTS / name).read_bytes())
+    (tmp_path / "page.txt").write_text(page("First paper"), encoding="utf-8")
+    (tmp_path / "bad.bib").write_text("@article{a, title={One", encoding="utf-8")
+    names = ("page.txt", "zotero.bib", "bad.bib", "endnote.ris")
+    command = ("tag", *names, "--output", "out", "--model", saved_model)
+    done = run(*command, "--json", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "bad.bib:1: this entry is not BibTeX" in done.stderr
+    assert "Traceback" not in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["entries"], report["papers"]) == (4, 4)
+    assert report["output"][3:] == ["out/zotero.bib", "out/endnote.ris"]
+    lines = (tmp_path / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = {row["id"]: row for row in map(json.loads, lines)}
+    [kind] = rows["doi:10.5555/quiet.wards"]["tags"]["kind"]
+    assert f"KW  - kind: {kind}\n" in (tmp_path / "out" / "endnote.ris").read_text()
+    [kind] = rows["arxiv:2305.99001"]["tags"]["kind"]
+    assert f"kind: {kind}" in (tmp_path / "out" / "zotero.bib").read_text().split("@misc")[1]
+    text = run(*command, "--show", 0, cwd=tmp_path).stdout.splitlines()[-1]
+    assert text.startswith("Written: out/tags.jsonl, ")
+    assert text.endswith("out/zotero.bib, out/endnote.ris")
+
+
+def test_a_paper_is_explained_by_its_identifier(saved_model, tmp_path):
+    path = EXPORTS / "zotero.ris"
+    done = run("explain", "pmid:30000002", path, "--model", saved_model, "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["id"] == "doi:10.5555/tides.2024_7"
+
+
+fields = st.lists(
+    st.tuples(
+        st.sampled_from(["title", "Abstract", "KEYWORDS", "note", "x-y"]),
+        st.sampled_from(["=", " = ", "\t =\n "]),
+        st.sampled_from(["{a, {b} = c}", '"q {"} \\"o, r"', "jan", "12", 'k # {x, "} # "y"', "{}"]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+between = st.sampled_from(
+    [
+        "",
+        "\n",
+        " % a comment\n",
+        "@comment{title = {x},}\n",
+        '@string{k = "v"}\n',
+        "@preamble{{p}}\n",
+    ]
+)
+entries = st.builds(
+    lambda before, opening, gap, fields, comma, after: (
+        before
+        + f"@Misc{opening[0]}key"
+        + "".join(f",{gap}{name}{equals}{value}" for name, equals, value in fields)
+        + f"{comma}{opening[1]}{after}"
+    ),
+    between,
+    st.sampled_from(["{}", "()"]),
+    st.sampled_from([" ", "\n  ", "\n\t", ""]),
+    fields,
+    st.sampled_from(["", ",", "\n", ",\n"]),
+    st.sampled_from(["\n", "\n\n", "\r\n"]),
+)
+
+
+@given(st.lists(entries, min_size=1, max_size=4))
+def test_any_bibtex_keeps_every_block_and_field(written):
+    text = "".join(written)
+    tags = [[f"kind: a{n}", "field: b"] for n in range(len(written))]
+    found = add_bibtex_keywords(text, tags, OURS)
+    (before, kept), (after, now) = bibtex_blocks(text), bibtex_blocks(found)
+    assert before == after
+    for own, old, (new, *others) in zip(tags, kept, now, strict=True):
+        assert all(tag in new for tag in own)
+        assert others == old[1:]
+    assert add_bibtex_keywords(found, tags, OURS) == found
