@@ -3,13 +3,13 @@
 A label folder holds ``taxonomy.yaml``, ``seed.jsonl`` (the hand labels to begin with) and
 ``corrections.jsonl`` (what came back from review). Both label files are append-only, one JSON
 object a line; a correction outweighs a seed label, and where several people speak of one paper a
-:data:`ConflictRule` decides.
+:data:`ConflictRule` decides. What was said in terms of an earlier taxonomy is put in today's when
+it is read, see :mod:`tagger.taxonomy_history`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -29,14 +28,18 @@ from pydantic import (
 
 from tagger.durable import exclusively, replacing
 from tagger.errors import TaggerError
+from tagger.json_lines import read_lines
 from tagger.paper import Paper, group_entries, paper_id
-from tagger.taxonomy import Taxonomy, describe_validation_error, field_name, load_taxonomy
+from tagger.taxonomy import Taxonomy
+from tagger.taxonomy_history import HISTORY_FILE, TAXONOMY_FILE, open_history
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SEED_FILE = "seed.jsonl"
 CORRECTIONS_FILE = "corrections.jsonl"
-TAXONOMY_FILE = "taxonomy.yaml"
-
+_MISFIT = (
+    "Put it back into taxonomy.yaml; 'tagger taxonomy rename', 'merge' or 'retire' then change it "
+    "with its labels"
+)
 
 ConflictRule = Literal["latest", "majority", "adjudicate"]
 """What counts where reviewers of one paper answer a facet differently.
@@ -86,6 +89,8 @@ class Label(BaseModel):
     that none applies. ``id`` is made from the title where the line has none. An ``outcome`` other
     than ``tagged`` has no tags: the entry is no paper, the person could not tell, or an earlier
     line of the same annotation is taken back. A ``final`` label settles a conflict.
+    ``taxonomy`` is the version that the tags are of; a label read by a :class:`LabelStore` is in
+    today's terms, and has no tags left if all that it gave were retired.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,6 +105,7 @@ class Label(BaseModel):
     source: Literal["seed", "review"]
     final: bool = False
     note: str | None = None
+    taxonomy: Text | None = None
     prediction: Prediction | None = None
     origin: Origin | None = None
 
@@ -322,7 +328,7 @@ class LabelStore:
     ----------
     folder:
         Where ``taxonomy.yaml``, ``seed.jsonl`` and ``corrections.jsonl`` are. The taxonomy must
-        exist; a label file may be missing.
+        exist; a label file may be missing, and so may the taxonomy's history.
 
     Raises
     ------
@@ -336,12 +342,13 @@ class LabelStore:
             raise TaggerError(
                 "no such label folder", path=self.folder, hint="Name one with --labels"
             )
-        self.taxonomy: Taxonomy = load_taxonomy(self.folder / TAXONOMY_FILE)
+        self.history = open_history(self.folder)
+        self.taxonomy: Taxonomy = self.history.taxonomy
 
     @property
     def files(self) -> list[Path]:
         """The files of the folder that exist, taxonomy first."""
-        names = (TAXONOMY_FILE, SEED_FILE, CORRECTIONS_FILE)
+        names = (TAXONOMY_FILE, HISTORY_FILE, SEED_FILE, CORRECTIONS_FILE)
         return [path for name in names if (path := self.folder / name).exists()]
 
     def snapshot(self, conflicts: ConflictRule = "latest") -> LabelSnapshot:
@@ -360,7 +367,7 @@ class LabelStore:
                 return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, tuple(labels))
 
     def all_labels(self) -> list[Label]:
-        """Every label in the order of the files, seed first.
+        """Every label in today's terms, in the order of the files, seed first.
 
         Raises
         ------
@@ -368,12 +375,33 @@ class LabelStore:
             With file, line and field, if a line is not JSON, not a label, or names a facet or
             tag that the taxonomy lacks.
         """
-        return [
-            label
-            for path in self.files
-            if path.name != TAXONOMY_FILE
-            for label in _read_labels(path, self.taxonomy)
-        ]
+        return [self._fitting(label, path, line) for path, line, label in self._lines()]
+
+    def labels_as_given(self) -> list[Label]:
+        """Every label in the terms of the taxonomy that it was given in, in the same order.
+
+        Raises
+        ------
+        TaggerError
+            With file, line and field, if a line is not JSON or not a label.
+        """
+        return [label for _, _, label in self._lines()]
+
+    def misfits(self) -> list[TaggerError]:
+        """What is wrong with each label that does not fit the taxonomy, with file and line.
+
+        Raises
+        ------
+        TaggerError
+            As :meth:`labels_as_given`.
+        """
+        found = []
+        for path, line, label in self._lines():
+            try:
+                self._fitting(label, path, line)
+            except TaggerError as error:
+                found.append(error)
+        return found
 
     def labels(self, conflicts: ConflictRule = "latest") -> list[Label]:
         """One label a paper, as merged by :func:`merge_labels`."""
@@ -387,8 +415,8 @@ class LabelStore:
         Parameters
         ----------
         choose:
-            Given all labels of the folder, returns the corrections to append. No other process
-            adds corrections meanwhile.
+            Given all labels of the folder, returns the corrections to append, each in terms of
+            the taxonomy that it names. No other process adds corrections meanwhile.
 
         Returns
         -------
@@ -404,7 +432,7 @@ class LabelStore:
         with exclusively(path):
             chosen = list(choose(self.all_labels()))
             for label in chosen:
-                self.taxonomy.check_tags(label.tags)
+                self.taxonomy.check_tags(self._today(label).tags)
             if chosen:
                 before = path.read_bytes().decode("utf-8") if path.exists() else ""
                 with replacing(path) as file:
@@ -413,36 +441,32 @@ class LabelStore:
                         file.write(label.model_dump_json(exclude_defaults=True) + "\n")
         return chosen
 
+    def _lines(self) -> Iterator[tuple[Path, int, Label]]:
+        """Yield each label as it stands in its file, with its place."""
+        for path in self.files:
+            if path.name in (SEED_FILE, CORRECTIONS_FILE):
+                for line, label in read_lines(path, Label):
+                    yield path, line, label
 
-def _read_labels(path: Path, taxonomy: Taxonomy) -> Iterator[Label]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TaggerError("is not UTF-8 text", path=path) from error
-    except OSError as error:
-        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    def _today(self, label: Label) -> Label:
+        """Put a label in today's terms."""
+        start = self.history.position(label.taxonomy, label.time)
+        changes: dict[str, object] = {"taxonomy": self.taxonomy.version}
+        if start < self.history.today:
+            changes["tags"] = self.history.rewrite(label.tags, start)
+            if label.prediction:
+                tags = self.history.rewrite(label.prediction.tags, start)
+                changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
+        return label.model_copy(update=changes)
+
+    def _fitting(self, label: Label, path: Path, line: int) -> Label:
+        """Put a label in today's terms, and see that it fits the taxonomy."""
+        today = self._today(label)
         try:
-            label = Label.model_validate(json.loads(line))
-            taxonomy.check_tags(label.tags)
-        except json.JSONDecodeError as error:
-            raise TaggerError(
-                f"is not JSON: {error.msg} at column {error.colno}", path=path, line=number
-            ) from error
-        except RecursionError as error:
-            raise TaggerError("is nested too deeply", path=path, line=number) from error
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False)[0]
-            problem, hint = describe_validation_error(detail["type"], detail["msg"])
-            raise TaggerError(
-                problem, path=path, line=number, field=field_name(detail["loc"]), hint=hint
-            ) from error
-        except ValueError as error:  # a number of thousands of digits
-            raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error
+            self.taxonomy.check_tags(today.tags)
         except TaggerError as error:
+            hint = f"{error.hint}. {_MISFIT}" if error.hint else None
             raise TaggerError(
-                error.problem, path=path, line=number, field=error.field, hint=error.hint
+                error.problem, path=path, line=line, field=error.field, hint=hint
             ) from error
-        yield label
+        return today

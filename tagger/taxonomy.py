@@ -177,12 +177,30 @@ def load_taxonomy(path: str | Path) -> Taxonomy:
         raise TaggerError("is not UTF-8 text", path=path) from error
     except OSError as error:
         raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    return parse_taxonomy(text, path)
+
+
+def parse_taxonomy(text: str, path: Path) -> Taxonomy:
+    """Validate the text of a taxonomy file.
+
+    Parameters
+    ----------
+    text:
+        YAML.
+    path:
+        The file that errors name.
+
+    Raises
+    ------
+    TaggerError
+        As :func:`load_taxonomy`.
+    """
     content, lines = _parse_yaml(text, path)
     try:
         taxonomy = Taxonomy.model_validate(content)
     except ValidationError as error:
         raise _first_problem(error, path, lines) from error
-    _check_names(taxonomy, path, lines)
+    check_names(taxonomy, path, lines)
     return taxonomy
 
 
@@ -277,11 +295,30 @@ def describe_validation_error(kind: str, message: str) -> tuple[str, str | None]
     return message[0].lower() + message[1:], None
 
 
-def _check_names(taxonomy: Taxonomy, path: Path, lines: Mapping[_Location, int]) -> None:
+def check_names(
+    taxonomy: Taxonomy,
+    path: Path | None = None,
+    lines: Mapping[tuple[str | int, ...], int] | None = None,
+) -> None:
+    """Check what no single field can show: names that are unique, parents that exist.
+
+    Parameters
+    ----------
+    taxonomy:
+        What to check.
+    path, lines:
+        The file it comes from and, for each place in it, the line, for errors to name.
+
+    Raises
+    ------
+    TaggerError
+        If a name is used twice, a parent does not exist or is its own ancestor, or an exclusive
+        facet has fewer than two tags.
+    """
+
     def problem(text: str, *location: str | int, hint: str | None = None) -> TaggerError:
-        return TaggerError(
-            text, path=path, line=lines[location], field=field_name(location), hint=hint
-        )
+        line = lines[location] if lines else None
+        return TaggerError(text, path=path, line=line, field=field_name(location), hint=hint)
 
     facets: set[str] = set()
     for i, facet in enumerate(taxonomy.facets):

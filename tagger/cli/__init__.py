@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger import __version__
-from tagger.cli import labels, review, versions
+from tagger.cli import labels, review, taxonomy, versions
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.explain import explain
 from tagger.cli.output import complain
@@ -32,6 +32,7 @@ app.command(rich_help_panel=TAG_NEW)(explain)
 app.command(rich_help_panel=TAG_NEW)(report)
 app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
+app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=REVIEW)
 app.command(rich_help_panel=COMPARE)(train)
 app.command(rich_help_panel=COMPARE)(versions.compare)
 app.command(rich_help_panel=COMPARE)(versions.promote)

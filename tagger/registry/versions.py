@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
-from tagger.labels import TAXONOMY_FILE
 from tagger.model import TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
 from tagger.soft_labels import Answers, Champion, load_answers
 from tagger.taxonomy import load_taxonomy
+from tagger.taxonomy_history import TAXONOMY_FILE
 from tagger.vector_cache import VectorCache
 
 if TYPE_CHECKING:

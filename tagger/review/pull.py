@@ -91,7 +91,7 @@ def _read_annotations(
             annotator = annotators.get(number, f"user-{number}")
             label = None
             try:
-                label = read_label(task, annotation, annotator, store.taxonomy, project.key)
+                label = read_label(task, annotation, annotator, store.history, project.key)
             except TaskError as problem:
                 report.problems.append(f"task {task['id']} {problem}")
             found[annotation["unique_id"]] = label

@@ -155,7 +155,9 @@ def push_rechecks(
 ) -> PushReport:
     """Send labelled papers to be looked at again, without suggestions that could lead.
 
-    A paper that has such a task already, done or not, gets no second one.
+    A paper that has such a task already, done or not, gets no second one, unless the task was dealt
+    with in terms of another taxonomy. Where the taxonomy has changed, tasks that nobody has touched
+    are refreshed as by :func:`push`.
 
     Parameters
     ----------
@@ -168,7 +170,13 @@ def push_rechecks(
     """
     report, tasks = _prepare(project, model.taxonomy)
     there = len(tasks) + len(report.problems)
-    known = KnownPapers(task.paper for task in tasks if _is_recheck(task))
+    version = model.taxonomy.version
+    known = KnownPapers(
+        task.paper
+        for task in tasks
+        if _is_recheck(task) and (_taxonomy_of(task) == version or not (task.done or task.skipped))
+    )
+    waiting = [task for task in tasks if not task.touched]
     papers = [paper for paper in rechecks.papers if paper not in known]
     if papers:
         predictions = model.predict(papers, _stage(step, "Tagging"))
@@ -181,7 +189,11 @@ def push_rechecks(
             for d in decisions
         ]
         _send(project, new, report, step)
-    report.waiting = sum(not task.touched for task in tasks) + report.new
+    if any(_taxonomy_of(task) != version for task in waiting):
+        _refresh(project, waiting, model, ReviewRule(), report, step)
+        if any(task.meta is None or task.meta.shown for task in waiting):
+            project.show_predictions_of(model.name)
+    report.waiting = len(waiting) + report.new
     return _finish(project, there, report)
 
 
@@ -199,8 +211,8 @@ def _without_copies(
     kept: dict[str, ReviewTask] = {}
     copies = []
     for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
-        # A label that is looked at again has a second task by intention.
-        key = f"{task.paper.id} {_is_recheck(task)}"
+        # A label that is looked at again has a second task by intention, in each taxonomy.
+        key = f"{task.paper.id} {_taxonomy_of(task) if _is_recheck(task) else ''}"
         if key in kept and not task.touched:
             copies.append(task.id)
         else:
@@ -213,6 +225,10 @@ def _without_copies(
 
 def _is_recheck(task: ReviewTask) -> bool:
     return task.meta is not None and task.meta.queue == "recheck"
+
+
+def _taxonomy_of(task: ReviewTask) -> str | None:
+    return task.meta.taxonomy if task.meta else None
 
 
 def _drawn_by_chance(papers: Sequence[Paper], settings: PushSettings) -> set[str]:
@@ -343,7 +359,7 @@ def _refresh(
         for task in waiting
         if task.meta is None
         or task.meta.model != model.name
-        or set(task.meta.facets) != {facet.name for facet in model.taxonomy.facets}
+        or task.meta.taxonomy != model.taxonomy.version
     ]
     for start in range(0, len(stale), BATCH_SIZE):
         batch = stale[start : start + BATCH_SIZE]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tagger.decision import Decision
+from tagger.errors import TaggerError
 from tagger.labels import Label, Origin, Prediction
 from tagger.paper import Paper, paper_id
 from tagger.review.interface import (
@@ -22,6 +23,7 @@ from tagger.review.interface import (
     tag_path,
 )
 from tagger.taxonomy import Taxonomy
+from tagger.taxonomy_history import TaxonomyHistory
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
@@ -29,7 +31,7 @@ QUEUES: dict[Queue, str] = {
     "unfamiliar": "nothing like it is labelled",
     "random": "drawn by chance, to measure honestly",
     "checked": "the model is sure; chosen by the strategy all the same",
-    "recheck": "a label that the model contradicts",
+    "recheck": "a label that is in question",
 }
 NO_ABSTRACT = "(no abstract)"
 UNAIDED = ("blind", "recheck")
@@ -41,7 +43,8 @@ class TaskMeta(BaseModel):
     """What a task remembers and the reviewer does not see.
 
     ``shown`` is false for a task that was sent without suggestions; ``facets`` are those that the
-    interface offered, so that a facet added later does not count as judged.
+    interface offered, so that a facet added later does not count as judged. ``taxonomy`` is the
+    version that the interface was made of, and the tags are of.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +54,7 @@ class TaskMeta(BaseModel):
     shown: bool
     queue: Queue
     facets: tuple[str, ...]
+    taxonomy: str | None = None
 
 
 class TaskError(Exception):
@@ -71,6 +75,7 @@ def make_task(
         shown=shown,
         queue=queue,
         facets=tuple(facet.name for facet in taxonomy.facets),
+        taxonomy=taxonomy.version,
     )
     paper = decision.paper
     return {
@@ -148,10 +153,10 @@ def read_label(
     task: Mapping[str, Any],
     annotation: Mapping[str, Any],
     annotator: str,
-    taxonomy: Taxonomy,
+    history: TaxonomyHistory,
     project: str,
 ) -> Label:
-    """Read an annotation as a label.
+    """Read an annotation as a label, in terms of the taxonomy that it was made in.
 
     Parameters
     ----------
@@ -159,8 +164,8 @@ def read_label(
         As Label Studio exports them.
     annotator:
         Who made the annotation.
-    taxonomy:
-        What the tags must fit.
+    history:
+        Of the taxonomy; put in today's terms, the tags fit it.
     project:
         What to call the project in the label's origin.
 
@@ -171,6 +176,8 @@ def read_label(
     """
     paper = read_paper(task["data"])
     meta = read_meta(task.get("meta"))
+    updated = datetime.fromisoformat(annotation["updated_at"])
+    position = history.today
     chosen = _choices(annotation["result"])
     verdicts = chosen.get(VERDICT, ())
     outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
@@ -178,7 +185,7 @@ def read_label(
     if NOT_A_PAPER in verdicts:
         outcome = "not-a-paper"
     elif CANNOT_TELL not in verdicts:
-        tags = _read_tags(chosen, taxonomy, meta)
+        position, tags = _read_answer(chosen, history, meta, updated)
     if outcome == "tagged" and not tags:
         outcome = "cannot-tell"
     notes = [
@@ -187,7 +194,6 @@ def read_label(
         if entry.get("from_name") == NOTE
         for text in entry["value"].get("text", ())
     ]
-    updated = datetime.fromisoformat(annotation["updated_at"])
     return Label(
         id=paper.id,
         title=paper.title,
@@ -199,7 +205,12 @@ def read_label(
         source="review",
         final=FINAL in verdicts,
         note="\n".join(notes) or None,
-        prediction=_remembered(meta) if meta else _seen(annotation.get("prediction"), taxonomy),
+        taxonomy=history.version_at(position),
+        prediction=(
+            _remembered(meta, history, position)
+            if meta
+            else _seen(annotation.get("prediction"), history.taxonomy_at(position))
+        ),
         origin=Origin(
             annotation=annotation["unique_id"],
             updated=updated,
@@ -211,8 +222,32 @@ def read_label(
     )
 
 
-def _remembered(meta: TaskMeta) -> Prediction:
-    return Prediction(model=meta.model, tags=meta.tags, shown=meta.shown)
+def _read_answer(
+    chosen: Mapping[str, Sequence[str]],
+    history: TaxonomyHistory,
+    meta: TaskMeta | None,
+    updated: datetime,
+) -> tuple[int, dict[str, tuple[str, ...]]]:
+    """Return the position in the history that an answer was given at, and its tags."""
+    try:
+        position, given = history.read_choices(chosen, meta.taxonomy if meta else None, updated)
+        tags = _read_tags(given, history.taxonomy_at(position), meta)
+        known = {facet.name for facet in history.taxonomy.facets}
+        tags = {facet: said for facet, said in tags.items() if facet in known}
+    except TaggerError as error:
+        raise TaskError(error.problem) from error
+    try:
+        history.taxonomy.check_tags(history.rewrite(tags, position))
+    except TaggerError as error:
+        raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
+    return position, tags
+
+
+def _remembered(meta: TaskMeta, history: TaxonomyHistory, position: int) -> Prediction:
+    """Return what the model had said, in the terms of the answer."""
+    start = history.last_position(meta.taxonomy, position)
+    tags = history.rewrite(meta.tags, start, position)
+    return Prediction(model=meta.model, tags=tags, shown=meta.shown)
 
 
 def _seen(prediction: Any, taxonomy: Taxonomy) -> Prediction | None:
@@ -220,7 +255,7 @@ def _seen(prediction: Any, taxonomy: Taxonomy) -> Prediction | None:
     try:
         tags = _read_tags(_choices(prediction["result"]), taxonomy, None)
         return Prediction(model=prediction["model_version"], tags=tags)
-    except (TaskError, KeyError, TypeError, ValidationError):
+    except (TaggerError, KeyError, TypeError, ValidationError):
         return None
 
 
@@ -238,13 +273,19 @@ def _choices(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
 def _read_tags(
     chosen: Mapping[str, Sequence[str]], taxonomy: Taxonomy, meta: TaskMeta | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags per facet that was judged."""
+    """Return the tags per facet that was judged.
+
+    Raises
+    ------
+    TaggerError
+        If the taxonomy lacks one of them.
+    """
     tags: dict[str, tuple[str, ...]] = {}
     for facet in taxonomy.facets:
         values = chosen.get(facet.name, ())
         unknown = [value for value in values if value not in facet.tag_names]
         if unknown:
-            raise TaskError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
+            raise TaggerError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
         if facet.exclusive:
             if len(values) == 1:
                 tags[facet.name] = tuple(values)

@@ -13,6 +13,7 @@ from tagger.review.tasks import (
     tags_in_use,
 )
 from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.taxonomy_history import TaxonomyHistory
 
 TAXONOMY = Taxonomy(
     name="small",
@@ -34,6 +35,7 @@ TAXONOMY = Taxonomy(
         ),
     ),
 )
+HISTORY = TaxonomyHistory(TAXONOMY, [])
 PAPER = Paper("On hearts", "We look at hearts.", ("monday.txt",))
 
 
@@ -60,7 +62,7 @@ def choice(control, *values):
 def read(result, data=None, meta=None):
     data = data or {"title": PAPER.title, "abstract": PAPER.abstract}
     task = {"id": 3, "data": data, "meta": meta or {}}
-    return read_label(task, annotation_of(result), "ann@example.org", TAXONOMY, "1/now")
+    return read_label(task, annotation_of(result), "ann@example.org", HISTORY, "1/now")
 
 
 @given(
@@ -91,7 +93,8 @@ def test_a_label_remembers_where_it_comes_from(model):
     task = {"id": 3, **task_of(model, shown=False)}
     note = {"from_name": "Note", "value": {"text": ["Not sure."]}}
     result = [choice("kind", "method"), note, choice("Verdict", "settles a disagreement")]
-    label = read_label(task, annotation_of(result), "ann", model.taxonomy, "1/now")
+    history = TaxonomyHistory(model.taxonomy, [])
+    label = read_label(task, annotation_of(result), "ann", history, "1/now")
     assert (label.id, label.title, label.text) == (PAPER.id, PAPER.title, PAPER.abstract)
     assert label.tags == {"kind": ("method",), "field": ()}
     assert label.final
@@ -134,7 +137,7 @@ def test_what_a_live_backend_had_said_is_remembered():
 
     def said(value):
         annotation = annotation_of([choice("kind", "survey")], prediction=value)
-        return read_label(task, annotation, "ann", TAXONOMY, "1/now").prediction
+        return read_label(task, annotation, "ann", HISTORY, "1/now").prediction
 
     assert said(prediction).model == "tagger/3"
     assert said(prediction).tags["kind"] == ("method",)

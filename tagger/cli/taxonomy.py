@@ -1,0 +1,512 @@
+"""``tagger taxonomy``: change what papers are tagged with, and take the labels along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    LABEL_STUDIO_FOLDER,
+    ConflictsOption,
+    FolderOption,
+    JsonOption,
+    LabelsOption,
+    ModelOption,
+    ProjectOption,
+    complain,
+    load_model_for,
+    load_model_named,
+    needs_extra,
+    print_json,
+    progress,
+)
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.labels import LabelStore
+    from tagger.taxonomy import Taxonomy
+    from tagger.taxonomy_changes import Change
+    from tagger.taxonomy_history import HistoryEntry
+    from tagger.taxonomy_migration import ChangePlan
+
+app = typer.Typer(
+    no_args_is_help=True, help="Change what papers are tagged with; the labels come along."
+)
+
+TagArgument = Annotated[str, typer.Argument(metavar="FACET/TAG", help="The tag.")]
+ReasonOption = Annotated[
+    str | None, typer.Option(help="Why; kept in the history.", show_default=False)
+]
+ByOption = Annotated[
+    str | None, typer.Option("--by", help="Who; by default your login.", show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+]
+
+
+@app.command()
+def show(
+    labels: LabelsOption = Path("labels"),
+    conflicts: ConflictsOption = "latest",
+    as_json: JsonOption = False,
+) -> None:
+    """Show facets, tags and definitions, how many papers have each tag, and all changes made.
+
+    A paper with a tag counts for the tag's parent as well.
+
+    Example: tagger taxonomy show --labels labels
+    """
+    store = _open(labels)
+    from tagger.taxonomy_migration import count_tags, papers_to_rereview
+
+    merged = store.labels(conflicts)
+    counts = count_tags(merged, store.taxonomy)
+    waiting = len(papers_to_rereview(store, conflicts))
+    if as_json:
+        print_json(
+            {
+                "version": store.taxonomy.version,
+                "papers": len(merged),
+                "papers_to_rereview": waiting,
+                "facets": [
+                    {
+                        **facet.model_dump(exclude={"tags"}),
+                        "tags": [
+                            {**tag.model_dump(), "papers": counts[facet.name][tag.name]}
+                            for tag in facet.tags
+                        ],
+                    }
+                    for facet in store.taxonomy.facets
+                ],
+                "changes": [_as_dict(entry) for entry in store.history.entries],
+            }
+        )
+        return
+    _print_tree(store.taxonomy, counts)
+    typer.echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
+    for entry in store.history.entries:
+        because = f" ({entry.reason})" if entry.reason else ""
+        typer.echo(f"{entry.time:%Y-%m-%d %H:%M} {entry.who}: {entry.change.describe()}{because}")
+    if waiting:
+        typer.echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
+
+
+@app.command()
+def check(labels: LabelsOption = Path("labels"), as_json: JsonOption = False) -> None:
+    """Check taxonomy and history, and that every label fits them.
+
+    The exit code is 1 if labels do not fit; each is named, with file and line.
+
+    Example: tagger taxonomy check --labels labels
+    """
+    store = _open(labels)
+    misfits = store.misfits()
+    if as_json:
+        fields = ("path", "line", "field", "problem")
+        rows = [{name: getattr(misfit, name) for name in fields} for misfit in misfits]
+        print_json({"version": store.taxonomy.version, "misfits": rows})
+    else:
+        for misfit in misfits:
+            complain(misfit)
+        fit = "all labels fit" if not misfits else f"{len(misfits)} labels do not fit"
+        typer.echo(f"{store.taxonomy.version}: {fit}")
+    if misfits:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A taxonomy file, a label folder, a version in the history, or a model such as "
+            "champion.",
+        ),
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(metavar="[B]", help="Likewise; by default the taxonomy of the labels."),
+    ] = None,
+    labels: LabelsOption = Path("labels"),
+    as_json: JsonOption = False,
+) -> None:
+    """Say in what two taxonomies differ: tags added, removed, renamed, redefined, moved.
+
+    Example: tagger taxonomy diff champion
+    """
+    from tagger.taxonomy_diff import compare_taxonomies
+
+    old = _named(before, labels)
+    new = _open(labels).taxonomy if after is None else _named(after, labels)
+    differences = compare_taxonomies(old, new)
+    if as_json:
+        print_json(
+            {
+                "before": old.version,
+                "after": new.version,
+                "differences": [difference.as_dict() for difference in differences],
+            }
+        )
+        return
+    for difference in differences:
+        typer.echo(difference.describe())
+    typer.echo(f"{old.version} -> {new.version}: {len(differences)} differences")
+
+
+@app.command()
+def add(
+    tag: TagArgument,
+    definition: Annotated[str, typer.Option(help="What the tag means.")],
+    parent: Annotated[
+        str | None, typer.Option(help="The tag that it implies.", show_default=False)
+    ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Ask again about papers that were labelled without it.")
+    ] = False,
+    labels: LabelsOption = Path("labels"),
+    reason: ReasonOption = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a tag at the end of a facet.
+
+    Papers that are labelled already stay as they are: without the tag. With --queue they are to be
+    looked at again, those with the parent if there is one: tagger taxonomy rereview.
+
+    Example: tagger taxonomy add domain/law-of-the-sea --definition "Ships." --parent legal
+    """
+    from tagger.taxonomy_changes import AddTag, make_change
+
+    facet, name = _place(tag)
+    fields = {"facet": facet, "tag": name, "definition": definition, "parent": parent}
+    change = make_change(AddTag, **fields, queue=queue)
+    _change(labels, change, reason, by, yes, dry_run, as_json)
+
+
+@app.command()
+def rename(
+    tag: TagArgument,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
+    labels: LabelsOption = Path("labels"),
+    reason: ReasonOption = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a tag another name; its papers keep it.
+
+    Example: tagger taxonomy rename domain/medical medicine
+    """
+    from tagger.taxonomy_changes import RenameTag, make_change
+
+    facet, name = _place(tag)
+    change = make_change(RenameTag, facet=facet, tag=name, into=new)
+    _change(labels, change, reason, by, yes, dry_run, as_json)
+
+
+@app.command()
+def merge(
+    tags: Annotated[
+        list[str], typer.Argument(metavar="FACET/TAG FACET/TAG...", help="Tags of one facet.")
+    ],
+    into: Annotated[
+        str, typer.Option(help="Name of the one tag: one of them, another of the facet, or new.")
+    ],
+    definition: Annotated[
+        str | None, typer.Option(help="What it means now.", show_default=False)
+    ] = None,
+    labels: LabelsOption = Path("labels"),
+    reason: ReasonOption = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make several tags of a facet one; papers with any of them have it.
+
+    Example: tagger taxonomy merge domain/vision domain/speech --into vision
+    """
+    from tagger.taxonomy_changes import MergeTags, make_change
+
+    places = [_place(tag) for tag in tags]
+    facets = list(dict.fromkeys(facet for facet, _ in places))
+    if len(facets) > 1:
+        raise TaggerError(f"tags of two facets cannot be merged: {', '.join(facets)}")
+    names = tuple(name for _, name in places)
+    change = make_change(MergeTags, facet=facets[0], tags=names, into=into, definition=definition)
+    _change(labels, change, reason, by, yes, dry_run, as_json)
+
+
+@app.command()
+def split(
+    tag: TagArgument,
+    new: Annotated[
+        list[str] | None, typer.Argument(metavar="[NEW]...", help="More of the new tags.")
+    ] = None,
+    into: Annotated[
+        list[str] | None, typer.Option(help="A new tag; give several.", show_default=False)
+    ] = None,
+    definition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NEW=TEXT", help="What a new tag means.", show_default=False),
+    ] = None,
+    labels: LabelsOption = Path("labels"),
+    reason: ReasonOption = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put new tags below a tag. The tag stays, and its papers are to be looked at again.
+
+    To send them to Label Studio: tagger taxonomy rereview --push
+
+    Example: tagger taxonomy split domain/science --into physics chemistry --definition
+    physics="Matter." --definition chemistry="Substances."
+    """
+    from tagger.taxonomy_changes import SplitTag, make_change
+
+    facet, name = _place(tag)
+    definitions = {}
+    for text in definition or []:
+        key, sign, meaning = text.partition("=")
+        if not sign:
+            raise TaggerError(f"'{text}' is no definition", hint="Write NEW=TEXT")
+        definitions[key.strip()] = meaning
+    names = (*(into or ()), *(new or ()))
+    change = make_change(SplitTag, facet=facet, tag=name, into=names, definitions=definitions)
+    _change(labels, change, reason, by, yes, dry_run, as_json)
+
+
+@app.command()
+def retire(
+    tag: TagArgument,
+    into: Annotated[
+        str | None,
+        typer.Option(help="The tag that its papers get instead.", show_default=False),
+    ] = None,
+    labels: LabelsOption = Path("labels"),
+    reason: ReasonOption = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a tag away: no model trained from then on can give it.
+
+    Papers lose it. In an exclusive facet they are no longer judged then, and are to be looked at
+    again: tagger taxonomy rereview.
+
+    Example: tagger taxonomy retire domain/math --into science
+    """
+    from tagger.taxonomy_changes import RetireTag, make_change
+
+    facet, name = _place(tag)
+    change = make_change(RetireTag, facet=facet, tag=name, into=into)
+    _change(labels, change, reason, by, yes, dry_run, as_json)
+
+
+@app.command()
+def rereview(
+    labels: LabelsOption = Path("labels"),
+    conflicts: ConflictsOption = "latest",
+    push: Annotated[bool, typer.Option("--push", help="Send them to Label Studio.")] = False,
+    model: ModelOption = "champion",
+    project: ProjectOption = None,
+    folder: FolderOption = LABEL_STUDIO_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """List labelled papers that a change of the taxonomy calls in question.
+
+    They are those of a tag that was split, of a tag of an exclusive facet that was retired, and
+    those that may need a tag added with --queue, until somebody has answered again. With --push
+    they go to Label Studio, and come back with 'tagger review pull'. The exit code is 1 if there
+    are any that were not sent.
+
+    Example: tagger taxonomy rereview --push
+    """
+    store = _open(labels)
+    from tagger.taxonomy_migration import papers_to_rereview
+
+    store.all_labels()
+    found = papers_to_rereview(store, conflicts)
+    sent = 0
+    if push and found:
+        with needs_extra("review"):
+            import label_studio_sdk  # noqa: F401
+            import psutil  # noqa: F401
+        from tagger.review.connection import connect
+        from tagger.review.project import open_project
+        from tagger.review.push import Rechecks, push_rechecks
+
+        loaded = load_model_for(store, model)
+        target = open_project(connect(folder), store.taxonomy, project, create=True)
+        rechecks = Rechecks(
+            [one.paper for one in found], {one.paper.id: one.reason for one in found}
+        )
+        with progress() as step:
+            sent = push_rechecks(rechecks, loaded, target, step).new
+    if as_json:
+        print_json({"papers": [one.as_dict() for one in found], "pushed": sent})
+    else:
+        for one in found:
+            typer.echo(f"{one.paper.title}: {'; '.join(dict.fromkeys(one.questions))}")
+        typer.echo(f"{len(found)} papers to look at again")
+        if push:
+            typer.echo(f"{sent} papers sent to Label Studio; the others wait there already")
+        elif found:
+            typer.echo("To send them to Label Studio: tagger taxonomy rereview --push")
+    if found and not push:
+        raise typer.Exit(1)
+
+
+def _open(labels: Path) -> LabelStore:
+    from tagger.labels import LabelStore
+
+    return LabelStore(labels)
+
+
+def _place(tag: str) -> tuple[str, str]:
+    facet, sign, name = tag.partition("/")
+    if not sign:
+        raise TaggerError(f"'{tag}' names no tag", hint="Write FACET/TAG, as in domain/medical")
+    return facet, name
+
+
+def _named(name: str, labels: Path) -> Taxonomy:
+    """Return the taxonomy that a person named: by file, folder, version or model."""
+    from tagger.taxonomy import load_taxonomy
+    from tagger.taxonomy_history import TAXONOMY_FILE
+
+    path = Path(name)
+    if path.is_file():
+        return load_taxonomy(path)
+    if (path / TAXONOMY_FILE).is_file():
+        return _open(path).taxonomy
+    history = _open(labels).history
+    for position in range(history.today + 1):
+        if history.version_at(position) == name:
+            return history.taxonomy_at(position)
+    if "@" in name or path.suffix in (".yaml", ".yml"):
+        known = ", ".join(history.version_at(place) for place in range(history.today + 1))
+        raise TaggerError(
+            f"'{name}' is no file and no version in the history",
+            path=labels,
+            hint=f"Known: {known}",
+        )
+    return load_model_named(name).taxonomy
+
+
+def _change(
+    labels: Path,
+    change: Change,
+    reason: str | None,
+    by: str | None,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Say what a change does, ask, and make it."""
+    store = _open(labels)
+    from tagger.taxonomy_migration import make_change_in, plan_change
+
+    plan = plan_change(store, change)
+    if not as_json:
+        _print_plan(plan, labels)
+    if not dry_run and not yes:
+        _ask(as_json)
+    if not dry_run:
+        make_change_in(store, change, by or _login(), reason)
+    if as_json:
+        print_json({**plan.as_dict(), "done": not dry_run})
+    elif dry_run:
+        typer.echo("Nothing was changed.")
+    else:
+        typer.echo(f"Done: the taxonomy is {plan.to_version}")
+        typer.echo("The models so far were trained for the one before; next: tagger train")
+
+
+def _ask(as_json: bool) -> None:
+    """Ask whether to go on; leave if not.
+
+    Raises
+    ------
+    TaggerError
+        If nobody is there to answer.
+    """
+    import sys
+
+    if as_json or not sys.stdin.isatty():
+        raise TaggerError(
+            "nothing was changed: nobody can be asked here",
+            hint="--yes does it without asking, --dry-run only says what would change",
+        )
+    if not typer.confirm("Change the taxonomy?"):
+        typer.echo("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"
+
+
+def _as_dict(entry: HistoryEntry) -> dict[str, object]:
+    return {
+        **entry.model_dump(mode="json", include={"from_version", "to_version", "who", "time"}),
+        "reason": entry.reason,
+        "change": entry.change.describe(),
+    }
+
+
+def _print_plan(plan: ChangePlan, labels: Path) -> None:
+    typer.echo(f"{plan.change}: {plan.from_version} becomes {plan.to_version}")
+    typer.echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
+    if plan.papers_unjudged:
+        typer.echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
+    if plan.papers_to_review:
+        typer.echo(f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview")
+    elif plan.papers_concerned:
+        typer.echo(
+            f"{plan.papers_concerned} labelled papers may need the tag, and stay without it; "
+            "--queue asks about them again"
+        )
+    if plan.becomes_tree is not None:
+        form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
+        typer.echo(
+            f"the facet {form}: if Label Studio has answers, pull them first and go on in a new "
+            "project (--project TITLE)"
+        )
+
+
+def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    root = Tree(Text(taxonomy.name))
+    for facet in taxonomy.facets:
+        form = "exactly one" if facet.exclusive else "none, one or several"
+        branch = root.add(Text(f"{facet.name} ({form}): {facet.definition}"))
+        nodes: dict[str | None, Tree] = {None: branch}
+        waiting = list(facet.tags)
+        while waiting:
+            # A parent may stand after its children in the file.
+            tag = next(tag for tag in waiting if tag.parent in nodes)
+            waiting.remove(tag)
+            papers = counts[facet.name][tag.name]
+            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.definition}")
+            nodes[tag.name] = nodes[tag.parent].add(line)
+    Console(highlight=False).print(root)

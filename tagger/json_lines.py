@@ -1,0 +1,63 @@
+"""Files of one JSON object a line, read with errors that name file, line and field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tagger.errors import TaggerError
+from tagger.taxonomy import describe_validation_error, field_name
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
+    """Read a file of JSON Lines; empty lines are passed over.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    record:
+        What each line holds.
+
+    Yields
+    ------
+    tuple
+        The number of the line, from 1, and its content.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read; with line and field, if a line is not such a record.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaggerError("is not UTF-8 text", path=path) from error
+    except OSError as error:
+        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            content = record.model_validate(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise TaggerError(
+                f"is not JSON: {error.msg} at column {error.colno}", path=path, line=number
+            ) from error
+        except RecursionError as error:
+            raise TaggerError("is nested too deeply", path=path, line=number) from error
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_context=False)[0]
+            problem, hint = describe_validation_error(detail["type"], detail["msg"])
+            raise TaggerError(
+                problem, path=path, line=number, field=field_name(detail["loc"]), hint=hint
+            ) from error
+        except ValueError as error:  # a number of thousands of digits
+            raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error
+        yield number, content

@@ -1,0 +1,301 @@
+"""Changes of the taxonomy while papers are in review, on a project that only pretends."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tagger.labels import LabelStore
+from tagger.model import TaggerModel
+from tagger.review.interface import adapt_interface, build_interface
+from tagger.review.project import ReviewTask
+from tagger.review.pull import pull
+from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
+from tagger.review.tasks import read_meta, read_paper, tags_in_use
+from tagger.strategies.uncertainty import Uncertainty
+from tagger.taxonomy_changes import AddTag, MergeTags, RenameTag, RetireTag, SplitTag
+from tagger.taxonomy_migration import make_change_in, papers_to_rereview
+
+SPLIT_HEALTH = SplitTag(
+    facet="field",
+    tag="health",
+    into=("lungs", "nerves"),
+    definitions={"lungs": "Lungs.", "nerves": "Nerves."},
+)
+
+
+class Project:
+    """A project in memory that takes what a real one takes."""
+
+    url, key, title, id = "http://pretended/projects/1", "1/then", "pretended", 1
+
+    def __init__(self, taxonomy):
+        self.interface = build_interface(taxonomy)
+        self.content = {}
+        self.shown = None
+
+    def fit_interface(self, taxonomy):
+        in_use = tags_in_use(self.annotated_tasks())
+        self.interface, changes = adapt_interface(self.interface, taxonomy, lambda: in_use)
+        return changes
+
+    def tasks(self):
+        return [
+            ReviewTask(
+                number,
+                read_paper(task["data"]),
+                task["data"],
+                read_meta(task["meta"]),
+                bool(task["annotations"]),
+                False,
+            )
+            for number, task in self.content.items()
+        ], []
+
+    def task_count(self):
+        return len(self.content)
+
+    def task_ids(self):
+        return set(self.content)
+
+    def import_tasks(self, tasks):
+        for task in tasks:
+            number = len(self.content) + 1
+            self.content[number] = {**task, "id": number, "annotations": []}
+
+    def delete_tasks(self, tasks):
+        for number in tasks:
+            del self.content[number]
+
+    def replace_predictions(self, predictions):
+        for number, prediction in predictions.items():
+            self.content[number]["predictions"] = [prediction]
+
+    def update_task(self, number, data, meta):
+        self.content[number] |= {"data": data, "meta": meta}
+
+    def show_predictions_of(self, model):
+        self.shown = model
+
+    def add_tabs(self):
+        pass
+
+    def annotators(self):
+        return {1: "ann@example.org"}
+
+    def annotated_tasks(self):
+        return [task for task in self.content.values() if task["annotations"]]
+
+    def annotate(self, paper, time=None, queue=None, **tags):
+        """Answer the last task of a paper."""
+        task = [
+            task
+            for task in self.content.values()
+            if task["data"]["paper"] == paper.id and queue in (None, task["data"]["queue"])
+        ][-1]
+        result = [
+            {"from_name": facet, "value": {kind: values}}
+            for facet, values in tags.items()
+            for kind in ["taxonomy" if facet == "field" else "choices"]
+        ]
+        task["annotations"] = [
+            {
+                "unique_id": f"u-{task['id']}",
+                "updated_at": (time or datetime.now(UTC)).isoformat(),
+                "completed_by": 1,
+                "was_cancelled": False,
+                "result": result,
+            }
+        ]
+
+
+class Desk:
+    def __init__(self, folder, model):
+        self.folder, self.base = folder, model
+        self.project = Project(self.store.taxonomy)
+
+    @property
+    def store(self):
+        return LabelStore(self.folder)
+
+    @property
+    def model(self):
+        """A model of today's taxonomy; of what it knows nothing is asked here."""
+        import numpy as np
+
+        from tagger.heads import Head, Linear
+
+        taxonomy = self.store.taxonomy
+        heads = [
+            Head(
+                facet,
+                Linear(np.ones((len(facet.tags), 32)), np.arange(len(facet.tags)) * 1.0),
+                Linear(np.ones((len(facet.tags), 2)), np.zeros(len(facet.tags))),
+            )
+            for facet in taxonomy.facets
+        ]
+        base = self.base
+        name = f"tagger/{taxonomy.version}"
+        return TaggerModel(
+            taxonomy, base.encoder, base.lexical, heads, base.reference, name, "0" * 64
+        )
+
+    def change(self, change):
+        make_change_in(self.store, change, "ann")
+
+    def push(self, papers):
+        settings = PushSettings(100, Uncertainty(), random_share=0.0)
+        return push(papers, self.model, self.store.all_labels(), self.project, settings)
+
+    def push_rereview(self):
+        found = papers_to_rereview(self.store)
+        rechecks = Rechecks(
+            [one.paper for one in found], {one.paper.id: one.reason for one in found}
+        )
+        return push_rechecks(rechecks, self.model, self.project)
+
+    def pull(self):
+        report = pull(self.project, self.store)
+        assert report.problems == []
+        return report
+
+    def tags(self, paper):
+        [label] = [label for label in self.store.labels() if label.id == paper.id]
+        return label.tags
+
+
+@pytest.fixture
+def desk(label_folder, model):
+    return Desk(label_folder, model)
+
+
+@pytest.fixture
+def paper(papers):
+    return papers[0]
+
+
+RENAME = RenameTag(facet="kind", tag="survey", into="review")
+
+
+def test_an_answer_of_before_a_renaming_comes_home_under_the_new_name(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"], field=[["health", "heart"]])
+    desk.change(RENAME)
+    desk.change(RenameTag(facet="field", tag="health", into="medicine"))
+    assert desk.pull().new == 1
+    assert desk.tags(paper) == {"kind": ("review",), "field": ("medicine", "heart")}
+    assert desk.pull().new == 0
+
+
+def test_an_answer_given_after_the_change_on_the_old_interface_comes_home_too(desk, paper):
+    desk.push([paper])
+    desk.change(RENAME)
+    desk.change(MergeTags(facet="field", tags=("heart", "law"), into="law", definition="Both."))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    desk.project.annotate(paper, later, kind=["survey"], field=[["health", "heart"]])
+    desk.pull()
+    assert desk.tags(paper) == {"kind": ("review",), "field": ("health", "law")}
+
+
+def test_a_name_that_is_used_anew_means_what_the_interface_said(desk, papers):
+    old, new = papers[:2]
+    desk.push([old])
+    desk.change(RENAME)
+    desk.change(AddTag(facet="kind", tag="survey", definition="A questionnaire."))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    desk.project.annotate(old, later, kind=["survey"])
+    desk.push([old, new])
+    desk.project.annotate(new, later, kind=["survey"])
+    desk.pull()
+    assert desk.tags(old)["kind"] == ("review",)
+    assert desk.tags(new)["kind"] == ("survey",)
+
+
+def test_old_and_new_tags_in_one_answer_are_both_understood(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"])
+    desk.change(RENAME)
+    desk.change(AddTag(facet="field", tag="sea", definition="The sea."))
+    changes = desk.push([paper]).interface_changes
+    assert any("survey kept for annotations that use it" in change for change in changes)
+    assert 'value="review"' in desk.project.interface
+    desk.project.annotate(paper, kind=["survey"], field=[["sea"]])
+    desk.pull()
+    assert desk.tags(paper) == {"kind": ("review",), "field": ("sea",)}
+
+
+def test_the_tag_of_a_retired_answer_comes_home_as_no_answer(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"], field=[["law"]])
+    desk.change(RetireTag(facet="kind", tag="survey"))
+    desk.pull()
+    assert desk.tags(paper) == {"field": ("law",)}
+    assert paper.id in {one.paper.id for one in papers_to_rereview(desk.store)}
+
+
+def test_what_the_model_had_said_comes_home_in_the_same_terms(desk, paper):
+    desk.push([paper])
+    said = desk.project.content[1]["meta"]["tags"]["kind"]
+    assert list(said) == ["study"]
+    desk.project.annotate(paper, kind=["study"])
+    desk.change(RenameTag(facet="kind", tag="study", into="inquiry"))
+    desk.pull()
+    [label] = [label for label in desk.store.all_labels() if label.origin]
+    assert label.prediction.tags["kind"] == label.tags["kind"] == ("inquiry",)
+
+
+def test_an_answer_with_a_tag_of_no_version_is_left_out_and_reported(desk, paper):
+    desk.push([paper])
+    desk.change(RENAME)
+    desk.project.annotate(paper, kind=["poem"])
+    report = pull(desk.project, desk.store)
+    assert report.problems == ["task 1 has a tag that the taxonomy lacks: kind: poem"]
+    assert report.new == 0
+
+
+def test_what_waits_is_brought_to_the_new_taxonomy(desk, papers):
+    desk.push(papers[:3])
+    assert desk.push(papers[:3]).refreshed == 0
+    desk.change(RENAME)
+    report = desk.push(papers[:3])
+    assert (report.new, report.refreshed) == (0, 3)
+    version = desk.store.taxonomy.version
+    assert {task["meta"]["taxonomy"] for task in desk.project.content.values()} == {version}
+
+
+def test_papers_of_a_split_tag_go_out_and_come_home_answered(desk, papers):
+    one, other, waiting = papers[:3]
+    desk.push([one, other, waiting])
+    desk.project.annotate(one, field=[["health"]])
+    desk.project.annotate(other, field=[["law"]])
+    desk.pull()
+    desk.change(SPLIT_HEALTH)
+    report = desk.push_rereview()
+    # One reviewed paper, and six seed labels of a tag below it.
+    assert report.queues == {"recheck": 7}
+    assert (report.refreshed, report.waiting) == (1, 8)
+    assert any("+lungs" in change for change in report.interface_changes)
+    sent = [task for task in desk.project.content.values() if task["data"]["queue"] == "recheck"]
+    assert "new tags: lungs, nerves" in sent[0]["data"]["reason"]
+    assert desk.push_rereview().new == 0
+    desk.project.annotate(one, queue="recheck", field=[["health", "lungs"]])
+    assert desk.push_rereview().new == 0
+    desk.pull()
+    assert desk.tags(one)["field"] == ("health", "lungs")
+    assert one.id not in {found.paper.id for found in papers_to_rereview(desk.store)}
+
+
+def test_a_paper_may_be_asked_about_again_at_a_later_change(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"])
+    desk.pull()
+    desk.change(RetireTag(facet="kind", tag="survey"))
+    desk.push_rereview()
+    desk.project.annotate(paper, queue="recheck", kind=["study"])
+    desk.pull()
+    desk.change(
+        SplitTag(facet="kind", tag="study", into=("x", "y"), definitions={"x": "X.", "y": "Y."})
+    )
+    assert desk.push_rereview().new == 5
+    tasks = [task for task in desk.project.tasks()[0] if task.paper.id == paper.id]
+    assert len(tasks) == 3
+    assert desk.push_rereview().duplicates_removed == 0

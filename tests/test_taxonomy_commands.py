@@ -1,0 +1,147 @@
+import io
+import json
+from dataclasses import dataclass
+
+import pytest
+from samples import label_line
+from tiny_model import save_tiny_model
+
+from tagger.cli import main
+from tagger.labels import LabelStore
+
+SPLIT = (
+    *("split", "field/law", "--into", "civil", "penal"),
+    *("--definition", "civil=Between people.", "--definition", "penal=Crimes."),
+)
+
+
+@dataclass
+class Done:
+    stdout: str
+    stderr: str
+
+
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def command(label_folder, monkeypatch, capsys):
+    """The command, in the folder above the labels."""
+    monkeypatch.chdir(label_folder.parent)
+
+    def run(*arguments, code=0):
+        monkeypatch.setattr("sys.argv", ["tagger", "taxonomy", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        assert (left.value.code or 0) == code, said.err
+        return Done(said.out, said.err)
+
+    return run
+
+
+def contents(folder):
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
+    }
+
+
+def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder):
+    assert "all labels fit" in command("check").stdout
+    command("rename", "kind/survey", "review", "--yes", "--by", "Ann")
+    merge = ("merge", "field/heart", "field/law", "--into", "both", "--definition", "Both.")
+    done = json.loads(command(*merge, "--yes", "--json").stdout)
+    assert (done["labels_changed"], done["done"]) == (9, True)
+    command("retire", "kind/study", "--yes", "--reason", "too vague")
+    command("add", "kind/essay", "--definition", "Argues.", "--yes")
+    shown = json.loads(command("show", "--json").stdout)
+    kind, field = shown["facets"]
+    assert [(tag["name"], tag["papers"]) for tag in kind["tags"]] == [
+        ("review", 4),
+        ("method", 4),
+        ("essay", 0),
+    ]
+    assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 0), ("both", 9)]
+    first, _, third, _ = shown["changes"]
+    assert (first["who"], first["change"]) == ("Ann", "rename kind/survey to review")
+    assert third["reason"] == "too vague"
+    assert shown["papers_to_rereview"] == 4
+    text = command("show").stdout
+    assert "retire kind/study (too vague)" in text
+    assert "4 papers to look at again: tagger taxonomy rereview" in text
+    differences = command("diff", first["from_version"]).stdout
+    assert "~ kind/review renamed: survey -> review" in differences
+    assert "- kind/study" in differences
+    assert "0 differences" in command("diff", shown["version"], "labels").stdout
+    waiting = json.loads(command("rereview", "--json", code=1).stdout)
+    assert len(waiting["papers"]) == 4
+    assert "all labels fit" in command("check").stdout
+
+
+def test_a_dry_run_says_what_would_change_and_nothing_is_written(command, label_folder):
+    before = contents(label_folder)
+    said = command(*SPLIT, "--dry-run").stdout
+    assert "split field/law into civil, penal" in said
+    assert "3 papers to look at again" in said
+    assert "Nothing was changed." in said
+    assert contents(label_folder) == before
+
+
+def test_without_a_terminal_nothing_is_changed_without_yes(command, label_folder):
+    before = contents(label_folder)
+    done = command(*SPLIT, code=2)
+    assert done.stderr.startswith("error: nothing was changed")
+    assert "--yes" in done.stderr
+    assert contents(label_folder) == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_a_person_is_asked(command, label_folder, monkeypatch, answer, code):
+    monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+    done = command("retire", "field/law", code=code)
+    assert "Change the taxonomy?" in done.stdout
+    there = "law" in LabelStore(label_folder).taxonomy.facet("field").tag_names
+    assert there == (answer == "n")
+
+
+def test_labels_that_do_not_fit_are_listed(command, label_folder):
+    lines = [label_line("A", tags={"kind": ["poem"]}), label_line("B", tags={"colour": []})]
+    with (label_folder / "seed.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    done = command("check", code=1)
+    assert "seed.jsonl:13: field 'tags.kind': unknown tag 'poem'" in done.stderr
+    assert "2 labels do not fit" in done.stdout
+    found = json.loads(command("check", "--json", code=1).stdout)["misfits"]
+    assert [misfit["line"] for misfit in found] == [13, 14]
+
+
+def test_a_model_is_compared_with_the_taxonomy_of_the_labels(command, label_folder):
+    save_tiny_model(label_folder.parent / "model", LabelStore(label_folder).taxonomy)
+    assert "0 differences" in command("diff", "model").stdout
+    command("retire", "kind/study", "--yes")
+    assert "- kind/study" in command("diff", "model").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("rename", "law", "x"), "'law' names no tag. Write FACET/TAG"),
+        (("rename", "field/law", "A B"), "'A B' is no name"),
+        (("merge", "field/law", "kind/study", "--into", "law"), "two facets cannot be merged"),
+        (("split", "field/law", "--into", "a", "--definition", "b"), "'b' is no definition"),
+        (("retire", "field/sea"), "'field' has no tag 'sea'. Known: health, heart, law"),
+        (("diff", "small@0"), "no version in the history. Known: small@"),
+        (("show", "--labels", "nowhere"), "nowhere: no such label folder"),
+    ],
+)
+def test_mistakes_are_one_line(command, label_folder, arguments, reason):
+    before = contents(label_folder)
+    done = command(*arguments, code=2)
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert contents(label_folder) == before
