@@ -11,6 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Encoding
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -36,7 +38,7 @@ _BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 DEFAULT_MAX_TOKENS = 256
-ENCODING = 1
+ENCODING = 2
 """Number of the way in which an exported encoder is run; another one gives other vectors."""
 
 _BATCH_SIZE = 32
@@ -97,7 +99,7 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
         If the model cannot be loaded.
     """
     source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
-    with _quiet():
+    with quiet():
         from sentence_transformers import SentenceTransformer
 
         try:
@@ -135,48 +137,11 @@ class TorchEncoder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def export_onnx(model: SentenceTransformer, folder: Path) -> None:
-    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into ``folder``.
-
-    The graph takes ``input_ids`` and ``attention_mask`` of shape (texts, tokens) and gives
-    ``vector`` of shape (texts, dimensions), pooling included.
-    """
-    import torch
-
-    class Forward(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            vector: torch.Tensor = self.model(features)["sentence_embedding"]
-            return vector
-
-    folder.mkdir(parents=True, exist_ok=True)
-    sample = model.tokenizer(["a sample text", "two"], padding=True, return_tensors="pt")
-    sample = {key: value.to(model.device) for key, value in sample.items()}
-    both = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    with _quiet():
-        torch.onnx.export(
-            Forward().eval(),
-            (sample["input_ids"], sample["attention_mask"]),
-            str(folder / ONNX_FILE),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["vector"],
-            dynamo=True,
-            dynamic_shapes={"input_ids": both, "attention_mask": both},
-            external_data=False,
-            verbose=False,
-        )
-    tokenizer = model.tokenizer.backend_tokenizer
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-
-
 class OnnxEncoder:
     """An exported encoder, run by ONNX Runtime: no PyTorch needed.
+
+    Each text is encoded alone, on one core, and as many at a time as there are cores: nothing is
+    spent on padding, and a text has the same vector whatever stands beside it.
 
     Parameters
     ----------
@@ -197,6 +162,7 @@ class OnnxEncoder:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(
                 str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
@@ -208,41 +174,38 @@ class OnnxEncoder:
                 path=folder,
             ) from error
         self._tokenizer.enable_truncation(max_tokens)
-        self._tokenizer.enable_padding()
+        self._tokenizer.no_padding()
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        """Return one vector of unit length per text, shape (texts, dimensions).
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        vectors: list[Vectors] = []
+        with ThreadPoolExecutor(_cores()) as pool:
+            for start in range(0, len(texts), _BATCH_SIZE):
+                encodings = self._tokenizer.encode_batch(list(texts[start : start + _BATCH_SIZE]))
+                vectors += pool.map(self._encode, encodings)
+                if progress:
+                    progress(len(vectors), len(texts))
+        return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
 
-        Texts of like length are encoded together, to waste little on padding.
-        """
-        order = sorted(range(len(texts)), key=lambda number: (len(texts[number]), number))
-        batches = []
-        for start in range(0, len(order), _BATCH_SIZE):
-            chosen = order[start : start + _BATCH_SIZE]
-            batches.append(self._encode_batch([texts[number] for number in chosen]))
-            if progress:
-                progress(start + len(chosen), len(order))
-        if not batches:
-            return np.zeros((0, 0), dtype=np.float32)
-        vectors = np.concatenate(batches)
-        vectors[order] = vectors.copy()
-        return vectors
-
-    def _encode_batch(self, texts: list[str]) -> Vectors:
-        encodings = self._tokenizer.encode_batch(texts)
+    def _encode(self, encoding: Encoding) -> Vectors:
         inputs: dict[str, Any] = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": np.array(
-                [encoding.attention_mask for encoding in encodings], dtype=np.int64
-            ),
+            "input_ids": np.array([encoding.ids], dtype=np.int64),
+            "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
         }
-        vectors = np.asarray(self._session.run(["vector"], inputs)[0], dtype=np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+        vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+
+
+def _cores() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the chatter of model libraries (progress bars, advice) off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -250,7 +213,7 @@ def _quiet() -> Iterator[None]:
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxruntime")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -79,8 +79,8 @@ def tag_papers(
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
-    The same papers and model give the same bytes, whether or not the run was interrupted; where
-    vectors come from a cache, up to the last digit of a confidence.
+    The same papers and model give the same bytes, whether or not the run was interrupted and
+    whether vectors are computed or come from a cache.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -22,9 +23,7 @@ from tagger.encoder import (
     DEFAULT_MAX_TOKENS,
     Encoder,
     OnnxEncoder,
-    TorchEncoder,
     Vectors,
-    export_onnx,
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
@@ -351,11 +350,7 @@ def _fit_final(
     if champion:
         answers = champion.answers(data.papers())
         guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
-    tuned = _fine_tune(data, everything, settings, guidance, "Final model", progress)
-    export_onnx(tuned.model, folder)
-    # Heads are fitted on the vectors that tagging will see, not on PyTorch's, which differ in the
-    # last digits.
-    encoder = OnnxEncoder(folder, settings.max_tokens)
+    encoder = _fine_tune(data, everything, settings, guidance, folder, "Final model", progress)
     vectors = encoder.encode(_views(data, everything, settings))
     lexical = fit_lexical_features(data.papers())
     heads = [
@@ -380,7 +375,7 @@ def _fit_final(
 class _Fitted:
     """What was learned from some of the papers: ``vectors`` are theirs."""
 
-    encoder: TorchEncoder
+    encoder: OnnxEncoder
     lexical: LexicalFeatures
     heads: list[Head]
     vectors: Vectors
@@ -399,7 +394,8 @@ def _fit(
     progress: TrainingProgress | None,
 ) -> _Fitted:
     """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
-    encoder = _fine_tune(data, rows, settings, guidance, stage, progress)
+    with TemporaryDirectory() as folder:
+        encoder = _fine_tune(data, rows, settings, guidance, Path(folder), stage, progress)
     vectors = encoder.encode(_views(data, rows, settings))
     lexical = fit_lexical_features(data.papers(rows))
     heads = _fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
@@ -411,11 +407,14 @@ def _fine_tune(
     rows: Integers,
     settings: TrainingSettings,
     guidance: Guidance | None,
+    folder: Path,
     stage: str,
     progress: TrainingProgress | None,
-) -> TorchEncoder:
+) -> OnnxEncoder:
+    """Fine-tune an encoder and export it to a folder: what is measured is what tagging runs."""
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+    from tagger.onnx_export import export_onnx
 
     texts = _views(data, rows, settings)
     seen = np.tile(rows, len(texts) // len(rows))
@@ -430,7 +429,8 @@ def _fine_tune(
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
     anchor = Anchor(guidance.vectors, guidance.kept) if guidance else None
-    return TorchEncoder(fine_tune(texts, targets, tuning, anchor, report))
+    export_onnx(fine_tune(texts, targets, tuning, anchor, report), folder, texts)
+    return OnnxEncoder(folder, settings.max_tokens)
 
 
 def _views(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
