@@ -58,7 +58,7 @@ def tag(
     entries, papers, problems = read_pages(files)
     from tagger.tagging import tag_papers
 
-    loaded = load_model_named(model)
+    loaded = load_model_named(model, papers)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
         run = tag_papers(
