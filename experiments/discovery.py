@@ -168,7 +168,7 @@ def look(papers: Papers, hidden: Sequence[int], chances: Floats, method: Method)
             hidden=len(asked),
             recovered=len(asked & matched),
             candidates=len(shares),
-            matching=sum(share.max() >= 0.5 for share in shares),
+            matching=sum(int(share.max() >= 0.5) for share in shares),
             tries=1,
         )
     return tally

@@ -54,8 +54,8 @@ class DiscoverySettings:
         How many candidates to return at most.
     """
 
-    distance: float = 0.8
-    min_papers: int = 5
+    distance: float = 0.7
+    min_papers: int = 4
     count: int = 5
 
 

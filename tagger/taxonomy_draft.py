@@ -140,7 +140,7 @@ def write_taxonomy(path: Path, taxonomy: Taxonomy) -> None:
     """
     check_free(path)
     with replacing(path) as file:
-        file.write(to_yaml(taxonomy))
+        file.write(_to_yaml(taxonomy))
 
 
 def check_free(path: Path) -> None:
@@ -159,7 +159,7 @@ def check_free(path: Path) -> None:
         )
 
 
-def to_yaml(taxonomy: Taxonomy) -> str:
+def _to_yaml(taxonomy: Taxonomy) -> str:
     """Return a taxonomy as YAML with comments, in the form that ``load_taxonomy`` reads."""
     parts = [_HEADER, f"name: {_scalar(taxonomy.name)}\n", "facets:\n"]
     for facet in taxonomy.facets:
@@ -192,14 +192,15 @@ def _scalar(text: str) -> str:
 
 
 def _checked(kind: TypeAdapter[str], text: str, hint: str | None = None) -> str:
+    text = " ".join(text.split())
     try:
-        return kind.validate_python(text.strip())
+        return kind.validate_python(text)
     except ValidationError as error:
         detail = error.errors(include_url=False, include_context=False)[0]
         problem, _ = describe_validation_error(detail["type"], detail["msg"])
         if detail["type"] == "string_pattern_mismatch":
             problem = "is no name"
-        raise TaggerError(f"'{text.strip()[:60]}': {problem}", hint=hint) from error
+        raise TaggerError(f"'{text[:60]}': {problem}", hint=hint) from error
 
 
 def _templates() -> Path:

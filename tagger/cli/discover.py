@@ -38,7 +38,7 @@ def discover(
             show_default=False,
         ),
     ] = None,
-    min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 5,
+    min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 4,
     count: Annotated[int, typer.Option(min=1, help="Candidates a facet, at most.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
