@@ -203,7 +203,8 @@ def distinctive_terms(
     clusters:
         Rows of each cluster.
     most:
-        How many terms to return at most; a word comes once, alone or in a pair.
+        How many terms to return at most; a word comes once, alone or in a pair, in the
+        singular or the plural.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -230,9 +231,10 @@ def distinctive_terms(
             term = str(vocabulary[column])
             if len(chosen) == most or not weight[column]:
                 break
-            if not words & set(term.split()):
+            own = {word.removesuffix("s") for word in term.split()}
+            if not words & own:
                 chosen.append(term)
-                words |= set(term.split())
+                words |= own
         found.append(tuple(chosen))
     return found
 
