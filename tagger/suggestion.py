@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tagger.encoder import Encoder, Progress
 from tagger.model import Predictions
 from tagger.paper import KnownPapers, Paper
 from tagger.strategies.base import Pool
 from tagger.strategies.typical import Typical
 from tagger.taxonomy import Taxonomy
-
-_PART = 32
-"""Texts between two reports of progress."""
 
 
 def suggest_papers(
@@ -46,13 +41,7 @@ def suggest_papers(
     candidates = [paper for paper in papers if paper not in known]
     if not candidates:
         return []
-    texts = [paper.text for paper in [*candidates, *labelled]]
-    parts = []
-    for start in range(0, len(texts), _PART):
-        parts.append(encoder.encode(texts[start : start + _PART]))
-        if progress:
-            progress(min(start + _PART, len(texts)), len(texts))
-    vectors = np.concatenate(parts)
+    vectors = encoder.encode([paper.text for paper in [*candidates, *labelled]], progress)
     pool = Pool(
         candidates,
         Predictions(vectors[: len(candidates)], {}, {}),

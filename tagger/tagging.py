@@ -47,7 +47,8 @@ class TagRun:
     files:
         What was written.
     drift:
-        How far the papers are from those that the model was trained on; None if there are none.
+        How far the papers are from those that the model was trained on; None if there are no
+        papers, or if it was trained on none.
     """
 
     rows: list[Row]
@@ -147,7 +148,7 @@ class _Batch:
 def _drift(
     rows: list[Row], familiarity: list[float], model: TaggerModel, rule: ReviewRule
 ) -> Drift | None:
-    if not rows:
+    if not rows or not model.reference.ids:
         return None
     chances = {
         facet.name: np.array(

@@ -17,7 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.encoder import Encoder, Progress, Vectors
+from tagger.encoder import (
+    BUNDLED_DIMENSIONS,
+    BUNDLED_ENCODER,
+    BUNDLED_IDENTITY,
+    DEFAULT_MAX_TOKENS,
+    Encoder,
+    Progress,
+    TorchEncoder,
+    Vectors,
+    load_trainable,
+)
 
 CACHE_VARIABLE = "TAGGER_CACHE"
 CACHE_FILE = "vectors-1.sqlite"
@@ -190,3 +200,28 @@ def usual_cache() -> VectorCache | None:
     from platformdirs import user_cache_path
 
     return VectorCache((Path(chosen) if chosen else user_cache_path("tagger")) / CACHE_FILE)
+
+
+def bundled_encoder(cache: VectorCache | None) -> Encoder:
+    """Return the bundled encoder as it comes, not fine-tuned on any label.
+
+    Parameters
+    ----------
+    cache:
+        Where vectors are kept; with one, the encoder is loaded when the first text has to be
+        encoded.
+
+    Raises
+    ------
+    TaggerError
+        When it is loaded, if it is not installed or damaged.
+    """
+
+    def make() -> Encoder:
+        return TorchEncoder(load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS))
+
+    if cache is None:
+        return make()
+    return CachedEncoder(
+        make, f"{BUNDLED_IDENTITY} {DEFAULT_MAX_TOKENS}", BUNDLED_DIMENSIONS, cache
+    )

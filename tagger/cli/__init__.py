@@ -10,7 +10,9 @@ import typer
 from tagger import __version__
 from tagger.cli import labels, review, taxonomy, versions
 from tagger.cli.bakeoff import bakeoff
+from tagger.cli.discover import discover
 from tagger.cli.explain import explain
+from tagger.cli.init import init
 from tagger.cli.output import complain
 from tagger.cli.report import report
 from tagger.cli.tag import tag
@@ -20,6 +22,7 @@ from tagger.errors import TaggerError
 TAG_NEW = "Daily use 1: tag new digests"
 REVIEW = "Daily use 2: review what the model is unsure of"
 COMPARE = "Daily use 3: train on your labels, compare the versions, promote the better"
+OWN_TAXONOMY = "A taxonomy of your own"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +42,8 @@ app.command(rich_help_panel=COMPARE)(versions.promote)
 app.command(rich_help_panel=COMPARE)(versions.rollback)
 app.command(rich_help_panel=COMPARE)(versions.history)
 app.command(rich_help_panel=COMPARE)(bakeoff)
+app.command(rich_help_panel=OWN_TAXONOMY)(init)
+app.command(rich_help_panel=OWN_TAXONOMY)(discover)
 
 
 def _print_version(wanted: bool) -> None:

@@ -51,7 +51,7 @@ def explain(
     from tagger.decision import ReviewRule
     from tagger.explanation import explain as explain_paper
 
-    loaded = load_model_named(model)
+    loaded = load_model_named(model, papers)
     with working("Leaving out one sentence at a time"):
         explanation = explain_paper(chosen, loaded, ReviewRule())
     if as_json:
@@ -109,7 +109,8 @@ def _print_explanation(explanation: Explanation) -> None:
             for one in carrying:
                 table.add_row(f"{one.without:.2f}", Text(one.sentence))
             console.print(table if carrying else "No single sentence carries it.")
-    console.print(Text("\nNearest labelled papers", style="bold"))
+    if explanation.neighbours:
+        console.print(Text("\nNearest labelled papers", style="bold"))
     for near in explanation.neighbours:
         given = ", ".join(tag for tags in near.tags.values() for tag in tags) or "no tags"
         console.print(Text(f"{near.similarity:.2f}  {clean_text(near.title)} [{given}]"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import ConflictRule, LabelStore
+from tagger.taxonomy_history import TAXONOMY_FILE
 
 if TYPE_CHECKING:
     from tagger.decision import ReviewRule
@@ -57,7 +58,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A version (7), an alias (champion), the id of a training run, or a model's folder.",
+        help="A version (7), an alias (champion), the id of a training run, a model's folder, or "
+        "a label folder whose definitions alone are to tell the tags.",
     ),
 ]
 MinConfidenceOption = Annotated[
@@ -97,15 +99,15 @@ ConflictsOption = Annotated[
 ]
 
 
-def load_model_for(store: LabelStore, model: str) -> TaggerModel:
-    """Load a model by folder, version or alias, if it was trained for the store's taxonomy.
+def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
+    """Load a model as :func:`load_model_named` does, if it is of the store's taxonomy.
 
     Raises
     ------
     TaggerError
         If there is no such model, or it was trained for another taxonomy.
     """
-    loaded = load_model_named(model)
+    loaded = load_model_named(model, papers)
     if loaded.taxonomy != store.taxonomy:
         raise TaggerError(
             f"{loaded.name} was trained for another taxonomy than that of the label folder",
@@ -115,14 +117,25 @@ def load_model_for(store: LabelStore, model: str) -> TaggerModel:
     return loaded
 
 
-def load_model_named(model: str) -> TaggerModel:
-    """Load a model by folder, version or alias."""
-    from tagger.model import load_model
+def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
+    """Load a model by folder, version or alias; of a label folder, make one of its definitions.
+
+    Parameters
+    ----------
+    model:
+        What was given as ``--model``.
+    papers:
+        What it is wanted for: they show a model of definitions what a typical paper is.
+    """
+    from tagger.model import MANIFEST_FILE, load_model
     from tagger.vector_cache import usual_cache
 
     cache = usual_cache()
-    if Path(model).is_dir():
-        return load_model(model, cache=cache)
+    folder = Path(model)
+    if (folder / TAXONOMY_FILE).is_file() and not (folder / MANIFEST_FILE).exists():
+        return _model_of_definitions(LabelStore(folder), papers)
+    if folder.is_dir():
+        return load_model(folder, cache=cache)
     if find_spec("mlflow") is None:
         raise TaggerError(
             f"'{model}' is no folder, and without MLflow no version can be looked up",
@@ -130,6 +143,25 @@ def load_model_named(model: str) -> TaggerModel:
         )
     registry = open_registry()
     return registry.load(registry.find(model), cache)
+
+
+def _model_of_definitions(store: LabelStore, papers: Sequence[Paper]) -> TaggerModel:
+    from tagger.definitions_only import model_of_definitions
+    from tagger.vector_cache import bundled_encoder, usual_cache
+
+    labels = len(store.labels())
+    unused = f", and its {labels} labels are not used" if labels else ""
+    warn(
+        f"{store.folder}: tags are told by their definitions alone{unused}; how right they are, "
+        "nobody has measured: take them for suggestions"
+    )
+    with needs_extra("train"), progress() as step:
+        return model_of_definitions(
+            store.taxonomy,
+            papers,
+            bundled_encoder(usual_cache()),
+            lambda done, total: step("Reading papers", done, total),
+        )
 
 
 def review_rule(

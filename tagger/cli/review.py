@@ -132,7 +132,7 @@ def push(
     store = _read_store(labels)
     # The model comes first: without one no project is made.
     server = _connect(folder)
-    loaded = load_model_for(store, model)
+    loaded = load_model_for(store, model, papers)
     from tagger.review.project import open_project
     from tagger.review.push import PushSettings
     from tagger.review.push import push as push_papers

@@ -77,7 +77,7 @@ def tag(
     from tagger.tagging import tag_papers
     from tagger.writers.library import write_libraries
 
-    loaded = load_model_named(model)
+    loaded = load_model_named(model, papers)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
         run = tag_papers(

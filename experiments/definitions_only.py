@@ -1,0 +1,170 @@
+"""How well are papers tagged by definitions alone, before anybody has labelled one?
+
+The encoder as it comes, and no label: on the 210 papers of ../shared/gold by the definitions in
+labels/taxonomy.yaml, all at once and a few at a time, as they may come on a page; and on the 828
+papers of EMNLP 2022 in ../shared/benchmarks by those definitions of the template ``nlp`` that stand
+for a field of theirs. How near a paper has to be to a definition was set with an eye on these sets:
+two numbers, the same for all of them.
+
+    python experiments/definitions_only.py  # writes experiments/results/definitions_only.*
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gold import RESULTS, ROOT, SHARED, bootstrap_interval, machine, read_gold
+
+from tagger.decision import ReviewRule
+from tagger.definitions_only import model_of_definitions
+from tagger.encoder import Encoder
+from tagger.evaluation import assign
+from tagger.heads import Floats
+from tagger.labels import LabelStore
+from tagger.paper import Paper
+from tagger.taxonomy import Facet, Taxonomy
+from tagger.taxonomy_draft import load_template
+from tagger.vector_cache import VectorCache, bundled_encoder
+
+CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
+EMNLP = SHARED / "benchmarks/emnlp22_nlp_taxonomy/emnlp22_papers_with_nlp_taxonomy_labels.csv"
+PAGE = 12
+FIELDS = {
+    "language-models": "Language Models",
+    "machine-translation": "Machine Translation",
+    "summarization": "Summarization",
+    "question-answering": "Question Answering",
+    "dialogue": "Dialogue Systems & Conversational Agents",
+    "information-extraction": "Information Extraction & Text Mining",
+    "information-retrieval": "Information Retrieval",
+    "text-classification": "Text Classification",
+    "sentiment": "Sentiment Analysis",
+    "text-generation": "Text Generation",
+    "syntax": "Syntactic Text Processing",
+    "reasoning": "Reasoning",
+    "knowledge": "Knowledge Representation",
+    "structured-data": "Structured Data In NLP",
+    "multilingual": "Multilinguality",
+    "low-resource": "Low Resource NLP",
+    "interpretability": "Explainable & Interpretable NLP",
+    "robustness": "Robust NLP",
+    "ethics": "Ethical NLP",
+    "efficiency": "Green & Sustainable NLP",
+    "vision": "Visual Data In NLP",
+    "speech": "Speech & Audio In NLP",
+    "code": "Programming Languages In NLP",
+}
+"""Which field of theirs a tag of the template stands for; ``semantics`` has none."""
+
+Booleans = npt.NDArray[np.bool_]
+Figure = Callable[[Booleans, Booleans], float]
+
+
+def micro_f1(truth: Booleans, given: Booleans) -> float:
+    return 2 * int((truth & given).sum()) / max(int(truth.sum() + given.sum()), 1)
+
+
+def macro_f1(truth: Booleans, given: Booleans) -> float:
+    columns = range(truth.shape[1])
+    return float(np.mean([micro_f1(truth[:, [c]], given[:, [c]]) for c in columns]))
+
+
+def precision(truth: Booleans, given: Booleans) -> float:
+    return int((truth & given).sum()) / max(int(given.sum()), 1)
+
+
+def recall(truth: Booleans, given: Booleans) -> float:
+    return int((truth & given).sum()) / max(int(truth.sum()), 1)
+
+
+FIGURES: dict[str, Figure] = {
+    "micro-F1": micro_f1,
+    "macro-F1": macro_f1,
+    "precision": precision,
+    "recall": recall,
+}
+
+
+def ask(papers: list[Paper], taxonomy: Taxonomy, encoder: Encoder, page: int) -> dict[str, Floats]:
+    """Return the probabilities per facet, for papers that come so many at a time."""
+    order = np.random.default_rng(0).permutation(len(papers))
+    chances = {f.name: np.zeros((len(papers), len(f.tags))) for f in taxonomy.facets}
+    for start in range(0, len(papers), page):
+        rows = order[start : start + page]
+        own = [papers[row] for row in rows]
+        for name, values in model_of_definitions(taxonomy, own, encoder).predict_proba(own).items():
+            chances[name][rows] = values
+    return chances
+
+
+def read_emnlp() -> tuple[list[Paper], Booleans]:
+    with EMNLP.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    given = [{tag.strip() for tag in row["labels"].split(";")} for row in rows]
+    truth = np.array([[field in tags for field in FIELDS.values()] for tags in given])
+    return [Paper(row["title"], row["abstract"]) for row in rows], truth
+
+
+def main() -> None:
+    encoder = bundled_encoder(CACHE)
+    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    gold = read_gold(taxonomy)
+    nlp = load_template("nlp")
+    field = nlp.facet("field")
+    columns = [field.tag_names.index(tag) for tag in FIELDS]
+    papers, fields = read_emnlp()
+    rows: list[tuple[str, Facet, Booleans, Booleans, Floats]] = []
+    for page in (len(gold.papers), PAGE):
+        chances = ask(gold.papers, taxonomy, encoder, page)
+        for facet in taxonomy.facets:
+            name = f"{facet.name}, {page} papers at a time"
+            given = assign(facet, chances[facet.name])
+            rows.append((name, facet, gold.truth[facet.name], given, chances[facet.name]))
+    chances_of_fields = ask(papers, nlp, encoder, len(papers))["field"]
+    given = assign(field, chances_of_fields)[:, columns]
+    rows.append(("EMNLP 2022: fields", field, fields, given, chances_of_fields))
+    details, lines = {}, []
+    for name, facet, truth, given, chances in rows:
+        found = {}
+        for key, figure in FIGURES.items():
+
+            def drawn(
+                picked: npt.NDArray[np.int_],
+                truth: Booleans = truth,
+                given: Booleans = given,
+                figure: Figure = figure,
+            ) -> float:
+                return figure(truth[picked], given[picked])
+
+            found[key] = [figure(truth, given), *bootstrap_interval(drawn, len(truth))]
+        review = float(ReviewRule().doubts(facet, chances).mean())
+        details[name] = {**found, "papers": len(truth), "tags": truth.shape[1], "review": review}
+        cells = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in found.values()]
+        lines.append(f"| {name} | {truth.shape[1]} | {' | '.join(cells)} | {review:.0%} |")
+    table = "\n".join(
+        [
+            f"| | tags | {' | '.join(FIGURES)} | to review |",
+            f"|---|---|{'---|' * len(FIGURES)}---|",
+            *lines,
+            "",
+            f"No label and no training; with 95% bootstrap intervals. {len(gold.papers)} papers of "
+            f"digests, {len(papers)} of EMNLP 2022 by the template nlp. To review: by this facet "
+            f"alone, at the usual confidence of {ReviewRule().min_confidence}. One run on "
+            f"{machine()}.",
+        ]
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "definitions_only.md").write_text(table + "\n", encoding="utf-8")
+    content = json.dumps(details, indent=1) + "\n"
+    (RESULTS / "definitions_only.json").write_text(content, encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""``tagger discover``: find tags that the taxonomy lacks."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import (
+    JsonOption,
+    ModelOption,
+    load_model_named,
+    needs_extra,
+    print_json,
+    progress,
+    read_pages,
+)
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tagger.discovery import Candidate
+    from tagger.taxonomy import Facet, Taxonomy
+
+
+def discover(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
+    ],
+    model: ModelOption = "champion",
+    facet: Annotated[
+        str | None,
+        typer.Option(
+            help="The facet that may lack tags; by default each that is not exclusive.",
+            show_default=False,
+        ),
+    ] = None,
+    min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 4,
+    count: Annotated[int, typer.Option(min=1, help="Candidates a facet, at most.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Find tags that the taxonomy lacks: groups of papers that no tag fits.
+
+    Papers for which each tag of a facet is less likely than not are grouped by what they are about.
+    Each group comes with the terms that set it apart, its most central papers, and a line that adds
+    a tag for it. Whether it is one is yours to say: put its definition into your own words.
+
+    Example: tagger discover monday.txt tuesday.txt
+    """
+    _, papers, problems = read_pages(files)
+    loaded = load_model_named(model, papers)
+    facets = _facets(loaded.taxonomy, facet)
+    from tagger.vector_cache import bundled_encoder, usual_cache
+
+    with needs_extra("train"), progress() as step:
+        from tagger.discovery import DiscoverySettings, far_from_tags
+        from tagger.discovery import discover as find_candidates
+
+        settings = DiscoverySettings(min_papers=min_papers, count=count)
+        own = loaded.encode(papers, lambda done, total: step("Tagging", done, total))
+        chances = loaded.classify(papers, own)
+        vectors = bundled_encoder(usual_cache()).encode(
+            [paper.text for paper in papers],
+            lambda done, total: step("Reading papers", done, total),
+        )
+        found = {
+            one.name: find_candidates(papers, vectors, chances[one.name], one, settings)
+            for one in facets
+        }
+    far = {one.name: len(far_from_tags(chances[one.name])) for one in facets}
+    # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
+    labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
+    if as_json:
+        print_json(
+            {
+                "model": loaded.name,
+                "papers": len(papers),
+                "facets": {
+                    name: {
+                        "far_papers": far[name],
+                        "candidates": [_as_dict(one, labels) for one in candidates],
+                    }
+                    for name, candidates in found.items()
+                },
+            }
+        )
+    else:
+        for name, candidates in found.items():
+            _print_candidates(name, candidates, far[name], len(papers), labels)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _facets(taxonomy: Taxonomy, name: str | None) -> Sequence[Facet]:
+    if name is None:
+        # What all papers have one of, few papers lack.
+        return [one for one in taxonomy.facets if not one.exclusive] or taxonomy.facets
+    try:
+        return [taxonomy.facet(name)]
+    except KeyError as error:
+        known = ", ".join(one.name for one in taxonomy.facets)
+        raise TaggerError(f"there is no facet '{name}'", hint=f"Known: {known}") from error
+
+
+def _command(candidate: Candidate, labels: Path) -> str:
+    place, definition = f"{candidate.facet}/{candidate.name}", shlex.quote(candidate.definition)
+    where = "" if labels == Path("labels") else f" --labels {shlex.quote(str(labels))}"
+    return f"tagger taxonomy add {place} --definition {definition}{where}"
+
+
+def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:
+    return {
+        "name": candidate.name,
+        "terms": candidate.terms,
+        "coherence": candidate.coherence,
+        "papers": [
+            {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
+            for paper in candidate.papers
+        ],
+        "command": _command(candidate, labels),
+    }
+
+
+def _print_candidates(
+    facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not candidates:
+        console.print(
+            f"{facet}: nothing found. {far} of {papers} papers have no likely tag, and no group "
+            "among them is large and coherent enough."
+        )
+        return
+    table = Table(
+        title=f"{facet}: groups among {far} of {papers} papers that have no likely tag",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        expand=True,
+    )
+    table.add_column("terms", ratio=1)
+    for column in ("papers", "coherence"):
+        table.add_column(column, justify="right")
+    table.add_column("such as", ratio=2)
+    for one in candidates:
+        titles = "\n".join(paper.title for paper in one.exemplars)
+        table.add_row(
+            Text(", ".join(one.terms)), str(len(one.papers)), f"{one.coherence:.2f}", Text(titles)
+        )
+    console.print(table)
+    console.print("To add one as a tag, with a name and a definition in your own words:")
+    for one in candidates:
+        console.print(Text(f"  {_command(one, labels)}"), soft_wrap=True)

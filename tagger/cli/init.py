@@ -1,0 +1,236 @@
+"""``tagger init``: begin a review of one's own."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli.output import JsonOption, needs_extra, print_json, progress, read_pages
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tagger.paper import Paper
+    from tagger.taxonomy import Taxonomy
+    from tagger.taxonomy_draft import TaxonomyDraft
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The label folder to make.", show_default=False)],
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            "-t",
+            help="What to begin with: medicine, nlp, software, or empty.",
+            show_default=False,
+        ),
+    ] = None,
+    facet: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DEFINITION",
+            help="A facet of your own, beside those of the template; repeatable.",
+        ),
+    ] = None,
+    exclusive: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Of this --facet a paper has exactly one tag; repeatable."
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FACET/TAG=DEFINITION", help="A tag of such a facet or another; repeatable."
+        ),
+    ] = None,
+    digest: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--digest", "-d", help="Pages to suggest the first papers to label from; repeatable."
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--suggest", min=1, help="How many papers to suggest.")
+    ] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a review of your own: a taxonomy with definitions, no labels yet.
+
+    Without a template and facets it asks for them, facet by facet. A folder that has a taxonomy is
+    left as it is. Until there are labels, 'tagger tag --model FOLDER' tells tags by their
+    definitions.
+
+    Example: tagger init my-review --template medicine --digest monday.txt
+    """
+    from tagger.taxonomy_history import TAXONOMY_FILE
+    from tagger.taxonomy_draft import check_free, taxonomy_name, write_taxonomy
+
+    path = folder / TAXONOMY_FILE
+    check_free(path)
+    draft = _draft(template, facet or [], exclusive or [], tag or [])
+    taxonomy = draft.finished(taxonomy_name(folder))
+    problems: list[TaggerError] = []
+    suggested: list[Paper] = []
+    if digest:
+        _, papers, problems = read_pages(digest)
+        suggested = _suggest(papers, taxonomy, count)
+    write_taxonomy(path, taxonomy)
+    commands = _next_commands(folder, digest or [Path("page.txt")])
+    if as_json:
+        print_json(
+            {
+                "taxonomy": str(path),
+                "version": taxonomy.version,
+                "facets": {facet.name: facet.tag_names for facet in taxonomy.facets},
+                "papers": [
+                    {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
+                    for paper in suggested
+                ],
+                "next": list(commands),
+            }
+        )
+    else:
+        _print_start(path, taxonomy, suggested, commands)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _draft(
+    template: str | None, facets: Sequence[str], exclusive: Sequence[str], tags: Sequence[str]
+) -> TaxonomyDraft:
+    from tagger.taxonomy_draft import EMPTY, TaxonomyDraft, load_template
+
+    own = bool(facets or tags or exclusive)
+    if template is None and not own:
+        if not sys.stdin.isatty():
+            raise TaggerError(
+                "what the review is to ask is not given",
+                hint="Give --template, or --facet and --tag; in a terminal you will be asked",
+            )
+        return _ask()
+    # The example of the empty template makes way for facets of one's own.
+    begin = None if template is None or (template == EMPTY and facets) else load_template(template)
+    draft = TaxonomyDraft(begin)
+    names = set()
+    for given in facets:
+        name, definition = _split(given, "--facet", "NAME=DEFINITION")
+        draft.add_facet(name, definition, exclusive=name in exclusive)
+        names.add(name)
+    for name in exclusive:
+        if name not in names:
+            raise TaggerError(f"--exclusive {name}: there is no --facet of that name")
+    for given in tags:
+        place, definition = _split(given, "--tag", "FACET/TAG=DEFINITION")
+        facet, slash, name = place.partition("/")
+        if not slash:
+            raise TaggerError(f"--tag {given}: the facet is missing", hint="FACET/TAG=DEFINITION")
+        draft.add_tag(facet, name, definition)
+    return draft
+
+
+def _split(given: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, definition = given.partition("=")
+    if not equals or not definition.strip():
+        raise TaggerError(f"{option} {given}: the definition is missing", hint=form)
+    return name.strip(), definition.strip()
+
+
+def _ask() -> TaxonomyDraft:
+    """Ask for a template, and for facets and tags until an empty answer."""
+    from tagger.taxonomy_draft import TaxonomyDraft, load_template, template_names
+
+    try:
+        typer.echo("Begin with a template, or leave it empty and make your own.", err=True)
+        while True:
+            chosen = _prompt(f"Template ({', '.join(template_names())})")
+            try:
+                draft = TaxonomyDraft(load_template(chosen) if chosen else None)
+                break
+            except TaggerError as error:
+                typer.echo(str(error), err=True)
+        if chosen:
+            return draft
+        typer.echo("A facet is a question asked of every paper, such as 'design'.", err=True)
+        while facet := _ask_facet(draft):
+            typer.echo(f"The tags of '{facet}' are its answers.", err=True)
+            while _ask_tag(draft, facet):
+                pass
+        return draft
+    except typer.Abort as stop:
+        # Interrupted: nothing is written yet.
+        raise typer.Exit(130) from stop
+
+
+def _ask_facet(draft: TaxonomyDraft) -> str | None:
+    while name := _prompt("Facet (empty to end)"):
+        definition = _prompt("  What does it ask?")
+        exclusive = typer.confirm("  Exactly one tag a paper?", default=False, err=True)
+        try:
+            draft.add_facet(name, definition, exclusive=exclusive)
+            return name
+        except TaggerError as error:
+            typer.echo(str(error), err=True)
+    return None
+
+
+def _ask_tag(draft: TaxonomyDraft, facet: str) -> bool:
+    while name := _prompt("  Tag (empty to end)"):
+        try:
+            draft.add_tag(facet, name, _prompt("    What does a paper with it do, or deal with?"))
+            return True
+        except TaggerError as error:
+            typer.echo(str(error), err=True)
+    return False
+
+
+def _prompt(text: str) -> str:
+    return str(typer.prompt(text, default="", show_default=False, err=True)).strip()
+
+
+def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Paper]:
+    from tagger.suggestion import suggest_papers
+    from tagger.vector_cache import bundled_encoder, usual_cache
+
+    with needs_extra("train"), progress() as step:
+        return suggest_papers(
+            papers,
+            (),
+            taxonomy,
+            bundled_encoder(usual_cache()),
+            count,
+            lambda done, total: step("Reading papers", done, total),
+        )
+
+
+def _next_commands(folder: Path, pages: Sequence[Path]) -> dict[str, str]:
+    """Return the next commands, and what each is for."""
+    here, files = shlex.quote(str(folder)), " ".join(shlex.quote(str(page)) for page in pages)
+    labels = "" if folder == Path("labels") else f" --labels {here}"
+    return {
+        f"tagger tag {files} --model {here}": "see what the definitions alone make of it",
+        f"tagger review push {files}{labels} --model {here} --strategy typical": "label papers "
+        "in Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels "
+        "home",
+        f"tagger train{labels}": "with ten labels of every facet or more",
+    }
+
+
+def _print_start(
+    path: Path, taxonomy: Taxonomy, suggested: Sequence[Paper], commands: dict[str, str]
+) -> None:
+    facets = ", ".join(f"{facet.name} ({len(facet.tags)} tags)" for facet in taxonomy.facets)
+    typer.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
+    if suggested:
+        typer.echo("\nLabel these papers first, they stand for many others:")
+        for paper in suggested:
+            typer.echo(f"  {paper.title} ({', '.join(paper.sources)})")
+    typer.echo("\nNext:")
+    for command, purpose in commands.items():
+        typer.echo(f"  {command}\n      {purpose}")

@@ -1,0 +1,207 @@
+"""A taxonomy in the making: begun from a template, or facet by facet, and written as YAML."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from tagger.durable import replacing
+from tagger.errors import TaggerError
+from tagger.taxonomy import Definition, Name, Taxonomy, describe_validation_error, load_taxonomy
+
+EMPTY = "empty"
+"""The template that holds an example and nothing else."""
+
+_HEADER = """\
+# What the papers of this review are tagged with. A facet is a question asked of every paper, its
+# tags are the answers. Change all of it freely.
+#
+# Definitions count: as long as nothing is labelled they are all that is known of a tag. Say in a
+# sentence or two what such a paper does or is about, in the words that abstracts use.
+#
+# A tag may stand below another of its facet ("parent: drugs"): a paper that has it has that one,
+# too. Names are lower-case letters, digits, '-' and '_'.
+"""
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_DEFINITION: TypeAdapter[str] = TypeAdapter(Definition)
+_NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+_WIDTH = 92
+
+
+def template_names() -> list[str]:
+    """Return the names of the templates, the empty one last."""
+    names = sorted(path.stem for path in _templates().glob("*.yaml"))
+    return [*(name for name in names if name != EMPTY), EMPTY]
+
+
+def load_template(name: str) -> Taxonomy:
+    """Return the template of that name.
+
+    Raises
+    ------
+    TaggerError
+        If there is none.
+    """
+    if name not in template_names():
+        raise TaggerError(
+            f"there is no template '{name}'", hint=f"Known: {', '.join(template_names())}"
+        )
+    return load_taxonomy(_templates() / f"{name}.yaml")
+
+
+class TaxonomyDraft:
+    """A taxonomy to which facets and tags are added.
+
+    Parameters
+    ----------
+    template:
+        What it begins with, if anything.
+    """
+
+    def __init__(self, template: Taxonomy | None = None) -> None:
+        content = template.model_dump(exclude_none=True) if template else {"facets": ()}
+        self._facets: dict[str, dict[str, Any]] = {
+            facet["name"]: {**facet, "tags": {tag["name"]: tag for tag in facet["tags"]}}
+            for facet in content["facets"]
+        }
+
+    def add_facet(self, name: str, definition: str, *, exclusive: bool = False) -> None:
+        """Add a facet, without tags as yet.
+
+        Raises
+        ------
+        TaggerError
+            If it is there already, or is not well named or defined.
+        """
+        name = _checked(_NAME, name, _NAME_HINT)
+        if name in self._facets:
+            raise TaggerError(f"the facet '{name}' is there already")
+        self._facets[name] = {
+            "name": name,
+            "definition": _checked(_DEFINITION, definition),
+            "exclusive": exclusive,
+            "tags": {},
+        }
+
+    def add_tag(self, facet: str, name: str, definition: str) -> None:
+        """Add a tag to a facet.
+
+        Raises
+        ------
+        TaggerError
+            If there is no such facet, the tag is there already, or is not well named or defined.
+        """
+        if facet not in self._facets:
+            known = ", ".join(self._facets)
+            raise TaggerError(
+                f"there is no facet '{facet}' for the tag '{name}'",
+                hint=f"Known: {known}" if known else "Add the facet first",
+            )
+        tags = self._facets[facet]["tags"]
+        name = _checked(_NAME, name, _NAME_HINT)
+        if name in tags:
+            raise TaggerError(f"the facet '{facet}' has a tag '{name}' already")
+        tags[name] = {"name": name, "definition": _checked(_DEFINITION, definition)}
+
+    def finished(self, name: str) -> Taxonomy:
+        """Return the taxonomy.
+
+        Raises
+        ------
+        TaggerError
+            If there is no facet, or one has too few tags.
+        """
+        if not self._facets:
+            raise TaggerError("a taxonomy needs a facet")
+        facets = []
+        for facet in self._facets.values():
+            least = 2 if facet["exclusive"] else 1
+            if len(facet["tags"]) < least:
+                raise TaggerError(
+                    f"the facet '{facet['name']}' has too few tags ({len(facet['tags'])})",
+                    hint=f"It needs {least} or more",
+                )
+            facets.append({**facet, "tags": list(facet["tags"].values())})
+        return Taxonomy.model_validate({"name": name, "facets": facets})
+
+
+def write_taxonomy(path: Path, taxonomy: Taxonomy) -> None:
+    """Write a taxonomy to a new file, with comments that say how to go on.
+
+    Raises
+    ------
+    TaggerError
+        If there is a file already, or it cannot be written.
+    """
+    check_free(path)
+    with replacing(path) as file:
+        file.write(_to_yaml(taxonomy))
+
+
+def check_free(path: Path) -> None:
+    """Check that no taxonomy would be overwritten.
+
+    Raises
+    ------
+    TaggerError
+        If there is one.
+    """
+    if path.exists():
+        raise TaggerError(
+            "there is a taxonomy already, which stays as it is",
+            path=path,
+            hint="Edit it, or name another folder",
+        )
+
+
+def _to_yaml(taxonomy: Taxonomy) -> str:
+    """Return a taxonomy as YAML with comments, in the form that ``load_taxonomy`` reads."""
+    parts = [_HEADER, f"name: {_scalar(taxonomy.name)}\n", "facets:\n"]
+    for facet in taxonomy.facets:
+        content = facet.model_dump(exclude_none=True)
+        text = yaml.dump(
+            [content], Dumper=_Indented, sort_keys=False, allow_unicode=True, width=_WIDTH
+        )
+        count = "Exactly one" if facet.exclusive else "None, one or several"
+        lines = [f"# {count} of these tags a paper.", *text.splitlines()]
+        parts += [f"  {line}\n" if line else "\n" for line in lines]
+    return "".join(parts)
+
+
+def taxonomy_name(folder: Path) -> str:
+    """Return a name for the taxonomy of a folder, made of the folder's own."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:50]
+    return name or "review"
+
+
+class _Indented(yaml.SafeDumper):
+    """Indents lists below their field, as people write them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _scalar(text: str) -> str:
+    """Write a text as YAML so that it stays one: a name may look like a number."""
+    return yaml.safe_dump(text).splitlines()[0]
+
+
+def _checked(kind: TypeAdapter[str], text: str, hint: str | None = None) -> str:
+    text = " ".join(text.split())
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        problem, _ = describe_validation_error(detail["type"], detail["msg"])
+        if detail["type"] == "string_pattern_mismatch":
+            problem = "is no name"
+        raise TaggerError(f"'{text[:60]}': {problem}", hint=hint) from error
+
+
+def _templates() -> Path:
+    return Path(str(resources.files("tagger"))) / "templates" / "taxonomies"

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from tagger.discovery import (
+    DiscoverySettings,
+    discover,
+    distinctive_terms,
+    far_from_tags,
+    find_clusters,
+)
+from tagger.paper import Paper
+from tagger.taxonomy import Facet
+
+SIZE = 48
+FACET = Facet.model_validate(
+    {
+        "name": "topic",
+        "definition": "?",
+        "tags": [
+            {"name": "heart", "definition": "Hearts."},
+            {"name": "pumps", "definition": "Pumps."},
+        ],
+    }
+)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def scattered(count: int, seed: int = 0) -> np.ndarray:
+    """Draw vectors that have no direction in common."""
+    return unit(np.random.default_rng(seed).normal(size=(count, SIZE)))
+
+
+def around(axis: int, count: int, seed: int = 1) -> np.ndarray:
+    """Draw vectors around an axis."""
+    return unit(np.eye(SIZE)[[axis] * count] + 0.06 * scattered(count, seed) * np.sqrt(SIZE))
+
+
+@pytest.fixture
+def hidden() -> tuple[list[Paper], np.ndarray, np.ndarray]:
+    """Ten papers with a known tag, eight on kites that have none, thirty on anything."""
+    texts = [f"the heart of patient {n} beats" for n in range(10)]
+    texts += [f"box kites of silk soar on wind {n}" for n in range(8)]
+    texts += [f"we study something number {n} and find much" for n in range(30)]
+    papers = [Paper(f"Title {n}", text, ("page.txt",)) for n, text in enumerate(texts)]
+    vectors = np.concatenate([around(0, 10), around(1, 8), scattered(30, 2)])
+    chances = np.full((48, 2), 0.1)
+    chances[:10, 0] = 0.9
+    return papers, vectors, chances
+
+
+def test_a_hidden_group_is_found_and_named(hidden):
+    papers, vectors, chances = hidden
+    (found,) = discover(papers, vectors, chances, FACET)
+    assert set(found.papers) == set(papers[10:18])
+    assert {"kites", "box kites"} & set(found.terms)
+    assert not {"heart", "study"} & set(found.terms)
+    assert found.facet == "topic"
+    assert found.name == found.terms[0].replace(" ", "-")
+    assert 0.5 < found.coherence < 1
+    assert found.exemplars == found.papers[:3]
+    assert found.definition.endswith(".")
+
+
+def test_papers_with_a_likely_tag_are_left_out(hidden):
+    papers, vectors, chances = hidden
+    assert far_from_tags(chances).tolist() == list(range(10, 48))
+    chances[:, 0] = 0.1
+    groups = discover(papers, vectors, chances, FACET)
+    assert {frozenset(group.papers) for group in groups} == {
+        frozenset(papers[:10]),
+        frozenset(papers[10:18]),
+    }
+    # Ten papers before eight, at like coherence.
+    assert len(groups[0].papers) == 10
+    assert "heart" not in {group.name for group in groups}, "the facet has that tag"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_found_where_papers_have_nothing_in_common(seed):
+    papers = [Paper(f"Title {n}", f"text {n}") for n in range(60)]
+    assert discover(papers, scattered(60, seed), np.zeros((60, 2)), FACET) == []
+
+
+def test_what_all_papers_share_makes_no_group():
+    # All of one field: near to each other, and yet no group among them.
+    vectors = unit(scattered(60) + 2 * np.eye(SIZE)[0])
+    assert (vectors @ vectors.T).min() > 0.5
+    assert find_clusters(vectors, np.arange(60), DiscoverySettings()) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_few_papers_make_no_group(count):
+    papers = [Paper(f"Title {n}", "kites") for n in range(count)]
+    vectors = around(0, count) if count else np.zeros((0, SIZE), dtype=np.float32)
+    assert discover(papers, vectors, np.zeros((count, 2)), FACET) == []
+
+
+def test_settings_decide_how_many_and_how_large(hidden):
+    papers, vectors, _ = hidden
+    chances = np.zeros((48, 2))
+    assert len(discover(papers, vectors, chances, FACET, DiscoverySettings(count=1))) == 1
+    (large,) = discover(papers, vectors, chances, FACET, DiscoverySettings(min_papers=9))
+    assert len(large.papers) == 10
+
+
+def test_a_term_has_to_stand_in_several_papers_of_a_group():
+    texts = ["zebra zebra kite kites", "kites soar", "kites glide, a kite"] + ["on boats"] * 9
+    (terms,) = distinctive_terms(texts, [np.arange(3)])
+    assert terms == ("kites",)
+    assert distinctive_terms(["1 2", "3 4"], [np.arange(2)]) == [()]
+
+
+def test_a_group_without_words_gets_a_number(hidden):
+    papers, vectors, _ = hidden
+    silent = [Paper(f"{n}", "!", paper.sources) for n, paper in enumerate(papers)]
+    groups = discover(silent, vectors, np.zeros((48, 2)), FACET)
+    assert [group.name for group in groups] == ["new-1", "new-2"]

@@ -1,0 +1,145 @@
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+from samples import TAGGER, page, run
+
+from tagger.taxonomy import load_taxonomy
+
+
+def test_a_template_makes_a_folder_and_says_what_comes_next(tmp_path):
+    done = run("init", "my-review", "--template", "medicine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    taxonomy = load_taxonomy(tmp_path / "my-review" / "taxonomy.yaml")
+    assert taxonomy.name == "my-review"
+    assert [path.name for path in (tmp_path / "my-review").iterdir()] == ["taxonomy.yaml"]
+    assert re.findall(r"^  (tagger [a-z ]+)", done.stdout, re.MULTILINE) == [
+        "tagger tag page",
+        "tagger review push page",
+        "tagger train ",
+    ]
+    assert "--labels my-review --model my-review" in done.stdout
+
+
+def test_the_usual_folder_needs_no_naming(tmp_path):
+    report = json.loads(run("init", "labels", "-t", "nlp", "--json", cwd=tmp_path).stdout)
+    assert report["taxonomy"] == "labels/taxonomy.yaml"
+    assert report["version"] == load_taxonomy(tmp_path / "labels" / "taxonomy.yaml").version
+    assert report["facets"]["contribution"][0] == "survey"
+    assert report["next"][2] == "tagger train"
+
+
+def test_a_taxonomy_that_is_there_stays(tmp_path):
+    (tmp_path / "taxonomy.yaml").write_text("mine", encoding="utf-8")
+    done = run("init", ".", "--template", "nlp", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is a taxonomy already" in done.stderr
+    assert (tmp_path / "taxonomy.yaml").read_text(encoding="utf-8") == "mine"
+
+
+def test_facets_may_come_from_options(tmp_path):
+    options = ("--facet", "kind=How it was done.", "--exclusive", "kind")
+    options += ("--tag", "kind/trial=Drawn by lot.", "--tag", "kind/cohort=Followed: a = b.")
+    done = run("init", "mine", "--template", "empty", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (facet,) = load_taxonomy(tmp_path / "mine" / "taxonomy.yaml").facets
+    assert (facet.name, facet.exclusive) == ("kind", True)
+    assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed: a = b.")
+    more = ("--template", "medicine", "--tag", "topic/migraine=Headache.", *options)
+    assert run("init", "more", *more, cwd=tmp_path).returncode == 0
+    found = load_taxonomy(tmp_path / "more" / "taxonomy.yaml")
+    assert [facet.name for facet in found.facets] == ["design", "population", "topic", "kind"]
+    assert found.facet("topic").tag_names[-1] == "migraine"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "what the review is to ask is not given. Give --template"),
+        (("--template", "law"), "there is no template 'law'. Known: medicine"),
+        (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
+        (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
+        (("--facet", "a=1", "--facet", "a=2"), "the facet 'a' is there already"),
+        (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
+        (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
+        (("--tag", "kind/trial=Lots."), "there is no facet 'kind' for the tag 'trial'"),
+        (("--template", "nlp", "--digest", "none.txt"), "none.txt: no such file"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path, options, reason):
+    done = run("init", "mine", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "mine").exists()
+
+
+def in_a_terminal(folder, answers):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [TAGGER, "init", "asked"],
+        cwd=folder,
+        env={**os.environ, "TERM": "dumb"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, answers.encode())
+    out, err = process.communicate(timeout=120)
+    os.close(ours)
+    return process.returncode, out, err
+
+
+def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path):
+    answers = ["law", "", "Big Facet", "Which?", "n", "kind", "Which?", "y"]
+    answers += ["trial", "Drawn by lot.", "trial", "Again.", "cohort", "Followed.", "", ""]
+    code, out, err = in_a_terminal(tmp_path, "\n".join(answers) + "\n")
+    assert code == 0, err
+    assert "there is no template 'law'" in err
+    assert "'Big Facet': is no name" in err
+    assert "has a tag 'trial' already" in err
+    assert out.strip().startswith("Written: asked/taxonomy.yaml, with kind (2 tags).")
+    (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets
+    assert facet.exclusive
+    assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed.")
+
+
+def test_an_answer_may_name_a_template(tmp_path):
+    code, _, err = in_a_terminal(tmp_path, "software\n")
+    assert code == 0, err
+    assert len(load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets) == 3
+
+
+def test_an_end_of_input_leaves_nothing(tmp_path):
+    code, _, _ = in_a_terminal(tmp_path, "\nkind\n\x04")
+    assert code == 130
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.slow
+def test_definitions_suggest_papers_and_tag_them(tmp_path):
+    titles = ("A drug trial", "Grammar of verbs", "Whales at sea")
+    (tmp_path / "page.txt").write_text(page(*titles), encoding="utf-8")
+    options = ("--template", "medicine", "--digest", "page.txt", "--suggest", 2, "--json")
+    report = json.loads(run("init", "mine", *options, cwd=tmp_path).stdout)
+    assert len(report["papers"]) == 2
+    assert {paper["title"] for paper in report["papers"]} <= set(titles)
+    assert report["next"][0] == "tagger tag page.txt --model mine"
+    done = run("tag", "page.txt", "--model", "mine", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: mine: tags are told by their definitions alone; how right" in done.stderr
+    report = json.loads(done.stdout)
+    assert report["model"].startswith("local/definitions-")
+    assert (report["papers"], report["to_review"], report["drift"]) == (3, 3, None)
+    assert not (tmp_path / "mlruns").exists()
+    found = run(
+        "discover", "page.txt", "--model", "mine", "--min-papers", 2, "--json", cwd=tmp_path
+    )
+    assert found.returncode == 0, found.stderr
+    assert set(json.loads(found.stdout)["facets"]) == {"population", "topic"}

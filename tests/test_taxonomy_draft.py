@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.taxonomy import Taxonomy, load_taxonomy
+from tagger.taxonomy_draft import (
+    TaxonomyDraft,
+    load_template,
+    taxonomy_name,
+    template_names,
+    write_taxonomy,
+)
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True)
+DEFINITIONS = st.text(min_size=1, max_size=120).filter(str.strip)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
+    template = load_template(name)
+    path = tmp_path / "review" / "taxonomy.yaml"
+    write_taxonomy(path, TaxonomyDraft(template).finished("review"))
+    text = path.read_text(encoding="utf-8")
+    assert load_taxonomy(path).facets == template.facets
+    assert text.startswith("# What the papers of this review are tagged with.")
+    for facet in template.facets:
+        said = "Exactly one" if facet.exclusive else "None, one or several"
+        assert f"  # {said} of these tags a paper.\n  - name: {facet.name}\n" in text
+        assert all(len(definition.split()) >= 5 for definition in facet.definitions)
+
+
+def test_templates_are_those_that_the_help_names():
+    assert template_names() == ["medicine", "nlp", "software", "empty"]
+    with pytest.raises(TaggerError, match="Known: medicine, nlp, software, empty"):
+        load_template("law")
+
+
+@settings(max_examples=40)
+@given(
+    st.dictionaries(
+        NAMES,
+        st.tuples(
+            DEFINITIONS, st.booleans(), st.dictionaries(NAMES, DEFINITIONS, min_size=2, max_size=4)
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_draft_reads_back_as_it_was(tmp_path_factory, facets):
+    draft = TaxonomyDraft()
+    for name, (definition, exclusive, tags) in facets.items():
+        draft.add_facet(name, definition, exclusive=exclusive)
+        for tag, meaning in tags.items():
+            draft.add_tag(name, tag, meaning)
+    taxonomy = draft.finished("1e3")
+    path = tmp_path_factory.mktemp("any") / "taxonomy.yaml"
+    write_taxonomy(path, taxonomy)
+    assert load_taxonomy(path) == taxonomy
+    for name, (_, _, tags) in facets.items():
+        meanings = [tag.definition for tag in taxonomy.facet(name).tags]
+        assert meanings == [" ".join(meaning.split()) for meaning in tags.values()]
+
+
+def test_parents_are_kept(tmp_path, taxonomy):
+    write_taxonomy(tmp_path / "taxonomy.yaml", taxonomy)
+    assert load_taxonomy(tmp_path / "taxonomy.yaml") == taxonomy
+
+
+def test_facets_of_ones_own_come_after_those_of_the_template():
+    draft = TaxonomyDraft(load_template("medicine"))
+    draft.add_tag("topic", "migraine", " Headache that comes in attacks. ")
+    draft.add_facet("setting", "Where patients were treated.")
+    draft.add_tag("setting", "hospital", "In hospital.")
+    found = draft.finished("mine")
+    assert [facet.name for facet in found.facets] == ["design", "population", "topic", "setting"]
+    assert found.facet("topic").definitions[-1] == "migraine. Headache that comes in attacks."
+    assert load_template("medicine").facet("topic").tag_names[-1] != "migraine"
+
+
+@pytest.mark.parametrize(
+    ("facet", "tags", "reason"),
+    [
+        ("Big Name", (), "'Big Name': is no name. A name is lower-case letters"),
+        ("topic", (), "the facet 'topic' is there already"),
+        ("new", (("new", "a", " "),), "'': string should have at least 1 character"),
+        ("new", (("old", "a", "x"),), "there is no facet 'old' for the tag 'a'. Known: topic, new"),
+        ("new", (("new", "a", "x"), ("new", "a", "y")), "the facet 'new' has a tag 'a' already"),
+        ("new", (("new", "a", "x"),), "the facet 'new' has too few tags (1). It needs 2 or more"),
+    ],
+)
+def test_what_makes_no_taxonomy_is_said(facet, tags, reason):
+    draft = TaxonomyDraft(load_template("empty"))
+    with pytest.raises(TaggerError) as error:  # noqa: PT012
+        draft.add_facet(facet, "A question.", exclusive=True)
+        for tag in tags:
+            draft.add_tag(*tag)
+        draft.finished("mine")
+    assert reason in str(error.value)
+
+
+def test_a_taxonomy_is_never_written_over(tmp_path, taxonomy):
+    path = tmp_path / "taxonomy.yaml"
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(TaggerError, match="there is a taxonomy already"):
+        write_taxonomy(path, taxonomy)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("My Review (2026)", "my-review-2026"), ("labels", "labels"), ("日本", "review")],
+)
+def test_a_taxonomy_is_named_after_its_folder(tmp_path, folder, name):
+    assert taxonomy_name(tmp_path / folder) == name
+    Taxonomy.model_validate({"name": name, "facets": load_template("empty").facets})
