@@ -1,0 +1,307 @@
+"""How fast does tagger tag, and what does it need, beside SetFit on the same encoder?
+
+One encoder is fine-tuned on the seed labels. tagger serves it as it serves any model; SetFit gets
+the same weights, with the head that it comes with, and predicts by itself (PyTorch), and exported
+by its own exporter to ONNX. All tag the 210 papers of the real digests, in turns, several times
+over; each round's texts differ by a number at their end, so that no cache knows them, but for the
+row in which tagger has seen the page before. Start-up and memory are of processes that tag one
+paper and all of them.
+
+    python experiments/speed.py  # writes experiments/results/speed.*
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gold import RESULTS, ROOT, Gold, machine, read_gold
+
+from tagger.evaluation import evaluate
+from tagger.labels import LabelStore
+from tagger.model import TaggerModel, load_model
+from tagger.paper import Paper
+from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingSettings, train
+from tagger.training_data import TrainingData
+from tagger.vector_cache import CachedEncoder, VectorCache
+
+BATCH = 32
+Answers = dict[str, npt.NDArray[np.float64]]
+Tagging = Callable[[list[Paper]], Answers]
+
+
+def fine_tune_once(store: LabelStore, folder: Path) -> None:
+    """Train the model that tagger serves, and keep the encoder as PyTorch has it for SetFit."""
+    import tagger.contrastive as contrastive
+
+    tune = contrastive.fine_tune
+
+    def keeping(*arguments: object, **options: object) -> object:
+        encoder = tune(*arguments, **options)
+        encoder.save(str(folder / "torch"))
+        return encoder
+
+    # The encoder of the final model is the last one.
+    contrastive.fine_tune = keeping
+    settings = TrainingSettings(folds=2)
+    train(store.labels(), store.taxonomy, settings, folder / "model", learning_curve=False)
+
+
+def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
+    from sentence_transformers import SentenceTransformer
+    from setfit import SetFitModel
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    models = {}
+    for facet in data.taxonomy.facets:
+        body = SentenceTransformer(str(folder / "torch"))
+        body.max_seq_length = TrainingSettings().max_tokens
+        vectors = body.encode(data.texts(), show_progress_bar=False)
+        truth = data.truth[facet.name]
+        if facet.exclusive:
+            head = LogisticRegression().fit(vectors, truth.argmax(axis=1))
+        else:
+            head = OneVsRestClassifier(LogisticRegression()).fit(vectors, truth.astype(int))
+        models[facet.name] = SetFitModel(model_body=body, model_head=head)
+    return models
+
+
+def setfit(model: object) -> Tagging:
+    """SetFit's own prediction of one facet, by which it is timed: each facet is a model to it."""
+
+    def tag(papers: list[Paper]) -> Answers:
+        chances = model.predict_proba([paper.text for paper in papers], as_numpy=True)
+        return {"": np.asarray(chances, dtype=np.float64)}
+
+    return tag
+
+
+def setfit_onnx(model: object, folder: Path) -> Tagging:
+    import onnxruntime
+    from setfit.exporters.onnx import OnnxSetFitModel, export_onnx_setfit_model
+
+    body = model.model_body
+    path = folder / "setfit.onnx"
+    tokenizer = body.tokenizer
+    sample = tokenizer(["a sample"], padding=True, return_tensors="pt")
+    wrapped = OnnxSetFitModel(
+        body[0].auto_model.cpu(), lambda features: body[1](features)["sentence_embedding"]
+    )
+    export_onnx_setfit_model(wrapped.eval(), dict(sample), str(path), opset=17)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    limit = int(body.max_seq_length)
+
+    def tag(papers: list[Paper]) -> Answers:
+        parts = []
+        for start in range(0, len(papers), BATCH):
+            texts = [paper.text for paper in papers[start : start + BATCH]]
+            inputs = tokenizer(
+                texts, padding=True, truncation=True, max_length=limit, return_tensors="np"
+            )
+            parts.append(session.run(None, {name: inputs[name] for name in names})[0])
+        chances = model.model_head.predict_proba(np.concatenate(parts))
+        return {"": np.asarray(chances, dtype=np.float64)}
+
+    return tag
+
+
+def tfidf(data: TrainingData) -> Tagging:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    known = words.fit_transform(data.texts())
+    heads = {}
+    for facet in data.taxonomy.facets:
+        truth = data.truth[facet.name]
+        plain = LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000)
+        if facet.exclusive:
+            heads[facet.name] = plain.fit(known, truth.argmax(axis=1))
+        else:
+            heads[facet.name] = OneVsRestClassifier(plain).fit(known, truth.astype(int))
+
+    def tag(papers: list[Paper]) -> Answers:
+        asked = words.transform([paper.text for paper in papers])
+        return {name: head.predict_proba(asked) for name, head in heads.items()}
+
+    return tag
+
+
+def varied(papers: list[Paper], number: int) -> list[Paper]:
+    """Return papers of the same length that no cache has seen."""
+    return [replace(paper, abstract=f"{paper.abstract} {number}", id="") for paper in papers]
+
+
+def as_process(code: str, folder: Path) -> tuple[float, float]:
+    """Run a script; return its seconds and its peak memory in megabytes."""
+    script = folder / "process.py"
+    script.write_text(code, encoding="utf-8")
+    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
+    reported = (
+        "import resource, runpy, sys; runpy.run_path(sys.argv[1]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", reported, str(script)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    seconds = time.perf_counter() - begin
+    scale = 1 if sys.platform == "darwin" else 1024
+    return seconds, int(done.stdout.split()[-1]) * scale / 1e6
+
+
+def processes(folder: Path, papers: list[Paper]) -> dict[str, str]:
+    """Return what each process runs: tag the papers in a file."""
+    texts = folder / "papers.json"
+    texts.write_text(json.dumps([[p.title, p.abstract] for p in papers]), encoding="utf-8")
+    read = f"import json; papers = json.load(open({str(texts)!r}))[:COUNT]\n"
+    return {
+        "tagger": read
+        + "from tagger.model import load_model\nfrom tagger.paper import Paper\n"
+        + f"model = load_model({str(folder / 'model')!r})\n"
+        + "model.predict_proba([Paper(title, text) for title, text in papers])\n",
+        "SetFit": read
+        + "from setfit import SetFitModel\n"
+        + f"model = SetFitModel.from_pretrained({str(folder / 'setfit')!r})\n"
+        + "model.predict_proba([f'{title}. {text}' for title, text in papers])\n",
+    }
+
+
+def figures(taxonomy: Taxonomy, gold: Gold, answers: Answers) -> dict[str, float]:
+    found = {}
+    for facet in taxonomy.facets:
+        if facet.name in answers:
+            key = "macro_f1" if facet.exclusive else "micro_f1"
+            found[facet.name] = evaluate(facet, gold.truth[facet.name], answers[facet.name])[key]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    store = LabelStore(ROOT / "labels")
+    gold = read_gold(store.taxonomy)
+    data = TrainingData.of(store.labels(), store.taxonomy)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        fine_tune_once(store, folder)
+        rows = measure(folder, data, gold, options.rounds)
+    write(rows, len(gold.papers), options.rounds)
+
+
+def measure(folder: Path, data: TrainingData, gold: Gold, rounds: int) -> list[dict]:
+    model = load_model(folder / "model")
+    others = setfit_heads(folder, data)
+    exclusive = next(facet.name for facet in data.taxonomy.facets if facet.exclusive)
+    others[exclusive].save_pretrained(str(folder / "setfit"))
+    methods: dict[str, Tagging] = {
+        "SetFit": setfit(others[exclusive]),
+        "SetFit, its own ONNX export": setfit_onnx(others[exclusive], folder),
+        "tagger": model.predict_proba,
+        "tagger, page seen before": cached(model, folder).predict_proba,
+        "TF-IDF + logistic regression": tfidf(data),
+    }
+    seen = varied(gold.papers, -1)
+    methods["tagger, page seen before"](seen)
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for number in range(rounds):
+        papers = varied(gold.papers, number)
+        for name, method in methods.items():
+            asked = seen if name.endswith("before") else papers
+            begin = time.perf_counter()
+            method(asked)
+            seconds[name].append(time.perf_counter() - begin)
+            print(name, f"{seconds[name][-1]:.2f} s", flush=True)
+    f1 = {
+        name: figures(data.taxonomy, gold, method(gold.papers)) for name, method in methods.items()
+    }
+    for name in ("SetFit", "SetFit, its own ONNX export"):
+        chances = methods[name](gold.papers)[""]
+        f1[name] = figures(data.taxonomy, gold, {exclusive: chances})
+    whole = {
+        facet: figures(data.taxonomy, gold, {facet: setfit(other)(gold.papers)[""]})
+        for facet, other in others.items()
+    }
+    f1["SetFit"] = {name: values[name] for name, values in whole.items()}
+    starts = {name: [] for name in ("SetFit", "tagger")}
+    peaks = {name: [] for name in starts}
+    code = processes(folder, gold.papers)
+    for _ in range(rounds):
+        for name in starts:
+            starts[name].append(as_process(code[name].replace("COUNT", "1"), folder)[0])
+            peaks[name].append(as_process(code[name].replace("COUNT", "None"), folder)[1])
+    return [
+        {
+            "method": name,
+            "papers_per_second": len(gold.papers) / statistics.median(times),
+            "all_papers_per_second": [len(gold.papers) / value for value in times],
+            "f1": f1[name],
+            "start_seconds": statistics.median(starts[name]) if name in starts else None,
+            "peak_megabytes": statistics.median(peaks[name]) if name in peaks else None,
+        }
+        for name, times in seconds.items()
+    ]
+
+
+def cached(model: TaggerModel, folder: Path) -> TaggerModel:
+    encoder = CachedEncoder(
+        lambda: model.encoder, "speed", model.reference.vectors.shape[1], VectorCache(folder / "c")
+    )
+    parts = model.taxonomy, encoder, model.lexical, list(model.heads.values())
+    return TaggerModel(*parts, model.reference, model.name, model.digest)
+
+
+def write(rows: list[dict], papers: int, rounds: int) -> None:
+    base = rows[0]
+    facets = list(base["f1"])
+    lines = [
+        "| | papers/s | times SetFit's | "
+        + " | ".join(f"{name} F1" for name in facets)
+        + " | start to first tag | peak memory |",
+        "|---|" + "---|" * (4 + len(facets)),
+    ]
+    for row in rows:
+        speed = row["papers_per_second"]
+        cells = [f"{speed:,.0f}", f"{speed / base['papers_per_second']:.1f}"]
+        cells += [f"{row['f1'][name]:.3f}" if name in row["f1"] else "" for name in facets]
+        start, peak = row["start_seconds"], row["peak_megabytes"]
+        cells.append(f"{start:.1f} s" if start else "")
+        cells.append(f"{peak:,.0f} MB" if peak else "")
+        lines.append(f"| {row['method']} | {' | '.join(cells)} |")
+    table = "\n".join(
+        [
+            *lines,
+            "",
+            f"{papers} papers of real digests, cut to 256 tokens; medians of {rounds} rounds in "
+            "turns; trained on the 150 seed labels. SetFit has the same fine-tuned encoder, and is "
+            f"timed for one facet of two; one run on {machine()}.",
+        ]
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "speed.md").write_text(table + "\n", encoding="utf-8")
+    (RESULTS / "speed.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
