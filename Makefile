@@ -1,4 +1,5 @@
-# Everything from a fresh machine: `make demo` to see it work, `make test` to check it.
+# Everything from a fresh machine: `make demo` to see it work, `make test` to check it,
+# `make docs` to build the documentation into site/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -8,7 +9,7 @@ OUTPUT ?= tagged
 LABEL_STUDIO := .label-studio
 PORT ?= 8080
 
-.PHONY: demo test label-studio install browser lint clean
+.PHONY: demo test label-studio docs install browser lint clean
 
 demo: install
 	$(BIN)/tagger train --labels labels --if-changed
@@ -19,6 +20,10 @@ test: install browser lint
 
 label-studio: install
 	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)
+
+docs: install
+	$(BIN)/typer tagger.cli utils docs --name tagger --title Commands --output docs/reference/commands.md
+	$(BIN)/mkdocs build --strict
 
 lint: install
 	$(BIN)/ruff check .
@@ -43,4 +48,4 @@ browser:
 	  $$sudo apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
 
 clean:
-	rm -rf $(VENV) $(LABEL_STUDIO)/venv $(OUTPUT) build dist *.egg-info
+	rm -rf $(VENV) $(LABEL_STUDIO)/venv $(OUTPUT) site build dist *.egg-info

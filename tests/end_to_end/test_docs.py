@@ -1,0 +1,256 @@
+"""The documentation: its commands run, its reference is the code's, its figures are measured."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+FILES = DOCS / "reference" / "files.md"
+COMMANDS = DOCS / "reference" / "commands.md"
+FENCE = re.compile(
+    r'^(?P<indent> *)```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<body>.*?)^ *```$',
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def blocks(page):
+    return list(FENCE.finditer(page.read_text(encoding="utf-8")))
+
+
+def shell_lines(body):
+    return [line.strip() for line in body.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def environment(**changes):
+    """Variables of a shell in which this environment's programs, and this checkout, are found."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **changes}
+    for name in ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        found.pop(name, None)
+    return found
+
+
+def command_of(words):
+    """Return the command that the words begin with, and the words after its name."""
+    from tagger.cli import app
+
+    command, rest = typer.main.get_command(app), list(words)
+    while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        assert rest[0] in command.commands, f"there is no command {rest[0]}"
+        command = command.commands[rest.pop(0)]
+    return command, rest
+
+
+def tagger_lines():
+    for page in PAGES:
+        for block in blocks(page):
+            for line in shell_lines(block["body"]) if block["language"] == "sh" else ():
+                # What is piped into it, or variables, may stand before it.
+                start = re.search(r"(?:^|\| )tagger ", line)
+                if start:
+                    yield pytest.param(
+                        line[start.start() :].lstrip("| "), id=f"{page.stem}: {line}"
+                    )
+
+
+@pytest.mark.parametrize("line", list(tagger_lines()))
+def test_every_command_exists_with_its_options(line):
+    _, *words = shlex.split(line)
+    command, rest = command_of(words)
+    if not {"--help", "--version"} & {*rest}:
+        # Parses, with types and what is required; nothing is run.
+        command.make_context(command.name, rest)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != COMMANDS], ids=lambda p: p.stem)
+def test_every_command_in_the_text_exists(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for mention in re.findall(r"`tagger ([^`]+)`", text):
+        command, rest = command_of(mention.split())
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= known, mention
+
+
+def test_the_reference_of_commands_is_that_of_the_code(tmp_path):
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (made,) = re.findall(rf"\$\(BIN\)/(typer .*) --output {COMMANDS.relative_to(ROOT)}", recipe)
+    done = subprocess.run(
+        [*shlex.split(made), "--output", tmp_path / "commands.md"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    fresh = (tmp_path / "commands.md").read_text(encoding="utf-8")
+    assert COMMANDS.read_text(encoding="utf-8") == fresh, "make docs writes it anew"
+
+
+def test_every_field_is_described():
+    from tagger.labels import Label, Origin, Prediction
+    from tagger.taxonomy import Facet, Tag, Taxonomy
+    from tagger.taxonomy_history import HistoryEntry
+
+    text = FILES.read_text(encoding="utf-8")
+    for model in (Label, Origin, Prediction, Facet, Tag, Taxonomy, HistoryEntry):
+        missing = [name for name in model.model_fields if f"`{name}`" not in text]
+        assert not missing, f"{model.__name__}: {missing}"
+
+
+def test_every_environment_variable_is_described():
+    own = set()
+    for path in (ROOT / "tagger").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        # Those that the program reads: in options, and in constants that are named for it.
+        own |= set(re.findall(r'(?:envvar=|_VARIABLE = )"([A-Z_]+)"', text))
+    assert {"TAGGER_CACHE", "MLFLOW_TRACKING_URI"} <= own
+    described = FILES.read_text(encoding="utf-8")
+    assert [name for name in sorted(own) if f"`{name}`" not in described] == []
+
+
+def test_the_examples_of_files_are_what_the_program_reads_and_writes():
+    from tagger.decision import Decision
+    from tagger.labels import Label
+    from tagger.paper import Paper
+    from tagger.taxonomy import parse_taxonomy
+
+    given = {block["title"]: block["body"] for block in blocks(FILES) if block["title"]}
+    taxonomy = parse_taxonomy(given["taxonomy.yaml"], Path("taxonomy.yaml"))
+    for name in ("seed.jsonl", "corrections.jsonl"):
+        label = Label.model_validate_json(given[name])
+        taxonomy.check_tags(label.tags)
+        assert label.paper.id in (json.loads(given[name]).get("id"), Paper(label.title, "").id)
+    row = json.loads(given["tags.jsonl"])
+    assert row.keys() == Decision(Paper("A", ""), {}, {}, None, "m", "t").as_row().keys()
+    assert row["review"].keys() == {"facets", "reason"}
+
+
+def test_the_python_examples_run():
+    for block in blocks(DOCS / "reference" / "python.md"):
+        done = subprocess.run(
+            [sys.executable, "-c", block["body"]],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "contribution" in done.stdout
+
+
+def paragraphs_with_figures():
+    text = (DOCS / "explanation.md").read_text(encoding="utf-8")
+    for paragraph in re.split(r"\n\n|\n(?=- )", text):
+        tables = re.findall(r"\(\.\./(experiments/results/[\w.]+)\)", paragraph)
+        if tables:
+            yield pytest.param(paragraph, tables, id=" ".join(paragraph.split()[:6]))
+
+
+@pytest.mark.parametrize(("paragraph", "tables"), list(paragraphs_with_figures()))
+def test_figures_are_the_measured_ones(paragraph, tables):
+    assert "`python experiments/" in paragraph or "same command" in paragraph
+    measured = set()
+    for table in tables:
+        text = (ROOT / table).read_text(encoding="utf-8")
+        measured |= {float(found) for found in re.findall(r"\d+\.\d+", text)}
+        measured |= {float(found) / 100 for found in re.findall(r"(\d+)%", text)}
+    said = [
+        (float(found), len(found.partition(".")[2])) for found in re.findall(r"\d+\.\d+", paragraph)
+    ]
+    said += [(int(found) / 100, 2) for found in re.findall(r"(\d+)(?:%| in\s100)", paragraph)]
+    for figure, digits in said:
+        rounding = 0.5 * 10**-digits + 1e-9
+        assert any(abs(figure - other) <= rounding for other in measured), figure
+
+
+@pytest.mark.slow
+def test_the_twenty_steps_of_the_tutorial_work_from_nothing(tmp_path):
+    page = DOCS / "tutorial.md"
+    steps = re.findall(r"^## (\d+)\. ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps == [str(number) for number in range(1, 21)]
+    # Suspect labels are a matter for the reader.
+    matters = ("tagger labels audit",)
+    said = {}
+    for block in blocks(page):
+        if block["title"]:
+            file = tmp_path / block["title"]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block["body"], encoding="utf-8")
+            continue
+        assert block["language"] == "sh", block["language"]
+        for line in shell_lines(block["body"]):
+            done = subprocess.run(
+                ["bash", "-c", line],
+                cwd=tmp_path,
+                env=environment(),
+                capture_output=True,
+                text=True,
+            )
+            codes = (0, 1) if line.startswith(matters) else (0,)
+            assert done.returncode in codes, f"{line}: {done.stdout}\n{done.stderr}"
+            said[line] = done.stdout + done.stderr
+    trained = [text for line, text in said.items() if line.startswith("tagger train")]
+    assert "tagger/2, cross-validated on 30 labels" in trained[-1]
+    assert "tagger/1 is champion again" in said['tagger rollback --reason "a try"']
+    assert "30 (0)" in said["tagger history"]
+    assert "teaching" in said["tagger taxonomy diff champion --labels review"]
+    library = (tmp_path / "tagged" / "library" / "library.bib").read_text(encoding="utf-8")
+    assert "to read" in library
+    assert library.count("contribution: ") == 2
+    assert "contribution: " not in (tmp_path / "library.bib").read_text(encoding="utf-8")
+    assert (tmp_path / "tagged" / "library" / "tags.xlsx").exists()
+    assert "teaching" not in (tmp_path / "review" / "seed.jsonl").read_text(encoding="utf-8")
+    assert "Lantern" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+class Fetched(HTMLParser):
+    """What a browser fetches by itself when it opens a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "link":
+            self.addresses.append(given.get("href"))
+        for name in ("src", "srcset", "poster", "data"):
+            self.addresses.append(given.get(name))
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
+    site = tmp_path / "site"
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
+        cwd=ROOT,
+        env=environment(NO_MKDOCS_2_WARNING="1"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    pages = sorted(site.rglob("*.html"))
+    assert {"tutorial.html", "commands.html", "python.html", "trust.html"} <= {
+        p.name for p in pages
+    }
+    for page in pages:
+        parser = Fetched()
+        parser.feed(page.read_text(encoding="utf-8"))
+        for address in filter(None, parser.addresses):
+            assert not re.match(r"(?:https?:)?//", address), f"{page.name}: {address}"
+    for sheet in site.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//", text), sheet.name
+    python = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    assert "merge_duplicates" in python
+    assert ":func:" not in python
