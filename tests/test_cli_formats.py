@@ -66,6 +66,16 @@ def test_bad_values_are_one_line_and_exit_code_2(saved_model, tmp_path, options,
     assert not (tmp_path / "tagged").exists()
 
 
+def test_a_table_that_is_read_is_not_replaced_by_results(saved_model, tmp_path):
+    table = tmp_path / "tags.csv"
+    table.write_text(TABLE.replace("Titel", "Title"), encoding="utf-8")
+    done = run("tag", "tags.csv", "--model", saved_model, "-o", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "error: tags.csv: is to be read, and the results would take its place" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tags.csv"]
+    assert table.read_text(encoding="utf-8").startswith("Title,")
+
+
 @pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = "])
 def test_a_column_is_given_with_its_field(column):
     with pytest.raises(TaggerError, match="--column title=Heading"):

@@ -96,6 +96,19 @@ def test_a_folder_of_ones_own_is_not_replaced(tmp_path, model, papers):
     tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
 
 
+@pytest.mark.parametrize(
+    ("target", "form"), [("tags_dataset", "dataset"), ("tags.xlsx", "excel"), ("tags.csv", "csv")]
+)
+def test_what_is_in_the_way_is_told_before_anything_is_tagged(
+    tmp_path, model, papers, target, form
+):
+    (tmp_path / target).mkdir()
+    with pytest.raises(TaggerError, match="name another --output"):
+        tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=[form])
+    assert model.encoder.calls == 0
+    assert [path.name for path in tmp_path.iterdir()] == [target]
+
+
 def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model, papers):
     with pytest.raises(TaggerError, match=r"'word' is no format .*One of: jsonl"):
         tag_papers(papers, model, tmp_path / "out", ReviewRule(), formats=["word"])
