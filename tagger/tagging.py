@@ -221,7 +221,7 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
         model.name,
         model.digest,
         asdict(rule),
-        [[paper.id, paper.title, paper.abstract, paper.sources] for paper in batch],
+        [asdict(paper) for paper in batch],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,10 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
     def killed(_done, _total):
         raise KeyboardInterrupt
 
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, tmp_path, RULE, killed)
+    named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
+    assert tag_papers(named, model, tmp_path, RULE).rows[0]["identifiers"] == ["doi:10.1/a"]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     run = tag_papers(papers[1:], model, tmp_path, RULE)

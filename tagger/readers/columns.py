@@ -9,7 +9,7 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_text
-from tagger.readers.identifiers import identifiers_of
+from tagger.readers.identifiers import identifiers_of, written_identifiers
 from tagger.readers.source import Source
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -26,9 +26,13 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "doi": ("doi", "di", "digital object identifier"),
     "arxiv": ("arxiv", "arxiv id", "arxivid", "eprint"),
     "pmid": ("pmid", "pubmed id", "pubmedid"),
+    "id": ("id",),
+    "identifiers": ("identifiers",),
 }
 """The usual names of each field's column, the best first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
+_MAY_BE_ANYTHING = ("id", "identifiers")
+"""Columns of such a name count where they hold what tagger writes there, and do no harm else."""
 HEADER_WITHIN = 20
 """Exports write a few lines about themselves above the header, at most this many with it."""
 
@@ -141,6 +145,8 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
         try:
             values[name] = _text(value)
         except TypeError as error:
+            if name in _MAY_BE_ANYTHING:
+                continue
             raise TaggerError(
                 f"holds {error}, not text", path=source.path, line=line, field=name
             ) from error
@@ -152,13 +158,14 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
             line=line,
             hint="Every paper needs one: fill it in, or take the row out",
         )
-    identifiers = identifiers_of(
+    own = written_identifiers(f"{values.get('id', '')} {values.get('identifiers', '')}")
+    others = identifiers_of(
         dois=[values.get("doi", "")],
         arxiv=[values.get("arxiv", "")],
         pmids=[values.get("pmid", "")],
         links=[values.get("link", "")],
     )
-    return Paper(title, abstract, (source.name,), identifiers=identifiers)
+    return Paper(title, abstract, (source.name,), identifiers=(*own, *others))
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
@@ -66,6 +66,13 @@ def normal_pmid(text: str) -> str | None:
     return f"pmid:{found[1]}" if found else None
 
 
+_NORMAL: Mapping[str, Callable[[str], str | None]] = {
+    "doi": normal_doi,
+    "arxiv": normal_arxiv,
+    "pmid": normal_pmid,
+}
+
+
 def identifier_of_link(link: str) -> str | None:
     """Return the identifier of a link to doi.org, arXiv or PubMed; None of any other."""
     for pattern, normal in (
@@ -93,6 +100,19 @@ def identifiers_of(
         *map(normal_pmid, pmids),
         *map(identifier_of_link, links),
     ]
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def written_identifiers(text: str) -> tuple[str, ...]:
+    """Return the identifiers that stand in a text in the form that they have here.
+
+    ``doi:10.1234/abc; pmid:123`` are two; words of another form are passed over.
+    """
+    found = []
+    for word in text.split():
+        kind, _, name = word.removesuffix(";").partition(":")
+        normal = _NORMAL.get(kind)
+        found.append(normal(name) if normal else None)
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
+from tagger.paper import Paper
 from tagger.readers import read_papers
 from tagger.readers.cleaning import clean_text
 from tagger.readers.delimited import DELIMITERS, is_delimited, read_delimited, read_table
@@ -106,6 +107,12 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     (paper,) = read_delimited(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
     assert len(paper.abstract) == 5 * 40_000 - 1
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("cell", ["5", "t-0123456789abcdef", "isbn:5", "doi:", ":", "a; b"])
+def test_an_id_that_is_no_identifier_is_passed_over(cell):
+    (paper,) = read_delimited(source(f"id,title,identifiers\n{cell},One,{cell}\n"))
+    assert (paper.id, paper.identifiers) == (Paper("One", "").id, ())
 
 
 def test_identifiers_of_a_table_are_the_identity(tmp_path):
