@@ -8,7 +8,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.cleaning import clean_text
+from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of, written_identifiers
 from tagger.readers.source import Source
 
@@ -150,7 +150,7 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
             raise TaggerError(
                 f"holds {error}, not text", path=source.path, line=line, field=name
             ) from error
-    title, abstract = (clean_text(values.get(name, "")) for name in ("title", "abstract"))
+    title, abstract = (clean_marked_up_text(values.get(name, "")) for name in ("title", "abstract"))
     if not title:
         raise TaggerError(
             "there is no title here",
