@@ -184,7 +184,7 @@ def _refuse_broken_values(text: str, entry: BibtexEntry) -> None:
             raise TaggerError(
                 "this value does not end as it should",
                 line=text.count("\n", 0, field.name_start) + 1,
-                field=field.name,
+                field=" ".join(field.name.split()),
                 hint="Look for a comma that is missing behind it",
             )
 
