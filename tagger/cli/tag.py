@@ -21,7 +21,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
@@ -108,12 +108,12 @@ def tag(
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-                "output": [str(path) for path in run.files],
+                "output": [shown(path) for path in run.files],
             }
         )
     else:
         _print_tag_run(run, loaded, entries, show)
-        typer.echo("Written: " + ", ".join(str(path) for path in run.files))
+        typer.echo("Written: " + ", ".join(map(shown, run.files)))
     if problems:
         raise typer.Exit(2)
 
