@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
-from tagger.readers.identifiers import identifiers_of
+from tagger.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
 from tagger.readers.source import Source
 
 _START = re.compile(
@@ -24,8 +24,6 @@ _START = re.compile(
     r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*,)",
     re.IGNORECASE,
 )
-_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
-_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
 _LINK_FIELDS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
@@ -253,11 +251,11 @@ def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
     mentions = " ".join(value(name) for name in ("journal", "journaltitle", "number", "note"))
     return identifiers_of(
         dois=[value("doi")],
-        arxiv=[*(eprint if known else ()), *_ARXIV_MENTION.findall(value("journal"))],
+        arxiv=[*(eprint if known else ()), *arxiv_mentions(value("journal"))],
         pmids=[
             value("pmid").strip("{} "),
             *(eprint if archive in ("pubmed", "pmid", "medline") else ()),
-            *_PMID_MENTION.findall(mentions),
+            *pmid_mentions(mentions),
         ],
         links=[value(name) for name in _LINK_FIELDS],
     )

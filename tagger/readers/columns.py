@@ -26,13 +26,17 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "doi": ("doi", "di", "digital object identifier"),
     "arxiv": ("arxiv", "arxiv id", "arxivid", "eprint"),
     "pmid": ("pmid", "pubmed id", "pubmedid"),
+    "link": ("url", "link"),
     "id": ("id",),
     "identifiers": ("identifiers",),
 }
 """The usual names of each field's column, the best first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
-_MAY_BE_ANYTHING = ("id", "identifiers")
-"""Columns of such a name count where they hold what tagger writes there, and do no harm else."""
+_MAY_BE_ANYTHING = ("link", "id", "identifiers")
+"""What columns of such names hold is passed over where it is no identifier of a paper."""
+_PMID_OF_WEB_OF_SCIENCE = "pm"
+_TAGS_OF_WEB_OF_SCIENCE = ("ti", "ut")
+"""Beside one of these, ``PM`` is the PubMed number."""
 HEADER_WITHIN = 20
 """Exports write a few lines about themselves above the header, at most this many with it."""
 
@@ -128,8 +132,7 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
     Parameters
     ----------
     fields:
-        Per field, what the row says, and ``link`` where there is one; a field other than the title
-        may be missing.
+        Per field of :data:`FIELDS`, what the row says; one other than the title may be missing.
     source:
         What is being read.
     line:
@@ -176,6 +179,8 @@ def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> in
     for usual in FIELDS[field] if own is None else (_normal(own),):
         if usual in known:
             return known.index(usual)
+    if field == "pmid" and own is None and any(tag in known for tag in _TAGS_OF_WEB_OF_SCIENCE):
+        return known.index(_PMID_OF_WEB_OF_SCIENCE) if _PMID_OF_WEB_OF_SCIENCE in known else None
     return None
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
+# A semicolon may also stand within one.
+_BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
 # before; the class of an archive, as in math.GT/0309136, is no part of the identity.
@@ -21,6 +23,8 @@ _ARXIV = re.compile(
     re.IGNORECASE,
 )
 _PMID = re.compile(r"(?:pmid\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE)
+_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
+_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
 _DOI_LINK = re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE)
 _ARXIV_LINK = re.compile(
     r"https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html|format)/([^?#\s]+)", re.IGNORECASE
@@ -86,6 +90,16 @@ def identifier_of_link(link: str) -> str | None:
     return None
 
 
+def arxiv_mentions(text: str) -> list[str]:
+    """Return where a text speaks of an arXiv id as such: ``arXiv:2101.00001``."""
+    return _ARXIV_MENTION.findall(text)
+
+
+def pmid_mentions(text: str) -> list[str]:
+    """Return where a text speaks of a PubMed number as such: ``PMID: 123``."""
+    return _PMID_MENTION.findall(text)
+
+
 def identifiers_of(
     *,
     dois: Iterable[str] = (),
@@ -95,7 +109,7 @@ def identifiers_of(
 ) -> tuple[str, ...]:
     """Return the identifiers among the values of some fields; what is none is passed over."""
     found = [
-        *map(normal_doi, dois),
+        *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),
         *map(normal_arxiv, arxiv),
         *map(normal_pmid, pmids),
         *map(identifier_of_link, links),

@@ -123,6 +123,22 @@ def test_an_id_that_is_no_identifier_is_passed_over(cell):
     assert (paper.id, paper.identifiers) == (Paper("One", "").id, ())
 
 
+@pytest.mark.parametrize(
+    ("header", "cell", "identifiers"),
+    [
+        ("TI\tPM", "77", ("pmid:77",)),
+        ("Article Title\tUT\tPM", "x\t77", ("pmid:77",)),
+        ("Title\tPM", "77", ()),
+        ("Title\tUrl", "https://arxiv.org/abs/2101.00001", ("arxiv:2101.00001",)),
+        ("Title\tLink", "https://doi.org/10.1234/AB", ("doi:10.1234/ab",)),
+        ("Title\tURL", "https://example.org/77", ()),
+    ],
+)
+def test_identifiers_stand_in_columns_of_databases(header, cell, identifiers):
+    (paper,) = read_delimited(source(f"{header}\nOne\t{cell}\n"))
+    assert paper.identifiers == identifiers
+
+
 def test_the_limit_of_a_cell_fits_everywhere(monkeypatch):
     def on_windows(limit, usual=csv.field_size_limit):
         if limit > 2**31 - 1:

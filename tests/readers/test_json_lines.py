@@ -75,7 +75,9 @@ def test_broken_json_is_refused_with_its_line(content, line, reason):
 
 
 def test_an_id_of_another_kind_does_no_harm():
-    (paper,) = read_json(source('{"title": "One", "id": {"$oid": "5"}, "identifiers": {"doi": 1}}'))
+    (paper,) = read_json(
+        source('{"title": "One", "link": {}, "id": {"$oid": "5"}, "identifiers": {"doi": 1}}')
+    )
     assert paper.identifiers == ()
 
 
