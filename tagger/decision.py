@@ -57,6 +57,7 @@ class Decision:
         return {
             "id": self.paper.id,
             "title": self.paper.title,
+            "identifiers": list(self.paper.identifiers),
             "sources": list(self.paper.sources),
             "tags": {facet: list(tags) for facet, tags in self.tags.items()},
             "confidence": self.confidence,

@@ -29,7 +29,7 @@ class TaggerError(Exception):
     ) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.path = None if path is None else os.fspath(path)
+        self.path = None if path is None else shown(path)
         self.line = line
         self.field = field
         self.hint = hint
@@ -44,6 +44,12 @@ class TaggerError(Exception):
         parts.append(self.problem)
         text = ": ".join(parts)
         return f"{text}. {self.hint}" if self.hint else text
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Return a path as text that can be written; bytes in it that are no UTF-8 become U+FFFD."""
+    # Python keeps such bytes as halves of surrogate pairs, which UTF-16 alone can hold.
+    return os.fspath(path).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:

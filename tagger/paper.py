@@ -114,7 +114,9 @@ class KnownPapers:
     """Papers that are known, to tell whether an entry speaks of one of them.
 
     It does if they share an identifier, or a title unless both have an identifier of one kind
-    that differs: two papers may be called "Introduction".
+    that differs: two papers may be called "Introduction". An entry that may be either of two such
+    papers, having no identifier, is known, since it may be one of these; :func:`group_entries`
+    joins it with neither, since it cannot tell with which.
     """
 
     def __init__(self, papers: Iterable[Paper]) -> None:
@@ -141,8 +143,9 @@ def group_entries(papers: Sequence[Paper]) -> list[list[int]]:
 
     Entries that share an identifier do, and so do entries of one title, unless that would join
     two that have an identifier of one kind each: then it cannot be told which of them is meant,
-    and entries known by that title alone stay a paper of their own. What is joined does not depend
-    on the order of entries.
+    and entries known by that title alone stay a paper of their own. The same holds where two titles
+    join what neither would alone: then none of these entries is joined by title. What is joined
+    does not depend on the order of entries.
 
     Returns
     -------
@@ -161,8 +164,16 @@ def group_entries(papers: Sequence[Paper]) -> list[list[int]]:
         kinds[group] |= _kinds(paper)
         for title in _titles(paper):
             titled[title].add(group)
+    by_title = _DisjointSets(len(papers))
     for group_set in titled.values():
         for joined in _unambiguous(group_set, kinds):
+            for group in joined[1:]:
+                by_title.join(group, joined[0])
+    alike: dict[int, list[int]] = defaultdict(list)
+    for group in kinds:
+        alike[by_title.find(group)].append(group)
+    for joined in alike.values():
+        if _differ_in_kinds(joined, kinds):
             for group in joined[1:]:
                 groups.join(group, joined[0])
     places: dict[int, list[int]] = defaultdict(list)
@@ -187,9 +198,13 @@ def _unambiguous(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> 
         clusters.append({own}.union(*near))
     for cluster in clusters:
         members = [group for each in cluster for group in alike[each]]
-        found = [kind for group in members for kind in kinds[group]]
-        if len(found) == len(set(found)):
+        if _differ_in_kinds(members, kinds):
             yield members
+
+
+def _differ_in_kinds(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> bool:
+    found = [kind for group in groups for kind in kinds[group]]
+    return len(found) == len(set(found))
 
 
 class _DisjointSets:

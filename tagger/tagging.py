@@ -24,8 +24,10 @@ from tagger.encoder import Progress
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import NearDuplicate, Paper, find_near_duplicates
-from tagger.writers import choose_writers
+from tagger.readers import PaperFile
+from tagger.writers import Writer, choose_writers
 from tagger.writers.jsonl import write_jsonl
+from tagger.writers.library import write_libraries
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 JOURNAL_FILE = ".tags.journal.jsonl"
@@ -70,6 +72,48 @@ class TagRun:
         return counts
 
 
+def check_output(
+    folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
+) -> list[Writer]:
+    """Make sure that results can go to a folder and none of them replaces what was given to read.
+
+    Parameters
+    ----------
+    folder, formats:
+        As for :func:`tag_papers`.
+    inputs:
+        The files and folders that papers are read from.
+
+    Returns
+    -------
+    list of Writer
+        What writes the results.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such format, the folder is a file, or what stands in it must not be replaced.
+    """
+    writers = choose_writers(formats)
+    if folder.exists() and not folder.is_dir():
+        raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
+    for writer in writers:
+        writer.check(folder / writer.target)
+    given = [path for path in inputs if path.exists()]
+    for name in (*(writer.target for writer in writers), NEAR_DUPLICATES_FILE, JOURNAL_FILE):
+        target = folder / name
+        for path in given:
+            if target.exists() and (
+                target.samefile(path) or target.resolve() in path.resolve().parents
+            ):
+                raise TaggerError(
+                    "is to be read, and the results would take its place",
+                    path=path,
+                    hint="Name another --output",
+                )
+    return writers
+
+
 def tag_papers(
     papers: Sequence[Paper],
     model: TaggerModel,
@@ -77,6 +121,7 @@ def tag_papers(
     rule: ReviewRule,
     progress: Progress | None = None,
     formats: Iterable[str] = (),
+    read: Sequence[PaperFile] = (),
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
@@ -97,15 +142,16 @@ def tag_papers(
         Called with papers done and papers in all.
     formats:
         Names of :data:`tagger.writers.WRITERS` to write beside ``tags.jsonl`` and ``tags.csv``.
+    read:
+        The files whose entries, merged, are the papers. None of them is replaced, and libraries
+        among them are given back with the tags, see :func:`tagger.writers.library.write_libraries`.
 
     Raises
     ------
     TaggerError
-        If the folder cannot be written to, or there is no such format.
+        As :func:`check_output` does, or if the folder cannot be written to.
     """
-    writers = choose_writers(formats)
-    if folder.exists() and not folder.is_dir():
-        raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
+    writers = check_output(folder, formats, [file.source.path for file in read])
     journal = folder / JOURNAL_FILE
     finished = _read_journal(journal)
     rows: list[Row] = []
@@ -133,8 +179,11 @@ def tag_papers(
     files = tuple(folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE))
     with replacing(files[-1]) as file:
         write_jsonl(map(_near_duplicate_row, near_duplicates), file)
+    libraries = write_libraries(read, rows, model.taxonomy, folder, files)
     journal.unlink(missing_ok=True)
-    return TagRun(rows, near_duplicates, files, _drift(rows, familiarity, model, rule))
+    return TagRun(
+        rows, near_duplicates, (*files, *libraries), _drift(rows, familiarity, model, rule)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +221,7 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
         model.name,
         model.digest,
         asdict(rule),
-        [[paper.id, paper.title, paper.abstract, paper.sources] for paper in batch],
+        [asdict(paper) for paper in batch],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """Tables and other formats on the command line."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -64,6 +65,36 @@ def test_bad_values_are_one_line_and_exit_code_2(saved_model, tmp_path, options,
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "tagged").exists()
+
+
+def test_a_table_that_is_read_is_not_replaced_by_results(saved_model, tmp_path):
+    table = tmp_path / "tags.csv"
+    table.write_text(TABLE.replace("Titel", "Title"), encoding="utf-8")
+    done = run("tag", "tags.csv", "--model", saved_model, "-o", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "error: tags.csv: is to be read, and the results would take its place" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tags.csv"]
+    assert table.read_text(encoding="utf-8").startswith("Title,")
+
+
+def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_path):
+    for name in (b"caf\xe9.bib", b"bad\xe9.bib"):
+        text = "@misc{a, title={One}}" if name.startswith(b"caf") else "@misc{a, title={One"
+        (tmp_path / os.fsdecode(name)).write_text(text)
+    names = [os.fsdecode(name) for name in (b"caf\xe9.bib", b"bad\xe9.bib")]
+    out = os.fsdecode(b"out\xe9")
+    command = ("tag", *names, "--model", saved_model, "--output", out)
+    done = run(*command, "--json", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "error: bad\ufffd.bib:1: this entry is not BibTeX" in done.stderr
+    report = json.loads(done.stdout)
+    assert report["output"][-1] == "out\ufffd/caf\ufffd.bib"
+    assert (tmp_path / out / "caf\ufffd.bib").is_file()
+    (line,) = (tmp_path / out / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["sources"] == ["caf\ufffd.bib"]
+    done = run(*command, cwd=tmp_path)
+    assert "out\ufffd/tags.jsonl" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = "])

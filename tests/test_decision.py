@@ -23,6 +23,7 @@ def test_a_sure_paper_is_accepted_and_follows_the_contract(taxonomy):
     assert row == {
         "id": PAPER.id,
         "title": "A title",
+        "identifiers": [],
         "sources": ["a.txt"],
         "tags": {"kind": ["survey"], "field": ["law"]},
         "confidence": {

@@ -147,6 +147,37 @@ def test_two_papers_of_one_title_stay_two_and_an_unidentified_one_is_neither():
     assert ids == ["doi:10.1/a", paper_id("Introduction"), "doi:10.1/b"]
 
 
+def test_two_titles_do_not_join_what_neither_would_alone():
+    papers = [
+        Paper("Alpha", "", identifiers=("doi:10.1/x",)),
+        Paper("Beta", "", identifiers=("doi:10.1/x",)),
+        Paper("Alpha", "", identifiers=("arxiv:1",)),
+        Paper("Beta", "", identifiers=("arxiv:2",)),
+        Paper("Gamma", "", identifiers=("arxiv:3",)),
+        Paper("Gamma", "", identifiers=("pmid:3",)),
+    ]
+    assert group_entries(papers) == [[0, 1], [2], [3], [4, 5]]
+
+
+@given(st.lists(identified, max_size=8))
+def test_titles_join_no_two_identifiers_of_one_kind(papers):
+    def linked(places):
+        """Group entries by identifiers alone."""
+        sets = []
+        for place in places:
+            own = {place, *papers[place].identifiers}
+            near = [each for each in sets if each & own]
+            sets = [each for each in sets if each not in near] + [own.union(*near)]
+        return sets
+
+    for group in group_entries(papers):
+        kinds = [
+            {str(name).split(":")[0] for name in each if not isinstance(name, int)}
+            for each in linked(group)
+        ]
+        assert sum(map(len, kinds)) == len(set().union(*kinds))
+
+
 def test_a_title_that_thousands_have_costs_no_more():
     papers = [Paper("Editorial", "", identifiers=(f"doi:10.1/{n}",)) for n in range(20_000)]
     assert len(merge_duplicates(papers)) == 20_000

@@ -1,15 +1,18 @@
 import csv
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import writers
+from tagger import tagging, writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
-from tagger.paper import Paper
-from tagger.tagging import JOURNAL_FILE, tag_papers
+from tagger.paper import Paper, merge_duplicates
+from tagger.readers import read_files
+from tagger.tagging import JOURNAL_FILE, check_output, tag_papers
 
 RULE = ReviewRule()
 
@@ -61,6 +64,10 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
 
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
+    named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
+    assert tag_papers(named, model, tmp_path, RULE).rows[0]["identifiers"] == ["doi:10.1/a"]
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, tmp_path, RULE, killed)
     run = tag_papers(papers[1:], model, tmp_path, RULE)
     assert [row["id"] for row in run.rows] == [paper.id for paper in papers[1:]]
     with pytest.raises(KeyboardInterrupt):
@@ -87,6 +94,46 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
     with pytest.raises(TaggerError, match="is a file, not a folder"):
         tag_papers(papers, model, tmp_path / "out", RULE)
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_kill_while_libraries_are_written_costs_no_tagging(tmp_path, model, monkeypatch):
+    (tmp_path / "my.bib").write_text("@misc{a, title={One heart}}", encoding="utf-8")
+    read = list(read_files([tmp_path / "my.bib"]))
+    papers = merge_duplicates(paper for file in read for paper in file.papers)
+
+    def killed(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tagging, "write_libraries", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+    calls = model.encoder.calls
+    run = tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+    assert model.encoder.calls == calls
+    assert "keywords" in (tmp_path / "out" / "my.bib").read_text(encoding="utf-8")
+    assert run.files[-1] == tmp_path / "out" / "my.bib"
+    assert JOURNAL_FILE not in contents(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("target", "form", "given"),
+    [
+        ("tags.csv", "csv", "tags.csv"),
+        ("tags.xlsx", "excel", "tags.xlsx"),
+        ("near_duplicates.jsonl", "csv", "near_duplicates.jsonl"),
+        ("tags_dataset/dataset_info.json", "dataset", "tags_dataset"),
+        ("tags_dataset/dataset_info.json", "dataset", "tags_dataset/dataset_info.json"),
+    ],
+)
+def test_results_never_take_the_place_of_what_is_read(tmp_path, monkeypatch, target, form, given):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "data" / target
+    file.parent.mkdir(parents=True)
+    file.touch()
+    check_output(Path("other"), [form], [tmp_path / "data" / given])
+    with pytest.raises(TaggerError, match=r"the results would take its place. Name another --outp"):
+        check_output(Path("data"), [form], [tmp_path / "data" / given])
 
 
 def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):

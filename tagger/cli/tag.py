@@ -21,7 +21,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.model import TaggerModel
@@ -73,10 +73,10 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    read, papers, problems = read_pages(files, format_name, column)
-    from tagger.tagging import tag_papers
-    from tagger.writers.library import write_libraries
+    from tagger.tagging import check_output, tag_papers
 
+    check_output(output, write or [], files)
+    read, papers, problems = read_pages(files, format_name, column)
     loaded = load_model_named(model, papers)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
@@ -87,9 +87,8 @@ def tag(
             rule,
             lambda done, total: step("Tagging", done, total),
             write or [],
+            read,
         )
-    libraries = write_libraries(read, run.rows, loaded.taxonomy, output, run.files)
-    written = [*run.files, *libraries]
     entries = sum(len(file.papers) for file in read)
     _report_drift(run, loaded, files)
     if as_json:
@@ -109,12 +108,12 @@ def tag(
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts(),
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-                "output": [str(path) for path in written],
+                "output": [shown(path) for path in run.files],
             }
         )
     else:
         _print_tag_run(run, loaded, entries, show)
-        typer.echo("Written: " + ", ".join(str(path) for path in written))
+        typer.echo("Written: " + ", ".join(map(shown, run.files)))
     if problems:
         raise typer.Exit(2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tagger.errors import TaggerError, missing_package
@@ -20,6 +20,7 @@ from tagger.readers.json_lines import is_json, read_json
 from tagger.readers.mail import is_mail, read_mail
 from tagger.readers.nbib import is_nbib, read_nbib
 from tagger.readers.parquet import is_parquet, read_parquet
+from tagger.readers.placeholders import is_no_abstract
 from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
 from tagger.readers.ris import is_ris, read_ris
 from tagger.readers.source import Source
@@ -133,7 +134,8 @@ def read_papers(
 def _read(source: Source, name: str | None) -> PaperFile:
     try:
         format_ = _format_of(source, name)
-        return PaperFile(source, format_, tuple(format_.read(source)))
+        papers = map(_without_stand_in, format_.read(source))
+        return PaperFile(source, format_, tuple(papers))
     except TaggerError as error:
         raise TaggerError(
             error.problem,
@@ -144,6 +146,11 @@ def _read(source: Source, name: str | None) -> PaperFile:
         ) from error
     except ModuleNotFoundError as error:
         raise missing_package(error, "formats") from error
+
+
+def _without_stand_in(paper: Paper) -> Paper:
+    """Empty an abstract that says but that there is none: such papers would look alike."""
+    return replace(paper, abstract="") if is_no_abstract(paper.abstract) else paper
 
 
 def _format_of(source: Source, name: str | None) -> Format:

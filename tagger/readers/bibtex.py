@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
-from tagger.readers.identifiers import identifiers_of
+from tagger.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
 from tagger.readers.source import Source
 
 _START = re.compile(
+    r"(?:Scopus\s+EXPORT DATE:.*\n)?"
     r"(?:[ \t]*(?:%.*)?\r?\n)*"  # comments of JabRef and others
     r"[ \t]*@(?:(?:comment|preamble)[ \t]*[{(]|string[ \t]*[{(]\s*[\w:.-]+\s*="
-    r"|[a-z]+[ \t]*[{(][^\s,{}()]*\s*,)",
+    r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*,)",
     re.IGNORECASE,
 )
-_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
-_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
 _LINK_FIELDS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _OPENING = {"{": "}", '"': '"'}
+_MARK = re.compile(r'(?<!\\)[{}"]|#')
+_NAME = re.compile(r'[^\s{}"#=,]*')
+"""Of a string, or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def parse_bibtex(text: str) -> BibtexText:
     Raises
     ------
     TaggerError
-        If something in it is not BibTeX; the line is given.
+        If something in it is not BibTeX, such as two fields without a comma between them; the line
+        is given.
     """
     from bibtexparser.entrypoint import parse_string
     from bibtexparser.exceptions import ParsingException
@@ -155,7 +158,9 @@ def parse_bibtex(text: str) -> BibtexText:
             strings[kept.key.lower()] = _resolve(str(kept.value), strings)
         elif isinstance(kept, Entry):
             fields = [(field.key, str(field.value)) for field in kept.fields]
-            entries.append(BibtexEntry(line, tuple(_place_fields(text, start, fields))))
+            entry = BibtexEntry(line, tuple(_place_fields(text, start, fields)))
+            _refuse_broken_values(text, entry)
+            entries.append(entry)
     return BibtexText(text, tuple(entries), strings)
 
 
@@ -171,6 +176,17 @@ def _place_fields(
         yield BibtexField(name.lower(), name_start, start, place)
 
 
+def _refuse_broken_values(text: str, entry: BibtexEntry) -> None:
+    for field in entry.fields:
+        if not _is_value(text[field.start : field.end]):
+            raise TaggerError(
+                "this value does not end as it should",
+                line=text.count("\n", 0, field.name_start) + 1,
+                field=" ".join(field.name.split()),
+                hint="Look for a comma that is missing behind it",
+            )
+
+
 def _reason(error: Exception) -> str:
     reason = getattr(error, "abort_reason", str(error))
     return " ".join(reason.split()).rstrip(".")
@@ -179,17 +195,17 @@ def _reason(error: Exception) -> str:
 def literals(value: str) -> Iterator[tuple[int, int]]:
     """Yield where the parts of a value stand that ``#`` joins, each without white space."""
     depth, quoted, start = 0, False, 0
-    for place, character in enumerate(value):
-        escaped = place > 0 and value[place - 1] == "\\"
-        if character == "{" and not escaped:
+    for found in _MARK.finditer(value):
+        mark = found[0]
+        if mark == "{":
             depth += 1
-        elif character == "}" and not escaped:
+        elif mark == "}":
             depth -= 1
-        elif character == '"' and depth == 0 and not escaped:
+        elif depth == 0 and mark == '"':
             quoted = not quoted
-        elif character == "#" and depth == 0 and not quoted:
-            yield _stripped(value, start, place)
-            start = place + 1
+        elif depth == 0 and not quoted:
+            yield _stripped(value, start, found.start())
+            start = found.end()
     yield _stripped(value, start, len(value))
 
 
@@ -199,8 +215,22 @@ def _stripped(value: str, start: int, end: int) -> tuple[int, int]:
 
 
 def is_enclosed(part: str) -> bool:
-    """Tell whether a part of a value is text in braces or quotes, not the name of a string."""
-    return len(part) > 1 and _OPENING.get(part[0]) == part[-1]
+    """Tell whether a part of a value is one text in braces or quotes, not the name of a string."""
+    if len(part) < 2 or _OPENING.get(part[0]) != part[-1]:
+        return False
+    depth, end = 0, len(part) - 1
+    for found in _MARK.finditer(part):
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        closes = found[0] == part[-1] and depth == 0 and found.start() > 0
+        if closes:
+            return found.start() == end
+    return False
+
+
+def _is_value(value: str) -> bool:
+    """Tell whether each part is enclosed, a name or a number; two without a comma are not."""
+    parts = [value[start:end] for start, end in literals(value)]
+    return all(is_enclosed(part) or _NAME.fullmatch(part) for part in parts)
 
 
 def _resolve(value: str, strings: Mapping[str, str]) -> str:
@@ -221,11 +251,11 @@ def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
     mentions = " ".join(value(name) for name in ("journal", "journaltitle", "number", "note"))
     return identifiers_of(
         dois=[value("doi")],
-        arxiv=[*(eprint if known else ()), *_ARXIV_MENTION.findall(value("journal"))],
+        arxiv=[*(eprint if known else ()), *arxiv_mentions(value("journal"))],
         pmids=[
             value("pmid").strip("{} "),
             *(eprint if archive in ("pubmed", "pmid", "medline") else ()),
-            *_PMID_MENTION.findall(mentions),
+            *pmid_mentions(mentions),
         ],
         links=[value(name) for name in _LINK_FIELDS],
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.cleaning import clean_text
-from tagger.readers.identifiers import identifiers_of
+from tagger.readers.cleaning import clean_marked_up_text
+from tagger.readers.identifiers import identifiers_of, written_identifiers
 from tagger.readers.source import Source
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -26,9 +26,17 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "doi": ("doi", "di", "digital object identifier"),
     "arxiv": ("arxiv", "arxiv id", "arxivid", "eprint"),
     "pmid": ("pmid", "pubmed id", "pubmedid"),
+    "link": ("url", "link"),
+    "id": ("id",),
+    "identifiers": ("identifiers",),
 }
 """The usual names of each field's column, the best first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
+_MAY_BE_ANYTHING = ("link", "id", "identifiers")
+"""What columns of such names hold is passed over where it is no identifier of a paper."""
+_PMID_OF_WEB_OF_SCIENCE = "pm"
+_TAGS_OF_WEB_OF_SCIENCE = ("ti", "ut")
+"""Beside one of these, ``PM`` is the PubMed number."""
 HEADER_WITHIN = 20
 """Exports write a few lines about themselves above the header, at most this many with it."""
 
@@ -124,8 +132,7 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
     Parameters
     ----------
     fields:
-        Per field, what the row says, and ``link`` where there is one; a field other than the title
-        may be missing.
+        Per field of :data:`FIELDS`, what the row says; one other than the title may be missing.
     source:
         What is being read.
     line:
@@ -141,10 +148,12 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
         try:
             values[name] = _text(value)
         except TypeError as error:
+            if name in _MAY_BE_ANYTHING:
+                continue
             raise TaggerError(
                 f"holds {error}, not text", path=source.path, line=line, field=name
             ) from error
-    title, abstract = (clean_text(values.get(name, "")) for name in ("title", "abstract"))
+    title, abstract = (clean_marked_up_text(values.get(name, "")) for name in ("title", "abstract"))
     if not title:
         raise TaggerError(
             "there is no title here",
@@ -152,13 +161,14 @@ def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> P
             line=line,
             hint="Every paper needs one: fill it in, or take the row out",
         )
-    identifiers = identifiers_of(
+    own = written_identifiers(f"{values.get('id', '')} {values.get('identifiers', '')}")
+    others = identifiers_of(
         dois=[values.get("doi", "")],
         arxiv=[values.get("arxiv", "")],
         pmids=[values.get("pmid", "")],
         links=[values.get("link", "")],
     )
-    return Paper(title, abstract, (source.name,), identifiers=identifiers)
+    return Paper(title, abstract, (source.name,), identifiers=(*own, *others))
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:
@@ -169,6 +179,8 @@ def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> in
     for usual in FIELDS[field] if own is None else (_normal(own),):
         if usual in known:
             return known.index(usual)
+    if field == "pmid" and own is None and any(tag in known for tag in _TAGS_OF_WEB_OF_SCIENCE):
+        return known.index(_PMID_OF_WEB_OF_SCIENCE) if _PMID_OF_WEB_OF_SCIENCE in known else None
     return None
 
 

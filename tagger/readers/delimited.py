@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
@@ -17,6 +16,8 @@ from tagger.readers.source import Source
 
 DELIMITERS = (",", "\t", ";", "|")
 _SUFFIXES = (".csv", ".tsv")
+_LONGEST_CELL = 2**31 - 1
+"""More does not fit into a C long everywhere."""
 _LONGEST_NAME = 60
 """A longer cell is a sentence, not the name of a column."""
 
@@ -66,7 +67,7 @@ def read_table(source: Source) -> Table:
     """Read a CSV or TSV file; rows without any content are left out.
 
     The delimiter is the one under which a header with a title comes first and has most columns.
-    Where tabs delimit, quotes that do not pair are part of the text.
+    Where tabs delimit, quotes may be part of the text.
 
     Raises
     ------
@@ -77,17 +78,35 @@ def read_table(source: Source) -> Table:
     text = source.table_text
     with _cells_of_any_length():
         delimiter, skipped = _dialect(text, source.columns)
-        try:
-            records = list(_records(text, delimiter))
-        except TaggerError:
-            if delimiter != "\t":
-                raise
-            records = list(_records(text, delimiter, quotes=False))
-    records = [record for record in records if _has_content(record)]
+        if delimiter == "\t":
+            records = _tabbed_records(text, skipped)
+        else:
+            records = [*filter(_has_content, _records(text, delimiter))]
     if not records:
         raise TaggerError("nothing but blank lines", path=source.path)
-    header = records[skipped]
+    header = _without_blank_end(records[skipped])
     return Table(header, [_fitting(record, header) for record in records[skipped + 1 :]])
+
+
+def _tabbed_records(text: str, skipped: int) -> list[Record]:
+    """Return the records of a table whose quotes may be quotes of cells, or part of the text.
+
+    They are part of the text if they do not pair, or if every line is then a row, and fewer are
+    otherwise: a quote that opens in one row and closes in another would swallow what is between.
+    """
+    plain = [*filter(_has_content, _records(text, "\t", quotes=False))]
+    try:
+        quoted = [*filter(_has_content, _records(text, "\t"))]
+    except TaggerError:
+        return plain
+    if _is_even(plain, skipped) and (len(quoted) < len(plain) or not _is_even(quoted, skipped)):
+        return plain
+    return quoted
+
+
+def _is_even(records: Sequence[Record], skipped: int) -> bool:
+    header = _without_blank_end(records[skipped])
+    return all(_fits(record.cells, header) for record in records[skipped + 1 :])
 
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
@@ -98,7 +117,8 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         return False
     if not whole:
         records.pop()
-    for number, (line, names) in enumerate(records[:HEADER_WITHIN]):
+    for number, header in enumerate(map(_without_blank_end, records[:HEADER_WITHIN])):
+        line, names = header
         if len(names) < 2 or not has_title(names, source.columns):
             continue
         if any(len(name) > _LONGEST_NAME for name in names):
@@ -106,7 +126,7 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         rows = records[number + 1 :]
         if not rows:
             return line == 1 or whole
-        even = sum(len(cells) == len(names) for _, cells in rows)
+        even = sum(_fits(cells, header) for _, cells in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
         return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
     return False
@@ -156,23 +176,36 @@ def _has_content(record: Record) -> bool:
     return any(cell.strip() for cell in record.cells)
 
 
+def _without_blank_end(record: Record) -> Record:
+    """Take off the blank cells at the end of a header, such as a last tab makes."""
+    cells = record.cells
+    while cells and not cells[-1].strip():
+        cells = cells[:-1]
+    return Record(record.line, cells)
+
+
+def _fits(cells: Sequence[str], header: Record) -> bool:
+    """Tell whether a row has as many cells as the header, but for empty ones beyond it."""
+    size = len(header.cells)
+    return len(cells) >= size and not any(cell.strip() for cell in cells[size:])
+
+
 def _fitting(record: Record, header: Record) -> Record:
     """Take off empty cells beyond the header; refuse a row of another length."""
     size = len(header.cells)
-    cells, beyond = record.cells[:size], record.cells[size:]
-    if len(cells) < size or any(cell.strip() for cell in beyond):
+    if not _fits(record.cells, header):
         count = len(record.cells)
         raise TaggerError(
             f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
             line=record.line,
             hint="Put cells that hold the delimiter or a line break into quotes",
         )
-    return Record(record.line, cells)
+    return Record(record.line, record.cells[:size])
 
 
 @contextmanager
 def _cells_of_any_length() -> Iterator[None]:
-    before = csv.field_size_limit(sys.maxsize)
+    before = csv.field_size_limit(_LONGEST_CELL)
     try:
         yield
     finally:

@@ -42,25 +42,21 @@ def read_excel(source: Source) -> Iterator[Paper]:
         If it is no workbook, no sheet has a header with a title, or a row has no title; the row
         is given as line.
     """
-    header, rows = read_sheet(source)
-    columns = Columns.find(header.cells, source, header.number)
-    if not rows:
-        raise TaggerError(
-            "no papers in this sheet, only a header", path=source.path, line=header.number
-        )
+    columns, rows = read_sheet(source)
     for row in rows:
         yield columns.paper(row.cells, source, row.number)
 
 
-def read_sheet(source: Source) -> tuple[Row, list[Row]]:
-    """Read the first sheet that has a title column: its header, and the rows with content below.
+def read_sheet(source: Source) -> tuple[Columns, list[Row]]:
+    """Read the first sheet that has a title column: the rows with content below its header.
 
-    Without such a sheet, the first row with content of all is taken for the header.
+    Without such a sheet, the first row with content of all is taken for the header. Of the rows
+    only the cells that the columns speak of are kept, for a row may have 16,384.
 
     Raises
     ------
     TaggerError
-        If it is no workbook, or an empty one.
+        If it is no workbook, or an empty one, or no sheet has a header with a title.
     """
     if source.data.startswith(_OLD_EXCEL):
         raise TaggerError(
@@ -83,15 +79,17 @@ def read_sheet(source: Source) -> tuple[Row, list[Row]]:
                 rows = _rows_with_content(sheet)
                 for header in islice(rows, HEADER_WITHIN):
                     if has_title(header.cells, source.columns):
-                        return header, [_padded(row, len(header.cells)) for row in rows]
+                        return _read_columns(header, rows, source)
                     first = first or header
+    except TaggerError:
+        raise
     except Exception as error:  # a broken file makes it raise nearly anything
         raise TaggerError(
             f"is no Excel workbook that can be read ({_reason(error)})", path=source.path
         ) from error
     if first is None:
         raise TaggerError("is a workbook without content", path=source.path)
-    return first, []
+    return _read_columns(first, iter(()), source)
 
 
 def _rows_with_content(sheet: Any) -> Iterator[Row]:
@@ -101,8 +99,23 @@ def _rows_with_content(sheet: Any) -> Iterator[Row]:
             yield Row(number, tuple(cells))
 
 
-def _padded(row: Row, size: int) -> Row:
-    return Row(row.number, row.cells + (None,) * (size - len(row.cells)))
+def _read_columns(header: Row, rows: Iterator[Row], source: Source) -> tuple[Columns, list[Row]]:
+    columns = Columns.find(header.cells, source, header.number)
+    kept = [
+        Row(
+            number,
+            tuple(
+                cells[position] if position < len(cells) else None
+                for position in columns.positions.values()
+            ),
+        )
+        for number, cells in rows
+    ]
+    if not kept:
+        raise TaggerError(
+            "no papers in this sheet, only a header", path=source.path, line=header.number
+        )
+    return Columns({field: place for place, field in enumerate(columns.positions)}), kept
 
 
 def _refuse_traps(source: Source) -> None:

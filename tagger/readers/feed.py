@@ -15,7 +15,7 @@ from tagger.readers.markup import root_element, text_of
 from tagger.readers.source import Source
 
 _ROOTS = ("rss", "feed", "rdf")
-_END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--.*?-->\s*)*$", re.I | re.S)
+_END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
 # What arXiv's RSS puts in front of an abstract.
 _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
 

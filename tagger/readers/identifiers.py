@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
+# A semicolon may also stand within one.
+_BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
 # before; the class of an archive, as in math.GT/0309136, is no part of the identity.
@@ -21,6 +23,8 @@ _ARXIV = re.compile(
     re.IGNORECASE,
 )
 _PMID = re.compile(r"(?:pmid\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE)
+_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
+_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
 _DOI_LINK = re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE)
 _ARXIV_LINK = re.compile(
     r"https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html|format)/([^?#\s]+)", re.IGNORECASE
@@ -66,6 +70,13 @@ def normal_pmid(text: str) -> str | None:
     return f"pmid:{found[1]}" if found else None
 
 
+_NORMAL: Mapping[str, Callable[[str], str | None]] = {
+    "doi": normal_doi,
+    "arxiv": normal_arxiv,
+    "pmid": normal_pmid,
+}
+
+
 def identifier_of_link(link: str) -> str | None:
     """Return the identifier of a link to doi.org, arXiv or PubMed; None of any other."""
     for pattern, normal in (
@@ -79,6 +90,16 @@ def identifier_of_link(link: str) -> str | None:
     return None
 
 
+def arxiv_mentions(text: str) -> list[str]:
+    """Return where a text speaks of an arXiv id as such: ``arXiv:2101.00001``."""
+    return _ARXIV_MENTION.findall(text)
+
+
+def pmid_mentions(text: str) -> list[str]:
+    """Return where a text speaks of a PubMed number as such: ``PMID: 123``."""
+    return _PMID_MENTION.findall(text)
+
+
 def identifiers_of(
     *,
     dois: Iterable[str] = (),
@@ -88,11 +109,24 @@ def identifiers_of(
 ) -> tuple[str, ...]:
     """Return the identifiers among the values of some fields; what is none is passed over."""
     found = [
-        *map(normal_doi, dois),
+        *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),
         *map(normal_arxiv, arxiv),
         *map(normal_pmid, pmids),
         *map(identifier_of_link, links),
     ]
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def written_identifiers(text: str) -> tuple[str, ...]:
+    """Return the identifiers that stand in a text in the form that they have here.
+
+    ``doi:10.1234/abc; pmid:123`` are two; words of another form are passed over.
+    """
+    found = []
+    for word in text.split():
+        kind, _, name = word.removesuffix(";").partition(":")
+        normal = _NORMAL.get(kind)
+        found.append(normal(name) if normal else None)
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -14,6 +14,7 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of
+from tagger.readers.placeholders import is_no_title
 from tagger.readers.source import Source
 
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) {0,2}-(?: (.*)|$)")
@@ -54,8 +55,9 @@ def read_nbib(source: Source) -> list[Paper]:
     """
     papers = []
     for record in _records(source.text):
-        titles = (value for tag in _TITLES for value in record.values(tag))
-        title = next(filter(None, map(clean_marked_up_text, titles)), "")
+        values = (value for tag in _TITLES for value in record.values(tag))
+        titles = map(clean_marked_up_text, values)
+        title = next((text for text in titles if text and not is_no_title(text)), "")
         if not title:
             raise TaggerError(
                 "this record has no title",

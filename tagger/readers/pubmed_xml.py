@@ -12,6 +12,7 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of
+from tagger.readers.placeholders import is_no_title
 from tagger.readers.source import Source
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _TITLES = (
     "BookDocument/ArticleTitle",
     "BookDocument/Book/BookTitle",
 )
-_NO_TITLE = "[Not Available]."
 _ABSTRACTS = (
     "MedlineCitation/Article/Abstract/AbstractText",
     "BookDocument/Abstract/AbstractText",
@@ -91,7 +91,7 @@ def read_pubmed_xml(source: Source) -> list[Paper]:
     papers = []
     for number, record in enumerate(records, start=1):
         titles = [_text(each) for path in _TITLES for each in record.findall(path)]
-        title = next((text for text in titles if text and text != _NO_TITLE), "")
+        title = next((text for text in titles if text and not is_no_title(text)), "")
         if not title:
             raise TaggerError(
                 f"record {number} has no title", path=source.path, hint="Take it out of the file"

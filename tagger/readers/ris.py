@@ -13,14 +13,12 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
-from tagger.readers.identifiers import identifiers_of
+from tagger.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
 from tagger.readers.source import Source
 
 FIELD = re.compile(r"[A-Z][A-Z0-9]  -")
 """How a line with a field begins."""
 _START = re.compile(r"^TY  -", re.MULTILINE)
-_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
-_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
 _PUBMED_NAMES = ("pubmed", "medline", "nlm")
 
 
@@ -117,10 +115,10 @@ def _identifiers(fields: Mapping[str, Any]) -> tuple[str, ...]:
     is_pubmed = any(name in database.lower() for name in _PUBMED_NAMES)
     return identifiers_of(
         dois=[fields.get("doi", "")],
-        arxiv=_ARXIV_MENTION.findall(notes),
+        arxiv=arxiv_mentions(notes),
         pmids=[
             *([fields.get("accession_number", "")] if is_pubmed else ()),
-            *_PMID_MENTION.findall(notes),
+            *pmid_mentions(notes),
         ],
         links=fields.get("urls", ()),
     )

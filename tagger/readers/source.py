@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, shown
 
 STANDARD_INPUT = "-"
 _START = 8192
@@ -22,7 +22,7 @@ class Source:
     Parameters
     ----------
     name:
-        The file's name, kept on each paper.
+        The file's name, kept on each paper; text that can be written.
     path:
         Where it is, for reading and for messages.
     columns:
@@ -49,7 +49,7 @@ class Source:
         if str(path) == STANDARD_INPUT:
             source = cls("stdin", path, columns or {}, sys.stdin.buffer.read())
         else:
-            source = cls(path.name, path, columns or {})
+            source = cls(shown(path.name), path, columns or {})
         if not source.is_folder and not source.start:
             raise TaggerError("the file is empty", path=path)
         return source

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagger.drift import Drift
+from tagger.errors import shown
 from tagger.registry.versions import Registry
 
 DIGEST_EXPERIMENT = "tagger-digests"
@@ -32,7 +33,7 @@ def log_tag_run(registry: Registry, drift: Drift, model: str, files: Sequence[Pa
     """
     import mlflow
 
-    names = [path.name for path in files]
+    names = [shown(path.name) for path in files]
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, DIGEST_EXPERIMENT)
         title = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -24,6 +24,24 @@ TAGS_FILE = "tags.jsonl"
 Rows = Sequence[dict[str, Any]]
 
 
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise TaggerError(
+            "is a folder, so no file can be written there",
+            path=path,
+            hint="Move it away, or name another --output",
+        )
+
+
+def _refuse_other_than_data_set(path: Path) -> None:
+    if path.exists() and not (path / "dataset_info.json").is_file():
+        raise TaggerError(
+            "is no data set, so it is not replaced",
+            path=path,
+            hint="Move it away, or name another --output",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """A format that tagged papers are written in.
@@ -39,12 +57,15 @@ class Writer:
         replaced as a whole or not at all.
     package:
         What has to be installed for it.
+    check:
+        Raises :class:`TaggerError` if what stands at a path must not be replaced.
     """
 
     name: str
     target: str
     write: Callable[[Rows, Taxonomy, Path], None]
     package: str | None = None
+    check: Callable[[Path], None] = _refuse_folder
 
 
 def _jsonl(rows: Rows, _taxonomy: Taxonomy, path: Path) -> None:
@@ -68,12 +89,6 @@ def _excel(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
 
 
 def _dataset(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
-    if path.exists() and not (path / "dataset_info.json").is_file():
-        raise TaggerError(
-            "is no data set, so it is not replaced",
-            path=path,
-            hint="Move it away, or name another --output",
-        )
     with replacing_folder(path) as folder:
         write_dataset(rows, taxonomy, folder)
 
@@ -83,7 +98,7 @@ WRITERS = (
     Writer("csv", "tags.csv", _csv),
     Writer("parquet", "tags.parquet", _parquet, "pyarrow"),
     Writer("excel", "tags.xlsx", _excel, "openpyxl"),
-    Writer("dataset", "tags_dataset", _dataset, "datasets"),
+    Writer("dataset", "tags_dataset", _dataset, "datasets", _refuse_other_than_data_set),
 )
 """All formats, in the order in which they are written."""
 _ALWAYS = ("jsonl", "csv")

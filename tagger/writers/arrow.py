@@ -31,6 +31,7 @@ def arrow_table(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> pa.Table:
         [
             ("id", pa.string()),
             ("title", pa.string()),
+            ("identifiers", texts),
             ("sources", texts),
             ("tags", tags),
             ("confidence", confidence),

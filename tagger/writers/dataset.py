@@ -18,6 +18,7 @@ CARD_FILE = "README.md"
 _COLUMNS = {
     "id": "identity of the paper",
     "title": "its title",
+    "identifiers": "its DOI, arXiv id and PubMed number, as far as they are known",
     "sources": "the files that it stood in",
     "tags": "per facet, the tags given",
     "confidence": "per facet and tag, the calibrated probability",

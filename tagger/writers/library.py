@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagger.durable import replacing
+from tagger.durable import replacing, replacing_bytes
 from tagger.paper import group_entries, merge_duplicates
 from tagger.readers import PaperFile
 from tagger.taxonomy import Taxonomy
 from tagger.writers.bibtex import add_bibtex_keywords
 from tagger.writers.keywords import keyword_pattern, keywords_of
 from tagger.writers.ris import add_ris_keywords
+
+WRITTEN_FILE = ".tagged_libraries.json"
+"""Which libraries in a folder tagger wrote, by the SHA-256 of what they held: no other file, and
+none that was changed since, is overwritten."""
 
 _AddKeywords = Callable[[str, Sequence[Sequence[str]], re.Pattern[str]], str]
 _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
@@ -34,8 +40,8 @@ def write_libraries(
     """Write each BibTeX and RIS file to a folder, with its papers' tags as keywords.
 
     Only keywords are added: all other bytes are those of the file. Keywords that were put there
-    for other tags are replaced. A file keeps its name, with a number if another one has it, and
-    no file that was read is overwritten.
+    for other tags are replaced. A file keeps its name, with a number if another one has it: only
+    what was written here before, and is as it was left, is overwritten.
 
     Parameters
     ----------
@@ -68,32 +74,72 @@ def write_libraries(
             keywords[place] = keywords_of(tags[paper.id])
     ours = keyword_pattern(taxonomy)
     reserved = {_key(file.source.path) for file in files} | set(map(_key, taken))
-    written, start = [], 0
+    known = _written_before(folder)
+    contents: dict[Path, bytes] = {}
+    start = 0
     for file in files:
         end = start + len(file.papers)
         if file.format.name in _WRITERS:
             suffix, add_keywords = _WRITERS[file.format.name]
-            path = _free_path(folder, file.source.name, suffix, reserved)
+            path = _free_path(folder, file.source.name, suffix, reserved, known)
             reserved.add(_key(path))
+            mark = BOM_UTF8 if file.source.data.startswith(BOM_UTF8) else b""
             text = add_keywords(file.source.text, keywords[start:end], ours)
-            with replacing(path) as out:
-                out.write("\ufeff" if file.source.data.startswith(BOM_UTF8) else "")
-                out.write(text)
-            written.append(path)
+            contents[path] = mark + text.encode()
         start = end
-    return written
+    if contents:
+        _note(folder, known, contents)
+    for path, content in contents.items():
+        with replacing_bytes(path) as out:
+            out.write(content)
+    return list(contents)
 
 
-def _free_path(folder: Path, name: str, suffix: str, reserved: set[str]) -> Path:
-    """Return where to write a file of that name without overwriting another."""
+def _free_path(
+    folder: Path,
+    name: str,
+    suffix: str,
+    reserved: set[str],
+    known: Mapping[str, Sequence[str]],
+) -> Path:
+    """Return where to write a file of that name without overwriting what is not ours."""
     given = Path(name)
     suffix = given.suffix or suffix
     path = folder / f"{given.stem}{suffix}"
     number = 2
-    while _key(path) in reserved:
+    while _key(path) in reserved or (
+        path.exists() and _digest_of(path) not in known.get(path.name, ())
+    ):
         path = folder / f"{given.stem}-{number}{suffix}"
         number += 1
     return path
+
+
+def _written_before(folder: Path) -> dict[str, list[str]]:
+    """Return what libraries in a folder held when they were written, by name."""
+    try:
+        known = json.loads((folder / WRITTEN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = known if isinstance(known, dict) else {}
+    return {name: held for name, held in known.items() if isinstance(held, list)}
+
+
+def _note(folder: Path, known: Mapping[str, Sequence[str]], contents: Mapping[Path, bytes]) -> None:
+    """Note what is about to be written, beside what it replaces: a kill may leave either."""
+    new = {
+        path.name: [*filter(None, [_digest_of(path)]), hashlib.sha256(content).hexdigest()]
+        for path, content in contents.items()
+    }
+    with replacing(folder / WRITTEN_FILE) as file:
+        json.dump({**known, **new}, file, indent=1)
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _key(path: Path) -> str:

@@ -14,12 +14,13 @@ def table_header(taxonomy: Taxonomy) -> list[str]:
     """Return the names of the columns."""
     facets = [facet.name for facet in taxonomy.facets]
     columns = [column for name in facets for column in (name, f"{name}_confidence")]
-    return ["id", "title", "sources", *columns, "review", "model", "taxonomy"]
+    return ["id", "title", "identifiers", "sources", *columns, "review", "model", "taxonomy"]
 
 
 def table_cells(row: dict[str, Any], taxonomy: Taxonomy) -> list[str]:
     """Return a row of ``tags.jsonl`` as one cell a column."""
-    cells = [row["id"], row["title"], SEPARATOR.join(row["sources"])]
+    texts = [SEPARATOR.join(row[name]) for name in ("identifiers", "sources")]
+    cells = [row["id"], row["title"], *texts]
     for facet in taxonomy.facets:
         tags = row["tags"][facet.name]
         chances = row["confidence"][facet.name]

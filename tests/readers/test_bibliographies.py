@@ -114,6 +114,23 @@ def test_strings_are_put_in_and_joined(value, said):
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "{Deep nets}\n  doi = {10.1000/a}",
+        '"Deep nets"\n  doi = "10.1000/a"',
+        "{Deep nets}\n  year = 2020",
+        "2020\n  doi = {10.1000/a}",
+        "jan # {Deep nets}\n  doi = {10.1000/a}",
+        '"a {"} b" c "d"',
+    ],
+)
+def test_a_missing_comma_is_named_with_its_line(value):
+    text = f"@misc{{k,\n  note = {{a}},\n  title = {value},\n  url = {{x}}\n}}"
+    with pytest.raises(TaggerError, match=r"line 3: field 'title': this value does not end as it"):
+        read_bibtex(source(text))
+
+
+@pytest.mark.parametrize(
     ("fields", "identifiers"),
     [
         ("eprint = {2101.00001}, archivePrefix = {arXiv}", ("arxiv:2101.00001",)),
@@ -138,6 +155,8 @@ def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
         (is_bibtex, "% Encoding: UTF-8\n\n@Article{key,\n title={x}}"),
         (is_bibtex, "@string{a = {b}}\n"),
         (is_bibtex, "@inproceedings(key,"),
+        (is_bibtex, "@article{ WOS:000123,\nTitle = {x} }"),
+        (is_bibtex, "Scopus\nEXPORT DATE: 3 May 2026\n\n@ARTICLE{Doe2020,\n title={x}}"),
         (is_ris, "Provider: Somebody\n\nTY  - JOUR\n"),
         (is_nbib, "PMID- 123\nOWN - NLM\n"),
         (is_pubmed_xml, '<?xml version="1.0"?>\n<PubmedArticleSet>'),
@@ -146,6 +165,17 @@ def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
 def test_a_format_is_told_by_its_content_alone(recognises, text):
     every = (is_bibtex, is_ris, is_nbib, is_pubmed_xml)
     assert [each for each in every if each(source(text))] == [recognises]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n@article{ WOS:000123,\nTitle = {{One}},\nUnique-ID = {WOS:000123},\n}\n",
+        "Scopus\nEXPORT DATE:3 May 2026\n\n@ARTICLE{Doe2020,\n\ttitle={One},\n}\n",
+    ],
+)
+def test_exports_of_databases_are_read(text):
+    assert [paper.title for paper in read_bibtex(source(text))] == ["One"]
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,10 @@ def test_any_texts_come_back_from_excel(table):
         for row in table
     ]
     table = [row for row in table if not set("\ufffe\uffff") & set("".join(row)) and row[0].strip()]
-    header, read = read_sheet(source(workbook(("a", [("Title", "AB"), *table])), "t.xlsx"))
-    assert header.cells == ("Title", "AB")
+    content = workbook(("a", [("AB", "Title"), *(row[::-1] for row in table or [("x", "")])]))
+    columns, read = read_sheet(source(content, "t.xlsx"))
+    table = table or [("x", "")]
+    assert columns.positions == {"title": 0, "abstract": 1}
     assert [tuple(cell or "" for cell in row.cells) for row in read] == table
 
 
@@ -72,6 +74,15 @@ def test_any_texts_come_back_from_parquet(table):
     assert [(paper.title, paper.abstract) for paper in papers] == [
         (clean_text(title), clean_text(abstract)) for title, abstract in table
     ]
+
+
+def test_only_cells_of_known_columns_are_kept():
+    wide = ("A", "one", *[None] * 16_381, "far")
+    _, read = read_sheet(source(workbook(("a", [("Title", "AB"), wide])), "t.xlsx"))
+    assert [row.cells for row in read] == [("A", "one")]
+    header = ("Title", "AB", *[None] * 16_381, "far")
+    _, read = read_sheet(source(workbook(("a", [header, ("A", "one")])), "t.xlsx"))
+    assert [row.cells for row in read] == [("A", "one")]
 
 
 def test_the_first_sheet_with_a_title_is_read():

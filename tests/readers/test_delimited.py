@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
+from tagger.paper import Paper
 from tagger.readers import read_papers
 from tagger.readers.cleaning import clean_text
 from tagger.readers.delimited import DELIMITERS, is_delimited, read_delimited, read_table
@@ -54,6 +55,14 @@ def test_rows_are_papers_with_their_texts_cleaned(table):
         ("\ttitle\tabstract\n0\tA\tone\n1\tB\ttwo\n", ["A", "B"]),
         ("Source title,Title,Year\nJ,A,2020\n", ["A"]),
         ("title,abstract,,\nA,one,,\nB,two,,,,\n", ["A", "B"]),
+        ("PT\tTI\tAB\nJ\tA\tone\t\nJ\tB\ttwo\t\n", ["A", "B"]),
+        ("PT\tTI\tAB\t\nJ\tA\tone\nJ\tB\t\t\n", ["A", "B"]),
+        (
+            'PT\tTI\tAB\nJ\t"Open quote\tone\nJ\tmid\ttwo\nJ\tclosing"\tfour\n',
+            ['"Open quote', "mid", 'closing"'],
+        ),
+        ('TI\tAB\nA "x\t"one\ttwo"\n"B ""y"""\tthree\n', ['A "x', 'B "y"']),
+        ('TI\tAB\n"A\tone\nB"\ttwo\n', ['"A', 'B"']),
     ],
 )
 def test_dialect_and_header_are_told_from_the_content(content, titles):
@@ -106,6 +115,38 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     (paper,) = read_delimited(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
     assert len(paper.abstract) == 5 * 40_000 - 1
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("cell", ["5", "t-0123456789abcdef", "isbn:5", "doi:", ":", "a; b"])
+def test_an_id_that_is_no_identifier_is_passed_over(cell):
+    (paper,) = read_delimited(source(f"id,title,identifiers\n{cell},One,{cell}\n"))
+    assert (paper.id, paper.identifiers) == (Paper("One", "").id, ())
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "identifiers"),
+    [
+        ("TI\tPM", "77", ("pmid:77",)),
+        ("Article Title\tUT\tPM", "x\t77", ("pmid:77",)),
+        ("Title\tPM", "77", ()),
+        ("Title\tUrl", "https://arxiv.org/abs/2101.00001", ("arxiv:2101.00001",)),
+        ("Title\tLink", "https://doi.org/10.1234/AB", ("doi:10.1234/ab",)),
+        ("Title\tURL", "https://example.org/77", ()),
+    ],
+)
+def test_identifiers_stand_in_columns_of_databases(header, cell, identifiers):
+    (paper,) = read_delimited(source(f"{header}\nOne\t{cell}\n"))
+    assert paper.identifiers == identifiers
+
+
+def test_the_limit_of_a_cell_fits_everywhere(monkeypatch):
+    def on_windows(limit, usual=csv.field_size_limit):
+        if limit > 2**31 - 1:
+            raise OverflowError("Python int too large to convert to C long")
+        return usual(limit)
+
+    monkeypatch.setattr(csv, "field_size_limit", on_windows)
+    assert len(read_table(source("title,abstract\nA,one\n")).rows) == 1
 
 
 def test_identifiers_of_a_table_are_the_identity(tmp_path):

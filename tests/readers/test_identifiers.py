@@ -4,11 +4,13 @@ from hypothesis import strategies as st
 
 from tagger.paper import Paper
 from tagger.readers.identifiers import (
+    arxiv_mentions,
     identifier_of_link,
     identifiers_of,
     normal_arxiv,
     normal_doi,
     normal_pmid,
+    pmid_mentions,
 )
 
 
@@ -78,6 +80,23 @@ def test_a_pubmed_number_has_one_form(written, normal):
 )
 def test_a_link_tells_what_it_leads_to(link, normal):
     assert identifier_of_link(link) == normal
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("10.1000/a;10.1000/B", ("doi:10.1000/a", "doi:10.1000/b")),
+        ("10.1000/a; https://doi.org/10.1000/b", ("doi:10.1000/a", "doi:10.1000/b")),
+        ("10.1000/a;2-2;", ("doi:10.1000/a;2-2",)),
+    ],
+)
+def test_a_cell_may_hold_several_dois(cell, found):
+    assert identifiers_of(dois=[cell]) == found
+
+
+def test_mentions_are_told_from_other_words():
+    assert arxiv_mentions("see arXiv: 2101.00001 and 2101.00002") == ["arXiv: 2101.00001"]
+    assert pmid_mentions("PMID: 12; PMID13; 14") == ["PMID: 12", "PMID13"]
 
 
 def test_what_is_no_identifier_is_passed_over_and_the_rest_kept_once():

@@ -74,6 +74,13 @@ def test_broken_json_is_refused_with_its_line(content, line, reason):
     assert reason in str(caught.value)
 
 
+def test_an_id_of_another_kind_does_no_harm():
+    (paper,) = read_json(
+        source('{"title": "One", "link": {}, "id": {"$oid": "5"}, "identifiers": {"doi": 1}}')
+    )
+    assert paper.identifiers == ()
+
+
 def test_brackets_at_the_start_of_a_page_make_no_json():
     assert not is_json(source("[New] Weekly papers\n\nNov 16"))
     assert not is_json(source("{Weekly} papers"))

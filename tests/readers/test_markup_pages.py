@@ -108,6 +108,13 @@ def test_a_broken_feed_is_refused(content, line, reason):
     assert caught.value.line == line
 
 
+def test_comments_at_the_end_of_a_feed_take_no_time():
+    comments = "<!---->" * 200
+    assert len(read(RSS.replace("Ebbs", "Ebbs &nbsp;") + f"\n{comments}<!-- a -- b -->\n")) == 2
+    with pytest.raises(TaggerError, match="does not end as it should"):
+        read(RSS + comments + "x")
+
+
 def test_a_feed_with_a_small_mistake_is_read():
     assert [paper.title for paper in read(RSS.replace("Ebbs", "Ebbs &nbsp; flows"))] == [
         "Tides",

@@ -15,7 +15,7 @@ from tagger.paper import merge_duplicates
 from tagger.readers import read_files
 from tagger.writers.bibtex import add_bibtex_keywords
 from tagger.writers.keywords import keyword_pattern, keywords_of
-from tagger.writers.library import write_libraries
+from tagger.writers.library import WRITTEN_FILE, write_libraries
 from tagger.writers.ris import add_ris_keywords
 
 EXPORTS = Path(__file__).parents[1] / "readers" / "exports"
@@ -214,6 +214,31 @@ def test_files_of_one_name_and_files_that_were_read_are_not_overwritten(tmp_path
     assert {path: path.read_text() for path in texts} == texts
     for name, path in zip("ab", written[:2], strict=True):
         assert f"Paper of {name}" in path.read_text()
+
+
+def test_only_what_tagger_wrote_and_nobody_changed_is_overwritten(tmp_path, taxonomy):
+    path, out = tmp_path / "library.bib", tmp_path / "out"
+    path.write_text("@misc{a, title={One}}", encoding="utf-8")
+    out.mkdir()
+    for name in ("library.bib", "library-2.bib"):
+        (out / name).write_text("mine", encoding="utf-8")
+
+    def write():
+        files = list(read_files([path]))
+        [written] = write_libraries(files, rows_of(files), taxonomy, out)
+        return written
+
+    assert write().name == "library-3.bib"
+    path.write_text("@misc{a, title={One}}@misc{b, title={Two}}", encoding="utf-8")
+    assert write().name == "library-3.bib"
+    assert "Two" in (out / "library-3.bib").read_text()
+    with (out / "library-3.bib").open("a", encoding="utf-8") as file:
+        file.write("@misc{c, title={Added by hand}}")
+    assert write().name == "library-4.bib"
+    assert "by hand" in (out / "library-3.bib").read_text()
+    assert (out / "library.bib").read_text() == (out / "library-2.bib").read_text() == "mine"
+    (out / WRITTEN_FILE).write_text("[torn", encoding="utf-8")
+    assert write().name == "library-5.bib"
 
 
 def test_duplicates_of_one_paper_all_get_its_tags(tmp_path, taxonomy):

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import datasets
 import openpyxl
@@ -21,14 +22,18 @@ from tagger.writers import WRITERS, choose_writers
 from tagger.writers.formulas import is_formula
 
 EVERY = [writer.name for writer in WRITERS]
-FIELDS = ["id", "title", "sources", "tags", "confidence", "review", "model", "taxonomy"]
-COLUMNS = ["id", "title", "sources", "kind", "kind_confidence", "field", "field_confidence"]
-COLUMNS += ["review", "model", "taxonomy"]
+FIELDS = ["id", "title", "identifiers", "sources", "tags", "confidence"]
+FIELDS += ["review", "model", "taxonomy"]
+COLUMNS = ["id", "title", "identifiers", "sources", "kind", "kind_confidence"]
+COLUMNS += ["field", "field_confidence", "review", "model", "taxonomy"]
 
 
 @pytest.fixture
 def written(tmp_path, model, papers):
-    """A run that has written all formats, and its folder."""
+    """A run that has written all formats, and its folder; two papers have identifiers."""
+    names = ("doi:10.1002/(sici)1(1998)1:2<3::aid-x9>3.0.co;2-2", "arxiv:math/0309136", "pmid:7")
+    papers[3] = replace(papers[3], id="", identifiers=names)
+    papers[4] = replace(papers[4], id="", identifiers=("pmid:8",))
     return tag_papers(papers[:20], model, tmp_path, ReviewRule(), formats=EVERY), tmp_path
 
 
@@ -56,9 +61,10 @@ def test_every_format_holds_every_paper_and_field(written):
 def test_tagger_reads_what_it_has_written(written, writer):
     run, folder = written
     again = list(read_papers([folder / writer.target]))
-    assert [(paper.id, paper.title) for paper in again] == [
-        (row["id"], row["title"]) for row in run.rows
+    assert [(paper.id, paper.title, list(paper.identifiers)) for paper in again] == [
+        (row["id"], row["title"], row["identifiers"]) for row in run.rows
     ]
+    assert again[3].id.startswith("doi:")
 
 
 def test_the_data_set_has_a_card(written):
@@ -94,6 +100,19 @@ def test_a_folder_of_ones_own_is_not_replaced(tmp_path, model, papers):
     assert (tmp_path / "tags_dataset" / "mine.txt").exists()
     shutil.rmtree(tmp_path / "tags_dataset")
     tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
+
+
+@pytest.mark.parametrize(
+    ("target", "form"), [("tags_dataset", "dataset"), ("tags.xlsx", "excel"), ("tags.csv", "csv")]
+)
+def test_what_is_in_the_way_is_told_before_anything_is_tagged(
+    tmp_path, model, papers, target, form
+):
+    (tmp_path / target).mkdir()
+    with pytest.raises(TaggerError, match="name another --output"):
+        tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=[form])
+    assert model.encoder.calls == 0
+    assert [path.name for path in tmp_path.iterdir()] == [target]
 
 
 def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model, papers):
