@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, OnnxEncoder, quiet
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -42,17 +43,24 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         Made if missing.
     texts:
         Such as it will encode: some of them show whether the small form is as good.
+
+    Raises
+    ------
+    TaggerError
+        If its architecture or its tokenizer is one that cannot be exported.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = model.tokenizer.backend_tokenizer
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.save(str(folder / TOKENIZER_FILE))
+    with _named_on_failure(model):
+        tokenizer = model.tokenizer.backend_tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.save(str(folder / TOKENIZER_FILE))
     sample = list(texts[:_SAMPLE])
     transformer: Any = model[0].auto_model
     expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        forms = [_export(model, Path(scratch))]
+        with _named_on_failure(model):
+            forms = [_export(model, Path(scratch))]
         for make in (_fuse, _quantize):
             with suppress(Exception):  # of an architecture that the library does not know
                 forms.append(make(forms[-1], transformer.config))
@@ -78,12 +86,9 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
 
     path = folder / "plain.onnx"
     transformer: Any = model[0].auto_model
-    usual = transformer.config._attn_implementation
-    # The only form of attention that ONNX Runtime recognises.
-    transformer.set_attn_implementation("eager")
     example = torch.ones((2, 8), dtype=torch.long, device=model.device)
     sizes = {0: "texts", 1: "tokens"}
-    try:
+    with _eager_attention(transformer):
         torch.onnx.export(
             Forward().eval(),
             (example, example),
@@ -95,9 +100,33 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
             # ONNX Runtime knows attention in what the older exporter writes, not in dynamo's.
             dynamo=False,
         )
-    finally:
-        transformer.set_attn_implementation(usual)
     return path
+
+
+@contextmanager
+def _eager_attention(transformer: Any) -> Iterator[None]:
+    """Let a transformer attend in the one form that ONNX Runtime recognises, if it knows it."""
+    usual = getattr(transformer.config, "_attn_implementation", None)
+    with suppress(Exception):
+        transformer.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            transformer.set_attn_implementation(usual)
+
+
+@contextmanager
+def _named_on_failure(model: SentenceTransformer) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # an architecture may lack anything
+        name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TaggerError(
+            f"the encoder '{name}' cannot be exported to ONNX ({reason})",
+            hint="Train on another one: --encoder",
+        ) from error
 
 
 def _fuse(path: Path, config: Any) -> Path:

@@ -3,6 +3,7 @@ import pytest
 from samples import ABSTRACT
 
 from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, load_trainable
+from tagger.errors import TaggerError
 from tagger.onnx_export import LEAST_COSINE, export_onnx
 
 TEXTS = [
@@ -46,3 +47,50 @@ def test_an_encoder_that_eight_bits_would_spoil_keeps_32(exported, tmp_path, mon
     export_onnx(model, tmp_path, TEXTS)
     found = OnnxEncoder(tmp_path, 64).encode(TEXTS)
     assert np.allclose(found, exported[1], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A folder with a transformer of a few kilobytes that has learned nothing."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("untrained")
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "short": 2}, "[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=32
+    )
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=3, intermediate_size=8, **sizes)).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_an_architecture_with_its_own_attention_is_exported_all_the_same(
+    untrained, tmp_path, monkeypatch
+):
+    model = load_trainable(str(untrained), 32)
+
+    def unknown(_form):
+        raise ValueError("does not support eager")
+
+    monkeypatch.setattr(model[0].auto_model, "set_attn_implementation", unknown)
+    export_onnx(model, tmp_path, TEXTS)
+    expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    found = OnnxEncoder(tmp_path, 32).encode(TEXTS)
+    assert (found * expected).sum(axis=1).mean() > LEAST_COSINE
+
+
+@pytest.mark.slow
+def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkeypatch):
+    model = load_trainable(str(untrained), 32)
+
+    def unknown(*_inputs, **_named):
+        raise ValueError("no such operation\nat all")
+
+    monkeypatch.setattr(model[0].auto_model, "forward", unknown)
+    monkeypatch.setattr(model, "encode", lambda *_, **__: None)
+    with pytest.raises(TaggerError, match=r"the encoder '.*untrained.*' .* \(no such operation\)"):
+        export_onnx(model, tmp_path, TEXTS)

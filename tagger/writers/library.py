@@ -127,10 +127,10 @@ def _written_before(folder: Path) -> dict[str, list[str]]:
 
 def _note(folder: Path, known: Mapping[str, Sequence[str]], contents: Mapping[Path, bytes]) -> None:
     """Note what is about to be written, beside what it replaces: a kill may leave either."""
-    new = {
-        path.name: [*filter(None, [_digest_of(path)]), hashlib.sha256(content).hexdigest()]
-        for path, content in contents.items()
-    }
+    new = {}
+    for path, content in contents.items():
+        digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
+        new[path.name] = sorted(digest for digest in digests if digest)
     with replacing(folder / WRITTEN_FILE) as file:
         json.dump({**known, **new}, file, indent=1)
 
