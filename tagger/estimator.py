@@ -417,6 +417,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for warning in drift.warnings:
             warnings.warn(f"{warning}; look some of them over", stacklevel=3)
 
+    def __getstate__(self) -> Any:
+        if self.__sklearn_is_fitted__():
+            raise TypeError("a trained Tagger is not pickled: save it, and load it by Tagger.load")
+        return super().__getstate__()
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 

@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -284,6 +285,12 @@ def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
     loaded.save(folder)
     loaded.save(folder)
     assert (load_model(folder).predict_proba(papers)["tag"] == before[:, [0, 1, 2]]).all()
+
+
+def test_only_what_is_not_trained_is_pickled(fitted):
+    assert pickle.loads(pickle.dumps(clone(fitted))).get_params() == fitted.get_params()
+    with pytest.raises(TypeError, match=r"load it by Tagger\.load"):
+        pickle.dumps(fitted)
 
 
 def test_other_files_are_not_saved_over(fitted, tmp_path):
