@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,6 +125,19 @@ class Taxonomy(_Model):
             if facet.name == name:
                 return facet
         raise KeyError(name)
+
+    def with_ancestors(self, tags: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """Return the tags of a paper and all that they imply.
+
+        Facets whose tags do not fit, see :meth:`check_tags`, are returned as they are.
+        """
+        known = {facet.name: facet for facet in self.facets}
+        closed = {}
+        for name, given in tags.items():
+            facet = known.get(name)
+            fits = facet and set(given) <= set(facet.tag_names) and len(set(given)) == len(given)
+            closed[name] = facet.with_ancestors(given) if facet and fits else tuple(given)
+        return closed
 
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
         """Check that the tags of a paper fit the taxonomy.
