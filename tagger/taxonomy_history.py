@@ -191,9 +191,7 @@ class TaxonomyHistory:
     def _refuse_if_ambiguous(self, given: Tags, version: str) -> None:
         """Refuse tags of a version that is not known if it matters which one they are of."""
         meanings = [
-            self.rewrite(given, place)
-            for place in range(self.today + 1)
-            if self._has(place, given)
+            self.rewrite(given, place) for place in range(self.today + 1) if self._has(place, given)
         ]
         if any(meaning != meanings[0] for meaning in meanings):
             raise TaggerError(

@@ -48,7 +48,10 @@ def test_a_renamed_tag_keeps_its_place_its_children_and_its_papers(taxonomy):
     after = change.apply(taxonomy)
     assert parents(after) == {"medicine": None, "heart": "medicine", "law": None}
     tags = {"kind": ("survey",), "field": ("health", "heart")}
-    assert change.rewrite(tags, taxonomy.facet("field")) == {"kind": ("survey",), "field": ("medicine", "heart")}
+    assert change.rewrite(tags, taxonomy.facet("field")) == {
+        "kind": ("survey",),
+        "field": ("medicine", "heart"),
+    }
 
 
 def test_merged_tags_become_one(taxonomy):

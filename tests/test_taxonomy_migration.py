@@ -341,9 +341,7 @@ def test_a_store_that_is_held_open_learns_of_changes(label_folder):
 
     def choose(labels):
         assert labels[-1].tags == {"field": ("law",)}
-        return [
-            labels[-1].model_copy(update={"title": "Here", "taxonomy": held.taxonomy.version})
-        ]
+        return [labels[-1].model_copy(update={"title": "Here", "taxonomy": held.taxonomy.version})]
 
     held.add_corrections(choose)
     assert tags_of(label_folder)["Here"]["field"] == ("law",)
