@@ -205,6 +205,16 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
     return merged
 
 
+def settled_as_no_paper(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> set[str]:
+    """Return the ids of the entries that count as no paper by what reviewers said."""
+    found = set()
+    for name, history in labels_by_paper(labels).items():
+        outcomes = _outcomes([label for label in history if label.source == "review"])
+        if outcomes and _resolve(outcomes, conflicts) == ("not-a-paper",):
+            found.add(name)
+    return found
+
+
 def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
     """Return what reviewers answer differently, and whether the rule settles it."""
     found = []
