@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from tagger.errors import TaggerError
 
+NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 Definition = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 _Location = tuple[str | int, ...]
@@ -284,7 +285,7 @@ def _first_problem(
     location = tuple(detail["loc"])
     message, hint = describe_validation_error(detail["type"], detail["msg"])
     if detail["type"] == "string_pattern_mismatch":
-        hint = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+        hint = NAME_HINT
     known = location
     while known not in lines and known:
         known = known[:-1]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import (
+    NAME_HINT,
     Definition,
     Facet,
     Name,
@@ -340,7 +341,7 @@ def make_change(kind: type[_Change], **fields: object) -> Change:
         problem, hint = describe_validation_error(detail["type"], detail["msg"])
         if detail["type"] == "string_pattern_mismatch":
             problem = f"'{detail['input']}' is no name"
-            hint = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+            hint = NAME_HINT
         raise TaggerError(problem, field=str(detail["loc"][0]), hint=hint) from error
 
 

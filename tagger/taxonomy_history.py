@@ -7,8 +7,8 @@ its time. No change is therefore dated earlier than a label that was there when 
 
 A change is made in two writes: its line in the history, with the text of the taxonomy file before
 and after, then the file. If a kill comes between them, whoever reads the folder next finishes it.
-So a file that is put back by hand to what it was before the last change is changed again; undo a
-change by the opposite one.
+So a file that is put back by hand to what it was before the last change is changed again, unless
+the history is put back with it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class TaxonomyHistory:
 
     def follow(self, facet: str, tag: str, start: int) -> str | None:
         """Return what a tag of a position is today; None if it was retired."""
-        now = (tag,)
+        now: tuple[str, ...] = (tag,)
         for entry in self.entries[start:]:
             before = facet_of(entry.before, entry.change.facet)
             now = entry.change.rewrite({facet: now}, before).get(facet, ())

@@ -220,3 +220,12 @@ def test_renaming_there_and_back_is_the_identity(taxonomy, tags):
     given_tags = {"field": tuple(sorted(tags))}
     renamed = there.rewrite(given_tags, taxonomy.facet("field"))
     assert back.rewrite(renamed, between.facet("field")) == given_tags
+
+
+def test_taxonomies_that_differ_in_name_alone_are_in_the_same_order(taxonomy):
+    other = taxonomy.model_copy(update={"name": "other"})
+    [difference] = compare_taxonomies(taxonomy, other)
+    assert difference.describe() == "~ other renamed: small -> other"
+    turned = Taxonomy(name="other", facets=taxonomy.facets[::-1])
+    kinds = [difference.kind for difference in compare_taxonomies(taxonomy, turned)]
+    assert kinds == ["renamed", "reordered"]
