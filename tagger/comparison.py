@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -21,6 +21,8 @@ from tagger.evaluation import (
     weighted_figures,
 )
 from tagger.taxonomy import Facet
+from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy_translation import translate_facet
 
 Verdict = Literal["better", "no difference", "worse"]
 _Value = TypeVar("_Value", bound=np.generic)
@@ -162,8 +164,8 @@ class Comparison:
     facets:
         The comparison in each facet that both have.
     skipped:
-        Facets that only one of them has, or that ask for one tag in one and for several in the
-        other.
+        Facets that cannot be compared: only one of them has them, they ask for one tag in one and
+        for several in the other, or nothing tells what became of the tags of the earlier one.
     churn, speed:
         Set if they were measured.
     """
@@ -213,13 +215,19 @@ def compare(
     Raises
     ------
     TaggerError
-        If they have no facet, or no paper, in common.
+        If they have no facet, or no labelled paper, in common.
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]
     facets = tuple(
         found for name in common if (found := _compare_facet(old[name], new[name])) is not None
     )
+    if not common:
+        raise TaggerError(
+            f"{before_name} and {after_name} have no facet in common that can be compared",
+            hint="Nothing tells what became of the tags of the earlier one: see 'tagger taxonomy "
+            "diff'",
+        )
     if not facets:
         raise TaggerError(
             f"{before_name} and {after_name} have no labelled paper in common",
@@ -227,6 +235,37 @@ def compare(
         )
     skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
     return Comparison(before_name, after_name, facets, skipped)
+
+
+def in_todays_terms(
+    held_out: Mapping[str, HeldOut], history: TaxonomyHistory, start: int
+) -> dict[str, HeldOut]:
+    """Put the predictions of an earlier version in terms of a later one's taxonomy.
+
+    Tags that were retired are left out, and in an exclusive facet the probabilities of the others
+    add up to 1 without them. So are facets of which nothing tells what became of their tags.
+
+    Parameters
+    ----------
+    held_out:
+        Per facet, the out-of-fold predictions of the earlier version.
+    history:
+        Of the later version's taxonomy.
+    start:
+        The position in it that the predictions are of.
+    """
+    found = {}
+    for name, part in held_out.items():
+        translation = translate_facet(history, start, name, part.facet.tag_names)
+        if translation is None or translation.facet.exclusive != part.facet.exclusive:
+            continue
+        chances = translation.probabilities(part.probabilities)
+        if part.facet.exclusive:
+            total = chances.sum(axis=1, keepdims=True)
+            chances = np.divide(chances, total, out=chances, where=total > 0)
+        truth = translation.probabilities(part.truth.astype(np.float64)) > 0
+        found[name] = replace(part, facet=translation.facet, truth=truth, probabilities=chances)
+    return found
 
 
 def measure_churn(

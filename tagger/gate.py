@@ -66,7 +66,9 @@ def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:
     """
     outcomes = [outcome for facet in comparison.facets for outcome in _apply(facet, rules)]
     return outcomes + [
-        RuleOutcome("both versions answer the facet", name, "it cannot be compared", False)
+        RuleOutcome(
+            "both versions answer the facet in tags that fit", name, "it cannot be compared", False
+        )
         for name in comparison.skipped
     ]
 

@@ -172,7 +172,7 @@ def papers_spoken_of(labels: Iterable[Label]) -> list[Paper]:
     Beside the labelled ones these are papers that were said to be none, or that nobody could tell,
     or over which people disagree.
     """
-    return [history[-1].paper for history in _by_paper(labels).values()]
+    return [history[-1].paper for history in labels_by_paper(labels).values()]
 
 
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
@@ -184,7 +184,7 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
     none, or of which nothing is judged, is left out.
     """
     merged = []
-    for history in _by_paper(labels).values():
+    for name, history in labels_by_paper(labels).items():
         reviews = [label for label in history if label.source == "review"]
         outcomes = _outcomes(reviews)
         if outcomes and _resolve(outcomes, conflicts) != ("tagged",):
@@ -200,15 +200,25 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
                     tags.pop(facet, None)
         if tags:
             # The id that earlier trainings know the paper by, whatever it came to be called.
-            changes = {"id": history[0].id, "tags": tags, "outcome": "tagged"}
+            changes = {"id": name, "tags": tags, "outcome": "tagged"}
             merged.append(history[-1].model_copy(update=changes))
     return merged
+
+
+def settled_as_no_paper(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> set[str]:
+    """Return the ids of the entries that count as no paper by what reviewers said."""
+    found = set()
+    for name, history in labels_by_paper(labels).items():
+        outcomes = _outcomes([label for label in history if label.source == "review"])
+        if outcomes and _resolve(outcomes, conflicts) == ("not-a-paper",):
+            found.add(name)
+    return found
 
 
 def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
     """Return what reviewers answer differently, and whether the rule settles it."""
     found = []
-    for history in _by_paper(labels).values():
+    for name, history in labels_by_paper(labels).items():
         reviews = [label for label in history if label.source == "review"]
         facets = dict.fromkeys(facet for label in reviews for facet in label.tags)
         for facet in (None, *facets):
@@ -216,7 +226,7 @@ def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") 
             if len({frozenset(answer.tags) for answer in answers}) > 1:
                 settled = _resolve(answers, conflicts) is not None
                 said = {answer.annotator: answer.tags for answer in answers}
-                found.append(Conflict(history[0].id, history[0].title, facet, said, settled))
+                found.append(Conflict(name, history[0].title, facet, said, settled))
     return found
 
 
@@ -227,7 +237,7 @@ def review_answers(labels: Iterable[Label], facet: str) -> dict[str, dict[str, t
             answer.annotator: answer.tags
             for answer in _answers([label for label in history if label.source == "review"], facet)
         }
-        for paper, history in _by_paper(labels).items()
+        for paper, history in labels_by_paper(labels).items()
     }
 
 
@@ -238,18 +248,19 @@ class _Answer:
     final: bool
 
 
-def _by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
+def labels_by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
     """Return the standing labels of each paper, earlier ones first, corrections last.
 
     A paper that was labelled by its title, and again by an identifier, is one; it is called what
-    the earliest of its labels calls it.
+    the earliest of its labels calls it, of several at one time a seed label.
     """
     standing = standing_labels(labels)
     said: dict[str, list[Label]] = {}
     for places in group_entries([label.paper for label in standing]):
         history = [standing[place] for place in places]
         history.sort(key=lambda label: (label.source == "review", label.time))
-        said[history[0].id] = history
+        first = min(history, key=lambda label: (label.time, label.source == "review"))
+        said[first.id] = history
     return said
 
 
@@ -343,7 +354,21 @@ class LabelStore:
                 "no such label folder", path=self.folder, hint="Name one with --labels"
             )
         self.history = open_history(self.folder)
-        self.taxonomy: Taxonomy = self.history.taxonomy
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What labels are put in terms of: the taxonomy when the folder was last opened."""
+        return self.history.taxonomy
+
+    def reopen(self) -> None:
+        """Read the taxonomy and its history anew, for another process may have changed them.
+
+        Raises
+        ------
+        TaggerError
+            If the taxonomy is missing or not valid, or its history is damaged.
+        """
+        self.history = open_history(self.folder)
 
     @property
     def files(self) -> list[Path]:
@@ -361,8 +386,9 @@ class LabelStore:
         """
         while True:
             files = {path.name: path.read_bytes() for path in self.files}
+            self.reopen()
             labels = self.labels(conflicts)
-            # Reviewers' answers may come home meanwhile.
+            # Answers may come home meanwhile, and the taxonomy may change.
             if files == {path.name: path.read_bytes() for path in self.files}:
                 return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, tuple(labels))
 
@@ -416,7 +442,8 @@ class LabelStore:
         ----------
         choose:
             Given all labels of the folder, returns the corrections to append, each in terms of
-            the taxonomy that it names. No other process adds corrections meanwhile.
+            the taxonomy that it names. No other process adds corrections meanwhile; taxonomy and
+            history of the store are those of now.
 
         Returns
         -------
@@ -430,6 +457,7 @@ class LabelStore:
         """
         path = self.folder / CORRECTIONS_FILE
         with exclusively(path):
+            self.reopen()
             chosen = list(choose(self.all_labels()))
             for label in chosen:
                 self.taxonomy.check_tags(self._today(label).tags)
@@ -449,14 +477,15 @@ class LabelStore:
                     yield path, line, label
 
     def _today(self, label: Label) -> Label:
-        """Put a label in today's terms."""
+        """Put a label in today's terms, with all that its tags imply."""
         start = self.history.position(label.taxonomy, label.time)
-        changes: dict[str, object] = {"taxonomy": self.taxonomy.version}
-        if start < self.history.today:
-            changes["tags"] = self.history.rewrite(label.tags, start)
-            if label.prediction:
-                tags = self.history.rewrite(label.prediction.tags, start)
-                changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
+        changes: dict[str, object] = {
+            "taxonomy": self.taxonomy.version,
+            "tags": self.history.rewrite(label.tags, start),
+        }
+        if label.prediction:
+            tags = self.history.rewrite(label.prediction.tags, start)
+            changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
         return label.model_copy(update=changes)
 
     def _fitting(self, label: Label, path: Path, line: int) -> Label:

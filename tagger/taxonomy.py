@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from tagger.errors import TaggerError
 
+NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 Definition = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 _Location = tuple[str | int, ...]
@@ -125,6 +126,19 @@ class Taxonomy(_Model):
             if facet.name == name:
                 return facet
         raise KeyError(name)
+
+    def with_ancestors(self, tags: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """Return the tags of a paper and all that they imply.
+
+        Facets whose tags do not fit, see :meth:`check_tags`, are returned as they are.
+        """
+        known = {facet.name: facet for facet in self.facets}
+        closed = {}
+        for name, given in tags.items():
+            facet = known.get(name)
+            fits = facet and set(given) <= set(facet.tag_names) and len(set(given)) == len(given)
+            closed[name] = facet.with_ancestors(given) if facet and fits else tuple(given)
+        return closed
 
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
         """Check that the tags of a paper fit the taxonomy.
@@ -271,7 +285,7 @@ def _first_problem(
     location = tuple(detail["loc"])
     message, hint = describe_validation_error(detail["type"], detail["msg"])
     if detail["type"] == "string_pattern_mismatch":
-        hint = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+        hint = NAME_HINT
     known = location
     while known not in lines and known:
         known = known[:-1]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import (
+    NAME_HINT,
     Definition,
     Facet,
     Name,
@@ -39,10 +40,10 @@ class _Change(BaseModel, ABC):
         """Say the change in a few words."""
 
     @abstractmethod
-    def moved(self) -> dict[str, str | None]:
+    def moved(self, facet: Facet) -> dict[str, str | None]:
         """Return what becomes of tags that papers have: another tag, or none.
 
-        Tags that are not named stay what they are.
+        Tags that are not named stay what they are; ``facet`` is as it was before the change.
         """
 
     @abstractmethod
@@ -87,23 +88,23 @@ class _Change(BaseModel, ABC):
             raise TaggerError(f"'{self.facet}' does not allow it: {error.problem}") from error
         return after
 
-    def rewrite(self, tags: Tags, exclusive: bool) -> dict[str, tuple[str, ...]]:
+    def rewrite(self, tags: Tags, facet: Facet) -> dict[str, tuple[str, ...]]:
         """Return what the tags of a paper are after the change.
 
         Parameters
         ----------
         tags:
             Before it.
-        exclusive:
-            Whether the facet was exclusive: then a paper that loses its tag is no longer judged.
+        facet:
+            As it was before it. If it is exclusive, a paper that loses its tag is no longer judged.
         """
-        now = {facet: tuple(given) for facet, given in tags.items()}
-        moved = self.moved()
+        now = {name: tuple(given) for name, given in tags.items()}
+        moved = self.moved(facet)
         given = now.get(self.facet, ())
         if any(tag in moved for tag in given):
             kept = dict.fromkeys(moved.get(tag, tag) for tag in given)
             now[self.facet] = tuple(tag for tag in kept if tag is not None)
-            if exclusive and not now[self.facet]:
+            if facet.exclusive and not now[self.facet]:
                 del now[self.facet]
         return now
 
@@ -141,7 +142,7 @@ class AddTag(_Change):
         below = f" below {self.parent}" if self.parent else ""
         return f"add {self.facet}/{self.tag}{below}"
 
-    def moved(self) -> dict[str, str | None]:
+    def moved(self, facet: Facet) -> dict[str, str | None]:
         return {}
 
     def entries_kept(self, facet: Facet) -> dict[str, str]:
@@ -180,7 +181,7 @@ class RenameTag(_Change):
     def describe(self) -> str:
         return f"rename {self.facet}/{self.tag} to {self.into}"
 
-    def moved(self) -> dict[str, str | None]:
+    def moved(self, facet: Facet) -> dict[str, str | None]:
         return {self.tag: self.into}
 
     def entries_kept(self, facet: Facet) -> dict[str, str]:
@@ -212,7 +213,7 @@ class MergeTags(_Change):
         merged = ", ".join(f"{self.facet}/{tag}" for tag in self.tags)
         return f"merge {merged} into {self.into}"
 
-    def moved(self) -> dict[str, str | None]:
+    def moved(self, facet: Facet) -> dict[str, str | None]:
         return dict.fromkeys(self.tags, self.into)
 
     def entries_kept(self, facet: Facet) -> dict[str, str]:
@@ -250,7 +251,7 @@ class SplitTag(_Change):
     def describe(self) -> str:
         return f"split {self.facet}/{self.tag} into {', '.join(self.into)}"
 
-    def moved(self) -> dict[str, str | None]:
+    def moved(self, facet: Facet) -> dict[str, str | None]:
         return {}
 
     def entries_kept(self, facet: Facet) -> dict[str, str]:
@@ -285,7 +286,7 @@ class SplitTag(_Change):
 
 
 class RetireTag(_Change):
-    """A tag that is given no more; papers that have it lose it, or get ``into`` for it."""
+    """A tag that is given no more; papers that have it get ``into``, or keep what it implied."""
 
     operation: Literal["retire"] = "retire"
     tag: Name
@@ -295,8 +296,9 @@ class RetireTag(_Change):
         instead = f" into {self.into}" if self.into else ""
         return f"retire {self.facet}/{self.tag}{instead}"
 
-    def moved(self) -> dict[str, str | None]:
-        return {self.tag: self.into}
+    def moved(self, facet: Facet) -> dict[str, str | None]:
+        above = facet.ancestors(self.tag) if self.tag in facet.tag_names else ()
+        return {self.tag: self.into or next(iter(above), None)}
 
     def entries_kept(self, facet: Facet) -> dict[str, str]:
         return {name: name for name in facet.tag_names if name != self.tag}
@@ -311,7 +313,8 @@ class RetireTag(_Change):
         return _without(facet, {self.tag}, None, self)
 
     def questions(self, tags: Tags, facet: Facet) -> bool:
-        return facet.exclusive and self.into is None and self.tag in tags.get(self.facet, ())
+        lost = self.tag in tags.get(self.facet, ()) and self.moved(facet)[self.tag] is None
+        return facet.exclusive and lost
 
     def question(self) -> str:
         return f"look at {self.facet}, which has one tag less"
@@ -338,7 +341,7 @@ def make_change(kind: type[_Change], **fields: object) -> Change:
         problem, hint = describe_validation_error(detail["type"], detail["msg"])
         if detail["type"] == "string_pattern_mismatch":
             problem = f"'{detail['input']}' is no name"
-            hint = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+            hint = NAME_HINT
         raise TaggerError(problem, field=str(detail["loc"][0]), hint=hint) from error
 
 

@@ -62,7 +62,9 @@ def compare_taxonomies(before: Taxonomy, after: Taxonomy) -> list[Difference]:
             found.append(Difference(name, None, "added", after=facet.definition))
         else:
             found += _compare_facets(old[name], facet)
-    if before != after and not found:
+    if before.name != after.name:
+        found.append(Difference(after.name, None, "renamed", before.name, after.name))
+    if [name for name in old if name in new] != [name for name in new if name in old]:
         found.append(Difference(after.name, None, "reordered"))
     return found
 

@@ -12,7 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from tagger.durable import replacing
 from tagger.errors import TaggerError
-from tagger.taxonomy import Definition, Name, Taxonomy, describe_validation_error, load_taxonomy
+from tagger.taxonomy import (
+    NAME_HINT,
+    Definition,
+    Name,
+    Taxonomy,
+    describe_validation_error,
+    load_taxonomy,
+)
 
 EMPTY = "empty"
 """The template that holds an example and nothing else."""
@@ -29,7 +36,6 @@ _HEADER = """\
 """
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _DEFINITION: TypeAdapter[str] = TypeAdapter(Definition)
-_NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 _WIDTH = 92
 
 
@@ -78,7 +84,7 @@ class TaxonomyDraft:
         TaggerError
             If it is there already, or is not well named or defined.
         """
-        name = _checked(_NAME, name, _NAME_HINT)
+        name = _checked(_NAME, name, NAME_HINT)
         if name in self._facets:
             raise TaggerError(f"the facet '{name}' is there already")
         self._facets[name] = {
@@ -103,10 +109,26 @@ class TaxonomyDraft:
                 hint=f"Known: {known}" if known else "Add the facet first",
             )
         tags = self._facets[facet]["tags"]
-        name = _checked(_NAME, name, _NAME_HINT)
+        name = _checked(_NAME, name, NAME_HINT)
         if name in tags:
             raise TaggerError(f"the facet '{facet}' has a tag '{name}' already")
         tags[name] = {"name": name, "definition": _checked(_DEFINITION, definition)}
+
+    def check_tags_of(self, facet: str) -> None:
+        """Check that a facet has as many tags as it needs.
+
+        Raises
+        ------
+        TaggerError
+            If it has too few.
+        """
+        content = self._facets[facet]
+        least = 2 if content["exclusive"] else 1
+        if len(content["tags"]) < least:
+            raise TaggerError(
+                f"the facet '{facet}' has too few tags ({len(content['tags'])})",
+                hint=f"It needs {least} or more",
+            )
 
     def finished(self, name: str) -> Taxonomy:
         """Return the taxonomy.
@@ -120,12 +142,7 @@ class TaxonomyDraft:
             raise TaggerError("a taxonomy needs a facet")
         facets = []
         for facet in self._facets.values():
-            least = 2 if facet["exclusive"] else 1
-            if len(facet["tags"]) < least:
-                raise TaggerError(
-                    f"the facet '{facet['name']}' has too few tags ({len(facet['tags'])})",
-                    hint=f"It needs {least} or more",
-                )
+            self.check_tags_of(facet["name"])
             facets.append({**facet, "tags": list(facet["tags"].values())})
         return Taxonomy.model_validate({"name": name, "facets": facets})
 

@@ -7,8 +7,8 @@ its time. No change is therefore dated earlier than a label that was there when 
 
 A change is made in two writes: its line in the history, with the text of the taxonomy file before
 and after, then the file. If a kill comes between them, whoever reads the folder next finishes it.
-So a file that is put back by hand to what it was before the last change is changed again; undo a
-change by the opposite one.
+So a file that is put back by hand to what it was before the last change is changed again, unless
+the history is put back with it.
 """
 
 from __future__ import annotations
@@ -118,15 +118,23 @@ class TaxonomyHistory:
         return sorted(known | ({self.today} if self.taxonomy.version == version else set()))
 
     def rewrite(self, tags: Tags, start: int, end: int | None = None) -> dict[str, tuple[str, ...]]:
-        """Put tags of one position in the terms of a later one, by default today's."""
+        """Put tags of one position in the terms of a later one, by default today's.
+
+        What the tags imply there is added.
+        """
         now = {facet: tuple(given) for facet, given in tags.items()}
         for entry in self.entries[start:end]:
-            now = entry.change.rewrite(now, entry.exclusive)
-        return now
+            # With all that a tag implies now, for the change may take apart what belongs together.
+            now = entry.before.with_ancestors(now)
+            now = entry.change.rewrite(now, facet_of(entry.before, entry.change.facet))
+        return self.taxonomy_at(self.today if end is None else end).with_ancestors(now)
 
     def follow(self, facet: str, tag: str, start: int) -> str | None:
         """Return what a tag of a position is today; None if it was retired."""
-        now = self.rewrite({facet: (tag,)}, start).get(facet, ())
+        now: tuple[str, ...] = (tag,)
+        for entry in self.entries[start:]:
+            before = facet_of(entry.before, entry.change.facet)
+            now = entry.change.rewrite({facet: now}, before).get(facet, ())
         return now[0] if now else None
 
     def read_choices(
@@ -156,7 +164,8 @@ class TaxonomyHistory:
         Raises
         ------
         TaggerError
-            If a tag is in no version.
+            If a tag is in no version, or the version is not known and the tags have meant
+            different things.
         """
         facets = {facet.name for facet in self.taxonomy.facets}
         given = {name: tuple(tags) for name, tags in chosen.items() if name in facets}
@@ -167,6 +176,8 @@ class TaxonomyHistory:
             places.insert(0, self.position(version, time))
         for place in places:
             if self._has(place, given):
+                if version and not asked:
+                    self._refuse_if_ambiguous(given, version)
                 return place, given
         together: dict[str, dict[str, None]] = {name: {} for name in given}
         for name, tags in given.items():
@@ -176,6 +187,17 @@ class TaxonomyHistory:
                     raise TaggerError(f"has a tag that the taxonomy lacks: {name}: {tag}")
                 together[name] |= dict.fromkeys(self.rewrite({name: (tag,)}, place).get(name, ()))
         return self.today, {name: tuple(tags) for name, tags in together.items()}
+
+    def _refuse_if_ambiguous(self, given: Tags, version: str) -> None:
+        """Refuse tags of a version that is not known if it matters which one they are of."""
+        meanings = [
+            self.rewrite(given, place) for place in range(self.today + 1) if self._has(place, given)
+        ]
+        if any(meaning != meanings[0] for meaning in meanings):
+            raise TaggerError(
+                f"was asked in a version of the taxonomy that its history lacks ({version}), and "
+                "its tags have meant different things"
+            )
 
     def _has(self, position: int, given: Tags) -> bool:
         known = {facet.name: facet.tag_names for facet in self.taxonomy_at(position).facets}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tagger.labels import ConflictRule, Label, LabelStore, merge_labels, standing_labels
+from tagger.labels import ConflictRule, Label, LabelStore, labels_by_paper, merge_labels
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.taxonomy_changes import AddTag, Change, facet_of
@@ -100,7 +100,7 @@ def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest"
     after = change.apply(store.taxonomy)
     changed_text(store.folder, store.taxonomy, change)
     labels = store.all_labels()
-    now = [_rewritten(label, change, facet.exclusive) for label in labels]
+    now = [_rewritten(label, change, facet, after) for label in labels]
     before = merge_labels(labels, rule)
     judged = {label.id for label in merge_labels(now, rule) if facet.name in label.tags}
     nested = any(tag.parent for tag in facet.tags)
@@ -156,8 +156,9 @@ def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list
     """
     history = store.history
     standing = [
-        (history.position(label.taxonomy, label.time), label)
-        for label in standing_labels(store.labels_as_given())
+        (history.position(label.taxonomy, label.time), label.model_copy(update={"id": name}))
+        for name, said in labels_by_paper(store.labels_as_given()).items()
+        for label in said
     ]
     found: dict[str, Rereview] = {}
     for place, entry in enumerate(history.entries):
@@ -224,5 +225,6 @@ def _labels_at(
     )
 
 
-def _rewritten(label: Label, change: Change, exclusive: bool) -> Label:
-    return label.model_copy(update={"tags": change.rewrite(label.tags, exclusive)})
+def _rewritten(label: Label, change: Change, facet: Facet, after: Taxonomy) -> Label:
+    tags = after.with_ancestors(change.rewrite(label.tags, facet))
+    return label.model_copy(update={"tags": tags})

@@ -120,6 +120,7 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("review", "backend"), "no Label Studio is running here"),
         (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("labels", "audit"), "there is no model 'champion'"),
+        (("labels", "audit", "--model", "labels"), "which keeps no answers on papers"),
     ],
 )
 def test_review_without_what_it_needs_is_one_line(label_folder, monkeypatch, command, reason):

@@ -70,3 +70,12 @@ def test_an_unknown_facet_is_one_line(saved_model, tmp_path):
     done = run(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: there is no facet 'colour'. Known: kind, field\n"
+
+
+def test_pages_may_be_tables_whose_columns_are_named(runner, tmp_path):
+    rows = "".join(f"{title},On {title}.\n" for title in KITES)
+    (tmp_path / "table.txt").write_text("Heading,Text\n" + rows, encoding="utf-8")
+    columns = ("--column", "title=Heading", "--column", "abstract=Text", "--format", "csv")
+    done = runner("table.txt", *columns, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["papers"] == len(KITES)

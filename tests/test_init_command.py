@@ -67,6 +67,10 @@ def test_facets_may_come_from_options(tmp_path):
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
         (("--tag", "kind/trial=Lots."), "there is no facet 'kind' for the tag 'trial'"),
         (("--template", "nlp", "--digest", "none.txt"), "none.txt: no such file"),
+        (
+            ("--template", "nlp", "--digest", "none.txt", "--column", "Heading"),
+            "'Heading' says not which column holds which field",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path, options, reason):
@@ -108,6 +112,17 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path):
     (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets
     assert facet.exclusive
     assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed.")
+
+
+def test_in_a_terminal_a_facet_is_not_left_with_too_few_tags(tmp_path):
+    answers = ["", "kind", "Which?", "y", "", "trial", "Drawn by lot.", ""]
+    answers += ["cohort", "Followed.", "", ""]
+    code, _, err = in_a_terminal(tmp_path, "\n".join(answers) + "\n")
+    assert code == 0, err
+    assert "'kind' has too few tags (0). It needs 2 or more" in err
+    assert "'kind' has too few tags (1). It needs 2 or more" in err
+    (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets
+    assert facet.tag_names == ("trial", "cohort")
 
 
 def test_an_answer_may_name_a_template(tmp_path):

@@ -85,6 +85,8 @@ def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
     )
     [conflict] = find_conflicts([seed, review, third])
     assert set(conflict.answers) == {"b", "c"}
+    early = review.model_copy(update={"time": seed.time - timedelta(days=1)})
+    assert merge_labels([seed, early])[0].id == early.id
     twins = [label(title="Introduction", id=f"doi:10.1/{n}") for n in range(2)]
     assert len(merge_labels(twins)) == 2
 

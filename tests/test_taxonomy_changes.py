@@ -34,10 +34,10 @@ def test_a_new_tag_stands_at_the_end(taxonomy):
     change = AddTag(facet="field", tag="lungs", definition="Lungs.", parent="health")
     after = change.apply(taxonomy)
     assert parents(after) == {"health": None, "heart": "health", "law": None, "lungs": "health"}
-    assert change.rewrite({"field": ("law",)}, False) == {"field": ("law",)}
+    field = taxonomy.facet("field")
+    assert change.rewrite({"field": ("law",)}, field) == {"field": ("law",)}
     assert not change.questions({"field": ("health",)}, taxonomy.facet("field"))
     queued = change.model_copy(update={"queue": True})
-    field = taxonomy.facet("field")
     assert queued.questions({"field": ("heart",)}, field)
     assert not queued.questions({"field": ("law",)}, field)
     assert not queued.questions({}, field)
@@ -48,7 +48,10 @@ def test_a_renamed_tag_keeps_its_place_its_children_and_its_papers(taxonomy):
     after = change.apply(taxonomy)
     assert parents(after) == {"medicine": None, "heart": "medicine", "law": None}
     tags = {"kind": ("survey",), "field": ("health", "heart")}
-    assert change.rewrite(tags, False) == {"kind": ("survey",), "field": ("medicine", "heart")}
+    assert change.rewrite(tags, taxonomy.facet("field")) == {
+        "kind": ("survey",),
+        "field": ("medicine", "heart"),
+    }
 
 
 def test_merged_tags_become_one(taxonomy):
@@ -58,12 +61,12 @@ def test_merged_tags_become_one(taxonomy):
     after = change.apply(taxonomy)
     assert parents(after) == {"society": None, "heart": "society"}
     assert after.facet("field").tags[0].definition == "People and the state."
-    assert change.rewrite({"field": ("health", "heart", "law")}, False) == {
+    assert change.rewrite({"field": ("health", "heart", "law")}, taxonomy.facet("field")) == {
         "field": ("society", "heart")
     }
     into_third = MergeTags(facet="kind", tags=("survey",), into="study")
     assert into_third.apply(taxonomy).facet("kind").tag_names == ("method", "study")
-    assert into_third.rewrite({"kind": ("survey",)}, True) == {"kind": ("study",)}
+    assert into_third.rewrite({"kind": ("survey",)}, taxonomy.facet("kind")) == {"kind": ("study",)}
 
 
 def test_a_tag_is_never_its_own_ancestor_after_a_merge():
@@ -89,7 +92,7 @@ def test_a_split_tag_stays_and_its_papers_are_in_question(taxonomy):
     assert after.facet("kind").tag_names == ("survey", "method", "study", "left", "right")
     assert parents(after, "kind")["left"] == "study"
     kind = taxonomy.facet("kind")
-    assert change.rewrite({"kind": ("study",)}, True) == {"kind": ("study",)}
+    assert change.rewrite({"kind": ("study",)}, taxonomy.facet("kind")) == {"kind": ("study",)}
     assert change.questions({"kind": ("study",)}, kind)
     assert not change.questions({"kind": ("survey",)}, kind)
     below = SplitTag(facet="field", tag="health", into=("left", "right"), definitions=DEFINITIONS)
@@ -99,13 +102,14 @@ def test_a_split_tag_stays_and_its_papers_are_in_question(taxonomy):
 def test_a_retired_tag_leaves_papers_without_it(taxonomy):
     health = RetireTag(facet="field", tag="health")
     assert parents(health.apply(taxonomy)) == {"heart": None, "law": None}
-    assert health.rewrite({"field": ("health",)}, False) == {"field": ()}
+    assert health.rewrite({"field": ("health",)}, taxonomy.facet("field")) == {"field": ()}
     assert not health.questions({"field": ("health",)}, taxonomy.facet("field"))
     study = RetireTag(facet="kind", tag="study")
-    assert study.rewrite({"kind": ("study",), "field": ()}, True) == {"field": ()}
+    kind = taxonomy.facet("kind")
+    assert study.rewrite({"kind": ("study",), "field": ()}, kind) == {"field": ()}
     assert study.questions({"kind": ("study",)}, taxonomy.facet("kind"))
     instead = RetireTag(facet="kind", tag="study", into="method")
-    assert instead.rewrite({"kind": ("study",)}, True) == {"kind": ("method",)}
+    assert instead.rewrite({"kind": ("study",)}, kind) == {"kind": ("method",)}
     assert not instead.questions({"kind": ("study",)}, taxonomy.facet("kind"))
     assert parents(RetireTag(facet="field", tag="b").apply(chain("a", "b", "c"))) == {
         "a": None,
@@ -115,6 +119,16 @@ def test_a_retired_tag_leaves_papers_without_it(taxonomy):
         "b": "c",
         "c": None,
     }
+
+
+def test_what_a_retired_tag_implied_stays(taxonomy):
+    heart = RetireTag(facet="field", tag="heart")
+    assert heart.rewrite({"field": ("heart",)}, taxonomy.facet("field")) == {"field": ("health",)}
+    split = SplitTag(facet="kind", tag="study", into=("left", "right"), definitions=DEFINITIONS)
+    kind = split.apply(taxonomy).facet("kind")
+    left = RetireTag(facet="kind", tag="left")
+    assert left.rewrite({"kind": ("left",)}, kind) == {"kind": ("study",)}
+    assert not left.questions({"kind": ("left",)}, kind)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +215,17 @@ def test_differences_are_told(taxonomy):
 def test_renaming_there_and_back_is_the_identity(taxonomy, tags):
     there = RenameTag(facet="field", tag="health", into="x")
     back = RenameTag(facet="field", tag="x", into="health")
-    assert back.apply(there.apply(taxonomy)).version == taxonomy.version
+    between = there.apply(taxonomy)
+    assert back.apply(between).version == taxonomy.version
     given_tags = {"field": tuple(sorted(tags))}
-    assert back.rewrite(there.rewrite(given_tags, False), False) == given_tags
+    renamed = there.rewrite(given_tags, taxonomy.facet("field"))
+    assert back.rewrite(renamed, between.facet("field")) == given_tags
+
+
+def test_taxonomies_that_differ_in_name_alone_are_in_the_same_order(taxonomy):
+    other = taxonomy.model_copy(update={"name": "other"})
+    [difference] = compare_taxonomies(taxonomy, other)
+    assert difference.describe() == "~ other renamed: small -> other"
+    turned = Taxonomy(name="other", facets=taxonomy.facets[::-1])
+    kinds = [difference.kind for difference in compare_taxonomies(taxonomy, turned)]
+    assert kinds == ["renamed", "reordered"]

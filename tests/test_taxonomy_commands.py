@@ -7,6 +7,7 @@ from samples import label_line
 from tiny_model import save_tiny_model
 
 from tagger.cli import main
+from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 
 SPLIT = (
@@ -65,7 +66,7 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
         ("method", 4),
         ("essay", 0),
     ]
-    assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 0), ("both", 9)]
+    assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 6), ("both", 9)]
     first, _, third, _ = shown["changes"]
     assert (first["who"], first["change"]) == ("Ann", "rename kind/survey to review")
     assert third["reason"] == "too vague"
@@ -80,6 +81,19 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     waiting = json.loads(command("rereview", "--json", code=1).stdout)
     assert len(waiting["papers"]) == 4
     assert "all labels fit" in command("check").stdout
+
+
+def test_definitions_are_shown_the_papers_that_are_sent_again(command, monkeypatch):
+    command(*SPLIT, "--yes")
+    shown = []
+
+    def load(store, model, papers=()):
+        shown.extend(paper.title for paper in papers)
+        raise TaggerError("that is enough")
+
+    monkeypatch.setattr("tagger.cli.taxonomy.load_model_for", load)
+    command("rereview", "--push", code=2)
+    assert shown == ["Title 3", "Title 4", "Title 5"]
 
 
 def test_a_dry_run_says_what_would_change_and_nothing_is_written(command, label_folder):

@@ -15,10 +15,10 @@ from tagger import taxonomy_history
 from tagger.cli.output import load_model_for
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore, Origin, Prediction
+from tagger.labels import Label, LabelStore, Origin, Prediction, find_conflicts
 from tagger.model import load_model
 from tagger.paper import Paper
-from tagger.taxonomy import Facet, Tag, Taxonomy, load_taxonomy
+from tagger.taxonomy import Facet, Tag, Taxonomy, load_taxonomy, parse_taxonomy
 from tagger.taxonomy_changes import AddTag, MergeTags, RenameTag, RetireTag, SplitTag
 from tagger.taxonomy_history import open_history
 from tagger.taxonomy_migration import (
@@ -300,6 +300,78 @@ def test_a_snapshot_of_the_labels_can_be_read_alone(label_folder, tmp_path):
     assert LabelStore(copy).labels() == list(snapshot.labels)
 
 
+def test_what_a_retired_tag_implied_is_not_lost(label_folder):
+    correct(label_folder, "Beat", {"field": ("heart",)})
+    assert tags_of(label_folder)["Beat"]["field"] == ("health", "heart")
+    change(label_folder, RetireTag(facet="field", tag="heart"))
+    assert tags_of(label_folder)["Beat"]["field"] == ("health",)
+
+
+def test_what_merged_tags_implied_is_not_lost(label_folder):
+    correct(label_folder, "Beat", {"field": ("heart",)})
+    both = MergeTags(facet="field", tags=("heart", "law"), into="both", definition="Both.")
+    change(label_folder, both)
+    assert tags_of(label_folder)["Beat"]["field"] == ("health", "both")
+
+
+def test_answers_that_imply_the_same_are_in_no_conflict(label_folder):
+    prediction = Prediction(model="tagger/1", tags={"field": ("law",)})
+    correct(label_folder, "Court", {"field": ("law",)}, annotator="a", prediction=prediction)
+    change(label_folder, RetireTag(facet="field", tag="law", into="heart"))
+    correct(label_folder, "Court", {"field": ("health", "heart")}, annotator="b")
+    labels = LabelStore(label_folder).all_labels()
+    assert find_conflicts(labels) == []
+    assert labels[-2].prediction.tags == {"field": ("health", "heart")}
+    correct(label_folder, "Court", {"field": ("heart",)}, annotator="b")
+    assert find_conflicts(LabelStore(label_folder).all_labels()) == []
+
+
+def test_a_paper_called_by_its_identifier_since_is_the_paper_of_the_title(label_folder):
+    change(label_folder, SPLIT_LAW)
+    assert "Title 3" in asked(label_folder)
+    correct(label_folder, "Title 3", {"field": ("law", "civil")}, id="doi:10.1234/a")
+    assert "Title 3" not in asked(label_folder)
+
+
+def test_a_store_that_is_held_open_learns_of_changes(label_folder):
+    held = LabelStore(label_folder)
+    change(label_folder, RenameTag(facet="field", tag="law", into="justice"))
+    change(label_folder, AddTag(facet="field", tag="law", definition="Laws of nature."))
+    correct(label_folder, "Elsewhere", {"field": ("law",)})
+
+    def choose(labels):
+        assert labels[-1].tags == {"field": ("law",)}
+        return [labels[-1].model_copy(update={"title": "Here", "taxonomy": held.taxonomy.version})]
+
+    held.add_corrections(choose)
+    assert tags_of(label_folder)["Here"]["field"] == ("law",)
+
+
+def test_a_snapshot_is_of_the_taxonomy_in_its_files(label_folder):
+    held = LabelStore(label_folder)
+    change(label_folder, RenameTag(facet="kind", tag="survey", into="review"))
+    snapshot = held.snapshot()
+    assert snapshot.taxonomy == LabelStore(label_folder).taxonomy
+    assert snapshot.labels[0].tags["kind"] == ("review",)
+
+
+def test_a_snapshot_taken_while_the_taxonomy_changes_is_of_one_time(label_folder, monkeypatch):
+    held, whole = LabelStore(label_folder), LabelStore.labels
+    late = [RenameTag(facet="kind", tag="survey", into="review")]
+
+    def labels(store, conflicts):
+        found = whole(store, conflicts)
+        while late:
+            change(label_folder, late.pop())
+        return found
+
+    monkeypatch.setattr(LabelStore, "labels", labels)
+    snapshot = held.snapshot()
+    taxonomy = parse_taxonomy(snapshot.files["taxonomy.yaml"].decode(), label_folder)
+    assert snapshot.taxonomy == taxonomy
+    assert snapshot.labels[0].tags["kind"] == ("review",)
+
+
 NAMES = ["a", "b", "c", "d", "e", "f", "g"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -326,7 +398,7 @@ def answers(draw, taxonomy):
             tags[facet.name] = (draw(st.sampled_from(facet.tag_names)),)
         else:
             given_tags = draw(st.sets(st.sampled_from(facet.tag_names)))
-            tags[facet.name] = facet.with_ancestors(given_tags)
+            tags[facet.name] = tuple(sorted(given_tags))
     only = draw(st.sampled_from([None, *tags]))
     return {only: tags[only]} if only else tags
 
@@ -368,17 +440,18 @@ def test_whatever_is_changed_every_label_reads_and_fits(data):
     folder = Path(tempfile.mkdtemp())
     try:
         write_taxonomy(folder, taxonomy)
-        expected = [data.draw(answers(taxonomy)) for _ in range(4)]
+        given_answers = [data.draw(answers(taxonomy)) for _ in range(4)]
+        expected = [taxonomy.with_ancestors(tags) for tags in given_answers]
         times = [START + timedelta(days=n) for n in range(4)]
         lines = [
             label_line(f"Seed {n}", tags=tags, time=time.isoformat())
-            for n, (tags, time) in enumerate(zip(expected, times, strict=True))
+            for n, (tags, time) in enumerate(zip(given_answers, times, strict=True))
         ]
         (folder / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
         for step in range(data.draw(st.integers(1, 6))):
             store = LabelStore(folder)
             one = data.draw(changes(store.taxonomy))
-            exclusive = store.taxonomy.facet(one.facet).exclusive
+            facet = store.taxonomy.facet(one.facet)
             papers = len(store.labels())
             history = len(store.history.entries)
             with pytest.MonkeyPatch.context() as patch:
@@ -391,18 +464,21 @@ def test_whatever_is_changed_every_label_reads_and_fits(data):
                     continue
                 except Killed:
                     pass
-            expected = [one.rewrite(tags, exclusive) for tags in expected]
             store = LabelStore(folder)
+            expected = [
+                store.taxonomy.with_ancestors(one.rewrite(tags, facet)) for tags in expected
+            ]
             assert len(store.history.entries) == history + 1
             assert store.taxonomy == one.apply(store.history.entries[-1].before)
             assert [label.tags for label in store.all_labels()] == expected
             assert store.misfits() == []
-            loses = isinstance(one, RetireTag) and exclusive and one.into is None
+            loses = isinstance(one, RetireTag) and facet.exclusive and one.into is None
             assert loses or len(store.labels()) == papers
             papers_to_rereview(store)
             if data.draw(st.booleans(), "labelled"):
-                expected.append(data.draw(answers(store.taxonomy)))
-                correct(folder, f"Review {step}", expected[-1])
+                answer = data.draw(answers(store.taxonomy))
+                expected.append(store.taxonomy.with_ancestors(answer))
+                correct(folder, f"Review {step}", answer)
     finally:
         shutil.rmtree(folder)
 

@@ -33,7 +33,7 @@ class _ModelInUse:
     """Loads a model once, and again when its alias has moved to another version."""
 
     def __init__(self, store: LabelStore, name: str) -> None:
-        self._store = store
+        self._folder = store.folder
         self._name = name
         self._model = load_model_for(store, name)
 
@@ -43,7 +43,8 @@ class _ModelInUse:
         if not self._model.name.startswith("local/"):
             version = Registry().find(self._name)
             if version.name != self._model.name:
-                self._model = load_model_for(self._store, self._name)
+                # The taxonomy may have changed with it.
+                self._model = load_model_for(LabelStore(self._folder), self._name)
         return self._model
 
 

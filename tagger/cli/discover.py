@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    ColumnOption,
+    FormatOption,
     JsonOption,
     ModelOption,
     load_model_named,
@@ -40,6 +42,8 @@ def discover(
     ] = None,
     min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 4,
     count: Annotated[int, typer.Option(min=1, help="Candidates a facet, at most.")] = 5,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find tags that the taxonomy lacks: groups of papers that no tag fits.
@@ -50,7 +54,7 @@ def discover(
 
     Example: tagger discover monday.txt tuesday.txt
     """
-    _, papers, problems = read_pages(files)
+    _, papers, problems = read_pages(files, format_name, column)
     loaded = load_model_named(model, papers)
     facets = _facets(loaded.taxonomy, facet)
     from tagger.vector_cache import bundled_encoder, usual_cache

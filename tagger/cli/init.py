@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import JsonOption, needs_extra, print_json, progress, read_pages
+from tagger.cli.output import (
+    ColumnOption,
+    FormatOption,
+    JsonOption,
+    needs_extra,
+    print_json,
+    progress,
+    read_pages,
+)
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -59,6 +67,8 @@ def init(
     count: Annotated[
         int, typer.Option("--suggest", min=1, help="How many papers to suggest.")
     ] = 10,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Begin a review of your own: a taxonomy with definitions, no labels yet.
@@ -79,7 +89,7 @@ def init(
     problems: list[TaggerError] = []
     suggested: list[Paper] = []
     if digest:
-        _, papers, problems = read_pages(digest)
+        _, papers, problems = read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
     commands = _next_commands(folder, digest or [Path("page.txt")])
@@ -181,13 +191,16 @@ def _ask_facet(draft: TaxonomyDraft) -> str | None:
 
 
 def _ask_tag(draft: TaxonomyDraft, facet: str) -> bool:
-    while name := _prompt("  Tag (empty to end)"):
+    while True:
+        name = _prompt("  Tag (empty to end)")
         try:
+            if not name:
+                draft.check_tags_of(facet)
+                return False
             draft.add_tag(facet, name, _prompt("    What does a paper with it do, or deal with?"))
             return True
         except TaggerError as error:
             typer.echo(str(error), err=True)
-    return False
 
 
 def _prompt(text: str) -> str:

@@ -25,6 +25,7 @@ from tagger.cli.output import (
     read_pages,
     working,
 )
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.audit import SuspectLabel
@@ -71,6 +72,12 @@ def audit(
     from tagger.registry import Registry
 
     store = LabelStore(labels)
+    if Path(model).is_dir():
+        raise TaggerError(
+            "is a folder, which keeps no answers on papers that a model had not seen",
+            path=Path(model),
+            hint="Name a version with --model; 'tagger train' makes the first",
+        )
     registry = Registry()
     version = registry.find(model)
     merged = store.labels(conflicts)

@@ -136,6 +136,12 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
         return _model_of_definitions(LabelStore(folder), papers)
     if folder.is_dir():
         return load_model(folder, cache=cache)
+    if model.startswith("local/"):
+        raise TaggerError(
+            f"{model} is no version, but the model of a folder",
+            hint="Name that folder with --model FOLDER; for a model of definitions, the label "
+            "folder that they are in",
+        )
     if find_spec("mlflow") is None:
         raise TaggerError(
             f"'{model}' is no folder, and without MLflow no version can be looked up",

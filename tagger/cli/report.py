@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli.output import (
+    ColumnOption,
     ConflictsOption,
+    FormatOption,
     JsonOption,
     load_model_named,
     open_registry,
@@ -68,6 +70,8 @@ def report(
         list[Path] | None,
         typer.Option("--digest", "-d", help="Pages to take abstracts from; repeatable."),
     ] = None,
+    format_name: FormatOption = None,
+    column: ColumnOption = None,
     evidence: Annotated[
         bool,
         typer.Option(
@@ -99,9 +103,10 @@ def report(
     Example: tagger report tagged --output report.html --digest monday.txt
     """
     from tagger.durable import replacing
+    from tagger.paper import KnownPapers
     from tagger.report.page import LeftOut, Report, report_page
     from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
-    from tagger.report.results import read_result_folder
+    from tagger.report.results import in_todays_terms, read_result_folder
 
     if output.suffix.lower() not in (".html", ".htm"):
         # So that a slip of the hand replaces no results.
@@ -114,11 +119,13 @@ def report(
         )
     results = [read_result_folder(folder) for folder in dict.fromkeys(folders or _FOLDERS)]
     store = LabelStore(labels or _LABELS) if labels or _LABELS.is_dir() else None
+    if store:
+        results = [in_todays_terms(result, store.history) for result in results]
     if evidence and not digest:
         raise TaggerError(
             "--evidence needs the abstracts", hint="Name the pages with --digest, once for each"
         )
-    _, pages, problems = read_pages(digest) if digest else ([], [], [])
+    _, pages, problems = read_pages(digest, format_name, column) if digest else ([], [], [])
     labelled = store.all_labels() if store else []
     name = model or _commonest_model(results)
     left_out = []
@@ -127,13 +134,13 @@ def report(
     figures, missing = _read_figures(name, asked_for=model is not None)
     if missing:
         left_out.append(LeftOut(f"how good {name} is", missing))
-    tagged = {paper.id for folder in results for paper in folder.papers}
-    pages = [paper for paper in pages if paper.id in tagged]
+    tagged = KnownPapers(paper.paper for folder in results for paper in folder.papers)
+    pages = [paper for paper in pages if paper in tagged]
     papers = gather_papers(
         results,
         labelled,
         conflicts,
-        {paper.id: paper.abstract for paper in pages},
+        pages,
         _explain(pages, name) if evidence else {},
     )
     without = sum(not paper.abstract for paper in papers)
@@ -206,7 +213,7 @@ def _explain(pages: list[Paper], model: str) -> dict[str, Explanation]:
     from tagger.decision import ReviewRule
     from tagger.explanation import explain
 
-    loaded = load_model_named(model)
+    loaded = load_model_named(model, pages)
     found = {}
     with progress() as step:
         for done, paper in enumerate(pages, start=1):

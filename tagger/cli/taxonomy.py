@@ -347,7 +347,7 @@ def rereview(
         from tagger.review.project import open_project
         from tagger.review.push import Rechecks, push_rechecks
 
-        loaded = load_model_for(store, model)
+        loaded = load_model_for(store, model, [one.paper for one in found])
         target = open_project(connect(folder), store.taxonomy, project, create=True)
         rechecks = Rechecks(
             [one.paper for one in found], {one.paper.id: one.reason for one in found}
@@ -361,7 +361,7 @@ def rereview(
             typer.echo(f"{one.paper.title}: {'; '.join(dict.fromkeys(one.questions))}")
         typer.echo(f"{len(found)} papers to look at again")
         if push:
-            typer.echo(f"{sent} papers sent to Label Studio; the others wait there already")
+            typer.echo(f"{sent} papers sent to Label Studio; the others have a task there already")
         elif found:
             typer.echo("To send them to Label Studio: tagger taxonomy rereview --push")
     if found and not push:

@@ -198,7 +198,9 @@ def _print_comparison(found: Comparison) -> None:
     for facet in found.facets:
         _print_facet(console, found, facet)
     if found.skipped:
-        console.print(f"Not compared, only one version has them: {', '.join(found.skipped)}")
+        console.print(
+            f"Not compared, for their tags do not fit each other: {', '.join(found.skipped)}"
+        )
     if found.churn:
         for name, share in found.churn.shares.items():
             console.print(

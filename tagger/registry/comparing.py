@@ -6,18 +6,27 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tagger.comparison import Churn, Comparison, Speed, compare, measure_churn
+from tagger.comparison import (
+    Churn,
+    Comparison,
+    Speed,
+    compare,
+    in_todays_terms,
+    measure_churn,
+)
 from tagger.evaluation import assign
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.registry.versions import Registry, Version
 from tagger.rendering import render
+from tagger.taxonomy_history import TaxonomyHistory
 
 CompareProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -27,15 +36,19 @@ _TIMED_ROUNDS = 3
 
 
 def compare_versions(registry: Registry, before: Version, after: Version) -> Comparison:
-    """Compare two versions on the labelled papers that both held out.
+    """Compare two versions on the labelled papers that both held out, in terms of the later one.
 
     Raises
     ------
     TaggerError
-        If they have no labelled paper in common, or were logged without predictions.
+        If they have no facet or no labelled paper in common, or were logged without predictions.
     """
-    held_out = [(version.name, registry.held_out(version)) for version in (before, after)]
-    return compare(*held_out)
+    versions = before, after
+    held_out = [registry.held_out(version) for version in versions]
+    terms = _common_terms(registry, before, after)
+    earlier = versions.index(terms.earlier)
+    held_out[earlier] = in_todays_terms(held_out[earlier], terms.history, terms.start)
+    return compare((before.name, held_out[0]), (after.name, held_out[1]))
 
 
 def measure_in_use(
@@ -63,7 +76,12 @@ def measure_in_use(
     models = registry.load(before), registry.load(after)
     papers = list(digests) or _labelled_papers(registry, after)
     speed = _measure_speed(models, papers[:_TIMED_PAPERS], progress)
-    churn = _measure_churn(models, digests, progress) if digests else None
+    churn = None
+    if digests:
+        terms = _common_terms(registry, before, after)
+        compared = [facet.facet for facet in comparison.facets]
+        earlier = (before, after).index(terms.earlier)
+        churn = _measure_churn(models, digests, compared, (earlier, terms), progress)
     return replace(comparison, speed=speed, churn=churn)
 
 
@@ -86,6 +104,23 @@ def log_comparison(registry: Registry, comparison: Comparison, after: Version) -
 def comparison_page(comparison: Comparison) -> str:
     """Return a comparison as one HTML page that needs nothing else."""
     return render("comparison.html", comparison=comparison)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """The history of the later version's taxonomy, and where in it the earlier version stands."""
+
+    earlier: Version
+    history: TaxonomyHistory
+    start: int
+
+
+def _common_terms(registry: Registry, before: Version, after: Version) -> _Terms:
+    earlier, later = sorted((before, after), key=lambda version: version.number)
+    history = registry.taxonomy_history(later)
+    version = registry.taxonomy_history(earlier).taxonomy.version
+    created = datetime.fromtimestamp(earlier.created / 1000, UTC)
+    return _Terms(earlier, history, history.position(version, created))
 
 
 def _labelled_papers(registry: Registry, version: Version) -> list[Paper]:
@@ -115,18 +150,26 @@ def _measure_speed(
 def _measure_churn(
     models: tuple[TaggerModel, TaggerModel],
     papers: Sequence[Paper],
+    facets: Sequence[str],
+    translated: tuple[int, _Terms],
     progress: CompareProgress | None,
 ) -> Churn:
+    earlier, terms = translated
     given = []
     for number, model in enumerate(models, start=1):
         chances = model.predict_proba(papers)
         tags = {}
-        for facet in model.taxonomy.facets:
-            rows = assign(facet, chances[facet.name])
-            tags[facet.name] = [
-                frozenset(tag for tag, has in zip(facet.tag_names, row, strict=True) if has)
-                for row in rows
+        for name in facets:
+            facet = model.taxonomy.facet(name)
+            rows = [
+                tuple(tag for tag, has in zip(facet.tag_names, row, strict=True) if has)
+                for row in assign(facet, chances[name])
             ]
+            if number - 1 == earlier:
+                rows = [
+                    terms.history.rewrite({name: row}, terms.start).get(name, ()) for row in rows
+                ]
+            tags[name] = [frozenset(row) for row in rows]
         given.append(tags)
         if progress:
             progress("Tagging digests", number, len(models))

@@ -16,7 +16,7 @@ from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
 from tagger.soft_labels import Answers, Champion, load_answers
 from tagger.taxonomy import load_taxonomy
-from tagger.taxonomy_history import TAXONOMY_FILE
+from tagger.taxonomy_history import TAXONOMY_FILE, TaxonomyHistory, open_history
 from tagger.vector_cache import VectorCache
 
 if TYPE_CHECKING:
@@ -262,6 +262,11 @@ class Registry:
         """Copy the label folder that a version was trained on below ``target``."""
         with self.store.reading() as client:
             return Path(client.download_artifacts(version.run_id, LABELS, str(target)))
+
+    def taxonomy_history(self, version: Version) -> TaxonomyHistory:
+        """Return the taxonomy that a version was trained for, and how it came about."""
+        with TemporaryDirectory() as scratch:
+            return open_history(self.label_folder(version, Path(scratch)))
 
     def name_version(self, alias: str, version: Version) -> None:
         """Give an alias to a version; whichever had it loses it."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from tagger.report.papers import ReportedPaper
+from tagger.report.papers import ReportedPaper, number_papers
 from tagger.report.results import ResultFolder
 
 
@@ -22,7 +22,7 @@ class Flow:
     Parameters
     ----------
     pages:
-        Files that papers were found in.
+        Files that papers were found in; files of one name in two result folders are two.
     found:
         Entries in them: a paper counts once in every file that it stands in.
     papers:
@@ -69,8 +69,8 @@ def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
     """Count the papers of a report."""
     status = Counter(paper.status for paper in papers)
     return Flow(
-        pages=len({page for paper in papers for page in paper.pages}),
-        found=sum(max(len(paper.pages), 1) for paper in papers),
+        pages=len({entry for paper in papers for entry in paper.entries}),
+        found=sum(max(len(paper.entries), 1) for paper in papers),
         papers=len(papers),
         marked=sum(paper.tagged.review is not None for paper in papers),
         waiting=status["waiting"],
@@ -111,17 +111,19 @@ class RunCount:
 
 def count_runs(folders: Sequence[ResultFolder]) -> list[RunCount]:
     """Count each run, oldest first."""
-    seen: set[str] = set()
+    runs = sorted(folders, key=lambda folder: folder.time)
+    numbers = iter(number_papers([paper.paper for run in runs for paper in run.papers]))
+    seen: set[int] = set()
     counts = []
-    for run in sorted(folders, key=lambda folder: folder.time):
-        names = {paper.id for paper in run.papers}
+    for run in runs:
+        own = {next(numbers) for _ in run.papers}
         tags: dict[str, Counter[str]] = {}
         for paper in run.papers:
             for facet, given in paper.tags.items():
                 tags.setdefault(facet, Counter()).update(given)
         marked = sum(paper.review is not None for paper in run.papers)
-        counts.append(RunCount(run, len(names - seen), marked, tags))
-        seen |= names
+        counts.append(RunCount(run, len(own - seen), marked, tags))
+        seen |= own
     return counts
 
 

@@ -175,7 +175,11 @@ def report_page(report: Report) -> str:
         script=script,
         telling=telling,
         moment=datetime.fromisoformat,
-        anchors={paper.tagged.id: f"paper-{n}" for n, paper in enumerate(report.papers, start=1)},
+        anchors={
+            name: f"paper-{n}"
+            for n, paper in enumerate(report.papers, start=1)
+            for name in paper.ids
+        },
         facets=facets,
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),

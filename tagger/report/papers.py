@@ -14,8 +14,10 @@ from tagger.labels import (
     Origin,
     find_conflicts,
     merge_labels,
+    settled_as_no_paper,
     standing_labels,
 )
+from tagger.paper import Paper, group_entries
 from tagger.report.results import NearDuplicatePair, ResultFolder, TaggedPaper
 
 Tags = Mapping[str, tuple[str, ...]]
@@ -72,8 +74,13 @@ class ReportedPaper:
     ----------
     tagged:
         What the latest run says.
-    pages, runs:
-        Files that it stood in and result folders that it is in, earlier ones first.
+    ids:
+        What the runs call it.
+    entries:
+        Result folder and name of each file that it stood in; files of one name in two folders are
+        two.
+    runs:
+        Result folders that it is in, earlier ones first.
     abstract:
         Empty if no file was given that holds it.
     answer:
@@ -83,11 +90,17 @@ class ReportedPaper:
     """
 
     tagged: TaggedPaper
-    pages: tuple[str, ...]
+    ids: tuple[str, ...]
+    entries: tuple[tuple[str, str], ...]
     runs: tuple[str, ...]
     abstract: str = ""
     answer: Answer | None = None
     explanation: Explanation | None = None
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Names of the files that it stood in, earlier ones first."""
+        return tuple(dict.fromkeys(page for _, page in self.entries))
 
     @property
     def tags(self) -> Tags:
@@ -111,7 +124,7 @@ def gather_papers(
     folders: Sequence[ResultFolder],
     labels: Sequence[Label] = (),
     conflicts: ConflictRule = "latest",
-    abstracts: Mapping[str, str] | None = None,
+    pages: Sequence[Paper] = (),
     explanations: Mapping[str, Explanation] | None = None,
 ) -> list[ReportedPaper]:
     """Bring together what is known of each paper, in the order in which they were first found.
@@ -124,31 +137,54 @@ def gather_papers(
         All labels of a label folder; those from review count, of the papers that were tagged.
     conflicts:
         What settles differences of reviewers.
-    abstracts, explanations:
-        By id of the paper. A reviewed paper's abstract is known from its label.
+    pages:
+        Papers with their abstracts. A reviewed paper's abstract is known from its label.
+    explanations:
+        By id of a paper of ``pages``.
     """
-    answers = _answers(labels, conflicts)
+    rows = [
+        (folder, tagged)
+        for folder in sorted(folders, key=lambda folder: folder.time)
+        for tagged in folder.papers
+    ]
+    entries = [tagged.paper for _, tagged in rows]
+    numbers = number_papers([*entries, *(label.paper for label in labels), *pages])
+    found: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
+    for number, row in zip(numbers, rows, strict=False):
+        found.setdefault(number, []).append(row)
+    said: dict[int, list[Label]] = {}
+    for number, label in zip(numbers[len(rows) :], labels, strict=False):
+        said.setdefault(number, []).append(label)
     # A line that takes an answer back has no text.
-    known = {label.id: label.text for label in labels if label.text} | dict(abstracts or {})
-    latest: dict[str, TaggedPaper] = {}
-    pages: dict[str, list[str]] = {}
-    runs: dict[str, list[str]] = {}
-    for folder in sorted(folders, key=lambda folder: folder.time):
-        for tagged in folder.papers:
-            latest[tagged.id] = tagged
-            pages.setdefault(tagged.id, []).extend(tagged.sources)
-            runs.setdefault(tagged.id, []).append(folder.name)
+    abstracts = {
+        number: label.text for number, spoken in said.items() for label in spoken if label.text
+    }
+    why: dict[int, Explanation] = {}
+    for number, page in zip(numbers[len(rows) + len(labels) :], pages, strict=True):
+        abstracts[number] = page.abstract or abstracts.get(number, "")
+        if explanations and page.id in explanations:
+            why[number] = explanations[page.id]
     return [
         ReportedPaper(
-            tagged,
-            tuple(dict.fromkeys(pages[name])),
-            tuple(dict.fromkeys(runs[name])),
-            known.get(name, ""),
-            _answer(tagged, *answers[name]) if name in answers else None,
-            (explanations or {}).get(name),
+            own[-1][1],
+            tuple(dict.fromkeys(tagged.id for _, tagged in own)),
+            tuple(dict.fromkeys((run.name, page) for run, one in own for page in one.sources)),
+            tuple(dict.fromkeys(run.name for run, _ in own)),
+            abstracts.get(number, ""),
+            _answer(own[-1][1], said.get(number, ()), conflicts),
+            why.get(number),
         )
-        for name, tagged in latest.items()
+        for number, own in found.items()
     ]
+
+
+def number_papers(entries: Sequence[Paper]) -> list[int]:
+    """Return, for each entry, the number of the paper that it speaks of."""
+    numbers = [0] * len(entries)
+    for number, places in enumerate(group_entries(entries)):
+        for place in places:
+            numbers[place] = number
+    return numbers
 
 
 def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicatePair]:
@@ -179,36 +215,32 @@ def task_address(origin: Origin, labels: Iterable[Label], server: str) -> str | 
     return f"{server.rstrip('/')}/projects/{number}/data?task={origin.task}"
 
 
-def _answers(
-    labels: Sequence[Label], conflicts: ConflictRule
-) -> dict[str, tuple[Status, Tags, list[Label]]]:
-    """Return, per paper that was reviewed, what came of it, what counts, and all answers."""
-    reviews = [label for label in standing_labels(labels) if label.source == "review"]
-    said: dict[str, list[Label]] = {}
-    for label in sorted(reviews, key=lambda label: label.time):
-        said.setdefault(label.id, []).append(label)
-    settled = {label.id: label.tags for label in merge_labels(reviews, conflicts)}
-    found = find_conflicts(reviews, conflicts)
-    disputed = {conflict.id for conflict in found if not conflict.settled}
-    answers: dict[str, tuple[Status, Tags, list[Label]]] = {}
-    for name, history in said.items():
-        status: Status = "confirmed"
-        if name in disputed:
-            status = "disputed"
-        elif all(label.outcome == "cannot-tell" for label in history):
-            status = "cannot tell"
-        elif name not in settled:
-            status = "not a paper"
-        answers[name] = status, settled.get(name, {}), history
-    return answers
-
-
-def _answer(tagged: TaggedPaper, status: Status, tags: Tags, history: Sequence[Label]) -> Answer:
+def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRule) -> Answer | None:
+    """Return what reviewers made of a paper; None if they said nothing that still counts."""
+    # What is one paper here is one to all that ask, whatever its labels call it.
+    one = [label.model_copy(update={"id": tagged.id}) for label in standing_labels(labels)]
+    reviews = [label for label in one if label.source == "review"]
+    history = sorted(reviews, key=lambda label: label.time)
+    if not history:
+        return None
+    settled = {
+        facet: tags for one in merge_labels(reviews, conflicts) for facet, tags in one.tags.items()
+    }
+    status: Status = "confirmed"
+    if any(not conflict.settled for conflict in find_conflicts(reviews, conflicts)):
+        status = "disputed"
+    elif all(label.outcome == "cannot-tell" for label in history):
+        status = "cannot tell"
+    elif settled_as_no_paper(reviews, conflicts):
+        status = "not a paper"
+    elif not settled:
+        # All that they gave was retired, and is to be looked at again.
+        return None
     predictions = [label.prediction for label in history if label.prediction]
     last = history[-1]
     answer = Answer(
         status,
-        tags,
+        settled,
         predictions[-1].tags if predictions else tagged.tags,
         tuple(reversed(dict.fromkeys(label.annotator for label in reversed(history)))),
         last.time,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tagger.decision import Review
 from tagger.errors import TaggerError
+from tagger.json_lines import read_lines
+from tagger.paper import IDENTIFIER_KINDS, Paper
 from tagger.tagging import NEAR_DUPLICATES_FILE
-from tagger.taxonomy import describe_validation_error, field_name
+from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy_translation import FacetTranslation, translate_facet
 from tagger.writers import TAGS_FILE
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -29,12 +32,25 @@ class TaggedPaper(_Line):
 
     id: Annotated[str, Field(min_length=1)]
     title: str
+    identifiers: tuple[str, ...] = ()
     sources: tuple[str, ...]
     tags: dict[str, tuple[str, ...]]
     confidence: dict[str, dict[str, Share]]
     review: Review | None
     model: str
     taxonomy: str
+
+    @property
+    def paper(self) -> Paper:
+        """What tells the paper from others; its abstract is not known here."""
+        return Paper(self.title, "", self.sources, self.id, self.identifiers)
+
+    @model_validator(mode="after")
+    def _be_a_paper(self) -> TaggedPaper:
+        for name in self.identifiers:
+            if name.partition(":")[0] not in IDENTIFIER_KINDS:
+                raise ValueError(f"'{name}' is no identifier")
+        return self
 
     @model_validator(mode="after")
     def _be_sure_of_each_tag(self) -> TaggedPaper:
@@ -108,33 +124,48 @@ def read_result_folder(folder: Path) -> ResultFolder:
     tags = folder / TAGS_FILE
     if not tags.exists():
         raise TaggerError(f"holds no {TAGS_FILE}", path=folder, hint=hint)
-    papers = tuple(_read_lines(tags, TaggedPaper))
+    papers = tuple(line for _, line in read_lines(tags, TaggedPaper))
     if not papers:
         raise TaggerError("holds no paper", path=tags, hint=hint)
     time = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
     pairs = folder / NEAR_DUPLICATES_FILE
-    found = tuple(_read_lines(pairs, NearDuplicatePair)) if pairs.exists() else ()
+    found: tuple[NearDuplicatePair, ...] = ()
+    if pairs.exists():
+        found = tuple(line for _, line in read_lines(pairs, NearDuplicatePair))
     return ResultFolder(str(folder), time, papers, found)
 
 
-_Content = TypeVar("_Content", bound=_Line)
+def in_todays_terms(folder: ResultFolder, history: TaxonomyHistory) -> ResultFolder:
+    """Put tags and confidences of a run in terms of today's taxonomy.
 
+    A facet of which nothing tells what became of its tags stays as it is, and so does what the run
+    said on why a paper needs review.
+    """
+    known: dict[tuple[int, str, tuple[str, ...]], FacetTranslation | None] = {}
 
-def _read_lines(path: Path, kind: type[_Content]) -> Iterator[_Content]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TaggerError("is not UTF-8 text", path=path) from error
-    except OSError as error:
-        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield kind.model_validate_json(line)
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False)[0]
-            problem, hint = describe_validation_error(detail["type"], detail["msg"])
-            problem = problem.replace("at line 1 column", "at column")
-            field = field_name(detail["loc"])
-            raise TaggerError(problem, path=path, line=number, field=field, hint=hint) from error
+    def translate(paper: TaggedPaper) -> TaggedPaper:
+        start = history.position(paper.taxonomy, folder.time)
+        if start == history.today:
+            return paper
+        tags, confidence = dict(paper.tags), dict(paper.confidence)
+        for facet, chances in paper.confidence.items():
+            names = tuple(chances)
+            key = (start, facet, names)
+            if key not in known:
+                known[key] = translate_facet(history, start, facet, names)
+            translation = known[key]
+            if translation is None:
+                continue
+            now = translation.facet.tag_names
+            [row] = translation.probabilities(np.array([[*chances.values()]])).round(6).tolist()
+            confidence[facet] = dict(zip(now, row, strict=True))
+            given = {
+                tag
+                for name, becomes in zip(names, translation.becomes, strict=True)
+                if name in paper.tags.get(facet, ())
+                for tag in becomes
+            }
+            tags[facet] = tuple(tag for tag in now if tag in given)
+        return paper.model_copy(update={"tags": tags, "confidence": confidence})
+
+    return replace(folder, papers=tuple(translate(paper) for paper in folder.papers))

@@ -177,7 +177,7 @@ def read_label(
     paper = read_paper(task["data"])
     meta = read_meta(task.get("meta"))
     updated = datetime.fromisoformat(annotation["updated_at"])
-    position = history.today
+    position = history.position(meta.taxonomy if meta else None, updated)
     chosen = _choices(annotation["result"])
     verdicts = chosen.get(VERDICT, ())
     outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"

@@ -1,8 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
+from tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
+from tagger.gate import GateRules, apply_gate
+from tagger.labels import LabelStore
+from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.registry.comparing import (
     compare_versions,
@@ -10,6 +15,8 @@ from tagger.registry.comparing import (
     log_comparison,
     measure_in_use,
 )
+from tagger.taxonomy_changes import MergeTags, RenameTag
+from tagger.taxonomy_migration import make_change_in
 
 
 def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
@@ -39,6 +46,51 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     assert content["verdict"] == "better"
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_versions_of_two_taxonomies_are_compared_in_the_terms_of_the_later(
+    registry, log, label_folder, backwards, tmp_path, monkeypatch
+):
+    before = LabelStore(label_folder).taxonomy
+    worse, better = (0.5, 1.0) if backwards else (1.0, 0.5)
+    first = log(right=worse)
+    for change in (
+        RenameTag(facet="kind", tag="survey", into="review"),
+        MergeTags(facet="field", tags=("law",), into="health"),
+    ):
+        make_change_in(LabelStore(label_folder), change, "ann")
+    second = log(right=better)
+    pair = (second, first) if backwards else (first, second)
+    found = compare_versions(registry, *pair)
+    kind, field = found.facets
+    assert set(kind.tags) == {"review", "method", "study"}
+    assert (kind.figures["accuracy"].before, kind.figures["accuracy"].after) == (1.0, 0.5)
+    assert set(field.tags) == {"health", "heart"}
+    assert field.figures["accuracy"].before == 1.0
+    assert found.skipped == ()
+    digests = [Paper(f"Title {n}", "The heart of the court") for n in range(3)]
+    models = {
+        version.number: load_model(save_tiny_model(tmp_path / version.name, taxonomy))
+        for version, taxonomy in ((first, before), (second, LabelStore(label_folder).taxonomy))
+    }
+    monkeypatch.setattr(type(registry), "load", lambda _, version: models[version.number])
+    churn = measure_in_use(registry, found, *pair, digests).churn
+    # But for the name, both give the same kinds.
+    assert churn.shares["kind"] == 0
+
+
+def test_a_facet_whose_tags_were_renamed_by_hand_is_not_compared(registry, log, label_folder):
+    first = log()
+    for name in ("taxonomy.yaml", "seed.jsonl"):
+        path = label_folder / name
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace('"survey"', '"review"'), encoding="utf-8")
+    found = compare_versions(registry, first, log())
+    assert [facet.facet for facet in found.facets] == ["field"]
+    assert found.skipped == ("kind",)
+    (refused,) = [outcome for outcome in apply_gate(found, GateRules()) if not outcome.passed]
+    assert (refused.facet, refused.figure) == ("kind", "it cannot be compared")
+
+
 def test_without_digests_labelled_papers_are_timed(registry, log):
     before, after = log(), log(seed=1)
     found = compare_versions(registry, before, after)
@@ -48,8 +100,6 @@ def test_without_digests_labelled_papers_are_timed(registry, log):
 
 
 def test_a_title_cannot_bring_markup_onto_the_page(registry, log, make_result):
-    from dataclasses import replace
-
     from tagger.comparison import compare
 
     one, two = (make_result(right=right).out_of_fold[0] for right in (0.5, 1.0))

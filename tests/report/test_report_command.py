@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from samples import page, run
@@ -61,6 +62,40 @@ def test_evidence_comes_from_the_model_named(root, saved_model):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["explained"] == 2
     assert "What the tags hang on, by local/" in (root / "report.html").read_text(encoding="utf-8")
+
+
+def test_evidence_of_a_model_without_a_name_needs_its_folder(root, monkeypatch):
+    monkeypatch.chdir(root)
+    row = tag_row("First paper", model="local/definitions-0123")
+    (root / "tagged" / "tags.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    options = ["--evidence", "--digest", "page.txt"]
+    done = CliRunner().invoke(app, ["report", *options])
+    assert isinstance(done.exception, TaggerError)
+    assert "--model FOLDER" in str(done.exception)
+
+
+def test_definitions_are_shown_the_pages_that_they_are_to_tell(root, monkeypatch, model):
+    monkeypatch.chdir(root)
+    shown = []
+
+    def load(name, papers=()):
+        shown.extend(paper.title for paper in papers)
+        return model
+
+    monkeypatch.setattr(sys.modules["tagger.cli.report"], "load_model_named", load)
+    options = ["--evidence", "--digest", "page.txt", "--model", "labels"]
+    assert CliRunner().invoke(app, ["report", *options]).exit_code == 0
+    assert shown == ["First paper", "Second paper"]
+
+
+def test_abstracts_come_from_tables_whose_columns_are_named(root, monkeypatch):
+    monkeypatch.chdir(root)
+    table = "Heading,Text,Link\nFirst paper,On the first.,10.1234/a\n"
+    (root / "table.csv").write_text(table, encoding="utf-8")
+    columns = ["--column", "title=Heading", "--column", "abstract=Text", "--format", "csv"]
+    done = CliRunner().invoke(app, ["report", "--digest", "table.csv", *columns, "--json"])
+    assert done.exit_code == 0, done.output
+    assert "On the first." in (root / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,18 @@ from datetime import date
 import pytest
 from tiny_report import review, tag_row
 
-from tagger.paper import paper_id
+from tagger.labels import LabelStore
+from tagger.paper import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
+from tagger.report.results import in_todays_terms
+from tagger.taxonomy_changes import MergeTags, RenameTag, RetireTag
+from tagger.taxonomy_migration import make_change_in
 
 
 @pytest.fixture
 def papers(runs, answers):
-    found = gather_papers(runs, answers, "adjudicate", {paper_id("Hazel"): "On hazels."})
+    found = gather_papers(runs, answers, "adjudicate", [Paper("Hazel", "On hazels.")])
     return {paper.tagged.title: paper for paper in found}
 
 
@@ -58,8 +62,8 @@ def test_abstracts_come_from_pages_and_from_labels(papers):
 def test_the_flow_adds_up_as_counted_by_hand(papers):
     flow = count_flow(list(papers.values()))
     assert flow == Flow(
-        pages=3,  # monday, tuesday, friday
-        found=10,  # eight papers, and Ash and Birch on a second page
+        pages=4,  # monday, two runs' tuesday, friday
+        found=11,  # eight papers, Ash on a second page, Birch on three
         papers=8,
         marked=5,  # Birch, Cedar, Elm, Ginkgo, Hazel: Ash is sure by now
         waiting=1,  # Hazel
@@ -70,7 +74,7 @@ def test_the_flow_adds_up_as_counted_by_hand(papers):
         cannot_tell=1,  # Elm
         disputed=1,  # Ginkgo
     )
-    assert (flow.duplicates, flow.sure) == (2, 3)
+    assert (flow.duplicates, flow.sure) == (3, 3)
     assert flow.unmarked == 2  # Ash, Fir
 
 
@@ -78,6 +82,67 @@ def test_a_page_without_a_name_counts_once(write_results):
     papers = gather_papers([write_results("run", 1, tag_row("Ash", pages=[]))])
     flow = count_flow(papers)
     assert (flow.pages, flow.found, flow.duplicates) == (0, 1, 0)
+
+
+def test_pages_of_one_name_in_two_runs_are_two(write_results):
+    one = write_results("one", 1, tag_row("Ash", pages=["new.txt"]))
+    two = write_results("two", 2, tag_row("Birch", pages=["new.txt"]))
+    flow = count_flow(gather_papers([one, two]))
+    assert (flow.pages, flow.found, flow.duplicates) == (2, 2, 0)
+
+
+def test_a_paper_is_known_by_title_and_by_identifier(write_results):
+    by_title = write_results("one", 1, tag_row("Ash", sure=0.5))
+    by_doi = write_results("two", 2, {**tag_row("Ash", sure=0.5), "id": "doi:10.1234/ash"})
+    labels = [review("Ash", "study", text=""), review("ASH.", "study", id="arxiv:2101.00001")]
+    pages = [Paper("Ash", "On ashes.", identifiers=("arxiv:2101.00001",))]
+    [ash] = gather_papers([by_title, by_doi], labels, "latest", pages)
+    assert (ash.status, ash.abstract) == ("corrected", "On ashes.")
+    assert ash.ids == (paper_id("Ash"), "doi:10.1234/ash")
+    assert [one.new for one in count_runs([by_title, by_doi])] == [1, 0]
+    named = {**tag_row("Another title"), "identifiers": ["doi:10.1234/ash"]}
+    third = write_results("three", 3, named)
+    assert len(gather_papers([by_doi, third])) == 1
+
+
+def test_answers_under_two_names_are_answers_on_one_paper(write_results):
+    run = write_results("one", 1, tag_row("Ash"))
+    labels = [
+        review("Ash", "study"),
+        review("Ash", "survey", id="doi:10.1234/ash", time="2026-03-03T10:00:00Z"),
+    ]
+    [ash] = gather_papers([run], labels)
+    assert (ash.status, ash.answer.tags) == ("corrected", {"kind": ("survey",)})
+
+
+def test_an_answer_whose_tags_were_all_retired_is_none(write_results):
+    run = write_results("one", 1, tag_row("Ash", sure=0.5))
+    gone = review("Ash", "study").model_copy(update={"tags": {}})
+    [ash] = gather_papers([run], [gone])
+    assert (ash.status, ash.answer) == ("waiting", None)
+
+
+def test_tags_of_a_run_are_told_in_todays_terms(write_results, label_folder):
+    version = LabelStore(label_folder).taxonomy.version
+    rows = [
+        {**tag_row("Ash", "survey", 0.9, ["law"]), "taxonomy": version},
+        {**tag_row("Birch", "study", 0.9), "taxonomy": version},
+    ]
+    run = write_results("one", 1, *rows)
+    for change in (
+        RenameTag(facet="kind", tag="survey", into="review"),
+        RetireTag(facet="kind", tag="study"),
+        MergeTags(facet="field", tags=("law",), into="heart"),
+    ):
+        make_change_in(LabelStore(label_folder), change, "ann")
+    store = LabelStore(label_folder)
+    ash, birch = in_todays_terms(run, store.history).papers
+    assert ash.tags == {"kind": ("review",), "field": ("health", "heart")}
+    assert ash.confidence["kind"] == {"review": 0.9, "method": 0.1}
+    assert ash.confidence["field"] == {"health": 0.97, "heart": 0.97}
+    assert birch.tags["kind"] == ()
+    now = write_results("two", 2, {**rows[0], "taxonomy": store.taxonomy.version})
+    assert in_todays_terms(now, store.history) == now
 
 
 def test_runs_are_counted_oldest_first(runs):

@@ -59,10 +59,10 @@ def full(make_report, runs, answers, taxonomy):
 
 def test_the_page_tells_the_flow(full):
     page = report_page(full)
-    assert texts(page, "h1") == ["8 papers from 3 pages, 1 to review"]
+    assert texts(page, "h1") == ["8 papers from 4 pages, 1 to review"]
     assert texts(page, ".flow li") == [
-        "Found 10 on 3 pages",
-        "Tagged 8 2 duplicates merged",
+        "Found 11 on 4 pages",
+        "Tagged 8 3 duplicates merged",
         "Marked for review 5 the model is sure of 3",
         "Reviewed 6 1 still waits, 2 were not marked",
         "Corrected 1 2 confirmed, 1 is no paper, 1 untold, 1 disputed",
@@ -131,7 +131,7 @@ def test_what_others_wrote_stays_text(make_report, write_results, taxonomy):
     row |= {"title": EVIL, "review": {"facets": ["kind"], "reason": EVIL}, "taxonomy": EVIL}
     row["tags"]["field"] = [EVIL]
     row["confidence"]["field"] = {EVIL: 0.9}
-    answered = {**tag_row("Birch"), "title": EVIL}
+    answered = {**tag_row("Birch"), "title": f"{EVIL} too"}
     pair = {"ids": [row["id"], "gone"], "titles": [EVIL, EVIL], "similarity": 0.5}
     folder = write_results("run", 1, row, answered, pairs=[pair])
     label = review("Birch", "study", annotator=EVIL, note=EVIL + "\ud800", text=EVIL)

@@ -51,9 +51,9 @@ def test_what_is_no_result_folder_is_named(tmp_path):
     ("change", "problem"),
     [
         ({"title": None}, r":2: field 'title': "),
-        ({"title": "\ud800"}, r":2: invalid JSON: .* at column 46"),
         ({"review": {"facets": []}}, r":2: field 'review.reason': this field is missing"),
         ({"confidence": {"kind": {"method": 1.2}}}, r":2: field 'confidence.kind.method': "),
+        ({"identifiers": ["isbn:1"]}, r":2: 'isbn:1' is no identifier"),
         ({"confidence": {}}, r":2: the tag 'method' of 'kind' has no confidence"),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_bad_line_is_named(tmp_path, change, problem):
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"{", ":1: invalid JSON"), (b"\xff", "is not UTF-8"), (b"[" * 100_000, ":1: invalid JSON")],
+    [(b"{", ":1: is not JSON"), (b"\xff", "is not UTF-8"), (b"[" * 100_000, ":1: is nested")],
 )
 def test_what_is_no_json_is_named(tmp_path, content, problem):
     (tmp_path / "tags.jsonl").write_bytes(content)

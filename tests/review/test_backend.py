@@ -2,10 +2,18 @@ import threading
 
 import pytest
 from fastapi.testclient import TestClient
+from tiny_model import save_tiny_model
 
+from tagger.cli import output
+from tagger.cli.backend import _ModelInUse
 from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.model import load_model
+from tagger.registry import Registry
 from tagger.review.backend import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
+from tagger.taxonomy_changes import RenameTag
+from tagger.taxonomy_migration import make_change_in
 
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
 
@@ -94,3 +102,19 @@ def test_no_two_runs_share_a_password_or_a_name():
     assert first.password != second.password
     assert first.title != second.title
     assert first.password not in repr(first)
+
+
+def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_path, monkeypatch):
+    def trained(name):
+        taxonomy = LabelStore(label_folder).taxonomy
+        return load_model(save_tiny_model(tmp_path / name, taxonomy), f"tagger/{name}")
+
+    now = {"champion": trained("1")}
+    monkeypatch.setattr(output, "load_model_named", lambda name, papers: now[name])
+    monkeypatch.setattr(Registry, "find", lambda _, name: now[name])
+    in_use = _ModelInUse(LabelStore(label_folder), "champion")
+    assert in_use().name == "tagger/1"
+    rename = RenameTag(facet="kind", tag="survey", into="review")
+    make_change_in(LabelStore(label_folder), rename, "ann")
+    now["champion"] = trained("2")
+    assert in_use().name == "tagger/2"

@@ -299,3 +299,62 @@ def test_a_paper_may_be_asked_about_again_at_a_later_change(desk, paper):
     tasks = [task for task in desk.project.tasks()[0] if task.paper.id == paper.id]
     assert len(tasks) == 3
     assert desk.push_rereview().duplicates_removed == 0
+
+
+def test_a_pull_that_goes_on_for_long_learns_of_changes(desk, papers):
+    held = desk.store
+    old, new = papers[:2]
+    desk.push([old])
+    desk.change(RENAME)
+    desk.change(AddTag(facet="kind", tag="survey", definition="A questionnaire."))
+    desk.push([old, new])
+    desk.project.annotate(new, kind=["survey"])
+    assert pull(desk.project, held).problems == []
+    assert desk.tags(new)["kind"] == ("survey",)
+    desk.change(AddTag(facet="kind", tag="poem", definition="Rhymes."))
+    desk.push([old, new])
+    desk.project.annotate(old, kind=["poem"])
+    desk.pull()
+    assert pull(desk.project, held).new == 0
+
+
+@pytest.mark.parametrize("verdict", ["cannot tell", "not a paper"])
+def test_a_verdict_given_before_a_change_is_of_before(desk, paper, verdict):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"])
+    desk.pull()
+    desk.project.annotate(paper, Verdict=[verdict])
+    before = desk.store.taxonomy.version
+    desk.change(SPLIT_HEALTH)
+    desk.pull()
+    [label] = [one for one in desk.store.labels_as_given() if one.origin][1:]
+    assert label.taxonomy == before
+
+
+def test_a_cannot_tell_of_before_a_split_leaves_the_paper_to_be_looked_at(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, field=[["health"]])
+    desk.pull()
+    desk.push_rereview()
+    desk.project.import_tasks([desk.project.content[1]])
+    desk.project.annotate(paper, Verdict=["cannot tell"])
+    desk.project.content[2]["annotations"][0]["unique_id"] = "u-other"
+    desk.change(SPLIT_HEALTH)
+    desk.pull()
+    assert paper.id in {found.paper.id for found in papers_to_rereview(desk.store)}
+
+
+def test_an_answer_of_an_unknown_version_is_refused_where_its_tags_changed_meaning(desk, papers):
+    one, other = papers[:2]
+    desk.push([one, other])
+    desk.change(RENAME)
+    desk.change(AddTag(facet="kind", tag="survey", definition="A questionnaire."))
+    for task in desk.project.content.values():
+        task["meta"]["taxonomy"] = "small@of-elsewhere"
+    desk.project.annotate(one, kind=["survey"])
+    desk.project.annotate(other, kind=["study"])
+    report = pull(desk.project, desk.store)
+    assert report.new == 1
+    [problem] = report.problems
+    assert "small@of-elsewhere" in problem
+    assert desk.tags(other)["kind"] == ("study",)
