@@ -21,6 +21,8 @@ from tagger.review.pull import pull
 from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
 from tagger.review.status import review_status
 from tagger.strategies.uncertainty import Uncertainty
+from tagger.taxonomy_changes import RenameTag, SplitTag, make_change
+from tagger.taxonomy_migration import make_change_in, papers_to_rereview
 
 pytestmark = pytest.mark.slow
 
@@ -302,6 +304,35 @@ def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
     assert report.problems == [f"task {kept.task} has a tag that the taxonomy lacks: kind: study"]
     assert (report.new, report.withdrawn) == (0, 0)
     assert desk.project.fit_interface(desk.taxonomy) == []
+
+
+def test_steps_of_the_taxonomy_take_annotations_along(desk, few):
+    desk.push(few)
+    before, unread = few[0], few[1]
+    desk.annotate(before, kind=["study"], field=[["law"]])
+    desk.pull()
+    # An answer under the old names, that comes home after the steps.
+    desk.annotate(unread, kind=["study"], field=[["law"]])
+    rename = make_change(RenameTag, facet="kind", tag="study", into="inquiry")
+    split = make_change(
+        SplitTag,
+        facet="field",
+        tag="law",
+        into=("courts", "contracts"),
+        definitions={"courts": "Judges.", "contracts": "Clauses."},
+    )
+    for change in (rename, split):
+        make_change_in(desk.store, change, "ann")
+        desk.store = LabelStore(desk.folder)
+    changes = str(desk.project.fit_interface(desk.store.taxonomy))
+    assert "inquiry" in changes
+    assert "courts" in changes
+    assert desk.pull().new == 1
+    labels = {label.id: label for label in desk.store.labels()}
+    for paper in (before, unread):
+        assert labels[paper.id].tags == {"kind": ("inquiry",), "field": ("law",)}
+    again = papers_to_rereview(desk.store)
+    assert {before.id, unread.id} <= {one.paper.id for one in again}
 
 
 def test_an_interface_edited_by_hand_keeps_the_edits(desk, few):
