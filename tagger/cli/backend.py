@@ -108,7 +108,9 @@ def run_backend(
     listener = _listen(*address)
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Explicitly, for a shell that starts it in the background has interrupts ignored.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     try:
         thread.start()
         worker.start()

@@ -41,8 +41,11 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     command = [TAGGER, "review", "backend", "--train-after", "1"]
     command += ["--labels", labels, "--port", str(port)]
     log = tmp_path / "log.txt"
+    # As a shell starts what it is to run in the background: interrupts are ignored.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=workspace, stderr=file, env={**os.environ})
+    signal.signal(signal.SIGINT, handler)
     try:
         wait_until(lambda: "Serving tagger/1" in log.read_text(), "the backend does not come up")
         taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace)

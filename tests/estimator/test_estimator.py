@@ -235,7 +235,7 @@ def test_lists_of_tags_make_a_facet_that_is_not_exclusive(quick, labelled):
 
 def test_tagging_gives_what_the_command_gives(saved_model, tmp_path, recwarn):
     (tmp_path / "page.csv").write_text(
-        "title,abstract\nOne,The heart and the court.\nTwo <b>,A survey of the drug.\n",
+        "title,abstract\nOne,The heart and the court.\nTwo < b,A survey of the drug.\n",
         encoding="utf-8",
     )
     done = run("tag", "page.csv", "--model", saved_model, cwd=tmp_path)
@@ -251,7 +251,7 @@ def test_tagging_gives_what_the_command_gives(saved_model, tmp_path, recwarn):
         expected = [line["confidence"]["field"][tag] for tag in row["field"]]
         assert row["field_confidence"] == expected
         assert row["review"] == (line["review"]["reason"] if line["review"] else "")
-    assert "Two &lt;b&gt;" in tags._repr_html_()
+    assert "Two &lt; b" in tags._repr_html_()
 
 
 def test_the_bar_for_review_is_a_parameter(saved_model):
