@@ -161,13 +161,7 @@ def tag_papers(
         key = _batch_key(batch, model, rule)
         done = finished.get(key)
         if done is None:
-            vectors = model.encode(batch)
-            chances = model.classify(batch, vectors)
-            decisions = decide(batch, chances, model.taxonomy, model.name, rule)
-            done = _Batch(
-                [decision.as_row() for decision in decisions],
-                [float(near) for near in model.reference.familiarity_of(vectors)],
-            )
+            done = tag_batch(batch, model, rule)
             append_line(journal, json.dumps({"batch": key, **asdict(done)}, ensure_ascii=False))
         rows += done.rows
         familiarity += done.familiarity
@@ -187,11 +181,35 @@ def tag_papers(
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """What the journal keeps of a batch."""
+class TaggedBatch:
+    """What is said of some papers, in their order.
+
+    Parameters
+    ----------
+    rows:
+        As in ``tags.jsonl``.
+    familiarity:
+        How near each paper is to those that the model was trained on.
+    """
 
     rows: list[Row]
     familiarity: list[float]
+
+
+def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
+    """Tag papers in memory; what is said of one does not depend on the others.
+
+    Parameters
+    ----------
+    papers, model, rule:
+        As for :func:`tag_papers`.
+    """
+    vectors = model.encode(papers)
+    decisions = decide(papers, model.classify(papers, vectors), model.taxonomy, model.name, rule)
+    return TaggedBatch(
+        [decision.as_row() for decision in decisions],
+        [float(near) for near in model.reference.familiarity_of(vectors)],
+    )
 
 
 def _drift(
@@ -226,15 +244,15 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _read_journal(path: Path) -> dict[str, _Batch]:
+def _read_journal(path: Path) -> dict[str, TaggedBatch]:
     """Return the finished batches; a last line that a kill cut short is not one."""
-    finished: dict[str, _Batch] = {}
+    finished: dict[str, TaggedBatch] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
                 try:
                     entry = json.loads(line)
-                    finished[entry["batch"]] = _Batch(entry["rows"], entry["familiarity"])
+                    finished[entry["batch"]] = TaggedBatch(entry["rows"], entry["familiarity"])
                 except (ValueError, KeyError, TypeError):
                     continue
     except FileNotFoundError:
