@@ -26,7 +26,7 @@ from gold import RESULTS, ROOT, Gold, machine, read_gold
 from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 from tagger.encoder import TorchEncoder, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
-from tagger.explanation import split_sentences
+from tagger.reading import split_sentences
 from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
 from tagger.heads import Floats, Linear, probabilities
 from tagger.labels import LabelStore

@@ -204,11 +204,11 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     papers, model, rule:
         As for :func:`tag_papers`.
     """
-    vectors = model.encode(papers)
-    decisions = decide(papers, model.classify(papers, vectors), model.taxonomy, model.name, rule)
+    said = model.predict(papers)
+    decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
     return TaggedBatch(
         [decision.as_row() for decision in decisions],
-        [float(near) for near in model.reference.familiarity_of(vectors)],
+        [float(near) for near in model.reference.familiarity_of(said.vectors)],
     )
 
 
@@ -238,6 +238,7 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     content = [
         model.name,
         model.digest,
+        model.effort,
         asdict(rule),
         [asdict(paper) for paper in batch],
     ]

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tagger import __version__
+from tagger.cascade import HeldOutReading, calibrate_reading, learn_efforts
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
@@ -28,11 +29,12 @@ from tagger.encoder import (
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
-from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
-from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
+from tagger.head_training import cross_calibrate, fit_head, keep_scores
+from tagger.heads import PARTS, Floats, Head
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
+from tagger.reading import READINGS
 from tagger.reference import Reference, familiarity
 from tagger.soft_labels import Answers, Champion, Guidance, guide
 from tagger.taxonomy import Taxonomy
@@ -271,14 +273,8 @@ class CrossValidation:
     ----------
     out_of_fold:
         Of judged papers, one a facet.
-    scores:
-        Per facet, of all papers, shape (parts of the head, papers, tags).
-    calibrations:
-        Per facet, fitted on all of that.
-    probabilities:
-        Per facet, of all papers, shape (papers, tags).
-    familiarity:
-        How near each is to those of the other folds, shape (papers,).
+    readings:
+        By the name of the reading, the whole among them.
     answers:
         What each fold says of the papers that it was trained on.
     encoding_seconds:
@@ -286,10 +282,7 @@ class CrossValidation:
     """
 
     out_of_fold: tuple[HeldOut, ...]
-    scores: dict[str, Floats]
-    calibrations: dict[str, Calibration]
-    probabilities: dict[str, Floats]
-    familiarity: Floats
+    readings: dict[str, HeldOutReading]
     answers: tuple[Answers, ...]
     encoding_seconds: float
 
@@ -301,11 +294,11 @@ def _cross_validate(
     champion: Champion | None,
     progress: TrainingProgress | None,
 ) -> CrossValidation:
-    facets = data.taxonomy.facets
-    scores: dict[str, Floats] = {
-        facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets
+    nearness = {reading: np.zeros(len(folds)) for reading in READINGS}
+    scores = {
+        reading: {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
+        for reading in READINGS
     }
-    nearness = np.zeros(len(folds))
     answers, seconds = [], 0.0
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -314,26 +307,24 @@ def _cross_validate(
         fitted = _fit(data, rest, settings, guidance, stage, progress)
         ids = tuple(data.ids_of(rest))
         answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
-        begin = time.perf_counter()
-        vectors = fitted.encoder.encode(data.texts(unseen))
-        seconds += time.perf_counter() - begin
-        nearness[unseen] = familiarity(vectors, fitted.vectors)
-        for name, values in fitted.scores(data, unseen, vectors).items():
-            scores[name][:, unseen] = values
-    out_of_fold, calibrations, chances = [], {}, {}
-    for facet in facets:
+        for reading, read in READINGS.items():
+            begin = time.perf_counter()
+            vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
+            if reading == "whole":
+                seconds += time.perf_counter() - begin
+            nearness[reading][unseen] = familiarity(vectors, fitted.vectors)
+            for name, values in fitted.scores(data, unseen, vectors).items():
+                scores[reading][name][:, unseen] = values
+    readings = {
+        reading: calibrate_reading(data, folds, scores[reading], nearness[reading])
+        for reading in READINGS
+    }
+    out_of_fold = []
+    for facet in data.taxonomy.facets:
         rows = np.flatnonzero(data.judged[facet.name])
-        truth, seen = data.truth[facet.name][rows], scores[facet.name][:, rows]
-        parts = [np.flatnonzero(folds[rows] == fold) for fold in range(settings.folds)]
-        honest = cross_calibrate(facet, truth, seen, parts)
+        honest = readings["whole"].foreseen.probabilities[facet.name][rows]
         out_of_fold.append(data.held_out(facet, rows, folds, honest))
-        calibration = fit_calibration(facet, truth, seen)
-        calibrations[facet.name] = calibration
-        chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
-        chances[facet.name][rows] = honest
-    return CrossValidation(
-        tuple(out_of_fold), scores, calibrations, chances, nearness, tuple(answers), seconds
-    )
+    return CrossValidation(tuple(out_of_fold), readings, tuple(answers), seconds)
 
 
 def _fit_final(
@@ -353,22 +344,25 @@ def _fit_final(
     encoder = _fine_tune(data, everything, settings, guidance, folder, "Final model", progress)
     vectors = encoder.encode(_views(data, everything, settings))
     lexical = fit_lexical_features(data.papers())
+    whole = checked.readings["whole"]
     heads = [
-        replace(head, calibration=checked.calibrations[head.facet.name])
+        replace(head, calibration=whole.calibrations[head.facet.name])
         for head in _fit_heads(
             data, everything, encoder, vectors, lexical, guidance, measured=False
         )
     ]
+    efforts, foreseen = learn_efforts(data, checked.readings)
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
         vectors[: len(data.labels)],
-        checked.familiarity,
-        checked.probabilities,
+        whole.foreseen.familiarity,
+        whole.foreseen.probabilities,
         data.truth,
         data.judged,
+        foreseen,
     )
-    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens)
+    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, efforts)
 
 
 @dataclass(frozen=True)

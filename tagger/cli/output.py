@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -51,6 +51,13 @@ ColumnOption = Annotated[
         help="In tables, the column that holds a field of the papers: title=NAME, abstract=NAME; "
         "repeatable.",
         show_default=False,
+    ),
+]
+EffortOption = Annotated[
+    Literal["low", "balanced", "full"],
+    typer.Option(
+        "--effort",
+        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all.",
     ),
 ]
 ModelOption = Annotated[

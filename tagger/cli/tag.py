@@ -9,6 +9,7 @@ import typer
 
 from tagger.cli.output import (
     ColumnOption,
+    EffortOption,
     FormatOption,
     JsonOption,
     MinConfidenceOption,
@@ -41,6 +42,7 @@ def tag(
         "tagged"
     ),
     model: ModelOption = "champion",
+    effort: EffortOption = "full",
     min_confidence: MinConfidenceOption = 0.6,
     target_precision: TargetPrecisionOption = None,
     write: Annotated[
@@ -71,13 +73,16 @@ def tag(
     by labelled papers that the model had not seen; a warning names the facets that have too few
     labels for that.
 
+    Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
+    that is, the more papers are in doubt.
+
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
     from tagger.tagging import check_output, tag_papers
 
     check_output(output, write or [], files)
     read, papers, problems = read_pages(files, format_name, column)
-    loaded = load_model_named(model, papers)
+    loaded = load_model_named(model, papers).at_effort(effort)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
         run = tag_papers(
@@ -95,6 +100,7 @@ def tag(
         print_json(
             {
                 "model": loaded.name,
+                "effort": effort,
                 "files_failed": [str(problem) for problem in problems],
                 "entries": entries,
                 "papers": len(papers),
