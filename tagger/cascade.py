@@ -49,7 +49,11 @@ class HeldOutReading:
 
 
 def calibrate_reading(
-    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], familiarity: Floats
+    data: TrainingData,
+    folds: Integers,
+    scores: Mapping[str, Floats],
+    familiarity: Floats,
+    usual: Mapping[str, Calibration] | None = None,
 ) -> HeldOutReading:
     """Turn the scores of held-out papers into probabilities.
 
@@ -63,6 +67,8 @@ def calibrate_reading(
         Per facet, shape (parts of the head, papers, tags).
     familiarity:
         How near each paper is to those of the other folds, shape (papers,).
+    usual:
+        Per facet, what is believed of the calibration before these papers are looked at.
     """
     calibrations, chances = {}, {}
     for facet in data.taxonomy.facets:
@@ -70,9 +76,10 @@ def calibrate_reading(
         rows = np.flatnonzero(data.judged[name])
         truth, seen = data.truth[name][rows], scores[name][:, rows]
         parts = [np.flatnonzero(folds[rows] == fold) for fold in np.unique(folds)]
-        calibrations[name] = fit_calibration(facet, truth, seen)
+        believed = usual[name] if usual else None
+        calibrations[name] = fit_calibration(facet, truth, seen, believed)
         chances[name] = probabilities(facet, scores[name], calibrations[name])
-        chances[name][rows] = cross_calibrate(facet, truth, seen, parts)
+        chances[name][rows] = cross_calibrate(facet, truth, seen, parts, believed)
     return HeldOutReading(calibrations, Foreseen(familiarity, chances))
 
 
@@ -101,13 +108,7 @@ def learn_efforts(
         shortened,
     )
     sure = sureness(data.taxonomy, brief.probabilities) >= threshold
-    mixed = Foreseen(
-        np.where(sure, brief.familiarity, whole.foreseen.familiarity),
-        {
-            name: np.where(sure[:, None], chances, whole.foreseen.probabilities[name])
-            for name, chances in brief.probabilities.items()
-        },
-    )
+    mixed = brief.where(sure, whole.foreseen)
     efforts = {
         "low": (Stage(reading="title", calibration=title.calibrations),),
         "balanced": (

@@ -45,6 +45,14 @@ class Foreseen:
         chances = {name: values[rows] for name, values in self.probabilities.items()}
         return Foreseen(self.familiarity[rows], chances)
 
+    def where(self, chosen: Booleans, other: Foreseen) -> Foreseen:
+        """Return this for the papers chosen, shape (papers,), and the other for the rest."""
+        chances = {
+            name: np.where(chosen[:, None], values, other.probabilities[name])
+            for name, values in self.probabilities.items()
+        }
+        return Foreseen(np.where(chosen, self.familiarity, other.familiarity), chances)
+
 
 @dataclass(frozen=True)
 class Reference:
