@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tagger import tagging, writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
-from tagger.paper import Paper, merge_duplicates
-from tagger.readers import read_files
+from tagger.paper import Paper
+from tagger.readers import collect_papers
 from tagger.tagging import JOURNAL_FILE, check_output, tag_papers
 
 RULE = ReviewRule()
@@ -25,11 +25,11 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     seen = []
     run = tag_papers(papers, model, tmp_path / "new" / "out", RULE, lambda *step: seen.append(step))
     lines = (tmp_path / "new" / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == run.rows
-    assert [row["id"] for row in run.rows] == [paper.id for paper in papers]
+    assert [json.loads(line) for line in lines] == list(run.rows())
+    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers]
     assert seen == [(64, 150), (128, 150), (150, 150)]
-    assert run.to_review == sum(row["review"] is not None for row in run.rows)
-    assert sum(run.counts()["kind"].values()) == 150
+    assert run.to_review == sum(row["review"] is not None for row in run.rows())
+    assert sum(run.counts["kind"].values()) == 150
     assert {path.name for path in run.files} == set(contents(tmp_path / "new" / "out"))
 
 
@@ -65,11 +65,11 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
-    assert tag_papers(named, model, tmp_path, RULE).rows[0]["identifiers"] == ["doi:10.1/a"]
+    assert next(tag_papers(named, model, tmp_path, RULE).rows())["identifiers"] == ["doi:10.1/a"]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     run = tag_papers(papers[1:], model, tmp_path, RULE)
-    assert [row["id"] for row in run.rows] == [paper.id for paper in papers[1:]]
+    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers[1:]]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
@@ -98,8 +98,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
 
 def test_a_kill_while_libraries_are_written_costs_no_tagging(tmp_path, model, monkeypatch):
     (tmp_path / "my.bib").write_text("@misc{a, title={One heart}}", encoding="utf-8")
-    read = list(read_files([tmp_path / "my.bib"]))
-    papers = merge_duplicates(paper for file in read for paper in file.papers)
+    read = collect_papers([tmp_path / "my.bib"])
 
     def killed(*_args):
         raise KeyboardInterrupt
@@ -107,9 +106,9 @@ def test_a_kill_while_libraries_are_written_costs_no_tagging(tmp_path, model, mo
     with monkeypatch.context() as patch:
         patch.setattr(tagging, "write_libraries", killed)
         with pytest.raises(KeyboardInterrupt):
-            tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+            tag_papers(read.papers, model, tmp_path / "out", RULE, read=read)
     calls = model.encoder.calls
-    run = tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+    run = tag_papers(read.papers, model, tmp_path / "out", RULE, read=read)
     assert model.encoder.calls == calls
     assert "keywords" in (tmp_path / "out" / "my.bib").read_text(encoding="utf-8")
     assert run.files[-1] == tmp_path / "out" / "my.bib"
@@ -140,7 +139,7 @@ def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
     run = tag_papers(papers, model, tmp_path, RULE)
     with (tmp_path / "tags.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    for cells, row in zip(table, run.rows, strict=True):
+    for cells, row in zip(table, run.rows(), strict=True):
         assert (cells["id"], cells["title"]) == (row["id"], row["title"])
         assert cells["kind"] == row["tags"]["kind"][0]
         assert [tag for tag in cells["field"].split("; ") if tag] == row["tags"]["field"]
