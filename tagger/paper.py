@@ -127,7 +127,7 @@ class KnownPapers:
 
     It does if they share an identifier, or a title unless both have an identifier of one kind
     that differs: two papers may be called "Introduction". An entry that may be either of two such
-    papers, having no identifier, is known, since it may be one of these; :func:`group_entries`
+    papers, having no identifier, is known, since it may be one of these; :func:`number_papers`
     joins it with neither, since it cannot tell with which.
     """
 

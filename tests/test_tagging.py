@@ -1,5 +1,6 @@
 import csv
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import tagging, writers
+from tagger import near_duplicates, spool, tagging, writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers import collect_papers
 from tagger.tagging import JOURNAL_FILE, check_output, tag_papers
+from tagger.writers import arrow
 
 RULE = ReviewRule()
 
@@ -162,3 +164,42 @@ def test_versions_of_one_study_are_written_down(tmp_path, model):
     tag_papers([Paper("One", text), Paper("Two", text + " more")], model, tmp_path, RULE)
     (line,) = (tmp_path / "near_duplicates.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["titles"] == ["One", "Two"]
+
+
+def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(spool, "_IN_MEMORY", 1)
+    monkeypatch.setattr(near_duplicates, "_CHUNK", 16)
+    monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
+
+    def peak(count):
+        papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))
+        tracemalloc.start()
+        try:
+            tag_papers(papers, model, tmp_path / str(count), RULE, formats=["dataset"])
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    # An abstract alone takes 4,000 bytes, and a row of the results as much.
+    assert (peak(256) - peak(64)) / 192 < 600
+
+
+def test_libraries_that_change_while_their_papers_are_tagged_are_left_alone(tmp_path, model):
+    path = tmp_path / "my.bib"
+    path.write_text("@misc{a, title={One heart}}", encoding="utf-8")
+    read = collect_papers([path])
+
+    def changing(done, _total):
+        path.write_text("@misc{b, title={Another}}@misc{a, title={One heart}}", encoding="utf-8")
+
+    with pytest.raises(TaggerError, match=r"my\.bib: was changed while its papers were tagged"):
+        tag_papers(read.papers, model, tmp_path / "out", RULE, changing, read=read)
+    assert "my.bib" not in contents(tmp_path / "out")
+    assert JOURNAL_FILE in contents(tmp_path / "out")
+
+
+def test_the_steps_after_tagging_are_told(tmp_path, model, papers):
+    seen = []
+    tag_papers(papers[:2], model, tmp_path, RULE, finishing=lambda *step: seen.append(step))
+    assert seen == [(step, 4) for step in range(5)]
