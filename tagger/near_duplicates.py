@@ -113,7 +113,8 @@ def _alike(
     # Two sets of a and b shingles need to share so large a part of a + b for this Jaccard index.
     share = threshold / (1 + threshold)
     for firsts, seconds, counts in _pairs(holders, common):
-        needed = np.ceil(share * (sizes[firsts] + sizes[seconds]))
+        # Less a little, for what is a whole number but for rounding.
+        needed = np.ceil(share * (sizes[firsts] + sizes[seconds]) - 1e-6)
         enough = counts >= np.minimum(needed, _ENOUGH)
         for first, second in zip(firsts[enough].tolist(), seconds[enough].tolist(), strict=True):
             one, other = _shingles(papers[first]), _shingles(papers[second])
