@@ -54,7 +54,7 @@ def discover(
 
     Example: tagger discover monday.txt tuesday.txt
     """
-    _, papers, problems = read_pages(files, format_name, column)
+    papers, problems = read_pages(files, format_name, column)
     loaded = load_model_named(model, papers)
     facets = _facets(loaded.taxonomy, facet)
     from tagger.vector_cache import bundled_encoder, usual_cache

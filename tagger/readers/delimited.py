@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,10 +29,10 @@ class Record(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header and the rows below it, all of the header's length."""
+    """A header and the rows below it, all of the header's length, as they are read."""
 
     header: Record
-    rows: list[Record]
+    rows: Iterator[Record]
 
 
 def is_delimited(source: Source) -> bool:
@@ -55,12 +54,14 @@ def read_delimited(source: Source) -> Iterator[Paper]:
     """
     table = read_table(source)
     columns = Columns.find(table.header.cells, source, table.header.line)
-    if not table.rows:
+    empty = True
+    for row in table.rows:
+        yield columns.paper(row.cells, source, row.line)
+        empty = False
+    if empty:
         raise TaggerError(
             "no papers in this table, only a header", path=source.path, line=table.header.line
         )
-    for row in table.rows:
-        yield columns.paper(row.cells, source, row.line)
 
 
 def read_table(source: Source) -> Table:
@@ -72,47 +73,50 @@ def read_table(source: Source) -> Table:
     Raises
     ------
     TaggerError
-        If there is nothing in it, a quote is not closed, or a row has more or fewer cells than
-        the header; the line is given.
+        If there is nothing in it; as the rows are read, if a quote is not closed, or a row has more
+        or fewer cells than the header; the line is given.
     """
-    text = source.table_text
-    with _cells_of_any_length():
-        delimiter, skipped = _dialect(text, source.columns)
-        if delimiter == "\t":
-            records = _tabbed_records(text, skipped)
-        else:
-            records = [*filter(_has_content, _records(text, delimiter))]
-    if not records:
-        raise TaggerError("nothing but blank lines", path=source.path)
-    header = _without_blank_end(records[skipped])
-    return Table(header, [_fitting(record, header) for record in records[skipped + 1 :]])
+    delimiter, skipped = _dialect(source)
+    quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
+    records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
+    try:
+        header = _without_blank_end(next(records))
+    except StopIteration:
+        raise TaggerError("nothing but blank lines", path=source.path) from None
+    return Table(header, (_fitting(record, header) for record in records))
 
 
-def _tabbed_records(text: str, skipped: int) -> list[Record]:
-    """Return the records of a table whose quotes may be quotes of cells, or part of the text.
+def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
+    """Tell whether the quotes of a table with tabs are quotes of cells, or part of the text.
 
     They are part of the text if they do not pair, or if every line is then a row, and fewer are
     otherwise: a quote that opens in one row and closes in another would swallow what is between.
     """
-    plain = [*filter(_has_content, _records(text, "\t", quotes=False))]
+    plain, is_even = _count(_content(source, "\t", quotes=False), skipped)
     try:
-        quoted = [*filter(_has_content, _records(text, "\t"))]
+        quoted, is_even_quoted = _count(_content(source, "\t"), skipped)
     except TaggerError:
-        return plain
-    if _is_even(plain, skipped) and (len(quoted) < len(plain) or not _is_even(quoted, skipped)):
-        return plain
-    return quoted
+        return False
+    return not (is_even and (quoted < plain or not is_even_quoted))
 
 
-def _is_even(records: Sequence[Record], skipped: int) -> bool:
-    header = _without_blank_end(records[skipped])
-    return all(_fits(record.cells, header) for record in records[skipped + 1 :])
+def _count(records: Iterator[Record], skipped: int) -> tuple[int, bool]:
+    """Return the number of records, and whether all below the header are of its length."""
+    header = None
+    count, is_even = 0, True
+    for count, record in enumerate(records, start=1):
+        if header:
+            is_even = is_even and _fits(record.cells, header)
+        elif count > skipped:
+            header = _without_blank_end(record)
+    return count, is_even
 
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
-    whole = len(source.start) == len(source.data)
+    whole = source.is_short
+    head = io.StringIO(source.head, newline="")
     try:
-        records = list(_records(source.head, delimiter, strict=False))
+        records = list(_records(head, delimiter, strict=False))
     except TaggerError:
         return False
     if not whole:
@@ -132,13 +136,13 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
     return False
 
 
-def _dialect(text: str, columns: Mapping[str, str]) -> tuple[str, int]:
+def _dialect(source: Source) -> tuple[str, int]:
     """Return the delimiter, and the number of records with content above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
-        start = filter(_has_content, _records(text, delimiter, strict=False))
-        for number, (_, names) in enumerate(islice(start, HEADER_WITHIN)):
-            if has_title(names, columns):
+        start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
+        for number, (_, names) in enumerate(start):
+            if has_title(names, source.columns):
                 found.append((number, -len(names), order))
                 break
             if number == 0:
@@ -150,18 +154,26 @@ def _dialect(text: str, columns: Mapping[str, str]) -> tuple[str, int]:
     return DELIMITERS[order], number % HEADER_WITHIN
 
 
+def _content(
+    source: Source, delimiter: str, *, strict: bool = True, quotes: bool = True
+) -> Iterator[Record]:
+    """Yield the records with content, reading as far as they are asked for."""
+    with source.open_text(utf_16=True) as file:
+        yield from filter(_has_content, _records(file, delimiter, strict=strict, quotes=quotes))
+
+
 def _records(
-    text: str, delimiter: str, *, strict: bool = True, quotes: bool = True
+    lines: Iterable[str], delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        lines,
         delimiter=delimiter,
         strict=strict,
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
     )
     line = 1
     try:
-        for cells in reader:
+        while (cells := _next(reader)) is not None:
             yield Record(line, cells)
             line = reader.line_num + 1
     except csv.Error as error:
@@ -203,10 +215,13 @@ def _fitting(record: Record, header: Record) -> Record:
     return Record(record.line, record.cells[:size])
 
 
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
+def _next(reader: Iterator[list[str]]) -> list[str] | None:
+    """Return the next row, whatever the length of its cells; None at the end.
+
+    The limit is one of the whole program, so it is lifted for a row at a time.
+    """
     before = csv.field_size_limit(_LONGEST_CELL)
     try:
-        yield
+        return next(reader, None)
     finally:
         csv.field_size_limit(before)
