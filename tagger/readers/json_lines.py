@@ -41,8 +41,11 @@ def read_json(source: Source) -> Iterator[Paper]:
         raise TaggerError("no papers in this file", path=source.path)
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     columns = Columns.find(names, source)
+    # Of the names, of which each row may have others: rows and names are both many.
+    wanted = [names[position] for position in columns.positions.values()]
+    chosen = Columns({field: place for place, field in enumerate(columns.positions)})
     for line, row in rows:
-        yield columns.paper([row.get(name) for name in names], source, line)
+        yield chosen.paper([row.get(name) for name in wanted], source, line)
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,19 @@ from tagger.errors import TaggerError, shown
 STANDARD_INPUT = "-"
 _START = 8192
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def check_encoding(name: str) -> None:
+    """Refuse an encoding that a file says it is in, but that no file is in.
+
+    Raises
+    ------
+    LookupError
+        If there is no such encoding of texts, or it is one of host names, which takes the longer
+        the longer a text is.
+    """
+    if codecs.lookup(name).name in ("punycode", "idna"):
+        raise LookupError(f"unknown encoding: {name}")
 
 
 @dataclass(frozen=True)
