@@ -65,6 +65,10 @@ FORMATS = (
 """In the order in which they are tried: a digest is any other text."""
 
 
+_ANY_TEXT = 64 * 1024**2
+_MOST_TIMES = 100
+
+
 @dataclass(frozen=True, slots=True)
 class PaperFile:
     """A file that has been read: what it is, its format, and its papers with repeats."""
@@ -137,7 +141,7 @@ def read_papers(
 def _read(source: Source, name: str | None) -> PaperFile:
     try:
         format_ = _format_of(source, name)
-        papers = map(_without_stand_in, format_.read(source))
+        papers = _within_bounds(map(_without_stand_in, format_.read(source)), source)
         return PaperFile(source, format_, tuple(papers))
     except TaggerError as error:
         raise TaggerError(
@@ -149,6 +153,22 @@ def _read(source: Source, name: str | None) -> PaperFile:
         ) from error
     except ModuleNotFoundError as error:
         raise missing_package(error, "formats") from error
+
+
+def _within_bounds(papers: Iterable[Paper], source: Source) -> Iterator[Paper]:
+    """Refuse texts that are very much larger than the file: one of them, packed, again and again.
+
+    Raises
+    ------
+    TaggerError
+        In the midst of the papers.
+    """
+    left = _ANY_TEXT + _MOST_TIMES * source.size
+    for paper in papers:
+        left -= len(paper.title) + len(paper.abstract)
+        if left < 0:
+            raise TaggerError("holds very much more text than its size allows", path=source.path)
+        yield paper
 
 
 def _without_stand_in(paper: Paper) -> Paper:

@@ -73,6 +73,14 @@ class Source:
         """Whether there is a folder in place of a file."""
         return self.given is None and self.path.is_dir()
 
+    @property
+    def size(self) -> int:
+        """Bytes, those of its files if it is a folder."""
+        if self.given is not None:
+            return len(self.given)
+        files = self.path.rglob("*") if self.path.is_dir() else [self.path]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
     @cached_property
     def start(self) -> bytes:
         """The first bytes, at most 8,192; none of a folder."""
