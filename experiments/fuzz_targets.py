@@ -157,7 +157,15 @@ def _readers(folder: Path) -> Iterator[Target]:
         "dataset": [tables["dataset"]],
     }  # fmt: skip
     samples["html"] = [text.encode() if isinstance(text, str) else text for text in samples["html"]]
-    shares = {"excel": 6, "dataset": 4, "parquet": 40, "feed": 10, "html": 12, "mail": 15, "json": 100}
+    shares = {
+        "excel": 6,
+        "dataset": 4,
+        "parquet": 40,
+        "feed": 10,
+        "html": 12,
+        "mail": 15,
+        "json": 100,
+    }
     for known in FORMATS:
         read = _read_dataset if known.name == "dataset" else _read_file
         yield Target(
@@ -168,7 +176,9 @@ def _readers(folder: Path) -> Iterator[Target]:
             shares.get(known.name, 60),
         )
     texts = [text for name in samples if name != "dataset" for text in samples[name]]
-    yield Target("reader: told by content", texts, "bytes", _bind(_read_file, folder / "in", None), 30)
+    yield Target(
+        "reader: told by content", texts, "bytes", _bind(_read_file, folder / "in", None), 30
+    )
     libraries = samples["bibtex"] + samples["ris"]
     yield Target("library given back", libraries, "bytes", _bind(_give_back, folder / "lib"), 15)
 
@@ -466,7 +476,9 @@ def _review(folder: Path) -> Iterator[Target]:
     from tagger.review.interface import build_interface
 
     config = build_interface(_taxonomy()).encode()
-    bomb = b'<!DOCTYPE View [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><View><Header>&b;</Header></View>'
+    bomb = (
+        b'<!DOCTYPE View [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><View><Header>&b;</Header></View>'
+    )
     yield Target("Label Studio interface", [config, bomb], "bytes", _adapt, 25)
     labels = folder / "pulled"
     labels.mkdir()
@@ -507,13 +519,12 @@ class _ExportedProject:
 
 def _pull(folder: Path, content: bytes) -> None:
     from tagger.review.pull import pull
-    from tagger.review.tasks import tags_in_use
+    from tagger.review.tasks import check_export, tags_in_use
 
     try:
-        tasks = json.loads(content)
+        # As ReviewProject.annotated_tasks does.
+        tasks = check_export(json.loads(content))
     except (ValueError, RecursionError):
-        return
-    if not isinstance(tasks, list):
         return
     (folder / "corrections.jsonl").unlink(missing_ok=True)
     tags_in_use(tasks)

@@ -65,7 +65,7 @@ FORMATS = (
 """In the order in which they are tried: a digest is any other text."""
 
 
-_ANY_TEXT = 64 * 1024**2
+_ANY_TEXT = 16 * 1024**2
 _MOST_TIMES = 100
 
 

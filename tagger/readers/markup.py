@@ -133,7 +133,9 @@ class _BlockCollector:
             kind = "text"
         elif _HEADING.fullmatch(tag):
             kind = tag
-        elif any("title" in name.lower().split("-") for name in attributes.get("class", "").split()):
+        elif any(
+            "title" in name.lower().split("-") for name in attributes.get("class", "").split()
+        ):
             kind = "title"
         if tag in _BLOCKS:
             self._count += 1

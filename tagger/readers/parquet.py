@@ -35,6 +35,7 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         If it is no Parquet file, no column holds the title, or a row has no title; the row,
         counted from 1, is given as line.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -46,11 +47,15 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         _refuse_traps(file.metadata, list(columns.positions.values()), source)
         wanted = [names[position] for position in columns.positions.values()]
         chosen = Columns({field: n for n, field in enumerate(columns.positions)})
+        types = {field.name: field.type for field in file.schema_arrow}
+        texts = [name for name in wanted if pa.types.is_string(types[name])]
+        # A text that stands in many rows is in memory once, and of the rows one at a time.
+        file = pq.ParquetFile(where, metadata=file.metadata, read_dictionary=texts)
         row = 0
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(_BATCH_SIZE, row_groups=[group], columns=wanted):
                 batch.validate(full=True)
-                for cells in zip(*(batch.column(n).to_pylist() for n in wanted), strict=True):
+                for cells in zip(*(map(_value, batch.column(n)) for n in wanted), strict=True):
                     row += 1
                     yield chosen.paper(cells, source, row)
     except TaggerError:
@@ -62,6 +67,10 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         ) from error
     if not row:
         raise TaggerError("no papers in this file, it has no rows", path=source.path)
+
+
+def _value(scalar: Any) -> Any:
+    return scalar.as_py()
 
 
 def _refuse_traps(metadata: Any, positions: Sequence[int], source: Source) -> None:
