@@ -160,14 +160,17 @@ class OnnxEncoder:
         Where ``encoder.onnx`` and ``tokenizer.json`` are.
     max_tokens:
         Texts are cut to this many tokens.
+    dimensions:
+        Of a vector, where that is known.
 
     Raises
     ------
     TaggerError
-        If a file is missing or is not what its name says.
+        If a file is missing or is not what its name says; from :meth:`encode`, if what the graph
+        gives is no such vector.
     """
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(self, folder: Path, max_tokens: int, dimensions: int | None = None) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -181,9 +184,10 @@ class OnnxEncoder:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # both libraries raise bare Exception subclasses
             raise TaggerError(
-                f"the model's encoder cannot be loaded ({str(error).splitlines()[0][:200]})",
-                path=folder,
+                f"the model's encoder cannot be loaded ({_first_line(error)})", path=folder
             ) from error
+        self._folder = folder
+        self._dimensions = dimensions
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
 
@@ -203,8 +207,22 @@ class OnnxEncoder:
             "input_ids": np.array([encoding.ids], dtype=np.int64),
             "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
         }
-        vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+        try:
+            vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+        except Exception as error:  # ONNX Runtime raises bare Exception subclasses
+            raise self._unusable(_first_line(error)) from error
+        if vector.ndim != 1 or self._dimensions not in (None, len(vector)):
+            raise self._unusable(f"it gives vectors of shape {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise self._unusable("it gives what is no number")
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+
+    def _unusable(self, reason: str) -> TaggerError:
+        return TaggerError(f"the model's encoder cannot be used ({reason})", path=self._folder)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _cores() -> int:

@@ -13,6 +13,7 @@ from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans
 from tagger.heads import Floats
+from tagger.integrity import check_finite
 from tagger.taxonomy import Taxonomy
 
 _MOST_PAPERS = 2000
@@ -108,14 +109,22 @@ class Reference:
                 }
                 for kind, dtype in _PER_FACET.items()
             ]
-            found = cls(ids, titles, arrays["vectors"], arrays["familiarity"], *per_facet)
+            vectors, familiarity = (
+                arrays[name].astype(dtype, copy=False)
+                for name, dtype in (("vectors", np.float32), ("familiarity", np.float64))
+            )
+            found = cls(ids, titles, vectors, familiarity, *per_facet)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise TaggerError("cannot be read", path=path) from error
         tables = [values for facets in per_facet for values in facets.values()]
         lengths = [found.vectors.shape[:1], found.familiarity.shape]
         lengths += [values.shape[:1] for values in tables] + [(len(ids),), (len(titles),)]
-        if found.vectors.ndim != 2 or len(set(lengths)) != 1:
+        if found.vectors.ndim != 2 or len(set(lengths)) != 1 or len(ids) > _MOST_PAPERS:
             raise TaggerError("its arrays do not fit one another", path=path)
+        if not all(isinstance(text, str) for text in (*ids, *titles)):
+            raise TaggerError("the ids and titles in its header are no texts", path=path)
+        for name, values in arrays.items():
+            check_finite(values, name, path)
         return found
 
     def fits(self, taxonomy: Taxonomy) -> bool:
