@@ -25,8 +25,8 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
-# What is not seen or turns round what is, with halves of surrogate pairs, which JSON may hold and no
-# file can be written with, code points that are no characters, and invisible tags (Unicode, 23.9).
+# What is not seen, or turns round what is; halves of surrogate pairs, which JSON may hold and no
+# file can be written with; code points that are no characters; invisible tags (Unicode, 23.9).
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     r"\ud800-\udfff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"

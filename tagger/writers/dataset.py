@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from tagger.markdown import as_markdown
 from tagger.taxonomy import Taxonomy
 from tagger.writers.arrow import arrow_table
 
@@ -59,7 +60,7 @@ def dataset_card(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> str:
     lines = [
         f"---\n{front}---\n",
         f"# {title}\n",
-        f"{len(rows)} papers with the tags that {models} gave them, with calibrated confidences; "
+        f"{len(rows)} papers with the tags that {as_markdown(models)} gave them, with calibrated confidences; "
         f"{to_review} of them are marked for a person to look at. The tags are a model's, not "
         "labels by hand. Texts of the papers are not in here, only titles.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
@@ -67,15 +68,14 @@ def dataset_card(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> str:
     ]
     for facet in taxonomy.facets:
         counts = Counter(tag for row in rows for tag in row["tags"][facet.name])
-        lines += [f"## {facet.name}\n", f"{facet.definition}\n"]
+        lines += [f"## {facet.name}\n", f"{as_markdown(facet.definition)}\n"]
         lines += _markdown_table(
             ("tag", "meaning", "papers"),
-            [(tag.name, tag.definition, str(counts[tag.name])) for tag in facet.tags],
+            [(tag.name, as_markdown(tag.definition), str(counts[tag.name])) for tag in facet.tags],
         )
     return "\n".join(lines)
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
-    table = [header, ["---"] * len(header), *cells]
+    table = [header, ["---"] * len(header), *rows]
     return [*(f"| {' | '.join(row)} |" for row in table), ""]
