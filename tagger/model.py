@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.durable import replacing
@@ -32,11 +31,12 @@ from tagger.encoder import (
 from tagger.errors import TaggerError
 from tagger.evaluation import Integers
 from tagger.heads import PARTS, Calibration, Floats, Head, Linear
+from tagger.integrity import Shape, check_folder, check_graph, check_hash, load_arrays
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
 from tagger.reading import READINGS
 from tagger.reference import Reference
-from tagger.taxonomy import Facet, Taxonomy
+from tagger.taxonomy import Taxonomy, check_names, field_name
 from tagger.vector_cache import CachedEncoder, VectorCache
 
 MANIFEST_FILE = "model.json"
@@ -325,6 +325,10 @@ def load_model(
 ) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
+    Nothing in the folder is executed, and nothing of it is used before it is seen to be what it
+    must be: just these files, with the hashes of the manifest, arrays of the right shapes that
+    hold numbers, an encoder that holds its weights itself and gives vectors of the right size.
+
     Parameters
     ----------
     folder:
@@ -340,44 +344,24 @@ def load_model(
     TaggerError
         If the folder is no model, a file is missing or was changed, or the parts do not fit.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(folder)
-    path = folder / MANIFEST_FILE
-    try:
-        content = path.read_bytes()
-        manifest = _Manifest.model_validate(json.loads(content))
-    except OSError as error:
-        raise TaggerError(
-            "is not a saved model: it has no readable model.json", path=folder
-        ) from error
-    except (ValueError, RecursionError, ValidationError) as error:
-        raise TaggerError(
-            "is not a model manifest that this version reads",
-            path=path,
-            hint="A model of an earlier version has to be trained anew: tagger train",
-        ) from error
+    manifest, content = _load_manifest(folder)
     for file in (HEADS_FILE, REFERENCE_FILE):
-        _check_hash(folder / file, manifest)
-    try:
-        arrays = load_file(folder / HEADS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
+        check_hash(folder / file, manifest.files[file])
+    heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
     reference = Reference.load(folder / REFERENCE_FILE)
-    if not reference.fits(manifest.taxonomy, manifest.efforts):
+    dimensions = heads[0].encoder.weights.shape[1]
+    fits = reference.fits(manifest.taxonomy, manifest.efforts)
+    if not fits or reference.vectors.shape[1] != dimensions:
         raise TaggerError("does not fit the taxonomy in model.json", path=folder / REFERENCE_FILE)
-    lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
-    heads = [
-        _head(facet, arrays, manifest, folder / HEADS_FILE) for facet in manifest.taxonomy.facets
-    ]
 
     def make_encoder() -> Encoder:
         for file in (ONNX_FILE, TOKENIZER_FILE):
-            _check_hash(folder / file, manifest)
-        return OnnxEncoder(folder, manifest.max_tokens)
+            check_hash(folder / file, manifest.files[file])
+        check_graph(folder / ONNX_FILE)
+        return OnnxEncoder(folder, manifest.max_tokens, dimensions)
 
-    _check_efforts(manifest, path)
+    _check_efforts(manifest, folder / MANIFEST_FILE)
     encoder = make_encoder() if cache is None else _cached(make_encoder, manifest, heads, cache)
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
@@ -391,18 +375,69 @@ def _check_efforts(manifest: _Manifest, path: Path) -> None:
     for effort, stages in manifest.efforts.items():
         fits = stages and all(
             set(stage.calibration) == names
-            and all(len(each.scales) == len(PARTS) for each in stage.calibration.values())
+            and all(map(_is_calibration, stage.calibration.values()))
             for stage in stages
         )
         if effort not in EFFORTS or effort == "full" or not fits:
             raise TaggerError("does not fit the rest of the model", path=path, field="efforts")
 
 
-def _check_hash(path: Path, manifest: _Manifest) -> None:
+def _is_calibration(calibration: Calibration) -> bool:
+    numbers = (*calibration.scales, calibration.shift)
+    return len(calibration.scales) == len(PARTS) and bool(np.isfinite(numbers).all())
+
+
+def _load_manifest(folder: Path) -> tuple[_Manifest, bytes]:
+    """Return the manifest of a folder that holds a model and nothing else, and its bytes."""
+    path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise TaggerError("the model lacks this file", path=path)
-    if sha256_of(path) != manifest.files.get(path.name):
-        raise TaggerError("does not match the hash in model.json", path=path)
+        raise TaggerError("is not a saved model: it has no readable model.json", path=folder)
+    check_folder(folder, (MANIFEST_FILE, *MODEL_FILES))
+    hint = "A model of an earlier version has to be trained anew: tagger train"
+    try:
+        content = path.read_bytes()
+        manifest = _Manifest.model_validate(json.loads(content))
+        check_names(manifest.taxonomy)
+        if set(manifest.files) != set(MODEL_FILES):
+            raise TaggerError("it has not the hashes of just the model's files")
+        if set(manifest.calibration) != {facet.name for facet in manifest.taxonomy.facets}:
+            raise TaggerError("it has not a calibration of each facet")
+        if not all(map(_is_calibration, manifest.calibration.values())):
+            raise TaggerError("a calibration holds what is no number, or too many or too few")
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        place = field_name(detail["loc"])
+        raise TaggerError(
+            f"is not a model manifest that this version reads: {place}: {detail['msg']}",
+            path=path,
+            hint=hint,
+        ) from error
+    except (OSError, ValueError, RecursionError, TaggerError) as error:
+        raise TaggerError(
+            f"is not a model manifest that this version reads: {error}", path=path, hint=hint
+        ) from error
+    return manifest, content
+
+
+def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
+    """Put the heads together, if all of their arrays fit the manifest and one another."""
+    terms = len(manifest.vocabulary)
+    shapes: dict[str, Shape] = {_RARITY: (terms,)}
+    for facet in manifest.taxonomy.facets:
+        for part, features in zip(PARTS, (None, terms), strict=True):
+            shapes[f"{facet.name}.{part}.weights"] = (len(facet.tags), features)
+            shapes[f"{facet.name}.{part}.bias"] = (len(facet.tags),)
+    arrays = load_arrays(path, shapes)
+    heads = []
+    for facet in manifest.taxonomy.facets:
+        parts = [
+            Linear(arrays[f"{facet.name}.{part}.weights"], arrays[f"{facet.name}.{part}.bias"])
+            for part in PARTS
+        ]
+        heads.append(Head(facet, *parts, manifest.calibration[facet.name]))
+    if len({head.encoder.weights.shape[1] for head in heads}) != 1:
+        raise TaggerError("its heads are made for vectors of different sizes", path=path)
+    return heads, LexicalFeatures(manifest.vocabulary, arrays[_RARITY])
 
 
 def _cached(
@@ -411,29 +446,3 @@ def _cached(
     files = [manifest.files[name] for name in (ONNX_FILE, TOKENIZER_FILE)]
     identity = f"{ENCODING} {manifest.max_tokens} {' '.join(files)}"
     return CachedEncoder(make, identity, heads[0].encoder.weights.shape[1], cache)
-
-
-def _head(
-    facet: Facet, arrays: Mapping[str, npt.NDArray[np.float64]], manifest: _Manifest, path: Path
-) -> Head:
-    """Put a head together from the arrays of a file, if all of them fit."""
-    try:
-        encoder, lexical = parts = [
-            Linear(arrays[f"{facet.name}.{part}.weights"], arrays[f"{facet.name}.{part}.bias"])
-            for part in PARTS
-        ]
-        head = Head(facet, encoder, lexical, manifest.calibration[facet.name])
-        tags, terms = len(facet.tags), len(manifest.vocabulary)
-        fits = (
-            all(part.weights.shape[:-1] == part.bias.shape == (tags,) for part in parts)
-            and head.lexical.weights.shape == (tags, terms)
-            and arrays[_RARITY].shape == (terms,)
-            and len(head.calibration.scales) == len(PARTS)
-        )
-    except KeyError:
-        fits = False
-    if not fits:
-        raise TaggerError(
-            f"the head of the facet '{facet.name}' does not fit the rest of the model", path=path
-        )
-    return head

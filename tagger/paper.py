@@ -88,10 +88,14 @@ class Paper:
 
     @property
     def text(self) -> str:
-        """Title and abstract as one text, the form in which every encoder sees a paper."""
+        """Title and abstract as one text, the form in which every encoder sees a paper.
+
+        Halves of surrogate pairs, which JSON may hold, are no text to an encoder: they become '?'.
+        """
         title = self.title.rstrip()
         stop = "" if not title or title.endswith((".", "?", "!")) else "."
-        return f"{title}{stop} {self.abstract}".strip()
+        text = f"{title}{stop} {self.abstract}".strip()
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _kind(name: str) -> str:

@@ -16,6 +16,7 @@ from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Floats
+from tagger.integrity import check_finite
 from tagger.taxonomy import Taxonomy
 
 _MOST_PAPERS = 2000
@@ -159,16 +160,11 @@ class Reference:
             ]
             efforts = _load_efforts(arrays)
             probabilities, truth, judged = per_facet
-            found = cls(
-                ids,
-                titles,
-                arrays["vectors"],
-                arrays["familiarity"],
-                probabilities,
-                truth,
-                judged,
-                efforts,
+            vectors, familiarity = (
+                arrays[name].astype(dtype, copy=False)
+                for name, dtype in (("vectors", np.float32), ("familiarity", np.float64))
             )
+            found = cls(ids, titles, vectors, familiarity, probabilities, truth, judged, efforts)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise TaggerError("cannot be read", path=path) from error
         tables = [values for facets in per_facet for values in facets.values()]
@@ -177,8 +173,12 @@ class Reference:
             tables += seen.probabilities.values()
             lengths.append(seen.familiarity.shape)
         lengths += [values.shape[:1] for values in tables] + [(len(ids),), (len(titles),)]
-        if found.vectors.ndim != 2 or len(set(lengths)) != 1:
+        if found.vectors.ndim != 2 or len(set(lengths)) != 1 or len(ids) > _MOST_PAPERS:
             raise TaggerError("its arrays do not fit one another", path=path)
+        if not all(isinstance(text, str) for text in (*ids, *titles)):
+            raise TaggerError("the ids and titles in its header are no texts", path=path)
+        for name, values in arrays.items():
+            check_finite(values, name, path)
         return found
 
     def fits(self, taxonomy: Taxonomy, efforts: Iterable[str] = ()) -> bool:

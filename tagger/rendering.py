@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tagger.markdown import as_markdown
+
 
 def render(template: str, **content: Any) -> str:
     """Fill in a template.
 
-    What goes into an HTML page is escaped; a name that the template uses and ``content`` lacks is
+    What goes into an HTML page is escaped, what goes into Markdown is by ``as_markdown``; a name that the template uses and ``content`` lacks is
     an error.
 
     Parameters
@@ -28,4 +30,5 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["as_markdown"] = as_markdown
     return environment.get_template(f"{template}.j2").render(**content)

@@ -12,27 +12,68 @@ A taxonomy is a YAML file, for example::
             definition: Organises existing work.
 
 Errors name the line and the field. YAML aliases are refused: a taxonomy needs none, and they can
-be nested into a file of a few lines that fills the memory.
+be nested into a file of a few lines that fills the memory. So are YAML's types: all that a taxonomy
+says is text, but for true, false and null.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from tagger.errors import TaggerError
 
 NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
-Definition = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+MOST_LEVELS = 20
+"""How many tags may stand above one another."""
+_LONGEST = 500_000
+_DEEPEST = 50
+"""How deep YAML may be nested: a taxonomy is at the fifth level."""
+# Control characters but for line breaks and tabs, what turns text round, halves of surrogate pairs.
+_NO_TEXT = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def _check_text(text: str) -> str:
+    found = _NO_TEXT.search(text)
+    if found:
+        raise ValueError(f"the character U+{ord(found[0]):04X} is no part of a text")
+    return text
+
+
+Definition = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
+    # Comes first: halves of surrogate pairs are no text to whoever counts its length.
+    BeforeValidator(lambda given: _check_text(given) if isinstance(given, str) else given),
+]
 _Location = tuple[str | int, ...]
+# libyaml reads ten times as fast, where PyYAML has it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 class _Model(BaseModel):
@@ -209,6 +250,10 @@ def parse_taxonomy(text: str, path: Path) -> Taxonomy:
     TaggerError
         As :func:`load_taxonomy`.
     """
+    if len(text) > _LONGEST:
+        raise TaggerError(
+            f"has {len(text):,} characters, more than the {_LONGEST:,} of a taxonomy", path=path
+        )
     content, lines = _parse_yaml(text, path)
     try:
         taxonomy = Taxonomy.model_validate(content)
@@ -221,18 +266,13 @@ def parse_taxonomy(text: str, path: Path) -> Taxonomy:
 def _parse_yaml(text: str, path: Path) -> tuple[Any, dict[_Location, int]]:
     """Return the content and, for each place in it, its line."""
     try:
-        for token in yaml.scan(text):
-            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-                raise TaggerError(
-                    "YAML anchors and aliases are not allowed here",
-                    path=path,
-                    line=token.start_mark.line + 1,
-                )
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_traps(text, path)
+        root = yaml.compose(text, Loader=_LOADER)
         lines: dict[_Location, int] = {}
-        if root is not None:
-            _note_lines(root, (), lines, path)
-        return yaml.safe_load(text), lines
+        if root is None:
+            return None, lines
+        _note_lines(root, (), lines, path)
+        return _content_of(root), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise TaggerError(
@@ -246,6 +286,35 @@ def _parse_yaml(text: str, path: Path) -> tuple[Any, dict[_Location, int]]:
         ) from error
     except RecursionError as error:
         raise TaggerError("is nested too deeply", path=path) from error
+
+
+def _refuse_traps(text: str, path: Path) -> None:
+    """Refuse what a taxonomy needs not and a trap is made of, before anything is built of it."""
+    depth = 0
+    for token in yaml.scan(text, Loader=_LOADER):
+        problem = None
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+            problem = "YAML anchors and aliases are not allowed here"
+        elif isinstance(token, yaml.TagToken):
+            problem = "YAML types are not allowed here"
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > _DEEPEST:
+            problem = "is nested too deeply"
+        if problem:
+            raise TaggerError(problem, path=path, line=token.start_mark.line + 1)
+
+
+def _content_of(node: yaml.Node) -> Any:
+    """Return what a node says: lists, fields with values, texts, true, false, null."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_content_of(item) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): _content_of(value) for key, value in node.value}
+    if node.tag == "tag:yaml.org,2002:null":
+        return None
+    if node.tag == "tag:yaml.org,2002:bool":
+        return yaml.SafeLoader.bool_values[node.value.lower()]
+    return node.value
 
 
 def _note_lines(
@@ -360,6 +429,8 @@ def check_names(
                     )
                 if above in seen:
                     raise problem(f"the tag '{tag.name}' is its own ancestor", *place)
+                if len(seen) > MOST_LEVELS:
+                    raise problem(f"more than {MOST_LEVELS} tags stand above '{tag.name}'", *place)
                 seen.add(above)
                 above = parents[above]
         if facet.exclusive and len(facet.tags) < 2:

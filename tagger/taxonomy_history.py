@@ -229,6 +229,9 @@ def _read(folder: Path) -> TaxonomyHistory:
     taxonomy = load_taxonomy(folder / TAXONOMY_FILE)
     path = folder / HISTORY_FILE
     entries = [entry for _, entry in read_lines(path, HistoryEntry)] if path.exists() else []
+    for entry in entries[-1:]:
+        # It may be written into the taxonomy file.
+        parse_taxonomy(entry.to_text, path)
     return TaxonomyHistory(taxonomy, entries)
 
 

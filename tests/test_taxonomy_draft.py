@@ -13,7 +13,9 @@ from tagger.taxonomy_draft import (
 )
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True)
-DEFINITIONS = st.text(min_size=1, max_size=120).filter(str.strip)
+DEFINITIONS = st.text(
+    st.characters(exclude_categories=["Cc", "Cf", "Cn", "Cs"]), min_size=1, max_size=120
+).filter(str.strip)
 
 
 @pytest.mark.parametrize("name", template_names())

@@ -17,6 +17,7 @@ from tagger.cli.init import init
 from tagger.cli.output import complain
 from tagger.cli.report import report
 from tagger.cli.tag import tag
+from tagger.cli.terminal import echo
 from tagger.cli.train import train
 from tagger.errors import TaggerError
 
@@ -53,7 +54,7 @@ app.command(rich_help_panel=OWN_TAXONOMY)(discover)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tagger {__version__}")
+        echo(f"tagger {__version__}")
         raise typer.Exit
 
 

@@ -10,9 +10,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-import typer
-
 from tagger.cli.output import load_model_for
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 from tagger.review.backend import (
@@ -90,16 +89,16 @@ def run_backend(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             report = json.loads(done.stdout)
-            typer.echo(f"{report['model']} is now {', '.join(report['aliases'])}", err=True)
+            echo(f"{report['model']} is now {', '.join(report['aliases'])}", err=True)
         else:
             said = done.stderr.strip().splitlines()
-            typer.echo(said[-1] if said else "training ended without a word", err=True)
+            echo(said[-1] if said else "training ended without a word", err=True)
 
     worker = PullWorker(
         lambda: pull(project, store, conflicts),
         train,
         train_after,
-        lambda text: typer.echo(text, err=True),
+        lambda text: echo(text, err=True),
     )
     app = make_backend(in_use, credentials, worker.wake)
     # Without a limit, a request that hangs on the other side would keep the backend from ending.
@@ -117,10 +116,10 @@ def run_backend(
         connect_backend(project, url or "http://{}:{}".format(*address), credentials)
         # What was finished while no backend listened.
         worker.wake()
-        typer.echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
+        echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
         thread.join()
     except KeyboardInterrupt:
-        typer.echo("Ending", err=True)
+        echo("Ending", err=True)
     finally:
         worker.stop()
         server.should_exit = True

@@ -68,9 +68,10 @@ def bakeoff(
 
 def _print_contenders(contenders: list[Contender], labels: int) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     table = Table(

@@ -132,9 +132,10 @@ def _print_candidates(
     facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
 ) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     if not candidates:

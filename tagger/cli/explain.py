@@ -84,10 +84,10 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
 
 def _print_explanation(explanation: Explanation) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from tagger.cli.console import Console
     from tagger.explanation import telling
     from tagger.readers.cleaning import clean_text
 

@@ -18,6 +18,7 @@ from tagger.cli.output import (
     progress,
     read_pages,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -157,19 +158,19 @@ def _ask() -> TaxonomyDraft:
     from tagger.taxonomy_draft import TaxonomyDraft, load_template, template_names
 
     try:
-        typer.echo("Begin with a template, or leave it empty and make your own.", err=True)
+        echo("Begin with a template, or leave it empty and make your own.", err=True)
         while True:
             chosen = _prompt(f"Template ({', '.join(template_names())})")
             try:
                 draft = TaxonomyDraft(load_template(chosen) if chosen else None)
                 break
             except TaggerError as error:
-                typer.echo(str(error), err=True)
+                echo(str(error), err=True)
         if chosen:
             return draft
-        typer.echo("A facet is a question asked of every paper, such as 'design'.", err=True)
+        echo("A facet is a question asked of every paper, such as 'design'.", err=True)
         while facet := _ask_facet(draft):
-            typer.echo(f"The tags of '{facet}' are its answers.", err=True)
+            echo(f"The tags of '{facet}' are its answers.", err=True)
             while _ask_tag(draft, facet):
                 pass
         return draft
@@ -186,7 +187,7 @@ def _ask_facet(draft: TaxonomyDraft) -> str | None:
             draft.add_facet(name, definition, exclusive=exclusive)
             return name
         except TaggerError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
     return None
 
 
@@ -200,7 +201,7 @@ def _ask_tag(draft: TaxonomyDraft, facet: str) -> bool:
             draft.add_tag(facet, name, _prompt("    What does a paper with it do, or deal with?"))
             return True
         except TaggerError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
 
 
 def _prompt(text: str) -> str:
@@ -239,11 +240,11 @@ def _print_start(
     path: Path, taxonomy: Taxonomy, suggested: Sequence[Paper], commands: dict[str, str]
 ) -> None:
     facets = ", ".join(f"{facet.name} ({len(facet.tags)} tags)" for facet in taxonomy.facets)
-    typer.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
+    echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
     if suggested:
-        typer.echo("\nLabel these papers first, they stand for many others:")
+        echo("\nLabel these papers first, they stand for many others:")
         for paper in suggested:
-            typer.echo(f"  {paper.title} ({', '.join(paper.sources)})")
-    typer.echo("\nNext:")
+            echo(f"  {paper.title} ({', '.join(paper.sources)})")
+    echo("\nNext:")
     for command, purpose in commands.items():
-        typer.echo(f"  {command}\n      {purpose}")
+        echo(f"  {command}\n      {purpose}")

@@ -25,6 +25,7 @@ from tagger.cli.output import (
     read_pages,
     working,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -169,9 +170,9 @@ def suggest(
         )
     else:
         if not chosen:
-            typer.echo("All of these papers are labelled.")
+            echo("All of these papers are labelled.")
         for paper in chosen:
-            typer.echo(f"{paper.title} ({', '.join(paper.sources)})")
+            echo(f"{paper.title} ({', '.join(paper.sources)})")
     if problems:
         raise typer.Exit(2)
 
@@ -208,8 +209,9 @@ def plan(
 
 def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from tagger.cli.console import Console
 
     table = Table(
         title=f"What {more} more labels of a tag should bring to {model}",
@@ -250,9 +252,10 @@ def _print_suspects(
     suspects: list[SuspectLabel], model: str, labels: int, pushed: int | None
 ) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     if suspects:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tagger.cli.terminal import echo, json_printable
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import ConflictRule, LabelStore
 from tagger.taxonomy_history import TAXONOMY_FILE
@@ -294,23 +295,23 @@ def _parse_columns(given: list[str]) -> dict[str, str]:
 
 def complain(error: TaggerError) -> None:
     """Print an error as one line on standard error."""
-    typer.echo(f"error: {error}", err=True)
+    echo("error: " + " ".join(str(error).splitlines()), err=True)
 
 
 def warn(text: str) -> None:
     """Print a warning as one line on standard error."""
-    typer.echo(f"warning: {text}", err=True)
+    echo(f"warning: {text}", err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object."""
-    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+    typer.echo(json_printable(json.dumps(content, ensure_ascii=False, indent=2)))
 
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
     """Show on standard error that work of unknown length goes on."""
-    from rich.console import Console
+    from tagger.cli.console import Console
 
     with Console(stderr=True).status(text):
         yield
@@ -319,8 +320,9 @@ def working(text: str) -> Iterator[None]:
 @contextmanager
 def progress() -> Iterator[Any]:
     """Give a function that shows the progress of a stage on standard error."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from tagger.cli.console import Console
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))

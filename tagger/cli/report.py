@@ -21,6 +21,7 @@ from tagger.cli.output import (
     read_pages,
     working,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 
@@ -171,12 +172,12 @@ def report(
     else:
         flow = found.flow
         for part in found.left_out:
-            typer.echo(f"Left out: {part.part} ({part.reason})")
-        typer.echo(
+            echo(f"Left out: {part.part} ({part.reason})")
+        echo(
             f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
             f"{flow.corrected} corrected"
         )
-        typer.echo(f"Written: {output}")
+        echo(f"Written: {output}")
     if problems:
         raise typer.Exit(2)
 

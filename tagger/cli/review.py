@@ -27,6 +27,7 @@ from tagger.cli.output import (
     review_rule,
     working,
 )
+from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
     from tagger.agreement import Agreement
@@ -61,14 +62,14 @@ def serve(
     from tagger.review.server import EmbeddedServer
 
     with working("Label Studio is coming up"):
-        server = EmbeddedServer(folder).start(port, lambda text: typer.echo(text, err=True))
+        server = EmbeddedServer(folder).start(port, lambda text: echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
         print_json({name: getattr(server, name) for name in fields})
     else:
-        typer.echo(f"Label Studio: {server.url}")
-        typer.echo(f"Log in as    {server.email}")
-        typer.echo(f"Password     {server.password}")
+        echo(f"Label Studio: {server.url}")
+        echo(f"Log in as    {server.email}")
+        echo(f"Password     {server.password}")
 
 
 @app.command()
@@ -86,7 +87,7 @@ def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False
     if as_json:
         print_json({"stopped": stopped})
     else:
-        typer.echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
+        echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
 
 
 @app.command()
@@ -173,14 +174,14 @@ def pull(
     if as_json:
         print_json(report.as_dict())
     else:
-        typer.echo(
+        echo(
             f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
             f"{report.skipped} skipped"
         )
         _print_conflicts(report.conflicts)
         _print_agreement(report.agreement)
         for problem in report.problems:
-            typer.echo(f"left out: {problem}", err=True)
+            echo(f"left out: {problem}", err=True)
     if any(not conflict.settled for conflict in report.conflicts):
         raise typer.Exit(1)
 
@@ -230,7 +231,7 @@ def strategies(as_json: JsonOption = False) -> None:
         print_json(texts)
     else:
         for name, text in texts.items():
-            typer.echo(f"{name:14} {text}")
+            echo(f"{name:14} {text}")
 
 
 @app.command()
@@ -293,16 +294,16 @@ def _open(labels: Path, project: str | None, folder: Path) -> tuple[LabelStore, 
 
 def _print_push(report: PushReport) -> None:
     queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
-    typer.echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
+    echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
     if report.refreshed:
-        typer.echo(f"{report.refreshed} waiting papers show the present model's tags")
+        echo(f"{report.refreshed} waiting papers show the present model's tags")
     if report.duplicates_removed:
-        typer.echo(f"{report.duplicates_removed} copies removed")
+        echo(f"{report.duplicates_removed} copies removed")
     for change in report.interface_changes:
-        typer.echo(f"interface: {change}")
+        echo(f"interface: {change}")
     for problem in report.problems:
-        typer.echo(f"left alone: {problem}", err=True)
-    typer.echo(f"{report.waiting} papers wait at {report.url}")
+        echo(f"left alone: {problem}", err=True)
+    echo(f"{report.waiting} papers wait at {report.url}")
 
 
 def _print_conflicts(conflicts: list[Conflict]) -> None:
@@ -312,13 +313,13 @@ def _print_conflicts(conflicts: list[Conflict]) -> None:
             for annotator, tags in conflict.answers.items()
         )
         state = "settled" if conflict.settled else "CONFLICT"
-        typer.echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
+        echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
 
 
 def _print_agreement(agreements: list[Agreement]) -> None:
     for agreement in agreements:
         pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
-        typer.echo(
+        echo(
             f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers with "
             "several reviewers; " + "; ".join(pairs)
         )
@@ -326,12 +327,13 @@ def _print_agreement(agreements: list[Agreement]) -> None:
 
 def _print_status(found: ReviewStatus, url: str) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
-    typer.echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
+    echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
     console.print(f"{found.done} done, {found.skipped} skipped")
     if found.median_seconds:
         console.print(f"{found.median_seconds:.0f} s a paper (median)")

@@ -23,6 +23,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def tag(
         )
     else:
         _print_tag_run(run, loaded, entries, show)
-        typer.echo("Written: " + ", ".join(map(shown, run.files)))
+        echo("Written: " + ", ".join(map(shown, run.files)))
     if problems:
         raise typer.Exit(2)
 
@@ -145,9 +146,10 @@ def _report_drift(run: TagRun, model: TaggerModel, files: list[Path]) -> None:
 
 def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     if show:

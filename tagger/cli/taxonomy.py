@@ -22,6 +22,7 @@ from tagger.cli.output import (
     print_json,
     progress,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ def show(
         )
         return
     _print_tree(store.taxonomy, counts)
-    typer.echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
+    echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
     for entry in store.history.entries:
         because = f" ({entry.reason})" if entry.reason else ""
-        typer.echo(f"{entry.time:%Y-%m-%d %H:%M} {entry.who}: {entry.change.describe()}{because}")
+        echo(f"{entry.time:%Y-%m-%d %H:%M} {entry.who}: {entry.change.describe()}{because}")
     if waiting:
-        typer.echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
+        echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
 
 
 @app.command()
@@ -113,7 +114,7 @@ def check(labels: LabelsOption = Path("labels"), as_json: JsonOption = False) ->
         for misfit in misfits:
             complain(misfit)
         fit = "all labels fit" if not misfits else f"{len(misfits)} labels do not fit"
-        typer.echo(f"{store.taxonomy.version}: {fit}")
+        echo(f"{store.taxonomy.version}: {fit}")
     if misfits:
         raise typer.Exit(1)
 
@@ -154,8 +155,8 @@ def diff(
         )
         return
     for difference in differences:
-        typer.echo(difference.describe())
-    typer.echo(f"{old.version} -> {new.version}: {len(differences)} differences")
+        echo(difference.describe())
+    echo(f"{old.version} -> {new.version}: {len(differences)} differences")
 
 
 @app.command()
@@ -358,12 +359,12 @@ def rereview(
         print_json({"papers": [one.as_dict() for one in found], "pushed": sent})
     else:
         for one in found:
-            typer.echo(f"{one.paper.title}: {'; '.join(dict.fromkeys(one.questions))}")
-        typer.echo(f"{len(found)} papers to look at again")
+            echo(f"{one.paper.title}: {'; '.join(dict.fromkeys(one.questions))}")
+        echo(f"{len(found)} papers to look at again")
         if push:
-            typer.echo(f"{sent} papers sent to Label Studio; the others have a task there already")
+            echo(f"{sent} papers sent to Label Studio; the others have a task there already")
         elif found:
-            typer.echo("To send them to Label Studio: tagger taxonomy rereview --push")
+            echo("To send them to Label Studio: tagger taxonomy rereview --push")
     if found and not push:
         raise typer.Exit(1)
 
@@ -428,10 +429,10 @@ def _change(
     if as_json:
         print_json({**plan.as_dict(), "done": not dry_run})
     elif dry_run:
-        typer.echo("Nothing was changed.")
+        echo("Nothing was changed.")
     else:
-        typer.echo(f"Done: the taxonomy is {plan.to_version}")
-        typer.echo("The models so far were trained for the one before; next: tagger train")
+        echo(f"Done: the taxonomy is {plan.to_version}")
+        echo("The models so far were trained for the one before; next: tagger train")
 
 
 def _ask(as_json: bool) -> None:
@@ -450,7 +451,7 @@ def _ask(as_json: bool) -> None:
             hint="--yes does it without asking, --dry-run only says what would change",
         )
     if not typer.confirm("Change the taxonomy?"):
-        typer.echo("Nothing was changed.")
+        echo("Nothing was changed.")
         raise typer.Exit(1)
 
 
@@ -472,29 +473,30 @@ def _as_dict(entry: HistoryEntry) -> dict[str, object]:
 
 
 def _print_plan(plan: ChangePlan, labels: Path) -> None:
-    typer.echo(f"{plan.change}: {plan.from_version} becomes {plan.to_version}")
-    typer.echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
+    echo(f"{plan.change}: {plan.from_version} becomes {plan.to_version}")
+    echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
     if plan.papers_unjudged:
-        typer.echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
+        echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
     if plan.papers_to_review:
-        typer.echo(f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview")
+        echo(f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview")
     elif plan.papers_concerned:
-        typer.echo(
+        echo(
             f"{plan.papers_concerned} labelled papers may need the tag, and stay without it; "
             "--queue asks about them again"
         )
     if plan.becomes_tree is not None:
         form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
-        typer.echo(
+        echo(
             f"the facet {form}: if Label Studio has answers, pull them first and go on in a new "
             "project (--project TITLE)"
         )
 
 
 def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
-    from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
+
+    from tagger.cli.console import Console
 
     root = Tree(Text(taxonomy.name))
     for facet in taxonomy.facets:

@@ -22,6 +22,7 @@ from tagger.cli.output import (
     warn,
     working,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def train(
             if as_json:
                 print_json({"model": version.name, "trained": False})
             else:
-                typer.echo(f"Nothing new: {version.name} was trained on just these inputs.")
+                echo(f"Nothing new: {version.name} was trained on just these inputs.")
             return
     check_writable(registry)
 
@@ -204,8 +205,9 @@ def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]
 
 
 def _print_training(version: Version, labels: int, result: TrainingResult) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from tagger.cli.console import Console
 
     name, metrics = version.name, result.metrics
     table = Table(title=f"{name}, cross-validated on {labels} labels", title_justify="left")

@@ -18,13 +18,13 @@ from tagger.cli.output import (
     warn,
     working,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
+    from tagger.cli.console import Console
     from tagger.comparison import Change, Comparison, FacetComparison, Flip
     from tagger.gate import RuleOutcome
     from tagger.registry.history import VersionSummary
@@ -86,7 +86,7 @@ def compare(
     else:
         _print_comparison(found)
         if place:
-            typer.echo(f"The page is {place} of run {second.run_id} in MLflow")
+            echo(f"The page is {place} of run {second.run_id} in MLflow")
 
 
 def promote(
@@ -144,11 +144,11 @@ def promote(
         _print_rules(done.outcomes)
         name = done.version.name
         if not done.promoted and done.replaced:
-            typer.echo(f"{name} is not promoted: {done.replaced.name} stays champion")
+            echo(f"{name} is not promoted: {done.replaced.name} stays champion")
         elif done.replaced:
-            typer.echo(f"{name} is champion now, in place of {done.replaced.name}")
+            echo(f"{name} is champion now, in place of {done.replaced.name}")
         else:
-            typer.echo(f"{name} is champion")
+            echo(f"{name} is champion")
     if not done.promoted:
         raise typer.Exit(1)
 
@@ -170,7 +170,7 @@ def rollback(
     if as_json:
         print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
     else:
-        typer.echo(f"{champion.name} is champion again, in place of {given_up.name}")
+        echo(f"{champion.name} is champion again, in place of {given_up.name}")
 
 
 def history(as_json: JsonOption = False) -> None:
@@ -187,12 +187,13 @@ def history(as_json: JsonOption = False) -> None:
     elif versions:
         _print_history(versions)
     else:
-        typer.echo("No version yet: 'tagger train' makes the first")
+        echo("No version yet: 'tagger train' makes the first")
 
 
 def _print_comparison(found: Comparison) -> None:
-    from rich.console import Console
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     console = Console(highlight=False)
     for facet in found.facets:
@@ -265,9 +266,10 @@ def _print_flips(
 
 def _print_rules(outcomes: Sequence[RuleOutcome]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     if not outcomes:
         return
@@ -282,9 +284,10 @@ def _print_rules(outcomes: Sequence[RuleOutcome]) -> None:
 
 def _print_history(versions: Sequence[VersionSummary]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tagger.cli.console import Console
 
     facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

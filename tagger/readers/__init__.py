@@ -67,6 +67,10 @@ FORMATS = (
 """In the order in which they are tried: a digest is any other text."""
 
 
+_ANY_TEXT = 16 * 1024**2
+_MOST_TIMES = 100
+
+
 @dataclass(frozen=True, slots=True)
 class PaperFile:
     """A file that was read.
@@ -186,7 +190,7 @@ def _read_into(
 
 def _entries(source: Source, format_: Format) -> Iterator[Paper]:
     with _named(source):
-        yield from map(_without_stand_in, format_.read(source))
+        yield from _within_bounds(map(_without_stand_in, format_.read(source)), source)
 
 
 @contextmanager
@@ -204,6 +208,22 @@ def _named(source: Source) -> Iterator[None]:
         ) from error
     except ModuleNotFoundError as error:
         raise missing_package(error, "formats") from error
+
+
+def _within_bounds(papers: Iterable[Paper], source: Source) -> Iterator[Paper]:
+    """Refuse texts that are very much larger than the file: one of them, packed, again and again.
+
+    Raises
+    ------
+    TaggerError
+        In the midst of the papers.
+    """
+    left = _ANY_TEXT + _MOST_TIMES * source.size
+    for paper in papers:
+        left -= len(paper.title) + len(paper.abstract)
+        if left < 0:
+            raise TaggerError("holds very much more text than its size allows", path=source.path)
+        yield paper
 
 
 def _without_stand_in(paper: Paper) -> Paper:

@@ -27,6 +27,10 @@ _START = re.compile(
 _LINK_FIELDS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
+_LONGEST_STRING = 2000
+_LONGEST_EXPANSION = 20_000
+"""Characters that a string stands for, and that strings may add to one value. Strings of strings
+could else make a file of one line fill the memory."""
 _NAME = re.compile(r'[^\s{}"#=,]*')
 """Of a string, or a number."""
 
@@ -155,7 +159,15 @@ def parse_bibtex(text: str) -> BibtexText:
         start = text.index(raw, place)
         place = start + len(raw)
         if isinstance(kept, String):
-            strings[kept.key.lower()] = _resolve(str(kept.value), strings)
+            said = _resolve(str(kept.value), strings)
+            if len(said) > _LONGEST_STRING:
+                raise TaggerError(
+                    f"the string '{kept.key}' stands for {len(said):,} characters, more than "
+                    f"{_LONGEST_STRING:,}",
+                    line=line,
+                    hint="Write long texts into the entries that use them",
+                )
+            strings[kept.key.lower()] = said
         elif isinstance(kept, Entry):
             fields = [(field.key, str(field.value)) for field in kept.fields]
             entry = BibtexEntry(line, tuple(_place_fields(text, start, fields)))
@@ -234,10 +246,15 @@ def _is_value(value: str) -> bool:
 
 
 def _resolve(value: str, strings: Mapping[str, str]) -> str:
-    parts = [value[start:end] for start, end in literals(value)]
-    return "".join(
-        part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part) for part in parts
-    )
+    said = []
+    left = len(value) + _LONGEST_EXPANSION
+    for start, end in literals(value):
+        part = value[start:end]
+        said.append(part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part))
+        left -= len(said[-1])
+        if left < 0:
+            break
+    return "".join(said)
 
 
 def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:

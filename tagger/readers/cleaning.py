@@ -8,10 +8,11 @@ left to pylatexenc; the other two are no LaTeX any more, so they have rules here
 from __future__ import annotations
 
 import html
+import logging
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 _STRIPPED_COMMAND = re.compile(
     r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)\{"
@@ -24,10 +25,16 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
-# With halves of surrogate pairs, which JSON may hold and no file can be written with.
+# What is not seen, or turns round what is; halves of surrogate pairs, which JSON may hold and no
+# file can be written with; code points that are no characters; invisible tags (Unicode, 23.9).
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    r"\ud800-\udfff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
+# Marks that are put upon a letter; to bring thousands of them in order takes minutes.
+_MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
+_MOST_MARKS = 30
+"""Upon one letter, as in Unicode's Stream-Safe Text Format (UAX 15, 13)."""
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
 # Tags of HTML, and of the JATS of publishers, that stand within a line of text.
@@ -81,7 +88,18 @@ def _clean_once(text: str) -> str:
     text = _STRIPPED_COMMAND.sub("", text).translate(_BRACES)
     text = _DOUBLE_QUOTES.sub('"', text)
     text = text.replace("---", "\u2014").replace("--", "\u2013")
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", _MANY_MARKS.sub(_thin_out, text))).strip()
+
+
+def _thin_out(found: re.Match[str]) -> str:
+    """Drop marks beyond those that one letter may have."""
+    kept: list[str] = []
+    marks = 0
+    for letter in found[0]:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(letter)
+    return "".join(kept)
 
 
 def _latex_to_text(text: str) -> str:
@@ -90,13 +108,14 @@ def _latex_to_text(text: str) -> str:
     escaped = _CURRENCY.sub(r"\\$", _BARE_SPECIAL.sub(r"\\\1", text))
     escaped = _TILDE.sub(r"\\textasciitilde{}", escaped)
     try:
-        return str(_converter().latex_to_text(escaped, tolerant_parsing=True))
+        return _converter()(escaped)
     except Exception:  # whatever its parser chokes on stays as it stands
         return text
 
 
 @lru_cache(maxsize=1)
-def _converter() -> Any:
+def _converter() -> Callable[[str], str]:
+    from pylatexenc import latexwalker
     from pylatexenc.latex2text import (
         LatexNodes2Text,
         MacroTextSpec,
@@ -120,6 +139,16 @@ def _converter() -> Any:
     context.set_unknown_macro_spec(
         MacroTextSpec("", simplify_repl=lambda node, **_: node.macroname + node.macro_post_space)
     )
-    return LatexNodes2Text(
+    converter = LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False
     )
+    # It would be made anew for each text.
+    commands = latexwalker.get_default_latex_context_db()
+    # What it says of broken commands would stand among what is said to the user.
+    logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
+
+    def convert(text: str) -> str:
+        walker = latexwalker.LatexWalker(text, latex_context=commands, tolerant_parsing=True)
+        return str(converter.nodelist_to_text(walker.get_latex_nodes()[0]))
+
+    return convert

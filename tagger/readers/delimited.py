@@ -190,10 +190,8 @@ def _has_content(record: Record) -> bool:
 
 def _without_blank_end(record: Record) -> Record:
     """Take off the blank cells at the end of a header, such as a last tab makes."""
-    cells = record.cells
-    while cells and not cells[-1].strip():
-        cells = cells[:-1]
-    return Record(record.line, cells)
+    size = max((n for n, cell in enumerate(record.cells, start=1) if cell.strip()), default=0)
+    return Record(record.line, record.cells[:size])
 
 
 def _fits(cells: Sequence[str], header: Record) -> bool:

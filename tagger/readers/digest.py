@@ -67,11 +67,11 @@ def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
     TaggerError
         As :func:`read_digest` does.
     """
-    dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
+    first = next((number for number, block in enumerate(blocks) if is_date(block.text)), None)
     entries = [
         block
         for number, block in enumerate(blocks)
-        if number not in dates and (not dates or number > dates[0])
+        if not is_date(block.text) and (first is None or number > first)
     ]
     if not entries:
         what = "only a newsletter header" if blocks else "nothing but white space"

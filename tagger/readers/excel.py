@@ -6,7 +6,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 from tagger.errors import TaggerError
@@ -17,8 +17,14 @@ from tagger.readers.source import Source
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MOST_ROWS = 1_048_576
+_MOST_COLUMNS = 1024
+"""Cells further to the right are not looked at: one of them makes a row of 16,384."""
+_MOST_MISSING = 2 * _MOST_ROWS
 _MOST_BYTES = 2 * 1024**3
-"""More than this unpacked is no list of papers, but a trap or a mistake."""
+_ANY_BYTES = 64 * 1024**2
+_MOST_TIMES = 100
+"""More than this unpacked is no list of papers, but a trap or a mistake: in all, or if it is not
+little anyway, beside its size packed (the ratio at which Apache POI draws the line)."""
 
 
 class Row(NamedTuple):
@@ -73,10 +79,11 @@ def read_sheet(source: Source) -> tuple[Columns, list[Row]]:
             book = openpyxl.load_workbook(
                 io.BytesIO(source.data), read_only=True, data_only=True, keep_links=False
             )
+            missing = count(1)
             for sheet in book.worksheets:
                 # What a sheet says of its size is often wrong.
                 sheet.reset_dimensions()
-                rows = _rows_with_content(sheet)
+                rows = _rows_with_content(sheet, missing)
                 for header in islice(rows, HEADER_WITHIN):
                     if has_title(header.cells, source.columns):
                         return _read_columns(header, rows, source)
@@ -92,9 +99,16 @@ def read_sheet(source: Source) -> tuple[Columns, list[Row]]:
     return _read_columns(first, iter(()), source)
 
 
-def _rows_with_content(sheet: Any) -> Iterator[Row]:
-    rows = sheet.iter_rows(values_only=True, max_row=_MOST_ROWS)
+def _rows_with_content(sheet: Any, missing: Iterator[int]) -> Iterator[Row]:
+    rows = sheet.iter_rows(values_only=True, max_row=_MOST_ROWS, max_col=_MOST_COLUMNS)
+    before = None
     for number, cells in enumerate(rows, start=1):
+        # One and the same stands for all rows that the file jumps over.
+        if cells is before:
+            if next(missing) > _MOST_MISSING:
+                raise TaggerError("consists of missing rows")
+            continue
+        before = cells
         if any(cell is not None and str(cell).strip() for cell in cells):
             yield Row(number, tuple(cells))
 
@@ -126,8 +140,12 @@ def _refuse_traps(source: Source) -> None:
         raise TaggerError(
             f"is no Excel workbook that can be read ({_reason(error)})", path=source.path
         ) from error
-    if unpacked > _MOST_BYTES:
-        raise TaggerError(f"would take {unpacked / 1024**3:.0f} GB unpacked", path=source.path)
+    packed = len(source.data)
+    if unpacked > min(_MOST_BYTES, max(_ANY_BYTES, _MOST_TIMES * packed)):
+        raise TaggerError(
+            f"would take {unpacked / 1e6:,.0f} MB unpacked, {unpacked // packed:,} times its size",
+            path=source.path,
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -12,10 +12,13 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.columns import make_paper
 from tagger.readers.markup import root_element, text_of
-from tagger.readers.source import Source
+from tagger.readers.source import Source, check_encoding
 
 _ROOTS = ("rss", "feed", "rdf")
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
+_DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']+)")
+# In UTF-16, too.
+_ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
 # What arXiv's RSS puts in front of an abstract.
 _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
 
@@ -36,7 +39,12 @@ def read_feed(source: Source) -> Iterator[Paper]:
     """
     import feedparser
 
+    if _ENTITY.search(source.data):
+        raise TaggerError("declares entities of its own, which no feed does", path=source.path)
     try:
+        declared = _DECLARED.match(source.data)
+        if declared:
+            check_encoding(declared[1].decode("ascii", "replace"))
         # Bytes alone might be taken for the name of a file or an address to be opened.
         feed = feedparser.parse(io.BytesIO(source.data))
         broken = feed.get("bozo_exception")

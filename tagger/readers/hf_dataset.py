@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -36,6 +39,7 @@ def read_hf_dataset(source: Source) -> Iterator[Paper]:
         )
     import datasets
 
+    _refuse_traps(source)
     empty = True
     try:
         loaded = datasets.load_from_disk(str(source.path))
@@ -50,6 +54,7 @@ def read_hf_dataset(source: Source) -> Iterator[Paper]:
             tables = split.select_columns(wanted).with_format("arrow").iter(_BATCH_SIZE)
             row = 0
             for table in tables:
+                table.validate(full=True)
                 for cells in zip(*(table.column(n).to_pylist() for n in wanted), strict=True):
                     row += 1
                     yield chosen.paper(cells, source, row)
@@ -62,3 +67,33 @@ def read_hf_dataset(source: Source) -> Iterator[Paper]:
         ) from error
     if empty:
         raise TaggerError("no papers in this data set, it has no rows", path=source.path)
+
+
+def _refuse_traps(source: Source) -> None:
+    """Refuse a data set that names files, or leads, out of its folder."""
+    root = source.path.resolve()
+    for path in sorted(root.rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise TaggerError("has a link that leads out of its folder", path=path)
+        if path.name == _SPLITS_FILE:
+            names = _read_json(path).get("splits")
+        elif path.name == _STATE_FILE:
+            files = _read_json(path).get("_data_files")
+            names = [
+                file.get("filename") if isinstance(file, dict) else None
+                for file in (files if isinstance(files, list) else [])
+            ]
+        else:
+            continue
+        for name in names if isinstance(names, list) else []:
+            if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:"):
+                raise TaggerError(f"names a file out of its folder: {name!r}", path=path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        content = None
+    # What else is wrong with it, whoever loads it will say.
+    return content if isinstance(content, dict) else {}

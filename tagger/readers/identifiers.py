@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
+_LONGEST_DOI = 2048
+"""Those in use have far fewer characters; what is longer would only cost time."""
 # A semicolon may also stand within one.
 _BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
 # before; the class of an archive, as in math.GT/0309136, is no part of the identity.
 _ARXIV = re.compile(
-    r"(?<![\w./])(?:(\d\d(?:0[1-9]|1[0-2])\.\d{4,5})|([a-z]+(?:-[a-z]+)*)(?:\.[a-z]{2})?/(\d{7}))"
+    r"(?<![\w./])(?:(\d\d(?:0[1-9]|1[0-2])\.\d{4,5})|([a-z]{1,9}(?:-[a-z]{1,9})?)(?:\.[a-z]{2})?"
+    r"/(\d{7}))"
     r"(?:v\d+)?(?![\w/])(?!\.\d)",
     re.IGNORECASE,
 )
@@ -43,6 +46,8 @@ def normal_doi(text: str) -> str | None:
     # Reference managers escape for LaTeX, browsers for links, publishers for HTML.
     found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", html.unescape(unquote(text))))
     if not found:
+        return None
+    if len(found[0]) > _LONGEST_DOI:
         return None
     doi = found[0].lower()
     while doi[-1] in ".,;:'\"" or (doi[-1] in ")]" and not _is_closed(doi)):

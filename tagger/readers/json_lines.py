@@ -41,9 +41,13 @@ def read_json(source: Source) -> Iterator[Paper]:
         empty = False
     if empty:
         raise TaggerError("no papers in this file", path=source.path)
-    columns = Columns.find(list(names), source)
+    known = list(names)
+    columns = Columns.find(known, source)
+    # Of the names, of which each row may have others: rows and names are both many.
+    wanted = [known[position] for position in columns.positions.values()]
+    chosen = Columns({field: place for place, field in enumerate(columns.positions)})
     for line, row in _objects(source):
-        yield columns.paper([row.get(name) for name in names], source, line)
+        yield chosen.paper([row.get(name) for name in wanted], source, line)
 
 
 def _objects(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:

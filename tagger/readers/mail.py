@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import email
-import email.policy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.message import EmailMessage
+from email.policy import EmailPolicy, Policy
+from itertools import count
+from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.digest import Block, blocks_of, papers_of, without_footer
 from tagger.readers.html import digest_blocks
-from tagger.readers.source import Source
+from tagger.readers.source import Source, check_encoding
 
 _FIELD = re.compile(r"([!-9;-~]+):(?: |$)")
 _OF_EVERY_MAIL = frozenset({"from"})
 _OF_MAIL_ONLY = frozenset(
     {"date", "message-id", "mime-version", "received", "content-type", "return-path"}
 )
+_LONGEST_FIELD = 500
+"""Characters of a header field that are looked at: its parser takes ever longer for more."""
+_MOST_PARTS = 100
 _SIGNATURE = re.compile(r"^-- $", re.MULTILINE)
 _LINK_LINE = re.compile(r"^[ \t]*[<(\[]?https?://\S+[ \t]*$", re.MULTILINE)
 
@@ -48,8 +53,8 @@ def read_mail(source: Source) -> list[Paper]:
         If there is no text in it, the text holds no paper, or a title has no abstract.
     """
     try:
-        message = email.message_from_bytes(source.data, policy=email.policy.default)
-        blocks = _blocks(message)
+        policy = _CarefulPolicy(message_factory=_limited_parts())
+        blocks = _blocks(email.message_from_bytes(source.data, policy=policy))
     except (TaggerError, ModuleNotFoundError):
         raise
     except Exception as error:  # a broken message makes it raise nearly anything
@@ -59,8 +64,29 @@ def read_mail(source: Source) -> list[Paper]:
     return papers_of(blocks, source)
 
 
+class _CarefulPolicy(EmailPolicy):
+    """Reads the beginning of each header field: a type, an encoding, a boundary."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return super().header_fetch_parse(name, value[:_LONGEST_FIELD])
+
+
+def _limited_parts() -> Callable[..., EmailMessage]:
+    """Return what makes the parts of one e-mail, up to a number."""
+    numbers = count(1)
+
+    def make(policy: Policy) -> EmailMessage:
+        if next(numbers) > _MOST_PARTS:
+            raise TaggerError(f"has more than {_MOST_PARTS} parts")
+        return EmailMessage(policy)
+
+    return make
+
+
 def _blocks(message: EmailMessage) -> Sequence[Block]:
     part = message.get_body(("plain", "html"))
+    if part is not None:
+        check_encoding(part.get_content_charset("ascii"))
     content = None if part is None else part.get_content()
     if part is None or not isinstance(content, str) or not content.strip():
         raise TaggerError("there is no text in this e-mail", hint="Save it with its text")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
-    from bs4.element import PageElement, Tag
+from tagger.readers.source import check_encoding
 
 _PROLOG = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[[^\]]*\]\s*)?>", re.I | re.S)
 _ROOT = re.compile(r"<([a-z][\w.-]*:)?([a-z][\w.-]*)(?=[\s/>])", re.IGNORECASE)
@@ -70,61 +67,110 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     """Take HTML apart into its paragraphs and headings, in order.
 
     What is not shown or no content is left out: scripts, styles, hidden texts, navigation,
-    footers, forms.
+    footers, forms. Elements pass by one after the other, so that a page costs what its paragraphs
+    do, however many elements it has and however deep they are nested.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be parsed.
+    LookupError
+        If it says that it is in an encoding that there is not.
     """
-    from bs4 import BeautifulSoup
+    from bs4.dammit import EncodingDetector
+    from lxml import etree
 
-    with warnings.catch_warnings():
-        # That the text may be XML, or the name of a file.
-        warnings.simplefilter("ignore")
-        page = BeautifulSoup(markup, "lxml")
-    for element in page.find_all([*_NO_TEXT, *_NO_CONTENT]):
-        element.decompose()
-    for element in [*page.find_all(style=_HIDDEN), *page.find_all(hidden=True)]:
-        element.decompose()
-    return [block for block in _blocks(page) if block.text]
-
-
-def _blocks(page: BeautifulSoup) -> Iterator[MarkupBlock]:
-    from bs4.element import NavigableString, Tag
-
-    owner: Tag | None = None
-    parts: list[str] = []
-    breaks = 0
-    for node in page.descendants:
-        if isinstance(node, Tag):
-            breaks += node.name == "br"
-            if node.name == "br":
-                parts.append(" ")
-            continue
-        # Comments and the like are kinds of strings of their own.
-        if type(node) is not NavigableString:
-            continue
-        if not node.strip():
-            parts.append(" ")
-            continue
-        block = _block_around(node)
-        if block is not owner or breaks > 1:
-            yield _made(owner, parts)
-            owner, parts = block, []
-        parts.append(str(node))
-        breaks = 0
-    yield _made(owner, parts)
+    if isinstance(markup, bytes):
+        markup, marked = EncodingDetector.strip_byte_order_mark(markup)
+        declared = EncodingDetector.find_declared_encoding(markup, is_html=True)
+        # What browsers take a page for that says nothing (WHATWG, "HTML", 13.2.3.2).
+        encoding = marked or declared or "windows-1252"
+        check_encoding(encoding)
+        markup = markup.decode(encoding, "replace")
+    # Halves of surrogate pairs are no text, and to the parser a null character is the end.
+    text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
+    if not text.strip():
+        return []
+    collector = _BlockCollector()
+    parser = etree.HTMLParser(target=collector, encoding="utf-8", huge_tree=True)
+    try:
+        parser.feed(text)
+        parser.close()
+    except etree.LxmlError as error:
+        raise ValueError(str(error)) from error
+    return collector.blocks
 
 
-def _block_around(node: PageElement) -> Tag | None:
-    return next((parent for parent in node.parents if parent.name in _BLOCKS), None)
+class _Element(NamedTuple):
+    """An element that is open: the block that it belongs to, the block's kind, and its own."""
+
+    block: int
+    block_kind: str
+    kind: str
 
 
-def _made(owner: Tag | None, parts: list[str]) -> MarkupBlock:
-    kind = "text"
-    for element in [owner, *owner.parents] if owner else []:
-        if element is None or element.name in ("body", "html"):
-            break
-        if _HEADING.fullmatch(element.name):
-            kind = element.name
-            break
-        if any("title" in name.lower().split("-") for name in element.get_attribute_list("class")):
+class _BlockCollector:
+    """Takes the events of a parser (lxml's target interface), and makes blocks of them."""
+
+    def __init__(self) -> None:
+        self.blocks: list[MarkupBlock] = []
+        self._open = [_Element(0, "text", "text")]
+        self._left_out = 0
+        self._count = 0
+        self._owner = self._open[0]
+        self._parts: list[str] = []
+        self._breaks = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if self._left_out or _is_left_out(tag, attributes):
+            self._left_out += 1
+            return
+        if tag == "br":
+            self._breaks += 1
+            self._parts.append(" ")
+        block, block_kind, kind = self._open[-1]
+        if tag in ("body", "html"):
+            kind = "text"
+        elif _HEADING.fullmatch(tag):
+            kind = tag
+        elif any(
+            "title" in name.lower().split("-") for name in attributes.get("class", "").split()
+        ):
             kind = "title"
-            break
-    return MarkupBlock(kind, " ".join("".join(parts).split()))
+        if tag in _BLOCKS:
+            self._count += 1
+            block, block_kind = self._count, kind
+        self._open.append(_Element(block, block_kind, kind))
+
+    def end(self, _tag: str) -> None:
+        if self._left_out:
+            self._left_out -= 1
+        elif len(self._open) > 1:
+            self._open.pop()
+
+    def data(self, text: str) -> None:
+        if self._left_out:
+            return
+        if not text.strip():
+            self._parts.append(" ")
+            return
+        element = self._open[-1]
+        if element.block != self._owner.block or self._breaks > 1:
+            self._finish()
+            self._owner = element
+        self._parts.append(text)
+        self._breaks = 0
+
+    def close(self) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        text = " ".join("".join(self._parts).split())
+        if text:
+            self.blocks.append(MarkupBlock(self._owner.block_kind, text))
+        self._parts = []
+
+
+def _is_left_out(tag: str, attributes: Mapping[str, str]) -> bool:
+    hidden = "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style", "")))
+    return hidden or tag in _NO_TEXT or tag in _NO_CONTENT

@@ -27,10 +27,11 @@ _TITLES = ("TI", "BTI", "TT")
 @dataclass(slots=True)
 class _Record:
     line: int
-    fields: dict[str, list[str]] = field(default_factory=dict)
+    fields: dict[str, list[list[str]]] = field(default_factory=dict)
+    """Per tag, the lines of each value."""
 
     def values(self, tag: str) -> list[str]:
-        return self.fields.get(tag, [])
+        return [" ".join(lines) for lines in self.fields.get(tag, ())]
 
 
 def is_nbib(source: Source) -> bool:
@@ -81,7 +82,7 @@ def read_nbib(source: Source) -> Iterator[Paper]:
 
 def _records(source: Source) -> Iterator[_Record]:
     record: _Record | None = None
-    values: list[str] = []
+    lines: list[str] = []
     with source.open_text("\n") as file:
         for number, line in enumerate(file, start=1):
             line = line.rstrip()
@@ -91,10 +92,10 @@ def _records(source: Source) -> Iterator[_Record]:
                     yield record
                 record = _Record(number)
             if found and record:
-                values = record.fields.setdefault(found[1], [])
-                values.append(found[2] or "")
-            elif line.startswith(" ") and values:
-                values[-1] += " " + line.strip()
+                lines = [found[2] or ""]
+                record.fields.setdefault(found[1], []).append(lines)
+            elif line.startswith(" ") and lines:
+                lines.append(line.strip())
             elif line:
                 raise TaggerError(
                     "this line is neither a field nor goes on with one",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -12,6 +13,12 @@ from tagger.readers.source import Source
 
 _MARK = b"PAR1"
 _BATCH_SIZE = 1024
+_ANY_ROWS = 10_000
+_LEAST_BYTES = 4
+"""So many a row at least: what says that it has more rows repeats one without end."""
+_ANY_BYTES = 256 * 1024**2
+_MOST_TIMES = 100
+"""How much larger than the file the columns of papers may be, if they are not small anyway."""
 
 
 def is_parquet(source: Source) -> bool:
@@ -28,6 +35,7 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         If it is no Parquet file, no column holds the title, or a row has no title; the row,
         counted from 1, is given as line.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -36,12 +44,18 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         file = pq.ParquetFile(where)
         names = list(file.schema_arrow.names)
         columns = Columns.find(names, source)
+        _refuse_traps(file.metadata, list(columns.positions.values()), source)
         wanted = [names[position] for position in columns.positions.values()]
         chosen = Columns({field: n for n, field in enumerate(columns.positions)})
+        types = {field.name: field.type for field in file.schema_arrow}
+        texts = [name for name in wanted if pa.types.is_string(types[name])]
+        # A text that stands in many rows is in memory once, and of the rows one at a time.
+        file = pq.ParquetFile(where, metadata=file.metadata, read_dictionary=texts)
         row = 0
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(_BATCH_SIZE, row_groups=[group], columns=wanted):
-                for cells in zip(*(batch.column(n).to_pylist() for n in wanted), strict=True):
+                batch.validate(full=True)
+                for cells in zip(*(map(_value, batch.column(n)) for n in wanted), strict=True):
                     row += 1
                     yield chosen.paper(cells, source, row)
     except TaggerError:
@@ -53,3 +67,25 @@ def read_parquet(source: Source) -> Iterator[Paper]:
         ) from error
     if not row:
         raise TaggerError("no papers in this file, it has no rows", path=source.path)
+
+
+def _value(scalar: Any) -> Any:
+    return scalar.as_py()
+
+
+def _refuse_traps(metadata: Any, positions: Sequence[int], source: Source) -> None:
+    """Refuse a file that would be very much larger in memory, by what it says of itself."""
+    size = source.path.stat().st_size if source.given is None else len(source.given)
+    rows = metadata.num_rows
+    if rows > max(_ANY_ROWS, size // _LEAST_BYTES):
+        raise TaggerError(f"says that it has {rows:,} rows, in {size:,} bytes", path=source.path)
+    names = {metadata.schema.to_arrow_schema().names[position] for position in positions}
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    unpacked = sum(
+        group.column(number).total_uncompressed_size
+        for group in groups
+        for number in range(group.num_columns)
+        if group.column(number).path_in_schema.partition(".")[0] in names
+    )
+    if unpacked > max(_ANY_BYTES, _MOST_TIMES * size):
+        raise TaggerError(f"would take {unpacked / 1e6:,.0f} MB unpacked", path=source.path)

@@ -55,7 +55,7 @@ def read_ris(source: Source) -> list[Paper]:
     lines = source.text.split("\n")
     papers = []
     for record in find_records(lines):
-        [fields] = rispy.loads("\n".join(lines[record.start : record.end + 1]))
+        [fields] = rispy.loads("\n".join(_joined(lines[record.start : record.end + 1])))
         unknown = fields.get("unknown_tag", {})
         title = _first_text(
             fields.get("title"), fields.get("primary_title"), *unknown.get("BT", ())
@@ -96,6 +96,26 @@ def find_records(lines: Sequence[str]) -> list[RisRecord]:
     if start is not None:
         raise _unended(start)
     return records
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    """Join lines that go on with one value: rispy copies all of it for each of them.
+
+    Of fields with several values, such as links, each line is one.
+    """
+    from rispy import RisParser
+
+    joined: list[list[str]] = []
+    goes_on = False
+    for line in lines:
+        if FIELD.match(line):
+            goes_on = line[:2] not in RisParser.DEFAULT_LIST_TAGS
+            joined.append([line])
+        elif goes_on:
+            joined[-1].append(line.strip())
+        else:
+            joined.append([line])
+    return [" ".join(parts) for parts in joined]
 
 
 def _unended(start: int) -> TaggerError:

@@ -20,6 +20,19 @@ _CHUNK = 1 << 20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
+def check_encoding(name: str) -> None:
+    """Refuse an encoding that a file says it is in, but that no file is in.
+
+    Raises
+    ------
+    LookupError
+        If there is no such encoding of texts, or it is one of host names, which takes the longer
+        the longer a text is.
+    """
+    if codecs.lookup(name).name in ("punycode", "idna"):
+        raise LookupError(f"unknown encoding: {name}")
+
+
 @dataclass(frozen=True)
 class Source:
     """One thing to read.
@@ -66,6 +79,14 @@ class Source:
     def is_folder(self) -> bool:
         """Whether there is a folder in place of a file."""
         return self.given is None and self.path.is_dir()
+
+    @property
+    def size(self) -> int:
+        """Bytes, those of its files if it is a folder."""
+        if self.given is not None:
+            return len(self.given)
+        files = self.path.rglob("*") if self.path.is_dir() else [self.path]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     @cached_property
     def start(self) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
+from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, bootstrap_weights, evaluate, interval, weighted_figures
 from tagger.labels import LabelSnapshot
@@ -25,6 +26,7 @@ from tagger.registry.versions import (
     CHAMPION,
     FINGERPRINT,
     FOLD_ANSWERS,
+    HASH_OF,
     LABELS,
     MODEL_DATA,
     MODEL_NAME,
@@ -121,6 +123,8 @@ def log_training(
         with mlflow.start_run(experiment_id=experiment, run_name=name, description=card) as run:
             mlflow.set_tag(FINGERPRINT, fingerprint)
             mlflow.log_params({**asdict(settings), **lineage})
+            # Parameters cannot be changed afterwards. The manifest holds the hashes of the rest.
+            mlflow.log_param(f"{HASH_OF}{MANIFEST_FILE}", result.model.digest)
             _log_labels(snapshot)
             for held_out in result.out_of_fold:
                 facet = held_out.facet.name
@@ -134,8 +138,10 @@ def log_training(
                 mlflow.log_figure(curve, "learning_curve.png")
             mlflow.log_text(card, "model_card.md")
             with TemporaryDirectory() as scratch:
-                save_answers(result.fold_answers, Path(scratch) / FOLD_ANSWERS)
-                mlflow.log_artifact(f"{scratch}/{FOLD_ANSWERS}")
+                answers = Path(scratch) / FOLD_ANSWERS
+                save_answers(result.fold_answers, answers)
+                mlflow.log_param(f"{HASH_OF}{FOLD_ANSWERS}", sha256_of(answers))
+                mlflow.log_artifact(str(answers))
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)
@@ -209,7 +215,7 @@ def _lineage(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str
         "parent": champion.name if champion else "none",
         "git_commit": _git_commit(snapshot.folder),
     }
-    return lineage | {f"sha256_{name}": digest for name, digest in snapshot.hashes().items()}
+    return lineage | {f"{HASH_OF}{name}": digest for name, digest in snapshot.hashes().items()}
 
 
 def _git_commit(folder: Path) -> str:

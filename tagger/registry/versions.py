@@ -9,9 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
-from tagger.model import TaggerModel, load_model
+from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
 from tagger.soft_labels import Answers, Champion, load_answers
@@ -32,6 +33,8 @@ MODEL_DATA = "artifacts/model"
 OUT_OF_FOLD = "out_of_fold"
 LABELS = "labels"
 FOLD_ANSWERS = "fold_answers.safetensors"
+HASH_OF = "sha256_"
+"""Begins the parameters of a run that hold hashes of its files."""
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -195,7 +198,22 @@ class Registry:
                     hint="If its files are gone, choose another version ('tagger history'), or "
                     "train again and 'tagger promote VERSION --force REASON'",
                 ) from error
+        self._check_hash(version, Path(folder) / MANIFEST_FILE)
         return Path(folder)
+
+    def _check_hash(self, version: Version, path: Path) -> None:
+        """Check that a file is the one that the run has recorded.
+
+        A run of an earlier version of tagger may have recorded nothing of it.
+        """
+        recorded = self.run(version).data.params.get(f"{HASH_OF}{path.name}")
+        if recorded is not None and path.is_file() and sha256_of(path) != recorded:
+            raise TaggerError(
+                f"is not the file that the run of {version.name} recorded",
+                path=path,
+                hint="The artifact store was changed: choose another version ('tagger history'), "
+                "or train again",
+            )
 
     def load_for_guidance(self, version: Version) -> Champion:
         """Load a version with the answers of its folds, for a training that is to keep to it.
@@ -207,6 +225,7 @@ class Registry:
             folds: tuple[Answers, ...] = ()
             if FOLD_ANSWERS in arrived:
                 place = client.download_artifacts(version.run_id, FOLD_ANSWERS, scratch)
+                self._check_hash(version, Path(place))
                 folds = load_answers(Path(place))
         return Champion(self.load(version), folds)
 
@@ -261,7 +280,10 @@ class Registry:
     def label_folder(self, version: Version, target: Path) -> Path:
         """Copy the label folder that a version was trained on below ``target``."""
         with self.store.reading() as client:
-            return Path(client.download_artifacts(version.run_id, LABELS, str(target)))
+            folder = Path(client.download_artifacts(version.run_id, LABELS, str(target)))
+        for path in sorted(folder.iterdir()):
+            self._check_hash(version, path)
+        return folder
 
     def taxonomy_history(self, version: Version) -> TaxonomyHistory:
         """Return the taxonomy that a version was trained for, and how it came about."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from tagger.decision import ReviewRule, decide
@@ -149,6 +150,11 @@ def make_backend(
     @app.exception_handler(TaggerError)
     def unusable(_request: Request, error: TaggerError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503)
+
+    @app.exception_handler(RequestValidationError)
+    def unreadable(_request: Request, _error: RequestValidationError) -> JSONResponse:
+        # Without what was sent, as is usual: not all JSON can be written back as JSON.
+        return JSONResponse({"detail": "the request must be a JSON object"}, 422)
 
     @app.get("/")
     @app.get("/health")

@@ -339,7 +339,7 @@ def _parse(config: str) -> Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=False)
     try:
         return etree.fromstring(config.encode("utf-8"), parser)
-    except etree.XMLSyntaxError as error:
+    except (etree.XMLSyntaxError, ValueError) as error:
         raise TaggerError(f"the labelling interface is not XML ({error})") from error
 
 

@@ -22,6 +22,7 @@ from tagger.review.tasks import (
     Queue,
     TaskError,
     TaskMeta,
+    check_export,
     read_meta,
     read_paper,
     tags_in_use,
@@ -174,8 +175,10 @@ class ReviewProject:
             chunks = self.connection.client.projects.exports.download_sync(
                 self.id, export_type="JSON"
             )
-            exported: list[dict[str, Any]] = json.loads(b"".join(chunks))
-        return exported
+            try:
+                return check_export(json.loads(b"".join(chunks)))
+            except RecursionError as error:
+                raise ValueError("its export is nested too deeply") from error
 
     def task_ids(self) -> set[int]:
         """Return the numbers of all tasks."""

@@ -6,11 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+)
 
 from tagger.decision import Decision
 from tagger.errors import TaggerError
-from tagger.labels import Label, Origin, Prediction
+from tagger.labels import Label, Origin, Prediction, Text
 from tagger.paper import Paper, paper_id
 from tagger.review.interface import (
     CANNOT_TELL,
@@ -22,7 +29,7 @@ from tagger.review.interface import (
     is_tree,
     tag_path,
 )
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Taxonomy, field_name
 from tagger.taxonomy_history import TaxonomyHistory
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
@@ -55,6 +62,52 @@ class TaskMeta(BaseModel):
     queue: Queue
     facets: tuple[str, ...]
     taxonomy: str | None = None
+
+
+class _Annotation(BaseModel):
+    """An annotation as Label Studio exports it, as far as it matters here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    unique_id: Text
+    updated_at: AwareDatetime
+    result: list[dict[str, Any]]
+    lead_time: FiniteFloat | None = None
+
+
+class _Person(BaseModel):
+    id: int
+
+
+class _ExportedAnnotation(BaseModel):
+    unique_id: Text
+    was_cancelled: bool
+    completed_by: int | _Person
+
+
+class _ExportedTask(BaseModel):
+    id: int
+    annotations: list[_ExportedAnnotation]
+
+
+_EXPORT = TypeAdapter(list[_ExportedTask])
+
+
+def check_export(exported: Any) -> list[dict[str, Any]]:
+    """Return exported tasks, if they look like that: what an answer says is looked at later.
+
+    Raises
+    ------
+    ValueError
+        If something in the export tells not which task, or which annotation, it is.
+    """
+    try:
+        _EXPORT.validate_python(exported)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        raise ValueError(f"its export lacks {field_name(detail['loc']) or 'a list'}") from error
+    tasks: list[dict[str, Any]] = exported
+    return tasks
 
 
 class TaskError(Exception):
@@ -124,7 +177,7 @@ def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[d
     return result
 
 
-def read_paper(data: Mapping[str, Any]) -> Paper:
+def read_paper(data: Any) -> Paper:
     """Return the paper of a task.
 
     Raises
@@ -132,6 +185,8 @@ def read_paper(data: Mapping[str, Any]) -> Paper:
     TaskError
         If the task has no title and abstract.
     """
+    if not isinstance(data, Mapping):
+        raise TaskError("is none of ours: it has no title and abstract")
     title, abstract = data.get("title"), data.get("abstract")
     if not isinstance(title, str) or not title.strip() or not isinstance(abstract, str):
         raise TaskError("is none of ours: it has no title and abstract")
@@ -174,11 +229,17 @@ def read_label(
     TaskError
         If the task is none of ours, or the answer has tags that the taxonomy does not have.
     """
-    paper = read_paper(task["data"])
+    paper = read_paper(task.get("data"))
     meta = read_meta(task.get("meta"))
-    updated = datetime.fromisoformat(annotation["updated_at"])
+    try:
+        answer = _Annotation.model_validate(annotation)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        place = field_name(detail["loc"])
+        raise TaskError(f"has an annotation that cannot be read: {place}") from error
+    updated = answer.updated_at
     position = history.position(meta.taxonomy if meta else None, updated)
-    chosen = _choices(annotation["result"])
+    chosen = _choices(answer.result)
     verdicts = chosen.get(VERDICT, ())
     outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
     tags: dict[str, tuple[str, ...]] = {}
@@ -190,36 +251,42 @@ def read_label(
         outcome = "cannot-tell"
     notes = [
         text
-        for entry in annotation["result"]
+        for entry in answer.result
         if entry.get("from_name") == NOTE
-        for text in entry["value"].get("text", ())
+        for text in _texts(entry.get("value"), "text")
     ]
-    return Label(
-        id=paper.id,
-        title=paper.title,
-        text=paper.abstract,
-        outcome=outcome,
-        tags=tags,
-        annotator=annotator,
-        time=updated,
-        source="review",
-        final=FINAL in verdicts,
-        note="\n".join(notes) or None,
-        taxonomy=history.version_at(position),
-        prediction=(
-            _remembered(meta, history, position)
-            if meta
-            else _seen(annotation.get("prediction"), history.taxonomy_at(position))
-        ),
-        origin=Origin(
-            annotation=annotation["unique_id"],
-            updated=updated,
-            project=project,
-            task=task["id"],
-            queue=meta.queue if meta else None,
-            lead_time=annotation.get("lead_time"),
-        ),
-    )
+    try:
+        label = Label(
+            id=paper.id,
+            title=paper.title,
+            text=paper.abstract,
+            outcome=outcome,
+            tags=tags,
+            annotator=annotator,
+            time=updated,
+            source="review",
+            final=FINAL in verdicts,
+            note="\n".join(notes) or None,
+            taxonomy=history.version_at(position),
+            prediction=(
+                _remembered(meta, history, position)
+                if meta
+                else _seen(annotation.get("prediction"), history.taxonomy_at(position))
+            ),
+            origin=Origin(
+                annotation=answer.unique_id,
+                updated=updated,
+                project=project,
+                task=task["id"],
+                queue=meta.queue if meta else None,
+                lead_time=answer.lead_time,
+            ),
+        )
+        label.model_dump_json()
+    except ValueError as error:
+        # Halves of surrogate pairs, for example, which JSON may hold and a file may not.
+        raise TaskError("has a text that a label file cannot hold") from error
+    return label
 
 
 def _read_answer(
@@ -259,15 +326,28 @@ def _seen(prediction: Any, taxonomy: Taxonomy) -> Prediction | None:
         return None
 
 
-def _choices(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+def _choices(result: Any) -> dict[str, tuple[str, ...]]:
     """Return what was chosen in each control; of a path in a tree, its end."""
-    chosen: dict[str, tuple[str, ...]] = {}
-    for entry in result:
-        value = entry.get("value", {})
-        values = [*value.get("choices", ()), *(path[-1] for path in value.get("taxonomy", ()))]
+    chosen: dict[str, list[str]] = {}
+    for entry in result if isinstance(result, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        value = entry.get("value")
+        paths = value.get("taxonomy") if isinstance(value, dict) else None
+        ends = (
+            [path[-1] for path in paths or () if isinstance(path, list) and path]
+            if isinstance(paths, list)
+            else []
+        )
         name = str(entry.get("from_name"))
-        chosen[name] = (*chosen.get(name, ()), *map(str, values))
-    return chosen
+        chosen.setdefault(name, []).extend([*_texts(value, "choices"), *map(str, ends)])
+    return {name: tuple(values) for name, values in chosen.items()}
+
+
+def _texts(value: Any, field: str) -> list[str]:
+    """Return the texts in a field of a result's value; none if it is no list."""
+    found = value.get(field) if isinstance(value, dict) else None
+    return [str(text) for text in found] if isinstance(found, list) else []
 
 
 def _read_tags(
@@ -300,6 +380,6 @@ def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
         (name, value)
         for task in tasks
         for annotation in task.get("annotations", ())
-        for name, values in _choices(annotation.get("result", ())).items()
+        for name, values in _choices(annotation.get("result")).items()
         for value in values
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tagger.markdown import as_markdown
 from tagger.taxonomy import Taxonomy
 from tagger.writers.arrow import arrow_schema, arrow_tables
 from tagger.writers.tally import Tally
@@ -85,23 +86,23 @@ def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
     lines = [
         f"---\n{front}---\n",
         f"# {title}\n",
-        f"{tally.papers} papers with the tags that {models} gave them, with calibrated "
-        f"confidences; {tally.to_review} of them are marked for a person to look at. The tags are "
-        "a model's, not labels by hand. Texts of the papers are not in here, only titles.\n",
+        f"{tally.papers} papers with the tags that {as_markdown(models)} gave them, with "
+        f"calibrated confidences; {tally.to_review} of them are marked for a person to look at. "
+        "The tags are a model's, not labels by hand. Texts of the papers are not in here, only "
+        "titles.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
         *_markdown_table(("column", "what it holds"), list(_COLUMNS.items())),
     ]
     for facet in taxonomy.facets:
         counts = tally.tags.get(facet.name, Counter())
-        lines += [f"## {facet.name}\n", f"{facet.definition}\n"]
+        lines += [f"## {facet.name}\n", f"{as_markdown(facet.definition)}\n"]
         lines += _markdown_table(
             ("tag", "meaning", "papers"),
-            [(tag.name, tag.definition, str(counts[tag.name])) for tag in facet.tags],
+            [(tag.name, as_markdown(tag.definition), str(counts[tag.name])) for tag in facet.tags],
         )
     return "\n".join(lines)
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
-    table = [header, ["---"] * len(header), *cells]
+    table = [header, ["---"] * len(header), *rows]
     return [*(f"| {' | '.join(row)} |" for row in table), ""]

@@ -1,0 +1,33 @@
+"""The console that tables and colours are printed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import rich.console
+from rich.segment import Segment
+
+from tagger.cli.terminal import printable
+
+
+class Console(rich.console.Console):
+    """A console of rich that takes text for text: no markup, no emoji names, no control sequences.
+
+    What rich itself sends to move the cursor or to colour passes.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(
+        self,
+        renderable: rich.console.RenderableType,
+        options: rich.console.ConsoleOptions | None = None,
+    ) -> Iterable[Segment]:
+        """Give the pieces of what is printed, safe to be written."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
