@@ -72,7 +72,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Save the reference as one safetensors file, ids and titles in its header."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "vectors": self.vectors,
@@ -82,7 +82,7 @@ class Reference:
             for name, values in getattr(self, kind).items():
                 arrays[f"{kind}.{name}"] = np.ascontiguousarray(values)
         header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
-        save_file(arrays, path, metadata=header)
+        path.write_bytes(save(arrays, metadata=header))
 
     @classmethod
     def load(cls, path: Path) -> Reference:
