@@ -53,6 +53,45 @@ LONGEST = 120.0
 """Seconds after which a run that was not killed counts as hanging."""
 
 
+LIBRARIES = (
+    "bibtexparser",
+    "label_studio_sdk.actions.client",
+    "label_studio_sdk.client",
+    "label_studio_sdk.projects.client_ext",
+    "label_studio_sdk.tasks.client_ext",
+    "label_studio_sdk.tokens.client_ext",
+    "label_studio_sdk.users.client",
+    "label_studio_sdk.views.client",
+    "nltk",
+    "psutil",
+    "sentence_transformers",
+    "sqlalchemy",
+    "tagger.cli",
+    "tagger.definitions_only",
+    "tagger.review.push",
+    "tagger.tagging",
+)
+LIBRARIES_OF_VERSIONS = (
+    "cleanlab.classification",
+    "cleanlab.filter",
+    "datasets",
+    "matplotlib.pyplot",
+    "mlflow",
+    "mlflow.data.pandas_dataset",
+    "mlflow.pyfunc",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "onnx",
+    "onnxruntime",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "tagger.registry.training_run",
+    "tagger.training",
+    "torch.onnx",
+)
+
+
 @dataclass(frozen=True)
 class Case:
     """A command that is killed.
@@ -64,8 +103,9 @@ class Case:
     arguments:
         Of ``tagger``.
     base:
-        The workspace that it runs in: ``new``, with labels and pages only, or ``used``, with three
-        versions, tagged papers and reviews under way.
+        The workspace that it runs in: ``new``, with labels and pages only; ``reviewed``, with
+        answers that came home and others that wait; ``used``, with three versions and tagged papers
+        as well.
     share:
         How many of the kills it gets, beside the others.
     step:
@@ -85,22 +125,24 @@ CASES = (
     Case("train", ("train", *QUICK, "--seed", "3", "--if-changed"), share=0.6),
     Case("promote", ("promote", "--force", "it reads better")),
     Case("rollback", ("rollback", "--reason", "too many surveys"), step=True),
-    Case(
-        "tag",
-        (*TAG, "--write", "parquet", "--write", "dataset"),
-        share=1.5,
-    ),
+    Case("tag", (*TAG, "--write", "parquet", "--write", "dataset"), share=1.5),
+    Case("tag by definitions", (*TAG, "--model", "labels"), "reviewed"),
     Case("review push, the first", (*PUSH, "--project", "another one")),
     Case("review push", PUSH, share=1.5),
-    Case("review pull", ("review", "pull"), share=1.5),
+    Case("review pull", ("review", "pull"), "reviewed", 1.5),
     Case("labels audit", ("labels", "audit", "--recheck", "--min-confidence", "0.5")),
-    Case("taxonomy rename", ("taxonomy", "rename", "field/law", "legal", "--yes")),
+    Case("taxonomy rename", ("taxonomy", "rename", "field/law", "legal", "--yes"), "reviewed"),
     Case(
         "taxonomy split",
         ("taxonomy", "split", "kind/study", "--into", "trial", "cohort", *DEFINITIONS, "--yes"),
+        "reviewed",
     ),
-    Case("taxonomy retire", ("taxonomy", "retire", "kind/study", "--into", "method", "--yes")),
-    Case("init", ("init", "mine", "--template", "medicine", "--digest", "monday.txt")),
+    Case(
+        "taxonomy retire",
+        ("taxonomy", "retire", "kind/study", "--into", "method", "--yes"),
+        "reviewed",
+    ),
+    Case("init", ("init", "mine", "--template", "medicine", "--digest", "monday.txt"), "new"),
     Case("discover", ("discover", "monday.txt", "--facet", "kind")),
 )
 
@@ -335,28 +377,40 @@ class Bench:
 # Kills.
 
 
-def prepare(bench: Bench) -> None:
+def prepare(bench: Bench, bases: set[str]) -> None:
     """Make the workspaces that commands run in."""
     write_workspace(bench.workspace)
     bench.scratch.mkdir()
     bench.keep("new")
-    for arguments in (
-        ("train", *QUICK),
-        ("train", *QUICK, "--seed", "1"),
-        ("promote", "--force", "it is newer"),
-        ("tag", "monday.txt", "--output", "tagged", "--write", "dataset"),
-        ("review", "push", "monday.txt", "--budget", "30"),
-    ):
-        must(bench, arguments)
+    if "reviewed" in bases:
+        push_and_answer(bench, "--model", "labels")
+        answer_again(bench)
+        bench.keep("reviewed")
+    if "used" in bases:
+        bench.put_back("new")
+        must(bench, ("train", *QUICK))
+        must(bench, ("train", *QUICK, "--seed", "1"))
+        must(bench, ("promote", "--force", "it is newer"))
+        must(bench, ("tag", "monday.txt", "--output", "tagged", "--write", "dataset"))
+        push_and_answer(bench)
+        must(bench, ("train", *QUICK, "--seed", "2"))
+        answer_again(bench)
+        bench.keep("used")
+
+
+def push_and_answer(bench: Bench, *options: str) -> None:
+    """Send papers to Label Studio, answer some, and bring the answers home."""
+    must(bench, ("review", "push", "monday.txt", "--budget", "30", *options))
     answer(bench, range(12), "2026-02-01T10:00:00Z", KIND[0])
     must(bench, ("review", "pull"))
-    must(bench, ("train", *QUICK, "--seed", "2"))
-    # Since then there are new answers, some were changed, one was deleted.
+
+
+def answer_again(bench: Bench) -> None:
+    """Give new answers, change some, and delete one."""
     answer(bench, range(8, 20), "2026-02-02T10:00:00Z", KIND[1])
     state = bench.tasks()
     next(iter(state["tasks"].values()))["annotations"].clear()
     bench.set_tasks(state)
-    bench.keep("used")
 
 
 def must(bench: Bench, arguments: tuple[str, ...]) -> None:
@@ -499,7 +553,7 @@ def main() -> int:
     options = parser.parse_args()
     cases = [case for case in CASES if not options.only or case.name in options.only]
     begin = time.monotonic()
-    load_libraries()
+    load_libraries(any(case.base == "used" for case in cases))
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         root = Path(scratch).resolve()
         ended(forked(lambda: bool(save_encoder(root)) - 1), LONGEST)
@@ -538,7 +592,7 @@ def work_off(root: Path, job: int, cases: list[Case], options: argparse.Namespac
         folder = root / f"job-{job}"
         folder.mkdir()
         bench = Bench(folder, root / "encoder", url)
-        prepare(bench)
+        prepare(bench, {case.base for case in cases})
         shares = sum(case.share for case in cases) * options.jobs
         outcomes = []
         for case in cases:
@@ -585,47 +639,12 @@ def start_server() -> tuple[subprocess.Popen[bytes], str]:
     raise RuntimeError("the stand-in for Label Studio does not answer")
 
 
-def load_libraries() -> None:
-    """Load what commands load, so that each of them starts at once."""
+def load_libraries(versions: bool) -> None:
+    """Load what commands load, with or without versions, so that each of them starts at once."""
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     # A thread that is there when a process is forked is not there in the fork.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    import tagger.cli
-    import tagger.registry.training_run
-    import tagger.review.push
-    import tagger.training  # noqa: F401
-
-    for name in (
-        "bibtexparser",
-        "cleanlab",
-        "cleanlab.classification",
-        "cleanlab.filter",
-        "datasets",
-        "label_studio_sdk.actions.client",
-        "label_studio_sdk.client",
-        "label_studio_sdk.projects.client_ext",
-        "label_studio_sdk.tasks.client_ext",
-        "label_studio_sdk.tokens.client_ext",
-        "label_studio_sdk.users.client",
-        "label_studio_sdk.views.client",
-        "matplotlib.pyplot",
-        "mlflow",
-        "mlflow.pyfunc",
-        "mlflow.data.pandas_dataset",
-        "mlflow.store.tracking.sqlalchemy_store",
-        "mlflow.store.model_registry.sqlalchemy_store",
-        "nltk",
-        "onnx",
-        "onnxruntime",
-        "psutil",
-        "pyarrow.parquet",
-        "rispy",
-        "scipy.stats",
-        "sentence_transformers",
-        "sklearn.linear_model",
-        "torch.onnx",
-        "transformers",
-    ):
+    for name in (*LIBRARIES, *(LIBRARIES_OF_VERSIONS if versions else ())):
         __import__(name)
     gc.collect()
     # What is never looked at again is not copied into each child.

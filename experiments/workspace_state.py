@@ -46,9 +46,7 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
     import sqlite3
     from contextlib import closing
 
-    import pyarrow.parquet
     import yaml
-    from datasets import load_from_disk
 
     from tagger.errors import TaggerError
     from tagger.labels import LabelStore
@@ -84,6 +82,8 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
             elif path.suffix == ".yaml":
                 yaml.safe_load(path.read_text(encoding="utf-8"))
             elif path.suffix == ".parquet":
+                import pyarrow.parquet
+
                 pyarrow.parquet.read_table(path)
             elif path.suffix in (".db", ".sqlite"):
                 with closing(sqlite3.connect(path)) as database:
@@ -100,6 +100,8 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
                 yield folder, str(error)
     if (workspace / "tagged" / "tags_dataset").exists():
         try:
+            from datasets import load_from_disk
+
             load_from_disk(str(workspace / "tagged" / "tags_dataset"))
         except Exception as error:
             yield workspace / "tagged" / "tags_dataset", str(error)[:200]
@@ -129,11 +131,12 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
     """Return what the aliases stand for, and why the champion cannot be used if it cannot."""
     from tagger.errors import TaggerError
     from tagger.paper import Paper
+
+    if not Path("mlruns/mlflow.db").exists():
+        return {}, None
     from tagger.registry import Registry
 
     registry = Registry()
-    if not registry.store.exists:
-        return {}, None
     found: dict[str, Any] = {}
     try:
         champion = registry.champion()
