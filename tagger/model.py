@@ -298,7 +298,7 @@ def save_heads(
 
     The manifest is written last, so a folder that a kill left unfinished does not load.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {_RARITY: lexical.rarity}
     for head in heads:
@@ -306,7 +306,7 @@ def save_heads(
             classifier: Linear = getattr(head, part)
             arrays[f"{head.facet.name}.{part}.weights"] = np.ascontiguousarray(classifier.weights)
             arrays[f"{head.facet.name}.{part}.bias"] = np.ascontiguousarray(classifier.bias)
-    save_file(arrays, folder / HEADS_FILE)
+    (folder / HEADS_FILE).write_bytes(save(arrays))
     reference.sample().save(folder / REFERENCE_FILE)
     manifest = _Manifest(
         taxonomy=taxonomy,

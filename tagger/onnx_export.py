@@ -54,7 +54,8 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         tokenizer = model.tokenizer.backend_tokenizer
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        tokenizer.save(str(folder / TOKENIZER_FILE))
+        text = tokenizer.to_str(pretty=True)
+        (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
     sample = list(texts[:_SAMPLE])
     transformer: Any = model[0].auto_model
     expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
@@ -62,8 +63,10 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         with _named_on_failure(model):
             forms = [_export(model, Path(scratch))]
         for make in (_fuse, _quantize):
-            with suppress(Exception):  # of an architecture that the library does not know
+            try:
                 forms.append(make(forms[-1], transformer.config))
+            except Exception as error:  # of an architecture that the library does not know
+                _raise_if_of_disk(error)
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
             found = OnnxEncoder(folder, int(model.max_seq_length or 512)).encode(sample)
@@ -121,12 +124,19 @@ def _named_on_failure(model: SentenceTransformer) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # an architecture may lack anything
+        _raise_if_of_disk(error)
         name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TaggerError(
             f"the encoder '{name}' cannot be exported to ONNX ({reason})",
             hint="Train on another one: --encoder",
         ) from error
+
+
+def _raise_if_of_disk(error: Exception) -> None:
+    """Raise what is no fault of the encoder: a disk that is full."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
 
 
 def _fuse(path: Path, config: Any) -> Path:

@@ -118,7 +118,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Save the reference as one safetensors file, ids and titles in its header."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "vectors": self.vectors,
@@ -132,7 +132,7 @@ class Reference:
             for name, values in seen.probabilities.items():
                 arrays[f"{_EFFORT}.{effort}.probabilities.{name}"] = np.ascontiguousarray(values)
         header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
-        save_file(arrays, path, metadata=header)
+        path.write_bytes(save(arrays, metadata=header))
 
     @classmethod
     def load(cls, path: Path) -> Reference:

@@ -166,7 +166,7 @@ def guide(
 
 def save_answers(folds: Sequence[Answers], path: Path) -> None:
     """Save the answers of folds as one safetensors file, the ids of the papers in its header."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {}
     for number, fold in enumerate(folds):
@@ -174,7 +174,7 @@ def save_answers(folds: Sequence[Answers], path: Path) -> None:
         for name, scores in fold.scores.items():
             arrays[f"{number}.scores.{name}"] = np.ascontiguousarray(scores)
     ids = {str(number): json.dumps(fold.ids) for number, fold in enumerate(folds)}
-    save_file(arrays, path, metadata=ids)
+    path.write_bytes(save(arrays, metadata=ids))
 
 
 def load_answers(path: Path) -> tuple[Answers, ...]:

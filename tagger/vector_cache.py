@@ -83,7 +83,7 @@ class VectorCache:
                         vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
                         if np.isfinite(vector).all():
                             found[key] = vector
-                        if now - used > _TOUCH_AFTER:
+                        if abs(now - used) > _TOUCH_AFTER:
                             old.append((now, key))
                 if old:
                     with connection:
@@ -98,9 +98,9 @@ class VectorCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect()) as connection, connection:
                 connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-                self._drop_least_recently_used(connection)
+                self._drop_least_recently_used(connection, now)
 
-    def _drop_least_recently_used(self, connection: sqlite3.Connection) -> None:
+    def _drop_least_recently_used(self, connection: sqlite3.Connection, now: int) -> None:
         def pragma(name: str) -> int:
             return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
@@ -109,8 +109,10 @@ class VectorCache:
             return
         count = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()[0]
         connection.execute(
-            "DELETE FROM vectors WHERE key IN (SELECT key FROM vectors ORDER BY used LIMIT ?)",
-            (int(count * (1 - _LEFT * self.limit / taken)) + 1,),
+            # What was used in the future, by a clock that has gone back since, may be old.
+            "DELETE FROM vectors WHERE key IN "
+            "(SELECT key FROM vectors ORDER BY used > ? DESC, used LIMIT ?)",
+            (now + _TOUCH_AFTER, int(count * (1 - _LEFT * self.limit / taken)) + 1),
         )
 
     def _connect(self) -> sqlite3.Connection:

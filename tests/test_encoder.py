@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 from samples import ABSTRACT
@@ -94,3 +96,14 @@ def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkey
     monkeypatch.setattr(model, "encode", lambda *_, **__: None)
     with pytest.raises(TaggerError, match=r"the encoder '.*untrained.*' .* \(no such operation\)"):
         export_onnx(model, tmp_path, TEXTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["_export", "_fuse", "_quantize"])
+def test_a_full_disk_is_no_fault_of_the_encoder(untrained, tmp_path, monkeypatch, step):
+    def full(*_inputs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"tagger.onnx_export.{step}", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
 from typing import Annotated
@@ -14,11 +16,12 @@ from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.explain import explain
 from tagger.cli.init import init
-from tagger.cli.output import complain
+from tagger.cli.output import complain, warn
 from tagger.cli.report import report
 from tagger.cli.tag import tag
 from tagger.cli.terminal import echo
 from tagger.cli.train import train
+from tagger.durable import cannot_write
 from tagger.errors import TaggerError
 
 # Threads of PyTorch that wait for one another spin by default, and on a busy machine take the
@@ -101,10 +104,41 @@ def _tour(
     """
 
 
+_NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
+
+
+class _Notices(logging.Handler):
+    """Prints what the library has to say, such as that it waits, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
 def main() -> None:
-    """Run the command line; a :class:`TaggerError` is one line and exit code 2."""
+    """Run the command line; a :class:`TaggerError` is one line and exit code 2.
+
+    So is a disk that is full or read-only, whichever library finds out.
+    """
+    logger = logging.getLogger("tagger")
+    logger.addHandler(_Notices())
+    logger.propagate = False
     try:
         app(prog_name="tagger")
     except TaggerError as error:
         complain(error)
-        sys.exit(2)
+    except OSError as error:
+        # Without a file: a write to what is open already, or no folder for temporary files.
+        if error.errno not in _NO_ROOM and not (error.errno == errno.ENOENT and not error.filename):
+            raise
+        complain(cannot_write(error.filename, error))
+    else:
+        return
+    sys.exit(2)

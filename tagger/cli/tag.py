@@ -80,13 +80,16 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
+    from tagger.durable import exclusively
     from tagger.tagging import check_output, tag_papers
+    from tagger.writers import TAGS_FILE
 
     check_output(output, write or [], files)
     read, problems = collect_pages(files, format_name, column)
     loaded = load_model_named(model, read.papers).at_effort(effort)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
-    with progress() as step:
+    # Two runs into one folder would mix their results.
+    with exclusively(output / TAGS_FILE), progress() as step:
         run = tag_papers(
             read.papers,
             loaded,

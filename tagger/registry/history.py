@@ -97,7 +97,8 @@ def _why(version: Version) -> str:
         else:
             said.append(f"passed the gate against {promotion.replaced}")
     rollback = _record(version, ROLLBACK)
-    if rollback and rollback.time >= (promotion.time if promotion else ""):
+    # By what it undid, not by its time: a clock may have gone back.
+    if rollback and rollback.promoted == (promotion.time if promotion else None):
         reason = f": {rollback.reason}" if rollback.reason else ""
         said.append(f"given up for {rollback.to}{reason}")
     return "; ".join(said)
@@ -116,6 +117,7 @@ class _Record(BaseModel):
     rules: list[_Rule] = []
     to: str = ""
     reason: str | None = None
+    promoted: str | None = None
 
 
 def _record(version: Version, tag: str) -> _Record | None:

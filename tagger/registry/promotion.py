@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PROMOTION = "tagger.promotion"
 ROLLBACK = "tagger.rollback"
 _CHAMPIONS = "tagger.champions"
+_GIVING_UP = "tagger.giving_up"
+"""Says from where to where a rollback is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def promote(
 def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, Version]:
     """Make the champion before the present one the champion again.
 
+    A rollback that was killed when it had changed the champion is finished, and goes no further
+    back.
+
     Parameters
     ----------
     registry:
@@ -118,6 +123,11 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
     with registry.store.writing() as client:
         champion = registry.champion()
         line = _champions(client, champion)
+        begun = _rollback_under_way(client, champion)
+        if champion and begun:
+            client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line))
+            client.delete_registered_model_tag(MODEL_NAME, _GIVING_UP)
+            return registry.find(str(begun)), champion
         if champion is None or len(line) < 2:
             raise TaggerError(
                 "there is no champion before the present one to go back to",
@@ -125,10 +135,18 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
                 hint="'tagger history' lists the versions, 'tagger promote' chooses one",
             )
         previous = registry.find(str(line[-2]))
-        record = {"time": _now(), "to": previous.name, "reason": reason}
+        record = {
+            "time": _now(),
+            "to": previous.name,
+            "reason": reason,
+            "promoted": _promoted_at(champion),
+        }
         registry.note(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
+        way = json.dumps([champion.number, previous.number])
+        client.set_registered_model_tag(MODEL_NAME, _GIVING_UP, way)
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(previous.number))
         client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line[:-1]))
+        client.delete_registered_model_tag(MODEL_NAME, _GIVING_UP)
     return champion, previous
 
 
@@ -167,6 +185,26 @@ def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
         return [*line, champion.number]
     last = len(line) - line[::-1].index(champion.number)
     return line[:last]
+
+
+def _rollback_under_way(client: MlflowClient, champion: Version | None) -> int | None:
+    """Return the version that a killed rollback had given up already for the present champion."""
+    if champion is None:
+        return None
+    try:
+        noted = json.loads(client.get_registered_model(MODEL_NAME).tags.get(_GIVING_UP, "[]"))
+        given_up, previous = (int(number) for number in noted)
+    except (ValueError, TypeError):
+        return None
+    return given_up if previous == champion.number else None
+
+
+def _promoted_at(version: Version) -> str | None:
+    """Return the time that the promotion of a version is noted with."""
+    try:
+        return str(json.loads(version.tags[PROMOTION])["time"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _drop_challenger(registry: Registry, version: Version) -> None:

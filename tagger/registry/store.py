@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.durable import exclusively
+from tagger.durable import exclusively, making
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Store:
             If the store cannot be read.
         """
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        # It writes a traceback of what is told in one line below.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
             if self.embedded:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -89,10 +91,9 @@ class Store:
         except OSError as error:
             raise self.unusable(error) from error
         try:
-            # The first of several processes makes the tables, the others wait for them.
-            with self._lock():
-                client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
-            yield client
+            if not self.exists:
+                self._make()
+            yield MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise self.unusable(error) from error
 
@@ -182,6 +183,19 @@ class Store:
         return TaggerError(
             f"the MLflow store cannot be used ({reason})", path=self.place, hint=hint
         )
+
+    def _make(self) -> None:
+        """Make the database, whole or not at all: MLflow cannot finish one that was cut short.
+
+        The first of several processes makes it, the others wait.
+        """
+        from mlflow import MlflowClient
+
+        database = self._folder / _DATABASE
+        with exclusively(database):
+            if not database.exists():
+                with making(database) as place:
+                    MlflowClient(f"sqlite:///{place}").search_experiments(max_results=1)
 
     def _lock(self) -> AbstractContextManager[None]:
         if self.embedded and os.access(self._folder, os.W_OK):

@@ -274,8 +274,7 @@ def open_project(
         if name and name.isascii() and name.isdigit():
             found = [int(name)]
         else:
-            projects: Iterable[Any] = connection.client.projects.list(page_size=100)
-            found = [project.id for project in projects if project.title == title]
+            found = _called(connection, title)
     if len(found) > 1:
         numbers = ", ".join(map(str, found))
         raise TaggerError(
@@ -318,7 +317,18 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
             show_collab_predictions=True,
             enable_empty_annotation=True,
         )
-    return ReviewProject(connection, int(made.id or 0))
+        number = int(made.id or 0)
+        # Of several made at the same moment the first one stays.
+        first = min([number, *_called(connection, title)])
+        if first != number:
+            connection.client.projects.delete(number)
+    return ReviewProject(connection, first)
+
+
+def _called(connection: Connection, title: str) -> list[int]:
+    """Return the numbers of the projects of a title."""
+    projects: Iterable[Any] = connection.client.projects.list(page_size=100)
+    return [int(project.id or 0) for project in projects if project.title == title]
 
 
 def _tabs() -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -7,9 +7,9 @@ again at any time, and lines that were edited by hand stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tagger.agreement import Agreement, measure_agreement
@@ -117,7 +117,8 @@ def _news(
             continue
         if before is None:
             report.new += 1
-        elif before.outcome == "withdrawn" or _updated(before) < _updated(now):
+        elif before.outcome == "withdrawn" or _updated(before) != _updated(now):
+            # The time of the change may lie before: clocks go back.
             report.changed += 1
         else:
             continue
@@ -135,7 +136,22 @@ def _news(
             time = datetime.now(UTC)
             changes = {"outcome": "withdrawn", "tags": {}, "text": "", "time": time, "note": None}
             news.append(label.model_copy(update=changes))
-    return news
+    return _after(recorded.values(), news)
+
+
+def _after(recorded: Iterable[Label], news: Sequence[Label]) -> list[Label]:
+    """Date news later than what was pulled before, if a clock has gone back meanwhile.
+
+    The latest answer counts, and what was not there when answers were pulled last is later.
+    """
+    latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
+    order = sorted(range(len(news)), key=lambda place: news[place].time)
+    dated = [*news]
+    for count, place in enumerate(order, start=1):
+        if latest and news[place].time <= latest:
+            time = latest + timedelta(microseconds=count)
+            dated[place] = news[place].model_copy(update={"time": time})
+    return dated
 
 
 def _updated(label: Label) -> datetime:

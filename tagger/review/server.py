@@ -30,6 +30,7 @@ DEFAULT_FOLDER = Path(".label-studio")
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
 _PROGRAM = "label-studio"
+_DATA = "data"
 _HOST = "127.0.0.1"
 _EMAIL = "reviewer@localhost.local"
 _BANNED_SUBNETS = (
@@ -145,7 +146,20 @@ class EmbeddedServer:
             ours = ours and str(process.port) in command
             return process if ours and found.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, TypeError, psutil.Error):
-            return None
+            return self._unrecorded()
+
+    def _unrecorded(self) -> _Process | None:
+        """Find a server that was started by a call that was killed before it could note it."""
+        import psutil
+
+        data = str(self.folder.resolve() / _DATA)
+        for found in psutil.process_iter():
+            with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+                command = found.cmdline()
+                ours = any(Path(word).name == _PROGRAM for word in command)
+                if ours and found.cwd() == data and found.status() != psutil.STATUS_ZOMBIE:
+                    return _Process(found.pid, int(command[command.index("--port") + 1]))
+        return None
 
     def _account(self) -> dict[str, str]:
         """Return the login of the workspace's account; made at the first call."""
@@ -165,7 +179,7 @@ class EmbeddedServer:
         return account
 
     def _launch(self, port: int, account: dict[str, str]) -> _Process:
-        data = self.folder.resolve() / "data"
+        data = self.folder.resolve() / _DATA
         data.mkdir(parents=True, exist_ok=True)
         # The database holds abstracts and tokens.
         data.chmod(0o700)

@@ -97,26 +97,62 @@ def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
     assert roll_back(registry)[1].name == "tagger/1"
 
 
-@pytest.mark.parametrize("broken", ["set_registered_model_tag", "set_registered_model_alias"])
+@pytest.mark.parametrize(
+    ("broken", "left"),
+    [
+        ("tagger.giving_up", 3),
+        ("champion", 3),
+        ("tagger.champions", 2),
+        ("delete_registered_model_tag", 2),
+    ],
+)
 def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
-    registry, log, monkeypatch, broken
+    registry, log, monkeypatch, broken, left
 ):
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    def fail(*_args, **_kwargs):
-        raise MlflowException("connection lost")
-
     for seed in range(3):
         promote(registry, log(seed=seed), RULES)
+
+    def breaking(name):
+        whole = getattr(MlflowClient, name)
+
+        def fail(self, model, key, *values):
+            if broken in (key, name):
+                raise MlflowException("connection lost")
+            return whole(self, model, key, *values)
+
+        return fail
+
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, broken, fail)
+        for name in (
+            "set_registered_model_tag",
+            "set_registered_model_alias",
+            "delete_registered_model_tag",
+        ):
+            patch.setattr(MlflowClient, name, breaking(name))
         with pytest.raises(TaggerError, match="connection lost"):
             roll_back(registry)
-    left = champions(registry)
-    assert left == ([3] if broken == "set_registered_model_alias" else [2])
-    assert roll_back(registry)[1].number == left[0] - 1
-    assert champions(registry) == [left[0] - 1]
+    assert champions(registry) == [left]
+    # The next one goes as far back as the broken one was to, and no further.
+    given_up, champion = roll_back(registry)
+    assert (given_up.number, champion.number) == (3, 2)
+    assert champions(registry) == [2]
+    assert roll_back(registry)[1].number == 1
+
+
+def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, monkeypatch):
+    from tagger.registry import promotion
+
+    years = iter(range(2040, 2000, -1))
+    monkeypatch.setattr(promotion, "_now", lambda: f"{next(years)}-01-01T00:00:00+00:00")
+    for seed in range(2):
+        promote(registry, log(seed=seed), RULES)
+    roll_back(registry, "too slow")
+    assert history(registry)[1].why.endswith("given up for tagger/1: too slow")
+    promote(registry, registry.find("2"), RULES)
+    assert history(registry)[1].why == "passed the gate against tagger/1"
 
 
 def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monkeypatch):

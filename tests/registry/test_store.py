@@ -30,6 +30,24 @@ def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
     assert store.read_bytes() == b"not a database" * 100
 
 
+def test_a_kill_while_the_tables_are_made_leaves_none(registry, monkeypatch):
+    from mlflow.store.db import utils
+
+    def killed(engine):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_upgrade_db", killed)
+        with pytest.raises(KeyboardInterrupt):
+            registry.champion()
+    assert not Path("mlruns/mlflow.db").exists()
+    assert registry.champion() is None
+    assert sorted(path.name for path in Path("mlruns").iterdir()) == [
+        ".mlflow.db.lock",
+        "mlflow.db",
+    ]
+
+
 def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
     log()
     with sqlite3.connect("mlruns/mlflow.db") as database:

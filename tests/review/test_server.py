@@ -56,6 +56,16 @@ def test_the_second_start_finds_the_first(server):
     assert (again.password, again.token) == (first.password, first.token)
 
 
+def test_a_server_is_found_though_its_start_was_killed_before_it_noted_it(server):
+    program(server, HEALTHY)
+    first = server.start(free_port())
+    (server.folder / "server.json").unlink()
+    assert server.running() == first
+    assert server.start(free_port()) == first
+    assert server.stop()
+    assert server.running() is None
+
+
 def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
     program(server, HEALTHY)
     running = server.start(free_port())

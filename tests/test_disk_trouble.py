@@ -1,0 +1,110 @@
+"""A disk that is full or read-only: one line that names the file, exit code 2, nothing lost."""
+
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samples import page
+
+RENAME = ("taxonomy", "rename", "field/law", "legal", "--yes", "--labels", "labels")
+DROP_CAPABILITY, WRITE_ANYWHERE, OWN_ANYTHING = 24, 1, 3
+"""Of Linux: what prctl calls it, and the numbers of the rights that root has over files."""
+
+
+@pytest.fixture
+def place(label_folder, saved_model):
+    """A workspace with labels, a page and a model."""
+    shutil.copytree(saved_model, label_folder.parent / "model")
+    text = page("First paper", "Second paper")
+    (label_folder.parent / "page.txt").write_text(text, encoding="utf-8")
+    return label_folder.parent
+
+
+def tagger(place, *arguments, prepare=None, out=subprocess.PIPE):
+    """Run the command line in a place."""
+    return subprocess.run(
+        [sys.executable, "-m", "tagger", *arguments],
+        cwd=place,
+        env={**os.environ, "TAGGER_CACHE": "off"},
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=prepare,
+    )
+
+
+def small_files_only(kilobytes):
+    """Let no file grow beyond a size, as on a disk that is about to be full."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024,) * 2)
+
+
+def bound_by_rights():
+    """Bind root by the rights of files, as everybody else is."""
+    if os.geteuid() == 0:
+        for right in (WRITE_ANYWHERE, OWN_ANYTHING):
+            ctypes.CDLL(None).prctl(DROP_CAPABILITY, right, 0, 0, 0)
+
+
+def contents(folder):
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
+    }
+
+
+def test_a_change_of_the_taxonomy_that_finds_the_disk_full_changes_nothing(place):
+    before = contents(place / "labels")
+    done = tagger(place, *RENAME, prepare=small_files_only(1))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "taxonomy_history.jsonl: cannot be written (File too large)" in done.stderr
+    assert contents(place / "labels") == before
+    assert tagger(place, *RENAME).returncode == 0
+
+
+def test_results_of_an_earlier_run_stay_when_the_disk_is_full(place):
+    tag = ("tag", "page.txt", "--model", "model", "--output", "tagged")
+    assert tagger(place, *tag).returncode == 0
+    before = contents(place / "tagged")
+    more = [f"Paper {n} on the heart" for n in range(40)]
+    (place / "page.txt").write_text(page(*more), encoding="utf-8")
+    done = tagger(place, *tag, prepare=small_files_only(4))
+    assert done.returncode == 2
+    assert "cannot be written (File too large)" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    after = contents(place / "tagged")
+    assert {name: after[name] for name in before} == before
+    assert tagger(place, *tag).returncode == 0
+    assert (place / "tagged" / "tags.jsonl").read_text(encoding="utf-8").count("\n") == 40
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_printed_is_told_in_one_line(place):
+    with Path("/dev/full").open("w") as full:
+        done = tagger(place, "taxonomy", "show", out=full)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="root may write anywhere")
+def test_folders_that_are_read_only_are_named(place):
+    before = contents(place / "labels")
+    (place / "tagged").mkdir()
+    for folder, arguments in (
+        ("labels", RENAME),
+        ("tagged", ("tag", "page.txt", "--model", "model", "--output", "tagged")),
+        (".", ("init", "mine", "--template", "medicine")),
+    ):
+        (place / folder).chmod(0o555)
+        done = tagger(place, *arguments, prepare=bound_by_rights)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+        assert "cannot be written (Permission denied)" in done.stderr.splitlines()[-1]
+    assert contents(place / "labels") == before
+    # What only reads needs no right to write.
+    shown = tagger(place, "taxonomy", "show", prepare=bound_by_rights)
+    for folder in (".", "labels", "tagged"):
+        (place / folder).chmod(0o755)
+    assert shown.returncode == 0

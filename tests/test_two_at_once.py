@@ -1,0 +1,58 @@
+"""Two commands at once in one workspace: one waits, or is told; nothing is mixed up."""
+
+import os
+import subprocess
+import sys
+
+from samples import page
+
+from tagger.durable import exclusively
+from tagger.labels import LabelStore
+from tagger.writers import TAGS_FILE
+
+
+def start(place, *arguments):
+    """Start the command line in a place."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tagger", *arguments],
+        cwd=place,
+        env={**os.environ, "TAGGER_CACHE": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
+    (tmp_path / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
+    tags = tmp_path / "out" / TAGS_FILE
+    with exclusively(tags):
+        second = start(tmp_path, "tag", "page.txt", "-m", str(saved_model), "-o", "out")
+        said = next(line for line in second.stderr if "waiting" in line)
+        assert said == f"warning: waiting for another tagger that is at work on out/{TAGS_FILE}\n"
+        assert not tags.exists()
+    second.communicate()
+    assert second.returncode == 0
+    assert tags.read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_two_changes_of_one_taxonomy_are_made_one_after_the_other_or_refused(label_folder):
+    place = label_folder.parent
+    both = [
+        start(place, "taxonomy", "rename", f"field/{name}", f"{name}-2", "--yes", "--by", name)
+        for name in ("law", "heart")
+    ]
+    said = [process.communicate()[1] for process in both]
+    assert sorted({process.returncode for process in both}) in ([0], [0, 2]), said
+    for process, text in zip(both, said, strict=True):
+        assert process.returncode == 0 or "has been changed meanwhile" in text
+    store = LabelStore(label_folder)
+    made = {entry.who for entry in store.history.entries}
+    assert made == {
+        name
+        for process, name in zip(both, ("law", "heart"), strict=True)
+        if process.returncode == 0
+    }
+    names = store.taxonomy.facet("field").tag_names
+    assert {name for name in ("law", "heart") if f"{name}-2" in names} == made
+    assert len(store.all_labels()) == 12
