@@ -200,7 +200,7 @@ def push_rechecks(
 def _prepare(project: ReviewProject, taxonomy: Taxonomy) -> tuple[PushReport, list[ReviewTask]]:
     """Fit the interface and return the tasks, without the copies that a killed push left."""
     report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
-    tasks, report.problems = project.tasks() if project.task_count() else ([], [])
+    tasks, report.problems = project.tasks()
     return report, _without_copies(project, tasks, report)
 
 
