@@ -26,6 +26,7 @@ FAULTS = (
     "502",  # a page of HTML, as of a gateway
     "html",  # the same, said to be fine
     "truncated",  # half of the JSON
+    "hollow",  # an object without any field
     "empty",  # a page with nothing on it
     "doubled",  # a page with each entry twice
     "shuffled",  # a page in another order
@@ -182,7 +183,7 @@ class FaultProxy:
             return None
         if fault == "html":
             return _message(200, _GATEWAY, "text/html")
-        if fault in ("truncated", "empty", "doubled", "shuffled") and status < 300:
+        if fault in ("truncated", "hollow", "empty", "doubled", "shuffled") and status < 300:
             content = _spoil(content, kind, fault)
         return _message(status, content, kind)
 
@@ -253,6 +254,8 @@ def _spoil(content: bytes, kind: str, fault: str) -> bytes:
         return content
     if fault == "truncated":
         return content[: len(content) // 2]
+    if fault == "hollow":
+        return b"{}"
     try:
         parsed: Any = json.loads(content)
     except ValueError:
