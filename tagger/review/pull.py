@@ -76,7 +76,10 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
 
 
 def _read_annotations(
-    exported: Sequence[dict[str, Any]], project: ReviewProject, store: LabelStore, report: PullReport
+    exported: Sequence[dict[str, Any]],
+    project: ReviewProject,
+    store: LabelStore,
+    report: PullReport,
 ) -> dict[str, Label | None]:
     """Return the label of each annotation by its unique id; None for one that makes no label."""
     annotators = project.annotators()
