@@ -173,7 +173,7 @@ def main() -> None:
             ),
         }
     lines = [
-        "| a day's work | days | requests | faults | asked again | told, and given again | losses |",
+        "| a day's work | days | requests | faults | asked again | told, given again | losses |",
         "|---|---|---|---|---|---|---|",
         *(f"| {name} | {tally.row} |" for name, tally in tallies.items()),
     ]

@@ -2,7 +2,7 @@
 
 It speaks the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
 ``/predict`` and ``/webhook``. Everything but ``/health`` needs the user name and password that
-Label Studio is given when the backend is connected.
+Label Studio is given when the backend is connected; :mod:`tagger.review.guard` keeps out the rest.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.review.guard import Guard, Limits
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
 from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
 
 USER = "tagger"
+_OPEN_PATHS = ("/", "/health")
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
 _EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
@@ -124,7 +127,10 @@ class PullWorker:
 
 
 def make_backend(
-    model: Callable[[], TaggerModel], credentials: Credentials, finished: Callable[[], None]
+    model: Callable[[], TaggerModel],
+    credentials: Credentials,
+    finished: Callable[[], None],
+    limits: Limits | None = None,
 ) -> FastAPI:
     """Make the web application.
 
@@ -136,15 +142,15 @@ def make_backend(
         Who is let in.
     finished:
         Called when Label Studio tells of annotations.
+    limits:
+        What is put up with; by default, of this machine alone.
     """
+    limits = limits or Limits()
     app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
-
-    def authorise(authorization: Annotated[str | None, Header()] = None) -> None:
-        given = (authorization or "").encode()
-        if not secrets.compare_digest(given, credentials.header.encode()):
-            raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
-
-    guarded = [Depends(authorise)]
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=limits.hosts, www_redirect=False)
+    app.add_middleware(
+        Guard, limits=limits, authorization=credentials.header, open_paths=_OPEN_PATHS
+    )
 
     @app.exception_handler(TaggerError)
     def unusable(_request: Request, error: TaggerError) -> JSONResponse:
@@ -152,21 +158,21 @@ def make_backend(
 
     @app.get("/")
     @app.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": "tagger"}
 
-    @app.post("/setup", dependencies=guarded)
+    @app.post("/setup")
     def setup() -> dict[str, str]:
         return {"model_version": model().name}
 
-    @app.post("/predict", dependencies=guarded)
+    @app.post("/predict")
     def predict(content: _Content) -> dict[str, Any]:
         tasks = content.get("tasks")
         if not isinstance(tasks, list):
             raise HTTPException(422, "the field 'tasks' must be a list")
         return {"results": predict_tasks(tasks, model())}
 
-    @app.post("/webhook", dependencies=guarded)
+    @app.post("/webhook")
     def webhook(content: _Content) -> dict[str, str]:
         if content.get("action") in _ACTIONS:
             finished()
