@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 RECHECK_SECONDS = 1.0
 _CONCURRENT_REQUESTS = 1000
 _LARGEST_QUEUE = 2048
+_KEEP_ALIVE_SECONDS = 75
 
 
 class ModelInUse:
@@ -184,6 +185,8 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         backlog=_LARGEST_QUEUE,
         limit_concurrency=_CONCURRENT_REQUESTS,
         server_header=False,
+        # A connection is not closed just when a client that was busy uses it again.
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         # Without a limit, a request that hangs on the other side would keep it from ending.
         timeout_graceful_shutdown=5,
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -146,6 +148,8 @@ def make_backend(
         What is put up with; by default, of this machine alone.
     """
     limits = limits or Limits()
+    # More at once would only get in each other's way; the others wait in the order of coming.
+    turns = CapacityLimiter(os.cpu_count() or 1)
     app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=limits.hosts, www_redirect=False)
     app.add_middleware(
@@ -166,11 +170,12 @@ def make_backend(
         return {"model_version": model().name}
 
     @app.post("/predict")
-    def predict(content: _Content) -> dict[str, Any]:
+    async def predict(content: _Content) -> dict[str, Any]:
         tasks = content.get("tasks")
         if not isinstance(tasks, list):
             raise HTTPException(422, "the field 'tasks' must be a list")
-        return {"results": predict_tasks(tasks, model())}
+        results = await to_thread.run_sync(lambda: predict_tasks(tasks, model()), limiter=turns)
+        return {"results": results}
 
     @app.post("/webhook")
     def webhook(content: _Content) -> dict[str, str]:
