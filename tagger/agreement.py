@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from tagger.labels import Label, review_answers
+from tagger.labels import Label, labels_by_paper, review_answers
 from tagger.taxonomy import Facet, Taxonomy
 
 
@@ -42,10 +42,11 @@ def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agree
     ``nltk.metrics.agreement``.
     """
     agreements = []
+    by_paper = labels_by_paper(labels)
     for facet in taxonomy.facets:
         several: _Answers = {
             paper: {who: frozenset(tags) for who, tags in said.items()}
-            for paper, said in review_answers(labels, facet.name).items()
+            for paper, said in review_answers(by_paper, facet.name).items()
             if len(said) > 1
         }
         if several:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class TaggerError(Exception):
@@ -50,6 +53,11 @@ def shown(path: str | os.PathLike[str]) -> str:
     """Return a path as text that can be written; bytes in it that are no UTF-8 become U+FFFD."""
     # Python keeps such bytes as halves of surrogate pairs, which UTF-16 alone can hold.
     return os.fspath(path).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def without_password(text: str) -> str:
+    """Return text in which no address names a user and password."""
+    return _USER_AND_PASSWORD.sub("", text)
 
 
 def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:

@@ -230,14 +230,19 @@ def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") 
     return found
 
 
-def review_answers(labels: Iterable[Label], facet: str) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return, per paper and annotator, the latest answer of a review to a facet."""
+def review_answers(
+    said: Mapping[str, Sequence[Label]], facet: str
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return, per paper and annotator, the latest answer of a review to a facet.
+
+    ``said`` is what :func:`labels_by_paper` returns.
+    """
     return {
         paper: {
             answer.annotator: answer.tags
             for answer in _answers([label for label in history if label.source == "review"], facet)
         }
-        for paper, history in labels_by_paper(labels).items()
+        for paper, history in said.items()
     }
 
 

@@ -19,6 +19,7 @@ from tagger.heads import Floats
 from tagger.integrity import check_finite
 from tagger.taxonomy import Taxonomy
 
+_COSINES_AT_ONCE = 2**24
 _MOST_PAPERS = 2000
 """More labelled papers than that tell little more, and would make the model heavy."""
 
@@ -220,4 +221,10 @@ def familiarity(vectors: Vectors, known: Vectors) -> Floats:
     vectors, known:
         Of unit length, shape (papers, dimensions) each.
     """
-    return np.asarray((vectors @ known.T).max(axis=1, initial=-1.0), dtype=np.float64)
+    # In parts: all cosines at once of many with many would fill the memory.
+    rows = max(1, _COSINES_AT_ONCE // max(len(known), 1))
+    nearest = [
+        (vectors[start : start + rows] @ known.T).max(axis=1, initial=-1.0)
+        for start in range(0, len(vectors), rows)
+    ]
+    return np.concatenate([np.zeros(0), *nearest]).astype(np.float64)

@@ -73,6 +73,9 @@ class TaxonomyHistory:
         self.taxonomy = taxonomy
         self.entries = tuple(entries)
         self._times = [entry.time for entry in self.entries]
+        # Many labels have the same few sets of tags.
+        self._rewritten: dict[object, dict[str, tuple[str, ...]]] = {}
+        self._positions: dict[str | None, list[int]] = {}
 
     @property
     def today(self) -> int:
@@ -111,23 +114,33 @@ class TaxonomyHistory:
         return max(known, default=until)
 
     def _positions_of(self, version: str | None) -> list[int]:
-        known = {place for place, entry in enumerate(self.entries) if entry.from_version == version}
-        known |= {
-            place for place, entry in enumerate(self.entries, 1) if entry.to_version == version
-        }
-        return sorted(known | ({self.today} if self.taxonomy.version == version else set()))
+        if version not in self._positions:
+            known = {
+                place for place, entry in enumerate(self.entries) if entry.from_version == version
+            }
+            known |= {
+                place for place, entry in enumerate(self.entries, 1) if entry.to_version == version
+            }
+            known |= {self.today} if self.taxonomy.version == version else set()
+            self._positions[version] = sorted(known)
+        return self._positions[version]
 
     def rewrite(self, tags: Tags, start: int, end: int | None = None) -> dict[str, tuple[str, ...]]:
         """Put tags of one position in the terms of a later one, by default today's.
 
         What the tags imply there is added.
         """
+        end = self.today if end is None else end
         now = {facet: tuple(given) for facet, given in tags.items()}
-        for entry in self.entries[start:end]:
-            # With all that a tag implies now, for the change may take apart what belongs together.
-            now = entry.before.with_ancestors(now)
-            now = entry.change.rewrite(now, facet_of(entry.before, entry.change.facet))
-        return self.taxonomy_at(self.today if end is None else end).with_ancestors(now)
+        key = (start, end, *now.items())
+        if key not in self._rewritten:
+            for entry in self.entries[start:end]:
+                # With all that a tag implies now, for the change may take apart what belongs
+                # together.
+                now = entry.before.with_ancestors(now)
+                now = entry.change.rewrite(now, facet_of(entry.before, entry.change.facet))
+            self._rewritten[key] = self.taxonomy_at(end).with_ancestors(now)
+        return dict(self._rewritten[key])
 
     def follow(self, facet: str, tag: str, start: int) -> str | None:
         """Return what a tag of a position is today; None if it was retired."""

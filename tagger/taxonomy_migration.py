@@ -160,17 +160,29 @@ def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list
         for name, said in labels_by_paper(store.labels_as_given()).items()
         for label in said
     ]
+    # Of many labels there are few that say different things.
+    said = [(position, tuple(label.tags.items())) for position, label in standing]
+    different = set(said)
     found: dict[str, Rereview] = {}
     for place, entry in enumerate(history.entries):
         facet = _asked_about(history, place)
         if facet is None:
             continue
+        asking = {
+            (position, tags)
+            for position, tags in different
+            if position <= place
+            and entry.change.questions(history.rewrite(dict(tags), position, place), facet)
+        }
+        # What counts of several labels of a paper is what one of them says.
+        papers = {label.id for own, (_, label) in zip(said, standing, strict=True) if own in asking}
+        concerned = [(position, label) for position, label in standing if label.id in papers]
         seen = {
             label.id
-            for position, label in standing
+            for position, label in concerned
             if position > place and (facet.name in label.tags or label.outcome != "tagged")
         }
-        for label in _labels_at(history, place, standing, rule):
+        for label in _labels_at(history, place, concerned, rule):
             if label.id not in seen and entry.change.questions(label.tags, facet):
                 one = found.setdefault(label.id, Rereview(label.paper))
                 one.facets += [facet.name] * (facet.name not in one.facets)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from samples import QUICK, label_line, page, run, write_taxonomy
+from samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
 from tiny_model import make_reference, save_tiny_model
 
 from tagger.encoder import Progress, Vectors
@@ -54,32 +54,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def taxonomy() -> Taxonomy:
     """One exclusive facet, and one facet with a nested tag."""
-    return Taxonomy.model_validate(
-        {
-            "name": "small",
-            "facets": [
-                {
-                    "name": "kind",
-                    "definition": "What it is.",
-                    "exclusive": True,
-                    "tags": [
-                        {"name": "survey", "definition": "Looks back."},
-                        {"name": "method", "definition": "Something new."},
-                        {"name": "study", "definition": "Asks a question."},
-                    ],
-                },
-                {
-                    "name": "field",
-                    "definition": "What it is about.",
-                    "tags": [
-                        {"name": "health", "definition": "Health."},
-                        {"name": "heart", "definition": "The heart.", "parent": "health"},
-                        {"name": "law", "definition": "Law."},
-                    ],
-                },
-            ],
-        }
-    )
+    return small_taxonomy()
 
 
 class WordEncoder:

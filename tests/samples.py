@@ -38,6 +38,36 @@ def label_line(title: str, **changes: object) -> str:
     return json.dumps({**label, **changes})
 
 
+def small_taxonomy() -> Taxonomy:
+    """One exclusive facet, and one facet with a nested tag."""
+    return Taxonomy.model_validate(
+        {
+            "name": "small",
+            "facets": [
+                {
+                    "name": "kind",
+                    "definition": "What it is.",
+                    "exclusive": True,
+                    "tags": [
+                        {"name": "survey", "definition": "Looks back."},
+                        {"name": "method", "definition": "Something new."},
+                        {"name": "study", "definition": "Asks a question."},
+                    ],
+                },
+                {
+                    "name": "field",
+                    "definition": "What it is about.",
+                    "tags": [
+                        {"name": "health", "definition": "Health."},
+                        {"name": "heart", "definition": "The heart.", "parent": "health"},
+                        {"name": "law", "definition": "Law."},
+                    ],
+                },
+            ],
+        }
+    )
+
+
 def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
     """Write a taxonomy as YAML, of which JSON is a part."""
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")

@@ -103,3 +103,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     save_file({"vectors": np.zeros((2, 2))}, path)
     with pytest.raises(TaggerError, match="cannot be read"):
         Reference.load(path)
+
+
+def test_the_nearest_of_many_is_found_part_by_part(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors, known = (rng.normal(size=(n, 4)).astype(np.float32) for n in (23, 7))
+    whole = familiarity(vectors, known)
+    assert np.allclose(whole, (vectors @ known.T).max(axis=1))
+    monkeypatch.setattr("tagger.reference._COSINES_AT_ONCE", 21)
+    assert np.allclose(familiarity(vectors, known), whole)
+    assert familiarity(vectors[:0], known).shape == (0,)
+    assert (familiarity(vectors, known[:0]) == -1).all()

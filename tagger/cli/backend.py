@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tagger.cli.output import load_model_for
 from tagger.cli.terminal import echo
@@ -21,30 +24,77 @@ from tagger.review.backend import (
     disconnect_backend,
     make_backend,
 )
+from tagger.review.guard import LOOPBACK, Limits
 from tagger.review.project import ReviewProject
 from tagger.review.pull import pull
 
 if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
     from tagger.model import TaggerModel
 
+RECHECK_SECONDS = 1.0
+_CONCURRENT_REQUESTS = 1000
+_LARGEST_QUEUE = 2048
+_KEEP_ALIVE_SECONDS = 75
 
-class _ModelInUse:
-    """Loads a model once, and again when its alias has moved to another version."""
 
-    def __init__(self, store: LabelStore, name: str) -> None:
+class ModelInUse:
+    """Loads a model once, and again when its alias has moved to another version.
+
+    Parameters
+    ----------
+    store:
+        The label folder.
+    name:
+        A version, an alias or a model's folder.
+    report:
+        Called with what went wrong, in words.
+    recheck:
+        Seconds after which it is looked up again which version has the alias.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such model, or it is of another taxonomy.
+    """
+
+    def __init__(
+        self,
+        store: LabelStore,
+        name: str,
+        report: Callable[[str], None],
+        recheck: float = RECHECK_SECONDS,
+    ) -> None:
         self._folder = store.folder
         self._name = name
+        self._report = report
         self._model = load_model_for(store, name)
+        self._recheck = recheck
+        self._due = time.monotonic() + recheck
+        self._looking = threading.Lock()
 
     def __call__(self) -> TaggerModel:
+        # One request looks, those beside it use what is there.
+        if not self._model.name.startswith("local/") and self._looking.acquire(blocking=False):
+            try:
+                if time.monotonic() >= self._due:
+                    self._look()
+            finally:
+                self._looking.release()
+        return self._model
+
+    def _look(self) -> None:
         from tagger.registry import Registry
 
-        if not self._model.name.startswith("local/"):
-            version = Registry().find(self._name)
-            if version.name != self._model.name:
+        try:
+            if Registry().find(self._name).name != self._model.name:
                 # The taxonomy may have changed with it.
                 self._model = load_model_for(LabelStore(self._folder), self._name)
-        return self._model
+        except TaggerError as error:
+            self._report(f"error: {error}; {self._model.name} stays in use")
+        self._due = time.monotonic() + self._recheck
 
 
 def run_backend(
@@ -78,32 +128,28 @@ def run_backend(
     TaggerError
         If the port is taken, the model does not load or Label Studio does not take the backend.
     """
-    import uvicorn
 
-    in_use = _ModelInUse(store, model)
+    def report(text: str) -> None:
+        echo(text, err=True)
+
+    in_use = ModelInUse(store, model, report)
     credentials = Credentials()
+    url = url or "http://{}:{}".format(*address)
 
     def train() -> None:
         command = [sys.executable, "-m", "tagger", "train", "--json"]
         command += ["--labels", str(store.folder), "--conflicts", conflicts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            report = json.loads(done.stdout)
-            echo(f"{report['model']} is now {', '.join(report['aliases'])}", err=True)
+            made = json.loads(done.stdout)
+            report(f"{made['model']} is now {', '.join(made['aliases'])}")
         else:
             said = done.stderr.strip().splitlines()
-            echo(said[-1] if said else "training ended without a word", err=True)
+            report(said[-1] if said else "training ended without a word")
 
-    worker = PullWorker(
-        lambda: pull(project, store, conflicts),
-        train,
-        train_after,
-        lambda text: echo(text, err=True),
-    )
-    app = make_backend(in_use, credentials, worker.wake)
-    # Without a limit, a request that hangs on the other side would keep the backend from ending.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    worker = PullWorker(lambda: pull(project, store, conflicts), train, train_after, report)
+    limits = Limits(hosts=_hosts(address[0], url))
+    server = make_server(make_backend(in_use, credentials, worker.wake, limits))
     listener = _listen(*address)
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -113,7 +159,7 @@ def run_backend(
     try:
         thread.start()
         worker.start()
-        connect_backend(project, url or "http://{}:{}".format(*address), credentials)
+        connect_backend(project, url, credentials)
         # What was finished while no backend listened.
         worker.wake()
         echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
@@ -125,6 +171,30 @@ def run_backend(
         server.should_exit = True
         thread.join()
         disconnect_backend(project, credentials)
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """Make the web server that an application runs in."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        backlog=_LARGEST_QUEUE,
+        limit_concurrency=_CONCURRENT_REQUESTS,
+        server_header=False,
+        # A connection is not closed just when a client that was busy uses it again.
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        # Without a limit, a request that hangs on the other side would keep it from ending.
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+def _hosts(host: str, url: str) -> tuple[str, ...]:
+    """Return the names by which the backend may be called."""
+    return (*LOOPBACK, host, urlsplit(url).hostname or host)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -148,8 +148,9 @@ def report(
     if without:
         reason = f"{without} of {len(papers)} papers stand on no page named with --digest"
         left_out.append(LeftOut("abstracts", reason))
+    projects = {label.origin.project for label in labelled if label.origin}
     addresses = {
-        paper.tagged.id: task_address(paper.answer.origin, labelled, label_studio)
+        paper.tagged.id: task_address(paper.answer.origin, projects, label_studio)
         for paper in papers
         if label_studio and paper.answer and paper.answer.origin
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from tagger.errors import TaggerError
 from tagger.registry.promotion import PROMOTION, ROLLBACK
 from tagger.registry.training_run import MACRO_F1
 from tagger.registry.versions import Registry, Version
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,14 @@ class VersionSummary:
 
 def history(registry: Registry) -> list[VersionSummary]:
     """Return all versions, oldest first."""
-    return [_summary(registry, version) for version in registry.versions()]
+    versions = registry.versions()
+    runs = registry.runs(versions)
+    return [_summary(version, runs.get(version.run_id)) for version in versions]
 
 
-def _summary(registry: Registry, version: Version) -> VersionSummary:
-    try:
-        run = registry.run(version).data
-    except TaggerError:
-        # Runs may be deleted in MLflow; the version stays.
-        run = None
-    metrics, params = (run.metrics, run.params) if run else ({}, {})
+def _summary(version: Version, run: Run | None) -> VersionSummary:
+    # Runs may be deleted in MLflow; the version stays.
+    metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
     prefix = f"{MACRO_F1}/"
     return VersionSummary(

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from tagger.durable import exclusively, making
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, without_password
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from mlflow import MlflowClient
+    from mlflow import ActiveRun, MlflowClient
 
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -37,6 +38,10 @@ _FLUENT = threading.RLock()
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_START = "tagger.start"
+_LONGEST_REASON = 300
+_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
+_EXHAUSTED = re.compile(r"Max retries exceeded .*\(Caused by \w+\((.*)\)\)", re.DOTALL)
 
 
 class Store:
@@ -63,7 +68,7 @@ class Store:
     @property
     def place(self) -> str:
         """The tracking URI without a password, for messages."""
-        return re.sub(r"//[^/@]*@", "//", self.tracking_uri)
+        return without_password(self.tracking_uri)
 
     @property
     def exists(self) -> bool:
@@ -85,6 +90,7 @@ class Store:
         try:
             if self.embedded:
                 self._folder.mkdir(parents=True, exist_ok=True)
+            from google.protobuf.json_format import ParseError
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
             from sqlalchemy.exc import SQLAlchemyError
@@ -94,7 +100,7 @@ class Store:
             if not self.exists:
                 self._make()
             yield MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, ParseError, SQLAlchemyError, OSError) as error:
             raise self.unusable(error) from error
 
     @contextmanager
@@ -133,6 +139,28 @@ class Store:
                 if before is not None:
                     os.environ[_TRACKING_VARIABLE] = before
 
+    @contextmanager
+    def run(
+        self, client: MlflowClient, experiment: str, name: str, description: str | None = None
+    ) -> Iterator[ActiveRun]:
+        """Start a run, of which MLflow's fluent functions speak while the block runs.
+
+        MLflow repeats a request that a server did not answer, though it may have started the run:
+        what was started for nothing is deleted.
+        """
+        import mlflow
+
+        tags = {_START: uuid4().hex}
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=name, description=description, tags=tags
+        ) as run:
+            if not self.embedded:
+                mark = f"tags.`{_START}` = '{tags[_START]}'"
+                for other in client.search_runs([experiment], mark):
+                    if other.info.run_id != run.info.run_id:
+                        client.delete_run(other.info.run_id)
+            yield run
+
     def experiment_id(self, client: MlflowClient, name: str) -> str:
         """Return the id of an experiment, made if missing.
 
@@ -163,14 +191,13 @@ class Store:
 
     def unusable(self, error: Exception) -> TaggerError:
         """Say in one line what is wrong with the store, and what to do about it."""
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[0].removesuffix(".")
+        lines = without_password(str(error)).strip().splitlines() or [type(error).__name__]
+        reason = _in_short(lines[0]).removesuffix(".")
         if "database schema" in reason:
             return TaggerError(
                 "the MLflow store was made by another version of MLflow",
                 path=self.place,
-                hint="Copy it, then bring it up to date with: mlflow db upgrade "
-                + self.tracking_uri,
+                hint=f"Copy it, then bring it up to date with: mlflow db upgrade {self.place}",
             )
         if "readonly database" in str(error):
             reason, hint = "it is read-only", "See that you have the right to write to it"
@@ -178,8 +205,21 @@ class Store:
             hint = f"The file is damaged: move {_STORE_FOLDER}/ away and train again"
         elif self.embedded:
             hint = f"See that {_STORE_FOLDER}/ is whole and that there is room"
+        elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+            hint = (
+                "Its certificate is not to be trusted; if it is signed by an authority of your "
+                "own, set MLFLOW_TRACKING_SERVER_CERT_PATH to that one's certificate"
+            )
+        elif getattr(error, "error_code", None) in _REFUSALS or "error code 401" in reason:
+            hint = (
+                "See MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN: it is missing, wrong, expired or revoked"
+            )
         else:
-            hint = f"See that the server of {_TRACKING_VARIABLE} answers"
+            hint = (
+                f"See that the server of {_TRACKING_VARIABLE} answers, then give the same "
+                "command again"
+            )
         return TaggerError(
             f"the MLflow store cannot be used ({reason})", path=self.place, hint=hint
         )
@@ -201,3 +241,12 @@ class Store:
         if self.embedded and os.access(self._folder, os.W_OK):
             return exclusively(self._folder / _DATABASE)
         return nullcontext()
+
+
+def _in_short(reason: str) -> str:
+    """Leave out of MLflow's words what speaks of its ways, and the page that a gateway sent."""
+    exhausted = _EXHAUSTED.search(reason)
+    if exhausted:
+        reason = "it does not answer: " + exhausted[1].strip("'\"").rsplit(": ", 1)[-1]
+    reason = reason.split(" Response body: ")[0]
+    return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + " …"

@@ -37,7 +37,7 @@ def log_tag_run(registry: Registry, drift: Drift, model: str, files: Sequence[Pa
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, DIGEST_EXPERIMENT)
         title = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        with mlflow.start_run(experiment_id=experiment, run_name=title):
+        with registry.store.run(client, experiment, title):
             mlflow.log_params({"model": model, "pages": ", ".join(names)[:6000]})
             mlflow.log_metrics(drift.figures())
             mlflow.set_tag("warnings", "; ".join(drift.warnings) or "none")

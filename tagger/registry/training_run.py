@@ -40,6 +40,7 @@ from tagger.training import TrainingResult, TrainingSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 TRAINING_EXPERIMENT = "tagger"
 _LONGEST_DESCRIPTION = 5000
@@ -120,7 +121,7 @@ def log_training(
             lineage=lineage,
             min_confidence=ReviewRule().min_confidence,
         )
-        with mlflow.start_run(experiment_id=experiment, run_name=name, description=card) as run:
+        with registry.store.run(client, experiment, name, card) as run:
             mlflow.set_tag(FINGERPRINT, fingerprint)
             mlflow.log_params({**asdict(settings), **lineage})
             # Parameters cannot be changed afterwards. The manifest holds the hashes of the rest.
@@ -154,6 +155,7 @@ def log_training(
             tags={FINGERPRINT: fingerprint, "taxonomy": taxonomy.version},
             description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
+        _delete_copies(client, registered)
         version = registry.find(str(registered.version))
         alias = CHALLENGER
         if registry.champion() is None:
@@ -272,6 +274,13 @@ def _check_uploaded(client: MlflowClient, model_id: str) -> None:
             f"the model did not reach the artifact store whole: {', '.join(sorted(missing))}",
             hint="See that there is room and the right to write, then train again",
         )
+
+
+def _delete_copies(client: MlflowClient, registered: ModelVersion) -> None:
+    """Delete versions that MLflow made by asking again a server that had not answered."""
+    for other in client.search_model_versions(f"run_id = '{registered.run_id}'"):
+        if other.name == MODEL_NAME and other.version != registered.version:
+            client.delete_model_version(MODEL_NAME, other.version)
 
 
 def _make_registered_model(client: MlflowClient) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ LABELS = "labels"
 FOLD_ANSWERS = "fold_answers.safetensors"
 HASH_OF = "sha256_"
 """Begins the parameters of a run that hold hashes of its files."""
+_RUNS_AT_ONCE = 100
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -141,6 +142,20 @@ class Registry:
         """Return the MLflow run that made a version."""
         with self.store.reading() as client:
             return client.get_run(version.run_id)
+
+    def runs(self, versions: Sequence[Version]) -> dict[str, Run]:
+        """Return the MLflow runs that made versions, by id; those that are gone are left out."""
+        from mlflow.entities import ViewType
+
+        found: dict[str, Run] = {}
+        with self.store.reading() as client:
+            experiments = [each.experiment_id for each in client.search_experiments(ViewType.ALL)]
+            for start in range(0, len(versions), _RUNS_AT_ONCE):
+                ids = [f"'{v.run_id}'" for v in versions[start : start + _RUNS_AT_ONCE]]
+                condition = f"attributes.run_id IN ({', '.join(ids)})"
+                runs = client.search_runs(experiments, condition, ViewType.ALL, len(ids))
+                found |= {run.info.run_id: run for run in runs}
+        return found
 
     def load(self, version: Version, cache: VectorCache | None = None) -> TaggerModel:
         """Load a version for use; nothing in it is executed.
@@ -330,6 +345,8 @@ def _found(look_up: Callable[[], ModelVersion]) -> Version | None:
 
     try:
         found = look_up()
+        if not found.version:
+            raise MlflowException("the answer is no version")
     except MlflowException as error:
         # An unknown alias is an invalid parameter to MLflow, an unknown version is not found.
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):

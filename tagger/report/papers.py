@@ -185,23 +185,22 @@ def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicat
     return sorted(pairs.values(), key=lambda pair: (-pair.similarity, pair.ids))
 
 
-def task_address(origin: Origin, labels: Iterable[Label], server: str) -> str | None:
+def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | None:
     """Return where the task of an answer is to be seen, if that is sure.
 
-    It is not where the labels tell of two projects of that number: one of them stood on another
-    server, and nothing says which.
+    It is not where there are two projects of that number: one of them stood on another server, and
+    nothing says which.
 
     Parameters
     ----------
     origin:
         Where the answer was given.
-    labels:
-        All labels.
+    projects:
+        All that labels come from, each once.
     server:
         Address of Label Studio.
     """
     number, _, _ = origin.project.partition("/")
-    projects = {label.origin.project for label in labels if label.origin}
     if sum(project.partition("/")[0] == number for project in projects) != 1:
         return None
     return f"{server.rstrip('/')}/projects/{number}/data?task={origin.task}"

@@ -2,32 +2,37 @@
 
 It speaks the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
 ``/predict`` and ``/webhook``. Everything but ``/health`` needs the user name and password that
-Label Studio is given when the backend is connected.
+Label Studio is given when the backend is connected; :mod:`tagger.review.guard` keeps out the rest.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.review.guard import Guard, Limits
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
 from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
 
 USER = "tagger"
+_OPEN_PATHS = ("/", "/health")
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
 _EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
@@ -125,7 +130,10 @@ class PullWorker:
 
 
 def make_backend(
-    model: Callable[[], TaggerModel], credentials: Credentials, finished: Callable[[], None]
+    model: Callable[[], TaggerModel],
+    credentials: Credentials,
+    finished: Callable[[], None],
+    limits: Limits | None = None,
 ) -> FastAPI:
     """Make the web application.
 
@@ -137,15 +145,17 @@ def make_backend(
         Who is let in.
     finished:
         Called when Label Studio tells of annotations.
+    limits:
+        What is put up with; by default, of this machine alone.
     """
+    limits = limits or Limits()
+    # More at once would only get in each other's way; the others wait in the order of coming.
+    turns = CapacityLimiter(os.cpu_count() or 1)
     app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
-
-    def authorise(authorization: Annotated[str | None, Header()] = None) -> None:
-        given = (authorization or "").encode()
-        if not secrets.compare_digest(given, credentials.header.encode()):
-            raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
-
-    guarded = [Depends(authorise)]
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=limits.hosts, www_redirect=False)
+    app.add_middleware(
+        Guard, limits=limits, authorization=credentials.header, open_paths=_OPEN_PATHS
+    )
 
     @app.exception_handler(TaggerError)
     def unusable(_request: Request, error: TaggerError) -> JSONResponse:
@@ -158,21 +168,22 @@ def make_backend(
 
     @app.get("/")
     @app.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": "tagger"}
 
-    @app.post("/setup", dependencies=guarded)
+    @app.post("/setup")
     def setup() -> dict[str, str]:
         return {"model_version": model().name}
 
-    @app.post("/predict", dependencies=guarded)
-    def predict(content: _Content) -> dict[str, Any]:
+    @app.post("/predict")
+    async def predict(content: _Content) -> dict[str, Any]:
         tasks = content.get("tasks")
         if not isinstance(tasks, list):
             raise HTTPException(422, "the field 'tasks' must be a list")
-        return {"results": predict_tasks(tasks, model())}
+        results = await to_thread.run_sync(lambda: predict_tasks(tasks, model()), limiter=turns)
+        return {"results": results}
 
-    @app.post("/webhook", dependencies=guarded)
+    @app.post("/webhook")
     def webhook(content: _Content) -> dict[str, str]:
         if content.get("action") in _ACTIONS:
             finished()

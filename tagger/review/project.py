@@ -32,6 +32,8 @@ from tagger.taxonomy import Taxonomy
 BATCH_SIZE = 500
 _PAGE_SIZE = 1000
 _TITLE_LENGTH = 50
+_READINGS = 3
+"""How often a list is read that does not hold as many entries as it should."""
 _FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations", "drafts"]
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
 _EVERYTHING = "all papers"
@@ -94,8 +96,7 @@ class ReviewProject:
     def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection
         self.id = number
-        with connection.errors(f"project {number}"):
-            project = connection.client.projects.get(number)
+        project = self._project()
         self.title = str(project.title)
         self.interface = str(project.label_config)
         self.model_version = project.model_version or ""
@@ -110,17 +111,13 @@ class ReviewProject:
 
     def task_count(self) -> int:
         """Return how many tasks the project has."""
-        with self.connection.errors(f"project {self.id}"):
-            return int(self.connection.client.projects.get(self.id).task_number or 0)
+        return int(self._project().task_number or 0)
 
     def tasks(self) -> tuple[list[ReviewTask], list[str]]:
         """Return all tasks by number, and in words those that are none of ours."""
         tasks, problems = [], []
         with self.connection.errors(f"project {self.id}"):
-            pages: Iterable[Any] = self.connection.client.tasks.list(
-                project=self.id, page_size=_PAGE_SIZE, include=_FIELDS
-            )
-            for task in pages:
+            for task in self._list_tasks(_FIELDS):
                 try:
                     tasks.append(
                         ReviewTask(
@@ -172,27 +169,45 @@ class ReviewProject:
     def annotated_tasks(self) -> list[dict[str, Any]]:
         """Return the tasks that somebody has dealt with, with their annotations, as exported."""
         with self.connection.errors(f"project {self.id}"):
-            chunks = self.connection.client.projects.exports.download_sync(
-                self.id, export_type="JSON"
-            )
-            try:
-                return check_export(json.loads(b"".join(chunks)))
-            except RecursionError as error:
-                raise ValueError("its export is nested too deeply") from error
+            for _ in range(_READINGS):
+                counted = self._project().total_annotations_number or 0
+                chunks = self.connection.client.projects.exports.download_sync(
+                    self.id, export_type="JSON"
+                )
+                try:
+                    exported = check_export(json.loads(b"".join(chunks)))
+                except RecursionError as error:
+                    raise ValueError("its export is nested too deeply") from error
+                # A task that an export holds twice is one.
+                tasks = {task["id"]: task for task in exported}
+                found = sum(
+                    not annotation.get("was_cancelled")
+                    for task in tasks.values()
+                    for annotation in task["annotations"]
+                )
+                # More may have come meanwhile.
+                if found >= counted:
+                    return list(tasks.values())
+        raise self.connection.contradicts_itself(
+            f"project {self.id} has {counted} annotations, and {found} are exported"
+        )
 
-    def task_ids(self) -> set[int]:
-        """Return the numbers of all tasks."""
+    def annotation_counts(self) -> dict[int, int]:
+        """Return, of each task by number, how many annotations it has, passed over or not."""
         with self.connection.errors(f"project {self.id}"):
-            pages: Iterable[Any] = self.connection.client.tasks.list(
-                project=self.id, page_size=_PAGE_SIZE, include=["id"]
-            )
-            return {task.id for task in pages}
+            return {
+                task.id: (task.total_annotations or 0) + (task.cancelled_annotations or 0)
+                for task in self._list_tasks(["id", "total_annotations", "cancelled_annotations"])
+            }
 
     def annotators(self) -> dict[int, str]:
         """Return the e-mail address of each user by number."""
         with self.connection.errors("list of users"):
             users: Iterable[Any] = self.connection.client.users.list()
-            return {user.id: user.email or f"user-{user.id}" for user in users}
+            found = {user.id: user.email or f"user-{user.id}" for user in users}
+            if self.connection.user.id not in found:
+                raise self.connection.contradicts_itself("the list of users lacks this account")
+            return found
 
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
         """Make the interface fit the taxonomy; return what was changed, in words."""
@@ -236,6 +251,30 @@ class ReviewProject:
                         "filters": {"conjunction": "and", "items": filters},
                     }
                     views.create(project=self.id, data=data)
+
+    def _project(self) -> Any:
+        with self.connection.errors(f"project {self.id}"):
+            return self.connection.client.projects.get(self.id)
+
+    def _list_tasks(self, fields: list[str]) -> list[Any]:
+        """Return the fields of all tasks, each task once.
+
+        Page follows upon page, and tasks may come and go meanwhile: what does not add up to the
+        number of tasks is read again.
+        """
+        for _ in range(_READINGS):
+            count = self.task_count()
+            if not count:
+                return []
+            pages: Iterable[Any] = self.connection.client.tasks.list(
+                project=self.id, page_size=_PAGE_SIZE, include=fields
+            )
+            tasks = {task.id: task for task in pages}
+            if len(tasks) == count:
+                return list(tasks.values())
+        raise self.connection.contradicts_itself(
+            f"project {self.id} has {count} tasks, and {len(tasks)} are listed"
+        )
 
     def _act(self, action: str, tasks: Sequence[int]) -> None:
         if not tasks:
@@ -327,8 +366,12 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
 
 def _called(connection: Connection, title: str) -> list[int]:
     """Return the numbers of the projects of a title."""
-    projects: Iterable[Any] = connection.client.projects.list(page_size=100)
-    return [int(project.id or 0) for project in projects if project.title == title]
+    projects = connection.client.projects.list(page_size=100)
+    titles = {int(project.id or 0): project.title for project in projects}
+    if len(titles) < projects.response.count:
+        # A project that is there must not be made again.
+        raise connection.contradicts_itself("the list of projects is not whole")
+    return [number for number, known in titles.items() if known == title]
 
 
 def _tabs() -> Iterator[tuple[str, list[dict[str, Any]]]]:

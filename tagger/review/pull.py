@@ -63,8 +63,10 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
 
     def choose(labels: list[Label]) -> Sequence[Label]:
         # Read when no other pull can add anything: two of them would take back each other's news.
-        found = _read_annotations(project, store, report)
-        return _news(project, found, labels, report)
+        exported = project.annotated_tasks()
+        found = _read_annotations(exported, project, store, report)
+        counts = {task["id"]: len(task["annotations"]) for task in exported}
+        return _news(project, found, counts, labels, report)
 
     store.add_corrections(choose)
     labels = store.all_labels()
@@ -74,13 +76,16 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
 
 
 def _read_annotations(
-    project: ReviewProject, store: LabelStore, report: PullReport
+    exported: Sequence[dict[str, Any]],
+    project: ReviewProject,
+    store: LabelStore,
+    report: PullReport,
 ) -> dict[str, Label | None]:
     """Return the label of each annotation by its unique id; None for one that makes no label."""
     annotators = project.annotators()
     found: dict[str, Label | None] = {}
     skipped = set()
-    for task in project.annotated_tasks():
+    for task in exported:
         for annotation in task["annotations"]:
             if annotation["was_cancelled"]:
                 skipped.add(task["id"])
@@ -102,10 +107,14 @@ def _read_annotations(
 def _news(
     project: ReviewProject,
     found: dict[str, Label | None],
+    counts: dict[int, int],
     labels: Sequence[Label],
     report: PullReport,
 ) -> list[Label]:
-    """Return the lines that the label folder lacks."""
+    """Return the lines that the label folder lacks.
+
+    ``counts`` is how many annotations of each task were exported.
+    """
     recorded: dict[str, Label] = {}
     for label in labels:
         if label.origin and label.origin.project == project.key:
@@ -129,13 +138,22 @@ def _news(
         if name not in found and label.outcome != "withdrawn"
     ]
     # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
-    tasks = project.task_ids() if missing else set()
+    listed = project.annotation_counts() if missing else {}
+    in_doubt = set()
     for label in missing:
-        if label.origin and label.origin.task in tasks:
+        task = label.origin.task if label.origin else 0
+        if task in listed and listed[task] != counts.get(task, 0):
+            # The export is not whole, or somebody annotates just now.
+            in_doubt.add(task)
+        elif task in listed:
             report.withdrawn += 1
             time = datetime.now(UTC)
             changes = {"outcome": "withdrawn", "tags": {}, "text": "", "time": time, "note": None}
             news.append(label.model_copy(update=changes))
+    report.problems += [
+        f"task {task} has other annotations than were exported: nothing is withdrawn; pull again"
+        for task in sorted(in_doubt)
+    ]
     return _after(recorded.values(), news)
 
 

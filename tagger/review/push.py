@@ -17,7 +17,6 @@ from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
 from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Integers
-from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
 from tagger.model import TaggerModel
 from tagger.paper import KnownPapers, Paper
@@ -29,6 +28,7 @@ from tagger.taxonomy import Taxonomy
 
 Step = Callable[[str, int, int], None]
 _NOVELTY_QUANTILE = 0.05
+_NOVELTY_SAMPLE = 1000
 _NEAREST = " • The nearest labelled paper: "
 
 
@@ -200,7 +200,7 @@ def push_rechecks(
 def _prepare(project: ReviewProject, taxonomy: Taxonomy) -> tuple[PushReport, list[ReviewTask]]:
     """Fit the interface and return the tasks, without the copies that a killed push left."""
     report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
-    tasks, report.problems = project.tasks() if project.task_count() else ([], [])
+    tasks, report.problems = project.tasks()
     return report, _without_copies(project, tasks, report)
 
 
@@ -314,9 +314,14 @@ def _least_familiar(vectors: Vectors) -> float:
     """
     if len(vectors) < 2:
         return -1.0
-    similarity = np.asarray(vectors @ vectors.T, dtype=np.float64)
-    np.fill_diagonal(similarity, -1.0)
-    nearest: Floats = similarity.max(axis=1)
+    # The quantile of many is that of a sample of them.
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(len(vectors), min(len(vectors), _NOVELTY_SAMPLE), replace=False)
+    nearest = np.full(len(drawn), -1.0)
+    for place, row in enumerate(drawn):
+        cosines = vectors @ vectors[row]
+        cosines[row] = -1.0
+        nearest[place] = cosines.max()
     return float(np.quantile(nearest, _NOVELTY_QUANTILE))
 
 

@@ -14,6 +14,7 @@ from tagger.evaluation import Integers
 from tagger.heads import Floats
 from tagger.model import Predictions
 from tagger.paper import Paper
+from tagger.reference import familiarity
 from tagger.taxonomy import Taxonomy
 
 
@@ -100,8 +101,7 @@ def similarity_to_nearest(vectors: Vectors, known: Vectors) -> Floats:
     """
     if not len(known):  # an encoder without texts cannot tell how many dimensions it has
         return np.full(len(vectors), -1.0)
-    similarity = unit(vectors) @ unit(known).T
-    return np.asarray(similarity.max(axis=1), dtype=np.float64)
+    return familiarity(unit(vectors), unit(known))
 
 
 def entropy(chances: Floats) -> Floats:

@@ -1,14 +1,10 @@
 """Versions on a real MLflow server with a registry, which also dies."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
-import psutil
 import pytest
-from ports import free_port, wait_for
+from mlflow_server import MlflowServer
 from samples import TAGGER, page
 from tiny_training import log_tiny
 
@@ -19,34 +15,6 @@ from tagger.registry.comparing import compare_versions, log_comparison
 from tagger.registry.promotion import promote, roll_back
 
 pytestmark = pytest.mark.slow
-
-
-class MlflowServer:
-    """An MLflow server on SQLite that keeps the artifacts, too."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        command = [Path(sys.executable).with_name("mlflow"), "server", "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        command += ["--artifacts-destination", self.folder / "files", "--port", str(self.port)]
-        environment = {**os.environ}
-        environment.pop("MLFLOW_TRACKING_URI", None)
-        with (self.folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=log
-            )
-        wait_for(f"{self.url}/health")
-
-    def kill(self) -> None:
-        process = psutil.Process(self.process.pid)
-        for member in [*process.children(recursive=True), process]:
-            member.kill()
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")

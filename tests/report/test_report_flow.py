@@ -182,5 +182,7 @@ def test_a_task_is_linked_only_where_it_is_sure():
 
     known, twin, other = answer("3/2026-01-01", 7), answer("3/2026-02-02", 7), answer("4/x", 9)
     address = "http://127.0.0.1:8080/projects/3/data?task=7"
-    assert task_address(known.origin, [known, other], "http://127.0.0.1:8080/") == address
-    assert task_address(known.origin, [known, twin], "http://127.0.0.1:8080") is None
+    places = {label.origin.project for label in (known, other)}
+    assert task_address(known.origin, places, "http://127.0.0.1:8080/") == address
+    places.add(twin.origin.project)
+    assert task_address(known.origin, places, "http://127.0.0.1:8080") is None

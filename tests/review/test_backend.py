@@ -5,16 +5,18 @@ from fastapi.testclient import TestClient
 from tiny_model import save_tiny_model
 
 from tagger.cli import output
-from tagger.cli.backend import _ModelInUse
+from tagger.cli.backend import ModelInUse
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry
 from tagger.review.backend import Credentials, PullWorker, make_backend
+from tagger.review.guard import Limits, TokenBucket
 from tagger.review.pull import PullReport
 from tagger.taxonomy_changes import RenameTag
 from tagger.taxonomy_migration import make_change_in
 
+HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
 
 
@@ -31,7 +33,7 @@ def finished():
 @pytest.fixture
 def client(model, credentials, finished):
     app = make_backend(lambda: model, credentials, lambda: finished.append(1))
-    return TestClient(app, headers={"Authorization": credentials.header})
+    return TestClient(app, HERE, headers={"Authorization": credentials.header})
 
 
 def test_only_health_is_open_to_all(client, finished):
@@ -91,7 +93,7 @@ def test_a_model_that_cannot_be_loaded_is_a_plain_answer(credentials):
         raise TaggerError("there is no model 'champion'")
 
     app = make_backend(model, credentials, list)
-    client = TestClient(app, headers={"Authorization": credentials.header})
+    client = TestClient(app, HERE, headers={"Authorization": credentials.header})
     answer = client.post("/predict", json={"tasks": [TASK]})
     assert answer.status_code == 503
     assert "there is no model" in answer.json()["detail"]
@@ -112,9 +114,73 @@ def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_pa
     now = {"champion": trained("1")}
     monkeypatch.setattr(output, "load_model_named", lambda name, papers: now[name])
     monkeypatch.setattr(Registry, "find", lambda _, name: now[name])
-    in_use = _ModelInUse(LabelStore(label_folder), "champion")
+    said = []
+    in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=0)
     assert in_use().name == "tagger/1"
     rename = RenameTag(facet="kind", tag="survey", into="review")
     make_change_in(LabelStore(label_folder), rename, "ann")
     now["champion"] = trained("2")
     assert in_use().name == "tagger/2"
+    del now["champion"]
+    monkeypatch.setattr(Registry, "find", _no_store)
+    assert in_use().name == "tagger/2"
+    assert said == ["error: the MLflow store cannot be used; tagger/2 stays in use"]
+
+
+def _no_store(*_):
+    raise TaggerError("the MLflow store cannot be used")
+
+
+def test_it_is_not_looked_up_at_each_request(label_folder, tmp_path, monkeypatch):
+    taxonomy = LabelStore(label_folder).taxonomy
+    model = load_model(save_tiny_model(tmp_path / "model", taxonomy), "tagger/1")
+    monkeypatch.setattr(output, "load_model_named", lambda name, papers: model)
+    monkeypatch.setattr(Registry, "find", _no_store)
+    said = []
+    in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=3600)
+    assert {in_use().name for _ in range(100)} == {"tagger/1"}
+    assert not said
+
+
+@pytest.mark.parametrize("path", ["/health", "/predict"])
+def test_a_web_page_is_refused(client, path):
+    headers = {"Origin": "http://evil.example"}
+    assert client.request("POST", path, json={}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1:9090", 200), ("localhost", 200), ("evil.example:9090", 400)]
+)
+def test_it_answers_to_its_own_names_only(client, host, status):
+    assert client.get("/health", headers={"Host": host}).status_code == status
+
+
+def test_a_request_that_goes_on_and_on_is_refused(model, credentials):
+    app = make_backend(lambda: model, credentials, list, Limits(body=1000))
+    client = TestClient(app, HERE, headers={"Authorization": credentials.header})
+    assert client.post("/predict", json={"tasks": []}).status_code == 200
+    assert client.post("/predict", json={"tasks": ["x" * 1000]}).status_code == 413
+    # In parts, of which nobody says how many there will be.
+    assert client.post("/predict", content=iter([b"x" * 400] * 4)).status_code == 413
+
+
+def test_floods_and_guesses_are_refused_but_not_whoever_knows(model, credentials):
+    app = make_backend(lambda: model, credentials, list, Limits(rate=1e-9, burst=10, refusals=1))
+    client = TestClient(app, HERE)
+    guesses = [client.post("/setup", auth=("tagger", str(n))).status_code for n in range(20)]
+    assert guesses[0] == 401
+    assert 429 in guesses
+    known = {"Authorization": credentials.header}
+    assert client.post("/setup", headers=known).status_code == 200
+    answers = [client.post("/setup", headers=known) for _ in range(20)]
+    assert answers[0].status_code == 200
+    assert answers[-1].status_code == 429
+    assert answers[-1].headers["Retry-After"] == "1"
+
+
+def test_a_bucket_fills_again():
+    now = [0.0]
+    bucket = TokenBucket(2, 3, lambda: now[0])
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now[0] = 1.0
+    assert [bucket.take() for _ in range(3)] == [True, True, False]

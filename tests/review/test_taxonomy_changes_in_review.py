@@ -54,8 +54,8 @@ class Project:
     def task_count(self):
         return len(self.content)
 
-    def task_ids(self):
-        return set(self.content)
+    def annotation_counts(self):
+        return {number: len(task["annotations"]) for number, task in self.content.items()}
 
     def import_tasks(self, tasks):
         for task in tasks:

@@ -1,0 +1,198 @@
+"""What do faults of Label Studio and MLflow cost?
+
+Real servers stand behind a proxy that lets a share of the requests go wrong: late, broken off
+before, while or after the server hears of them, refused, answered by a gateway, cut short, with
+lists that are empty, doubled or shuffled. Behind it a day's work is done over and over, each time
+with faults drawn anew; a command that ends with exit code 2 is given again. What is there in the
+end is compared with a day without faults. The days are those of tests/faulty_days.py.
+
+Run from the root of the project: python experiments/faults.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from gold import RESULTS, ROOT, machine
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+import fault_proxy
+from fault_proxy import Exchange, FaultProxy, by_chance, no_faults
+from faulty_days import Day, ReviewDay, VersionsDay
+from mlflow_server import MlflowServer
+from ports import free_port
+from samples import label_line, small_taxonomy, write_taxonomy
+from tiny_model import save_tiny_model
+
+from tagger.review import retrying
+from tagger.review.connection import Connection
+from tagger.review.server import EmbeddedServer
+
+REVIEW_SHARE, VERSIONS_SHARE = 0.2, 0.05
+MOST = 15
+"""Faults a day: each day has an end."""
+
+
+@dataclass
+class Tally:
+    """What came of the days of one kind."""
+
+    days: int = 0
+    requests: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    asked_again: int = 0
+    told: Counter[str] = field(default_factory=Counter)
+    losses: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def row(self) -> str:
+        """One line of the table."""
+        faults = self.injected.total()
+        figures = (self.days, self.requests, faults, self.asked_again, self.told.total())
+        return " | ".join(f"{figure:,}" for figure in (*figures, self.losses))
+
+
+def asked_again(exchanges: list[Exchange]) -> int:
+    """Count the requests that went wrong and were soon followed by another of the same kind."""
+    count = 0
+    for place, exchange in enumerate(exchanges):
+        following = [each.request for each in exchanges[place + 1 : place + 5]]
+        same = any(
+            (each.method, each.path) == (exchange.request.method, exchange.request.path)
+            for each in following
+        )
+        count += exchange.fault is not None and same
+    return count
+
+
+def live(tally: Tally, day: Day, proxy: FaultProxy, seed: int, share: float) -> None:
+    """Work through a day with faults, and add up what came of it."""
+    proxy.use(by_chance(seed, share, MOST))
+    try:
+        day.run()
+        tally.requests += len(proxy.exchanges)
+        tally.injected += proxy.injected
+        tally.asked_again += asked_again(proxy.exchanges)
+        tally.told += day.told
+        proxy.use(no_faults)
+        day.check()
+    except Exception:
+        tally.losses += 1
+        tally.failures.append(f"seed {seed}: {traceback.format_exc()}")
+    tally.days += 1
+
+
+def review_days(days: int, scratch: Path) -> Tally:
+    """Push, review, pull."""
+    tally = Tally()
+    environment = ROOT / ".label-studio" / "venv"
+    server = EmbeddedServer(scratch / "label-studio", environment)
+    running = server.start(free_port(), print)
+    try:
+        direct = Connection(running.url, running.token)
+        with FaultProxy(int(running.url.rsplit(":", 1)[1])).running() as proxy:
+            for seed in range(days):
+                taxonomy = small_taxonomy().model_copy(update={"name": f"day-{seed}"})
+                folder = scratch / f"review-{seed}"
+                day = ReviewDay(folder, taxonomy, direct, proxy, running.token)
+                live(tally, day, proxy, seed, REVIEW_SHARE)
+                print(f"review {seed}: {tally.row}", flush=True)
+                with contextlib.suppress(Exception):
+                    day.clean_up()
+    finally:
+        server.stop()
+    return tally
+
+
+def versions_days(days: int, scratch: Path) -> Tally:
+    """Train, compare, promote."""
+    tally = Tally()
+    labels = scratch / "labels"
+    labels.mkdir()
+    taxonomy = small_taxonomy()
+    write_taxonomy(labels, taxonomy)
+    kinds: list[str] = ["survey", "method", "study"]
+    fields: list[list[str]] = [["heart"], ["law"], []]
+    lines = [
+        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": fields[n // 3 % 3]})
+        for n in range(12)
+    ]
+    (labels / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    model = save_tiny_model(scratch / "model", taxonomy)
+    folder = scratch / "mlflow"
+    folder.mkdir()
+    server = MlflowServer(folder)
+    try:
+        with FaultProxy(server.port).running() as proxy, contextlib.chdir(scratch):
+            for seed in range(days):
+                day = VersionsDay(labels, model, proxy, server.url)
+                live(tally, day, proxy, seed, VERSIONS_SHARE)
+                print(f"versions {seed}: {tally.row}", flush=True)
+    finally:
+        server.kill()
+    return tally
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Wait for less long: what is measured is what becomes of requests, not when."""
+    os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_JITTER"] = "0"
+    os.environ["TAGGER_CACHE"] = "off"
+    fault_proxy.DELAY = 0.05
+    sleep: Callable[[float], None] = retrying.time.sleep
+    retrying.time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        retrying.time.sleep = sleep
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--review-days", type=int, default=100)
+    parser.add_argument("--version-days", type=int, default=30)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, impatient():
+        tallies = {
+            "push, pull, status (Label Studio)": review_days(given.review_days, Path(scratch)),
+            "train, compare, promote, history (MLflow)": versions_days(
+                given.version_days, Path(scratch)
+            ),
+        }
+    lines = [
+        "| a day's work | days | requests | faults | asked again | told, given again | losses |",
+        "|---|---|---|---|---|---|---|",
+        *(f"| {name} | {tally.row} |" for name, tally in tallies.items()),
+    ]
+    kinds = sum((tally.injected for tally in tallies.values()), Counter())
+    lines += ["", "Faults: " + ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items())) + "."]
+    lines += [
+        "",
+        "Asked again: requests that the client repeated by itself. Told: commands that ended with "
+        "exit code 2 and one line; given again, they completed. A loss is a day that ended other "
+        f"than without faults: a task or label too few or too many, a half version. {machine()}.",
+    ]
+    table = "\n".join(lines) + "\n"
+    (RESULTS / "faults.md").write_text(table, encoding="utf-8")
+    content = {name: asdict(tally) for name, tally in tallies.items()}
+    (RESULTS / "faults.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(table)
+    for tally in tallies.values():
+        print("\n".join(tally.failures))
+
+
+if __name__ == "__main__":
+    main()

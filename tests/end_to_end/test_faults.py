@@ -1,0 +1,232 @@
+"""A real Label Studio and a real MLflow server behind a proxy that lets requests go wrong.
+
+A day's work comes to what it would have come to, or to an error that says what to do, and the same
+command given again completes it.
+"""
+
+import itertools
+import json
+import time
+
+import fault_proxy
+import pytest
+from fault_proxy import FaultProxy, by_chance, no_faults, once
+from faulty_days import ReviewDay, VersionsDay, command
+from mlflow_server import MlflowServer
+from samples import QUICK, run
+from tiny_encoder import save_tiny_encoder
+
+from tagger.errors import TaggerError
+from tagger.registry import Registry
+from tagger.review import retrying
+from tagger.review.connection import Connection
+
+pytestmark = pytest.mark.slow
+
+_names = itertools.count()
+# What the server does though the client hears nothing of it, or hears that it failed.
+DONE_UNHEARD = ("reset-after", "html", "truncated")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Wait for less long, in this process."""
+    monkeypatch.setattr(fault_proxy, "DELAY", 0.05)
+    sleep = retrying.time.sleep
+    monkeypatch.setattr(retrying.time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+
+
+def first_of_each(*plans):
+    """Follow several plans at once."""
+
+    def plan(request):
+        return next((fault for each in plans if (fault := each(request))), None)
+
+    return plan
+
+
+@pytest.fixture
+def studio(server):
+    """A proxy before Label Studio."""
+    with FaultProxy(int(server.url.rsplit(":", 1)[1])).running() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def review_day(server, connection, studio, taxonomy, tmp_path):
+    named = taxonomy.model_copy(update={"name": f"faults-{next(_names)}-{time.time_ns()}"})
+    day = ReviewDay(tmp_path / "day", named, connection, studio, server.token)
+    yield day
+    day.clean_up()
+
+
+def work_through(day, proxy, plan):
+    """Work while requests go wrong, then look at the outcome."""
+    proxy.use(plan)
+    day.run()
+    injected = proxy.injected
+    proxy.use(no_faults)
+    day.check()
+    return injected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_day_of_review_survives_faults_of_all_kinds(review_day, studio, seed):
+    assert work_through(review_day, studio, by_chance(seed, 0.25, most=12))
+
+
+@pytest.mark.parametrize("fault", DONE_UNHEARD)
+def test_nothing_is_made_twice_where_the_server_did_it_unheard(review_day, studio, fault):
+    made = ("/api/projects/", "/import", "/api/dm/views")
+    plan = first_of_each(*(once(fault, "POST", path) for path in made))
+    injected = work_through(review_day, studio, plan)
+    # Each was told of, and the next push found what was there.
+    assert injected == {fault: len(made)}
+    assert review_day.told == {"push": len(made)}
+
+
+def test_lists_that_are_not_whole_are_not_believed(review_day, studio):
+    plan = first_of_each(
+        once("empty", "GET", "/api/tasks/", place=1),
+        once("doubled", "GET", "/api/tasks/", place=3),
+        once("shuffled", "GET", "/api/tasks/", place=7),
+        once("empty", "GET", "/export", place=1),
+        once("doubled", "GET", "/export", place=3),
+        once("empty", "GET", "/api/users", place=1),
+        once("empty", "GET", "/api/projects/?", place=3),
+    )
+    injected = work_through(review_day, studio, plan)
+    assert injected["empty"] >= 3
+    assert injected["doubled"] == 2
+    assert "do not add up" in str(review_day.errors)
+
+
+def test_an_empty_export_withdraws_nothing(review_day, studio):
+    review_day.review("push")
+    review_day.answer("Paper 0 on heart and court", "study")
+    review_day.review("pull")
+    studio.use(once("empty", "GET", "/export", times=100))
+    given = ("review", "pull", "--labels", review_day.labels)
+    code, output = command(*given, **review_day.variables)
+    assert (code, "are exported" in output) == (2, True)
+    studio.use(no_faults)
+    assert "0 new, 0 changed, 0 withdrawn" in review_day.review("pull")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("reset-before", "does not answer"),
+        ("429", "wants a pause"),
+        ("500", "error 500: went wrong"),
+        ("502", "error 502: a page of HTML, '502 Bad Gateway'"),
+        ("html", "a page of HTML"),
+        ("truncated", "cut short"),
+        ("hollow", "this is no Label Studio"),
+    ],
+)
+@pytest.mark.parametrize("step", ["push", "pull", "status"])
+def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio, step, fault, said):
+    review_day.review("push")
+    studio.use(lambda _: fault)
+    given = ["review", step, "--labels", review_day.labels]
+    if step == "push":
+        given += [review_day.folder / "page.txt", "--model", review_day.model]
+    code, output = command(*given, **review_day.variables)
+    assert (code, said in output) == (2, True), output
+    assert "\n" not in output.strip()
+
+
+def test_a_certificate_of_nobody_known_is_refused(server, monkeypatch, certificate):
+    with FaultProxy(int(server.url.rsplit(":", 1)[1]), tls=certificate.context).running() as proxy:
+        with pytest.raises(TaggerError, match="certificate of Label Studio is not to be trusted"):
+            Connection(proxy.url, server.token)
+        assert not proxy.exchanges
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+        assert Connection(proxy.url, server.token).user.email == server.email
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory):
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def tracking(mlflow_server):
+    """A proxy before MLflow."""
+    with FaultProxy(mlflow_server.port).running() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def versions_day(mlflow_server, tracking, label_folder, saved_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return VersionsDay(label_folder, saved_model, tracking, mlflow_server.url)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_day_of_versions_survives_faults_of_all_kinds(versions_day, tracking, seed):
+    assert work_through(versions_day, tracking, by_chance(seed, 0.1, most=20))
+
+
+def test_mlflow_asks_again_and_nothing_is_there_twice(versions_day, tracking):
+    made = (
+        "/experiments/create",
+        "/runs/create",
+        "/registered-models/create",
+        "/model-versions/create",
+        "/runs/log-batch",
+    )
+    plan = first_of_each(
+        *(once("reset-after", "POST", path) for path in made),
+        once("reset-after", "DELETE", "/registered-models/alias"),
+    )
+    injected = work_through(versions_day, tracking, plan)
+    assert injected["reset-after"] >= 5
+    assert not versions_day.told
+    registry = versions_day.direct
+    with registry.store.reading() as client:
+        runs = [run.info.run_id for run in client.search_runs(["1"]) if run.info.status]
+    assert len(runs) == len(registry.versions())
+
+
+def test_a_training_completes_among_faults(tracking, label_folder, tmp_path, monkeypatch):
+    encoder = save_tiny_encoder(tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+    tracking.use(by_chance(5, 0.1, most=8, faults=("reset-before", "reset-after", "429", "502")))
+    given = ("train", *QUICK, "--labels", label_folder, "--encoder", encoder, "--json")
+    code, output = command(*given, MLFLOW_TRACKING_URI=tracking.url)
+    assert (code, tracking.injected.total()) == (0, 8), output
+    assert json.loads(output[output.index("{") :])["trained"]
+
+
+@pytest.mark.parametrize("fault", ["reset-before", "429", "502", "truncated", "html", "hollow"])
+def test_an_mlflow_that_fails_for_good_is_told_in_a_line(versions_day, tracking, fault):
+    tracking.use(lambda _: fault)
+    for given in (("compare",), ("promote",)):
+        code, output = command(*given, MLFLOW_TRACKING_URI=tracking.url)
+        assert (code, "MLflow store cannot be used" in output) == (2, True), output
+        assert "\n" not in output.strip()
+        assert "<html>" not in output
+
+
+def test_a_certificate_of_nobody_known_is_refused_for_versions_too(mlflow_server, certificate):
+    with FaultProxy(mlflow_server.port, tls=certificate.context).running() as proxy:
+        with pytest.raises(TaggerError, match="certificate is not to be trusted"):
+            Registry(proxy.url).champion()
+        assert not proxy.exchanges
+
+
+def test_a_process_ends_with_exit_code_2_and_one_line(studio, workspace, monkeypatch, server):
+    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.token)
+    studio.use(lambda _: "html")
+    done = run("review", "push", "page.txt", cwd=workspace)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert server.token not in done.stdout + done.stderr
