@@ -266,7 +266,7 @@ def _table_samples() -> dict[str, bytes]:
 
 def _texts() -> Iterator[Target]:
     samples = [
-        "A \\textbf{bold} claim: $\\alpha$-stable {\\em lamps} -- 5\\% & more".encode(),
+        b"A \\textbf{bold} claim: $\\alpha$-stable {\\em lamps} -- 5\\% & more",
         b"<p>We <i>look</i> &amp; see</p> <jats:sec>x</jats:sec> H<sub>2</sub>O a < b",
         b"\\href{http://x}{y} \\frac{1}{2} \\begin{itemize} \\item a \\end{itemize} ~5 ``so''",
         "mathcal{O}(n) caf\\'e na\\\"ive \u202dx\u202c &#x1b;[1m".encode(),

@@ -50,7 +50,7 @@ def write_dataset(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy, folder: Pa
 
 def dataset_card(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> str:
     """Describe the data set in Markdown: what it is, made by what, how much, which columns."""
-    models = ", ".join(dict.fromkeys(row["model"] for row in rows)) or "no model"
+    models = as_markdown(", ".join(dict.fromkeys(row["model"] for row in rows)) or "no model")
     title = f"Papers tagged by {taxonomy.name}"
     front = yaml.safe_dump(
         {"pretty_name": title, "task_categories": ["text-classification"], "tags": ["tagger"]},
@@ -60,7 +60,7 @@ def dataset_card(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> str:
     lines = [
         f"---\n{front}---\n",
         f"# {title}\n",
-        f"{len(rows)} papers with the tags that {as_markdown(models)} gave them, with calibrated confidences; "
+        f"{len(rows)} papers with the tags that {models} gave them, with calibrated confidences; "
         f"{to_review} of them are marked for a person to look at. The tags are a model's, not "
         "labels by hand. Texts of the papers are not in here, only titles.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
