@@ -5,7 +5,7 @@
     python experiments/fuzz.py --atheris "reader: ris" --seconds 60
 
 Each target (see fuzz_targets.py) is given small invented samples that were spoiled by chance (see
-mutations.py): bytes changed, parts repeated up to 256 KB, JSON with values of wrong types, archives
+mutations.py): bytes changed, parts repeated up to 64 KB, JSON with values of wrong types, archives
 with members that lie. A :class:`~tagger.errors.TaggerError` is a good end; whatever else is raised,
 or ends the process, is a crash. A hang is more than one second of processor time per megabyte of
 input, at least one second. A memory excess is a peak of more than 20 times the input beyond 32 MB,

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-LARGEST = 256 * 1024
+LARGEST = 64 * 1024
 """Bytes that a repeated part may make of an input."""
 
 HOSTILE_TEXTS = (
@@ -49,7 +49,8 @@ HOSTILE_TEXTS = (
     "$" * 9,
     "doi:10.1234/\u202e",
 )
-TOKENS = tuple(text.encode("utf-8", "surrogatepass") for text in HOSTILE_TEXTS) + (
+TOKENS = (
+    *tuple(text.encode("utf-8", "surrogatepass") for text in HOSTILE_TEXTS),
     b"\xff\xfe",
     b"\xfe\xff",
     b"\xed\xa0\x80",

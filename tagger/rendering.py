@@ -10,8 +10,8 @@ from tagger.markdown import as_markdown
 def render(template: str, **content: Any) -> str:
     """Fill in a template.
 
-    What goes into an HTML page is escaped, what goes into Markdown is by ``as_markdown``; a name that the template uses and ``content`` lacks is
-    an error.
+    What goes into an HTML page is escaped, what goes into Markdown is by ``as_markdown``; a name
+    that the template uses and ``content`` lacks is an error.
 
     Parameters
     ----------
