@@ -43,6 +43,7 @@ DEFAULT_MAX_TOKENS = 256
 ENCODING = 2
 """Number of the way in which an exported encoder is run; another one gives other vectors."""
 
+_CUDA = "CUDAExecutionProvider"
 _BATCH_SIZE = 32
 _PART = 2 * _BATCH_SIZE
 """Texts between two reports of progress where PyTorch encodes."""
@@ -54,6 +55,33 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         ...
+
+
+def choose_device(wanted: str) -> str:
+    """Return the device that encodes: ``cpu`` or ``cuda``.
+
+    Parameters
+    ----------
+    wanted:
+        ``cpu``, ``cuda``, or ``auto`` for a GPU if ONNX Runtime can use one here.
+
+    Raises
+    ------
+    TaggerError
+        If a GPU is wanted and ONNX Runtime cannot use one.
+    """
+    if wanted == "cpu":
+        return wanted
+    import onnxruntime
+
+    if _CUDA in onnxruntime.get_available_providers():
+        return "cuda"
+    if wanted == "auto":
+        return "cpu"
+    raise TaggerError(
+        "ONNX Runtime finds no GPU here",
+        hint="pip install onnxruntime-gpu in place of onnxruntime, or leave --device out",
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -160,23 +188,34 @@ class OnnxEncoder:
         Where ``encoder.onnx`` and ``tokenizer.json`` are.
     max_tokens:
         Texts are cut to this many tokens.
+    device:
+        ``cpu`` or ``cuda``. On another device vectors differ in their last digits.
+    threads:
+        Texts encoded at a time; by default one for each core.
 
     Raises
     ------
     TaggerError
-        If a file is missing or is not what its name says.
+        If a file is missing or is not what its name says, or there is no such device.
     """
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, max_tokens: int, device: str = "cpu", threads: int | None = None
+    ) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
+        self._threads = threads or _cores()
+        providers = ["CPUExecutionProvider"]
+        if choose_device(device) == "cuda":
+            # What it has no kernel for runs on the processor.
+            providers.insert(0, _CUDA)
         try:
             self._session = onnxruntime.InferenceSession(
-                str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
+                str(folder / ONNX_FILE), options, providers=providers
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # both libraries raise bare Exception subclasses
@@ -190,7 +229,7 @@ class OnnxEncoder:
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         vectors: list[Vectors] = []
-        with ThreadPoolExecutor(_cores()) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(texts), _BATCH_SIZE):
                 encodings = self._tokenizer.encode_batch(list(texts[start : start + _BATCH_SIZE]))
                 vectors += pool.map(self._encode, encodings)

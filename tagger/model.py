@@ -195,7 +195,12 @@ def save_heads(
 
 
 def load_model(
-    folder: str | Path, name: str | None = None, cache: VectorCache | None = None
+    folder: str | Path,
+    name: str | None = None,
+    cache: VectorCache | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
 ) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
@@ -208,6 +213,8 @@ def load_model(
     cache:
         Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
         first text has to be encoded, so the folder has to stay.
+    device, threads:
+        As for :class:`tagger.encoder.OnnxEncoder`.
 
     Raises
     ------
@@ -249,7 +256,7 @@ def load_model(
     def make_encoder() -> Encoder:
         for file in (ONNX_FILE, TOKENIZER_FILE):
             _check_hash(folder / file, manifest)
-        return OnnxEncoder(folder, manifest.max_tokens)
+        return OnnxEncoder(folder, manifest.max_tokens, device, threads)
 
     encoder = make_encoder() if cache is None else _cached(make_encoder, manifest, heads, cache)
     digest = hashlib.sha256(content).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
+from tagger.cli.tag_tables import tag_with_ray
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 
 def tag(
-    files: Annotated[
-        list[Path],
+    places: Annotated[
+        list[str],
         typer.Argument(
             metavar="FILES...",
             help="Digest pages, tables, feeds, mails, ...; - for standard input.",
@@ -57,6 +58,28 @@ def tag(
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="What tags: this program, or workers of Ray, for tables of any size."),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With ray: models at work; by default one a core.", show_default=False
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With ray: a cluster (auto, host:port); by default this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["cpu", "cuda", "auto"],
+        typer.Option(help="With ray: what encodes; auto takes a GPU if there is one."),
+    ] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
@@ -71,10 +94,34 @@ def tag(
     by labelled papers that the model had not seen; a warning names the facets that have too few
     labels for that.
 
+    With --engine ray, Parquet, JSON Lines and CSV of any size, also in object storage, are tagged
+    shard by shard on many workers, into Parquet. Given again after any failure, the same command
+    goes on where it stopped.
+
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
+    if engine == "ray":
+        if write:
+            raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
+        tag_with_ray(
+            places,
+            output,
+            model,
+            min_confidence,
+            target_precision,
+            format_name,
+            column,
+            workers,
+            cluster,
+            device,
+            as_json,
+        )
+        return
+    if workers or cluster or device != "cpu":
+        raise TaggerError("--workers, --cluster and --device are for --engine ray")
     from tagger.tagging import check_output, tag_papers
 
+    files = [Path(place) for place in places]
     check_output(output, write or [], files)
     read, papers, problems = read_pages(files, format_name, column)
     loaded = load_model_named(model, papers)
