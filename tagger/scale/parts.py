@@ -6,9 +6,8 @@ part is there, and what is done is told from the parts alone.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,45 +69,41 @@ class Receipt(BaseModel):
             self.counts.setdefault(facet, Counter()).update(tags)
 
 
-class PartWriter:
-    """Collects the rows of a part, as they are in ``tags.jsonl``, and writes them in groups."""
+class Part:
+    """Collects the rows of a part, as they are in ``tags.jsonl``; in memory they are Parquet."""
 
-    def __init__(self, file: Any, taxonomy: Taxonomy) -> None:
+    def __init__(self, taxonomy: Taxonomy) -> None:
         import pyarrow.parquet as pq
 
         self._taxonomy = taxonomy
         self._rows: list[dict[str, Any]] = []
-        self._writer = pq.ParquetWriter(file, arrow_table([], taxonomy).schema)
+        self._content = io.BytesIO()
+        self._writer = pq.ParquetWriter(self._content, arrow_table([], taxonomy).schema)
 
-    def write(self, row: dict[str, Any]) -> None:
+    def add(self, row: dict[str, Any]) -> None:
         """Add a row."""
         self._rows.append(row)
         if len(self._rows) == _ROWS_PER_GROUP:
             self._flush()
 
-    def close(self, receipt: Receipt) -> None:
-        """Write what is left, and the receipt."""
+    def write(self, path: Path, receipt: Receipt) -> None:
+        """Put it in place, with its receipt.
+
+        Raises
+        ------
+        TaggerError
+            If the folder cannot be written to.
+        """
         if self._rows:
             self._flush()
         self._writer.add_key_value_metadata({_KEY: receipt.model_dump_json()})
         self._writer.close()
+        with replacing_bytes(path) as file:
+            file.write(self._content.getbuffer())
 
     def _flush(self) -> None:
         self._writer.write_table(arrow_table(self._rows, self._taxonomy))
         self._rows = []
-
-
-@contextmanager
-def writing_part(path: Path, taxonomy: Taxonomy) -> Iterator[PartWriter]:
-    """Give what writes a part; it is put in place if the block ends well.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to.
-    """
-    with replacing_bytes(path) as file:
-        yield PartWriter(file, taxonomy)
 
 
 def read_receipt(path: Path, run: str) -> Receipt | None:

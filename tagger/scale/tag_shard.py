@@ -13,7 +13,7 @@ from tagger.scale import dead_letters, parts
 from tagger.scale.attempts import MOST_DEATHS, Attempts
 from tagger.scale.dead_letters import DeadLetter, write_dead_letters
 from tagger.scale.duplicates import papers_of
-from tagger.scale.parts import Receipt, read_receipt, writing_part
+from tagger.scale.parts import Part, Receipt, read_receipt
 from tagger.scale.shards import Shard
 from tagger.tagging import tag_batch
 
@@ -57,26 +57,27 @@ def tag_shard(
         If the table cannot be read or a result cannot be written. What is wrong with one row is
         not raised, but kept as a dead letter.
     """
-    part = part_of(shard, folder)
-    done = read_receipt(part, run)
+    path = part_of(shard, folder)
+    done = read_receipt(path, run)
     if done:
         return done
     attempts = Attempts(work / "attempts" / f"{shard.label}.json")
     receipt = Receipt(run=run, shard=shard.number, rows=0)
     letters: list[DeadLetter] = []
-    with writing_part(part, model.taxonomy) as writer:
-        for batch in _batches(shard, work, attempts, receipt, letters):
-            attempts.begin(batch[0].row, batch[-1].row + 1)
-            said = _tag_each([placed.paper for placed in batch], model, rule)
-            for placed, row in zip(batch, said, strict=True):
-                if isinstance(row, str):
-                    letters.append(_dead(shard, placed, row))
-                else:
-                    receipt.count(row)
-                    writer.write(row)
-        receipt.dead = len(letters)
-        write_dead_letters(folder / dead_letters.FOLDER / f"part-{shard.label}.jsonl", letters)
-        writer.close(receipt)
+    part = Part(model.taxonomy)
+    for batch in _batches(shard, work, attempts, receipt, letters):
+        attempts.begin(batch[0].row, batch[-1].row + 1)
+        said = _tag_each([placed.paper for placed in batch], model, rule)
+        for placed, row in zip(batch, said, strict=True):
+            if isinstance(row, str):
+                letters.append(_dead(shard, placed, row))
+            else:
+                receipt.count(row)
+                part.add(row)
+    receipt.dead = len(letters)
+    # The part comes last: where it is, everything is.
+    write_dead_letters(folder / dead_letters.FOLDER / f"part-{shard.label}.jsonl", letters)
+    part.write(path, receipt)
     attempts.end()
     return receipt
 
