@@ -258,7 +258,12 @@ def load_model(
             _check_hash(folder / file, manifest)
         return OnnxEncoder(folder, manifest.max_tokens, device, threads)
 
-    encoder = make_encoder() if cache is None else _cached(make_encoder, manifest, heads, cache)
+    # What another device says is not kept: a cache is for what one processor says like another.
+    encoder = (
+        make_encoder()
+        if cache is None or device != "cpu"
+        else _cached(make_encoder, manifest, heads, cache)
+    )
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
     return TaggerModel(manifest.taxonomy, encoder, lexical, heads, reference, label, digest)

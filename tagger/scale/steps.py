@@ -19,7 +19,7 @@ from tagger.scale.duplicates import note_candidates, note_names
 from tagger.scale.shards import Shard
 from tagger.scale.storage import StoredFile
 from tagger.scale.tables import scan_table
-from tagger.scale.tag_shard import tag_shard
+from tagger.scale.tag_shard import BATCH_SIZES, tag_shard
 
 
 class Step(Protocol):
@@ -118,8 +118,9 @@ class TagShards:
                     self.model_folder, self.model_name, device=self.device, threads=1
                 )
             shard = Shard.model_validate_json(item)
+            size = BATCH_SIZES[self.device]
             return tag_shard(
-                shard, self.run, self.folder, self.work, self._model, self.rule
+                shard, self.run, self.folder, self.work, self._model, self.rule, size
             ).model_dump_json()
 
         return _answer(tag)

@@ -17,7 +17,8 @@ from tagger.scale.parts import Part, Receipt, read_receipt
 from tagger.scale.shards import Shard
 from tagger.tagging import tag_batch
 
-BATCH_SIZE = 64
+BATCH_SIZES = {"cpu": 64, "cuda": 1024}
+"""Papers tagged together, by what encodes."""
 
 
 class _Placed(NamedTuple):
@@ -34,7 +35,13 @@ def part_of(shard: Shard, folder: Path) -> Path:
 
 
 def tag_shard(
-    shard: Shard, run: str, folder: Path, work: Path, model: TaggerModel, rule: ReviewRule
+    shard: Shard,
+    run: str,
+    folder: Path,
+    work: Path,
+    model: TaggerModel,
+    rule: ReviewRule,
+    batch_size: int,
 ) -> Receipt:
     """Tag the papers of a shard, unless that was done.
 
@@ -50,6 +57,8 @@ def tag_shard(
         The folder of what is left from step to step.
     model, rule:
         As for :func:`tagger.tagging.tag_batch`.
+    batch_size:
+        Papers tagged together.
 
     Raises
     ------
@@ -65,7 +74,7 @@ def tag_shard(
     receipt = Receipt(run=run, shard=shard.number, rows=0)
     letters: list[DeadLetter] = []
     part = Part(model.taxonomy)
-    for batch in _batches(shard, work, attempts, receipt, letters):
+    for batch in _batches(shard, work, attempts, receipt, letters, batch_size):
         attempts.begin(batch[0].row, batch[-1].row + 1)
         said = _tag_each([placed.paper for placed in batch], model, rule)
         for placed, row in zip(batch, said, strict=True):
@@ -83,7 +92,12 @@ def tag_shard(
 
 
 def _batches(
-    shard: Shard, work: Path, attempts: Attempts, receipt: Receipt, letters: list[DeadLetter]
+    shard: Shard,
+    work: Path,
+    attempts: Attempts,
+    receipt: Receipt,
+    letters: list[DeadLetter],
+    size: int,
 ) -> Iterator[list[_Placed]]:
     """Yield papers to tag together; count and put aside what is none."""
     batch: list[_Placed] = []
@@ -103,7 +117,7 @@ def _batches(
             batch = []
         else:
             batch.append(_Placed(number, line, row))
-            if len(batch) == BATCH_SIZE:
+            if len(batch) == size:
                 yield batch
                 batch = []
     if batch:

@@ -143,9 +143,7 @@ def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     cluster, table, expected, saved, saved_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        "tagger.scale.run.TagShards", lambda *arguments: Trying(*arguments, room=8)
-    )
+    monkeypatch.setattr("tagger.scale.run.TagShards", lambda *arguments: Trying(*arguments, room=8))
     with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
         tag(table, tmp_path, saved, saved_model)
     done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}
