@@ -83,7 +83,8 @@ def tag_with_ray(
     else:
         _print_run(run, output)
     if manifest.dead:
-        warn(f"{manifest.dead} rows could not be tagged; why: {shown(output / 'dead_letters')}")
+        where = shown(output / "dead_letters")
+        warn(f"rows that could not be tagged: {manifest.dead}; why is said in {where}")
         raise typer.Exit(2)
 
 
@@ -92,10 +93,10 @@ def _print_run(run: ScaleRun, output: Path) -> None:
     for facet, counts in manifest.counts.items():
         said = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
         typer.echo(f"{facet}: {said or 'no tags'}")
-    before = f" ({run.shards_before} done before)" if run.shards_before else ""
+    before = f", done before: {run.shards_before}" if run.shards_before else ""
     typer.echo(
-        f"{manifest.rows} rows in {manifest.shards} shards{before}: {manifest.tagged} papers, "
-        f"{manifest.merged} more entries of them, {manifest.dead} not tagged; "
+        f"{manifest.rows} rows (shards: {manifest.shards}{before}), {manifest.tagged} papers, "
+        f"{manifest.merged} more entries of them, {manifest.dead} not tagged, "
         f"{manifest.to_review} to review, tagged by {manifest.model}"
     )
     typer.echo(f"Written: {shown(output / 'tags')}")

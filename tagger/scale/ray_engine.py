@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tagger.encoder import choose_device
 from tagger.errors import TaggerError
 from tagger.scale.steps import Step
 
+_STANDARD_ERROR = 2
 _OBJECT_STORE = 100 * 2**20
 """Bytes, for a cluster on this machine alone; Ray takes a third of all memory otherwise."""
 
@@ -120,6 +123,8 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         If there is no such cluster, or it cannot be started.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray warns of arguments that this program holds for as long as they are needed.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address is None:
         # On Linux Ray would take an address that other machines see; elsewhere it does not.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -134,12 +139,13 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         "include_dashboard": False,
     }
     try:
-        ray.init(
-            address=address or "local",
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **({} if address else own),
-        )
+        with _silence():
+            ray.init(
+                address=address or "local",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **({} if address else own),
+            )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise TaggerError(
             f"the Ray cluster cannot be reached ({' '.join(str(error).split())[:300]})",
@@ -169,6 +175,20 @@ def _number_of(resource: str) -> int:
     import ray
 
     return int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what Ray's own processes say on standard error; what fails is raised as well."""
+    sys.stderr.flush()
+    kept = os.dup(_STANDARD_ERROR)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), _STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
 
 
 def _be_quiet() -> None:

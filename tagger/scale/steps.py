@@ -7,6 +7,7 @@ back as an answer, so that an engine never takes it for a worker that failed and
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,6 +115,7 @@ class TagShards:
         def tag() -> str:
             if self._model is None:
                 # Each worker has one core: all others have workers of their own.
+                os.environ["TOKENIZERS_PARALLELISM"] = "false"
                 self._model = load_model(
                     self.model_folder, self.model_name, device=self.device, threads=1
                 )
