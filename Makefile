@@ -6,6 +6,9 @@ BIN    := $(VENV)/bin
 DIGEST ?= examples/*.txt
 OUTPUT ?= tagged
 
+# Threads that wait for one another are not to spin while other tests run.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 LABEL_STUDIO := .label-studio
 PORT ?= 8080
 

@@ -26,12 +26,12 @@ from gold import RESULTS, ROOT, Gold, machine, read_gold
 from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 from tagger.encoder import TorchEncoder, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
-from tagger.explanation import split_sentences
 from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
 from tagger.heads import Floats, Linear, probabilities
 from tagger.labels import LabelStore
 from tagger.lexical import fit_lexical_features
 from tagger.paper import Paper
+from tagger.reading import split_sentences
 from tagger.taxonomy import Facet
 from tagger.training import TrainingSettings
 from tagger.training_data import TrainingData

@@ -56,12 +56,11 @@ loaded = load_model(model, threads=cores)
 def note(done, total):
     marks.append((time.time(), done))
 if engine == "local":
-    from tagger.paper import merge_duplicates
-    from tagger.readers import read_papers
+    from tagger.readers import collect_papers
     from tagger.tagging import tag_papers
-    papers = merge_duplicates(read_papers(table))
-    note(0, len(papers))
-    tag_papers(papers, loaded, Path(output), rule, note)
+    read = collect_papers(table)
+    note(0, len(read.papers))
+    tag_papers(read.papers, loaded, Path(output), rule, note, (), read)
 else:
     from tagger.scale.ray_engine import RayEngine, ray_cluster
     from tagger.scale.run import tag_tables

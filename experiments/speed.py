@@ -2,7 +2,7 @@
 
 One encoder is fine-tuned on the seed labels. tagger serves it as it serves any model; SetFit gets
 the same weights, with the head that it comes with, and predicts by itself (PyTorch), and exported
-by its own exporter to ONNX. All tag the 210 papers of the real digests, in turns, several times
+by its own exporter to ONNX. tagger reads with each effort. All tag the 210 papers of the real digests, in turns, several times
 over; each round's texts differ by a number at their end, so that no cache knows them, but for the
 row in which tagger has seen the page before. Start-up and memory are of processes that tag one
 paper and all of them.
@@ -218,6 +218,8 @@ def measure(folder: Path, data: TrainingData, gold: Gold, rounds: int) -> list[d
         "SetFit": setfit(others[exclusive]),
         "SetFit, its own ONNX export": setfit_onnx(others[exclusive], folder),
         "tagger": model.predict_proba,
+        "tagger --effort balanced": model.at_effort("balanced").predict_proba,
+        "tagger --effort low": model.at_effort("low").predict_proba,
         "tagger, page seen before": cached(model, folder).predict_proba,
         "TF-IDF + logistic regression": tfidf(data),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -128,6 +129,81 @@ class Drift:
         return found
 
 
+class DriftMeter:
+    """Sets the papers of a digest beside the labelled papers of a model, some at a time.
+
+    8 bytes a paper are kept.
+
+    Parameters
+    ----------
+    reference:
+        What the model remembers of its training, at least one paper.
+    taxonomy:
+        Of the model.
+    rule:
+        When a paper goes to review.
+    """
+
+    def __init__(self, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> None:
+        self._reference = reference
+        self._taxonomy = taxonomy
+        self._rule = rule
+        self._familiarity = array("d")
+        self._doubtful = 0
+        self._confidence = dict.fromkeys((facet.name for facet in taxonomy.facets), 0.0)
+        self._given = {facet.name: np.zeros(len(facet.tags)) for facet in taxonomy.facets}
+
+    def add(self, familiarity: Floats, probabilities: Mapping[str, Floats]) -> None:
+        """Look at some papers.
+
+        Parameters
+        ----------
+        familiarity:
+            Of each paper, see :meth:`Reference.familiarity_of`, shape (papers,).
+        probabilities:
+            Per facet, shape (papers, tags).
+        """
+        self._familiarity.extend(familiarity.tolist())
+        doubtful = np.zeros(len(familiarity), dtype=bool)
+        for facet in self._taxonomy.facets:
+            now = probabilities[facet.name]
+            self._confidence[facet.name] += float(_confidence(now, facet.exclusive).sum())
+            self._given[facet.name] += assign(facet, now).sum(axis=0)
+            doubtful |= self._rule.doubts(facet, now)
+        self._doubtful += int(doubtful.sum())
+
+    def drift(self) -> Drift:
+        """Return how far the papers, of which there has to be one, are from the labelled ones."""
+        reference, papers = self._reference, len(self._familiarity)
+        familiarity = np.array(self._familiarity)
+        least = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
+        facets = {}
+        for facet in self._taxonomy.facets:
+            before = reference.probabilities[facet.name]
+            shares, expected_shares = (
+                dict(zip(facet.tag_names, map(float, share), strict=True))
+                for share in (
+                    self._given[facet.name] / papers,
+                    assign(facet, before).mean(axis=0),
+                )
+            )
+            facets[facet.name] = FacetDrift(
+                self._confidence[facet.name] / papers,
+                float(_confidence(before, facet.exclusive).mean()),
+                shares,
+                expected_shares,
+            )
+        return Drift(
+            papers=papers,
+            familiarity=float(np.median(familiarity)),
+            expected_familiarity=float(np.median(reference.familiarity)),
+            unfamiliar_share=float((familiarity < least).mean()),
+            review_share=self._doubtful / papers,
+            expected_review_share=expected_review_share(reference, self._taxonomy, self._rule),
+            facets=facets,
+        )
+
+
 def measure_drift(
     familiarity: Floats,
     probabilities: Mapping[str, Floats],
@@ -139,43 +215,14 @@ def measure_drift(
 
     Parameters
     ----------
-    familiarity:
-        Of each paper, see :meth:`Reference.familiarity_of`, shape (papers,), at least one.
-    probabilities:
-        Per facet, shape (papers, tags).
-    reference:
-        What the model remembers of its training.
-    taxonomy:
-        Of the model.
-    rule:
-        When a paper goes to review.
+    familiarity, probabilities:
+        As for :meth:`DriftMeter.add`, of at least one paper.
+    reference, taxonomy, rule:
+        As for :class:`DriftMeter`.
     """
-    least = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
-    expected = reference.probabilities
-    facets = {}
-    doubtful = np.zeros(len(familiarity), dtype=bool)
-    for facet in taxonomy.facets:
-        now, before = probabilities[facet.name], expected[facet.name]
-        shares, expected_shares = (
-            dict(zip(facet.tag_names, map(float, assign(facet, p).mean(axis=0)), strict=True))
-            for p in (now, before)
-        )
-        facets[facet.name] = FacetDrift(
-            _mean_confidence(now, facet.exclusive),
-            _mean_confidence(before, facet.exclusive),
-            shares,
-            expected_shares,
-        )
-        doubtful |= rule.doubts(facet, now)
-    return Drift(
-        papers=len(familiarity),
-        familiarity=float(np.median(familiarity)),
-        expected_familiarity=float(np.median(reference.familiarity)),
-        unfamiliar_share=float((familiarity < least).mean()),
-        review_share=float(doubtful.mean()),
-        expected_review_share=expected_review_share(reference, taxonomy, rule),
-        facets=facets,
-    )
+    meter = DriftMeter(reference, taxonomy, rule)
+    meter.add(familiarity, probabilities)
+    return meter.drift()
 
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
@@ -184,7 +231,8 @@ def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: Review
     return float(np.any(doubtful, axis=0).mean())
 
 
-def _mean_confidence(probabilities: Floats, exclusive: bool) -> float:
+def _confidence(probabilities: Floats, exclusive: bool) -> Floats:
+    """Return how sure the answers are, of several tags the mean, shape (papers,)."""
     if exclusive:
-        return float(probabilities.max(axis=1).mean())
-    return float(np.maximum(probabilities, 1 - probabilities).mean())
+        return np.asarray(probabilities.max(axis=1))
+    return np.asarray(np.maximum(probabilities, 1 - probabilities).mean(axis=1))

@@ -30,7 +30,7 @@ from tagger.estimator_input import (
 )
 from tagger.evaluation import evaluate
 from tagger.heads import Floats
-from tagger.model import MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
+from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
 from tagger.rendering import render
 from tagger.risk_control import promise_precision
 from tagger.taxonomy import Facet
@@ -75,6 +75,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     target_precision:
         Share of accepted tags that are to be right, above 0.5 and below 1; :meth:`tag` marks all
         others for review. None makes no such promise.
+    effort:
+        ``"low"``, ``"balanced"`` or ``"full"``: how much of a paper is read, see
+        :data:`tagger.model.EFFORTS`.
     verbose:
         Whether :meth:`fit` says on standard error which fold it fine-tunes the encoder for.
 
@@ -108,6 +111,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed: int = 0,
         min_confidence: float = 0.6,
         target_precision: float | None = None,
+        effort: str = "full",
         verbose: bool = False,
     ) -> None:
         self.encoder = encoder
@@ -117,6 +121,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.min_confidence = min_confidence
         self.target_precision = target_precision
+        self.effort = effort
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, taxonomy: Any = None) -> Self:  # noqa: N803
@@ -261,9 +266,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise missing_package(error, "formats") from error
         model, rule = self._fitted(), self._rule()
         papers = papers_of(X)
-        vectors = model.encode(papers)
-        chances = model.classify(papers, vectors)
-        self._warn_of_drift(vectors, chances, rule)
+        said = model.predict(papers)
+        chances = said.probabilities
+        self._warn_of_drift(said.vectors, chances, rule)
         decisions = decide(papers, chances, model.taxonomy, model.name, rule)
         columns: dict[str, list[Any]] = {
             "id": [paper.id for paper in papers],
@@ -366,8 +371,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with labelled "
                 "papers, or take a trained one by 'Tagger.load'"
             )
+        if self.effort not in EFFORTS:
+            raise ArgumentError(f"effort is {self.effort!r}, not one of {', '.join(EFFORTS)}")
         model: TaggerModel = self.model_
-        return model
+        return model.at_effort(self.effort)
 
     def _per_facet(self, make: Callable[[Facet], _T]) -> _T | dict[str, _T]:
         """Return what is made of the only facet, or a dictionary of what is made of each."""

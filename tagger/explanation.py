@@ -6,7 +6,6 @@ Li et al., "Understanding Neural Networks through Representation Erasure" (2016)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,17 +16,11 @@ from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
 from tagger.encoder import Progress, Vectors
 from tagger.model import TaggerModel
 from tagger.paper import KnownPapers, Paper
+from tagger.reading import split_sentences
 
 _NEIGHBOURS = 3
 _TELLING = 3
 _LEAST_CHANGE = 0.005
-_SENTENCE_END = re.compile(
-    r"""(?<=[.!?])         # after a full stop, or the like
-    (?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet\sal\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bw\.r\.t\.)
-    \s+(?=["'(\[]?[A-Z0-9])  # a sentence begins
-    """,
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +102,8 @@ def explain(
     for left_out in range(len(sentences)):
         kept = sentences[:left_out] + sentences[left_out + 1 :]
         variants.append(replace(paper, abstract=" ".join(kept)))
-    vectors = model.encode(variants, progress)
-    chances = model.classify(variants, vectors)
+    predictions = model.predict(variants, progress)
+    chances = predictions.probabilities
     whole = {name: values[:1] for name, values in chances.items()}
     [decision] = decide([paper], whole, model.taxonomy, model.name, rule)
     evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
@@ -126,12 +119,7 @@ def explain(
                 for text, without in zip([paper.title, *sentences], column[1:], strict=True)
             ]
             evidence[facet.name][tag] = tuple(sorted(found, key=lambda one: one.without))
-    return Explanation(decision, evidence, _neighbours(paper, vectors[0], model))
-
-
-def split_sentences(text: str) -> list[str]:
-    """Split a text into sentences; abbreviations of scholarly prose end none."""
-    return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
+    return Explanation(decision, evidence, _neighbours(paper, predictions.vectors[0], model))
 
 
 def telling(sentences: Sequence[Evidence]) -> list[Evidence]:

@@ -164,7 +164,9 @@ def keep_scores(
     )
 
 
-def fit_calibration(facet: Facet, truth: Booleans, scores: Floats) -> Calibration:
+def fit_calibration(
+    facet: Facet, truth: Booleans, scores: Floats, usual: Calibration | None = None
+) -> Calibration:
     """Fit the calibration of a facet on scores of papers that the head had not seen.
 
     Maximum a posteriori with a normal prior around what is usual: few labels say little about how
@@ -179,10 +181,12 @@ def fit_calibration(facet: Facet, truth: Booleans, scores: Floats) -> Calibratio
         Shape (papers, tags).
     scores:
         Shape (parts, papers, tags).
+    usual:
+        What is believed before; without it, what calibrations usually come out at.
     """
     from scipy.optimize import minimize
 
-    usual = _USUAL[facet.exclusive]
+    usual = usual or _USUAL[facet.exclusive]
     start = np.array([*np.log(usual.scales), usual.shift])
 
     def calibration_at(parameters: npt.NDArray[np.float64]) -> Calibration:
@@ -203,7 +207,11 @@ def fit_calibration(facet: Facet, truth: Booleans, scores: Floats) -> Calibratio
 
 
 def cross_calibrate(
-    facet: Facet, truth: Booleans, scores: Floats, parts: Sequence[Integers]
+    facet: Facet,
+    truth: Booleans,
+    scores: Floats,
+    parts: Sequence[Integers],
+    usual: Calibration | None = None,
 ) -> Floats:
     """Calibrate each part by what the other parts say, so that its figures stay honest.
 
@@ -217,6 +225,8 @@ def cross_calibrate(
         Shape (parts of the head, papers, tags).
     parts:
         The rows of each part of the papers.
+    usual:
+        As for :func:`fit_calibration`.
 
     Returns
     -------
@@ -226,6 +236,6 @@ def cross_calibrate(
     calibrated = np.zeros(truth.shape)
     for part in parts:
         others = np.setdiff1d(np.arange(len(truth)), part)
-        calibration = fit_calibration(facet, truth[others], scores[:, others])
+        calibration = fit_calibration(facet, truth[others], scores[:, others], usual)
         calibrated[part] = probabilities(facet, scores[:, part], calibration)
     return calibrated

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +34,7 @@ from tagger.evaluation import Integers
 from tagger.heads import PARTS, Calibration, Floats, Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
+from tagger.reading import READINGS
 from tagger.reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.vector_cache import CachedEncoder, VectorCache
@@ -46,6 +47,31 @@ MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
 _RARITY = "lexical.rarity"
 
 
+EFFORTS = ("low", "balanced", "full")
+"""How much work a paper is given. ``low``: its title is read. ``balanced``: an excerpt, and the
+whole where that leaves doubt. ``full``: the whole."""
+
+
+class Stage(BaseModel):
+    """A reading of papers, and what is believed of it.
+
+    Parameters
+    ----------
+    reading:
+        What is read, one of :data:`tagger.reading.READINGS`.
+    calibration:
+        Per facet, of the heads on this reading.
+    sure_from:
+        A paper of which the model is at least this sure in every facet is not read any further.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reading: Literal["title", "excerpt", "whole"]
+    calibration: dict[str, Calibration]
+    sure_from: float = 0.0
+
+
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -54,6 +80,7 @@ class _Manifest(BaseModel):
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
     vocabulary: tuple[str, ...]
     calibration: dict[str, Calibration]
+    efforts: dict[str, tuple[Stage, ...]] = {}
     files: dict[str, str]
 
 
@@ -64,7 +91,7 @@ class Predictions:
     Parameters
     ----------
     vectors:
-        Of the encoder, shape (papers, dimensions).
+        Of the encoder, shape (papers, dimensions), of what was read of each paper in the end.
     probabilities:
         Per facet, calibrated, shape (papers, tags).
     parts:
@@ -82,6 +109,15 @@ class Predictions:
             {name: chances[rows] for name, chances in self.probabilities.items()},
             {name: parts[:, rows] for name, parts in self.parts.items()},
         )
+
+    def replace(self, rows: Integers, others: Predictions) -> Predictions:
+        """Return the same with some papers, shape (others,), said otherwise."""
+        new = self.take(np.arange(len(self.vectors)))
+        new.vectors[rows] = others.vectors
+        for name in new.probabilities:
+            new.probabilities[name][rows] = others.probabilities[name]
+            new.parts[name][:, rows] = others.parts[name]
+        return new
 
 
 class TaggerModel:
@@ -103,6 +139,10 @@ class TaggerModel:
         What the model is called in results, for example ``tagger/7``.
     digest:
         SHA-256 of the saved model's manifest, and through it of every part.
+    efforts:
+        For each effort but ``full``, how papers are read with it, stage by stage.
+    effort:
+        With which of them it reads.
     """
 
     def __init__(
@@ -114,6 +154,8 @@ class TaggerModel:
         reference: Reference,
         name: str,
         digest: str,
+        efforts: Mapping[str, tuple[Stage, ...]] | None = None,
+        effort: str = "full",
     ) -> None:
         self.taxonomy = taxonomy
         self.encoder = encoder
@@ -122,9 +164,52 @@ class TaggerModel:
         self.reference = reference
         self.name = name
         self.digest = digest
+        self.efforts = dict(efforts or {})
+        self.effort = effort
+
+    def at_effort(self, effort: str) -> TaggerModel:
+        """Return the same model reading with another effort.
+
+        What it remembers of held-out papers is then what it would have said with that effort, so
+        that promises and warnings keep their meaning.
+
+        Parameters
+        ----------
+        effort:
+            One of :data:`EFFORTS`.
+
+        Raises
+        ------
+        TaggerError
+            If there is no such effort, or the model has not learned it.
+        """
+        if effort == self.effort:
+            return self
+        if effort not in EFFORTS or self.effort != "full":
+            raise TaggerError(f"there is no effort '{effort}'", hint=f"One of {', '.join(EFFORTS)}")
+        if effort not in self.efforts:
+            raise TaggerError(
+                f"{self.name} has not learned to read with {effort} effort",
+                hint="Train it anew with tagger train, or tag with --effort full",
+            )
+        return TaggerModel(
+            self.taxonomy,
+            self.encoder,
+            self.lexical,
+            [*self.heads.values()],
+            self.reference.at_effort(effort),
+            self.name,
+            self.digest,
+            self.efforts,
+            effort,
+        )
+
+    def _stages(self) -> tuple[Stage, ...]:
+        usual = {name: head.calibration for name, head in self.heads.items()}
+        return self.efforts.get(self.effort, (Stage(reading="whole", calibration=usual),))
 
     def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
-        """Return one vector a paper, shape (papers, dimensions)."""
+        """Return the vectors of whole papers, whatever the effort, shape (papers, dimensions)."""
         return self.encoder.encode([paper.text for paper in papers], progress)
 
     def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
@@ -137,12 +222,31 @@ class TaggerModel:
         progress:
             Called with papers done and papers in all.
         """
-        vectors, terms = self.encode(papers, progress), self.lexical.transform(papers)
-        heads = self.heads.items()
+        terms = self.lexical.transform(papers)
+        said: Predictions | None = None
+        left: Integers = np.arange(len(papers))
+        for stage in self._stages():
+            read = READINGS[stage.reading]
+            done = len(papers) - len(left)
+            report = _onwards(progress, done, len(papers)) if progress else None
+            vectors = self.encoder.encode([read(papers[int(row)]) for row in left], report)
+            found = self._classify(vectors, terms[left], stage)
+            said = found if said is None else said.replace(left, found)
+            left = left[sureness(self.taxonomy, found.probabilities) < stage.sure_from]
+            if not len(left):
+                break
+        assert said is not None
+        return said
+
+    def _classify(self, vectors: Vectors, terms: Floats, stage: Stage) -> Predictions:
+        heads = {
+            name: replace(head, calibration=stage.calibration[name])
+            for name, head in self.heads.items()
+        }
         return Predictions(
             vectors,
-            {name: head.predict_proba(vectors, terms) for name, head in heads},
-            {name: head.predict_proba_of_parts(vectors, terms) for name, head in heads},
+            {name: head.predict_proba(vectors, terms) for name, head in heads.items()},
+            {name: head.predict_proba_of_parts(vectors, terms) for name, head in heads.items()},
         )
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
@@ -153,12 +257,32 @@ class TaggerModel:
         """
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
-        return self.classify(papers, self.encode(papers))
+        return self.predict(papers).probabilities
 
-    def classify(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
-        """Return what :meth:`predict_proba` does, for papers that are encoded already."""
-        terms = self.lexical.transform(papers)
-        return {name: head.predict_proba(vectors, terms) for name, head in self.heads.items()}
+
+def sureness(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
+    """Return how sure a model is of its least sure answer on each paper, shape (papers,).
+
+    Parameters
+    ----------
+    taxonomy:
+        The facets.
+    probabilities:
+        Per facet, shape (papers, tags).
+    """
+    answers = []
+    for facet in taxonomy.facets:
+        chances = probabilities[facet.name]
+        if not facet.exclusive:
+            answers.append(np.maximum(chances, 1 - chances).min(axis=1, initial=1.0))
+        else:
+            answers.append(chances.max(axis=1, initial=0.0))
+    return np.asarray(np.min(answers, axis=0))
+
+
+def _onwards(progress: Progress, done: int, total: int) -> Progress:
+    """Report a stage that begins when some papers are done."""
+    return lambda more, _: progress(done + more, total)
 
 
 def save_heads(
@@ -168,6 +292,7 @@ def save_heads(
     heads: Sequence[Head],
     reference: Reference,
     max_tokens: int,
+    efforts: Mapping[str, tuple[Stage, ...]] | None = None,
 ) -> None:
     """Complete a folder that holds an exported encoder into a saved model.
 
@@ -188,6 +313,7 @@ def save_heads(
         max_tokens=max_tokens,
         vocabulary=lexical.vocabulary,
         calibration={head.facet.name: head.calibration for head in heads},
+        efforts=dict(efforts or {}),
         files={name: sha256_of(folder / name) for name in MODEL_FILES},
     )
     with replacing(folder / MANIFEST_FILE) as file:
@@ -246,7 +372,7 @@ def load_model(
     except (OSError, SafetensorError) as error:
         raise TaggerError("cannot be read", path=folder / HEADS_FILE) from error
     reference = Reference.load(folder / REFERENCE_FILE)
-    if not reference.fits(manifest.taxonomy):
+    if not reference.fits(manifest.taxonomy, manifest.efforts):
         raise TaggerError("does not fit the taxonomy in model.json", path=folder / REFERENCE_FILE)
     lexical = LexicalFeatures(manifest.vocabulary, arrays.get(_RARITY, np.zeros(0)))
     heads = [
@@ -258,6 +384,7 @@ def load_model(
             _check_hash(folder / file, manifest)
         return OnnxEncoder(folder, manifest.max_tokens, device, threads)
 
+    _check_efforts(manifest, path)
     # What another device says is not kept: a cache is for what one processor says like another.
     encoder = (
         make_encoder()
@@ -266,7 +393,21 @@ def load_model(
     )
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
-    return TaggerModel(manifest.taxonomy, encoder, lexical, heads, reference, label, digest)
+    return TaggerModel(
+        manifest.taxonomy, encoder, lexical, heads, reference, label, digest, manifest.efforts
+    )
+
+
+def _check_efforts(manifest: _Manifest, path: Path) -> None:
+    names = {facet.name for facet in manifest.taxonomy.facets}
+    for effort, stages in manifest.efforts.items():
+        fits = stages and all(
+            set(stage.calibration) == names
+            and all(len(each.scales) == len(PARTS) for each in stage.calibration.values())
+            for stage in stages
+        )
+        if effort not in EFFORTS or effort == "full" or not fits:
+            raise TaggerError("does not fit the rest of the model", path=path, field="efforts")
 
 
 def _check_hash(path: Path, manifest: _Manifest) -> None:

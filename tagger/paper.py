@@ -1,19 +1,27 @@
-"""A paper, what makes two entries the same paper, and which papers look like versions of one."""
+"""A paper, and what makes two entries the same paper."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Kinds = npt.NDArray[np.uint8]
 
 IDENTIFIER_KINDS = ("doi", "arxiv", "pmid")
 """Kinds of identifiers, the one that serves best as an identity first."""
+_KINDS = (*IDENTIFIER_KINDS, "other")
 _TITLE_MARK = "t-"
 _NOT_A_WORD = re.compile(r"[\W_]+")
-_WORD = re.compile(r"\w+")
 
 
 def paper_id(title: str) -> str:
@@ -106,8 +114,12 @@ def _titles(paper: Paper) -> frozenset[str]:
     return paper.known_as - _names(paper)
 
 
-def _kinds(paper: Paper) -> frozenset[str]:
-    return frozenset(map(_kind, _names(paper)))
+def _kinds(paper: Paper) -> int:
+    """Return the kinds of the ids that belong to this paper alone, a bit each."""
+    bits = 0
+    for name in _names(paper):
+        bits |= 1 << _KINDS.index(_kind(name))
+    return bits
 
 
 class KnownPapers:
@@ -115,13 +127,13 @@ class KnownPapers:
 
     It does if they share an identifier, or a title unless both have an identifier of one kind
     that differs: two papers may be called "Introduction". An entry that may be either of two such
-    papers, having no identifier, is known, since it may be one of these; :func:`group_entries`
+    papers, having no identifier, is known, since it may be one of these; :func:`number_papers`
     joins it with neither, since it cannot tell with which.
     """
 
     def __init__(self, papers: Iterable[Paper]) -> None:
         self._names: set[str] = set()
-        self._kinds_by_title: dict[str, set[frozenset[str]]] = defaultdict(set)
+        self._kinds_by_title: dict[str, set[int]] = defaultdict(set)
         for paper in papers:
             self._names |= _names(paper)
             for title in _titles(paper):
@@ -132,68 +144,128 @@ class KnownPapers:
             return True
         kinds = _kinds(paper)
         return any(
-            kinds.isdisjoint(others)
+            not kinds & others
             for title in _titles(paper)
             for others in self._kinds_by_title.get(title, ())
         )
 
 
-def group_entries(papers: Sequence[Paper]) -> list[list[int]]:
-    """Group entries that speak of one paper.
+def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
+    """Say for each entry of which paper it speaks.
 
-    Entries that share an identifier do, and so do entries of one title, unless that would join
-    two that have an identifier of one kind each: then it cannot be told which of them is meant,
-    and entries known by that title alone stay a paper of their own. The same holds where two titles
-    join what neither would alone: then none of these entries is joined by title. What is joined
-    does not depend on the order of entries.
+    Entries that share an identifier speak of one, and so do entries of one title, unless that would
+    join two that have an identifier of one kind each: then it cannot be told which of them is
+    meant, and entries known by that title alone stay a paper of their own. The same holds where two
+    titles join what neither would alone: then none of these entries is joined by title. What is
+    joined does not depend on the order of entries.
+
+    Of an entry only hashes of 64 bits are kept, 16 bytes for each name and title while they are
+    compared: entries may come from a file, one at a time. Two names of a million are taken for one
+    by chance with a probability below one in ten million.
+
+    Returns
+    -------
+    array
+        The numbers of the papers, counted from 0 in the order of their first entries, shape
+        (entries,).
+    """
+    import numpy as np
+
+    names, titles, kinds = _Keys(), _Keys(), bytearray()
+    for place, paper in enumerate(papers):
+        own, called = _names(paper), _titles(paper)
+        names.add(own or called, place)
+        titles.add(called, place)
+        kinds.append(_kinds(paper))
+    groups = _DisjointSets(len(kinds))
+    for places in names.shared(np.arange(len(kinds))):
+        for place in places[1:]:
+            groups.join(place, places[0])
+    roots = groups.roots()
+    of_group = np.zeros(len(kinds), dtype=np.uint8)
+    np.bitwise_or.at(of_group, roots, np.frombuffer(kinds, dtype=np.uint8))
+    by_title = _DisjointSets(len(kinds))
+    joined: set[int] = set()
+    for alike in titles.shared(roots):
+        for members in _unambiguous(alike, of_group):
+            joined.update(members)
+            for group in members[1:]:
+                by_title.join(group, members[0])
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for group in joined:
+        clusters[by_title.find(group)].append(group)
+    for members in clusters.values():
+        if _differ_in_kinds(members, of_group):
+            for group in members[1:]:
+                groups.join(group, members[0])
+    # A group is known by its first entry, so they come in the order of these.
+    return np.unique(groups.roots(), return_inverse=True)[1]
+
+
+def group_entries(papers: Iterable[Paper]) -> list[list[int]]:
+    """Group entries that speak of one paper, as :func:`number_papers` finds them.
 
     Returns
     -------
     list of list of int
         Places of the entries of each paper, in order, papers in the order of their first entry.
     """
-    groups = _DisjointSets(len(papers))
-    first: dict[str, int] = {}
-    for place, paper in enumerate(papers):
-        for name in _names(paper) or _titles(paper):
-            groups.join(place, first.setdefault(name, place))
-    kinds: dict[int, frozenset[str]] = defaultdict(frozenset)
-    titled: dict[str, set[int]] = defaultdict(set)
-    for place, paper in enumerate(papers):
-        group = groups.find(place)
-        kinds[group] |= _kinds(paper)
-        for title in _titles(paper):
-            titled[title].add(group)
-    by_title = _DisjointSets(len(papers))
-    for group_set in titled.values():
-        for joined in _unambiguous(group_set, kinds):
-            for group in joined[1:]:
-                by_title.join(group, joined[0])
-    alike: dict[int, list[int]] = defaultdict(list)
-    for group in kinds:
-        alike[by_title.find(group)].append(group)
-    for joined in alike.values():
-        if _differ_in_kinds(joined, kinds):
-            for group in joined[1:]:
-                groups.join(group, joined[0])
-    places: dict[int, list[int]] = defaultdict(list)
-    for place in range(len(papers)):
-        places[groups.find(place)].append(place)
-    return list(places.values())
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(number_papers(papers).tolist()):
+        groups[number].append(place)
+    return list(groups.values())
 
 
-def _unambiguous(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
+class _Keys:
+    """Names of entries as hashes, and the places of the entries that have them."""
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._places = array("q")
+
+    def add(self, names: Iterable[str], place: int) -> None:
+        for name in names:
+            content = name.encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(content, digest_size=8).digest()
+            self._hashes.append(int.from_bytes(digest, "little"))
+            self._places.append(place)
+
+    def shared(self, groups: npt.NDArray[np.int64]) -> Iterator[list[int]]:
+        """Yield the groups that have a name in common with another, name by name.
+
+        Parameters
+        ----------
+        groups:
+            The group of each place.
+        """
+        import numpy as np
+
+        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
+        own = groups[np.frombuffer(self._places, dtype=np.int64)]
+        order = np.lexsort((own, hashes))
+        hashes, own = hashes[order], own[order]
+        same_name = hashes[1:] == hashes[:-1]
+        kept = np.concatenate([[True], ~(same_name & (own[1:] == own[:-1]))])[: len(own)]
+        hashes, own = hashes[kept], own[kept]
+        starts = np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])[: len(own)])
+        ends = np.append(starts[1:], len(own))
+        several = ends - starts > 1
+        for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
+            yield own[start:end].tolist()
+
+
+def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
     """Yield those groups of one title that are one paper, no two with a kind in common.
 
     Whether two groups fit together hangs on their kinds of identifiers alone, of which there are
     few sets, so a title that thousands of papers have costs no more than another.
     """
-    alike: dict[frozenset[str], list[int]] = defaultdict(list)
+    alike: dict[int, list[int]] = defaultdict(list)
     for group in groups:
-        alike[kinds[group]].append(group)
-    clusters: list[set[frozenset[str]]] = []
+        alike[int(kinds[group])].append(group)
+    clusters: list[set[int]] = []
     for own in alike:
-        near = [each for each in clusters if any(own.isdisjoint(other) for other in each)]
+        near = [each for each in clusters if any(not own & other for other in each)]
         clusters = [each for each in clusters if each not in near]
         clusters.append({own}.union(*near))
     for cluster in clusters:
@@ -202,16 +274,21 @@ def _unambiguous(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> 
             yield members
 
 
-def _differ_in_kinds(groups: Iterable[int], kinds: Mapping[int, frozenset[str]]) -> bool:
-    found = [kind for group in groups for kind in kinds[group]]
-    return len(found) == len(set(found))
+def _differ_in_kinds(groups: Iterable[int], kinds: Kinds) -> bool:
+    found = 0
+    for group in groups:
+        own = int(kinds[group])
+        if found & own:
+            return False
+        found |= own
+    return True
 
 
 class _DisjointSets:
     """Numbers in sets that can be joined (union-find with path halving)."""
 
     def __init__(self, size: int) -> None:
-        self._above = list(range(size))
+        self._above = array("q", range(size))
 
     def find(self, number: int) -> int:
         while self._above[number] != number:
@@ -222,18 +299,30 @@ class _DisjointSets:
         one, other = self.find(one), self.find(other)
         self._above[max(one, other)] = min(one, other)
 
+    def roots(self) -> npt.NDArray[np.int64]:
+        """Return the least number of the set of each."""
+        import numpy as np
+
+        above = np.array(self._above, dtype=np.int64)
+        while not np.array_equal(above, higher := above[above]):
+            above = higher
+        return above
+
 
 def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
-    """Merge entries of one paper, as :func:`group_entries` finds them, into one.
+    """Merge entries of one paper, as :func:`number_papers` finds them, into one.
 
-    It keeps the first title, the longest abstract, every source and identifier; papers come out
-    in the order of their first entry.
+    See :func:`merge_entries`; papers come out in the order of their first entry.
     """
     entries = list(papers)
-    return [_merged([entries[place] for place in group]) for group in group_entries(entries)]
+    return [merge_entries([entries[place] for place in group]) for group in group_entries(entries)]
 
 
-def _merged(entries: Sequence[Paper]) -> Paper:
+def merge_entries(entries: Sequence[Paper]) -> Paper:
+    """Merge entries that speak of one paper.
+
+    It keeps the first title, the longest abstract, every source and identifier.
+    """
     identifiers = dict.fromkeys(name for entry in entries for name in entry.identifiers)
     own = [entry.id for entry in entries if _kind(entry.id) == "other"]
     return replace(
@@ -244,63 +333,3 @@ def _merged(entries: Sequence[Paper]) -> Paper:
         id="" if identifiers else (own or [entries[0].id])[0],
         identifiers=tuple(identifiers),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class NearDuplicate:
-    """Two papers under different titles whose abstracts share much of their wording.
-
-    ``similarity`` is the Jaccard index of the abstracts' three-word shingles, 0 to 1.
-    """
-
-    first: Paper
-    second: Paper
-    similarity: float
-
-
-def find_near_duplicates(
-    papers: Sequence[Paper], *, threshold: float = 0.15, common: int = 50
-) -> list[NearDuplicate]:
-    """Find pairs of papers that are likely versions of one study.
-
-    Shingles as in Broder, "On the resemblance and containment of documents" (1997); the pairs
-    are counted through an inverted index. On 210 unrelated abstracts of one field no pair
-    passes 0.05, so the default leaves room for rewritten abstracts.
-
-    Parameters
-    ----------
-    papers:
-        Papers of different identity.
-    threshold:
-        Smallest Jaccard index to report.
-    common:
-        A shingle that stands in more papers than this is set phrase, not evidence, and is passed
-        over, which also keeps the work linear in the number of papers.
-
-    Returns
-    -------
-    list of NearDuplicate
-        Most alike first.
-    """
-    shingles = [_shingles(paper.abstract) for paper in papers]
-    index: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for number, own in enumerate(shingles):
-        for shingle in own:
-            index[shingle].append(number)
-    shared: dict[tuple[int, int], int] = defaultdict(int)
-    for holders in index.values():
-        if 1 < len(holders) <= common:
-            for position, first in enumerate(holders):
-                for second in holders[position + 1 :]:
-                    shared[first, second] += 1
-    pairs = []
-    for (first, second), count in shared.items():
-        similarity = count / (len(shingles[first]) + len(shingles[second]) - count)
-        if similarity >= threshold:
-            pairs.append(NearDuplicate(papers[first], papers[second], round(similarity, 4)))
-    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first.id, pair.second.id))
-
-
-def _shingles(text: str, size: int = 3) -> set[tuple[str, ...]]:
-    words = _WORD.findall(text.casefold())
-    return {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}

@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.encoder import Vectors
 from tagger.errors import TaggerError
-from tagger.evaluation import Booleans
+from tagger.evaluation import Booleans, Integers
 from tagger.heads import Floats
 from tagger.taxonomy import Taxonomy
 
 _MOST_PAPERS = 2000
 """More labelled papers than that tell little more, and would make the model heavy."""
 
+_EFFORT = "effort"
 _PER_FACET = {"probabilities": np.float64, "truth": np.bool_, "judged": np.bool_}
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a model says of labelled papers that it has not seen.
+
+    Parameters
+    ----------
+    familiarity:
+        How near each is to the labelled papers that it has seen, shape (papers,).
+    probabilities:
+        Per facet, shape (papers, tags).
+    """
+
+    familiarity: Floats
+    probabilities: dict[str, Floats]
+
+    def take(self, rows: Integers) -> Foreseen:
+        """Return what is said of some of the papers."""
+        chances = {name: values[rows] for name, values in self.probabilities.items()}
+        return Foreseen(self.familiarity[rows], chances)
+
+    def where(self, chosen: Booleans, other: Foreseen) -> Foreseen:
+        """Return this for the papers chosen, shape (papers,), and the other for the rest."""
+        chances = {
+            name: np.where(chosen[:, None], values, other.probabilities[name])
+            for name, values in self.probabilities.items()
+        }
+        return Foreseen(np.where(chosen, self.familiarity, other.familiarity), chances)
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,8 @@ class Reference:
         Per facet, the tags that people gave, shape (papers, tags).
     judged:
         Per facet, whether anybody said, shape (papers,).
+    efforts:
+        What the folds said when they read with less effort, by its name.
     """
 
     ids: tuple[str, ...]
@@ -50,6 +85,12 @@ class Reference:
     probabilities: dict[str, Floats]
     truth: dict[str, Booleans]
     judged: dict[str, Booleans]
+    efforts: Mapping[str, Foreseen] = field(default_factory=dict)
+
+    def at_effort(self, effort: str) -> Reference:
+        """Return the same papers as the folds saw them when they read with less effort."""
+        seen = self.efforts[effort]
+        return replace(self, familiarity=seen.familiarity, probabilities=seen.probabilities)
 
     def familiarity_of(self, vectors: Vectors) -> Floats:
         """Return how near papers are to the labelled ones, shape (papers,)."""
@@ -59,15 +100,19 @@ class Reference:
         """Return a reference of at most 2000 papers, evenly taken."""
         count = len(self.vectors)
         rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_PAPERS)).astype(int))
+        probabilities, truth, judged = (
+            {name: values[rows] for name, values in each.items()}
+            for each in (self.probabilities, self.truth, self.judged)
+        )
         return Reference(
             tuple(self.ids[row] for row in rows),
             tuple(self.titles[row] for row in rows),
             self.vectors[rows],
             self.familiarity[rows],
-            *(
-                {name: values[rows] for name, values in each.items()}
-                for each in (self.probabilities, self.truth, self.judged)
-            ),
+            probabilities,
+            truth,
+            judged,
+            {effort: seen.take(rows) for effort, seen in self.efforts.items()},
         )
 
     def save(self, path: Path) -> None:
@@ -81,6 +126,10 @@ class Reference:
         for kind in _PER_FACET:
             for name, values in getattr(self, kind).items():
                 arrays[f"{kind}.{name}"] = np.ascontiguousarray(values)
+        for effort, seen in self.efforts.items():
+            arrays[f"{_EFFORT}.{effort}.familiarity"] = seen.familiarity
+            for name, values in seen.probabilities.items():
+                arrays[f"{_EFFORT}.{effort}.probabilities.{name}"] = np.ascontiguousarray(values)
         header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
         save_file(arrays, path, metadata=header)
 
@@ -108,26 +157,59 @@ class Reference:
                 }
                 for kind, dtype in _PER_FACET.items()
             ]
-            found = cls(ids, titles, arrays["vectors"], arrays["familiarity"], *per_facet)
+            efforts = _load_efforts(arrays)
+            probabilities, truth, judged = per_facet
+            found = cls(
+                ids,
+                titles,
+                arrays["vectors"],
+                arrays["familiarity"],
+                probabilities,
+                truth,
+                judged,
+                efforts,
+            )
         except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise TaggerError("cannot be read", path=path) from error
         tables = [values for facets in per_facet for values in facets.values()]
         lengths = [found.vectors.shape[:1], found.familiarity.shape]
+        for seen in efforts.values():
+            tables += seen.probabilities.values()
+            lengths.append(seen.familiarity.shape)
         lengths += [values.shape[:1] for values in tables] + [(len(ids),), (len(titles),)]
         if found.vectors.ndim != 2 or len(set(lengths)) != 1:
             raise TaggerError("its arrays do not fit one another", path=path)
         return found
 
-    def fits(self, taxonomy: Taxonomy) -> bool:
-        """Tell whether it speaks of the facets and tags of a taxonomy."""
+    def fits(self, taxonomy: Taxonomy, efforts: Iterable[str] = ()) -> bool:
+        """Tell whether it speaks of the facets and tags of a taxonomy, and of these efforts."""
         names = {facet.name for facet in taxonomy.facets}
-        kinds = (self.probabilities, self.truth, self.judged)
-        return all(set(kind) == names for kind in kinds) and all(
-            self.probabilities[facet.name].shape[1:] == (len(facet.tags),)
+        foreseen = [self.probabilities, *(seen.probabilities for seen in self.efforts.values())]
+        kinds: list[Mapping[str, npt.NDArray[Any]]] = [*foreseen, self.truth, self.judged]
+        if set(self.efforts) != set(efforts) or any(set(kind) != names for kind in kinds):
+            return False
+        return all(
+            all(kind[facet.name].shape[1:] == (len(facet.tags),) for kind in foreseen)
             and self.truth[facet.name].shape[1:] == (len(facet.tags),)
             and self.judged[facet.name].ndim == 1
             for facet in taxonomy.facets
         )
+
+
+def _load_efforts(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Foreseen]:
+    found: dict[str, dict[str, npt.NDArray[Any]]] = defaultdict(dict)
+    for key, values in arrays.items():
+        kind, _, rest = key.partition(".")
+        if kind == _EFFORT:
+            effort, _, name = rest.partition(".")
+            found[effort][name] = values
+    return {
+        effort: Foreseen(
+            parts.pop("familiarity"),
+            {name.removeprefix("probabilities."): values for name, values in parts.items()},
+        )
+        for effort, parts in found.items()
+    }
 
 
 def familiarity(vectors: Vectors, known: Vectors) -> Floats:

@@ -10,24 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tagger.decision import ReviewRule, decide
-from tagger.drift import Drift, measure_drift
-from tagger.durable import append_line, replacing
+from tagger.drift import Drift, DriftMeter
+from tagger.durable import replacing
 from tagger.encoder import Progress
 from tagger.errors import TaggerError
+from tagger.heads import Floats
+from tagger.journal import Journal
 from tagger.model import TaggerModel
-from tagger.paper import NearDuplicate, Paper, find_near_duplicates
-from tagger.readers import PaperFile
-from tagger.writers import Writer, choose_writers
-from tagger.writers.jsonl import write_jsonl
+from tagger.near_duplicates import NearDuplicate, find_near_duplicates
+from tagger.paper import Paper
+from tagger.readers import PaperCollection
+from tagger.spool import PaperSpool
+from tagger.taxonomy import Taxonomy
+from tagger.writers import TAGS_FILE, Writer, choose_writers
+from tagger.writers.jsonl import read_jsonl, write_jsonl
 from tagger.writers.library import write_libraries
+from tagger.writers.tally import Tally
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 JOURNAL_FILE = ".tags.journal.jsonl"
@@ -42,8 +49,12 @@ class TagRun:
 
     Parameters
     ----------
-    rows:
-        The tagged papers, as in ``tags.jsonl``.
+    folder:
+        Where the results are.
+    papers, to_review:
+        How many papers there are, and how many of them a person should look at.
+    counts:
+        Number of papers per facet and tag.
     near_duplicates:
         Pairs that look like versions of one study.
     files:
@@ -53,23 +64,17 @@ class TagRun:
         papers, or if it was trained on none.
     """
 
-    rows: list[Row]
+    folder: Path
+    papers: int
+    to_review: int
+    counts: dict[str, Counter[str]]
     near_duplicates: list[NearDuplicate]
     files: tuple[Path, ...]
     drift: Drift | None
 
-    @property
-    def to_review(self) -> int:
-        """Number of papers that a person should look at."""
-        return sum(row["review"] is not None for row in self.rows)
-
-    def counts(self) -> dict[str, Counter[str]]:
-        """Number of papers per facet and tag."""
-        counts: dict[str, Counter[str]] = {}
-        for row in self.rows:
-            for facet, tags in row["tags"].items():
-                counts.setdefault(facet, Counter()).update(tags)
-        return counts
+    def rows(self) -> Iterator[Row]:
+        """Yield the tagged papers, a line of ``tags.jsonl`` at a time."""
+        return read_jsonl(self.folder / TAGS_FILE)
 
 
 def check_output(
@@ -115,23 +120,28 @@ def check_output(
 
 
 def tag_papers(
-    papers: Sequence[Paper],
+    papers: Iterable[Paper],
     model: TaggerModel,
     folder: Path,
     rule: ReviewRule,
     progress: Progress | None = None,
     formats: Iterable[str] = (),
-    read: Sequence[PaperFile] = (),
+    read: PaperCollection | None = None,
+    finishing: Progress | None = None,
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
     The same papers and model give the same bytes, whether or not the run was interrupted and
     whether vectors are computed or come from a cache.
 
+    Papers are tagged a batch at a time. What is said of them is in the journal and the results, not
+    in memory, where 8 bytes a paper are kept, and the pairs of near duplicates.
+
     Parameters
     ----------
     papers:
-        Papers of different identity.
+        Papers of different identity. If they are no sequence, they are put into a temporary file
+        first.
     model:
         What tags them.
     folder:
@@ -145,39 +155,63 @@ def tag_papers(
     read:
         The files whose entries, merged, are the papers. None of them is replaced, and libraries
         among them are given back with the tags, see :func:`tagger.writers.library.write_libraries`.
+    finishing:
+        Called with steps done and steps in all, once all papers are tagged: the search for near
+        duplicates is one, and so is each form of the results.
 
     Raises
     ------
     TaggerError
-        As :func:`check_output` does, or if the folder cannot be written to.
+        As :func:`check_output` does, or if the folder, or that for temporary files, cannot be
+        written to.
     """
-    writers = check_output(folder, formats, [file.source.path for file in read])
-    journal = folder / JOURNAL_FILE
-    finished = _read_journal(journal)
-    rows: list[Row] = []
-    familiarity: list[float] = []
-    for start in range(0, len(papers), _BATCH_SIZE):
-        batch = papers[start : start + _BATCH_SIZE]
-        key = _batch_key(batch, model, rule)
-        done = finished.get(key)
-        if done is None:
-            done = tag_batch(batch, model, rule)
-            append_line(journal, json.dumps({"batch": key, **asdict(done)}, ensure_ascii=False))
-        rows += done.rows
-        familiarity += done.familiarity
+    inputs = [file.source.path for file in read.files] if read else []
+    writers = check_output(folder, formats, inputs)
+    if not isinstance(papers, Sequence):
+        papers = PaperSpool(papers)
+    journal = Journal(folder / JOURNAL_FILE)
+    meter = DriftMeter(model.reference, model.taxonomy, rule) if model.reference.ids else None
+    tally = Tally()
+    keys = []
+    remaining = iter(papers)
+    while batch := list(islice(remaining, _BATCH_SIZE)):
+        keys.append(_batch_key(batch, model, rule))
+        done = _tag_once(batch, model, rule, journal, keys[-1])
+        for row in done.rows:
+            tally.add(row)
+        if meter:
+            meter.add(np.array(done.familiarity), _chances(done.rows, model.taxonomy))
         if progress:
-            progress(len(rows), len(papers))
+            progress(tally.papers, len(papers))
+    steps = len(writers) + 2
+    report = finishing or (lambda _done, _total: None)
+    report(0, steps)
     near_duplicates = find_near_duplicates(papers)
-    for writer in writers:
-        writer.write(rows, model.taxonomy, folder / writer.target)
-    files = tuple(folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE))
+    for step, writer in enumerate(writers, start=1):
+        report(step, steps)
+        writer.write(_rows(journal, keys), model.taxonomy, folder / writer.target)
+    report(steps - 1, steps)
+    files = [folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE)]
     with replacing(files[-1]) as file:
-        write_jsonl(map(_near_duplicate_row, near_duplicates), file)
-    libraries = write_libraries(read, rows, model.taxonomy, folder, files)
-    journal.unlink(missing_ok=True)
+        write_jsonl(map(asdict, near_duplicates), file)
+    if read:
+        files += write_libraries(read, _rows(journal, keys), model.taxonomy, folder, files)
+    journal.remove()
+    report(steps, steps)
     return TagRun(
-        rows, near_duplicates, (*files, *libraries), _drift(rows, familiarity, model, rule)
+        folder,
+        tally.papers,
+        tally.to_review,
+        tally.tags,
+        near_duplicates,
+        tuple(files),
+        meter.drift() if meter and tally.papers else None,
     )
+
+
+def _rows(journal: Journal, keys: Iterable[str]) -> Iterator[Row]:
+    for key in keys:
+        yield from journal.read(key)["rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,33 +238,33 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     papers, model, rule:
         As for :func:`tag_papers`.
     """
-    vectors = model.encode(papers)
-    decisions = decide(papers, model.classify(papers, vectors), model.taxonomy, model.name, rule)
+    said = model.predict(papers)
+    decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
     return TaggedBatch(
         [decision.as_row() for decision in decisions],
-        [float(near) for near in model.reference.familiarity_of(vectors)],
+        [float(near) for near in model.reference.familiarity_of(said.vectors)],
     )
 
 
-def _drift(
-    rows: list[Row], familiarity: list[float], model: TaggerModel, rule: ReviewRule
-) -> Drift | None:
-    if not rows or not model.reference.ids:
-        return None
-    chances = {
+def _tag_once(
+    papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule, journal: Journal, key: str
+) -> TaggedBatch:
+    """Return what the journal says of a batch; if it says nothing, tag it and note that."""
+    known = journal.read(key) if key in journal else {}
+    if known.keys() == {"rows", "familiarity"}:
+        return TaggedBatch(**known)
+    done = tag_batch(papers, model, rule)
+    journal.append(key, {"rows": done.rows, "familiarity": done.familiarity})
+    return done
+
+
+def _chances(rows: Sequence[Row], taxonomy: Taxonomy) -> dict[str, Floats]:
+    """Return the confidences of rows, per facet in the order of its tags."""
+    return {
         facet.name: np.array(
             [[row["confidence"][facet.name][tag] for tag in facet.tag_names] for row in rows]
         )
-        for facet in model.taxonomy.facets
-    }
-    return measure_drift(np.array(familiarity), chances, model.reference, model.taxonomy, rule)
-
-
-def _near_duplicate_row(pair: NearDuplicate) -> Row:
-    return {
-        "ids": [pair.first.id, pair.second.id],
-        "titles": [pair.first.title, pair.second.title],
-        "similarity": pair.similarity,
+        for facet in taxonomy.facets
     }
 
 
@@ -238,29 +272,8 @@ def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     content = [
         model.name,
         model.digest,
+        model.effort,
         asdict(rule),
         [asdict(paper) for paper in batch],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _read_journal(path: Path) -> dict[str, TaggedBatch]:
-    """Return the finished batches; a last line that a kill cut short is not one."""
-    finished: dict[str, TaggedBatch] = {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                    finished[entry["batch"]] = TaggedBatch(entry["rows"], entry["familiarity"])
-                except (ValueError, KeyError, TypeError):
-                    continue
-    except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaggerError(
-            "the journal of an earlier run cannot be read",
-            path=path,
-            hint="Delete it to start afresh",
-        ) from error
-    return finished

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from tagger import __version__
+from tagger.cascade import HeldOutReading, calibrate_reading, learn_efforts
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
+    ONNX_FILE,
+    TOKENIZER_FILE,
     Encoder,
     OnnxEncoder,
     Vectors,
@@ -28,15 +33,17 @@ from tagger.encoder import (
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
-from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
-from tagger.heads import PARTS, Calibration, Floats, Head, probabilities
+from tagger.head_training import cross_calibrate, fit_head, keep_scores
+from tagger.heads import PARTS, Floats, Head
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
+from tagger.reading import READINGS
 from tagger.reference import Reference, familiarity
 from tagger.soft_labels import Answers, Champion, Guidance, guide
 from tagger.taxonomy import Taxonomy
 from tagger.training_data import TrainingData
+from tagger.vector_cache import CachedEncoder, VectorCache
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -72,6 +79,8 @@ class TrainingSettings:
         of the labels happen to have in common.
     compatible_with:
         Name of the version whose right answers are to be kept, or None.
+    encoder_of:
+        Name of the version whose fine-tuned encoder is taken as it is, or None.
     """
 
     encoder: str = BUNDLED_ENCODER
@@ -85,6 +94,7 @@ class TrainingSettings:
     seed: int = 0
     title_views: bool = True
     compatible_with: str | None = None
+    encoder_of: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
         """Return a hash of all that a model is made from: equal inputs, equal model."""
@@ -182,27 +192,31 @@ def train(
             f"{champion.model.name} shares no facet with the taxonomy",
             hint="Train without --compatible-with",
         )
-    folds = _plan_folds(data, settings, known_folds)
-    _check_folds(data, folds, settings, champion)
+    folds = plan_folds(data, settings, known_folds)
+    check_folds(data, folds, settings, champion)
     checked = _cross_validate(data, folds, settings, champion, progress)
     curve: tuple[LearningPoint, ...] = ()
     if learning_curve and champion is None:
         curve = _learning_curve(data, folds, settings, checked, progress)
     _fit_final(data, settings, champion, checked, folder, progress)
-    metrics = {
-        f"{held_out.facet.name}/{key}": value
-        for held_out in checked.out_of_fold
-        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
-    }
     return TrainingResult(
         load_model(folder),
         folder,
         checked.out_of_fold,
         checked.answers,
         curve,
-        metrics,
+        metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
     )
+
+
+def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
+    """Return the figures of all facets, under keys such as ``contribution/macro_f1``."""
+    return {
+        f"{held_out.facet.name}/{key}": value
+        for held_out in out_of_fold
+        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
+    }
 
 
 def cross_validate(
@@ -227,14 +241,24 @@ def cross_validate(
     """
     data = TrainingData.of(labels, taxonomy)
     data.check_enough(settings.folds)
-    folds = _plan_folds(data, settings, None)
-    _check_folds(data, folds, settings, None)
+    folds = plan_folds(data, settings, None)
+    check_folds(data, folds, settings, None)
     return _cross_validate(data, folds, settings, None, progress)
 
 
-def _plan_folds(
+def plan_folds(
     data: TrainingData, settings: TrainingSettings, known: Mapping[str, int] | None
 ) -> Integers:
+    """Return which fold holds each paper out, from 0, shape (papers,).
+
+    Parameters
+    ----------
+    data, settings:
+        The labels, and in how many folds.
+    known:
+        Folds of papers that are to stay in them.
+    """
+
     def plan(known: Mapping[str, int] | None) -> Integers:
         return assign_folds(data.ids, data.strata(), settings.folds, settings.seed, known)
 
@@ -243,10 +267,21 @@ def _plan_folds(
     return folds if len(set(folds.tolist())) == settings.folds else plan(None)
 
 
-def _check_folds(
+def check_folds(
     data: TrainingData, folds: Integers, settings: TrainingSettings, champion: Champion | None
 ) -> None:
-    """Find out before the training starts what would stop it half-way."""
+    """Find out before the training starts what would stop it half-way.
+
+    Parameters
+    ----------
+    data, folds, settings, champion:
+        As they go into the training.
+
+    Raises
+    ------
+    TaggerError
+        If a fold cannot be trained, or guided by the champion.
+    """
     for fold in range(settings.folds):
         if not data.can_teach(np.flatnonzero(folds != fold)):
             raise TaggerError(
@@ -271,14 +306,8 @@ class CrossValidation:
     ----------
     out_of_fold:
         Of judged papers, one a facet.
-    scores:
-        Per facet, of all papers, shape (parts of the head, papers, tags).
-    calibrations:
-        Per facet, fitted on all of that.
-    probabilities:
-        Per facet, of all papers, shape (papers, tags).
-    familiarity:
-        How near each is to those of the other folds, shape (papers,).
+    readings:
+        By the name of the reading, the whole among them.
     answers:
         What each fold says of the papers that it was trained on.
     encoding_seconds:
@@ -286,10 +315,7 @@ class CrossValidation:
     """
 
     out_of_fold: tuple[HeldOut, ...]
-    scores: dict[str, Floats]
-    calibrations: dict[str, Calibration]
-    probabilities: dict[str, Floats]
-    familiarity: Floats
+    readings: dict[str, HeldOutReading]
     answers: tuple[Answers, ...]
     encoding_seconds: float
 
@@ -301,11 +327,11 @@ def _cross_validate(
     champion: Champion | None,
     progress: TrainingProgress | None,
 ) -> CrossValidation:
-    facets = data.taxonomy.facets
-    scores: dict[str, Floats] = {
-        facet.name: np.zeros((len(PARTS), len(folds), len(facet.tags))) for facet in facets
+    nearness = {reading: np.zeros(len(folds)) for reading in READINGS}
+    scores = {
+        reading: {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
+        for reading in READINGS
     }
-    nearness = np.zeros(len(folds))
     answers, seconds = [], 0.0
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -314,26 +340,24 @@ def _cross_validate(
         fitted = _fit(data, rest, settings, guidance, stage, progress)
         ids = tuple(data.ids_of(rest))
         answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
-        begin = time.perf_counter()
-        vectors = fitted.encoder.encode(data.texts(unseen))
-        seconds += time.perf_counter() - begin
-        nearness[unseen] = familiarity(vectors, fitted.vectors)
-        for name, values in fitted.scores(data, unseen, vectors).items():
-            scores[name][:, unseen] = values
-    out_of_fold, calibrations, chances = [], {}, {}
-    for facet in facets:
+        for reading, read in READINGS.items():
+            begin = time.perf_counter()
+            vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
+            if reading == "whole":
+                seconds += time.perf_counter() - begin
+            nearness[reading][unseen] = familiarity(vectors, fitted.vectors)
+            for name, values in fitted.scores(data, unseen, vectors).items():
+                scores[reading][name][:, unseen] = values
+    readings = {
+        reading: calibrate_reading(data, folds, scores[reading], nearness[reading])
+        for reading in READINGS
+    }
+    out_of_fold = []
+    for facet in data.taxonomy.facets:
         rows = np.flatnonzero(data.judged[facet.name])
-        truth, seen = data.truth[facet.name][rows], scores[facet.name][:, rows]
-        parts = [np.flatnonzero(folds[rows] == fold) for fold in range(settings.folds)]
-        honest = cross_calibrate(facet, truth, seen, parts)
+        honest = readings["whole"].foreseen.probabilities[facet.name][rows]
         out_of_fold.append(data.held_out(facet, rows, folds, honest))
-        calibration = fit_calibration(facet, truth, seen)
-        calibrations[facet.name] = calibration
-        chances[facet.name] = probabilities(facet, scores[facet.name], calibration)
-        chances[facet.name][rows] = honest
-    return CrossValidation(
-        tuple(out_of_fold), scores, calibrations, chances, nearness, tuple(answers), seconds
-    )
+    return CrossValidation(tuple(out_of_fold), readings, tuple(answers), seconds)
 
 
 def _fit_final(
@@ -351,31 +375,32 @@ def _fit_final(
         answers = champion.answers(data.papers())
         guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
     encoder = _fine_tune(data, everything, settings, guidance, folder, "Final model", progress)
-    vectors = encoder.encode(_views(data, everything, settings))
+    vectors = encoder.encode(views_of(data, everything, settings))
     lexical = fit_lexical_features(data.papers())
+    whole = checked.readings["whole"]
     heads = [
-        replace(head, calibration=checked.calibrations[head.facet.name])
-        for head in _fit_heads(
-            data, everything, encoder, vectors, lexical, guidance, measured=False
-        )
+        replace(head, calibration=whole.calibrations[head.facet.name])
+        for head in fit_heads(data, everything, encoder, vectors, lexical, guidance, measured=False)
     ]
+    efforts, foreseen = learn_efforts(data, checked.readings)
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
         vectors[: len(data.labels)],
-        checked.familiarity,
-        checked.probabilities,
+        whole.foreseen.familiarity,
+        whole.foreseen.probabilities,
         data.truth,
         data.judged,
+        foreseen,
     )
-    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens)
+    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, efforts)
 
 
 @dataclass(frozen=True)
 class _Fitted:
     """What was learned from some of the papers: ``vectors`` are theirs."""
 
-    encoder: OnnxEncoder
+    encoder: Encoder
     lexical: LexicalFeatures
     heads: list[Head]
     vectors: Vectors
@@ -396,9 +421,9 @@ def _fit(
     """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
     with TemporaryDirectory() as folder:
         encoder = _fine_tune(data, rows, settings, guidance, Path(folder), stage, progress)
-    vectors = encoder.encode(_views(data, rows, settings))
+    vectors = encoder.encode(views_of(data, rows, settings))
     lexical = fit_lexical_features(data.papers(rows))
-    heads = _fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
+    heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
     return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
 
 
@@ -410,13 +435,17 @@ def _fine_tune(
     folder: Path,
     stage: str,
     progress: TrainingProgress | None,
-) -> OnnxEncoder:
+) -> Encoder:
     """Fine-tune an encoder and export it to a folder: what is measured is what tagging runs."""
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
     from tagger.onnx_export import export_onnx
 
-    texts = _views(data, rows, settings)
+    texts = views_of(data, rows, settings)
+    if not settings.epochs:
+        encoder = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
+        encoder.export(folder)
+        return encoder.cached
     seen = np.tile(rows, len(texts) // len(rows))
     targets = {
         facet.name: ContrastiveTarget(
@@ -433,13 +462,40 @@ def _fine_tune(
     return OnnxEncoder(folder, settings.max_tokens)
 
 
-def _views(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
-    """Return the texts of papers, and then whatever else is shown of each."""
+class _EncoderAsItComes:
+    """An exported encoder that is not fine-tuned: all folds and trainings share its vectors."""
+
+    def __init__(self, name: str, max_tokens: int) -> None:
+        from tagger.encoder import load_trainable
+        from tagger.onnx_export import export_onnx
+
+        self._scratch = TemporaryDirectory()
+        self._folder = Path(self._scratch.name)
+        model = load_trainable(name, max_tokens)
+        export_onnx(model.eval(), self._folder, [name])
+        size = int(model.get_embedding_dimension() or 0)
+        cache = VectorCache(self._folder / "vectors.sqlite")
+        self.cached = CachedEncoder(lambda: OnnxEncoder(self._folder, max_tokens), "", size, cache)
+
+    def export(self, folder: Path) -> None:
+        """Copy the encoder's files into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (ONNX_FILE, TOKENIZER_FILE):
+            shutil.copyfile(self._folder / file, folder / file)
+
+
+@lru_cache(maxsize=1)
+def _encoder_as_it_comes(name: str, max_tokens: int) -> _EncoderAsItComes:
+    return _EncoderAsItComes(name, max_tokens)
+
+
+def views_of(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
+    """Return the texts of papers, and then whatever else is shown of each in training."""
     titles = [paper.title for paper in data.papers(rows)] if settings.title_views else []
     return data.texts(rows) + titles
 
 
-def _fit_heads(
+def fit_heads(
     data: TrainingData,
     rows: Integers,
     encoder: Encoder,

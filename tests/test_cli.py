@@ -173,6 +173,20 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     assert "target-precision" in refused.stderr
 
 
+def test_less_effort_is_other_confidence(saved_model, tmp_path):
+    paper = {"title": "A court", "abstract": "The heart. " * 99}
+    (tmp_path / "page.jsonl").write_text(json.dumps(paper) + "\n")
+    found = {}
+    for effort in ("low", "full"):
+        command = ("tag", "page.jsonl", "--model", saved_model, "--json", "--effort", effort)
+        result = run(*command, "--output", effort, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout)["effort"] == effort
+        found[effort] = json.loads((tmp_path / effort / "tags.jsonl").read_text())["confidence"]
+    assert found["low"] != found["full"]
+    assert run(*command[:-1], "lazy", cwd=tmp_path).returncode == 2
+
+
 def test_wrong_options_are_exit_code_2(tmp_path):
     assert run("tag", cwd=tmp_path).returncode == 2
     assert run("train", "--folds", "1", cwd=tmp_path).returncode == 2

@@ -97,7 +97,7 @@ def test_it_tags_and_explains_and_promises_nothing(defined, page, tmp_path):
     told = model_of_definitions(defined, page, Counting())
     run = tag_papers(page, told, tmp_path, ReviewRule())
     assert run.drift is None
-    assert run.counts()["topic"] == {"heart": 5, "law": 5, "code": 5}
+    assert run.counts["topic"] == {"heart": 5, "law": 5, "code": 5}
     explained = explain(page[0], told, ReviewRule())
     assert explained.decision.tags["topic"] == ("heart",)
     assert explained.neighbours == ()

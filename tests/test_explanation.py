@@ -3,11 +3,12 @@ import pytest
 from samples import page, run
 
 from tagger.decision import ReviewRule
-from tagger.explanation import explain, split_sentences
+from tagger.explanation import explain
 from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.reading import split_sentences
 
 PAPER = Paper("On hearts", "The court is closed. Nothing happens here. A court is a court.")
 

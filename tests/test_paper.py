@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from tagger.paper import (
     KnownPapers,
     Paper,
-    find_near_duplicates,
     group_entries,
     merge_duplicates,
     paper_id,
@@ -188,18 +187,3 @@ def test_an_id_that_somebody_gave_is_kept_when_entries_are_joined():
     given_id = Paper("One", "", id="my-7")
     assert [p.id for p in merge_duplicates([Paper("One", "Text."), given_id])] == ["my-7"]
     assert len(merge_duplicates([given_id, Paper("One", "", id="my-8")])) == 2
-
-
-def test_versions_of_one_study_are_linked_and_unrelated_papers_are_not():
-    text = " ".join(f"word{n} speaks of thing{n}" for n in range(20))
-    first = Paper("One", text)
-    second = Paper("Two", text.replace("word3 ", "other ").replace("word9 ", "other "))
-    third = Paper("Three", " ".join(f"else{n} tells about part{n}" for n in range(20)))
-    (pair,) = find_near_duplicates([third, first, second])
-    assert {pair.first, pair.second} == {first, second}
-    assert 0.5 < pair.similarity < 1
-
-
-def test_set_phrases_are_no_evidence():
-    papers = [Paper(f"Title {n}", "in this paper we propose") for n in range(60)]
-    assert find_near_duplicates(papers, common=50) == []

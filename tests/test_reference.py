@@ -79,10 +79,20 @@ def test_arrays_that_do_not_fit_are_refused(spoil, reason, tmp_path):
 @pytest.mark.parametrize("kind", ["probabilities", "truth", "judged"])
 def test_a_reference_of_another_taxonomy_does_not_fit(taxonomy, kind):
     fitting = make_reference(np.zeros((3, 2), dtype=np.float32), taxonomy)
-    assert fitting.fits(taxonomy)
-    del getattr(fitting, kind)["field"]
+    efforts = ("balanced", "low")
+    assert fitting.fits(taxonomy, efforts)
     assert not fitting.fits(taxonomy)
+    del getattr(fitting, kind)["field"]
+    assert not fitting.fits(taxonomy, efforts)
     assert not reference(3).fits(taxonomy)
+
+
+def test_what_efforts_would_have_said_is_saved_and_sampled(tmp_path, taxonomy):
+    before = make_reference(np.zeros((5, 2), dtype=np.float32), taxonomy)
+    before.sample().save(tmp_path / "reference")
+    low = Reference.load(tmp_path / "reference").at_effort("low")
+    assert low.familiarity == pytest.approx(before.efforts["low"].familiarity)
+    assert low.probabilities["kind"].shape == (5, 3)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 import csv
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import tagging, writers
+from tagger import near_duplicates, spool, tagging, writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
-from tagger.paper import Paper, merge_duplicates
-from tagger.readers import read_files
+from tagger.paper import Paper
+from tagger.readers import collect_papers
 from tagger.tagging import JOURNAL_FILE, check_output, tag_papers
+from tagger.writers import arrow
 
 RULE = ReviewRule()
 
@@ -25,11 +27,11 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     seen = []
     run = tag_papers(papers, model, tmp_path / "new" / "out", RULE, lambda *step: seen.append(step))
     lines = (tmp_path / "new" / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == run.rows
-    assert [row["id"] for row in run.rows] == [paper.id for paper in papers]
+    assert [json.loads(line) for line in lines] == list(run.rows())
+    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers]
     assert seen == [(64, 150), (128, 150), (150, 150)]
-    assert run.to_review == sum(row["review"] is not None for row in run.rows)
-    assert sum(run.counts()["kind"].values()) == 150
+    assert run.to_review == sum(row["review"] is not None for row in run.rows())
+    assert sum(run.counts["kind"].values()) == 150
     assert {path.name for path in run.files} == set(contents(tmp_path / "new" / "out"))
 
 
@@ -65,11 +67,11 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
-    assert tag_papers(named, model, tmp_path, RULE).rows[0]["identifiers"] == ["doi:10.1/a"]
+    assert next(tag_papers(named, model, tmp_path, RULE).rows())["identifiers"] == ["doi:10.1/a"]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     run = tag_papers(papers[1:], model, tmp_path, RULE)
-    assert [row["id"] for row in run.rows] == [paper.id for paper in papers[1:]]
+    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers[1:]]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed)
     assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
@@ -98,8 +100,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
 
 def test_a_kill_while_libraries_are_written_costs_no_tagging(tmp_path, model, monkeypatch):
     (tmp_path / "my.bib").write_text("@misc{a, title={One heart}}", encoding="utf-8")
-    read = list(read_files([tmp_path / "my.bib"]))
-    papers = merge_duplicates(paper for file in read for paper in file.papers)
+    read = collect_papers([tmp_path / "my.bib"])
 
     def killed(*_args):
         raise KeyboardInterrupt
@@ -107,9 +108,9 @@ def test_a_kill_while_libraries_are_written_costs_no_tagging(tmp_path, model, mo
     with monkeypatch.context() as patch:
         patch.setattr(tagging, "write_libraries", killed)
         with pytest.raises(KeyboardInterrupt):
-            tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+            tag_papers(read.papers, model, tmp_path / "out", RULE, read=read)
     calls = model.encoder.calls
-    run = tag_papers(papers, model, tmp_path / "out", RULE, read=read)
+    run = tag_papers(read.papers, model, tmp_path / "out", RULE, read=read)
     assert model.encoder.calls == calls
     assert "keywords" in (tmp_path / "out" / "my.bib").read_text(encoding="utf-8")
     assert run.files[-1] == tmp_path / "out" / "my.bib"
@@ -140,7 +141,7 @@ def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
     run = tag_papers(papers, model, tmp_path, RULE)
     with (tmp_path / "tags.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    for cells, row in zip(table, run.rows, strict=True):
+    for cells, row in zip(table, run.rows(), strict=True):
         assert (cells["id"], cells["title"]) == (row["id"], row["title"])
         assert cells["kind"] == row["tags"]["kind"][0]
         assert [tag for tag in cells["field"].split("; ") if tag] == row["tags"]["field"]
@@ -163,3 +164,47 @@ def test_versions_of_one_study_are_written_down(tmp_path, model):
     tag_papers([Paper("One", text), Paper("Two", text + " more")], model, tmp_path, RULE)
     (line,) = (tmp_path / "near_duplicates.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["titles"] == ["One", "Two"]
+
+
+def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(spool, "_IN_MEMORY", 1)
+    monkeypatch.setattr(near_duplicates, "_CHUNK", 16)
+    monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(tagging, "_BATCH_SIZE", 8)
+
+    def tag(count):
+        papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))
+        tag_papers(papers, model, tmp_path / str(count), RULE, formats=["dataset"])
+
+    def peak(count):
+        tracemalloc.start()
+        try:
+            tag(count)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # What is imported is no matter here.
+    tag(10)
+    # An abstract alone takes 4,000 bytes, and a row of the results as much.
+    assert (peak(200) - peak(40)) / 160 < 1000
+
+
+def test_libraries_that_change_while_their_papers_are_tagged_are_left_alone(tmp_path, model):
+    path = tmp_path / "my.bib"
+    path.write_text("@misc{a, title={One heart}}", encoding="utf-8")
+    read = collect_papers([path])
+
+    def changing(done, _total):
+        path.write_text("@misc{b, title={Another}}@misc{a, title={One heart}}", encoding="utf-8")
+
+    with pytest.raises(TaggerError, match=r"my\.bib: was changed while its papers were tagged"):
+        tag_papers(read.papers, model, tmp_path / "out", RULE, changing, read=read)
+    assert "my.bib" not in contents(tmp_path / "out")
+    assert JOURNAL_FILE in contents(tmp_path / "out")
+
+
+def test_the_steps_after_tagging_are_told(tmp_path, model, papers):
+    seen = []
+    tag_papers(papers[:2], model, tmp_path, RULE, finishing=lambda *step: seen.append(step))
+    assert seen == [(step, 4) for step in range(5)]

@@ -54,7 +54,7 @@ def discover(
 
     Example: tagger discover monday.txt tuesday.txt
     """
-    _, papers, problems = read_pages(files, format_name, column)
+    papers, problems = read_pages(files, format_name, column)
     loaded = load_model_named(model, papers)
     facets = _facets(loaded.taxonomy, facet)
     from tagger.vector_cache import bundled_encoder, usual_cache
@@ -64,8 +64,8 @@ def discover(
         from tagger.discovery import discover as find_candidates
 
         settings = DiscoverySettings(min_papers=min_papers, count=count)
-        own = loaded.encode(papers, lambda done, total: step("Tagging", done, total))
-        chances = loaded.classify(papers, own)
+        said = loaded.predict(papers, lambda done, total: step("Tagging", done, total))
+        chances = said.probabilities
         vectors = bundled_encoder(usual_cache()).encode(
             [paper.text for paper in papers],
             lambda done, total: step("Reading papers", done, total),

@@ -46,7 +46,7 @@ def explain(
 
     Example: tagger explain "a part of its title" monday.txt
     """
-    _, papers, problems = read_pages(files, format_name, column)
+    papers, problems = read_pages(files, format_name, column)
     chosen = _find(paper, papers)
     from tagger.decision import ReviewRule
     from tagger.explanation import explain as explain_paper

@@ -89,7 +89,7 @@ def init(
     problems: list[TaggerError] = []
     suggested: list[Paper] = []
     if digest:
-        _, papers, problems = read_pages(digest, format_name, column)
+        papers, problems = read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
     commands = _next_commands(folder, digest or [Path("page.txt")])

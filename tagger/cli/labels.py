@@ -142,7 +142,7 @@ def suggest(
 
     store = LabelStore(labels)
     labelled = papers_spoken_of(store.all_labels())
-    _, papers, problems = read_pages(files, format_name, column)
+    papers, problems = read_pages(files, format_name, column)
     with needs_extra("train"):
         from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
         from tagger.suggestion import suggest_papers

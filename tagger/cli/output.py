@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tagger.decision import ReviewRule
     from tagger.model import TaggerModel
     from tagger.paper import Paper
-    from tagger.readers import PaperFile
+    from tagger.readers import PaperCollection
     from tagger.registry import Registry
     from tagger.risk_control import Promise
 
@@ -51,6 +51,13 @@ ColumnOption = Annotated[
         help="In tables, the column that holds a field of the papers: title=NAME, abstract=NAME; "
         "repeatable.",
         show_default=False,
+    ),
+]
+EffortOption = Annotated[
+    Literal["low", "balanced", "full"],
+    typer.Option(
+        "--effort",
+        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all.",
     ),
 ]
 ModelOption = Annotated[
@@ -255,9 +262,9 @@ def open_registry() -> Registry:
     return Registry()
 
 
-def read_pages(
+def collect_pages(
     files: list[Path], format_name: str | None = None, columns: list[str] | None = None
-) -> tuple[list[PaperFile], list[Paper], list[TaggerError]]:
+) -> tuple[PaperCollection, list[TaggerError]]:
     """Read papers from files; report those that cannot be read, and leave if nothing can.
 
     Parameters
@@ -270,31 +277,42 @@ def read_pages(
     Returns
     -------
     tuple
-        The files, the papers that their entries speak of, and what could not be read.
+        What was read, and what could not be.
 
     Raises
     ------
     TaggerError
         If there is no such format or field, or a column is not given as FIELD=NAME.
     """
-    from tagger.paper import merge_duplicates
-    from tagger.readers import read_files
+    from tagger.readers import collect_papers
 
     problems: list[TaggerError] = []
-    read = list(
-        read_files(
+    with working("Reading"):
+        read = collect_papers(
             files,
             on_error=problems.append,
             format_name=format_name,
             columns=parse_columns(columns or []),
         )
-    )
     for problem in problems:
         complain(problem)
-    papers = merge_duplicates(paper for file in read for paper in file.papers)
-    if not papers:
+    if not read.papers:
         raise typer.Exit(2)
-    return read, papers, problems
+    return read, problems
+
+
+def read_pages(
+    files: list[Path], format_name: str | None = None, columns: list[str] | None = None
+) -> tuple[list[Paper], list[TaggerError]]:
+    """Read papers as :func:`collect_pages` does, for commands that need all of them in memory.
+
+    Returns
+    -------
+    tuple
+        The papers that the entries of the files speak of, and what could not be read.
+    """
+    read, problems = collect_pages(files, format_name, columns)
+    return list(read.papers), problems
 
 
 def parse_columns(given: list[str]) -> dict[str, str]:

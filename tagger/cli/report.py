@@ -125,7 +125,7 @@ def report(
         raise TaggerError(
             "--evidence needs the abstracts", hint="Name the pages with --digest, once for each"
         )
-    _, pages, problems = read_pages(digest, format_name, column) if digest else ([], [], [])
+    pages, problems = read_pages(digest, format_name, column) if digest else ([], [])
     labelled = store.all_labels() if store else []
     name = model or _commonest_model(results)
     left_out = []

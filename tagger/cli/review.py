@@ -128,7 +128,7 @@ def push(
     from tagger.strategies import load_strategy
 
     chosen = load_strategy(strategy)
-    _, papers, problems = read_pages(files, format_name, column)
+    papers, problems = read_pages(files, format_name, column)
     store = _read_store(labels)
     # The model comes first: without one no project is made.
     server = _connect(folder)

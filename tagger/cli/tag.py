@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,15 +10,16 @@ import typer
 
 from tagger.cli.output import (
     ColumnOption,
+    EffortOption,
     FormatOption,
     JsonOption,
     MinConfidenceOption,
     ModelOption,
     TargetPrecisionOption,
+    collect_pages,
     load_model_named,
     print_json,
     progress,
-    read_pages,
     review_rule,
     warn,
 )
@@ -42,6 +44,7 @@ def tag(
         "tagged"
     ),
     model: ModelOption = "champion",
+    effort: EffortOption = "full",
     min_confidence: MinConfidenceOption = 0.6,
     target_precision: TargetPrecisionOption = None,
     write: Annotated[
@@ -94,6 +97,9 @@ def tag(
     by labelled papers that the model had not seen; a warning names the facets that have too few
     labels for that.
 
+    Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
+    that is, the more papers are in doubt.
+
     With --engine ray, Parquet, JSON Lines and CSV of any size, also in object storage, are tagged
     shard by shard on many workers, into Parquet. Given again after any failure, the same command
     goes on where it stopped.
@@ -109,6 +115,7 @@ def tag(
             model,
             min_confidence,
             target_precision,
+            effort,
             format_name,
             column,
             workers,
@@ -123,28 +130,30 @@ def tag(
 
     files = [Path(place) for place in places]
     check_output(output, write or [], files)
-    read, papers, problems = read_pages(files, format_name, column)
-    loaded = load_model_named(model, papers)
+    read, problems = collect_pages(files, format_name, column)
+    loaded = load_model_named(model, read.papers).at_effort(effort)
     rule, promise = review_rule(loaded, min_confidence, target_precision)
     with progress() as step:
         run = tag_papers(
-            papers,
+            read.papers,
             loaded,
             output,
             rule,
             lambda done, total: step("Tagging", done, total),
             write or [],
             read,
+            lambda done, total: step("Writing results", done, total),
         )
-    entries = sum(len(file.papers) for file in read)
+    entries = len(read.entries)
     _report_drift(run, loaded, files)
     if as_json:
         print_json(
             {
                 "model": loaded.name,
+                "effort": effort,
                 "files_failed": [str(problem) for problem in problems],
                 "entries": entries,
-                "papers": len(papers),
+                "papers": run.papers,
                 "to_review": run.to_review,
                 "promise": promise
                 and {
@@ -153,7 +162,7 @@ def tag(
                     "shortfalls": promise.shortfalls,
                 },
                 "near_duplicates": len(run.near_duplicates),
-                "counts": run.counts(),
+                "counts": run.counts,
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
                 "output": [shown(path) for path in run.files],
             }
@@ -195,7 +204,7 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         for facet in model.taxonomy.facets:
             table.add_column(facet.name, no_wrap=True)
         table.add_column("review", ratio=1, min_width=16)
-        for row in run.rows[:show]:
+        for row in islice(run.rows(), show):
             cells = [Text(row["title"])]
             for facet, tags in row["tags"].items():
                 chances = row["confidence"][facet]
@@ -203,20 +212,18 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
             cells.append(Text(row["review"]["reason"] if row["review"] else ""))
             table.add_row(*cells)
         console.print(table)
-        if len(run.rows) > show:
-            console.print(f"and {len(run.rows) - show} more in the files")
-    counts = run.counts()
+        if run.papers > show:
+            console.print(f"and {run.papers - show} more in the files")
     for facet in model.taxonomy.facets:
-        shown = ", ".join(f"{tag} {n}" for tag, n in counts[facet.name].most_common())
+        shown = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
         console.print(Text.assemble((f"{facet.name}: ", "bold"), shown or "no tags"))
     for pair in run.near_duplicates:
         console.print(
             Text.assemble(
                 ("versions of one study? ", "yellow"),
-                f"{pair.first.title} / {pair.second.title} ({pair.similarity:.2f} alike)",
+                f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)",
             )
         )
     console.print(
-        f"{entries} entries, {len(run.rows)} papers, {run.to_review} to review, "
-        f"tagged by {model.name}"
+        f"{entries} entries, {run.papers} papers, {run.to_review} to review, tagged by {model.name}"
     )

@@ -29,6 +29,7 @@ def tag_with_ray(
     model: str,
     min_confidence: float,
     target_precision: float | None,
+    effort: str,
     format_name: str | None,
     column: list[str] | None,
     workers: int | None,
@@ -49,7 +50,7 @@ def tag_with_ray(
 
         folder, name = copy_of_model(model, Path(scratch))
         # With a cache, the encoder is not loaded here, where nothing is encoded.
-        loaded = load_model(folder, name, usual_cache())
+        loaded = load_model(folder, name, usual_cache()).at_effort(effort)
         rule, promise = review_rule(loaded, min_confidence, target_precision)
         with ray_cluster(cluster, workers), progress() as step:
             device = device_of_cluster(device)
@@ -70,6 +71,7 @@ def tag_with_ray(
         print_json(
             {
                 **manifest.model_dump(exclude={"parts", "run"}),
+                "effort": effort,
                 "shards_before": run.shards_before,
                 "promise": promise
                 and {

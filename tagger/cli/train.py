@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,8 +25,10 @@ from tagger.cli.output import (
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.registry import Version
-    from tagger.training import TrainingResult
+    from tagger.labels import Label
+    from tagger.registry import Registry, Version
+    from tagger.taxonomy import Taxonomy
+    from tagger.training import TrainingProgress, TrainingResult, TrainingSettings
 
 
 def train(
@@ -47,6 +49,13 @@ def train(
             show_default=False,
         ),
     ] = None,
+    heads_only: Annotated[
+        bool,
+        typer.Option(
+            "--heads-only",
+            help="Take the champion's encoder as it is, fit all else anew: seconds, not minutes.",
+        ),
+    ] = False,
     learning_curve: Annotated[
         bool,
         typer.Option(
@@ -69,18 +78,31 @@ def train(
     'tagger promote' lets it through. Figures come from cross-validation on the labels; settings,
     label files, pictures, predictions and the model itself are logged with the run.
 
+    With --heads-only the encoder is not fine-tuned again, only what stands on it is fitted: right
+    after a review, to see what it brought. What the champion's folds said of papers that it was
+    trained on stays; newer papers are held out afresh.
+
     Example: tagger train --labels labels
     """
     from tagger.labels import LabelStore
 
     registry = open_registry()
-    from tagger.registry.training_run import check_writable, log_training
+    from tagger.registry.training_run import (
+        check_writable,
+        log_training,
+        settings_with_encoder_of,
+    )
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
     store = LabelStore(labels)
     snapshot = store.snapshot(conflicts)
     kept = registry.find(compatible_with) if compatible_with else None
+    if heads_only and kept:
+        raise TaggerError(
+            "--heads-only and --compatible-with exclude each other",
+            hint="Leave one of them out: heads on the same encoder are much alike anyway",
+        )
     settings = TrainingSettings(
         encoder=encoder,
         max_tokens=max_tokens,
@@ -89,6 +111,9 @@ def train(
         seed=seed,
         compatible_with=kept.name if kept else None,
     )
+    source = registry.find("champion") if heads_only else None
+    if source:
+        settings = settings_with_encoder_of(registry, source, settings)
     fingerprint = settings.fingerprint(store.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
@@ -102,17 +127,20 @@ def train(
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "model"
+        inputs = snapshot.labels, store.taxonomy, settings
         with progress() as step:
-            result = train_model(
-                snapshot.labels,
-                store.taxonomy,
-                settings,
-                Path(scratch) / "model",
-                step,
-                champion=registry.load_for_guidance(kept) if kept else None,
-                known_folds=registry.known_folds(folds),
-                learning_curve=learning_curve,
-            )
+            if source:
+                result = _refit(registry, source, inputs, target, step)
+            else:
+                result = train_model(
+                    *inputs,
+                    target,
+                    step,
+                    champion=registry.load_for_guidance(kept) if kept else None,
+                    known_folds=registry.known_folds(folds),
+                    learning_curve=learning_curve,
+                )
         with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, snapshot)
     if as_json:
@@ -128,6 +156,30 @@ def train(
         )
     else:
         _print_training(version, len(snapshot.labels), result)
+
+
+def _refit(
+    registry: Registry,
+    source: Version,
+    inputs: tuple[Sequence[Label], Taxonomy, TrainingSettings],
+    target: Path,
+    step: TrainingProgress,
+) -> TrainingResult:
+    """Fit heads on the encoder of a version."""
+    from tagger.model import load_model
+    from tagger.refitting import refit_heads
+    from tagger.vector_cache import usual_cache
+
+    folder = registry.copy_model(source, target.parent / "earlier")
+    return refit_heads(
+        *inputs,
+        load_model(folder, source.name, usual_cache()),
+        folder,
+        {name for table in registry.held_out(source).values() for name in table.ids},
+        target,
+        step,
+        known_folds=registry.known_folds(inputs[-1].folds),
+    )
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def compare(
 
     registry = open_registry()
     first, second = registry.find(before), registry.find(after)
-    papers = read_pages(digest, format_name, column)[1] if digest else []
+    papers = read_pages(digest, format_name, column)[0] if digest else []
     found = compare_versions(registry, first, second)
     with progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)

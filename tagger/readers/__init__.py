@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from tagger.readers.placeholders import is_no_abstract
 from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
 from tagger.readers.ris import is_ris, read_ris
 from tagger.readers.source import Source
+from tagger.spool import MergedPapers, PaperSpool
 
-__all__ = ["FORMATS", "Format", "PaperFile", "read_files", "read_papers"]
+__all__ = ["FORMATS", "Format", "PaperCollection", "PaperFile", "collect_papers", "read_papers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +69,54 @@ FORMATS = (
 
 @dataclass(frozen=True, slots=True)
 class PaperFile:
-    """A file that has been read: what it is, its format, and its papers with repeats."""
+    """A file that was read.
+
+    Parameters
+    ----------
+    source, format:
+        What it is.
+    entries:
+        The places of its entries among those of all files.
+    """
 
     source: Source
     format: Format
-    papers: tuple[Paper, ...]
+    entries: range
 
 
-def read_files(
+@dataclass(frozen=True, slots=True)
+class PaperCollection:
+    """What was read from files; in memory, some 32 bytes an entry, the rest in a temporary file.
+
+    Parameters
+    ----------
+    files:
+        Those that could be read.
+    entries:
+        What stands in them, in order and with repeats.
+    papers:
+        The papers that the entries speak of, in the order of their first entries.
+    """
+
+    files: tuple[PaperFile, ...]
+    entries: PaperSpool
+    papers: MergedPapers
+
+
+def collect_papers(
     paths: str | Path | Iterable[str | Path],
     on_error: Callable[[TaggerError], None] | None = None,
     *,
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Iterator[PaperFile]:
-    """Yield each file in turn, with its papers; see :func:`read_papers`."""
-    names = [known.name for known in FORMATS]
-    if format_name is not None and format_name not in names:
-        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
-    check_columns(columns or {})
-    if isinstance(paths, str | Path):
-        paths = [paths]
-    for path in dict.fromkeys(Path(path) for path in paths):
-        try:
-            file = _read(Source.open(path, columns), format_name)
-        except TaggerError as error:
-            if on_error is None:
-                raise
-            on_error(error)
-            continue
-        yield file
+) -> PaperCollection:
+    """Read files and find out which of their entries speak of one paper.
+
+    Parameters and errors are those of :func:`read_papers`.
+    """
+    entries = PaperSpool()
+    files = tuple(_read_into(entries, paths, on_error, format_name, columns or {}))
+    return PaperCollection(files, entries, MergedPapers(entries))
 
 
 def read_papers(
@@ -109,7 +129,7 @@ def read_papers(
     """Yield the papers of each file in turn, repeats included.
 
     A file is read as a whole before its first paper is given, so a file that does not parse
-    gives none.
+    gives none. Its papers are kept in a temporary file meanwhile, not in memory.
 
     Parameters
     ----------
@@ -130,15 +150,50 @@ def read_papers(
         If a file cannot be read and ``on_error`` is not given, or there is no such format or
         field.
     """
-    for file in read_files(paths, on_error, format_name=format_name, columns=columns):
-        yield from file.papers
+    spool = PaperSpool()
+    for file in _read_into(spool, paths, on_error, format_name, columns or {}):
+        yield from map(spool.__getitem__, file.entries)
 
 
-def _read(source: Source, name: str | None) -> PaperFile:
+def _read_into(
+    spool: PaperSpool,
+    paths: str | Path | Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None,
+    format_name: str | None,
+    columns: Mapping[str, str],
+) -> Iterator[PaperFile]:
+    """Put the entries of each file at the end of a spool, all of them or none, and yield it."""
+    names = [known.name for known in FORMATS]
+    if format_name is not None and format_name not in names:
+        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
+    check_columns(columns)
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    for path in dict.fromkeys(Path(path) for path in paths):
+        start = len(spool)
+        try:
+            source = Source.open(path, columns)
+            with _named(source):
+                format_ = _format_of(source, format_name)
+            spool.extend(_entries(source, format_))
+        except TaggerError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        yield PaperFile(source, format_, range(start, len(spool)))
+
+
+def _entries(source: Source, format_: Format) -> Iterator[Paper]:
+    with _named(source):
+        yield from map(_without_stand_in, format_.read(source))
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Name the file in errors of the block."""
     try:
-        format_ = _format_of(source, name)
-        papers = map(_without_stand_in, format_.read(source))
-        return PaperFile(source, format_, tuple(papers))
+        yield
     except TaggerError as error:
         raise TaggerError(
             error.problem,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,10 +29,10 @@ class Record(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header and the rows below it, all of the header's length."""
+    """A header and the rows below it, all of the header's length, as they are read."""
 
     header: Record
-    rows: list[Record]
+    rows: Iterator[Record]
 
 
 def is_delimited(source: Source) -> bool:
@@ -55,12 +54,14 @@ def read_delimited(source: Source) -> Iterator[Paper]:
     """
     table = read_table(source)
     columns = Columns.find(table.header.cells, source, table.header.line)
-    if not table.rows:
+    empty = True
+    for row in table.rows:
+        yield columns.paper(row.cells, source, row.line)
+        empty = False
+    if empty:
         raise TaggerError(
             "no papers in this table, only a header", path=source.path, line=table.header.line
         )
-    for row in table.rows:
-        yield columns.paper(row.cells, source, row.line)
 
 
 def read_table(source: Source) -> Table:
@@ -72,52 +73,55 @@ def read_table(source: Source) -> Table:
     Raises
     ------
     TaggerError
-        If there is nothing in it, a quote is not closed, or a row has more or fewer cells than
-        the header; the line is given.
+        If there is nothing in it; as the rows are read, if a quote is not closed, or a row has more
+        or fewer cells than the header; the line is given.
     """
-    text = source.table_text
-    with _cells_of_any_length():
-        delimiter, skipped = _dialect(text, source.columns)
-        if delimiter == "\t":
-            records = _tabbed_records(text, skipped)
-        else:
-            records = [*filter(_has_content, _records(text, delimiter))]
-    if not records:
-        raise TaggerError("nothing but blank lines", path=source.path)
-    header = _without_blank_end(records[skipped])
-    return Table(header, [_fitting(record, header) for record in records[skipped + 1 :]])
+    delimiter, skipped = find_dialect(source)
+    quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
+    records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
+    try:
+        header = header_of(next(records))
+    except StopIteration:
+        raise TaggerError("nothing but blank lines", path=source.path) from None
+    return Table(header, (fitted(record, header) for record in records))
 
 
-def _tabbed_records(text: str, skipped: int) -> list[Record]:
-    """Return the records of a table whose quotes may be quotes of cells, or part of the text.
+def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
+    """Tell whether the quotes of a table with tabs are quotes of cells, or part of the text.
 
     They are part of the text if they do not pair, or if every line is then a row, and fewer are
     otherwise: a quote that opens in one row and closes in another would swallow what is between.
     """
-    plain = [*filter(_has_content, _records(text, "\t", quotes=False))]
+    plain, is_even = _count(_content(source, "\t", quotes=False), skipped)
     try:
-        quoted = [*filter(_has_content, _records(text, "\t"))]
+        quoted, is_even_quoted = _count(_content(source, "\t"), skipped)
     except TaggerError:
-        return plain
-    if _is_even(plain, skipped) and (len(quoted) < len(plain) or not _is_even(quoted, skipped)):
-        return plain
-    return quoted
+        return False
+    return not (is_even and (quoted < plain or not is_even_quoted))
 
 
-def _is_even(records: Sequence[Record], skipped: int) -> bool:
-    header = _without_blank_end(records[skipped])
-    return all(_fits(record.cells, header) for record in records[skipped + 1 :])
+def _count(records: Iterator[Record], skipped: int) -> tuple[int, bool]:
+    """Return the number of records, and whether all below the header are of its length."""
+    header = None
+    count, is_even = 0, True
+    for count, record in enumerate(records, start=1):
+        if header:
+            is_even = is_even and fits_header(record.cells, header)
+        elif count > skipped:
+            header = header_of(record)
+    return count, is_even
 
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
-    whole = len(source.start) == len(source.data)
+    whole = source.is_short
+    head = io.StringIO(source.head, newline="")
     try:
-        records = list(_records(source.head, delimiter, strict=False))
+        records = list(read_records(head, delimiter, strict=False))
     except TaggerError:
         return False
     if not whole:
         records.pop()
-    for number, header in enumerate(map(_without_blank_end, records[:HEADER_WITHIN])):
+    for number, header in enumerate(map(header_of, records[:HEADER_WITHIN])):
         line, names = header
         if len(names) < 2 or not has_title(names, source.columns):
             continue
@@ -126,19 +130,19 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         rows = records[number + 1 :]
         if not rows:
             return line == 1 or whole
-        even = sum(_fits(cells, header) for _, cells in rows)
+        even = sum(fits_header(cells, header) for _, cells in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
         return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
     return False
 
 
-def _dialect(text: str, columns: Mapping[str, str]) -> tuple[str, int]:
+def find_dialect(source: Source) -> tuple[str, int]:
     """Return the delimiter, and the number of records with content above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
-        start = filter(_has_content, _records(text, delimiter, strict=False))
-        for number, (_, names) in enumerate(islice(start, HEADER_WITHIN)):
-            if has_title(names, columns):
+        start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
+        for number, (_, names) in enumerate(start):
+            if has_title(names, source.columns):
                 found.append((number, -len(names), order))
                 break
             if number == 0:
@@ -150,18 +154,44 @@ def _dialect(text: str, columns: Mapping[str, str]) -> tuple[str, int]:
     return DELIMITERS[order], number % HEADER_WITHIN
 
 
-def _records(
-    text: str, delimiter: str, *, strict: bool = True, quotes: bool = True
+def _content(
+    source: Source, delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
+    """Yield the records with content, reading as far as they are asked for."""
+    with source.open_text(utf_16=True) as file:
+        yield from filter(has_content, read_records(file, delimiter, strict=strict, quotes=quotes))
+
+
+def read_records(
+    lines: Iterable[str], delimiter: str, *, strict: bool = True, quotes: bool = True
+) -> Iterator[Record]:
+    """Yield records as their lines are read, no line sooner than it is needed.
+
+    Parameters
+    ----------
+    lines:
+        With their ends.
+    delimiter:
+        What stands between cells.
+    strict:
+        Whether quotes have to be closed.
+    quotes:
+        Whether quotes stand around cells, or are part of the text.
+
+    Raises
+    ------
+    TaggerError
+        If a quote is not closed; the line is given.
+    """
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        lines,
         delimiter=delimiter,
         strict=strict,
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
     )
     line = 1
     try:
-        for cells in reader:
+        while (cells := _next(reader)) is not None:
             yield Record(line, cells)
             line = reader.line_num + 1
     except csv.Error as error:
@@ -172,11 +202,12 @@ def _records(
         ) from error
 
 
-def _has_content(record: Record) -> bool:
+def has_content(record: Record) -> bool:
+    """Tell whether any cell of a record holds something."""
     return any(cell.strip() for cell in record.cells)
 
 
-def _without_blank_end(record: Record) -> Record:
+def header_of(record: Record) -> Record:
     """Take off the blank cells at the end of a header, such as a last tab makes."""
     cells = record.cells
     while cells and not cells[-1].strip():
@@ -184,16 +215,16 @@ def _without_blank_end(record: Record) -> Record:
     return Record(record.line, cells)
 
 
-def _fits(cells: Sequence[str], header: Record) -> bool:
+def fits_header(cells: Sequence[str], header: Record) -> bool:
     """Tell whether a row has as many cells as the header, but for empty ones beyond it."""
     size = len(header.cells)
     return len(cells) >= size and not any(cell.strip() for cell in cells[size:])
 
 
-def _fitting(record: Record, header: Record) -> Record:
+def fitted(record: Record, header: Record) -> Record:
     """Take off empty cells beyond the header; refuse a row of another length."""
     size = len(header.cells)
-    if not _fits(record.cells, header):
+    if not fits_header(record.cells, header):
         count = len(record.cells)
         raise TaggerError(
             f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
@@ -203,10 +234,13 @@ def _fitting(record: Record, header: Record) -> Record:
     return Record(record.line, record.cells[:size])
 
 
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
+def _next(reader: Iterator[list[str]]) -> list[str] | None:
+    """Return the next row, whatever the length of its cells; None at the end.
+
+    The limit is one of the whole program, so it is lifted for a row at a time.
+    """
     before = csv.field_size_limit(_LONGEST_CELL)
     try:
-        yield
+        return next(reader, None)
     finally:
         csv.field_size_limit(before)

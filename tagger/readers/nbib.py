@@ -40,8 +40,8 @@ def is_nbib(source: Source) -> bool:
     )
 
 
-def read_nbib(source: Source) -> list[Paper]:
-    """Read the papers of a PubMed text file, in order and with repeats.
+def read_nbib(source: Source) -> Iterator[Paper]:
+    """Yield the papers of a PubMed text file, in order and with repeats.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def read_nbib(source: Source) -> list[Paper]:
     TaggerError
         If it holds no record, a line is of no field, or a record has no title; the line is given.
     """
-    papers = []
-    for record in _records(source.text):
+    empty = True
+    for record in _records(source):
         values = (value for tag in _TITLES for value in record.values(tag))
         titles = map(clean_marked_up_text, values)
         title = next((text for text in titles if text and not is_no_title(text)), "")
@@ -73,32 +73,33 @@ def read_nbib(source: Source) -> list[Paper]:
         ]
         abstract = clean_marked_up_text(" ".join(record.values("AB")))
         identifiers = identifiers_of(dois=dois, pmids=record.values("PMID"))
-        papers.append(Paper(title, abstract, (source.name,), identifiers=identifiers))
-    if not papers:
+        yield Paper(title, abstract, (source.name,), identifiers=identifiers)
+        empty = False
+    if empty:
         raise TaggerError("no records in this PubMed file", path=source.path)
-    return papers
 
 
-def _records(text: str) -> Iterator[_Record]:
+def _records(source: Source) -> Iterator[_Record]:
     record: _Record | None = None
     values: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.rstrip()
-        found = _FIELD.fullmatch(line)
-        if found and found[1] == "PMID":
-            if record:
-                yield record
-            record = _Record(number)
-        if found and record:
-            values = record.fields.setdefault(found[1], [])
-            values.append(found[2] or "")
-        elif line.startswith(" ") and values:
-            values[-1] += " " + line.strip()
-        elif line:
-            raise TaggerError(
-                "this line is neither a field nor goes on with one",
-                line=number,
-                hint="A record begins with 'PMID- ', and a longer value goes on after blanks",
-            )
+    with source.open_text("\n") as file:
+        for number, line in enumerate(file, start=1):
+            line = line.rstrip()
+            found = _FIELD.fullmatch(line)
+            if found and found[1] == "PMID":
+                if record:
+                    yield record
+                record = _Record(number)
+            if found and record:
+                values = record.fields.setdefault(found[1], [])
+                values.append(found[2] or "")
+            elif line.startswith(" ") and values:
+                values[-1] += " " + line.strip()
+            elif line:
+                raise TaggerError(
+                    "this line is neither a field nor goes on with one",
+                    line=number,
+                    hint="A record begins with 'PMID- ', and a longer value goes on after blanks",
+                )
     if record:
         yield record

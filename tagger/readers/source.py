@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from tagger.errors import TaggerError, shown
 
 STANDARD_INPUT = "-"
 _START = 8192
+_CHUNK = 1 << 20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -29,12 +34,15 @@ class Source:
         For tables, which column holds which field of a paper: ``{"title": "Article Title"}``.
     given:
         The content where it is not to be read from ``path``.
+    stamp:
+        Size and time of the file when it was opened.
     """
 
     name: str
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
     given: bytes | None = None
+    stamp: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
@@ -49,7 +57,7 @@ class Source:
         if str(path) == STANDARD_INPUT:
             source = cls("stdin", path, columns or {}, sys.stdin.buffer.read())
         else:
-            source = cls(shown(path.name), path, columns or {})
+            source = cls(shown(path.name), path, columns or {}, stamp=_stamp(path))
         if not source.is_folder and not source.start:
             raise TaggerError("the file is empty", path=path)
         return source
@@ -71,67 +79,108 @@ class Source:
         # A tab may be the first cell of a table, so it stays.
         return self.start.decode(encoding, errors="replace").lstrip(" \r\n")
 
-    @cached_property
+    @property
+    def is_short(self) -> bool:
+        """Whether the first bytes are all that there is."""
+        return len(self._read(_START + 1)) <= _START
+
+    @property
     def data(self) -> bytes:
-        """The whole content.
+        """The whole content, read anew each time.
 
         Raises
         ------
         TaggerError
             If it cannot be read.
         """
-        return self._read(None)
+        return self._read()
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The content as text.
+        """The whole content as text, read anew each time.
 
         Raises
         ------
         TaggerError
-            If it is not UTF-8 text; the line is given.
+            As :meth:`open_text` does.
         """
-        if self.data.startswith(_UTF16_MARKS):
+        with self.open_text() as file:
+            return file.read()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the file is another one than when it was opened, by its size and time."""
+        return self.given is None and self.stamp != _stamp(self.path)
+
+    @contextmanager
+    def open_text(self, newline: str = "", *, utf_16: bool = False) -> Iterator[TextIO]:
+        """Open the content as text, to be read a part at a time.
+
+        Parameters
+        ----------
+        newline:
+            What ends a line, as for :func:`open`; the ends of lines stay as they are.
+        utf_16:
+            Whether it may be UTF-16, as spreadsheets export it.
+
+        Raises
+        ------
+        TaggerError
+            If it cannot be read or is no UTF-8 text; the line is given.
+        """
+        if self.start.startswith(_UTF16_MARKS) and not utf_16:
             raise self._not_utf8(1, "it begins with a UTF-16 mark")
-        if b"\0" in self.data:
-            raise TaggerError("is a binary file, not a page of text", path=self.path)
-        try:
-            return self.data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self.data.count(b"\n", 0, error.start) + 1
-            raise self._not_utf8(line, f"byte 0x{self.data[error.start]:02x}") from error
+        with self._open() as raw, io.TextIOWrapper(raw, self._encoding, newline=newline) as file:
+            try:
+                yield file
+            except UnicodeDecodeError as error:
+                raise TaggerError("was changed while it was read", path=self.path) from error
 
     @cached_property
-    def table_text(self) -> str:
-        """The content as text, which may be UTF-16, as spreadsheets export it.
+    def _encoding(self) -> str:
+        """The encoding; all is decoded once, so that a page is read as a whole or not at all."""
+        utf_16 = self.start.startswith(_UTF16_MARKS)
+        encoding = "utf-16" if utf_16 else "utf-8-sig"
+        decoder = codecs.getincrementaldecoder(encoding)()
+        lines = 1
+        with self._open() as file:
+            while True:
+                chunk = file.read(_CHUNK)
+                if not utf_16 and b"\0" in chunk:
+                    raise TaggerError("is a binary file, not a page of text", path=self.path)
+                try:
+                    decoder.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as error:
+                    if utf_16:
+                        raise TaggerError(
+                            f"begins with a UTF-16 mark, but is not UTF-16 text ({error.reason})",
+                            path=self.path,
+                        ) from error
+                    line = lines + error.object.count(b"\n", 0, error.start)
+                    byte = error.object[error.start]
+                    raise self._not_utf8(line, f"byte 0x{byte:02x}") from error
+                if not chunk:
+                    return encoding
+                lines += chunk.count(b"\n")
 
-        Raises
-        ------
-        TaggerError
-            If it is neither UTF-8 nor UTF-16 text.
-        """
-        if not self.data.startswith(_UTF16_MARKS):
-            return self.text
-        try:
-            return self.data.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise TaggerError(
-                f"begins with a UTF-16 mark, but is not UTF-16 text ({error.reason})",
-                path=self.path,
-            ) from error
-
-    def _read(self, size: int | None) -> bytes:
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
         if self.given is not None:
-            return self.given[:size]
+            yield io.BytesIO(self.given)
+            return
         try:
             with self.path.open("rb") as file:
-                return file.read(size)
+                yield file
         except FileNotFoundError as error:
             raise TaggerError("no such file", path=self.path) from error
         except OSError as error:
             raise TaggerError(
                 f"cannot be read ({error.strerror or error})", path=self.path
             ) from error
+
+    def _read(self, size: int = -1) -> bytes:
+        with self._open() as file:
+            return file.read(size)
 
     def _not_utf8(self, line: int, reason: str) -> TaggerError:
         return TaggerError(
@@ -140,3 +189,11 @@ class Source:
             line=line,
             hint=f"Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {self.name}",
         )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -77,6 +77,7 @@ def _signature(model: TaggerModel) -> ModelSignature:
             [
                 ParamSpec("min_confidence", DataType.double, 0.6),
                 ParamSpec("target_precision", DataType.double, None),
+                ParamSpec("effort", DataType.string, "full"),
             ]
         ),
     )

@@ -10,7 +10,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
-from tagger.model import load_model
+from tagger.model import TaggerModel, load_model
 from tagger.paper import Paper
 from tagger.risk_control import promise_precision
 
@@ -37,8 +37,9 @@ class TaggerPyfunc(PythonModel):
         model_input:
             Columns ``title`` and ``abstract``, one paper a row.
         params:
-            ``min_confidence``, below which a paper is marked for review, and
-            ``target_precision``, the share of accepted tags that are to be right.
+            ``min_confidence``, below which a paper is marked for review;
+            ``target_precision``, the share of accepted tags that are to be right; and ``effort``,
+            one of :data:`tagger.model.EFFORTS`.
 
         Returns
         -------
@@ -48,7 +49,9 @@ class TaggerPyfunc(PythonModel):
         # What is missing in a table is no text, not the text "None".
         texts = model_input[["title", "abstract"]].fillna("")
         papers = [Paper(*row) for row in texts.itertuples(index=False, name=None)]
-        model, rule = self.model, self._rule(params or {})
+        params = params or {}
+        model = self.model.at_effort(params.get("effort", "full"))
+        rule = _rule(model, params)
         decisions = decide(papers, model.predict_proba(papers), model.taxonomy, model.name, rule)
         names = [facet.name for facet in model.taxonomy.facets]
         return pd.DataFrame(
@@ -64,19 +67,19 @@ class TaggerPyfunc(PythonModel):
             index=model_input.index,
         )
 
-    def _rule(self, params: dict[str, Any]) -> ReviewRule:
-        rule = ReviewRule(float(params.get("min_confidence", ReviewRule().min_confidence)))
-        if not 0.5 <= rule.min_confidence <= 1:
-            raise TaggerError("min_confidence is not between 0.5 and 1")
-        target = params.get("target_precision")
-        if target is None:
-            return rule
-        if not 0 < target < 1:
-            raise TaggerError("target_precision is not between 0 and 1")
-        model = self.model
-        return promise_precision(
-            model.reference, model.taxonomy, float(target), rule.min_confidence
-        ).rule
+
+def _rule(model: TaggerModel, params: dict[str, Any]) -> ReviewRule:
+    rule = ReviewRule(float(params.get("min_confidence", ReviewRule().min_confidence)))
+    if not 0.5 <= rule.min_confidence <= 1:
+        raise TaggerError("min_confidence is not between 0.5 and 1")
+    target = params.get("target_precision")
+    if target is None:
+        return rule
+    if not 0 < target < 1:
+        raise TaggerError("target_precision is not between 0 and 1")
+    return promise_precision(
+        model.reference, model.taxonomy, float(target), rule.min_confidence
+    ).rule
 
 
 mlflow.models.set_model(TaggerPyfunc())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,20 @@ def check_writable(registry: Registry) -> None:
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         checked = datetime.now(UTC).isoformat(timespec="seconds")
         client.set_experiment_tag(experiment, "tagger.last_training", checked)
+
+
+def settings_with_encoder_of(
+    registry: Registry, version: Version, settings: TrainingSettings
+) -> TrainingSettings:
+    """Return settings for fitting heads on the encoder of a version, as it reads texts."""
+    logged = registry.run(version).data.params
+    return replace(
+        settings,
+        encoder=logged["encoder"],
+        max_tokens=int(logged["max_tokens"]),
+        epochs=0,
+        encoder_of=version.name,
+    )
 
 
 def log_training(

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from tagger.report.papers import ReportedPaper, number_papers
+from tagger.paper import number_papers
+from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 
 
@@ -112,7 +113,7 @@ class RunCount:
 def count_runs(folders: Sequence[ResultFolder]) -> list[RunCount]:
     """Count each run, oldest first."""
     runs = sorted(folders, key=lambda folder: folder.time)
-    numbers = iter(number_papers([paper.paper for run in runs for paper in run.papers]))
+    numbers = iter(number_papers(paper.paper for run in runs for paper in run.papers).tolist())
     seen: set[int] = set()
     counts = []
     for run in runs:

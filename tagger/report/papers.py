@@ -17,7 +17,7 @@ from tagger.labels import (
     settled_as_no_paper,
     standing_labels,
 )
-from tagger.paper import Paper, group_entries
+from tagger.paper import Paper, number_papers
 from tagger.report.results import NearDuplicatePair, ResultFolder, TaggedPaper
 
 Tags = Mapping[str, tuple[str, ...]]
@@ -148,7 +148,8 @@ def gather_papers(
         for tagged in folder.papers
     ]
     entries = [tagged.paper for _, tagged in rows]
-    numbers = number_papers([*entries, *(label.paper for label in labels), *pages])
+    spoken_of = number_papers([*entries, *(label.paper for label in labels), *pages])
+    numbers = spoken_of.tolist()
     found: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
     for number, row in zip(numbers, rows, strict=False):
         found.setdefault(number, []).append(row)
@@ -176,15 +177,6 @@ def gather_papers(
         )
         for number, own in found.items()
     ]
-
-
-def number_papers(entries: Sequence[Paper]) -> list[int]:
-    """Return, for each entry, the number of the paper that it speaks of."""
-    numbers = [0] * len(entries)
-    for number, places in enumerate(group_entries(entries)):
-        for place in places:
-            numbers[place] = number
-    return numbers
 
 
 def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicatePair]:

@@ -71,7 +71,7 @@ class TaggedPaper(_Line):
 
 
 class NearDuplicatePair(_Line):
-    """One line of ``near_duplicates.jsonl``; ``similarity`` as in :mod:`tagger.paper`."""
+    """One line of ``near_duplicates.jsonl``; ``similarity`` as in :mod:`tagger.near_duplicates`."""
 
     ids: tuple[str, str]
     titles: tuple[str, str]

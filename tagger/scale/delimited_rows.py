@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,20 +9,20 @@ from itertools import islice
 from typing import NamedTuple
 
 from tagger.errors import TaggerError
-from tagger.readers.columns import HEADER_WITHIN, Columns, has_title
+from tagger.readers.columns import Columns
 from tagger.readers.delimited import (
-    DELIMITERS,
     Record,
-    _fits,
-    _fitting,
-    _has_content,
-    _without_blank_end,
+    find_dialect,
+    fits_header,
+    fitted,
+    has_content,
+    header_of,
+    read_records,
 )
 from tagger.readers.source import Source
 from tagger.scale.shards import Cut, Row, Shard, Table
 from tagger.scale.storage import StoredFile, reading
 
-_LONGEST_CELL = 2**31 - 1
 _MARK = "\ufeff"
 
 
@@ -48,13 +47,22 @@ def scan_delimited(
 ) -> Table:
     """Find delimiter, header and where shards begin, as :mod:`tagger.readers.delimited` does.
 
+    Parameters
+    ----------
+    file:
+        The file.
+    source:
+        Its beginning, whole lines.
+    columns, rows_per_shard:
+        As for :func:`tagger.scale.tables.scan_table`.
+
     Raises
     ------
     TaggerError
         If it is no UTF-8 text, a quote is not closed, or no column holds the title.
     """
     digest = hashlib.sha256()
-    delimiter, skipped = _dialect(file.place, columns)
+    delimiter, skipped = find_dialect(source)
     quotes = True
     layout = None
     try:
@@ -101,7 +109,7 @@ def delimited_rows(shard: Shard) -> Iterator[Row]:
         record = Record(cut.line + line - 1, cells)
         given = dict(zip(table.names, cells, strict=False))
         try:
-            yield Row(record.line, _fitting(record, header).cells, "", given)
+            yield Row(record.line, fitted(record, header).cells, "", given)
         except TaggerError as error:
             yield Row(record.line, None, error.problem, table.delimiter.join(cells))
 
@@ -121,9 +129,9 @@ def _layout(
     even = True
     for position, record in islice(records, skipped, None):
         if header is None:
-            header = _without_blank_end(record)
+            header = header_of(record)
             continue
-        even = even and _fits(record.cells, header)
+        even = even and fits_header(record.cells, header)
         total += 1
         if rows == 0:
             start, line = position, record.line
@@ -136,30 +144,12 @@ def _layout(
     return _Layout(header, tuple(cuts), total, even)
 
 
-def _dialect(place: str, columns: Mapping[str, str]) -> tuple[str, int]:
-    """Return the delimiter, and the number of records with content above the header."""
-    found = []
-    for order, delimiter in enumerate(DELIMITERS):
-        start = islice(_records(place, delimiter, True, strict=False), HEADER_WITHIN)
-        for number, (_, (_, names)) in enumerate(start):
-            if has_title(names, columns):
-                found.append((number, -len(names), order))
-                break
-            if number == 0:
-                found.append((HEADER_WITHIN, -len(names), order))
-    if not found:
-        return DELIMITERS[0], 0
-    number, _, order = min(found)
-    return DELIMITERS[order], number % HEADER_WITHIN
-
-
 def _records(
     place: str,
     delimiter: str,
     quotes: bool,
     offset: int = 0,
     *,
-    strict: bool = True,
     note: Callable[[bytes], None] = lambda _: None,
 ) -> Iterator[_Placed]:
     """Yield the records with content from a byte on; lines are counted from there."""
@@ -174,39 +164,18 @@ def _records(
             yield text.removeprefix(_MARK) if position == len(content) else text
 
     with reading(place, offset) as raw, io.TextIOWrapper(raw, "utf-8", newline="") as text:
-        reader = csv.reader(
-            counted(text),
-            delimiter=delimiter,
-            strict=strict,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-        )
-        line = 1
         try:
-            while (cells := _next(reader)) is not None:
-                record = Record(line, cells)
-                if _has_content(record):
+            for record in read_records(counted(text), delimiter, quotes=quotes):
+                if has_content(record):
                     yield _Placed(taken, record)
-                line, taken = reader.line_num + 1, position
-        except csv.Error as error:
+                taken = position
+        except TaggerError as error:
             raise TaggerError(
-                f"a cell in quotes does not end as it should ({error})",
-                path=place,
-                line=line,
-                hint="Close it with a quote; write a quote inside it twice",
+                error.problem, path=place, line=error.line, hint=error.hint
             ) from error
         except UnicodeDecodeError as error:
             raise TaggerError(
                 f"is not UTF-8 text (byte 0x{error.object[error.start]:02x})",
                 path=place,
-                line=line,
                 hint="Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8",
             ) from error
-
-
-def _next(reader: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row; the limit of a cell is one of the whole program, lifted for a row."""
-    before = csv.field_size_limit(_LONGEST_CELL)
-    try:
-        return next(reader, None)
-    finally:
-        csv.field_size_limit(before)

@@ -6,7 +6,7 @@ Three steps, each over all shards, of which only the first has to look at every 
    of each name are kept.
 2. The names that occur twice are found by sorting, some at a time so that memory is bounded.
 3. Papers that go by one of those are few. They alone are compared, by the same rule as always
-   (:func:`tagger.paper.merge_duplicates`), and each shard is told which of its rows are part of
+   (:func:`tagger.paper.number_papers`), and each shard is told which of its rows are part of
    which paper. Papers that share no name are never joined, so leaving them out changes nothing.
 
 The paper stands where its first entry does.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.durable import replacing, replacing_bytes
-from tagger.paper import Paper, merge_duplicates
+from tagger.paper import Paper, merge_entries, number_papers
 from tagger.scale.dead_letters import DeadLetter
 from tagger.scale.shards import Shard
 from tagger.scale.tables import read_shard
@@ -108,7 +108,7 @@ def note_candidates(shard: Shard, work: Path) -> int:
 def merge_candidates(shards: Sequence[Shard], work: Path) -> int:
     """Say for every shard which of its rows are part of which paper.
 
-    Takes some 500 bytes of memory for each paper that shares a name with another.
+    Takes some 100 bytes of memory for each paper that shares a name with another.
 
     Parameters
     ----------
@@ -122,27 +122,38 @@ def merge_candidates(shards: Sequence[Shard], work: Path) -> int:
     int
         Rows that are part of a paper that stands elsewhere.
     """
-    places: list[tuple[Shard, int, int]] = []
-    stubs: list[Paper] = []
-    for shard in shards:
-        for offset, row, paper in _read_candidates(_candidates(work, shard.label)):
-            # Its place in place of its source comes back from the merging.
-            stub = Paper(paper.title, "", (str(len(stubs)),), paper.id, paper.identifiers)
-            stubs.append(stub)
-            places.append((shard, row, offset))
-    merged: dict[str, dict[int, list[tuple[str, int]]]] = defaultdict(dict)
-    gone: dict[str, list[int]] = defaultdict(list)
-    for paper in merge_duplicates(stubs):
-        first, *others = (places[int(number)] for number in paper.sources)
-        if others:
-            members = [(shard.label, offset) for shard, _, offset in (first, *others)]
-            merged[first[0].label][first[1]] = members
-            for shard, row, _ in others:
-                gone[shard.label].append(row)
-    for label in {*merged, *gone}:
-        with replacing(work / "merged" / f"{label}.json") as file:
-            json.dump({"merged": list(merged[label].items()), "gone": gone[label]}, file)
-    return sum(map(len, gone.values()))
+    owners, rows, offsets = array("q"), array("q"), array("q")
+
+    def candidates() -> Iterator[Paper]:
+        for number, shard in enumerate(shards):
+            for offset, row, paper in _read_candidates(_candidates(work, shard.label)):
+                owners.append(number)
+                rows.append(row)
+                offsets.append(offset)
+                yield paper
+
+    papers = number_papers(candidates())
+    order = np.argsort(papers, kind="stable")
+    # Where the entries of each paper begin among all in that order.
+    starts = np.searchsorted(papers[order], np.arange(papers.max(initial=-1) + 2))
+    place, total = 0, 0
+    for number, shard in enumerate(shards):
+        merged: list[tuple[int, list[tuple[str, int]]]] = []
+        gone: list[int] = []
+        while place < len(owners) and owners[place] == number:
+            first, last = starts[papers[place]], starts[papers[place] + 1]
+            entries = order[first:last]
+            if entries[0] != place:
+                gone.append(rows[place])
+            elif len(entries) > 1:
+                members = [(shards[owners[at]].label, offsets[at]) for at in entries]
+                merged.append((rows[place], members))
+            place += 1
+        if merged or gone:
+            with replacing(work / "merged" / f"{shard.label}.json") as file:
+                json.dump({"merged": merged, "gone": gone}, file)
+        total += len(gone)
+    return total
 
 
 def finish(work: Path, rows: int) -> None:
@@ -170,8 +181,7 @@ def papers_of(shard: Shard, work: Path) -> Iterator[tuple[int, Paper | DeadLette
         if number in gone:
             yield line, None
         elif number in merged:
-            (paper,) = merge_duplicates(_members(merged[number], work))
-            yield line, paper
+            yield line, merge_entries(list(_members(merged[number], work)))
         else:
             yield line, row
 

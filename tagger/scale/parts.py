@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tagger.durable import replacing_bytes
 from tagger.taxonomy import Taxonomy
-from tagger.writers.arrow import arrow_table
+from tagger.writers.arrow import ROWS_AT_ONCE, arrow_schema, arrow_tables
 
 FOLDER = "tags"
 _KEY = b"tagger.shard"
-_ROWS_PER_GROUP = 1024
 
 
 class Receipt(BaseModel):
@@ -78,12 +77,12 @@ class Part:
         self._taxonomy = taxonomy
         self._rows: list[dict[str, Any]] = []
         self._content = io.BytesIO()
-        self._writer = pq.ParquetWriter(self._content, arrow_table([], taxonomy).schema)
+        self._writer = pq.ParquetWriter(self._content, arrow_schema(taxonomy))
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row."""
         self._rows.append(row)
-        if len(self._rows) == _ROWS_PER_GROUP:
+        if len(self._rows) == ROWS_AT_ONCE:
             self._flush()
 
     def write(self, path: Path, receipt: Receipt) -> None:
@@ -102,7 +101,8 @@ class Part:
             file.write(self._content.getbuffer())
 
     def _flush(self) -> None:
-        self._writer.write_table(arrow_table(self._rows, self._taxonomy))
+        for table in arrow_tables(self._rows, self._taxonomy):
+            self._writer.write_table(table)
         self._rows = []
 
 

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     ----------
     model, digest:
         Name of the model in results, and its SHA-256.
+    effort:
+        One of :data:`tagger.model.EFFORTS`.
     device:
         What encodes: ``cpu`` or ``cuda``.
     min_confidence, accept:
@@ -41,6 +43,7 @@ class Settings(BaseModel):
 
     model: str
     digest: str
+    effort: str
     device: str
     min_confidence: float
     accept: Mapping[str, Mapping[str, float]]

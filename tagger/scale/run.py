@@ -76,8 +76,8 @@ def tag_tables(
     places:
         Paths or URLs of tables, of folders of tables, or patterns of either.
     model, model_folder:
-        What tags them, and where it is saved. It is copied to the folder of results, where the
-        workers find it.
+        What tags them, reading with its effort, and where it is saved. It is copied to the folder
+        of results, where the workers find it.
     folder:
         Where results go, under one path for all workers.
     rule:
@@ -103,6 +103,7 @@ def tag_tables(
         settings = Settings(
             model=model.name,
             digest=model.digest,
+            effort=model.effort,
             device=device,
             min_confidence=rule.min_confidence,
             accept=rule.accept,
@@ -119,7 +120,14 @@ def tag_tables(
                 _find_duplicates(plan, work, engine, progress)
             _copy_model(model, model_folder, folder / MODEL_FOLDER)
             step = TagShards(
-                plan.fingerprint, folder, work, rule, folder / MODEL_FOLDER, model.name, device
+                plan.fingerprint,
+                folder,
+                work,
+                rule,
+                folder / MODEL_FOLDER,
+                model.name,
+                model.effort,
+                device,
             )
             _tag(left, step, plan.rows, engine, progress)
         manifest = take_stock(folder, plan, model.taxonomy.version)

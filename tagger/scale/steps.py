@@ -97,6 +97,8 @@ class TagShards:
         As for :func:`tagger.scale.tag_shard.tag_shard`.
     model_folder, model_name, device:
         As for :func:`tagger.model.load_model`.
+    effort:
+        How much of each paper is read.
     """
 
     run: str
@@ -105,6 +107,7 @@ class TagShards:
     rule: ReviewRule
     model_folder: Path
     model_name: str
+    effort: str
     device: str
     holds_model: ClassVar[bool] = True
     _model: TaggerModel | None = field(default=None, init=False, repr=False)
@@ -116,9 +119,10 @@ class TagShards:
             if self._model is None:
                 # Each worker has one core: all others have workers of their own.
                 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-                self._model = load_model(
+                model = load_model(
                     self.model_folder, self.model_name, device=self.device, threads=1
                 )
+                self._model = model.at_effort(self.effort)
             shard = Shard.model_validate_json(item)
             size = BATCH_SIZES[self.device]
             return tag_shard(

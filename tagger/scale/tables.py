@@ -65,6 +65,9 @@ def scan_table(
         head = raw.read(_HEAD)
     if not head:
         raise TaggerError("the file is empty", path=file.place)
+    if len(head) == _HEAD:
+        # Whole lines, if there are any.
+        head = head[: head.rfind(b"\n") + 1] or head
     name = shown(file.place.split("::")[0].rstrip("/").rpartition("/")[2])
     source = Source(name, Path(file.place), columns or {}, head)
     for known, (recognises, scan) in _RECOGNISED.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ __all__ = ["TAGS_FILE", "WRITERS", "Rows", "Writer", "choose_writers"]
 
 TAGS_FILE = "tags.jsonl"
 
-Rows = Sequence[dict[str, Any]]
+Rows = Iterable[dict[str, Any]]
 
 
 def _refuse_folder(path: Path) -> None:
@@ -53,8 +53,8 @@ class Writer:
     target:
         Name of the file, or the folder, that it makes.
     write:
-        Takes the rows of ``tags.jsonl``, the taxonomy and where to write; what stood there is
-        replaced as a whole or not at all.
+        Takes the rows of ``tags.jsonl``, which it goes through once, the taxonomy and where to
+        write; what stood there is replaced as a whole or not at all.
     package:
         What has to be installed for it.
     check:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tagger.taxonomy import Taxonomy
@@ -11,8 +12,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def arrow_table(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> pa.Table:
-    """Return rows of ``tags.jsonl`` as a table that holds all that they hold.
+ROWS_AT_ONCE = 4096
+"""Rows of a table that are in memory; in Parquet, those of a row group."""
+
+
+def arrow_tables(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy) -> Iterator[pa.Table]:
+    """Yield rows of ``tags.jsonl`` as tables of :func:`arrow_schema`, some rows at a time."""
+    import pyarrow as pa
+
+    schema = arrow_schema(taxonomy)
+    remaining = iter(rows)
+    while some := list(islice(remaining, ROWS_AT_ONCE)):
+        yield pa.Table.from_pylist(some, schema=schema)
+
+
+def arrow_schema(taxonomy: Taxonomy) -> pa.Schema:
+    """Return the schema of a table that holds all that rows of ``tags.jsonl`` hold.
 
     ``tags`` is a struct with a list of texts a facet, ``confidence`` a struct of structs with a
     number a tag; ``review`` is null where no person need look.
@@ -27,7 +42,7 @@ def arrow_table(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> pa.Table:
             for facet in taxonomy.facets
         ]
     )
-    schema = pa.schema(
+    return pa.schema(
         [
             ("id", pa.string()),
             ("title", pa.string()),
@@ -40,4 +55,3 @@ def arrow_table(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> pa.Table:
             ("taxonomy", pa.string()),
         ]
     )
-    return pa.Table.from_pylist(list(rows), schema=schema)

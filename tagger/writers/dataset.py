@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tagger.taxonomy import Taxonomy
-from tagger.writers.arrow import arrow_table
+from tagger.writers.arrow import arrow_schema, arrow_tables
+from tagger.writers.tally import Tally
 
 CARD_FILE = "README.md"
 _COLUMNS = {
@@ -28,45 +30,69 @@ _COLUMNS = {
 }
 
 
-def write_dataset(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy, folder: Path) -> None:
+def write_dataset(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, folder: Path) -> None:
     """Write rows of ``tags.jsonl`` as a data set into an empty folder, with its card.
 
     ``datasets.load_from_disk`` reads it.
     """
     import datasets
+    import pyarrow as pa
 
-    quiet = datasets.are_progress_bars_disabled()
+    tally = Tally()
     # Otherwise drawn by chance: the same rows give the same bytes.
-    fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256()
+    quiet = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        datasets.Dataset(arrow_table(rows, taxonomy), fingerprint=fingerprint).save_to_disk(folder)
+        with tempfile.TemporaryDirectory(prefix="tagger-") as scratch:
+            path = str(Path(scratch) / "rows.arrow")
+            with (
+                pa.OSFile(path, "wb") as sink,
+                pa.ipc.new_stream(sink, arrow_schema(taxonomy)) as writer,
+            ):
+                for table in arrow_tables(_noted(rows, tally, fingerprint), taxonomy):
+                    writer.write_table(table)
+            # Mapped, not read: what is not needed is not in memory.
+            with pa.memory_map(path) as mapped, pa.ipc.open_stream(mapped) as reader:
+                whole = datasets.Dataset(
+                    reader.read_all(), fingerprint=fingerprint.hexdigest()[:16]
+                )
+                whole.save_to_disk(folder)
     finally:
         if not quiet:
             datasets.enable_progress_bars()
-    (folder / CARD_FILE).write_text(dataset_card(rows, taxonomy), encoding="utf-8")
+    (folder / CARD_FILE).write_text(dataset_card(tally, taxonomy), encoding="utf-8")
 
 
-def dataset_card(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> str:
+def _noted(
+    rows: Iterable[dict[str, Any]], tally: Tally, digest: hashlib._Hash
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows, counted and hashed as they go by."""
+    for row in rows:
+        tally.add(row)
+        digest.update(json.dumps(row).encode() + b"\n")
+        yield row
+
+
+def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
     """Describe the data set in Markdown: what it is, made by what, how much, which columns."""
-    models = ", ".join(dict.fromkeys(row["model"] for row in rows)) or "no model"
+    models = ", ".join(tally.models) or "no model"
     title = f"Papers tagged by {taxonomy.name}"
     front = yaml.safe_dump(
         {"pretty_name": title, "task_categories": ["text-classification"], "tags": ["tagger"]},
         sort_keys=False,
     )
-    to_review = sum(row["review"] is not None for row in rows)
     lines = [
         f"---\n{front}---\n",
         f"# {title}\n",
-        f"{len(rows)} papers with the tags that {models} gave them, with calibrated confidences; "
-        f"{to_review} of them are marked for a person to look at. The tags are a model's, not "
-        "labels by hand. Texts of the papers are not in here, only titles.\n",
+        f"{tally.papers} papers with the tags that {models} gave them, with calibrated "
+        f"confidences; {tally.to_review} of them are marked for a person to look at. The tags are "
+        "a model's, not labels by hand. Texts of the papers are not in here, only titles.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
         *_markdown_table(("column", "what it holds"), list(_COLUMNS.items())),
     ]
     for facet in taxonomy.facets:
-        counts = Counter(tag for row in rows for tag in row["tags"][facet.name])
+        counts = tally.tags.get(facet.name, Counter())
         lines += [f"## {facet.name}\n", f"{facet.definition}\n"]
         lines += _markdown_table(
             ("tag", "meaning", "papers"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tagger.errors import TaggerError
 from tagger.taxonomy import Taxonomy
 from tagger.writers.formulas import is_formula
 from tagger.writers.table import table_cells, table_header
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _SHEET = "tags"
 _WIDTHS = {"title": 60, "review": 40}
 _USUAL_WIDTH = 18
+_MOST_ROWS = 1_048_576
 # What XML cannot hold.
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -26,6 +28,11 @@ def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: Binary
     Every cell is text, never a formula, but for the confidence in an exclusive facet, which is a
     number. What looks like a formula is marked as text, so that it stays one when it is edited.
     The workbook says when it was made, so no two are the same byte by byte.
+
+    Raises
+    ------
+    TaggerError
+        If there are more papers than a sheet has rows.
     """
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
@@ -51,7 +58,12 @@ def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: Binary
     for cell in names:
         cell.font = Font(bold=True)
     sheet.append(names)
-    for row in rows:
+    for number, row in enumerate(rows, start=2):
+        if number > _MOST_ROWS:
+            raise TaggerError(
+                f"a sheet of Excel has {_MOST_ROWS:,} rows, fewer than there are papers",
+                hint="Leave out --write excel; the papers that are tagged already stay so",
+            )
         cells = zip(header, table_cells(row, taxonomy), strict=True)
         sheet.append([float(cell) if name in numbers else text_cell(cell) for name, cell in cells])
     book.save(file)

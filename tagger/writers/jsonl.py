@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -11,3 +12,9 @@ def write_jsonl(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
     """Write one JSON object a line, in UTF-8 and with keys in the order given."""
     for row in rows:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what :func:`write_jsonl` wrote, a line at a time."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        yield from map(json.loads, file)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagger.durable import replacing, replacing_bytes
-from tagger.paper import group_entries, merge_duplicates
-from tagger.readers import PaperFile
+from tagger.errors import TaggerError
+from tagger.readers import PaperCollection
 from tagger.taxonomy import Taxonomy
 from tagger.writers.bibtex import add_bibtex_keywords
 from tagger.writers.keywords import keyword_pattern, keywords_of
@@ -31,7 +33,7 @@ _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
 
 
 def write_libraries(
-    files: Sequence[PaperFile],
+    read: PaperCollection,
     rows: Iterable[Mapping[str, Any]],
     taxonomy: Taxonomy,
     folder: Path,
@@ -41,14 +43,16 @@ def write_libraries(
 
     Only keywords are added: all other bytes are those of the file. Keywords that were put there
     for other tags are replaced. A file keeps its name, with a number if another one has it: only
-    what was written here before, and is as it was left, is overwritten.
+    what was written here before, and is as it was left, is overwritten. The files are read again,
+    one at a time.
 
     Parameters
     ----------
-    files:
+    read:
         All files that were read together; those of other formats are passed over.
     rows:
-        Their papers, merged and tagged, as in ``tags.jsonl``.
+        Their papers, tagged, as in ``tags.jsonl`` and in its order; gone through if there is such
+        a file.
     taxonomy:
         What the tags are of.
     folder:
@@ -64,35 +68,45 @@ def write_libraries(
     Raises
     ------
     TaggerError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or a file was changed since it was read.
     """
-    entries = [paper for file in files for paper in file.papers]
-    tags = {row["id"]: row["tags"] for row in rows}
-    keywords: list[list[str]] = [[] for _ in entries]
-    for paper, places in zip(merge_duplicates(entries), group_entries(entries), strict=True):
-        for place in places:
-            keywords[place] = keywords_of(tags[paper.id])
+    libraries = [file for file in read.files if file.format.name in _WRITERS]
+    if not libraries:
+        return []
+    numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in libraries]
+    wanted = np.zeros(len(read.papers), dtype=bool)
+    wanted[np.concatenate(numbers)] = True
+    # Of many papers, most have the keywords of another.
+    distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
+    keywords = {}
+    for number, row in enumerate(rows):
+        if wanted[number]:
+            own = tuple(keywords_of(row["tags"]))
+            keywords[number] = distinct.setdefault(own, own)
     ours = keyword_pattern(taxonomy)
-    reserved = {_key(file.source.path) for file in files} | set(map(_key, taken))
+    reserved = {_key(file.source.path) for file in read.files} | set(map(_key, taken))
     known = _written_before(folder)
-    contents: dict[Path, bytes] = {}
-    start = 0
-    for file in files:
-        end = start + len(file.papers)
-        if file.format.name in _WRITERS:
-            suffix, add_keywords = _WRITERS[file.format.name]
-            path = _free_path(folder, file.source.name, suffix, reserved, known)
-            reserved.add(_key(path))
-            mark = BOM_UTF8 if file.source.data.startswith(BOM_UTF8) else b""
-            text = add_keywords(file.source.text, keywords[start:end], ours)
-            contents[path] = mark + text.encode()
-        start = end
-    if contents:
-        _note(folder, known, contents)
-    for path, content in contents.items():
+    written = []
+    for file, papers in zip(libraries, numbers, strict=True):
+        suffix, add_keywords = _WRITERS[file.format.name]
+        path = _free_path(folder, file.source.name, suffix, reserved, known)
+        reserved.add(_key(path))
+        if file.source.has_changed:
+            raise TaggerError(
+                "was changed while its papers were tagged",
+                path=file.source.path,
+                hint="Give the same command again",
+            )
+        text = add_keywords(
+            file.source.text, [keywords[number] for number in papers.tolist()], ours
+        )
+        mark = BOM_UTF8 if file.source.start.startswith(BOM_UTF8) else b""
+        content = mark + text.encode()
+        _note(folder, known, path, content)
         with replacing_bytes(path) as out:
             out.write(content)
-    return list(contents)
+        written.append(path)
+    return written
 
 
 def _free_path(
@@ -125,14 +139,12 @@ def _written_before(folder: Path) -> dict[str, list[str]]:
     return {name: held for name, held in known.items() if isinstance(held, list)}
 
 
-def _note(folder: Path, known: Mapping[str, Sequence[str]], contents: Mapping[Path, bytes]) -> None:
+def _note(folder: Path, known: dict[str, list[str]], path: Path, content: bytes) -> None:
     """Note what is about to be written, beside what it replaces: a kill may leave either."""
-    new = {}
-    for path, content in contents.items():
-        digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
-        new[path.name] = sorted(digest for digest in digests if digest)
+    digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
+    known[path.name] = sorted(digest for digest in digests if digest)
     with replacing(folder / WRITTEN_FILE) as file:
-        json.dump({**known, **new}, file, indent=1)
+        json.dump(known, file, indent=1)
 
 
 def _digest_of(path: Path) -> str | None:

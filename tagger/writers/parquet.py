@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from tagger.taxonomy import Taxonomy
-from tagger.writers.arrow import arrow_table
+from tagger.writers.arrow import arrow_schema, arrow_tables
 
 
-def write_parquet(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy, file: BinaryIO) -> None:
-    """Write rows of ``tags.jsonl`` as Parquet."""
+def write_parquet(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: BinaryIO) -> None:
+    """Write rows of ``tags.jsonl`` as Parquet, a row group at a time."""
     import pyarrow.parquet as pq
 
-    pq.write_table(arrow_table(rows, taxonomy), file)
+    with pq.ParquetWriter(file, arrow_schema(taxonomy)) as writer:
+        for table in arrow_tables(rows, taxonomy):
+            writer.write_table(table)

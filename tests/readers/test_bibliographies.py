@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.readers import read_files
+from tagger.readers import read_papers
 from tagger.readers.bibtex import is_bibtex, parse_bibtex, read_bibtex
 from tagger.readers.nbib import is_nbib, read_nbib
 from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
@@ -60,14 +60,14 @@ def article(title):
 )
 def test_what_is_wrong_is_named_with_its_place(read, text, line, problem):
     with pytest.raises(TaggerError, match=problem) as caught:
-        read(source(text))
+        list(read(source(text)))
     assert caught.value.line == line
 
 
 def test_a_bad_file_is_named_with_its_path(tmp_path):
     (tmp_path / "bad.bib").write_text("@article{a,\n title={One\n}\n@misc{b, title={Two}}\n")
     with pytest.raises(TaggerError) as caught:
-        list(read_files([tmp_path / "bad.bib"]))
+        list(read_papers([tmp_path / "bad.bib"]))
     assert str(caught.value).startswith(f"{tmp_path / 'bad.bib'}:1: this entry is not BibTeX")
 
 
@@ -86,7 +86,7 @@ def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch)
     monkeypatch.setitem(__import__("sys").modules, "rispy", None)
     (tmp_path / "a.ris").write_text("TY  - JOUR\nTI  - One\nER  - \n")
     with pytest.raises(TaggerError, match=r"pip install 'tagger\[formats\]'"):
-        list(read_files([tmp_path / "a.ris"]))
+        list(read_papers([tmp_path / "a.ris"]))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_other_text_is_no_bibliography(text):
 def test_anything_is_read_or_refused(read, pieces, data):
     text = "".join(data.draw(st.lists(st.sampled_from(pieces), max_size=20)))
     try:
-        papers = read(source(text))
+        papers = list(read(source(text)))
     except TaggerError as error:
         refused = error
     else:

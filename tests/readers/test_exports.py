@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tagger.paper import merge_duplicates
-from tagger.readers import read_files, read_papers
+from tagger.readers import collect_papers, read_papers
 
 EXPORTS = Path(__file__).parent / "exports"
 TIDES = "Tides of Text: A Survey of Streaming Classifiers"
@@ -84,9 +84,10 @@ def test_every_field_arrives(name):
 def test_the_content_tells_the_format_whatever_the_name(name, tmp_path):
     renamed = tmp_path / "export.txt"
     renamed.write_bytes(b"\xef\xbb\xbf" + (EXPORTS / name).read_bytes().lstrip())
-    [file] = read_files([renamed])
+    read = collect_papers([renamed])
+    [file] = read.files
     assert file.format.name == FORMATS[Path(name).suffix]
-    assert [paper.title for paper in file.papers] == [title for title, _, _ in READ[name]]
+    assert [paper.title for paper in read.entries] == [title for title, _, _ in READ[name]]
 
 
 def test_one_paper_from_five_programs_is_one_paper():

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
+from tagger.readers import json_lines
 from tagger.readers.json_lines import is_json, read_json, read_values
 from tagger.readers.source import Source
 
@@ -84,3 +85,28 @@ def test_an_id_of_another_kind_does_no_harm():
 def test_brackets_at_the_start_of_a_page_make_no_json():
     assert not is_json(source("[New] Weekly papers\n\nNov 16"))
     assert not is_json(source("{Weekly} papers"))
+
+
+@given(st.lists(objects, min_size=1), st.sampled_from([None, 2]), st.integers(1, 9), st.data())
+def test_where_the_parts_of_a_file_end_makes_no_difference(rows, indent, size, data):
+    lines = [json.dumps(row, indent=indent) for row in rows]
+    text = data.draw(
+        st.sampled_from(["\n".join(lines), json.dumps([*rows, 1.5e10], indent=indent)])
+    )
+    # A part of it may be missing or doubled.
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    for content in (text, text[:start] + text[end:], text[:end] + text[start:]):
+        whole = values_or_problem(content)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_lines, "_CHUNK", size)
+            assert values_or_problem(content) == whole
+
+
+def values_or_problem(content):
+    values = []
+    try:
+        for line, value in read_values(source(content)):
+            values.append((line, json.dumps(value)))
+    except TaggerError as error:
+        values.append((error.line, error.problem))
+    return values

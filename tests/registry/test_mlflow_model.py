@@ -58,6 +58,7 @@ def test_it_has_a_signature_an_example_and_pinned_requirements(registry, log):
     assert [param.name for param in signature.params] == [
         "min_confidence",
         "target_precision",
+        "effort",
     ]
     example = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
     assert example["columns"] == ["title", "abstract"]

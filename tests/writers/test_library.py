@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import page, run
 
-from tagger.paper import merge_duplicates
-from tagger.readers import read_files
+from tagger.readers import collect_papers, read_papers
 from tagger.writers.bibtex import add_bibtex_keywords
 from tagger.writers.keywords import keyword_pattern, keywords_of
 from tagger.writers.library import WRITTEN_FILE, write_libraries
@@ -24,9 +23,9 @@ NEW = ["kind: survey", "field: health"]
 LIBRARIES = sorted([*EXPORTS.glob("*.bib"), *EXPORTS.glob("*.ris")])
 
 
-def rows_of(files, kind="survey", field=("law",)):
-    papers = merge_duplicates(paper for file in files for paper in file.papers)
-    return [{"id": paper.id, "tags": {"kind": [kind], "field": list(field)}} for paper in papers]
+def rows_of(read, kind="survey", field=("law",)):
+    tags = {"kind": [kind], "field": list(field)}
+    return [{"id": paper.id, "tags": tags} for paper in read.papers]
 
 
 def bibtex_blocks(text):
@@ -56,8 +55,8 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, mark, tmp_path, 
     text = path.read_bytes().decode().replace("\r", "")
     own = tmp_path / path.name
     own.write_bytes((mark + text.replace("\n", newline)).encode())
-    files = list(read_files([own]))
-    [written] = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out")
+    read = collect_papers([own])
+    [written] = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out")
     assert own.read_bytes() == (mark + text.replace("\n", newline)).encode()
     found = written.read_bytes().decode()
     assert found.startswith(mark)
@@ -66,7 +65,7 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, mark, tmp_path, 
     if path.suffix == ".bib":
         (before, kept), (after, now) = bibtex_blocks(text), bibtex_blocks(found)
         assert before == after
-        assert len(now) == len(files[0].papers)
+        assert len(now) == len(read.entries)
         for old, [new] in zip(kept, now, strict=True):
             assert new.startswith(old[0][:-1] if old else "{kind")
             assert new.endswith(("kind: survey, field: law}", "kind: survey; field: law}"))
@@ -75,16 +74,14 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, mark, tmp_path, 
         for old, new in zip(rispy.loads(text), rispy.loads(found), strict=True):
             assert {**old, "keywords": None} == {**new, "keywords": None}
             assert new["keywords"] == [*old.get("keywords", ()), "kind: survey", "field: law"]
-    assert [p.title for p in next(read_files([written])).papers] == [
-        p.title for p in files[0].papers
-    ]
+    assert [p.title for p in read_papers([written])] == [p.title for p in read.entries]
 
 
 @pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
 def test_other_tags_replace_ours_and_the_same_change_nothing(path, tmp_path, taxonomy):
-    own = list(read_files([path]))
+    own = collect_papers([path])
     [first] = write_libraries(own, rows_of(own), taxonomy, tmp_path / "1")
-    again = list(read_files([first]))
+    again = collect_papers([first])
     [same] = write_libraries(again, rows_of(again), taxonomy, tmp_path / "2")
     assert same.read_bytes() == first.read_bytes()
     [other] = write_libraries(again, rows_of(again, "study", []), taxonomy, tmp_path / "3")
@@ -206,9 +203,9 @@ def test_files_of_one_name_and_files_that_were_read_are_not_overwritten(tmp_path
         path.write_text(f"@misc{{k, title = {{Paper of {folder}}}}}", encoding="utf-8")
         texts[path] = path.read_text()
     (tmp_path / "out" / "Export.txt").write_text("TY  - JOUR\nTI  - Another\nER  - \n")
-    files = list(read_files([*texts, tmp_path / "out" / "Export.txt"]))
+    read = collect_papers([*texts, tmp_path / "out" / "Export.txt"])
     taken = [tmp_path / "out" / "library-2.bib"]
-    written = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out", taken)
+    written = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out", taken)
     names = ["library-3.bib", "library-4.bib", "library-5.bib", "Export-2.txt"]
     assert [path.name for path in written] == names
     assert {path: path.read_text() for path in texts} == texts
@@ -224,8 +221,8 @@ def test_only_what_tagger_wrote_and_nobody_changed_is_overwritten(tmp_path, taxo
         (out / name).write_text("mine", encoding="utf-8")
 
     def write():
-        files = list(read_files([path]))
-        [written] = write_libraries(files, rows_of(files), taxonomy, out)
+        read = collect_papers([path])
+        [written] = write_libraries(read, rows_of(read), taxonomy, out)
         return written
 
     assert write().name == "library-3.bib"
@@ -246,8 +243,8 @@ def test_duplicates_of_one_paper_all_get_its_tags(tmp_path, taxonomy):
     path.write_text(
         "@misc{a, title={One}, doi={10.1234/A}}\n@misc{a, title={Uno}, doi={10.1234/a}}"
     )
-    files = list(read_files([path]))
-    [written] = write_libraries(files, rows_of(files), taxonomy, tmp_path / "out")
+    read = collect_papers([path])
+    [written] = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out")
     assert written.read_text().count("keywords={kind: survey, field: law}") == 2
 
 

@@ -1,0 +1,135 @@
+"""Does the memory of a tag run grow with the number of papers?
+
+``tagger tag`` reads a file of JSON Lines of made-up papers, in a process of its own, of which the
+system tells the peak of resident memory. The words of a paper are drawn by chance, few of them
+often and most of them rarely (Zipf's law); one paper in fifty comes twice, and one in a hundred is
+another one in other words. The model is a stand-in that costs next to nothing, the mean of random
+word vectors with random heads for the taxonomy of this project, so that what is measured is all the
+rest: reading, merging, deciding, journal, near duplicates, writing. The encoder of a real model
+takes the same whatever the number of papers, see speed.py.
+
+    python experiments/memory.py            # writes experiments/results/memory.*
+    python experiments/memory.py --million  # with a million papers, many minutes
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from gold import RESULTS, ROOT, machine
+
+from tagger.labels import LabelStore
+
+sys.path.append(str(ROOT / "tests"))
+from tiny_model import save_tiny_model
+
+WORDS = 120
+VOCABULARY = 30_000
+CHUNK = 1000
+
+
+def write_papers(path: Path, rows: int, seed: int = 0) -> None:
+    """Write made-up papers, a line each."""
+    rng = np.random.default_rng(seed)
+    vocabulary = np.array([f"w{n:x}" for n in rng.permutation(VOCABULARY)])
+    shares = 1 / np.arange(1, VOCABULARY + 1)
+    limits = np.cumsum(shares / shares.sum())
+    with path.open("w", encoding="utf-8") as file:
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            drawn = np.searchsorted(limits, rng.random((count, WORDS + 10)))
+            kind = rng.random(count)
+            for row in range(1, count):
+                if kind[row] < 0.02:
+                    drawn[row] = drawn[row - 1]
+                elif kind[row] < 0.03:
+                    kept = rng.random(WORDS) < 0.8
+                    drawn[row, 10:][kept] = drawn[row - 1, 10:][kept]
+            for words in vocabulary[np.minimum(drawn, VOCABULARY - 1)].tolist():
+                paper = {"title": " ".join(words[:10]), "abstract": " ".join(words[10:])}
+                file.write(json.dumps(paper) + "\n")
+
+
+def measure(folder: Path, rows: int) -> dict[str, float]:
+    """Tag so many papers in a child process; return what it took."""
+    path, output = folder / f"{rows}.jsonl", folder / f"tagged-{rows}"
+    write_papers(path, rows)
+    command = [sys.executable, "-m", "tagger", "tag", path, "--model", folder / "model"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"}
+    begin = time.perf_counter()
+    with (folder / "report.json").open("w+b") as report:
+        child = subprocess.Popen(
+            [*command, "--output", output, "--json"],
+            env=environment,
+            stdout=report,
+            stderr=subprocess.DEVNULL,
+        )
+        # What getrusage says, of this child alone.
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        report.seek(0)
+        found = json.loads(report.read())
+    seconds = time.perf_counter() - begin
+    measured = {
+        "rows": rows,
+        "papers": found["papers"],
+        "near_duplicates": found["near_duplicates"],
+        "input_megabytes": path.stat().st_size / 2**20,
+        "output_megabytes": sum(file.stat().st_size for file in output.iterdir()) / 2**20,
+        # Kilobytes on Linux, see getrusage(2).
+        "peak_megabytes": usage.ru_maxrss / 1024,
+        "seconds": seconds,
+    }
+    path.unlink()
+    return measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--million", action="store_true")
+    options = parser.parse_args()
+    measured = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        save_tiny_model(folder / "model", LabelStore(ROOT / "labels").taxonomy)
+        for rows in [*options.rows, *([1_000_000] if options.million else [])]:
+            measured.append(measure(folder, rows))
+            print({name: round(value) for name, value in measured[-1].items()}, flush=True)
+    write(measured)
+
+
+def write(measured: list[dict[str, float]]) -> None:
+    lines = [
+        "| entries | papers | near duplicates | input | results | peak memory | time |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in measured:
+        cells = [f"{row[name]:,.0f}" for name in ("rows", "papers", "near_duplicates")]
+        cells += [f"{row[f'{name}_megabytes']:,.0f} MB" for name in ("input", "output", "peak")]
+        lines.append(f"| {' | '.join(cells)} | {row['seconds']:,.0f} s |")
+    table = "\n".join(
+        [
+            *lines,
+            "",
+            "Made-up papers as JSON Lines, tagged by a stand-in for a model, the mean of random "
+            f"word vectors of 16 dimensions; peak resident memory of the process; one run on "
+            f"{machine()}.",
+        ]
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "memory.md").write_text(table + "\n", encoding="utf-8")
+    (RESULTS / "memory.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""What can be said of tagged papers in a few numbers, counted as they go by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+
+class Tally:
+    """Numbers of tagged papers.
+
+    Attributes
+    ----------
+    papers, to_review:
+        How many there are, and how many of them a person should look at.
+    tags:
+        Papers per facet and tag.
+    models:
+        Papers per model that tagged them.
+    """
+
+    def __init__(self) -> None:
+        self.papers = 0
+        self.to_review = 0
+        self.tags: dict[str, Counter[str]] = {}
+        self.models: Counter[str] = Counter()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a row of ``tags.jsonl``."""
+        self.papers += 1
+        self.to_review += row["review"] is not None
+        self.models[row["model"]] += 1
+        for facet, tags in row["tags"].items():
+            self.tags.setdefault(facet, Counter()).update(tags)

@@ -1,0 +1,93 @@
+"""Formats that are naturally big are read a part at a time, and all of a file or nothing of it."""
+
+import json
+import tracemalloc
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tagger import spool
+from tagger.errors import TaggerError
+from tagger.readers import collect_papers, json_lines, read_papers, source
+
+ABSTRACT = "so" * 2000
+ROWS = 150
+
+
+def as_json(title):
+    return json.dumps({"title": title, "abstract": ABSTRACT}) + "\n"
+
+
+WRITTEN = {
+    "json": as_json,
+    "csv": lambda title: f'{title},"{ABSTRACT}"\n',
+    "tsv": lambda title: f"{title}\t{ABSTRACT}\n",
+    "nbib": lambda title: f"PMID- {title[1:]}\nTI  - {title}\nAB  - {ABSTRACT}\n\n",
+}
+HEADERS = {"csv": "title,abstract\n", "tsv": "title\tabstract\n"}
+
+
+def write(path, titles):
+    make = WRITTEN[path.suffix[1:]]
+    path.write_text(HEADERS.get(path.suffix[1:], "") + "".join(map(make, titles)), encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
+    for module in (json_lines, source):
+        monkeypatch.setattr(module, "_CHUNK", 1 << 13)
+    path = tmp_path / f"large.{suffix}"
+    write(path, (f"T{n}" for n in range(1, ROWS + 1)))
+    monkeypatch.setattr(spool, "_IN_MEMORY", 1)
+    list(read_papers([path]))
+    tracemalloc.start()
+    try:
+        read = collect_papers([path])
+        titles = [paper.title for paper in read.papers]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert titles == [f"T{n}" for n in range(1, ROWS + 1)]
+    assert path.stat().st_size > 600_000
+    assert peak < 200_000
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path, suffix):
+    good, bad = tmp_path / f"good.{suffix}", tmp_path / f"bad.{suffix}"
+    write(good, ["T1", "T2"])
+    write(bad, ["T3", "T4", *([] if suffix == "nbib" else [""])])
+    if suffix == "nbib":
+        with bad.open("a", encoding="utf-8") as file:
+            file.write("and more")
+    problems = []
+    read = collect_papers([good, bad, good.parent / "none", bad], problems.append)
+    assert [paper.title for paper in read.papers] == ["T1", "T2"]
+    assert [file.entries for file in read.files] == [range(2)]
+    assert [problem.path for problem in problems] == [str(bad), str(good.parent / "none")]
+    assert problems[0].line
+    with pytest.raises(TaggerError):
+        next(read_papers([bad]))
+
+
+def test_parquet_is_taken_as_a_whole_too(tmp_path):
+    table = pa.table({"title": ["A"] * 3000 + [""], "abstract": ["b"] * 3001})
+    pq.write_table(table, tmp_path / "bad.parquet", row_group_size=500)
+    problems = []
+    assert not list(read_papers([tmp_path / "bad.parquet"], problems.append))
+    assert problems[0].line == 3001
+
+
+def test_entries_of_several_files_know_their_paper(tmp_path):
+    write(tmp_path / "a.csv", ["One", "Two", "one!"])
+    write(tmp_path / "b.json", ["Three", "Two"])
+    read = collect_papers([tmp_path / "a.csv", tmp_path / "b.json"])
+    assert [file.format.name for file in read.files] == ["csv", "json"]
+    assert [file.entries for file in read.files] == [range(3), range(3, 5)]
+    assert read.papers.numbers.tolist() == [0, 1, 0, 2, 1]
+    assert [paper.sources for paper in read.papers] == [
+        ("a.csv",),
+        ("a.csv", "b.json"),
+        ("b.json",),
+    ]

@@ -1,0 +1,124 @@
+"""Near duplicates are those that comparing every pair would find."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger import near_duplicates
+from tagger.near_duplicates import find_near_duplicates
+from tagger.paper import Paper
+
+THRESHOLD = 0.15
+
+
+def shingles(paper):
+    words = re.findall(r"\w+", paper.abstract.casefold())
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def every_pair(papers, common=50):
+    """Compare every pair: the ids and the similarity of those above the threshold."""
+    own = [shingles(paper) for paper in papers]
+    holders = {}
+    for number, some in enumerate(own):
+        for shingle in some:
+            holders.setdefault(shingle, []).append(number)
+    shared = {}
+    for numbers in holders.values():
+        if len(numbers) <= common:
+            for pair in combinations(numbers, 2):
+                shared[pair] = shared.get(pair, 0) + 1
+    found = {}
+    for (one, other), count in shared.items():
+        similarity = count / (len(own[one]) + len(own[other]) - count)
+        if similarity >= THRESHOLD:
+            found[papers[one].id, papers[other].id] = round(similarity, 4)
+    return found
+
+
+def found_pairs(papers, **options):
+    return {pair.ids: pair.similarity for pair in find_near_duplicates(papers, **options)}
+
+
+def rewritten_papers(rng, studies, versions, words=120):
+    """Invent studies with some versions each, in which more or fewer of the words are changed."""
+    vocabulary = np.array([f"w{n}" for n in range(5000)])
+    # As in any language, few words make most of a text.
+    weights = 1 / np.arange(1, len(vocabulary) + 1)
+    weights /= weights.sum()
+    papers = []
+    for study in range(studies):
+        text = rng.choice(vocabulary, words, p=weights)
+        for version in range(versions):
+            own = text.copy()
+            changed = rng.random(words) < rng.uniform(0, 0.5) * (version > 0)
+            own[changed] = rng.choice(vocabulary, int(changed.sum()), p=weights)
+            papers.append(Paper(f"Study {study}, version {version}", " ".join(own)))
+    rng.shuffle(papers)
+    return papers
+
+
+def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike():
+    papers = rewritten_papers(np.random.default_rng(0), 700, 3)
+    expected = every_pair(papers)
+    found = found_pairs(papers)
+    assert found.items() <= expected.items()
+    clear = {ids for ids, similarity in expected.items() if similarity >= THRESHOLD + 0.1}
+    assert len(clear) > 500
+    assert clear <= found.keys()
+    assert len(found) >= 0.99 * len(expected)
+
+
+words = st.text("ab c", max_size=40)
+
+
+@settings(max_examples=60)
+@given(st.lists(words, max_size=12), st.integers(2, 5))
+def test_short_abstracts_are_compared_without_a_miss(texts, common):
+    papers = [Paper(f"Title {n}", text) for n, text in enumerate(texts)]
+    assert found_pairs(papers, common=common) == every_pair(papers, common)
+
+
+def test_files_and_blocks_make_no_difference(monkeypatch):
+    papers = rewritten_papers(np.random.default_rng(1), 30, 4)
+    expected = found_pairs(papers)
+    assert expected
+    for name in ("_IN_MEMORY", "_BLOCK", "_CHUNK"):
+        monkeypatch.setattr(near_duplicates, name, 7)
+    assert found_pairs(papers) == expected
+
+
+def test_versions_of_one_study_are_linked_and_unrelated_papers_are_not():
+    text = " ".join(f"word{n} speaks of thing{n}" for n in range(20))
+    first = Paper("One", text)
+    second = Paper("Two", text.replace("word3 ", "other ").replace("word9 ", "other "))
+    third = Paper("Three", " ".join(f"else{n} tells about part{n}" for n in range(20)))
+    (pair,) = find_near_duplicates([third, first, second])
+    assert pair.ids == (first.id, second.id)
+    assert pair.titles == ("One", "Two")
+    assert 0.5 < pair.similarity < 1
+
+
+def test_set_phrases_are_no_evidence():
+    papers = [Paper(f"Title {n}", "in this paper we propose") for n in range(60)]
+    assert find_near_duplicates(papers, common=50) == []
+
+
+def test_a_phrase_of_many_papers_is_taken_off_what_two_have_in_common():
+    phrase = " ".join(f"we{n}" for n in range(30))
+    own = " ".join(f"own{n}" for n in range(30))
+    papers = [Paper(f"Title {n}", f"{phrase} {n}") for n in range(60)]
+    papers += [Paper(name, f"{own} {name} {phrase}") for name in ("One", "Two")]
+    assert found_pairs(papers) == every_pair(papers)
+    (pair,) = find_near_duplicates(papers)
+    assert pair.titles == ("One", "Two")
+    assert pair.similarity < 0.5
+
+
+@pytest.mark.parametrize("papers", [[], [Paper("One", "")], [Paper("One", "a b"), Paper("2", "")]])
+def test_nothing_is_found_where_there_is_nothing(papers):
+    assert find_near_duplicates(papers) == []
