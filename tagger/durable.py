@@ -175,23 +175,36 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextmanager
-def exclusively(path: Path) -> Iterator[None]:
+def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Let one process at a time change ``path``; others wait for it, and say so after a second.
 
     The lock is a file beside ``path`` that the system frees when its holder ends, however it ends.
 
+    Parameters
+    ----------
+    path:
+        What is changed.
+    wait:
+        Whether to wait for another process.
+
     Raises
     ------
     TaggerError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or another process holds the lock and is not waited for.
     """
     # One lock a path in this process: whoever holds it may take it again.
     lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=_PATIENCE)
-        except Timeout:
+            lock.acquire(timeout=_PATIENCE if wait else 0)
+        except Timeout as error:
+            if not wait:
+                raise TaggerError(
+                    "another run writes here",
+                    path=path.parent,
+                    hint="Wait until it is done, or name another place",
+                ) from error
             _LOG.warning("waiting for another tagger that is at work on %s", shown(path))
             lock.acquire(timeout=-1)
     except OSError as error:

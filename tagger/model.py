@@ -321,7 +321,12 @@ def save_heads(
 
 
 def load_model(
-    folder: str | Path, name: str | None = None, cache: VectorCache | None = None
+    folder: str | Path,
+    name: str | None = None,
+    cache: VectorCache | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
 ) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
@@ -338,6 +343,8 @@ def load_model(
     cache:
         Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
         first text has to be encoded, so the folder has to stay.
+    device, threads:
+        As for :class:`tagger.encoder.OnnxEncoder`.
 
     Raises
     ------
@@ -359,10 +366,15 @@ def load_model(
         for file in (ONNX_FILE, TOKENIZER_FILE):
             check_hash(folder / file, manifest.files[file])
         check_graph(folder / ONNX_FILE)
-        return OnnxEncoder(folder, manifest.max_tokens, dimensions)
+        return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
 
     _check_efforts(manifest, folder / MANIFEST_FILE)
-    encoder = make_encoder() if cache is None else _cached(make_encoder, manifest, heads, cache)
+    # What another device says is not kept: a cache is for what one processor says like another.
+    encoder = (
+        make_encoder()
+        if cache is None or device != "cpu"
+        else _cached(make_encoder, manifest, heads, cache)
+    )
     digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
     return TaggerModel(

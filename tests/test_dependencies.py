@@ -21,6 +21,8 @@ OF_OTHERS = {
 }
 """Packages of extras that no module of tagger imports."""
 
+FOLDERS = {"readers": "formats", "writers": "formats", "review": "review", "scale": "scale"}
+
 
 def name_of(requirement):
     """Return the name of a distribution in its normal form (PEP 503)."""
@@ -32,7 +34,7 @@ def names_in(extra):
 
 
 LIGHT = {name_of(requirement) for requirement in PROJECT["dependencies"]}
-HEAVY = names_in("formats") | names_in("train") | names_in("review")
+HEAVY = names_in("formats") | names_in("train") | names_in("review") | names_in("scale")
 
 
 def imports():
@@ -76,7 +78,7 @@ def test_every_requirement_is_imported():
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("readers", ["formats"]), ("writers", ["formats"]), ("review", ["review"])],
+    [(name, [extra]) for name, extra in FOLDERS.items()],
 )
 def test_a_folder_imports_from_its_own_extra(folder, extras):
     own = LIGHT.union(*map(names_in, extras))
@@ -89,7 +91,7 @@ def test_a_folder_imports_from_its_own_extra(folder, extras):
 
 
 def test_all_is_all_extras():
-    assert EXTRAS["all"] == ["tagger[formats,train,review]"]
+    assert EXTRAS["all"] == ["tagger[formats,train,review,scale]"]
 
 
 def test_the_citation_names_this_version():

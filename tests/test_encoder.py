@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import ABSTRACT
 
-from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, load_trainable
+from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, choose_device, load_trainable
 from tagger.errors import TaggerError
 from tagger.onnx_export import LEAST_COSINE, export_onnx
 
@@ -43,12 +43,36 @@ def test_a_vector_does_not_hang_on_other_texts(exported):
 
 
 @pytest.mark.slow
+def test_what_a_gpu_is_given_says_nearly_the_same_in_any_order(exported, monkeypatch):
+    folder, vectors = exported
+    monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
+    encoder = OnnxEncoder(folder, 64, "cuda")
+    found = encoder.encode(TEXTS)
+    assert ((found * OnnxEncoder(folder, 64).encode(TEXTS)).sum(axis=1) > 0.98).all()
+    assert ((found * vectors).sum(axis=1) > 0.99).all()
+    seen = []
+    many = encoder.encode(TEXTS[::-1] * 70, lambda *step: seen.append(step))
+    assert np.allclose(many[-4:], found[::-1], atol=1e-5)
+    assert seen == [(256, 280), (280, 280)]
+    assert encoder.encode([]).shape[0] == 0
+
+
+def test_a_gpu_that_is_not_there_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("tagger.encoder._CUDA", "NoSuchExecutionProvider")
+    assert choose_device("cpu") == choose_device("auto") == "cpu"
+    with pytest.raises(TaggerError, match="finds no GPU here"):
+        OnnxEncoder(tmp_path, 64, "cuda")
+
+
+@pytest.mark.slow
 def test_an_encoder_that_eight_bits_would_spoil_keeps_32(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.onnx_export.LEAST_COSINE", 0.9999)
     model = load_trainable(BUNDLED_ENCODER, 64)
     export_onnx(model, tmp_path, TEXTS)
     found = OnnxEncoder(tmp_path, 64).encode(TEXTS)
     assert np.allclose(found, exported[1], atol=1e-4)
+    monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
+    assert np.allclose(OnnxEncoder(tmp_path, 64, "cuda").encode(TEXTS), found, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

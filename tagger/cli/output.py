@@ -159,6 +159,42 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
     return registry.load(registry.find(model), cache)
 
 
+def copy_of_model(model: str, scratch: Path) -> tuple[Path, str | None]:
+    """Return the folder of a saved model, for workers to load it from.
+
+    Parameters
+    ----------
+    model:
+        What was given as ``--model``.
+    scratch:
+        Where a version is copied to.
+
+    Returns
+    -------
+    tuple
+        The folder, and the name of the version if it is one.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such model, or it is made of definitions.
+    """
+    from tagger.model import MANIFEST_FILE
+
+    folder = Path(model)
+    if (folder / MANIFEST_FILE).exists():
+        return folder, None
+    if folder.is_dir():
+        raise TaggerError(
+            "is not a saved model, which workers could load",
+            path=folder,
+            hint="Train one first: tagger train",
+        )
+    registry = open_registry()
+    version = registry.find(model)
+    return registry.copy_model(version, scratch), version.name
+
+
 def _model_of_definitions(store: LabelStore, papers: Sequence[Paper]) -> TaggerModel:
     from tagger.definitions_only import model_of_definitions
     from tagger.vector_cache import bundled_encoder, usual_cache
@@ -257,7 +293,7 @@ def collect_pages(
             files,
             on_error=problems.append,
             format_name=format_name,
-            columns=_parse_columns(columns or []),
+            columns=parse_columns(columns or []),
         )
     for problem in problems:
         complain(problem)
@@ -280,7 +316,14 @@ def read_pages(
     return list(read.papers), problems
 
 
-def _parse_columns(given: list[str]) -> dict[str, str]:
+def parse_columns(given: list[str]) -> dict[str, str]:
+    """Return what was given as ``--column``, a name for each field.
+
+    Raises
+    ------
+    TaggerError
+        If one is not given as FIELD=NAME.
+    """
     columns = {}
     for text in given:
         field, equals, name = (part.strip() for part in text.partition("="))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
+from tagger.cli.tag_tables import tag_with_ray
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 
 def tag(
-    files: Annotated[
-        list[Path],
+    places: Annotated[
+        list[str],
         typer.Argument(
             metavar="FILES...",
             help="Digest pages, tables, feeds, mails, ...; - for standard input.",
@@ -61,6 +62,28 @@ def tag(
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="What tags: this program, or workers of Ray, for tables of any size."),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With ray: models at work; by default one a core.", show_default=False
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With ray: a cluster (auto, host:port); by default this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["cpu", "cuda", "auto"],
+        typer.Option(help="With ray: what encodes; auto takes a GPU if there is one."),
+    ] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
@@ -78,12 +101,37 @@ def tag(
     Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
     that is, the more papers are in doubt.
 
+    With --engine ray, Parquet, JSON Lines and CSV of any size, also in object storage, are tagged
+    shard by shard on many workers, into Parquet. Given again after any failure, the same command
+    goes on where it stopped.
+
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
+    if engine == "ray":
+        if write:
+            raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
+        tag_with_ray(
+            places,
+            output,
+            model,
+            min_confidence,
+            target_precision,
+            effort,
+            format_name,
+            column,
+            workers,
+            cluster,
+            device,
+            as_json,
+        )
+        return
+    if workers or cluster or device != "cpu":
+        raise TaggerError("--workers, --cluster and --device are for --engine ray")
     from tagger.durable import exclusively
     from tagger.tagging import check_output, tag_papers
     from tagger.writers import TAGS_FILE
 
+    files = [Path(place) for place in places]
     check_output(output, write or [], files)
     read, problems = collect_pages(files, format_name, column)
     loaded = load_model_named(model, read.papers).at_effort(effort)

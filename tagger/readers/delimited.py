@@ -76,14 +76,14 @@ def read_table(source: Source) -> Table:
         If there is nothing in it; as the rows are read, if a quote is not closed, or a row has more
         or fewer cells than the header; the line is given.
     """
-    delimiter, skipped = _dialect(source)
+    delimiter, skipped = find_dialect(source)
     quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
     records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
     try:
-        header = _without_blank_end(next(records))
+        header = header_of(next(records))
     except StopIteration:
         raise TaggerError("nothing but blank lines", path=source.path) from None
-    return Table(header, (_fitting(record, header) for record in records))
+    return Table(header, (fitted(record, header) for record in records))
 
 
 def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
@@ -106,9 +106,9 @@ def _count(records: Iterator[Record], skipped: int) -> tuple[int, bool]:
     count, is_even = 0, True
     for count, record in enumerate(records, start=1):
         if header:
-            is_even = is_even and _fits(record.cells, header)
+            is_even = is_even and fits_header(record.cells, header)
         elif count > skipped:
-            header = _without_blank_end(record)
+            header = header_of(record)
     return count, is_even
 
 
@@ -116,12 +116,12 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
     whole = source.is_short
     head = io.StringIO(source.head, newline="")
     try:
-        records = list(_records(head, delimiter, strict=False))
+        records = list(read_records(head, delimiter, strict=False))
     except TaggerError:
         return False
     if not whole:
         records.pop()
-    for number, header in enumerate(map(_without_blank_end, records[:HEADER_WITHIN])):
+    for number, header in enumerate(map(header_of, records[:HEADER_WITHIN])):
         line, names = header
         if len(names) < 2 or not has_title(names, source.columns):
             continue
@@ -130,13 +130,13 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         rows = records[number + 1 :]
         if not rows:
             return line == 1 or whole
-        even = sum(_fits(cells, header) for _, cells in rows)
+        even = sum(fits_header(cells, header) for _, cells in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
         return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
     return False
 
 
-def _dialect(source: Source) -> tuple[str, int]:
+def find_dialect(source: Source) -> tuple[str, int]:
     """Return the delimiter, and the number of records with content above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
@@ -159,12 +159,30 @@ def _content(
 ) -> Iterator[Record]:
     """Yield the records with content, reading as far as they are asked for."""
     with source.open_text(utf_16=True) as file:
-        yield from filter(_has_content, _records(file, delimiter, strict=strict, quotes=quotes))
+        yield from filter(has_content, read_records(file, delimiter, strict=strict, quotes=quotes))
 
 
-def _records(
+def read_records(
     lines: Iterable[str], delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
+    """Yield records as their lines are read, no line sooner than it is needed.
+
+    Parameters
+    ----------
+    lines:
+        With their ends.
+    delimiter:
+        What stands between cells.
+    strict:
+        Whether quotes have to be closed.
+    quotes:
+        Whether quotes stand around cells, or are part of the text.
+
+    Raises
+    ------
+    TaggerError
+        If a quote is not closed; the line is given.
+    """
     reader = csv.reader(
         lines,
         delimiter=delimiter,
@@ -184,26 +202,27 @@ def _records(
         ) from error
 
 
-def _has_content(record: Record) -> bool:
+def has_content(record: Record) -> bool:
+    """Tell whether any cell of a record holds something."""
     return any(cell.strip() for cell in record.cells)
 
 
-def _without_blank_end(record: Record) -> Record:
+def header_of(record: Record) -> Record:
     """Take off the blank cells at the end of a header, such as a last tab makes."""
     size = max((n for n, cell in enumerate(record.cells, start=1) if cell.strip()), default=0)
     return Record(record.line, record.cells[:size])
 
 
-def _fits(cells: Sequence[str], header: Record) -> bool:
+def fits_header(cells: Sequence[str], header: Record) -> bool:
     """Tell whether a row has as many cells as the header, but for empty ones beyond it."""
     size = len(header.cells)
     return len(cells) >= size and not any(cell.strip() for cell in cells[size:])
 
 
-def _fitting(record: Record, header: Record) -> Record:
+def fitted(record: Record, header: Record) -> Record:
     """Take off empty cells beyond the header; refuse a row of another length."""
     size = len(header.cells)
-    if not _fits(record.cells, header):
+    if not fits_header(record.cells, header):
         count = len(record.cells)
         raise TaggerError(
             f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",

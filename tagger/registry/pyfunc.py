@@ -46,10 +46,9 @@ class TaggerPyfunc(PythonModel):
         DataFrame
             Per facet the tags and the confidence of each tag; whether and why to review.
         """
-        papers = [
-            Paper(title, abstract)
-            for title, abstract in zip(model_input["title"], model_input["abstract"], strict=True)
-        ]
+        # What is missing in a table is no text, not the text "None".
+        texts = model_input[["title", "abstract"]].fillna("")
+        papers = [Paper(*row) for row in texts.itertuples(index=False, name=None)]
         params = params or {}
         model = self.model.at_effort(params.get("effort", "full"))
         rule = _rule(model, params)

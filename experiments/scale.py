@@ -1,0 +1,306 @@
+"""What do several workers bring, what does their engine cost, and how long would 250 million take?
+
+Papers of the real digests are written to a table as often as asked for, each time with a number of
+their own, and tagged by both engines, each in a process of its own: by this machine alone with as
+many cores as there are workers, and by workers of Ray. The encoder is the bundled one, exported as
+any model's; what it says depends on training, how long it takes does not, so nothing is trained.
+
+    python experiments/scale.py  # writes experiments/results/scale.*
+
+The three questions are asked apart, so that one can be left out with 0, or asked of fewer rows:
+
+    python experiments/scale.py --speed-rows 2000 --overhead-rows 0 --memory-rows 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from gold import RESULTS, ROOT, SHARED, machine
+
+from tagger.heads import Head, Linear
+from tagger.labels import LabelStore
+from tagger.lexical import fit_lexical_features
+from tagger.model import save_heads
+from tagger.paper import Paper, merge_duplicates
+from tagger.readers import read_papers
+from tagger.reference import Reference
+
+MILLION = 1_000_000
+PAPERS = 250 * MILLION
+CORE_HOUR = 0.04
+"""Dollars, of the order of what clouds ask for a core by the hour; the sum can be done anew."""
+GPU_HOUR = 4.0
+"""Dollars, likewise for a GPU of the data centre."""
+
+ENGINE = """
+import json, os, sys, time
+cores = int(sys.argv[5])
+os.sched_setaffinity(0, range(cores))
+began = time.time()
+from pathlib import Path
+from tagger.decision import ReviewRule
+from tagger.model import load_model
+model, table, output, engine = sys.argv[1:5]
+rule, marks = ReviewRule(), []
+loaded = load_model(model, threads=cores)
+def note(done, total):
+    marks.append((time.time(), done))
+if engine == "local":
+    from tagger.readers import collect_papers
+    from tagger.tagging import tag_papers
+    read = collect_papers(table)
+    note(0, len(read.papers))
+    tag_papers(read.papers, loaded, Path(output), rule, note, (), read)
+else:
+    from tagger.scale.ray_engine import RayEngine, ray_cluster
+    from tagger.scale.run import tag_tables
+    def step(stage, done, total):
+        if stage == "Tagging":
+            note(done, total)
+    with ray_cluster(workers=cores):
+        tag_tables([table], loaded, Path(model), Path(output), rule, RayEngine(cores),
+                   rows_per_shard=int(sys.argv[6]), progress=step)
+print(json.dumps({"seconds": time.time() - began, "marks": marks}))
+"""
+
+
+def make_model(folder: Path, papers: list[Paper]) -> None:
+    """Export the bundled encoder, with heads and vocabulary of the usual size that say anything."""
+    from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, load_trainable
+    from tagger.onnx_export import export_onnx
+
+    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    rng = np.random.default_rng(0)
+    encoder = load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS)
+    export_onnx(encoder, folder, [paper.text for paper in papers])
+    save_around(folder, taxonomy, papers, 384, rng)
+
+
+def make_light_model(folder: Path, papers: list[Paper]) -> None:
+    """Save a model whose encoder costs next to nothing, to see all else; that of the tests."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from tiny_model import SIZE, save_word_encoder
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    save_word_encoder(folder, rng)
+    save_around(folder, LabelStore(ROOT / "labels").taxonomy, papers, SIZE, rng)
+
+
+def save_around(folder, taxonomy, papers, size, rng) -> None:
+    lexical = fit_lexical_features(papers[:150])
+    terms = len(lexical.vocabulary)
+    heads = [
+        Head(
+            facet,
+            Linear(rng.normal(size=(len(facet.tags), size)), np.zeros(len(facet.tags))),
+            Linear(rng.normal(size=(len(facet.tags), terms)), np.zeros(len(facet.tags))),
+        )
+        for facet in taxonomy.facets
+    ]
+    vectors = rng.normal(size=(150, size)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    chances = {f.name: np.full((150, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
+    first = {f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets}
+    judged = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
+    names = tuple(f"paper {n}" for n in range(150))
+    reference = Reference(names, names, vectors, np.linspace(0.5, 0.9, 150), chances, first, judged)
+    save_heads(folder, taxonomy, lexical, heads, reference, 256)
+
+
+def write_table(path: Path, papers: list[Paper], rows: int) -> Path:
+    """Write papers over and over, none like the other."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("title", pa.string()), ("abstract", pa.string()), ("doi", pa.string())])
+    with pq.ParquetWriter(path, schema) as file:
+        for start in range(0, rows, 8192):
+            some = [
+                {
+                    "title": f"{papers[n % len(papers)].title} {n}",
+                    "abstract": f"{papers[n % len(papers)].abstract} {n}",
+                    "doi": f"10.5555/{n}",
+                }
+                for n in range(start, min(start + 8192, rows))
+            ]
+            file.write_table(pa.Table.from_pylist(some, schema))
+    return path
+
+
+def run(model: Path, table: Path, engine: str, cores: int, rows_per_shard: int = 8192) -> dict:
+    """Tag a table in a process; return seconds, papers a second, peak memory, bytes written."""
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = [model, table, scratch, engine, cores, rows_per_shard]
+        environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
+        environment |= {"OMP_NUM_THREADS": "1"}
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", ENGINE, *map(str, arguments)],
+                stdout=output,
+                env=environment,
+            )
+            peak, seconds = 0.0, {}
+            while process.poll() is None:
+                peak = max(peak, look_at(process.pid, seconds))
+                time.sleep(0.5)
+            assert process.returncode == 0
+            output.seek(0)
+            said = json.loads(output.read().splitlines()[-1])
+        parts = sum(path.stat().st_size for path in Path(scratch).glob("tags/part-*"))
+    begin, (first, before), (end, after) = (said["marks"][place] for place in (0, 1, -1))
+    found = {
+        "engine": engine,
+        "cores": cores,
+        "seconds": said["seconds"],
+        "tagging_seconds": end - begin[0],
+        # From the first papers that are done to the last, without starting up.
+        "papers_per_second": (after - before) / (end - first),
+        "cpu_seconds": sum(seconds.values()),
+        "peak_megabytes": peak / 1e6,
+        "part_bytes": parts,
+    }
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def look_at(pid: int, seconds: dict[int, float]) -> float:
+    """Note the CPU time of a process and those below it; return the bytes they have alone."""
+    total = 0.0
+    try:
+        main = psutil.Process(pid)
+        for process in [main, *main.children(recursive=True)]:
+            try:
+                times = process.cpu_times()
+                seconds[process.pid] = times.user + times.system
+                total += process.memory_full_info().uss
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        pass
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speed-rows", type=int, default=10_000)
+    parser.add_argument("--overhead-rows", type=int, default=100_000)
+    parser.add_argument(
+        "--overhead-encoder", choices=("real", "light"), default="real", help="light: worst case"
+    )
+    parser.add_argument("--memory-rows", type=int, nargs="+", default=[10_000, 100_000, MILLION])
+    options = parser.parse_args()
+    papers = merge_duplicates(read_papers(sorted((SHARED / "digests").glob("*.txt"))))
+    kept = RESULTS / "scale.json"
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_model(folder / "model", papers)
+        make_light_model(folder / "light", papers)
+
+        def table(rows: int) -> Path:
+            return write_table(folder / f"{rows}.parquet", papers, rows)
+
+        if options.speed_rows:
+            # Small shards, so that both workers end at about the same time.
+            rows = table(options.speed_rows)
+            size = max(options.speed_rows // 40, 64)
+            found["speed"] = {
+                "rows": options.speed_rows,
+                "runs": [run(folder / "model", rows, "ray", cores, size) for cores in (1, 2)],
+            }
+        if options.overhead_rows:
+            rows = table(options.overhead_rows)
+            kind = folder / ("model" if options.overhead_encoder == "real" else "light")
+            found["overhead"] = {
+                "rows": options.overhead_rows,
+                "encoder": options.overhead_encoder,
+                "runs": [run(kind, rows, engine, 2) for engine in ("local", "ray")],
+            }
+        sizes = [rows for rows in options.memory_rows if rows]
+        if sizes:
+            found["memory"] = [
+                {"rows": rows, **run(folder / "light", table(rows), "ray", 2)} for rows in sizes
+            ]
+    write(found)
+
+
+def write(found: dict) -> None:
+    """Write the tables, with the sums that follow from them."""
+    lines = ["| | rows | cores | whole run | tagging | CPU time | papers/s | peak memory |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+
+    def line(name: str, rows: int, one: dict) -> str:
+        return (
+            f"| {name} | {rows:,} | {one['cores']} | {one['seconds']:,.0f} s | "
+            f"{one['tagging_seconds']:,.0f} s | {one['cpu_seconds']:,.0f} s | "
+            f"{one['papers_per_second']:,.1f} | "
+            f"{one['peak_megabytes']:,.0f} MB |"
+        )
+
+    said = []
+    if "speed" in found:
+        rows, (one, two) = found["speed"]["rows"], found["speed"]["runs"]
+        lines += [line("Ray, 1 worker", rows, one), line("Ray, 2 workers", rows, two)]
+        ratio = two["papers_per_second"] / one["papers_per_second"]
+        said.append(f"Two workers tag {ratio:.2f} times as fast as one.")
+    if "overhead" in found:
+        rows, (local, ray) = found["overhead"]["rows"], found["overhead"]["runs"]
+        encoder = ", light encoder" * (found["overhead"]["encoder"] == "light")
+        lines += [
+            line(f"this program alone{encoder}", rows, local),
+            line(f"Ray, 2 workers{encoder}", rows, ray),
+        ]
+        share, work = (ray[key] / local[key] - 1 for key in ("seconds", "cpu_seconds"))
+        said.append(f"With Ray the whole run takes {share:+.1%} time, {work:+.1%} CPU time.")
+    for one in found.get("memory", []):
+        lines.append(line("Ray, light encoder", one["rows"], one))
+    if len(found.get("memory", [])) > 1:
+        before, after = found["memory"][-2:]
+        change = after["peak_megabytes"] / before["peak_megabytes"] - 1
+        said.append(
+            f"From {before['rows']:,} to {after['rows']:,} rows, memory changes by {change:+.1%}."
+        )
+    if "speed" in found:
+        said += cost_of(found)
+    text = "\n".join([*lines, "", *said, "", f"One run on {machine()}."])
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "scale.md").write_text(text + "\n", encoding="utf-8")
+    (RESULTS / "scale.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(text)
+
+
+def cost_of(found: dict) -> list[str]:
+    """Work out what a million and 250 million abstracts cost, from what was measured."""
+    two = found["speed"]["runs"][1]
+    rate = two["papers_per_second"] / two["cores"]
+    hours = MILLION / rate / 3600
+    stored = two["part_bytes"] / found["speed"]["rows"]
+    needed = GPU_HOUR / CORE_HOUR * rate
+    return [
+        "",
+        f"- A core tags {two['papers_per_second']:.1f} / {two['cores']} = {rate:.1f} abstracts a "
+        f"second, a million in 1,000,000 / {rate:.1f} / 3,600 = {hours:.1f} core-hours; at "
+        f"${CORE_HOUR:.2f} a core-hour that is ${hours * CORE_HOUR:.2f} a million.",
+        f"- 250 million take 250 x {hours:.1f} = {250 * hours:,.0f} core-hours, "
+        f"${250 * hours * CORE_HOUR:,.0f}; on 1,000 cores {250 * hours / 1000:.1f} hours.",
+        f"- A GPU at ${GPU_HOUR:.2f} an hour is cheaper if it tags more than "
+        f"{GPU_HOUR:.2f} / {CORE_HOUR:.2f} x {rate:.1f} = {needed:,.0f} abstracts a second. "
+        "Whether it does was not measured: there was none.",
+        f"- A tagged paper takes {stored:.0f} bytes of Parquet, 250 million "
+        f"{stored * PAPERS / 1e9:.0f} GB.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

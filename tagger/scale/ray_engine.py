@@ -1,0 +1,201 @@
+"""Workers of Ray: steps run through Ray Data, on this machine or on a cluster.
+
+Only items and answers, a few hundred bytes each, pass through Ray: each worker reads the rows of
+its shard by itself and writes its part by itself. So the object store stays small, no worker is
+given more than it takes in (a pool has a fixed number of shards in flight), and what a failed
+worker or machine was doing is done by another: Ray Data hands the item out again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tagger.encoder import choose_device
+from tagger.errors import TaggerError
+from tagger.scale.steps import Step
+
+_STANDARD_ERROR = 2
+_OBJECT_STORE = 100 * 2**20
+"""Bytes, for a cluster on this machine alone; Ray takes a third of all memory otherwise."""
+
+
+class RayEngine:
+    """Runs steps as Ray Data does.
+
+    Parameters
+    ----------
+    workers:
+        How many models are loaded at once; by default one for each core, or each GPU.
+    device:
+        ``cuda`` gives every worker that holds a model a GPU.
+    """
+
+    def __init__(self, workers: int | None = None, device: str = "cpu") -> None:
+        self._workers = workers
+        self._gpus = 1 if device == "cuda" else 0
+
+    def each(self, step: Step, items: Iterable[str]) -> Iterator[str]:
+        """Yield the answer to every item, in any order, as soon as it is there.
+
+        Raises
+        ------
+        TaggerError
+            If the cluster fails.
+        """
+        import ray
+        import ray.data
+        from ray.exceptions import RayError
+
+        rows = [{"item": item} for item in items]
+        _be_quiet()
+        given = ray.data.from_items(rows, override_num_blocks=len(rows))
+        try:
+            done = self._mapped(given, step, len(rows))
+            for row in done.iter_rows():
+                yield str(row["answer"])
+        except RayError as error:
+            raise TaggerError(
+                f"the cluster failed ({' '.join(str(error).split())[:500]})",
+                hint="What is done stays done: give the same command again",
+            ) from error
+
+    def _mapped(self, given: Any, step: Step, items: int) -> Any:
+        from ray.data import ActorPoolStrategy
+
+        if not step.holds_model:
+            return given.map_batches(_Doing(step), batch_size=1, num_cpus=1)
+        resource = "GPU" if self._gpus else "CPU"
+        there = _number_of(resource)
+        if not there:
+            raise TaggerError(f"the cluster has no {resource} to tag with")
+        workers = min(self._workers or there, items)
+        return given.map_batches(
+            _Worker,
+            fn_constructor_args=(step,),
+            batch_size=1,
+            # With fewer machines than hoped for, it goes on with those that are there.
+            compute=ActorPoolStrategy(
+                min_size=1, max_size=workers, initial_size=min(workers, there)
+            ),
+            num_cpus=1,
+            num_gpus=self._gpus or None,
+        )
+
+
+class _Doing:
+    """A step as a function of Ray Data: batches of one item."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self.__name__ = type(step).__name__
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        return {"answer": [self._step(item) for item in batch["item"]]}
+
+
+class _Worker(_Doing):
+    """The same as an actor, which keeps the step, and with it the model."""
+
+
+@contextmanager
+def ray_cluster(address: str | None = None, workers: int | None = None) -> Iterator[None]:
+    """Connect to a cluster for as long as the block takes, or have one on this machine alone.
+
+    Nothing is reported to the makers of Ray, there is no dashboard, and a cluster of this machine
+    listens on the loopback interface only. A program that is connected already stays so.
+
+    Parameters
+    ----------
+    address:
+        Of a cluster, as for ``ray.init``; None for one on this machine.
+    workers:
+        Processors that a cluster of this machine has; by default all.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such cluster, or it cannot be started.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray warns of arguments that this program holds for as long as they are needed.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address is None:
+        # On Linux Ray would take an address that other machines see; elsewhere it does not.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    own: dict[str, Any] = {
+        "num_cpus": workers,
+        "object_store_memory": _OBJECT_STORE,
+        "include_dashboard": False,
+    }
+    try:
+        with _silence():
+            ray.init(
+                address=address or "local",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **({} if address else own),
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise TaggerError(
+            f"the Ray cluster cannot be reached ({' '.join(str(error).split())[:300]})",
+            hint="Start it with 'ray start --head', or leave --cluster out for this machine alone",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def device_of_cluster(wanted: str) -> str:
+    """Return what encodes on the cluster that is connected: ``cpu`` or ``cuda``.
+
+    Parameters
+    ----------
+    wanted:
+        ``cpu``, ``cuda``, or ``auto`` for GPUs if the cluster has some and ONNX Runtime, as it is
+        installed here, can use them.
+    """
+    if wanted == "auto":
+        return choose_device(wanted) if _number_of("GPU") else "cpu"
+    return wanted
+
+
+def _number_of(resource: str) -> int:
+    import ray
+
+    return int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what Ray's own processes say on standard error; what fails is raised as well."""
+    sys.stderr.flush()
+    kept = os.dup(_STANDARD_ERROR)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), _STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
+
+
+def _be_quiet() -> None:
+    """Keep the reports of Ray Data off the terminal; there is a progress bar already."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,219 @@
+"""A real Ray cluster of several nodes on this machine, and what goes wrong in one."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tagger.decision import ReviewRule
+from tagger.errors import TaggerError
+from tagger.model import load_model
+from tagger.paper import merge_duplicates
+from tagger.readers import read_papers
+from tagger.scale import parts, tag_shard
+from tagger.scale.ray_engine import RayEngine, ray_cluster
+from tagger.scale.run import tag_tables
+from tagger.scale.steps import TagShards
+from tagger.tagging import tag_batch
+
+pytestmark = pytest.mark.slow
+
+RULE = ReviewRule()
+ROWS_PER_SHARD = 50
+ENOUGH = 90 * 2**20
+"""Bytes of the object store of each node; nothing but names of shards passes through it."""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head that does no work, and two nodes with one processor each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        import ray
+        from ray.cluster_utils import Cluster
+
+        # What this module defines is not found on workers by its name.
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        quick = {
+            "health_check_initial_delay_ms": 0,
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 4,
+        }
+        head = {"num_cpus": 0, "no_monitor": True, "_system_config": quick}
+        shared = {"object_store_memory": ENOUGH, "include_log_monitor": False}
+        cluster = Cluster(True, head_node_args={**head, **shared, "include_dashboard": False})
+        nodes = [cluster.add_node(num_cpus=1, wait=False, **shared) for _ in range(2)]
+        cluster.wait_for_nodes()
+        cluster.nodes = nodes
+        try:
+            with ray_cluster(cluster.address):
+                yield cluster
+        finally:
+            cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def saved(saved_model):
+    return load_model(saved_model)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Two thousand rows, of which some are of one paper, one has no title, one is poison."""
+    rows = [
+        {"title": f"Paper {n} on the heart", "abstract": f"Case {n}.", "doi": f"10.1234/{n % 1950}"}
+        for n in range(2000)
+    ]
+    rows[333] = {"abstract": "Nobody knows."}
+    rows[777]["title"] = "Poison"
+    path = tmp_path_factory.mktemp("table") / "papers.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(table, saved, tmp_path_factory):
+    """What one machine says of the rows but for the two that cannot be tagged."""
+    lines = table.read_text(encoding="utf-8").splitlines()
+    good = tmp_path_factory.mktemp("good") / table.name
+    good.write_text("\n".join(lines[:333] + lines[334:777] + lines[778:]), encoding="utf-8")
+    papers = merge_duplicates(read_papers(good))
+    return json.loads(json.dumps(tag_batch(papers, saved, RULE).rows))
+
+
+def rows_in(folder):
+    found = sorted((folder / "tags").iterdir())
+    return [row for part in found for row in pq.read_table(part).to_pylist()]
+
+
+def dead_letters(folder):
+    lines = [
+        line for path in (folder / "dead_letters").iterdir() for line in path.open(encoding="utf-8")
+    ]
+    return sorted((json.loads(line)["line"], json.loads(line)["reason"]) for line in lines)
+
+
+@dataclass
+class Trying(TagShards):
+    """Tags slowly, fails at the poison, and finds the disk full after some shards."""
+
+    room: int = 10**9
+
+    def __call__(self, item):
+        def tag(papers, model, rule):
+            if any(paper.title == "Poison" for paper in papers):
+                raise ValueError("poison")
+            return tag_batch(papers, model, rule)
+
+        def write(part, path, receipt, real=parts.Part.write):
+            if len(list(path.parent.glob("part-*"))) >= self.room:
+                from tagger.durable import cannot_write
+
+                raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            real(part, path, receipt)
+
+        time.sleep(0.2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tag_shard, "tag_batch", tag)
+            patch.setattr(parts.Part, "write", write)
+            return super().__call__(item)
+
+
+def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
+    return tag_tables(
+        [str(table)],
+        saved,
+        saved_model,
+        folder,
+        RULE,
+        RayEngine(),
+        rows_per_shard=ROWS_PER_SHARD,
+        progress=progress,
+    )
+
+
+def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
+    cluster, table, expected, saved, saved_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tagger.scale.run.TagShards", lambda *arguments: Trying(*arguments, room=8))
+    with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
+        tag(table, tmp_path, saved, saved_model)
+    done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}
+    assert len(done) in (8, 9)
+
+    happened = []
+
+    def harm(stage, rows, _total):
+        if stage != "Tagging":
+            return
+        if not happened and rows >= 700:
+            ours = psutil.Process().children(recursive=True)
+            next(process for process in ours if "MapWorker" in process.name()).kill()
+            happened.append("worker")
+        elif len(happened) == 1 and rows >= 1000:
+            cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
+            happened.append("node")
+
+    monkeypatch.setattr("tagger.scale.run.TagShards", Trying)
+    run = tag(table, tmp_path, saved, saved_model, harm)
+    assert happened == ["worker", "node"]
+    assert run.shards_before == len(done)
+    for path, before in done.items():
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert rows_in(tmp_path) == expected
+    assert dead_letters(tmp_path) == [
+        (334, "there is no title here"),
+        (778, "cannot be tagged (ValueError: poison)"),
+    ]
+    manifest = run.manifest
+    assert (manifest.rows, manifest.tagged, manifest.dead) == (2000, len(expected), 2)
+    assert manifest.merged == 2000 - 2 - len(expected)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tagger.decision import ReviewRule
+from tagger.model import load_model
+from tagger.scale.ray_engine import RayEngine, ray_cluster
+from tagger.scale.run import tag_tables
+
+address, table, model, folder, rows = sys.argv[1:]
+with ray_cluster(address):
+    tag_tables(
+        [table], load_model(model), Path(model), Path(folder), ReviewRule(), RayEngine(),
+        rows_per_shard=int(rows),
+    )
+"""
+
+
+def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
+    cluster, table, saved, saved_model, tmp_path
+):
+    arguments = [cluster.address, table, saved_model, tmp_path, ROWS_PER_SHARD]
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, arguments)])
+    try:
+        while not list(tmp_path.glob("tags/part-*")):
+            assert driver.poll() is None
+            time.sleep(0.02)
+        with pytest.raises(TaggerError, match="another run writes here"):
+            tag(table, tmp_path, saved, saved_model)
+    finally:
+        driver.kill()
+        driver.wait(60)
+    done = len(list(tmp_path.glob("tags/part-*")))
+    assert done < 40
+    run = tag(table, tmp_path, saved, saved_model)
+    assert run.shards_before >= 1
+    manifest = run.manifest
+    assert (manifest.rows, manifest.dead, len(manifest.parts)) == (2000, 1, 40)
+    ids = [row["id"] for row in rows_in(tmp_path)]
+    assert len(ids) == len(set(ids)) == manifest.tagged

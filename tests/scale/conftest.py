@@ -1,0 +1,38 @@
+"""Tables of invented papers, some of them more than once."""
+
+import json
+
+import pytest
+
+WORDS = ("heart", "court", "survey", "trial", "network", "question", "drug", "judge")
+
+
+@pytest.fixture
+def rows():
+    """Two hundred rows of a table: some have one DOI, some one title, one has an odd abstract."""
+    rows = [
+        {
+            "title": f"Paper number {n} on the {WORDS[n % 8]}",
+            "abstract": f"We look at {WORDS[n % 8]} and {WORDS[n * 3 % 8]}.\nIn case {n}, too.",
+            "doi": f"10.1234/{n}" if n % 3 else None,
+        }
+        for n in range(200)
+    ]
+    rows[150] = {**rows[10], "abstract": rows[10]["abstract"] + " More is said here."}
+    rows[151] = {**rows[11], "title": "Another title of it"}
+    rows[152] = {**rows[12], "title": rows[12]["title"].upper(), "doi": "10.1234/own"}
+    rows[153] = {"title": "An abstract, with “quotes” and a comma", "abstract": "No abstract"}
+    return rows
+
+
+@pytest.fixture
+def write_json(tmp_path):
+    """Write rows as JSON Lines."""
+
+    def write(rows, name="papers.jsonl", after=""):
+        path = tmp_path / name
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        path.write_text("".join(lines) + after, encoding="utf-8")
+        return path
+
+    return write

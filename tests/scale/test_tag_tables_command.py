@@ -1,0 +1,97 @@
+"""``tagger tag --engine ray``: options, exit codes and what is printed; Ray itself is elsewhere."""
+
+import json
+from contextlib import nullcontext
+
+import pytest
+from serial_engine import SerialEngine
+from typer.testing import CliRunner
+
+from tagger.cli import app
+from tagger.scale import ray_engine
+
+
+@pytest.fixture
+def run(monkeypatch, saved_model, tmp_path):
+    """Run the command with an engine in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray_engine, "RayEngine", lambda *_: SerialEngine())
+    monkeypatch.setattr(ray_engine, "ray_cluster", lambda *_: nullcontext())
+
+    def run(*arguments, model=saved_model):
+        words = ["tag", *map(str, arguments), "--model", str(model)]
+        return CliRunner().invoke(app, words)
+
+    return run
+
+
+def test_it_tags_and_says_what_it_counted(run, rows, write_json, tmp_path):
+    path = write_json(rows)
+    done = run(path, "--engine", "ray", "--output", "large")
+    assert done.exit_code == 0, done.output
+    assert (
+        "200 rows (shards: 1), 197 papers, 3 more entries of them, 0 not tagged, 0 to"
+        in done.stdout
+    )
+    assert "Written: large/tags" in done.stdout
+    again = run(f"file://{path}", "--engine", "ray", "--output", "other", "--json")
+    said = json.loads(again.stdout)
+    assert (said["rows"], said["tagged"], said["shards_before"]) == (200, 197, 0)
+    assert sum(said["counts"]["kind"].values()) == 197
+
+
+def test_dead_letters_are_a_matter_for_the_one_who_gave_them(run, rows, write_json):
+    done = run(write_json(rows, after="{broken\n"), "--engine", "ray", "--output", "large")
+    assert done.exit_code == 2
+    assert (
+        "warning: rows that could not be tagged: 1; why is said in large/dead_letters"
+        in done.stderr
+    )
+
+
+def test_columns_format_and_precision_are_taken(run, tmp_path):
+    (tmp_path / "t.txt").write_text("Titel,Text\nOne,A heart\n", encoding="utf-8")
+    chosen = ("--column", "title=Titel", "--format", "csv", "--target-precision", "0.9")
+    done = run("t.txt", "--engine", "ray", "--output", "large", "--json", *chosen)
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["tagged"] == said["to_review"] == 1
+    assert said["promise"]["target_precision"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("p.csv", "--engine", "ray", "--write", "excel"), "writes Parquet only"),
+        (("p.csv", "--workers", "2"), "are for --engine ray"),
+        (("p.csv", "--device", "cuda"), "are for --engine ray"),
+        (("p.csv", "--engine", "ray"), "p.csv: no such file"),
+        (("p.csv", "--engine", "ray", "--column", "name=x"), "papers have no field 'name'"),
+    ],
+)
+def test_what_cannot_be_is_refused(run, arguments, problem):
+    done = run(*arguments)
+    assert isinstance(done.exception, Exception)
+    assert problem in str(done.exception)
+
+
+def test_a_model_of_definitions_is_no_model_for_workers(run, tmp_path, label_folder):
+    (tmp_path / "p.csv").write_text("title\nA\n", encoding="utf-8")
+    done = run("p.csv", "--engine", "ray", model=label_folder)
+    assert "is not a saved model, which workers could load" in str(done.exception)
+
+
+def test_a_cluster_that_is_not_there_is_said(monkeypatch):
+    import ray
+
+    def nowhere(**_options):
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(ray, "init", nowhere)
+    from tagger.errors import TaggerError
+
+    with (
+        pytest.raises(TaggerError, match="cannot be reached \\(nobody answers\\)"),
+        ray_engine.ray_cluster("10.0.0.1:6379"),
+    ):
+        pass
