@@ -2,10 +2,10 @@
 
 One encoder is fine-tuned on the seed labels. tagger serves it as it serves any model; SetFit gets
 the same weights, with the head that it comes with, and predicts by itself (PyTorch), and exported
-by its own exporter to ONNX. tagger reads with each effort. All tag the 210 papers of the real digests, in turns, several times
-over; each round's texts differ by a number at their end, so that no cache knows them, but for the
-row in which tagger has seen the page before. Start-up and memory are of processes that tag one
-paper and all of them.
+by its own exporter to ONNX. tagger reads with each effort. All tag the 210 papers of the real
+digests, in turns, several times over; each round's texts differ by a number at their end, so that
+no cache knows them, but for the row in which tagger has seen the page before. Start-up and memory
+are of processes that tag one paper and all of them.
 
     python experiments/speed.py  # writes experiments/results/speed.*
 """

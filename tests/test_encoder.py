@@ -46,7 +46,7 @@ def test_a_vector_does_not_hang_on_other_texts(exported):
 def test_what_a_gpu_is_given_says_nearly_the_same_in_any_order(exported, monkeypatch):
     folder, vectors = exported
     monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
-    encoder = OnnxEncoder(folder, 64, "cuda")
+    encoder = OnnxEncoder(folder, 64, device="cuda")
     found = encoder.encode(TEXTS)
     assert ((found * OnnxEncoder(folder, 64).encode(TEXTS)).sum(axis=1) > 0.98).all()
     assert ((found * vectors).sum(axis=1) > 0.99).all()
@@ -61,7 +61,7 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.encoder._CUDA", "NoSuchExecutionProvider")
     assert choose_device("cpu") == choose_device("auto") == "cpu"
     with pytest.raises(TaggerError, match="finds no GPU here"):
-        OnnxEncoder(tmp_path, 64, "cuda")
+        OnnxEncoder(tmp_path, 64, device="cuda")
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_an_encoder_that_eight_bits_would_spoil_keeps_32(exported, tmp_path, mon
     found = OnnxEncoder(tmp_path, 64).encode(TEXTS)
     assert np.allclose(found, exported[1], atol=1e-4)
     monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
-    assert np.allclose(OnnxEncoder(tmp_path, 64, "cuda").encode(TEXTS), found, atol=1e-4)
+    assert np.allclose(OnnxEncoder(tmp_path, 64, device="cuda").encode(TEXTS), found, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

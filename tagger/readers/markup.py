@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tagger.readers.source import check_encoding
 
@@ -91,8 +91,9 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
     if not text.strip():
         return []
-    collector = _BlockCollector()
-    parser = etree.HTMLParser(target=collector, encoding="utf-8", huge_tree=True)
+    # Other names of parameters than in the stubs of lxml.
+    target: Any = collector = _BlockCollector()
+    parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
     try:
         parser.feed(text)
         parser.close()

@@ -366,7 +366,7 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
 
 def _called(connection: Connection, title: str) -> list[int]:
     """Return the numbers of the projects of a title."""
-    projects = connection.client.projects.list(page_size=100)
+    projects: Any = connection.client.projects.list(page_size=100)
     titles = {int(project.id or 0): project.title for project in projects}
     if len(titles) < projects.response.count:
         # A project that is there must not be made again.
