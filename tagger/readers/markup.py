@@ -92,7 +92,8 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     if not text.strip():
         return []
     # Other names of parameters than in the stubs of lxml.
-    target: Any = collector = _BlockCollector()
+    collector = _BlockCollector()
+    target: Any = collector
     parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
     try:
         parser.feed(text)
