@@ -35,6 +35,7 @@ _CONTROL = re.compile(
 _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
 _MOST_MARKS = 30
 """Upon one letter, as in Unicode's Stream-Safe Text Format (UAX 15, 13)."""
+_LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
 # Tags of HTML, and of the JATS of publishers, that stand within a line of text.
@@ -78,8 +79,17 @@ def clean_marked_up_text(text: str) -> str:
     return text
 
 
+def unescape(text: str) -> str:
+    """Resolve the character references of HTML, as :func:`html.unescape`, whatever they say.
+
+    Of a number that is none of a character, that function makes U+FFFD, but it fails at one of
+    thousands of digits.
+    """
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+
+
 def _clean_once(text: str) -> str:
-    text = html.unescape(text)
+    text = unescape(text)
     text = _TIE.sub(" ", _CONTROL.sub(" ", text))
     if "{" in text:
         text = _LINK_PLACEHOLDER.sub("", _LINK_COMMAND.sub("", text))

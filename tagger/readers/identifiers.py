@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
+
+from tagger.readers.cleaning import unescape
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
 _LONGEST_DOI = 2048
@@ -44,7 +45,7 @@ def normal_doi(text: str) -> str | None:
     ``https://doi.org/10.1234/ABC`` and ``DOI: 10.1234/abc.`` are ``doi:10.1234/abc``.
     """
     # Reference managers escape for LaTeX, browsers for links, publishers for HTML.
-    found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", html.unescape(unquote(text))))
+    found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", unescape(unquote(text))))
     if not found:
         return None
     if len(found[0]) > _LONGEST_DOI:

@@ -1,0 +1,248 @@
+"""Files that were made to take ages, to fill the memory, or to lead out of their folder.
+
+What takes ages would not fail here, but not end either: unmended, each of the long ones takes
+minutes.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import datasets
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger import readers
+from tagger.errors import TaggerError
+from tagger.readers import read_papers
+from tagger.readers.cleaning import clean_text
+from tagger.readers.identifiers import normal_arxiv, normal_doi
+from tagger.readers.markup import blocks_of_markup
+
+MANY = 300_000
+TWO = "We look. And see."
+HIDDEN = "\u061c\u200e\u202e\u2066\u206f\ufeff\ud800\udfff\ufff9\ufffe\U000e0041\x1b\x9b\x00"
+
+
+def read(tmp_path, name, content):
+    path = tmp_path / "given"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(read_papers([path], format_name=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "papers"),
+    [
+        ("digest", f"Mar 12\n\nA\n\n{TWO}\n\n" + "Mar 13\n\n" * (MANY // 4), 1),
+        ("csv", "title" + "," * MANY + "\nA" + "," * MANY, 1),
+        ("json", "\n".join(f'{{"title": "A", "k{n}": 1}}' for n in range(MANY // 10)), MANY // 10),
+        ("nbib", "PMID- 1\nTI  - A\n" + " a\n" * MANY, 1),
+        ("ris", "TY  - A\nTI  - a\n" + "a\n" * MANY + "ER  - \n", 1),
+        ("json", json.dumps({"title": "A", "doi": "10.1234/" + ")" * MANY}), 1),
+        ("json", json.dumps({"title": "A", "doi": "10.1234/" + "." * MANY}), 1),
+        ("json", json.dumps({"title": "A", "arxiv": "a-" * MANY}), 1),
+        ("json", json.dumps({"title": "A", "abstract": "e" + "\u0301\u0316" * MANY}), 1),
+    ],
+)  # fmt: skip
+def test_a_long_file_takes_a_time_that_grows_with_it(tmp_path, name, content, papers):
+    assert len(read(tmp_path, name, content)) == papers
+
+
+@pytest.mark.parametrize("opening", ["<div>", "<b>a", "<div>a", "<nav>", "<p>a"])
+def test_a_page_may_be_nested_as_deep_as_it_likes(opening):
+    blocks = blocks_of_markup("<html><body>" + opening * 50_000)
+    assert "".join(block.text for block in blocks).count("a") == 50_000 * opening.endswith("a")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Content-Type: text/plain; " + "a=b;" * MANY,
+        "Content-Type: text/plain; charset=" + '"' * MANY,
+        "Content-Disposition: " + "(" * MANY,
+        "Content-Type: " + "=?utf-8?q?a?= " * MANY,
+        "Content-Type: text/plain; charset=punycode",
+    ],
+)
+def test_the_header_of_a_mail_cannot_stop_it(tmp_path, field):
+    mail = f"From: a@b.invalid\nDate: x\n{field}\n\nA title\n\n{TWO} {'a' * MANY}-b\n"
+    path, problems = tmp_path / "given", []
+    path.write_text(mail)
+    papers = list(read_papers([path], problems.append, format_name="mail"))
+    assert [paper.title for paper in papers] == ["A title"] * (not problems)
+    assert all("is no e-mail that can be read" in str(problem) for problem in problems)
+
+
+def test_a_mail_of_very_many_parts_is_refused(tmp_path):
+    head = 'From: a\nDate: x\nContent-Type: multipart/mixed; boundary="x"\n\n'
+    with pytest.raises(TaggerError, match="more than 100 parts"):
+        read(tmp_path, "mail", head + "--x\n\nA\n" * 5000)
+
+
+def test_strings_of_strings_are_refused(tmp_path):
+    strings = ["@string{s0 = {aaaaaaaaaaaaaaaaaaaa}}"]
+    strings += [f"@string{{s{n} = {' # '.join([f's{n - 1}'] * 10)}}}" for n in range(1, 9)]
+    with pytest.raises(
+        TaggerError, match=r"the string 's3' stands for 20,000 characters"
+    ) as caught:
+        read(tmp_path, "bibtex", "\n".join([*strings, "@a{k, title = s8}"]))
+    assert caught.value.line == 4
+    once = "@string{s = {" + "a" * 1000 + "}}\n@a{k, title = {A}, abstract = "
+    [paper] = read(tmp_path, "bibtex", once + " # ".join(["s"] * 9999) + "}")
+    assert len(paper.abstract) < 100_000
+
+
+@pytest.mark.parametrize("name", ["feed", "pubmed-xml"])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        '<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">',
+        '<!ENTITY b SYSTEM "file:///etc/passwd">',
+    ],
+)
+def test_entities_are_refused(tmp_path, name, declared):
+    text = f"<!DOCTYPE x [{declared}]><rss><channel><item><title>&b;</title></item></channel></rss>"
+    for encoding in ("utf-8", "utf-16"):
+        with pytest.raises(TaggerError, match=r"entities of its own|not XML"):
+            read(tmp_path, name, text.encode(encoding))
+
+
+def workbook(change, strings=None):
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(("Title", "Abstract"))
+    book.active.append(("A", "b"))
+    book.save(file)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, change(content) if name.endswith("sheet1.xml") else content)
+        new.writestr("../../evil.xml", b"x")
+    return packed.getvalue()
+
+
+END = b"</sheetData>"
+
+
+def test_a_workbook_that_unpacks_to_very_much_is_refused(tmp_path):
+    with pytest.raises(TaggerError, match=r"would take 80 MB unpacked, \d+ times its size"):
+        read(tmp_path, "excel", workbook(lambda sheet: sheet + b" " * 80_000_000))
+
+
+def test_missing_rows_and_far_cells_of_a_workbook_cost_little(tmp_path):
+    last = b'<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>z</t></is></c></row>'
+    far = b"".join(b'<row r="%d"><c r="XFD%d"/></row>' % (n, n) for n in range(3, 5000))
+    content = workbook(lambda sheet: sheet.replace(END, far + last + END))
+    assert [paper.title for paper in read(tmp_path, "excel", content)] == ["A"]
+    assert not (tmp_path.parent / "evil.xml").exists()
+
+
+@pytest.mark.parametrize("declared", ['"aa"', 'SYSTEM "file:///etc/passwd"'])
+def test_a_workbook_with_entities_is_refused(tmp_path, declared):
+    row = b'<row r="3"><c r="A3" t="inlineStr"><is><t>&a;</t></is></c></row>'
+    head = f"<!DOCTYPE x [<!ENTITY a {declared}>]>".encode()
+    content = workbook(lambda sheet: head + sheet.replace(END, row + END))
+    with pytest.raises(TaggerError, match="no Excel workbook that can be read"):
+        read(tmp_path, "excel", content)
+
+
+def test_a_parquet_file_that_repeats_itself_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "_ANY_TEXT", 10**6)
+    monkeypatch.setattr(readers, "_MOST_TIMES", 1)
+    rows, texts = tmp_path / "rows", tmp_path / "texts"
+    pq.write_table(pa.table({"title": ["the same"] * 500_000}), rows)
+    with pytest.raises(TaggerError, match="says that it has 500,000 rows, in "):
+        list(read_papers([rows]))
+    title = pa.array(["ab " * 200_000]).dictionary_encode()
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * 900, pa.int32()), title.dictionary)
+    pq.write_table(pa.table({"title": same}), texts, compression="zstd")
+    assert texts.stat().st_size < 100_000
+    with pytest.raises(TaggerError, match="more text than its size allows"):
+        list(read_papers([texts]))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    datasets.Dataset.from_dict({"title": ["A"]}).save_to_disk(tmp_path / "set")
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("name", ["../elsewhere.arrow", "/etc/passwd", "..", "a\\b", "", None, 7])
+def test_a_data_set_that_names_files_elsewhere_is_refused(saved, name):
+    state = json.loads((saved / "state.json").read_text())
+    state["_data_files"] = [{"filename": name}]
+    (saved / "state.json").write_text(json.dumps(state))
+    with pytest.raises(TaggerError, match="names a file out of its folder"):
+        list(read_papers([saved]))
+
+
+def test_a_data_set_with_splits_or_links_elsewhere_is_refused(saved):
+    [data] = saved.glob("*.arrow")
+    data.rename(saved.parent / "moved.arrow")
+    data.symlink_to(saved.parent / "moved.arrow")
+    with pytest.raises(TaggerError, match="a link that leads out of its folder"):
+        list(read_papers([saved]))
+    (saved.parent / "all").mkdir()
+    (saved.parent / "all" / "dataset_dict.json").write_text('{"splits": ["../set"]}')
+    with pytest.raises(TaggerError, match="names a file out of its folder"):
+        list(read_papers([saved.parent / "all"]))
+
+
+def test_a_number_of_thousands_of_digits_is_no_character():
+    number = "1" * 5000
+    assert clean_text(f"A&#{number};b &#65;") == "A\ufffdb A"
+    assert normal_doi(f"10.1234/a&#{number};") == "doi:10.1234/a\ufffd"
+
+
+def test_what_is_not_seen_is_no_part_of_a_title():
+    assert clean_text("".join(f"a{hidden}" for hidden in HIDDEN)) == " ".join("a" * len(HIDDEN))
+    assert clean_text("&#x202e;&amp;#27;[31m") == "[31m"
+
+
+@given(st.text(st.sampled_from("e\u0301\u0316\u05b0 a\u3099"), max_size=200))
+def test_marks_are_thinned_out_only_where_there_are_very_many(text):
+    few = "".join(text.split())[:30]
+    import unicodedata
+
+    assert clean_text(few) == unicodedata.normalize("NFC", few)
+
+
+@pytest.mark.parametrize(
+    ("normal", "text"),
+    [
+        (normal_doi, "10.1234/\u0430bc"),  # Cyrillic
+        (normal_doi, "10.1234/ａbc"),
+        (normal_arxiv, "２101.00001"),
+    ],
+)
+def test_look_alikes_are_other_identifiers(normal, text):
+    import unicodedata
+
+    latin = unicodedata.normalize("NFKC", text).replace("\u0430", "a")
+    assert normal(latin)
+    assert normal(text) != normal(latin)
+
+
+def test_no_name_of_a_file_leads_out_of_the_output_folder(tmp_path):
+    from tagger.readers import read_files
+    from tagger.taxonomy import Taxonomy
+    from tagger.writers.library import write_libraries
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = ["..bib", "\\..\\evil.bib", "-rf.bib", "\x1b]0;x.bib", "a\nb.bib", "é\u202e.bib"]
+    for name in names:
+        (folder / name).write_text("@a{k, title={A}}\n", encoding="utf-8")
+    files = list(read_files(sorted(folder.iterdir()), format_name="bibtex"))
+    rows = [{"id": files[0].papers[0].id, "tags": {"kind": ["x"]}}]
+    taxonomy = Taxonomy.model_construct(name="n", facets=())
+    written = write_libraries(files, rows, taxonomy, tmp_path / "out")
+    assert len(written) == len(names)
+    assert {path.resolve().parent for path in written} == {(tmp_path / "out").resolve()}
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert Path(tmp_path / "out").is_dir()
