@@ -1,9 +1,9 @@
-"""Does the ML backend stand 200 requests at once, and does every command answer on a large workspace?
+"""Does the ML backend stand 200 requests at once, and does every command answer on much data?
 
-The backend runs as ``tagger review backend`` runs it, in a process of its own, with a model of a few
-kilobytes from an MLflow store; 200 clients ask it for two minutes, each again when it has its
-answer. A workspace of 100,000 labels and 50 versions is made, and commands are timed on all of it and
-on a tenth.
+The backend runs as ``tagger review backend`` runs it, in a process of its own, with a model of a
+few kilobytes from an MLflow store; 200 clients ask it for two minutes, each again when it has its
+answer. A workspace of 100,000 labels and 50 versions is made, and commands are timed on all of it
+and on a tenth.
 
 Run from the root of the project: python experiments/load.py
 """
