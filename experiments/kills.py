@@ -37,6 +37,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -551,7 +552,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill every command and see what is lost.")
-    parser.add_argument("--kills", type=int, default=500, help="how many, in all")
+    parser.add_argument("--kills", type=int, default=500, help="how many, in all, or a few more")
     parser.add_argument("--only", action="append", help="a command of the table; repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="how many at the same time")
     parser.add_argument("--seed", type=int, default=0)
@@ -602,7 +603,7 @@ def work_off(root: Path, job: int, cases: list[Case], options: argparse.Namespac
         shares = sum(case.share for case in cases) * options.jobs
         outcomes = []
         for case in cases:
-            kills = max(round(options.kills * case.share / shares), 2)
+            kills = max(ceil(options.kills * case.share / shares), 2)
             chance = random.Random(f"{options.seed} {job} {case.name}")
             done = kill_again_and_again(bench, case, kills, chance)
             outcomes.append(asdict(done))
