@@ -200,7 +200,11 @@ class OnnxEncoder:
         options.intra_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(
-                str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"]
+                str(folder / ONNX_FILE),
+                options,
+                providers=["CPUExecutionProvider"],
+                # It would try once more, and print that it does.
+                enable_fallback=0,
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # both libraries raise bare Exception subclasses
@@ -217,11 +221,17 @@ class OnnxEncoder:
         vectors: list[Vectors] = []
         with ThreadPoolExecutor(_cores()) as pool:
             for start in range(0, len(texts), _BATCH_SIZE):
-                encodings = self._tokenizer.encode_batch(list(texts[start : start + _BATCH_SIZE]))
+                encodings = self._tokenize(list(texts[start : start + _BATCH_SIZE]))
                 vectors += pool.map(self._encode, encodings)
                 if progress:
                     progress(len(vectors), len(texts))
         return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
+
+    def _tokenize(self, texts: list[str]) -> list[Encoding]:
+        try:
+            return self._tokenizer.encode_batch(texts)
+        except Exception as error:  # tokenizers raises bare exceptions, too
+            raise self._unusable(_first_line(error)) from error
 
     def _encode(self, encoding: Encoding) -> Vectors:
         inputs: dict[str, Any] = {
