@@ -245,7 +245,11 @@ class OnnxEncoder:
         try:
             model = _dequantized(folder) if self._in_batches else str(folder / ONNX_FILE)
             self._session = onnxruntime.InferenceSession(
-                model, options, providers=list(dict.fromkeys(providers))
+                model,
+                options,
+                providers=list(dict.fromkeys(providers)),
+                # It would try once more, and print that it does.
+                enable_fallback=0,
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except TaggerError:
@@ -266,7 +270,7 @@ class OnnxEncoder:
         vectors: list[Vectors] = []
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(texts), _BATCH_SIZE):
-                encodings = self._tokenizer.encode_batch(list(texts[start : start + _BATCH_SIZE]))
+                encodings = self._tokenize(list(texts[start : start + _BATCH_SIZE]))
                 vectors += pool.map(self._encode, encodings)
                 if progress:
                     progress(len(vectors), len(texts))
@@ -274,7 +278,7 @@ class OnnxEncoder:
 
     def _encode_in_batches(self, texts: Sequence[str], progress: Progress | None) -> Vectors:
         """Encode texts of about one length together; a vector is the same but for rounding."""
-        encodings = self._tokenizer.encode_batch(list(texts))
+        encodings = self._tokenize(list(texts))
         order = sorted(range(len(texts)), key=lambda place: len(encodings[place].ids))
         vectors: Vectors = np.zeros((len(texts), 0), dtype=np.float32)
         for start in range(0, len(texts), _GPU_BATCH_SIZE):
@@ -294,6 +298,12 @@ class OnnxEncoder:
             if progress:
                 progress(start + len(places), len(texts))
         return vectors
+
+    def _tokenize(self, texts: list[str]) -> list[Encoding]:
+        try:
+            return self._tokenizer.encode_batch(texts)
+        except Exception as error:  # tokenizers raises bare exceptions, too
+            raise self._unusable(_first_line(error)) from error
 
     def _encode(self, encoding: Encoding) -> Vectors:
         inputs: dict[str, Any] = {

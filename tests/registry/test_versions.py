@@ -1,4 +1,5 @@
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,29 @@ def test_a_model_that_was_changed_is_refused(registry, log, tmp_path):
     heads.write_bytes(b"other")
     with pytest.raises(TaggerError, match="does not match the hash"):
         registry.load(version)
+
+
+def test_a_model_that_was_exchanged_is_refused(registry, log, tmp_path):
+    version = log()
+    assert registry.load(version).digest == registry.run(version).data.params["sha256_model.json"]
+    (manifest,) = (tmp_path / "mlruns").rglob("model.json")
+    # Whole, and with hashes that fit: but not what the run recorded.
+    manifest.write_text(manifest.read_text().replace("Looks back.", "Looks on."))
+    for load in (registry.load, lambda version: registry.copy_model(version, tmp_path / "copy")):
+        with pytest.raises(TaggerError, match="is not the file that the run of tagger/1 recorded"):
+            load(version)
+
+
+@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml", "fold_answers.safetensors"])
+def test_labels_and_answers_that_were_exchanged_are_refused(registry, log, tmp_path, name):
+    version = log()
+    (file,) = (tmp_path / "mlruns").rglob(name)
+    file.write_bytes(file.read_bytes() + b"\n")
+    load = registry.load_for_guidance
+    if not name.endswith(".safetensors"):
+        load = partial(registry.label_folder, target=tmp_path / "copy")
+    with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
+        load(version)
 
 
 def test_labels_travel_with_the_version(registry, log, label_folder, tmp_path):

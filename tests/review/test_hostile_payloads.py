@@ -1,0 +1,176 @@
+"""What Label Studio is given shows text as text; what it gives is looked at before it is used."""
+
+import copy
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+from lxml import etree
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.paper import Paper
+from tagger.review.backend import Credentials, make_backend, predict_tasks
+from tagger.review.interface import adapt_interface, build_interface
+from tagger.review.pull import pull
+from tagger.review.tasks import TaskError, check_export, read_label, tags_in_use
+from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.taxonomy_history import TaxonomyHistory
+
+EVIL = "</View><Script/>\"><img src=x onerror=alert(1)> ]]> <!-- & &lt;b&gt; $title 'x'"
+TASK = {
+    "id": 3,
+    "data": {"title": "Boats", "abstract": "We look."},
+    "meta": None,
+    "annotations": [
+        {
+            "unique_id": "u-1",
+            "was_cancelled": False,
+            "completed_by": 1,
+            "updated_at": "2026-01-01T00:00:00Z",
+            "result": [{"from_name": "kind", "value": {"choices": ["survey"]}}],
+        }
+    ],
+}
+
+
+def test_definitions_stay_text_in_the_interface():
+    tags = tuple(Tag(name=name, definition=EVIL) for name in ("one", "two"))
+    facet = Facet(name="kind", definition=EVIL, exclusive=True, tags=tags)
+    config = build_interface(Taxonomy(name="evil", facets=(facet,)))
+    root = etree.fromstring(config)
+    kinds = {node.tag for node in root.iter()}
+    assert kinds == {"View", "Style", "Header", "Text", "Choices", "Choice", "TextArea"}
+    choices = root.find(".//Choices[@name='kind']")
+    assert [choice.get("hint") for choice in choices] == [EVIL, EVIL]
+    assert adapt_interface(config, Taxonomy(name="evil", facets=(facet,)), set) == (config, [])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "\ud800",
+        '<?xml version="1.0" encoding="x"?><View/>',
+        "<View>\x00</View>",
+        "<View a='\x1b'/>",
+    ],
+)
+def test_an_interface_that_is_no_text_is_named(taxonomy, config):
+    with pytest.raises(TaggerError, match="not XML"):
+        adapt_interface(config, taxonomy, set)
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        {},
+        None,
+        [3],
+        [{}],
+        [{**TASK, "annotations": 3}],
+        [{**TASK, "id": []}],
+        [{**TASK, "annotations": [{}]}],
+        [{**TASK, "annotations": [{**TASK["annotations"][0], "completed_by": {"x": 1}}]}],
+        [{**TASK, "annotations": [{**TASK["annotations"][0], "unique_id": None}]}],
+    ],
+)
+def test_an_export_of_another_shape_is_refused(export):
+    with pytest.raises(ValueError, match="its export lacks"):
+        check_export(export)
+    assert check_export([TASK]) == [TASK]
+
+
+def spoiled(**changes):
+    task = copy.deepcopy(TASK)
+    for place, value in changes.items():
+        where = task["data"] if place in ("title", "abstract", "paper") else task["annotations"][0]
+        where[place] = value
+    return task
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "\ud800"},
+        {"title": ["x"]},
+        {"paper": "\udfff"},
+        {"abstract": None},
+        {"updated_at": "2026-01-01"},
+        {"updated_at": "never"},
+        {"updated_at": 10**30},
+        {"result": "x"},
+        {"result": [3]},
+        {"result": [{"from_name": "Note", "value": {"text": ["\ud800"]}}]},
+        {"lead_time": "nan"},
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_left_out_and_named(taxonomy, changes):
+    task = spoiled(**changes)
+    with pytest.raises(TaskError):
+        read_label(task, task["annotations"][0], "ann", TaxonomyHistory(taxonomy, ()), "1/now")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 3, "x", {"choices": 3}, {"taxonomy": [[], 3, ["x", {}]]}, {"choices": [{}, None]}],
+)
+def test_a_result_of_another_shape_chooses_nothing_that_there_is(taxonomy, value):
+    task = spoiled(result=[{"from_name": "kind", "value": value}])
+    assert ("kind", "survey") not in tags_in_use([task])
+
+
+def test_one_bad_answer_does_not_keep_the_others_from_coming_home(label_folder):
+    class Project:
+        key = "1/now"
+
+        def annotators(self):
+            return {1: "ann"}
+
+        def annotated_tasks(self):
+            good, bad = copy.deepcopy(TASK), spoiled(title="\ud800", unique_id="u-2")
+            bad["id"] = 4
+            return check_export([good, bad])
+
+        def task_ids(self):
+            return {3, 4}
+
+    report = pull(Project(), LabelStore(label_folder))
+    assert (report.new, len(report.problems)) == (1, 1)
+    assert report.problems[0].startswith("task 4 ")
+
+
+@pytest.fixture
+def client(model):
+    credentials = Credentials()
+    app = make_backend(lambda: model, credentials, lambda: None)
+    return TestClient(app, headers={"Authorization": credentials.header})
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"[" * 50_000, 400),
+        (b'["\\ud800"]', 422),
+        (b"[NaN]", 422),
+        (b"\xff", 400),
+        (b"", 422),
+        (b"{}", 422),
+        (b'{"tasks": {}}', 422),
+        (b'{"tasks": [{"data": {"title": "\\ud800", "abstract": "\\udfff"}}]}', 200),
+        (b'{"tasks": [3, null, {"data": 7}, {"data": {"title": []}}]}', 200),
+    ],
+)
+def test_a_request_of_another_kind_is_answered(client, content, code):
+    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == code
+    assert "ud800" not in answer.text
+    json.loads(answer.text)
+
+
+def test_markup_in_a_title_is_no_part_of_what_is_filled_in(model):
+    [result] = predict_tasks([{"data": {"title": EVIL, "abstract": EVIL}}], model)
+    assert EVIL not in json.dumps(result)
+
+
+def test_half_a_surrogate_pair_is_no_text_to_an_encoder():
+    assert Paper("A \ud800", "b\udfff", id="x").text == "A ?. b?"

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown import markdown
+
+from tagger.markdown import as_markdown
+from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.writers.dataset import dataset_card
+
+EVIL = (
+    "<script>alert(1)</script> ![x](http://x.invalid/track.png) [a](javascript:alert(1)) "
+    "| # `code` <img src=x onerror=alert(1)> &lt;b&gt; **b**"
+)
+
+
+def shown(text):
+    """Return the elements, and the text, that a reader of Markdown makes of a text."""
+    from bs4 import BeautifulSoup
+
+    page = BeautifulSoup(markdown(text, extensions=["tables"]), "lxml")
+    return {node.name for node in page.find_all()}, " ".join(page.get_text().split())
+
+
+def test_markup_stays_text():
+    assert shown(f"A {as_markdown(EVIL)}") == ({"html", "body", "p"}, f"A {EVIL}")
+
+
+@given(st.text(st.sampled_from("ab <>&|\\`*_[]()!#~\n"), max_size=40))
+def test_any_text_is_shown_as_it_is(text):
+    elements, said = shown(f"A {as_markdown(text)} b")
+    assert elements == {"html", "body", "p"}
+    assert said == " ".join(f"A {text} b".split())
+
+
+@pytest.fixture
+def hostile():
+    tags = tuple(Tag(name=name, definition=f"{name} {EVIL}") for name in ("one", "two"))
+    return Taxonomy(name="evil", facets=(Facet(name="kind", definition=EVIL, tags=tags),))
+
+
+def test_the_card_of_a_data_set_shows_definitions_as_text(hostile):
+    elements, said = shown(dataset_card([], hostile).split("---\n", 2)[2])
+    assert not elements & {"script", "img", "a"}
+    assert f"one {EVIL}" in said
+
+
+def test_the_card_of_a_model_shows_definitions_as_text(hostile):
+    from tagger.rendering import render
+    from tagger.training import TrainingSettings
+
+    class Everything(dict):
+        """Half of everything that is asked for."""
+
+        def __missing__(self, name):
+            return 0.5
+
+        def __getattr__(self, name):
+            return 0.5
+
+    card = render(
+        "model_card.md",
+        facets=hostile.facets,
+        settings=TrainingSettings(encoder="![x](y)<b>"),
+        metrics=Everything(),
+        lineage=Everything(),
+        min_confidence=0.6,
+    )
+    elements, said = shown(card)
+    assert not elements & {"script", "img", "a", "b"}
+    assert f"one {EVIL}" in said

@@ -1,0 +1,350 @@
+"""A saved model that was tampered with is refused with the reason, and never executed.
+
+Where a test spoils a file, it makes the hashes of the manifest fit again, as whoever tampers
+would.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from safetensors.numpy import load_file, save_file
+
+from tagger.errors import TaggerError
+from tagger.model import load_model
+from tagger.paper import Paper
+
+PAPERS = [Paper("A survey of the court", "The judge and the heart.")]
+
+
+@pytest.fixture
+def folder(saved_model, tmp_path):
+    """A copy of a saved model, to be spoiled."""
+    shutil.copytree(saved_model, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def use(folder):
+    """Load a model and use it, after its manifest is made to fit its files."""
+    manifest = json.loads((folder / "model.json").read_text())
+    for name in manifest["files"]:
+        if (folder / name).is_file():
+            manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(manifest))
+    return load_model(folder).predict(PAPERS)
+
+
+def refused(folder, reason):
+    with pytest.raises(TaggerError, match=reason):
+        use(folder)
+
+
+def change_manifest(folder, change):
+    manifest = json.loads((folder / "model.json").read_text())
+    change(manifest)
+    (folder / "model.json").write_text(json.dumps(manifest))
+
+
+def change_arrays(folder, name, change):
+    arrays = load_file(folder / name)
+    change(arrays)
+    save_file(arrays, folder / name)
+
+
+def change_graph(folder, change):
+    graph = onnx.load(folder / "encoder.onnx")
+    change(graph)
+    (folder / "encoder.onnx").write_bytes(graph.SerializeToString())
+
+
+def test_what_is_left_alone_is_used(folder):
+    assert use(folder).probabilities["kind"].shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["evil.pkl", "code.py", "__init__.py", ".hidden", "weights.bin"])
+def test_another_file_is_refused(folder, name):
+    (folder / name).write_bytes(b"x")
+    refused(folder, f"{name}: is no part of a saved model")
+
+
+def test_another_folder_is_refused(folder):
+    (folder / "sub").mkdir()
+    refused(folder, "is no part of a saved model")
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "tokenizer.json", "heads.safetensors"])
+def test_a_link_is_refused(folder, name):
+    (folder / name).rename(folder.parent / name)
+    (folder / name).symlink_to(folder.parent / name)
+    refused(folder, "is a link or a folder")
+
+
+def test_a_file_beyond_measure_is_refused(folder):
+    with (folder / "heads.safetensors").open("r+b") as file:
+        file.truncate(2**31)
+    refused(folder, r"has 2,048 MB, more than the 1,024")
+
+
+def first_tag(manifest):
+    return manifest["taxonomy"]["facets"][1]["tags"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m: m.update(max_tokens=10**9), "max_tokens"),
+        (lambda m: m.update(code="import os"), "code"),
+        (lambda m: m.update(format=1), "format"),
+        (lambda m: m["calibration"]["kind"].update(shift=float("nan")), "no number"),
+        (lambda m: m["calibration"]["kind"].update(scales=[1.0]), "too many or too few"),
+        (lambda m: m["calibration"].pop("kind"), "calibration of each facet"),
+        (lambda m: m["files"].update({"../../evil": "0"}), "hashes of just the model's files"),
+        (lambda m: m["files"].pop("encoder.onnx"), "hashes of just the model's files"),
+        (lambda m: first_tag(m).update(parent="heart"), "its own ancestor"),
+        (lambda m: first_tag(m).update(parent="nobody"), "is no tag of the facet"),
+        (lambda m: first_tag(m).update(name="../../x"), "name"),
+        (lambda m: first_tag(m).update(definition="\x1b[31m"), r"U\+001B"),
+        (lambda m: m["taxonomy"]["facets"][0]["tags"].pop(), "does not fit the rest"),
+        (lambda m: m["taxonomy"]["facets"].pop(), "calibration of each facet"),
+        (lambda m: m.update(vocabulary=["one"]), "does not fit the rest"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused(folder, change, reason):
+    change_manifest(folder, change)
+    refused(folder, reason)
+
+
+def nan(arrays):
+    arrays["kind.encoder.weights"][0, 0] = np.nan
+
+
+def pickled(arrays):
+    arrays["evil"] = np.frombuffer(pickle.dumps(print), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (nan, "'kind.encoder.weights' holds what is no number"),
+        (pickled, "holds, and no model does, the array 'evil'"),
+        (lambda a: a.pop("kind.lexical.bias"), "lacks the array 'kind.lexical.bias'"),
+        (lambda a: a.update({"kind.encoder.bias": np.zeros(9)}), "does not fit the rest"),
+        (lambda a: a.update({"kind.encoder.weights": np.zeros((3, 20_000))}), "does not fit"),
+        (lambda a: a.update({"kind.encoder.weights": np.zeros((3, 8))}), "different sizes"),
+        (lambda a: a.update({"lexical.rarity": np.zeros(2, dtype=np.int8)}), "the kind I8"),
+    ],
+)
+def test_heads_that_were_changed_are_refused(folder, change, reason):
+    change_arrays(folder, "heads.safetensors", change)
+    refused(folder, reason)
+
+
+def test_a_header_that_promises_too_much_is_refused(folder):
+    header = {"lexical.rarity": {"dtype": "F64", "shape": [2**40], "data_offsets": [0, 2**43]}}
+    text = json.dumps(header).encode()
+    (folder / "heads.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    refused(folder, "cannot be read")
+
+
+def test_a_pickle_in_place_of_a_file_is_refused(folder):
+    for name in ("heads.safetensors", "reference.safetensors", "encoder.onnx", "tokenizer.json"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(pickle.dumps({"a": print}))
+        refused(folder, "cannot be")
+        (folder / name).write_bytes(before)
+
+
+def external(graph):
+    weights = graph.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "../secret"), ("length", "576")):
+        entry = weights.external_data.add()
+        entry.key, entry.value = key, value
+
+
+def custom(graph):
+    graph.opset_import.append(helper.make_opsetid("com.evil", 1))
+    graph.graph.node.append(helper.make_node("Run", ["vector"], ["x"], domain="com.evil"))
+
+
+def not_a_number(graph):
+    weights = graph.graph.initializer[0]
+    weights.raw_data = np.full(weights.dims, np.nan, dtype=np.float32).tobytes()
+
+
+def too_wide(graph):
+    weights = graph.graph.initializer[0]
+    weights.dims[1] *= 2
+    weights.raw_data *= 2
+    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value *= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (external, "names another file to take weights from"),
+        (custom, "cannot be loaded"),
+        (not_a_number, "gives what is no number"),
+        (too_wide, r"gives vectors of shape \(32,\)"),
+        (lambda graph: graph.graph.input.pop(), "cannot be"),
+    ],
+)
+def test_a_graph_that_was_changed_is_refused(folder, change, reason):
+    (folder.parent / "secret").write_bytes(b"\1" * 4096)
+    change_graph(folder, change)
+    refused(folder, reason)
+
+
+def test_a_tokenizer_that_fails_is_named(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"].pop("[UNK]")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    refused(folder, "the model's encoder cannot be")
+
+
+def test_numbers_that_are_padded_hide_no_other_file(folder):
+    change_graph(folder, external)
+    content = (folder / "encoder.onnx").read_bytes()
+    assert content.count(b"\x0a\x08location") == 1
+    padded = content.replace(b"\x0a\x08location", b"\x8a\x80\x00\x88\x80\x00location")
+    (folder / "encoder.onnx").write_bytes(padded)
+    refused(folder, "names another file")
+
+
+def test_another_format_of_onnx_runtime_is_refused(folder):
+    (folder / "encoder.onnx").write_bytes(b"\0\0\0\0ORTM" + b"\0" * 64)
+    refused(folder, "ONNX Runtime's own format")
+    (folder / "encoder.onnx").write_bytes(b"")
+    refused(folder, "is empty")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda a: a.update(vectors=a["vectors"][:, :4].copy()), "does not fit the taxonomy"),
+        (lambda a: a["familiarity"].fill(np.inf), "'familiarity' holds what is no number"),
+        (lambda a: a.pop("vectors"), "cannot be read"),
+    ],
+)
+def test_a_reference_that_was_changed_is_refused(folder, change, reason):
+    from safetensors import safe_open
+
+    path = folder / "reference.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata()
+    arrays = load_file(path)
+    change(arrays)
+    save_file(arrays, path, metadata=header)
+    refused(folder, reason)
+
+
+WATCHED = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy, onnxruntime, tokenizers, safetensors.numpy
+from tagger.errors import TaggerError
+from tagger.model import load_model
+from tagger.paper import Paper
+folder, seen = os.path.realpath(sys.argv[1]), []
+FORBIDDEN = ("pickle.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
+             "os.fork", "marshal.", "ctypes.", "socket.", "shutil.", "os.remove", "os.rename",
+             "os.mkdir", "os.chmod", "os.symlink", "os.link", "compile")
+
+def watch(event, arguments):
+    if event == "open":
+        path, mode, flags = arguments
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
+            seen.append(f"open for writing: {path}")
+    elif event == "exec":
+        if folder in os.path.realpath(arguments[0].co_filename):
+            seen.append(f"exec: {arguments[0].co_filename}")
+    elif event == "import":
+        if any(folder in os.path.realpath(place) for place in (arguments[2] or ()) if place):
+            seen.append(f"import: {arguments[0]}")
+    elif event.startswith(FORBIDDEN):
+        seen.append(f"{event}: {arguments}"[:200])
+
+os.chdir(folder)
+sys.addaudithook(watch)
+try:
+    load_model(folder).predict([Paper("A survey of the court", "The judge.")])
+    ended = "used"
+except TaggerError as error:
+    ended = f"refused: {error.problem}"
+found = list(seen)
+print(ended)
+print(found)
+"""
+
+
+class Evil:
+    """A pickle that would leave a mark."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("part", [None, "heads.safetensors", "tokenizer.json", "extra.pkl", "ops"])
+def test_loading_executes_nothing_of_a_folder(folder, tmp_path, part):
+    mark = tmp_path / "executed"
+    if part == "ops":
+        change_graph(folder, custom)
+    elif part:
+        (folder / part).write_bytes(pickle.dumps(Evil(mark)))
+    try:
+        use(folder)
+    except TaggerError:
+        assert part
+    # What a library may look for where it runs.
+    for name in ("sitecustomize.py", "numpy.py", "custom_ops.so") if part == "extra.pkl" else ():
+        (folder / name).write_text(f"open({str(mark)!r}, 'w')")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", WATCHED, folder], capture_output=True, text=True, check=True
+    )
+    ended, seen = done.stdout.splitlines()[-2:]
+    assert ended.startswith("refused: " if part else "used")
+    assert seen == "[]"
+    assert not mark.exists()
+
+
+def test_an_encoder_whose_weights_are_a_pickle_is_not_loaded(tmp_path):
+    from tiny_encoder import save_tiny_encoder
+
+    from tagger.encoder import load_trainable
+
+    encoder = save_tiny_encoder(tmp_path)
+    [weights] = encoder.rglob("model.safetensors")
+    (weights.parent / "pytorch_model.bin").write_bytes(pickle.dumps(Evil(tmp_path / "executed")))
+    weights.unlink()
+    with pytest.raises(TaggerError, match=r"no file named model\.safetensors"):
+        load_trainable(str(encoder), 32)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_bundled_encoder_is_checked_file_by_file(tmp_path, monkeypatch):
+    from importlib import resources
+
+    from tagger import encoder
+
+    whole = encoder.bundled_encoder_folder()
+    shutil.copytree(whole, tmp_path / "model", symlinks=True)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    assert encoder.bundled_encoder_folder() == tmp_path / "model"
+    settings = tmp_path / "model" / "modules.json"
+    settings.write_text(settings.read_text().replace("sentence_transformers.models", "evil"))
+    with pytest.raises(
+        TaggerError, match=r"modules\.json: this file of the bundled encoder is not"
+    ):
+        encoder.bundled_encoder_folder()
