@@ -235,8 +235,8 @@ def main() -> None:
         f"| {given.labels:,} labels | times as long |",
         "|---|---|---|---|",
         *(
-            f"| `tagger {command.format(last=given.versions)}` | {few[command]:.1f} s | {many[command]:.1f} s "
-            f"| {many[command] / few[command]:.1f} |"
+            f"| `tagger {command.format(last=given.versions)}` | {few[command]:.1f} s"
+            f" | {many[command]:.1f} s | {many[command] / few[command]:.1f} |"
             for command in COMMANDS
         ),
         "",

@@ -145,4 +145,4 @@ def familiarity(vectors: Vectors, known: Vectors) -> Floats:
         (vectors[start : start + rows] @ known.T).max(axis=1, initial=-1.0)
         for start in range(0, len(vectors), rows)
     ]
-    return np.concatenate([np.zeros(0), *nearest]).astype(np.float64)
+    return np.asarray(np.concatenate([np.zeros(0), *nearest]), dtype=np.float64)

@@ -32,7 +32,7 @@ def names_in(extra):
 
 
 LIGHT = {name_of(requirement) for requirement in PROJECT["dependencies"]}
-HEAVY = names_in("formats") | names_in("train") | names_in("review")
+HEAVY = names_in("formats") | names_in("train") | names_in("review") | names_in("keyring")
 
 
 def imports():
@@ -76,7 +76,7 @@ def test_every_requirement_is_imported():
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("readers", ["formats"]), ("writers", ["formats"]), ("review", ["review"])],
+    [("readers", ["formats"]), ("writers", ["formats"]), ("review", ["review", "keyring"])],
 )
 def test_a_folder_imports_from_its_own_extra(folder, extras):
     own = LIGHT.union(*map(names_in, extras))

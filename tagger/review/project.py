@@ -311,7 +311,7 @@ def open_project(
         if name and name.isascii() and name.isdigit():
             found = [int(name)]
         else:
-            projects = connection.client.projects.list(page_size=100)
+            projects: Any = connection.client.projects.list(page_size=100)
             titles = {project.id: project.title for project in projects}
             if len(titles) < projects.response.count:
                 # A project that is there must not be made again.

@@ -7,8 +7,15 @@ import pytest
 from ports import free_port
 
 from tagger.errors import TaggerError
+from tagger.review import retrying
 from tagger.review.connection import Connection, connect
 from tagger.review.token import find_token
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Ask again at once."""
+    monkeypatch.setattr(retrying.time, "sleep", lambda _: None)
 
 
 @pytest.fixture
