@@ -20,7 +20,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gold import RESULTS, ROOT, machine
@@ -187,7 +187,7 @@ def main() -> None:
     ]
     table = "\n".join(lines) + "\n"
     (RESULTS / "faults.md").write_text(table, encoding="utf-8")
-    content = {name: asdict(tally) for name, tally in tallies.items()}
+    content = {name: vars(tally) for name, tally in tallies.items()}
     (RESULTS / "faults.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table)
     for tally in tallies.values():

@@ -1,4 +1,4 @@
-"""Does the ML backend stand 200 requests at once, and does every command answer on much data?
+"""Does the backend stand 200 requests at once, do commands answer on a large workspace?
 
 The backend runs as ``tagger review backend`` runs it, in a process of its own, with a model of a
 few kilobytes from an MLflow store; 200 clients ask it for two minutes, each again when it has its
@@ -10,21 +10,31 @@ Run from the root of the project: python experiments/load.py
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
+import json
+import os
+import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from gold import ROOT
+from gold import RESULTS, ROOT, machine
 
 sys.path.insert(0, str(ROOT / "tests"))
 
 from ports import free_port, wait_for
+from samples import label_line, page, small_taxonomy, write_taxonomy
+from tiny_encoder import save_tiny_encoder
+from tiny_model import save_tiny_model
+from tiny_training import log_tiny
 
 CLIENTS = 200
 SECONDS = 120.0
@@ -110,6 +120,135 @@ async def ask(url: str, clients: int, seconds: float) -> Load:
     return Load(len(times), dict(errors), len(times) / took, float(median), float(p99))
 
 
+def make_workspace(folder: Path, versions: int) -> None:
+    """Make a workspace with so many versions in MLflow, and a page."""
+    from tagger.registry import Registry
+
+    taxonomy = small_taxonomy()
+    labels = folder / "labels"
+    labels.mkdir(parents=True)
+    write_taxonomy(labels, taxonomy)
+    write_labels(folder, 12)
+    model = save_tiny_model(folder / "model", taxonomy)
+    with contextlib.chdir(folder):
+        for seed in range(versions):
+            log_tiny(Registry(), labels, model, 0.5 + seed / versions / 2, seed)
+    save_tiny_encoder(folder)
+    titles = [f"Page paper {n} on heart and court" for n in range(20)]
+    (folder / "page.txt").write_text(page(*titles), encoding="utf-8")
+
+
+def write_labels(folder: Path, count: int) -> None:
+    """Write so many labels, half of them by hand and half from review by two people."""
+    rng = np.random.default_rng(0)
+    kinds: list[str] = ["survey", "method", "study"]
+    fields: list[list[str]] = [["heart"], ["law"], []]
+    files = {name: folder / "labels" / f"{name}.jsonl" for name in ("seed", "corrections")}
+    with files["seed"].open("w") as seed, files["corrections"].open("w") as corrections:
+        for n in range(count):
+            paper = n if n < count / 2 or n % 2 else n - count // 2
+            changes: dict[str, object] = {
+                "text": " ".join(rng.choice(WORDS, 40)),
+                "tags": {"kind": [kinds[n % 3]], "field": fields[n // 3 % 3]},
+            }
+            if n < count / 2:
+                seed.write(label_line(f"Title {paper}", **changes) + "\n")
+                continue
+            time = "2026-02-01T00:00:00Z"
+            origin = {"annotation": f"u{n}", "updated": time, "project": "1/then", "task": n}
+            changes |= {"source": "review", "annotator": ("ann", "bob")[n % 3 > 0], "time": time}
+            changes |= {"prediction": {"model": "tagger/1", "tags": {"kind": ["study"]}}}
+            line = label_line(f"Title {paper}", **changes, origin=origin)
+            corrections.write(line + "\n")
+
+
+COMMANDS = [
+    "tag page.txt --json",
+    "explain 'Page paper 19' page.txt --json",
+    "report tagged --json",
+    "taxonomy show --json",
+    "taxonomy check --json",
+    "taxonomy rereview --json",
+    "taxonomy rename kind/study inquiry --dry-run --json",
+    "labels suggest 5 page.txt --encoder encoder --json",
+    "labels audit --json",
+    "history --json",
+    "compare 1 {last} --json",
+    "promote {last} --force load --json",
+    "rollback --json",
+]
+
+
+def seconds_of(command: str, folder: Path) -> float:
+    """Give a command; it must answer."""
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "tagger", *shlex.split(command)],
+        cwd=folder,
+        env=environment | {"TAGGER_CACHE": "off"},
+        capture_output=True,
+        text=True,
+    )
+    took = time.perf_counter() - begin
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{command}: {done.stderr}")
+    return took
+
+
+def measure_commands(folder: Path, labels: int, last: int) -> dict[str, float]:
+    """Return the seconds that each command takes."""
+    write_labels(folder, labels)
+    found = {}
+    for command in COMMANDS:
+        found[command] = seconds_of(command.format(last=last), folder)
+        print(f"{labels:,} labels: {command}: {found[command]:.1f} s", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--clients", type=int, default=CLIENTS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--labels", type=int, default=LABELS)
+    parser.add_argument("--versions", type=int, default=VERSIONS)
+    given = parser.parse_args()
+    if given.serve:
+        serve(given.serve)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_workspace(folder, given.versions)
+        load = measure_backend(folder, given.clients, given.seconds)
+        print(load, flush=True)
+        few = measure_commands(folder, given.labels // 10, given.versions)
+        many = measure_commands(folder, given.labels, given.versions)
+    lines = [
+        "| clients at once | seconds | requests | errors | a second | median | 99th percentile "
+        "| in medians |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| {given.clients} | {given.seconds:.0f} | {load.requests:,} | {sum(load.errors.values())}"
+        f" | {load.per_second:.0f} | {load.median:.2f} s | {load.p99:.2f} s | {load.ratio:.1f} |",
+        "",
+        f"| command, {given.versions} versions | {given.labels // 10:,} labels "
+        f"| {given.labels:,} labels | times as long |",
+        "|---|---|---|---|",
+        *(
+            f"| `tagger {command.format(last=given.versions)}` | {few[command]:.1f} s"
+            f" | {many[command]:.1f} s | {many[command] / few[command]:.1f} |"
+            for command in COMMANDS
+        ),
+        "",
+        "A model and an encoder of a few kilobytes: what is measured is everything else. Clients "
+        f"and backend share the machine: {machine()}.",
+    ]
+    table = "\n".join(lines) + "\n"
+    (RESULTS / "load.md").write_text(table, encoding="utf-8")
+    content = {"backend": asdict(load), "few": few, "many": many}
+    (RESULTS / "load.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(table)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        serve(int(sys.argv[2]))
+    main()

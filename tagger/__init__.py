@@ -6,6 +6,7 @@ what reads papers and labels for it.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from tagger.readers import read_papers as read_papers
 
 __version__ = "0.1.0"
+
+for _variable in ("ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    # Nothing phones home. ONNX Runtime (from 1.29 on), MLflow and the Hugging Face hub look at it
+    # when they are loaded, which is always after this module.
+    os.environ.setdefault(_variable, "1")
 
 _PLACES = {
     "Paper": "tagger.paper",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun, MlflowClient
 
 for _name, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow tells of each step of making its tables; a user wants to know of failures.

@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class RunningServer:
 
     url: str
     email: str
-    password: str
-    token: str
+    password: str = field(repr=False)
+    token: str = field(repr=False)
     pid: int
 
 
@@ -166,6 +166,8 @@ class EmbeddedServer:
         path = self.folder / "account.json"
         try:
             account: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+            # As it may have come out of a backup.
+            path.chmod(0o600)
         except FileNotFoundError:
             account = {
                 "email": _EMAIL,
@@ -203,6 +205,8 @@ class EmbeddedServer:
         command = [str(self.environment.resolve() / "bin" / _PROGRAM), "start"]
         command += ["--no-browser", "--enable-legacy-api-token"]
         command += ["--internal-host", _HOST, "--port", str(port)]
+        # It tells which papers were looked at.
+        (self.folder / "server.log").touch(mode=0o600)
         with (self.folder / "server.log").open("ab") as log:
             started = subprocess.Popen(
                 command,

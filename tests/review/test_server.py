@@ -1,8 +1,10 @@
+import contextlib
 import json
 import os
 import stat
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from ports import free_port
@@ -78,6 +80,17 @@ def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
     assert stat.S_IMODE(account.stat().st_mode) == 0o600
     assert stat.S_IMODE((server.folder / "data").stat().st_mode) == 0o700
     assert json.loads(account.read_text())["email"] == running.email
+    assert stat.S_IMODE((server.folder / "server.log").stat().st_mode) == 0o600
+    assert running.password not in repr(running)
+    assert running.token not in repr(running)
+    account.chmod(0o644)
+    assert server.running() == running
+    assert stat.S_IMODE(account.stat().st_mode) == 0o600
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            said = line.read_bytes()
+            assert running.password.encode() not in said
+            assert running.token.encode() not in said
 
 
 def test_a_taken_port_is_named(server, monkeypatch):

@@ -1,0 +1,93 @@
+"""Nothing phones home: the whole tour in a network namespace that has no way out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ports import free_port
+from samples import page, small_taxonomy, write_taxonomy
+from tiny_encoder import save_tiny_encoder
+
+from tagger.review.server import EmbeddedServer
+
+pytestmark = pytest.mark.slow
+
+TOUR = Path(__file__).with_name("offline_tour.py")
+QUICK = "--epochs 1 --folds 2 --max-tokens 32 --no-learning-curve --encoder encoder"
+COMMANDS = f"""\
+tagger init my-review --template medicine
+tagger train {QUICK}
+tagger train {QUICK} --seed 1
+tagger tag page.txt
+tagger compare
+tagger promote --force tour
+tagger report tagged
+tagger labels suggest 1 page.txt --encoder encoder
+tagger review serve --port {{port}}
+tagger review push page.txt
+tagger review status
+tagger review pull
+tagger review stop
+"""
+
+
+def namespace() -> list[str]:
+    """Return what starts a program in a network namespace; skip where the kernel forbids that."""
+    for command in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
+        try:
+            allowed = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+        except OSError:
+            allowed = False
+        if allowed:
+            return command
+    pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
+
+
+def tour(commands, folder, **variables):
+    """Give commands where there is no way out; return what became of each."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, **variables}
+    servers = ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
+    # Some libraries keep quiet where tests run: here they are not to know.
+    quiet = [name for name in environment if name == "CI" or "TELEMETRY" in name]
+    for name in (*servers, *quiet, "PYTEST_CURRENT_TEST", "DO_NOT_TRACK"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [*namespace(), sys.executable, str(TOUR)],
+        cwd=folder,
+        env=environment,
+        input=commands,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_tries_to_leave_is_seen(tmp_path):
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), 2)"
+    [step] = tour(f'{sys.executable} -c "{code}"', tmp_path)
+    assert step["code"] == 1
+    assert step["tried"]["IPv4"] >= 1
+
+
+def test_the_tour_needs_no_network_and_asks_for_none(
+    label_studio_environment, label_folder, tmp_path
+):
+    assert label_folder == tmp_path / "labels"
+    write_taxonomy(label_folder, small_taxonomy())
+    (tmp_path / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
+    shutil.copytree(save_tiny_encoder(tmp_path / "made"), tmp_path / "encoder")
+    (tmp_path / ".label-studio").mkdir()
+    (tmp_path / ".label-studio" / "venv").symlink_to(label_studio_environment)
+    try:
+        steps = tour(COMMANDS.format(port=free_port()), tmp_path)
+    finally:
+        EmbeddedServer(tmp_path / ".label-studio").stop()
+    for step in steps:
+        assert step["code"] == 0, step
+        assert not any(step["tried"].values()), step
