@@ -285,11 +285,11 @@ def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFea
     arrays = load_arrays(path, shapes)
     heads = []
     for facet in manifest.taxonomy.facets:
-        parts = [
+        encoder, lexical = (
             Linear(arrays[f"{facet.name}.{part}.weights"], arrays[f"{facet.name}.{part}.bias"])
             for part in PARTS
-        ]
-        heads.append(Head(facet, *parts, manifest.calibration[facet.name]))
+        )
+        heads.append(Head(facet, encoder, lexical, manifest.calibration[facet.name]))
     if len({head.encoder.weights.shape[1] for head in heads}) != 1:
         raise TaggerError("its heads are made for vectors of different sizes", path=path)
     return heads, LexicalFeatures(manifest.vocabulary, arrays[_RARITY])

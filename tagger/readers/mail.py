@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -54,7 +54,9 @@ def read_mail(source: Source) -> list[Paper]:
     """
     try:
         policy = _CarefulPolicy(message_factory=_limited_parts())
-        blocks = _blocks(email.message_from_bytes(source.data, policy=policy))
+        blocks = _blocks(
+            email.message_from_bytes(source.data, policy=cast("Policy[EmailMessage]", policy))
+        )
     except (TaggerError, ModuleNotFoundError):
         raise
     except Exception as error:  # a broken message makes it raise nearly anything

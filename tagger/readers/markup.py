@@ -92,7 +92,8 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     if not text.strip():
         return []
     collector = _BlockCollector()
-    parser = etree.HTMLParser(target=collector, encoding="utf-8", huge_tree=True)
+    # Its stubs ask for a target that takes bytes, too.
+    parser = etree.HTMLParser(target=collector, encoding="utf-8", huge_tree=True)  # type: ignore[arg-type]
     try:
         parser.feed(text)
         parser.close()
