@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 LABEL_STUDIO := .label-studio
 PORT ?= 8080
 
-.PHONY: demo test label-studio docs install browser lint clean
+.PHONY: demo test label-studio docs licences sbom audit install browser lint clean
 
 demo: install
 	$(BIN)/tagger train --labels labels --if-changed
@@ -27,6 +27,21 @@ label-studio: install
 docs: install
 	$(BIN)/typer tagger.cli utils docs --name tagger --title Commands --output docs/reference/commands.md
 	$(BIN)/mkdocs build --strict
+
+licences: install
+	$(BIN)/python scripts/licences.py
+
+# What 'make install' installs, for those who take a release over: CycloneDX 1.6.
+sbom: install
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --spec-version 1.6 --output-format JSON --output-file dist/sbom.cdx.json $(BIN)/python
+
+# Are vulnerabilities known of what is installed? No part of 'make test': the answer is a database's
+# on the network, which changes from day to day, and the tests need no network and say the same
+# tomorrow. Run it before a release, and once a week.
+audit: install
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: install
 	$(BIN)/ruff check .

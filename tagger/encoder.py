@@ -237,7 +237,8 @@ class OnnxEncoder:
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        # What goes wrong is raised; on the terminal it would stand beside our own words.
+        options.log_severity_level = 4
         options.intra_op_num_threads = 1
         self._threads = threads or _cores()
         self._in_batches = choose_device(device) == "cuda"

@@ -11,5 +11,5 @@ _HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("~"): "&#126
 def as_markdown(text: str) -> str:
     """Return a text as one line of Markdown that shows just that text."""
     line = " ".join(text.split())
-    # CommonMark, 2.4: a backslash makes any punctuation literal; of HTML and ~ not every reader knows it.
+    # CommonMark, 2.4: a backslash makes punctuation literal; not every reader knows it of HTML, ~.
     return _SPECIAL.sub(lambda found: "\\" + found[0], line).translate(_HTML)

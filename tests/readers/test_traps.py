@@ -6,6 +6,8 @@ minutes.
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -164,6 +166,14 @@ def test_a_parquet_file_that_repeats_itself_is_refused(tmp_path, monkeypatch):
     assert texts.stat().st_size < 100_000
     with pytest.raises(TaggerError, match="more text than its size allows"):
         list(read_papers([texts]))
+
+
+def test_a_parquet_file_that_ended_the_process_is_read():
+    # Found by the fuzzer: its statistics are broken, and whoever asked for them was ended by pyarrow.
+    path = Path(__file__).with_name("broken_statistics.parquet")
+    code = "import sys; from tagger.readers import read_papers; print(len([*read_papers(sys.argv[1])]))"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stdout == "2\n", done.stderr
 
 
 @pytest.fixture

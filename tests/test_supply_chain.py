@@ -1,0 +1,97 @@
+"""What tagger depends on: its licences, and the list of it that goes with a release."""
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BINDING = re.compile(
+    r"\bA?GPL|Affero|General Public|SSPL|Server Side Public|Commons Clause|\bBUSL|Business Source"
+    r"|\bNC\b|Non-?Commercial|Proprietary|\bEUPL|\bOSL|CeCILL",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def licences():
+    """The script that lists licences, as a module."""
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "scripts" / "licences.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_in_the_light_install_binds_the_whole(licences):
+    packages = licences.closure(PROJECT["dependencies"])
+    assert {"numpy", "onnxruntime", "tokenizers", "markupsafe"} <= packages.keys()
+    stated = {name: licences.licence_of(package) for name, package in packages.items()}
+    assert not [name for name, said in stated.items() if said == licences.NOT_STATED]
+    assert not {name: said for name, said in stated.items() if BINDING.search(said)}
+
+
+@pytest.mark.parametrize(
+    ("said", "binds"),
+    [
+        ("GNU General Public License v3 (GPLv3)", True),
+        ("AGPL-3.0-only", True),
+        ("SSPL-1.0", True),
+        ("GPL-2.0-or-later", True),
+        ("MPL-2.0 AND MIT", False),
+        ("LGPL-2.1-or-later", False),
+        ("Apache Software", False),
+    ],
+)
+def test_a_licence_that_binds_the_whole_is_told(said, binds):
+    assert bool(BINDING.search(said)) == binds
+
+
+def test_the_list_of_licences_is_that_of_what_is_installed(licences):
+    written = licences.TARGET.read_text(encoding="utf-8")
+    assert written == licences.page(), "make licences writes it anew"
+
+
+def recipe(target):
+    """Return the command of a target of the Makefile that calls a program of the environment."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)[1].splitlines()
+    return next(line.strip() for line in lines if "$(BIN)/" in line)
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_names_every_dependency(tmp_path):
+    target = tmp_path / "sbom.cdx.json"
+    command = recipe("sbom").replace("dist/sbom.cdx.json", str(target))
+    command = command.replace("$(BIN)", str(Path(sys.executable).parent))
+    subprocess.run(shlex.split(command), cwd=ROOT, check=True, capture_output=True)
+    bill = json.loads(target.read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["name"] == "tagger"
+
+    def normal(name):
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    named = {normal(part["name"]): part for part in bill["components"]}
+    wheel = [*PROJECT["dependencies"]]
+    for extra in ("formats", "train", "review"):
+        wheel += PROJECT["optional-dependencies"][extra]
+    wanted = {normal(re.match(r"[\w.-]+", text)[0]) for text in wheel}
+    assert wanted <= named.keys()
+    # And all that these bring, each with its version.
+    assert {"markupsafe", "starlette", "flatbuffers"} <= named.keys()
+    assert all(part.get("version") and part.get("purl") for part in bill["components"])
+    assert str(ROOT) not in target.read_text(encoding="utf-8")
+
+
+def test_the_audit_is_of_the_pinned_versions():
+    words = shlex.split(recipe("audit"))
+    assert words[0] == "$(BIN)/pip-audit"
+    assert ROOT / words[words.index("--requirement") + 1] == ROOT / "constraints.txt"
+    assert re.search(r"^test: (?!.*\b(audit|sbom)\b)", (ROOT / "Makefile").read_text(), re.M)
