@@ -471,11 +471,11 @@ class _EncoderAsItComes:
 
         self._scratch = TemporaryDirectory()
         self._folder = Path(self._scratch.name)
-        model = load_trainable(name, max_tokens)
-        export_onnx(model.eval(), self._folder, [name])
-        size = int(model.get_embedding_dimension() or 0)
+        export_onnx(load_trainable(name, max_tokens).eval(), self._folder, [name])
+        encoder = OnnxEncoder(self._folder, max_tokens)
+        size = encoder.encode([name]).shape[1]
         cache = VectorCache(self._folder / "vectors.sqlite")
-        self.cached = CachedEncoder(lambda: OnnxEncoder(self._folder, max_tokens), "", size, cache)
+        self.cached = CachedEncoder(lambda: encoder, "", size, cache)
 
     def export(self, folder: Path) -> None:
         """Copy the encoder's files into a folder."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,27 @@ import pytest
 from tiny_model import save_word_encoder
 
 from tagger import Paper
+from tagger.training import _encoder_as_it_comes
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put an encoder of a few words in place of the fine-tuned one; all else is as ever."""
 
     def export(_model: object, folder: Path, _texts: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
+    class Untrained:
+        def eval(self) -> None:
+            """Do nothing."""
+
     monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: None)
+    monkeypatch.setattr("tagger.encoder.load_trainable", lambda *_: Untrained())
     monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
+    _encoder_as_it_comes.cache_clear()
+    yield
+    _encoder_as_it_comes.cache_clear()
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_look_alikes_are_other_identifiers(normal, text):
 
 
 def test_no_name_of_a_file_leads_out_of_the_output_folder(tmp_path):
-    from tagger.readers import read_files
+    from tagger.readers import collect_papers
     from tagger.taxonomy import Taxonomy
     from tagger.writers.library import write_libraries
 
@@ -251,10 +251,10 @@ def test_no_name_of_a_file_leads_out_of_the_output_folder(tmp_path):
     names = ["..bib", "\\..\\evil.bib", "-rf.bib", "\x1b]0;x.bib", "a\nb.bib", "é\u202e.bib"]
     for name in names:
         (folder / name).write_text("@a{k, title={A}}\n", encoding="utf-8")
-    files = list(read_files(sorted(folder.iterdir()), format_name="bibtex"))
-    rows = [{"id": files[0].papers[0].id, "tags": {"kind": ["x"]}}]
+    read = collect_papers(sorted(folder.iterdir()), format_name="bibtex")
+    rows = [{"id": read.papers[0].id, "tags": {"kind": ["x"]}}]
     taxonomy = Taxonomy.model_construct(name="n", facets=())
-    written = write_libraries(files, rows, taxonomy, tmp_path / "out")
+    written = write_libraries(read, rows, taxonomy, tmp_path / "out")
     assert len(written) == len(names)
     assert {path.resolve().parent for path in written} == {(tmp_path / "out").resolve()}
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
