@@ -445,6 +445,8 @@ def _fine_tune(
     if not settings.epochs:
         encoder = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
         encoder.export(folder)
+        if progress:
+            progress(stage, 1, 1)
         return encoder.cached
     seen = np.tile(rows, len(texts) // len(rows))
     targets = {
