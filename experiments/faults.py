@@ -187,7 +187,18 @@ def main() -> None:
     ]
     table = "\n".join(lines) + "\n"
     (RESULTS / "faults.md").write_text(table, encoding="utf-8")
-    content = {name: vars(tally) for name, tally in tallies.items()}
+    content: dict[str, object] = {
+        name: {
+            "days": tally.days,
+            "requests": tally.requests,
+            "faults": tally.injected.total(),
+            "asked_again": tally.asked_again,
+            "told": tally.told.total(),
+            "losses": tally.losses,
+        }
+        for name, tally in tallies.items()
+    }
+    content["kinds"] = kinds
     (RESULTS / "faults.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table)
     for tally in tallies.values():

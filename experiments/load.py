@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gold import RESULTS, ROOT, machine
@@ -53,11 +54,6 @@ class Load:
     per_second: float
     median: float
     p99: float
-
-    @property
-    def ratio(self) -> float:
-        """The 99th percentile of the times in medians."""
-        return self.p99 / self.median
 
 
 def serve(port: int) -> None:
@@ -206,9 +202,37 @@ def measure_commands(folder: Path, labels: int, last: int) -> dict[str, float]:
     return found
 
 
+def table_of(found: dict[str, Any]) -> str:
+    """Write what was measured as tables."""
+    load, size = found["backend"], found["size"]
+    lines = [
+        "| clients at once | seconds | requests | errors | a second | median | 99th percentile "
+        "| in medians |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| {load['clients']} | {load['seconds']:.0f} | {load['requests']:,} "
+        f"| {sum(load['errors'].values())} | {load['per_second']:.0f} | {load['median']:.2f} s "
+        f"| {load['p99']:.2f} s | {load['p99'] / load['median']:.1f} |",
+        "",
+        f"| command, {size['versions']} versions | {size['labels'] // 10:,} labels "
+        f"| {size['labels']:,} labels |",
+        "|---|---|---|",
+    ]
+    for command in COMMANDS:
+        shown = command.format(last=size["versions"])
+        few, many = found["few"][command], found["many"][command]
+        lines.append(f"| `tagger {shown}` | {few:.1f} s | {many:.1f} s |")
+    lines += [
+        "",
+        "A model and an encoder of a few kilobytes: what is measured is everything else, beside "
+        f"other work on the same machine. Clients and backend share {machine()}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=["backend", "commands"], action="append")
     parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--labels", type=int, default=LABELS)
@@ -217,37 +241,26 @@ def main() -> None:
     if given.serve:
         serve(given.serve)
         return
+    parts = given.part or ["backend", "commands"]
+    stored = RESULTS / "load.json"
+    found = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_workspace(folder, given.versions)
-        load = measure_backend(folder, given.clients, given.seconds)
-        print(load, flush=True)
-        few = measure_commands(folder, given.labels // 10, given.versions)
-        many = measure_commands(folder, given.labels, given.versions)
-    lines = [
-        "| clients at once | seconds | requests | errors | a second | median | 99th percentile "
-        "| in medians |",
-        "|---|---|---|---|---|---|---|---|",
-        f"| {given.clients} | {given.seconds:.0f} | {load.requests:,} | {sum(load.errors.values())}"
-        f" | {load.per_second:.0f} | {load.median:.2f} s | {load.p99:.2f} s | {load.ratio:.1f} |",
-        "",
-        f"| command, {given.versions} versions | {given.labels // 10:,} labels "
-        f"| {given.labels:,} labels | times as long |",
-        "|---|---|---|---|",
-        *(
-            f"| `tagger {command.format(last=given.versions)}` | {few[command]:.1f} s"
-            f" | {many[command]:.1f} s | {many[command] / few[command]:.1f} |"
-            for command in COMMANDS
-        ),
-        "",
-        "A model and an encoder of a few kilobytes: what is measured is everything else. Clients "
-        f"and backend share the machine: {machine()}.",
-    ]
-    table = "\n".join(lines) + "\n"
-    (RESULTS / "load.md").write_text(table, encoding="utf-8")
-    content = {"backend": asdict(load), "few": few, "many": many}
-    (RESULTS / "load.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(table)
+        make_workspace(folder, given.versions if "commands" in parts else 1)
+        if "backend" in parts:
+            load = measure_backend(folder, given.clients, given.seconds)
+            asked = {"clients": given.clients, "seconds": given.seconds}
+            found["backend"] = {**asked, **asdict(load)}
+            print(found["backend"], flush=True)
+        if "commands" in parts:
+            found["size"] = {"labels": given.labels, "versions": given.versions}
+            found["few"] = measure_commands(folder, given.labels // 10, given.versions)
+            found["many"] = measure_commands(folder, given.labels, given.versions)
+    stored.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if {"backend", "many"} <= found.keys():
+        table = table_of(found)
+        (RESULTS / "load.md").write_text(table, encoding="utf-8")
+        print(table)
 
 
 if __name__ == "__main__":

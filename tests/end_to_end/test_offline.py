@@ -23,13 +23,10 @@ tagger init my-review --template medicine
 tagger train {QUICK}
 tagger train {QUICK} --seed 1
 tagger tag page.txt
-tagger compare
 tagger promote --force tour
 tagger report tagged
-tagger labels suggest 1 page.txt --encoder encoder
 tagger review serve --port {{port}}
 tagger review push page.txt
-tagger review status
 tagger review pull
 tagger review stop
 """

@@ -1,11 +1,14 @@
+import asyncio
+import socket
 import threading
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from tiny_model import save_tiny_model
 
 from tagger.cli import output
-from tagger.cli.backend import ModelInUse
+from tagger.cli.backend import ModelInUse, make_server
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
@@ -184,3 +187,27 @@ def test_a_bucket_fills_again():
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
     now[0] = 1.0
     assert [bucket.take() for _ in range(3)] == [True, True, False]
+
+
+def test_two_hundred_at_once_are_all_answered(model, credentials):
+    server = make_server(make_backend(lambda: model, credentials, list))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
+    context = httpx.create_ssl_context()
+
+    async def ask():
+        async with httpx.AsyncClient(trust_env=False, timeout=120, verify=context) as client:
+            headers = {"Authorization": credentials.header}
+            answer = await client.post(url, json={"tasks": [TASK]}, headers=headers)
+            return answer.status_code, len(answer.json()["results"][0]["result"])
+
+    async def all_of_them():
+        return await asyncio.gather(*(ask() for _ in range(200)))
+
+    try:
+        assert set(asyncio.run(all_of_them())) == {(200, 2)}
+    finally:
+        server.should_exit = True
+        thread.join(30)
