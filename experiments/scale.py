@@ -219,6 +219,7 @@ def main() -> None:
                 "rows": options.speed_rows,
                 "runs": [run(folder / "model", rows, "ray", cores, size) for cores in (1, 2)],
             }
+            write(found)
         if options.overhead_rows:
             rows = table(options.overhead_rows)
             kind = folder / ("model" if options.overhead_encoder == "real" else "light")
@@ -227,12 +228,14 @@ def main() -> None:
                 "encoder": options.overhead_encoder,
                 "runs": [run(kind, rows, engine, 2) for engine in ("local", "ray")],
             }
+            write(found)
         sizes = [rows for rows in options.memory_rows if rows]
         if sizes:
             found["memory"] = [
-                {"rows": rows, **run(folder / "light", table(rows), "ray", 2)} for rows in sizes
+                {"rows": rows, **run(folder / "light", table(rows), "ray", 2, 1024)}
+                for rows in sizes
             ]
-    write(found)
+            write(found)
 
 
 def write(found: dict) -> None:
@@ -277,7 +280,7 @@ def write(found: dict) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "scale.md").write_text(text + "\n", encoding="utf-8")
     (RESULTS / "scale.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(text)
+    print(text, flush=True)
 
 
 def cost_of(found: dict) -> list[str]:

@@ -21,6 +21,8 @@ from tagger.errors import TaggerError
 from tagger.scale.steps import Step
 
 _STANDARD_ERROR = 2
+_STARTS = 3
+"""On a busy machine Ray may take longer than the half minute that it gives itself."""
 _OBJECT_STORE = 100 * 2**20
 """Bytes, for a cluster on this machine alone; Ray takes a third of all memory otherwise."""
 
@@ -133,28 +135,40 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     if ray.is_initialized():
         yield
         return
+    _connect(address, workers)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None, workers: int | None) -> None:
+    import ray
+
     own: dict[str, Any] = {
         "num_cpus": workers,
         "object_store_memory": _OBJECT_STORE,
         "include_dashboard": False,
     }
-    try:
-        with _silence():
-            ray.init(
-                address=address or "local",
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                **({} if address else own),
-            )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise TaggerError(
-            f"the Ray cluster cannot be reached ({' '.join(str(error).split())[:300]})",
-            hint="Start it with 'ray start --head', or leave --cluster out for this machine alone",
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    tries = 1 if address else _STARTS
+    for left in reversed(range(tries)):
+        try:
+            with _silence():
+                ray.init(
+                    address=address or "local",
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    **({} if address else own),
+                )
+            return
+        except Exception as error:  # that a start took too long, Ray says in just that
+            ray.shutdown()
+            if not left:
+                raise TaggerError(
+                    f"Ray cannot be reached ({' '.join(str(error).split())[:300]})",
+                    hint="Start a cluster with 'ray start --head', or leave --cluster out for this "
+                    "machine alone; if it is very busy, try again",
+                ) from error
 
 
 def device_of_cluster(wanted: str) -> str:

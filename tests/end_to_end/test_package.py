@@ -121,6 +121,7 @@ def test_the_light_install_tags_and_reports(light, place):
         (("tag", "library.bib", "--model", "model"), "formats"),
         (("tag", "page.html", "--model", "model"), "formats"),
         (("tag", "page.txt", "--model", "model", "--write", "excel"), "formats"),
+        (("tag", "page.csv", "--model", "model", "--engine", "ray"), "scale"),
         (("tag", "page.txt"), "train"),
         (("tag", "page.txt", "--model", "review"), "train"),
         (("train", "--labels", "review"), "train"),
@@ -129,6 +130,7 @@ def test_the_light_install_tags_and_reports(light, place):
 )
 def test_what_the_light_install_cannot_do_names_the_extra(light, place, arguments, extra):
     (place / "library.bib").write_text("@article{a, title={A title}}\n", encoding="utf-8")
+    (place / "page.csv").write_text("title\nA title\n", encoding="utf-8")
     (place / "page.html").write_text("<html><h2>A title</h2></html>", encoding="utf-8")
     run(light / "tagger", "init", "review", "--template", "medicine", cwd=place)
     done = run(light / "tagger", *arguments, cwd=place, codes=(2,))

@@ -8,6 +8,7 @@ from serial_engine import SerialEngine
 from typer.testing import CliRunner
 
 from tagger.cli import app
+from tagger.errors import TaggerError
 from tagger.scale import ray_engine
 
 
@@ -81,17 +82,20 @@ def test_a_model_of_definitions_is_no_model_for_workers(run, tmp_path, label_fol
     assert "is not a saved model, which workers could load" in str(done.exception)
 
 
-def test_a_cluster_that_is_not_there_is_said(monkeypatch):
+@pytest.mark.parametrize(("address", "tries"), [("10.0.0.1:6379", 1), (None, 3)])
+def test_a_cluster_that_is_not_there_is_said(monkeypatch, address, tries):
     import ray
 
-    def nowhere(**_options):
-        raise ConnectionError("nobody answers")
+    tried = []
+
+    def nowhere(**options):
+        tried.append(options["address"])
+        raise Exception("nobody answers")
 
     monkeypatch.setattr(ray, "init", nowhere)
-    from tagger.errors import TaggerError
-
     with (
-        pytest.raises(TaggerError, match="cannot be reached \\(nobody answers\\)"),
-        ray_engine.ray_cluster("10.0.0.1:6379"),
+        pytest.raises(TaggerError, match=r"Ray cannot be reached \(nobody answers\)"),
+        ray_engine.ray_cluster(address),
     ):
         pass
+    assert tried == [address or "local"] * tries
