@@ -26,6 +26,7 @@ import json
 import mmap
 import multiprocessing
 import random
+import re
 import resource
 import signal
 import struct
@@ -284,21 +285,30 @@ def fuzz_with_atheris(name: str, seconds: int, seed: int) -> Count:
         command = [sys.executable, __file__, "--in-atheris", name, "--seconds", str(seconds)]
         command += ["--seed", str(seed), "--scratch", scratch]
         begun = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        log, ended = Path(scratch) / "log", True
+        with log.open("wb") as output:
+            try:
+                subprocess.run(command, stdout=output, stderr=output, timeout=2 * seconds + 120)
+            except subprocess.TimeoutExpired:
+                ended = False
         count = Count(seconds=time.perf_counter() - begun)
-        for line in done.stderr.splitlines():
-            if line.startswith("stat::number_of_executed_units"):
-                count.inputs = int(line.split(":")[-1])
+        said = log.read_text(encoding="utf-8", errors="replace")
+        # Told at the end, and now and then before.
+        for line in re.findall(r"^(?:#|stat::number_of_executed_units: )(\d+)", said, re.M):
+            count.inputs = int(line)
+        if not ended:
+            count.hangs += 1
+            count.reasons["libFuzzer did not end"] = 1
         for path in Path(scratch).iterdir():
             if path.name.startswith(("crash-", "timeout-", "oom-", "leak-")):
                 kind = {"crash": "crashes", "timeout": "hangs"}.get(
                     path.name.split("-")[0], "memory"
                 )
                 setattr(count, kind, getattr(count, kind) + 1)
-                tail = [line for line in done.stderr.splitlines() if "Error" in line][-1:]
+                tail = [line for line in said.splitlines() if "Error" in line][-1:]
                 _keep(name, path.read_bytes(), f"{path.name}: {tail}"[:160], count)
         if not count.inputs and not count.reasons:
-            sys.exit(f"libFuzzer did not start:\n{done.stderr[-2000:]}")
+            sys.exit(f"libFuzzer did not start:\n{said[-2000:]}")
         return count
 
 

@@ -171,10 +171,7 @@ def test_a_parquet_file_that_repeats_itself_is_refused(tmp_path, monkeypatch):
 def test_a_parquet_file_that_ended_the_process_is_read():
     # Found by the fuzzer: its statistics are broken, and pyarrow ended whoever asked for them.
     path = Path(__file__).with_name("broken_statistics.parquet")
-    code = (
-        "import sys; from tagger.readers import read_papers; "
-        "print(len([*read_papers(sys.argv[1])]))"
-    )
+    code = "import sys; from tagger import read_papers; print(len([*read_papers(sys.argv[1])]))"
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.stdout == "2\n", done.stderr
 
