@@ -145,7 +145,7 @@ def test_a_correction_with_an_unknown_tag_is_not_written(label_folder):
         ("[]", None, "fields with values are needed"),
         ("1" * 5000, None, "not JSON"),
         (label_line(None), "title", "valid string"),
-        (label_line("\ud800"), "title", "unicode"),
+        (label_line("\ud800"), None, "half a surrogate pair"),
         (label_line("A", tags={"kind": "method"}), "tags.kind", "a list is needed"),
         ("[" * 100_000, None, "nested too deeply"),
     ],
