@@ -22,8 +22,9 @@ from typing import Any, Literal
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, find_conflicts, merge_labels
-from tagger.paper import find_near_duplicates, merge_duplicates
-from tagger.readers import FORMATS, read_files, read_papers
+from tagger.near_duplicates import find_near_duplicates
+from tagger.paper import merge_duplicates
+from tagger.readers import FORMATS, collect_papers, read_papers
 from tagger.readers.cleaning import clean_marked_up_text, clean_text
 from tagger.readers.identifiers import identifiers_of, written_identifiers
 from tagger.taxonomy import Taxonomy, parse_taxonomy
@@ -226,14 +227,16 @@ def _give_back(path: Path, content: bytes) -> None:
     suffix = ".ris" if content.startswith(b"TY") else ".bib"
     source = path.with_suffix(suffix)
     source.write_bytes(content)
-    files = [file for file in read_files([source]) if file.format.name in ("bibtex", "ris")]
-    papers = merge_duplicates(paper for file in files for paper in file.papers)
-    rows = [{"id": paper.id, "tags": {"kind": ["survey"], "field": []}} for paper in papers]
+    read = collect_papers([source])
+    if read.files[0].format.name not in ("bibtex", "ris"):
+        return
+    rows = [{"id": paper.id, "tags": {"kind": ["survey"], "field": []}} for paper in read.papers]
+    entries = [read.entries[place].title for place in read.files[0].entries]
     out = path.with_name("lib-out")
     shutil.rmtree(out, ignore_errors=True)
-    for written in write_libraries(files, rows, _taxonomy(), out):
-        again = list(read_papers([written], format_name=files[0].format.name))
-        assert [paper.title for paper in again] == [p.title for p in files[0].papers]
+    for written in write_libraries(read, rows, _taxonomy(), out):
+        again = list(read_papers([written], format_name=read.files[0].format.name))
+        assert [paper.title for paper in again] == entries
 
 
 def _table_samples() -> dict[str, bytes]:

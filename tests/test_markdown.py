@@ -6,6 +6,7 @@ from markdown import markdown
 from tagger.markdown import as_markdown
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.writers.dataset import dataset_card
+from tagger.writers.tally import Tally
 
 EVIL = (
     "<script>alert(1)</script> ![x](http://x.invalid/track.png) [a](javascript:alert(1)) "
@@ -39,7 +40,7 @@ def hostile():
 
 
 def test_the_card_of_a_data_set_shows_definitions_as_text(hostile):
-    elements, said = shown(dataset_card([], hostile).split("---\n", 2)[2])
+    elements, said = shown(dataset_card(Tally(), hostile).split("---\n", 2)[2])
     assert not elements & {"script", "img", "a"}
     assert f"one {EVIL}" in said
 

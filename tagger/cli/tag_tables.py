@@ -17,6 +17,7 @@ from tagger.cli.output import (
     review_rule,
     warn,
 )
+from tagger.cli.terminal import echo
 from tagger.errors import shown
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ def _print_run(run: ScaleRun, output: Path) -> None:
     manifest = run.manifest
     for facet, counts in manifest.counts.items():
         said = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
-        typer.echo(f"{facet}: {said or 'no tags'}")
+        echo(f"{facet}: {said or 'no tags'}")
     before = f", done before: {run.shards_before}" if run.shards_before else ""
-    typer.echo(
+    echo(
         f"{manifest.rows} rows (shards: {manifest.shards}{before}), {manifest.tagged} papers, "
         f"{manifest.merged} more entries of them, {manifest.dead} not tagged, "
         f"{manifest.to_review} to review, tagged by {manifest.model}"
     )
-    typer.echo(f"Written: {shown(output / 'tags')}")
+    echo(f"Written: {shown(output / 'tags')}")

@@ -143,7 +143,7 @@ def test_one_bad_answer_does_not_keep_the_others_from_coming_home(label_folder):
 def client(model):
     credentials = Credentials()
     app = make_backend(lambda: model, credentials, lambda: None)
-    return TestClient(app, headers={"Authorization": credentials.header})
+    return TestClient(app, "http://127.0.0.1", headers={"Authorization": credentials.header})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,14 @@ from tagger.review.interface import build_interface
 from tagger.review.project import open_project
 
 
+class Page(list):
+    """A list that says how long the whole is."""
+
+    @property
+    def response(self):
+        return SimpleNamespace(count=len(self))
+
+
 class Projects:
     """Keeps projects as a server does, where somebody else makes one at the same moment."""
 
@@ -14,7 +22,7 @@ class Projects:
         self.kept = {}
 
     def list(self, page_size):
-        return list(self.kept.values())
+        return Page(self.kept.values())
 
     def get(self, number):
         return self.kept[number]
