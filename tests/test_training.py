@@ -51,7 +51,7 @@ def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_fold
 
 def test_weights_of_the_bundled_encoder_are_checked(monkeypatch):
     monkeypatch.setattr("tagger.encoder._BUNDLED_SHA256", "0" * 64)
-    with pytest.raises(TaggerError, match="not the published ones"):
+    with pytest.raises(TaggerError, match="is not the published one"):
         bundled_encoder_folder()
 
 
