@@ -55,7 +55,7 @@ whole where that leaves doubt. ``full``: the whole."""
 class Stage(BaseModel):
     """A reading of papers, and what is believed of it.
 
-    Parameters
+    Attributes
     ----------
     reading:
         What is read, one of :data:`tagger.reading.READINGS`.
