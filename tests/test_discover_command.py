@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 from samples import page, run
@@ -31,12 +32,13 @@ def runner(monkeypatch, tmp_path, model, saved_model):
 @pytest.fixture
 def no_likely_tag(monkeypatch):
     """As if no tag of any facet fitted any paper."""
-    classify = TaggerModel.classify
+    predict = TaggerModel.predict
 
-    def doubtful(self, papers, vectors):
-        return {name: values * 0 for name, values in classify(self, papers, vectors).items()}
+    def doubtful(self, papers, progress=None):
+        said = predict(self, papers, progress)
+        return replace(said, probabilities={name: p * 0 for name, p in said.probabilities.items()})
 
-    monkeypatch.setattr(TaggerModel, "classify", doubtful)
+    monkeypatch.setattr(TaggerModel, "predict", doubtful)
 
 
 def test_a_group_without_a_tag_comes_with_a_command(runner, no_likely_tag):
