@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -263,6 +264,10 @@ def fine_tune(
     if not settings.epochs:
         return model.eval()
     transformer: Any = model[0].auto_model
+    if not torch.cuda.is_available():
+        # PyTorch's fused attention is slow on processors when it learns.
+        with suppress(Exception):
+            transformer.set_attn_implementation("eager")
     for parameter in transformer.get_input_embeddings().parameters():
         parameter.requires_grad = False
     if anchor and anchor.vectors.shape[1] != model.get_embedding_dimension():

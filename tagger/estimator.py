@@ -106,7 +106,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder: str = BUNDLED_ENCODER,
         *,
         max_tokens: int = DEFAULT_MAX_TOKENS,
-        epochs: int = 12,
+        epochs: int = 6,
         folds: int = 5,
         seed: int = 0,
         min_confidence: float = 0.6,

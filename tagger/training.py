@@ -85,9 +85,9 @@ class TrainingSettings:
 
     encoder: str = BUNDLED_ENCODER
     max_tokens: int = DEFAULT_MAX_TOKENS
-    epochs: int = 12
+    epochs: int = 6
     batch_size: int = 32
-    learning_rate: float = 3e-5
+    learning_rate: float = 1e-4
     temperature: float = 0.1
     projection_dimensions: int = 128
     folds: int = 5

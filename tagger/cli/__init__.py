@@ -24,9 +24,10 @@ from tagger.cli.train import train
 from tagger.durable import cannot_write
 from tagger.errors import TaggerError
 
-# Threads of PyTorch that wait for one another spin by default, and on a busy machine take the
+# Threads of PyTorch that wait for one another spin long by default, and on a busy machine take the
 # processors from those they wait for: it takes twice the time. Read when PyTorch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 TAG_NEW = "Daily use 1: tag new digests"
 REVIEW = "Daily use 2: review what the model is unsure of"

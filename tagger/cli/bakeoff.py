@@ -35,7 +35,7 @@ def bakeoff(
     max_tokens: MaxTokensOption = 256,
     epochs: Annotated[
         int, typer.Option(min=0, help="Passes over the labels; 0 takes the encoders as they come.")
-    ] = 8,
+    ] = 6,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
     seed: SeedOption = 0,
     conflicts: ConflictsOption = "latest",

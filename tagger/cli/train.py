@@ -36,7 +36,7 @@ def train(
     labels: LabelsOption = Path("labels"),
     encoder: EncoderOption = "bundled-minilm",
     max_tokens: MaxTokensOption = 256,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the labels.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the labels.")] = 6,
     folds: Annotated[
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,

@@ -247,7 +247,8 @@ class EmbeddedServer:
 def install(environment: Path, report: Report = lambda _: None) -> None:
     """Install Label Studio into a virtual environment, unless it is there.
 
-    An installation that was interrupted is taken up again.
+    An installation that was interrupted is taken up again; one that another process is at work on
+    is waited for.
 
     Raises
     ------
@@ -255,20 +256,22 @@ def install(environment: Path, report: Report = lambda _: None) -> None:
         If it fails.
     """
     done = environment / ".installed"
-    if done.exists() and done.read_text(encoding="utf-8") == PACKAGE:
-        return
-    report(f"Installing {PACKAGE} into {environment} (some minutes, 1 GB)")
-    pip = [str(environment / "bin" / "python"), "-m", "pip"]
-    for command in (
-        [sys.executable, "-m", "venv", str(environment)],
-        [*pip, "install", "--quiet", "--disable-pip-version-check", PACKAGE],
-    ):
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
-        if finished.returncode:
-            said = (finished.stderr or finished.stdout).strip().splitlines() or ["no reason given"]
-            raise TaggerError(f"Label Studio cannot be installed: {said[-1]}", path=environment)
-    with replacing(done) as file:
-        file.write(PACKAGE)
+    with exclusively(environment):
+        if done.exists() and done.read_text(encoding="utf-8") == PACKAGE:
+            return
+        report(f"Installing {PACKAGE} into {environment} (some minutes, 1 GB)")
+        pip = [str(environment / "bin" / "python"), "-m", "pip"]
+        for command in (
+            [sys.executable, "-m", "venv", str(environment)],
+            [*pip, "install", "--quiet", "--disable-pip-version-check", PACKAGE],
+        ):
+            finished = subprocess.run(command, capture_output=True, text=True, check=False)
+            if finished.returncode:
+                said = (finished.stderr or finished.stdout).strip().splitlines()
+                reason = said[-1] if said else "no reason given"
+                raise TaggerError(f"Label Studio cannot be installed: {reason}", path=environment)
+        with replacing(done) as file:
+            file.write(PACKAGE)
 
 
 def _url(port: int) -> str:
