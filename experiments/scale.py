@@ -4,6 +4,8 @@ Papers of the real digests are written to a table as often as asked for, each ti
 their own, and tagged by both engines, each in a process of its own: by this machine alone with as
 many cores as there are workers, and by workers of Ray. The encoder is the bundled one, exported as
 any model's; what it says depends on training, how long it takes does not, so nothing is trained.
+Workers are counted on whole abstracts; what the engine costs, and memory, are measured with
+``--effort low``, where the engine has the larger share of the work.
 
     python experiments/scale.py  # writes experiments/results/scale.*
 
@@ -30,10 +32,10 @@ from gold import RESULTS, ROOT, SHARED, machine
 from tagger.heads import Head, Linear
 from tagger.labels import LabelStore
 from tagger.lexical import fit_lexical_features
-from tagger.model import save_heads
+from tagger.model import Stage, save_heads
 from tagger.paper import Paper, merge_duplicates
 from tagger.readers import read_papers
-from tagger.reference import Reference
+from tagger.reference import Foreseen, Reference
 
 MILLION = 1_000_000
 PAPERS = 250 * MILLION
@@ -52,7 +54,7 @@ from tagger.decision import ReviewRule
 from tagger.model import load_model
 model, table, output, engine = sys.argv[1:5]
 rule, marks = ReviewRule(), []
-loaded = load_model(model, threads=cores)
+loaded = load_model(model, threads=cores).at_effort(sys.argv[7])
 def note(done, total):
     marks.append((time.time(), done))
 if engine == "local":
@@ -79,25 +81,11 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, load_trainable
     from tagger.onnx_export import export_onnx
 
-    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    taxonomy, size = LabelStore(ROOT / "labels").taxonomy, 384
     rng = np.random.default_rng(0)
     encoder = load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS)
     export_onnx(encoder, folder, [paper.text for paper in papers])
-    save_around(folder, taxonomy, papers, 384, rng)
 
-
-def make_light_model(folder: Path, papers: list[Paper]) -> None:
-    """Save a model whose encoder costs next to nothing, to see all else; that of the tests."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from tiny_model import SIZE, save_word_encoder
-
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    save_word_encoder(folder, rng)
-    save_around(folder, LabelStore(ROOT / "labels").taxonomy, papers, SIZE, rng)
-
-
-def save_around(folder, taxonomy, papers, size, rng) -> None:
     lexical = fit_lexical_features(papers[:150])
     terms = len(lexical.vocabulary)
     heads = [
@@ -114,8 +102,13 @@ def save_around(folder, taxonomy, papers, size, rng) -> None:
     first = {f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets}
     judged = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
     names = tuple(f"paper {n}" for n in range(150))
-    reference = Reference(names, names, vectors, np.linspace(0.5, 0.9, 150), chances, first, judged)
-    save_heads(folder, taxonomy, lexical, heads, reference, 256)
+    nearness = np.linspace(0.5, 0.9, 150)
+    low = {"low": Foreseen(nearness, chances)}
+    reference = Reference(names, names, vectors, nearness, chances, first, judged, low)
+    stage = Stage(
+        reading="title", calibration={head.facet.name: head.calibration for head in heads}
+    )
+    save_heads(folder, taxonomy, lexical, heads, reference, 256, {"low": (stage,)})
 
 
 def write_table(path: Path, papers: list[Paper], rows: int) -> Path:
@@ -138,10 +131,12 @@ def write_table(path: Path, papers: list[Paper], rows: int) -> Path:
     return path
 
 
-def run(model: Path, table: Path, engine: str, cores: int, rows_per_shard: int = 8192) -> dict:
+def run(
+    model: Path, table: Path, engine: str, cores: int, rows_per_shard: int, effort: str
+) -> dict:
     """Tag a table in a process; return seconds, papers a second, peak memory, bytes written."""
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = [model, table, scratch, engine, cores, rows_per_shard]
+        arguments = [model, table, scratch, engine, cores, rows_per_shard, effort]
         environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
         environment |= {"OMP_NUM_THREADS": "1"}
         with tempfile.TemporaryFile("w+") as output:
@@ -195,9 +190,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed-rows", type=int, default=10_000)
     parser.add_argument("--overhead-rows", type=int, default=100_000)
-    parser.add_argument(
-        "--overhead-encoder", choices=("real", "light"), default="real", help="light: worst case"
-    )
     parser.add_argument("--memory-rows", type=int, nargs="+", default=[10_000, 100_000, MILLION])
     options = parser.parse_args()
     papers = merge_duplicates(read_papers(sorted((SHARED / "digests").glob("*.txt"))))
@@ -206,7 +198,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_model(folder / "model", papers)
-        make_light_model(folder / "light", papers)
 
         def table(rows: int) -> Path:
             return write_table(folder / f"{rows}.parquet", papers, rows)
@@ -217,22 +208,23 @@ def main() -> None:
             size = max(options.speed_rows // 40, 64)
             found["speed"] = {
                 "rows": options.speed_rows,
-                "runs": [run(folder / "model", rows, "ray", cores, size) for cores in (1, 2)],
+                "runs": [run(folder / "model", rows, "ray", n, size, "full") for n in (1, 2)],
             }
             write(found)
         if options.overhead_rows:
             rows = table(options.overhead_rows)
-            kind = folder / ("model" if options.overhead_encoder == "real" else "light")
             found["overhead"] = {
                 "rows": options.overhead_rows,
-                "encoder": options.overhead_encoder,
-                "runs": [run(kind, rows, engine, 2) for engine in ("local", "ray")],
+                "runs": [
+                    run(folder / "model", rows, engine, 2, 8192, "low")
+                    for engine in ("local", "ray")
+                ],
             }
             write(found)
         sizes = [rows for rows in options.memory_rows if rows]
         if sizes:
             found["memory"] = [
-                {"rows": rows, **run(folder / "light", table(rows), "ray", 2, 1024)}
+                {"rows": rows, **run(folder / "model", table(rows), "ray", 2, 8192, "low")}
                 for rows in sizes
             ]
             write(found)
@@ -261,15 +253,14 @@ def write(found: dict) -> None:
         said.append(f"Two workers tag {ratio:.2f} times as fast as one.")
     if "overhead" in found:
         rows, (local, ray) = found["overhead"]["rows"], found["overhead"]["runs"]
-        encoder = ", light encoder" * (found["overhead"]["encoder"] == "light")
         lines += [
-            line(f"this program alone{encoder}", rows, local),
-            line(f"Ray, 2 workers{encoder}", rows, ray),
+            line("this program alone, `--effort low`", rows, local),
+            line("Ray, 2 workers, `--effort low`", rows, ray),
         ]
         share, work = (ray[key] / local[key] - 1 for key in ("seconds", "cpu_seconds"))
         said.append(f"With Ray the whole run takes {share:+.1%} time, {work:+.1%} CPU time.")
     for one in found.get("memory", []):
-        lines.append(line("Ray, light encoder", one["rows"], one))
+        lines.append(line("Ray, 2 workers, `--effort low`", one["rows"], one))
     if len(found.get("memory", [])) > 1:
         before, after = found["memory"][-2:]
         change = after["peak_megabytes"] / before["peak_megabytes"] - 1
@@ -278,7 +269,6 @@ def write(found: dict) -> None:
         )
     if "speed" in found:
         said += cost_of(found)
-    said.append("Beside other work: whole runs and shares are rough.")
     text = "\n".join([*lines, "", *said, "", f"One run on {machine()}."])
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "scale.md").write_text(text + "\n", encoding="utf-8")

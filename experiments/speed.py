@@ -302,7 +302,26 @@ def write(rows: list[dict], papers: int, rounds: int) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "speed.md").write_text(table + "\n", encoding="utf-8")
     (RESULTS / "speed.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    draw(rows, facets)
     print(table)
+
+
+def draw(rows: list[dict], facets: list[str]) -> None:
+    """Draw quality against speed, a panel a facet."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * len(facets), 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(facets), squeeze=False)[0], facets, strict=True):
+        for row in rows:
+            # A page seen before is as good as when it was seen.
+            if name in row["f1"] and not row["method"].endswith("before"):
+                point = row["papers_per_second"], row["f1"][name]
+                axes.plot(*point, "o", color="tab:blue" if "tagger" in row["method"] else "gray")
+                axes.annotate(row["method"], point, xytext=(4, 4), textcoords="offset points")
+        axes.set(xscale="log", xlabel="papers a second", ylabel="F1", title=name)
+        axes.margins(x=0.3, y=0.15)
+        axes.grid(alpha=0.3)
+    figure.savefig(RESULTS / "speed.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
