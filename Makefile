@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
 
 test: install browser lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 label-studio: install
 	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)

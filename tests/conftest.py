@@ -39,22 +39,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first, then those on the demo, which takes longest.
+    """Run fast tests first, then those on the demo, which takes longest."""
 
-    Where several processes share the work, tests of one file go to one process, and tests on the
-    demo to another: what they share is made once.
-    """
+    def order(item: pytest.Item) -> tuple[bool, bool]:
+        slow = item.get_closest_marker("slow") is not None
+        return slow, "demo" not in getattr(item, "fixturenames", ())
 
-    def is_slow(item: pytest.Item) -> bool:
-        return item.get_closest_marker("slow") is not None
-
-    def needs_demo(item: pytest.Item) -> bool:
-        return "demo" in getattr(item, "fixturenames", ())
-
-    items.sort(key=lambda item: (is_slow(item), not needs_demo(item)))
-    for item in items:
-        group = "demo" if needs_demo(item) else f"{item.path.stem}{'_slow' * is_slow(item)}"
-        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session")

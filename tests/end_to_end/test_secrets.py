@@ -30,6 +30,14 @@ def deaf():
         yield listener
 
 
+@pytest.fixture
+def interruptible():
+    """Let programs heed Ctrl-C, which what a shell starts in the background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def planted(port):
     address = f"http://me:{PASSWORD}@127.0.0.1:{port}"
     return {
@@ -57,7 +65,7 @@ def test_an_error_tells_no_secret(label_folder, tmp_path, command, deaf):
 
 @pytest.mark.parametrize("command", ["review status", "history"])
 def test_neither_the_process_list_nor_a_traceback_tells_a_secret(
-    label_folder, tmp_path, command, deaf
+    label_folder, tmp_path, command, deaf, interruptible
 ):
     deaf.settimeout(60)
     process = subprocess.Popen(
