@@ -152,9 +152,10 @@ def as_process(code: str, folder: Path) -> tuple[float, float]:
     script = folder / "process.py"
     script.write_text(code, encoding="utf-8")
     environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
+    # Not what getrusage says: that counts what the parent had when it started the process.
     reported = (
-        "import resource, runpy, sys; runpy.run_path(sys.argv[1]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import re, runpy, sys; runpy.run_path(sys.argv[1]); "
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
     )
     begin = time.perf_counter()
     done = subprocess.run(
@@ -165,8 +166,7 @@ def as_process(code: str, folder: Path) -> tuple[float, float]:
         env=environment,
     )
     seconds = time.perf_counter() - begin
-    scale = 1 if sys.platform == "darwin" else 1024
-    return seconds, int(done.stdout.split()[-1]) * scale / 1e6
+    return seconds, int(done.stdout.split()[-1]) * 1024 / 1e6
 
 
 def processes(folder: Path, papers: list[Paper]) -> dict[str, str]:

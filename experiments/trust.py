@@ -97,7 +97,7 @@ Calibrated = dict[str, dict[str, list[float]]]
 def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
     found: Calibrated = {}
     for part in checked.out_of_fold:
-        facet, scores = part.facet, checked.scores[part.facet.name]
+        facet, scores = part.facet, checked.readings["whole"].scores[part.facet.name]
         for name, calibrator in CALIBRATORS.items():
             chances = np.zeros(part.truth.shape)
             for fold in np.unique(part.folds):
@@ -121,7 +121,7 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         ids,
         tuple(label.title for label in labels),
         np.zeros((len(ids), 1), dtype=np.float32),
-        checked.familiarity,
+        checked.readings["whole"].foreseen.familiarity,
         chances,
         gold.truth,
         {facet.name: np.ones(len(ids), dtype=bool) for facet in store.taxonomy.facets},
@@ -133,7 +133,7 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         # What is known of the others must not come from papers of this fold, by no detour.
         honest, asked = {}, {}
         for facet in store.taxonomy.facets:
-            truth, scores = gold.truth[facet.name], checked.scores[facet.name]
+            truth, scores = gold.truth[facet.name], checked.readings["whole"].scores[facet.name]
             parts = [
                 np.flatnonzero(folds[~own] == other) for other in np.unique(folds) if other != fold
             ]

@@ -42,10 +42,13 @@ class HeldOutReading:
         Per facet, fitted on all of them.
     foreseen:
         What is said of each, calibrated by the other folds where somebody judged it.
+    scores:
+        Per facet, shape (parts of the head, papers, tags): what that is made from.
     """
 
     calibrations: dict[str, Calibration]
     foreseen: Foreseen
+    scores: Mapping[str, Floats]
 
 
 def calibrate_reading(
@@ -80,7 +83,7 @@ def calibrate_reading(
         calibrations[name] = fit_calibration(facet, truth, seen, believed)
         chances[name] = probabilities(facet, scores[name], calibrations[name])
         chances[name][rows] = cross_calibrate(facet, truth, seen, parts, believed)
-    return HeldOutReading(calibrations, Foreseen(familiarity, chances))
+    return HeldOutReading(calibrations, Foreseen(familiarity, chances), scores)
 
 
 def learn_efforts(
