@@ -32,6 +32,7 @@ from tagger.errors import TaggerError
 
 _PROJECTION_LEARNING_RATE = 1e-3
 _ANCHOR_WEIGHT = 2.0
+_USUAL_DIMENSIONS = 384
 _PART_SIZE = 8
 """Papers that are encoded, and padded, together in training."""
 
@@ -216,7 +217,8 @@ def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature
 class FineTuning:
     """Settings of contrastive fine-tuning.
 
-    ``max_tokens`` is the length at which the encoder is trained and used.
+    ``max_tokens`` is the length at which the encoder is trained and used, ``learning_rate`` that of
+    an encoder of 384 dimensions, see :func:`rate_for`.
     """
 
     encoder: str
@@ -270,7 +272,9 @@ def fine_tune(
             transformer.set_attn_implementation("eager")
     for parameter in transformer.get_input_embeddings().parameters():
         parameter.requires_grad = False
-    if anchor and anchor.vectors.shape[1] != model.get_embedding_dimension():
+    dimensions = model.get_embedding_dimension()
+    assert dimensions is not None
+    if anchor and anchor.vectors.shape[1] != dimensions:
         raise TaggerError(
             f"the encoder '{settings.encoder}' is of another size than that of the model to be "
             "compatible with",
@@ -287,7 +291,7 @@ def fine_tune(
                 output_dir=scratch,
                 num_train_epochs=settings.epochs,
                 per_device_train_batch_size=settings.batch_size,
-                learning_rate=settings.learning_rate,
+                learning_rate=rate_for(settings.learning_rate, dimensions),
                 learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
                 warmup_steps=0.1,
                 weight_decay=0.01,
@@ -311,6 +315,22 @@ def fine_tune(
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.eval()
     return model
+
+
+def rate_for(learning_rate: float, dimensions: int) -> float:
+    """Return the learning rate of an encoder: less for a wider one, in proportion.
+
+    Yang et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter
+    Transfer" (2022), for Adam.
+
+    Parameters
+    ----------
+    learning_rate:
+        Of an encoder of 384 dimensions or fewer.
+    dimensions:
+        Of the encoder.
+    """
+    return learning_rate * min(1.0, _USUAL_DIMENSIONS / dimensions)
 
 
 def _has_fast_bfloat16() -> bool:

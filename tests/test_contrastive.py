@@ -8,6 +8,7 @@ from tagger.contrastive import (
     Anchor,
     FacetContrastiveLoss,
     encode_by_length,
+    rate_for,
     supervised_contrastive_loss,
     tag_overlap,
 )
@@ -97,3 +98,7 @@ def test_an_anchor_costs_by_the_distance_of_kept_papers():
 
     assert loss([True, False, True]) == pytest.approx(0, abs=1e-6)
     assert loss([True, True, True]) == pytest.approx(2 * 2 / 3, rel=1e-5)
+
+
+def test_wider_encoders_learn_more_slowly():
+    assert [rate_for(1e-4, size) for size in (32, 384, 768)] == [1e-4, 1e-4, 5e-5]
