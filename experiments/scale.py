@@ -38,6 +38,7 @@ from tagger.readers import read_papers
 from tagger.reference import Foreseen, Reference
 
 MILLION = 1_000_000
+ROWS_PER_SHARD = 8192
 PAPERS = 250 * MILLION
 CORE_HOUR = 0.04
 """Dollars, of the order of what clouds ask for a core by the hour; the sum can be done anew."""
@@ -216,7 +217,7 @@ def main() -> None:
             found["overhead"] = {
                 "rows": options.overhead_rows,
                 "runs": [
-                    run(folder / "model", rows, engine, 2, 8192, "low")
+                    run(folder / "model", rows, engine, 2, ROWS_PER_SHARD, "low")
                     for engine in ("local", "ray")
                 ],
             }
@@ -229,7 +230,10 @@ def main() -> None:
             found["memory"] = [
                 {
                     "rows": n,
-                    **(known.get(n) or run(folder / "model", table(n), "ray", 2, 8192, "low")),
+                    **(
+                        known.get(n)
+                        or run(folder / "model", table(n), "ray", 2, ROWS_PER_SHARD, "low")
+                    ),
                 }
                 for n in sizes
             ]
