@@ -31,6 +31,16 @@ ENOUGH = 90 * 2**20
 """Bytes of the object store of each node; nothing but names of shards passes through it."""
 
 
+def patiently(start, tries=3):
+    """Start a node; Ray gives itself half a minute for it, too little on a busy machine."""
+    try:
+        return start()
+    except Exception as error:
+        if tries == 1 or "timed out during startup" not in str(error):
+            raise
+        return patiently(start, tries - 1)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A head that does no work, and two nodes with one processor each."""
@@ -49,8 +59,11 @@ def cluster():
         }
         head = {"num_cpus": 0, "no_monitor": True, "_system_config": quick}
         shared = {"object_store_memory": ENOUGH, "include_log_monitor": False}
-        cluster = Cluster(True, head_node_args={**head, **shared, "include_dashboard": False})
-        nodes = [cluster.add_node(num_cpus=1, wait=False, **shared) for _ in range(2)]
+        head = {**head, **shared, "include_dashboard": False}
+        cluster = patiently(lambda: Cluster(True, head_node_args=head))
+        nodes = [
+            patiently(lambda: cluster.add_node(num_cpus=1, wait=False, **shared)) for _ in range(2)
+        ]
         cluster.wait_for_nodes()
         cluster.nodes = nodes
         try:

@@ -17,7 +17,7 @@ from tagger.review.tasks import make_result
 pytestmark = pytest.mark.slow
 
 
-def wait_until(true, what, seconds=300):
+def wait_until(true, what, seconds=1200):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, what
