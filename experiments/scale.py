@@ -38,12 +38,12 @@ from tagger.model import Stage, save_heads
 from tagger.paper import Paper, merge_duplicates
 from tagger.readers import read_papers
 from tagger.reference import Foreseen, Reference
+from tagger.scale.shards import ROWS_PER_SHARD
 
 sys.path.append(str(ROOT / "tests"))
 from tiny_model import save_tiny_model
 
 MILLION = 1_000_000
-ROWS_PER_SHARD = 8192
 PAPERS = 250 * MILLION
 CORE_HOUR = 0.04
 """Dollars, of the order of what clouds ask for a core by the hour; the sum can be done anew."""
