@@ -28,6 +28,9 @@ MAX_LOSS = 0.01
 USUAL_THRESHOLD = 0.7
 """Where labels cannot tell; about what they say where they can."""
 
+_LEAST_THRESHOLD = 0.5
+"""However little the labels lose by it: an answer that is likelier wrong than right is not sure."""
+
 _LEAST_PAPERS = 50
 """So many papers have to read otherwise in short than in full for the choice to be theirs."""
 
@@ -133,8 +136,8 @@ def choose_threshold(
 ) -> float:
     """Return from which sureness on a short reading is enough.
 
-    It is the lowest threshold such that it and all higher ones keep within the loss. Papers that
-    are read whole either way are left out: they say nothing on what is lost.
+    It is the lowest threshold such that it and all higher ones keep within the loss, but at least
+    0.5. Papers that are read whole either way are left out: they say nothing on what is lost.
 
     Parameters
     ----------
@@ -172,7 +175,7 @@ def choose_threshold(
         ):
             break
         best = float(threshold)
-    return best
+    return max(best, _LEAST_THRESHOLD)
 
 
 def _f1(

@@ -44,6 +44,19 @@ def test_all_is_read_briefly_where_any_loss_will_do(taxonomy, held_out):
     assert (sureness(taxonomy, brief) >= threshold).all()
 
 
+def test_an_answer_likelier_wrong_than_right_is_never_sure(taxonomy, held_out):
+    truth, judged, brief, full = held_out
+    hesitant = np.array([0.4, 0.35, 0.25])
+    brief["kind"][:20] = np.take_along_axis(
+        np.tile(hesitant, (20, 1)), np.argsort(np.argsort(-brief["kind"][:20])), axis=1
+    )
+    everything = np.ones(PAPERS, dtype=bool)
+    threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything, max_loss=1)
+    sure = sureness(taxonomy, brief) >= threshold
+    assert not sure[:20].any()
+    assert sure[20:].all()
+
+
 def test_nothing_is_read_briefly_where_that_is_always_wrong(taxonomy, held_out):
     truth, judged, brief, full = held_out
     brief = {name: np.roll(full[name], 1, axis=1) * 0.9 for name in full}
