@@ -8,14 +8,18 @@ right and the new one has wrong. All lines of all seeds count; the intervals are
 
     python experiments/negative_flips.py            # writes experiments/results/negative_flips.*
     python experiments/negative_flips.py --seeds 1  # a quicker look
+    python experiments/negative_flips.py --keep /tmp/versions  # goes on where it was broken off
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,10 +27,11 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 
+from tagger.durable import replacing
 from tagger.evaluation import assign, bootstrap_weights, evaluate, interval, weighted_figures
-from tagger.labels import Label, LabelStore
-from tagger.model import TaggerModel
-from tagger.soft_labels import Champion
+from tagger.labels import LabelStore
+from tagger.model import TaggerModel, load_model
+from tagger.soft_labels import Champion, load_answers, save_answers
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
 
@@ -58,51 +63,70 @@ Lines = list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("--jobs", type=int, default=1, help="orders at a time, one core each")
+    parser.add_argument("--keep", type=Path, help="keep versions here, and take those there are")
+    options = parser.parse_args()
     store = LabelStore(ROOT / "labels")
-    gold = read_gold(store.taxonomy)
-    lines = []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(gold.papers))
-        known, test = order[:FROM_GOLD], np.sort(order[FROM_GOLD:])
-        seed_labels = store.labels()
-        labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
-        labels += [label_of(gold, row, store.taxonomy) for row in known]
-        lines.append((test, grow(labels, gold, test, seed)))
-    write(lines, store, len(gold.papers))
+    with tempfile.TemporaryDirectory() as scratch:
+        line = partial(grow, options.keep or Path(scratch), one_core=options.jobs > 1)
+        if options.jobs > 1:
+            fresh = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(options.jobs, mp_context=fresh) as pool:
+                lines = list(pool.map(line, range(options.seeds)))
+        else:
+            lines = list(map(line, range(options.seeds)))
+    write(lines, store, len(read_gold(store.taxonomy).papers))
 
 
 def grow(
-    labels: list[Label], gold: Gold, test: npt.NDArray[np.int_], seed: int
-) -> dict[str, list[Answer]]:
-    """Train both lines of versions; they share the first."""
-    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    folder: Path, seed: int, *, one_core: bool
+) -> tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]:
+    """Train both lines of versions, which share the first, in one order of the labels."""
+    if one_core:
+        import torch
+
+        torch.set_num_threads(1)
+    store = LabelStore(ROOT / "labels")
+    gold = read_gold(store.taxonomy)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(gold.papers))
+    known, test = order[:FROM_GOLD], np.sort(order[FROM_GOLD:])
+    seed_labels = store.labels()
+    labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
+    labels += [label_of(gold, row, store.taxonomy) for row in known]
 
     def version(size: int, kept: Champion | None) -> tuple[Champion, Answer]:
-        settings = TrainingSettings(
-            folds=FOLDS, seed=seed, compatible_with=kept.model.name if kept else None
-        )
-        with tempfile.TemporaryDirectory() as folder:
+        name = f"{seed}-{size}-{'compatible' if kept else 'plain'}"
+        place, said = folder / name, folder / f"{name}.safetensors"
+        metrics = folder / f"{name}.json"
+        if not metrics.exists():
+            settings = TrainingSettings(
+                folds=FOLDS, seed=seed, compatible_with=kept.model.name if kept else None
+            )
             result = train(
                 labels[:size],
-                taxonomy,
+                store.taxonomy,
                 settings,
-                Path(folder),
+                place,
                 champion=kept,
                 learning_curve=False,
             )
-        answer = ask(result.model, gold, test, result.metrics)
-        print(seed, size, "compatible" if kept else "plain", answer.figures, flush=True)
-        return Champion(result.model, result.fold_answers), answer
+            save_answers(result.fold_answers, said)
+            with replacing(metrics) as file:
+                json.dump(result.metrics, file)
+        model = load_model(place)
+        answer = ask(model, gold, test, json.loads(metrics.read_text(encoding="utf-8")))
+        print(name, answer.figures, flush=True)
+        return Champion(model, load_answers(said)), answer
 
     champion, first = version(SIZES[0], None)
     answers = {arm: [first] for arm in ARMS}
     for size in SIZES[1:]:
         answers["plain"].append(version(size, None)[1])
+    for size in SIZES[1:]:
         champion, answer = version(size, champion)
         answers["compatible"].append(answer)
-    return answers
+    return test, answers
 
 
 def ask(
