@@ -31,7 +31,7 @@ from tagger.encoder import Progress, load_trainable
 from tagger.errors import TaggerError
 
 _PROJECTION_LEARNING_RATE = 1e-3
-_ANCHOR_WEIGHT = 2.0
+_ANCHOR_WEIGHT = 6.0
 _USUAL_DIMENSIONS = 384
 _PART_SIZE = 8
 """Papers that are encoded, and padded, together in training."""
@@ -61,10 +61,9 @@ class Anchor:
     Parameters
     ----------
     vectors:
-        Of the earlier encoder, shape (papers, dimensions).
+        Of the earlier encoder, shape (texts, dimensions).
     kept:
-        Which papers are to stay where they were, shape (papers,). Texts beyond these papers are
-        free.
+        Which texts are to stay where they were, shape (texts,). Any beyond these are free.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -98,7 +97,7 @@ class FacetContrastiveLoss(nn.Module):
     """Supervised contrastive loss, one projection a facet, soft targets.
 
     Takes the features of a batch and, as labels, the rows of its papers in the targets. With an
-    anchor, the distance (1 - cosine) of each kept paper from its place is added, as in feature
+    anchor, the distance (1 - cosine) of each kept text from its place is added, as in feature
     distillation (Romero et al., "FitNets: Hints for Thin Deep Nets", 2015).
     """
 
@@ -141,7 +140,7 @@ class FacetContrastiveLoss(nn.Module):
 
     @staticmethod
     def _distance(vectors: Tensor, rows: Tensor, anchor: Anchor) -> Tensor:
-        """Return the mean distance of kept papers from their places."""
+        """Return the mean distance of kept texts from their places."""
         anchored = rows < len(anchor.kept)
         if not bool(anchored.any()):
             return vectors.sum() * 0
@@ -252,7 +251,7 @@ def fine_tune(
     settings:
         Encoder and training settings; with 0 epochs the encoder is returned as it comes.
     anchor:
-        Where the papers of the first texts are to stay.
+        Where the first texts are to stay.
     progress:
         Called with steps done and steps in all.
 

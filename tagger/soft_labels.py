@@ -32,7 +32,7 @@ class Answers:
     ids:
         Of the papers.
     vectors:
-        Shape (papers, dimensions).
+        Shape (views * papers, dimensions): of all papers, then perhaps of all their titles.
     scores:
         Per facet, of the parts of its head, shape (parts, papers, tags).
     """
@@ -59,9 +59,11 @@ class Champion:
 
     def answers(self, papers: Sequence[Paper]) -> Answers:
         """Return what the model itself says of papers."""
-        vectors = self.model.encode(papers)
+        texts = [paper.text for paper in papers] + [paper.title for paper in papers]
+        vectors = self.model.encoder.encode(texts)
         terms = self.model.lexical.transform(papers)
-        scores = {name: head.scores(vectors, terms) for name, head in self.model.heads.items()}
+        whole = vectors[: len(papers)]
+        scores = {name: head.scores(whole, terms) for name, head in self.model.heads.items()}
         return Answers(tuple(paper.id for paper in papers), vectors, scores)
 
     def answers_without(self, held_out: set[str]) -> Answers | None:
@@ -111,7 +113,8 @@ class Guidance:
     Parameters
     ----------
     vectors:
-        Where the earlier encoder put the papers, shape (papers, dimensions).
+        Where the earlier encoder put the papers, shape (views * papers, dimensions): the whole of
+        each, then perhaps each title.
     kept:
         Which papers the earlier model has right in all facets, shape (papers,).
     soft:
@@ -149,8 +152,9 @@ def guide(
     places = {name: row for row, name in enumerate(answers.ids)}
     known = np.array([name in places for name in ids], dtype=bool)
     rows = [places[name] for name in ids if name in places]
-    vectors = np.zeros((len(ids), answers.vectors.shape[1]), dtype=np.float32)
-    vectors[known] = answers.vectors[rows]
+    views = answers.vectors.reshape(-1, len(answers.ids), answers.vectors.shape[1])
+    vectors = np.zeros((len(views), len(ids), views.shape[2]), dtype=np.float32)
+    vectors[:, known] = views[:, rows]
     soft = {}
     kept = known.copy()
     for facet in champion.facets(taxonomy):
@@ -161,7 +165,7 @@ def guide(
         right = known & (tags == truth[facet.name]).all(axis=1)
         soft[facet.name] = SoftLabels(scores, right)
         kept &= right | ~judged[facet.name]
-    return Guidance(vectors, kept, soft)
+    return Guidance(vectors.reshape(-1, vectors.shape[2]), kept, soft)
 
 
 def save_answers(folds: Sequence[Answers], path: Path) -> None:

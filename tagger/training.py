@@ -339,7 +339,7 @@ def _cross_validate(
         guidance = data.guidance_without(unseen, rest, champion)
         fitted = _fit(data, rest, settings, guidance, stage, progress)
         ids = tuple(data.ids_of(rest))
-        answers.append(Answers(ids, fitted.vectors, fitted.scores(data, rest, fitted.vectors)))
+        answers.append(Answers(ids, fitted.views, fitted.scores(data, rest, fitted.vectors)))
         for reading, read in READINGS.items():
             begin = time.perf_counter()
             vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
@@ -398,11 +398,12 @@ def _fit_final(
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What was learned from some of the papers: ``vectors`` are theirs."""
+    """What was learned from some of the papers: ``views`` are the vectors of all their texts."""
 
     encoder: Encoder
     lexical: LexicalFeatures
     heads: list[Head]
+    views: Vectors
     vectors: Vectors
 
     def scores(self, data: TrainingData, rows: Integers, vectors: Vectors) -> dict[str, Floats]:
@@ -424,7 +425,7 @@ def _fit(
     vectors = encoder.encode(views_of(data, rows, settings))
     lexical = fit_lexical_features(data.papers(rows))
     heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
-    return _Fitted(encoder, lexical, heads, vectors[: len(rows)])
+    return _Fitted(encoder, lexical, heads, vectors, vectors[: len(rows)])
 
 
 def _fine_tune(
@@ -459,7 +460,10 @@ def _fine_tune(
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
     report = (lambda done, total: progress(stage, done, total)) if progress else None
-    anchor = Anchor(guidance.vectors, guidance.kept) if guidance else None
+    anchor = None
+    if guidance:
+        views = len(guidance.vectors) // len(guidance.kept)
+        anchor = Anchor(guidance.vectors, np.tile(guidance.kept, views))
     export_onnx(fine_tune(texts, targets, tuning, anchor, report), folder, texts)
     return OnnxEncoder(folder, settings.max_tokens)
 

@@ -97,7 +97,7 @@ def test_an_anchor_costs_by_the_distance_of_kept_papers():
         return FacetContrastiveLoss(model, {}, anchor, 0.1, 4)([batch], rows).item()
 
     assert loss([True, False, True]) == pytest.approx(0, abs=1e-6)
-    assert loss([True, True, True]) == pytest.approx(2 * 2 / 3, rel=1e-5)
+    assert loss([True, True, True]) == pytest.approx(6 * 2 / 3, rel=1e-5)
 
 
 def test_wider_encoders_learn_more_slowly():

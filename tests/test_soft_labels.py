@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tagger.errors import TaggerError
 from tagger.model import load_model
+from tagger.paper import Paper
 from tagger.soft_labels import (
     Answers,
     Champion,
@@ -58,6 +61,31 @@ def test_guidance_is_only_on_papers_that_the_champion_has_right(champion, taxono
     judged["kind"][0] = False
     guidance = guide(champion, known, ids, truth, judged, taxonomy)
     assert guidance.kept.tolist() == [True, False, True]
+
+
+def test_titles_stay_where_they_were_beside_their_papers(champion, taxonomy):
+    known = champion.folds[0]
+    titles = -known.vectors
+    seen = replace(known, vectors=np.concatenate([known.vectors, titles]))
+    ids = ["b", "new", "a"]
+    truth = {name: np.zeros((3, 3), dtype=bool) for name in ("kind", "field")}
+    judged = {name: np.zeros(3, dtype=bool) for name in truth}
+    guidance = guide(champion, seen, ids, truth, judged, taxonomy)
+    whole, title = guidance.vectors[:3], guidance.vectors[3:]
+    assert (title == -whole).all()
+    assert (title[[0, 2]] == titles[[1, 0]]).all()
+    assert guidance.kept.tolist() == [True, False, True]
+
+
+def test_a_champion_answers_for_papers_and_titles(saved_model):
+    model = load_model(saved_model)
+    papers = [Paper("Reading fast", "We show how."), Paper("A survey", "")]
+    found = Champion(model, ()).answers(papers)
+    assert found.vectors.shape == (4, model.encode(papers).shape[1])
+    assert found.vectors[:2] == pytest.approx(model.encode(papers))
+    titles = model.encoder.encode(["Reading fast", "A survey"])
+    assert found.vectors[2:] == pytest.approx(titles)
+    assert all(scores.shape[1] == 2 for scores in found.scores.values())
 
 
 def test_facets_with_other_tags_are_left_alone(champion, taxonomy):
