@@ -30,6 +30,7 @@ from tagger.encoder import (
     OnnxEncoder,
     Vectors,
 )
+from tagger.encoder_cache import EncoderCache, key_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
@@ -132,7 +133,8 @@ class TrainingResult:
     """A trained model and what is known of it.
 
     ``fold_answers`` is what each fold says of the papers it was trained on; ``metrics`` has keys
-    such as ``contribution/macro_f1`` and ``domain/f1/legal``.
+    such as ``contribution/macro_f1`` and ``domain/f1/legal``; ``reused`` is how many encoders were
+    there from an earlier training.
     """
 
     model: TaggerModel
@@ -142,6 +144,7 @@ class TrainingResult:
     learning_curve: tuple[LearningPoint, ...]
     metrics: dict[str, float]
     seconds: float
+    reused: int = 0
 
 
 def train(
@@ -154,6 +157,7 @@ def train(
     champion: Champion | None = None,
     known_folds: Mapping[str, int] | None = None,
     learning_curve: bool = True,
+    encoders: EncoderCache | None = None,
 ) -> TrainingResult:
     """Train a model and save it.
 
@@ -177,6 +181,8 @@ def train(
     learning_curve:
         Whether to train on parts of the labels, too, which takes a quarter longer; not done with
         a champion, whose guidance would be part of what the curve shows.
+    encoders:
+        Where fine-tuned encoders are kept, for a training of the same papers and tags.
 
     Raises
     ------
@@ -194,11 +200,12 @@ def train(
         )
     folds = plan_folds(data, settings, known_folds)
     check_folds(data, folds, settings, champion)
-    checked = _cross_validate(data, folds, settings, champion, progress)
+    task = _Task(data, settings, champion, progress, encoders)
+    checked = _cross_validate(task, folds)
     curve: tuple[LearningPoint, ...] = ()
     if learning_curve and champion is None:
-        curve = _learning_curve(data, folds, settings, checked, progress)
-    _fit_final(data, settings, champion, checked, folder, progress)
+        curve = _learning_curve(task, folds, checked)
+    _fit_final(task, checked, folder)
     return TrainingResult(
         load_model(folder),
         folder,
@@ -207,7 +214,19 @@ def train(
         curve,
         metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
+        encoders.found if encoders else 0,
     )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be learned, how, and by whose guidance."""
+
+    data: TrainingData
+    settings: TrainingSettings
+    champion: Champion | None = None
+    progress: TrainingProgress | None = None
+    encoders: EncoderCache | None = None
 
 
 def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
@@ -243,7 +262,7 @@ def cross_validate(
     data.check_enough(settings.folds)
     folds = plan_folds(data, settings, None)
     check_folds(data, folds, settings, None)
-    return _cross_validate(data, folds, settings, None, progress)
+    return _cross_validate(_Task(data, settings, progress=progress), folds)
 
 
 def plan_folds(
@@ -320,13 +339,8 @@ class CrossValidation:
     encoding_seconds: float
 
 
-def _cross_validate(
-    data: TrainingData,
-    folds: Integers,
-    settings: TrainingSettings,
-    champion: Champion | None,
-    progress: TrainingProgress | None,
-) -> CrossValidation:
+def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
+    data, settings = task.data, task.settings
     nearness = {reading: np.zeros(len(folds)) for reading in READINGS}
     scores = {
         reading: {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
@@ -336,8 +350,8 @@ def _cross_validate(
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         stage = f"Fold {fold + 1} of {settings.folds}"
-        guidance = data.guidance_without(unseen, rest, champion)
-        fitted = _fit(data, rest, settings, guidance, stage, progress)
+        guidance = data.guidance_without(unseen, rest, task.champion)
+        fitted = _fit(task, rest, guidance, stage)
         ids = tuple(data.ids_of(rest))
         answers.append(Answers(ids, fitted.views, fitted.scores(data, rest, fitted.vectors)))
         for reading, read in READINGS.items():
@@ -360,21 +374,15 @@ def _cross_validate(
     return CrossValidation(tuple(out_of_fold), readings, tuple(answers), seconds)
 
 
-def _fit_final(
-    data: TrainingData,
-    settings: TrainingSettings,
-    champion: Champion | None,
-    checked: CrossValidation,
-    folder: Path,
-    progress: TrainingProgress | None,
-) -> None:
+def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> None:
     """Train on all papers and save the model."""
+    data, settings, champion = task.data, task.settings, task.champion
     everything = np.arange(len(data.labels))
     guidance = None
     if champion:
         answers = champion.answers(data.papers())
         guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
-    encoder = _fine_tune(data, everything, settings, guidance, folder, "Final model", progress)
+    encoder = _fine_tune(task, everything, guidance, folder, "Final model")
     vectors = encoder.encode(views_of(data, everything, settings))
     lexical = fit_lexical_features(data.papers())
     whole = checked.readings["whole"]
@@ -411,37 +419,26 @@ class _Fitted:
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
-def _fit(
-    data: TrainingData,
-    rows: Integers,
-    settings: TrainingSettings,
-    guidance: Guidance | None,
-    stage: str,
-    progress: TrainingProgress | None,
-) -> _Fitted:
+def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> _Fitted:
     """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
+    data = task.data
     with TemporaryDirectory() as folder:
-        encoder = _fine_tune(data, rows, settings, guidance, Path(folder), stage, progress)
-    vectors = encoder.encode(views_of(data, rows, settings))
+        encoder = _fine_tune(task, rows, guidance, Path(folder), stage)
+    vectors = encoder.encode(views_of(data, rows, task.settings))
     lexical = fit_lexical_features(data.papers(rows))
     heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
     return _Fitted(encoder, lexical, heads, vectors, vectors[: len(rows)])
 
 
 def _fine_tune(
-    data: TrainingData,
-    rows: Integers,
-    settings: TrainingSettings,
-    guidance: Guidance | None,
-    folder: Path,
-    stage: str,
-    progress: TrainingProgress | None,
+    task: _Task, rows: Integers, guidance: Guidance | None, folder: Path, stage: str
 ) -> Encoder:
     """Fine-tune an encoder and export it to a folder: what is measured is what tagging runs."""
     # Imported here: reading settings and labels needs no PyTorch.
     from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
     from tagger.onnx_export import export_onnx
 
+    data, settings, progress = task.data, task.settings, task.progress
     texts = views_of(data, rows, settings)
     if not settings.epochs:
         encoder = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
@@ -459,12 +456,19 @@ def _fine_tune(
     }
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
-    report = (lambda done, total: progress(stage, done, total)) if progress else None
     anchor = None
     if guidance:
         views = len(guidance.vectors) // len(guidance.kept)
         anchor = Anchor(guidance.vectors, np.tile(guidance.kept, views))
-    export_onnx(fine_tune(texts, targets, tuning, anchor, report), folder, texts)
+    key = key_of(texts, targets, tuning, anchor) if task.encoders else None
+    if task.encoders and key and task.encoders.get(key, folder):
+        if progress:
+            progress(stage, 1, 1)
+    else:
+        report = (lambda done, total: progress(stage, done, total)) if progress else None
+        export_onnx(fine_tune(texts, targets, tuning, anchor, report), folder, texts)
+        if task.encoders and key:
+            task.encoders.put(key, folder)
     return OnnxEncoder(folder, settings.max_tokens)
 
 
@@ -536,14 +540,11 @@ def fit_heads(
 
 
 def _learning_curve(
-    data: TrainingData,
-    folds: Integers,
-    settings: TrainingSettings,
-    checked: CrossValidation,
-    progress: TrainingProgress | None,
+    task: _Task, folds: Integers, checked: CrossValidation
 ) -> tuple[LearningPoint, ...]:
     """Train on parts of the labels of two folds; the last point is what the folds said anyway."""
-    chosen = range(min(_CURVE_FOLDS, settings.folds))
+    data = task.data
+    chosen = range(min(_CURVE_FOLDS, task.settings.folds))
     measured = {
         held_out.facet.name: held_out.take(np.flatnonzero(held_out.folds <= len(chosen)))
         for held_out in checked.out_of_fold
@@ -559,7 +560,7 @@ def _learning_curve(
         for fold, part in zip(chosen, parts, strict=True):
             unseen = np.flatnonzero(folds == fold)
             stage = f"Learning curve, {share:.0%} of fold {fold + 1}"
-            fitted = _fit(data, part, settings, None, stage, progress)
+            fitted = _fit(task, part, None, stage)
             vectors = fitted.encoder.encode(data.texts(unseen))
             for name, values in fitted.scores(data, unseen, vectors).items():
                 scores[name][:, unseen] = values

@@ -194,14 +194,20 @@ class CachedEncoder:
         return hashlib.sha256(content).digest()
 
 
-def usual_cache() -> VectorCache | None:
-    """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
+def usual_cache_folder() -> Path | None:
+    """Return the user's cache folder, or None where ``TAGGER_CACHE`` is ``off``."""
     chosen = os.environ.get(CACHE_VARIABLE, "")
     if chosen.lower() == "off":
         return None
     from platformdirs import user_cache_path
 
-    return VectorCache((Path(chosen) if chosen else user_cache_path("tagger")) / CACHE_FILE)
+    return Path(chosen) if chosen else user_cache_path("tagger")
+
+
+def usual_cache() -> VectorCache | None:
+    """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
+    folder = usual_cache_folder()
+    return VectorCache(folder / CACHE_FILE) if folder else None
 
 
 def bundled_encoder(cache: VectorCache | None) -> Encoder:

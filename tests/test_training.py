@@ -6,6 +6,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
+from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
@@ -101,6 +102,28 @@ def trained(tmp_path_factory, taxonomy, topic_labels):
 
 
 @pytest.mark.slow
+def test_a_training_that_was_broken_off_goes_on(trained, topic_labels, taxonomy, tmp_path):
+    def break_off(stage, _done, _total):
+        if stage == "Fold 2 of 2":
+            raise KeyboardInterrupt
+
+    def again(progress):
+        cache = EncoderCache(tmp_path / "cache")
+        return train(topic_labels, taxonomy, QUICK, tmp_path / "model", progress, encoders=cache)
+
+    with pytest.raises(KeyboardInterrupt):
+        again(break_off)
+    steps = []
+    gone_on = again(lambda *step: steps.append(step))
+    assert (trained.reused, gone_on.reused) == (0, 1)
+    assert [step for step in steps if step[0] == "Fold 1 of 2"] == [("Fold 1 of 2", 1, 1)]
+    assert gone_on.metrics == trained.metrics
+    papers = [label.paper for label in topic_labels]
+    for facet, chances in trained.model.predict_proba(papers).items():
+        assert (gone_on.model.predict_proba(papers)[facet] == chances).all()
+
+
+@pytest.mark.slow
 def test_training_learns_the_topics(trained):
     papers = [Paper("Heart failure overview", "An overview of 9 studies of the beating heart.")]
     chances = trained.model.predict_proba(papers)
@@ -187,7 +210,8 @@ def test_each_fold_answers_for_the_papers_it_learned_from(trained):
     for number, fold in enumerate(trained.fold_answers, start=1):
         unseen = {name for name, held in zip(kind.ids, kind.folds, strict=True) if held == number}
         assert set(fold.ids) == set(kind.ids) - unseen
-        assert fold.vectors.shape == (9, 384)
+        # Of each paper the whole and the title.
+        assert fold.vectors.shape == (2 * 9, 384)
         assert fold.scores["field"].shape == (2, 9, 3)
 
 

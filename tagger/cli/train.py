@@ -85,6 +85,7 @@ def train(
 
     Example: tagger train --labels labels
     """
+    from tagger.encoder_cache import usual_encoder_cache
     from tagger.labels import LabelStore
 
     registry = open_registry()
@@ -141,6 +142,7 @@ def train(
                     champion=registry.load_for_guidance(kept) if kept else None,
                     known_folds=registry.known_folds(folds),
                     learning_curve=learning_curve,
+                    encoders=usual_encoder_cache(),
                 )
         with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, snapshot)
@@ -152,6 +154,7 @@ def train(
                 "aliases": list(version.aliases),
                 "labels": len(snapshot.labels),
                 "seconds": round(result.seconds, 1),
+                "encoders_reused": result.reused,
                 "metrics": result.metrics,
             }
         )
@@ -219,6 +222,7 @@ def _print_training(version: Version, labels: int, result: TrainingResult) -> No
     console = Console(highlight=False)
     console.print(table)
     alias = version.aliases[0] if version.aliases else "registered"
-    console.print(f"Trained in {result.seconds:.0f} s; {name} is now {alias}.")
+    reused = f" ({result.reused} encoders were there from before)" if result.reused else ""
+    console.print(f"Trained in {result.seconds:.0f} s{reused}; {name} is now {alias}.")
     if alias == "challenger":
         console.print("Next: tagger compare, then tagger promote")

@@ -178,6 +178,7 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
         "labels": float(labels),
         "model_megabytes": sum(path.stat().st_size for path in result.folder.iterdir()) / 1e6,
         "training_seconds": result.seconds,
+        "encoders_reused": float(result.reused),
     }
 
 

@@ -56,6 +56,7 @@ def test_a_run_says_how_good_a_version_is(registry, log):
     assert sorted(metrics)[:4] == first
     assert metrics["expected_review_share"] == 1
     assert metrics["training_seconds"] == 1.5
+    assert metrics["encoders_reused"] == 0
     assert 0 < metrics["model_megabytes"] < 1
     assert artifacts(registry, version) >= {"learning_curve.png", "model_card.md"}
     for folder, ending in (
