@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tagger import __version__
 from tagger.durable import replacing_folder
 from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, ONNX_FILE, TOKENIZER_FILE, sha256_of
 from tagger.errors import TaggerError
@@ -38,7 +37,8 @@ _LIMIT = 512 * 2**20
 _HASHES = "hashes.json"
 _FILES = (ONNX_FILE, TOKENIZER_FILE)
 _MAKERS = ("torch", "transformers", "sentence-transformers", "onnxruntime")
-"""Packages on whose version the weights depend."""
+_OWN_MAKERS = ("contrastive.py", "encoder.py", "onnx_export.py")
+"""Packages and modules of this one that the weights depend on."""
 
 
 class EncoderCache:
@@ -66,14 +66,14 @@ class EncoderCache:
         """Copy an encoder into a folder, which is made if missing; tell whether it was there."""
         kept = self.folder / key
         try:
-            hashes = json.loads((kept / _HASHES).read_text(encoding="utf-8"))
+            hashes = (kept / _HASHES).read_text(encoding="utf-8")
             target.mkdir(parents=True, exist_ok=True)
             for name in _FILES:
                 shutil.copyfile(kept / name, target / name)
             intact = hashes == _hashes(target)
-        except FileNotFoundError:
+        except OSError:
             return False
-        except (OSError, ValueError):
+        except ValueError:
             intact = False
         if not intact:
             shutil.rmtree(kept, ignore_errors=True)
@@ -90,7 +90,7 @@ class EncoderCache:
             with replacing_folder(kept) as new:
                 for name in _FILES:
                     shutil.copyfile(source / name, new / name)
-                (new / _HASHES).write_text(json.dumps(_hashes(new)), encoding="utf-8")
+                (new / _HASHES).write_text(_hashes(new), encoding="utf-8")
             os.utime(kept)
             self._drop_least_recently_used()
 
@@ -132,7 +132,8 @@ def key_of(
     """
     if tuning.encoder != BUNDLED_ENCODER:
         return None
-    versions = [__version__, *map(version, _MAKERS), BUNDLED_IDENTITY]
+    versions = [BUNDLED_IDENTITY, *map(version, _MAKERS)]
+    versions += [sha256_of(Path(__file__).with_name(module)) for module in _OWN_MAKERS]
     weights = {name: target.weight for name, target in targets.items()}
     arrays: list[npt.NDArray[np.generic]] = [target.similarity for target in targets.values()]
     if anchor:
@@ -145,5 +146,5 @@ def key_of(
     return digest.hexdigest()
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    return {name: sha256_of(folder / name) for name in _FILES}
+def _hashes(folder: Path) -> str:
+    return json.dumps({name: sha256_of(folder / name) for name in _FILES})
