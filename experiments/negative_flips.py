@@ -62,7 +62,7 @@ Lines = list[tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="orders at a time, one core each")
     parser.add_argument("--keep", type=Path, help="keep versions here, and take those there are")
     options = parser.parse_args()
@@ -228,12 +228,17 @@ def write(lines: Lines, store: LabelStore, papers: int) -> None:
     details = {
         "sizes": SIZES,
         "summary": summary,
-        "versions": [
+        "orders": [
             {
-                arm: [
-                    {"figures": answer.figures, "cross_validated": answer.cross_validated}
-                    for answer in line[arm]
-                ]
+                arm: {
+                    "negative": {
+                        name: int(flips(line[arm], [name], True).sum()) for name in facets
+                    },
+                    "versions": [
+                        {"figures": answer.figures, "cross_validated": answer.cross_validated}
+                        for answer in line[arm]
+                    ],
+                }
                 for arm in ARMS
             }
             for _, line in lines
