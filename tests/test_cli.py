@@ -438,7 +438,9 @@ def test_tagging_needs_no_pytorch(workspace):
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_the_shell_can_complete_commands_and_options():
+def test_the_shell_can_complete_commands_and_options(monkeypatch):
+    # Else Typer asks which shell the tests run in, and there may be none.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     script = run("--show-completion", "bash")
     assert script.returncode == 0, script.stderr
     assert "_TAGGER_COMPLETE=complete_bash" in script.stdout
