@@ -352,14 +352,14 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
         stage = f"Fold {fold + 1} of {settings.folds}"
         guidance = data.guidance_without(unseen, rest, task.champion)
         fitted = _fit(task, rest, guidance, stage)
-        ids = tuple(data.ids_of(rest))
-        answers.append(Answers(ids, fitted.views, fitted.scores(data, rest, fitted.vectors)))
+        ids, seen = tuple(data.ids_of(rest)), fitted.views[: len(rest)]
+        answers.append(Answers(ids, fitted.views, fitted.scores(data, rest, seen)))
         for reading, read in READINGS.items():
             begin = time.perf_counter()
             vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
             if reading == "whole":
                 seconds += time.perf_counter() - begin
-            nearness[reading][unseen] = familiarity(vectors, fitted.vectors)
+            nearness[reading][unseen] = familiarity(vectors, seen)
             for name, values in fitted.scores(data, unseen, vectors).items():
                 scores[reading][name][:, unseen] = values
     readings = {
@@ -412,7 +412,6 @@ class _Fitted:
     lexical: LexicalFeatures
     heads: list[Head]
     views: Vectors
-    vectors: Vectors
 
     def scores(self, data: TrainingData, rows: Integers, vectors: Vectors) -> dict[str, Floats]:
         terms = self.lexical.transform(data.papers(rows))
@@ -427,7 +426,7 @@ def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> 
     vectors = encoder.encode(views_of(data, rows, task.settings))
     lexical = fit_lexical_features(data.papers(rows))
     heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
-    return _Fitted(encoder, lexical, heads, vectors, vectors[: len(rows)])
+    return _Fitted(encoder, lexical, heads, vectors)
 
 
 def _fine_tune(
