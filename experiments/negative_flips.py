@@ -4,7 +4,8 @@ Labels grow from 50 to 100, 150 and 210, as in use: seed labels in an order draw
 60 papers of ../shared/gold. At each step a new version is trained twice, plainly and with
 ``compatible_with`` the version before it in the same line, and both are asked about the other 150
 gold papers, which none of them ever sees. A negative flip is a paper that the version before had
-right and the new one has wrong. All lines of all seeds count; the intervals are over papers.
+right and the new one has wrong. Both lines fine-tune on the same labels, so each encoder is
+fine-tuned once. All lines of all seeds count; the intervals are over papers.
 
     python experiments/negative_flips.py            # writes experiments/results/negative_flips.*
     python experiments/negative_flips.py --seeds 1  # a quicker look
@@ -27,17 +28,19 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 
+from tagger.compatibility import Champion, load_compatibility, save_compatibility
 from tagger.durable import replacing
+from tagger.encoder_cache import EncoderCache
 from tagger.evaluation import assign, bootstrap_weights, evaluate, interval, weighted_figures
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel, load_model
-from tagger.soft_labels import Champion, load_answers, save_answers
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
 
 SIZES = (50, 100, 150, 210)
 FROM_GOLD = 60
 FOLDS = 2
+_CACHE_LIMIT = 2**32
 ARMS = ("plain", "compatible")
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 
@@ -95,9 +98,11 @@ def grow(
     labels = [seed_labels[row] for row in rng.permutation(len(seed_labels))]
     labels += [label_of(gold, row, store.taxonomy) for row in known]
 
+    encoders = EncoderCache(folder / "encoders", _CACHE_LIMIT)
+
     def version(size: int, kept: Champion | None) -> tuple[Champion, Answer]:
         name = f"{seed}-{size}-{'compatible' if kept else 'plain'}"
-        place, said = folder / name, folder / f"{name}.safetensors"
+        place, left = folder / name, folder / f"{name}.safetensors"
         metrics = folder / f"{name}.json"
         if not metrics.exists():
             settings = TrainingSettings(
@@ -110,14 +115,16 @@ def grow(
                 place,
                 champion=kept,
                 learning_curve=False,
+                encoders=encoders,
             )
-            save_answers(result.fold_answers, said)
+            assert result.left
+            save_compatibility(result.left, left)
             with replacing(metrics) as file:
                 json.dump(result.metrics, file)
         model = load_model(place)
         answer = ask(model, gold, test, json.loads(metrics.read_text(encoding="utf-8")))
         print(name, answer.figures, flush=True)
-        return Champion(model, load_answers(said)), answer
+        return Champion(model, load_compatibility(left)), answer
 
     champion, first = version(SIZES[0], None)
     answers = {arm: [first] for arm in ARMS}

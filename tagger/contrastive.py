@@ -28,10 +28,8 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
 from tagger.encoder import Progress, load_trainable
-from tagger.errors import TaggerError
 
 _PROJECTION_LEARNING_RATE = 1e-3
-_ANCHOR_WEIGHT = 6.0
 _USUAL_DIMENSIONS = 384
 _PART_SIZE = 8
 """Papers that are encoded, and padded, together in training."""
@@ -52,22 +50,6 @@ class ContrastiveTarget:
 
     similarity: npt.NDArray[np.float32]
     weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """Where an earlier encoder put the papers, for one that is to stay near it.
-
-    Parameters
-    ----------
-    vectors:
-        Of the earlier encoder, shape (texts, dimensions).
-    kept:
-        Which texts are to stay where they were, shape (texts,). Any beyond these are free.
-    """
-
-    vectors: npt.NDArray[np.float32]
-    kept: npt.NDArray[np.bool_]
 
 
 def tag_overlap(
@@ -96,23 +78,19 @@ def tag_overlap(
 class FacetContrastiveLoss(nn.Module):
     """Supervised contrastive loss, one projection a facet, soft targets.
 
-    Takes the features of a batch and, as labels, the rows of its papers in the targets. With an
-    anchor, the distance (1 - cosine) of each kept text from its place is added, as in feature
-    distillation (Romero et al., "FitNets: Hints for Thin Deep Nets", 2015).
+    Takes the features of a batch and, as labels, the rows of its papers in the targets.
     """
 
     def __init__(
         self,
         model: SentenceTransformer,
         targets: Mapping[str, ContrastiveTarget],
-        anchor: Anchor | None,
         temperature: float,
         dimensions: int,
     ) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
-        self.anchor = anchor
         self.weights = {name: target.weight for name, target in targets.items()}
         size = model.get_embedding_dimension()
         assert size is not None
@@ -134,21 +112,7 @@ class FacetContrastiveLoss(nn.Module):
             total = total + weight * supervised_contrastive_loss(
                 projected, similarity, self.temperature
             )
-        if self.anchor:
-            total = total + _ANCHOR_WEIGHT * self._distance(vectors, rows, self.anchor)
         return total
-
-    @staticmethod
-    def _distance(vectors: Tensor, rows: Tensor, anchor: Anchor) -> Tensor:
-        """Return the mean distance of kept texts from their places."""
-        anchored = rows < len(anchor.kept)
-        if not bool(anchored.any()):
-            return vectors.sum() * 0
-        papers = rows[anchored]
-        places = torch.from_numpy(anchor.vectors)[papers].to(vectors.device)
-        kept = torch.from_numpy(anchor.kept)[papers].to(vectors.device)
-        moved = 1 - nn.functional.cosine_similarity(vectors[anchored.to(vectors.device)], places)
-        return (moved * kept).mean()
 
 
 def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
@@ -234,7 +198,6 @@ def fine_tune(
     texts: list[str],
     targets: Mapping[str, ContrastiveTarget],
     settings: FineTuning,
-    anchor: Anchor | None = None,
     progress: Progress | None = None,
 ) -> SentenceTransformer:
     """Return an encoder in which papers with like tags are near each other.
@@ -250,15 +213,13 @@ def fine_tune(
         Per facet, how alike the papers of the texts are.
     settings:
         Encoder and training settings; with 0 epochs the encoder is returned as it comes.
-    anchor:
-        Where the first texts are to stay.
     progress:
         Called with steps done and steps in all.
 
     Raises
     ------
     TaggerError
-        If the encoder cannot be loaded, or the anchor is of another size.
+        If the encoder cannot be loaded.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)
@@ -273,14 +234,8 @@ def fine_tune(
         parameter.requires_grad = False
     dimensions = model.get_embedding_dimension()
     assert dimensions is not None
-    if anchor and anchor.vectors.shape[1] != dimensions:
-        raise TaggerError(
-            f"the encoder '{settings.encoder}' is of another size than that of the model to be "
-            "compatible with",
-            hint="Train with the same --encoder, or without --compatible-with",
-        )
     loss = FacetContrastiveLoss(
-        model, targets, anchor, settings.temperature, settings.projection_dimensions
+        model, targets, settings.temperature, settings.projection_dimensions
     )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,35 +18,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from tagger.durable import replacing_folder
-from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, ONNX_FILE, TOKENIZER_FILE, sha256_of
+from tagger.durable import replacing_bytes
+from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, sha256_of
 from tagger.errors import TaggerError
 from tagger.vector_cache import usual_cache_folder
+from tagger.weight_change import WeightChange
 
 if TYPE_CHECKING:
-    from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning
+    from tagger.contrastive import ContrastiveTarget, FineTuning
 
-_FOLDER = "encoders-1"
+_FOLDER = "encoders-2"
 """The number is that of the layout."""
 _LIMIT = 512 * 2**20
-"""Bytes; a training with the bundled encoder makes ten of 23 MB."""
-_HASHES = "hashes.json"
-_FILES = (ONNX_FILE, TOKENIZER_FILE)
-_MAKERS = ("torch", "transformers", "sentence-transformers", "onnxruntime")
-_OWN_MAKERS = ("contrastive.py", "encoder.py", "onnx_export.py")
+"""Bytes; a training with the bundled encoder makes ten of 11 MB."""
+_MAKERS = ("torch", "transformers", "sentence-transformers")
+_OWN_MAKERS = ("contrastive.py", "encoder.py", "weight_change.py")
 """Packages and modules of this one that the weights depend on."""
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 class EncoderCache:
-    """Exported encoders by key, kept up to a size; those unused for longest go first.
+    """Changes of weights by key, kept up to a size; those unused for longest go first.
 
     Parameters
     ----------
     folder:
-        Where they are; made when the first is put in.
+        Where they are; made when the first is put in. A file holds the SHA-256 of what follows,
+        and then safetensors.
     limit:
         Bytes that they may take together. The last one put in stays in any case.
 
@@ -62,51 +59,53 @@ class EncoderCache:
         self.limit = limit
         self.found = 0
 
-    def get(self, key: str, target: Path) -> bool:
-        """Copy an encoder into a folder, which is made if missing; tell whether it was there."""
+    def get(self, key: str, base: str) -> WeightChange | None:
+        """Return how the encoder of a key was fine-tuned, or None if that is not known.
+
+        Parameters
+        ----------
+        key:
+            As given by :func:`key_of`.
+        base:
+            Fingerprint of the encoder before.
+        """
+        from safetensors.numpy import load
+
         kept = self.folder / key
         try:
-            hashes = (kept / _HASHES).read_text(encoding="utf-8")
-            target.mkdir(parents=True, exist_ok=True)
-            for name in _FILES:
-                shutil.copyfile(kept / name, target / name)
-            intact = hashes == _hashes(target)
+            content = kept.read_bytes()
         except OSError:
-            return False
-        except ValueError:
-            intact = False
-        if not intact:
-            shutil.rmtree(kept, ignore_errors=True)
-            return False
+            return None
+        digest, parts = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+        if hashlib.sha256(parts).digest() != digest:
+            with suppress(OSError):
+                kept.unlink()
+            return None
         with suppress(OSError):
             os.utime(kept)
         self.found += 1
-        return True
+        return WeightChange.from_parts(base, load(parts))
 
-    def put(self, key: str, source: Path) -> None:
-        """Keep a copy of an encoder."""
-        kept = self.folder / key
+    def put(self, key: str, change: WeightChange) -> None:
+        """Keep how an encoder was fine-tuned."""
+        from safetensors.numpy import save
+
+        parts = save(change.parts())
         with suppress(OSError, TaggerError):
-            with replacing_folder(kept) as new:
-                for name in _FILES:
-                    shutil.copyfile(source / name, new / name)
-                (new / _HASHES).write_text(_hashes(new), encoding="utf-8")
-            os.utime(kept)
+            with replacing_bytes(self.folder / key) as file:
+                file.write(hashlib.sha256(parts).digest() + parts)
             self._drop_least_recently_used()
 
     def _drop_least_recently_used(self) -> None:
-        # What a kill left half-written is an old folder like any other.
-        entries = sorted(self.folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
-        sizes = [
-            sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
-            for entry in entries
-        ]
-        excess = sum(sizes) - self.limit
-        for entry, size in list(zip(entries, sizes, strict=True))[:-1]:
+        # What a kill left half-written is an old file like any other.
+        files = [(path, path.stat()) for path in self.folder.iterdir()]
+        files.sort(key=lambda file: file[1].st_mtime)
+        excess = sum(status.st_size for _, status in files) - self.limit
+        for path, status in files[:-1]:
             if excess <= 0:
                 return
-            shutil.rmtree(entry, ignore_errors=True)
-            excess -= size
+            path.unlink(missing_ok=True)
+            excess -= status.st_size
 
 
 def usual_encoder_cache() -> EncoderCache | None:
@@ -119,7 +118,6 @@ def key_of(
     texts: Sequence[str],
     targets: Mapping[str, ContrastiveTarget],
     tuning: FineTuning,
-    anchor: Anchor | None,
 ) -> str | None:
     """Return a name for what fine-tuning would make of its inputs, equal for equal inputs.
 
@@ -127,7 +125,7 @@ def key_of(
 
     Parameters
     ----------
-    texts, targets, tuning, anchor:
+    texts, targets, tuning:
         As for :func:`tagger.contrastive.fine_tune`.
     """
     if tuning.encoder != BUNDLED_ENCODER:
@@ -135,16 +133,10 @@ def key_of(
     versions = [BUNDLED_IDENTITY, *map(version, _MAKERS)]
     versions += [sha256_of(Path(__file__).with_name(module)) for module in _OWN_MAKERS]
     weights = {name: target.weight for name, target in targets.items()}
-    arrays: list[npt.NDArray[np.generic]] = [target.similarity for target in targets.values()]
-    if anchor:
-        arrays += [anchor.vectors, anchor.kept]
+    arrays = [target.similarity for target in targets.values()]
     shapes = [array.shape for array in arrays]
     content = json.dumps([versions, asdict(tuning), weights, shapes, list(texts)])
     digest = hashlib.sha256(content.encode())
     for array in arrays:
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _hashes(folder: Path) -> str:
-    return json.dumps({name: sha256_of(folder / name) for name in _FILES})

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from tagger.compatibility import SoftLabels
 from tagger.encoder import Vectors
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
-from tagger.soft_labels import SoftLabels
 from tagger.taxonomy import Facet
 from tagger.zero_shot import score_by_definition
 

@@ -132,7 +132,7 @@ def refit_heads(
         load_model(folder),
         folder,
         tuple(out_of_fold),
-        (),
+        None,
         (),
         metrics_of(out_of_fold),
         time.perf_counter() - begin,

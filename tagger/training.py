@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tagger import __version__
 from tagger.cascade import HeldOutReading, calibrate_reading, learn_efforts
+from tagger.compatibility import Answers, Champion, Compatibility, Guidance, guide
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
@@ -41,10 +43,13 @@ from tagger.lexical import LexicalFeatures, fit_lexical_features
 from tagger.model import TaggerModel, load_model, save_heads
 from tagger.reading import READINGS
 from tagger.reference import Reference, familiarity
-from tagger.soft_labels import Answers, Champion, Guidance, guide
 from tagger.taxonomy import Taxonomy
 from tagger.training_data import TrainingData
 from tagger.vector_cache import CachedEncoder, VectorCache
+from tagger.weight_change import WeightChange, change_of_weights, fingerprint, mean_change
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -132,15 +137,15 @@ class LearningPoint:
 class TrainingResult:
     """A trained model and what is known of it.
 
-    ``fold_answers`` is what each fold says of the papers it was trained on; ``metrics`` has keys
-    such as ``contribution/macro_f1`` and ``domain/f1/legal``; ``reused`` is how many encoders were
-    there from an earlier training.
+    ``left`` is what a later training needs that is to be compatible with this one, or None if only
+    heads were fitted; ``metrics`` has keys such as ``contribution/macro_f1`` and
+    ``domain/f1/legal``; ``reused`` is how many encoders were there from an earlier training.
     """
 
     model: TaggerModel
     folder: Path
     out_of_fold: tuple[HeldOut, ...]
-    fold_answers: tuple[Answers, ...]
+    left: Compatibility | None
     learning_curve: tuple[LearningPoint, ...]
     metrics: dict[str, float]
     seconds: float
@@ -174,8 +179,8 @@ def train(
     progress:
         Called as the work goes on.
     champion:
-        A model whose right answers are to be kept: its vectors and scores of the labelled papers
-        that it has right are targets beside the labels.
+        A model whose right answers are to be kept: its encoder and the new one are averaged, and
+        its scores of the labelled papers that it has right are targets beside the labels.
     known_folds:
         Folds, from 0, that papers were held out in before and are to stay in.
     learning_curve:
@@ -200,17 +205,19 @@ def train(
         )
     folds = plan_folds(data, settings, known_folds)
     check_folds(data, folds, settings, champion)
+    if champion:
+        _check_encoder(champion, settings)
     task = _Task(data, settings, champion, progress, encoders)
     checked = _cross_validate(task, folds)
     curve: tuple[LearningPoint, ...] = ()
     if learning_curve and champion is None:
         curve = _learning_curve(task, folds, checked)
-    _fit_final(task, checked, folder)
+    change = _fit_final(task, checked, folder)
     return TrainingResult(
         load_model(folder),
         folder,
         checked.out_of_fold,
-        checked.answers,
+        Compatibility(change, checked.answers),
         curve,
         metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
@@ -328,7 +335,7 @@ class CrossValidation:
     readings:
         By the name of the reading, the whole among them.
     answers:
-        What each fold says of the papers that it was trained on.
+        Each fold, and what it says of the papers that it was trained on.
     encoding_seconds:
         How long encoding all papers once took, in parts.
     """
@@ -353,7 +360,8 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
         guidance = data.guidance_without(unseen, rest, task.champion)
         fitted = _fit(task, rest, guidance, stage)
         ids, seen = tuple(data.ids_of(rest)), fitted.views[: len(rest)]
-        answers.append(Answers(ids, fitted.views, fitted.scores(data, rest, seen)))
+        taught = frozenset(ids) | (guidance.seen if guidance else frozenset())
+        answers.append(Answers(ids, taught, fitted.scores(data, rest, seen), fitted.change))
         for reading, read in READINGS.items():
             begin = time.perf_counter()
             vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
@@ -374,15 +382,15 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
     return CrossValidation(tuple(out_of_fold), readings, tuple(answers), seconds)
 
 
-def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> None:
-    """Train on all papers and save the model."""
+def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> WeightChange:
+    """Train on all papers and save the model; return how its encoder was fine-tuned."""
     data, settings, champion = task.data, task.settings, task.champion
     everything = np.arange(len(data.labels))
     guidance = None
     if champion:
         answers = champion.answers(data.papers())
-        guidance = guide(champion, answers, data.ids, data.truth, data.judged, data.taxonomy)
-    encoder = _fine_tune(task, everything, guidance, folder, "Final model")
+        guidance = guide(champion, answers, data.ids, data.truth, data.taxonomy)
+    encoder, change = _fine_tune(task, everything, guidance, folder, "Final model")
     vectors = encoder.encode(views_of(data, everything, settings))
     lexical = fit_lexical_features(data.papers())
     whole = checked.readings["whole"]
@@ -402,6 +410,7 @@ def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> None:
         foreseen,
     )
     save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, efforts)
+    return change
 
 
 @dataclass(frozen=True)
@@ -409,6 +418,7 @@ class _Fitted:
     """What was learned from some of the papers: ``views`` are the vectors of all their texts."""
 
     encoder: Encoder
+    change: WeightChange
     lexical: LexicalFeatures
     heads: list[Head]
     views: Vectors
@@ -422,29 +432,45 @@ def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> 
     """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
     data = task.data
     with TemporaryDirectory() as folder:
-        encoder = _fine_tune(task, rows, guidance, Path(folder), stage)
+        encoder, change = _fine_tune(task, rows, guidance, Path(folder), stage)
     vectors = encoder.encode(views_of(data, rows, task.settings))
     lexical = fit_lexical_features(data.papers(rows))
     heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
-    return _Fitted(encoder, lexical, heads, vectors)
+    return _Fitted(encoder, change, lexical, heads, vectors)
 
 
 def _fine_tune(
     task: _Task, rows: Integers, guidance: Guidance | None, folder: Path, stage: str
-) -> Encoder:
+) -> tuple[Encoder, WeightChange]:
     """Fine-tune an encoder and export it to a folder: what is measured is what tagging runs."""
     # Imported here: reading settings and labels needs no PyTorch.
-    from tagger.contrastive import Anchor, ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+    from tagger.encoder import load_trainable
     from tagger.onnx_export import export_onnx
 
-    data, settings, progress = task.data, task.settings, task.progress
-    texts = views_of(data, rows, settings)
+    settings = task.settings
     if not settings.epochs:
-        encoder = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
-        encoder.export(folder)
-        if progress:
-            progress(stage, 1, 1)
-        return encoder.cached
+        unchanged = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
+        unchanged.export(folder)
+        if task.progress:
+            task.progress(stage, 1, 1)
+        return unchanged.cached, unchanged.change
+    texts = views_of(task.data, rows, settings)
+    model = load_trainable(settings.encoder, settings.max_tokens).eval()
+    change = _learn_change(task, rows, texts, model, stage)
+    if guidance:
+        change = mean_change(change, guidance.change)
+    change.add_to(model)
+    export_onnx(model, folder, texts)
+    return OnnxEncoder(folder, settings.max_tokens), change
+
+
+def _learn_change(
+    task: _Task, rows: Integers, texts: list[str], base: SentenceTransformer, stage: str
+) -> WeightChange:
+    """Fine-tune an encoder, unless that was done before."""
+    from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+
+    data, settings, progress = task.data, task.settings, task.progress
     seen = np.tile(rows, len(texts) // len(rows))
     targets = {
         facet.name: ContrastiveTarget(
@@ -455,20 +481,30 @@ def _fine_tune(
     }
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
-    anchor = None
-    if guidance:
-        views = len(guidance.vectors) // len(guidance.kept)
-        anchor = Anchor(guidance.vectors, np.tile(guidance.kept, views))
-    key = key_of(texts, targets, tuning, anchor) if task.encoders else None
-    if task.encoders and key and task.encoders.get(key, folder):
-        if progress:
-            progress(stage, 1, 1)
-    else:
-        report = (lambda done, total: progress(stage, done, total)) if progress else None
-        export_onnx(fine_tune(texts, targets, tuning, anchor, report), folder, texts)
-        if task.encoders and key:
-            task.encoders.put(key, folder)
-    return OnnxEncoder(folder, settings.max_tokens)
+    key = key_of(texts, targets, tuning) if task.encoders else None
+    if task.encoders and key:
+        known = task.encoders.get(key, fingerprint(base))
+        if known:
+            if progress:
+                progress(stage, 1, 1)
+            return known
+    report = (lambda done, total: progress(stage, done, total)) if progress else None
+    change = change_of_weights(base, fine_tune(texts, targets, tuning, report))
+    if task.encoders and key:
+        task.encoders.put(key, change)
+    return change
+
+
+def _check_encoder(champion: Champion, settings: TrainingSettings) -> None:
+    """Find out before the training starts whether encoders can be averaged."""
+    from tagger.encoder import load_trainable
+
+    base = fingerprint(load_trainable(settings.encoder, settings.max_tokens))
+    if base != champion.left.change.base:
+        raise TaggerError(
+            f"{champion.model.name} was fine-tuned from another encoder than '{settings.encoder}'",
+            hint="Train with the same --encoder, or without --compatible-with",
+        )
 
 
 class _EncoderAsItComes:
@@ -480,7 +516,9 @@ class _EncoderAsItComes:
 
         self._scratch = TemporaryDirectory()
         self._folder = Path(self._scratch.name)
-        export_onnx(load_trainable(name, max_tokens).eval(), self._folder, [name])
+        model = load_trainable(name, max_tokens).eval()
+        self.change = WeightChange(fingerprint(model), {}, {})
+        export_onnx(model, self._folder, [name])
         encoder = OnnxEncoder(self._folder, max_tokens)
         size = encoder.encode([name]).shape[1]
         cache = VectorCache(self._folder / "vectors.sqlite")

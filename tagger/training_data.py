@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tagger.compatibility import Champion, Guidance, guide
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, HeldOut, Integers
 from tagger.heads import Floats
 from tagger.labels import Label
 from tagger.paper import Paper
-from tagger.soft_labels import Champion, Guidance, guide
 from tagger.taxonomy import Facet, Taxonomy
 
 
@@ -129,8 +129,7 @@ class TrainingData:
             return None
         ids = self.ids_of(rows)
         truth = {name: values[rows] for name, values in self.truth.items()}
-        judged = {name: values[rows] for name, values in self.judged.items()}
-        return guide(champion, answers, ids, truth, judged, self.taxonomy)
+        return guide(champion, answers, ids, truth, self.taxonomy)
 
     def can_teach(self, rows: Integers) -> bool:
         """Tell whether these papers show at least two tags of each exclusive facet."""

@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from tagger.contrastive import (
-    Anchor,
-    FacetContrastiveLoss,
     encode_by_length,
     rate_for,
     supervised_contrastive_loss,
@@ -83,21 +81,6 @@ def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
     vectors = encode_by_length(model, batch)
     assert model.shapes == [(8, 4), (4, 50)]
     assert torch.equal(vectors, model(batch)["sentence_embedding"])
-
-
-def test_an_anchor_costs_by_the_distance_of_kept_papers():
-    batch = padded([2, 3, 2], 3)
-    model = MeanOfTokens()
-    places = model(batch)["sentence_embedding"].numpy().copy()
-    places[1] *= -1
-    rows = torch.arange(3)
-
-    def loss(kept):
-        anchor = Anchor(places, np.array(kept))
-        return FacetContrastiveLoss(model, {}, anchor, 0.1, 4)([batch], rows).item()
-
-    assert loss([True, False, True]) == pytest.approx(0, abs=1e-6)
-    assert loss([True, True, True]) == pytest.approx(6 * 2 / 3, rel=1e-5)
 
 
 def test_wider_encoders_learn_more_slowly():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from tagger.compatibility import SoftLabels
 from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
 from tagger.heads import Calibration, probabilities
-from tagger.soft_labels import SoftLabels
 
 
 def test_calibration_finds_the_scales_that_were_lost(taxonomy):

@@ -65,7 +65,7 @@ def test_new_papers_are_held_out_and_old_ones_keep_what_was_said(grown, tmp_path
         # Heads that know the topics tell those of papers that they have not seen.
         assert new.right[fresh].mean() > 0.8
     assert after.metrics["kind/accuracy"] == pytest.approx(after.out_of_fold[0].right.mean())
-    assert after.fold_answers == ()
+    assert after.left is None
 
 
 def test_the_encoder_stays_and_the_heads_learn(grown, tmp_path):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tagger.compatibility import Champion, Compatibility
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
 from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
-from tagger.soft_labels import Champion
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
 
@@ -207,11 +207,11 @@ def test_a_model_remembers_its_papers_as_if_unseen(trained):
 @pytest.mark.slow
 def test_each_fold_answers_for_the_papers_it_learned_from(trained):
     kind = trained.out_of_fold[0]
-    for number, fold in enumerate(trained.fold_answers, start=1):
+    for number, fold in enumerate(trained.left.folds, start=1):
         unseen = {name for name, held in zip(kind.ids, kind.folds, strict=True) if held == number}
         assert set(fold.ids) == set(kind.ids) - unseen
-        # Of each paper the whole and the title.
-        assert fold.vectors.shape == (2 * 9, 384)
+        assert fold.change.base == trained.left.change.base
+        assert fold.change.steps.keys() == trained.left.change.steps.keys()
         assert fold.scores["field"].shape == (2, 9, 3)
 
 
@@ -239,7 +239,7 @@ def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonom
     papers = [label.paper for label in labels]
     before = trained.model.encode(papers)
     moved = {}
-    for champion in (None, Champion(trained.model, trained.fold_answers)):
+    for champion in (None, Champion(trained.model, trained.left)):
         result = train(
             labels,
             taxonomy,
@@ -250,15 +250,21 @@ def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonom
         )
         moved[champion is None] = 1 - (result.model.encode(papers) * before).sum(axis=1).mean()
         assert result.learning_curve == ()
+        for fold in result.left.folds:
+            assert fold.seen == set(fold.ids)
     assert moved[False] < moved[True]
     other = Taxonomy.model_validate(
         {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
     )
+    unseen = Champion(trained.model, Compatibility(trained.left.change, ()))
+    foreign = replace(trained.left, change=replace(trained.left.change, base="other"))
+    with pytest.raises(TaggerError, match="was fine-tuned from another encoder than 'bundled-"):
+        train(labels, taxonomy, QUICK, tmp_path / "no", champion=Champion(trained.model, foreign))
     with pytest.raises(TaggerError, match=r"no fold of local/.* can guide fold 1"):
-        train(labels, taxonomy, QUICK, tmp_path / "no", champion=Champion(trained.model, ()))
+        train(labels, taxonomy, QUICK, tmp_path / "no", champion=unseen)
     strange = [label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in labels]
     with pytest.raises(TaggerError, match="shares no facet with the taxonomy"):
-        train(strange, other, QUICK, tmp_path / "no", champion=Champion(trained.model, ()))
+        train(strange, other, QUICK, tmp_path / "no", champion=unseen)
 
 
 @pytest.mark.slow

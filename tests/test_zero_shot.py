@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from tagger.compatibility import SoftLabels
 from tagger.head_training import fit_head, keep_scores
 from tagger.heads import Linear
-from tagger.soft_labels import SoftLabels
 from tagger.taxonomy import Facet
 from tagger.zero_shot import score_by_definition
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tagger.compatibility import Compatibility, save_compatibility
 from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
 from tagger.encoder import sha256_of
@@ -24,8 +25,8 @@ from tagger.registry.promotion import record_first_champion
 from tagger.registry.versions import (
     CHALLENGER,
     CHAMPION,
+    COMPATIBILITY,
     FINGERPRINT,
-    FOLD_ANSWERS,
     HASH_OF,
     LABELS,
     MODEL_DATA,
@@ -35,7 +36,6 @@ from tagger.registry.versions import (
     out_of_fold_file,
 )
 from tagger.rendering import render
-from tagger.soft_labels import save_answers
 from tagger.training import TrainingResult, TrainingSettings
 
 if TYPE_CHECKING:
@@ -138,11 +138,8 @@ def log_training(
                 curve = learning_curve_figure(result.learning_curve)
                 mlflow.log_figure(curve, "learning_curve.png")
             mlflow.log_text(card, "model_card.md")
-            with TemporaryDirectory() as scratch:
-                answers = Path(scratch) / FOLD_ANSWERS
-                save_answers(result.fold_answers, answers)
-                mlflow.log_param(f"{HASH_OF}{FOLD_ANSWERS}", sha256_of(answers))
-                mlflow.log_artifact(str(answers))
+            if result.left:
+                _log_compatibility(result.left)
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)
@@ -262,6 +259,16 @@ def _log_labels(snapshot: LabelSnapshot) -> None:
         warnings.simplefilter("ignore")
         dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
+
+
+def _log_compatibility(left: Compatibility) -> None:
+    import mlflow
+
+    with TemporaryDirectory() as scratch:
+        file = Path(scratch) / COMPATIBILITY
+        save_compatibility(left, file)
+        mlflow.log_param(f"{HASH_OF}{COMPATIBILITY}", sha256_of(file))
+        mlflow.log_artifact(str(file))
 
 
 def _check_uploaded(client: MlflowClient, model_id: str) -> None:

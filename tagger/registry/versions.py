@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tagger.compatibility import Champion, load_compatibility
 from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
-from tagger.soft_labels import Answers, Champion, load_answers
 from tagger.taxonomy import load_taxonomy
 from tagger.taxonomy_history import TAXONOMY_FILE, TaxonomyHistory, open_history
 from tagger.vector_cache import VectorCache
@@ -32,7 +32,7 @@ MODEL_DATA = "artifacts/model"
 """Where the data of a model are within an MLflow model."""
 OUT_OF_FOLD = "out_of_fold"
 LABELS = "labels"
-FOLD_ANSWERS = "fold_answers.safetensors"
+COMPATIBILITY = "compatibility.safetensors"
 HASH_OF = "sha256_"
 """Begins the parameters of a run that hold hashes of its files."""
 _RUNS_AT_ONCE = 100
@@ -231,18 +231,25 @@ class Registry:
             )
 
     def load_for_guidance(self, version: Version) -> Champion:
-        """Load a version with the answers of its folds, for a training that is to keep to it.
+        """Load a version with what its training left, for one that is to be compatible with it.
 
-        A version that was logged without them guides the final model alone.
+        Raises
+        ------
+        TaggerError
+            Also if it left nothing: only its heads were trained, or by an earlier tagger.
         """
         with self.store.reading() as client, TemporaryDirectory() as scratch:
-            arrived = {item.path for item in client.list_artifacts(version.run_id)}
-            folds: tuple[Answers, ...] = ()
-            if FOLD_ANSWERS in arrived:
-                place = client.download_artifacts(version.run_id, FOLD_ANSWERS, scratch)
-                self._check_hash(version, Path(place))
-                folds = load_answers(Path(place))
-        return Champion(self.load(version), folds)
+            if COMPATIBILITY not in {i.path for i in client.list_artifacts(version.run_id)}:
+                raise TaggerError(
+                    f"{version.name} was logged without {COMPATIBILITY}, which nothing can be "
+                    "compatible with",
+                    hint="A version has it that was trained whole ('tagger train'), by this tagger "
+                    "or a later one",
+                )
+            place = client.download_artifacts(version.run_id, COMPATIBILITY, scratch)
+            self._check_hash(version, Path(place))
+            left = load_compatibility(Path(place))
+        return Champion(self.load(version), left)
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
         """Return what a version's cross-validation said of the labels it was trained on.

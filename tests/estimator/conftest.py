@@ -22,10 +22,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         save_word_encoder(folder, np.random.default_rng(0))
 
     class Untrained:
-        def eval(self) -> None:
+        def eval(self) -> Untrained:
             """Do nothing."""
+            return self
 
-    monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: None)
+        def __iter__(self) -> Iterator[object]:
+            """Have no weights."""
+            return iter(())
+
+    monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: Untrained())
     monkeypatch.setattr("tagger.encoder.load_trainable", lambda *_: Untrained())
     monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
     _encoder_as_it_comes.cache_clear()

@@ -16,7 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 from tiny_encoder import save_tiny_encoder
 from tiny_training import log_tiny
 
-from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_labels, read_papers
+from tagger import (
+    Paper,
+    Tagger,
+    TaggerError,
+    contrastive,
+    merge_duplicates,
+    read_labels,
+    read_papers,
+)
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry
@@ -333,11 +341,14 @@ def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):
 
 
 def test_fit_says_what_it_is_at_if_asked(quick, labelled, monkeypatch, capsys):
-    def fine_tune(_texts, _targets, _tuning, _anchor, report):
+    untrained = contrastive.fine_tune
+
+    def fine_tune(texts, targets, tuning, report):
         report(1, 2)
         report(2, 2)
+        return untrained(texts, targets, tuning, report)
 
-    monkeypatch.setattr("tagger.contrastive.fine_tune", fine_tune)
+    monkeypatch.setattr(contrastive, "fine_tune", fine_tune)
     Tagger(**QUICK, verbose=True).fit(*labelled)
     said = capsys.readouterr().err
     assert said.splitlines() == ["Fold 1 of 2", "Fold 2 of 2", "Final model"]

@@ -58,17 +58,18 @@ def test_what_was_held_out_comes_back_whole(registry, log, make_result):
         assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
 
 
-def test_a_version_guides_with_the_answers_of_its_folds(registry, log, make_result, tmp_path):
+def test_a_version_guides_by_what_its_training_left(registry, log, make_result, tmp_path):
     version = log(right=0.5)
     champion = registry.load_for_guidance(version)
     assert champion.model.name == "tagger/1"
-    (before,), (after,) = make_result(right=0.5).fold_answers, champion.folds
-    assert after.ids == before.ids
-    assert (after.vectors == before.vectors).all()
-    assert (after.scores["kind"] == before.scores["kind"]).all()
-    (file,) = (tmp_path / "mlruns").rglob("fold_answers.safetensors")
+    before, after = make_result(right=0.5).left, champion.left
+    assert (after.change.arrays()["weight"] == before.change.arrays()["weight"]).all()
+    assert after.folds[0].ids == before.folds[0].ids
+    assert (after.folds[0].scores["kind"] == before.folds[0].scores["kind"]).all()
+    (file,) = (tmp_path / "mlruns").rglob("compatibility.safetensors")
     file.unlink()
-    assert registry.load_for_guidance(version).folds == ()
+    with pytest.raises(TaggerError, match=r"tagger/1 was logged without compatibility"):
+        registry.load_for_guidance(version)
 
 
 def test_a_model_whose_artifacts_are_gone_is_refused(registry, log, tmp_path):
@@ -99,7 +100,7 @@ def test_a_model_that_was_exchanged_is_refused(registry, log, tmp_path):
             load(version)
 
 
-@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml", "fold_answers.safetensors"])
+@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml", "compatibility.safetensors"])
 def test_labels_and_answers_that_were_exchanged_are_refused(registry, log, tmp_path, name):
     version = log()
     (file,) = (tmp_path / "mlruns").rglob(name)

@@ -1,8 +1,10 @@
-"""What an earlier model says of labelled papers, for a later one to agree with where it is right.
+"""What an earlier model leaves for a later one that is to break little of what it had right.
 
-In cross-validation a fold must not learn from a model that saw the papers it holds out, not even
-through that model's answers on other papers. So a training keeps the answers of its own fold
-models, too, and the next one listens, in each fold, to one that did not see those papers.
+Its encoder, to average weights with (:mod:`tagger.weight_change`), and what it says of labelled
+papers, for the heads to agree with where it is right. In cross-validation a fold must not learn
+from a model that saw the papers it holds out, not even through that model's answers on other
+papers. So a training keeps the encoders and the answers of its own folds, too, and the next one
+takes, in each fold, those of one that did not see these papers.
 """
 
 from __future__ import annotations
@@ -14,32 +16,51 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, Integers, assign
 from tagger.heads import PARTS, Floats, probabilities
 from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.weight_change import WeightChange
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of the papers that it was trained on.
+    """A model, and what it says of papers.
 
     Parameters
     ----------
     ids:
-        Of the papers.
-    vectors:
-        Shape (views * papers, dimensions): of all papers, then perhaps of all their titles.
+        Of the papers: of a fold, those that it was trained on.
+    seen:
+        Ids of all papers that had part in it: also those of the models that guided it.
     scores:
         Per facet, of the parts of its head, shape (parts, papers, tags).
+    change:
+        How its encoder was fine-tuned.
     """
 
     ids: tuple[str, ...]
-    vectors: Vectors
+    seen: frozenset[str]
     scores: dict[str, Floats]
+    change: WeightChange
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """What a training leaves for a later one.
+
+    Parameters
+    ----------
+    change:
+        How the encoder of the model was fine-tuned.
+    folds:
+        Of its cross-validation.
+    """
+
+    change: WeightChange
+    folds: tuple[Answers, ...]
 
 
 @dataclass(frozen=True)
@@ -50,28 +71,27 @@ class Champion:
     ----------
     model:
         The model.
-    folds:
-        What the models of its cross-validation say, each of the papers it was trained on.
+    left:
+        What its training left.
     """
 
     model: TaggerModel
-    folds: tuple[Answers, ...]
+    left: Compatibility
 
     def answers(self, papers: Sequence[Paper]) -> Answers:
         """Return what the model itself says of papers."""
-        texts = [paper.text for paper in papers] + [paper.title for paper in papers]
-        vectors = self.model.encoder.encode(texts)
+        vectors = self.model.encode(papers)
         terms = self.model.lexical.transform(papers)
-        whole = vectors[: len(papers)]
-        scores = {name: head.scores(whole, terms) for name, head in self.model.heads.items()}
-        return Answers(tuple(paper.id for paper in papers), vectors, scores)
+        scores = {name: head.scores(vectors, terms) for name, head in self.model.heads.items()}
+        ids = tuple(paper.id for paper in papers)
+        return Answers(ids, frozenset(ids), scores, self.left.change)
 
     def answers_without(self, held_out: set[str]) -> Answers | None:
-        """Return the answers of a fold that was trained on none of these papers, if there is one.
+        """Return the answers of a fold that none of these papers had part in, if there is one.
 
         Of several, those on most papers.
         """
-        blind = [fold for fold in self.folds if held_out.isdisjoint(fold.ids)]
+        blind = [fold for fold in self.left.folds if held_out.isdisjoint(fold.seen)]
         return max(blind, key=lambda fold: len(fold.ids), default=None)
 
     def facets(self, taxonomy: Taxonomy) -> list[Facet]:
@@ -108,21 +128,20 @@ class SoftLabels:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a training is to keep to, paper by paper.
+    """What a training is to keep to.
 
     Parameters
     ----------
-    vectors:
-        Where the earlier encoder put the papers, shape (views * papers, dimensions): the whole of
-        each, then perhaps each title.
-    kept:
-        Which papers the earlier model has right in all facets, shape (papers,).
+    change:
+        How the earlier encoder was fine-tuned.
+    seen:
+        Ids of the papers that had part in the earlier model.
     soft:
         Soft labels per facet.
     """
 
-    vectors: Vectors
-    kept: Booleans
+    change: WeightChange
+    seen: frozenset[str]
     soft: dict[str, SoftLabels]
 
 
@@ -131,7 +150,6 @@ def guide(
     answers: Answers,
     ids: Sequence[str],
     truth: Mapping[str, Booleans],
-    judged: Mapping[str, Booleans],
     taxonomy: Taxonomy,
 ) -> Guidance:
     """Turn the answers of a champion into guidance on papers; of papers it left out, none.
@@ -144,19 +162,13 @@ def guide(
         Of the papers.
     truth:
         Per facet, their tags, shape (papers, tags).
-    judged:
-        Per facet, whether anybody said, shape (papers,).
     taxonomy:
         What the tags are of.
     """
     places = {name: row for row, name in enumerate(answers.ids)}
     known = np.array([name in places for name in ids], dtype=bool)
     rows = [places[name] for name in ids if name in places]
-    views = answers.vectors.reshape(-1, len(answers.ids), answers.vectors.shape[1])
-    vectors = np.zeros((len(views), len(ids), views.shape[2]), dtype=np.float32)
-    vectors[:, known] = views[:, rows]
     soft = {}
-    kept = known.copy()
     for facet in champion.facets(taxonomy):
         scores = np.zeros((len(PARTS), len(ids), len(facet.tags)))
         scores[:, known] = answers.scores[facet.name][:, rows]
@@ -164,25 +176,31 @@ def guide(
         tags = assign(facet, probabilities(facet, scores, calibration))
         right = known & (tags == truth[facet.name]).all(axis=1)
         soft[facet.name] = SoftLabels(scores, right)
-        kept &= right | ~judged[facet.name]
-    return Guidance(vectors.reshape(-1, vectors.shape[2]), kept, soft)
+    return Guidance(answers.change, answers.seen, soft)
 
 
-def save_answers(folds: Sequence[Answers], path: Path) -> None:
-    """Save the answers of folds as one safetensors file, the ids of the papers in its header."""
-    from safetensors.numpy import save
+_FINAL = "final"
+_SCORES = "scores."
 
-    arrays = {}
-    for number, fold in enumerate(folds):
-        arrays[f"{number}.vectors"] = np.ascontiguousarray(fold.vectors)
+
+def save_compatibility(left: Compatibility, path: Path) -> None:
+    """Save what a training left as one safetensors file, ids of papers in its header."""
+    from safetensors.numpy import save_file
+
+    arrays = left.change.parts(f"{_FINAL}.")
+    for number, fold in enumerate(left.folds):
+        arrays |= fold.change.parts(f"{number}.")
         for name, scores in fold.scores.items():
-            arrays[f"{number}.scores.{name}"] = np.ascontiguousarray(scores)
-    ids = {str(number): json.dumps(fold.ids) for number, fold in enumerate(folds)}
-    path.write_bytes(save(arrays, metadata=ids))
+            arrays[f"{number}.{_SCORES}{name}"] = np.ascontiguousarray(scores)
+    ids = {
+        str(number): json.dumps({"ids": fold.ids, "seen": sorted(fold.seen)})
+        for number, fold in enumerate(left.folds)
+    }
+    save_file(arrays, path, metadata={"base": left.change.base, **ids})
 
 
-def load_answers(path: Path) -> tuple[Answers, ...]:
-    """Load what :func:`save_answers` saved.
+def load_compatibility(path: Path) -> Compatibility:
+    """Load what :func:`save_compatibility` saved.
 
     Raises
     ------
@@ -194,17 +212,22 @@ def load_answers(path: Path) -> tuple[Answers, ...]:
     try:
         with safe_open(path, framework="numpy") as file:
             ids, names = file.metadata() or {}, file.keys()
-            return tuple(
-                Answers(
-                    tuple(json.loads(ids[number])),
-                    file.get_tensor(f"{number}.vectors"),
-                    {
-                        name.removeprefix(f"{number}.scores."): file.get_tensor(name)
-                        for name in names
-                        if name.startswith(f"{number}.scores.")
-                    },
-                )
-                for number in sorted(ids, key=int)
-            )
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise TaggerError("is no file of fold answers", path=path) from error
+            arrays = {name: file.get_tensor(name) for name in names}
+        base = ids.pop("base")
+        folds = []
+        for number in sorted(ids, key=int):
+            start = f"{number}.{_SCORES}"
+            scores = {
+                name.removeprefix(start): values
+                for name, values in arrays.items()
+                if name.startswith(start)
+            }
+            change = WeightChange.from_parts(base, arrays, f"{number}.")
+            papers = json.loads(ids[number])
+            seen = frozenset(papers["seen"])
+            folds.append(Answers(tuple(papers["ids"]), seen, scores, change))
+        return Compatibility(WeightChange.from_parts(base, arrays, f"{_FINAL}."), tuple(folds))
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise TaggerError(
+            "does not hold what a training leaves for a later one", path=path
+        ) from error

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from tagger.encoder import BUNDLED_ENCODER, load_trainable
+from tagger.weight_change import WeightChange, change_of_weights, fingerprint, mean_change
+
+CHANGES = arrays(
+    np.float32,
+    array_shapes(max_dims=3, max_side=5),
+    elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False),
+)
+
+
+@given(CHANGES)
+def test_rounding_costs_at_most_half_a_step(change):
+    rounded = WeightChange.of("base", {"w": change}).arrays()
+    if not change.any():
+        assert rounded == {}
+        return
+    largest = np.abs(change).max(axis=-1, keepdims=True)
+    assert rounded["w"].shape == change.shape
+    assert (np.abs(rounded["w"] - change) <= largest / 127 * 0.501).all()
+
+
+@given(CHANGES)
+def test_a_change_survives_a_file(change):
+    before = WeightChange.of("base", {"w": change, "x.y": np.ones((2, 2), dtype=np.float32)})
+    parts = {f"other.{name}": part for name, part in before.parts().items()} | before.parts("own.")
+    after = WeightChange.from_parts("base", parts, "own.")
+    assert after.arrays().keys() == before.arrays().keys()
+    for name, array in before.arrays().items():
+        assert (after.arrays()[name] == array).all()
+
+
+def test_the_mean_lies_half_way():
+    one = WeightChange.of("base", {"both": np.array([[1.0, 127]]), "one": np.array([[2.0]])})
+    other = WeightChange.of("base", {"both": np.array([[3.0, 127]]), "other": np.array([[4.0]])})
+    mean = mean_change(one, other).arrays()
+    assert mean["both"] == pytest.approx(np.array([[2.0, 127]]), abs=0.5)
+    assert mean["one"] == pytest.approx(1)
+    assert mean["other"] == pytest.approx(2)
+    with pytest.raises(AssertionError):
+        mean_change(one, WeightChange("elsewhere", {}, {}))
+
+
+@pytest.mark.slow
+def test_a_change_leads_from_one_encoder_to_the_other():
+    base, tuned, again = (load_trainable(BUNDLED_ENCODER, 32).eval() for _ in range(3))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "word_embeddings" not in name:
+                weight += 0.02 * torch.randn_like(weight) * weight.abs().mean()
+    change = change_of_weights(base, tuned)
+    assert "0.embeddings.position_embeddings.weight" in change.steps
+    assert "0.embeddings.word_embeddings.weight" not in change.steps
+    assert change.base == fingerprint(base) == fingerprint(again) != fingerprint(tuned)
+    # A byte a weight, the words' vectors left out.
+    assert sum(part.nbytes for part in change.parts().values()) < 11_500_000
+    change.add_to(again)
+    text = "Reading fast, and what it costs"
+    near = float(tuned.encode(text) @ again.encode(text))
+    moved = float(tuned.encode(text) @ base.encode(text))
+    assert near > 0.9999
+    assert moved < near
+    assert fingerprint(again) != fingerprint(base)
