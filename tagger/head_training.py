@@ -25,7 +25,7 @@ _SPREAD = np.array([0.4, 0.4, 0.7])
 before any label is looked at: of the logarithms of the scales, and of the shift."""
 
 _PULL = 0.7
-_PULL_PENALTY = 0.3
+_PULL_PENALTY = 1.0
 """How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
 
 

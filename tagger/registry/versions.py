@@ -233,21 +233,25 @@ class Registry:
     def load_for_guidance(self, version: Version) -> Champion:
         """Load a version with what its training left, for one that is to be compatible with it.
 
+        If only heads were trained, that is what the training of their encoder left.
+
         Raises
         ------
         TaggerError
-            Also if it left nothing: only its heads were trained, or by an earlier tagger.
+            Also if it left nothing, being of an earlier tagger.
         """
+        origin = version
+        while (earlier := self.run(origin).data.params.get("encoder_of", "None")) != "None":
+            origin = self.find(earlier)
         with self.store.reading() as client, TemporaryDirectory() as scratch:
-            if COMPATIBILITY not in {i.path for i in client.list_artifacts(version.run_id)}:
+            if COMPATIBILITY not in {i.path for i in client.list_artifacts(origin.run_id)}:
                 raise TaggerError(
-                    f"{version.name} was logged without {COMPATIBILITY}, which nothing can be "
-                    "compatible with",
-                    hint="A version has it that was trained whole ('tagger train'), by this tagger "
-                    "or a later one",
+                    f"{origin.name} was logged without {COMPATIBILITY}, by an earlier tagger",
+                    hint="Train without --compatible-with; later versions can be compatible with "
+                    "that one",
                 )
-            place = client.download_artifacts(version.run_id, COMPATIBILITY, scratch)
-            self._check_hash(version, Path(place))
+            place = client.download_artifacts(origin.run_id, COMPATIBILITY, scratch)
+            self._check_hash(origin, Path(place))
             left = load_compatibility(Path(place))
         return Champion(self.load(version), left)
 

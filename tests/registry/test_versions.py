@@ -1,12 +1,16 @@
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tagger.errors import TaggerError
+from tagger.labels import LabelStore
 from tagger.paper import Paper
 from tagger.registry import Registry
+from tagger.registry.training_run import log_training, settings_with_encoder_of
+from tagger.training import TrainingSettings
 
 
 def test_a_new_store_has_no_champion(registry):
@@ -58,7 +62,9 @@ def test_what_was_held_out_comes_back_whole(registry, log, make_result):
         assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
 
 
-def test_a_version_guides_by_what_its_training_left(registry, log, make_result, tmp_path):
+def test_a_version_guides_by_what_its_training_left(
+    registry, log, make_result, label_folder, tmp_path
+):
     version = log(right=0.5)
     champion = registry.load_for_guidance(version)
     assert champion.model.name == "tagger/1"
@@ -66,6 +72,14 @@ def test_a_version_guides_by_what_its_training_left(registry, log, make_result, 
     assert (after.change.arrays()["weight"] == before.change.arrays()["weight"]).all()
     assert after.folds[0].ids == before.folds[0].ids
     assert (after.folds[0].scores["kind"] == before.folds[0].scores["kind"]).all()
+    # Heads alone leave nothing of their own: what counts is where their encoder is from.
+    store = LabelStore(label_folder)
+    refitted = replace(make_result(right=0.8), left=None)
+    settings = settings_with_encoder_of(registry, version, TrainingSettings(folds=2))
+    heads_only = log_training(registry, refitted, settings, store.snapshot())
+    champion = registry.load_for_guidance(heads_only)
+    assert champion.model.name == "tagger/2"
+    assert champion.left.folds[0].ids == before.folds[0].ids
     (file,) = (tmp_path / "mlruns").rglob("compatibility.safetensors")
     file.unlink()
     with pytest.raises(TaggerError, match=r"tagger/1 was logged without compatibility"):
