@@ -84,7 +84,17 @@ class Champion:
         terms = self.model.lexical.transform(papers)
         scores = {name: head.scores(vectors, terms) for name, head in self.model.heads.items()}
         ids = tuple(paper.id for paper in papers)
-        return Answers(ids, frozenset(ids), scores, self.left.change)
+        seen = frozenset[str]().union(*(fold.seen for fold in self.left.folds))
+        return Answers(ids, seen, scores, self.left.change)
+
+    def folds_of_papers(self) -> dict[str, int]:
+        """Return which fold, from 0, can be asked about each paper that all others have seen."""
+        seen = [fold.seen for fold in self.left.folds]
+        blind = {
+            name: [fold for fold, papers in enumerate(seen) if name not in papers]
+            for name in frozenset[str]().union(*seen)
+        }
+        return {name: folds[0] for name, folds in blind.items() if len(folds) == 1}
 
     def answers_without(self, held_out: set[str]) -> Answers | None:
         """Return the answers of a fold that none of these papers had part in, if there is one.
@@ -185,7 +195,7 @@ _SCORES = "scores."
 
 def save_compatibility(left: Compatibility, path: Path) -> None:
     """Save what a training left as one safetensors file, ids of papers in its header."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = left.change.parts(f"{_FINAL}.")
     for number, fold in enumerate(left.folds):
@@ -196,7 +206,8 @@ def save_compatibility(left: Compatibility, path: Path) -> None:
         str(number): json.dumps({"ids": fold.ids, "seen": sorted(fold.seen)})
         for number, fold in enumerate(left.folds)
     }
-    save_file(arrays, path, metadata={"base": left.change.base, **ids})
+    # The library's own way to a file raises what is no OSError, and lets nobody else read it.
+    path.write_bytes(save(arrays, metadata={"base": left.change.base, **ids}))
 
 
 def load_compatibility(path: Path) -> Compatibility:

@@ -148,15 +148,19 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     """
     source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
     with quiet():
+        import torch
         from sentence_transformers import SentenceTransformer
 
+        state = torch.get_rng_state()
+        # What a checkpoint lacks, such as a pooler, is drawn by chance: the same at each load.
+        torch.default_generator.manual_seed(0)
         try:
             # Weights as data: a pickle, which could hold code, is not read; nor is code of a model.
             model = SentenceTransformer(
                 source,
                 local_files_only=Path(source).is_dir(),
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
                 # Its masks are as long as texts are squared: a quarter of the training time on a
                 # processor, and no better for it. BERT and its kin call it so.
                 config_kwargs={"attention_probs_dropout_prob": 0.0},
@@ -167,6 +171,8 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
                 f"the encoder '{name}' cannot be loaded ({reason})",
                 hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
             ) from error
+        finally:
+            torch.set_rng_state(state)
     if not hasattr(model[0], "auto_model"):
         raise TaggerError(
             f"the encoder '{name}' is no transformer, and cannot be fine-tuned",

@@ -203,10 +203,12 @@ def train(
             f"{champion.model.name} shares no facet with the taxonomy",
             hint="Train without --compatible-with",
         )
-    folds = plan_folds(data, settings, known_folds)
-    check_folds(data, folds, settings, champion)
     if champion:
         _check_encoder(champion, settings)
+        if len(champion.left.folds) == settings.folds:
+            known_folds = {**(known_folds or {}), **champion.folds_of_papers()}
+    folds = plan_folds(data, settings, known_folds)
+    check_folds(data, folds, settings, champion)
     task = _Task(data, settings, champion, progress, encoders)
     checked = _cross_validate(task, folds)
     curve: tuple[LearningPoint, ...] = ()
@@ -320,7 +322,9 @@ def check_folds(
             raise TaggerError(
                 f"no fold of {champion.model.name} can guide fold {fold + 1}: each has seen papers "
                 "that it holds out",
-                hint="Train with the same --folds as then, or without --compatible-with",
+                hint="Train without --compatible-with"
+                if len(champion.left.folds) == settings.folds
+                else f"Train with --folds {len(champion.left.folds)}, or without --compatible-with",
             )
 
 
@@ -499,6 +503,11 @@ def _check_encoder(champion: Champion, settings: TrainingSettings) -> None:
     """Find out before the training starts whether encoders can be averaged."""
     from tagger.encoder import load_trainable
 
+    if not settings.epochs:
+        raise TaggerError(
+            "an encoder that is not fine-tuned cannot be made compatible",
+            hint="Train with epochs, or without a champion",
+        )
     base = fingerprint(load_trainable(settings.encoder, settings.max_tokens))
     if base != champion.left.change.base:
         raise TaggerError(

@@ -67,8 +67,12 @@ class WeightChange:
 
     def parts(self, prefix: str = "") -> dict[str, npt.NDArray[np.generic]]:
         """Return what it is made of, by names that start with a prefix, for a file."""
-        named = {f"{prefix}{_STEPS}{name}": steps for name, steps in self.steps.items()}
-        return named | {f"{prefix}{_SCALES}{name}": scale for name, scale in self.scales.items()}
+        named: dict[str, npt.NDArray[np.generic]] = {}
+        for name, steps in self.steps.items():
+            # What writes files takes no heed of the order of the axes.
+            named[f"{prefix}{_STEPS}{name}"] = np.ascontiguousarray(steps)
+            named[f"{prefix}{_SCALES}{name}"] = np.ascontiguousarray(self.scales[name])
+        return named
 
     @classmethod
     def from_parts(
@@ -136,7 +140,7 @@ def _parameters(model: SentenceTransformer) -> dict[str, Parameter]:
 
 def _weights(model: SentenceTransformer) -> Arrays:
     return {
-        name: np.asarray(weight.detach().cpu().numpy(), dtype=np.float32)
+        name: np.asarray(weight.detach().float().cpu().numpy(), dtype=np.float32)
         for name, weight in sorted(_parameters(model).items())
     }
 

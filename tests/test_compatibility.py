@@ -40,6 +40,7 @@ def test_a_fold_that_saw_a_held_out_paper_has_no_say(champion):
     assert champion.answers_without({"d"}).ids == ("a", "b", "c")
     assert champion.answers_without({"c", "x"}).ids == ("e", "f")
     assert champion.answers_without({"a", "e"}) is None
+    assert champion.folds_of_papers() == {"c": 2, "e": 0, "f": 0}
     # Nor has one that learned from a fold which saw it.
     assert champion.answers_without({"z"}).ids == ("a", "b", "c")
     assert champion.answers_without(set()).ids == ("c", "d", "e", "f")
@@ -99,6 +100,9 @@ def test_what_a_training_leaves_survives_a_file(champion, tmp_path):
     file = tmp_path / "x.safetensors"
     before = champion.left
     save_compatibility(before, file)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert file.stat().st_mode == plain.stat().st_mode
     after = load_compatibility(file)
     pairs = [(before.change, after.change)]
     for one, other in zip(before.folds, after.folds, strict=True):

@@ -1,19 +1,21 @@
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tagger.compatibility import Champion, Compatibility
+from tagger.compatibility import Champion
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
 from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
+from tagger.labels import Label, LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
+from tagger.weight_change import mean_change
 
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
 
@@ -215,56 +217,102 @@ def test_each_fold_answers_for_the_papers_it_learned_from(trained):
         assert fold.scores["field"].shape == (2, 9, 3)
 
 
-@pytest.mark.slow
-def test_a_compatible_model_stays_near_the_one_before(trained, tmp_path, taxonomy):
-    from datetime import UTC, datetime
-
-    from tagger.labels import Label
-
-    seen = [*trained.out_of_fold[0].ids]
-    labels = [
+@pytest.fixture(scope="module")
+def opened_labels(trained):
+    """Labels of the papers that the model was trained on, each of which begins otherwise."""
+    openings = {"survey": "Overview", "method": "Algorithm", "study": "Question"}
+    kind = trained.out_of_fold[0]
+    return [
         Label(
             id=name,
             title=title,
-            text=f"{word} {title}",
-            tags={"kind": (kind,), "field": ("law",) if kind == "method" else ()},
+            text=f"{openings[tag]} {title}",
+            tags={"kind": (tag,), "field": ("law",) if tag == "method" else ()},
             annotator="ann",
             time=datetime(2026, 1, 1, tzinfo=UTC),
             source="seed",
         )
-        for name, title in zip(seen, trained.out_of_fold[0].titles, strict=True)
-        for kind in [title.split()[0].lower()]
-        for word in [{"survey": "Overview", "method": "Algorithm", "study": "Question"}[kind]]
+        for name, title in zip(kind.ids, kind.titles, strict=True)
+        for tag in [title.split()[0].lower()]
     ]
-    papers = [label.paper for label in labels]
+
+
+@pytest.mark.slow
+def test_a_compatible_model_lies_half_way_to_the_one_before(
+    trained, opened_labels, tmp_path, taxonomy
+):
+    papers = [label.paper for label in opened_labels]
     before = trained.model.encode(papers)
-    moved = {}
-    for champion in (None, Champion(trained.model, trained.left)):
-        result = train(
-            labels,
+    champion = Champion(trained.model, trained.left)
+    encoders = EncoderCache(tmp_path / "cache")
+    plain, compatible = (
+        train(
+            opened_labels,
             taxonomy,
             replace(QUICK, epochs=4),
-            tmp_path / str(champion is None),
-            champion=champion,
+            tmp_path / str(guide is None),
+            champion=guide,
             learning_curve=False,
+            encoders=encoders,
         )
-        moved[champion is None] = 1 - (result.model.encode(papers) * before).sum(axis=1).mean()
-        assert result.learning_curve == ()
-        for fold in result.left.folds:
-            assert fold.seen == set(fold.ids)
-    assert moved[False] < moved[True]
+        for guide in (None, champion)
+    )
+    # Guidance comes after the fine-tuning.
+    assert (plain.reused, compatible.reused) == (0, 3)
+    assert compatible.learning_curve == ()
+    lefts = [result.left for result in (trained, plain, compatible)]
+    for old, new, between in [
+        [left.change for left in lefts],
+        *([left.folds[fold].change for left in lefts] for fold in range(2)),
+    ]:
+        arrays = between.arrays()
+        for name, array in mean_change(old, new).arrays().items():
+            assert (arrays[name] == array).all()
+    near, far = (
+        (result.model.encode(papers) * before).sum(axis=1).mean() for result in (compatible, plain)
+    )
+    assert near > far
+
+
+@pytest.mark.slow
+def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
+    trained, opened_labels, tmp_path, taxonomy
+):
+    gone = opened_labels[-1]
+    was_in = [gone.id in fold.seen for fold in trained.left.folds]
+    assert sorted(was_in) == [False, True]
+
+    def follow(earlier, labels, name):
+        champion = Champion(earlier.model, earlier.left)
+        return train(labels, taxonomy, QUICK, tmp_path / name, champion=champion)
+
+    without = follow(trained, opened_labels[:-1], "without")
+    assert not any(gone.id in fold.ids for fold in without.left.folds)
+    assert [gone.id in fold.seen for fold in without.left.folds] == was_in
+    again = follow(without, opened_labels, "again")
+    assert [gone.id in fold.ids for fold in again.left.folds] == was_in
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compatible_is_refused_at_once(trained, opened_labels, taxonomy, tmp_path):
+    left = trained.left
+
+    def refused(words, champion_left, labels=opened_labels, like=taxonomy, settings=QUICK):
+        champion = Champion(trained.model, champion_left)
+        with pytest.raises(TaggerError, match=words):
+            train(labels, like, settings, tmp_path / "no", champion=champion)
+
+    foreign = replace(left, change=replace(left.change, base="other"))
+    refused("was fine-tuned from another encoder than 'bundled-minilm'", foreign)
+    refused("that is not fine-tuned cannot be", left, settings=replace(QUICK, epochs=0))
+    refused(r"no fold of local/.* can guide fold 1", replace(left, folds=()))
     other = Taxonomy.model_validate(
         {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
     )
-    unseen = Champion(trained.model, Compatibility(trained.left.change, ()))
-    foreign = replace(trained.left, change=replace(trained.left.change, base="other"))
-    with pytest.raises(TaggerError, match="was fine-tuned from another encoder than 'bundled-"):
-        train(labels, taxonomy, QUICK, tmp_path / "no", champion=Champion(trained.model, foreign))
-    with pytest.raises(TaggerError, match=r"no fold of local/.* can guide fold 1"):
-        train(labels, taxonomy, QUICK, tmp_path / "no", champion=unseen)
-    strange = [label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in labels]
-    with pytest.raises(TaggerError, match="shares no facet with the taxonomy"):
-        train(strange, other, QUICK, tmp_path / "no", champion=unseen)
+    strange = [
+        label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in opened_labels
+    ]
+    refused("shares no facet with the taxonomy", left, strange, other)
 
 
 @pytest.mark.slow
