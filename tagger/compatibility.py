@@ -35,6 +35,8 @@ class Answers:
         Of the papers: of a fold, those that it was trained on.
     seen:
         Ids of all papers that had part in it: also those of the models that guided it.
+    labels:
+        How many labelled papers it was trained on.
     scores:
         Per facet, of the parts of its head, shape (parts, papers, tags).
     change:
@@ -43,6 +45,7 @@ class Answers:
 
     ids: tuple[str, ...]
     seen: frozenset[str]
+    labels: int
     scores: dict[str, Floats]
     change: WeightChange
 
@@ -84,8 +87,10 @@ class Champion:
         terms = self.model.lexical.transform(papers)
         scores = {name: head.scores(vectors, terms) for name, head in self.model.heads.items()}
         ids = tuple(paper.id for paper in papers)
-        seen = frozenset[str]().union(*(fold.seen for fold in self.left.folds))
-        return Answers(ids, seen, scores, self.left.change)
+        folds = self.left.folds
+        seen = frozenset[str]().union(*(fold.seen for fold in folds))
+        labels = len(frozenset[str]().union(*(fold.ids for fold in folds)))
+        return Answers(ids, seen, labels, scores, self.left.change)
 
     def folds_of_papers(self) -> dict[str, int]:
         """Return which fold, from 0, can be asked about each paper that all others have seen."""
@@ -126,14 +131,17 @@ class SoftLabels:
         Of the parts of the earlier model's head, shape (parts, papers, tags).
     right:
         Where they lead to the right tags, shape (papers,).
+    trust:
+        How much they count, 0 to 1: the earlier model may have learned from fewer papers.
     """
 
     scores: Floats
     right: Booleans
+    trust: float
 
     def take(self, rows: Integers | Booleans) -> SoftLabels:
         """Return those of some papers."""
-        return SoftLabels(self.scores[:, rows], self.right[rows])
+        return SoftLabels(self.scores[:, rows], self.right[rows], self.trust)
 
 
 @dataclass(frozen=True)
@@ -146,12 +154,15 @@ class Guidance:
         How the earlier encoder was fine-tuned.
     seen:
         Ids of the papers that had part in the earlier model.
+    labels:
+        How many it was trained on.
     soft:
         Soft labels per facet.
     """
 
     change: WeightChange
     seen: frozenset[str]
+    labels: int
     soft: dict[str, SoftLabels]
 
 
@@ -178,6 +189,7 @@ def guide(
     places = {name: row for row, name in enumerate(answers.ids)}
     known = np.array([name in places for name in ids], dtype=bool)
     rows = [places[name] for name in ids if name in places]
+    trust = min(1.0, answers.labels / len(ids))
     soft = {}
     for facet in champion.facets(taxonomy):
         scores = np.zeros((len(PARTS), len(ids), len(facet.tags)))
@@ -185,8 +197,8 @@ def guide(
         calibration = champion.model.heads[facet.name].calibration
         tags = assign(facet, probabilities(facet, scores, calibration))
         right = known & (tags == truth[facet.name]).all(axis=1)
-        soft[facet.name] = SoftLabels(scores, right)
-    return Guidance(answers.change, answers.seen, soft)
+        soft[facet.name] = SoftLabels(scores, right, trust)
+    return Guidance(answers.change, answers.seen, answers.labels, soft)
 
 
 _FINAL = "final"
@@ -235,8 +247,8 @@ def load_compatibility(path: Path) -> Compatibility:
             }
             change = WeightChange.from_parts(base, arrays, f"{number}.")
             papers = json.loads(ids[number])
-            seen = frozenset(papers["seen"])
-            folds.append(Answers(tuple(papers["ids"]), seen, scores, change))
+            own, seen = tuple(papers["ids"]), frozenset(papers["seen"])
+            folds.append(Answers(own, seen, len(own), scores, change))
         return Compatibility(WeightChange.from_parts(base, arrays, f"{_FINAL}."), tuple(folds))
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise TaggerError(

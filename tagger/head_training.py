@@ -127,9 +127,10 @@ def keep_scores(
 ) -> Head:
     """Pull a head towards what another model says of papers that it has right.
 
-    Where the other model is right, the target is between its score and the head's own; elsewhere
-    the head stays. What is added is a ridge regression of the difference, so papers like those
-    move along. A tag that none of the papers has stays as it is: about it nothing was right.
+    Where the other model is right, the target is between its score and the head's own, the nearer
+    to its own the less the other is trusted; elsewhere the head stays. What is added is a ridge
+    regression of the difference, so papers like those move along. A tag that none of the papers
+    has stays as it is: about it nothing was right.
     Distillation as in Yan et al., "Positive-Congruent Training" (2021), and
     Echterhoff et al., "MUSCLE: A Model Update Strategy for Compatible LLM Evolution" (2024),
     between linear classifiers.
@@ -153,7 +154,7 @@ def keep_scores(
         if not features.size:
             return part
         gap = soft.right[:, None] * known * (wanted - part.scores(features))
-        added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * gap)
+        added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * soft.trust * gap)
         return Linear(part.weights + added.coef_, part.bias + added.intercept_)
 
     encoder, lexical = soft.scores

@@ -46,7 +46,7 @@ from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.training_data import TrainingData
 from tagger.vector_cache import CachedEncoder, VectorCache
-from tagger.weight_change import WeightChange, change_of_weights, fingerprint, mean_change
+from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -365,7 +365,8 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
         fitted = _fit(task, rest, guidance, stage)
         ids, seen = tuple(data.ids_of(rest)), fitted.views[: len(rest)]
         taught = frozenset(ids) | (guidance.seen if guidance else frozenset())
-        answers.append(Answers(ids, taught, fitted.scores(data, rest, seen), fitted.change))
+        said = fitted.scores(data, rest, seen)
+        answers.append(Answers(ids, taught, len(ids), said, fitted.change))
         for reading, read in READINGS.items():
             begin = time.perf_counter()
             vectors = fitted.encoder.encode([read(paper) for paper in data.papers(unseen)])
@@ -462,7 +463,9 @@ def _fine_tune(
     model = load_trainable(settings.encoder, settings.max_tokens).eval()
     change = _learn_change(task, rows, texts, model, stage)
     if guidance:
-        change = mean_change(change, guidance.change)
+        # Each encoder counts by the labels that it learned from.
+        share = guidance.labels / (guidance.labels + len(rows))
+        change = interpolated(change, guidance.change, share)
     change.add_to(model)
     export_onnx(model, folder, texts)
     return OnnxEncoder(folder, settings.max_tokens), change

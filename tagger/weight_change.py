@@ -26,7 +26,6 @@ Arrays = dict[str, npt.NDArray[np.float32]]
 _MOST = 127
 """Steps on either side of 0 that 8 bits tell apart."""
 _STEPS, _SCALES = "steps.", "scales."
-_HALF = np.float32(0.5)
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def change_of_weights(base: SentenceTransformer, tuned: SentenceTransformer) -> 
     return WeightChange.of(_hash(before), {name: after[name] - before[name] for name in before})
 
 
-def mean_change(one: WeightChange, other: WeightChange) -> WeightChange:
-    """Return the change to the weights half-way between two encoders of the same base.
+def interpolated(one: WeightChange, other: WeightChange, share: float) -> WeightChange:
+    """Return the change to weights between those of two encoders.
 
     "Backward Compatible Weight Interpolation" of Schumann et al., "Backward Compatibility During
     Data Updates by Weight Interpolation" (2024).
@@ -116,12 +115,15 @@ def mean_change(one: WeightChange, other: WeightChange) -> WeightChange:
     ----------
     one, other:
         Of the same base.
+    share:
+        Of the other one, 0 to 1.
     """
     assert one.base == other.base
-    total = one.arrays()
+    total = {name: change * np.float32(1 - share) for name, change in one.arrays().items()}
     for name, change in other.arrays().items():
-        total[name] = total[name] + change if name in total else change
-    return WeightChange.of(one.base, {name: change * _HALF for name, change in total.items()})
+        part = change * np.float32(share)
+        total[name] = total[name] + part if name in total else part
+    return WeightChange.of(one.base, total)
 
 
 def fingerprint(model: SentenceTransformer) -> str:

@@ -26,7 +26,7 @@ def a_change(seed=0):
 def answers(ids, seed=0, earlier=""):
     rng = np.random.default_rng(seed)
     scores = {name: rng.normal(size=(2, len(ids), 3)) * 3 for name in ("kind", "field")}
-    return Answers(tuple(ids), frozenset(ids + earlier), scores, a_change(seed))
+    return Answers(tuple(ids), frozenset(ids + earlier), len(ids), scores, a_change(seed))
 
 
 @pytest.fixture
@@ -59,8 +59,14 @@ def test_guidance_is_only_on_papers_that_the_champion_has_right(champion, taxono
             truth[name][:, 0] |= truth[name][:, 1]
     guidance = guide(champion, known, ids, truth, taxonomy)
     assert guidance.change is known.change
-    assert guidance.seen == {"a", "b", "c"}
+    assert (guidance.seen, guidance.labels) == ({"a", "b", "c"}, 3)
     assert guidance.soft["kind"].right.tolist() == [True, False, True]
+    # It learned from as many papers as there are now; of twice as many it knows half.
+    assert guidance.soft["kind"].trust == 1
+    twice = guide(
+        champion, known, ids * 2, {k: np.tile(v, (2, 1)) for k, v in truth.items()}, taxonomy
+    )
+    assert twice.soft["kind"].trust == 0.5
     assert (guidance.soft["kind"].scores[:, [0, 2]] == known.scores["kind"][:, [1, 0]]).all()
     truth["kind"][0] = np.roll(truth["kind"][0], 1)
     guidance = guide(champion, known, ids, truth, taxonomy)
@@ -71,7 +77,9 @@ def test_guidance_is_only_on_papers_that_the_champion_has_right(champion, taxono
 def test_a_champion_answers_for_papers(saved_model):
     model = load_model(saved_model)
     papers = [Paper("Reading fast", "We show how."), Paper("A survey", "")]
-    found = Champion(model, Compatibility(a_change(9), ())).answers(papers)
+    folds = (answers("ab", earlier="z"), answers("bc"))
+    found = Champion(model, Compatibility(a_change(9), folds)).answers(papers)
+    assert (found.seen, found.labels) == (set("abcz"), 3)
     assert found.ids == tuple(paper.id for paper in papers)
     assert (found.change.arrays()["a.weight"] == a_change(9).arrays()["a.weight"]).all()
     terms = model.lexical.transform(papers)
@@ -90,10 +98,11 @@ def test_facets_with_other_tags_are_left_alone(champion, taxonomy):
 
 
 def test_soft_labels_are_taken_with_their_papers():
-    soft = SoftLabels(np.arange(12.0).reshape(2, 3, 2), np.array([True, False, True]))
+    soft = SoftLabels(np.arange(12.0).reshape(2, 3, 2), np.array([True, False, True]), 0.5)
     part = soft.take(np.array([2, 1]))
     assert part.scores[:, 0].tolist() == [[4, 5], [10, 11]]
     assert part.right.tolist() == [True, False]
+    assert part.trust == 0.5
 
 
 def test_what_a_training_leaves_survives_a_file(champion, tmp_path):
@@ -106,7 +115,7 @@ def test_what_a_training_leaves_survives_a_file(champion, tmp_path):
     after = load_compatibility(file)
     pairs = [(before.change, after.change)]
     for one, other in zip(before.folds, after.folds, strict=True):
-        assert (one.ids, one.seen) == (other.ids, other.seen)
+        assert (one.ids, one.seen, one.labels) == (other.ids, other.seen, other.labels)
         assert one.scores.keys() == other.scores.keys()
         assert (one.scores["kind"] == other.scores["kind"]).all()
         pairs.append((one.change, other.change))

@@ -106,10 +106,12 @@ def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
     head = fit_head(facet, vectors, terms, truth)
     own = head.scores(vectors, terms)
     wanted = own + 1.0
-    pulled = keep_scores(head, vectors, terms, truth, SoftLabels(wanted, np.ones(40, dtype=bool)))
-    gain = (pulled.scores(vectors, terms) - own).mean(axis=(1, 2))
-    assert gain == pytest.approx([0.7, 0.7], abs=0.05)
-    stubborn = keep_scores(
-        head, vectors, terms, truth, SoftLabels(wanted, np.zeros(40, dtype=bool))
-    )
-    assert stubborn.scores(vectors, terms) == pytest.approx(own)
+    everywhere = np.ones(40, dtype=bool)
+
+    def kept(right, trust):
+        soft = SoftLabels(wanted, right, trust)
+        return keep_scores(head, vectors, terms, truth, soft).scores(vectors, terms)
+
+    assert (kept(everywhere, 1.0) - own).mean(axis=(1, 2)) == pytest.approx([0.7, 0.7], abs=0.05)
+    assert (kept(everywhere, 0.5) - own).mean(axis=(1, 2)) == pytest.approx([0.35] * 2, abs=0.03)
+    assert kept(~everywhere, 1.0) == pytest.approx(own)

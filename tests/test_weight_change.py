@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from tiny_encoder import save_tiny_encoder
 
 from tagger.encoder import BUNDLED_ENCODER, load_trainable
-from tagger.weight_change import WeightChange, change_of_weights, fingerprint, mean_change
+from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
 
 CHANGES = arrays(
     np.float32,
@@ -38,15 +38,20 @@ def test_a_change_survives_a_file(change):
         assert (after.arrays()[name] == array).all()
 
 
-def test_the_mean_lies_half_way():
-    one = WeightChange.of("base", {"both": np.array([[1.0, 127]]), "one": np.array([[2.0]])})
-    other = WeightChange.of("base", {"both": np.array([[3.0, 127]]), "other": np.array([[4.0]])})
-    mean = mean_change(one, other).arrays()
-    assert mean["both"] == pytest.approx(np.array([[2.0, 127]]), abs=0.5)
-    assert mean["one"] == pytest.approx(1)
-    assert mean["other"] == pytest.approx(2)
+def test_interpolation_goes_from_one_to_the_other():
+    def change(**weights):
+        arrays = {name: np.array([[value, 127]]) for name, value in weights.items()}
+        return WeightChange.of("base", arrays)
+
+    one, other = change(both=1.0, one=2.0), change(both=5.0, other=4.0)
+    for share, both, alone, new in [(0, 1, 2, 0), (0.25, 2, 1.5, 1), (1, 5, 0, 4)]:
+        found = interpolated(one, other, share).arrays()
+        zero = np.zeros((1, 2))
+        assert found["both"][0, 0] == pytest.approx(both, abs=0.5)
+        assert found.get("one", zero)[0, 0] == pytest.approx(alone, abs=0.5)
+        assert found.get("other", zero)[0, 0] == pytest.approx(new, abs=0.5)
     with pytest.raises(AssertionError):
-        mean_change(one, WeightChange("elsewhere", {}, {}))
+        interpolated(one, WeightChange("elsewhere", {}, {}), 0.5)
 
 
 @pytest.mark.slow

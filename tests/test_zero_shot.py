@@ -78,7 +78,7 @@ def test_an_older_model_does_not_talk_a_new_tag_away(exclusive):
     vectors, words = drawn(tags, 0), np.zeros((PAPERS, 0))
     definitions = np.eye(SIZE, dtype=np.float32)[:TAGS]
     older = fit_head(facet, vectors, words, truth)
-    soft = SoftLabels(older.scores(vectors, words), np.ones(PAPERS, dtype=bool))
+    soft = SoftLabels(older.scores(vectors, words), np.ones(PAPERS, dtype=bool), 1.0)
     head = fit_head(facet, vectors, words, truth, definitions, ~truth.any(axis=0))
     kept = keep_scores(head, vectors, words, truth, soft)
     assert (kept.encoder.weights[-1] == head.encoder.weights[-1]).all()

@@ -65,7 +65,7 @@ def make_result(
     change = WeightChange.of("base", {"weight": rng.normal(size=(4, 4)).astype(np.float32)})
     scores = {part.facet.name: np.stack([part.probabilities] * 2) for part in out_of_fold}
     ids = out_of_fold[0].ids
-    left = Compatibility(change, (Answers(ids, frozenset(ids), scores, change),))
+    left = Compatibility(change, (Answers(ids, frozenset(ids), len(ids), scores, change),))
     held_out = {part.facet.name: part for part in out_of_fold}
     half = {name: replace(part, truth=part.truth[::-1]) for name, part in held_out.items()}
     curve = (LearningPoint(12, half), LearningPoint(24, held_out))
