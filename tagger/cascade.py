@@ -9,14 +9,14 @@ F1 of the labelled papers stays within a stated loss of reading all of them whol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tagger.evaluation import Booleans, Integers, evaluate
 from tagger.head_training import cross_calibrate, fit_calibration
 from tagger.heads import Calibration, Floats, probabilities
-from tagger.model import Stage, sureness
+from tagger.model import Stage, TaggerModel, sureness
 from tagger.reading import READINGS
 from tagger.reference import Foreseen
 from tagger.taxonomy import Facet, Taxonomy
@@ -87,6 +87,37 @@ def calibrate_reading(
         chances[name] = probabilities(facet, scores[name], calibrations[name])
         chances[name][rows] = cross_calibrate(facet, truth, seen, parts, believed)
     return HeldOutReading(calibrations, Foreseen(familiarity, chances), scores)
+
+
+def calibrations_of(model: TaggerModel) -> dict[str, dict[str, Calibration]]:
+    """Return per reading and facet how a model is calibrated; a reading it lacks, as the whole."""
+    whole = {name: head.calibration for name, head in model.heads.items()}
+    found = dict.fromkeys(READINGS, whole)
+    for stages in model.efforts.values():
+        found |= {stage.reading: stage.calibration for stage in stages}
+    return found
+
+
+def calibrate_after(
+    reading: HeldOutReading, data: TrainingData, earlier: Mapping[str, Calibration]
+) -> HeldOutReading:
+    """Calibrate anew, with how an earlier model is calibrated as what is believed before.
+
+    What is foreseen stays as it is: the earlier calibration may have been fitted on these papers.
+
+    Parameters
+    ----------
+    reading, data:
+        What the folds say, of which labels.
+    earlier:
+        By facet; other facets stay as they are.
+    """
+    calibrations = dict(reading.calibrations)
+    for name, usual in earlier.items():
+        rows = np.flatnonzero(data.judged[name])
+        facet, truth = data.taxonomy.facet(name), data.truth[name][rows]
+        calibrations[name] = fit_calibration(facet, truth, reading.scores[name][:, rows], usual)
+    return replace(reading, calibrations=calibrations)
 
 
 def learn_efforts(

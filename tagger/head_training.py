@@ -24,9 +24,8 @@ _SPREAD = np.array([0.4, 0.4, 0.7])
 """What calibrations come out at with 150 labels, and the standard deviation of what is believed
 before any label is looked at: of the logarithms of the scales, and of the shift."""
 
-_PULL = 0.7
 _PULL_PENALTY = 1.0
-"""How far towards the other model's scores, 0 to 1, and the ridge penalty of getting there."""
+"""Of the ridge regression that brings a head nearer to another model's scores."""
 
 
 def fit_head(
@@ -154,7 +153,7 @@ def keep_scores(
         if not features.size:
             return part
         gap = soft.right[:, None] * known * (wanted - part.scores(features))
-        added = Ridge(alpha=_PULL_PENALTY).fit(features, _PULL * soft.trust * gap)
+        added = Ridge(alpha=_PULL_PENALTY).fit(features, soft.trust * gap)
         return Linear(part.weights + added.coef_, part.bias + added.intercept_)
 
     encoder, lexical = soft.scores

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.cascade import HeldOutReading, calibrate_reading
+from tagger.cascade import HeldOutReading, calibrate_reading, calibrations_of
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, Integers
-from tagger.heads import PARTS, Calibration
+from tagger.heads import PARTS
 from tagger.labels import Label
 from tagger.lexical import fit_lexical_features
 from tagger.model import Stage, TaggerModel, load_model, save_heads, sureness
@@ -169,20 +169,11 @@ def _hold_out(
             for head in heads:
                 scores[reading][head.facet.name][:, unseen] = head.scores(vectors, terms)
     fresh = replace(data, judged={name: asked & new for name, asked in data.judged.items()})
-    usual = _calibrations(earlier)
+    usual = calibrations_of(earlier)
     return {
         reading: calibrate_reading(fresh, folds, scores[reading], nearness[reading], usual[reading])
         for reading in READINGS
     }
-
-
-def _calibrations(model: TaggerModel) -> dict[str, dict[str, Calibration]]:
-    """Return how each reading was calibrated; one that was not, as the whole."""
-    whole = {name: head.calibration for name, head in model.heads.items()}
-    found = dict.fromkeys(READINGS, whole)
-    for stages in model.efforts.values():
-        found |= {stage.reading: stage.calibration for stage in stages}
-    return found
 
 
 def _carry_on(

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger import __version__
-from tagger.cascade import HeldOutReading, calibrate_reading, learn_efforts
+from tagger.cascade import (
+    HeldOutReading,
+    calibrate_after,
+    calibrate_reading,
+    calibrations_of,
+    learn_efforts,
+)
 from tagger.compatibility import Answers, Champion, Compatibility, Guidance, guide
 from tagger.encoder import (
     BUNDLED_ENCODER,
@@ -379,6 +385,11 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
         reading: calibrate_reading(data, folds, scores[reading], nearness[reading])
         for reading in READINGS
     }
+    if task.champion:
+        kept = [facet.name for facet in task.champion.facets(data.taxonomy)]
+        for reading, earlier in calibrations_of(task.champion.model).items():
+            usual = {name: earlier[name] for name in kept}
+            readings[reading] = calibrate_after(readings[reading], data, usual)
     out_of_fold = []
     for facet in data.taxonomy.facets:
         rows = np.flatnonzero(data.judged[facet.name])
