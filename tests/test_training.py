@@ -17,7 +17,7 @@ from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
 from tagger.weight_change import interpolated
 
-QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32)
+QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
 
 
 def test_the_fingerprint_follows_every_input(label_folder):
@@ -99,7 +99,7 @@ def trained(tmp_path_factory, taxonomy, topic_labels):
     folder = tmp_path_factory.mktemp("trained") / "model"
     steps = []
     result = train(topic_labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
-    assert steps[-1] == ("Final model", 2, 2)
+    assert steps[-1] == ("Final model", 3, 3)
     return result
 
 
@@ -181,7 +181,7 @@ def test_titles_are_examples_of_their_own_unless_told_otherwise(taxonomy, topic_
         lambda *step: steps.append(step),
         learning_curve=False,
     )
-    assert steps[-1] == ("Final model", 1, 1)
+    assert steps[-1] == ("Final model", 2, 2)
 
 
 @pytest.mark.slow
