@@ -112,6 +112,6 @@ def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
         soft = SoftLabels(wanted, right, trust)
         return keep_scores(head, vectors, terms, truth, soft).scores(vectors, terms)
 
-    assert (kept(everywhere, 1.0) - own).mean(axis=(1, 2)) == pytest.approx([1, 1], abs=0.1)
-    assert (kept(everywhere, 0.5) - own).mean(axis=(1, 2)) == pytest.approx([0.5] * 2, abs=0.05)
+    assert (kept(everywhere, 1.0) - own).mean(axis=(1, 2)) == pytest.approx([1, 1], abs=0.05)
+    assert (kept(everywhere, 0.5) - own).mean(axis=(1, 2)) == pytest.approx([0.5] * 2, abs=0.03)
     assert kept(~everywhere, 1.0) == pytest.approx(own)

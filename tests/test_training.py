@@ -17,6 +17,7 @@ from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
 from tagger.weight_change import interpolated
 
+# Of two steps at least: the first one of a warm-up changes nothing.
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
 
 
