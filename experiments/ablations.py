@@ -1,10 +1,9 @@
 """Which parts of the tagger earn their keep, and what else was tried?
 
 Trained on labels/seed.jsonl, asked about the 210 papers of ../shared/gold. In each row one thing
-differs from the base, which is what ``tagger train`` did when this was first measured: 8 epochs
-at a learning rate of 0.00003, no definitions. All rows have the calibration that is usual, so that
-nothing else moves. Encoders are fine-tuned anew for each row and seed of the first part; the
-vectors of the base serve the second part.
+differs from the base, which is what ``tagger train`` does. All rows have the calibration that is
+usual, so that nothing else moves. Encoders are fine-tuned anew for each row and seed of the first
+part; the vectors of the base serve the second part.
 
     python experiments/ablations.py            # writes experiments/results/ablations.*
     python experiments/ablations.py --seeds 1  # a quicker look
@@ -31,20 +30,18 @@ from tagger.heads import Floats, Linear, probabilities
 from tagger.labels import LabelStore
 from tagger.lexical import fit_lexical_features
 from tagger.paper import Paper
-from tagger.reading import split_sentences
-from tagger.taxonomy import Facet
+from tagger.reading import excerpt, split_sentences
+from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings
 from tagger.training_data import TrainingData
+from tagger.training_texts import TrainingTexts
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
 DATA = TrainingData.of(STORE.labels(), TAXONOMY)
 LABELLED = DATA.papers()
-BASE = "base: 8 epochs"
-BASE_EPOCHS = 8
-BASE_LEARNING_RATE = 3e-5
-FAST = "6 epochs at a learning rate of 0.0001"
-SHIPPED = f"{FAST}, and definitions as examples of the head: as shipped"
+BASE = "base: as shipped"
+NOTHING = np.zeros(0, dtype=int)
 FACET_WEIGHT = {True: 1.0, False: 0.5}
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 OWN_WORK = re.compile(r"\b(we|our|ours|us|this (paper|work|article|study|survey|review))\b", re.I)
@@ -75,11 +72,32 @@ def title(paper: Paper) -> list[str]:
     return [paper.title]
 
 
-def title_and_halves(paper: Paper) -> list[str]:
+def halves(paper: Paper) -> list[str]:
+    """Return the title with each half of the abstract."""
     sentences = split_sentences(paper.abstract)
     middle = -(-len(sentences) // 2)
-    halves = [sentences[:middle], sentences[middle:] or sentences]
-    return [paper.title, *(" ".join(half) or paper.title for half in halves)]
+    parts = [sentences[:middle], sentences[middle:] or sentences]
+    return [replace(paper, abstract=" ".join(part)).text for part in parts]
+
+
+def title_and_halves(paper: Paper) -> list[str]:
+    return [paper.title, *halves(paper)]
+
+
+def with_examples_of(*facets: str) -> Taxonomy:
+    content = TAXONOMY.model_dump()
+    for facet in content["facets"]:
+        for tag in facet["tags"] if facet["name"] not in facets else ():
+            tag.pop("examples", None)
+    return Taxonomy.model_validate(content)
+
+
+def with_definitions_as_examples() -> Taxonomy:
+    content = TAXONOMY.model_dump()
+    for facet in content["facets"]:
+        for tag in facet["tags"]:
+            tag["examples"] = [*tag.get("examples", ()), tag["definition"]]
+    return Taxonomy.model_validate(content)
 
 
 @dataclass(frozen=True)
@@ -88,40 +106,46 @@ class Recipe:
 
     text: Callable[[Paper], str] = whole
     views: Views | None = title
-    definitions: bool = False
+    taxonomy: Taxonomy = TAXONOMY
     settings: dict[str, int | float] = field(default_factory=dict)
-
-    @property
-    def chosen(self) -> dict[str, int | float]:
-        """All settings that differ from the usual ones."""
-        return {"epochs": BASE_EPOCHS, "learning_rate": BASE_LEARNING_RATE} | self.settings
 
 
 RECIPES = {
     BASE: Recipe(),
     "64 tokens": Recipe(settings={"max_tokens": 64}),
     "128 tokens": Recipe(settings={"max_tokens": 128}),
+    "384 tokens": Recipe(settings={"max_tokens": 384}),
     "only sentences on the authors' own work": Recipe(text=own_work),
     "sentences on the authors' own work first": Recipe(text=own_work_first),
     "title not a second example": Recipe(views=None),
     "halves of the abstract as further examples": Recipe(views=title_and_halves),
-    "tag definitions as further examples": Recipe(definitions=True),
+    "no examples of tags": Recipe(taxonomy=with_examples_of()),
+    "examples of tags of the contribution alone": Recipe(taxonomy=with_examples_of("contribution")),
+    "definitions among the examples of tags": Recipe(taxonomy=with_definitions_as_examples()),
     "encoder as it comes": Recipe(settings={"epochs": 0}),
-    "4 epochs": Recipe(settings={"epochs": 4}),
-    "12 epochs": Recipe(settings={"epochs": 12}),
-    FAST: Recipe(settings={"epochs": 6, "learning_rate": 1e-4}),
+    "3 epochs": Recipe(settings={"epochs": 3}),
+    "10 epochs": Recipe(settings={"epochs": 10}),
+    "12 epochs at a learning rate of 0.00003": Recipe(
+        settings={"epochs": 12, "learning_rate": 3e-5}
+    ),
     "batches of 64": Recipe(settings={"batch_size": 64}),
 }
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors of one encoder: ``views`` are those of the labelled papers, texts first."""
+    """Vectors of one encoder: ``views`` are those of the labelled papers, texts first.
 
+    ``descriptions`` are those of definitions and examples, per facet of ``taxonomy``.
+    """
+
+    taxonomy: Taxonomy
     views: Vectors
     asked: Vectors
     asked_titles: Vectors
-    definitions: dict[str, Vectors]
+    asked_excerpts: Vectors
+    asked_halves: tuple[Vectors, Vectors]
+    descriptions: dict[str, Vectors]
     seconds: float
 
 
@@ -129,34 +153,33 @@ def encode(recipe: Recipe, gold: Gold, seed: int) -> Encoded:
     views = [recipe.text(paper) for paper in LABELLED]
     if recipe.views:
         views += [text for each in zip(*map(recipe.views, LABELLED), strict=True) for text in each]
-    texts, rows = list(views), np.tile(np.arange(len(LABELLED)), len(views) // len(LABELLED))
-    truth = {name: values[rows] for name, values in DATA.truth.items()}
-    judged = {name: values[rows] for name, values in DATA.judged.items()}
-    if recipe.definitions:
-        for facet in TAXONOMY.facets:
-            texts += facet.definitions
-            for other in TAXONOMY.facets:
-                own = facet is other
-                added = np.eye(len(facet.tags), len(other.tags), dtype=bool) & own
-                truth[other.name] = np.vstack([truth[other.name], added])
-                judged[other.name] = np.append(judged[other.name], np.full(len(added), own))
+    rows = np.tile(np.arange(len(LABELLED)), len(views) // len(LABELLED))
+    examples = TrainingTexts.of(replace(DATA, taxonomy=recipe.taxonomy), NOTHING, title_views=False)
     targets = {
         facet.name: ContrastiveTarget(
-            tag_overlap(truth[facet.name], judged[facet.name]), FACET_WEIGHT[facet.exclusive]
+            tag_overlap(
+                np.concatenate([DATA.truth[facet.name][rows], examples.truth[facet.name]]),
+                np.concatenate([DATA.judged[facet.name][rows], examples.judged[facet.name]]),
+            ),
+            FACET_WEIGHT[facet.exclusive],
         )
         for facet in TAXONOMY.facets
     }
     usual = TrainingSettings()
     names = FineTuning.__dataclass_fields__
-    chosen = {name: getattr(usual, name) for name in names} | {"seed": seed} | recipe.chosen
+    chosen = {name: getattr(usual, name) for name in names} | {"seed": seed} | recipe.settings
     begin = time.perf_counter()
-    encoder = TorchEncoder(fine_tune(texts, targets, FineTuning(**chosen)))
+    encoder = TorchEncoder(fine_tune([*views, *examples.texts], targets, FineTuning(**chosen)))
     seconds = time.perf_counter() - begin
+    first, second = zip(*map(halves, gold.papers), strict=True)
     return Encoded(
+        recipe.taxonomy,
         encoder.encode(views),
         encoder.encode([recipe.text(paper) for paper in gold.papers]),
         encoder.encode([paper.title for paper in gold.papers]),
-        {facet.name: encoder.encode(facet.definitions) for facet in TAXONOMY.facets},
+        encoder.encode([excerpt(paper) for paper in gold.papers]),
+        (encoder.encode(first), encoder.encode(second)),
+        {facet.name: encoder.encode(facet.descriptions) for facet in recipe.taxonomy.facets},
         seconds,
     )
 
@@ -176,13 +199,21 @@ class Case:
     def truth(self) -> Booleans:
         return DATA.truth[self.facet.name]
 
-    def on_vectors(self, encoded: Encoded, extra: Vectors | None = None) -> Linear:
-        """Fit on all views, and on one more example of each tag if there is one."""
+    def on_vectors(
+        self,
+        encoded: Encoded,
+        described: int | None = None,
+        taught: tuple[Vectors, Booleans] | None = None,
+    ) -> Linear:
+        """Fit on all views, on all descriptions or the first so many, and on what else is taught."""
+        facet = encoded.taxonomy.facet(self.facet.name)
         truth = np.tile(self.truth, (len(encoded.views) // len(self.truth), 1))
-        views = encoded.views
-        if extra is not None:
-            views, truth = np.vstack([views, extra]), np.vstack([truth, np.eye(len(extra)) > 0])
-        return fit_linear(self.facet, views, truth, ENCODER_C[self.facet.exclusive])
+        extra = encoded.descriptions[facet.name][:described]
+        told = np.array(facet.implied)[list(facet.described_tags)][:described]
+        views, truth = np.vstack([encoded.views, extra]), np.vstack([truth, told])
+        if taught:
+            views, truth = np.vstack([views, taught[0]]), np.vstack([truth, taught[1]])
+        return fit_linear(facet, views, truth, ENCODER_C[facet.exclusive])
 
     def scores(self) -> Floats:
         """Return the scores of the base head, shape (parts, papers, tags)."""
@@ -235,10 +266,27 @@ def frozen_vectors_beside(case: Case) -> Floats:
     return case.chances(scores)
 
 
-def definitions_as_examples(case: Case) -> Floats:
+def excerpt_asked_too(case: Case) -> Floats:
     scores = case.scores()
-    extra = case.tuned.definitions[case.facet.name]
-    scores[0] = case.on_vectors(case.tuned, extra).scores(case.tuned.asked)
+    scores[0] = (scores[0] + case.on_vectors(case.tuned).scores(case.tuned.asked_excerpts)) / 2
+    return case.chances(scores)
+
+
+def halves_asked(case: Case) -> Floats:
+    scores, head = case.scores(), case.on_vectors(case.tuned)
+    scores[0] = np.max([head.scores(half) for half in case.tuned.asked_halves], axis=0)
+    return case.chances(scores)
+
+
+def head_without_descriptions(case: Case) -> Floats:
+    scores = case.scores()
+    scores[0] = case.on_vectors(case.tuned, 0).scores(case.tuned.asked)
+    return case.chances(scores)
+
+
+def head_without_examples(case: Case) -> Floats:
+    scores = case.scores()
+    scores[0] = case.on_vectors(case.tuned, len(case.facet.tags)).scores(case.tuned.asked)
     return case.chances(scores)
 
 
@@ -262,11 +310,8 @@ def self_training(case: Case) -> Floats:
     sure = np.where(chances >= 0.5, chances, 1 - chances).min(axis=1) >= SURE
     if case.facet.exclusive:
         sure = chances.max(axis=1) >= SURE
-    views = np.vstack([case.tuned.views, case.tuned.asked[sure]])
-    repeated = np.tile(case.truth, (len(case.tuned.views) // len(case.truth), 1))
-    truth = np.vstack([repeated, chances[sure] >= 0.5])
-    linear = fit_linear(case.facet, views, truth, ENCODER_C[case.facet.exclusive])
-    scores[0] = linear.scores(case.tuned.asked)
+    taught = case.tuned.asked[sure], chances[sure] >= 0.5
+    scores[0] = case.on_vectors(case.tuned, taught=taught).scores(case.tuned.asked)
     return case.chances(scores)
 
 
@@ -276,7 +321,10 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
     "head on texts only, not on titles": head_on_texts_only,
     "title asked too when tagging": title_asked_too,
     "vectors of the encoder as it comes beside": frozen_vectors_beside,
-    "definitions as examples of the head": definitions_as_examples,
+    "title with each half of the abstract asked, the higher score taken": halves_asked,
+    "excerpt asked too when tagging": excerpt_asked_too,
+    "head without definitions and examples": head_without_descriptions,
+    "head without examples": head_without_examples,
     f"{NEIGHBOURS} nearest labelled papers mixed in": nearest_papers_mixed_in,
     "two encoders averaged, twice the time": two_encoders,
     "self-training on sure papers of the digests": self_training,
@@ -308,8 +356,6 @@ def main() -> None:
         for name in RECIPES:
             found = [as_base(case) for case in cases(facet, name)]
             chances.setdefault(name, {})[facet.name] = found
-        found = [definitions_as_examples(case) for case in cases(facet, FAST)]
-        chances.setdefault(SHIPPED, {})[facet.name] = found
         for name, head in HEADS.items():
             if head is two_encoders and len(seeds) < 2:
                 continue

@@ -1,7 +1,8 @@
 """How well are papers tagged by definitions alone, before anybody has labelled one?
 
 The encoder as it comes, and no label: on the 210 papers of ../shared/gold by the definitions in
-labels/taxonomy.yaml, all at once and a few at a time, as they may come on a page; and on the 828
+labels/taxonomy.yaml, without and with its examples of each tag, all at once and a few at a time, as
+they may come on a page; and on the 828
 papers of EMNLP 2022 in ../shared/benchmarks by those definitions of the template ``nlp`` that stand
 for a field of theirs. How near a paper has to be to a definition was set with an eye on these sets:
 two numbers, the same for all of them.
@@ -15,6 +16,7 @@ import csv
 import json
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,14 @@ def ask(papers: list[Paper], taxonomy: Taxonomy, encoder: Encoder, page: int) ->
     return chances
 
 
+def without_examples(taxonomy: Taxonomy) -> Taxonomy:
+    content = taxonomy.model_dump()
+    for facet in content["facets"]:
+        for tag in facet["tags"]:
+            tag.pop("examples", None)
+    return Taxonomy.model_validate(content)
+
+
 def read_emnlp() -> tuple[list[Paper], Booleans]:
     with EMNLP.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -120,10 +130,11 @@ def main() -> None:
     columns = [field.tag_names.index(tag) for tag in FIELDS]
     papers, fields = read_emnlp()
     rows: list[tuple[str, Facet, Booleans, Booleans, Floats]] = []
-    for page in (len(gold.papers), PAGE):
-        chances = ask(gold.papers, taxonomy, encoder, page)
+    cases = {"definitions": without_examples(taxonomy), "definitions and examples": taxonomy}
+    for (told_by, known), page in product(cases.items(), (len(gold.papers), PAGE)):
+        chances = ask(gold.papers, known, encoder, page)
         for facet in taxonomy.facets:
-            name = f"{facet.name}, {page} papers at a time"
+            name = f"{facet.name} by {told_by}, {page} papers at a time"
             given = assign(facet, chances[facet.name])
             rows.append((name, facet, gold.truth[facet.name], given, chances[facet.name]))
     chances_of_fields = ask(papers, nlp, encoder, len(papers))["field"]

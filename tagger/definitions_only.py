@@ -1,4 +1,4 @@
-"""A model for a review without labels: every tag is told by its definition alone.
+"""A model for a review without labels: every tag is told by its definition, and examples if any.
 
 A tag is the likelier the nearer a paper is to its definition, by the bundled encoder as it comes.
 Two things are taken off a cosine first. One is the cosine of the definition with a typical paper:
@@ -27,6 +27,7 @@ from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy
+from tagger.zero_shot import prototypes
 
 NEARNESS = 0.15
 """What is left of the cosine where a tag of a facet that is not exclusive is as likely as not: 0.14
@@ -66,7 +67,10 @@ def model_of_definitions(
     """
     rows = np.linspace(0, len(papers) - 1, min(len(papers), _MOST_PAPERS)).astype(int)
     texts = [papers[row].text for row in rows]
-    definitions = {facet.name: encoder.encode(facet.definitions) for facet in taxonomy.facets}
+    definitions = {
+        facet.name: prototypes(facet, encoder.encode(facet.descriptions))
+        for facet in taxonomy.facets
+    }
     common = np.concatenate(list(definitions.values())).mean(axis=0)
     typical = np.zeros_like(common)
     if texts:

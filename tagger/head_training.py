@@ -13,7 +13,7 @@ from tagger.encoder import Vectors
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
 from tagger.taxonomy import Facet
-from tagger.zero_shot import score_by_definition
+from tagger.zero_shot import prototypes, score_by_definition
 
 ENCODER_C = {True: 1.0, False: 10.0}
 LEXICAL_C = 10.0
@@ -33,7 +33,7 @@ def fit_head(
     vectors: Vectors,
     terms: Floats,
     truth: Booleans,
-    definitions: Vectors | None = None,
+    descriptions: Vectors | None = None,
     told: Booleans | None = None,
 ) -> Head:
     """Fit the classifiers of a facet; their calibration is left at its default.
@@ -49,25 +49,24 @@ def fit_head(
         Lexical features, shape (papers, terms).
     truth:
         Shape (papers, tags).
-    definitions:
-        Vectors of the definitions of the tags, shape (tags, dimensions): one more example of each
-        tag that has labels.
+    descriptions:
+        Vectors of the facet's ``descriptions``, shape (descriptions, dimensions): so many papers
+        more of each tag that has labels.
     told:
-        Which tags are told by their definitions, shape (tags,); others without labels are never
+        Which tags are told by their descriptions, shape (tags,); others without labels are never
         given.
     """
     seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
     own, known = vectors[: len(truth)], np.asarray(truth.any(axis=0))
-    if definitions is not None:
-        vectors = np.concatenate([vectors, definitions[known]])
-        implied = [facet.with_ancestors((tag,)) for tag in facet.tag_names]
-        of_definitions = [[tag in tags for tag in facet.tag_names] for tags in implied]
-        seen = np.concatenate([seen, np.array(of_definitions, dtype=bool)[known]])
+    if descriptions is not None:
+        used = known[list(facet.described_tags)]
+        vectors = np.concatenate([vectors, descriptions[used]])
+        seen = np.concatenate([seen, np.array(facet.implied)[list(facet.described_tags)][used]])
     encoder = fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive])
     lexical = fit_linear(facet, terms, truth, LEXICAL_C)
-    if definitions is not None and told is not None and known.any():
-        usual = _USUAL[facet.exclusive]
-        encoder = score_by_definition(facet, encoder, own, definitions, truth, told, usual)
+    if descriptions is not None and told is not None and known.any():
+        usual, typical = _USUAL[facet.exclusive], prototypes(facet, descriptions)
+        encoder = score_by_definition(facet, encoder, own, typical, truth, told, usual)
         # Words say nothing on such a tag, for or against it.
         lexical.bias[told] = 0
     return Head(facet, encoder, lexical)

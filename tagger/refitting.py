@@ -34,9 +34,9 @@ from tagger.training import (
     fit_heads,
     metrics_of,
     plan_folds,
-    views_of,
 )
 from tagger.training_data import TrainingData
+from tagger.training_texts import views_of
 
 
 def refit_heads(
@@ -82,7 +82,9 @@ def refit_heads(
     new = np.array([name not in remembered and name not in seen for name in data.ids])
     everything = np.arange(len(labels))
     step = (lambda done, total: progress("Reading labels", done, total)) if progress else None
-    views = earlier.encoder.encode(views_of(data, everything, settings), step)
+    views = earlier.encoder.encode(
+        views_of(data, everything, title_views=settings.title_views), step
+    )
 
     readings = _hold_out(data, folds, settings, earlier, views, new)
     rows_of_old = np.array([remembered[name] for name in data.ids if name in remembered], dtype=int)

@@ -10,6 +10,7 @@ A taxonomy is a YAML file, for example::
         tags:
           - name: survey
             definition: Organises existing work.
+            examples: ["Ten Years of Word Vectors: A Survey"]
 
 Errors name the line and the field. YAML aliases are refused: a taxonomy needs none, and they can
 be nested into a file of a few lines that fills the memory. So are YAML's types: all that a taxonomy
@@ -32,8 +33,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
 )
 
 from tagger.errors import TaggerError
@@ -42,6 +45,8 @@ NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of th
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 MOST_LEVELS = 20
 """How many tags may stand above one another."""
+MOST_EXAMPLES = 200
+"""How many examples a tag may have."""
 _LONGEST = 500_000
 _DEEPEST = 50
 """How deep YAML may be nested: a taxonomy is at the fifth level."""
@@ -81,11 +86,24 @@ class _Model(BaseModel):
 
 
 class Tag(_Model):
-    """One tag. A paper with a tag has the tag's ``parent``, and the parent's parent, as well."""
+    """One tag. A paper with a tag has the tag's ``parent``, and the parent's parent, as well.
+
+    ``examples`` are titles or sentences typical of it, made up or not, as in SKOS
+    (https://www.w3.org/TR/skos-reference/#notes).
+    """
 
     name: Name
     definition: Definition
     parent: Name | None = None
+    examples: Annotated[tuple[Definition, ...], Field(max_length=MOST_EXAMPLES)] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_list(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave examples out where there are none, so that versions stay what they were."""
+        content: dict[str, Any] = handler(self)
+        if not self.examples:
+            content.pop("examples", None)
+        return content
 
 
 class Facet(_Model):
@@ -108,6 +126,28 @@ class Facet(_Model):
     def definitions(self) -> tuple[str, ...]:
         """Name and definition of each tag, as texts to be encoded."""
         return tuple(f"{tag.name}. {tag.definition}" for tag in self.tags)
+
+    @cached_property
+    def examples(self) -> tuple[str, ...]:
+        """Examples of all tags, those of the first tag first."""
+        return tuple(example for tag in self.tags for example in tag.examples)
+
+    @cached_property
+    def descriptions(self) -> tuple[str, ...]:
+        """All that is said of tags, as texts to be encoded: ``definitions``, then ``examples``."""
+        return (*self.definitions, *self.examples)
+
+    @cached_property
+    def described_tags(self) -> tuple[int, ...]:
+        """The place among ``tags`` of the tag that each of ``descriptions`` is of."""
+        places = range(len(self.tags))
+        return (*places, *(place for place in places for _ in self.tags[place].examples))
+
+    @cached_property
+    def implied(self) -> tuple[tuple[bool, ...], ...]:
+        """Per tag, which tags of the facet a paper has that has it."""
+        closed = [self.with_ancestors((name,)) for name in self.tag_names]
+        return tuple(tuple(name in tags for name in self.tag_names) for tags in closed)
 
     @cached_property
     def _ancestors(self) -> dict[str, tuple[str, ...]]:
@@ -151,7 +191,7 @@ class Taxonomy(_Model):
 
     @cached_property
     def version(self) -> str:
-        """``name@digest``: changes whenever a name, a definition or a relation does."""
+        """``name@digest``: changes whenever a name, a definition, an example or a relation does."""
         content = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

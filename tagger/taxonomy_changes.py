@@ -136,6 +136,7 @@ class AddTag(_Change):
     tag: Name
     definition: Definition
     parent: Name | None = None
+    examples: tuple[Definition, ...] = ()
     queue: bool = False
 
     def describe(self) -> str:
@@ -152,7 +153,13 @@ class AddTag(_Change):
         _check_new(facet, self.tag)
         if self.parent:
             tag_of(facet, self.parent)
-        return [*facet.tags, Tag(name=self.tag, definition=self.definition, parent=self.parent)]
+        new = Tag(
+            name=self.tag,
+            definition=self.definition,
+            parent=self.parent,
+            examples=self.examples,
+        )
+        return [*facet.tags, new]
 
     def concerns(self, tags: Tags, facet: Facet) -> bool:
         """Tell whether a paper that was judged without the tag may need it."""
@@ -172,7 +179,7 @@ class AddTag(_Change):
 
 
 class RenameTag(_Change):
-    """A tag under another name, with the definition that it has."""
+    """A tag under another name, with the definition and the examples that it has."""
 
     operation: Literal["rename"] = "rename"
     tag: Name
@@ -192,17 +199,21 @@ class RenameTag(_Change):
         _check_new(facet, self.into)
         names = self.entries_kept(facet)
         return [
-            Tag(
-                name=names[tag.name],
-                definition=tag.definition,
-                parent=names[tag.parent] if tag.parent else None,
+            tag.model_copy(
+                update={
+                    "name": names[tag.name],
+                    "parent": names[tag.parent] if tag.parent else None,
+                }
             )
             for tag in facet.tags
         ]
 
 
 class MergeTags(_Change):
-    """Several tags that become one: one of them, another tag of the facet, or a new one."""
+    """Several tags that become one: one of them, another tag of the facet, or a new one.
+
+    It has the examples of the tag whose place it takes; those of the others go with them.
+    """
 
     operation: Literal["merge"] = "merge"
     tags: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -422,10 +433,12 @@ def _without(
         return above[0] if above else None
 
     return [
-        Tag(
-            name=into if into and tag.name == keeper else tag.name,
-            definition=definition if definition and tag.name == keeper else tag.definition,
-            parent=parent_of(tag),
+        tag.model_copy(
+            update={
+                "name": into if into and tag.name == keeper else tag.name,
+                "definition": definition if definition and tag.name == keeper else tag.definition,
+                "parent": parent_of(tag),
+            }
         )
         for tag in facet.tags
         if tag.name not in gone or tag.name == keeper

@@ -19,15 +19,24 @@ class Difference:
         Where: the name afterwards, or before if it is gone; ``tag`` is None for a facet as a whole.
     kind:
         ``renamed``: another name and the same definition. ``redefined``: another definition.
-        ``moved``: another parent. ``reformed``: exclusive, or no longer. ``reordered``: the tags
-        stand in another order.
+        ``moved``: another parent. ``illustrated``: other examples. ``reformed``: exclusive, or no
+        longer. ``reordered``: the tags stand in another order.
     before, after:
-        What it was and is: a name, a definition, a parent.
+        What it was and is: a name, a definition, a parent, the number of examples.
     """
 
     facet: str
     tag: str | None
-    kind: Literal["added", "removed", "renamed", "redefined", "moved", "reformed", "reordered"]
+    kind: Literal[
+        "added",
+        "removed",
+        "renamed",
+        "redefined",
+        "moved",
+        "illustrated",
+        "reformed",
+        "reordered",
+    ]
     before: str | None = None
     after: str | None = None
 
@@ -42,6 +51,8 @@ class Difference:
             return f"{'+' if self.kind == 'added' else '-'} {place}: {self.after or self.before}"
         if self.kind == "reordered":
             return f"~ {place} is in another order"
+        if self.kind == "illustrated":
+            return f"~ {place} has other examples: {self.before} -> {self.after}"
         return f"~ {place} {self.kind}: {self.before or 'none'} -> {self.after or 'none'}"
 
 
@@ -97,6 +108,9 @@ def _compare_facets(before: Facet, after: Facet) -> Iterator[Difference]:
             yield Difference(name, tag.name, "redefined", was.definition, tag.definition)
         if renamed.get(was.parent or "", was.parent) != tag.parent:
             yield Difference(name, tag.name, "moved", was.parent, tag.parent)
+        if was.examples != tag.examples:
+            counts = str(len(was.examples)), str(len(tag.examples))
+            yield Difference(name, tag.name, "illustrated", *counts)
     order = [same[tag.name] for tag in after.tags if tag.name in same]
     if order != [tag.name for tag in before.tags if tag.name in order]:
         yield Difference(name, None, "reordered")

@@ -6,7 +6,7 @@ stand, an entry that goes, an entry that comes after another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
 
@@ -119,6 +119,8 @@ def _rewritten(text: str, node: yaml.MappingNode, tag: Tag) -> list[_Span]:
     """Return the edits that make an entry say what a tag is."""
     edits = []
     for key, said in node.value:
+        if key.value == "examples":  # A tag that stays keeps them.
+            continue
         wanted = getattr(tag, key.value)
         start, end = said.start_mark.index, len(text[: said.end_mark.index].rstrip())
         now = yaml.safe_load(text[start:end]) if key.value == "parent" else said.value
@@ -148,11 +150,9 @@ def _removal(text: str, sequence: yaml.SequenceNode, place: int, *, leading: boo
 
 def _entry(text: str, sequence: yaml.SequenceNode, tag: Tag) -> str:
     """Write a new entry, to stand right after another one."""
-    fields = {"name": tag.name, "definition": tag.definition}
-    if tag.parent:
-        fields["parent"] = tag.parent
+    fields = tag.model_dump(exclude_none=True)
     if sequence.flow_style:
-        return ", {" + ", ".join(f'"{key}": {_quoted(said)}' for key, said in fields.items()) + "}"
+        return ", {" + ", ".join(f'"{key}": {_flow(said)}' for key, said in fields.items()) + "}"
     column = sequence.start_mark.column
     entry = yaml.safe_dump(
         [fields], sort_keys=False, allow_unicode=True, width=max(_WIDTH - column, 40)
@@ -165,6 +165,12 @@ def _scalar(said: str, style: str | None) -> str:
     """Write a text on one line, bare where a bare one stood and YAML takes it for a text."""
     plain = style is None and all(letter.isalnum() or letter in "-_" for letter in said)
     return said if plain and isinstance(yaml.safe_load(said), str) else _quoted(said)
+
+
+def _flow(said: str | Sequence[str]) -> str:
+    if isinstance(said, str):
+        return _quoted(said)
+    return "[" + ", ".join(map(_quoted, said)) + "]"
 
 
 def _quoted(said: str) -> str:

@@ -51,6 +51,7 @@ from tagger.reading import READINGS
 from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.training_data import TrainingData
+from tagger.training_texts import TrainingTexts, views_of
 from tagger.vector_cache import CachedEncoder, VectorCache
 from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
 
@@ -407,7 +408,7 @@ def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> WeightCha
         answers = champion.answers(data.papers())
         guidance = guide(champion, answers, data.ids, data.truth, data.taxonomy)
     encoder, change = _fine_tune(task, everything, guidance, folder, "Final model")
-    vectors = encoder.encode(views_of(data, everything, settings))
+    vectors = encoder.encode(views_of(data, everything, title_views=settings.title_views))
     lexical = fit_lexical_features(data.papers())
     whole = checked.readings["whole"]
     heads = [
@@ -449,7 +450,7 @@ def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> 
     data = task.data
     with TemporaryDirectory() as folder:
         encoder, change = _fine_tune(task, rows, guidance, Path(folder), stage)
-    vectors = encoder.encode(views_of(data, rows, task.settings))
+    vectors = encoder.encode(views_of(data, rows, title_views=task.settings.title_views))
     lexical = fit_lexical_features(data.papers(rows))
     heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
     return _Fitted(encoder, change, lexical, heads, vectors)
@@ -470,36 +471,35 @@ def _fine_tune(
         if task.progress:
             task.progress(stage, 1, 1)
         return unchanged.cached, unchanged.change
-    texts = views_of(task.data, rows, settings)
+    shown = TrainingTexts.of(task.data, rows, title_views=settings.title_views)
     model = load_trainable(settings.encoder, settings.max_tokens).eval()
-    change = _learn_change(task, rows, texts, model, stage)
+    change = _learn_change(task, shown, model, stage)
     if guidance:
         # Each encoder counts by the labels that it learned from.
         share = guidance.labels / (guidance.labels + len(rows))
         change = interpolated(change, guidance.change, share)
     change.add_to(model)
-    export_onnx(model, folder, texts)
+    export_onnx(model, folder, shown.texts)
     return OnnxEncoder(folder, settings.max_tokens), change
 
 
 def _learn_change(
-    task: _Task, rows: Integers, texts: list[str], base: SentenceTransformer, stage: str
+    task: _Task, shown: TrainingTexts, base: SentenceTransformer, stage: str
 ) -> WeightChange:
     """Fine-tune an encoder, unless that was done before."""
     from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 
-    data, settings, progress = task.data, task.settings, task.progress
-    seen = np.tile(rows, len(texts) // len(rows))
+    settings, progress = task.settings, task.progress
     targets = {
         facet.name: ContrastiveTarget(
-            tag_overlap(data.truth[facet.name][seen], data.judged[facet.name][seen]),
+            tag_overlap(shown.truth[facet.name], shown.judged[facet.name]),
             _FACET_WEIGHT[facet.exclusive],
         )
-        for facet in data.taxonomy.facets
+        for facet in task.data.taxonomy.facets
     }
     names = {field.name for field in fields(FineTuning)}
     tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
-    key = key_of(texts, targets, tuning) if task.encoders else None
+    key = key_of(shown.texts, targets, tuning) if task.encoders else None
     if task.encoders and key:
         known = task.encoders.get(key, fingerprint(base))
         if known:
@@ -507,7 +507,7 @@ def _learn_change(
                 progress(stage, 1, 1)
             return known
     report = (lambda done, total: progress(stage, done, total)) if progress else None
-    change = change_of_weights(base, fine_tune(texts, targets, tuning, report))
+    change = change_of_weights(base, fine_tune(shown.texts, targets, tuning, report))
     if task.encoders and key:
         task.encoders.put(key, change)
     return change
@@ -559,12 +559,6 @@ def _encoder_as_it_comes(name: str, max_tokens: int) -> _EncoderAsItComes:
     return _EncoderAsItComes(name, max_tokens)
 
 
-def views_of(data: TrainingData, rows: Integers, settings: TrainingSettings) -> list[str]:
-    """Return the texts of papers, and then whatever else is shown of each in training."""
-    titles = [paper.title for paper in data.papers(rows)] if settings.title_views else []
-    return data.texts(rows) + titles
-
-
 def fit_heads(
     data: TrainingData,
     rows: Integers,
@@ -577,8 +571,8 @@ def fit_heads(
 ) -> list[Head]:
     """Fit heads on some papers, given the vectors of all their views, one view after the other.
 
-    Tags without labels are told by their definitions. Where heads are ``measured`` by labels, those
-    that no paper at all has are not given: nobody was asked about them.
+    Tags without labels are told by their definitions and examples. Where heads are ``measured`` by
+    labels, those that no paper at all has are not given: nobody was asked about them.
     """
     terms = lexical.transform(data.papers(rows))
     vectors = views[: len(rows)]
@@ -590,8 +584,8 @@ def fit_heads(
         told = np.asarray(~truth.any(axis=0))
         if measured:
             told &= data.truth[facet.name].any(axis=0)
-        definitions = encoder.encode(facet.definitions)
-        head = fit_head(facet, shown, terms[chosen], truth, definitions, told)
+        descriptions = encoder.encode(facet.descriptions)
+        head = fit_head(facet, shown, terms[chosen], truth, descriptions, told)
         if guidance and facet.name in guidance.soft:
             soft = guidance.soft[facet.name].take(chosen)
             head = keep_scores(head, vectors[chosen], terms[chosen], truth, soft)

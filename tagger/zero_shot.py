@@ -1,4 +1,4 @@
-"""Tags that have no labels yet, told by their definitions.
+"""Tags that have no labels yet, told by their definitions and examples.
 
 How near a paper must be to a definition before the tag holds is learned from the tags that have
 labels. Classification by the meaning of the label: Chang et al., "Importance of Semantic
@@ -17,6 +17,24 @@ from tagger.taxonomy import Facet
 _LEAST_SPREAD = 1e-6
 _FREEDOM = 1.0
 """scikit-learn's C of the one weight and bias that all tags share."""
+
+
+def prototypes(facet: Facet, descriptions: Vectors) -> Vectors:
+    """Return one vector a tag, of unit length: the mean of its definition and its examples.
+
+    Snell et al., "Prototypical Networks for Few-shot Learning" (2017).
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    descriptions:
+        Vectors of its ``descriptions``, of unit length, shape (descriptions, dimensions).
+    """
+    sums = np.zeros((len(facet.tags), descriptions.shape[1]))
+    np.add.at(sums, np.array(facet.described_tags), descriptions)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, _LEAST_SPREAD), dtype=np.float32)
 
 
 def score_by_definition(
@@ -45,7 +63,7 @@ def score_by_definition(
     vectors:
         Of unit length, shape (papers, dimensions).
     definitions:
-        Of the facet's tags, of unit length, shape (tags, dimensions).
+        Of the facet's tags, see :func:`prototypes`, shape (tags, dimensions).
     truth:
         Shape (papers, tags), with a tag at least.
     told:

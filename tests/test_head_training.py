@@ -4,6 +4,7 @@ import pytest
 from tagger.compatibility import SoftLabels
 from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
 from tagger.heads import Calibration, probabilities
+from tagger.taxonomy import Facet
 
 
 def test_calibration_finds_the_scales_that_were_lost(taxonomy):
@@ -62,6 +63,19 @@ def test_a_definition_is_an_example_of_its_tag_and_of_those_above(taxonomy):
     assert health > 0
     assert heart > 0 > law
     assert (head.encoder.scores(definitions[2:])[0] > 0).tolist() == [False, False, True]
+
+
+def test_examples_of_tags_that_have_labels_are_learned_from(taxonomy):
+    content = taxonomy.facet("field").model_dump()
+    content["tags"][1]["examples"] = ["A Heart", "Of Hearts"]
+    facet = Facet.model_validate(content)
+    axes = np.eye(10, dtype=np.float32)
+    truth = np.array([[True, True, False], [True, False, False], [False] * 3, [False] * 3])
+    head = fit_head(facet, axes[:4], np.zeros((4, 0)), truth, axes[5:])
+    # Rows 8 and 9 are the examples: of the heart, and so of health.
+    assert (head.encoder.scores(axes[8:])[:, :2] > 0).all()
+    # Nobody gave the tag "law", so its definition is no example.
+    assert (head.encoder.weights[:, 7] == 0).all()
 
 
 def test_a_tag_that_every_paper_has_is_given(taxonomy):

@@ -18,6 +18,7 @@ facets:
         definition: Looks back.
       - name: method
         definition: Something new.
+        examples: [A New Way, "Faster: A Method"]
   - name: field
     definition: What it is about.
     tags:
@@ -52,6 +53,10 @@ def test_a_good_file_loads(tmp_path):
     assert field.ancestors("heart") == ("health",)
     assert field.with_ancestors(["heart"]) == ("health", "heart")
     assert taxonomy.version.startswith("tiny@")
+    kind = taxonomy.facet("kind")
+    assert kind.descriptions[2:] == kind.examples == ("A New Way", "Faster: A Method")
+    assert kind.described_tags == (0, 1, 1, 1)
+    assert field.implied == ((True, False), (True, True))
     with pytest.raises(KeyError):
         taxonomy.facet("nothing")
 
@@ -60,15 +65,18 @@ def test_a_good_file_loads(tmp_path):
     ("old", "new", "line", "field", "reason"),
     [
         ("name: method", "name: survey", 9, "facets[0].tags[1].name", "'survey' is there twice"),
-        ("name: field", "name: kind", 11, "facets[1].name", "'kind' is there twice"),
-        ("parent: health", "parent: lungs", 18, "facets[1].tags[1].parent", "is no tag of"),
-        ("parent: health", "parent: heart", 18, "facets[1].tags[1].parent", "own ancestor"),
-        ("definition: Health.", "meaning: x", 14, "facets[1].tags[0].definition", "is missing"),
-        ("parent: health", "partner: health", 18, "facets[1].tags[1].partner", "unknown field"),
+        ("name: field", "name: kind", 12, "facets[1].name", "'kind' is there twice"),
+        ("parent: health", "parent: lungs", 19, "facets[1].tags[1].parent", "is no tag of"),
+        ("parent: health", "parent: heart", 19, "facets[1].tags[1].parent", "own ancestor"),
+        ("definition: Health.", "meaning: x", 15, "facets[1].tags[0].definition", "is missing"),
+        ("parent: health", "partner: health", 19, "facets[1].tags[1].partner", "unknown field"),
         ("exclusive: true", "exclusive: perhaps", 5, "facets[0].exclusive", "boolean"),
         ("name: tiny", "name: Tiny One", 1, "name", "pattern"),
         ("name: tiny", "name: tiny\nname: other", 2, "name", "given twice"),
-        ("definition: Health.", "definition: ''", 15, "facets[1].tags[0].definition", "at least 1"),
+        ("definition: Health.", "definition: ''", 16, "facets[1].tags[0].definition", "at least 1"),
+        ("[A New Way,", "['',", 11, "facets[0].tags[1].examples[0]", "at least 1"),
+        ("[A New Way,", "[[A],", 11, "facets[0].tags[1].examples[0]", "string"),
+        ("[A New Way,", "[" + "A, " * 200, 11, "facets[0].tags[1].examples", "at most 200"),
         ("name: tiny", "name: &a tiny", 1, None, "anchors and aliases"),
         ("    exclusive: true\n", "\texclusive: true\n", 5, None, "not valid YAML"),
     ],
@@ -89,9 +97,13 @@ def test_other_shapes_are_refused(tmp_path, text):
 
 
 def test_an_exclusive_facet_needs_a_choice(tmp_path):
-    text = GOOD.replace("      - name: method\n        definition: Something new.\n", "")
+    text = "".join(line for line in GOOD.splitlines(True) if not is_of_method(line))
     with pytest.raises(TaggerError, match="at least two tags"):
         load(tmp_path, text)
+
+
+def is_of_method(line):
+    return any(word in line for word in ("name: method", "Something new", "A New Way"))
 
 
 def test_unreadable_files_are_named(tmp_path):
@@ -116,6 +128,10 @@ def test_any_text_loads_or_is_refused_in_words(tmp_path_factory, text):
 def test_the_version_follows_the_content(tmp_path, taxonomy):
     assert load(tmp_path, GOOD).version == load(tmp_path, GOOD + "\n# a remark\n").version
     assert load(tmp_path, GOOD).version != load(tmp_path, GOOD.replace("Health.", "H.")).version
+    assert load(tmp_path, GOOD).version != load(tmp_path, GOOD.replace("New Way", "Way")).version
+    # As it was before tags had examples.
+    without = "".join(line for line in GOOD.splitlines(True) if "examples" not in line)
+    assert load(tmp_path, without).version == "tiny@81924006d126"
     write_taxonomy(tmp_path, taxonomy)
     assert load_taxonomy(tmp_path / "taxonomy.yaml") == taxonomy
 

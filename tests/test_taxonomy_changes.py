@@ -54,6 +54,31 @@ def test_a_renamed_tag_keeps_its_place_its_children_and_its_papers(taxonomy):
     }
 
 
+def test_a_tag_keeps_its_examples_when_it_is_renamed_or_others_join_it():
+    tags = [Tag(name=name, definition="D.", examples=(f"On {name}",)) for name in ("a", "b", "c")]
+    facet = Facet(name="field", definition="F.", tags=tuple(tags))
+    before = Taxonomy(name="t", facets=(facet,))
+
+    def examples(change):
+        after = change.apply(before)
+        kinds = [difference.kind for difference in compare_taxonomies(before, after)]
+        assert "illustrated" not in kinds
+        return {tag.name: tag.examples for tag in after.facet("field").tags}
+
+    renamed = RenameTag(facet="field", tag="a", into="x")
+    assert examples(renamed) == {"x": ("On a",), "b": ("On b",), "c": ("On c",)}
+    assert examples(MergeTags(facet="field", tags=("c",), into="b")) == {
+        "a": ("On a",),
+        "b": ("On b",),
+    }
+    added = AddTag(facet="field", tag="d", definition="D.", examples=("On d", "Of d"))
+    assert examples(added)["d"] == ("On d", "Of d")
+    barer = [tags[0].model_copy(update={"examples": ()}), *tags[1:]]
+    after = Taxonomy(name="t", facets=(facet.model_copy(update={"tags": tuple(barer)}),))
+    [difference] = compare_taxonomies(before, after)
+    assert difference.describe() == "~ field/a has other examples: 1 -> 0"
+
+
 def test_merged_tags_become_one(taxonomy):
     change = MergeTags(
         facet="field", tags=("law", "health"), into="society", definition="People and the state."

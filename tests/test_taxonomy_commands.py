@@ -58,7 +58,9 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     done = json.loads(command(*merge, "--yes", "--json").stdout)
     assert (done["labels_changed"], done["done"]) == (9, True)
     command("retire", "kind/study", "--yes", "--reason", "too vague")
-    command("add", "kind/essay", "--definition", "Argues.", "--yes")
+    typical = ("--example", "On Reading", "--example", "Against Method: An Essay")
+    command("add", "kind/essay", "--definition", "Argues.", *typical, "--yes")
+    assert "essay 0: Argues. (2 examples)" in command("show").stdout
     shown = json.loads(command("show", "--json").stdout)
     kind, field = shown["facets"]
     assert [(tag["name"], tag["papers"]) for tag in kind["tags"]] == [
@@ -67,6 +69,7 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
         ("essay", 0),
     ]
     assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 6), ("both", 9)]
+    assert kind["tags"][-1]["examples"] == ["On Reading", "Against Method: An Essay"]
     first, _, third, _ = shown["changes"]
     assert (first["who"], first["change"]) == ("Ann", "rename kind/survey to review")
     assert third["reason"] == "too vague"

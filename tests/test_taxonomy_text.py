@@ -28,7 +28,7 @@ facets:
       - name: heart
         definition: "The heart."
         parent: health
-      - {name: law, definition: Law.}
+      - {name: law, definition: Law., examples: ["Law: Old and New"]}
   - name: size
     definition: How big.
     tags: [{name: big, definition: Big}, {name: small, definition: Small}]
@@ -51,11 +51,18 @@ def edit(text, change):
             ["name: medicine  # well", "parent: medicine"],
         ),
         (
-            AddTag(facet="field", tag="sea", definition="The sea: ships.", parent="law"),
-            ["      - {name: law, definition: Law.}\n"],
+            AddTag(
+                facet="field",
+                tag="sea",
+                definition="The sea: ships.",
+                parent="law",
+                examples=("Ships", "Law: The Sea"),
+            ),
+            ['["Law: Old and New"]}\n'],
             [
-                "      - {name: law, definition: Law.}\n      - name: sea\n"
+                '["Law: Old and New"]}\n      - name: sea\n'
                 "        definition: 'The sea: ships.'\n        parent: law\n"
+                "        examples:\n        - Ships\n        - 'Law: The Sea'\n"
             ],
         ),
         (
@@ -69,7 +76,7 @@ def edit(text, change):
                 "name: health  #",
                 ">\n          Health and\n          all that.\n",
                 "parent: health",
-                "      - {name: law, definition: Law.}\n",
+                '      - {name: law, definition: Law., examples: ["Law: Old and New"]}\n',
             ],
             ["name: society  #", '"Both."\n', "parent: society", ""],
         ),
@@ -139,6 +146,7 @@ definitions = words.map(str.strip).filter(bool)
 @given(
     st.lists(definitions, min_size=3, max_size=3),
     definitions,
+    st.lists(definitions, max_size=2).map(tuple),
     st.booleans(),
     st.sampled_from(
         [
@@ -151,9 +159,9 @@ definitions = words.map(str.strip).filter(bool)
         ]
     ),
 )
-def test_whatever_a_definition_holds_the_file_can_be_edited(texts, new, flow, change):
+def test_whatever_a_definition_holds_the_file_can_be_edited(texts, new, examples, flow, change):
     tags = [
-        Tag(name=name, definition=text, parent=parent)
+        Tag(name=name, definition=text, parent=parent, examples=examples)
         for name, text, parent in zip("abc", texts, (None, "a", "b"), strict=True)
     ]
     taxonomy = Taxonomy(name="t", facets=(Facet(name="f", definition="F.", tags=tuple(tags)),))
@@ -165,5 +173,5 @@ def test_whatever_a_definition_holds_the_file_can_be_edited(texts, new, flow, ch
     )
     change = change or MergeTags(facet="f", tags=("a", "c"), into="y", definition=new)
     assert parse_taxonomy(edit(text, change), PATH) == change.apply(taxonomy)
-    added = AddTag(facet="f", tag="z", definition=new)
+    added = AddTag(facet="f", tag="z", definition=new, examples=examples)
     assert parse_taxonomy(edit(text, added), PATH) == added.apply(taxonomy)

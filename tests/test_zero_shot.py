@@ -5,7 +5,7 @@ from tagger.compatibility import SoftLabels
 from tagger.head_training import fit_head, keep_scores
 from tagger.heads import Linear
 from tagger.taxonomy import Facet
-from tagger.zero_shot import score_by_definition
+from tagger.zero_shot import prototypes, score_by_definition
 
 TAGS, PAPERS, SIZE = 5, 60, 24
 
@@ -41,6 +41,32 @@ def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
     known = slice(0, TAGS - 1)
     assert (head.encoder.weights[known] == without.encoder.weights[known]).all()
     assert (head.encoder.bias[known] == without.encoder.bias[known]).all()
+
+
+def test_examples_stand_in_where_a_definition_says_nothing():
+    facet = facet_of(exclusive=False)
+    content = facet.model_dump()
+    content["tags"][-1]["examples"] = ["One", "Another"]
+    shown = Facet.model_validate(content)
+    axes = np.eye(SIZE, dtype=np.float32)
+    # The last definition is far from its papers, the examples are near.
+    definitions = np.concatenate([axes[: TAGS - 1], axes[TAGS : TAGS + 1]])
+    both = np.concatenate([definitions, axes[[TAGS - 1, TAGS - 1]]])
+    typical = prototypes(shown, both)
+    assert typical.shape == (TAGS, SIZE)
+    assert typical[-1, TAGS - 1] == pytest.approx(2 / 5**0.5)
+    assert (typical[:-1] == definitions[:-1]).all()
+    tags = np.arange(PAPERS) % (TAGS - 1)
+    truth = np.eye(TAGS, dtype=bool)[tags]
+    asked = drawn(np.full(20, TAGS - 1), 1)
+    chances = {}
+    for case, vectors in ((facet, definitions), (shown, both)):
+        head = fit_head(
+            case, drawn(tags, 0), np.zeros((PAPERS, 0)), truth, vectors, ~truth.any(axis=0)
+        )
+        chances[case is shown] = head.predict_proba(asked, np.zeros((20, 0)))[:, -1]
+    assert (chances[False] < 0.5).all()
+    assert (chances[True] > 0.5).all()
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

@@ -166,6 +166,10 @@ def add(
     parent: Annotated[
         str | None, typer.Option(help="The tag that it implies.", show_default=False)
     ] = None,
+    example: Annotated[
+        list[str] | None,
+        typer.Option(help="A title or sentence typical of it; repeat it.", show_default=False),
+    ] = None,
     queue: Annotated[
         bool, typer.Option("--queue", help="Ask again about papers that were labelled without it.")
     ] = False,
@@ -187,7 +191,7 @@ def add(
 
     facet, name = _place(tag)
     fields = {"facet": facet, "tag": name, "definition": definition, "parent": parent}
-    change = make_change(AddTag, **fields, queue=queue)
+    change = make_change(AddTag, **fields, examples=example or (), queue=queue)
     _change(labels, change, reason, by, yes, dry_run, as_json)
 
 
@@ -509,6 +513,8 @@ def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
             tag = next(tag for tag in waiting if tag.parent in nodes)
             waiting.remove(tag)
             papers = counts[facet.name][tag.name]
-            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.definition}")
+            count = len(tag.examples)
+            typical = f" ({count} example{'s' * (count > 1)})" if count else ""
+            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.definition}{typical}")
             nodes[tag.name] = nodes[tag.parent].add(line)
     Console(highlight=False).print(root)
