@@ -205,7 +205,7 @@ class Case:
         described: int | None = None,
         taught: tuple[Vectors, Booleans] | None = None,
     ) -> Linear:
-        """Fit on all views, on all descriptions or the first so many, and on what else is taught."""
+        """Fit on all views, all descriptions or the first so many, and what else is taught."""
         facet = encoded.taxonomy.facet(self.facet.name)
         truth = np.tile(self.truth, (len(encoded.views) // len(self.truth), 1))
         extra = encoded.descriptions[facet.name][:described]

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -160,23 +163,38 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one core each")
+    options = parser.parse_args()
+    measure = partial(measured, one_core=options.jobs > 1)
+    if options.jobs > 1:
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(options.jobs, mp_context=fresh) as pool:
+            found = list(pool.map(measure, range(options.seeds)))
+    else:
+        found = list(map(measure, range(options.seeds)))
+    figures = {name: [each[name] for each, _ in found] for name in (SEEDS, DEVELOPMENT)}
+    calibrated = [each for _, each in found]
+    RESULTS.mkdir(exist_ok=True)
+    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    write("trust", trust_table(figures), figures)
+    write("calibration", calibration_table(calibrated, taxonomy), calibrated)
+
+
+def measured(seed: int, *, one_core: bool) -> tuple[dict[str, dict[str, float]], Calibrated]:
+    """Return the figures from the seed labels and of cross-validation, and ways to calibrate."""
+    if one_core:
+        import torch
+
+        torch.set_num_threads(1)
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
     labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]
-    figures: dict[str, list[dict[str, float]]] = {SEEDS: [], DEVELOPMENT: []}
-    calibrated = []
-    for seed in seeds:
-        figures[SEEDS].append(from_seed_labels(store, gold, seed).figures(store.taxonomy))
-        print(SEEDS, seed, figures[SEEDS][-1], flush=True)
-        checked = cross_validate(labels, store.taxonomy, TrainingSettings(seed=seed))
-        found = cross_validated(store, gold, checked)
-        figures[DEVELOPMENT].append(found.figures(store.taxonomy))
-        print(DEVELOPMENT, seed, figures[DEVELOPMENT][-1], flush=True)
-        calibrated.append(calibrate(checked, store.taxonomy))
-    RESULTS.mkdir(exist_ok=True)
-    write("trust", trust_table(figures), figures)
-    write("calibration", calibration_table(calibrated, store.taxonomy), calibrated)
+    figures = {SEEDS: from_seed_labels(store, gold, seed).figures(store.taxonomy)}
+    print(SEEDS, seed, figures[SEEDS], flush=True)
+    checked = cross_validate(labels, store.taxonomy, TrainingSettings(seed=seed))
+    figures[DEVELOPMENT] = cross_validated(store, gold, checked).figures(store.taxonomy)
+    print(DEVELOPMENT, seed, figures[DEVELOPMENT], flush=True)
+    return figures, calibrate(checked, store.taxonomy)
 
 
 def trust_table(figures: dict[str, list[dict[str, float]]]) -> str:
