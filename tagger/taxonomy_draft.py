@@ -29,8 +29,8 @@ _HEADER = """\
 # tags are the answers. Change all of it freely.
 #
 # Definitions count: as long as nothing is labelled they are all that is known of a tag. Say in a
-# sentence or two what such a paper does or is about, in the words that abstracts use. Examples help,
-# a dozen titles or sentences typical of a tag, made up or not ("examples: [First, Second]").
+# sentence or two what such a paper does or is about, in the words that abstracts use. Examples
+# help: a dozen titles or sentences typical of a tag, made up or not ("examples: [One, Another]").
 #
 # A tag may stand below another of its facet ("parent: drugs"): a paper that has it has that one,
 # too. Names are lower-case letters, digits, '-' and '_'.
