@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, Gold, machine, read_gold
+from gold import RESULTS, ROOT, Gold, machine, read_gold, with_examples_of
 
 from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 from tagger.encoder import TorchEncoder, Vectors
@@ -84,14 +84,6 @@ def title_and_halves(paper: Paper) -> list[str]:
     return [paper.title, *halves(paper)]
 
 
-def with_examples_of(*facets: str) -> Taxonomy:
-    content = TAXONOMY.model_dump()
-    for facet in content["facets"]:
-        for tag in facet["tags"] if facet["name"] not in facets else ():
-            tag.pop("examples", None)
-    return Taxonomy.model_validate(content)
-
-
 def with_definitions_as_examples() -> Taxonomy:
     content = TAXONOMY.model_dump()
     for facet in content["facets"]:
@@ -119,8 +111,10 @@ RECIPES = {
     "sentences on the authors' own work first": Recipe(text=own_work_first),
     "title not a second example": Recipe(views=None),
     "halves of the abstract as further examples": Recipe(views=title_and_halves),
-    "no examples of tags": Recipe(taxonomy=with_examples_of()),
-    "examples of tags of the contribution alone": Recipe(taxonomy=with_examples_of("contribution")),
+    "no examples of tags": Recipe(taxonomy=with_examples_of(TAXONOMY)),
+    "examples of tags of the contribution alone": Recipe(
+        taxonomy=with_examples_of(TAXONOMY, "contribution")
+    ),
     "definitions among the examples of tags": Recipe(taxonomy=with_definitions_as_examples()),
     "encoder as it comes": Recipe(settings={"epochs": 0}),
     "3 epochs": Recipe(settings={"epochs": 3}),

@@ -21,7 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, SHARED, bootstrap_interval, machine, read_gold
+from gold import (
+    RESULTS,
+    ROOT,
+    SHARED,
+    bootstrap_interval,
+    machine,
+    read_gold,
+    with_examples_of,
+)
 
 from tagger.decision import ReviewRule
 from tagger.definitions_only import model_of_definitions
@@ -105,14 +113,6 @@ def ask(papers: list[Paper], taxonomy: Taxonomy, encoder: Encoder, page: int) ->
     return chances
 
 
-def without_examples(taxonomy: Taxonomy) -> Taxonomy:
-    content = taxonomy.model_dump()
-    for facet in content["facets"]:
-        for tag in facet["tags"]:
-            tag.pop("examples", None)
-    return Taxonomy.model_validate(content)
-
-
 def read_emnlp() -> tuple[list[Paper], Booleans]:
     with EMNLP.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -130,7 +130,7 @@ def main() -> None:
     columns = [field.tag_names.index(tag) for tag in FIELDS]
     papers, fields = read_emnlp()
     rows: list[tuple[str, Facet, Booleans, Booleans, Floats]] = []
-    cases = {"definitions": without_examples(taxonomy), "definitions and examples": taxonomy}
+    cases = {"definitions": with_examples_of(taxonomy), "definitions and examples": taxonomy}
     for (told_by, known), page in product(cases.items(), (len(gold.papers), PAGE)):
         chances = ask(gold.papers, known, encoder, page)
         for facet in taxonomy.facets:

@@ -45,6 +45,15 @@ def read_gold(taxonomy: Taxonomy) -> Gold:
     return Gold([papers[paper_id(label["title"])] for label in labelled], truth)
 
 
+def with_examples_of(taxonomy: Taxonomy, *facets: str) -> Taxonomy:
+    """Return a taxonomy whose tags have examples in these facets alone."""
+    content = taxonomy.model_dump()
+    for facet in content["facets"]:
+        for tag in facet["tags"] if facet["name"] not in facets else ():
+            tag.pop("examples", None)
+    return Taxonomy.model_validate(content)
+
+
 def label_of(gold: Gold, row: int, taxonomy: Taxonomy) -> Label:
     """Return a labelled paper as a label that a reviewer might have given."""
     paper = gold.papers[row]

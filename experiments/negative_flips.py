@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
+from seeds import for_each_seed
 
 from tagger.compatibility import Champion, load_compatibility, save_compatibility
 from tagger.durable import replacing
@@ -71,24 +70,13 @@ def main() -> None:
     options = parser.parse_args()
     store = LabelStore(ROOT / "labels")
     with tempfile.TemporaryDirectory() as scratch:
-        line = partial(grow, options.keep or Path(scratch), one_core=options.jobs > 1)
-        if options.jobs > 1:
-            fresh = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(options.jobs, mp_context=fresh) as pool:
-                lines = list(pool.map(line, range(options.seeds)))
-        else:
-            lines = list(map(line, range(options.seeds)))
+        line = partial(grow, options.keep or Path(scratch))
+        lines = for_each_seed(line, options.seeds, options.jobs)
     write(lines, store, len(read_gold(store.taxonomy).papers))
 
 
-def grow(
-    folder: Path, seed: int, *, one_core: bool
-) -> tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]:
+def grow(folder: Path, seed: int) -> tuple[npt.NDArray[np.int_], dict[str, list[Answer]]]:
     """Train both lines of versions, which share the first, in one order of the labels."""
-    if one_core:
-        import torch
-
-        torch.set_num_threads(1)
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
     rng = np.random.default_rng(seed)

@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
+from seeds import for_each_seed
 
 from tagger.decision import ReviewRule
 from tagger.evaluation import assign, evaluate
@@ -165,13 +163,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one core each")
     options = parser.parse_args()
-    measure = partial(measured, one_core=options.jobs > 1)
-    if options.jobs > 1:
-        fresh = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(options.jobs, mp_context=fresh) as pool:
-            found = list(pool.map(measure, range(options.seeds)))
-    else:
-        found = list(map(measure, range(options.seeds)))
+    found = for_each_seed(measured, options.seeds, options.jobs)
     figures = {name: [each[name] for each, _ in found] for name in (SEEDS, DEVELOPMENT)}
     calibrated = [each for _, each in found]
     RESULTS.mkdir(exist_ok=True)
@@ -180,12 +172,8 @@ def main() -> None:
     write("calibration", calibration_table(calibrated, taxonomy), calibrated)
 
 
-def measured(seed: int, *, one_core: bool) -> tuple[dict[str, dict[str, float]], Calibrated]:
+def measured(seed: int) -> tuple[dict[str, dict[str, float]], Calibrated]:
     """Return the figures from the seed labels and of cross-validation, and ways to calibrate."""
-    if one_core:
-        import torch
-
-        torch.set_num_threads(1)
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
     labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]

@@ -59,9 +59,10 @@ def fit_head(
     seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
     own, known = vectors[: len(truth)], np.asarray(truth.any(axis=0))
     if descriptions is not None:
-        used = known[list(facet.described_tags)]
+        tags = np.array(facet.described_tags)
+        used = known[tags]
         vectors = np.concatenate([vectors, descriptions[used]])
-        seen = np.concatenate([seen, np.array(facet.implied)[list(facet.described_tags)][used]])
+        seen = np.concatenate([seen, np.array(facet.implied)[tags[used]]])
     encoder = fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive])
     lexical = fit_linear(facet, terms, truth, LEXICAL_C)
     if descriptions is not None and told is not None and known.any():
