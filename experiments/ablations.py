@@ -35,6 +35,7 @@ from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings
 from tagger.training_data import TrainingData
 from tagger.training_texts import TrainingTexts
+from tagger.zero_shot import encode_descriptions
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
@@ -173,7 +174,7 @@ def encode(recipe: Recipe, gold: Gold, seed: int) -> Encoded:
         encoder.encode([paper.title for paper in gold.papers]),
         encoder.encode([excerpt(paper) for paper in gold.papers]),
         (encoder.encode(first), encoder.encode(second)),
-        {facet.name: encoder.encode(facet.descriptions) for facet in recipe.taxonomy.facets},
+        encode_descriptions(recipe.taxonomy, encoder),
         seconds,
     )
 

@@ -27,7 +27,7 @@ from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy
-from tagger.zero_shot import prototypes
+from tagger.zero_shot import encode_descriptions, prototypes
 
 NEARNESS = 0.15
 """What is left of the cosine where a tag of a facet that is not exclusive is as likely as not: 0.14
@@ -67,9 +67,9 @@ def model_of_definitions(
     """
     rows = np.linspace(0, len(papers) - 1, min(len(papers), _MOST_PAPERS)).astype(int)
     texts = [papers[row].text for row in rows]
+    descriptions = encode_descriptions(taxonomy, encoder)
     definitions = {
-        facet.name: prototypes(facet, encoder.encode(facet.descriptions))
-        for facet in taxonomy.facets
+        facet.name: prototypes(facet, descriptions[facet.name]) for facet in taxonomy.facets
     }
     common = np.concatenate(list(definitions.values())).mean(axis=0)
     typical = np.zeros_like(common)

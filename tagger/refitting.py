@@ -37,6 +37,7 @@ from tagger.training import (
 )
 from tagger.training_data import TrainingData
 from tagger.training_texts import views_of
+from tagger.zero_shot import encode_descriptions
 
 
 def refit_heads(
@@ -86,7 +87,8 @@ def refit_heads(
         views_of(data, everything, title_views=settings.title_views), step
     )
 
-    readings = _hold_out(data, folds, settings, earlier, views, new)
+    descriptions = encode_descriptions(taxonomy, earlier.encoder)
+    readings = _hold_out(data, folds, settings, earlier, views, descriptions, new)
     rows_of_old = np.array([remembered[name] for name in data.ids if name in remembered], dtype=int)
 
     def completed(found: Foreseen, then: Foreseen) -> Foreseen:
@@ -111,9 +113,7 @@ def refit_heads(
     lexical = fit_lexical_features(data.papers())
     heads = [
         replace(head, calibration=readings["whole"].calibrations[head.facet.name])
-        for head in fit_heads(
-            data, everything, earlier.encoder, views, lexical, None, measured=False
-        )
+        for head in fit_heads(data, everything, views, descriptions, lexical, None, measured=False)
     ]
     now = whole.take(known)
     remembering = Reference(
@@ -147,6 +147,7 @@ def _hold_out(
     settings: TrainingSettings,
     earlier: TaggerModel,
     views: Vectors,
+    descriptions: Mapping[str, Vectors],
     new: Booleans,
 ) -> dict[str, HeldOutReading]:
     """Return what heads that have not seen them say of new papers; of others, nothing of use."""
@@ -163,7 +164,7 @@ def _hold_out(
             continue
         shown = views[np.concatenate([rest + copy * len(papers) for copy in range(copies)])]
         lexical = fit_lexical_features(data.papers(rest))
-        heads = fit_heads(data, rest, earlier.encoder, shown, lexical, None, measured=True)
+        heads = fit_heads(data, rest, shown, descriptions, lexical, None, measured=True)
         terms = lexical.transform(data.papers(unseen))
         for reading, read in READINGS.items():
             vectors = earlier.encoder.encode([read(paper) for paper in data.papers(unseen)])

@@ -54,6 +54,7 @@ from tagger.training_data import TrainingData
 from tagger.training_texts import TrainingTexts, views_of
 from tagger.vector_cache import CachedEncoder, VectorCache
 from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
+from tagger.zero_shot import encode_descriptions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -413,7 +414,15 @@ def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> WeightCha
     whole = checked.readings["whole"]
     heads = [
         replace(head, calibration=whole.calibrations[head.facet.name])
-        for head in fit_heads(data, everything, encoder, vectors, lexical, guidance, measured=False)
+        for head in fit_heads(
+            data,
+            everything,
+            vectors,
+            encode_descriptions(data.taxonomy, encoder),
+            lexical,
+            guidance,
+            measured=False,
+        )
     ]
     efforts, foreseen = learn_efforts(data, checked.readings)
     reference = Reference(
@@ -452,7 +461,8 @@ def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> 
         encoder, change = _fine_tune(task, rows, guidance, Path(folder), stage)
     vectors = encoder.encode(views_of(data, rows, title_views=task.settings.title_views))
     lexical = fit_lexical_features(data.papers(rows))
-    heads = fit_heads(data, rows, encoder, vectors, lexical, guidance, measured=True)
+    descriptions = encode_descriptions(data.taxonomy, encoder)
+    heads = fit_heads(data, rows, vectors, descriptions, lexical, guidance, measured=True)
     return _Fitted(encoder, change, lexical, heads, vectors)
 
 
@@ -562,8 +572,8 @@ def _encoder_as_it_comes(name: str, max_tokens: int) -> _EncoderAsItComes:
 def fit_heads(
     data: TrainingData,
     rows: Integers,
-    encoder: Encoder,
     views: Vectors,
+    descriptions: Mapping[str, Vectors],
     lexical: LexicalFeatures,
     guidance: Guidance | None,
     *,
@@ -584,8 +594,7 @@ def fit_heads(
         told = np.asarray(~truth.any(axis=0))
         if measured:
             told &= data.truth[facet.name].any(axis=0)
-        descriptions = encoder.encode(facet.descriptions)
-        head = fit_head(facet, shown, terms[chosen], truth, descriptions, told)
+        head = fit_head(facet, shown, terms[chosen], truth, descriptions[facet.name], told)
         if guidance and facet.name in guidance.soft:
             soft = guidance.soft[facet.name].take(chosen)
             head = keep_scores(head, vectors[chosen], terms[chosen], truth, soft)

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from tagger.encoder import Vectors
+from tagger.encoder import Encoder, Vectors
 from tagger.evaluation import Booleans
 from tagger.heads import Calibration, Floats, Linear
-from tagger.taxonomy import Facet
+from tagger.taxonomy import Facet, Taxonomy
 
 _LEAST_SPREAD = 1e-6
 _FREEDOM = 1.0
 """scikit-learn's C of the one weight and bias that all tags share."""
+
+
+def encode_descriptions(taxonomy: Taxonomy, encoder: Encoder) -> dict[str, Vectors]:
+    """Return vectors of the ``descriptions`` of each facet, shape (descriptions, dimensions)."""
+    return {facet.name: encoder.encode(facet.descriptions) for facet in taxonomy.facets}
 
 
 def prototypes(facet: Facet, descriptions: Vectors) -> Vectors:
