@@ -6,6 +6,7 @@ usual, so that nothing else moves. Encoders are fine-tuned anew for each row and
 part; the vectors of the base serve the second part.
 
     python experiments/ablations.py            # writes experiments/results/ablations.*
+    python experiments/ablations.py --jobs 2   # two seeds at a time, one core each
     python experiments/ablations.py --seeds 1  # a quicker look
 """
 
@@ -20,7 +21,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, Gold, machine, read_gold, with_examples_of
+from gold import RESULTS, ROOT, machine, read_gold, with_examples_of
+from seeds import for_each_seed
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
 
 from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
 from tagger.encoder import TorchEncoder, Vectors
@@ -42,6 +46,7 @@ TAXONOMY = STORE.taxonomy
 DATA = TrainingData.of(STORE.labels(), TAXONOMY)
 LABELLED = DATA.papers()
 BASE = "base: as shipped"
+GOLD = read_gold(TAXONOMY)
 NOTHING = np.zeros(0, dtype=int)
 FACET_WEIGHT = {True: 1.0, False: 0.5}
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
@@ -85,6 +90,35 @@ def title_and_halves(paper: Paper) -> list[str]:
     return [paper.title, *halves(paper)]
 
 
+def excerpts(paper: Paper) -> list[str]:
+    return [excerpt(paper)]
+
+
+def sentences(paper: Paper) -> list[str]:
+    return [paper.title, *split_sentences(paper.abstract)]
+
+
+def mistaken_and_nearest() -> list[int]:
+    """Return rows of papers whose contribution is told wrong, and of those they were taken for.
+
+    By the encoder as it comes, out of fold.
+    """
+    facet = next(facet for facet in TAXONOMY.facets if facet.exclusive)
+    truth = DATA.truth[facet.name].argmax(axis=1)
+    usual = TrainingSettings()
+    names = FineTuning.__dataclass_fields__
+    settings = {name: getattr(usual, name) for name in names} | {"seed": 0, "epochs": 0}
+    vectors = TorchEncoder(fine_tune([], {}, FineTuning(**settings))).encode(
+        [whole(paper) for paper in LABELLED]
+    )
+    head = LogisticRegression(class_weight="balanced", max_iter=2000)
+    told = cross_val_predict(head, vectors, truth, cv=usual.folds)
+    cosines = vectors @ vectors.T
+    wrong = np.flatnonzero(told != truth)
+    nearest = [np.where(truth == told[row], cosines[row], -1).argmax() for row in wrong]
+    return [*wrong.tolist(), *map(int, nearest)]
+
+
 def with_definitions_as_examples() -> Taxonomy:
     content = TAXONOMY.model_dump()
     for facet in content["facets"]:
@@ -101,6 +135,7 @@ class Recipe:
     views: Views | None = title
     taxonomy: Taxonomy = TAXONOMY
     settings: dict[str, int | float] = field(default_factory=dict)
+    more: Callable[[], list[int]] = list
 
 
 RECIPES = {
@@ -120,35 +155,73 @@ RECIPES = {
     "encoder as it comes": Recipe(settings={"epochs": 0}),
     "3 epochs": Recipe(settings={"epochs": 3}),
     "10 epochs": Recipe(settings={"epochs": 10}),
-    "12 epochs at a learning rate of 0.00003": Recipe(
-        settings={"epochs": 12, "learning_rate": 3e-5}
-    ),
     "batches of 64": Recipe(settings={"batch_size": 64}),
+    "papers told wrong, and those they are taken for, twice": Recipe(more=mistaken_and_nearest),
 }
+PARTS: dict[str, Views] = {
+    "title": title,
+    "excerpt": excerpts,
+    "halves": halves,
+    "sentences": sentences,
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Vectors of parts of the papers asked about, and the row of the paper of each."""
+
+    vectors: Vectors
+    rows: npt.NDArray[np.int_]
+
+    @classmethod
+    def of(cls, papers: list[Paper], parts: Views, encoder: TorchEncoder) -> Parts:
+        texts = list(map(parts, papers))
+        rows = np.repeat(np.arange(len(papers)), list(map(len, texts)))
+        return cls(encoder.encode([text for each in texts for text in each]), rows)
+
+    def mean(self, head: Linear) -> Floats:
+        found = np.zeros((self.rows[-1] + 1, len(head.bias)))
+        np.add.at(found, self.rows, head.scores(self.vectors))
+        return found / np.bincount(self.rows)[:, None]
+
+    def highest(self, head: Linear) -> Floats:
+        found = np.full((self.rows[-1] + 1, len(head.bias)), -np.inf)
+        np.maximum.at(found, self.rows, head.scores(self.vectors))
+        return found
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Vectors of one encoder: ``views`` are those of the labelled papers, texts first.
 
+    ``asked`` are those of the papers asked about, ``parts`` of parts of them, of the base alone.
     ``descriptions`` are those of definitions and examples, per facet of ``taxonomy``.
     """
 
     taxonomy: Taxonomy
     views: Vectors
     asked: Vectors
-    asked_titles: Vectors
-    asked_excerpts: Vectors
-    asked_halves: tuple[Vectors, Vectors]
+    parts: dict[str, Parts]
     descriptions: dict[str, Vectors]
     seconds: float
 
 
-def encode(recipe: Recipe, gold: Gold, seed: int) -> Encoded:
+def encode_all(seed: int) -> dict[str, Encoded]:
+    found = {}
+    for name, recipe in RECIPES.items():
+        found[name] = encode(recipe, PARTS if name == BASE else {}, seed)
+        print(f"seed {seed}: {name}, {found[name].seconds:.0f} s", flush=True)
+    return found
+
+
+def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
     views = [recipe.text(paper) for paper in LABELLED]
     if recipe.views:
         views += [text for each in zip(*map(recipe.views, LABELLED), strict=True) for text in each]
+    more = recipe.more()
     rows = np.tile(np.arange(len(LABELLED)), len(views) // len(LABELLED))
+    rows = np.append(rows, np.array(more, dtype=int))
+    again = [recipe.text(LABELLED[row]) for row in more]
     examples = TrainingTexts.of(replace(DATA, taxonomy=recipe.taxonomy), NOTHING, title_views=False)
     targets = {
         facet.name: ContrastiveTarget(
@@ -164,16 +237,15 @@ def encode(recipe: Recipe, gold: Gold, seed: int) -> Encoded:
     names = FineTuning.__dataclass_fields__
     chosen = {name: getattr(usual, name) for name in names} | {"seed": seed} | recipe.settings
     begin = time.perf_counter()
-    encoder = TorchEncoder(fine_tune([*views, *examples.texts], targets, FineTuning(**chosen)))
+    encoder = TorchEncoder(
+        fine_tune([*views, *again, *examples.texts], targets, FineTuning(**chosen))
+    )
     seconds = time.perf_counter() - begin
-    first, second = zip(*map(halves, gold.papers), strict=True)
     return Encoded(
         recipe.taxonomy,
         encoder.encode(views),
-        encoder.encode([recipe.text(paper) for paper in gold.papers]),
-        encoder.encode([paper.title for paper in gold.papers]),
-        encoder.encode([excerpt(paper) for paper in gold.papers]),
-        (encoder.encode(first), encoder.encode(second)),
+        encoder.encode([recipe.text(paper) for paper in GOLD.papers]),
+        {name: Parts.of(GOLD.papers, part, encoder) for name, part in parts.items()},
         encode_descriptions(recipe.taxonomy, encoder),
         seconds,
     )
@@ -251,7 +323,7 @@ def head_on_texts_only(case: Case) -> Floats:
 
 def title_asked_too(case: Case) -> Floats:
     scores = case.scores()
-    scores[0] = 0.7 * scores[0] + 0.3 * case.on_vectors(case.tuned).scores(case.tuned.asked_titles)
+    scores[0] = 0.7 * scores[0] + 0.3 * case.tuned.parts["title"].mean(case.on_vectors(case.tuned))
     return case.chances(scores)
 
 
@@ -263,14 +335,26 @@ def frozen_vectors_beside(case: Case) -> Floats:
 
 def excerpt_asked_too(case: Case) -> Floats:
     scores = case.scores()
-    scores[0] = (scores[0] + case.on_vectors(case.tuned).scores(case.tuned.asked_excerpts)) / 2
+    scores[0] = (scores[0] + case.tuned.parts["excerpt"].mean(case.on_vectors(case.tuned))) / 2
     return case.chances(scores)
 
 
-def halves_asked(case: Case) -> Floats:
-    scores, head = case.scores(), case.on_vectors(case.tuned)
-    scores[0] = np.max([head.scores(half) for half in case.tuned.asked_halves], axis=0)
-    return case.chances(scores)
+def mean_of(parts: str) -> Callable[[Case], Floats]:
+    def chances(case: Case) -> Floats:
+        scores = case.scores()
+        scores[0] = case.tuned.parts[parts].mean(case.on_vectors(case.tuned))
+        return case.chances(scores)
+
+    return chances
+
+
+def highest_of(parts: str) -> Callable[[Case], Floats]:
+    def chances(case: Case) -> Floats:
+        scores = case.scores()
+        scores[0] = case.tuned.parts[parts].highest(case.on_vectors(case.tuned))
+        return case.chances(scores)
+
+    return chances
 
 
 def head_without_descriptions(case: Case) -> Floats:
@@ -316,7 +400,10 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
     "head on texts only, not on titles": head_on_texts_only,
     "title asked too when tagging": title_asked_too,
     "vectors of the encoder as it comes beside": frozen_vectors_beside,
-    "title with each half of the abstract asked, the higher score taken": halves_asked,
+    "title with each half of the abstract asked, mean of the scores": mean_of("halves"),
+    "title with each half of the abstract asked, the higher score": highest_of("halves"),
+    "each sentence asked, mean of the scores": mean_of("sentences"),
+    "each sentence asked, the highest score": highest_of("sentences"),
     "excerpt asked too when tagging": excerpt_asked_too,
     "head without definitions and examples": head_without_descriptions,
     "head without examples": head_without_examples,
@@ -329,14 +416,12 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
-    seeds = range(parser.parse_args().seeds)
-    gold = read_gold(TAXONOMY)
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one core each")
+    options = parser.parse_args()
     lexical = fit_lexical_features(LABELLED)
-    words, asked_words = lexical.transform(LABELLED), lexical.transform(gold.papers)
-    encoded: dict[str, list[Encoded]] = {}
-    for name, recipe in RECIPES.items():
-        encoded[name] = [encode(recipe, gold, seed) for seed in seeds]
-        print(name, f"{np.mean([one.seconds for one in encoded[name]]):.0f} s", flush=True)
+    words, asked_words = lexical.transform(LABELLED), lexical.transform(GOLD.papers)
+    found = for_each_seed(encode_all, options.seeds, options.jobs)
+    encoded = {name: [each[name] for each in found] for name in RECIPES}
     frozen = encoded["encoder as it comes"]
 
     def cases(facet: Facet, name: str) -> list[Case]:
@@ -349,33 +434,32 @@ def main() -> None:
     chances: dict[str, dict[str, list[Floats]]] = {}
     for facet in TAXONOMY.facets:
         for name in RECIPES:
-            found = [as_base(case) for case in cases(facet, name)]
-            chances.setdefault(name, {})[facet.name] = found
+            told = [as_base(case) for case in cases(facet, name)]
+            chances.setdefault(name, {})[facet.name] = told
         for name, head in HEADS.items():
-            if head is two_encoders and len(seeds) < 2:
+            if head is two_encoders and options.seeds < 2:
                 continue
-            found = [head(case) for case in cases(facet, BASE)]
-            chances.setdefault(name, {})[facet.name] = found
+            told = [head(case) for case in cases(facet, BASE)]
+            chances.setdefault(name, {})[facet.name] = told
     seconds = {
         name: float(np.mean([one.seconds for one in all_])) for name, all_ in encoded.items()
     }
-    write(chances, seconds, gold, len(seeds))
+    write(chances, seconds, options.seeds)
 
 
 def write(
     chances: dict[str, dict[str, list[Floats]]],
     seconds: dict[str, float],
-    gold: Gold,
     seeds: int,
 ) -> None:
     # Each paper once, and then the draws, the same for every row.
-    papers = len(gold.papers)
+    papers = len(GOLD.papers)
     weights = np.vstack([np.ones(papers), bootstrap_weights(papers)])
     found = {
         name: {
             facet.name: np.mean(
                 [
-                    weighted_figures(facet, gold.truth[facet.name], one, weights)[
+                    weighted_figures(facet, GOLD.truth[facet.name], one, weights)[
                         FACET_FIGURE[facet.exclusive]
                     ]
                     for one in per_facet[facet.name]
