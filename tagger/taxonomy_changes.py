@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import (
+    MOST_EXAMPLES,
     NAME_HINT,
     Definition,
     Facet,
@@ -212,7 +213,7 @@ class RenameTag(_Change):
 class MergeTags(_Change):
     """Several tags that become one: one of them, another tag of the facet, or a new one.
 
-    It has the examples of the tag whose place it takes; those of the others go with them.
+    It has the examples of all of them.
     """
 
     operation: Literal["merge"] = "merge"
@@ -297,7 +298,10 @@ class SplitTag(_Change):
 
 
 class RetireTag(_Change):
-    """A tag that is given no more; papers that have it get ``into``, or keep what it implied."""
+    """A tag that is given no more; papers that have it get ``into``, or keep what it implied.
+
+    Its examples are then those of ``into``, or of none.
+    """
 
     operation: Literal["retire"] = "retire"
     tag: Name
@@ -432,12 +436,20 @@ def _without(
         above = [name for name in facet.ancestors(tag.name) if name not in gone]
         return above[0] if above else None
 
+    def examples_of(tag: Tag) -> tuple[str, ...]:
+        """Return a tag's own, and then, if papers of others become its, theirs."""
+        others = [other for other in facet.tags if tag.name == keeper and other.name in gone]
+        joined = dict.fromkeys(example for other in others for example in other.examples)
+        more = [example for example in joined if example not in tag.examples]
+        return (*tag.examples, *more)[:MOST_EXAMPLES]
+
     return [
         tag.model_copy(
             update={
                 "name": into if into and tag.name == keeper else tag.name,
                 "definition": definition if definition and tag.name == keeper else tag.definition,
                 "parent": parent_of(tag),
+                "examples": examples_of(tag),
             }
         )
         for tag in facet.tags

@@ -1,7 +1,7 @@
 """Edits of a taxonomy file that leave its comments and its layout alone.
 
 Only the places that a change touches are written anew: names, definitions and parents where they
-stand, an entry that goes, an entry that comes after another one.
+stand, examples after those that stand, an entry that goes, an entry that comes after another one.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _rewritten(text: str, node: yaml.MappingNode, tag: Tag) -> list[_Span]:
     """Return the edits that make an entry say what a tag is."""
     edits = []
     for key, said in node.value:
-        if key.value == "examples":  # A tag that stays keeps them.
+        if key.value == "examples":
             continue
         wanted = getattr(tag, key.value)
         start, end = said.start_mark.index, len(text[: said.end_mark.index].rstrip())
@@ -133,7 +133,30 @@ def _rewritten(text: str, node: yaml.MappingNode, tag: Tag) -> list[_Span]:
             edits.append((line - 1 - (text[line - 2] == "\r"), _line_end(text, end), ""))
         else:
             edits.append((start, end, "null" if wanted is None else _scalar(wanted, said.style)))
-    return edits
+    return edits + _more_examples(text, node, tag.examples)
+
+
+def _more_examples(text: str, node: yaml.MappingNode, wanted: Sequence[str]) -> list[_Span]:
+    """Return the edits that bring examples in after those that an entry has, which all stay."""
+    said = next((said for key, said in node.value if key.value == "examples"), None)
+    assert said is None or isinstance(said, yaml.SequenceNode)
+    more = [_quoted(example) for example in wanted[len(said.value) if said else 0 :]]
+    if not more:
+        return []
+    if said is None:
+        end = len(text[: _end(node.value[-1][1])].rstrip())
+        if node.flow_style:
+            return [(end, end, f', "examples": [{", ".join(more)}]')]
+        key = " " * node.value[0][0].start_mark.column
+        lines = ["examples:", *(f"- {example}" for example in more)]
+        end = _line_end(text, end)
+        return [(end, end, _with_line_breaks_of(text, "".join(f"\n{key}{line}" for line in lines)))]
+    if said.flow_style:
+        end = _end(said.value[-1]) if said.value else said.start_mark.index + 1
+        return [(end, end, (", " if said.value else "") + ", ".join(more))]
+    end, dash = _line_end(text, _end(said)), " " * said.start_mark.column
+    lines = [f"\n{dash}- {example}" for example in more]
+    return [(end, end, _with_line_breaks_of(text, "".join(lines)))]
 
 
 def _removal(text: str, sequence: yaml.SequenceNode, place: int, *, leading: bool) -> _Span:
@@ -157,8 +180,11 @@ def _entry(text: str, sequence: yaml.SequenceNode, tag: Tag) -> str:
     entry = yaml.safe_dump(
         [fields], sort_keys=False, allow_unicode=True, width=max(_WIDTH - column, 40)
     )
-    entry = "\n" + indent(entry.rstrip("\n"), " " * column)
-    return entry.replace("\n", "\r\n") if "\r\n" in text else entry
+    return _with_line_breaks_of(text, "\n" + indent(entry.rstrip("\n"), " " * column))
+
+
+def _with_line_breaks_of(text: str, added: str) -> str:
+    return added.replace("\n", "\r\n") if "\r\n" in text else added
 
 
 def _scalar(said: str, style: str | None) -> str:

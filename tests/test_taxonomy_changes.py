@@ -54,23 +54,25 @@ def test_a_renamed_tag_keeps_its_place_its_children_and_its_papers(taxonomy):
     }
 
 
-def test_a_tag_keeps_its_examples_when_it_is_renamed_or_others_join_it():
+def test_examples_go_where_papers_go():
     tags = [Tag(name=name, definition="D.", examples=(f"On {name}",)) for name in ("a", "b", "c")]
     facet = Facet(name="field", definition="F.", tags=tuple(tags))
     before = Taxonomy(name="t", facets=(facet,))
 
     def examples(change):
         after = change.apply(before)
-        kinds = [difference.kind for difference in compare_taxonomies(before, after)]
-        assert "illustrated" not in kinds
         return {tag.name: tag.examples for tag in after.facet("field").tags}
 
     renamed = RenameTag(facet="field", tag="a", into="x")
     assert examples(renamed) == {"x": ("On a",), "b": ("On b",), "c": ("On c",)}
     assert examples(MergeTags(facet="field", tags=("c",), into="b")) == {
         "a": ("On a",),
-        "b": ("On b",),
+        "b": ("On b", "On c"),
     }
+    new = MergeTags(facet="field", tags=("c", "a"), into="x", definition="Both.")
+    assert examples(new) == {"x": ("On a", "On c"), "b": ("On b",)}
+    assert examples(RetireTag(facet="field", tag="a", into="c"))["c"] == ("On c", "On a")
+    assert examples(RetireTag(facet="field", tag="a")) == {"b": ("On b",), "c": ("On c",)}
     added = AddTag(facet="field", tag="d", definition="D.", examples=("On d", "Of d"))
     assert examples(added)["d"] == ("On d", "Of d")
     barer = [tags[0].model_copy(update={"examples": ()}), *tags[1:]]

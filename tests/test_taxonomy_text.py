@@ -77,8 +77,15 @@ def edit(text, change):
                 ">\n          Health and\n          all that.\n",
                 "parent: health",
                 '      - {name: law, definition: Law., examples: ["Law: Old and New"]}\n',
+                "\n\n      # About the heart.",
             ],
-            ["name: society  #", '"Both."\n', "parent: society", ""],
+            [
+                "name: society  #",
+                '"Both."\n',
+                "parent: society",
+                "",
+                '\n        examples:\n        - "Law: Old and New"\n\n      # About the heart.',
+            ],
         ),
         (
             RetireTag(facet="field", tag="health"),
@@ -146,32 +153,37 @@ definitions = words.map(str.strip).filter(bool)
 @given(
     st.lists(definitions, min_size=3, max_size=3),
     definitions,
-    st.lists(definitions, max_size=2).map(tuple),
+    st.lists(st.lists(definitions, max_size=2).map(tuple), min_size=3, max_size=3),
+    st.booleans(),
     st.booleans(),
     st.sampled_from(
         [
             RenameTag(facet="f", tag="b", into="x"),
             RetireTag(facet="f", tag="a"),
             RetireTag(facet="f", tag="c"),
+            RetireTag(facet="f", tag="b", into="c"),
             MergeTags(facet="f", tags=("a", "b"), into="c"),
             MergeTags(facet="f", tags=("b", "c"), into="a"),
             None,
         ]
     ),
 )
-def test_whatever_a_definition_holds_the_file_can_be_edited(texts, new, examples, flow, change):
+def test_whatever_a_definition_holds_the_file_can_be_edited(
+    texts, new, examples, flow, lists, change
+):
     tags = [
-        Tag(name=name, definition=text, parent=parent, examples=examples)
-        for name, text, parent in zip("abc", texts, (None, "a", "b"), strict=True)
+        Tag(name=name, definition=text, parent=parent, examples=some)
+        for name, text, parent, some in zip("abc", texts, (None, "a", "b"), examples, strict=True)
     ]
     taxonomy = Taxonomy(name="t", facets=(Facet(name="f", definition="F.", tags=tuple(tags)),))
     text = yaml.safe_dump(
         taxonomy.model_dump(mode="json", exclude_none=True),
         allow_unicode=True,
         sort_keys=False,
-        default_flow_style=flow,
+        # True: all on one line; None: lists that hold no others.
+        default_flow_style=flow or (None if lists else False),
     )
     change = change or MergeTags(facet="f", tags=("a", "c"), into="y", definition=new)
     assert parse_taxonomy(edit(text, change), PATH) == change.apply(taxonomy)
-    added = AddTag(facet="f", tag="z", definition=new, examples=examples)
+    added = AddTag(facet="f", tag="z", definition=new, examples=examples[0])
     assert parse_taxonomy(edit(text, added), PATH) == added.apply(taxonomy)
