@@ -444,13 +444,14 @@ def main() -> None:
     seconds = {
         name: float(np.mean([one.seconds for one in all_])) for name, all_ in encoded.items()
     }
-    write(chances, seconds, options.seeds)
+    write(chances, seconds, options.seeds, options.jobs)
 
 
 def write(
     chances: dict[str, dict[str, list[Floats]]],
     seconds: dict[str, float],
     seeds: int,
+    jobs: int,
 ) -> None:
     # Each paper once, and then the draws, the same for every row.
     papers = len(GOLD.papers)
@@ -493,7 +494,8 @@ def write(
             *rows,
             "",
             f"Trained on the {len(LABELLED)} seed labels, asked about {papers} papers; means of "
-            f"{seeds} seeds; intervals over papers; one run on {machine()}.",
+            f"{seeds} seeds; intervals over papers; one run on {machine()}, "
+            f"{f'{jobs} seeds at a time on one core each' if jobs > 1 else 'one seed at a time'}.",
         ]
     )
     RESULTS.mkdir(exist_ok=True)
