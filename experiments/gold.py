@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from tagger.taxonomy import Taxonomy
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 RESULTS = Path(__file__).parent / "results"
+INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""What Linux calls the instructions on which the speed of an encoder hangs, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ def bootstrap_interval(
 
 def machine() -> str:
     """Describe the machine in a few words, for the foot of a table."""
-    import os
-
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    information = Path("/proc/cpuinfo")
+    flags = information.read_text(encoding="utf-8").split() if information.exists() else []
+    found = next((f" ({name})" for flag, name in INSTRUCTIONS.items() if flag in flags), "")
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}{found}, Python {platform.python_version()}"
+    )
