@@ -339,19 +339,10 @@ def excerpt_asked_too(case: Case) -> Floats:
     return case.chances(scores)
 
 
-def mean_of(parts: str) -> Callable[[Case], Floats]:
+def parts_asked(parts: str, joined: Callable[[Parts, Linear], Floats]) -> Callable[[Case], Floats]:
     def chances(case: Case) -> Floats:
         scores = case.scores()
-        scores[0] = case.tuned.parts[parts].mean(case.on_vectors(case.tuned))
-        return case.chances(scores)
-
-    return chances
-
-
-def highest_of(parts: str) -> Callable[[Case], Floats]:
-    def chances(case: Case) -> Floats:
-        scores = case.scores()
-        scores[0] = case.tuned.parts[parts].highest(case.on_vectors(case.tuned))
+        scores[0] = joined(case.tuned.parts[parts], case.on_vectors(case.tuned))
         return case.chances(scores)
 
     return chances
@@ -400,10 +391,10 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
     "head on texts only, not on titles": head_on_texts_only,
     "title asked too when tagging": title_asked_too,
     "vectors of the encoder as it comes beside": frozen_vectors_beside,
-    "title with each half of the abstract asked, mean of the scores": mean_of("halves"),
-    "title with each half of the abstract asked, the higher score": highest_of("halves"),
-    "each sentence asked, mean of the scores": mean_of("sentences"),
-    "each sentence asked, the highest score": highest_of("sentences"),
+    "each half of the abstract asked, mean of the scores": parts_asked("halves", Parts.mean),
+    "each half of the abstract asked, the higher score": parts_asked("halves", Parts.highest),
+    "each sentence asked, mean of the scores": parts_asked("sentences", Parts.mean),
+    "each sentence asked, the highest score": parts_asked("sentences", Parts.highest),
     "excerpt asked too when tagging": excerpt_asked_too,
     "head without definitions and examples": head_without_descriptions,
     "head without examples": head_without_examples,
