@@ -98,6 +98,13 @@ def sentences(paper: Paper) -> list[str]:
     return [paper.title, *split_sentences(paper.abstract)]
 
 
+def fine_tuning(seed: int, settings: dict[str, int | float]) -> FineTuning:
+    """Return how ``tagger train`` fine-tunes, but for these settings."""
+    usual = TrainingSettings()
+    names = FineTuning.__dataclass_fields__
+    return FineTuning(**{name: getattr(usual, name) for name in names} | {"seed": seed} | settings)
+
+
 def mistaken_and_nearest() -> list[int]:
     """Return rows of papers whose contribution is told wrong, and of those they were taken for.
 
@@ -105,14 +112,10 @@ def mistaken_and_nearest() -> list[int]:
     """
     facet = next(facet for facet in TAXONOMY.facets if facet.exclusive)
     truth = DATA.truth[facet.name].argmax(axis=1)
-    usual = TrainingSettings()
-    names = FineTuning.__dataclass_fields__
-    settings = {name: getattr(usual, name) for name in names} | {"seed": 0, "epochs": 0}
-    vectors = TorchEncoder(fine_tune([], {}, FineTuning(**settings))).encode(
-        [whole(paper) for paper in LABELLED]
-    )
+    as_it_comes = TorchEncoder(fine_tune([], {}, fine_tuning(0, {"epochs": 0})))
+    vectors = as_it_comes.encode([whole(paper) for paper in LABELLED])
     head = LogisticRegression(class_weight="balanced", max_iter=2000)
-    told = cross_val_predict(head, vectors, truth, cv=usual.folds)
+    told = cross_val_predict(head, vectors, truth, cv=TrainingSettings().folds)
     cosines = vectors @ vectors.T
     wrong = np.flatnonzero(told != truth)
     nearest = [np.where(truth == told[row], cosines[row], -1).argmax() for row in wrong]
@@ -233,12 +236,9 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
         )
         for facet in TAXONOMY.facets
     }
-    usual = TrainingSettings()
-    names = FineTuning.__dataclass_fields__
-    chosen = {name: getattr(usual, name) for name in names} | {"seed": seed} | recipe.settings
     begin = time.perf_counter()
     encoder = TorchEncoder(
-        fine_tune([*views, *again, *examples.texts], targets, FineTuning(**chosen))
+        fine_tune([*views, *again, *examples.texts], targets, fine_tuning(seed, recipe.settings))
     )
     seconds = time.perf_counter() - begin
     return Encoded(
