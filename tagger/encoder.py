@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +54,18 @@ BUNDLED_DIMENSIONS = 384
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 DEFAULT_MAX_TOKENS = 256
-ENCODING = 2
+ENCODING = 3
 """Number of the way in which an exported encoder is run; another one gives other vectors."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_GPU_BATCH_SIZE = 256
 _BATCH_SIZE = 32
 _PART = 2 * _BATCH_SIZE
 """Texts between two reports of progress where PyTorch encodes."""
+_WINDOW = 1024
+"""Texts among which those of one length are looked for."""
+_TOKENS = 128
+"""Encoded at a time on a core, of texts that together have no more; longer ones alone."""
+_GPU_TOKENS = 65_536
 
 
 class Encoder(Protocol):
@@ -210,8 +214,8 @@ class TorchEncoder:
 class OnnxEncoder:
     """An exported encoder, run by ONNX Runtime: no PyTorch needed.
 
-    Each text is encoded alone, on one core, and as many at a time as there are cores: nothing is
-    spent on padding, and a text has the same vector whatever stands beside it.
+    Texts of one length are encoded together, a few on each core at a time: nothing is spent on
+    padding, and a text has the same vector whatever stands beside it.
 
     Parameters
     ----------
@@ -222,10 +226,10 @@ class OnnxEncoder:
     dimensions:
         Of a vector, where that is known.
     device:
-        ``cpu`` or ``cuda``. A GPU computes in 32 bits what a processor does in 8, and encodes many
-        texts together, so its vectors are somewhat others.
+        ``cpu`` or ``cuda``. A GPU computes in 32 bits what a processor does in 8, so its vectors
+        are somewhat others.
     threads:
-        Texts encoded at a time; by default one for each core.
+        How many of a processor's cores are used; by default all.
 
     Raises
     ------
@@ -249,17 +253,18 @@ class OnnxEncoder:
         # What goes wrong is raised; on the terminal it would stand beside our own words.
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        self._threads = threads or _cores()
-        self._in_batches = choose_device(device) == "cuda"
-        providers = [_CUDA, _CPU] if self._in_batches else [_CPU]
+        on_gpu = choose_device(device) == "cuda"
+        self._threads = 1 if on_gpu else threads or _cores()
+        self._tokens = _GPU_TOKENS if on_gpu else _TOKENS
         try:
-            model = _dequantized(folder) if self._in_batches else str(folder / ONNX_FILE)
             self._session = onnxruntime.InferenceSession(
-                model,
+                _dequantized(folder) if on_gpu else str(folder / ONNX_FILE),
                 options,
-                providers=list(dict.fromkeys(providers)),
+                providers=list(dict.fromkeys([_CUDA, _CPU] if on_gpu else [_CPU])),
                 # It would try once more, and print that it does.
                 enable_fallback=0,
+                # On a processor an addition and a norm are three times faster than both in one.
+                disabled_optimizers=set() if on_gpu else {"SkipLayerNormFusion"},
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except TaggerError:
@@ -275,63 +280,57 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
-        if self._in_batches:
-            return self._encode_in_batches(texts, progress)
-        vectors: list[Vectors] = []
+        vectors: dict[int, Vectors] = {}
         with ThreadPoolExecutor(self._threads) as pool:
-            for start in range(0, len(texts), _BATCH_SIZE):
-                encodings = self._tokenize(list(texts[start : start + _BATCH_SIZE]))
-                vectors += pool.map(self._encode, encodings)
-                if progress:
-                    progress(len(vectors), len(texts))
-        return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
-
-    def _encode_in_batches(self, texts: Sequence[str], progress: Progress | None) -> Vectors:
-        """Encode texts of about one length together; a vector is the same but for rounding."""
-        encodings = self._tokenize(list(texts))
-        order = sorted(range(len(texts)), key=lambda place: len(encodings[place].ids))
-        vectors: Vectors = np.zeros((len(texts), 0), dtype=np.float32)
-        for start in range(0, len(texts), _GPU_BATCH_SIZE):
-            places = order[start : start + _GPU_BATCH_SIZE]
-            size = len(encodings[places[-1]].ids)
-            ids = np.zeros((len(places), size), dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for row, place in enumerate(places):
-                own = encodings[place].ids
-                ids[row, : len(own)], mask[row, : len(own)] = own, 1
-            found = self._session.run(["vector"], {"input_ids": ids, "attention_mask": mask})[0]
-            if not start:
-                vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
-            vectors[places] = found / np.maximum(
-                np.linalg.norm(found, axis=1, keepdims=True), 1e-12
-            )
-            if progress:
-                progress(start + len(places), len(texts))
-        return vectors
+            for start in range(0, len(texts), _WINDOW):
+                encodings = self._tokenize(list(texts[start : start + _WINDOW]))
+                batches = _batches([len(encoding.ids) for encoding in encodings], self._tokens)
+                rows = [[encodings[place].ids for place in batch] for batch in batches]
+                for batch, found in zip(batches, pool.map(self._encode, rows), strict=True):
+                    vectors.update(
+                        (start + place, v) for place, v in zip(batch, found, strict=True)
+                    )
+                    if progress:
+                        progress(len(vectors), len(texts))
+        if not vectors:
+            return np.zeros((0, 0), dtype=np.float32)
+        return np.stack([vectors[place] for place in range(len(texts))])
 
     def _tokenize(self, texts: list[str]) -> list[Encoding]:
         try:
-            return self._tokenizer.encode_batch(texts)
+            return self._tokenizer.encode_batch_fast(texts)
         except Exception as error:  # tokenizers raises bare exceptions, too
             raise self._unusable(_first_line(error)) from error
 
-    def _encode(self, encoding: Encoding) -> Vectors:
-        inputs: dict[str, Any] = {
-            "input_ids": np.array([encoding.ids], dtype=np.int64),
-            "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
-        }
+    def _encode(self, rows: list[list[int]]) -> list[Vectors]:
         try:
-            vector = np.asarray(self._session.run(["vector"], inputs)[0][0], dtype=np.float32)
+            found = self._session.run(["vector"], {"input_ids": np.array(rows, dtype=np.int64)})[0]
         except Exception as error:  # ONNX Runtime raises bare Exception subclasses
             raise self._unusable(_first_line(error)) from error
-        if vector.ndim != 1 or self._dimensions not in (None, len(vector)):
-            raise self._unusable(f"it gives vectors of shape {vector.shape}")
-        if not np.isfinite(vector).all():
+        vectors = np.asarray(found, dtype=np.float32)
+        fits = vectors.ndim == 2 and len(vectors) == len(rows)
+        if not fits or self._dimensions not in (None, vectors.shape[1]):
+            raise self._unusable(f"it gives vectors of shape {vectors.shape[1:]}")
+        if not np.isfinite(vectors).all():
             raise self._unusable("it gives what is no number")
-        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+        # One by one: the length of a row of many may differ in the last digit.
+        return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
 
     def _unusable(self, reason: str) -> TaggerError:
         return TaggerError(f"the model's encoder cannot be used ({reason})", path=self._folder)
+
+
+def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Return which texts are encoded together: of one length, the longest first."""
+    of_length: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        of_length.setdefault(length, []).append(place)
+    return [
+        places[start : start + size]
+        for length, places in sorted(of_length.items(), reverse=True)
+        for size in [max(tokens // max(length, 1), 1)]
+        for start in range(0, len(places), size)
+    ]
 
 
 def _first_line(error: Exception) -> str:

@@ -86,22 +86,6 @@ class Head:
         """
         return probabilities(self.facet, self.scores(vectors, terms), self.calibration)
 
-    def predict_proba_of_parts(self, vectors: npt.NDArray[np.floating], terms: Floats) -> Floats:
-        """Return what each part alone would say, shape (parts, papers, tags).
-
-        A part speaks for all of them, so that the mean of their logits is the head's own.
-        """
-        scores = self.scores(vectors, terms)
-        alone = [
-            Calibration(
-                tuple(len(PARTS) * scale * (other == part) for other, scale in enumerate(scales)),
-                self.calibration.shift,
-            )
-            for scales in [self.calibration.scales]
-            for part in range(len(PARTS))
-        ]
-        return np.stack([probabilities(self.facet, scores, calibration) for calibration in alone])
-
 
 def probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
     """Turn scores of shape (parts, papers, tags) into probabilities of shape (papers, tags)."""
@@ -115,3 +99,18 @@ def probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Flo
             parent = facet.tag_names.index(above)
             chances[:, parent] = np.maximum(chances[:, parent], chances[:, column])
     return np.asarray(chances)
+
+
+def probabilities_of_parts(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
+    """Return what each part alone would say, shape (parts, papers, tags).
+
+    A part speaks for all of them, so that the mean of their logits is the head's own.
+    """
+    scales = calibration.scales
+    alone = [
+        tuple(len(PARTS) * scale * (other == part) for other, scale in enumerate(scales))
+        for part in range(len(PARTS))
+    ]
+    return np.stack(
+        [probabilities(facet, scores, Calibration(each, calibration.shift)) for each in alone]
+    )

@@ -11,29 +11,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.paper import Paper
 
-_WORD = re.compile(r"\b\w\w+\b")
+_WORD = re.compile(r"\w\w+")
 _TITLE_MARK = "title:"
 
 
 def terms_of(paper: Paper) -> list[str]:
     """Return the words and word pairs of a paper; those of the title stand once more, marked."""
-    title = _words_and_pairs(paper.title)
-    return [*_words_and_pairs(paper.text), *(_TITLE_MARK + term for term in title)]
+    title = map(_TITLE_MARK.__add__, _words_and_pairs(paper.title))
+    return [*_words_and_pairs(paper.text), *title]
 
 
-def _words_and_pairs(text: str) -> list[str]:
+def _words_and_pairs(text: str) -> Iterator[str]:
     words = _WORD.findall(text.lower())
-    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
+    return chain(words, map(" ".join, pairwise(words)))
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class LexicalFeatures:
         """Return one row of unit length a paper, shape (papers, terms)."""
         rows = np.zeros((len(papers), len(self.vocabulary)))
         for row, paper in zip(rows, papers, strict=True):
-            counts = Counter(term for term in terms_of(paper) if term in self._columns)
-            columns = [self._columns[term] for term in counts]
-            row[columns] = 1 + np.log(list(counts.values())) if counts else 0
-        rows *= self.rarity
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+            counts = Counter(filter(self._columns.__contains__, terms_of(paper)))
+            if counts:
+                columns = [self._columns[term] for term in counts]
+                weights = (1 + np.log(list(counts.values()))) * self.rarity[columns]
+                row[columns] = weights / np.linalg.norm(weights)
+        return rows
 
 
 def fit_lexical_features(papers: Sequence[Paper], min_papers: int = 2) -> LexicalFeatures:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +30,15 @@ from tagger.encoder import (
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import Integers
-from tagger.heads import PARTS, Calibration, Floats, Head, Linear
+from tagger.heads import (
+    PARTS,
+    Calibration,
+    Floats,
+    Head,
+    Linear,
+    probabilities,
+    probabilities_of_parts,
+)
 from tagger.integrity import Shape, check_folder, check_graph, check_hash, load_arrays
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
@@ -75,7 +83,7 @@ class Stage(BaseModel):
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     taxonomy: Taxonomy
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
     vocabulary: tuple[str, ...]
@@ -239,15 +247,12 @@ class TaggerModel:
         return said
 
     def _classify(self, vectors: Vectors, terms: Floats, stage: Stage) -> Predictions:
-        heads = {
-            name: replace(head, calibration=stage.calibration[name])
-            for name, head in self.heads.items()
-        }
-        return Predictions(
-            vectors,
-            {name: head.predict_proba(vectors, terms) for name, head in heads.items()},
-            {name: head.predict_proba_of_parts(vectors, terms) for name, head in heads.items()},
-        )
+        chances, parts = {}, {}
+        for name, head in self.heads.items():
+            scores = head.scores(vectors, terms)
+            chances[name] = probabilities(head.facet, scores, stage.calibration[name])
+            parts[name] = probabilities_of_parts(head.facet, scores, stage.calibration[name])
+        return Predictions(vectors, chances, parts)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.

@@ -1,23 +1,25 @@
 """Export a fine-tuned encoder to ONNX: attention in one operation, weights in 7 bits.
 
-Such weights, one scale a column (Jacob et al., "Quantization and Training of Neural Networks
-for Efficient Integer-Arithmetic-Only Inference", 2018), make the file a quarter as large and the
-encoder faster. An encoder that this would change too much is left in 32 bits.
+The file is a quarter as large and the encoder faster. One that this would change too much is left
+in 32 bits.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, OnnxEncoder, quiet
 from tagger.errors import TaggerError
+from tagger.quantization import quantize
+from tagger.taxonomy_draft import load_template, template_names
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 LEAST_COSINE = 0.97
@@ -27,13 +29,16 @@ LEAST_COSINE = 0.97
 _OPSET = 17
 _SAMPLE = 16
 """Texts that the exported encoder is tried on."""
+_SHOWN = 8
+"""Of them show, beside others, which numbers occur within it."""
+_TITLE_WORDS = 12
 
 
 def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) -> None:
     """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into ``folder``.
 
-    The graph takes ``input_ids`` and ``attention_mask`` of shape (texts, tokens) and gives
-    ``vector`` of shape (texts, dimensions), pooling included.
+    The graph takes ``input_ids`` of shape (texts, tokens), of texts of one length, as it knows of
+    no padding, and gives ``vector`` of shape (texts, dimensions), pooled but of any length.
 
     Parameters
     ----------
@@ -57,21 +62,41 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         text = tokenizer.to_str(pretty=True)
         (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
     sample = list(texts[:_SAMPLE])
-    transformer: Any = model[0].auto_model
+    examples = _examples(sample)
+    limit = int(model.max_seq_length or 512)
     expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         with _named_on_failure(model):
             forms = [_export(model, Path(scratch))]
-        for make in (_fuse, _quantize):
+        tokens = [part.ids[:limit] for part in tokenizer.encode_batch(examples)]
+        steps: list[tuple[Callable[..., Path], Any]] = [(_fuse, model), (_quantize, tokens)]
+        for make, by in steps:
             try:
-                forms.append(make(forms[-1], transformer.config))
+                forms.append(make(forms[-1], by))
             except Exception as error:  # of an architecture that the library does not know
                 _raise_if_of_disk(error)
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
-            found = OnnxEncoder(folder, int(model.max_seq_length or 512)).encode(sample)
+            found = OnnxEncoder(folder, limit).encode(sample)
             if not sample or (found * expected).sum(axis=1).mean() >= LEAST_COSINE:
                 return
+
+
+def _examples(sample: Sequence[str]) -> list[str]:
+    """Return texts, long and short, that show which numbers occur within an encoder.
+
+    What the templates say of some tags is among them: where an encoder is exported before any paper
+    is known, it is all there is.
+    """
+    tags = [
+        facet.tags[0]
+        for name in template_names()
+        for facet in load_template(name).facets
+        if facet.tags[0].examples
+    ]
+    own = [" ".join((tag.definition, *tag.examples)) for tag in tags]
+    long = [*sample[:_SHOWN], *own]
+    return [*long, *(" ".join(text.split()[:_TITLE_WORDS]) for text in long)]
 
 
 def _export(model: SentenceTransformer, folder: Path) -> Path:
@@ -80,30 +105,56 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
     class Forward(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = model
+            self.steps = torch.nn.ModuleList(_steps(model))
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            vector: torch.Tensor = self.model(features)["sentence_embedding"]
-            return vector
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            features = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+            for step in self.steps:
+                features = step(features)
+            return features["sentence_embedding"]
 
     path = folder / "plain.onnx"
-    transformer: Any = model[0].auto_model
     example = torch.ones((2, 8), dtype=torch.long, device=model.device)
-    sizes = {0: "texts", 1: "tokens"}
-    with _eager_attention(transformer):
+    with _eager_attention(model[0].auto_model):
         torch.onnx.export(
             Forward().eval(),
-            (example, example),
+            (example,),
             str(path),
-            input_names=["input_ids", "attention_mask"],
+            input_names=["input_ids"],
             output_names=["vector"],
-            dynamic_axes={"input_ids": sizes, "attention_mask": sizes, "vector": {0: "texts"}},
+            dynamic_axes={"input_ids": {0: "texts", 1: "tokens"}, "vector": {0: "texts"}},
             opset_version=_OPSET,
             # ONNX Runtime knows attention in what the older exporter writes, not in dynamo's.
             dynamo=False,
         )
     return path
+
+
+def _steps(model: SentenceTransformer) -> list[torch.nn.Module]:
+    """Return the modules of an encoder, in a form in which texts have no part in each other.
+
+    ONNX Runtime sums up the tokens of one text in another order than those of several; products of
+    matrices it computes one by one. Lengths are made one when all is done.
+    """
+    import torch
+
+    class MeanOfTokens(torch.nn.Module):
+        def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            tokens = features["token_embeddings"]
+            mask = features["attention_mask"].to(tokens.dtype)
+            mean = (mask.unsqueeze(1) @ tokens).squeeze(1) / mask.sum(dim=1, keepdim=True)
+            return {**features, "sentence_embedding": mean}
+
+    # By their names: releases of sentence-transformers differ in where they keep them.
+    steps = [(type(step).__name__, step) for step in model]
+    if steps[-1][0] == "Normalize":
+        del steps[-1]
+    is_mean = [
+        name == "Pooling" and getattr(step, "pooling_mode", None) == "mean" for name, step in steps
+    ]
+    return [
+        MeanOfTokens() if mean else step for mean, (_, step) in zip(is_mean, steps, strict=True)
+    ]
 
 
 @contextmanager
@@ -139,29 +190,29 @@ def _raise_if_of_disk(error: Exception) -> None:
         raise error
 
 
-def _fuse(path: Path, config: Any) -> Path:
+def _fuse(path: Path, model: SentenceTransformer) -> Path:
+    from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
+    options = FusionOptions("bert")
+    # Without a mask this one is faster (Dao et al., "FlashAttention", 2022).
+    options.use_multi_head_attention = True
+    options.disable_attention_mask()
+    # See OnnxEncoder, which keeps ONNX Runtime from it, too.
+    options.enable_skip_layer_norm = False
+    options.enable_bias_skip_layer_norm = False
     fused = path.with_name("fused.onnx")
+    transformer: Any = model[0].auto_model
+    config = transformer.config
     sizes = {"num_heads": config.num_attention_heads, "hidden_size": config.hidden_size}
-    optimized = optimize_model(str(path), model_type="bert", opt_level=0, **sizes)
+    optimized = optimize_model(
+        str(path), model_type="bert", opt_level=0, optimization_options=options, **sizes
+    )
     optimized.save_model_to_file(str(fused))
     return fused
 
 
-def _quantize(path: Path, _config: Any) -> Path:
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
     small = path.with_name("small.onnx")
-    quantize_dynamic(
-        path,
-        small,
-        per_channel=True,
-        # Signed weights are faster. Processors without VNNI add two products up in 16 bits, which
-        # weights of 8 bits overflow and those of 7 do not.
-        weight_type=QuantType.QInt8,
-        reduce_range=True,
-        extra_options={"DefaultTensorType": TensorProto.FLOAT},
-    )
+    quantize(path, small, examples)
     return small

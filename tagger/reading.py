@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from tagger.paper import Paper
 
-EXCERPT_WORDS = 64
-"""About 96 tokens: a third of a usual title and abstract."""
+EXCERPT_WORDS = 48
+"""About 70 tokens: a quarter of a usual title and abstract."""
 
 _SENTENCE_END = re.compile(
     r"""(?<=[.!?])         # after a full stop, or the like

@@ -79,26 +79,18 @@ def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
 
 
 def save_encoder(path: Path, table: np.ndarray) -> None:
-    """Write a graph that takes the mean of the vectors of the words that are not padding."""
+    """Write a graph that takes the sum of the vectors of the words."""
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["words"]),
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
-        helper.make_node("Mul", ["words", "column"], ["kept"]),
-        helper.make_node("ReduceSum", ["kept", "tokens"], ["vector"], keepdims=0),
+        helper.make_node("ReduceSum", ["words", "tokens"], ["vector"], keepdims=0),
     ]
-    both = ["texts", "tokens"]
     graph = helper.make_graph(
         nodes,
         "words",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, both)
-            for name in ("input_ids", "attention_mask")
-        ],
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["texts", "tokens"])],
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["texts", table.shape[1]])],
         [
             numpy_helper.from_array(table, "table"),
-            numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
             numpy_helper.from_array(np.array([1], dtype=np.int64), "tokens"),
         ],
     )
