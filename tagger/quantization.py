@@ -35,11 +35,18 @@ def quantize(path: Path, target: Path, examples: Sequence[Sequence[int]]) -> Non
     # Signed weights are faster. Processors without VNNI add two products up in 16 bits, which
     # weights of 8 bits overflow and those of 7 do not.
     weights = {"weight_type": QuantType.QInt8, "reduce_range": True}
-    typed, products = path.with_name("typed.onnx"), path.with_name("products.onnx")
-    by_weights = _prepare(path, typed)
-    quantize_static(
-        typed,
+    products = path.with_name("products.onnx")
+    quantize_dynamic(
+        path,
         products,
+        op_types_to_quantize=["EmbedLayerNormalization"],
+        extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        **weights,
+    )
+    by_weights = _prepare(products)
+    quantize_static(
+        products,
+        target,
         _reader(examples),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["MatMul"],
@@ -52,20 +59,13 @@ def quantize(path: Path, target: Path, examples: Sequence[Sequence[int]]) -> Non
         },
         **weights,
     )
-    _leave_the_rest_exact(products)
-    quantize_dynamic(
-        products,
-        target,
-        op_types_to_quantize=["EmbedLayerNormalization"],
-        extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        **weights,
-    )
+    _leave_the_rest_exact(target)
 
 
-def _prepare(path: Path, target: Path) -> list[str]:
-    """Return the names of the products with weights, in a copy of the graph that is ready for them.
+def _prepare(path: Path) -> list[str]:
+    """Return the names of the products with weights, and let the graph say of what they are made.
 
-    It says of what type they are made: ONNX cannot tell after operations of ONNX Runtime's own.
+    ONNX cannot tell after operations of ONNX Runtime's own.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -79,7 +79,7 @@ def _prepare(path: Path, target: Path) -> list[str]:
     for name in sorted({node.input[0] for node in products} - known):
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         model.graph.value_info.append(value)
-    onnx.save(model, str(target))
+    onnx.save(model, str(path))
     return [node.name for node in products]
 
 
