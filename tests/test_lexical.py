@@ -1,8 +1,12 @@
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tagger.lexical import fit_lexical_features, terms_of
+from tagger.lexical import LexicalFeatures, fit_lexical_features, terms_of
 from tagger.paper import Paper
 
 PAPERS = [
@@ -33,3 +37,30 @@ def test_papers_without_a_known_term_have_no_features():
     assert not features.transform([Paper("Zebra", "")]).any()
     assert features.transform([]).shape == (0, len(features.vocabulary))
     assert np.isfinite(features.rarity).all()
+
+
+TEXT = st.lists(st.sampled_from(["we", "We", "a", "grow", "trees", "title", "-", "trees:"])).map(
+    " ".join
+)
+TERM = st.sampled_from(
+    ["we", "grow", "trees", "we grow", "grow trees", "title:trees", "title:we grow", "trees we"]
+)
+
+
+@given(
+    st.lists(st.builds(Paper, TEXT, TEXT), max_size=4),
+    st.lists(TERM, unique=True).map(tuple),
+)
+def test_features_are_what_counting_the_terms_gives(papers, vocabulary):
+    rarity = np.linspace(1, 2, len(vocabulary))
+    found = LexicalFeatures(vocabulary, rarity).transform(papers)
+    assert found.shape == (len(papers), len(vocabulary))
+    for row, paper in zip(found, papers, strict=True):
+        counts = Counter(terms_of(paper))
+        weights = [
+            rare * (1 + np.log(counts[term])) if counts[term] else 0
+            for rare, term in zip(rarity, vocabulary, strict=True)
+        ]
+        assert row == pytest.approx(np.array(weights) / (np.linalg.norm(weights) or 1))
+        (alone,) = LexicalFeatures(vocabulary, rarity).transform([paper])
+        assert (alone == row).all()
