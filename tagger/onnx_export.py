@@ -29,12 +29,12 @@ LEAST_COSINE = 0.97
 _OPSET = 17
 _SAMPLE = 16
 """Texts that the exported encoder is tried on."""
-_SHOWN = 8
-"""Of them show, beside others, which numbers occur within it."""
+_SHOWN = 12
+"""Of them, whole and cut to the length of a title, show which numbers occur within it."""
 _TITLE_WORDS = 12
 
 
-def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) -> None:
+def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str] = ()) -> None:
     """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into ``folder``.
 
     The graph takes ``input_ids`` of shape (texts, tokens), of texts of one length, as it knows of
@@ -47,7 +47,8 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
     folder:
         Made if missing.
     texts:
-        Such as it will encode: some of them show whether the small form is as good.
+        Such as it will encode: beside what the templates say of some tags, they show which numbers
+        occur within it, and whether the small form is as good.
 
     Raises
     ------
@@ -61,8 +62,9 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         tokenizer.no_padding()
         text = tokenizer.to_str(pretty=True)
         (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
-    sample = list(texts[:_SAMPLE])
-    examples = _examples(sample)
+    step = max(len(texts) // _SAMPLE, 1)
+    sample = [*_template_texts(), *texts[: _SAMPLE * step : step]]
+    examples = [*sample[:_SHOWN], *(" ".join(t.split()[:_TITLE_WORDS]) for t in sample[:_SHOWN])]
     limit = int(model.max_seq_length or 512)
     expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
     with tempfile.TemporaryDirectory() as scratch, quiet():
@@ -78,25 +80,14 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str]) 
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
             found = OnnxEncoder(folder, limit).encode(sample)
-            if not sample or (found * expected).sum(axis=1).mean() >= LEAST_COSINE:
+            if (found * expected).sum(axis=1).mean() >= LEAST_COSINE:
                 return
 
 
-def _examples(sample: Sequence[str]) -> list[str]:
-    """Return texts, long and short, that show which numbers occur within an encoder.
-
-    What the templates say of some tags is among them: where an encoder is exported before any paper
-    is known, it is all there is.
-    """
-    tags = [
-        facet.tags[0]
-        for name in template_names()
-        for facet in load_template(name).facets
-        if facet.tags[0].examples
-    ]
-    own = [" ".join((tag.definition, *tag.examples)) for tag in tags]
-    long = [*sample[:_SHOWN], *own]
-    return [*long, *(" ".join(text.split()[:_TITLE_WORDS]) for text in long)]
+def _template_texts() -> list[str]:
+    """Return what the templates say of the first tag of each facet, if they give examples of it."""
+    tags = [facet.tags[0] for name in template_names() for facet in load_template(name).facets]
+    return [" ".join((tag.definition, *tag.examples)) for tag in tags if tag.examples]
 
 
 def _export(model: SentenceTransformer, folder: Path) -> Path:

@@ -551,7 +551,7 @@ class _EncoderAsItComes:
         self._folder = Path(self._scratch.name)
         model = load_trainable(name, max_tokens).eval()
         self.change = WeightChange(fingerprint(model), {}, {})
-        export_onnx(model, self._folder, [name])
+        export_onnx(model, self._folder)
         encoder = OnnxEncoder(self._folder, max_tokens)
         size = encoder.encode([name]).shape[1]
         cache = VectorCache(self._folder / "vectors.sqlite")

@@ -17,7 +17,7 @@ from tagger.training import _encoder_as_it_comes
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put an encoder of a few words in place of the fine-tuned one; all else is as ever."""
 
-    def export(_model: object, folder: Path, _texts: Sequence[str]) -> None:
+    def export(_model: object, folder: Path, _texts: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
