@@ -63,7 +63,7 @@ _PART = 2 * _BATCH_SIZE
 """Texts between two reports of progress where PyTorch encodes."""
 _WINDOW = 1024
 """Texts among which those of one length are looked for."""
-_TOKENS = 128
+_TOKENS = 192
 """Encoded at a time on a core, of texts that together have no more; longer ones alone."""
 _GPU_TOKENS = 65_536
 
