@@ -133,7 +133,8 @@ def _steps(model: SentenceTransformer) -> list[torch.nn.Module]:
         def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             tokens = features["token_embeddings"]
             mask = features["attention_mask"].to(tokens.dtype)
-            mean = (mask.unsqueeze(1) @ tokens).squeeze(1) / mask.sum(dim=1, keepdim=True)
+            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+            mean = (mask.unsqueeze(1) @ tokens).squeeze(1) / count
             return {**features, "sentence_embedding": mean}
 
     # By their names: releases of sentence-transformers differ in where they keep them.
