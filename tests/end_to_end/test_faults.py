@@ -202,6 +202,10 @@ def test_a_training_completes_among_faults(tracking, label_folder, tmp_path, mon
 
 @pytest.mark.parametrize("fault", ["reset-before", "429", "502", "truncated", "html", "hollow"])
 def test_an_mlflow_that_fails_for_good_is_told_in_a_line(versions_day, tracking, fault):
+    tracking.use(lambda _: None)
+    for known in (versions_day.direct.champion, versions_day.direct.challenger):
+        if not known():
+            versions_day.train(0.5, 0)
     tracking.use(lambda _: fault)
     for given in (("compare",), ("promote",)):
         code, output = command(*given, MLFLOW_TRACKING_URI=tracking.url)
