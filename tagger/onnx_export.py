@@ -138,15 +138,11 @@ def _steps(model: SentenceTransformer) -> list[torch.nn.Module]:
             return {**features, "sentence_embedding": mean}
 
     # By their names: releases of sentence-transformers differ in where they keep them.
-    steps = [(type(step).__name__, step) for step in model]
-    if steps[-1][0] == "Normalize":
-        del steps[-1]
-    is_mean = [
-        name == "Pooling" and getattr(step, "pooling_mode", None) == "mean" for name, step in steps
-    ]
-    return [
-        MeanOfTokens() if mean else step for mean, (_, step) in zip(is_mean, steps, strict=True)
-    ]
+    def is_mean(step: Any) -> bool:
+        return type(step).__name__ == "Pooling" and getattr(step, "pooling_mode", None) == "mean"
+
+    steps = [MeanOfTokens() if is_mean(step) else step for step in model]
+    return steps[:-1] if type(steps[-1]).__name__ == "Normalize" else steps
 
 
 @contextmanager

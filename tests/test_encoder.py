@@ -143,6 +143,14 @@ def test_an_architecture_with_its_own_attention_is_exported_all_the_same(
 
 
 @pytest.mark.slow
+def test_a_text_without_tokens_has_no_direction(untrained, tmp_path):
+    export_onnx(load_trainable(str(untrained), 32), tmp_path)
+    nothing, something = OnnxEncoder(tmp_path, 32).encode(["", "short"])
+    assert not nothing.any()
+    assert np.linalg.norm(something) == pytest.approx(1)
+
+
+@pytest.mark.slow
 def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkeypatch):
     model = load_trainable(str(untrained), 32)
 
