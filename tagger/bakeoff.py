@@ -9,11 +9,12 @@ from typing import Any
 
 from tagger.comparison import Comparison, compare
 from tagger.encoder import load_trainable
+from tagger.encoder_training import TrainingProgress
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, evaluate
 from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingProgress, TrainingSettings, cross_validate
+from tagger.training import TrainingSettings, cross_validate
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,17 +47,11 @@ class EncoderCache:
         and then safetensors.
     limit:
         Bytes that they may take together. The last one put in stays in any case.
-
-    Attributes
-    ----------
-    found:
-        How many were asked for and there.
     """
 
     def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
         self.folder = folder
         self.limit = limit
-        self.found = 0
 
     def get(self, key: str, base: str) -> WeightChange | None:
         """Return how the encoder of a key was fine-tuned, or None if that is not known.
@@ -83,7 +77,6 @@ class EncoderCache:
             return None
         with suppress(OSError):
             os.utime(kept)
-        self.found += 1
         return WeightChange.from_parts(base, load(parts))
 
     def put(self, key: str, change: WeightChange) -> None:

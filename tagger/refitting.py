@@ -17,6 +17,7 @@ import numpy as np
 
 from tagger.cascade import HeldOutReading, calibrate_reading, calibrations_of
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Vectors
+from tagger.encoder_training import TrainingProgress
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import PARTS
@@ -27,7 +28,6 @@ from tagger.reading import READINGS
 from tagger.reference import Foreseen, Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.training import (
-    TrainingProgress,
     TrainingResult,
     TrainingSettings,
     check_folds,

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,13 +29,16 @@ from tagger.compatibility import Answers, Champion, Compatibility, Guidance, gui
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
-    ONNX_FILE,
-    TOKENIZER_FILE,
     Encoder,
-    OnnxEncoder,
     Vectors,
 )
-from tagger.encoder_cache import EncoderCache, key_of
+from tagger.encoder_cache import EncoderCache
+from tagger.encoder_training import (
+    EncoderPlan,
+    TrainedEncoder,
+    TrainingProgress,
+    train_encoders,
+)
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.folds import assign_folds
@@ -52,15 +52,8 @@ from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.training_data import TrainingData
 from tagger.training_texts import TrainingTexts, views_of
-from tagger.vector_cache import CachedEncoder, VectorCache
-from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
+from tagger.weight_change import WeightChange, fingerprint
 from tagger.zero_shot import encode_descriptions
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-TrainingProgress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all."""
 
 _FACET_WEIGHT = {True: 1.0, False: 0.5}
 """Share in the loss of an exclusive facet and of any other: the bundled encoder, as it comes,
@@ -101,7 +94,7 @@ class TrainingSettings:
     max_tokens: int = DEFAULT_MAX_TOKENS
     epochs: int = 6
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 1.5e-4
     temperature: float = 0.1
     projection_dimensions: int = 128
     folds: int = 5
@@ -217,22 +210,38 @@ def train(
             known_folds = {**(known_folds or {}), **champion.folds_of_papers()}
     folds = plan_folds(data, settings, known_folds)
     check_folds(data, folds, settings, champion)
-    task = _Task(data, settings, champion, progress, encoders)
-    checked = _cross_validate(task, folds)
-    curve: tuple[LearningPoint, ...] = ()
-    if learning_curve and champion is None:
-        curve = _learning_curve(task, folds, checked)
-    change = _fit_final(task, checked, folder)
+    task = _Task(data, settings, champion)
+    of_folds, final = _fold_fits(task, folds), _final_fit(task)
+    parts = _parts_of_folds(task, folds) if learning_curve and champion is None else []
+    # The longest first: the last ones are made beside nothing else.
+    fits = [final, *of_folds, *(fit for part in parts for fit in part)]
+    plans = [task.plan(fit) for fit in fits]
+    with closing(train_encoders(plans, encoders, progress)) as trained:
+        made = _Counted(trained)
+        of_all = next(made)
+        of_all.save(folder)
+        checked = _cross_validate(task, folds, of_folds, made)
+        curve = _learning_curve(task, folds, parts, checked, made) if parts else ()
+        _fit_final(task, final, checked, of_all.encoder, folder)
     return TrainingResult(
         load_model(folder),
         folder,
         checked.out_of_fold,
-        Compatibility(change, checked.answers),
+        Compatibility(of_all.change, checked.answers),
         curve,
         metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
-        encoders.found if encoders else 0,
+        made.reused,
     )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """An encoder and heads that are to learn from some of the papers, by guidance on these."""
+
+    stage: str
+    rows: Integers
+    guidance: Guidance | None = None
 
 
 @dataclass(frozen=True)
@@ -242,8 +251,42 @@ class _Task:
     data: TrainingData
     settings: TrainingSettings
     champion: Champion | None = None
-    progress: TrainingProgress | None = None
-    encoders: EncoderCache | None = None
+
+    def plan(self, fit: _Fit) -> EncoderPlan:
+        """Return what the encoder of a fit is made from."""
+        # Imported here: reading settings and labels needs no PyTorch.
+        from tagger.contrastive import ContrastiveTarget, FineTuning, tag_overlap
+
+        settings = self.settings
+        shown = TrainingTexts.of(self.data, fit.rows, title_views=settings.title_views)
+        targets = {
+            facet.name: ContrastiveTarget(
+                tag_overlap(shown.truth[facet.name], shown.judged[facet.name]),
+                _FACET_WEIGHT[facet.exclusive],
+            )
+            for facet in self.data.taxonomy.facets
+        }
+        names = {field.name for field in fields(FineTuning)}
+        tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
+        near = None
+        if fit.guidance:
+            # Each encoder counts by the labels that it learned from.
+            known = fit.guidance.labels
+            near = fit.guidance.change, known / (known + len(fit.rows))
+        return EncoderPlan(fit.stage, shown.texts, targets, tuning, near)
+
+
+class _Counted(Iterator[TrainedEncoder]):
+    """Encoders, and how many of them were there from an earlier training."""
+
+    def __init__(self, encoders: Iterator[TrainedEncoder]) -> None:
+        self.encoders = encoders
+        self.reused = 0
+
+    def __next__(self) -> TrainedEncoder:
+        made = next(self.encoders)
+        self.reused += made.reused
+        return made
 
 
 def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
@@ -279,7 +322,10 @@ def cross_validate(
     data.check_enough(settings.folds)
     folds = plan_folds(data, settings, None)
     check_folds(data, folds, settings, None)
-    return _cross_validate(_Task(data, settings, progress=progress), folds)
+    task = _Task(data, settings)
+    fits = _fold_fits(task, folds)
+    with closing(train_encoders([task.plan(fit) for fit in fits], progress=progress)) as encoders:
+        return _cross_validate(task, folds, fits, encoders)
 
 
 def plan_folds(
@@ -358,21 +404,40 @@ class CrossValidation:
     encoding_seconds: float
 
 
-def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
-    data, settings = task.data, task.settings
+def _fold_fits(task: _Task, folds: Integers) -> list[_Fit]:
+    data, count = task.data, task.settings.folds
+    fits = []
+    for fold in range(count):
+        unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        guidance = data.guidance_without(unseen, rest, task.champion)
+        fits.append(_Fit(f"Fold {fold + 1} of {count}", rest, guidance))
+    return fits
+
+
+def _final_fit(task: _Task) -> _Fit:
+    data, champion = task.data, task.champion
+    guidance = None
+    if champion:
+        answers = champion.answers(data.papers())
+        guidance = guide(champion, answers, data.ids, data.truth, data.taxonomy)
+    return _Fit("Final model", np.arange(len(data.labels)), guidance)
+
+
+def _cross_validate(
+    task: _Task, folds: Integers, fits: Sequence[_Fit], encoders: Iterator[TrainedEncoder]
+) -> CrossValidation:
+    data = task.data
     nearness = {reading: np.zeros(len(folds)) for reading in READINGS}
     scores = {
         reading: {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
         for reading in READINGS
     }
     answers, seconds = [], 0.0
-    for fold in range(settings.folds):
-        unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        stage = f"Fold {fold + 1} of {settings.folds}"
-        guidance = data.guidance_without(unseen, rest, task.champion)
-        fitted = _fit(task, rest, guidance, stage)
+    for fold, fit in enumerate(fits):
+        unseen, rest = np.flatnonzero(folds == fold), fit.rows
+        fitted = _fit(task, fit, next(encoders))
         ids, seen = tuple(data.ids_of(rest)), fitted.views[: len(rest)]
-        taught = frozenset(ids) | (guidance.seen if guidance else frozenset())
+        taught = frozenset(ids) | (fit.guidance.seen if fit.guidance else frozenset())
         said = fitted.scores(data, rest, seen)
         answers.append(Answers(ids, taught, len(ids), said, fitted.change))
         for reading, read in READINGS.items():
@@ -400,27 +465,23 @@ def _cross_validate(task: _Task, folds: Integers) -> CrossValidation:
     return CrossValidation(tuple(out_of_fold), readings, tuple(answers), seconds)
 
 
-def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> WeightChange:
-    """Train on all papers and save the model; return how its encoder was fine-tuned."""
-    data, settings, champion = task.data, task.settings, task.champion
-    everything = np.arange(len(data.labels))
-    guidance = None
-    if champion:
-        answers = champion.answers(data.papers())
-        guidance = guide(champion, answers, data.ids, data.truth, data.taxonomy)
-    encoder, change = _fine_tune(task, everything, guidance, folder, "Final model")
-    vectors = encoder.encode(views_of(data, everything, title_views=settings.title_views))
+def _fit_final(
+    task: _Task, fit: _Fit, checked: CrossValidation, encoder: Encoder, folder: Path
+) -> None:
+    """Fit heads on all papers and save them, beside the encoder, as a model."""
+    data, settings = task.data, task.settings
+    vectors = encoder.encode(views_of(data, fit.rows, title_views=settings.title_views))
     lexical = fit_lexical_features(data.papers())
     whole = checked.readings["whole"]
     heads = [
         replace(head, calibration=whole.calibrations[head.facet.name])
         for head in fit_heads(
             data,
-            everything,
+            fit.rows,
             vectors,
             encode_descriptions(data.taxonomy, encoder),
             lexical,
-            guidance,
+            fit.guidance,
             measured=False,
         )
     ]
@@ -436,7 +497,6 @@ def _fit_final(task: _Task, checked: CrossValidation, folder: Path) -> WeightCha
         foreseen,
     )
     save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, efforts)
-    return change
 
 
 @dataclass(frozen=True)
@@ -454,73 +514,14 @@ class _Fitted:
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
-def _fit(task: _Task, rows: Integers, guidance: Guidance | None, stage: str) -> _Fitted:
-    """Fine-tune an encoder on some of the papers, by guidance on these, and fit heads on it."""
-    data = task.data
-    with TemporaryDirectory() as folder:
-        encoder, change = _fine_tune(task, rows, guidance, Path(folder), stage)
+def _fit(task: _Task, fit: _Fit, made: TrainedEncoder) -> _Fitted:
+    """Fit heads on some of the papers, whose encoder is made."""
+    data, rows, encoder = task.data, fit.rows, made.encoder
     vectors = encoder.encode(views_of(data, rows, title_views=task.settings.title_views))
     lexical = fit_lexical_features(data.papers(rows))
     descriptions = encode_descriptions(data.taxonomy, encoder)
-    heads = fit_heads(data, rows, vectors, descriptions, lexical, guidance, measured=True)
-    return _Fitted(encoder, change, lexical, heads, vectors)
-
-
-def _fine_tune(
-    task: _Task, rows: Integers, guidance: Guidance | None, folder: Path, stage: str
-) -> tuple[Encoder, WeightChange]:
-    """Fine-tune an encoder and export it to a folder: what is measured is what tagging runs."""
-    # Imported here: reading settings and labels needs no PyTorch.
-    from tagger.encoder import load_trainable
-    from tagger.onnx_export import export_onnx
-
-    settings = task.settings
-    if not settings.epochs:
-        unchanged = _encoder_as_it_comes(settings.encoder, settings.max_tokens)
-        unchanged.export(folder)
-        if task.progress:
-            task.progress(stage, 1, 1)
-        return unchanged.cached, unchanged.change
-    shown = TrainingTexts.of(task.data, rows, title_views=settings.title_views)
-    model = load_trainable(settings.encoder, settings.max_tokens).eval()
-    change = _learn_change(task, shown, model, stage)
-    if guidance:
-        # Each encoder counts by the labels that it learned from.
-        share = guidance.labels / (guidance.labels + len(rows))
-        change = interpolated(change, guidance.change, share)
-    change.add_to(model)
-    export_onnx(model, folder, shown.texts)
-    return OnnxEncoder(folder, settings.max_tokens), change
-
-
-def _learn_change(
-    task: _Task, shown: TrainingTexts, base: SentenceTransformer, stage: str
-) -> WeightChange:
-    """Fine-tune an encoder, unless that was done before."""
-    from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
-
-    settings, progress = task.settings, task.progress
-    targets = {
-        facet.name: ContrastiveTarget(
-            tag_overlap(shown.truth[facet.name], shown.judged[facet.name]),
-            _FACET_WEIGHT[facet.exclusive],
-        )
-        for facet in task.data.taxonomy.facets
-    }
-    names = {field.name for field in fields(FineTuning)}
-    tuning = FineTuning(**{k: v for k, v in asdict(settings).items() if k in names})
-    key = key_of(shown.texts, targets, tuning) if task.encoders else None
-    if task.encoders and key:
-        known = task.encoders.get(key, fingerprint(base))
-        if known:
-            if progress:
-                progress(stage, 1, 1)
-            return known
-    report = (lambda done, total: progress(stage, done, total)) if progress else None
-    change = change_of_weights(base, fine_tune(shown.texts, targets, tuning, report))
-    if task.encoders and key:
-        task.encoders.put(key, change)
-    return change
+    heads = fit_heads(data, rows, vectors, descriptions, lexical, fit.guidance, measured=True)
+    return _Fitted(encoder, made.change, lexical, heads, vectors)
 
 
 def _check_encoder(champion: Champion, settings: TrainingSettings) -> None:
@@ -538,35 +539,6 @@ def _check_encoder(champion: Champion, settings: TrainingSettings) -> None:
             f"{champion.model.name} was fine-tuned from another encoder than '{settings.encoder}'",
             hint="Train with the same --encoder, or without --compatible-with",
         )
-
-
-class _EncoderAsItComes:
-    """An exported encoder that is not fine-tuned: all folds and trainings share its vectors."""
-
-    def __init__(self, name: str, max_tokens: int) -> None:
-        from tagger.encoder import load_trainable
-        from tagger.onnx_export import export_onnx
-
-        self._scratch = TemporaryDirectory()
-        self._folder = Path(self._scratch.name)
-        model = load_trainable(name, max_tokens).eval()
-        self.change = WeightChange(fingerprint(model), {}, {})
-        export_onnx(model, self._folder)
-        encoder = OnnxEncoder(self._folder, max_tokens)
-        size = encoder.encode([name]).shape[1]
-        cache = VectorCache(self._folder / "vectors.sqlite")
-        self.cached = CachedEncoder(lambda: encoder, "", size, cache)
-
-    def export(self, folder: Path) -> None:
-        """Copy the encoder's files into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in (ONNX_FILE, TOKENIZER_FILE):
-            shutil.copyfile(self._folder / file, folder / file)
-
-
-@lru_cache(maxsize=1)
-def _encoder_as_it_comes(name: str, max_tokens: int) -> _EncoderAsItComes:
-    return _EncoderAsItComes(name, max_tokens)
 
 
 def fit_heads(
@@ -602,28 +574,42 @@ def fit_heads(
     return heads
 
 
-def _learning_curve(
-    task: _Task, folds: Integers, checked: CrossValidation
-) -> tuple[LearningPoint, ...]:
-    """Train on parts of the labels of two folds; the last point is what the folds said anyway."""
+def _parts_of_folds(task: _Task, folds: Integers) -> list[list[_Fit]]:
+    """Return, for each point of the learning curve, what is trained without each of its folds."""
     data = task.data
-    chosen = range(min(_CURVE_FOLDS, task.settings.folds))
+    known = [_in_turns(np.flatnonzero(folds != fold), data.strata()) for fold in _curve_folds(task)]
+    points = []
+    for share in _CURVE_SHARES:
+        parts = [rows[: round(share * len(rows))] for rows in known]
+        if all(data.can_teach(part) for part in parts):
+            stage = f"Learning curve, {share:.0%} of fold"
+            points.append([_Fit(f"{stage} {n}", part) for n, part in enumerate(parts, start=1)])
+    return points
+
+
+def _curve_folds(task: _Task) -> range:
+    return range(min(_CURVE_FOLDS, task.settings.folds))
+
+
+def _learning_curve(
+    task: _Task,
+    folds: Integers,
+    parts: Sequence[Sequence[_Fit]],
+    checked: CrossValidation,
+    encoders: Iterator[TrainedEncoder],
+) -> tuple[LearningPoint, ...]:
+    """Measure what was trained on parts of the labels; the folds say the last point anyway."""
+    data, chosen = task.data, _curve_folds(task)
     measured = {
         held_out.facet.name: held_out.take(np.flatnonzero(held_out.folds <= len(chosen)))
         for held_out in checked.out_of_fold
     }
-    known = [_in_turns(np.flatnonzero(folds != fold), data.strata()) for fold in chosen]
-    size = min(map(len, known))
     points = []
-    for share in _CURVE_SHARES:
-        parts = [rows[: round(share * len(rows))] for rows in known]
-        if not all(data.can_teach(part) for part in parts):
-            continue
+    for part in parts:
         scores = {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
-        for fold, part in zip(chosen, parts, strict=True):
+        for fold, fit in zip(chosen, part, strict=True):
             unseen = np.flatnonzero(folds == fold)
-            stage = f"Learning curve, {share:.0%} of fold {fold + 1}"
-            fitted = _fit(task, part, None, stage)
+            fitted = _fit(task, fit, next(encoders))
             vectors = fitted.encoder.encode(data.texts(unseen))
             for name, values in fitted.scores(data, unseen, vectors).items():
                 scores[name][:, unseen] = values
@@ -635,7 +621,8 @@ def _learning_curve(
                 part_of.facet, data.truth[name][rows], scores[name][:, rows], own
             )
             held_out[name] = replace(part_of, probabilities=honest)
-        points.append(LearningPoint(round(share * size), held_out))
+        points.append(LearningPoint(min(len(fit.rows) for fit in part), held_out))
+    size = min(int((folds != fold).sum()) for fold in chosen)
     return (*points, LearningPoint(size, measured))
 
 

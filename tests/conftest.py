@@ -15,6 +15,7 @@ from samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
 from tiny_model import make_reference, save_tiny_model
 
 from tagger.encoder import Progress, Vectors
+from tagger.encoder_training import JOBS_VARIABLE
 from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
@@ -31,10 +32,14 @@ SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests, and of the programs that they start."""
+def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests, and of the programs that they start.
+
+    Tests run several at once: a training within one takes one process.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(JOBS_VARIABLE, "1")
         yield
 
 

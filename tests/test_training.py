@@ -100,7 +100,7 @@ def trained(tmp_path_factory, taxonomy, topic_labels):
     folder = tmp_path_factory.mktemp("trained") / "model"
     steps = []
     result = train(topic_labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
-    assert steps[-1] == ("Final model", 3, 3)
+    assert ("Final model", 3, 3) in steps
     return result
 
 
@@ -118,7 +118,7 @@ def test_a_training_that_was_broken_off_goes_on(trained, topic_labels, taxonomy,
         again(break_off)
     steps = []
     gone_on = again(lambda *step: steps.append(step))
-    assert (trained.reused, gone_on.reused) == (0, 1)
+    assert (trained.reused, gone_on.reused) == (0, 2)
     assert [step for step in steps if step[0] == "Fold 1 of 2"] == [("Fold 1 of 2", 1, 1)]
     assert gone_on.metrics == trained.metrics
     papers = [label.paper for label in topic_labels]
@@ -182,7 +182,7 @@ def test_titles_are_examples_of_their_own_unless_told_otherwise(taxonomy, topic_
         lambda *step: steps.append(step),
         learning_curve=False,
     )
-    assert steps[-1] == ("Final model", 2, 2)
+    assert ("Final model", 2, 2) in steps
 
 
 @pytest.mark.slow

@@ -26,10 +26,11 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from tagger.encoder_training import TrainingProgress
     from tagger.labels import Label
     from tagger.registry import Registry, Version
     from tagger.taxonomy import Taxonomy
-    from tagger.training import TrainingProgress, TrainingResult, TrainingSettings
+    from tagger.training import TrainingResult, TrainingSettings
 
 
 def train(

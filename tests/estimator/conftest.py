@@ -10,7 +10,7 @@ import pytest
 from tiny_model import save_word_encoder
 
 from tagger import Paper
-from tagger.training import _encoder_as_it_comes
+from tagger.encoder_training import _encoder_as_it_comes
 
 
 @pytest.fixture

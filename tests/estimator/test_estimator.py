@@ -351,7 +351,7 @@ def test_fit_says_what_it_is_at_if_asked(quick, labelled, monkeypatch, capsys):
     monkeypatch.setattr(contrastive, "fine_tune", fine_tune)
     Tagger(**QUICK, verbose=True).fit(*labelled)
     said = capsys.readouterr().err
-    assert said.splitlines() == ["Fold 1 of 2", "Fold 2 of 2", "Final model"]
+    assert said.splitlines() == ["Final model", "Fold 1 of 2", "Fold 2 of 2"]
 
 
 def test_the_package_gives_its_names_late():

@@ -1,0 +1,85 @@
+import numpy as np
+import psutil
+import pytest
+
+from tagger.contrastive import ContrastiveTarget, FineTuning
+from tagger.encoder import BUNDLED_ENCODER
+from tagger.encoder_cache import EncoderCache
+from tagger.encoder_training import JOBS_VARIABLE, EncoderPlan, train_encoders, usual_jobs
+from tagger.errors import TaggerError
+
+TUNING = FineTuning(BUNDLED_ENCODER, 32, 1, 8, 1e-4, 0.1, 16, 0)
+
+
+def a_plan(number, tuning=TUNING):
+    texts = [f"Paper {number} on {word} {n}" for word in ("hearts", "courts") for n in range(8)]
+    kinds = np.arange(len(texts)) < len(texts) / 2
+    alike = (kinds[:, None] == kinds).astype(np.float32)
+    return EncoderPlan(f"Part {number}", texts, {"kind": ContrastiveTarget(alike, 1.0)}, tuning)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine without a GPU of so many cores and bytes, whose user has not said anything."""
+
+    def make(cores, gibibytes):
+        class Memory:
+            total = gibibytes * 2**30
+
+        monkeypatch.delenv(JOBS_VARIABLE)
+        monkeypatch.setattr("joblib.cpu_count", lambda: cores)
+        monkeypatch.setattr(psutil, "virtual_memory", Memory)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("cores", "gibibytes", "jobs"), [(1, 64, 1), (2, 16, 2), (8, 8, 2), (8, 2, 1), (64, 512, 4)]
+)
+def test_cores_and_memory_say_how_many_are_made_at_once(machine, cores, gibibytes, jobs):
+    machine(cores, gibibytes)
+    assert usual_jobs() == jobs
+
+
+def test_a_gpu_is_for_one_at_a_time(machine, monkeypatch):
+    machine(8, 64)
+    monkeypatch.setattr("tagger.encoder_training.choose_device", lambda _wanted: "cuda")
+    assert usual_jobs() == 1
+
+
+@pytest.mark.parametrize("wish", ["0", "-1", "two", "1.5"])
+def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
+    monkeypatch.setenv(JOBS_VARIABLE, "3")
+    assert usual_jobs() == 3
+    monkeypatch.setenv(JOBS_VARIABLE, wish)
+    with pytest.raises(TaggerError, match=f"TAGGER_JOBS is '{wish}'. Set it to a number"):
+        usual_jobs()
+
+
+@pytest.mark.slow
+def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
+    plans = [a_plan(number) for number in range(3)]
+    asked = plans[1].texts
+    alone = [made.encoder.encode(asked) for made in train_encoders(plans)]
+    assert not np.allclose(alone[0], alone[1], atol=1e-3)
+    monkeypatch.setenv(JOBS_VARIABLE, "2")
+    cache, steps = EncoderCache(tmp_path / "cache"), []
+    for expected, made in zip(
+        alone, train_encoders(plans, cache, lambda *step: steps.append(step)), strict=True
+    ):
+        # The same but for the order in which one or more cores add up, and for rounding.
+        assert (made.encoder.encode(asked) * expected).sum(axis=1).min() > 0.99
+        assert not made.reused
+        made.save(tmp_path / "kept")
+        assert (tmp_path / "kept" / "encoder.onnx").stat().st_size > 2**20
+    assert steps == [("Encoders, 2 at once", done, 3) for done in range(4)]
+    assert [made.reused for made in train_encoders(plans, cache)] == [True] * 3
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv(JOBS_VARIABLE, "2")
+    missing = FineTuning(str(tmp_path / "none"), 32, 1, 8, 1e-4, 0.1, 16, 0)
+    with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder") as caught:
+        list(train_encoders([a_plan(number, missing) for number in range(2)]))
+    assert caught.value.hint
