@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
+from tagger.encoder import load_trainable
 from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel, load_model
@@ -44,19 +45,13 @@ Tagging = Callable[[list[Paper]], Answers]
 
 def fine_tune_once(store: LabelStore, folder: Path) -> None:
     """Train the model that tagger serves, and keep the encoder as PyTorch has it for SetFit."""
-    import tagger.contrastive as contrastive
-
-    tune = contrastive.fine_tune
-
-    def keeping(*arguments: object, **options: object) -> object:
-        encoder = tune(*arguments, **options)
-        encoder.save(str(folder / "torch"))
-        return encoder
-
-    # The encoder of the final model is the last one.
-    contrastive.fine_tune = keeping
     settings = TrainingSettings(folds=2)
-    train(store.labels(), store.taxonomy, settings, folder / "model", learning_curve=False)
+    target = folder / "model"
+    result = train(store.labels(), store.taxonomy, settings, target, learning_curve=False)
+    assert result.left
+    encoder = load_trainable(settings.encoder, settings.max_tokens)
+    result.left.change.add_to(encoder)
+    encoder.save(str(folder / "torch"))
 
 
 def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:

@@ -204,7 +204,7 @@ def fine_tune(
 ) -> SentenceTransformer:
     """Return an encoder in which papers with like tags are near each other.
 
-    Word embeddings and the lowest layers stay as they are, see :func:`freeze_lower_layers`.
+    Word embeddings and the lower layers stay as they are, see :func:`freeze_lower_layers`.
 
     Parameters
     ----------
@@ -272,12 +272,11 @@ def fine_tune(
 
 
 def freeze_lower_layers(transformer: Any) -> None:
-    """Keep what lies below the upper half of a transformer's layers from being changed.
+    """Let the upper half of a transformer's layers learn, and nothing else.
 
-    A few labels say nothing on most words, and the lowest layers know how words go together: to
-    leave them as they are costs no quality and a third less time (Lee et al., "What Would Elsa
-    Do? Freezing Layers During Transformer Fine-Tuning", 2019). Where no layers are found, all but
-    word embeddings are trained.
+    A few labels say nothing on most words, nor on how words go together (Lee et al., "What Would
+    Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019), and what stays takes less time.
+    Where no layers are found, all but word embeddings are trained.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ even where two cores are all there are: much of the work on a small batch is don
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
 _BYTES_A_JOB = 4 * 2**30
-"""Of the machine's memory: a process that fine-tunes takes up to two, and there are others."""
+"""Of the machine's memory: a process that fine-tunes takes half of it, and there are others."""
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -122,8 +123,14 @@ def train_encoders(
             delayed(_train)(plan, folder, cache, progress if alone else None)
             for plan, folder in zip(plans, folders, strict=True)
         )
-        # Targets are a megabyte; mapped from files, as joblib would, they could not be written to.
-        pool = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=jobs, max_nbytes=None)
+        # Targets may be large; mapped from files, as joblib would, they could not be written to.
+        pool = Parallel(
+            n_jobs=jobs,
+            backend="loky",
+            return_as="generator",
+            pre_dispatch=jobs,
+            max_nbytes=None,
+        )
         with closing(pool(tasks)) as results:
             for place, (plan, folder) in enumerate(zip(plans, folders, strict=True)):
                 if progress and not alone:
@@ -155,8 +162,8 @@ def usual_jobs() -> int:
         )
     import psutil
 
-    # Several would wait for one GPU.
-    if choose_device("auto") != "cpu":
+    # Whoever started this process may have started others like it; and there is one GPU.
+    if multiprocessing.parent_process() or choose_device("auto") != "cpu":
         return 1
     by_memory = int(psutil.virtual_memory().total // _BYTES_A_JOB)
     return max(1, min(_MOST_JOBS, int(cpu_count()), by_memory))

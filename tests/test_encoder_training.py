@@ -47,6 +47,12 @@ def test_a_gpu_is_for_one_at_a_time(machine, monkeypatch):
     assert usual_jobs() == 1
 
 
+def test_one_of_several_processes_starts_no_more(machine, monkeypatch):
+    machine(8, 64)
+    monkeypatch.setattr("multiprocessing.parent_process", object)
+    assert usual_jobs() == 1
+
+
 @pytest.mark.parametrize("wish", ["0", "-1", "two", "1.5"])
 def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
     monkeypatch.setenv(JOBS_VARIABLE, "3")
