@@ -26,9 +26,10 @@ from seeds import for_each_seed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from tagger.contrastive import ContrastiveTarget, FineTuning, fine_tune, tag_overlap
+from tagger.contrastive import fine_tune
 from tagger.encoder import TorchEncoder, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
+from tagger.fine_tuning import ContrastiveTarget, FineTuning, tag_overlap
 from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
 from tagger.heads import Floats, Linear, probabilities
 from tagger.labels import LabelStore

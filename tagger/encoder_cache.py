@@ -16,16 +16,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tagger.durable import replacing_bytes
 from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, sha256_of
 from tagger.errors import TaggerError
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import usual_cache_folder
 from tagger.weight_change import WeightChange
-
-if TYPE_CHECKING:
-    from tagger.contrastive import ContrastiveTarget, FineTuning
 
 _FOLDER = "encoders-2"
 """The number is that of the layout."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,13 +21,12 @@ from typing import TYPE_CHECKING
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Encoder, OnnxEncoder, choose_device
 from tagger.encoder_cache import EncoderCache, key_of
 from tagger.errors import TaggerError
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import CachedEncoder, VectorCache
 from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-    from tagger.contrastive import ContrastiveTarget, FineTuning
 
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
@@ -117,6 +117,8 @@ def train_encoders(
         return
     jobs = min(usual_jobs(), len(plans))
     alone = jobs == 1
+    # A process whose memory has grown gives way to a fresh one, which is no concern of the user's.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     with TemporaryDirectory() as scratch:
         folders = [Path(scratch) / str(place) for place in range(len(plans))]
         tasks = (

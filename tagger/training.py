@@ -41,6 +41,7 @@ from tagger.encoder_training import (
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
+from tagger.fine_tuning import ContrastiveTarget, FineTuning, tag_overlap
 from tagger.folds import assign_folds
 from tagger.head_training import cross_calibrate, fit_head, keep_scores
 from tagger.heads import PARTS, Floats, Head
@@ -212,7 +213,8 @@ def train(
     check_folds(data, folds, settings, champion)
     task = _Task(data, settings, champion)
     of_folds, final = _fold_fits(task, folds), _final_fit(task)
-    parts = _parts_of_folds(task, folds) if learning_curve and champion is None else []
+    drawn = learning_curve and champion is None
+    parts = _parts_of_folds(task, folds) if drawn else []
     # The longest first: the last ones are made beside nothing else.
     fits = [final, *of_folds, *(fit for part in parts for fit in part)]
     plans = [task.plan(fit) for fit in fits]
@@ -221,7 +223,7 @@ def train(
         of_all = next(made)
         of_all.save(folder)
         checked = _cross_validate(task, folds, of_folds, made)
-        curve = _learning_curve(task, folds, parts, checked, made) if parts else ()
+        curve = _learning_curve(task, folds, parts, checked, made) if drawn else ()
         _fit_final(task, final, checked, of_all.encoder, folder)
     return TrainingResult(
         load_model(folder),
@@ -254,9 +256,6 @@ class _Task:
 
     def plan(self, fit: _Fit) -> EncoderPlan:
         """Return what the encoder of a fit is made from."""
-        # Imported here: reading settings and labels needs no PyTorch.
-        from tagger.contrastive import ContrastiveTarget, FineTuning, tag_overlap
-
         settings = self.settings
         shown = TrainingTexts.of(self.data, fit.rows, title_views=settings.title_views)
         targets = {

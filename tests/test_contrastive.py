@@ -9,8 +9,8 @@ from tagger.contrastive import (
     freeze_lower_layers,
     rate_for,
     supervised_contrastive_loss,
-    tag_overlap,
 )
+from tagger.fine_tuning import tag_overlap
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():

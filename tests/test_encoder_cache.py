@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tagger.contrastive import ContrastiveTarget, FineTuning
 from tagger.encoder import BUNDLED_ENCODER
 from tagger.encoder_cache import EncoderCache, key_of, usual_encoder_cache
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import CACHE_VARIABLE
 from tagger.weight_change import WeightChange
 

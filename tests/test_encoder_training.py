@@ -2,11 +2,11 @@ import numpy as np
 import psutil
 import pytest
 
-from tagger.contrastive import ContrastiveTarget, FineTuning
 from tagger.encoder import BUNDLED_ENCODER
 from tagger.encoder_cache import EncoderCache
 from tagger.encoder_training import JOBS_VARIABLE, EncoderPlan, train_encoders, usual_jobs
 from tagger.errors import TaggerError
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 
 TUNING = FineTuning(BUNDLED_ENCODER, 32, 1, 8, 1e-4, 0.1, 16, 0)
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from ports import free_port
 
+from tagger.encoder_training import JOBS_VARIABLE
 from tagger.review.connection import Connection
 from tagger.review.server import EmbeddedServer, install
 
@@ -48,7 +49,12 @@ class Demo:
         """Variables of a shell in which this environment's programs are on the path."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
-        for name in ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        for name in (
+            "MLFLOW_TRACKING_URI",
+            "LABEL_STUDIO_URL",
+            "LABEL_STUDIO_API_KEY",
+            JOBS_VARIABLE,
+        ):
             environment.pop(name, None)
         environment["LABEL_STUDIO_PORT"] = str(self.port)
         return environment
