@@ -26,11 +26,10 @@ from transformers import PrinterCallback, TrainerCallback
 
 from tagger.encoder import Progress, load_trainable
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
+from tagger.frozen_layers import FrozenLayers, freeze_lower_layers
 
 _PROJECTION_LEARNING_RATE = 1e-3
 _USUAL_DIMENSIONS = 384
-_FROZEN_SHARE = 1 / 2
-"""Of an encoder's layers, those nearest to the words."""
 _PART_SIZE = 8
 """Papers that are encoded, and padded, together in training."""
 
@@ -44,12 +43,14 @@ class FacetContrastiveLoss(nn.Module):
     def __init__(
         self,
         model: SentenceTransformer,
+        frozen: FrozenLayers,
         targets: Mapping[str, ContrastiveTarget],
         temperature: float,
         dimensions: int,
     ) -> None:
         super().__init__()
         self.model = model
+        self.frozen = frozen
         self.temperature = temperature
         self.weights = {name: target.weight for name, target in targets.items()}
         size = model.get_embedding_dimension()
@@ -63,8 +64,8 @@ class FacetContrastiveLoss(nn.Module):
 
     def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        vectors = encode_by_length(self.model, sentence_features[0])
         rows = labels.flatten().cpu()
+        vectors = encode_by_length(self.model, sentence_features[0], rows, self.frozen)
         total: Tensor = vectors.sum() * 0
         for name, weight in self.weights.items():
             projected = self.projections[f"to_{name}"](vectors)
@@ -75,7 +76,9 @@ class FacetContrastiveLoss(nn.Module):
         return total
 
 
-def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
+def encode_by_length(
+    model: nn.Module, features: Mapping[str, Any], texts: Tensor, frozen: FrozenLayers
+) -> Tensor:
     """Encode a batch in parts of like length; the vectors are those of the whole batch.
 
     A batch is padded to its longest text, so one abstract among titles would cost as much as a
@@ -88,6 +91,9 @@ def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
     features:
         Tensors of shape (papers, tokens), padded on the right, ``attention_mask`` among them;
         anything else is passed on.
+    texts, frozen:
+        As for :meth:`tagger.frozen_layers.FrozenLayers.encode`: the layers, and a number of each
+        text, shape (papers,).
 
     Returns
     -------
@@ -104,7 +110,7 @@ def encode_by_length(model: nn.Module, features: Mapping[str, Any]) -> Tensor:
             name: value[rows, :length] if isinstance(value, Tensor) else value
             for name, value in features.items()
         }
-        parts.append(model(part))
+        parts.append(frozen.encode(model, part, texts[rows.cpu()]))
     return torch.cat([part["sentence_embedding"] for part in parts])[order.argsort()]
 
 
@@ -144,7 +150,8 @@ def fine_tune(
 ) -> SentenceTransformer:
     """Return an encoder in which papers with like tags are near each other.
 
-    Word embeddings and the lower layers stay as they are, see :func:`freeze_lower_layers`.
+    Word embeddings and the lower layers stay as they are, see
+    :func:`tagger.frozen_layers.freeze_lower_layers`.
 
     Parameters
     ----------
@@ -171,11 +178,11 @@ def fine_tune(
         # PyTorch's fused attention is slow on processors when it learns.
         with suppress(Exception):
             transformer.set_attn_implementation("eager")
-    freeze_lower_layers(transformer)
+    frozen = freeze_lower_layers(transformer)
     dimensions = model.get_embedding_dimension()
     assert dimensions is not None
     loss = FacetContrastiveLoss(
-        model, targets, settings.temperature, settings.projection_dimensions
+        model, frozen, targets, settings.temperature, settings.projection_dimensions
     )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:
@@ -204,32 +211,12 @@ def fine_tune(
             callbacks=[_Report(progress)] if progress else None,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        with frozen.remembering():
+            trainer.train()
         # Else the model would go on computing in bfloat16.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.eval()
     return model
-
-
-def freeze_lower_layers(transformer: Any) -> None:
-    """Let the upper half of a transformer's layers learn, and nothing else.
-
-    A few labels say nothing on most words, nor on how words go together (Lee et al., "What Would
-    Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019), and what stays takes less time.
-    Where no layers are found, all but word embeddings are trained.
-
-    Parameters
-    ----------
-    transformer:
-        The module whose largest list of modules are its layers, from the input upwards.
-    """
-    stacks = [module for module in transformer.modules() if isinstance(module, nn.ModuleList)]
-    layers = max(stacks, key=len, default=nn.ModuleList())
-    lower = layers[: round(len(layers) * _FROZEN_SHARE)]
-    kept = transformer if len(lower) else transformer.get_input_embeddings()
-    kept.requires_grad_(False)
-    for layer in layers[len(lower) :]:
-        layer.requires_grad_(True)
 
 
 def rate_for(learning_rate: float, dimensions: int) -> float:

@@ -6,11 +6,11 @@ import torch
 
 from tagger.contrastive import (
     encode_by_length,
-    freeze_lower_layers,
     rate_for,
     supervised_contrastive_loss,
 )
 from tagger.fine_tuning import tag_overlap
+from tagger.frozen_layers import FrozenLayers
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():
@@ -79,39 +79,10 @@ def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
     lengths = [3, 50, 4, 3, 2, 4, 3, 2, 49, 3, 4, 3]
     batch = padded(lengths, 50)
     model = MeanOfTokens()
-    vectors = encode_by_length(model, batch)
+    vectors = encode_by_length(model, batch, torch.arange(len(lengths)), FrozenLayers([]))
     assert model.shapes == [(8, 4), (4, 50)]
     assert torch.equal(vectors, model(batch)["sentence_embedding"])
 
 
 def test_wider_encoders_learn_more_slowly():
     assert [rate_for(1e-4, size) for size in (32, 384, 768)] == [1e-4, 1e-4, 5e-5]
-
-
-class Transformer(torch.nn.Module):
-    """As many layers of one weight as wished, on two embeddings."""
-
-    def __init__(self, layers):
-        super().__init__()
-        self.words, self.positions = torch.nn.Embedding(2, 1), torch.nn.Embedding(2, 1)
-        if layers:
-            self.layers = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(layers))
-        self.pooler = torch.nn.Linear(1, 1)
-
-    def get_input_embeddings(self):
-        return self.words
-
-
-@pytest.mark.parametrize(
-    ("layers", "trained"),
-    [
-        (6, ["layers.3", "layers.4", "layers.5"]),
-        (1, ["positions", "layers.0", "pooler"]),
-        (0, ["positions", "pooler"]),
-    ],
-)
-def test_the_lower_layers_are_not_trained(layers, trained):
-    transformer = Transformer(layers)
-    freeze_lower_layers(transformer)
-    weights = [name for name, weight in transformer.named_parameters() if weight.requires_grad]
-    assert list(dict.fromkeys(name.rsplit(".", 1)[0] for name in weights)) == trained
