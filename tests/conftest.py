@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,11 +45,17 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first, then those on the demo, which takes longest."""
+    """Run fast tests first, then those on the demo, which takes longest.
+
+    Where several processes share the tests, one of them begins with the demo: it takes about as
+    long as half of the rest.
+    """
+    shared_out = "PYTEST_XDIST_WORKER" in os.environ
 
     def order(item: pytest.Item) -> tuple[bool, bool]:
         slow = item.get_closest_marker("slow") is not None
-        return slow, "demo" not in getattr(item, "fixturenames", ())
+        on_demo = "demo" in getattr(item, "fixturenames", ())
+        return slow and not (on_demo and shared_out), not on_demo
 
     items.sort(key=order)
 
