@@ -1,9 +1,12 @@
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tagger import encoder_cache
 from tagger.encoder import BUNDLED_ENCODER
 from tagger.encoder_cache import EncoderCache, key_of, usual_encoder_cache
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
@@ -89,3 +92,18 @@ def test_the_key_follows_every_input():
     assert len(set(keys)) == len(keys)
     assert key_of(["a", "b"], dict(targets), replace(TUNING)) == keys[0]
     assert key_of(["a", "b"], targets, replace(TUNING, encoder="./mine")) is None
+
+
+def test_the_key_follows_the_modules_that_fine_tune(monkeypatch):
+    hashed = []
+
+    def record(path):
+        hashed.append(path.stem)
+        return path.stem
+
+    monkeypatch.setattr(encoder_cache, "sha256_of", record)
+    assert key_of(["a"], {}, TUNING)
+    source = Path(encoder_cache.__file__).with_name("contrastive.py").read_text(encoding="utf-8")
+    imported = re.findall(r"^from tagger\.(\w+) import", source, re.MULTILINE)
+    assert len(imported) >= 3
+    assert {"contrastive", *imported} <= set(hashed)
