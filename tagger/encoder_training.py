@@ -105,9 +105,11 @@ def train_encoders(
     Raises
     ------
     TaggerError
-        If an encoder cannot be loaded or exported, or ``TAGGER_JOBS`` is no number.
+        If an encoder cannot be loaded or exported, a process is killed, or ``TAGGER_JOBS`` is no
+        number.
     """
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
 
     if not plans[0].tuning.epochs:
         for plan in plans:
@@ -137,7 +139,13 @@ def train_encoders(
             for place, (plan, folder) in enumerate(zip(plans, folders, strict=True)):
                 if progress and not alone:
                     progress(f"Encoders, {jobs} at once", place, len(plans))
-                change, reused = next(results)
+                try:
+                    change, reused = next(results)
+                except BrokenProcessPool as error:
+                    raise TaggerError(
+                        f"one of {jobs} processes that train was killed, as where memory runs out",
+                        hint=f"Set {JOBS_VARIABLE}=1, and give the command again",
+                    ) from error
                 encoder = OnnxEncoder(folder, plan.tuning.max_tokens)
                 yield TrainedEncoder(encoder, change, folder, reused)
                 shutil.rmtree(folder)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tagger import __version__
 from tagger.decision import ReviewRule, decide
 from tagger.drift import Drift, DriftMeter
 from tagger.durable import replacing
@@ -270,6 +271,7 @@ def _chances(rows: Sequence[Row], taxonomy: Taxonomy) -> dict[str, Floats]:
 
 def _batch_key(batch: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> str:
     content = [
+        __version__,  # another may read the same papers otherwise
         model.name,
         model.digest,
         model.effort,

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import psutil
 import pytest
@@ -89,3 +91,12 @@ def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
     with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder") as caught:
         list(train_encoders([a_plan(number, missing) for number in range(2)]))
     assert caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_said_with_what_to_do(monkeypatch):
+    monkeypatch.setenv(JOBS_VARIABLE, "2")
+    # As the system ends a process when memory runs out.
+    monkeypatch.setattr("tagger.encoder_training._train", lambda *_: os._exit(9))
+    with pytest.raises(TaggerError, match=r"2 processes .* was killed.*Set TAGGER_JOBS=1"):
+        list(train_encoders([a_plan(number) for number in range(2)]))

@@ -77,6 +77,24 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
     assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
 
 
+def test_a_journal_of_another_version_of_tagger_is_not_used(tmp_path, model, papers, monkeypatch):
+    def killed(_done, _total):
+        raise KeyboardInterrupt
+
+    def calls_until_killed():
+        with pytest.raises(KeyboardInterrupt):
+            tag_papers(papers, model, tmp_path, RULE, killed)
+        return model.encoder.calls
+
+    before = calls_until_killed()
+    tag_papers(papers, model, tmp_path, RULE)
+    taken_up = model.encoder.calls - before
+    before = calls_until_killed()
+    monkeypatch.setattr("tagger.tagging.__version__", "0.0.1")
+    tag_papers(papers, model, tmp_path, RULE)
+    assert model.encoder.calls - before == taken_up + 1
+
+
 def test_a_failure_leaves_earlier_results_alone(tmp_path, model, papers, monkeypatch):
     tag_papers(papers[:5], model, tmp_path, RULE)
     before = contents(tmp_path)
