@@ -42,6 +42,10 @@ def test_the_same_papers_give_the_same_bytes(tmp_path, model, papers):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def killed_at_once(_done, _total):
+    raise KeyboardInterrupt
+
+
 def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
     def killed(done, _total):
         if done == 128:
@@ -61,29 +65,23 @@ def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
 
 
 def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, papers):
-    def killed(_done, _total):
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, tmp_path, RULE, killed)
+        tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
     assert next(tag_papers(named, model, tmp_path, RULE).rows())["identifiers"] == ["doi:10.1/a"]
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, tmp_path, RULE, killed)
+        tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     run = tag_papers(papers[1:], model, tmp_path, RULE)
     assert [row["id"] for row in run.rows()] == [paper.id for paper in papers[1:]]
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, tmp_path, RULE, killed)
+        tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
 
 
 def test_a_journal_of_another_version_of_tagger_is_not_used(tmp_path, model, papers, monkeypatch):
-    def killed(_done, _total):
-        raise KeyboardInterrupt
-
     def calls_until_killed():
         with pytest.raises(KeyboardInterrupt):
-            tag_papers(papers, model, tmp_path, RULE, killed)
+            tag_papers(papers, model, tmp_path, RULE, killed_at_once)
         return model.encoder.calls
 
     before = calls_until_killed()
