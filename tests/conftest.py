@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
+from tiny_encoder import save_tiny_encoder
 from tiny_model import make_reference, save_tiny_model
 
 from tagger.encoder import Progress, Vectors
@@ -158,7 +159,10 @@ def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
-    """A workspace with a champion that was trained in one pass over few labels."""
+    """A workspace with a champion that was trained in one pass over few labels.
+
+    Its encoder, ``tiny/encoder``, is one of a few kilobytes.
+    """
     root = tmp_path_factory.mktemp("workspace")
     (root / "labels").mkdir()
     write_taxonomy(root / "labels", taxonomy)
@@ -168,7 +172,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
         for n in range(12)
     ]
     (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = run("train", *QUICK, "--json", cwd=root)
+    encoder = save_tiny_encoder(root / "tiny").relative_to(root)
+    done = run("train", *QUICK, "--encoder", encoder, "--json", cwd=root)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)

@@ -252,7 +252,7 @@ def test_a_model_is_named_by_version_alias_or_folder(workspace):
 
 @pytest.mark.slow
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
-    same = ("train", *QUICK, "--if-changed")
+    same = ("train", *QUICK, "--encoder", "tiny/encoder", "--if-changed")
     done = run(*same, "--json", cwd=workspace)
     assert json.loads(done.stdout) == {"model": "tagger/1", "trained": False}
     assert "Nothing new: tagger/1" in run(*same, cwd=workspace).stdout
@@ -283,8 +283,9 @@ def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     uri = f"sqlite:///{tmp_path}/store.db"
     MlflowClient(uri).create_experiment("tagger", f"file://{tmp_path}/file/artifacts")
+    given = ("--encoder", workspace / "tiny" / "encoder", "--labels", workspace / "labels")
     done = subprocess.run(
-        [TAGGER, "train", *map(str, QUICK), "--labels", workspace / "labels"],
+        [TAGGER, "train", *map(str, QUICK), *given],
         cwd=tmp_path,
         env={**os.environ, "MLFLOW_TRACKING_URI": uri},
         capture_output=True,
@@ -304,10 +305,12 @@ def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
 def challenged(workspace, tmp_path_factory):
     """A workspace with a challenger, trained to be compatible with the champion."""
     root = tmp_path_factory.mktemp("challenged")
-    shutil.copytree(workspace / "labels", root / "labels")
+    for folder in ("labels", "tiny"):
+        shutil.copytree(workspace / folder, root / folder)
     (root / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
-    assert run("train", *QUICK, cwd=root).returncode == 0
-    done = run("train", *QUICK, "--seed", 1, "--compatible-with", "champion", cwd=root)
+    options = (*QUICK, "--encoder", "tiny/encoder")
+    assert run("train", *options, cwd=root).returncode == 0
+    done = run("train", *options, "--seed", 1, "--compatible-with", "champion", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "tagger/2 is now challenger" in done.stdout
     return root

@@ -1,10 +1,13 @@
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tiny_encoder import save_tiny_encoder
+from tiny_model import SIZE
 
 from tagger.compatibility import Champion
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
@@ -75,44 +78,59 @@ def topic_labels():
 
     topics = {
         ("survey", ("heart",)): "An overview of {} studies of the beating heart and its diseases.",
-        ("method", ("law",)): "A new algorithm number {} that drafts contracts for the court.",
-        ("study", ()): "We ask how {} people bake bread at home and measure the crust.",
+        ("method", ("law",)): "A new algorithm for {} that drafts contracts for the court.",
+        ("study", ()): "The question is how {} people bake bread at home. We measure the crust.",
     }
+    # Words that the tiny encoder knows, so that no two papers are the same to it.
+    details = [" ".join(pair) for pair in combinations(("trial", "network", "drug", "judge"), 2)]
     return [
         Label(
             id=paper_id(title),
             title=title,
-            text=text.format(number),
+            text=text.format(details[number]),
             tags={"kind": (kind,), "field": fields} if number else {"kind": (kind,)},
             annotator="ann",
             time=datetime(2026, 1, 1, tzinfo=UTC),
             source="seed",
         )
-        for number in range(6)
+        for number in range(len(details))
         for (kind, fields), text in topics.items()
         for title in [f"{kind.title()} {number}"]
     ]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, taxonomy, topic_labels):
+def tiny(tmp_path_factory):
+    """Settings of a training that takes seconds: its encoder knows a word of each topic."""
+    return replace(QUICK, encoder=str(save_tiny_encoder(tmp_path_factory.mktemp("tiny"))))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, taxonomy, topic_labels, tiny):
     """A model trained on the topics of a few sentences."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     steps = []
-    result = train(topic_labels, taxonomy, QUICK, folder, lambda *step: steps.append(step))
+    result = train(topic_labels, taxonomy, tiny, folder, lambda *step: steps.append(step))
     assert ("Final model", 3, 3) in steps
     return result
 
 
+@pytest.fixture
+def tiny_is_kept(tiny, monkeypatch):
+    """Have the tiny encoder kept for the next training as only the bundled one is."""
+    monkeypatch.setattr("tagger.encoder_cache.BUNDLED_ENCODER", tiny.encoder)
+
+
 @pytest.mark.slow
-def test_a_training_that_was_broken_off_goes_on(trained, topic_labels, taxonomy, tmp_path):
+@pytest.mark.usefixtures("tiny_is_kept")
+def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, taxonomy, tmp_path):
     def break_off(stage, _done, _total):
         if stage == "Fold 2 of 2":
             raise KeyboardInterrupt
 
     def again(progress):
         cache = EncoderCache(tmp_path / "cache")
-        return train(topic_labels, taxonomy, QUICK, tmp_path / "model", progress, encoders=cache)
+        return train(topic_labels, taxonomy, tiny, tmp_path / "model", progress, encoders=cache)
 
     with pytest.raises(KeyboardInterrupt):
         again(break_off)
@@ -138,8 +156,8 @@ def test_training_learns_the_topics(trained):
 
 
 @pytest.mark.slow
-def test_cross_validation_alone_says_what_training_says(trained, topic_labels):
-    checked = cross_validate(topic_labels, trained.model.taxonomy, QUICK)
+def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_labels):
+    checked = cross_validate(topic_labels, trained.model.taxonomy, tiny)
     for alone, within in zip(checked.out_of_fold, trained.out_of_fold, strict=True):
         assert alone.ids == within.ids
         assert (alone.folds == within.folds).all()
@@ -171,9 +189,11 @@ def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_pat
 
 
 @pytest.mark.slow
-def test_titles_are_examples_of_their_own_unless_told_otherwise(taxonomy, topic_labels, tmp_path):
+def test_titles_are_examples_of_their_own_unless_told_otherwise(
+    taxonomy, tiny, topic_labels, tmp_path
+):
     steps = []
-    plain = replace(QUICK, title_views=False)
+    plain = replace(tiny, title_views=False)
     train(
         topic_labels,
         taxonomy,
@@ -200,11 +220,11 @@ def test_the_learning_curve_ends_with_what_the_folds_said(trained):
 @pytest.mark.slow
 def test_a_model_remembers_its_papers_as_if_unseen(trained):
     reference = trained.model.reference
-    assert reference.vectors.shape == (18, 384)
+    assert reference.vectors.shape == (18, SIZE)
     assert reference.probabilities["field"].shape == (18, 3)
     # A fold that held a paper out knows only its neighbours.
-    assert (reference.familiarity < 0.999).all()
-    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-4)
+    assert (reference.familiarity < 0.9999).all()
+    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -239,8 +259,9 @@ def opened_labels(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_is_kept")
 def test_a_compatible_model_lies_on_the_way_to_the_one_before(
-    trained, opened_labels, tmp_path, taxonomy
+    trained, tiny, opened_labels, tmp_path, taxonomy
 ):
     papers = [label.paper for label in opened_labels]
     before = trained.model.encode(papers)
@@ -250,7 +271,7 @@ def test_a_compatible_model_lies_on_the_way_to_the_one_before(
         train(
             opened_labels,
             taxonomy,
-            replace(QUICK, epochs=4),
+            replace(tiny, epochs=4),
             tmp_path / str(guide is None),
             champion=guide,
             learning_curve=False,
@@ -277,7 +298,7 @@ def test_a_compatible_model_lies_on_the_way_to_the_one_before(
 
 @pytest.mark.slow
 def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
-    trained, opened_labels, tmp_path, taxonomy
+    trained, tiny, opened_labels, tmp_path, taxonomy
 ):
     gone = opened_labels[-1]
     was_in = [gone.id in fold.seen for fold in trained.left.folds]
@@ -285,7 +306,7 @@ def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
 
     def follow(earlier, labels, name):
         champion = Champion(earlier.model, earlier.left)
-        return train(labels, taxonomy, QUICK, tmp_path / name, champion=champion)
+        return train(labels, taxonomy, tiny, tmp_path / name, champion=champion)
 
     without = follow(trained, opened_labels[:-1], "without")
     assert not any(gone.id in fold.ids for fold in without.left.folds)
@@ -295,17 +316,19 @@ def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compatible_is_refused_at_once(trained, opened_labels, taxonomy, tmp_path):
+def test_what_cannot_be_compatible_is_refused_at_once(
+    trained, tiny, opened_labels, taxonomy, tmp_path
+):
     left = trained.left
 
-    def refused(words, champion_left, labels=opened_labels, like=taxonomy, settings=QUICK):
+    def refused(words, champion_left, labels=opened_labels, like=taxonomy, settings=tiny):
         champion = Champion(trained.model, champion_left)
         with pytest.raises(TaggerError, match=words):
             train(labels, like, settings, tmp_path / "no", champion=champion)
 
     foreign = replace(left, change=replace(left.change, base="other"))
-    refused("was fine-tuned from another encoder than 'bundled-minilm'", foreign)
-    refused("that is not fine-tuned cannot be", left, settings=replace(QUICK, epochs=0))
+    refused("was fine-tuned from another encoder than .*tiny", foreign)
+    refused("that is not fine-tuned cannot be", left, settings=replace(tiny, epochs=0))
     refused(r"no fold of local/.* can guide fold 1", replace(left, folds=()))
     other = Taxonomy.model_validate(
         {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
