@@ -29,7 +29,7 @@ from sklearn.model_selection import cross_val_predict
 from tagger.contrastive import fine_tune
 from tagger.encoder import TorchEncoder, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
-from tagger.fine_tuning import ContrastiveTarget, FineTuning, tag_overlap
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
 from tagger.heads import Floats, Linear, probabilities
 from tagger.labels import LabelStore
@@ -229,10 +229,8 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
     examples = TrainingTexts.of(replace(DATA, taxonomy=recipe.taxonomy), NOTHING, title_views=False)
     targets = {
         facet.name: ContrastiveTarget(
-            tag_overlap(
-                np.concatenate([DATA.truth[facet.name][rows], examples.truth[facet.name]]),
-                np.concatenate([DATA.judged[facet.name][rows], examples.judged[facet.name]]),
-            ),
+            np.concatenate([DATA.truth[facet.name][rows], examples.truth[facet.name]]),
+            np.concatenate([DATA.judged[facet.name][rows], examples.judged[facet.name]]),
             FACET_WEIGHT[facet.exclusive],
         )
         for facet in TAXONOMY.facets

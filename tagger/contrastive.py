@@ -52,25 +52,22 @@ class FacetContrastiveLoss(nn.Module):
         self.model = model
         self.frozen = frozen
         self.temperature = temperature
-        self.weights = {name: target.weight for name, target in targets.items()}
+        self.targets = targets
         size = model.get_embedding_dimension()
         assert size is not None
         self.projections = nn.ModuleDict(
             {f"to_{name}": nn.Linear(size, dimensions, bias=False) for name in targets}
         )
-        self.similarities = {
-            name: torch.from_numpy(target.similarity) for name, target in targets.items()
-        }
 
     def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""
         rows = labels.flatten().cpu()
         vectors = encode_by_length(self.model, sentence_features[0], rows, self.frozen)
         total: Tensor = vectors.sum() * 0
-        for name, weight in self.weights.items():
+        for name, target in self.targets.items():
             projected = self.projections[f"to_{name}"](vectors)
-            similarity = self.similarities[name][rows][:, rows].to(vectors.device)
-            total = total + weight * supervised_contrastive_loss(
+            similarity = torch.from_numpy(target.similarity(rows.numpy())).to(vectors.device)
+            total = total + target.weight * supervised_contrastive_loss(
                 projected, similarity, self.temperature
             )
         return total
@@ -82,7 +79,8 @@ def encode_by_length(
     """Encode a batch in parts of like length; the vectors are those of the whole batch.
 
     A batch is padded to its longest text, so one abstract among titles would cost as much as a
-    batch of abstracts.
+    batch of abstracts. Texts that the frozen layers need not read again are a part of their own:
+    among others they would be read with these.
 
     Parameters
     ----------
@@ -101,9 +99,11 @@ def encode_by_length(
         Shape (papers, dimensions).
     """
     lengths = features["attention_mask"].sum(dim=1)
-    order = lengths.argsort()
+    kept = frozen.are_kept(texts).to(lengths.device)
+    groups = [group.nonzero().flatten() for group in (kept, ~kept)]
+    in_order = [group[lengths[group].argsort()] for group in groups if len(group)]
     parts = []
-    for rows in order.split(_PART_SIZE):
+    for rows in (rows for group in in_order for rows in group.split(_PART_SIZE)):
         length = int(lengths[rows[-1]])
         # Beside the tensors there are notes such as the modality.
         part = {
@@ -111,6 +111,7 @@ def encode_by_length(
             for name, value in features.items()
         }
         parts.append(frozen.encode(model, part, texts[rows.cpu()]))
+    order = torch.cat(in_order)
     return torch.cat([part["sentence_embedding"] for part in parts])[order.argsort()]
 
 
@@ -186,26 +187,29 @@ def fine_tune(
     )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=scratch,
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=rate_for(settings.learning_rate, dimensions),
+            learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
+            warmup_steps=0.1,
+            weight_decay=0.01,
+            seed=settings.seed,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            bf16=_has_fast_bfloat16(),
+            # The trainer takes bfloat16 for a wish for a GPU unless told otherwise.
+            use_cpu=_has_fast_bfloat16() and not torch.cuda.is_available(),
+        )
+        # Several would share out a batch, which is compared with itself as a whole.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
         trainer = _QuietTrainer(
             model=model,
-            args=SentenceTransformerTrainingArguments(
-                output_dir=scratch,
-                num_train_epochs=settings.epochs,
-                per_device_train_batch_size=settings.batch_size,
-                learning_rate=rate_for(settings.learning_rate, dimensions),
-                learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
-                warmup_steps=0.1,
-                weight_decay=0.01,
-                seed=settings.seed,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                dataloader_pin_memory=torch.cuda.is_available(),
-                bf16=_has_fast_bfloat16(),
-                # The trainer takes bfloat16 for a wish for a GPU unless told otherwise.
-                use_cpu=_has_fast_bfloat16() and not torch.cuda.is_available(),
-            ),
+            args=arguments,
             train_dataset=Dataset.from_dict({"text": texts, "label": list(range(len(texts)))}),
             loss=loss,
             callbacks=[_Report(progress)] if progress else None,
@@ -233,6 +237,12 @@ def rate_for(learning_rate: float, dimensions: int) -> float:
         Of the encoder.
     """
     return learning_rate * min(1.0, _USUAL_DIMENSIONS / dimensions)
+
+
+def arithmetic() -> str:
+    """Return what fine-tuning is done by here: another device or precision gives other weights."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"{device} {'bfloat16' if _has_fast_bfloat16() else 'float32'}"
 
 
 def _has_fast_bfloat16() -> bool:

@@ -273,6 +273,12 @@ class OnnxEncoder:
             raise TaggerError(
                 f"the model's encoder cannot be loaded ({_first_line(error)})", path=folder
             ) from error
+        if on_gpu and _CUDA not in self._session.get_providers():
+            # It goes over to the processor, with a word on a terminal that is none of ours.
+            raise TaggerError(
+                "ONNX Runtime finds a GPU here, and cannot use it",
+                hint="Install the CUDA libraries that onnxruntime-gpu asks for, or: --device cpu",
+            )
         self._folder = folder
         self._dimensions = dimensions
         self._tokenizer.enable_truncation(max_tokens)
@@ -293,7 +299,7 @@ class OnnxEncoder:
                     if progress:
                         progress(len(vectors), len(texts))
         if not vectors:
-            return np.zeros((0, 0), dtype=np.float32)
+            return np.zeros((0, self._dimensions or 0), dtype=np.float32)
         return np.stack([vectors[place] for place in range(len(texts))])
 
     def _tokenize(self, texts: list[str]) -> list[Encoding]:

@@ -28,7 +28,7 @@ _FOLDER = "encoders-2"
 """The number is that of the layout."""
 _LIMIT = 512 * 2**20
 """Bytes; a training with the bundled encoder makes ten of 5 MB."""
-_MAKERS = ("torch", "transformers", "sentence-transformers")
+_MAKERS = ("torch", "accelerate", "transformers", "sentence-transformers")
 _OWN_MAKERS = (
     "contrastive.py",
     "encoder.py",
@@ -114,6 +114,7 @@ def key_of(
     texts: Sequence[str],
     targets: Mapping[str, ContrastiveTarget],
     tuning: FineTuning,
+    arithmetic: str,
 ) -> str | None:
     """Return a name for what fine-tuning would make of its inputs, equal for equal inputs.
 
@@ -123,15 +124,17 @@ def key_of(
     ----------
     texts, targets, tuning:
         As for :func:`tagger.contrastive.fine_tune`.
+    arithmetic:
+        What it is done by, see :func:`tagger.contrastive.arithmetic`.
     """
     if tuning.encoder != BUNDLED_ENCODER:
         return None
     versions = [BUNDLED_IDENTITY, *map(version, _MAKERS)]
     versions += [sha256_of(Path(__file__).with_name(module)) for module in _OWN_MAKERS]
     weights = {name: target.weight for name, target in targets.items()}
-    arrays = [target.similarity for target in targets.values()]
+    arrays = [array for target in targets.values() for array in (target.memberships, target.judged)]
     shapes = [array.shape for array in arrays]
-    content = json.dumps([versions, asdict(tuning), weights, shapes, list(texts)])
+    content = json.dumps([versions, arithmetic, asdict(tuning), weights, shapes, list(texts)])
     digest = hashlib.sha256(content.encode())
     for array in arrays:
         digest.update(array.tobytes())

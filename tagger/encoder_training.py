@@ -206,9 +206,9 @@ def _learn_change(
     progress: TrainingProgress | None,
 ) -> tuple[WeightChange, bool]:
     """Fine-tune an encoder, unless that was done before."""
-    from tagger.contrastive import fine_tune
+    from tagger.contrastive import arithmetic, fine_tune
 
-    key = key_of(plan.texts, plan.targets, plan.tuning) if cache else None
+    key = key_of(plan.texts, plan.targets, plan.tuning, arithmetic()) if cache else None
     if cache and key:
         known = cache.get(key, fingerprint(base))
         if known:

@@ -10,19 +10,28 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveTarget:
-    """How alike labelled papers are in one facet.
+    """The tags of labelled papers in one facet, which say how alike they are.
 
     Parameters
     ----------
-    similarity:
-        Shape (papers, papers), 0 to 1; all 0 in the row and column of a paper that was not
-        judged.
+    memberships:
+        Shape (papers, tags).
+    judged:
+        Shape (papers,).
     weight:
         Share of this facet in the loss.
     """
 
-    similarity: npt.NDArray[np.float32]
+    memberships: npt.NDArray[np.bool_]
+    judged: npt.NDArray[np.bool_]
     weight: float
+
+    def similarity(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return how alike some of the papers are, shape (rows, rows), see :func:`tag_overlap`.
+
+        That of all papers would take the square of their number.
+        """
+        return tag_overlap(self.memberships[rows], self.judged[rows])
 
 
 def tag_overlap(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -54,6 +55,8 @@ class FrozenLayers:
         self._layers = layers
         self._most_bytes = most_bytes
         self._kept: dict[int, Tensor] = {}
+        self._used = 0
+        """Bytes of what is kept."""
         self._texts: list[tuple[int, int]] = []
         """Number and length of the texts that are being read."""
 
@@ -68,6 +71,17 @@ class FrozenLayers:
             for layer in self._layers:
                 del layer.forward  # that of its class is uncovered
             self._kept.clear()
+            self._used = 0
+
+    def are_kept(self, texts: Tensor) -> Tensor:
+        """Tell of which texts these layers need to read none again, shape (texts,).
+
+        Parameters
+        ----------
+        texts:
+            A number of each text, shape (texts,).
+        """
+        return torch.tensor([text in self._kept for text in texts.tolist()])
 
     def encode(self, model: nn.Module, features: Mapping[str, Any], texts: Tensor) -> Any:
         """Return what a model gives of texts.
@@ -105,9 +119,8 @@ class FrozenLayers:
         return pad_sequence([self._kept[text] for text, _ in self._texts], batch_first=True)
 
     def _keep(self, given: Tensor) -> None:
-        used = sum(part.nbytes for part in self._kept.values())
         for place, (text, length) in enumerate(self._texts):
             part = given[place, :length]
-            if text not in self._kept and used + part.nbytes <= self._most_bytes:
+            if text not in self._kept and self._used + part.nbytes <= self._most_bytes:
                 self._kept[text] = part.clone()  # a slice would hold the whole
-                used += part.nbytes
+                self._used += part.nbytes

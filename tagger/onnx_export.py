@@ -32,6 +32,7 @@ _SAMPLE = 16
 _SHOWN = 12
 """Of them, whole and cut to the length of a title, show which numbers occur within it."""
 _TITLE_WORDS = 12
+_HINT = "Train on another one: --encoder"
 
 
 def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str] = ()) -> None:
@@ -53,7 +54,8 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str] =
     Raises
     ------
     TaggerError
-        If its architecture or its tokenizer is one that cannot be exported.
+        If its architecture or its tokenizer is one that cannot be exported, or what is exported
+        gives other vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _named_on_failure(model):
@@ -79,9 +81,17 @@ def export_onnx(model: SentenceTransformer, folder: Path, texts: Sequence[str] =
                 _raise_if_of_disk(error)
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
-            found = OnnxEncoder(folder, limit).encode(sample)
-            if (found * expected).sum(axis=1).mean() >= LEAST_COSINE:
-                return
+            with suppress(TaggerError):  # it may give what is no number
+                found = OnnxEncoder(folder, limit).encode(sample)
+                # Of a text without tokens both have no length, and are the same all the same.
+                cosines = 1 - ((found - expected) ** 2).sum(axis=1) / 2
+                if cosines.mean() >= LEAST_COSINE:
+                    return
+    (folder / ONNX_FILE).unlink()
+    raise TaggerError(
+        f"the encoder '{_name(model)}' gives other vectors once it is exported to ONNX",
+        hint=_HINT,
+    )
 
 
 def _template_texts() -> list[str]:
@@ -164,12 +174,14 @@ def _named_on_failure(model: SentenceTransformer) -> Iterator[None]:
         yield
     except Exception as error:  # an architecture may lack anything
         _raise_if_of_disk(error)
-        name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TaggerError(
-            f"the encoder '{name}' cannot be exported to ONNX ({reason})",
-            hint="Train on another one: --encoder",
+            f"the encoder '{_name(model)}' cannot be exported to ONNX ({reason})", hint=_HINT
         ) from error
+
+
+def _name(model: SentenceTransformer) -> str:
+    return getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
 
 
 def _raise_if_of_disk(error: Exception) -> None:

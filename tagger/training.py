@@ -41,7 +41,7 @@ from tagger.encoder_training import (
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
-from tagger.fine_tuning import ContrastiveTarget, FineTuning, tag_overlap
+from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.folds import assign_folds
 from tagger.head_training import cross_calibrate, fit_head, keep_scores
 from tagger.heads import PARTS, Floats, Head
@@ -260,8 +260,7 @@ class _Task:
         shown = TrainingTexts.of(self.data, fit.rows, title_views=settings.title_views)
         targets = {
             facet.name: ContrastiveTarget(
-                tag_overlap(shown.truth[facet.name], shown.judged[facet.name]),
-                _FACET_WEIGHT[facet.exclusive],
+                shown.truth[facet.name], shown.judged[facet.name], _FACET_WEIGHT[facet.exclusive]
             )
             for facet in self.data.taxonomy.facets
         }

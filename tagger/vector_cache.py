@@ -138,7 +138,8 @@ class VectorCache:
             # Read-only, full, or busy for long: another time.
             return
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", None)
+            # The lowest byte says what it is, the others in what.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise
             for part in ("", "-journal"):

@@ -3,13 +3,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformerTrainingArguments
+from tiny_encoder import save_tiny_encoder
 
 from tagger.contrastive import (
     encode_by_length,
+    fine_tune,
     rate_for,
     supervised_contrastive_loss,
 )
-from tagger.fine_tuning import tag_overlap
+from tagger.fine_tuning import ContrastiveTarget, FineTuning, tag_overlap
 from tagger.frozen_layers import FrozenLayers
 
 
@@ -23,6 +26,15 @@ def test_overlap_is_the_jaccard_index_of_tag_sets():
     assert not overlap[4].any()
     assert not overlap[:, 4].any()
     assert (overlap == overlap.T).all()
+
+
+def test_a_target_says_how_alike_some_papers_are():
+    memberships = np.random.default_rng(0).random((9, 4)) < 0.4
+    judged = np.arange(9) != 2
+    target = ContrastiveTarget(memberships, judged, 1.0)
+    rows = np.array([7, 2, 0])
+    whole = tag_overlap(memberships, judged)
+    assert (target.similarity(rows) == whole[rows][:, rows]).all()
 
 
 def test_loss_of_three_papers_by_hand():
@@ -49,6 +61,28 @@ def test_a_batch_without_positives_has_no_loss_and_a_gradient():
     assert loss.item() == 0
     assert vectors.grad is not None
     assert not vectors.grad.any()
+
+
+def test_several_gpus_do_not_share_out_a_batch(tmp_path, monkeypatch):
+    taken = []
+
+    class OfTwo(SentenceTransformerTrainingArguments):
+        def __post_init__(self):
+            super().__post_init__()
+            self._n_gpu = 2
+
+    class Trainer:
+        def __init__(self, *, args, **_given):
+            taken.append(args.n_gpu)
+            raise InterruptedError
+
+    monkeypatch.setattr("tagger.contrastive._QuietTrainer", Trainer)
+    monkeypatch.setattr("tagger.contrastive.SentenceTransformerTrainingArguments", OfTwo)
+    target = ContrastiveTarget(np.eye(2, dtype=bool), np.ones(2, dtype=bool), 1.0)
+    encoder = str(save_tiny_encoder(tmp_path))
+    with pytest.raises(InterruptedError):
+        fine_tune(["a", "b"], {"x": target}, FineTuning(encoder, 8, 1, 2, 1e-4, 0.1, 4, 0))
+    assert taken == [1]
 
 
 class MeanOfTokens(torch.nn.Module):
@@ -81,6 +115,19 @@ def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
     model = MeanOfTokens()
     vectors = encode_by_length(model, batch, torch.arange(len(lengths)), FrozenLayers([]))
     assert model.shapes == [(8, 4), (4, 50)]
+    assert torch.equal(vectors, model(batch)["sentence_embedding"])
+
+
+def test_texts_that_need_not_be_read_again_are_encoded_apart():
+    class Frozen(FrozenLayers):
+        def are_kept(self, texts):
+            return texts % 2 == 0
+
+    lengths = [3, 50, 4, 3, 2]
+    batch = padded(lengths, 50)
+    model = MeanOfTokens()
+    vectors = encode_by_length(model, batch, torch.arange(len(lengths)), Frozen([]))
+    assert model.shapes == [(3, 4), (2, 50)]
     assert torch.equal(vectors, model(batch)["sentence_embedding"])
 
 

@@ -98,6 +98,16 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_gpu_that_cannot_be_used_is_said(exported, monkeypatch):
+    # As where it is listed and its libraries are missing: ONNX Runtime goes on without it.
+    monkeypatch.setattr("tagger.encoder.choose_device", lambda _wanted: "cuda")
+    with pytest.raises(TaggerError, match="finds a GPU here, and cannot use it") as caught:
+        OnnxEncoder(exported[0], 64, device="cuda")
+    assert "--device cpu" in caught.value.hint
+
+
+@pytest.mark.slow
 def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.onnx_export.LEAST_COSINE", 0.9999)
     model = load_trainable(BUNDLED_ENCODER, 64)
@@ -106,6 +116,23 @@ def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monke
     assert np.allclose(found, exported[1], atol=1e-4)
     monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
     assert np.allclose(OnnxEncoder(tmp_path, 64, device="cuda").encode(TEXTS), found, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_fault", ["LEAST_COSINE", "OnnxEncoder"])
+def test_an_encoder_that_is_another_once_exported_is_refused(
+    untrained, tmp_path, monkeypatch, at_fault
+):
+    class Broken:
+        def __init__(self, *_given):
+            raise TaggerError("it gives what is no number")
+
+    fault = {"LEAST_COSINE": 1.1, "OnnxEncoder": Broken}[at_fault]
+    monkeypatch.setattr(f"tagger.onnx_export.{at_fault}", fault)
+    with pytest.raises(TaggerError, match="other vectors once it is exported") as caught:
+        export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)
+    assert caught.value.hint
+    assert not (tmp_path / "encoder.onnx").exists()
 
 
 @pytest.fixture(scope="module")

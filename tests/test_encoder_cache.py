@@ -73,25 +73,27 @@ def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, monkeypatch):
 
 
 def test_the_key_follows_every_input():
-    rng = np.random.default_rng(0)
-    similarity = rng.random((2, 2)).astype(np.float32)
-    targets = {"kind": ContrastiveTarget(similarity, 1.0)}
-    other = ContrastiveTarget(similarity.T.copy(), 1.0)
+    tags, judged = np.array([[True, False], [False, False]]), np.array([True, True])
+    target = ContrastiveTarget(tags, judged, 1.0)
+    targets = {"kind": target}
     keys = [
         key_of(*inputs)
         for inputs in [
-            (["a", "b"], targets, TUNING),
-            (["a", "c"], targets, TUNING),
-            (["a", "\ud800"], targets, TUNING),
-            (["a", "b"], {"kind": other}, TUNING),
-            (["a", "b"], {"field": targets["kind"]}, TUNING),
-            (["a", "b"], {"kind": ContrastiveTarget(similarity, 0.5)}, TUNING),
-            (["a", "b"], targets, replace(TUNING, seed=1)),
+            (["a", "b"], targets, TUNING, "cpu"),
+            (["a", "c"], targets, TUNING, "cpu"),
+            (["a", "\ud800"], targets, TUNING, "cpu"),
+            (["a", "b"], {"kind": replace(target, memberships=tags[::-1].copy())}, TUNING, "cpu"),
+            (["a", "b"], {"kind": replace(target, memberships=~tags)}, TUNING, "cpu"),
+            (["a", "b"], {"kind": replace(target, judged=~judged)}, TUNING, "cpu"),
+            (["a", "b"], {"field": target}, TUNING, "cpu"),
+            (["a", "b"], {"kind": replace(target, weight=0.5)}, TUNING, "cpu"),
+            (["a", "b"], targets, replace(TUNING, seed=1), "cpu"),
+            (["a", "b"], targets, TUNING, "cuda"),
         ]
     ]
     assert len(set(keys)) == len(keys)
-    assert key_of(["a", "b"], dict(targets), replace(TUNING)) == keys[0]
-    assert key_of(["a", "b"], targets, replace(TUNING, encoder="./mine")) is None
+    assert key_of(["a", "b"], dict(targets), replace(TUNING), "cpu") == keys[0]
+    assert key_of(["a", "b"], targets, replace(TUNING, encoder="./mine"), "cpu") is None
 
 
 def test_the_key_follows_the_modules_that_fine_tune(monkeypatch):
@@ -102,7 +104,7 @@ def test_the_key_follows_the_modules_that_fine_tune(monkeypatch):
         return path.stem
 
     monkeypatch.setattr(encoder_cache, "sha256_of", record)
-    assert key_of(["a"], {}, TUNING)
+    assert key_of(["a"], {}, TUNING, "cpu")
     source = Path(encoder_cache.__file__).with_name("contrastive.py").read_text(encoding="utf-8")
     imported = re.findall(r"^from tagger\.(\w+) import", source, re.MULTILINE)
     assert len(imported) >= 3

@@ -16,8 +16,8 @@ TUNING = FineTuning(BUNDLED_ENCODER, 32, 1, 8, 1e-4, 0.1, 16, 0)
 def a_plan(number, tuning=TUNING):
     texts = [f"Paper {number} on {word} {n}" for word in ("hearts", "courts") for n in range(8)]
     kinds = np.arange(len(texts)) < len(texts) / 2
-    alike = (kinds[:, None] == kinds).astype(np.float32)
-    return EncoderPlan(f"Part {number}", texts, {"kind": ContrastiveTarget(alike, 1.0)}, tuning)
+    target = ContrastiveTarget(np.stack([kinds, ~kinds], axis=1), np.ones(len(texts), bool), 1.0)
+    return EncoderPlan(f"Part {number}", texts, {"kind": target}, tuning)
 
 
 @pytest.fixture

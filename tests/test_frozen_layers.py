@@ -130,6 +130,8 @@ def test_texts_beyond_the_limit_are_read_each_time():
         for _ in range(2):
             whole = frozen.encode(encoder, *batch(3, 5))
             short = frozen.encode(encoder, *batch(3))
+        assert frozen.are_kept(torch.tensor([5, 3])).tolist() == [False, True]
+    assert not frozen.are_kept(torch.tensor([3])).any()
     assert torch.allclose(whole, expected, atol=1e-6)
     assert torch.allclose(short, expected[:1], atol=1e-6)
     assert encoder.layers[0].read == 4
