@@ -103,7 +103,7 @@ def encode_by_length(
     groups = [group.nonzero().flatten() for group in (kept, ~kept)]
     in_order = [group[lengths[group].argsort()] for group in groups if len(group)]
     parts = []
-    for rows in (rows for group in in_order for rows in group.split(_PART_SIZE)):
+    for rows in (rows for group in in_order for rows in torch.split(group, _PART_SIZE)):
         length = int(lengths[rows[-1]])
         # Beside the tensors there are notes such as the modality.
         part = {

@@ -11,14 +11,21 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Encoder, OnnxEncoder, choose_device
+from tagger.encoder import (
+    BUNDLED_ENCODER,
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    Encoder,
+    OnnxEncoder,
+    bundled_encoder_folder,
+)
 from tagger.encoder_cache import EncoderCache, key_of
 from tagger.errors import TaggerError
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
@@ -30,8 +37,18 @@ if TYPE_CHECKING:
 
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
-_BYTES_A_JOB = 4 * 2**30
-"""Of the machine's memory: a process that fine-tunes takes half of it, and there are others."""
+_BYTES_A_JOB = 2**30
+_TIMES_WEIGHTS = 10
+"""What a process that fine-tunes takes, beside so many times the weights: at 256 tokens 1.6 GB were
+measured for all-MiniLM-L6-v2 (0.09 GB), and 5.3 GB for a BERT of base size (0.44 GB)."""
+_SHARE_OF_MEMORY = 0.5
+"""For such processes; there are others."""
+_WEIGHTS = "model.safetensors"
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Of a container, by control groups of version 2 and 1 (kernel.org, "Control Group v2")."""
 
 TrainingProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -117,7 +134,7 @@ def train_encoders(
                 progress(plan.stage, 1, 1)
             yield _encoder_as_it_comes(plan.tuning.encoder, plan.tuning.max_tokens).trained
         return
-    jobs = min(usual_jobs(), len(plans))
+    jobs = min(usual_jobs(plans[0].tuning.encoder), len(plans))
     alone = jobs == 1
     # A process whose memory has grown gives way to a fresh one, which is no concern of the user's.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
@@ -153,8 +170,14 @@ def train_encoders(
         progress(f"Encoders, {jobs} at once", len(plans), len(plans))
 
 
-def usual_jobs() -> int:
+def usual_jobs(encoder: str) -> int:
     """Return how many encoders are made at once: by cores and memory, or as the user says.
+
+    Parameters
+    ----------
+    encoder:
+        As for :func:`tagger.encoder.load_trainable`. One that is not here yet is made one at a
+        time: several processes would fetch it at once.
 
     Raises
     ------
@@ -170,13 +193,48 @@ def usual_jobs() -> int:
         raise TaggerError(
             f"{JOBS_VARIABLE} is '{wish}'", hint="Set it to a number from 1, or not at all"
         )
+    size = _size_of_weights(encoder)
+    # Whoever started this process may have started others like it; and a GPU is not shared.
+    if size is None or multiprocessing.parent_process() or _trains_on_gpu():
+        return 1
+    by_memory = int(_memory() * _SHARE_OF_MEMORY // (_BYTES_A_JOB + _TIMES_WEIGHTS * size))
+    return max(1, min(_MOST_JOBS, int(cpu_count()), by_memory))
+
+
+def _size_of_weights(encoder: str) -> int | None:
+    """Return the bytes of an encoder's weights, or None if they are not on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if encoder == BUNDLED_ENCODER:
+        return (bundled_encoder_folder() / _WEIGHTS).stat().st_size
+    if Path(encoder).is_dir():
+        return sum(path.stat().st_size for path in Path(encoder).rglob("*.safetensors"))
+    for name in (encoder, f"sentence-transformers/{encoder}"):
+        with suppress(ValueError):  # no name that a hub would give
+            kept = try_to_load_from_cache(name, _WEIGHTS)
+            if isinstance(kept, str):
+                return Path(kept).stat().st_size
+    return None
+
+
+def _trains_on_gpu() -> bool:
+    # PyTorch takes seconds to import, which most machines need not spend here.
+    if shutil.which("nvidia-smi") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _memory() -> int:
+    """Return the bytes that this process may use: the machine's, or fewer in a container."""
     import psutil
 
-    # Whoever started this process may have started others like it; and there is one GPU.
-    if multiprocessing.parent_process() or choose_device("auto") != "cpu":
-        return 1
-    by_memory = int(psutil.virtual_memory().total // _BYTES_A_JOB)
-    return max(1, min(_MOST_JOBS, int(cpu_count()), by_memory))
+    found = [int(psutil.virtual_memory().total)]
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # not there, or "max"
+            found.append(int(path.read_text(encoding="ascii")))
+    return min(found)
 
 
 def _train(

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from samples import QUICK, TAGGER, label_line, page, run
+from typer.testing import CliRunner
+
+from tagger.cli import app
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def commands():
     import typer
-
-    from tagger.cli import app
 
     def walk(group, path):
         for name, command in group.commands.items():
@@ -39,7 +40,7 @@ def test_help_is_a_tour_of_the_daily_uses():
 def test_every_command_has_help_an_example_and_a_place_in_the_readme():
     readme = README.read_text(encoding="utf-8")
     for name in commands():
-        help_text = run(*name.split(), "--help").stdout
+        help_text = CliRunner().invoke(app, [*name.split(), "--help"]).stdout
         assert "Example: tagger " + name in " ".join(help_text.split())
         assert re.search(rf"^tagger {name}\b", readme, re.MULTILINE)
 

@@ -21,13 +21,17 @@ def a_plan(number, tuning=TUNING):
 
 
 @pytest.fixture
-def machine(monkeypatch):
+def machine(monkeypatch, tmp_path):
     """A machine without a GPU of so many cores and bytes, whose user has not said anything."""
 
-    def make(cores, gibibytes):
+    def make(cores, gibibytes, limit="max"):
         class Memory:
             total = gibibytes * 2**30
 
+        (tmp_path / "limit").write_text(f"{limit}\n")
+        limits = (tmp_path / "limit", tmp_path / "none")
+        monkeypatch.setattr("tagger.encoder_training._MEMORY_LIMITS", limits)
+        monkeypatch.setattr("shutil.which", lambda _name: None)
         monkeypatch.delenv(JOBS_VARIABLE)
         monkeypatch.setattr("joblib.cpu_count", lambda: cores)
         monkeypatch.setattr(psutil, "virtual_memory", Memory)
@@ -40,28 +44,50 @@ def machine(monkeypatch):
 )
 def test_cores_and_memory_say_how_many_are_made_at_once(machine, cores, gibibytes, jobs):
     machine(cores, gibibytes)
-    assert usual_jobs() == jobs
+    assert usual_jobs(BUNDLED_ENCODER) == jobs
+
+
+def test_a_container_has_less_memory_than_the_machine(machine):
+    machine(8, 64, limit=12 * 2**30)
+    assert usual_jobs(BUNDLED_ENCODER) == 3
 
 
 def test_a_gpu_is_for_one_at_a_time(machine, monkeypatch):
     machine(8, 64)
-    monkeypatch.setattr("tagger.encoder_training.choose_device", lambda _wanted: "cuda")
-    assert usual_jobs() == 1
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert usual_jobs(BUNDLED_ENCODER) == 4
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert usual_jobs(BUNDLED_ENCODER) == 1
+
+
+def test_larger_encoders_are_made_fewer_at_once(machine, monkeypatch, tmp_path):
+    machine(8, 64)
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(2**30)
+    assert usual_jobs(str(tmp_path)) == 2
+    assert usual_jobs("nobody/knows-it") == usual_jobs("./no/folder") == 1
+
+    def kept(name, file):
+        return str(tmp_path / file) if name == "sentence-transformers/base" else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", kept)
+    assert usual_jobs("base") == 2
 
 
 def test_one_of_several_processes_starts_no_more(machine, monkeypatch):
     machine(8, 64)
     monkeypatch.setattr("multiprocessing.parent_process", object)
-    assert usual_jobs() == 1
+    assert usual_jobs(BUNDLED_ENCODER) == 1
 
 
 @pytest.mark.parametrize("wish", ["0", "-1", "two", "1.5"])
 def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
     monkeypatch.setenv(JOBS_VARIABLE, "3")
-    assert usual_jobs() == 3
+    assert usual_jobs(BUNDLED_ENCODER) == 3
     monkeypatch.setenv(JOBS_VARIABLE, wish)
     with pytest.raises(TaggerError, match=f"TAGGER_JOBS is '{wish}'. Set it to a number"):
-        usual_jobs()
+        usual_jobs(BUNDLED_ENCODER)
 
 
 @pytest.mark.slow
