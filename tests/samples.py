@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
+import pytest
+
+from tagger.cli import main
 from tagger.taxonomy import Taxonomy
 
 QUICK = ("--epochs", 1, "--folds", 2, "--max-tokens", 32, "--no-learning-curve")
@@ -73,8 +80,41 @@ def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line with the MLflow store of the folder ``cwd``."""
+def run_alone(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, with the MLflow store of the folder ``cwd``."""
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     command = [TAGGER, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Do what :func:`run_alone` does in this process: libraries take seconds to load."""
+    command = [str(TAGGER), *map(str, arguments)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    logger = logging.getLogger("tagger")
+    handlers, propagate = logger.handlers[:], logger.propagate
+    code: object = 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(cwd or Path.cwd()),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", command)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+        finally:
+            logger.handlers, logger.propagate = handlers, propagate
+    said = []
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+        said.append(stream.read())
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(command, code, *said)

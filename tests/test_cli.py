@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samples import QUICK, TAGGER, label_line, page, run
+from samples import QUICK, TAGGER, label_line, page, run, run_alone
 from typer.testing import CliRunner
 
 from tagger.cli import app
@@ -29,7 +29,7 @@ def commands():
 
 
 def test_help_is_a_tour_of_the_daily_uses():
-    done = run("--help")
+    done = run_alone("--help")
     assert done.returncode == 0
     places = [
         done.stdout.index(text) for text in ("tagger tag", "tagger review push", "tagger train")
@@ -48,7 +48,7 @@ def test_every_command_has_help_an_example_and_a_place_in_the_readme():
 def test_version_is_printed():
     from tagger import __version__
 
-    assert run("--version").stdout == f"tagger {__version__}\n"
+    assert run_alone("--version").stdout == f"tagger {__version__}\n"
 
 
 def test_help_loads_no_model_library():
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
         (tmp_path / name).mkdir()
     elif content is not None:
         (tmp_path / name).write_bytes(content)
-    done = run("tag", name, "--output", "out", cwd=tmp_path)
+    done = run_alone("tag", name, "--output", "out", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
@@ -199,7 +199,7 @@ def test_a_damaged_mlflow_store_is_one_line(tmp_path):
     (tmp_path / "page.txt").write_text(page("One"), encoding="utf-8")
     (tmp_path / "mlruns").mkdir()
     (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"junk" * 1000)
-    done = run("tag", "page.txt", cwd=tmp_path)
+    done = run_alone("tag", "page.txt", cwd=tmp_path)
     assert done.returncode == 2
     assert "the MLflow store cannot be used" in done.stderr
     assert done.stderr.count("\n") == 1

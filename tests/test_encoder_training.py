@@ -92,22 +92,23 @@ def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
 
 @pytest.mark.slow
 def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
-    plans = [a_plan(number) for number in range(3)]
+    plans = [a_plan(number) for number in range(2)]
     asked = plans[1].texts
-    alone = [made.encoder.encode(asked) for made in train_encoders(plans)]
-    assert not np.allclose(alone[0], alone[1], atol=1e-3)
-    monkeypatch.setenv(JOBS_VARIABLE, "2")
     cache, steps = EncoderCache(tmp_path / "cache"), []
-    for expected, made in zip(
-        alone, train_encoders(plans, cache, lambda *step: steps.append(step)), strict=True
-    ):
-        # The same but for the order in which one or more cores add up, and for rounding.
-        assert (made.encoder.encode(asked) * expected).sum(axis=1).min() > 0.99
+    (alone,) = (made.encoder.encode(asked) for made in train_encoders(plans[:1]))
+    monkeypatch.setenv(JOBS_VARIABLE, "2")
+    found = []
+    for made in train_encoders(plans, cache, lambda *step: steps.append(step)):
+        found.append(made.encoder.encode(asked))
         assert not made.reused
         made.save(tmp_path / "kept")
         assert (tmp_path / "kept" / "encoder.onnx").stat().st_size > 2**20
-    assert steps == [("Encoders, 2 at once", done, 3) for done in range(4)]
-    assert [made.reused for made in train_encoders(plans, cache)] == [True] * 3
+    assert steps == [("Encoders, 2 at once", done, 2) for done in range(3)]
+    # The same but for the order in which one or more cores add up, and for rounding.
+    assert (found[0] * alone).sum(axis=1).min() > 0.99
+    assert not np.allclose(*found, atol=1e-3)
+    (kept,) = train_encoders(plans[1:], cache)
+    assert kept.reused
 
 
 @pytest.mark.slow

@@ -155,8 +155,7 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
             f"'{model}' is no folder, and without MLflow no version can be looked up",
             hint="Give a model's folder with --model, or: pip install 'tagger[train]'",
         )
-    registry = open_registry()
-    return registry.load(registry.find(model), cache)
+    return open_registry().load_named(model, cache)
 
 
 def copy_of_model(model: str, scratch: Path) -> tuple[Path, str | None]:
@@ -255,11 +254,11 @@ def open_registry() -> Registry:
     TaggerError
         If MLflow is not installed.
     """
-    # First, for it quiets MLflow before MLflow is loaded.
+    # It quiets MLflow, which is loaded when the store is first asked.
     from tagger.registry import Registry
 
-    with needs_extra("train"):
-        import mlflow  # noqa: F401
+    if find_spec("mlflow") is None:
+        raise missing_package(ModuleNotFoundError(name="mlflow"), "train")
     return Registry()
 
 

@@ -22,12 +22,14 @@ from tagger.cli.output import (
     progress,
     review_rule,
     warn,
+    working,
 )
 from tagger.cli.tag_tables import tag_with_ray
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
+    from tagger.drift import Drift
     from tagger.model import TaggerModel
     from tagger.tagging import TagRun
 
@@ -149,7 +151,8 @@ def tag(
             lambda done, total: step("Writing results", done, total),
         )
     entries = len(read.entries)
-    _report_drift(run, loaded, files)
+    for warning in run.drift.warnings if run.drift else ():
+        warn(f"{warning}; review some of them: tagger review push")
     if as_json:
         print_json(
             {
@@ -174,23 +177,24 @@ def tag(
     else:
         _print_tag_run(run, loaded, entries, show)
         echo("Written: " + ", ".join(map(shown, run.files)))
+    if run.drift and not loaded.name.startswith("local/"):
+        _log_drift(run.drift, loaded.name, model, files)
     if problems:
         raise typer.Exit(2)
 
 
-def _report_drift(run: TagRun, model: TaggerModel, files: list[Path]) -> None:
-    """Warn of a digest that is unlike the labelled papers, and log it with MLflow."""
-    if run.drift is None:
-        return
-    for warning in run.drift.warnings:
-        warn(f"{warning}; review some of them: tagger review push")
-    if model.name.startswith("local/"):
-        return
+def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> None:
+    """Log with MLflow how unlike the labelled papers a digest is, once all else is done."""
     from tagger.registry import Registry
     from tagger.registry.tag_run import log_tag_run
 
+    registry = Registry()
     try:
-        log_tag_run(Registry(), run.drift, model.name, files)
+        with working("Recording the run in MLflow"):
+            log_tag_run(registry, drift, version, files)
+            if registry.store.embedded:
+                # The store is another than it was when this was looked up; MLflow is loaded now.
+                registry.resolve(wanted)
     except TaggerError as error:
         warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from tagger.durable import exclusively, making
 from tagger.errors import TaggerError, without_password
+from tagger.registry.resolution import ResolutionCache
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,6 +37,7 @@ _FLUENT = threading.RLock()
 """Held while MLflow's fluent functions, and the environment, speak of one store."""
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
+_RESOLUTIONS = "resolved_models.json"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _START = "tagger.start"
 _LONGEST_REASON = 300
@@ -63,6 +65,7 @@ class Store:
         self._artifacts = (self._folder / "artifacts").as_uri()
         self.embedded = not given
         self.tracking_uri = given or own
+        self.resolutions = ResolutionCache(self._folder / _RESOLUTIONS, self._folder / _DATABASE)
 
     @property
     def place(self) -> str:

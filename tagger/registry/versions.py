@@ -15,6 +15,7 @@ from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
+from tagger.registry.resolution import ResolvedModel
 from tagger.registry.store import Store
 from tagger.taxonomy import load_taxonomy
 from tagger.taxonomy_history import TAXONOMY_FILE, TaxonomyHistory, open_history
@@ -108,13 +109,8 @@ class Registry:
         TaggerError
             Also if there is no such version.
         """
-        wanted = name.removeprefix(f"{MODEL_NAME}/")
-        if _RUN_ID.fullmatch(wanted):
-            found = self._by_run(wanted)
-        elif wanted.isascii() and wanted.isdigit():
-            found = self._by_number(wanted)
-        else:
-            found = self._by_alias(wanted)
+        # A store that is not there is not made for this.
+        found = self._look_up(name.removeprefix(f"{MODEL_NAME}/")) if self.store.exists else None
         if found is None:
             raise TaggerError(
                 f"there is no model '{name}'",
@@ -155,6 +151,48 @@ class Registry:
                 condition = f"attributes.run_id IN ({', '.join(ids)})"
                 runs = client.search_runs(experiments, condition, ViewType.ALL, len(ids))
                 found |= {run.info.run_id: run for run in runs}
+        return found
+
+    def load_named(self, name: str, cache: VectorCache | None = None) -> TaggerModel:
+        """Load the version of a number, alias or run id for use.
+
+        Without MLflow, which takes seconds to load, where the store is on this machine and has not
+        changed since the name was last looked up.
+
+        Parameters
+        ----------
+        name:
+            As for :meth:`find`.
+        cache:
+            As for :meth:`load`.
+
+        Raises
+        ------
+        TaggerError
+            As :meth:`find` and :meth:`load` do.
+        """
+        if not self.store.embedded:
+            return self.load(self.find(name), cache)
+        found = self.resolve(name)
+        return load_model(found.folder, found.version, cache)
+
+    def resolve(self, name: str) -> ResolvedModel:
+        """Return where the model of a name is, in a store on this machine, and remember it.
+
+        Raises
+        ------
+        TaggerError
+            As :meth:`find` and :meth:`load` do.
+        """
+        known = self.store.resolutions.get(name)
+        if known:
+            return known
+        state = self.store.resolutions.state()
+        version = self.find(name)
+        folder = self._fetch(version, None)
+        manifest = sha256_of(folder / MANIFEST_FILE)
+        found = ResolvedModel(version=version.name, folder=folder, manifest=manifest)
+        self.store.resolutions.put(name, found, state)
         return found
 
     def load(self, version: Version, cache: VectorCache | None = None) -> TaggerModel:
@@ -330,6 +368,13 @@ class Registry:
         """Write a tag to a version."""
         with self.store.writing() as client:
             client.set_model_version_tag(MODEL_NAME, str(version.number), key, value)
+
+    def _look_up(self, name: str) -> Version | None:
+        if _RUN_ID.fullmatch(name):
+            return self._by_run(name)
+        if name.isascii() and name.isdigit():
+            return self._by_number(name)
+        return self._by_alias(name)
 
     def _by_alias(self, alias: str) -> Version | None:
         with self.store.reading() as client:

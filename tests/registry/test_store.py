@@ -1,6 +1,7 @@
 """What goes wrong with a store, and what must not happen then."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,6 @@ LOG = (
 
 def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
     store = Path("mlruns/mlflow.db")
-    store.parent.mkdir()
     store.write_bytes(b"not a database" * 100)
     with pytest.raises(TaggerError, match="MLflow store cannot be used") as caught:
         registry.champion()
@@ -32,6 +32,8 @@ def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
 
 def test_a_kill_while_the_tables_are_made_leaves_none(registry, monkeypatch):
     from mlflow.store.db import utils
+
+    shutil.rmtree("mlruns")
 
     def killed(engine):
         raise KeyboardInterrupt
@@ -88,6 +90,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch):
 
 @pytest.mark.slow
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model, tmp_path):
+    shutil.rmtree("mlruns")
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", LOG, str(label_folder), str(saved_model)]
     both = [
