@@ -336,16 +336,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tagger = cls(**parameters)
         if Path(model).is_dir():
             return tagger._take(Path(model))
-        try:
-            from tagger.registry import Registry
+        from tagger.registry import Registry
 
-            registry = Registry()
-            version = registry.find(str(model))
-        except ModuleNotFoundError as error:
-            raise TaggerError(
-                f"'{model}' is no folder, and without MLflow no version can be looked up",
-                hint="Give the folder of a model, or: pip install 'tagger[train]'",
-            ) from error
+        registry = Registry()
+        version = registry.find(str(model))
         with TemporaryDirectory() as scratch:
             return tagger._take(registry.copy_model(version, Path(scratch)), version.name)
 

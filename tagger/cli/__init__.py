@@ -21,7 +21,6 @@ from tagger.cli.report import report
 from tagger.cli.tag import tag
 from tagger.cli.terminal import echo
 from tagger.cli.train import train
-from tagger.durable import cannot_write
 from tagger.errors import TaggerError
 
 # Threads of PyTorch that wait for one another spin long by default, and on a busy machine take the
@@ -139,6 +138,8 @@ def main() -> None:
         # Without a file: a write to what is open already, or no folder for temporary files.
         if error.errno not in _NO_ROOM and not (error.errno == errno.ENOENT and not error.filename):
             raise
+        from tagger.durable import cannot_write
+
         complain(cannot_write(error.filename, error))
     else:
         return

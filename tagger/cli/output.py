@@ -13,11 +13,10 @@ import typer
 
 from tagger.cli.terminal import echo, json_printable
 from tagger.errors import TaggerError, missing_package
-from tagger.labels import ConflictRule, LabelStore
-from tagger.taxonomy_history import TAXONOMY_FILE
 
 if TYPE_CHECKING:
     from tagger.decision import ReviewRule
+    from tagger.labels import LabelStore
     from tagger.model import TaggerModel
     from tagger.paper import Paper
     from tagger.readers import PaperCollection
@@ -98,7 +97,7 @@ FolderOption = Annotated[
 ]
 LABEL_STUDIO_FOLDER = Path(".label-studio")
 ConflictsOption = Annotated[
-    ConflictRule,
+    Literal["latest", "majority", "adjudicate"],
     typer.Option(
         envvar="TAGGER_CONFLICTS",
         help="Where reviewers differ: the latest answer counts, the majority, or none until one "
@@ -136,11 +135,14 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
         What it is wanted for: they show a model of definitions what a typical paper is.
     """
     from tagger.model import MANIFEST_FILE, load_model
+    from tagger.taxonomy_history import TAXONOMY_FILE
     from tagger.vector_cache import usual_cache
 
     cache = usual_cache()
     folder = Path(model)
     if (folder / TAXONOMY_FILE).is_file() and not (folder / MANIFEST_FILE).exists():
+        from tagger.labels import LabelStore
+
         return _model_of_definitions(LabelStore(folder), papers)
     if folder.is_dir():
         return load_model(folder, cache=cache)
@@ -150,12 +152,9 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
             hint="Name that folder with --model FOLDER; for a model of definitions, the label "
             "folder that they are in",
         )
-    if find_spec("mlflow") is None:
-        raise TaggerError(
-            f"'{model}' is no folder, and without MLflow no version can be looked up",
-            hint="Give a model's folder with --model, or: pip install 'tagger[train]'",
-        )
-    return open_registry().load_named(model, cache)
+    from tagger.registry import Registry
+
+    return Registry().load_named(model, cache)
 
 
 def copy_of_model(model: str, scratch: Path) -> tuple[Path, str | None]:

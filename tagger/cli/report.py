@@ -23,7 +23,6 @@ from tagger.cli.output import (
 )
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
 
 if TYPE_CHECKING:
     from tagger.explanation import Explanation
@@ -104,6 +103,7 @@ def report(
     Example: tagger report tagged --output report.html --digest monday.txt
     """
     from tagger.durable import replacing
+    from tagger.labels import LabelStore
     from tagger.paper import KnownPapers
     from tagger.report.page import LeftOut, Report, report_page
     from tagger.report.papers import gather_near_duplicates, gather_papers, task_address

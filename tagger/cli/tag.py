@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -178,6 +179,7 @@ def tag(
         _print_tag_run(run, loaded, entries, show)
         echo("Written: " + ", ".join(map(shown, run.files)))
     if run.drift and not loaded.name.startswith("local/"):
+        sys.stdout.flush()  # MLflow takes longer than tagging did
         _log_drift(run.drift, loaded.name, model, files)
     if problems:
         raise typer.Exit(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -107,8 +108,13 @@ class Registry:
         Raises
         ------
         TaggerError
-            Also if there is no such version.
+            Also if there is no such version, or MLflow is not installed.
         """
+        if find_spec("mlflow") is None:
+            raise TaggerError(
+                f"'{name}' is no folder, and without MLflow no version can be looked up",
+                hint="Give the folder of a model, or: pip install 'tagger[train]'",
+            )
         # A store that is not there is not made for this.
         found = self._look_up(name.removeprefix(f"{MODEL_NAME}/")) if self.store.exists else None
         if found is None:
