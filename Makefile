@@ -12,17 +12,27 @@ export OMP_WAIT_POLICY ?= PASSIVE
 LABEL_STUDIO := .label-studio
 PORT ?= 8080
 
-.PHONY: demo test label-studio docs licences sbom audit install browser lint clean
+# What hangs on nothing else is done beside it: installing takes one core.
+MAKEFLAGS += --jobs=2
+
+.PHONY: demo test label-studio label-studio-environment docs licences sbom audit install browser \
+  lint clean
 
 demo: install
 	$(BIN)/tagger train --labels labels --if-changed
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
 
-test: install browser lint
+test: install browser lint label-studio-environment
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 label-studio: install
 	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)
+
+# What 'tagger review serve' would install at its first use, by the same function; of ours it needs
+# one package, so it goes on beside 'make install'.
+label-studio-environment: $(VENV)/.torch
+	$(BIN)/python -c 'from pathlib import Path; from tagger.review.server import install; \
+	  install(Path("$(LABEL_STUDIO)/venv"), print)'
 
 docs: install
 	$(BIN)/typer tagger.cli utils docs --name tagger --title Commands --output docs/reference/commands.md
@@ -51,10 +61,14 @@ lint: install
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# First what no other package may choose the build of.
+$(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt torch filelock
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 

@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import os
+import re
+import shlex
 import subprocess
 import sys
 import traceback
@@ -17,6 +19,7 @@ import pytest
 from tagger.cli import main
 from tagger.taxonomy import Taxonomy
 
+_FOR_A_SHELL = re.compile(r"[<>|&;$*`]")
 QUICK = ("--epochs", 1, "--folds", 2, "--max-tokens", 32, "--no-learning-curve")
 """Options of the quickest training there is."""
 TAGGER = Path(sys.executable).with_name("tagger")
@@ -118,3 +121,21 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
         said.append(stream.read())
     assert isinstance(code, int)
     return subprocess.CompletedProcess(command, code, *said)
+
+
+def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell as it stands; one that calls tagger and no more, as :func:`run` does.
+
+    Parameters
+    ----------
+    line:
+        What somebody would type.
+    cwd, environment:
+        Folder and variables of the shell.
+    """
+    program, *arguments = shlex.split(line)
+    if program == TAGGER.name and not _FOR_A_SHELL.search(line):
+        return run(*arguments, cwd=cwd)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True
+    )

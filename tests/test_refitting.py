@@ -8,6 +8,8 @@ from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.refitting import refit_heads
+from tagger.registry import Registry
+from tagger.registry.training_run import settings_of
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
 
@@ -109,7 +111,7 @@ def test_another_taxonomy_is_refused(grown, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_path):
+def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_path, monkeypatch):
     root = label_folder.parent
     encoder = save_tiny_encoder(tmp_path / "encoder")
     first = run("train", *QUICK[2:], "--encoder", encoder, cwd=root)
@@ -122,6 +124,11 @@ def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_
     assert "Nothing new: tagger/2 was trained on just these inputs" in same.stdout
     compared = run("compare", "1", "2", cwd=root)
     assert compared.returncode == 0, compared.stderr
+    monkeypatch.chdir(root)
+    registry = Registry()
+    settings = settings_of(registry, registry.find("1"))
+    assert (settings.encoder, settings.epochs, settings.folds) == (str(encoder), 6, 2)
+    assert settings_of(registry, registry.find("2")) == settings
     both = run("train", "--heads-only", "--compatible-with", "champion", cwd=root)
     assert both.returncode == 2
     assert "exclude each other" in both.stderr

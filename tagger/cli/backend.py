@@ -74,10 +74,17 @@ class ModelInUse:
         self._recheck = recheck
         self._due = time.monotonic() + recheck
         self._looking = threading.Lock()
+        if self._is_version:
+            # MLflow takes longer to load than Label Studio waits for some of its answers.
+            self._look()
+
+    @property
+    def _is_version(self) -> bool:
+        return not self._model.name.startswith("local/")
 
     def __call__(self) -> TaggerModel:
         # One request looks, those beside it use what is there.
-        if not self._model.name.startswith("local/") and self._looking.acquire(blocking=False):
+        if self._is_version and self._looking.acquire(blocking=False):
             try:
                 if time.monotonic() >= self._due:
                     self._look()
@@ -139,6 +146,11 @@ def run_backend(
     def train() -> None:
         command = [sys.executable, "-m", "tagger", "train", "--json"]
         command += ["--labels", str(store.folder), "--conflicts", conflicts]
+        try:
+            command += _as_trained(in_use())
+        except TaggerError as error:
+            report(f"error: {error}")
+            return
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             made = json.loads(done.stdout)
@@ -171,6 +183,20 @@ def run_backend(
         server.should_exit = True
         thread.join()
         disconnect_backend(project, credentials)
+
+
+def _as_trained(model: TaggerModel) -> list[str]:
+    """Return options with which 'tagger train' does as was done for a model, if that is known."""
+    from tagger.registry import Registry
+    from tagger.registry.training_run import settings_of
+
+    if model.name.startswith("local/"):
+        return []
+    registry = Registry()
+    settings = settings_of(registry, registry.find(model.name))
+    numbers = ("max_tokens", "epochs", "folds", "seed")
+    options = {"encoder": settings.encoder} | {name: getattr(settings, name) for name in numbers}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

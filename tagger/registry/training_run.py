@@ -77,6 +77,29 @@ def settings_with_encoder_of(
     )
 
 
+def settings_of(registry: Registry, version: Version) -> TrainingSettings:
+    """Return how a version was trained, as far as ``tagger train`` has options for it.
+
+    Of a version whose heads alone were fitted it is how its encoder was.
+
+    Raises
+    ------
+    TaggerError
+        If the store cannot be read, or the version that the encoder is of is gone.
+    """
+    logged = registry.run(version).data.params
+    encoder_of = logged.get("encoder_of", str(None))
+    if encoder_of != str(None):
+        return settings_of(registry, registry.find(encoder_of))
+    return TrainingSettings(
+        encoder=logged["encoder"],
+        max_tokens=int(logged["max_tokens"]),
+        epochs=int(logged["epochs"]),
+        folds=int(logged["folds"]),
+        seed=int(logged["seed"]),
+    )
+
+
 def log_training(
     registry: Registry,
     result: TrainingResult,

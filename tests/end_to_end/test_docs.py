@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from samples import run_line
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -191,13 +192,7 @@ def test_the_twenty_steps_of_the_tutorial_work_from_nothing(tmp_path):
             continue
         assert block["language"] == "sh", block["language"]
         for line in shell_lines(block["body"]):
-            done = subprocess.run(
-                ["bash", "-c", line],
-                cwd=tmp_path,
-                env=environment(),
-                capture_output=True,
-                text=True,
-            )
+            done = run_line(line, tmp_path, environment())
             codes = (0, 1) if line.startswith(matters) else (0,)
             assert done.returncode in codes, f"{line}: {done.stdout}\n{done.stderr}"
             said[line] = done.stdout + done.stderr

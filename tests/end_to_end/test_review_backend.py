@@ -11,6 +11,8 @@ from ports import free_port
 from samples import TAGGER, run
 
 from tagger.labels import LabelStore
+from tagger.registry import Registry
+from tagger.registry.training_run import settings_of
 from tagger.review.project import open_project
 from tagger.review.tasks import make_result
 
@@ -28,6 +30,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.token)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(workspace)
     labels = tmp_path / "labels"
     shutil.copytree(workspace / "labels", labels)
     store = LabelStore(labels)
@@ -61,9 +64,14 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
         wait_until((labels / "corrections.jsonl").exists, "the annotation does not come home")
         [label] = [label for label in store.all_labels() if label.source == "review"]
         assert (label.title, label.tags["kind"]) == ("By hand", ("study",))
-        # A training takes some minutes where cores are slow or few.
         trained = "is now challenger"
-        wait_until(lambda: trained in log.read_text(), "no challenger is trained", seconds=1200)
+        wait_until(lambda: trained in log.read_text(), "no challenger is trained")
+        registry = Registry()
+        champion, challenger = registry.champion(), registry.challenger()
+        assert champion
+        assert challenger
+        assert settings_of(registry, champion).encoder == "tiny/encoder"
+        assert settings_of(registry, challenger) == settings_of(registry, champion)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, log.read_text()

@@ -138,10 +138,13 @@ def test_it_is_not_looked_up_at_each_request(label_folder, tmp_path, monkeypatch
     taxonomy = LabelStore(label_folder).taxonomy
     model = load_model(save_tiny_model(tmp_path / "model", taxonomy), "tagger/1")
     monkeypatch.setattr(output, "load_model_named", lambda name, papers: model)
-    monkeypatch.setattr(Registry, "find", _no_store)
-    said = []
+    said, looked_up = [], []
+    monkeypatch.setattr(Registry, "find", lambda _, name: looked_up.append(name) or model)
     in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=3600)
+    # Before the first request, which would wait for MLflow to be loaded.
+    assert looked_up == ["champion"]
     assert {in_use().name for _ in range(100)} == {"tagger/1"}
+    assert len(looked_up) == 1
     assert not said
 
 
