@@ -46,17 +46,18 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first, then those on the demo, which takes longest.
+    """Run fast tests first, then those that take longest: on the demo, on a real Label Studio.
 
     Where several processes share the tests, one of them begins with the demo: it takes about as
-    long as half of the rest.
+    long as half of the rest. What is short comes last, so that they end together.
     """
     shared_out = "PYTEST_XDIST_WORKER" in os.environ
 
-    def order(item: pytest.Item) -> tuple[bool, bool]:
+    def order(item: pytest.Item) -> tuple[bool, ...]:
         slow = item.get_closest_marker("slow") is not None
-        on_demo = "demo" in getattr(item, "fixturenames", ())
-        return slow and not (on_demo and shared_out), not on_demo
+        needed = getattr(item, "fixturenames", ())
+        on_demo = "demo" in needed
+        return slow and not (on_demo and shared_out), not on_demo, slow and "server" not in needed
 
     items.sort(key=order)
 

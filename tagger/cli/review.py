@@ -246,7 +246,11 @@ def backend(
     ] = None,
     train_after: Annotated[
         int,
-        typer.Option(min=0, help="Train a challenger after so many new annotations; 0: never."),
+        typer.Option(
+            min=0,
+            help="Train a challenger, as the model was trained, after so many new annotations; "
+            "0: never.",
+        ),
     ] = 0,
     conflicts: ConflictsOption = "latest",
     project: ProjectOption = None,
