@@ -54,6 +54,7 @@ class Demo:
             "LABEL_STUDIO_URL",
             "LABEL_STUDIO_API_KEY",
             JOBS_VARIABLE,
+            "MAKEFLAGS",  # of 'make test'
         ):
             environment.pop(name, None)
         environment["LABEL_STUDIO_PORT"] = str(self.port)
