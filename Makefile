@@ -15,14 +15,16 @@ PORT ?= 8080
 # What hangs on nothing else is done beside it: installing takes one core.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test label-studio label-studio-environment docs licences sbom audit install browser \
-  lint clean
+.PHONY: demo test pytest label-studio label-studio-environment docs licences sbom audit install \
+  browser lint clean
 
 demo: install
 	$(BIN)/tagger train --labels labels --if-changed
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
 
-test: install browser lint label-studio-environment
+test: lint pytest
+
+pytest: install browser label-studio-environment
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 label-studio: install
