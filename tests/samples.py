@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -135,7 +136,8 @@ def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.Co
     """
     program, *arguments = shlex.split(line)
     if program == TAGGER.name and not _FOR_A_SHELL.search(line):
-        return run(*arguments, cwd=cwd)
+        with mock.patch.dict(os.environ, environment, clear=True):
+            return run(*arguments, cwd=cwd)
     return subprocess.run(
         ["bash", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True
     )

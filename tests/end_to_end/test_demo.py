@@ -99,7 +99,7 @@ def shell_lines():
     return [line.split("  #")[0].strip() for line in lines if line.strip()]
 
 
-def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environment, monkeypatch):
+def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environment):
     """The make targets, MLflow's own commands and the backend have tests of their own.
 
     The second training takes one pass over the labels, and the bake-off two folds, to end in
@@ -108,9 +108,6 @@ def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environmen
     environment = demo.root / ".label-studio" / "venv"
     environment.parent.mkdir()
     environment.symlink_to(label_studio_environment)
-    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LABEL_STUDIO_PORT", str(demo.port))
     elsewhere = (
         "make ",
         "mlflow ui",
