@@ -4,7 +4,7 @@ Real servers stand behind a proxy that lets a share of the requests go wrong: la
 before, while or after the server hears of them, refused, answered by a gateway, cut short, with
 lists that are empty, doubled or shuffled. Behind it a day's work is done over and over, each time
 with faults drawn anew; a command that ends with exit code 2 is given again. What is there in the
-end is compared with a day without faults. The days are those of tests/faulty_days.py.
+end is compared with a day without faults. The days are those of tests/helpers/faulty_days.py.
 
 Run from the root of the project: python experiments/faults.py
 """
@@ -27,13 +27,13 @@ from gold import RESULTS, ROOT, machine
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-import fault_proxy
-from fault_proxy import Exchange, FaultProxy, by_chance, no_faults
-from faulty_days import Day, ReviewDay, VersionsDay
-from mlflow_server import MlflowServer
-from ports import free_port
-from samples import label_line, small_taxonomy, write_taxonomy
-from tiny_model import save_tiny_model
+from helpers import fault_proxy
+from helpers.fault_proxy import Exchange, FaultProxy, by_chance, no_faults
+from helpers.faulty_days import Day, ReviewDay, VersionsDay
+from helpers.mlflow_server import MlflowServer
+from helpers.ports import free_port
+from helpers.samples import label_line, small_taxonomy, write_taxonomy
+from helpers.tiny_model import save_tiny_model
 
 from tagger.review import retrying
 from tagger.review.connection import Connection

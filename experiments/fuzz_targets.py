@@ -585,7 +585,7 @@ def _backend() -> Callable[[bytes], None]:
 def _small_model() -> Any:
     import tempfile
 
-    from tiny_model import save_tiny_model
+    from helpers.tiny_model import save_tiny_model
 
     from tagger.model import load_model
 
@@ -594,7 +594,7 @@ def _small_model() -> Any:
 
 
 def _models(folder: Path) -> Iterator[Target]:
-    from tiny_model import save_tiny_model
+    from helpers.tiny_model import save_tiny_model
 
     saved = save_tiny_model(folder / "model", _taxonomy())
     members = {path.name: path.read_bytes() for path in saved.iterdir()}

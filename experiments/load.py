@@ -31,11 +31,11 @@ from gold import RESULTS, ROOT, machine
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from ports import free_port, wait_for
-from samples import label_line, page, small_taxonomy, write_taxonomy
-from tiny_encoder import save_tiny_encoder
-from tiny_model import save_tiny_model
-from tiny_training import log_tiny
+from helpers.ports import free_port, wait_for
+from helpers.samples import label_line, page, small_taxonomy, write_taxonomy
+from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_model import save_tiny_model
+from helpers.tiny_training import log_tiny
 
 CLIENTS = 200
 SECONDS = 120.0

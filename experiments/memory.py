@@ -29,7 +29,7 @@ from gold import RESULTS, ROOT, machine
 from tagger.labels import LabelStore
 
 sys.path.append(str(ROOT / "tests"))
-from tiny_model import save_tiny_model
+from helpers.tiny_model import save_tiny_model
 
 WORDS = 120
 VOCABULARY = 30_000

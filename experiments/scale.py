@@ -41,7 +41,7 @@ from tagger.reference import Foreseen, Reference
 from tagger.scale.shards import ROWS_PER_SHARD
 
 sys.path.append(str(ROOT / "tests"))
-from tiny_model import save_tiny_model
+from helpers.tiny_model import save_tiny_model
 
 MILLION = 1_000_000
 PAPERS = 250 * MILLION

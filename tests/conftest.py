@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
-from tiny_encoder import save_tiny_encoder
-from tiny_model import make_reference, save_tiny_model
+from helpers.samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
+from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_model import make_reference, save_tiny_model
 
 from tagger.encoder import Progress, Vectors
 from tagger.encoder_training import JOBS_VARIABLE

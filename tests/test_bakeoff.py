@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from samples import run
-from tiny_encoder import save_tiny_encoder
+from helpers.samples import run
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.bakeoff import bake_off
 from tagger.encoder import bundled_encoder_folder

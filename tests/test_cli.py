@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samples import QUICK, TAGGER, label_line, page, run, run_alone
+from helpers.samples import QUICK, TAGGER, label_line, page, run, run_alone
 from typer.testing import CliRunner
 
 from tagger.cli import app

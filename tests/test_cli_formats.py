@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from samples import ABSTRACT, TAGGER, run
+from helpers.samples import ABSTRACT, TAGGER, run
 
 from tagger.cli.output import read_pages
 from tagger.errors import TaggerError

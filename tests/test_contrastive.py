@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
-from tiny_encoder import save_tiny_encoder
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.contrastive import (
     encode_by_length,

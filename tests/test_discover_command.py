@@ -3,7 +3,7 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from samples import page, run
+from helpers.samples import page, run
 from typer.testing import CliRunner
 
 import tagger.vector_cache

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samples import page
+from helpers.samples import page
 
 RENAME = ("taxonomy", "rename", "field/law", "legal", "--yes", "--labels", "labels")
 DROP_CAPABILITY, WRITE_ANYWHERE, OWN_ANYTHING = 24, 1, 3

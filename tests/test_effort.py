@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_model import make_efforts, save_tiny_model
+from helpers.tiny_model import make_efforts, save_tiny_model
 
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel, load_model, sureness

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from samples import ABSTRACT
+from helpers.samples import ABSTRACT
 
 from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, choose_device, load_trainable
 from tagger.errors import TaggerError

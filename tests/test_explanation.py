@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from samples import page, run
+from helpers.samples import page, run
 
 from tagger.decision import ReviewRule
 from tagger.explanation import explain

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from samples import TAGGER, page, run
+from helpers.samples import TAGGER, page, run
 
 from tagger.taxonomy import load_taxonomy
 

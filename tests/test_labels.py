@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import label_line
+from helpers.samples import label_line
 
 from tagger.errors import TaggerError
 from tagger.labels import (

@@ -320,7 +320,7 @@ def test_loading_executes_nothing_of_a_folder(folder, tmp_path, part):
 
 
 def test_an_encoder_whose_weights_are_a_pickle_is_not_loaded(tmp_path):
-    from tiny_encoder import save_tiny_encoder
+    from helpers.tiny_encoder import save_tiny_encoder
 
     from tagger.encoder import load_trainable
 

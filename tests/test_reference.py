@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from tiny_model import make_reference
+from helpers.tiny_model import make_reference
 
 from tagger.errors import TaggerError
 from tagger.reference import Reference, familiarity

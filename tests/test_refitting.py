@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from samples import QUICK, label_line, run
-from tiny_encoder import save_tiny_encoder
+from helpers.samples import QUICK, label_line, run
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore

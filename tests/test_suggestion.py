@@ -1,4 +1,4 @@
-from samples import page, run
+from helpers.samples import page, run
 
 from tagger.paper import Paper
 from tagger.suggestion import suggest_papers

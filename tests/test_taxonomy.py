@@ -2,7 +2,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import write_taxonomy
+from helpers.samples import write_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import Taxonomy, load_taxonomy

@@ -3,8 +3,8 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from samples import label_line
-from tiny_model import save_tiny_model
+from helpers.samples import label_line
+from helpers.tiny_model import save_tiny_model
 
 from tagger.cli import main
 from tagger.errors import TaggerError

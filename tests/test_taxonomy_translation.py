@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from samples import write_taxonomy
+from helpers.samples import write_taxonomy
 
 from tagger.taxonomy_changes import MergeTags, RenameTag, RetireTag
 from tagger.taxonomy_history import open_history, record_change

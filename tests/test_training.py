@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_encoder import save_tiny_encoder
-from tiny_model import SIZE
+from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_model import SIZE
 
 from tagger.compatibility import Champion
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable

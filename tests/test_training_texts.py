@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from samples import small_taxonomy
+from helpers.samples import small_taxonomy
 
 from tagger.labels import Label, LabelStore
 from tagger.taxonomy import Taxonomy

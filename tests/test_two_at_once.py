@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from samples import page
+from helpers.samples import page
 
 from tagger.durable import exclusively
 from tagger.labels import LabelStore

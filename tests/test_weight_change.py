@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.torch import load_file, save_file
-from tiny_encoder import save_tiny_encoder
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.encoder import BUNDLED_ENCODER, load_trainable
 from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated

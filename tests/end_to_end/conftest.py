@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ports import free_port
+from helpers.ports import free_port
 
 from tagger.encoder_training import JOBS_VARIABLE
 from tagger.review.connection import Connection

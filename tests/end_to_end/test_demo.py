@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ports import free_port, wait_for
-from samples import run_line
+from helpers.ports import free_port, wait_for
+from helpers.samples import run_line
 from sklearn.metrics import f1_score
 
 from tagger.paper import paper_id

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from samples import run_line
+from helpers.samples import run_line
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

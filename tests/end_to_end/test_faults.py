@@ -8,13 +8,13 @@ import itertools
 import json
 import time
 
-import fault_proxy
+from helpers import fault_proxy
 import pytest
-from fault_proxy import FaultProxy, by_chance, no_faults, once
-from faulty_days import ReviewDay, VersionsDay, command
-from mlflow_server import MlflowServer
-from samples import QUICK, run
-from tiny_encoder import save_tiny_encoder
+from helpers.fault_proxy import FaultProxy, by_chance, no_faults, once
+from helpers.faulty_days import ReviewDay, VersionsDay, command
+from helpers.mlflow_server import MlflowServer
+from helpers.samples import QUICK, run
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry

@@ -4,9 +4,9 @@ import json
 import subprocess
 
 import pytest
-from mlflow_server import MlflowServer
-from samples import TAGGER, page
-from tiny_training import log_tiny
+from helpers.mlflow_server import MlflowServer
+from helpers.samples import TAGGER, page
+from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
 from tagger.gate import GateRules

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from ports import free_port
-from samples import page, small_taxonomy, write_taxonomy
-from tiny_encoder import save_tiny_encoder
+from helpers.ports import free_port
+from helpers.samples import page, small_taxonomy, write_taxonomy
+from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.review.server import EmbeddedServer
 
 pytestmark = pytest.mark.slow
 
-TOUR = Path(__file__).with_name("offline_tour.py")
+TOUR = Path(__file__).parents[1] / "helpers" / "offline_tour.py"
 QUICK = "--epochs 1 --folds 2 --max-tokens 32 --no-learning-curve --encoder encoder"
 COMMANDS = f"""\
 tagger init my-review --template medicine

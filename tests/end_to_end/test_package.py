@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from samples import page
-from tiny_model import save_tiny_model
+from helpers.samples import page
+from helpers.tiny_model import save_tiny_model
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import httpx
 import pytest
 import yaml
-from ports import free_port
-from samples import write_taxonomy
+from helpers.ports import free_port
+from helpers.samples import write_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore

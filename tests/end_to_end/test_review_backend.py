@@ -7,8 +7,8 @@ import subprocess
 import time
 
 import pytest
-from ports import free_port
-from samples import TAGGER, run
+from helpers.ports import free_port
+from helpers.samples import TAGGER, run
 
 from tagger.labels import LabelStore
 from tagger.registry import Registry

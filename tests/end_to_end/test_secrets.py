@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from samples import TAGGER, run
+from helpers.samples import TAGGER, run
 
 TOKEN = "planted-token-of-nobody"
 PASSWORD = "planted-password-of-nobody"

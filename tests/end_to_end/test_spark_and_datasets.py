@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_training import log_tiny
+from helpers.tiny_training import log_tiny
 
 from tagger.decision import ReviewRule, decide
 from tagger.model import load_model

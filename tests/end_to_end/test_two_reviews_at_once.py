@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ports import free_port, wait_for
-from samples import page
+from helpers.ports import free_port, wait_for
+from helpers.samples import page
 
 from tagger.labels import LabelStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import save_word_encoder
+from helpers.tiny_model import save_word_encoder
 
 from tagger import Paper
 from tagger.encoder_training import _encoder_as_it_comes

@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from samples import run
+from helpers.samples import run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
-from tiny_encoder import save_tiny_encoder
-from tiny_training import log_tiny
+from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_training import log_tiny
 
 from tagger import (
     Paper,

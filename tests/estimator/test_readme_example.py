@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_model import save_tiny_model
-from tiny_training import log_tiny
+from helpers.tiny_model import save_tiny_model
+from helpers.tiny_training import log_tiny
 
 from tagger.model import load_model
 from tagger.registry import Registry

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import ABSTRACT, page
+from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
 from tagger.paper import merge_duplicates, paper_id

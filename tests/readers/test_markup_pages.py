@@ -5,7 +5,7 @@ import email.policy
 from pathlib import Path
 
 import pytest
-from samples import ABSTRACT, page
+from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
 from tagger.readers import FORMATS, read_papers

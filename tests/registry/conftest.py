@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import tiny_training
+from helpers import tiny_training
 
 from tagger.registry import Registry, Version
 from tagger.registry.store import Store

@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tiny_model import save_tiny_model
+from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
 from tagger.gate import GateRules, apply_gate

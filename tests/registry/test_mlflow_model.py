@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ports import free_port, wait_for
+from helpers.ports import free_port, wait_for
 
 from tagger.decision import ReviewRule, decide
 from tagger.model import load_model

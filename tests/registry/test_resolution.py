@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samples import TAGGER, page
+from helpers.samples import TAGGER, page
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry

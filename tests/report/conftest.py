@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_report import review, tag_row
+from helpers.tiny_report import review, tag_row
 
 from tagger.labels import Label
 from tagger.paper import paper_id

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from selenium.webdriver.common.by import By
-from tiny_report import tag_row
+from helpers.tiny_report import tag_row
 
 from tagger.comparison import Churn, Comparison
 from tagger.rendering import render

@@ -2,8 +2,8 @@ import json
 import sys
 
 import pytest
-from samples import page, run
-from tiny_report import review, tag_row
+from helpers.samples import page, run
+from helpers.tiny_report import review, tag_row
 from typer.testing import CliRunner
 
 from tagger.cli import app

@@ -1,5 +1,5 @@
 import pytest
-from tiny_report import held_out
+from helpers.tiny_report import held_out
 
 from tagger.report.figures import ConfidenceBin, facet_figures
 

@@ -2,7 +2,7 @@ from collections import Counter
 from datetime import date
 
 import pytest
-from tiny_report import review, tag_row
+from helpers.tiny_report import review, tag_row
 
 from tagger.labels import LabelStore
 from tagger.paper import Paper, paper_id

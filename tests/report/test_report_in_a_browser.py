@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from tiny_report import held_out, tag_row
+from helpers.tiny_report import held_out, tag_row
 
 from tagger.registry.history import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures

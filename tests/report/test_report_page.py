@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from tiny_report import held_out, review, tag_row
+from helpers.tiny_report import held_out, review, tag_row
 
 from tagger.decision import Decision
 from tagger.explanation import Evidence, Explanation, Neighbour

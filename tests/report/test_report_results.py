@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tiny_report import tag_row
+from helpers.tiny_report import tag_row
 
 from tagger.decision import Decision, Review
 from tagger.errors import TaggerError

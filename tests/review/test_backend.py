@@ -5,7 +5,7 @@ import threading
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from tiny_model import save_tiny_model
+from helpers.tiny_model import save_tiny_model
 
 from tagger.cli import output
 from tagger.cli.backend import ModelInUse, make_server

@@ -4,7 +4,7 @@ import threading
 from types import ModuleType
 
 import pytest
-from ports import free_port
+from helpers.ports import free_port
 
 from tagger.errors import TaggerError
 from tagger.review import retrying

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ports import free_port
+from helpers.ports import free_port
 
 from tagger.errors import TaggerError
 from tagger.review.server import PACKAGE, EmbeddedServer

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 import pyarrow.parquet as pq
 import pytest
-from serial_engine import SerialEngine
+from helpers.serial_engine import SerialEngine
 
 from tagger.decision import ReviewRule
 from tagger.durable import replacing_bytes

@@ -4,7 +4,7 @@ import json
 from contextlib import nullcontext
 
 import pytest
-from serial_engine import SerialEngine
+from helpers.serial_engine import SerialEngine
 from typer.testing import CliRunner
 
 from tagger.cli import app

@@ -9,7 +9,7 @@ import pytest
 import rispy
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import page, run
+from helpers.samples import page, run
 
 from tagger.readers import collect_papers, read_papers
 from tagger.writers.bibtex import add_bibtex_keywords

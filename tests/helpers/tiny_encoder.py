@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tiny_model import SIZE, WORDS
+from helpers.tiny_model import SIZE, WORDS
 
 
 def save_tiny_encoder(folder: Path) -> Path:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
-from fault_proxy import FaultProxy
-from samples import label_line, page, write_taxonomy
-from tiny_model import save_tiny_model
-from tiny_training import log_tiny
+from helpers.fault_proxy import FaultProxy
+from helpers.samples import label_line, page, write_taxonomy
+from helpers.tiny_model import save_tiny_model
+from helpers.tiny_training import log_tiny
 from typer.testing import CliRunner
 
 from tagger.cli import app

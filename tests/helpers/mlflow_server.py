@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import psutil
-from ports import free_port, wait_for
+from helpers.ports import free_port, wait_for
 
 
 class MlflowServer:
