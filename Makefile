@@ -1,58 +1,64 @@
-# Everything from a fresh machine: `make demo` to see it work, `make test` to check it,
-# `make docs` to build the documentation into site/.
+# Everything from a fresh machine. `make demo` shows the toolkit at work. Three suites check it:
+# `make check` in minutes after each change, `make test` before a merge, `make acceptance` before a
+# release. `make docs` builds the documentation into site/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DIGEST ?= examples/*.txt
 OUTPUT ?= tagged
 
-# Threads that wait for one another are not to spin while other tests run.
+# Threads that wait for one another do not spin while other tests run.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 LABEL_STUDIO := .label-studio
 PORT ?= 8080
 
-# What hangs on nothing else is done beside it: installing takes one core.
+# Installing takes one core, so independent steps run two at a time.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test pytest label-studio label-studio-environment docs licences sbom audit install \
-  browser lint clean
+SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-demo: install
+.PHONY: demo check test acceptance lint label-studio label-studio-environment docs licences sbom \
+  audit install browser clean
+
+demo: $(VENV)/.demo
 	$(BIN)/tagger train --labels labels --if-changed
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
 
-test: lint pytest
+check: lint
+	$(PYTEST) -m 'not ($(SLOW))'
 
-pytest: install browser label-studio-environment
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: lint browser label-studio-environment
+	$(PYTEST) -m 'not acceptance'
 
-label-studio: install
+acceptance: $(VENV)/.acceptance browser label-studio-environment
+	$(PYTEST) -m acceptance
+
+label-studio: $(VENV)/.demo
 	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)
 
-# What 'tagger review serve' would install at its first use, by the same function; of ours it needs
-# one package, so it goes on beside 'make install'.
+# 'tagger review serve' installs the same at its first use.
 label-studio-environment: $(VENV)/.torch
 	$(BIN)/python -c 'from pathlib import Path; from tagger.review.server import install; \
 	  install(Path("$(LABEL_STUDIO)/venv"), print)'
 
-docs: install
+docs: $(VENV)/.acceptance
 	$(BIN)/typer tagger.cli utils docs --name tagger --title Commands --output docs/reference/commands.md
 	$(BIN)/mkdocs build --strict
 
-licences: install
+licences: $(VENV)/.acceptance
 	$(BIN)/python scripts/licences.py
 
-# What 'make install' installs, for those who take a release over: CycloneDX 1.6.
-sbom: install
+# Everything that 'make acceptance' installs, as a bill of materials in CycloneDX 1.6.
+sbom: $(VENV)/.acceptance
 	mkdir -p dist
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  --spec-version 1.6 --output-format JSON --output-file dist/sbom.cdx.json $(BIN)/python
 
-# Are vulnerabilities known of what is installed? No part of 'make test': the answer is a database's
-# on the network, which changes from day to day, and the tests need no network and say the same
-# tomorrow. Run it before a release, and once a week.
-audit: install
+# Known vulnerabilities of the pinned versions. Not part of a suite: it asks a database on the
+# network, whose answer changes from day to day. Run it before a release, and once a week.
+audit: $(VENV)/.acceptance
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: install
@@ -63,18 +69,21 @@ lint: install
 
 install: $(VENV)/.installed
 
-# First what no other package may choose the build of.
+# PyTorch comes first, so that no other package chooses its build.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch filelock
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+$(VENV)/.demo $(VENV)/.installed $(VENV)/.acceptance: $(VENV)/.torch pyproject.toml
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
+$(VENV)/.demo: EXTRAS := formats,train,review
+$(VENV)/.installed: EXTRAS := all,dev
+$(VENV)/.acceptance: EXTRAS := all,dev,acceptance
 
-# The tests look at Label Studio through Debian's Chromium.
+# Tests open Label Studio in Debian's Chromium.
 browser:
 	command -v chromium chromedriver >/dev/null || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \

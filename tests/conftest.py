@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from helpers.samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import make_reference, save_tiny_model
+from hypothesis import settings
 
 from tagger.encoder import Progress, Vectors
 from tagger.encoder_training import JOBS_VARIABLE
@@ -45,21 +44,32 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+MARKERS_OF_FIXTURES = {
+    "workspace": ("training", "mlflow"),
+    "challenged": ("training", "mlflow"),
+    "registry": ("mlflow",),
+    "mlflow_server": ("mlflow",),
+    "server": ("label_studio",),
+    "label_studio_environment": ("label_studio",),
+    "browser": ("browser",),
+}
+"""What a test needs is known from its fixtures; other tests say it with a marker."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first, then those that take longest: on the demo, on a real Label Studio.
+    """Mark tests by what their fixtures need, and run them from the cheapest resource up."""
+    for item in items:
+        for fixture, markers in MARKERS_OF_FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for marker in markers:
+                    item.add_marker(marker)
+    items.sort(key=lambda item: max(map(_cost, item.iter_markers()), default=0))
 
-    Where several processes share the tests, one of them begins with the demo: it takes about as
-    long as half of the rest. What is short comes last, so that they end together.
-    """
-    shared_out = "PYTEST_XDIST_WORKER" in os.environ
 
-    def order(item: pytest.Item) -> tuple[bool, ...]:
-        slow = item.get_closest_marker("slow") is not None
-        needed = getattr(item, "fixturenames", ())
-        on_demo = "demo" in needed
-        return slow and not (on_demo and shared_out), not on_demo, slow and "server" not in needed
-
-    items.sort(key=order)
+def _cost(marker: pytest.Mark) -> int:
+    """Return the rank of a resource by the time that it takes, from 1; 0 if it is none."""
+    ranks = ("mlflow", "training", "real_encoder", "browser", "ray", "label_studio", "spark")
+    return ranks.index(marker.name) + 1 if marker.name in ranks else 0
 
 
 @pytest.fixture(scope="session")

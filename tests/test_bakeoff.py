@@ -46,7 +46,7 @@ def test_an_encoder_that_is_not_there_is_found_out_first(label_folder):
         bake_off(store.labels(), store.taxonomy, encoders, FROZEN, lambda *_: pytest.fail("early"))
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_command_says_better_or_worse(label_folder):
     root = label_folder.parent
     options = ("--folds", 2, "--max-tokens", 32, "--epochs", 0)

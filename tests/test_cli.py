@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tagger.cli import app
 
-README = Path(__file__).parents[1] / "README.md"
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 
 
 def commands():
@@ -37,12 +37,12 @@ def test_help_is_a_tour_of_the_daily_uses():
     assert places == sorted(places)
 
 
-def test_every_command_has_help_an_example_and_a_place_in_the_readme():
-    readme = README.read_text(encoding="utf-8")
+def test_every_command_has_help_an_example_and_a_place_in_the_reference():
+    reference = REFERENCE.read_text(encoding="utf-8")
     for name in commands():
         help_text = CliRunner().invoke(app, [*name.split(), "--help"]).stdout
         assert "Example: tagger " + name in " ".join(help_text.split())
-        assert re.search(rf"^tagger {name}\b", readme, re.MULTILINE)
+        assert re.search(rf"^#+ `tagger {name}`$", reference, re.MULTILINE), name
 
 
 def test_version_is_printed():
@@ -205,7 +205,7 @@ def test_a_damaged_mlflow_store_is_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_tagging_a_page_twice_gives_the_same_bytes(workspace, tmp_path, monkeypatch):
     for out in ("a", "b"):
         # Nothing is remembered, so that each run has to encode.
@@ -225,7 +225,7 @@ def test_tagging_a_page_twice_gives_the_same_bytes(workspace, tmp_path, monkeypa
     assert list((tmp_path / "cache").iterdir()), "the second run had nothing to encode"
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_good_pages_are_tagged_beside_bad_ones(workspace):
     done = run("tag", "none.txt", "page.txt", "page.txt", "-o", "c", "--json", cwd=workspace)
     assert done.returncode == 2
@@ -237,7 +237,7 @@ def test_good_pages_are_tagged_beside_bad_ones(workspace):
     assert len((workspace / "c" / "tags.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_model_is_named_by_version_alias_or_folder(workspace):
     folder, *_ = workspace.glob("mlruns/artifacts/models/*/artifacts/artifacts/model")
     history = json.loads(run("history", "--json", cwd=workspace).stdout)
@@ -251,7 +251,7 @@ def test_a_model_is_named_by_version_alias_or_folder(workspace):
     assert "there is no model '9'" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
     same = ("train", *QUICK, "--encoder", "tiny/encoder", "--if-changed")
     done = run(*same, "--json", cwd=workspace)
@@ -259,7 +259,7 @@ def test_the_same_inputs_are_not_trained_on_twice(workspace):
     assert "Nothing new: tagger/1" in run(*same, cwd=workspace).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_an_audit_speaks_of_labels_and_changes_none(workspace):
     before = (workspace / "labels" / "seed.jsonl").read_bytes()
     done = run("labels", "audit", "--min-confidence", 0.5, "--json", cwd=workspace)
@@ -269,7 +269,7 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
     assert (workspace / "labels" / "seed.jsonl").read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_plan_needs_a_learning_curve(workspace):
     done = run("labels", "plan", cwd=workspace)
     assert done.returncode == 2
@@ -277,7 +277,7 @@ def test_a_plan_needs_a_learning_curve(workspace):
     assert "--no-learning-curve" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
     from mlflow import MlflowClient
 
@@ -317,7 +317,7 @@ def challenged(workspace, tmp_path_factory):
     return root
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     def ran(*command, code=0):
         done = run(*command, "--json", cwd=challenged)
@@ -360,7 +360,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     assert re.search(r"kind: macro-F1 [▁-█]{2} 0\.\d\d to 0\.\d\d", shown)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_gate_that_refuses_is_exit_code_1_and_changes_nothing(challenged):
     strict = ("--max-negative-flips", 0, "--max-tag-loss", 0)
     done = run("promote", "2", *strict, "--json", cwd=challenged)
@@ -371,7 +371,7 @@ def test_a_gate_that_refuses_is_exit_code_1_and_changes_nothing(challenged):
         assert run("rollback", cwd=challenged).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -391,7 +391,7 @@ def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     from mlflow import MlflowClient
 
@@ -407,7 +407,7 @@ def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     assert runs[0].data.metrics["unfamiliar_share"] == report["drift"]["unfamiliar_share"]
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
     database = challenged / "mlruns" / "mlflow.db"
     uri = f"sqlite:///file:{database}?mode=ro&uri=true"
@@ -424,7 +424,7 @@ def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
     assert (challenged / "read-only" / "tags.jsonl").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_tagging_needs_no_pytorch(workspace):
     code = (
         "import sys; sys.argv = ['tagger', 'tag', 'page.txt', '--json', '--model', sys.argv[1]]\n"

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformerTrainingArguments
 from helpers.tiny_encoder import save_tiny_encoder
+from sentence_transformers import SentenceTransformerTrainingArguments
 
 from tagger.contrastive import (
     encode_by_length,

@@ -3,8 +3,8 @@ import errno
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 from helpers.samples import ABSTRACT
+from onnx import numpy_helper
 
 from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, choose_device, load_trainable
 from tagger.errors import TaggerError
@@ -27,7 +27,7 @@ def exported(tmp_path_factory):
     return folder, vectors
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_the_exported_encoder_is_small_and_says_the_same(exported):
     folder, vectors = exported
     found = OnnxEncoder(folder, 64).encode(TEXTS)
@@ -35,7 +35,7 @@ def test_the_exported_encoder_is_small_and_says_the_same(exported):
     assert (folder / "encoder.onnx").stat().st_size < 25e6
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_products_of_weights_fit_into_16_bits(exported):
     """Processors without VNNI add two products with bytes up in 16 bits, and cut the rest off."""
     values = onnx.load(exported[0] / "encoder.onnx").graph.initializer
@@ -47,7 +47,7 @@ def test_products_of_weights_fit_into_16_bits(exported):
     assert all(2 * 255 * np.abs(matrix).max() < 2**15 for matrix in matrices)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_a_vector_does_not_hang_on_other_texts(exported, monkeypatch):
     encoder = OnnxEncoder(exported[0], 64)
     monkeypatch.setattr("tagger.encoder._WINDOW", 50)
@@ -61,7 +61,7 @@ def test_a_vector_does_not_hang_on_other_texts(exported, monkeypatch):
         assert (together[number :: len(TEXTS)] == alone).all()
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_numbers_are_rounded_by_the_same_scale_for_all_texts(exported):
     nodes = onnx.load(exported[0] / "encoder.onnx").graph.node
     made = {name for node in nodes for name in node.output}
@@ -75,7 +75,7 @@ def test_numbers_are_rounded_by_the_same_scale_for_all_texts(exported):
     assert readers == {"MatMul"}
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_what_a_gpu_is_given_says_nearly_the_same_in_any_order(exported, monkeypatch):
     folder, vectors = exported
     monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
@@ -97,7 +97,7 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path, monkeypatch):
         OnnxEncoder(tmp_path, 64, device="cuda")
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_gpu_that_cannot_be_used_is_said(exported, monkeypatch):
     # As where it is listed and its libraries are missing: ONNX Runtime goes on without it.
@@ -107,7 +107,7 @@ def test_a_gpu_that_cannot_be_used_is_said(exported, monkeypatch):
     assert "--device cpu" in caught.value.hint
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.onnx_export.LEAST_COSINE", 0.9999)
     model = load_trainable(BUNDLED_ENCODER, 64)
@@ -118,7 +118,7 @@ def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monke
     assert np.allclose(OnnxEncoder(tmp_path, 64, device="cuda").encode(TEXTS), found, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 @pytest.mark.parametrize("at_fault", ["LEAST_COSINE", "OnnxEncoder"])
 def test_an_encoder_that_is_another_once_exported_is_refused(
     untrained, tmp_path, monkeypatch, at_fault
@@ -153,7 +153,7 @@ def untrained(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_an_architecture_with_its_own_attention_is_exported_all_the_same(
     untrained, tmp_path, monkeypatch
 ):
@@ -169,7 +169,7 @@ def test_an_architecture_with_its_own_attention_is_exported_all_the_same(
     assert (found * expected).sum(axis=1).mean() > LEAST_COSINE
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_a_text_without_tokens_has_no_direction(untrained, tmp_path):
     export_onnx(load_trainable(str(untrained), 32), tmp_path)
     nothing, something = OnnxEncoder(tmp_path, 32).encode(["", "short"])
@@ -177,7 +177,7 @@ def test_a_text_without_tokens_has_no_direction(untrained, tmp_path):
     assert np.linalg.norm(something) == pytest.approx(1)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkeypatch):
     model = load_trainable(str(untrained), 32)
 
@@ -190,7 +190,7 @@ def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkey
         export_onnx(model, tmp_path, TEXTS)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 @pytest.mark.parametrize("step", ["_export", "_fuse", "_quantize"])
 def test_a_full_disk_is_no_fault_of_the_encoder(untrained, tmp_path, monkeypatch, step):
     def full(*_inputs):

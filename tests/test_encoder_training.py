@@ -90,7 +90,7 @@ def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
         usual_jobs(BUNDLED_ENCODER)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
     plans = [a_plan(number) for number in range(2)]
     asked = plans[1].texts
@@ -111,7 +111,7 @@ def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
     assert kept.reused
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(JOBS_VARIABLE, "2")
     missing = FineTuning(str(tmp_path / "none"), 32, 1, 8, 1e-4, 0.1, 16, 0)
@@ -120,7 +120,7 @@ def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
     assert caught.value.hint
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_process_that_is_killed_is_said_with_what_to_do(monkeypatch):
     monkeypatch.setenv(JOBS_VARIABLE, "2")
     # As the system ends a process when memory runs out.

@@ -16,6 +16,7 @@ def experiments(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
 
 
+@pytest.mark.acceptance
 def test_a_thousand_inputs_end_well():
     command = [sys.executable, FUZZ, "--inputs", "1000", "--seconds", "60", "--seed", "7"]
     done = subprocess.run(

@@ -137,7 +137,7 @@ def test_an_end_of_input_leaves_nothing(tmp_path):
     assert not (tmp_path / "asked").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_definitions_suggest_papers_and_tag_them(tmp_path):
     titles = ("A drug trial", "Grammar of verbs", "Whales at sea")
     (tmp_path / "page.txt").write_text(page(*titles), encoding="utf-8")

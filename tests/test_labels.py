@@ -3,9 +3,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from helpers.samples import label_line
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.samples import label_line
 
 from tagger.errors import TaggerError
 from tagger.labels import (

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from helpers.tiny_model import make_reference
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from helpers.tiny_model import make_reference
 
 from tagger.errors import TaggerError
 from tagger.reference import Reference, familiarity

@@ -110,7 +110,7 @@ def test_another_taxonomy_is_refused(grown, tmp_path):
         refit(grown, tmp_path / "after", taxonomy=other)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_path, monkeypatch):
     root = label_folder.parent
     encoder = save_tiny_encoder(tmp_path / "encoder")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from helpers.tiny_model import make_reference
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.tiny_model import make_reference
 
 from tagger.decision import ReviewRule
 from tagger.risk_control import NEVER, least_confidence, promise_precision

@@ -53,6 +53,7 @@ def test_a_licence_that_binds_the_whole_is_told(said, binds):
     assert bool(BINDING.search(said)) == binds
 
 
+@pytest.mark.acceptance
 def test_the_list_of_licences_is_that_of_what_is_installed(licences):
     written = licences.TARGET.read_text(encoding="utf-8")
     assert written == licences.page(), "make licences writes it anew"
@@ -65,7 +66,7 @@ def recipe(target):
     return next(line.strip() for line in lines if "$(BIN)/" in line)
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_the_bill_of_materials_names_every_dependency(tmp_path):
     target = tmp_path / "sbom.cdx.json"
     command = recipe("sbom").replace("dist/sbom.cdx.json", str(target))
@@ -88,10 +89,3 @@ def test_the_bill_of_materials_names_every_dependency(tmp_path):
     assert {"markupsafe", "starlette", "flatbuffers"} <= named.keys()
     assert all(part.get("version") and part.get("purl") for part in bill["components"])
     assert str(ROOT) not in target.read_text(encoding="utf-8")
-
-
-def test_the_audit_is_of_the_pinned_versions():
-    words = shlex.split(recipe("audit"))
-    assert words[0] == "$(BIN)/pip-audit"
-    assert ROOT / words[words.index("--requirement") + 1] == ROOT / "constraints.txt"
-    assert re.search(r"^test: (?!.*\b(audit|sbom)\b)", (ROOT / "Makefile").read_text(), re.M)

@@ -1,8 +1,8 @@
 import pytest
 import yaml
+from helpers.samples import write_taxonomy
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.samples import write_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import Taxonomy, load_taxonomy

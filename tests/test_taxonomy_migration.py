@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from helpers.samples import label_line, write_taxonomy
 from helpers.tiny_model import save_tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tagger import taxonomy_history
 from tagger.cli.output import load_model_for

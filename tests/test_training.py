@@ -5,9 +5,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
+from safetensors.numpy import load_file, save_file
 
 from tagger.compatibility import Champion
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
@@ -121,7 +121,7 @@ def tiny_is_kept(tiny, monkeypatch):
     monkeypatch.setattr("tagger.encoder_cache.BUNDLED_ENCODER", tiny.encoder)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.usefixtures("tiny_is_kept")
 def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, taxonomy, tmp_path):
     def break_off(stage, _done, _total):
@@ -144,7 +144,7 @@ def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, tax
         assert (gone_on.model.predict_proba(papers)[facet] == chances).all()
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_training_learns_the_topics(trained):
     papers = [Paper("Heart failure overview", "An overview of 9 studies of the beating heart.")]
     chances = trained.model.predict_proba(papers)
@@ -155,7 +155,7 @@ def test_training_learns_the_topics(trained):
     assert set(trained.metrics) >= {"kind/macro_f1", "field/f1/heart", "field/calibration_error"}
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_labels):
     checked = cross_validate(topic_labels, trained.model.taxonomy, tiny)
     for alone, within in zip(checked.out_of_fold, trained.out_of_fold, strict=True):
@@ -165,7 +165,7 @@ def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_lab
     assert checked.encoding_seconds > 0
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_path):
     kind, field = taxonomy.facets
     baking = Tag(name="baking", definition="Baking bread, dough, ovens and bakeries.")
@@ -188,7 +188,7 @@ def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_pat
     assert baked[0] > 0.9 > baked[1:].max()
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_titles_are_examples_of_their_own_unless_told_otherwise(
     taxonomy, tiny, topic_labels, tmp_path
 ):
@@ -205,7 +205,7 @@ def test_titles_are_examples_of_their_own_unless_told_otherwise(
     assert ("Final model", 2, 2) in steps
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_learning_curve_ends_with_what_the_folds_said(trained):
     *parts, whole = trained.learning_curve
     assert [point.labels for point in trained.learning_curve] == [2, 4, 9]
@@ -217,7 +217,7 @@ def test_the_learning_curve_ends_with_what_the_folds_said(trained):
         assert point.held_out["kind"].probabilities.sum(axis=1) == pytest.approx(1)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_model_remembers_its_papers_as_if_unseen(trained):
     reference = trained.model.reference
     assert reference.vectors.shape == (18, SIZE)
@@ -227,7 +227,7 @@ def test_a_model_remembers_its_papers_as_if_unseen(trained):
     assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_each_fold_answers_for_the_papers_it_learned_from(trained):
     kind = trained.out_of_fold[0]
     for number, fold in enumerate(trained.left.folds, start=1):
@@ -258,7 +258,7 @@ def opened_labels(trained):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.usefixtures("tiny_is_kept")
 def test_a_compatible_model_lies_on_the_way_to_the_one_before(
     trained, tiny, opened_labels, tmp_path, taxonomy
@@ -296,7 +296,7 @@ def test_a_compatible_model_lies_on_the_way_to_the_one_before(
     assert near > far
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
     trained, tiny, opened_labels, tmp_path, taxonomy
 ):
@@ -315,7 +315,7 @@ def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
     assert [gone.id in fold.ids for fold in again.left.folds] == was_in
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_what_cannot_be_compatible_is_refused_at_once(
     trained, tiny, opened_labels, taxonomy, tmp_path
 ):
@@ -339,7 +339,7 @@ def test_what_cannot_be_compatible_is_refused_at_once(
     refused("shares no facet with the taxonomy", left, strange, other)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     kind, field = trained.out_of_fold
     assert sorted(np.bincount(kind.folds).tolist()) == [0, 9, 9]
@@ -349,7 +349,7 @@ def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     assert kind.titles[:2] == ("Survey 0", "Method 0")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_saved_model_answers_as_the_trained_one(trained, tmp_path):
     shutil.copytree(trained.folder, tmp_path / "copy")
     papers = [Paper("One", "A new algorithm for the court."), Paper("Two", "")]
@@ -362,7 +362,7 @@ def test_a_saved_model_answers_as_the_trained_one(trained, tmp_path):
     assert copy.predict_proba([])["kind"].shape == (0, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("name", "spoil", "reason"),
     [
@@ -380,7 +380,7 @@ def test_a_model_that_was_changed_is_refused(trained, tmp_path, name, spoil, rea
         load_model(tmp_path / "copy")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_heads_that_do_not_fit_the_taxonomy_are_refused(trained, tmp_path):
     import hashlib
 

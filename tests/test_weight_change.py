@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_encoder import save_tiny_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.torch import load_file, save_file
-from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.encoder import BUNDLED_ENCODER, load_trainable
 from tagger.weight_change import WeightChange, change_of_weights, fingerprint, interpolated
@@ -54,7 +54,7 @@ def test_interpolation_goes_from_one_to_the_other():
         interpolated(one, WeightChange("elsewhere", {}, {}), 0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_a_change_leads_from_one_encoder_to_the_other():
     base, tuned, again = (load_trainable(BUNDLED_ENCODER, 32).eval() for _ in range(3))
     torch.manual_seed(0)
@@ -77,7 +77,7 @@ def test_a_change_leads_from_one_encoder_to_the_other():
     assert fingerprint(again) != fingerprint(base)
 
 
-@pytest.mark.slow
+@pytest.mark.real_encoder
 def test_an_encoder_that_comes_without_some_weights_is_the_same_at_each_load(tmp_path):
     folder = save_tiny_encoder(tmp_path)
     weights = load_file(folder / "model.safetensors")

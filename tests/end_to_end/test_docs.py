@@ -1,4 +1,4 @@
-"""The documentation: its commands run, its reference is the code's, its figures are measured."""
+"""The documentation: its commands exist and run, and its reference is that of the code."""
 
 import json
 import os
@@ -149,38 +149,15 @@ def test_the_python_examples_run():
         assert "contribution" in done.stdout
 
 
-def paragraphs_with_figures():
-    text = (DOCS / "explanation.md").read_text(encoding="utf-8")
-    for paragraph in re.split(r"\n\n|\n(?=- )", text):
-        tables = re.findall(r"\(\.\./(experiments/results/[\w.]+)\)", paragraph)
-        if tables:
-            yield pytest.param(paragraph, tables, id=" ".join(paragraph.split()[:6]))
+def test_every_file_that_the_readme_links_to_exists():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize(("paragraph", "tables"), list(paragraphs_with_figures()))
-def test_figures_are_the_measured_ones(paragraph, tables):
-    assert "`python experiments/" in paragraph or "same command" in paragraph
-    measured = set()
-    for table in tables:
-        text = (ROOT / table).read_text(encoding="utf-8")
-        # The ends of an interval are no figure that a score could be mistaken for.
-        figures = re.sub(r"\([^)]* to [^)]*\)", "", text)
-        measured |= {float(found) for found in re.findall(r"\d+\.\d+", figures)}
-        measured |= {float(found) / 100 for found in re.findall(r"(\d+)%", text)}
-    said = [
-        (float(found), len(found.partition(".")[2])) for found in re.findall(r"\d+\.\d+", paragraph)
-    ]
-    said += [(int(found) / 100, 2) for found in re.findall(r"(\d+)(?:%| in\s100)", paragraph)]
-    for figure, digits in said:
-        rounding = 0.5 * 10**-digits + 1e-9
-        assert any(abs(figure - other) <= rounding for other in measured), figure
-
-
-@pytest.mark.slow
-def test_the_twenty_steps_of_the_tutorial_work_from_nothing(tmp_path):
+@pytest.mark.acceptance
+def test_the_steps_of_the_tutorial_work_from_nothing(tmp_path):
     page = DOCS / "tutorial.md"
-    steps = re.findall(r"^## (\d+)\. ", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert steps == [str(number) for number in range(1, 21)]
     # Suspect labels are a matter for the reader.
     matters = ("tagger labels audit",)
     said = {}
@@ -225,7 +202,7 @@ class Fetched(HTMLParser):
             self.addresses.append(given.get(name))
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
     site = tmp_path / "site"
     done = subprocess.run(

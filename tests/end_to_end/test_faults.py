@@ -8,8 +8,8 @@ import itertools
 import json
 import time
 
-from helpers import fault_proxy
 import pytest
+from helpers import fault_proxy
 from helpers.fault_proxy import FaultProxy, by_chance, no_faults, once
 from helpers.faulty_days import ReviewDay, VersionsDay, command
 from helpers.mlflow_server import MlflowServer
@@ -21,7 +21,7 @@ from tagger.registry import Registry
 from tagger.review import retrying
 from tagger.review.connection import Connection
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.acceptance
 
 _names = itertools.count()
 

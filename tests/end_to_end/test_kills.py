@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "experiments" / "kills.py"
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_a_kill_before_any_write_costs_nothing(tmp_path):
     commands = ("review pull", "tag by definitions", "taxonomy rename", "init")
     only = [word for name in commands for word in ("--only", name)]

@@ -14,8 +14,6 @@ from tagger.registry import Registry
 from tagger.registry.comparing import compare_versions, log_comparison
 from tagger.registry.promotion import promote, roll_back
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory):
@@ -58,6 +56,7 @@ def test_versions_live_on_a_server_and_nothing_here(
     assert {path.name for path in tmp_path.iterdir()} == {"labels", "page.txt", "tagged"}
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     "moment",
     ["log_figure", "pyfunc.log_model", "create_model_version", "set_registered_model_alias"],

@@ -14,7 +14,7 @@ from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.review.server import EmbeddedServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.acceptance, pytest.mark.training]
 
 TOUR = Path(__file__).parents[1] / "helpers" / "offline_tour.py"
 QUICK = "--epochs 1 --folds 2 --max-tokens 32 --no-learning-curve --encoder encoder"

@@ -13,7 +13,7 @@ import pytest
 from helpers.samples import page
 from helpers.tiny_model import save_tiny_model
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "sklearn", "mlflow", "transformers", "pandas", "lxml", "label_studio_sdk")

@@ -23,7 +23,7 @@ from tagger.scale.run import tag_tables
 from tagger.scale.steps import TagShards
 from tagger.tagging import tag_batch
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.acceptance, pytest.mark.ray]
 
 RULE = ReviewRule()
 ROWS_PER_SHARD = 50

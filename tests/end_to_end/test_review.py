@@ -24,7 +24,7 @@ from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy_changes import RenameTag, SplitTag, make_change
 from tagger.taxonomy_migration import make_change_in, papers_to_rereview
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.label_studio
 
 ALL = PushSettings(10_000, Uncertainty(), random_share=0.0)
 
@@ -398,6 +398,7 @@ def test_both_kinds_of_token_open_the_door_and_a_revoked_one_does_not(server, co
         Connection(f"http://127.0.0.1:{free_port()}", server.token)
 
 
+@pytest.mark.acceptance
 def test_five_thousand_papers_are_paged_through(desk):
     papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(5000)]
     report = desk.push(papers)
@@ -407,6 +408,7 @@ def test_five_thousand_papers_are_paged_through(desk):
     assert (again.new, again.duplicates_removed, again.waiting) == (0, 0, 5000)
 
 
+@pytest.mark.acceptance
 def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypatch, server):
     monkeypatch.setattr(push_module, "BATCH_SIZE", 100)
     papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(600)]
@@ -449,6 +451,7 @@ def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypat
     assert desk.pull().new == 0
 
 
+@pytest.mark.acceptance
 def test_copies_that_a_killed_push_left_are_removed(desk, few):
     desk.push(few)
     tasks = desk.client.tasks.list(project=desk.project.id)

@@ -16,7 +16,7 @@ from tagger.registry.training_run import settings_of
 from tagger.review.project import open_project
 from tagger.review.tasks import make_result
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.acceptance
 
 
 def wait_until(true, what, seconds=300):

@@ -16,7 +16,7 @@ from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.registry import Registry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.acceptance, pytest.mark.spark]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "tag-beyond-one-machine.md"

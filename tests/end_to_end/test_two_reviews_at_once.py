@@ -13,7 +13,7 @@ from helpers.samples import page
 
 from tagger.labels import LabelStore
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.acceptance
 
 STAND_IN = Path(__file__).parents[2] / "experiments" / "fake_label_studio.py"
 

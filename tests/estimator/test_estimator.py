@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.samples import run
+from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_training import log_tiny
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
-from helpers.tiny_encoder import save_tiny_encoder
-from helpers.tiny_training import log_tiny
 
 from tagger import (
     Paper,
@@ -398,7 +398,7 @@ def test_a_saved_model_tags_without_training_libraries(saved_model):
     assert "pip install 'tagger[train]'" in fit
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_real_encoder_is_fine_tuned(labelled, tmp_path):
     papers, kinds = labelled
     encoder = save_tiny_encoder(tmp_path)

@@ -15,7 +15,7 @@ from tagger.taxonomy import load_taxonomy
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.mlflow
 def test_the_python_example_runs_as_written(quick, tmp_path, monkeypatch, capsys):
     [example] = re.findall(
         r"^```python\n(.*?)^```",

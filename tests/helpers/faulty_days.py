@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+from typer.testing import CliRunner
+
 from helpers.fault_proxy import FaultProxy
 from helpers.samples import label_line, page, write_taxonomy
 from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
-from typer.testing import CliRunner
-
 from tagger.cli import app
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, standing_labels

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psutil
+
 from helpers.ports import free_port, wait_for
 
 

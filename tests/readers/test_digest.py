@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.samples import ABSTRACT, page
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
 from tagger.paper import merge_duplicates, paper_id

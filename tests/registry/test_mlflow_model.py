@@ -92,7 +92,7 @@ def test_it_loads_without_pytorch_scikit_learn_or_an_installed_tagger(registry, 
     assert heavy == "[]"
 
 
-@pytest.mark.slow
+@pytest.mark.mlflow
 def test_mlflow_serves_it(registry, log, expected, tmp_path):
     log()
     port = free_port()

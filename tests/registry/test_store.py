@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.mlflow
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model, tmp_path):
     shutil.rmtree("mlruns")
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
@@ -113,7 +113,7 @@ def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_
         assert registry.load(version).name == version.name
 
 
-@pytest.mark.slow
+@pytest.mark.mlflow
 def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder, saved_model):
     """Killed where a version appears in the database, before and after its alias."""
     first = log()

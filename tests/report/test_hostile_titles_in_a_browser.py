@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from selenium.webdriver.common.by import By
 from helpers.tiny_report import tag_row
+from selenium.webdriver.common.by import By
 
 from tagger.comparison import Churn, Comparison
 from tagger.rendering import render

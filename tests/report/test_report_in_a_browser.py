@@ -1,9 +1,9 @@
 """The page as a person uses it, from a file, in a real browser."""
 
 import pytest
+from helpers.tiny_report import held_out, tag_row
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from helpers.tiny_report import held_out, tag_row
 
 from tagger.registry.history import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures

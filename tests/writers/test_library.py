@@ -7,9 +7,9 @@ from pathlib import Path
 import bibtexparser
 import pytest
 import rispy
+from helpers.samples import page, run
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.samples import page, run
 
 from tagger.readers import collect_papers, read_papers
 from tagger.writers.bibtex import add_bibtex_keywords
