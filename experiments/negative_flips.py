@@ -27,8 +27,8 @@ import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
+from tagger.atomic import replacing
 from tagger.compatibility import Champion, load_compatibility, save_compatibility
-from tagger.durable import replacing
 from tagger.encoder_cache import EncoderCache
 from tagger.evaluation import assign, bootstrap_weights, evaluate, interval, weighted_figures
 from tagger.labels import LabelStore

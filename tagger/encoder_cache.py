@@ -17,7 +17,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from tagger.durable import replacing_bytes
+from tagger.atomic import replacing_bytes
 from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, sha256_of
 from tagger.errors import TaggerError
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
@@ -93,8 +93,7 @@ class EncoderCache:
             self._drop_least_recently_used()
 
     def _drop_least_recently_used(self) -> None:
-        # What a kill left half-written is an old file like any other.
-        files = [(path, path.stat()) for path in self.folder.iterdir()]
+        files = [(path, path.stat()) for path in self.folder.iterdir() if path.is_file()]
         files.sort(key=lambda file: file[1].st_mtime)
         excess = sum(status.st_size for _, status in files) - self.limit
         for path, status in files[:-1]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tagger.atomic import replacing_folder
 from tagger.decision import Decision, ReviewRule, decide
 from tagger.drift import measure_drift
-from tagger.durable import replacing_folder
 from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, Vectors
 from tagger.errors import TaggerError, missing_package
 from tagger.estimator_base import BaseEstimator, ClassifierMixin, NotFittedError

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tagger.durable import append_line
+from tagger.atomic import append_line
 from tagger.errors import TaggerError
 
 _KEY = "batch"

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from tagger.durable import exclusively, replacing
+from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
 from tagger.paper import Paper, group_entries, paper_id

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 from tagger.encoder import (
     ENCODING,
     ONNX_FILE,

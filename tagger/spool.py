@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, overload
 
-from tagger.durable import cannot_write
+from tagger.atomic import cannot_write
 from tagger.paper import Paper, merge_entries, number_papers
 
 _IN_MEMORY = 1 << 20

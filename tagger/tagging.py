@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from tagger import __version__
+from tagger.atomic import replacing
 from tagger.decision import ReviewRule, decide
 from tagger.drift import Drift, DriftMeter
-from tagger.durable import replacing
 from tagger.encoder import Progress
 from tagger.errors import TaggerError
 from tagger.heads import Floats

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 from tagger.errors import TaggerError
 from tagger.taxonomy import (
     NAME_HINT,

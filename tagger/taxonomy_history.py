@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from tagger.durable import exclusively, replacing
+from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
 from tagger.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy

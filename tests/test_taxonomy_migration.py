@@ -176,9 +176,9 @@ def kill_before_write(number):
         calls.append(path)
         if len(calls) > number:
             raise Killed
-        return durable(path)
+        return original(path)
 
-    durable = taxonomy_history.replacing
+    original = taxonomy_history.replacing
     return replacing
 
 

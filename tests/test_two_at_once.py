@@ -6,7 +6,7 @@ import sys
 
 from helpers.samples import page
 
-from tagger.durable import exclusively
+from tagger.atomic import exclusively
 from tagger.labels import LabelStore
 from tagger.writers import TAGS_FILE
 

@@ -102,7 +102,7 @@ def report(
 
     Example: tagger report tagged --output report.html --digest monday.txt
     """
-    from tagger.durable import replacing
+    from tagger.atomic import replacing
     from tagger.labels import LabelStore
     from tagger.paper import KnownPapers
     from tagger.report.page import LeftOut, Report, report_page

@@ -130,7 +130,7 @@ def tag(
         return
     if workers or cluster or device != "cpu":
         raise TaggerError("--workers, --cluster and --device are for --engine ray")
-    from tagger.durable import exclusively
+    from tagger.atomic import exclusively
     from tagger.tagging import check_output, tag_papers
     from tagger.writers import TAGS_FILE
 

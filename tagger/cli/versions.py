@@ -72,7 +72,7 @@ def compare(
     with progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)
     if html:
-        from tagger.durable import replacing
+        from tagger.atomic import replacing
 
         with replacing(html) as file:
             file.write(comparison_page(found))

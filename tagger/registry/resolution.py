@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.model import MANIFEST_FILE

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagger.durable import exclusively, replacing
+from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 
 DEFAULT_FOLDER = Path(".label-studio")

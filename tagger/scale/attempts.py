@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tagger.durable import cannot_write
+from tagger.atomic import cannot_write
 
 MOST_DEATHS = 2
 """Workers that may die at one row alone before it is given up."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 
 FOLDER = "dead_letters"
 

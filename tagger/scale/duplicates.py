@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger.durable import replacing, replacing_bytes
+from tagger.atomic import replacing, replacing_bytes
 from tagger.paper import Paper, merge_entries, number_papers
 from tagger.scale.dead_letters import DeadLetter
 from tagger.scale.shards import Shard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 from tagger.errors import TaggerError
 from tagger.scale import dead_letters, parts
 from tagger.scale.parts import Receipt, read_receipt

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tagger.durable import replacing_bytes
+from tagger.atomic import replacing_bytes
 from tagger.taxonomy import Taxonomy
 from tagger.writers.arrow import ROWS_AT_ONCE, arrow_schema, arrow_tables
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tagger.durable import replacing
+from tagger.atomic import replacing
 from tagger.encoder import ENCODING
 from tagger.errors import TaggerError
 from tagger.scale.shards import Shard, Table, shards_of

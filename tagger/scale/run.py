@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagger.atomic import cannot_write, exclusively, replacing_folder
 from tagger.decision import ReviewRule
-from tagger.durable import cannot_write, exclusively, replacing_folder
 from tagger.errors import TaggerError
 from tagger.model import MANIFEST_FILE, MODEL_FILES, TaggerModel
 from tagger.scale import dead_letters, duplicates, parts
@@ -214,6 +214,6 @@ def _remove_unfinished(folder: Path) -> None:
         try:
             (folder / name).mkdir(parents=True, exist_ok=True)
             for path in (folder / name).glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path)
         except OSError as error:
             raise cannot_write(folder / name, error) from error

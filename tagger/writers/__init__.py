@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tagger.durable import replacing, replacing_bytes, replacing_folder
+from tagger.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
 from tagger.taxonomy import Taxonomy
 from tagger.writers.csv import write_csv

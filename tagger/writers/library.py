@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tagger.durable import replacing, replacing_bytes
+from tagger.atomic import replacing, replacing_bytes
 from tagger.errors import TaggerError
 from tagger.readers import PaperCollection
 from tagger.taxonomy import Taxonomy

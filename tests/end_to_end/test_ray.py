@@ -128,7 +128,7 @@ class Trying(TagShards):
 
         def write(part, path, receipt, real=parts.Part.write):
             if len(list(path.parent.glob("part-*"))) >= self.room:
-                from tagger.durable import cannot_write
+                from tagger.atomic import cannot_write
 
                 raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             real(part, path, receipt)

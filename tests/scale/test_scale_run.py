@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.serial_engine import SerialEngine
 
+from tagger.atomic import replacing_bytes
 from tagger.decision import ReviewRule
-from tagger.durable import replacing_bytes
 from tagger.errors import TaggerError
 from tagger.model import load_model
 from tagger.paper import merge_duplicates
@@ -151,7 +151,7 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
     parts = sorted((out / "tags").iterdir())
     parts[0].unlink()
     parts[3].write_bytes(parts[3].read_bytes()[:-9])
-    (out / "tags" / ".part-000005.parquet.abc.tmp").write_text("half", encoding="utf-8")
+    (out / "tags" / ".part-000005.parquet.abc.tmp").mkdir()
     run = tag(path)
     assert run.shards_before == 11
     assert contents(out) == before
@@ -272,7 +272,7 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
 def test_two_runs_into_one_folder_are_refused(tag, out, rows, write_json):
     path = write_json(rows)
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom tagger.durable import exclusively\n"
+        "import sys, time\nfrom pathlib import Path\nfrom tagger.atomic import exclusively\n"
         "with exclusively(Path(sys.argv[1]), wait=False):\n"
         "    print('here', flush=True)\n    sys.stdin.read()\n"
     )

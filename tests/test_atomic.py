@@ -1,0 +1,171 @@
+import errno
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tagger import atomic
+from tagger.atomic import append_line, exclusively, making, replacing, replacing_folder
+from tagger.errors import TaggerError
+
+HOLD = (
+    "import sys; from pathlib import Path; from tagger.atomic import exclusively\n"
+    "with exclusively(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def holder(path):
+    """Start a process that holds the lock of a path until its input ends."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def write_file(path, content):
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_folder(path, content):
+    with replacing_folder(path) as folder:
+        (folder / "part").write_text(content, encoding="utf-8")
+
+
+def write_by_library(path, content):
+    with making(path) as place:
+        place.write_text(content, encoding="utf-8")
+
+
+def content_of(path):
+    return (path / "part" if path.is_dir() else path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder, write_by_library])
+def test_a_path_is_replaced_as_a_whole_or_not_at_all(tmp_path, write):
+    path = tmp_path / "new" / "path"
+    for content in ("first", "second"):
+        write(path, content)
+    with pytest.raises(TypeError):
+        write(path, None)
+    assert content_of(path) == "second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_lines_are_appended_and_a_torn_one_is_ended_first(tmp_path):
+    path = tmp_path / "log.jsonl"
+    append_line(path, "one")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("torn")
+    append_line(path, "three")
+    assert path.read_text(encoding="utf-8") == "one\ntorn\nthree\n"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for write in (write_file, append_line):
+        with pytest.raises(TaggerError, match="file/x: cannot be written"):
+            write(tmp_path / "file" / "x", "line")
+
+
+def test_permissions_and_link_of_a_file_stay(tmp_path):
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old", encoding="utf-8")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    write_file(link, "new")
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8") == "new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_new_files_and_folders_follow_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_file(tmp_path / "file", "content")
+        write_folder(tmp_path / "folder", "content")
+        with replacing(tmp_path / "secret", mode=0o600):
+            pass
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"file": 0o666 & ~umask, "folder": 0o777 & ~umask, "secret": 0o600}
+
+
+def test_a_folder_that_cannot_be_moved_in_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    write_folder(path, "old")
+    move = type(path).replace
+
+    def refused(self, target):
+        if self.name == "new":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return move(self, target)
+
+    monkeypatch.setattr(type(path), "replace", refused)
+    with pytest.raises(TaggerError, match="No space left"):
+        write_folder(path, "new")
+    assert content_of(path) == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_a_kill_left_aside_is_put_back(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    write_folder(path, "old")
+    move = type(path).replace
+
+    def killed(self, target):
+        if self.name == "new":
+            raise KeyboardInterrupt
+        return move(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_folder(path, "new")
+    assert not path.exists()
+    with pytest.raises(TypeError):
+        write_folder(path, None)
+    assert content_of(path) == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_costs_nothing_and_the_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    write_file(path, "first")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TaggerError, match=r"file.txt: cannot be written \(No space left"):
+        write_file(path, "second")
+    assert path.read_text(encoding="utf-8") == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_waits_for_another_and_says_so(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "file.txt"
+    other = holder(path)
+    monkeypatch.setattr(atomic, "_PATIENCE", 0.05)
+    warn = atomic._LOG.warning
+
+    def release(*said):
+        warn(*said)
+        other.stdin.close()
+
+    monkeypatch.setattr(atomic._LOG, "warning", release)
+    with exclusively(path), exclusively(path):
+        assert other.wait() == 0
+    assert caplog.messages == [f"waiting for another tagger that is at work on {path}"]
+
+
+def test_a_killed_process_keeps_nobody_waiting(tmp_path, caplog):
+    other = holder(tmp_path / "file.txt")
+    other.kill()
+    other.communicate()
+    with exclusively(tmp_path / "file.txt"):
+        assert not caplog.messages
