@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,7 +36,6 @@ from helpers.ports import free_port
 from helpers.samples import label_line, small_taxonomy, write_taxonomy
 from helpers.tiny_model import save_tiny_model
 
-from tagger.review import retrying
 from tagger.review.connection import Connection
 from tagger.review.server import EmbeddedServer
 
@@ -152,12 +152,12 @@ def impatient() -> Iterator[None]:
     os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_JITTER"] = "0"
     os.environ["TAGGER_CACHE"] = "off"
     fault_proxy.DELAY = 0.05
-    sleep: Callable[[float], None] = retrying.time.sleep
-    retrying.time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # type: ignore[assignment]
+    sleep: Callable[[float], None] = time.sleep
+    time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # type: ignore[assignment]
     try:
         yield
     finally:
-        retrying.time.sleep = sleep
+        time.sleep = sleep
 
 
 def main() -> None:

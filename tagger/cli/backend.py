@@ -18,13 +18,13 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 from tagger.review.backend import (
+    LOOPBACK,
     Credentials,
     PullWorker,
     connect_backend,
     disconnect_backend,
     make_backend,
 )
-from tagger.review.guard import LOOPBACK, Limits
 from tagger.review.project import ReviewProject
 from tagger.review.pull import pull
 
@@ -52,7 +52,7 @@ class ModelInUse:
     report:
         Called with what went wrong, in words.
     recheck:
-        Seconds after which it is looked up again which version has the alias.
+        Seconds after which the version of the alias is looked up again.
 
     Raises
     ------
@@ -72,19 +72,14 @@ class ModelInUse:
         self._report = report
         self._model = load_model_for(store, name)
         self._recheck = recheck
-        self._due = time.monotonic() + recheck
+        self._due = 0.0
         self._looking = threading.Lock()
-        if self._is_version:
-            # MLflow takes longer to load than Label Studio waits for some of its answers.
-            self._look()
-
-    @property
-    def _is_version(self) -> bool:
-        return not self._model.name.startswith("local/")
+        # MLflow takes longer to load than Label Studio waits for some of its answers.
+        self()
 
     def __call__(self) -> TaggerModel:
         # One request looks, those beside it use what is there.
-        if self._is_version and self._looking.acquire(blocking=False):
+        if not self._model.name.startswith("local/") and self._looking.acquire(blocking=False):
             try:
                 if time.monotonic() >= self._due:
                     self._look()
@@ -142,26 +137,14 @@ def run_backend(
     in_use = ModelInUse(store, model, report)
     credentials = Credentials()
     url = url or "http://{}:{}".format(*address)
-
-    def train() -> None:
-        command = [sys.executable, "-m", "tagger", "train", "--json"]
-        command += ["--labels", str(store.folder), "--conflicts", conflicts]
-        try:
-            command += _as_trained(in_use())
-        except TaggerError as error:
-            report(f"error: {error}")
-            return
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            made = json.loads(done.stdout)
-            report(f"{made['model']} is now {', '.join(made['aliases'])}")
-        else:
-            said = done.stderr.strip().splitlines()
-            report(said[-1] if said else "training ended without a word")
-
-    worker = PullWorker(lambda: pull(project, store, conflicts), train, train_after, report)
-    limits = Limits(hosts=_hosts(address[0], url))
-    server = make_server(make_backend(in_use, credentials, worker.wake, limits))
+    worker = PullWorker(
+        lambda: pull(project, store, conflicts),
+        lambda: _train(store, in_use, conflicts, report),
+        train_after,
+        report,
+    )
+    hosts = (*LOOPBACK, address[0], urlsplit(url).hostname or address[0])
+    server = make_server(make_backend(in_use, credentials, worker.wake, hosts))
     listener = _listen(*address)
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -174,10 +157,10 @@ def run_backend(
         connect_backend(project, url, credentials)
         # What was finished while no backend listened.
         worker.wake()
-        echo(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it", err=True)
+        report(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it")
         thread.join()
     except KeyboardInterrupt:
-        echo("Ending", err=True)
+        report("Ending")
     finally:
         worker.stop()
         server.should_exit = True
@@ -185,8 +168,31 @@ def run_backend(
         disconnect_backend(project, credentials)
 
 
+def _train(
+    store: LabelStore,
+    model: Callable[[], TaggerModel],
+    conflicts: ConflictRule,
+    report: Callable[[str], None],
+) -> None:
+    """Run 'tagger train' as the model in use was trained, and report what came of it."""
+    command = [sys.executable, "-m", "tagger", "train", "--json"]
+    command += ["--labels", str(store.folder), "--conflicts", conflicts]
+    try:
+        command += _as_trained(model())
+    except TaggerError as error:
+        report(f"error: {error}")
+        return
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        made = json.loads(done.stdout)
+        report(f"{made['model']} is now {', '.join(made['aliases'])}")
+    else:
+        said = done.stderr.strip().splitlines()
+        report(said[-1] if said else "training ended without a word")
+
+
 def _as_trained(model: TaggerModel) -> list[str]:
-    """Return options with which 'tagger train' does as was done for a model, if that is known."""
+    """Return the options of 'tagger train' that a version was trained with."""
     from tagger.registry import Registry
     from tagger.registry.training_run import settings_of
 
@@ -194,9 +200,8 @@ def _as_trained(model: TaggerModel) -> list[str]:
         return []
     registry = Registry()
     settings = settings_of(registry, registry.find(model.name))
-    numbers = ("max_tokens", "epochs", "folds", "seed")
-    options = {"encoder": settings.encoder} | {name: getattr(settings, name) for name in numbers}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    names = ("encoder", "max_tokens", "epochs", "folds", "seed")
+    return [f"--{name.replace('_', '-')}={getattr(settings, name)}" for name in names]
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:
@@ -216,11 +221,6 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)
-
-
-def _hosts(host: str, url: str) -> tuple[str, ...]:
-    """Return the names by which the backend may be called."""
-    return (*LOOPBACK, host, urlsplit(url).hostname or host)
 
 
 def _listen(host: str, port: int) -> socket.socket:

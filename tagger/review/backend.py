@@ -2,7 +2,7 @@
 
 It speaks the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
 ``/predict`` and ``/webhook``. Everything but ``/health`` needs the user name and password that
-Label Studio is given when the backend is connected; :mod:`tagger.review.guard` keeps out the rest.
+Label Studio is given when the backend is connected.
 """
 
 from __future__ import annotations
@@ -12,29 +12,32 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel
 from tagger.paper import Paper
-from tagger.review.guard import Guard, Limits
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
 from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
 
+LOOPBACK = ("127.0.0.1", "localhost")
 USER = "tagger"
-_OPEN_PATHS = ("/", "/health")
+_LARGEST_BODY = 16 * 2**20
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
+_Login = Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]
 _EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
 
 
@@ -104,36 +107,28 @@ class PullWorker:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
-            self._wanted.wait()
-            if self._ended:
-                return
+        while self._wanted.wait() and not self._ended:
             self._wanted.clear()
             try:
                 pulled = self._pull()
             except Exception as error:  # whatever happens, the next annotation is listened to
                 self._report(f"error: {error}")
                 continue
-            changed = pulled.new + pulled.changed
-            self._since_training += changed
             self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
-            self._train_if_due()
-
-    def _train_if_due(self) -> None:
-        running = self._training is not None and self._training.is_alive()
-        due = 0 < self._train_after <= self._since_training
-        if due and not running:
-            self._report(f"Training on {self._since_training} new annotations")
-            self._since_training = 0
-            self._training = threading.Thread(target=self._train, daemon=True)
-            self._training.start()
+            self._since_training += pulled.new + pulled.changed
+            due = 0 < self._train_after <= self._since_training
+            if due and not (self._training and self._training.is_alive()):
+                self._report(f"Training on {self._since_training} new annotations")
+                self._since_training = 0
+                self._training = threading.Thread(target=self._train, daemon=True)
+                self._training.start()
 
 
 def make_backend(
     model: Callable[[], TaggerModel],
     credentials: Credentials,
     finished: Callable[[], None],
-    limits: Limits | None = None,
+    hosts: Sequence[str] = LOOPBACK,
 ) -> FastAPI:
     """Make the web application.
 
@@ -145,17 +140,32 @@ def make_backend(
         Who is let in.
     finished:
         Called when Label Studio tells of annotations.
-    limits:
-        What is put up with; by default, of this machine alone.
+    hosts:
+        Names that the server may be called by.
     """
-    limits = limits or Limits()
     # More at once would only get in each other's way; the others wait in the order of coming.
     turns = CapacityLimiter(os.cpu_count() or 1)
     app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=limits.hosts, www_redirect=False)
-    app.add_middleware(
-        Guard, limits=limits, authorization=credentials.header, open_paths=_OPEN_PATHS
-    )
+
+    def log_in(given: _Login) -> None:
+        name = secrets.compare_digest(given.username.encode(), credentials.user.encode())
+        password = secrets.compare_digest(given.password.encode(), credentials.password.encode())
+        if not (name and password):
+            raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
+
+    private = [Depends(log_in)]
+
+    @app.middleware("http")
+    async def check(request: Request, answer: RequestResponseEndpoint) -> Response:
+        if "origin" in request.headers:
+            return JSONResponse({"detail": "no web page may ask this server"}, 403)
+        length = request.headers.get("content-length", "0")
+        in_parts = "transfer-encoding" in request.headers
+        if in_parts or not length.isdecimal() or int(length) > _LARGEST_BODY:
+            return JSONResponse({"detail": f"a request has at most {_LARGEST_BODY} bytes"}, 413)
+        return await answer(request)
+
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
 
     @app.exception_handler(TaggerError)
     def unusable(_request: Request, error: TaggerError) -> JSONResponse:
@@ -163,7 +173,7 @@ def make_backend(
 
     @app.exception_handler(RequestValidationError)
     def unreadable(_request: Request, _error: RequestValidationError) -> JSONResponse:
-        # Without what was sent, as is usual: not all JSON can be written back as JSON.
+        # FastAPI's own answer quotes the request, and not all of it can be written as JSON.
         return JSONResponse({"detail": "the request must be a JSON object"}, 422)
 
     @app.get("/")
@@ -171,11 +181,11 @@ def make_backend(
     async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": "tagger"}
 
-    @app.post("/setup")
+    @app.post("/setup", dependencies=private)
     def setup() -> dict[str, str]:
         return {"model_version": model().name}
 
-    @app.post("/predict")
+    @app.post("/predict", dependencies=private)
     async def predict(content: _Content) -> dict[str, Any]:
         tasks = content.get("tasks")
         if not isinstance(tasks, list):
@@ -183,7 +193,7 @@ def make_backend(
         results = await to_thread.run_sync(lambda: predict_tasks(tasks, model()), limiter=turns)
         return {"results": results}
 
-    @app.post("/webhook")
+    @app.post("/webhook", dependencies=private)
     def webhook(content: _Content) -> dict[str, str]:
         if content.get("action") in _ACTIONS:
             finished()

@@ -1,8 +1,8 @@
-"""A connection to a Label Studio server, and what its errors mean to a person.
+"""A connection to a Label Studio server, the token for it, and what its errors mean to a person.
 
-The server is the one of ``LABEL_STUDIO_URL`` and its token (see :mod:`tagger.review.token`), or
-else the one that :mod:`tagger.review.server` runs in this workspace. A token is a legacy token or a
-personal access token; the SDK tells them apart.
+The server is the one of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs
+in this workspace. A token is a legacy token or a personal access token; the SDK tells them apart.
+It is a password: it comes from no option, since others can read the arguments of a process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
+import stat
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,58 +20,47 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.errors import TaggerError, without_password
 from tagger.review.server import DEFAULT_FOLDER, EmbeddedServer
-from tagger.review.token import FILE_VARIABLE, KEY_VARIABLE, find_token
 
 if TYPE_CHECKING:
+    import httpx
     from label_studio_sdk import LabelStudio
 
 URL_VARIABLE = "LABEL_STUDIO_URL"
+KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
+FILE_VARIABLE = "LABEL_STUDIO_API_KEY_FILE"
+KEYRING_SERVICE = "tagger"
 _TIMEOUT = 300.0
-"""Seconds; a server on a slow machine takes its time for a large export."""
+"""Seconds; a large export takes minutes on a slow server."""
 _CONNECT_TIMEOUT = 10.0
+_RETRIES = 3
+_BACKOFF_SECONDS = 0.5
+_IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
+_TRANSIENT = (429, 500, 502, 503, 504)
 _AGAIN = "Give the same command again: it goes on where it stopped"
+_PERHAPS_ANOTHER = f"Give the same command again; if that does not help, see {URL_VARIABLE}"
 
 
 class Connection:
-    """A Label Studio server that lets us in.
-
-    Parameters
-    ----------
-    url:
-        Address of the server.
-    key:
-        Legacy token or personal access token.
+    """A Label Studio server that accepts our token.
 
     Raises
     ------
     TaggerError
-        If the server does not answer or refuses the key.
+        If the server does not answer or refuses the token.
     """
 
     def __init__(self, url: str, key: str) -> None:
-        import httpx
         from label_studio_sdk import LabelStudio
 
-        from tagger.review.retrying import RetryingClient
-
-        url = url.strip().rstrip("/")
+        url, key = url.strip().rstrip("/"), key.strip()
         self.url = without_password(url)
-        key = key.strip()
         if not (key.isascii() and key.isprintable()):
             # The key itself is not quoted: it is a secret.
             raise TaggerError(f"{KEY_VARIABLE} has characters that no token has")
         with self.errors():
-            # Nothing that goes to this machine goes through a proxy.
-            local = httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
-            http = RetryingClient(
-                timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
-                follow_redirects=True,
-                trust_env=not local,
-                verify=httpx.create_ssl_context(),
-            )
-            # The SDK would repeat what must not be done twice, such as making a project.
+            # The SDK's own retries would repeat a POST, and so make a project twice.
             self.client: LabelStudio = LabelStudio(  # type: ignore[no-untyped-call]
-                base_url=url, api_key=key, httpx_client=http, max_retries=0
+                base_url=url, api_key=key, httpx_client=make_client(url), max_retries=0
             )
             self.user = self.client.users.whoami()
             if not getattr(self.user, "email", None):
@@ -76,99 +68,70 @@ class Connection:
 
     @contextmanager
     def errors(self, subject: str | None = None) -> Iterator[None]:
-        """Turn errors of the server into a :class:`TaggerError`.
-
-        Parameters
-        ----------
-        subject:
-            What is asked for, as it is named where the server has no such thing.
-        """
+        """Turn errors of the server into a :class:`TaggerError`; a 404 names the subject."""
         import httpx
         from label_studio_sdk.core.api_error import ApiError
-
-        from tagger.review.retrying import is_about_certificate
 
         try:
             yield
         except httpx.TimeoutException as error:
-            raise TaggerError(
-                "Label Studio takes too long to answer", path=self.url, hint=_AGAIN
-            ) from error
+            raise self._error("Label Studio takes too long to answer", _AGAIN) from error
         except httpx.HTTPError as error:
-            if is_about_certificate(error):
-                raise TaggerError(
-                    f"the certificate of Label Studio is not to be trusted ({error})",
-                    path=self.url,
-                    hint="If it is signed by an authority of your own, set SSL_CERT_FILE to that "
-                    f"one's certificate; or correct {URL_VARIABLE}",
-                ) from error
-            raise TaggerError(
-                f"Label Studio does not answer ({error})",
-                path=self.url,
-                hint="Start it with 'tagger review serve', or correct "
-                f"{URL_VARIABLE}; then give the same command again",
-            ) from error
+            if _is_about_certificate(error):
+                problem = f"the certificate of Label Studio is not to be trusted ({error})"
+                hint = "If an authority of your own signed it, set SSL_CERT_FILE to the "
+                hint += f"authority's certificate; or correct {URL_VARIABLE}"
+            else:
+                problem = f"Label Studio does not answer ({error})"
+                hint = f"Start it with 'tagger review serve', or correct {URL_VARIABLE}; "
+                hint += "then give the same command again"
+            raise self._error(problem, hint) from error
         except ApiError as error:
             raise self._explain(error.status_code, error.body, subject) from error
         except (httpx.InvalidURL, ValueError, TypeError, AttributeError) as error:
-            # What is there answers, or is addressed, in a way that no Label Studio understands.
+            # Something else than Label Studio answers, or the address is not valid.
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise TaggerError(
+            raise self._error(
                 f"this is no Label Studio, or one of another version ({reason[0][:300]})",
-                path=self.url,
-                hint=f"Give the same command again; if that does not help, see {URL_VARIABLE}",
+                _PERHAPS_ANOTHER,
             ) from error
 
     def contradicts_itself(self, how: str) -> TaggerError:
         """Say that the server's answers do not fit together."""
-        return TaggerError(
+        return self._error(
             f"Label Studio's answers do not add up: {how}",
-            path=self.url,
-            hint="Give the same command again, when nobody else adds or deletes tasks",
+            "Give the same command again, when nobody else adds or deletes tasks",
         )
 
+    def _error(self, problem: str, hint: str | None = None) -> TaggerError:
+        return TaggerError(problem, path=self.url, hint=hint)
+
     def _explain(self, status: int | None, body: Any, subject: str | None) -> TaggerError:
-        if status == 401:
-            return TaggerError(
+        known = {
+            401: (
                 "Label Studio refuses the token: it is wrong, expired or revoked",
-                path=self.url,
-                hint=f"Make a new one under Account & Settings and set {KEY_VARIABLE}",
-            )
-        if status == 403:
-            return TaggerError(
-                f"Label Studio does not let this account do that ({_detail(body)})", path=self.url
-            )
-        if status == 404:
-            return TaggerError(f"Label Studio has no {subject or 'such thing'}", path=self.url)
-        if status == 429:
-            return TaggerError(
-                "Label Studio is asked too often, and wants a pause", path=self.url, hint=_AGAIN
-            )
+                f"Make a new one under Account & Settings and set {KEY_VARIABLE}",
+            ),
+            403: (f"Label Studio does not let this account do that ({_detail(body)})", None),
+            404: (f"Label Studio has no {subject or 'such thing'}", None),
+            429: ("Label Studio gets too many requests, and wants a pause", _AGAIN),
+        }
+        if status in known:
+            return self._error(*known[status])
         if status is not None and 200 <= status < 300:
-            return TaggerError(
-                f"Label Studio's answer is cut short, or none of its own ({_kind(body)})",
-                path=self.url,
-                hint=f"Give the same command again; if that does not help, see {URL_VARIABLE}",
-            )
-        return TaggerError(
-            f"Label Studio answers with error {status}: {_detail(body)}",
-            path=self.url,
-            hint=_AGAIN if status is not None and status >= 500 else None,
-        )
+            problem = f"Label Studio's answer is cut short, or none of its own ({_kind(body)})"
+            return self._error(problem, _PERHAPS_ANOTHER)
+        hint = _AGAIN if status is not None and status >= 500 else None
+        return self._error(f"Label Studio answers with error {status}: {_detail(body)}", hint)
 
 
 def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
-    """Connect to the server of the environment, or else to the one of this workspace.
-
-    Parameters
-    ----------
-    folder:
-        Where the workspace's own server keeps its data.
+    """Connect to the server of the environment, or else to the workspace's own in ``folder``.
 
     Raises
     ------
     TaggerError
-        If there is no server, it does not answer, or it refuses the key.
+        If there is no server, it does not answer, or it refuses the token.
     """
     url = os.environ.get(URL_VARIABLE)
     if url:
@@ -195,18 +158,109 @@ def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
     return Connection(running.url, running.token)
 
 
+def find_token(url: str) -> str | None:
+    """Return the token for a server, or None if there is none.
+
+    It is that of ``LABEL_STUDIO_API_KEY``, or else the content of the file that
+    ``LABEL_STUDIO_API_KEY_FILE`` names, or else what the system's keyring keeps for the service
+    ``tagger`` and the address, if the package ``keyring`` is installed.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read, or others can read it; if the keyring is locked.
+    """
+    token = os.environ.get(KEY_VARIABLE)
+    if token:
+        return token
+    path = os.environ.get(FILE_VARIABLE)
+    return _token_of_file(Path(path)) if path else _token_of_keyring(url)
+
+
+def _token_of_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            # Of the open file, that nobody can exchange in between.
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            token = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaggerError(
+            "the token cannot be read from this file", path=path, hint=f"See {FILE_VARIABLE}"
+        ) from error
+    if mode & 0o077:
+        raise TaggerError(
+            f"others may use this file (mode {mode:03o}), and it holds a token",
+            path=path,
+            hint=f"chmod 600 {path}, and make a new token if somebody may have read it",
+        )
+    return token
+
+
+def _token_of_keyring(url: str) -> str | None:
+    try:
+        import keyring
+        from keyring.errors import KeyringError, NoKeyringError
+    except ModuleNotFoundError:
+        return None
+    try:
+        found: str | None = keyring.get_password(KEYRING_SERVICE, url)
+    except NoKeyringError:
+        return None
+    except KeyringError as error:
+        raise TaggerError(
+            f"the keyring cannot be read ({error})", hint=f"Unlock it, or set {KEY_VARIABLE}"
+        ) from error
+    return found
+
+
+def make_client(url: str) -> httpx.Client:
+    """Make an HTTP client that repeats idempotent requests where a failure may pass."""
+    import httpx
+    from httpx_retries import Retry, RetryTransport
+
+    address = httpx.URL(url)
+    # Nothing that goes to this machine goes through a proxy.
+    local = address.host in ("127.0.0.1", "::1", "localhost")
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    if local or urllib.request.proxy_bypass(address.host):
+        proxy = None
+    retry = Retry(
+        _RETRIES,
+        allowed_methods=_IDEMPOTENT,
+        status_forcelist=_TRANSIENT,
+        retry_on_exceptions=(httpx.NetworkError, httpx.RemoteProtocolError),
+        backoff_factor=_BACKOFF_SECONDS,
+        max_backoff_wait=60,
+    )
+    context = httpx.create_ssl_context()
+    return httpx.Client(
+        transport=RetryTransport(httpx.HTTPTransport(verify=context, proxy=proxy), retry),
+        timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
+        follow_redirects=True,
+        trust_env=not local,
+    )
+
+
+def _is_about_certificate(error: BaseException | None) -> bool:
+    """Tell whether a request failed because the server could not prove who it is."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _detail(body: Any) -> str:
     """Return what the server says of an error, in one short line."""
     if isinstance(body, dict):
         body = body.get("validation_errors") or body.get("detail") or body
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    if _is_html(text):
-        return _kind(text)
-    return " ".join(text.split())[:300] or "nothing"
+    return _kind(text) if _is_html(text) else " ".join(text.split())[:300] or "nothing"
 
 
 def _kind(body: Any) -> str:
-    """Return what sort of answer this is; of a page, as a gateway sends it, with its title."""
+    """Return what sort of answer this is; of a gateway's page its title."""
     if not isinstance(body, str) or not _is_html(body):
         return "no JSON"
     title = re.search(r"<title>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)

@@ -18,7 +18,6 @@ from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry
-from tagger.review import retrying
 from tagger.review.connection import Connection
 
 pytestmark = pytest.mark.acceptance
@@ -30,8 +29,8 @@ _names = itertools.count()
 def impatient(monkeypatch):
     """Wait for less long, in this process."""
     monkeypatch.setattr(fault_proxy, "DELAY", 0.05)
-    sleep = retrying.time.sleep
-    monkeypatch.setattr(retrying.time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.05)))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
 

@@ -7,15 +7,17 @@ import pytest
 from helpers.ports import free_port
 
 from tagger.errors import TaggerError
-from tagger.review import retrying
-from tagger.review.connection import Connection, connect
-from tagger.review.token import find_token
+from tagger.review.connection import Connection, connect, find_token, make_client
+
+KEY = "0" * 40
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Ask again at once."""
-    monkeypatch.setattr(retrying.time, "sleep", lambda _: None)
+    """Retry at once; return how long would have been waited."""
+    waited = []
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", waited.append)
+    return waited
 
 
 @pytest.fixture
@@ -23,21 +25,24 @@ def stranger():
     """A server that is no Label Studio; tests set what it answers."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        content = b""
+        content, failures, headers_sent, asked = b"", [], {}, 0
 
         def do_GET(self):
-            self.send_response(200)
+            own = type(self)
+            own.asked += 1
+            self.send_response(own.failures.pop(0) if own.failures else 200)
+            for name, value in own.headers_sent.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(type(self).content)
-
-        def do_POST(self):
-            self.do_GET()
+            self.wfile.write(own.content)
 
         def log_message(self, *_):
             pass
 
+    for method in ("POST", "PATCH", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler.do_GET)
     server = http.server.HTTPServer(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", Handler
     server.shutdown()
@@ -46,8 +51,8 @@ def stranger():
 
 
 @pytest.mark.parametrize("content", [b"<html>hello</html>", b"{}", b"[]", b"null", b"3", b"\xff"])
-@pytest.mark.parametrize("key", ["0" * 40, "e30.e30.x"])
-def test_a_server_of_another_kind_is_told_apart(stranger, content, key):
+@pytest.mark.parametrize("key", [KEY, "e30.e30.x"])
+def test_a_server_of_another_kind_is_recognized(stranger, content, key):
     url, handler = stranger
     handler.content = content
     with pytest.raises(TaggerError) as caught:
@@ -60,19 +65,46 @@ def test_a_server_of_another_kind_is_told_apart(stranger, content, key):
 )
 def test_an_address_that_leads_nowhere_is_named(url):
     with pytest.raises(TaggerError):
-        Connection(url, "0" * 40)
+        Connection(url, KEY)
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_idempotent_request_is_repeated(stranger, method, status):
+    url, handler = stranger
+    handler.failures = [status, status]
+    assert make_client(url).request(method, url).status_code == 200
+    assert handler.asked == 3
+
+
+@pytest.mark.parametrize(("method", "status", "asked"), [("POST", 502, 1), ("GET", 404, 1)])
+def test_a_post_and_a_refusal_are_not_repeated(stranger, method, status, asked):
+    url, handler = stranger
+    handler.failures = [status] * 2
+    assert make_client(url).request(method, url).status_code == status
+    assert handler.asked == asked
+
+
+def test_repeating_comes_to_an_end_and_waits_as_told(stranger, impatient):
+    url, handler = stranger
+    handler.failures, handler.headers_sent = [503] * 9, {"Retry-After": "7"}
+    assert make_client(url).get(url).status_code == 503
+    assert handler.asked == 4
+    assert impatient == [7, 7, 7]
 
 
 @pytest.mark.parametrize("key", ["abc\u00e9", "ab\x00c", "a\nb"])
 def test_a_damaged_key_is_not_quoted(key):
-    with pytest.raises(TaggerError, match="characters that no token has") as caught:
+    with pytest.raises(TaggerError, match="characters") as caught:
         Connection("http://127.0.0.1:1", key)
     assert key not in str(caught.value)
 
 
-def test_blanks_around_a_key_do_not_matter():
-    with pytest.raises(TaggerError, match="does not answer"):
-        Connection(" http://127.0.0.1:1/ ", "0" * 40 + "\r\n")
+def test_a_password_in_an_address_is_not_told_and_blanks_do_not_matter():
+    with pytest.raises(TaggerError, match="does not answer") as caught:
+        Connection(" http://me:planted-marker@127.0.0.1:1/ ", KEY + "\r\n")
+    assert "planted-marker" not in str(caught.value)
+    assert caught.value.path == "http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -88,17 +120,13 @@ def variables(monkeypatch):
     return use
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "API_KEY_FILE"])
-def test_a_token_alone_is_not_enough(variables, tmp_path, name):
-    variables(**{name: "x"})
-    with pytest.raises(TaggerError, match="LABEL_STUDIO_URL is not set"):
-        connect(tmp_path)
-
-
-def test_an_address_alone_is_not_enough(variables, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "missing"), [("API_KEY", "URL"), ("API_KEY_FILE", "URL"), ("URL", "API_KEY")]
+)
+def test_address_and_token_go_together(variables, tmp_path, monkeypatch, given, missing):
     monkeypatch.setitem(sys.modules, "keyring", None)
-    variables(URL="http://127.0.0.1:1")
-    with pytest.raises(TaggerError, match="LABEL_STUDIO_API_KEY is not set"):
+    variables(**{given: "http://127.0.0.1:1"})
+    with pytest.raises(TaggerError, match=f"LABEL_STUDIO_{missing} is not set"):
         connect(tmp_path)
 
 
@@ -107,9 +135,16 @@ def test_a_token_comes_from_the_environment_a_file_or_the_keyring(variables, tmp
     errors.KeyringError = type("KeyringError", (Exception,), {})
     errors.NoKeyringError = type("NoKeyringError", (errors.KeyringError,), {})
     keyring = ModuleType("keyring")
-    keyring.get_password = lambda service, url: f"{service} {url}"
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+
+    def locked(*_):
+        raise errors.KeyringError("it is locked")
+
+    keyring.get_password = locked
+    with pytest.raises(TaggerError, match="it is locked"):
+        find_token("http://x")
+    keyring.get_password = lambda service, url: f"{service} {url}"
     assert find_token("http://x") == "tagger http://x"
     path = tmp_path / "token"
     path.write_text("of the file\n", encoding="utf-8")
@@ -119,16 +154,6 @@ def test_a_token_comes_from_the_environment_a_file_or_the_keyring(variables, tmp
     variables(API_KEY="of the environment")
     assert find_token("http://x") == "of the environment"
 
-    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
-    monkeypatch.delenv("LABEL_STUDIO_API_KEY_FILE")
-
-    def locked(*_):
-        raise errors.KeyringError("it is locked")
-
-    keyring.get_password = locked
-    with pytest.raises(TaggerError, match="it is locked"):
-        find_token("http://x")
-
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
 def test_a_token_file_that_others_can_use_is_refused(variables, tmp_path, mode):
@@ -136,16 +161,9 @@ def test_a_token_file_that_others_can_use_is_refused(variables, tmp_path, mode):
     path.write_text("planted-marker", encoding="utf-8")
     path.chmod(mode)
     variables(API_KEY_FILE=path)
-    with pytest.raises(TaggerError, match="chmod 600") as caught:
+    with pytest.raises(TaggerError, match="others may use") as caught:
         find_token("http://x")
     assert "planted-marker" not in str(caught.value)
     variables(API_KEY_FILE=tmp_path / "nowhere")
     with pytest.raises(TaggerError, match="cannot be read"):
         find_token("http://x")
-
-
-def test_a_password_in_an_address_is_not_told():
-    with pytest.raises(TaggerError) as caught:
-        Connection("http://me:planted-marker@127.0.0.1:1", "0" * 40)
-    assert "planted-marker" not in str(caught.value)
-    assert "http://127.0.0.1:1" in str(caught.value)
