@@ -15,7 +15,7 @@ from tagger.labels import LabelStore
 
 pytestmark = pytest.mark.acceptance
 
-STAND_IN = Path(__file__).parents[2] / "experiments" / "fake_label_studio.py"
+STAND_IN = Path(__file__).parents[1] / "helpers" / "fake_label_studio.py"
 
 
 @pytest.fixture
