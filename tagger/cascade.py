@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tagger.decision import paper_confidence
 from tagger.evaluation import Booleans, Integers, evaluate
 from tagger.head_training import cross_calibrate, fit_calibration
 from tagger.heads import Calibration, Floats, probabilities
-from tagger.model import Stage, TaggerModel, sureness
+from tagger.model import Stage, TaggerModel
 from tagger.reading import READINGS
 from tagger.reference import Foreseen
 from tagger.taxonomy import Facet, Taxonomy
@@ -144,7 +145,7 @@ def learn_efforts(
         whole.foreseen.probabilities,
         shortened,
     )
-    sure = sureness(data.taxonomy, brief.probabilities) >= threshold
+    sure = paper_confidence(data.taxonomy, brief.probabilities) >= threshold
     mixed = brief.where(sure, whole.foreseen)
     efforts = {
         "low": (Stage(reading="title", calibration=title.calibrations),),
@@ -190,7 +191,7 @@ def choose_threshold(
     rows = np.flatnonzero(shortened)
     brief = {name: chances[rows] for name, chances in brief.items()}
     full = {name: chances[rows] for name, chances in full.items()}
-    sure = sureness(taxonomy, brief)
+    sure = paper_confidence(taxonomy, brief)
     goals = {
         facet.name: _f1(facet, truth, judged, rows, full[facet.name]) - max_loss
         for facet in taxonomy.facets

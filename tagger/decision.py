@@ -110,6 +110,29 @@ class ReviewRule:
         return np.asarray(self.doubted_tags(facet, probabilities).any(axis=1))
 
 
+def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
+    """Return the lowest confidence over all facets, shape (papers,): the one definition of it.
+
+    In an exclusive facet it is the probability of the likeliest tag; in any other the lowest
+    probability that a tag is rightly given or rightly left out.
+
+    Parameters
+    ----------
+    taxonomy:
+        The facets.
+    probabilities:
+        Per facet, shape (papers, tags).
+    """
+    confidences = []
+    for facet in taxonomy.facets:
+        chances = probabilities[facet.name]
+        if facet.exclusive:
+            confidences.append(chances.max(axis=1, initial=0.0))
+        else:
+            confidences.append(np.maximum(chances, 1 - chances).min(axis=1, initial=1.0))
+    return np.asarray(np.min(confidences, axis=0))
+
+
 def decide(
     papers: Sequence[Paper],
     probabilities: Mapping[str, Floats],

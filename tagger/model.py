@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.atomic import replacing
+from tagger.decision import paper_confidence
 from tagger.encoder import (
     ENCODING,
     ONNX_FILE,
@@ -240,7 +241,7 @@ class TaggerModel:
             vectors = self.encoder.encode([read(papers[int(row)]) for row in left], report)
             found = self._classify(vectors, terms[left], stage)
             said = found if said is None else said.replace(left, found)
-            left = left[sureness(self.taxonomy, found.probabilities) < stage.sure_from]
+            left = left[paper_confidence(self.taxonomy, found.probabilities) < stage.sure_from]
             if not len(left):
                 break
         assert said is not None
@@ -263,26 +264,6 @@ class TaggerModel:
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
         return self.predict(papers).probabilities
-
-
-def sureness(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
-    """Return how sure a model is of its least sure answer on each paper, shape (papers,).
-
-    Parameters
-    ----------
-    taxonomy:
-        The facets.
-    probabilities:
-        Per facet, shape (papers, tags).
-    """
-    answers = []
-    for facet in taxonomy.facets:
-        chances = probabilities[facet.name]
-        if not facet.exclusive:
-            answers.append(np.maximum(chances, 1 - chances).min(axis=1, initial=1.0))
-        else:
-            answers.append(chances.max(axis=1, initial=0.0))
-    return np.asarray(np.min(answers, axis=0))
 
 
 def _onwards(progress: Progress, done: int, total: int) -> Progress:

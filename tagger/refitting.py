@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tagger.cascade import HeldOutReading, calibrate_reading, calibrations_of
+from tagger.decision import paper_confidence
 from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Vectors
 from tagger.encoder_training import TrainingProgress
 from tagger.errors import TaggerError
@@ -23,7 +24,7 @@ from tagger.evaluation import Booleans, Integers
 from tagger.heads import PARTS
 from tagger.labels import Label
 from tagger.lexical import fit_lexical_features
-from tagger.model import Stage, TaggerModel, load_model, save_heads, sureness
+from tagger.model import Stage, TaggerModel, load_model, save_heads
 from tagger.reading import READINGS
 from tagger.reference import Foreseen, Reference, familiarity
 from tagger.taxonomy import Taxonomy
@@ -192,7 +193,7 @@ def _carry_on(
         said = readings[stages[-1].reading].foreseen
         for stage in reversed(stages[:-1]):
             brief = readings[stage.reading].foreseen
-            sure = sureness(earlier.taxonomy, brief.probabilities) >= stage.sure_from
+            sure = paper_confidence(earlier.taxonomy, brief.probabilities) >= stage.sure_from
             said = brief.where(sure, said)
         foreseen[effort] = said.take(np.arange(len(said.familiarity)))
     return efforts, foreseen

@@ -10,10 +10,11 @@ from tagger.cascade import (
     calibrations_of,
     choose_threshold,
 )
+from tagger.decision import paper_confidence
 from tagger.evaluation import evaluate
 from tagger.head_training import fit_calibration
 from tagger.heads import Calibration
-from tagger.model import load_model, sureness
+from tagger.model import load_model
 from tagger.reading import READINGS
 from tagger.reference import Foreseen
 
@@ -42,7 +43,7 @@ def test_what_is_sure_and_right_is_read_briefly(taxonomy, held_out):
     truth, judged, brief, full = held_out
     everything = np.ones(PAPERS, dtype=bool)
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything)
-    early = sureness(taxonomy, brief) >= threshold
+    early = paper_confidence(taxonomy, brief) >= threshold
     assert 0.45 <= early.mean() <= 0.55
     for facet in taxonomy.facets:
         mixed = np.where(early[:, None], brief[facet.name], full[facet.name])
@@ -53,7 +54,7 @@ def test_all_is_read_briefly_where_any_loss_will_do(taxonomy, held_out):
     truth, judged, brief, full = held_out
     everything = np.ones(PAPERS, dtype=bool)
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything, max_loss=1)
-    assert (sureness(taxonomy, brief) >= threshold).all()
+    assert (paper_confidence(taxonomy, brief) >= threshold).all()
 
 
 def test_an_answer_likelier_wrong_than_right_is_never_sure(taxonomy, held_out):
@@ -64,7 +65,7 @@ def test_an_answer_likelier_wrong_than_right_is_never_sure(taxonomy, held_out):
     )
     everything = np.ones(PAPERS, dtype=bool)
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything, max_loss=1)
-    sure = sureness(taxonomy, brief) >= threshold
+    sure = paper_confidence(taxonomy, brief) >= threshold
     assert not sure[:20].any()
     assert sure[20:].all()
 
@@ -74,7 +75,7 @@ def test_nothing_is_read_briefly_where_that_is_always_wrong(taxonomy, held_out):
     brief = {name: np.roll(full[name], 1, axis=1) * 0.9 for name in full}
     everything = np.ones(PAPERS, dtype=bool)
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything)
-    assert not (sureness(taxonomy, brief) >= threshold).any()
+    assert not (paper_confidence(taxonomy, brief) >= threshold).any()
 
 
 def test_papers_that_are_short_anyway_decide_nothing(taxonomy, held_out):
@@ -87,7 +88,7 @@ def test_only_judged_papers_count(taxonomy, held_out):
     everything = np.ones(PAPERS, dtype=bool)
     judged = {name: np.arange(PAPERS) < 100 for name in judged}
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything)
-    assert (sureness(taxonomy, brief) >= threshold).all()
+    assert (paper_confidence(taxonomy, brief) >= threshold).all()
 
 
 def test_an_earlier_calibration_is_believed_until_labels_say_otherwise(taxonomy):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from helpers.tiny_model import make_efforts, save_tiny_model
 
+from tagger.decision import paper_confidence
 from tagger.errors import TaggerError
-from tagger.model import TaggerModel, load_model, sureness
+from tagger.model import TaggerModel, load_model
 from tagger.paper import Paper
 from tagger.reading import READINGS
 
@@ -50,7 +51,7 @@ def test_low_effort_reads_titles_and_full_effort_everything(model):
 
 def test_balanced_effort_reads_on_where_an_excerpt_leaves_doubt(model):
     brief, whole = by_reading(model, "excerpt"), by_reading(model, "whole")
-    sure = sureness(model.taxonomy, brief)
+    sure = paper_confidence(model.taxonomy, brief)
     threshold = float(np.sort(sure)[1])
     said = with_efforts(model, threshold).at_effort("balanced").predict(PAPERS)
     early = (sure >= threshold)[:, None]
