@@ -106,11 +106,11 @@ def _papers_of_frame(frame: Any) -> list[Paper]:
     papers = []
     known = frame.astype(object).where(frame.notna(), None)
     for row, cells in enumerate(known.itertuples(index=False, name=None)):
-        try:
-            papers.append(replace(columns.paper(cells, _FRAME, row), sources=()))
-        except TaggerError as error:
-            field = error.field and f", '{error.field}'"
-            raise ArgumentError(f"X, row {row}{field or ''}: {error.problem}") from error
+        paper = columns.paper(cells, _FRAME, row)
+        if isinstance(paper, TaggerError):
+            field = paper.field and f", '{paper.field}'"
+            raise ArgumentError(f"X, row {row}{field or ''}: {paper.problem}")
+        papers.append(replace(paper, sources=()))
     return papers
 
 

@@ -95,6 +95,7 @@ ProjectOption = Annotated[
 FolderOption = Annotated[
     Path, typer.Option("--folder", help="Where the workspace's own Label Studio keeps its data.")
 ]
+_ROWS_SHOWN = 5
 LABEL_STUDIO_FOLDER = Path(".label-studio")
 ConflictsOption = Annotated[
     Literal["latest", "majority", "adjudicate"],
@@ -276,7 +277,7 @@ def collect_pages(
     Returns
     -------
     tuple
-        What was read, and what could not be.
+        What was read, and what could not be: files, and rows of them.
 
     Raises
     ------
@@ -295,6 +296,13 @@ def collect_pages(
         )
     for problem in problems:
         complain(problem)
+    for file in read.files:
+        for problem in file.problems[:_ROWS_SHOWN]:
+            complain(problem)
+        if len(file.problems) > _ROWS_SHOWN:
+            more = len(file.problems) - _ROWS_SHOWN
+            complain(TaggerError(f"{more} more rows are no papers", path=file.source.path))
+        problems += file.problems
     if not read.papers:
         raise typer.Exit(2)
     return read, problems

@@ -41,12 +41,13 @@ class Format:
     recognises:
         Tells the format from the content of a source, and from its name where that decides.
     read:
-        Yields the papers of a source, in order and with repeats.
+        Yields the papers of a source, in order and with repeats; in place of a row of a table that
+        is no paper, the error that says why. Raises an error that concerns the source as a whole.
     """
 
     name: str
     recognises: Callable[[Source], bool]
-    read: Callable[[Source], Iterable[Paper]]
+    read: Callable[[Source], Iterable[Paper | TaggerError]]
 
 
 FORMATS = (
@@ -81,11 +82,14 @@ class PaperFile:
         What it is.
     entries:
         The places of its entries among those of all files.
+    problems:
+        Why rows of it are no papers.
     """
 
     source: Source
     format: Format
     entries: range
+    problems: tuple[TaggerError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ def read_papers(
     """Yield the papers of each file in turn, repeats included.
 
     A file is read as a whole before its first paper is given, so a file that does not parse
-    gives none. Its papers are kept in a temporary file meanwhile, not in memory.
+    gives none. A row of a table that is no paper costs the others nothing. The papers are kept in a
+    temporary file meanwhile, not in memory.
 
     Parameters
     ----------
@@ -141,8 +146,8 @@ def read_papers(
         A file to read, or several, ``-`` for standard input. One that is named twice is read
         once.
     on_error:
-        Called with the reason for each file that cannot be read; the others are still read.
-        Without it the first such file ends the reading.
+        Called with the reason for each file and each row that cannot be read; the others are
+        still read. Without it the first of them ends the reading.
     format_name:
         Name of one of :data:`FORMATS`; without it, the content tells.
     columns:
@@ -151,11 +156,14 @@ def read_papers(
     Raises
     ------
     TaggerError
-        If a file cannot be read and ``on_error`` is not given, or there is no such format or
-        field.
+        If a file or a row cannot be read and ``on_error`` is not given, or there is no such format
+        or field.
     """
     spool = PaperSpool()
     for file in _read_into(spool, paths, on_error, format_name, columns or {}):
+        if on_error is not None:
+            for problem in file.problems:
+                on_error(problem)
         yield from map(spool.__getitem__, file.entries)
 
 
@@ -166,7 +174,7 @@ def _read_into(
     format_name: str | None,
     columns: Mapping[str, str],
 ) -> Iterator[PaperFile]:
-    """Put the entries of each file at the end of a spool, all of them or none, and yield it."""
+    """Put the entries of each file at the end of a spool and yield it; none if it is broken."""
     names = [known.name for known in FORMATS]
     if format_name is not None and format_name not in names:
         raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
@@ -175,22 +183,34 @@ def _read_into(
         paths = [paths]
     for path in dict.fromkeys(Path(path) for path in paths):
         start = len(spool)
+        problems: list[TaggerError] = []
         try:
             source = Source.open(path, columns)
             with _named(source):
                 format_ = _format_of(source, format_name)
-            spool.extend(_entries(source, format_))
+            spool.extend(_entries(source, format_, problems))
+            if problems and (on_error is None or len(spool) == start):
+                raise problems[0]
         except TaggerError as error:
             if on_error is None:
                 raise
             on_error(error)
             continue
-        yield PaperFile(source, format_, range(start, len(spool)))
+        yield PaperFile(source, format_, range(start, len(spool)), tuple(problems))
 
 
-def _entries(source: Source, format_: Format) -> Iterator[Paper]:
+def _entries(source: Source, format_: Format, problems: list[TaggerError]) -> Iterator[Paper]:
+    """Yield the papers of a source; errors of its rows are added to ``problems``."""
+
+    def papers() -> Iterator[Paper]:
+        for row in format_.read(source):
+            if isinstance(row, TaggerError):
+                problems.append(_located(row, source))
+            else:
+                yield _without_stand_in(row)
+
     with _named(source):
-        yield from _within_bounds(map(_without_stand_in, format_.read(source)), source)
+        yield from _within_bounds(papers(), source)
 
 
 @contextmanager
@@ -199,15 +219,15 @@ def _named(source: Source) -> Iterator[None]:
     try:
         yield
     except TaggerError as error:
-        raise TaggerError(
-            error.problem,
-            path=source.path,
-            line=error.line,
-            field=error.field,
-            hint=error.hint,
-        ) from error
+        raise _located(error, source) from error
     except ModuleNotFoundError as error:
         raise missing_package(error, "formats") from error
+
+
+def _located(error: TaggerError, source: Source) -> TaggerError:
+    return TaggerError(
+        error.problem, path=source.path, line=error.line, field=error.field, hint=error.hint
+    )
 
 
 def _within_bounds(papers: Iterable[Paper], source: Source) -> Iterator[Paper]:

@@ -114,16 +114,13 @@ class Columns:
             )
         return cls(positions)
 
-    def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper:
-        """Return the paper of one row.
-
-        Raises
-        ------
-        TaggerError
-            If the row has no title, or a cell holds something else than text; the line is given.
-        """
+    def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper | TaggerError:
+        """Return the paper of one row, or the error that says why it is none."""
         fields = {name: cells[position] for name, position in self.positions.items()}
-        return make_paper(fields, source, line)
+        try:
+            return make_paper(fields, source, line)
+        except TaggerError as error:
+            return error
 
 
 def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> Paper:

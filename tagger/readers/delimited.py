@@ -29,10 +29,10 @@ class Record(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A header and the rows below it, all of the header's length, as they are read."""
+    """A header and the rows below it, all of the header's length; errors for those that are not."""
 
     header: Record
-    rows: Iterator[Record]
+    rows: Iterator[Record | TaggerError]
 
 
 def is_delimited(source: Source) -> bool:
@@ -44,19 +44,19 @@ def is_delimited(source: Source) -> bool:
     return any(_looks_like_table(source, delimiter) for delimiter in DELIMITERS)
 
 
-def read_delimited(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a CSV or TSV file, one a row.
+def read_delimited(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a CSV or TSV file, one a row, or why a row is none.
 
     Raises
     ------
     TaggerError
-        If it is no table, no column holds the title, or a row is broken; the line is given.
+        If it is no table, no column holds the title, or a quote is not closed; the line is given.
     """
     table = read_table(source)
     columns = Columns.find(table.header.cells, source, table.header.line)
     empty = True
     for row in table.rows:
-        yield columns.paper(row.cells, source, row.line)
+        yield row if isinstance(row, TaggerError) else columns.paper(row.cells, source, row.line)
         empty = False
     if empty:
         raise TaggerError(
@@ -73,8 +73,7 @@ def read_table(source: Source) -> Table:
     Raises
     ------
     TaggerError
-        If there is nothing in it; as the rows are read, if a quote is not closed, or a row has more
-        or fewer cells than the header; the line is given.
+        If there is nothing in it; as the rows are read, if a quote is not closed.
     """
     delimiter, skipped = find_dialect(source)
     quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
@@ -219,12 +218,12 @@ def fits_header(cells: Sequence[str], header: Record) -> bool:
     return len(cells) >= size and not any(cell.strip() for cell in cells[size:])
 
 
-def fitted(record: Record, header: Record) -> Record:
-    """Take off empty cells beyond the header; refuse a row of another length."""
+def fitted(record: Record, header: Record) -> Record | TaggerError:
+    """Take off empty cells beyond the header; a row of another length is an error."""
     size = len(header.cells)
     if not fits_header(record.cells, header):
         count = len(record.cells)
-        raise TaggerError(
+        return TaggerError(
             f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
             line=record.line,
             hint="Put cells that hold the delimiter or a line break into quotes",

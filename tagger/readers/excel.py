@@ -39,14 +39,13 @@ def is_excel(source: Source) -> bool:
     return source.start.startswith((_ZIP, _OLD_EXCEL))
 
 
-def read_excel(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a workbook, one a row.
+def read_excel(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a workbook, one a row, or why a row is none; the row is given as line.
 
     Raises
     ------
     TaggerError
-        If it is no workbook, no sheet has a header with a title, or a row has no title; the row
-        is given as line.
+        If it is no workbook, or no sheet has a header with a title.
     """
     columns, rows = read_sheet(source)
     for row in rows:

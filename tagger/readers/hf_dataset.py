@@ -24,14 +24,15 @@ def is_hf_dataset(source: Source) -> bool:
     )
 
 
-def read_hf_dataset(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a saved data set, one a row, split after split.
+def read_hf_dataset(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a saved data set, one a row, split after split, or why a row is none.
+
+    The row of the split, counted from 1, is given as line.
 
     Raises
     ------
     TaggerError
-        If it is no saved data set, no column holds the title, or a row has no title; the row of
-        the split, counted from 1, is given as line.
+        If it is no saved data set, or no column holds the title.
     """
     if not is_hf_dataset(source):
         raise TaggerError(

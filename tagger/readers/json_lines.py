@@ -24,48 +24,54 @@ def is_json(source: Source) -> bool:
     return _START.match(source.head) is not None
 
 
-def read_json(source: Source) -> Iterator[Paper]:
-    """Yield the papers of JSON Lines or of a JSON array.
+def read_json(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of JSON Lines or of a JSON array, or why a value is none.
 
     Raises
     ------
     TaggerError
-        If it is no JSON, a value is no object, no field holds the title, or an object has none;
-        the line is given.
+        If an array is no JSON, or no field holds the title; the line is given.
     """
     # Once for the fields that any of them has, and once for the papers.
     names: dict[str, None] = {}
-    empty = True
-    for _, row in _objects(source):
-        names.update(dict.fromkeys(row))
-        empty = False
-    if empty:
-        raise TaggerError("no papers in this file", path=source.path)
+    problem = TaggerError("no papers in this file", path=source.path)
+    for row in (row for _, row in _objects(source)):
+        if isinstance(row, TaggerError):
+            problem = row
+        else:
+            names.update(dict.fromkeys(row))
+    if not names:
+        raise problem
     known = list(names)
     columns = Columns.find(known, source)
     # Of the names, of which each row may have others: rows and names are both many.
     wanted = [known[position] for position in columns.positions.values()]
     chosen = Columns({field: place for place, field in enumerate(columns.positions)})
     for line, row in _objects(source):
-        yield chosen.paper([row.get(name) for name in wanted], source, line)
+        if isinstance(row, TaggerError):
+            yield row
+        else:
+            yield chosen.paper([row.get(name) for name in wanted], source, line)
 
 
-def _objects(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | TaggerError]]:
     for line, value in read_values(source):
-        if not isinstance(value, dict):
-            raise TaggerError(
-                f"expected an object with the fields of a paper, found {_kind(value)}", line=line
-            )
-        yield line, value
+        if isinstance(value, dict | TaggerError):
+            yield line, value
+        else:
+            problem = f"expected an object with the fields of a paper, found {_kind(value)}"
+            yield line, TaggerError(problem, line=line)
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
     """Yield each value of an array, or each of several that follow one another, with its line.
 
+    Of several, one that is no JSON is yielded as an error, and reading goes on with the next line.
+
     Raises
     ------
     TaggerError
-        If it is no JSON; the line is given.
+        If an array is no JSON; the line is given.
     """
     with source.open_text() as file:
         text = _Text(file)
@@ -87,7 +93,14 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
                     text.skip()
                     text.next_character()
             line = text.line
-            yield line, text.value()
+            try:
+                value = text.value()
+            except TaggerError as error:
+                if in_array:
+                    raise
+                value = error
+                text.skip_line()
+            yield line, value
             first = False
         if in_array:
             raise TaggerError(
@@ -118,6 +131,12 @@ class _Text:
     def skip(self) -> None:
         """Go past one character."""
         self._go_to(self._position + 1)
+
+    def skip_line(self) -> None:
+        """Go to the next line."""
+        while (end := self._text.find("\n", self._position)) < 0 and not self._at_end:
+            self._read_on()
+        self._go_to(len(self._text) if end < 0 else end + 1)
 
     def value(self) -> Any:
         """Read a value, and go past it."""

@@ -26,14 +26,15 @@ def is_parquet(source: Source) -> bool:
     return source.start.startswith(_MARK)
 
 
-def read_parquet(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a Parquet file, one a row.
+def read_parquet(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a Parquet file, one a row, or why a row is none.
+
+    The row, counted from 1, is given as line.
 
     Raises
     ------
     TaggerError
-        If it is no Parquet file, no column holds the title, or a row has no title; the row,
-        counted from 1, is given as line.
+        If it is no Parquet file, or no column holds the title.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -108,10 +108,11 @@ def delimited_rows(shard: Shard) -> Iterator[Row]:
     for _, (line, cells) in islice(records, cut.rows):
         record = Record(cut.line + line - 1, cells)
         given = dict(zip(table.names, cells, strict=False))
-        try:
-            yield Row(record.line, fitted(record, header).cells, "", given)
-        except TaggerError as error:
-            yield Row(record.line, None, error.problem, table.delimiter.join(cells))
+        fit = fitted(record, header)
+        if isinstance(fit, TaggerError):
+            yield Row(record.line, None, fit.problem, table.delimiter.join(cells))
+        else:
+            yield Row(record.line, fit.cells, "", given)
 
 
 def _layout(

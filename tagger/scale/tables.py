@@ -111,10 +111,10 @@ def _paper(row: Row, columns: Columns, source: Source, place: str) -> Paper | De
         return DeadLetter(place, row.line, row.problem, row.given)
     try:
         paper = columns.paper(row.cells, source, row.line)
-    except TaggerError as error:
-        reason = str(TaggerError(error.problem, field=error.field))
-        return DeadLetter(place, row.line, reason, row.given)
     except Exception as error:  # whatever a row makes a library raise, the others go on
         reason = f"cannot be read ({type(error).__name__}: {error})"
+        return DeadLetter(place, row.line, reason, row.given)
+    if isinstance(paper, TaggerError):
+        reason = str(TaggerError(paper.problem, field=paper.field))
         return DeadLetter(place, row.line, reason, row.given)
     return replace(paper, abstract="") if is_no_abstract(paper.abstract) else paper

@@ -53,14 +53,12 @@ def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
     assert peak < 200_000
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
-def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path, suffix):
-    good, bad = tmp_path / f"good.{suffix}", tmp_path / f"bad.{suffix}"
+def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
+    good, bad = tmp_path / "good.nbib", tmp_path / "bad.nbib"
     write(good, ["T1", "T2"])
-    write(bad, ["T3", "T4", *([] if suffix == "nbib" else [""])])
-    if suffix == "nbib":
-        with bad.open("a", encoding="utf-8") as file:
-            file.write("and more")
+    write(bad, ["T3", "T4"])
+    with bad.open("a", encoding="utf-8") as file:
+        file.write("and more")
     problems = []
     read = collect_papers([good, bad, good.parent / "none", bad], problems.append)
     assert [paper.title for paper in read.papers] == ["T1", "T2"]
@@ -71,11 +69,31 @@ def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path, suffix):
         next(read_papers([bad]))
 
 
-def test_parquet_is_taken_as_a_whole_too(tmp_path):
+@pytest.mark.parametrize("suffix", ["json", "csv", "tsv"])
+def test_a_row_that_is_no_paper_costs_the_others_nothing(tmp_path, suffix):
+    path = tmp_path / f"some.{suffix}"
+    write(path, ["T1", "", "T3"])
+    problems = []
+    read = collect_papers([path], problems.append)
+    assert [paper.title for paper in read.papers] == ["T1", "T3"]
+    assert (problems, [len(file.problems) for file in read.files]) == ([], [1])
+    (problem,) = read.files[0].problems
+    assert (problem.path, problem.line) == (str(path), 2 + (suffix != "json"))
+    assert [paper.title for paper in read_papers([path], problems.append)] == ["T1", "T3"]
+    assert [problem.line for problem in problems] == [problem.line]
+    with pytest.raises(TaggerError, match="no title"):
+        collect_papers([path])
+    # Of a file without any paper, the reason is told as that of the file.
+    write(path, [""])
+    assert collect_papers([path], problems.append).files == ()
+    assert "no title" in str(problems[1])
+
+
+def test_parquet_tells_the_row(tmp_path):
     table = pa.table({"title": ["A"] * 3000 + [""], "abstract": ["b"] * 3001})
     pq.write_table(table, tmp_path / "bad.parquet", row_group_size=500)
     problems = []
-    assert not list(read_papers([tmp_path / "bad.parquet"], problems.append))
+    assert len(list(read_papers([tmp_path / "bad.parquet"], problems.append))) == 3000
     assert problems[0].line == 3001
 
 
