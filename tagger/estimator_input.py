@@ -18,6 +18,7 @@ from tagger.readers.columns import Columns
 from tagger.readers.source import Source
 from tagger.taxonomy import Facet, Tag, Taxonomy, check_names, load_taxonomy
 from tagger.taxonomy_history import TAXONOMY_FILE
+from tagger.validation import first_problem
 
 Answer = dict[str, tuple[str, ...]]
 """The tags of one paper per facet; a facet that is missing was not judged."""
@@ -260,9 +261,10 @@ def _load(given: Any) -> Taxonomy:
     try:
         taxonomy = Taxonomy.model_validate(given)
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, detail["loc"]))
-        raise ArgumentError(f"is no taxonomy: {detail['msg']}", field=place or None) from error
+        invalid = first_problem(error)
+        raise ArgumentError(
+            f"is no taxonomy: {invalid.problem}", field=invalid.field, hint=invalid.hint
+        ) from error
     check_names(taxonomy)
     return taxonomy
 
@@ -292,7 +294,7 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
                 )
             )
         except ValidationError as error:
-            shown = error.errors(include_url=False, include_context=False)[0]["input"]
+            shown = first_problem(error).given
             raise ArgumentError(
                 f"{shown!r} cannot be the name of a facet or tag",
                 hint="A name is lower-case letters, digits, '-' and '_', at most 50 of them; "

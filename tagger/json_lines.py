@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import describe_validation_error, field_name
+from tagger.validation import first_problem
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 Record = TypeVar("Record", bound=BaseModel)
@@ -59,10 +59,9 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
         except RecursionError as error:
             raise TaggerError("is nested too deeply", path=path, line=number) from error
         except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False)[0]
-            problem, hint = describe_validation_error(detail["type"], detail["msg"])
+            invalid = first_problem(error)
             raise TaggerError(
-                problem, path=path, line=number, field=field_name(detail["loc"]), hint=hint
+                invalid.problem, path=path, line=number, field=invalid.field, hint=invalid.hint
             ) from error
         except UnicodeEncodeError as error:
             raise TaggerError(

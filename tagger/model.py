@@ -45,7 +45,8 @@ from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
 from tagger.reading import READINGS
 from tagger.reference import Reference
-from tagger.taxonomy import Taxonomy, check_names, field_name
+from tagger.taxonomy import Taxonomy, check_names
+from tagger.validation import first_problem
 from tagger.vector_cache import CachedEncoder, VectorCache
 
 MANIFEST_FILE = "model.json"
@@ -403,10 +404,9 @@ def _load_manifest(folder: Path) -> tuple[_Manifest, bytes]:
         if not all(map(_is_calibration, manifest.calibration.values())):
             raise TaggerError("a calibration holds what is no number, or too many or too few")
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        place = field_name(detail["loc"])
+        invalid = first_problem(error)
         raise TaggerError(
-            f"is not a model manifest that this version reads: {place}: {detail['msg']}",
+            f"is not a model manifest that this version reads: {invalid.field}: {invalid.problem}",
             path=path,
             hint=hint,
         ) from error

@@ -40,6 +40,7 @@ from pydantic import (
 )
 
 from tagger.errors import TaggerError
+from tagger.validation import field_name, first_problem
 
 NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
@@ -378,44 +379,17 @@ def _note_lines(
             lines[place] = key.start_mark.line + 1
 
 
-def field_name(location: Iterable[str | int]) -> str | None:
-    """Write a place in nested data the way people do: ``facets[0].tags[2].name``.
-
-    None stands for the data as a whole.
-    """
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or None
-
-
 def _first_problem(
     error: ValidationError, path: Path, lines: Mapping[_Location, int]
 ) -> TaggerError:
-    detail = error.errors(include_url=False, include_context=False)[0]
-    location = tuple(detail["loc"])
-    message, hint = describe_validation_error(detail["type"], detail["msg"])
-    if detail["type"] == "string_pattern_mismatch":
-        hint = NAME_HINT
-    known = location
+    invalid = first_problem(error)
+    hint = NAME_HINT if invalid.kind == "string_pattern_mismatch" else invalid.hint
+    known = invalid.location
     while known not in lines and known:
         known = known[:-1]
     return TaggerError(
-        message, path=path, line=lines.get(known, 1), field=field_name(location), hint=hint
+        invalid.problem, path=path, line=lines.get(known, 1), field=invalid.field, hint=hint
     )
-
-
-def describe_validation_error(kind: str, message: str) -> tuple[str, str | None]:
-    """Put a Pydantic error in words for a person: the problem, and what to do."""
-    if kind == "missing":
-        return "this field is missing", None
-    if kind in ("dict_type", "model_type"):
-        return "fields with values are needed here", None
-    if kind == "tuple_type":
-        return "a list is needed here", None
-    if kind == "extra_forbidden":
-        return "unknown field", "Take it out or correct its spelling"
-    if kind == "value_error":
-        return message.removeprefix("Value error, "), None
-    return message[0].lower() + message[1:], None
 
 
 def check_names(

@@ -22,8 +22,8 @@ from tagger.taxonomy import (
     Tag,
     Taxonomy,
     check_names,
-    describe_validation_error,
 )
+from tagger.validation import first_problem
 
 Tags = Mapping[str, Sequence[str]]
 """The tags of one paper per facet."""
@@ -352,12 +352,11 @@ def make_change(kind: type[_Change], **fields: object) -> Change:
     try:
         return kind.model_validate(fields)  # type: ignore[return-value]
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        problem, hint = describe_validation_error(detail["type"], detail["msg"])
-        if detail["type"] == "string_pattern_mismatch":
-            problem = f"'{detail['input']}' is no name"
-            hint = NAME_HINT
-        raise TaggerError(problem, field=str(detail["loc"][0]), hint=hint) from error
+        invalid = first_problem(error)
+        problem, hint = invalid.problem, invalid.hint
+        if invalid.kind == "string_pattern_mismatch":
+            problem, hint = f"'{invalid.given}' is no name", NAME_HINT
+        raise TaggerError(problem, field=str(invalid.location[0]), hint=hint) from error
 
 
 def facet_of(taxonomy: Taxonomy, name: str) -> Facet:

@@ -17,9 +17,9 @@ from tagger.taxonomy import (
     Definition,
     Name,
     Taxonomy,
-    describe_validation_error,
     load_taxonomy,
 )
+from tagger.validation import first_problem
 
 EMPTY = "empty"
 """The template that holds an example and nothing else."""
@@ -214,10 +214,9 @@ def _checked(kind: TypeAdapter[str], text: str, hint: str | None = None) -> str:
     try:
         return kind.validate_python(text)
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        problem, _ = describe_validation_error(detail["type"], detail["msg"])
-        if detail["type"] == "string_pattern_mismatch":
-            problem = "is no name"
+        invalid = first_problem(error)
+        is_name = invalid.kind == "string_pattern_mismatch"
+        problem = "is no name" if is_name else invalid.problem
         raise TaggerError(f"'{text[:60]}': {problem}", hint=hint) from error
 
 

@@ -29,8 +29,9 @@ from tagger.review.interface import (
     is_tree,
     tag_path,
 )
-from tagger.taxonomy import Taxonomy, field_name
+from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_history import TaxonomyHistory
+from tagger.validation import first_problem
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
@@ -104,8 +105,7 @@ def check_export(exported: Any) -> list[dict[str, Any]]:
     try:
         _EXPORT.validate_python(exported)
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        raise ValueError(f"its export lacks {field_name(detail['loc']) or 'a list'}") from error
+        raise ValueError(f"its export lacks {first_problem(error).field or 'a list'}") from error
     tasks: list[dict[str, Any]] = exported
     return tasks
 
@@ -234,8 +234,7 @@ def read_label(
     try:
         answer = _Annotation.model_validate(annotation)
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        place = field_name(detail["loc"])
+        place = first_problem(error).field
         raise TaskError(f"has an annotation that cannot be read: {place}") from error
     updated = answer.updated_at
     position = history.position(meta.taxonomy if meta else None, updated)

@@ -175,7 +175,7 @@ def test_what_is_no_paper_is_named(fitted, given, problem):
         (["survey", "poem"] * 12, "labels", "y does not say which facet it speaks of"),
         ({"kind": ["survey", "poem"] * 12}, "labels", "y, row 1: .*unknown tag 'poem'"),
         ({"kind": [["survey", "study"]] * 24}, "labels", "y, row 0: .*exactly one tag"),
-        (["survey"] * 24, {"name": "x"}, "facets.*is no taxonomy: Field required"),
+        (["survey"] * 24, {"name": "x"}, "facets.*is no taxonomy: this field is missing"),
     ],
 )
 def test_tags_that_do_not_fit_are_named(quick, labelled, label_folder, kinds, terms, problem):
