@@ -166,83 +166,88 @@ def standing_labels(labels: Iterable[Label]) -> list[Label]:
     return list(standing.values())
 
 
-def papers_spoken_of(labels: Iterable[Label]) -> list[Paper]:
-    """Return each paper that anybody said something of that still stands, once.
+def labels_by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
+    """Return the standing labels of each paper, earlier ones first, corrections last.
 
-    Beside the labelled ones these are papers that were said to be none, or that nobody could tell,
-    or over which people disagree.
+    A paper that was labelled by its title, and again by an identifier, is one; its id is that of
+    its earliest label, of several at one time a seed label.
     """
-    return [history[-1].paper for history in labels_by_paper(labels).values()]
+    standing = standing_labels(labels)
+    found: dict[str, list[Label]] = {}
+    for places in group_entries([label.paper for label in standing]):
+        own = [standing[place] for place in places]
+        own.sort(key=lambda label: (label.source == "review", label.time))
+        first = min(own, key=lambda label: (label.time, label.source == "review"))
+        found[first.id] = own
+    return found
+
+
+def papers_spoken_of(labels: Iterable[Label]) -> list[Paper]:
+    """Return each paper with a label that stands, whatever its outcome, once."""
+    return [own[-1].paper for own in labels_by_paper(labels).values()]
 
 
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
-    """Merge all that was said into one label a paper, to train on.
+    """Merge all labels into one a paper, to train on.
 
-    A correction outweighs a seed label whatever their times. Within one source the latest word of
+    A correction outweighs a seed label whatever their times. Within one source the latest answer of
     each annotator on each facet counts (at the same time the later line), and ``conflicts`` rules
     between annotators. Papers stay in the order of their first label; a paper that is said to be
     none, or of which nothing is judged, is left out.
     """
     merged = []
-    for name, history in labels_by_paper(labels).items():
-        reviews = [label for label in history if label.source == "review"]
-        outcomes = _outcomes(reviews)
+    for name, own in labels_by_paper(labels).items():
+        outcomes = _answers(_reviews(own), None)
         if outcomes and _resolve(outcomes, conflicts) != ("tagged",):
             continue
         tags: dict[str, tuple[str, ...]] = {}
-        for source in ("seed", "review"):
-            spoken = [label for label in history if label.source == source]
-            for facet in dict.fromkeys(facet for label in spoken for facet in label.tags):
-                answer = _resolve(_answers(spoken, facet), conflicts)
-                if answer is not None:
-                    tags[facet] = answer
-                else:
+        for given in ([label for label in own if label.source == "seed"], _reviews(own)):
+            for facet in _facets(given):
+                answer = _resolve(_answers(given, facet), conflicts)
+                if answer is None:
                     tags.pop(facet, None)
+                else:
+                    tags[facet] = answer
         if tags:
             # The id that earlier trainings know the paper by, whatever it came to be called.
             changes = {"id": name, "tags": tags, "outcome": "tagged"}
-            merged.append(history[-1].model_copy(update=changes))
+            merged.append(own[-1].model_copy(update=changes))
     return merged
 
 
 def settled_as_no_paper(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> set[str]:
     """Return the ids of the entries that count as no paper by what reviewers said."""
-    found = set()
-    for name, history in labels_by_paper(labels).items():
-        outcomes = _outcomes([label for label in history if label.source == "review"])
-        if outcomes and _resolve(outcomes, conflicts) == ("not-a-paper",):
-            found.add(name)
-    return found
+    return {
+        name
+        for name, own in labels_by_paper(labels).items()
+        if _resolve(_answers(_reviews(own), None), conflicts) == ("not-a-paper",)
+    }
 
 
 def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
     """Return what reviewers answer differently, and whether the rule settles it."""
     found = []
-    for name, history in labels_by_paper(labels).items():
-        reviews = [label for label in history if label.source == "review"]
-        facets = dict.fromkeys(facet for label in reviews for facet in label.tags)
-        for facet in (None, *facets):
-            answers = _outcomes(reviews) if facet is None else _answers(reviews, facet)
+    for name, own in labels_by_paper(labels).items():
+        reviews = _reviews(own)
+        for facet in (None, *_facets(reviews)):
+            answers = _answers(reviews, facet)
             if len({frozenset(answer.tags) for answer in answers}) > 1:
                 settled = _resolve(answers, conflicts) is not None
-                said = {answer.annotator: answer.tags for answer in answers}
-                found.append(Conflict(name, history[0].title, facet, said, settled))
+                given = {answer.annotator: answer.tags for answer in answers}
+                found.append(Conflict(name, own[0].title, facet, given, settled))
     return found
 
 
 def review_answers(
-    said: Mapping[str, Sequence[Label]], facet: str
+    by_paper: Mapping[str, Sequence[Label]], facet: str
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     """Return, per paper and annotator, the latest answer of a review to a facet.
 
-    ``said`` is what :func:`labels_by_paper` returns.
+    ``by_paper`` is what :func:`labels_by_paper` returns.
     """
     return {
-        paper: {
-            answer.annotator: answer.tags
-            for answer in _answers([label for label in history if label.source == "review"], facet)
-        }
-        for paper, history in said.items()
+        paper: {answer.annotator: answer.tags for answer in _answers(_reviews(own), facet)}
+        for paper, own in by_paper.items()
     }
 
 
@@ -253,77 +258,52 @@ class _Answer:
     final: bool
 
 
-def labels_by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
-    """Return the standing labels of each paper, earlier ones first, corrections last.
+def _reviews(labels: Sequence[Label]) -> list[Label]:
+    return [label for label in labels if label.source == "review"]
 
-    A paper that was labelled by its title, and again by an identifier, is one; it is called what
-    the earliest of its labels calls it, of several at one time a seed label.
+
+def _facets(labels: Sequence[Label]) -> Iterable[str]:
+    return dict.fromkeys(facet for label in labels for facet in label.tags)
+
+
+def _answers(labels: Sequence[Label], facet: str | None) -> list[_Answer]:
+    """Return the last answer of each annotator to a facet, the latest last.
+
+    Without a facet, the outcomes are the answers: whether the entry is a paper.
     """
-    standing = standing_labels(labels)
-    said: dict[str, list[Label]] = {}
-    for places in group_entries([label.paper for label in standing]):
-        history = [standing[place] for place in places]
-        history.sort(key=lambda label: (label.source == "review", label.time))
-        first = min(history, key=lambda label: (label.time, label.source == "review"))
-        said[first.id] = history
-    return said
-
-
-def _answers(history: Sequence[Label], facet: str) -> list[_Answer]:
-    """Return the last answer of each annotator to a facet, the latest last."""
     last: dict[str, _Answer] = {}
-    for label in history:
-        if facet in label.tags:
+    for label in labels:
+        tags = label.tags.get(facet) if facet else (str(label.outcome),)
+        if facet is None and label.outcome == "cannot-tell":
+            continue
+        if tags is not None:
             last.pop(label.annotator, None)
-            last[label.annotator] = _Answer(label.annotator, label.tags[facet], label.final)
-    return list(last.values())
-
-
-def _outcomes(history: Sequence[Label]) -> list[_Answer]:
-    """Return whether each annotator takes the entry for a paper, the latest last."""
-    last: dict[str, _Answer] = {}
-    for label in history:
-        if label.outcome != "cannot-tell":
-            last.pop(label.annotator, None)
-            last[label.annotator] = _Answer(label.annotator, (label.outcome,), label.final)
+            last[label.annotator] = _Answer(label.annotator, tags, label.final)
     return list(last.values())
 
 
 def _resolve(answers: Sequence[_Answer], rule: ConflictRule) -> tuple[str, ...] | None:
     """Return the answer that counts, or None; ``answers`` has the latest last."""
     finals = [answer for answer in answers if answer.final]
-    if finals:
-        return finals[-1].tags
-    if len({frozenset(answer.tags) for answer in answers}) == 1 or (answers and rule == "latest"):
+    if finals or not answers:
+        return finals[-1].tags if finals else None
+    if rule == "latest" or len({frozenset(answer.tags) for answer in answers}) == 1:
         return answers[-1].tags
-    if rule == "adjudicate" or not answers:
+    if rule == "adjudicate":
         return None
     votes = Counter(tag for answer in answers for tag in answer.tags)
-    if any(2 * count == len(answers) for count in votes.values()):
-        return None
     chosen = tuple(tag for tag, count in votes.items() if 2 * count > len(answers))
+    tie = any(2 * count == len(answers) for count in votes.values())
     # Three people with three answers of one tag each have no majority for having none.
-    if not chosen and all(answer.tags for answer in answers):
-        return None
-    return chosen
+    undecided = not chosen and all(answer.tags for answer in answers)
+    return None if tie or undecided else chosen
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSnapshot:
-    """The labels of a folder at one time.
+    """The labels of a folder at one time, merged into one a paper by the rule ``conflicts``.
 
-    Parameters
-    ----------
-    folder:
-        Where they were read from.
-    taxonomy:
-        What they are in terms of.
-    files:
-        Content of each file by name.
-    conflicts:
-        What settled differences of reviewers.
-    labels:
-        One a paper.
+    ``files`` holds the content of each file by name.
     """
 
     folder: Path
@@ -338,13 +318,7 @@ class LabelSnapshot:
 
 
 class LabelStore:
-    """A label folder.
-
-    Parameters
-    ----------
-    folder:
-        Where ``taxonomy.yaml``, ``seed.jsonl`` and ``corrections.jsonl`` are. The taxonomy must
-        exist; a label file may be missing, and so may the taxonomy's history.
+    """A folder with ``taxonomy.yaml``; ``seed.jsonl`` and ``corrections.jsonl`` may be missing.
 
     Raises
     ------
@@ -366,13 +340,7 @@ class LabelStore:
         return self.history.taxonomy
 
     def reopen(self) -> None:
-        """Read the taxonomy and its history anew, for another process may have changed them.
-
-        Raises
-        ------
-        TaggerError
-            If the taxonomy is missing or not valid, or its history is damaged.
-        """
+        """Read the taxonomy anew, for another process may have changed it."""
         self.history = open_history(self.folder)
 
     @property
@@ -382,13 +350,7 @@ class LabelStore:
         return [path for name in names if (path := self.folder / name).exists()]
 
     def snapshot(self, conflicts: ConflictRule = "latest") -> LabelSnapshot:
-        """Read the labels, and keep the files as they were then.
-
-        Raises
-        ------
-        TaggerError
-            As :meth:`all_labels`.
-        """
+        """Read the labels, and keep the files as they were then."""
         while True:
             files = {path.name: path.read_bytes() for path in self.files}
             self.reopen()
@@ -409,23 +371,11 @@ class LabelStore:
         return [self._fitting(label, path, line) for path, line, label in self._lines()]
 
     def labels_as_given(self) -> list[Label]:
-        """Every label in the terms of the taxonomy that it was given in, in the same order.
-
-        Raises
-        ------
-        TaggerError
-            With file, line and field, if a line is not JSON or not a label.
-        """
+        """Every label in the terms of the taxonomy that it was given in, in the same order."""
         return [label for _, _, label in self._lines()]
 
     def misfits(self) -> list[TaggerError]:
-        """What is wrong with each label that does not fit the taxonomy, with file and line.
-
-        Raises
-        ------
-        TaggerError
-            As :meth:`labels_as_given`.
-        """
+        """What is wrong with each label that does not fit the taxonomy, with file and line."""
         found = []
         for path, line, label in self._lines():
             try:
