@@ -230,11 +230,11 @@ def _give_back(path: Path, content: bytes) -> None:
     read = collect_papers([source])
     if read.files[0].format.name not in ("bibtex", "ris"):
         return
-    rows = [{"id": paper.id, "tags": {"kind": ["survey"], "field": []}} for paper in read.papers]
+    tags = [{"kind": ["survey"], "field": []}] * len(read.papers)
     entries = [read.entries[place].title for place in read.files[0].entries]
     out = path.with_name("lib-out")
     shutil.rmtree(out, ignore_errors=True)
-    for written in write_libraries(read, rows, _taxonomy(), out):
+    for written in write_libraries(read, tags, _taxonomy(), out):
         again = list(read_papers([written], format_name=read.files[0].format.name))
         assert [paper.title for paper in again] == entries
 

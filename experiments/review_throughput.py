@@ -94,7 +94,10 @@ def seconds(work: Callable[[], object]) -> float:
 def plain_tasks(papers: list[Paper], model: InstantModel) -> list[dict[str, Any]]:
     chances = model.predict(papers).probabilities
     decisions = decide(papers, chances, TAXONOMY, model.name, ReviewRule())
-    return [make_task(decision, TAXONOMY, "checked", "Why.") for decision in decisions]
+    return [
+        make_task(paper, decision, TAXONOMY, "checked", "Why.")
+        for paper, decision in zip(papers, decisions, strict=True)
+    ]
 
 
 def annotated(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,67 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tagger.evaluation import Booleans, assign
+from tagger.evaluation import Booleans, assign, facet_confidence
 from tagger.heads import Floats
 from tagger.paper import Paper
+from tagger.tagged_paper import Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
 _STEPS = 10_000
 """Confidences are given in steps of 1/10,000: finer ones mean nothing and differ by machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """Why a person should look at a paper: the facets in doubt, and the doubt in words."""
-
-    facets: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The tags of one paper.
-
-    Parameters
-    ----------
-    paper:
-        The paper.
-    tags:
-        Per facet, the tags given: exactly one in an exclusive facet.
-    confidence:
-        Per facet and tag, the calibrated probability, most likely first.
-    review:
-        Set if a person should look.
-    model, taxonomy:
-        What decided, and in which terms.
-    """
-
-    paper: Paper
-    tags: dict[str, tuple[str, ...]]
-    confidence: dict[str, dict[str, float]]
-    review: Review | None
-    model: str
-    taxonomy: str
-
-    def as_row(self) -> dict[str, Any]:
-        """Return the decision as one line of ``tags.jsonl``."""
-        review = self.review
-        return {
-            "id": self.paper.id,
-            "title": self.paper.title,
-            "identifiers": list(self.paper.identifiers),
-            "sources": list(self.paper.sources),
-            "tags": {facet: list(tags) for facet, tags in self.tags.items()},
-            "confidence": self.confidence,
-            "review": review and {"facets": list(review.facets), "reason": review.reason},
-            "model": self.model,
-            "taxonomy": self.taxonomy,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +90,7 @@ def decide(
     taxonomy: Taxonomy,
     model: str,
     rule: ReviewRule,
-) -> list[Decision]:
+) -> list[TaggedPaper]:
     """Decide on the tags of each paper.
 
     Parameters
@@ -167,7 +118,7 @@ def _decide_one(
     taxonomy: Taxonomy,
     model: str,
     rule: ReviewRule,
-) -> Decision:
+) -> TaggedPaper:
     tags: dict[str, tuple[str, ...]] = {}
     confidence: dict[str, dict[str, float]] = {}
     doubts: dict[str, str] = {}
@@ -188,7 +139,26 @@ def _decide_one(
     if doubts:
         reason = "; ".join(f"{facet}: {doubt}" for facet, doubt in doubts.items())
         review = Review(tuple(doubts), reason)
-    return Decision(paper, tags, confidence, review, model, taxonomy.version)
+    return TaggedPaper(
+        paper.id,
+        paper.title,
+        paper.sources,
+        tags,
+        confidence,
+        review,
+        model,
+        taxonomy.version,
+        identifiers=paper.identifiers,
+    )
+
+
+def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
+    """Return how confident the model is of each paper, shape (papers,).
+
+    It is the lowest confidence over all facets, see :func:`tagger.evaluation.facet_confidence`.
+    """
+    facets = [facet_confidence(facet, probabilities[facet.name]) for facet in taxonomy.facets]
+    return np.asarray(np.min(facets, axis=0))
 
 
 def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:

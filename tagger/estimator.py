@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.atomic import replacing_folder
-from tagger.decision import Decision, ReviewRule, decide
+from tagger.decision import ReviewRule, decide
 from tagger.drift import measure_drift
 from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, Vectors
 from tagger.errors import TaggerError, missing_package
@@ -33,6 +33,7 @@ from tagger.heads import Floats
 from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
 from tagger.rendering import render
 from tagger.risk_control import promise_precision
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Facet
 from tagger.vector_cache import usual_cache
 
@@ -467,7 +468,7 @@ def _print_stages() -> Any:
     return say
 
 
-def _given(facet: Facet, decisions: Sequence[Decision]) -> Names:
+def _given(facet: Facet, decisions: Sequence[TaggedPaper]) -> Names:
     if facet.exclusive:
         return np.array([_only(made.tags[facet.name]) for made in decisions], dtype=object)
     tags = np.empty(len(decisions), dtype=object)

@@ -78,6 +78,16 @@ def assign(facet: Facet, probabilities: Floats) -> Booleans:
     return assigned
 
 
+def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
+    """Return how confident a model is of each paper's tags in one facet, shape (papers,).
+
+    It is the lowest over its tags of the probability of a tag that is given, and of 1 minus that
+    of a tag that is not. In an exclusive facet that is the probability of the likeliest tag.
+    """
+    given = assign(facet, probabilities)
+    return np.asarray(np.where(given, probabilities, 1 - probabilities).min(axis=1))
+
+
 def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, float]:
     """Compare predictions with the truth in one facet.
 

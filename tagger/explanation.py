@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
+from tagger.decision import ReviewRule, decide, doubtful_tags
 from tagger.encoder import Progress, Vectors
 from tagger.model import TaggerModel
 from tagger.paper import KnownPapers, Paper
 from tagger.reading import split_sentences
+from tagger.tagged_paper import TaggedPaper
 
 _NEIGHBOURS = 3
 _TELLING = 3
@@ -62,7 +63,7 @@ class Explanation:
         The nearest labelled papers other than itself, nearest first.
     """
 
-    decision: Decision
+    decision: TaggedPaper
     evidence: dict[str, dict[str, tuple[Evidence, ...]]]
     neighbours: tuple[Neighbour, ...]
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tagger.errors import TaggerError
 from tagger.validation import first_problem
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-Record = TypeVar("Record", bound=BaseModel)
+Record = TypeVar("Record")
 
 
 def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
@@ -43,6 +43,7 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
         raise TaggerError("is not UTF-8 text", path=path) from error
     except OSError as error:
         raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    adapter = TypeAdapter(record)
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -51,7 +52,7 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
             if _SURROGATE.search(line):
                 # Half a pair is no text: nothing could be written, logged or encoded with it.
                 json.dumps(value, ensure_ascii=False).encode()
-            content = record.model_validate(value)
+            content = adapter.validate_python(value)
         except json.JSONDecodeError as error:
             raise TaggerError(
                 f"is not JSON: {error.msg} at column {error.colno}", path=path, line=number

@@ -11,10 +11,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from tagger.near_duplicates import NearDuplicate, find_near_duplicates
 from tagger.paper import Paper
 from tagger.readers import PaperCollection
 from tagger.spool import PaperSpool
+from tagger.tagged_paper import TaggedPaper, tagged_paper
 from tagger.taxonomy import Taxonomy
 from tagger.writers import TAGS_FILE, Writer, choose_writers
 from tagger.writers.jsonl import read_jsonl, write_jsonl
@@ -40,8 +41,6 @@ from tagger.writers.tally import Tally
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 JOURNAL_FILE = ".tags.journal.jsonl"
 _BATCH_SIZE = 64
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class TagRun:
     files: tuple[Path, ...]
     drift: Drift | None
 
-    def rows(self) -> Iterator[Row]:
+    def tagged(self) -> Iterator[TaggedPaper]:
         """Yield the tagged papers, a line of ``tags.jsonl`` at a time."""
         return read_jsonl(self.folder / TAGS_FILE)
 
@@ -132,8 +131,8 @@ def tag_papers(
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
-    The same papers and model give the same bytes, whether or not the run was interrupted and
-    whether vectors are computed or come from a cache.
+    The same papers and model give the same results, but for the time of the run, whether or not it
+    was interrupted and whether vectors are computed or come from a cache.
 
     Papers are tagged a batch at a time. What is said of them is in the journal and the results, not
     in memory, where 8 bytes a paper are kept, and the pairs of near duplicates.
@@ -178,25 +177,27 @@ def tag_papers(
     while batch := list(islice(remaining, _BATCH_SIZE)):
         keys.append(_batch_key(batch, model, rule))
         done = _tag_once(batch, model, rule, journal, keys[-1])
-        for row in done.rows:
-            tally.add(row)
+        for paper in done.papers:
+            tally.add(paper)
         if meter:
-            meter.add(np.array(done.familiarity), _chances(done.rows, model.taxonomy))
+            meter.add(np.array(done.familiarity), _probabilities(done.papers, model.taxonomy))
         if progress:
             progress(tally.papers, len(papers))
     steps = len(writers) + 2
     report = finishing or (lambda _done, _total: None)
     report(0, steps)
     near_duplicates = find_near_duplicates(papers)
+    time = datetime.now(UTC)
     for step, writer in enumerate(writers, start=1):
         report(step, steps)
-        writer.write(_rows(journal, keys), model.taxonomy, folder / writer.target)
+        writer.write(_tagged(journal, keys, time), model.taxonomy, folder / writer.target)
     report(steps - 1, steps)
     files = [folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE)]
     with replacing(files[-1]) as file:
         write_jsonl(map(asdict, near_duplicates), file)
     if read:
-        files += write_libraries(read, _rows(journal, keys), model.taxonomy, folder, files)
+        tags = (paper.tags for paper in _tagged(journal, keys, time))
+        files += write_libraries(read, tags, model.taxonomy, folder, files)
     journal.remove()
     report(steps, steps)
     return TagRun(
@@ -210,9 +211,10 @@ def tag_papers(
     )
 
 
-def _rows(journal: Journal, keys: Iterable[str]) -> Iterator[Row]:
+def _tagged(journal: Journal, keys: Iterable[str], time: datetime) -> Iterator[TaggedPaper]:
     for key in keys:
-        yield from journal.read(key)["rows"]
+        for row in journal.read(key)["rows"]:
+            yield replace(tagged_paper(row), time=time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +223,13 @@ class TaggedBatch:
 
     Parameters
     ----------
-    rows:
-        As in ``tags.jsonl``.
+    papers:
+        With their tags.
     familiarity:
         How near each paper is to those that the model was trained on.
     """
 
-    rows: list[Row]
+    papers: list[TaggedPaper]
     familiarity: list[float]
 
 
@@ -242,7 +244,7 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     said = model.predict(papers)
     decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
     return TaggedBatch(
-        [decision.as_row() for decision in decisions],
+        decisions,
         [float(near) for near in model.reference.familiarity_of(said.vectors)],
     )
 
@@ -253,17 +255,18 @@ def _tag_once(
     """Return what the journal says of a batch; if it says nothing, tag it and note that."""
     known = journal.read(key) if key in journal else {}
     if known.keys() == {"rows", "familiarity"}:
-        return TaggedBatch(**known)
+        return TaggedBatch([*map(tagged_paper, known["rows"])], known["familiarity"])
     done = tag_batch(papers, model, rule)
-    journal.append(key, {"rows": done.rows, "familiarity": done.familiarity})
+    rows = [paper.as_row() for paper in done.papers]
+    journal.append(key, {"rows": rows, "familiarity": done.familiarity})
     return done
 
 
-def _chances(rows: Sequence[Row], taxonomy: Taxonomy) -> dict[str, Floats]:
-    """Return the confidences of rows, per facet in the order of its tags."""
+def _probabilities(papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> dict[str, Floats]:
+    """Return the confidences of papers, per facet in the order of its tags."""
     return {
         facet.name: np.array(
-            [[row["confidence"][facet.name][tag] for tag in facet.tag_names] for row in rows]
+            [[paper.confidence[facet.name][tag] for tag in facet.tag_names] for paper in papers]
         )
         for facet in taxonomy.facets
     }

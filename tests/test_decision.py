@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.decision import ReviewRule, decide
+from tagger.decision import ReviewRule, decide, paper_confidence
 from tagger.paper import Paper
 
 PAPER = Paper("A title", "An abstract.", ("a.txt",))
@@ -33,6 +33,7 @@ def test_a_sure_paper_is_accepted_and_follows_the_contract(taxonomy):
         "review": None,
         "model": "tagger/7",
         "taxonomy": taxonomy.version,
+        "time": None,
     }
     assert list(row["confidence"]["field"]) == ["law", "health", "heart"]
 
@@ -73,3 +74,12 @@ def test_no_papers_no_decisions(taxonomy):
         )
         == []
     )
+
+
+@given(weights, chances)
+def test_a_paper_goes_to_review_if_its_confidence_is_too_low(taxonomy, kind, field):
+    probabilities = {"kind": np.array([kind / kind.sum()]), "field": np.array([field])}
+    [confidence] = paper_confidence(taxonomy, probabilities)
+    [tagged] = decide([PAPER], probabilities, taxonomy, "tagger/7", ReviewRule(0.6))
+    assert tagged.paper_confidence == pytest.approx(confidence, abs=2e-4)
+    assert (tagged.review is not None) == (tagged.paper_confidence < 0.6)

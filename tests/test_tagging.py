@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.samples import untimed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,17 +21,17 @@ RULE = ReviewRule()
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: untimed(path.read_bytes()) for path in folder.iterdir()}
 
 
 def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     seen = []
     run = tag_papers(papers, model, tmp_path / "new" / "out", RULE, lambda *step: seen.append(step))
     lines = (tmp_path / "new" / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == list(run.rows())
-    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers]
+    assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
+    assert [paper.id for paper in run.tagged()] == [paper.id for paper in papers]
     assert seen == [(64, 150), (128, 150), (150, 150)]
-    assert run.to_review == sum(row["review"] is not None for row in run.rows())
+    assert run.to_review == sum(paper.review is not None for paper in run.tagged())
     assert sum(run.counts["kind"].values()) == 150
     assert {path.name for path in run.files} == set(contents(tmp_path / "new" / "out"))
 
@@ -68,11 +69,11 @@ def test_a_journal_of_other_papers_or_another_rule_is_not_used(tmp_path, model, 
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     named = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
-    assert next(tag_papers(named, model, tmp_path, RULE).rows())["identifiers"] == ["doi:10.1/a"]
+    assert next(tag_papers(named, model, tmp_path, RULE).tagged()).identifiers == ("doi:10.1/a",)
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     run = tag_papers(papers[1:], model, tmp_path, RULE)
-    assert [row["id"] for row in run.rows()] == [paper.id for paper in papers[1:]]
+    assert [paper.id for paper in run.tagged()] == [paper.id for paper in papers[1:]]
     with pytest.raises(KeyboardInterrupt):
         tag_papers(papers, model, tmp_path, RULE, killed_at_once)
     assert tag_papers(papers, model, tmp_path, ReviewRule(1.0)).to_review == 150
@@ -157,13 +158,13 @@ def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
     run = tag_papers(papers, model, tmp_path, RULE)
     with (tmp_path / "tags.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    for cells, row in zip(table, run.rows(), strict=True):
-        assert (cells["id"], cells["title"]) == (row["id"], row["title"])
-        assert cells["kind"] == row["tags"]["kind"][0]
-        assert [tag for tag in cells["field"].split("; ") if tag] == row["tags"]["field"]
-        confidence = float(cells["kind_confidence"])
-        assert confidence == row["confidence"]["kind"][row["tags"]["kind"][0]]
-        assert bool(cells["review"]) == (row["review"] is not None)
+    for cells, paper in zip(table, run.tagged(), strict=True):
+        assert (cells["id"], cells["title"]) == (paper.id, paper.title)
+        assert (cells["kind"],) == paper.tags["kind"]
+        assert tuple(tag for tag in cells["field"].split("; ") if tag) == paper.tags["field"]
+        assert float(cells["kind_confidence"]) == paper.confidence["kind"][cells["kind"]]
+        assert bool(cells["review"]) == (paper.review is not None)
+        assert cells["time"] == paper.time.isoformat(timespec="milliseconds")
 
 
 @given(st.text(max_size=20))

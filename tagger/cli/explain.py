@@ -93,7 +93,7 @@ def _print_explanation(explanation: Explanation) -> None:
 
     console = Console(highlight=False)
     decision = explanation.decision
-    console.print(Text(decision.paper.title, style="bold"))
+    console.print(Text(decision.title, style="bold"))
     for facet, tags in explanation.evidence.items():
         if not tags:
             console.print(Text(f"{facet}: no tags"))

@@ -215,12 +215,12 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         for facet in model.taxonomy.facets:
             table.add_column(facet.name, no_wrap=True)
         table.add_column("review", ratio=1, min_width=16)
-        for row in islice(run.rows(), show):
-            cells = [Text(row["title"])]
-            for facet, tags in row["tags"].items():
-                chances = row["confidence"][facet]
-                cells.append(Text("\n".join(f"{tag} {chances[tag]:.2f}" for tag in tags) or "-"))
-            cells.append(Text(row["review"]["reason"] if row["review"] else ""))
+        for paper in islice(run.tagged(), show):
+            cells = [Text(paper.title)]
+            for name, tags in paper.tags.items():
+                sure = paper.confidence[name]
+                cells.append(Text("\n".join(f"{tag} {sure[tag]:.2f}" for tag in tags) or "-"))
+            cells.append(Text(paper.review.reason if paper.review else ""))
             table.add_row(*cells)
         console.print(table)
         if run.papers > show:

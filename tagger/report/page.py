@@ -133,7 +133,7 @@ class Report:
     def waiting(self) -> list[ReportedPaper]:
         """Papers that wait for a person, the least sure first."""
         waiting = [paper for paper in self.papers if paper.status == "waiting"]
-        return sorted(waiting, key=lambda paper: paper.tagged.certainty)
+        return sorted(waiting, key=lambda paper: paper.tagged.paper_confidence)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures for a script; papers are in ``tags.jsonl``."""

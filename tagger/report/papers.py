@@ -18,7 +18,8 @@ from tagger.labels import (
     standing_labels,
 )
 from tagger.paper import Paper, number_papers
-from tagger.report.results import NearDuplicatePair, ResultFolder, TaggedPaper
+from tagger.report.results import NearDuplicatePair, ResultFolder
+from tagger.tagged_paper import TaggedPaper
 
 Tags = Mapping[str, tuple[str, ...]]
 Status = Literal[

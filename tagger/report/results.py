@@ -5,77 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tagger.decision import Review
 from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
-from tagger.paper import IDENTIFIER_KINDS, Paper
+from tagger.tagged_paper import Probability, TaggedPaper
 from tagger.tagging import NEAR_DUPLICATES_FILE
 from tagger.taxonomy_history import TaxonomyHistory
 from tagger.taxonomy_translation import FacetTranslation, translate_facet
 from tagger.writers import TAGS_FILE
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class _Line(BaseModel):
-    # Fields that later versions add are no reason to refuse a line.
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class TaggedPaper(_Line):
-    """One line of ``tags.jsonl``."""
-
-    id: Annotated[str, Field(min_length=1)]
-    title: str
-    identifiers: tuple[str, ...] = ()
-    sources: tuple[str, ...]
-    tags: dict[str, tuple[str, ...]]
-    confidence: dict[str, dict[str, Share]]
-    review: Review | None
-    model: str
-    taxonomy: str
-
-    @property
-    def paper(self) -> Paper:
-        """What tells the paper from others; its abstract is not known here."""
-        return Paper(self.title, "", self.sources, self.id, self.identifiers)
-
-    @model_validator(mode="after")
-    def _be_a_paper(self) -> TaggedPaper:
-        for name in self.identifiers:
-            if name.partition(":")[0] not in IDENTIFIER_KINDS:
-                raise ValueError(f"'{name}' is no identifier")
-        return self
-
-    @model_validator(mode="after")
-    def _be_sure_of_each_tag(self) -> TaggedPaper:
-        for facet, tags in self.tags.items():
-            for tag in tags:
-                if tag not in self.confidence.get(facet, {}):
-                    raise ValueError(f"the tag '{tag}' of '{facet}' has no confidence")
-        return self
-
-    @property
-    def certainty(self) -> float:
-        """How sure the model is of the tag, or of there being none, that it is least sure of."""
-        sure = [1.0]
-        for facet, chances in self.confidence.items():
-            given = [chances[tag] for tag in self.tags.get(facet, ())]
-            sure += given or [1 - max(chances.values(), default=0.0)]
-        return min(sure)
-
-
-class NearDuplicatePair(_Line):
+@dataclass(frozen=True, slots=True)
+class NearDuplicatePair:
     """One line of ``near_duplicates.jsonl``; ``similarity`` as in :mod:`tagger.near_duplicates`."""
 
     ids: tuple[str, str]
     titles: tuple[str, str]
-    similarity: Share
+    similarity: Probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +35,7 @@ class ResultFolder:
     name:
         The folder, as the user named it.
     time:
-        When its ``tags.jsonl`` was written, in UTC.
+        When the run wrote its results, in UTC.
     papers, near_duplicates:
         The content of its files.
     """
@@ -127,7 +75,9 @@ def read_result_folder(folder: Path) -> ResultFolder:
     papers = tuple(line for _, line in read_lines(tags, TaggedPaper))
     if not papers:
         raise TaggerError("holds no paper", path=tags, hint=hint)
-    time = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
+    # Results of earlier versions do not tell the time of their run.
+    written = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
+    time = max((paper.time for paper in papers if paper.time), default=written)
     pairs = folder / NEAR_DUPLICATES_FILE
     found: tuple[NearDuplicatePair, ...] = ()
     if pairs.exists():
@@ -166,6 +116,6 @@ def in_todays_terms(folder: ResultFolder, history: TaxonomyHistory) -> ResultFol
                 for tag in becomes
             }
             tags[facet] = tuple(tag for tag in now if tag in given)
-        return paper.model_copy(update={"tags": tags, "confidence": confidence})
+        return replace(paper, tags=tags, confidence=confidence)
 
     return replace(folder, papers=tuple(translate(paper) for paper in folder.papers))

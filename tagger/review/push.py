@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tagger.decision import Decision, ReviewRule, decide, doubtful_tags
+from tagger.decision import ReviewRule, decide, doubtful_tags
 from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Integers
@@ -24,6 +24,7 @@ from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.tasks import QUEUES, Queue, TaskMeta, make_task
 from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
 from tagger.strategies.random import draw_of
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 Step = Callable[[str, int, int], None]
@@ -185,8 +186,8 @@ def push_rechecks(
         )
         reasons = rechecks.reasons
         new = [
-            make_task(d, model.taxonomy, "recheck", reasons[d.paper.id], shown=False)
-            for d in decisions
+            make_task(paper, d, model.taxonomy, "recheck", reasons[paper.id], shown=False)
+            for paper, d in zip(papers, decisions, strict=True)
         ]
         _send(project, new, report, step)
     if any(_taxonomy_of(task) != version for task in waiting):
@@ -280,8 +281,9 @@ def _choose(
             nearest = int((labelled_vectors @ pool.predictions.vectors[row]).argmax())
             reason += f"{_NEAREST}“{labelled[nearest].title}”."
         # Drawn by the paper alone, so that another push draws the same.
-        shown = draw_of(decision.paper, "blind") >= settings.blind_share
-        tasks.append(make_task(decision, pool.taxonomy, queue, reason, shown=shown))
+        paper = pool.papers[row]
+        shown = draw_of(paper, "blind") >= settings.blind_share
+        tasks.append(make_task(paper, decision, pool.taxonomy, queue, reason, shown=shown))
     return tasks
 
 
@@ -325,7 +327,7 @@ def _least_familiar(vectors: Vectors) -> float:
     return float(np.quantile(nearest, _NOVELTY_QUANTILE))
 
 
-def _reason(decision: Decision, taxonomy: Taxonomy, queue: Queue, rule: ReviewRule) -> str:
+def _reason(decision: TaggedPaper, taxonomy: Taxonomy, queue: Queue, rule: ReviewRule) -> str:
     """Say why a paper is shown; between tags in doubt, what each of them means."""
     parts = [f"{queue.capitalize()}: {QUEUES[queue]}."]
     if queue in ("confused", "unfamiliar"):
@@ -390,7 +392,7 @@ def _refresh(
 
 
 def _renewed(
-    task: ReviewTask, decision: Decision, taxonomy: Taxonomy, rule: ReviewRule
+    task: ReviewTask, decision: TaggedPaper, taxonomy: Taxonomy, rule: ReviewRule
 ) -> dict[str, Any]:
     meta: TaskMeta | None = task.meta
     queue: Queue = meta.queue if meta else "checked"
@@ -400,7 +402,8 @@ def _renewed(
     if queue != "recheck":
         _, separator, nearest = reason.partition(_NEAREST)
         reason = _reason(decision, taxonomy, queue, rule) + separator + nearest
-    return make_task(decision, taxonomy, queue, reason, shown=meta.shown if meta else True)
+    shown = meta.shown if meta else True
+    return make_task(task.paper, decision, taxonomy, queue, reason, shown=shown)
 
 
 def _finish(project: ReviewProject, there: int, report: PushReport) -> PushReport:

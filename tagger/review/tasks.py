@@ -15,7 +15,6 @@ from pydantic import (
     ValidationError,
 )
 
-from tagger.decision import Decision
 from tagger.errors import TaggerError
 from tagger.labels import Label, Origin, Prediction, Text
 from tagger.paper import Paper, paper_id
@@ -29,6 +28,7 @@ from tagger.review.interface import (
     is_tree,
     tag_path,
 )
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_history import TaxonomyHistory
 from tagger.validation import first_problem
@@ -115,7 +115,13 @@ class TaskError(Exception):
 
 
 def make_task(
-    decision: Decision, taxonomy: Taxonomy, queue: Queue, reason: str, *, shown: bool = True
+    paper: Paper,
+    decision: TaggedPaper,
+    taxonomy: Taxonomy,
+    queue: Queue,
+    reason: str,
+    *,
+    shown: bool = True,
 ) -> dict[str, Any]:
     """Make the task of a paper, with what the model says as a prediction if it is ``shown``.
 
@@ -130,7 +136,6 @@ def make_task(
         facets=tuple(facet.name for facet in taxonomy.facets),
         taxonomy=taxonomy.version,
     )
-    paper = decision.paper
     return {
         "data": {
             "paper": paper.id,
@@ -145,22 +150,13 @@ def make_task(
     }
 
 
-def make_prediction(decision: Decision, taxonomy: Taxonomy) -> dict[str, Any]:
+def make_prediction(decision: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:
     """Make a prediction: what is filled in, the model version, and how sure it is, 0 to 1."""
     return {
         "model_version": decision.model,
-        "score": confidence_of(decision, taxonomy),
+        "score": decision.paper_confidence,
         "result": make_result(decision.tags, taxonomy),
     }
-
-
-def confidence_of(decision: Decision, taxonomy: Taxonomy) -> float:
-    """Return how sure the model is of the facet that it is least sure of, 0 to 1."""
-    sure = []
-    for facet in taxonomy.facets:
-        chances = decision.confidence[facet.name].values()
-        sure.append(max(chances) if facet.exclusive else min(max(p, 1 - p) for p in chances))
-    return min(sure)
 
 
 def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:

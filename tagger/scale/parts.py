@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tagger.atomic import replacing_bytes
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 from tagger.writers.arrow import ROWS_AT_ONCE, arrow_schema, arrow_tables
 
@@ -60,29 +60,29 @@ class Receipt(BaseModel):
         """Whether each row that came in is accounted for."""
         return self.rows == self.tagged + self.merged + self.dead
 
-    def count(self, row: dict[str, Any]) -> None:
-        """Count a row of ``tags.jsonl``."""
+    def count(self, paper: TaggedPaper) -> None:
+        """Count a paper that came out."""
         self.tagged += 1
-        self.to_review += row["review"] is not None
-        for facet, tags in row["tags"].items():
+        self.to_review += paper.review is not None
+        for facet, tags in paper.tags.items():
             self.counts.setdefault(facet, Counter()).update(tags)
 
 
 class Part:
-    """Collects the rows of a part, as they are in ``tags.jsonl``; in memory they are Parquet."""
+    """Collects the papers of a part; in memory they are Parquet."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         import pyarrow.parquet as pq
 
         self._taxonomy = taxonomy
-        self._rows: list[dict[str, Any]] = []
+        self._papers: list[TaggedPaper] = []
         self._content = io.BytesIO()
         self._writer = pq.ParquetWriter(self._content, arrow_schema(taxonomy))
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Add a row."""
-        self._rows.append(row)
-        if len(self._rows) == ROWS_AT_ONCE:
+    def add(self, paper: TaggedPaper) -> None:
+        """Add a paper."""
+        self._papers.append(paper)
+        if len(self._papers) == ROWS_AT_ONCE:
             self._flush()
 
     def write(self, path: Path, receipt: Receipt) -> None:
@@ -93,7 +93,7 @@ class Part:
         TaggerError
             If the folder cannot be written to.
         """
-        if self._rows:
+        if self._papers:
             self._flush()
         self._writer.add_key_value_metadata({_KEY: receipt.model_dump_json()})
         self._writer.close()
@@ -101,9 +101,9 @@ class Part:
             file.write(self._content.getbuffer())
 
     def _flush(self) -> None:
-        for table in arrow_tables(self._rows, self._taxonomy):
+        for table in arrow_tables(self._papers, self._taxonomy):
             self._writer.write_table(table)
-        self._rows = []
+        self._papers = []
 
 
 def read_receipt(path: Path, run: str) -> Receipt | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tagger.decision import ReviewRule
 from tagger.model import TaggerModel
@@ -15,6 +15,7 @@ from tagger.scale.dead_letters import DeadLetter, write_dead_letters
 from tagger.scale.duplicates import papers_of
 from tagger.scale.parts import Part, Receipt, read_receipt
 from tagger.scale.shards import Shard
+from tagger.tagged_paper import TaggedPaper
 from tagger.tagging import tag_batch
 
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
@@ -77,12 +78,12 @@ def tag_shard(
     for batch in _batches(shard, work, attempts, receipt, letters, batch_size):
         attempts.begin(batch[0].row, batch[-1].row + 1)
         said = _tag_each([placed.paper for placed in batch], model, rule)
-        for placed, row in zip(batch, said, strict=True):
-            if isinstance(row, str):
-                letters.append(_dead(shard, placed, row))
+        for placed, tagged in zip(batch, said, strict=True):
+            if isinstance(tagged, str):
+                letters.append(_dead(shard, placed, tagged))
             else:
-                receipt.count(row)
-                part.add(row)
+                receipt.count(tagged)
+                part.add(tagged)
     receipt.dead = len(letters)
     # The part comes last: where it is, everything is.
     write_dead_letters(folder / dead_letters.FOLDER / f"part-{shard.label}.jsonl", letters)
@@ -126,8 +127,8 @@ def _batches(
 
 def _tag_each(
     papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule
-) -> list[dict[str, Any] | str]:
-    """Return of each paper its row, or why it has none.
+) -> list[TaggedPaper | str]:
+    """Return each paper with its tags, or why it has none.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def _tag_each(
         What tagging raises, if it raises for each of several papers: then it is not their fault.
     """
     try:
-        return list(tag_batch(papers, model, rule).rows)
+        return list(tag_batch(papers, model, rule).papers)
     except Exception as error:  # whatever a text makes a library raise
         if len(papers) == 1:
             return [f"cannot be tagged ({type(error).__name__}: {error})"]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from tagger.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 from tagger.writers.csv import write_csv
 from tagger.writers.dataset import write_dataset
@@ -17,11 +17,11 @@ from tagger.writers.excel import write_excel
 from tagger.writers.jsonl import write_jsonl
 from tagger.writers.parquet import write_parquet
 
-__all__ = ["TAGS_FILE", "WRITERS", "Rows", "Writer", "choose_writers"]
+__all__ = ["TAGS_FILE", "WRITERS", "Writer", "choose_writers"]
 
 TAGS_FILE = "tags.jsonl"
 
-Rows = Iterable[dict[str, Any]]
+Papers = Iterable[TaggedPaper]
 
 
 def _refuse_folder(path: Path) -> None:
@@ -53,7 +53,7 @@ class Writer:
     target:
         Name of the file, or the folder, that it makes.
     write:
-        Takes the rows of ``tags.jsonl``, which it goes through once, the taxonomy and where to
+        Takes the tagged papers, which it goes through once, the taxonomy and where to
         write; what stood there is replaced as a whole or not at all.
     package:
         What has to be installed for it.
@@ -63,34 +63,34 @@ class Writer:
 
     name: str
     target: str
-    write: Callable[[Rows, Taxonomy, Path], None]
+    write: Callable[[Papers, Taxonomy, Path], None]
     package: str | None = None
     check: Callable[[Path], None] = _refuse_folder
 
 
-def _jsonl(rows: Rows, _taxonomy: Taxonomy, path: Path) -> None:
+def _jsonl(papers: Papers, _taxonomy: Taxonomy, path: Path) -> None:
     with replacing(path) as file:
-        write_jsonl(rows, file)
+        write_jsonl((paper.as_row() for paper in papers), file)
 
 
-def _csv(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+def _csv(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
     with replacing(path) as file:
-        write_csv(rows, taxonomy, file)
+        write_csv(papers, taxonomy, file)
 
 
-def _parquet(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+def _parquet(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
     with replacing_bytes(path) as file:
-        write_parquet(rows, taxonomy, file)
+        write_parquet(papers, taxonomy, file)
 
 
-def _excel(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+def _excel(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
     with replacing_bytes(path) as file:
-        write_excel(rows, taxonomy, file)
+        write_excel(papers, taxonomy, file)
 
 
-def _dataset(rows: Rows, taxonomy: Taxonomy, path: Path) -> None:
+def _dataset(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
     with replacing_folder(path) as folder:
-        write_dataset(rows, taxonomy, folder)
+        write_dataset(papers, taxonomy, folder)
 
 
 WRITERS = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ ROWS_AT_ONCE = 4096
 """Rows of a table that are in memory; in Parquet, those of a row group."""
 
 
-def arrow_tables(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy) -> Iterator[pa.Table]:
-    """Yield rows of ``tags.jsonl`` as tables of :func:`arrow_schema`, some rows at a time."""
+def arrow_tables(papers: Iterable[TaggedPaper], taxonomy: Taxonomy) -> Iterator[pa.Table]:
+    """Yield papers as tables of :func:`arrow_schema`, some rows at a time."""
     import pyarrow as pa
 
     schema = arrow_schema(taxonomy)
-    remaining = iter(rows)
+    remaining = iter(papers)
     while some := list(islice(remaining, ROWS_AT_ONCE)):
-        yield pa.Table.from_pylist(some, schema=schema)
+        yield pa.Table.from_pylist([paper.as_row() for paper in some], schema=schema)
 
 
 def arrow_schema(taxonomy: Taxonomy) -> pa.Schema:
-    """Return the schema of a table that holds all that rows of ``tags.jsonl`` hold.
+    """Return the schema of a table that holds all that ``tags.jsonl`` holds.
 
     ``tags`` is a struct with a list of texts a facet, ``confidence`` a struct of structs with a
     number a tag; ``review`` is null where no person need look.
@@ -35,23 +36,15 @@ def arrow_schema(taxonomy: Taxonomy) -> pa.Schema:
     import pyarrow as pa
 
     texts = pa.list_(pa.string())
-    tags = pa.struct([(facet.name, texts) for facet in taxonomy.facets])
-    confidence = pa.struct(
-        [
-            (facet.name, pa.struct([(tag, pa.float64()) for tag in facet.tag_names]))
-            for facet in taxonomy.facets
-        ]
-    )
-    return pa.schema(
-        [
-            ("id", pa.string()),
-            ("title", pa.string()),
-            ("identifiers", texts),
-            ("sources", texts),
-            ("tags", tags),
-            ("confidence", confidence),
-            ("review", pa.struct([("facets", texts), ("reason", pa.string())])),
-            ("model", pa.string()),
-            ("taxonomy", pa.string()),
-        ]
-    )
+    confidence = [
+        (facet.name, pa.struct([(tag, pa.float64()) for tag in facet.tag_names]))
+        for facet in taxonomy.facets
+    ]
+    types = {
+        "identifiers": texts,
+        "sources": texts,
+        "tags": pa.struct([(facet.name, texts) for facet in taxonomy.facets]),
+        "confidence": pa.struct(confidence),
+        "review": pa.struct([("facets", texts), ("reason", pa.string())]),
+    }
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])

@@ -8,31 +8,20 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tagger.markdown import as_markdown
+from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
 from tagger.writers.arrow import arrow_schema, arrow_tables
 from tagger.writers.tally import Tally
 
 CARD_FILE = "README.md"
-_COLUMNS = {
-    "id": "identity of the paper",
-    "title": "its title",
-    "identifiers": "its DOI, arXiv id and PubMed number, as far as they are known",
-    "sources": "the files that it stood in",
-    "tags": "per facet, the tags given",
-    "confidence": "per facet and tag, the calibrated probability",
-    "review": "the facets in doubt and the doubt in words; null where no person need look",
-    "model": "what tagged it",
-    "taxonomy": "the taxonomy that the tags are from",
-}
 
 
-def write_dataset(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, folder: Path) -> None:
-    """Write rows of ``tags.jsonl`` as a data set into an empty folder, with its card.
+def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:
+    """Write papers as a data set into an empty folder, with its card.
 
     ``datasets.load_from_disk`` reads it.
     """
@@ -51,7 +40,7 @@ def write_dataset(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, folder: Pa
                 pa.OSFile(path, "wb") as sink,
                 pa.ipc.new_stream(sink, arrow_schema(taxonomy)) as writer,
             ):
-                for table in arrow_tables(_noted(rows, tally, fingerprint), taxonomy):
+                for table in arrow_tables(_noted(papers, tally, fingerprint), taxonomy):
                     writer.write_table(table)
             # Mapped, not read: what is not needed is not in memory.
             with pa.memory_map(path) as mapped, pa.ipc.open_stream(mapped) as reader:
@@ -66,13 +55,13 @@ def write_dataset(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, folder: Pa
 
 
 def _noted(
-    rows: Iterable[dict[str, Any]], tally: Tally, digest: hashlib._Hash
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows, counted and hashed as they go by."""
-    for row in rows:
-        tally.add(row)
-        digest.update(json.dumps(row).encode() + b"\n")
-        yield row
+    papers: Iterable[TaggedPaper], tally: Tally, digest: hashlib._Hash
+) -> Iterator[TaggedPaper]:
+    """Yield the papers, counted and hashed as they go by."""
+    for paper in papers:
+        tally.add(paper)
+        digest.update(json.dumps(paper.as_row()).encode() + b"\n")
+        yield paper
 
 
 def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
@@ -91,7 +80,7 @@ def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
         "The tags are a model's, not labels by hand. Texts of the papers are not in here, only "
         "titles.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
-        *_markdown_table(("column", "what it holds"), list(_COLUMNS.items())),
+        *_markdown_table(("column", "what it holds"), list(COLUMNS.items())),
     ]
     for facet in taxonomy.facets:
         counts = tally.tags.get(facet.name, Counter())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.errors import TaggerError
+from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 from tagger.writers.formulas import is_formula
 from tagger.writers.table import table_cells, table_header
@@ -22,8 +23,8 @@ _MOST_ROWS = 1_048_576
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
-def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: BinaryIO) -> None:
-    """Write rows of ``tags.jsonl`` as a workbook.
+def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryIO) -> None:
+    """Write papers as a workbook.
 
     Every cell is text, never a formula, but for the confidence in an exclusive facet, which is a
     number. What looks like a formula is marked as text, so that it stays one when it is edited.
@@ -58,12 +59,12 @@ def write_excel(rows: Iterable[dict[str, Any]], taxonomy: Taxonomy, file: Binary
     for cell in names:
         cell.font = Font(bold=True)
     sheet.append(names)
-    for number, row in enumerate(rows, start=2):
+    for number, paper in enumerate(papers, start=2):
         if number > _MOST_ROWS:
             raise TaggerError(
                 f"a sheet of Excel has {_MOST_ROWS:,} rows, fewer than there are papers",
                 hint="Leave out --write excel; the papers that are tagged already stay so",
             )
-        cells = zip(header, table_cells(row, taxonomy), strict=True)
+        cells = zip(header, table_cells(paper, taxonomy), strict=True)
         sheet.append([float(cell) if name in numbers else text_cell(cell) for name, cell in cells])
     book.save(file)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from tagger.tagged_paper import TaggedPaper, tagged_paper
 
-def write_jsonl(rows: Iterable[dict[str, Any]], file: TextIO) -> None:
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
     """Write one JSON object a line, in UTF-8 and with keys in the order given."""
     for row in rows:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what :func:`write_jsonl` wrote, a line at a time."""
+def read_jsonl(path: Path) -> Iterator[TaggedPaper]:
+    """Yield the papers of a ``tags.jsonl`` of this version, a line at a time."""
     with path.open(encoding="utf-8", newline="\n") as file:
-        yield from map(json.loads, file)
+        yield from map(tagged_paper, map(json.loads, file))

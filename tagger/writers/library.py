@@ -8,7 +8,6 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
 
 def write_libraries(
     read: PaperCollection,
-    rows: Iterable[Mapping[str, Any]],
+    tags: Iterable[Mapping[str, Sequence[str]]],
     taxonomy: Taxonomy,
     folder: Path,
     taken: Iterable[Path] = (),
@@ -50,9 +49,9 @@ def write_libraries(
     ----------
     read:
         All files that were read together; those of other formats are passed over.
-    rows:
-        Their papers, tagged, as in ``tags.jsonl`` and in its order; gone through if there is such
-        a file.
+    tags:
+        Per facet the tags of each paper, in the order of ``read.papers``; gone through only if
+        there is such a file.
     taxonomy:
         What the tags are of.
     folder:
@@ -79,9 +78,9 @@ def write_libraries(
     # Of many papers, most have the keywords of another.
     distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
     keywords = {}
-    for number, row in enumerate(rows):
+    for number, of_paper in enumerate(tags):
         if wanted[number]:
-            own = tuple(keywords_of(row["tags"]))
+            own = tuple(keywords_of(of_paper))
             keywords[number] = distinct.setdefault(own, own)
     ours = keyword_pattern(taxonomy)
     reserved = {_key(file.source.path) for file in read.files} | set(map(_key, taken))

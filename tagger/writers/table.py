@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
+from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 SEPARATOR = "; "
@@ -13,17 +14,25 @@ SEPARATOR = "; "
 def table_header(taxonomy: Taxonomy) -> list[str]:
     """Return the names of the columns."""
     facets = [facet.name for facet in taxonomy.facets]
-    columns = [column for name in facets for column in (name, f"{name}_confidence")]
-    return ["id", "title", "identifiers", "sources", *columns, "review", "model", "taxonomy"]
+    names = {name: [name] for name in COLUMNS} | {"confidence": []}
+    names["tags"] = [column for name in facets for column in (name, f"{name}_confidence")]
+    return [column for group in names.values() for column in group]
 
 
-def table_cells(row: dict[str, Any], taxonomy: Taxonomy) -> list[str]:
-    """Return a row of ``tags.jsonl`` as one cell a column."""
-    texts = [SEPARATOR.join(row[name]) for name in ("identifiers", "sources")]
-    cells = [row["id"], row["title"], *texts]
+def table_cells(paper: TaggedPaper, taxonomy: Taxonomy) -> list[str]:
+    """Return a tagged paper as one cell a column."""
+    cells: dict[str, list[str]] = {
+        name: [SEPARATOR.join(value) if isinstance(value, list) else str(value or "")]
+        for name, value in paper.as_row().items()
+    }
+    cells["tags"], cells["confidence"] = list(_tags_of(paper, taxonomy)), []
+    cells["review"] = [paper.review.reason if paper.review else ""]
+    return [cell for group in cells.values() for cell in group]
+
+
+def _tags_of(paper: TaggedPaper, taxonomy: Taxonomy) -> Iterator[str]:
     for facet in taxonomy.facets:
-        tags = row["tags"][facet.name]
-        chances = row["confidence"][facet.name]
-        cells.append(SEPARATOR.join(tags))
-        cells.append(SEPARATOR.join(f"{chances[tag]:.4f}" for tag in tags))
-    return [*cells, row["review"]["reason"] if row["review"] else "", row["model"], row["taxonomy"]]
+        tags = paper.tags[facet.name]
+        probabilities = paper.confidence[facet.name]
+        yield SEPARATOR.join(tags)
+        yield SEPARATOR.join(f"{probabilities[tag]:.4f}" for tag in tags)

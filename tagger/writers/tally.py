@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+
+from tagger.tagged_paper import TaggedPaper
 
 
 class Tally:
@@ -26,10 +26,10 @@ class Tally:
         self.tags: dict[str, Counter[str]] = {}
         self.models: Counter[str] = Counter()
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row of ``tags.jsonl``."""
+    def add(self, paper: TaggedPaper) -> None:
+        """Count a paper."""
         self.papers += 1
-        self.to_review += row["review"] is not None
-        self.models[row["model"]] += 1
-        for facet, tags in row["tags"].items():
+        self.to_review += paper.review is not None
+        self.models[paper.model] += 1
+        for facet, tags in paper.tags.items():
             self.tags.setdefault(facet, Counter()).update(tags)

@@ -99,7 +99,7 @@ def expected(table, saved, tmp_path_factory):
     good = tmp_path_factory.mktemp("good") / table.name
     good.write_text("\n".join(lines[:333] + lines[334:777] + lines[778:]), encoding="utf-8")
     papers = merge_duplicates(read_papers(good))
-    return json.loads(json.dumps(tag_batch(papers, saved, RULE).rows))
+    return [paper.as_row() for paper in tag_batch(papers, saved, RULE).papers]
 
 
 def rows_in(folder):

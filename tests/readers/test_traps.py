@@ -249,9 +249,8 @@ def test_no_name_of_a_file_leads_out_of_the_output_folder(tmp_path):
     for name in names:
         (folder / name).write_text("@a{k, title={A}}\n", encoding="utf-8")
     read = collect_papers(sorted(folder.iterdir()), format_name="bibtex")
-    rows = [{"id": read.papers[0].id, "tags": {"kind": ["x"]}}]
     taxonomy = Taxonomy.model_construct(name="n", facets=())
-    written = write_libraries(read, rows, taxonomy, tmp_path / "out")
+    written = write_libraries(read, [{"kind": ["x"]}], taxonomy, tmp_path / "out")
     assert len(written) == len(names)
     assert {path.resolve().parent for path in written} == {(tmp_path / "out").resolve()}
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}

@@ -9,9 +9,8 @@ import pytest
 from bs4 import BeautifulSoup
 from helpers.tiny_report import held_out, review, tag_row
 
-from tagger.decision import Decision
 from tagger.explanation import Evidence, Explanation, Neighbour
-from tagger.paper import Paper, paper_id
+from tagger.paper import paper_id
 from tagger.registry.history import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import LeftOut, report_page
@@ -49,8 +48,7 @@ def full(make_report, runs, answers, taxonomy):
         task_addresses={paper_id("Ash"): "http://127.0.0.1:8080/projects/3/data?task=7"},
         left_out=(LeftOut("abstracts", "no page was named"),),
     )
-    tags = {"kind": ("study",), "field": ()}
-    decision = Decision(Paper("Ash", ""), tags, {}, None, "tagger/1", "small@0")
+    decision = report.papers[0].tagged
     evidence = {"kind": {"study": (Evidence("We ask why.", 0.9, 0.3), Evidence("So.", 0.9, 0.9))}}
     near = Neighbour("x", "A neighbour", {"kind": ("study",)}, 0.8)
     ash = replace(report.papers[0], explanation=Explanation(decision, evidence, (near,)))

@@ -1,26 +1,30 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from helpers.tiny_report import tag_row
 
-from tagger.decision import Decision, Review
 from tagger.errors import TaggerError
-from tagger.paper import Paper
+from tagger.paper import paper_id
 from tagger.report.results import read_result_folder
+from tagger.tagged_paper import Review, TaggedPaper
 from tagger.writers.jsonl import write_jsonl
 
 
 def test_what_tagging_writes_is_read(tmp_path):
-    paper = Paper("A title", "An abstract.", ("monday.txt",))
+    id_, time = paper_id("A title"), datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
     tags, confidence = {"kind": ("survey",)}, {"kind": {"survey": 0.55, "method": 0.45}}
     doubt = Review(("kind",), "kind: survey 0.55 or method 0.45")
-    decision = Decision(paper, tags, confidence, doubt, "tagger/1", "small@0")
+    written = TaggedPaper(
+        id_, "A title", ("monday.txt",), tags, confidence, doubt, "tagger/1", "small@0", time
+    )
     with (tmp_path / "tags.jsonl").open("w", encoding="utf-8") as file:
-        write_jsonl([decision.as_row()], file)
+        write_jsonl([written.as_row()], file)
     folder = read_result_folder(tmp_path)
     [tagged] = folder.papers
-    assert (tagged.id, tagged.tags, tagged.review) == (paper.id, tags, doubt)
-    assert tagged.certainty == 0.55
+    assert tagged == written
+    assert folder.time == time
+    assert tagged.paper_confidence == 0.55
     assert (folder.pages, folder.models) == (("monday.txt",), ("tagger/1",))
     assert folder.near_duplicates == ()
 
@@ -28,7 +32,7 @@ def test_what_tagging_writes_is_read(tmp_path):
 def test_a_paper_without_tags_is_as_sure_as_its_likeliest_tag_is_unlikely(write_results):
     row = tag_row("Ash", sure=0.99)
     row["confidence"]["field"]["law"] = 0.3
-    assert write_results("run", 1, row).papers[0].certainty == pytest.approx(0.7)
+    assert write_results("run", 1, row).papers[0].paper_confidence == pytest.approx(0.7)
 
 
 def test_fields_of_later_versions_are_passed_over(write_results):

@@ -56,8 +56,8 @@ def tagged(folder):
 
 def expected(model, *paths, rule=RULE):
     """Return what a run on one machine says, with confidences in the order of the taxonomy."""
-    rows = tag_batch(merge_duplicates(read_papers(paths)), model, rule).rows
-    return json.loads(json.dumps(rows))
+    papers = tag_batch(merge_duplicates(read_papers(paths)), model, rule).papers
+    return [paper.as_row() for paper in papers]
 
 
 def letters(folder):

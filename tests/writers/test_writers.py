@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime
 
 import datasets
 import openpyxl
@@ -17,20 +18,29 @@ from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.paper import Paper, paper_id
 from tagger.readers import read_papers
+from tagger.tagged_paper import COLUMNS
 from tagger.tagging import tag_papers
 from tagger.writers import WRITERS, choose_writers
 from tagger.writers.formulas import is_formula
 
 EVERY = [writer.name for writer in WRITERS]
-FIELDS = ["id", "title", "identifiers", "sources", "tags", "confidence"]
-FIELDS += ["review", "model", "taxonomy"]
+FIELDS = [*COLUMNS]
 COLUMNS = ["id", "title", "identifiers", "sources", "kind", "kind_confidence"]
-COLUMNS += ["field", "field_confidence", "review", "model", "taxonomy"]
+COLUMNS += ["field", "field_confidence", "review", "model", "taxonomy", "time"]
+
+
+class Noon:
+    """Stands in for the clock."""
+
+    @staticmethod
+    def now(zone):
+        return datetime(2026, 3, 2, 12, tzinfo=zone)
 
 
 @pytest.fixture
-def written(tmp_path, model, papers):
+def written(tmp_path, model, papers, monkeypatch):
     """A run that has written all formats, and its folder; two papers have identifiers."""
+    monkeypatch.setattr("tagger.tagging.datetime", Noon)
     names = ("doi:10.1002/(sici)1(1998)1:2<3::aid-x9>3.0.co;2-2", "arxiv:math/0309136", "pmid:7")
     papers[3] = replace(papers[3], id="", identifiers=names)
     papers[4] = replace(papers[4], id="", identifiers=("pmid:8",))
@@ -42,10 +52,10 @@ def test_every_format_holds_every_paper_and_field(written):
     assert {path.name for path in run.files} == {path.name for path in folder.iterdir()}
     table = pq.read_table(folder / "tags.parquet")
     assert table.column_names == FIELDS
-    assert table.to_pylist() == list(run.rows())
+    assert table.to_pylist() == [paper.as_row() for paper in run.tagged()]
     loaded = datasets.load_from_disk(folder / "tags_dataset")
     assert loaded.column_names == FIELDS
-    assert loaded.to_list() == list(run.rows())
+    assert loaded.to_list() == [paper.as_row() for paper in run.tagged()]
     frame = pd.read_parquet(folder / "tags.parquet")
     assert frame.shape == (20, len(FIELDS))
     sheet = pd.read_excel(folder / "tags.xlsx", keep_default_na=False)
@@ -62,7 +72,7 @@ def test_tagger_reads_what_it_has_written(written, writer):
     run, folder = written
     again = list(read_papers([folder / writer.target]))
     assert [(paper.id, paper.title, list(paper.identifiers)) for paper in again] == [
-        (row["id"], row["title"], row["identifiers"]) for row in run.rows()
+        (paper.id, paper.title, list(paper.identifiers)) for paper in run.tagged()
     ]
     assert again[3].id.startswith("doi:")
 
@@ -171,5 +181,5 @@ def test_no_cell_is_a_formula_and_the_papers_stay_the_same(tmp_path_factory, mod
 def test_the_lines_of_the_json_are_as_ever(written):
     run, folder = written
     lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == list(run.rows())
-    assert all(list(row) == FIELDS for row in run.rows())
+    assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
+    assert all(list(paper.as_row()) == FIELDS for paper in run.tagged())
