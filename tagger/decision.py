@@ -64,24 +64,10 @@ class ReviewRule:
 def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
     """Return the lowest confidence over all facets, shape (papers,): the one definition of it.
 
-    In an exclusive facet it is the probability of the likeliest tag; in any other the lowest
-    probability that a tag is rightly given or rightly left out.
-
-    Parameters
-    ----------
-    taxonomy:
-        The facets.
-    probabilities:
-        Per facet, shape (papers, tags).
+    See :func:`tagger.evaluation.facet_confidence`.
     """
-    confidences = []
-    for facet in taxonomy.facets:
-        chances = probabilities[facet.name]
-        if facet.exclusive:
-            confidences.append(chances.max(axis=1, initial=0.0))
-        else:
-            confidences.append(np.maximum(chances, 1 - chances).min(axis=1, initial=1.0))
-    return np.asarray(np.min(confidences, axis=0))
+    facets = [facet_confidence(facet, probabilities[facet.name]) for facet in taxonomy.facets]
+    return np.asarray(np.min(facets, axis=0))
 
 
 def decide(
@@ -150,15 +136,6 @@ def _decide_one(
         taxonomy.version,
         identifiers=paper.identifiers,
     )
-
-
-def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
-    """Return how confident the model is of each paper, shape (papers,).
-
-    It is the lowest confidence over all facets, see :func:`tagger.evaluation.facet_confidence`.
-    """
-    facets = [facet_confidence(facet, probabilities[facet.name]) for facet in taxonomy.facets]
-    return np.asarray(np.min(facets, axis=0))
 
 
 def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:

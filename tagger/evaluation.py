@@ -85,7 +85,7 @@ def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
     of a tag that is not. In an exclusive facet that is the probability of the likeliest tag.
     """
     given = assign(facet, probabilities)
-    return np.asarray(np.where(given, probabilities, 1 - probabilities).min(axis=1))
+    return np.asarray(np.where(given, probabilities, 1 - probabilities).min(axis=1, initial=1.0))
 
 
 def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, float]:

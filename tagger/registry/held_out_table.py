@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut
+from tagger.evaluation import HeldOut, facet_confidence
 from tagger.taxonomy import Facet
 
 _SEPARATOR = "; "
@@ -26,18 +26,14 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
     facet = held_out.facet
     tags = np.array(facet.tag_names)
     predicted, right = held_out.predicted, held_out.right
-    sureness = (
-        held_out.probabilities.max(axis=1)
-        if facet.exclusive
-        else np.maximum(held_out.probabilities, 1 - held_out.probabilities).min(axis=1)
-    )
-    order = np.lexsort((-sureness, right))
+    confidence = facet_confidence(facet, held_out.probabilities)
+    order = np.lexsort((-confidence, right))
     return {
         "title": [held_out.titles[row] for row in order],
         "label": [_SEPARATOR.join(tags[held_out.truth[row]]) for row in order],
         "prediction": [_SEPARATOR.join(tags[predicted[row]]) for row in order],
         "right": [bool(right[row]) for row in order],
-        "confidence": [round(float(sureness[row]), 4) for row in order],
+        "confidence": [round(float(confidence[row]), 4) for row in order],
         "fold": [int(held_out.folds[row]) for row in order],
         "id": [held_out.ids[row] for row in order],
         **{
