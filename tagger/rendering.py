@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tagger.markdown import as_markdown
+from tagger.text_safety import as_markdown
 
 
 def render(template: str, **content: Any) -> str:
-    """Fill in a template.
+    """Fill in ``templates/<template>.j2``; a name that it uses and ``content`` lacks is an error.
 
-    What goes into an HTML page is escaped, what goes into Markdown is by ``as_markdown``; a name
-    that the template uses and ``content`` lacks is an error.
-
-    Parameters
-    ----------
-    template:
-        File name without ``.j2``, such as ``comparison.html``.
-    content:
-        What the template speaks of.
+    In a template of HTML values are escaped, in one of Markdown by the filter ``as_markdown``.
     """
     # Imported here: those who only tag have no need of it.
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape

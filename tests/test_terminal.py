@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from tagger.cli import app
 from tagger.cli.console import Console
 from tagger.cli.output import complain, print_json
-from tagger.cli.terminal import json_printable, printable
 from tagger.errors import TaggerError
+from tagger.text_safety import json_printable, printable
 
 CLI = Path(__file__).parents[1] / "tagger" / "cli"
 HOSTILE = "\x1b]52;c;cm0=\x07\x1b]8;;http://x\x1b\\L\x1b[2J\x9b31m\u202ekcab\ud800\U000e0041\r\x7f"

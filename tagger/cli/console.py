@@ -8,7 +8,7 @@ from typing import Any
 import rich.console
 from rich.segment import Segment
 
-from tagger.cli.terminal import printable
+from tagger.text_safety import printable
 
 
 class Console(rich.console.Console):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tagger.cli.terminal import echo, json_printable
+from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, missing_package
+from tagger.text_safety import json_printable
 
 if TYPE_CHECKING:
     from tagger.decision import ReviewRule

@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
+from tagger.text_safety import UNSAFE
+
 _STRIPPED_COMMAND = re.compile(
     r"\b(?:mathcal|mathbb|mathbf|mathrm|mathit|text|textit|textbf|textsc|texttt|textrm|emph)\{"
 )
@@ -25,12 +27,6 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
-# What is not seen, or turns round what is; halves of surrogate pairs, which JSON may hold and no
-# file can be written with; code points that are no characters; invisible tags (Unicode, 23.9).
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-    r"\ud800-\udfff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
-)
 # Marks that are put upon a letter; to bring thousands of them in order takes minutes.
 _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
 _MOST_MARKS = 30
@@ -90,7 +86,7 @@ def unescape(text: str) -> str:
 
 def _clean_once(text: str) -> str:
     text = unescape(text)
-    text = _TIE.sub(" ", _CONTROL.sub(" ", text))
+    text = _TIE.sub(" ", UNSAFE.sub(" ", text))
     if "{" in text:
         text = _LINK_PLACEHOLDER.sub("", _LINK_COMMAND.sub("", text))
     if len(text) <= _LONGEST_LATEX and _LATEX.search(text):

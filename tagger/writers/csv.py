@@ -8,7 +8,7 @@ from typing import TextIO
 
 from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
-from tagger.writers.formulas import is_formula
+from tagger.text_safety import is_formula
 from tagger.writers.table import table_cells, table_header
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from tagger.markdown import as_markdown
 from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
+from tagger.text_safety import as_markdown
 from tagger.writers.arrow import arrow_schema, arrow_tables
 from tagger.writers.tally import Tally
 

@@ -20,8 +20,8 @@ from tagger.paper import Paper, paper_id
 from tagger.readers import read_papers
 from tagger.tagged_paper import COLUMNS
 from tagger.tagging import tag_papers
+from tagger.text_safety import is_formula
 from tagger.writers import WRITERS, choose_writers
-from tagger.writers.formulas import is_formula
 
 EVERY = [writer.name for writer in WRITERS]
 FIELDS = [*COLUMNS]

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown import markdown
 
-from tagger.markdown import as_markdown
 from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.text_safety import as_markdown
 from tagger.writers.dataset import dataset_card
 from tagger.writers.tally import Tally
 
