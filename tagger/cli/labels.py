@@ -25,6 +25,7 @@ from tagger.cli.output import (
     read_pages,
     working,
 )
+from tagger.cli.review import send_rechecks
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -85,25 +86,18 @@ def audit(
     with working("Reading labels"):
         loaded = load_model_for(store, version.name)
         chances = _unseen_probabilities(merged, registry, version, loaded)
-        suspects = find_suspect_labels(merged, chances, store.taxonomy, min_confidence)
+        suspects = find_suspect_labels(merged, chances, loaded.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
-        from tagger.review.connection import connect
-        from tagger.review.project import open_project
-        from tagger.review.push import Rechecks, push_rechecks
-
         papers = {label.id: label.paper for label in merged}
         facets: dict[str, list[str]] = {}
         for suspect in suspects:
             facets.setdefault(suspect.id, []).append(suspect.facet)
         # Neither the label nor the model's answer is named: they would lead.
-        rechecks = Rechecks(
-            [papers[name] for name in facets],
-            {name: f"Recheck: look at {', '.join(found)}." for name, found in facets.items()},
-        )
-        target = open_project(connect(folder), store.taxonomy, project, create=True)
-        with progress() as step:
-            pushed = push_rechecks(rechecks, loaded, target, step).new
+        rechecks = {
+            papers[name]: f"Recheck: look at {', '.join(found)}." for name, found in facets.items()
+        }
+        pushed = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
         print_json(
             {

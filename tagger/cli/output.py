@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tagger.readers import PaperCollection
     from tagger.registry import Registry
     from tagger.risk_control import Promise
+    from tagger.taxonomy import Facet
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 LabelsOption = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
@@ -109,21 +110,30 @@ ConflictsOption = Annotated[
 
 
 def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
-    """Load a model as :func:`load_model_named` does, if it is of the store's taxonomy.
+    """Load a model as :func:`load_model_named` does, if its facets are those of the store.
+
+    The definitions may differ, and the store may have facets that the model does not know.
 
     Raises
     ------
     TaggerError
-        If there is no such model, or it was trained for another taxonomy.
+        If there is no such model, or a facet of it has other tags in the store.
     """
     loaded = load_model_named(model, papers)
-    if loaded.taxonomy != store.taxonomy:
-        raise TaggerError(
-            f"{loaded.name} was trained for another taxonomy than that of the label folder",
-            path=store.folder,
-            hint="Train on it first: tagger train",
-        )
+    facets = {facet.name: facet for facet in store.taxonomy.facets}
+    for facet in loaded.taxonomy.facets:
+        if facet.name not in facets or _form(facet) != _form(facets[facet.name]):
+            raise TaggerError(
+                f"{loaded.name} was trained for another taxonomy than that of the label folder: "
+                f"the facet '{facet.name}' differs",
+                path=store.folder,
+                hint="Train on it first: tagger train",
+            )
     return loaded
+
+
+def _form(facet: Facet) -> object:
+    return facet.exclusive, {tag.name: tag.parent for tag in facet.tags}
 
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:

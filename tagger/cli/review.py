@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,8 @@ from tagger.cli.terminal import echo
 if TYPE_CHECKING:
     from tagger.agreement import Agreement
     from tagger.labels import Conflict, LabelStore
+    from tagger.model import TaggerModel
+    from tagger.paper import Paper
     from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
@@ -142,7 +145,9 @@ def push(
     rule, _ = review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
     with progress() as step:
-        report = push_papers(papers, loaded, store.all_labels(), target, settings, step)
+        report = push_papers(
+            papers, loaded, store.all_labels(), target, settings, step, store.taxonomy
+        )
     if as_json:
         print_json({**report.as_dict(), "files_failed": [str(problem) for problem in problems]})
     else:
@@ -267,6 +272,23 @@ def backend(
     from tagger.cli.backend import run_backend
 
     run_backend(store, target, model, (host, port), url, train_after, conflicts)
+
+
+def send_rechecks(
+    rechecks: Mapping[Paper, str],
+    model: TaggerModel,
+    store: LabelStore,
+    project: str | None,
+    folder: Path,
+) -> int:
+    """Send labelled papers to Label Studio with the reason to look again; return the new tasks."""
+    server = _connect(folder)
+    from tagger.review.project import open_project
+    from tagger.review.push import push_rechecks
+
+    target = open_project(server, store.taxonomy, project, create=True)
+    with progress() as step:
+        return push_rechecks(rechecks, model, target, step, store.taxonomy).new
 
 
 def _read_store(labels: Path) -> LabelStore:

@@ -18,10 +18,9 @@ from tagger.cli.output import (
     complain,
     load_model_for,
     load_model_named,
-    needs_extra,
     print_json,
-    progress,
 )
+from tagger.cli.review import send_rechecks
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -345,20 +344,9 @@ def rereview(
     found = papers_to_rereview(store, conflicts)
     sent = 0
     if push and found:
-        with needs_extra("review"):
-            import label_studio_sdk  # noqa: F401
-            import psutil  # noqa: F401
-        from tagger.review.connection import connect
-        from tagger.review.project import open_project
-        from tagger.review.push import Rechecks, push_rechecks
-
         loaded = load_model_for(store, model, [one.paper for one in found])
-        target = open_project(connect(folder), store.taxonomy, project, create=True)
-        rechecks = Rechecks(
-            [one.paper for one in found], {one.paper.id: one.reason for one in found}
-        )
-        with progress() as step:
-            sent = push_rechecks(rechecks, loaded, target, step).new
+        rechecks = {one.paper: one.reason for one in found}
+        sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
         print_json({"papers": [one.as_dict() for one in found], "pushed": sent})
     else:

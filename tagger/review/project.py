@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from tagger.errors import TaggerError
@@ -36,7 +37,6 @@ _READINGS = 3
 """How often a list is read that does not hold as many entries as it should."""
 _FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations", "drafts"]
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
-_EVERYTHING = "all papers"
 # Of the Data Manager's columns a reviewer needs title, queue and how sure the model is.
 _HIDDEN_COLUMNS = [
     "tasks:inner_id",
@@ -83,6 +83,11 @@ class ReviewTask:
         """Whether anybody has dealt with it."""
         return self.done or self.skipped or self.begun
 
+    @property
+    def is_recheck(self) -> bool:
+        """Whether it asks about a label that is there."""
+        return self.meta is not None and self.meta.queue == "recheck"
+
 
 class ReviewProject:
     """A project in Label Studio that holds papers for review.
@@ -116,64 +121,58 @@ class ReviewProject:
     def tasks(self) -> tuple[list[ReviewTask], list[str]]:
         """Return all tasks by number, and in words those that are none of ours."""
         tasks, problems = [], []
-        with self.connection.errors(f"project {self.id}"):
-            for task in self._list_tasks(_FIELDS):
-                try:
-                    tasks.append(
-                        ReviewTask(
-                            id=task.id,
-                            paper=read_paper(task.data),
-                            data=dict(task.data),
-                            meta=read_meta(task.meta),
-                            done=bool(task.total_annotations),
-                            skipped=bool(task.cancelled_annotations),
-                            begun=bool(task.drafts),
-                        )
+        for task in sorted(self._list_tasks(_FIELDS), key=lambda task: int(task.id)):
+            try:
+                tasks.append(
+                    ReviewTask(
+                        id=task.id,
+                        paper=read_paper(task.data),
+                        data=dict(task.data),
+                        meta=read_meta(task.meta),
+                        done=bool(task.total_annotations),
+                        skipped=bool(task.cancelled_annotations),
+                        begun=bool(task.drafts),
                     )
-                except TaskError as problem:
-                    problems.append(f"task {task.id} {problem}")
-        return sorted(tasks, key=lambda task: task.id), problems
+                )
+            except TaskError as problem:
+                problems.append(f"task {task.id} {problem}")
+        return tasks, problems
 
     def import_tasks(self, tasks: Sequence[dict[str, Any]]) -> None:
         """Add tasks with their predictions, all of them or none."""
-        with self.connection.errors(f"project {self.id}"):
-            self.connection.client.projects.import_tasks(self.id, request=tasks)  # type: ignore[arg-type]
+        with self._client() as client:
+            client.projects.import_tasks(self.id, request=tasks)
 
     def delete_tasks(self, tasks: Sequence[int]) -> None:
-        """Delete tasks with all that hangs on them."""
+        """Delete tasks with all that belongs to them."""
         self._act("delete_tasks", tasks)
 
     def replace_predictions(self, predictions: dict[int, dict[str, Any]]) -> None:
         """Put one prediction in place of all those of each task."""
-        if not predictions:
-            return
-        self._act("delete_tasks_predictions", list(predictions))
-        entries = [{"task": task, **content} for task, content in predictions.items()]
-        with self.connection.errors(f"project {self.id}"):
-            self.connection.client.projects.import_predictions(self.id, request=entries)  # type: ignore[arg-type]
+        if predictions:
+            self._act("delete_tasks_predictions", list(predictions))
+            entries = [{"task": task, **content} for task, content in predictions.items()]
+            with self._client() as client:
+                client.projects.import_predictions(self.id, request=entries)
 
     def update_task(self, task: int, data: dict[str, Any], meta: dict[str, Any]) -> None:
         """Replace what a task shows and remembers."""
-        with self.connection.errors(f"task {task}"):
-            self.connection.client.tasks.update(str(task), data=data, meta=meta)
+        with self._client(f"task {task}") as client:
+            client.tasks.update(str(task), data=data, meta=meta)
 
     def show_predictions_of(self, model: str) -> None:
         """Make the predictions of a model the ones that are filled in."""
         if model != self.model_version:
-            with self.connection.errors(f"project {self.id}"):
-                self.connection.client.projects.update(
-                    self.id, model_version=model, show_collab_predictions=True
-                )
+            with self._client() as client:
+                client.projects.update(self.id, model_version=model, show_collab_predictions=True)
             self.model_version = model
 
     def annotated_tasks(self) -> list[dict[str, Any]]:
         """Return the tasks that somebody has dealt with, with their annotations, as exported."""
-        with self.connection.errors(f"project {self.id}"):
+        with self._client() as client:
             for _ in range(_READINGS):
                 counted = self._project().total_annotations_number or 0
-                chunks = self.connection.client.projects.exports.download_sync(
-                    self.id, export_type="JSON"
-                )
+                chunks = client.projects.exports.download_sync(self.id, export_type="JSON")
                 try:
                     exported = check_export(json.loads(b"".join(chunks)))
                 except RecursionError as error:
@@ -194,67 +193,77 @@ class ReviewProject:
 
     def annotation_counts(self) -> dict[int, int]:
         """Return, of each task by number, how many annotations it has, passed over or not."""
-        with self.connection.errors(f"project {self.id}"):
-            return {
-                task.id: (task.total_annotations or 0) + (task.cancelled_annotations or 0)
-                for task in self._list_tasks(["id", "total_annotations", "cancelled_annotations"])
-            }
+        return {
+            task.id: (task.total_annotations or 0) + (task.cancelled_annotations or 0)
+            for task in self._list_tasks(["id", "total_annotations", "cancelled_annotations"])
+        }
 
     def annotators(self) -> dict[int, str]:
         """Return the e-mail address of each user by number."""
-        with self.connection.errors("list of users"):
-            users: Iterable[Any] = self.connection.client.users.list()
-            found = {user.id: user.email or f"user-{user.id}" for user in users}
+        with self._client("list of users") as client:
+            found = {user.id: user.email or f"user-{user.id}" for user in client.users.list()}
             if self.connection.user.id not in found:
                 raise self.connection.contradicts_itself("the list of users lacks this account")
             return found
 
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
         """Make the interface fit the taxonomy; return what was changed, in words."""
+        from label_studio_sdk.core.api_error import ApiError
 
         @cache
         def in_use() -> InUse:
             return tags_in_use(self.annotated_tasks())
 
         config, changes = adapt_interface(self.interface, taxonomy, in_use)
-        if changes:
-            from label_studio_sdk.core.api_error import ApiError
-
-            with self.connection.errors(f"project {self.id}"):
-                try:
-                    self.connection.client.projects.update(self.id, label_config=config)
-                except ApiError as error:
-                    if error.status_code != 400:
-                        raise
-                    raise TaggerError(
-                        f"project {self.id} has answers that do not fit the changed taxonomy "
-                        f"({'; '.join(changes)})",
-                        path=self.connection.url,
-                        hint="Pull them, then go on in a new project: --project TITLE",
-                    ) from error
-            self.interface = config
+        if not changes:
+            return []
+        with self._client() as client:
+            try:
+                client.projects.update(self.id, label_config=config)
+            except ApiError as error:
+                if error.status_code != 400:
+                    raise
+                raise TaggerError(
+                    f"project {self.id} has answers that do not fit the changed taxonomy "
+                    f"({'; '.join(changes)})",
+                    path=self.connection.url,
+                    hint="Pull them, then go on in a new project: --project TITLE",
+                ) from error
+        self.interface = config
         return changes
 
     def add_tabs(self) -> None:
         """Make a tab of the Data Manager for each queue that has none, least sure first."""
-        with self.connection.errors(f"project {self.id}"):
-            views = self.connection.client.views
-            present = {view.data.get("title") for view in views.list(project=self.id) if view.data}
-            for title, filters in _tabs():
+        with self._client() as client:
+            views = client.views.list(project=self.id)
+            present = {view.data.get("title") for view in views if view.data}
+            for title in ("all papers", *_TABS):
+                condition = {
+                    "filter": "filter:tasks:data.queue",
+                    "operator": "equal",
+                    "type": "String",
+                    "value": title,
+                }
+                filters = [condition] if title in _TABS else []
+                data = {
+                    "title": title,
+                    "type": "list",
+                    "target": "tasks",
+                    "ordering": ["tasks:predictions_score"],
+                    "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
+                    "filters": {"conjunction": "and", "items": filters},
+                }
                 if title not in present:
-                    data = {
-                        "title": title,
-                        "type": "list",
-                        "target": "tasks",
-                        "ordering": ["tasks:predictions_score"],
-                        "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
-                        "filters": {"conjunction": "and", "items": filters},
-                    }
-                    views.create(project=self.id, data=data)
+                    client.views.create(project=self.id, data=data)
+
+    @contextmanager
+    def _client(self, subject: str | None = None) -> Iterator[Any]:
+        with self.connection.errors(subject or f"project {self.id}"):
+            yield self.connection.client
 
     def _project(self) -> Any:
-        with self.connection.errors(f"project {self.id}"):
-            return self.connection.client.projects.get(self.id)
+        with self._client() as client:
+            return client.projects.get(self.id)
 
     def _list_tasks(self, fields: list[str]) -> list[Any]:
         """Return the fields of all tasks, each task once.
@@ -266,10 +275,9 @@ class ReviewProject:
             count = self.task_count()
             if not count:
                 return []
-            pages: Iterable[Any] = self.connection.client.tasks.list(
-                project=self.id, page_size=_PAGE_SIZE, include=fields
-            )
-            tasks = {task.id: task for task in pages}
+            with self._client() as client:
+                pages = client.tasks.list(project=self.id, page_size=_PAGE_SIZE, include=fields)
+                tasks = {task.id: task for task in pages}
             if len(tasks) == count:
                 return list(tasks.values())
         raise self.connection.contradicts_itself(
@@ -277,31 +285,19 @@ class ReviewProject:
         )
 
     def _act(self, action: str, tasks: Sequence[int]) -> None:
-        if not tasks:
-            return
-        with self.connection.errors(f"project {self.id}"):
-            self.connection.client.actions.create(
-                id=action,
-                project=self.id,
-                selected_items={"all": False, "included": list(tasks)},
-            )
+        if tasks:
+            selected = {"all": False, "included": list(tasks)}
+            with self._client() as client:
+                client.actions.create(id=action, project=self.id, selected_items=selected)
 
 
 def open_project(
     connection: Connection, taxonomy: Taxonomy, name: str | None, *, create: bool = False
 ) -> ReviewProject:
-    """Return the review project of a taxonomy.
+    """Return the review project of a taxonomy; make it if there is none and ``create`` is set.
 
-    Parameters
-    ----------
-    connection:
-        The server.
-    taxonomy:
-        What the project's papers are tagged with.
-    name:
-        Number or title of a project; without one, ``tagger: NAME`` for the taxonomy's name.
-    create:
-        Make the project if there is none.
+    ``name`` is the number or title of a project; without one it is ``tagger: NAME`` for the
+    taxonomy's name.
 
     Raises
     ------
@@ -310,28 +306,25 @@ def open_project(
     """
     title = name or f"tagger: {taxonomy.name}"[:_TITLE_LENGTH]
     with connection.errors(f"project {title}"):
-        if name and name.isascii() and name.isdigit():
-            found = [int(name)]
-        else:
-            found = _called(connection, title)
+        number = name and name.isascii() and name.isdigit()
+        found = [int(title)] if number else _called(connection, title)
     if len(found) > 1:
-        numbers = ", ".join(map(str, found))
         raise TaggerError(
             f"several projects are called '{title}'",
             path=connection.url,
-            hint=f"Name one of them by number with --project: {numbers}",
+            hint=f"Name one of them by number with --project: {', '.join(map(str, found))}",
+        )
+    if not found and not create:
+        raise TaggerError(
+            f"there is no project '{title}'",
+            path=connection.url,
+            hint="'tagger review push' makes it",
         )
     if not found:
-        if not create:
-            raise TaggerError(
-                f"there is no project '{title}'",
-                path=connection.url,
-                hint="'tagger review push' makes it",
-            )
         return _create(connection, taxonomy, title)
     project = ReviewProject(connection, found[0])
-    ours = is_review_interface if name is None else partial(has_facet_of, taxonomy=taxonomy)
-    if not ours(project.interface):
+    interface = project.interface
+    if not (has_facet_of(interface, taxonomy) if name else is_review_interface(interface)):
         raise TaggerError(
             f"project {project.id} '{project.title}' is no review project of the taxonomy "
             f"'{taxonomy.name}': its interface has none of the facets",
@@ -372,15 +365,3 @@ def _called(connection: Connection, title: str) -> list[int]:
         # A project that is there must not be made again.
         raise connection.contradicts_itself("the list of projects is not whole")
     return [number for number, known in titles.items() if known == title]
-
-
-def _tabs() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    yield _EVERYTHING, []
-    for queue in _TABS:
-        condition = {
-            "filter": "filter:tasks:data.queue",
-            "operator": "equal",
-            "type": "String",
-            "value": queue,
-        }
-        yield queue, [condition]

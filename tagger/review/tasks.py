@@ -116,7 +116,7 @@ class TaskError(Exception):
 
 def make_task(
     paper: Paper,
-    decision: TaggedPaper,
+    tagged: TaggedPaper,
     taxonomy: Taxonomy,
     queue: Queue,
     reason: str,
@@ -129,8 +129,8 @@ def make_task(
     """
     told = shown or queue == "recheck"
     meta = TaskMeta(
-        model=decision.model,
-        tags=decision.tags,
+        model=tagged.model,
+        tags=tagged.tags,
         shown=shown,
         queue=queue,
         facets=tuple(facet.name for facet in taxonomy.facets),
@@ -146,16 +146,16 @@ def make_task(
             "reason": reason if told else _BLIND,
         },
         "meta": meta.model_dump(mode="json"),
-        "predictions": [make_prediction(decision, taxonomy)] if shown else [],
+        "predictions": [make_prediction(tagged, taxonomy)] if shown else [],
     }
 
 
-def make_prediction(decision: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Make a prediction: what is filled in, the model version, and how sure it is, 0 to 1."""
+def make_prediction(tagged: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Make a prediction: what is filled in, the model version, and the paper's confidence."""
     return {
-        "model_version": decision.model,
-        "score": decision.paper_confidence,
-        "result": make_result(decision.tags, taxonomy),
+        "model_version": tagged.model,
+        "score": tagged.paper_confidence,
+        "result": make_result(tagged.tags, taxonomy),
     }
 
 
@@ -181,8 +181,7 @@ def read_paper(data: Any) -> Paper:
     TaskError
         If the task has no title and abstract.
     """
-    if not isinstance(data, Mapping):
-        raise TaskError("is none of ours: it has no title and abstract")
+    data = data if isinstance(data, Mapping) else {}
     title, abstract = data.get("title"), data.get("abstract")
     if not isinstance(title, str) or not title.strip() or not isinstance(abstract, str):
         raise TaskError("is none of ours: it has no title and abstract")
@@ -244,12 +243,10 @@ def read_label(
         position, tags = _read_answer(chosen, history, meta, updated)
     if outcome == "tagged" and not tags:
         outcome = "cannot-tell"
-    notes = [
-        text
-        for entry in answer.result
-        if entry.get("from_name") == NOTE
-        for text in _texts(entry.get("value"), "text")
-    ]
+    seen = None
+    if meta is None or meta.shown:
+        # What was on the screen, though the task may have been refreshed since.
+        seen = _seen(annotation.get("prediction"), history.taxonomy_at(position), meta)
     try:
         label = Label(
             id=paper.id,
@@ -261,13 +258,9 @@ def read_label(
             time=updated,
             source="review",
             final=FINAL in verdicts,
-            note="\n".join(notes) or None,
+            note="\n".join(chosen.get(NOTE, ())) or None,
             taxonomy=history.version_at(position),
-            prediction=(
-                _remembered(meta, history, position)
-                if meta
-                else _seen(annotation.get("prediction"), history.taxonomy_at(position))
-            ),
+            prediction=seen or (_remembered(meta, history, position) if meta else None),
             origin=Origin(
                 annotation=answer.unique_id,
                 updated=updated,
@@ -312,37 +305,34 @@ def _remembered(meta: TaskMeta, history: TaxonomyHistory, position: int) -> Pred
     return Prediction(model=meta.model, tags=tags, shown=meta.shown)
 
 
-def _seen(prediction: Any, taxonomy: Taxonomy) -> Prediction | None:
-    """Return the prediction that Label Studio keeps with an annotation, as of a live backend."""
+def _seen(prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None) -> Prediction | None:
+    """Return the prediction that Label Studio keeps with an annotation."""
     try:
         tags = _read_tags(_choices(prediction["result"]), taxonomy, None)
+        # A facet that the model does not know is no prediction of "none".
+        tags = {name: given for name, given in tags.items() if not meta or name in meta.tags}
         return Prediction(model=prediction["model_version"], tags=tags)
     except (TaggerError, KeyError, TypeError, ValidationError):
         return None
 
 
 def _choices(result: Any) -> dict[str, tuple[str, ...]]:
-    """Return what was chosen in each control; of a path in a tree, its end."""
+    """Return what was chosen or written in each control; of a path in a tree, its end."""
     chosen: dict[str, list[str]] = {}
     for entry in result if isinstance(result, list) else ():
-        if not isinstance(entry, dict):
-            continue
-        value = entry.get("value")
-        paths = value.get("taxonomy") if isinstance(value, dict) else None
-        ends = (
-            [path[-1] for path in paths or () if isinstance(path, list) and path]
-            if isinstance(paths, list)
-            else []
-        )
-        name = str(entry.get("from_name"))
-        chosen.setdefault(name, []).extend([*_texts(value, "choices"), *map(str, ends)])
+        if isinstance(entry, dict):
+            value = entry.get("value")
+            paths = [path for path in _entries(value, "taxonomy") if isinstance(path, list)]
+            own = [*_entries(value, "choices"), *_entries(value, "text")]
+            own += [path[-1] for path in paths if path]
+            chosen.setdefault(str(entry.get("from_name")), []).extend(map(str, own))
     return {name: tuple(values) for name, values in chosen.items()}
 
 
-def _texts(value: Any, field: str) -> list[str]:
-    """Return the texts in a field of a result's value; none if it is no list."""
+def _entries(value: Any, field: str) -> list[Any]:
+    """Return the list in a field of a result's value; an empty one if there is none."""
     found = value.get(field) if isinstance(value, dict) else None
-    return [str(text) for text in found] if isinstance(found, list) else []
+    return found if isinstance(found, list) else []
 
 
 def _read_tags(

@@ -18,7 +18,7 @@ from tagger.review.backend import Credentials, connect_backend, disconnect_backe
 from tagger.review.connection import Connection
 from tagger.review.project import open_project
 from tagger.review.pull import pull
-from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
+from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.status import review_status
 from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy_changes import RenameTag, SplitTag, make_change
@@ -230,7 +230,7 @@ def test_a_new_model_finds_nothing_left_to_do(desk, few):
     newer = Desk.model_of(desk.model, desk.taxonomy, "tagger/2")
     report = desk.push(few, model=newer)
     assert (report.new, report.refreshed, report.waiting) == (0, 0, 0)
-    rechecks = Rechecks([few[0]], {few[0].id: "Recheck: look at kind."})
+    rechecks = {few[0]: "Recheck: look at kind."}
     assert push_rechecks(rechecks, newer, desk.project).new == 1
 
 
@@ -361,7 +361,7 @@ def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
     [kind] = [anchoring for anchoring in status.anchoring if anchoring.facet == "kind"]
     assert (kind.shown, kind.blind, kind.difference) == (12 - blind, blind, 0.0)
     assert (status.waiting, status.done) == (0, 12)
-    rechecks = Rechecks([few[0]], {few[0].id: "Recheck. Look again."})
+    rechecks = {few[0]: "Recheck. Look again."}
     assert push_rechecks(rechecks, desk.model, desk.project).queues == {"recheck": 1}
     assert push_rechecks(rechecks, desk.model, desk.project).new == 0
     assert desk.project.task_count() == 13

@@ -3,7 +3,7 @@
 from tagger.labels import Label
 from tagger.paper import Paper
 from tagger.review.project import ReviewTask
-from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
+from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.tasks import read_meta, read_paper
 from tagger.strategies.uncertainty import Uncertainty
 
@@ -89,6 +89,6 @@ def test_what_waits_under_its_title_counts_for_the_budget(model, papers):
 def test_a_label_is_rechecked_once_whatever_its_paper_is_called(model, papers):
     drawer = Drawer()
     for paper in (papers[0], with_doi(papers[0], "a")):
-        report = push_rechecks(Rechecks([paper], {paper.id: "Recheck."}), model, drawer)
+        report = push_rechecks({paper: "Recheck."}, model, drawer)
     assert report.new == 0
     assert len(drawer.kept) == 1

@@ -9,7 +9,7 @@ from tagger.model import TaggerModel
 from tagger.review.interface import adapt_interface, build_interface
 from tagger.review.project import ReviewTask
 from tagger.review.pull import pull
-from tagger.review.push import PushSettings, Rechecks, push, push_rechecks
+from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.tasks import read_meta, read_paper, tags_in_use
 from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy_changes import AddTag, MergeTags, RenameTag, RetireTag, SplitTag
@@ -148,9 +148,7 @@ class Desk:
 
     def push_rereview(self):
         found = papers_to_rereview(self.store)
-        rechecks = Rechecks(
-            [one.paper for one in found], {one.paper.id: one.reason for one in found}
-        )
+        rechecks = {one.paper: one.reason for one in found}
         return push_rechecks(rechecks, self.model, self.project)
 
     def pull(self):
