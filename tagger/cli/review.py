@@ -108,7 +108,7 @@ def push(
     ] = "uncertainty",
     random_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the budget drawn by chance, to measure with."),
+        typer.Option(min=0, max=1, help="Share of the papers sampled at random, to measure with."),
     ] = 0.1,
     blind_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the papers sent without suggestions.")
@@ -125,7 +125,7 @@ def push(
 
     Papers that are labelled already are passed over. Pushing again adds only what is new, and
     shows the present model's tags on tasks that nobody has touched. With --target-precision only
-    papers that the promise leaves open are sent, beside those drawn by chance.
+    papers with a tag below that precision are sent, and those sampled at random.
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """

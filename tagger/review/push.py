@@ -233,7 +233,7 @@ class _Push:
         stale = [
             task
             for task in self.waiting
-            if not self.is_current(task) or task.meta is None or task.meta.model != model.name
+            if not (task.meta and self.is_current(task) and task.meta.model == model.name)
         ]
         papers = [task.paper for task in stale]
         decisions = self.decide(papers, model.predict_proba(papers))

@@ -5,6 +5,7 @@ import threading
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from helpers.samples import write_taxonomy
 from helpers.tiny_model import save_tiny_model
 
 from tagger.cli import output
@@ -190,3 +191,17 @@ def test_two_hundred_at_once_are_all_answered(model, credentials):
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def test_a_model_may_lack_a_facet_or_have_older_definitions(label_folder, tmp_path):
+    taxonomy = LabelStore(label_folder).taxonomy
+    folder = str(save_tiny_model(tmp_path / "model", taxonomy))
+    kind, field = taxonomy.facets
+    described = kind.model_copy(update={"definition": "Said anew."})
+    size = kind.model_copy(update={"name": "size"})
+    write_taxonomy(label_folder, taxonomy.model_copy(update={"facets": (described, field, size)}))
+    assert output.load_model_for(LabelStore(label_folder), folder).taxonomy == taxonomy
+    fewer = kind.model_copy(update={"tags": kind.tags[:2]})
+    write_taxonomy(label_folder, taxonomy.model_copy(update={"facets": (fewer, field)}))
+    with pytest.raises(TaggerError, match="the facet 'kind' differs"):
+        output.load_model_for(LabelStore(label_folder), folder)

@@ -5,7 +5,9 @@ from tagger.paper import Paper
 from tagger.review.project import ReviewTask
 from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.tasks import read_meta, read_paper
+from tagger.strategies.random import draw_of
 from tagger.strategies.uncertainty import Uncertainty
+from tagger.taxonomy import Facet
 
 ALL = PushSettings(100, Uncertainty(), random_share=0.0)
 
@@ -17,6 +19,7 @@ class Drawer:
 
     def __init__(self):
         self.kept = []
+        self.done = set()
 
     def fit_interface(self, taxonomy):
         return []
@@ -28,7 +31,7 @@ class Drawer:
                 read_paper(task["data"]),
                 task["data"],
                 read_meta(task["meta"]),
-                False,
+                number in self.done,
                 False,
             )
             for number, task in enumerate(self.kept)
@@ -45,6 +48,13 @@ class Drawer:
 
     def show_predictions_of(self, model):
         pass
+
+    def replace_predictions(self, predictions):
+        for number, prediction in predictions.items():
+            self.kept[number]["predictions"] = [prediction]
+
+    def update_task(self, number, data, meta):
+        self.kept[number] |= {"data": data, "meta": meta}
 
     def add_tabs(self):
         pass
@@ -92,3 +102,49 @@ def test_a_label_is_rechecked_once_whatever_its_paper_is_called(model, papers):
         report = push_rechecks({paper: "Recheck."}, model, drawer)
     assert report.new == 0
     assert len(drawer.kept) == 1
+
+
+def test_the_random_share_holds_over_the_life_of_a_pool(model, papers):
+    drawer = Drawer()
+    sampled = []
+    for number in range(1, 4):
+        settings = PushSettings(20 * number, Uncertainty(), random_share=0.1)
+        report = push(papers, model, [], drawer, settings)
+        assert (report.new, report.queues["random"]) == (20, 2)
+        sampled += [task["data"]["paper"] for task in drawer.kept[-2:]]
+    # Lowest draws first, whatever the model says of the papers.
+    assert sampled == [paper.id for paper in sorted(papers, key=draw_of)[:6]]
+
+
+def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers):
+    drawer = Drawer()
+    push(papers[:3], model, [], drawer, ALL)
+
+    class Slow(type(model)):
+        def predict_proba(self, given):
+            drawer.done.add(1)
+            return super().predict_proba(given)
+
+    heads = [*model.heads.values()]
+    newer = Slow(
+        model.taxonomy, model.encoder, model.lexical, heads, model.reference, "tagger/2", "0" * 64
+    )
+    assert push(papers[:3], newer, [], drawer, ALL).refreshed == 2
+    assert [task["meta"]["model"] for task in drawer.kept] == ["tagger/2", "tagger/1", "tagger/2"]
+
+
+def test_a_facet_that_the_model_does_not_know_is_shown_without_suggestion(model, papers):
+    facet = Facet(name="size", definition="How long.", tags=model.taxonomy.facets[0].tags)
+    kind, field = model.taxonomy.facets
+    described = kind.model_copy(update={"definition": "Said anew."})
+    taxonomy = model.taxonomy.model_copy(update={"facets": (described, facet, field)})
+    drawer = Drawer()
+    assert push(papers[:1], model, [], drawer, ALL, taxonomy=taxonomy).new == 1
+    [task] = drawer.kept
+    suggested = {entry["from_name"] for entry in task["predictions"][0]["result"]}
+    assert "kind" in suggested
+    assert "size" not in suggested
+    assert task["meta"]["facets"] == ["kind", "size", "field"]
+    assert set(task["meta"]["tags"]) == {"kind", "field"}
+    assert task["meta"]["taxonomy"] == taxonomy.version
+    assert push(papers[:1], model, [], drawer, ALL, taxonomy=taxonomy).refreshed == 0

@@ -131,19 +131,34 @@ def test_an_answer_with_a_tag_that_the_taxonomy_lacks_is_refused_whole():
     assert read([choice("kind", "poem"), choice("Verdict", "not a paper")]).tags == {}
 
 
-def test_what_a_live_backend_had_said_is_remembered():
-    prediction = {"model_version": "tagger/3", "result": [choice("kind", "method")]}
-    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": {}}
+KEPT = {"model_version": "tagger/3", "result": [choice("kind", "method")]}
+META = {"model": "m", "tags": {"kind": ["survey"]}, "shown": True, "queue": "random", "facets": []}
 
-    def said(value):
-        annotation = annotation_of([choice("kind", "survey")], prediction=value)
-        return read_label(task, annotation, "ann", HISTORY, "1/now").prediction
 
-    assert said(prediction).model == "tagger/3"
-    assert said(prediction).tags["kind"] == ("method",)
-    assert said(prediction).shown
-    for nothing in ({}, None, 3, {"result": [choice("kind", "poem")], "model_version": "x"}):
-        assert said(nothing) is None
+@pytest.mark.parametrize(
+    ("meta", "kept", "model", "tags", "shown"),
+    [
+        (None, KEPT, "tagger/3", {"kind": ("method",), "field": ()}, True),
+        # The task was refreshed after the answer.
+        (META, KEPT, "tagger/3", {"kind": ("method",)}, True),
+        (META, {}, "m", {"kind": ("survey",)}, True),
+        ({**META, "shown": False}, KEPT, "m", {"kind": ("survey",)}, False),
+    ],
+)
+def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
+    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": meta}
+    annotation = annotation_of([choice("kind", "survey")], prediction=kept)
+    label = read_label(task, annotation, "ann", HISTORY, "1/now")
+    assert label.prediction.model_dump() == {"model": model, "tags": tags, "shown": shown}
+
+
+@pytest.mark.parametrize(
+    "kept", [{}, None, 3, {"result": [choice("kind", "poem")], "model_version": "x"}]
+)
+def test_a_prediction_that_cannot_be_read_is_none(kept):
+    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": None}
+    annotation = annotation_of([choice("kind", "survey")], prediction=kept)
+    assert read_label(task, annotation, "ann", HISTORY, "1/now").prediction is None
 
 
 def test_a_facet_that_was_not_asked_is_not_judged():
