@@ -1,28 +1,24 @@
-"""Finished parts of long work, kept in a file so that a run that was killed can be taken up.
-
-Each part is a line of JSON, on disk when :meth:`Journal.append` returns. What stands in them is not
-kept in memory, only where they are.
-"""
+"""Finished parts of long work, kept in a file so that a run that was killed can be taken up."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tagger.atomic import append_line
 from tagger.errors import TaggerError
 
-_KEY = "batch"
-
 
 class Journal:
-    """Finished parts, each found by its key.
+    """Finished batches, each a line of JSON that is found by its key and read when asked for.
 
     Parameters
     ----------
     path:
-        The file, of an earlier run or not there yet. A last line that a kill cut short is no part.
+        The file, of an earlier run or not there yet. A last line that a kill cut short is passed
+        over.
 
     Raises
     ------
@@ -37,44 +33,42 @@ class Journal:
         try:
             with path.open("rb") as file:
                 for line in file:
-                    key = _key_of(line)
-                    if key is not None:
-                        self._places[key] = place
+                    with suppress(ValueError, KeyError, TypeError, RecursionError):
+                        self._places[json.loads(line)["batch"]] = place
                     place += len(line)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise self._unreadable() from error
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._places
-
-    def read(self, key: str) -> dict[str, Any]:
-        """Return what was last finished under a key that is in the journal.
+    def read(self, key: str) -> dict[str, Any] | None:
+        """Return what was last finished under a key; None if nothing was.
 
         Raises
         ------
         TaggerError
             If it cannot be read.
         """
+        if key not in self._places:
+            return None
         try:
             with self._path.open("rb") as file:
                 file.seek(self._places[key])
                 entry: dict[str, Any] = json.loads(file.readline())
         except (OSError, ValueError) as error:
             raise self._unreadable() from error
-        del entry[_KEY]
+        del entry["batch"]
         return entry
 
     def append(self, key: str, entry: dict[str, Any]) -> None:
-        """Keep what was finished under a key.
+        """Keep what was finished under a key; it is on disk when this returns.
 
         Raises
         ------
         TaggerError
             If it cannot be written.
         """
-        line = json.dumps({_KEY: key, **entry}, ensure_ascii=False)
+        line = json.dumps({"batch": key, **entry}, ensure_ascii=False)
         append_line(self._path, line)
         self._places[key] = self._path.stat().st_size - len(line.encode()) - 1
 
@@ -88,11 +82,3 @@ class Journal:
             path=self._path,
             hint="Delete it to start afresh",
         )
-
-
-def _key_of(line: bytes) -> str | None:
-    try:
-        key = json.loads(line)[_KEY]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return key if isinstance(key, str) else None

@@ -9,9 +9,11 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -30,10 +32,7 @@ def paper_id(title: str) -> str:
     Case, spacing, punctuation and Unicode form do not count, so that the same title typeset in
     two ways is one paper.
 
-    Returns
-    -------
-    str
-        ``"t-"`` and 16 hexadecimal digits of the SHA-256 of the normalised title.
+    It is ``"t-"`` and 16 hexadecimal digits of the SHA-256 of the normalised title.
     """
     normal = unicodedata.normalize("NFKC", title).casefold()
     key = _NOT_A_WORD.sub("", normal) or normal
@@ -154,8 +153,8 @@ class KnownPapers:
         )
 
 
-def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
-    """Say for each entry of which paper it speaks.
+class EntryKeys:
+    """What tells which entries speak of one paper: hashes of their names, 64 bits each.
 
     Entries that share an identifier speak of one, and so do entries of one title, unless that would
     join two that have an identifier of one kind each: then it cannot be told which of them is
@@ -163,105 +162,137 @@ def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
     titles join what neither would alone: then none of these entries is joined by title. What is
     joined does not depend on the order of entries.
 
-    Of an entry only hashes of 64 bits are kept, 16 bytes for each name and title while they are
-    compared: entries may come from a file, one at a time. Two names of a million are taken for one
-    by chance with a probability below one in ten million.
+    An entry takes 16 bytes for each name and title. Two names of a million are taken for one with a
+    probability below one in ten million.
 
-    Returns
-    -------
-    array
-        The numbers of the papers, counted from 0 in the order of their first entries, shape
-        (entries,).
+    Parameters
+    ----------
+    names, titles:
+        Hash and entry of each name and each title, flat.
+    kinds:
+        Per entry, the kinds of its identifiers, a bit each.
     """
-    import numpy as np
 
-    names, titles, kinds = _Keys(), _Keys(), bytearray()
-    for place, paper in enumerate(papers):
-        own, called = _names(paper), _titles(paper)
-        names.add(own or called, place)
-        titles.add(called, place)
-        kinds.append(_kinds(paper))
-    groups = _DisjointSets(len(kinds))
-    for places in names.shared(np.arange(len(kinds))):
-        for place in places[1:]:
-            groups.join(place, places[0])
-    roots = groups.roots()
-    of_group = np.zeros(len(kinds), dtype=np.uint8)
-    np.bitwise_or.at(of_group, roots, np.frombuffer(kinds, dtype=np.uint8))
-    by_title = _DisjointSets(len(kinds))
-    joined: set[int] = set()
-    for alike in titles.shared(roots):
-        for members in _unambiguous(alike, of_group):
-            joined.update(members)
-            for group in members[1:]:
-                by_title.join(group, members[0])
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for group in joined:
-        clusters[by_title.find(group)].append(group)
-    for members in clusters.values():
-        if _differ_in_kinds(members, of_group):
-            for group in members[1:]:
-                groups.join(group, members[0])
-    # A group is known by its first entry, so they come in the order of these.
-    return np.unique(groups.roots(), return_inverse=True)[1]
+    def __init__(self, names: bytes = b"", titles: bytes = b"", kinds: bytes = b"") -> None:
+        self._names, self._titles = array("Q", names), array("Q", titles)
+        self._kinds = bytearray(kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def add(self, paper: Paper) -> None:
+        """Add an entry."""
+        entry, own, called = len(self), _names(paper), _titles(paper)
+        for name in own or called:
+            self._names.extend((_hash(name), entry))
+        for name in called:
+            self._titles.extend((_hash(name), entry))
+        self._kinds.append(_kinds(paper))
+
+    def extend(self, other: EntryKeys) -> None:
+        """Add the entries of another."""
+        import numpy as np
+
+        for ours, theirs in ((self._names, other._names), (self._titles, other._titles)):
+            moved = np.array(theirs, dtype=np.uint64)
+            moved[1::2] += np.uint64(len(self))
+            ours.frombytes(moved.tobytes())
+        self._kinds += other._kinds
+
+    def save(self, file: BinaryIO) -> None:
+        """Write them as NumPy arrays, for :meth:`load`."""
+        import numpy as np
+
+        content = (self._names, self._titles, self._kinds)
+        np.savez(file, *(np.frombuffer(bytes(part), dtype=np.uint8) for part in content))
+
+    @classmethod
+    def load(cls, path: Path) -> EntryKeys:
+        """Read what :meth:`save` wrote."""
+        import numpy as np
+
+        with np.load(path) as file:
+            return cls(*(file[f"arr_{n}"].tobytes() for n in range(3)))
+
+    def number(self) -> npt.NDArray[np.int64]:
+        """Say for each entry of which paper it speaks.
+
+        Returns
+        -------
+        array
+            The numbers of the papers, counted from 0 in the order of their first entries, shape
+            (entries,).
+        """
+        import numpy as np
+
+        groups = _DisjointSets(len(self))
+        for entries in _sharing(self._names, np.arange(len(self))):
+            for entry in entries[1:]:
+                groups.join(entry, entries[0])
+        roots = groups.roots()
+        of_group = np.zeros(len(self), dtype=np.uint8)
+        np.bitwise_or.at(of_group, roots, np.frombuffer(self._kinds, dtype=np.uint8))
+        by_title = _DisjointSets(len(self))
+        joined: set[int] = set()
+        for alike in _sharing(self._titles, roots):
+            for members in _unambiguous(alike, of_group):
+                joined.update(members)
+                for group in members[1:]:
+                    by_title.join(group, members[0])
+        clusters: dict[int, list[int]] = defaultdict(list)
+        for group in joined:
+            clusters[by_title.find(group)].append(group)
+        for members in clusters.values():
+            if _differ_in_kinds(members, of_group):
+                for group in members[1:]:
+                    groups.join(group, members[0])
+        # A group is known by its first entry, so they come in the order of these.
+        return np.unique(groups.roots(), return_inverse=True)[1]
+
+
+def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
+    """Say for each entry of which paper it speaks, see :class:`EntryKeys`."""
+    keys = EntryKeys()
+    for paper in papers:
+        keys.add(paper)
+    return keys.number()
 
 
 def group_entries(papers: Iterable[Paper]) -> list[list[int]]:
-    """Group entries that speak of one paper, as :func:`number_papers` finds them.
-
-    Returns
-    -------
-    list of list of int
-        Places of the entries of each paper, in order, papers in the order of their first entry.
-    """
+    """Group entries that speak of one paper: their places, papers in the order of first entries."""
     groups: dict[int, list[int]] = defaultdict(list)
     for place, number in enumerate(number_papers(papers).tolist()):
         groups[number].append(place)
     return list(groups.values())
 
 
-class _Keys:
-    """Names of entries as hashes, and the places of the entries that have them."""
+def _hash(name: str) -> int:
+    content = name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
-    def __init__(self) -> None:
-        self._hashes = array("Q")
-        self._places = array("q")
 
-    def add(self, names: Iterable[str], place: int) -> None:
-        for name in names:
-            content = name.encode("utf-8", "surrogatepass")
-            digest = hashlib.blake2b(content, digest_size=8).digest()
-            self._hashes.append(int.from_bytes(digest, "little"))
-            self._places.append(place)
+def _sharing(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[list[int]]:
+    """Yield the groups of entries that have a name in common with another, name by name."""
+    import numpy as np
 
-    def shared(self, groups: npt.NDArray[np.int64]) -> Iterator[list[int]]:
-        """Yield the groups that have a name in common with another, name by name.
-
-        Parameters
-        ----------
-        groups:
-            The group of each place.
-        """
-        import numpy as np
-
-        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
-        own = groups[np.frombuffer(self._places, dtype=np.int64)]
-        order = np.lexsort((own, hashes))
-        hashes, own = hashes[order], own[order]
-        same_name = hashes[1:] == hashes[:-1]
-        kept = np.concatenate([[True], ~(same_name & (own[1:] == own[:-1]))])[: len(own)]
-        hashes, own = hashes[kept], own[kept]
-        starts = np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])[: len(own)])
-        ends = np.append(starts[1:], len(own))
-        several = ends - starts > 1
-        for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-            yield own[start:end].tolist()
+    hashes, entries = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2).T
+    own = groups[entries.astype(np.int64)]
+    order = np.lexsort((own, hashes))
+    hashes, own = hashes[order], own[order]
+    same_name = hashes[1:] == hashes[:-1]
+    kept = np.append(True, ~(same_name & (own[1:] == own[:-1])))[: len(own)]
+    hashes, own = hashes[kept], own[kept]
+    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(own)])
+    ends = np.append(starts[1:], len(own))
+    several = ends - starts > 1
+    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
+        yield own[start:end].tolist()
 
 
 def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
     """Yield those groups of one title that are one paper, no two with a kind in common.
 
-    Whether two groups fit together hangs on their kinds of identifiers alone, of which there are
+    Whether two groups fit together depends on their kinds of identifiers alone, of which there are
     few sets, so a title that thousands of papers have costs no more than another.
     """
     alike: dict[int, list[int]] = defaultdict(list)
@@ -314,10 +345,7 @@ class _DisjointSets:
 
 
 def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
-    """Merge entries of one paper, as :func:`number_papers` finds them, into one.
-
-    See :func:`merge_entries`; papers come out in the order of their first entry.
-    """
+    """Merge entries of one paper into one; papers come out in the order of their first entry."""
     entries = list(papers)
     return [merge_entries([entries[place] for place in group]) for group in group_entries(entries)]
 

@@ -1,21 +1,18 @@
-"""Papers in a temporary file, for lists that are too long for memory."""
+"""Papers in a temporary database, for lists that are too long for memory."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from abc import abstractmethod
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, overload
+from typing import overload
 
 from tagger.atomic import cannot_write
 from tagger.paper import Paper, merge_entries, number_papers
-
-_IN_MEMORY = 1 << 20
-"""Bytes that are kept in memory before they become a file."""
 
 
 class _LazyPapers(Sequence[Paper]):
@@ -39,28 +36,31 @@ class _LazyPapers(Sequence[Paper]):
 
 
 class PaperSpool(_LazyPapers):
-    """Papers in a temporary file; 8 bytes a paper are in memory.
-
-    The file has no name, so nothing is left of it, however the program ends.
+    """Papers in a database, by default a temporary one, which goes when the program ends.
 
     Parameters
     ----------
     papers:
         The first of them.
+    path:
+        The database, made if missing.
 
     Raises
     ------
     TaggerError
-        If the folder for temporary files is full.
+        If there is no room for them.
     """
 
-    def __init__(self, papers: Iterable[Paper] = ()) -> None:
-        self._file = temporary_file(_IN_MEMORY)
-        self._starts = array("q", [0])
+    def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
+        self._folder = path.parent if path else Path(tempfile.gettempdir())
+        self._database = sqlite3.connect(path or "")
+        with self._full_disk():
+            self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
+            ((self._length,),) = self._database.execute("SELECT count(*) FROM papers")
         self.extend(papers)
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return int(self._length)
 
     def extend(self, papers: Iterable[Paper]) -> None:
         """Put papers at the end: all of them, or none if one cannot be had.
@@ -68,41 +68,35 @@ class PaperSpool(_LazyPapers):
         Raises
         ------
         TaggerError
-            If the folder for temporary files is full; and whatever the papers raise.
+            If there is no room for them; and whatever the papers raise.
         """
-        before = len(self)
-        self._file.seek(self._starts[-1])
-        try:
-            for paper in papers:
-                content = (
-                    paper.title,
-                    paper.abstract,
-                    paper.sources,
-                    paper.id,
-                    paper.identifiers,
-                )
-                line = json.dumps(content).encode()
-                with full_temporary_folder():
-                    self._file.write(line)
-                self._starts.append(self._starts[-1] + len(line))
-            with full_temporary_folder():
-                self._file.flush()
-        except BaseException:
-            # What is behind the end is written over.
-            del self._starts[before + 1 :]
-            raise
+        with self._full_disk(), self._database:
+            rows = ((_fields(paper),) for paper in papers)
+            done = self._database.executemany("INSERT INTO papers VALUES (?)", rows)
+        self._length += max(done.rowcount, 0)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
 
     def _paper(self, place: int) -> Paper:
-        start, end = self._starts[place], self._starts[place + 1]
-        self._file.seek(start)
-        title, abstract, sources, own, identifiers = json.loads(self._file.read(end - start))
+        query = "SELECT fields FROM papers WHERE rowid = ?"
+        ((fields,),) = self._database.execute(query, (place + 1,))
+        title, abstract, sources, own, identifiers = json.loads(fields)
         return Paper(title, abstract, tuple(sources), own, tuple(identifiers))
+
+    @contextmanager
+    def _full_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            problem = cannot_write(self._folder, OSError(str(error)))
+            problem.hint = "For temporary files, the variable TMPDIR names another folder"
+            raise problem from error
 
 
 class MergedPapers(_LazyPapers):
     """The papers that entries speak of, merged as by :func:`tagger.paper.merge_duplicates`.
-
-    While entries are compared, some 100 bytes of each are in memory, and 24 after that.
 
     Parameters
     ----------
@@ -127,17 +121,6 @@ class MergedPapers(_LazyPapers):
         return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])
 
 
-def temporary_file(in_memory: int) -> IO[bytes]:
-    """Return a file without a name, which becomes one on the disk above a number of bytes."""
-    return tempfile.SpooledTemporaryFile(in_memory, prefix="tagger-")
-
-
-@contextmanager
-def full_temporary_folder() -> Iterator[None]:
-    """Say which folder is full, or cannot be written to, where writing in the block fails."""
-    try:
-        yield
-    except OSError as error:
-        problem = cannot_write(Path(tempfile.gettempdir()), error)
-        problem.hint = "Name another folder for temporary files with the variable TMPDIR"
-        raise problem from error
+def _fields(paper: Paper) -> str:
+    # As JSON, which holds halves of surrogate pairs, too.
+    return json.dumps((paper.title, paper.abstract, paper.sources, paper.id, paper.identifiers))

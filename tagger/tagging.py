@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,8 @@ from tagger.writers.library import write_libraries
 from tagger.writers.tally import Tally
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
+PROBLEMS_FILE = "problems.jsonl"
+"""What could not be tagged, a line each: file, line, reason."""
 JOURNAL_FILE = ".tags.journal.jsonl"
 _BATCH_SIZE = 64
 
@@ -52,7 +55,9 @@ class TagRun:
     folder:
         Where the results are.
     papers, to_review:
-        How many papers there are, and how many of them a person should look at.
+        How many papers were tagged, and how many of them a person should look at.
+    problems:
+        What could not be read or tagged.
     counts:
         Number of papers per facet and tag.
     near_duplicates:
@@ -67,6 +72,7 @@ class TagRun:
     folder: Path
     papers: int
     to_review: int
+    problems: tuple[TaggerError, ...]
     counts: dict[str, Counter[str]]
     near_duplicates: list[NearDuplicate]
     files: tuple[Path, ...]
@@ -105,7 +111,8 @@ def check_output(
     for writer in writers:
         writer.check(folder / writer.target)
     given = [path for path in inputs if path.exists()]
-    for name in (*(writer.target for writer in writers), NEAR_DUPLICATES_FILE, JOURNAL_FILE):
+    targets = [writer.target for writer in writers]
+    for name in (*targets, NEAR_DUPLICATES_FILE, PROBLEMS_FILE, JOURNAL_FILE):
         target = folder / name
         for path in given:
             if target.exists() and (
@@ -128,14 +135,16 @@ def tag_papers(
     formats: Iterable[str] = (),
     read: PaperCollection | None = None,
     finishing: Progress | None = None,
+    problems: Iterable[TaggerError] = (),
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
     The same papers and model give the same results, but for the time of the run, whether or not it
-    was interrupted and whether vectors are computed or come from a cache.
+    was interrupted and whether vectors are computed or come from a cache. A paper that cannot be
+    tagged costs the others nothing.
 
-    Papers are tagged a batch at a time. What is said of them is in the journal and the results, not
-    in memory, where 8 bytes a paper are kept, and the pairs of near duplicates.
+    Papers are tagged a batch at a time; what is said of them is in the journal and the results, not
+    in memory.
 
     Parameters
     ----------
@@ -145,7 +154,8 @@ def tag_papers(
     model:
         What tags them.
     folder:
-        Where ``tags.jsonl``, ``tags.csv`` and ``near_duplicates.jsonl`` go; made if missing.
+        Where ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl`` and, if there are problems,
+        ``problems.jsonl`` go; made if missing.
     rule:
         When a paper goes to review.
     progress:
@@ -158,6 +168,8 @@ def tag_papers(
     finishing:
         Called with steps done and steps in all, once all papers are tagged: the search for near
         duplicates is one, and so is each form of the results.
+    problems:
+        What could not be read, to be listed with what cannot be tagged.
 
     Raises
     ------
@@ -172,17 +184,21 @@ def tag_papers(
     journal = Journal(folder / JOURNAL_FILE)
     meter = DriftMeter(model.reference, model.taxonomy, rule) if model.reference.ids else None
     tally = Tally()
-    keys = []
+    keys, count = [], 0
+    all_problems = list(problems)
     remaining = iter(papers)
     while batch := list(islice(remaining, _BATCH_SIZE)):
         keys.append(_batch_key(batch, model, rule))
         done = _tag_once(batch, model, rule, journal, keys[-1])
-        for paper in done.papers:
+        tagged = [paper for paper in done.papers if paper]
+        for paper in tagged:
             tally.add(paper)
-        if meter:
-            meter.add(np.array(done.familiarity), _probabilities(done.papers, model.taxonomy))
+        all_problems += [TaggerError(**problem) for problem in done.problems]
+        if meter and tagged:
+            meter.add(np.array(done.familiarity), _probabilities(tagged, model.taxonomy))
+        count += len(batch)
         if progress:
-            progress(tally.papers, len(papers))
+            progress(count, len(papers))
     steps = len(writers) + 2
     report = finishing or (lambda _done, _total: None)
     report(0, steps)
@@ -190,20 +206,25 @@ def tag_papers(
     time = datetime.now(UTC)
     for step, writer in enumerate(writers, start=1):
         report(step, steps)
-        writer.write(_tagged(journal, keys, time), model.taxonomy, folder / writer.target)
+        known = (paper for paper in _tagged(journal, keys, time) if paper)
+        writer.write(known, model.taxonomy, folder / writer.target)
     report(steps - 1, steps)
     files = [folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE)]
     with replacing(files[-1]) as file:
         write_jsonl(map(asdict, near_duplicates), file)
+    write_problems(folder / PROBLEMS_FILE, all_problems)
     if read:
-        tags = (paper.tags for paper in _tagged(journal, keys, time))
+        tags = (paper.tags if paper else {} for paper in _tagged(journal, keys, time))
         files += write_libraries(read, tags, model.taxonomy, folder, files)
+    if all_problems:
+        files.append(folder / PROBLEMS_FILE)
     journal.remove()
     report(steps, steps)
     return TagRun(
         folder,
         tally.papers,
         tally.to_review,
+        tuple(all_problems),
         tally.tags,
         near_duplicates,
         tuple(files),
@@ -211,10 +232,30 @@ def tag_papers(
     )
 
 
-def _tagged(journal: Journal, keys: Iterable[str], time: datetime) -> Iterator[TaggedPaper]:
+def write_problems(path: Path, problems: Sequence[TaggerError]) -> None:
+    """List problems in a file, a line each; without any there is no such file.
+
+    Raises
+    ------
+    TaggerError
+        If the folder cannot be written to.
+    """
+    if not problems:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as file:
+        for error in problems:
+            reason = str(TaggerError(error.problem, field=error.field))
+            line = {"file": error.path, "line": error.line, "reason": reason}
+            # JSON may hold halves of surrogate pairs, which no file can be written with.
+            text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode()
+            file.write(text + "\n")
+
+
+def _tagged(journal: Journal, keys: Iterable[str], time: datetime) -> Iterator[TaggedPaper | None]:
     for key in keys:
-        for row in journal.read(key)["rows"]:
-            yield replace(tagged_paper(row), time=time)
+        for row in (journal.read(key) or {})["rows"]:
+            yield row and replace(tagged_paper(row), time=time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,41 +265,70 @@ class TaggedBatch:
     Parameters
     ----------
     papers:
-        With their tags.
+        With their tags; None for a paper that cannot be tagged.
     familiarity:
-        How near each paper is to those that the model was trained on.
+        How similar each tagged paper is to those that the model was trained on.
+    problems:
+        Why papers cannot be tagged: the arguments of a :class:`tagger.errors.TaggerError`.
     """
 
-    papers: list[TaggedPaper]
+    papers: list[TaggedPaper | None]
     familiarity: list[float]
+    problems: list[dict[str, Any]]
 
 
 def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
     """Tag papers in memory; what is said of one does not depend on the others.
 
-    Parameters
-    ----------
-    papers, model, rule:
-        As for :func:`tag_papers`.
+    Raises
+    ------
+    Exception
+        What tagging raises, if it raises for each of several papers: then it is not their fault.
     """
+    try:
+        return _tag_all(papers, model, rule)
+    except TaggerError:
+        raise
+    except Exception as error:  # whatever a text makes a library raise
+        if len(papers) == 1:
+            return TaggedBatch(
+                [None], [], [untaggable(papers[0], f"{type(error).__name__}: {error}")]
+            )
+        each = [tag_batch([paper], model, rule) for paper in papers]
+        if all(one.problems for one in each):
+            raise
+        return TaggedBatch(
+            [paper for one in each for paper in one.papers],
+            [value for one in each for value in one.familiarity],
+            [problem for one in each for problem in one.problems],
+        )
+
+
+def untaggable(paper: Paper, reason: str) -> dict[str, Any]:
+    """Return the problem of a paper that cannot be tagged."""
+    problem = f"'{paper.title[:100]}' cannot be tagged ({reason})"
+    return {"problem": problem, **({"path": paper.sources[0]} if paper.sources else {})}
+
+
+def _tag_all(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
     said = model.predict(papers)
     decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
-    return TaggedBatch(
-        decisions,
-        [float(near) for near in model.reference.familiarity_of(said.vectors)],
-    )
+    familiarity = model.reference.familiarity_of(said.vectors)
+    return TaggedBatch([*decisions], [float(value) for value in familiarity], [])
 
 
 def _tag_once(
     papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule, journal: Journal, key: str
 ) -> TaggedBatch:
     """Return what the journal says of a batch; if it says nothing, tag it and note that."""
-    known = journal.read(key) if key in journal else {}
-    if known.keys() == {"rows", "familiarity"}:
-        return TaggedBatch([*map(tagged_paper, known["rows"])], known["familiarity"])
+    known = journal.read(key) or {}
+    if known.keys() == {"rows", "familiarity", "problems"}:
+        tagged = [row and tagged_paper(row) for row in known["rows"]]
+        return TaggedBatch(tagged, known["familiarity"], known["problems"])
     done = tag_batch(papers, model, rule)
-    rows = [paper.as_row() for paper in done.papers]
-    journal.append(key, {"rows": rows, "familiarity": done.familiarity})
+    rows = [paper and paper.as_row() for paper in done.papers]
+    entry = {"rows": rows, "familiarity": done.familiarity, "problems": done.problems}
+    journal.append(key, entry)
     return done
 
 

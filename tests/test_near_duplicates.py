@@ -21,8 +21,17 @@ def shingles(paper):
 
 
 def every_pair(papers, common=50):
-    """Compare every pair: the ids and the similarity of those above the threshold."""
-    own = [shingles(paper) for paper in papers]
+    """Compare every pair: the ids and the similarity of those above the threshold.
+
+    Copies of one abstract count once, and are paired with the first of them.
+    """
+    own, originals, found = [shingles(paper) for paper in papers], {}, {}
+    for number, some in enumerate(own):
+        first = originals.setdefault(frozenset(some), number)
+        if first != number:
+            own[number] = set()
+            if some:
+                found[papers[first].id, papers[number].id] = 1.0
     holders = {}
     for number, some in enumerate(own):
         for shingle in some:
@@ -32,7 +41,6 @@ def every_pair(papers, common=50):
         if len(numbers) <= common:
             for pair in combinations(numbers, 2):
                 shared[pair] = shared.get(pair, 0) + 1
-    found = {}
     for (one, other), count in shared.items():
         similarity = count / (len(own[one]) + len(own[other]) - count)
         if similarity >= THRESHOLD:
@@ -83,13 +91,19 @@ def test_short_abstracts_are_compared_without_a_miss(texts, common):
     assert found_pairs(papers, common=common) == every_pair(papers, common)
 
 
-def test_files_and_blocks_make_no_difference(monkeypatch):
+def test_blocks_of_pairs_make_no_difference(monkeypatch):
     papers = rewritten_papers(np.random.default_rng(1), 30, 4)
     expected = found_pairs(papers)
     assert expected
-    for name in ("_IN_MEMORY", "_BLOCK", "_CHUNK"):
-        monkeypatch.setattr(near_duplicates, name, 7)
+    monkeypatch.setattr(near_duplicates, "_PAIRS_AT_ONCE", 7)
     assert found_pairs(papers) == expected
+
+
+def test_sixty_copies_of_one_abstract_are_found():
+    text = "The committee met on the third day and agreed on rules for the coming season."
+    papers = [Paper(f"Part {n}", text) for n in range(60)]
+    found = found_pairs(papers)
+    assert found == {(papers[0].id, paper.id): 1.0 for paper in papers[1:]}
 
 
 def test_versions_of_one_study_are_linked_and_unrelated_papers_are_not():
@@ -104,7 +118,7 @@ def test_versions_of_one_study_are_linked_and_unrelated_papers_are_not():
 
 
 def test_set_phrases_are_no_evidence():
-    papers = [Paper(f"Title {n}", "in this paper we propose") for n in range(60)]
+    papers = [Paper(f"Title {n}", f"in this paper we propose {n}") for n in range(60)]
     assert find_near_duplicates(papers, common=50) == []
 
 

@@ -1,6 +1,6 @@
-"""Papers in a file are the papers that were put there."""
+"""Papers in a database are the papers that were put there."""
 
-import tempfile
+import sqlite3
 
 import pytest
 from hypothesis import given
@@ -25,48 +25,41 @@ any_papers = st.lists(
 )
 
 
-@given(any_papers, st.sampled_from([1, 1 << 20]))
-def test_papers_come_back_as_they_were(papers, in_memory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "_IN_MEMORY", in_memory)
-        kept = PaperSpool(iter(papers))
+@given(any_papers)
+def test_papers_come_back_as_they_were_and_merged_as_in_memory(papers):
+    kept = PaperSpool(iter(papers))
     assert list(kept) == papers
     assert len(kept) == len(papers)
     assert kept[1:-1] == papers[1:-1]
     assert [kept[n] for n in range(-len(papers), 0)] == papers
     with pytest.raises(IndexError):
         kept[len(papers)]
-
-
-@given(any_papers)
-def test_they_are_merged_as_in_memory(papers):
-    merged = MergedPapers(PaperSpool(papers))
-    expected = merge_duplicates(papers)
+    merged, expected = MergedPapers(kept), merge_duplicates(papers)
     assert list(merged) == expected
-    assert len(merged) == len(expected)
     assert merged[::-1] == expected[::-1]
 
 
-def test_of_papers_that_break_off_none_is_kept():
+def test_of_papers_that_break_off_none_is_kept(tmp_path):
     def breaking():
         yield Paper("Two", "")
         raise TaggerError("no more")
 
-    kept = PaperSpool([Paper("One", "")])
+    kept = PaperSpool([Paper("One", "")], tmp_path / "papers")
     with pytest.raises(TaggerError, match="no more"):
         kept.extend(breaking())
     kept.extend([Paper("Three", "")])
     assert [paper.title for paper in kept] == ["One", "Three"]
+    kept.close()
+    assert [paper.title for paper in PaperSpool(path=tmp_path / "papers")] == ["One", "Three"]
 
 
-def test_a_full_folder_is_named(monkeypatch):
-    class Full:
-        def seek(self, _place): ...
-
-        def write(self, _content):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(spool, "temporary_file", lambda _size: Full())
-    with pytest.raises(TaggerError, match=r"No space left on device.*TMPDIR") as caught:
-        PaperSpool([Paper("One", "")])
-    assert caught.value.path == tempfile.gettempdir()
+def test_a_full_folder_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(spool.tempfile, "tempdir", None)
+    kept = PaperSpool()
+    kept._database.execute("PRAGMA max_page_count = 4")
+    with pytest.raises(TaggerError, match=r"cannot be written .*full.*TMPDIR") as caught:
+        kept.extend(Paper(f"Paper {n}", "text " * 100) for n in range(1000))
+    assert caught.value.path == str(tmp_path)
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+    assert list(kept) == []

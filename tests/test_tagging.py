@@ -9,7 +9,7 @@ from helpers.samples import untimed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import near_duplicates, spool, tagging, writers
+from tagger import tagging, writers
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -41,6 +41,43 @@ def test_the_same_papers_give_the_same_bytes(tmp_path, model, papers):
     tag_papers(papers, model, tmp_path / "b", RULE)
     tag_papers(papers, model, tmp_path / "b", RULE)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers, monkeypatch):
+    real = type(model).predict
+
+    def poisoned(self, some):
+        if any("number 42 " in paper.title for paper in some):
+            raise RuntimeError("too much for the tokenizer")
+        return real(self, some)
+
+    run = tag_papers(papers, model, tmp_path / "whole", RULE)
+    whole = [replace(paper, time=None) for paper in run.tagged()]
+    monkeypatch.setattr(type(model), "predict", poisoned)
+    papers[42] = Paper("Paper number 42 of all", "", ("some.bib",))
+    refused = TaggerError("there is no title here", path="some.csv", line=3, field="title")
+    run = tag_papers(papers, model, tmp_path / "out", RULE, problems=[refused])
+    assert [replace(paper, time=None) for paper in run.tagged()] == whole[:42] + whole[43:]
+    assert run.papers == len(papers) - 1
+    lines = (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["file"], first["line"]) == ("some.csv", 3)
+    assert "no title" in first["reason"]
+    assert second["file"] == "some.bib"
+    assert "Paper number 42" in second["reason"]
+    assert "RuntimeError: too much" in second["reason"]
+    # A later run without any takes the list away.
+    tag_papers(papers[:9], model, tmp_path / "out", RULE)
+    assert not (tmp_path / "out" / "problems.jsonl").exists()
+
+
+def test_a_model_that_can_tag_nothing_is_an_error(tmp_path, model, papers, monkeypatch):
+    def broken(_self, _papers):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(type(model), "predict", broken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        tag_papers(papers, model, tmp_path, RULE)
 
 
 def killed_at_once(_done, _total):
@@ -184,8 +221,6 @@ def test_versions_of_one_study_are_written_down(tmp_path, model):
 
 
 def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(spool, "_IN_MEMORY", 1)
-    monkeypatch.setattr(near_duplicates, "_CHUNK", 16)
     monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
     monkeypatch.setattr(tagging, "_BATCH_SIZE", 8)
 

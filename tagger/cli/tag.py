@@ -150,6 +150,7 @@ def tag(
             write or [],
             read,
             lambda done, total: step("Writing results", done, total),
+            problems,
         )
     entries = len(read.entries)
     for warning in run.drift.warnings if run.drift else ():

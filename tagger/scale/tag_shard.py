@@ -136,7 +136,8 @@ def _tag_each(
         What tagging raises, if it raises for each of several papers: then it is not their fault.
     """
     try:
-        return list(tag_batch(papers, model, rule).papers)
+        tagged = tag_batch(papers, model, rule).papers
+        return [paper or "cannot be tagged" for paper in tagged]
     except Exception as error:  # whatever a text makes a library raise
         if len(papers) == 1:
             return [f"cannot be tagged ({type(error).__name__}: {error})"]

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tagger import spool
 from tagger.errors import TaggerError
 from tagger.readers import collect_papers, json_lines, read_papers, source
 
@@ -39,7 +38,6 @@ def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
         monkeypatch.setattr(module, "_CHUNK", 1 << 13)
     path = tmp_path / f"large.{suffix}"
     write(path, (f"T{n}" for n in range(1, ROWS + 1)))
-    monkeypatch.setattr(spool, "_IN_MEMORY", 1)
     list(read_papers([path]))
     tracemalloc.start()
     try:

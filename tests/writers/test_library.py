@@ -260,7 +260,7 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
     assert (report["entries"], report["papers"]) == (4, 4)
-    assert report["output"][3:] == ["out/zotero.bib", "out/endnote.ris"]
+    assert report["output"][3:] == ["out/zotero.bib", "out/endnote.ris", "out/problems.jsonl"]
     lines = (tmp_path / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     rows = {row["id"]: row for row in map(json.loads, lines)}
     [kind] = rows["doi:10.5555/quiet.wards"]["tags"]["kind"]
@@ -269,7 +269,7 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert f"kind: {kind}" in (tmp_path / "out" / "zotero.bib").read_text().split("@misc")[1]
     text = run(*command, "--show", 0, cwd=tmp_path).stdout.splitlines()[-1]
     assert text.startswith("Written: out/tags.jsonl, ")
-    assert text.endswith("out/zotero.bib, out/endnote.ris")
+    assert text.endswith("out/zotero.bib, out/endnote.ris, out/problems.jsonl")
 
 
 def test_a_paper_is_explained_by_its_identifier(saved_model, tmp_path):
