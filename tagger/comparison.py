@@ -1,4 +1,4 @@
-"""Two versions side by side: which tags better, and what the new one breaks."""
+"""Compare two versions: which tags better, and what the new one breaks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tagger.errors import TaggerError
 from tagger.evaluation import (
+    SHOWN_METRICS,
     Booleans,
     HeldOut,
     Interval,
@@ -39,11 +40,14 @@ class Change:
     interval:
         95% interval of the difference, after minus before, by a bootstrap over papers that draws
         the same papers for both (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+    higher_is_better:
+        False for errors.
     """
 
     before: float
     after: float
     interval: Interval
+    higher_is_better: bool = True
 
     @property
     def difference(self) -> float:
@@ -55,18 +59,17 @@ class Change:
         """Whether the interval of the difference leaves out zero."""
         return self.interval[0] > 0 or self.interval[1] < 0
 
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the figure changed beyond noise, and in which direction."""
+        if not self.beyond_noise:
+            return "no difference"
+        return "better" if (self.difference > 0) is self.higher_is_better else "worse"
+
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A paper that one version tags rightly and the other does not.
-
-    Parameters
-    ----------
-    id, title:
-        The paper.
-    truth, before, after:
-        Tags that people gave, and each version.
-    """
+    """A paper that one version tags rightly and the other does not, with its tags."""
 
     id: str
     title: str
@@ -83,16 +86,12 @@ class FacetComparison:
     ----------
     facet:
         Name of the facet.
-    papers:
-        How many papers both were measured on.
-    same_fold:
-        How many of them both held out in the same fold.
+    papers, same_fold:
+        How many papers both were measured on, and how many of them both held out in the same fold.
     figures:
-        ``accuracy``, ``macro_f1``, ``micro_f1`` and ``calibration_error``.
-    tags:
-        F1 of each tag.
-    labels:
-        How many of the papers have each tag.
+        By the names of :data:`tagger.evaluation.SHOWN_METRICS`.
+    tags, labels:
+        F1 of each tag, and how many of the papers have it.
     negative_flips, positive_flips:
         Right before and wrong now; wrong before and right now (Yan et al., "Positive-Congruent
         Training", 2021).
@@ -120,25 +119,12 @@ class FacetComparison:
     @property
     def verdict(self) -> Verdict:
         """Whether macro-F1 changed beyond noise."""
-        change = self.figures["macro_f1"]
-        if not change.beyond_noise:
-            return "no difference"
-        return "better" if change.difference > 0 else "worse"
+        return self.figures["macro_f1"].verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """How two versions differ on papers without labels.
-
-    Parameters
-    ----------
-    papers:
-        How many papers.
-    shares:
-        Per facet, the share of papers whose tags differ.
-    titles:
-        Per facet, the papers whose tags differ.
-    """
+    """How two versions differ on papers without labels: per facet, the papers whose tags differ."""
 
     papers: int
     shares: dict[str, float]
@@ -157,17 +143,9 @@ class Speed:
 class Comparison:
     """What there is to know before one version takes the place of another.
 
-    Parameters
-    ----------
-    before, after:
-        Names of the versions, for example ``tagger/1``.
-    facets:
-        The comparison in each facet that both have.
-    skipped:
-        Facets that cannot be compared: only one of them has them, they ask for one tag in one and
-        for several in the other, or nothing tells what became of the tags of the earlier one.
-    churn, speed:
-        Set if they were measured.
+    ``skipped`` are facets that cannot be compared: only one version has them, they ask for one tag
+    in one and for several in the other, or nothing tells what became of the tags of the earlier
+    one. Churn and speed are set if they were measured.
     """
 
     before: str
@@ -187,13 +165,10 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison for a script, verdicts and differences included."""
-        content = asdict(self)
-        content["verdict"] = self.verdict
+        content = {**asdict(self), "verdict": self.verdict}
         for entry, facet in zip(content["facets"], self.facets, strict=True):
-            entry["verdict"] = facet.verdict
-            entry["negative_flip_rate"] = facet.negative_flip_rate
-            for group in ("figures", "tags"):
-                changes: dict[str, Change] = getattr(facet, group)
+            entry |= {"verdict": facet.verdict, "negative_flip_rate": facet.negative_flip_rate}
+            for group, changes in (("figures", facet.figures), ("tags", facet.tags)):
                 for name, change in changes.items():
                     entry[group][name]["difference"] = change.difference
         return content
@@ -275,12 +250,7 @@ def measure_churn(
 ) -> Churn:
     """Count how often the tags of two versions differ, in the facets that both have.
 
-    Parameters
-    ----------
-    titles:
-        Of the papers.
-    before, after:
-        Per facet, the tags given to each paper.
+    ``before`` and ``after`` hold, per facet, the tags given to each paper.
     """
     changed = {
         name: tuple(
@@ -308,10 +278,11 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     weights = bootstrap_weights(len(rows))
     points = [evaluate(facet, truth, p) for p in chances]
     draws = [weighted_figures(facet, truth, p, weights) for p in chances]
-    changes = {
-        name: Change(points[0][name], points[1][name], interval(draws[1][name] - draws[0][name]))
-        for name in points[0]
-    }
+
+    def change(name: str, *, higher_is_better: bool = True) -> Change:
+        noise = interval(draws[1][name] - draws[0][name])
+        return Change(points[0][name], points[1][name], noise, higher_is_better)
+
     given = [assign(facet, p) for p in chances]
     was_right, is_right = ((tags == truth).all(axis=1) for tags in given)
 
@@ -331,10 +302,10 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
         papers=len(rows),
         same_fold=int((old.folds == new.folds).sum()),
         figures={
-            name: changes[name]
-            for name in ("accuracy", "macro_f1", "micro_f1", "calibration_error")
+            name: change(name, higher_is_better=metric.higher_is_better)
+            for name, metric in SHOWN_METRICS.items()
         },
-        tags={tag: changes[f"f1/{tag}"] for tag in facet.tag_names},
+        tags={tag: change(f"f1/{tag}") for tag in facet.tag_names},
         labels=dict(zip(facet.tag_names, map(int, truth.sum(axis=0)), strict=True)),
         negative_flips=negative,
         positive_flips=positive,

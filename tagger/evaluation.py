@@ -1,4 +1,4 @@
-"""How good predictions are: the figures that are logged, compared and quoted."""
+"""Metrics of predictions: what is logged, compared, reported and quoted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,56 @@ Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int_]
 Interval = tuple[float, float]
 
-_BINS = 10
-_ROUNDS = 2000
+BINS = 10
+"""Bins of equal width that the calibration error is taken over."""
+_BOOTSTRAP_SAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of one facet, 0 to 1.
+
+    Parameters
+    ----------
+    label:
+        What people read.
+    logged_as:
+        Its name in MLflow, where the facet follows.
+    higher_is_better:
+        False for errors.
+    shown:
+        Whether commands, the report and the model card show it; MLflow always does.
+    """
+
+    label: str
+    logged_as: str
+    higher_is_better: bool = True
+    shown: bool = True
+
+
+METRICS = {
+    # MLflow sorts by name, and a capital comes first.
+    "macro_f1": Metric("macro-F1", "F1"),
+    "accuracy": Metric("accuracy", "accuracy"),
+    "micro_f1": Metric("micro-F1", "micro_f1"),
+    "calibration_error": Metric("calibration error", "calibration_error", higher_is_better=False),
+    "brier": Metric("Brier score", "score/brier", higher_is_better=False, shown=False),
+}
+"""All metrics of a facet, by their names in :func:`evaluate`."""
+SHOWN_METRICS = {name: metric for name, metric in METRICS.items() if metric.shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric's value and its 95% bootstrap interval."""
+
+    value: float
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Labelled papers in one facet, and what a model that had not seen them says of each.
+    """Out-of-fold predictions: labelled papers in one facet, each predicted without it.
 
     Parameters
     ----------
@@ -89,7 +132,7 @@ def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
 
 
 def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, float]:
-    """Compare predictions with the truth in one facet.
+    """Measure predictions in one facet.
 
     Parameters
     ----------
@@ -101,8 +144,8 @@ def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, 
     Returns
     -------
     dict
-        ``macro_f1`` and ``micro_f1`` over tags, ``f1/TAG`` for each tag, ``accuracy`` (share of
-        papers with exactly the right tags), ``calibration_error`` and ``brier``, all from 0 to 1.
+        Each of :data:`METRICS`, and ``f1/TAG`` for each tag, from 0 to 1. ``macro_f1`` and
+        ``micro_f1`` are over tags, ``accuracy`` is the share of papers with exactly the right tags.
         Tags without a single paper in truth or prediction count in neither mean.
 
     Notes
@@ -118,6 +161,15 @@ def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, 
     return {name: float(values[0]) for name, values in figures.items()}
 
 
+def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
+    """Return the figures of :func:`evaluate` with their intervals."""
+    answers = held_out.facet, held_out.truth, held_out.probabilities
+    draws = weighted_figures(*answers, bootstrap_weights(len(held_out.ids)))
+    return {
+        name: Figure(value, interval(draws[name])) for name, value in evaluate(*answers).items()
+    }
+
+
 def bootstrap_weights(papers: int) -> Floats:
     """Draw how often each paper stands in each bootstrap sample, shape (2000, papers).
 
@@ -125,7 +177,9 @@ def bootstrap_weights(papers: int) -> Floats:
     Methods: Another Look at the Jackknife" (1979).
     """
     share = np.full(papers, 1 / max(papers, 1))
-    return np.random.default_rng(0).multinomial(papers, share, _ROUNDS).astype(np.float64)
+    return (
+        np.random.default_rng(0).multinomial(papers, share, _BOOTSTRAP_SAMPLES).astype(np.float64)
+    )
 
 
 def interval(values: Floats) -> Interval:
@@ -137,21 +191,9 @@ def interval(values: Floats) -> Interval:
 def weighted_figures(
     facet: Facet, truth: Booleans, probabilities: Floats, weights: Floats
 ) -> dict[str, Floats]:
-    """Return the figures of :func:`evaluate` for many weightings of the papers at once.
+    """Return the figures of :func:`evaluate` for many weightings, each of shape (samples,).
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    truth, probabilities:
-        Shape (papers, tags).
-    weights:
-        How often each paper counts, shape (samples, papers).
-
-    Returns
-    -------
-    dict
-        Shape (samples,) for each figure.
+    ``weights`` say how often each paper counts, shape (samples, papers).
     """
     predicted = assign(facet, probabilities)
     hits = weights @ (truth & predicted)
@@ -174,13 +216,10 @@ def weighted_figures(
 
 
 def confidences(facet: Facet, truth: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
-    """Return the statements that a calibration error is taken over, and which of them are right.
+    """Return what a calibration error is taken over: confidence, and whether it is right.
 
-    Returns
-    -------
-    tuple
-        Confidence and truth, both of shape (papers, statements): the likeliest tag in an
-        exclusive facet, every tag in any other.
+    Both of shape (papers, 1), of the likeliest tag, in an exclusive facet; of shape (papers, tags)
+    in any other.
     """
     if not facet.exclusive:
         return probabilities, truth
@@ -189,13 +228,13 @@ def confidences(facet: Facet, truth: Booleans, probabilities: Floats) -> tuple[F
 
 
 def _gaps(facet: Facet, truth: Booleans, probabilities: Floats) -> Floats:
-    """Return the confidence too much of each paper in each bin, shape (papers, bins).
+    """Return confidence minus accuracy of each paper in each bin, shape (papers, bins).
 
-    It is the mean over the statements of a paper, so that weighted sums over papers give the
-    calibration error.
+    It is the mean over what :func:`confidences` gives of a paper, so that weighted sums over papers
+    give the calibration error.
     """
     confidence, right = confidences(facet, truth, probabilities)
-    number = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    in_bin = number[:, :, None] == np.arange(_BINS)
+    number = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    in_bin = number[:, :, None] == np.arange(BINS)
     gap = (confidence - right)[:, :, None] * in_bin
     return np.asarray(gap.sum(axis=1) / max(confidence.shape[1], 1))

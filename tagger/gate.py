@@ -30,19 +30,7 @@ class GateRules:
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """One rule of the gate, applied to one facet.
-
-    Parameters
-    ----------
-    rule:
-        What is asked, in words.
-    facet:
-        The facet.
-    figure:
-        What was found, in words.
-    passed:
-        Whether the rule holds.
-    """
+    """One rule of the gate, applied to one facet: what is asked and what was found, in words."""
 
     rule: str
     facet: str
@@ -55,15 +43,7 @@ class RuleOutcome:
 
 
 def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:
-    """Apply every rule to every facet of a comparison.
-
-    Parameters
-    ----------
-    comparison:
-        The champion against the challenger.
-    rules:
-        What is asked.
-    """
+    """Apply every rule to every facet of a comparison of the champion with a challenger."""
     outcomes = [outcome for facet in comparison.facets for outcome in _apply(facet, rules)]
     return outcomes + [
         RuleOutcome(
@@ -83,7 +63,7 @@ def _apply(facet: FacetComparison, rules: GateRules) -> list[RuleOutcome]:
     ]
     worst = min(facet.tags, key=lambda tag: facet.tags[tag].difference)
     flips = len(facet.negative_flips)
-    calibrated = not (error.beyond_noise and error.difference > rules.max_calibration_loss)
+    calibrated = error.verdict != "worse" or error.difference <= rules.max_calibration_loss
     return [
         RuleOutcome(
             "macro-F1 is not worse beyond noise",

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tagger.comparison import Change, Comparison, FacetComparison, Flip
+from tagger.evaluation import SHOWN_METRICS
 from tagger.gate import GateRules, apply_gate
 
 SAME = Change(0.8, 0.8, (-0.05, 0.05))
@@ -14,7 +15,7 @@ def facet(**changes):
         facet="kind",
         papers=100,
         same_fold=100,
-        figures=dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "calibration_error"), SAME),
+        figures=dict.fromkeys(SHOWN_METRICS, SAME),
         tags={"survey": SAME, "method": SAME},
         labels={"survey": 50, "method": 50},
         negative_flips=(FLIP,) * 5,
@@ -81,9 +82,10 @@ def test_no_tag_may_collapse(change, passes):
 @pytest.mark.parametrize(
     ("change", "passes"),
     [
-        (Change(0.05, 0.10, (0.01, 0.09)), False),
-        (Change(0.05, 0.10, (-0.01, 0.11)), True),
-        (Change(0.05, 0.06, (0.005, 0.02)), True),
+        (Change(0.05, 0.10, (0.01, 0.09), higher_is_better=False), False),
+        (Change(0.05, 0.10, (-0.01, 0.11), higher_is_better=False), True),
+        (Change(0.05, 0.06, (0.005, 0.02), higher_is_better=False), True),
+        (Change(0.10, 0.05, (-0.09, -0.01), higher_is_better=False), True),
     ],
 )
 def test_confidences_may_not_get_worse(change, passes):

@@ -212,14 +212,14 @@ def _print_training(version: Version, labels: int, result: TrainingResult) -> No
     from rich.table import Table
 
     from tagger.cli.console import Console
+    from tagger.evaluation import SHOWN_METRICS
 
     name, metrics = version.name, result.metrics
     table = Table(title=f"{name}, cross-validated on {labels} labels", title_justify="left")
-    for column in ("facet", "accuracy", "macro F1", "micro F1", "calibration error"):
+    for column in ("facet", *(metric.label for metric in SHOWN_METRICS.values())):
         table.add_column(column, justify="left" if column == "facet" else "right")
     for facet in dict.fromkeys(key.split("/")[0] for key in metrics):
-        figures = ("accuracy", "macro_f1", "micro_f1", "calibration_error")
-        table.add_row(facet, *(f"{metrics[f'{facet}/{figure}']:.3f}" for figure in figures))
+        table.add_row(facet, *(f"{metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
     console = Console(highlight=False)
     console.print(table)
     alias = version.aliases[0] if version.aliases else "registered"

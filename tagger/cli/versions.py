@@ -219,6 +219,8 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     from rich.table import Table
     from rich.text import Text
 
+    from tagger.evaluation import METRICS
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     table.title = f"{facet.facet}: {facet.verdict}"
     columns = ("", "labels", found.before, found.after, "difference", "95% interval")
@@ -237,7 +239,7 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
         )
 
     for name, change in facet.figures.items():
-        add(name.replace("_", " "), "", change)
+        add(METRICS[name].label, "", change)
     table.add_section()
     for tag, change in facet.tags.items():
         add(f"F1 of {tag}", str(facet.labels[tag]), change)

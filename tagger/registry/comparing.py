@@ -20,7 +20,7 @@ from tagger.comparison import (
     in_todays_terms,
     measure_churn,
 )
-from tagger.evaluation import assign
+from tagger.evaluation import METRICS, assign
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
@@ -103,7 +103,7 @@ def log_comparison(registry: Registry, comparison: Comparison, after: Version) -
 
 def comparison_page(comparison: Comparison) -> str:
     """Return a comparison as one HTML page that needs nothing else."""
-    return render("comparison.html", comparison=comparison)
+    return render("comparison.html", comparison=comparison, metrics=METRICS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from tagger.evaluation import METRICS
 from tagger.registry.promotion import PROMOTION, ROLLBACK
-from tagger.registry.training_run import MACRO_F1
 from tagger.registry.versions import Registry, Version
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
     # Runs may be deleted in MLflow; the version stays.
     metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
-    prefix = f"{MACRO_F1}/"
+    prefix = f"{METRICS['macro_f1'].logged_as}/"
     return VersionSummary(
         name=version.name,
         aliases=version.aliases,

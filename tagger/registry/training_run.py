@@ -14,7 +14,7 @@ from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
 from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut, bootstrap_weights, evaluate, interval, weighted_figures
+from tagger.evaluation import METRICS, SHOWN_METRICS, HeldOut, evaluate_with_intervals
 from tagger.labels import LabelSnapshot
 from tagger.model import MANIFEST_FILE, MODEL_FILES
 from tagger.plots import confusion_matrix_figure, learning_curve_figure, reliability_figure
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 TRAINING_EXPERIMENT = "tagger"
 _LONGEST_DESCRIPTION = 5000
 """What MLflow's tables hold of a version's description, in characters."""
-MACRO_F1 = "F1"
-"""What macro-F1 is logged as: a capital comes first where MLflow sorts."""
 
 
 def check_writable(registry: Registry) -> None:
@@ -141,6 +139,7 @@ def log_training(
             facets=[held_out.facet for held_out in result.out_of_fold],
             settings=settings,
             metrics=metrics,
+            shown_metrics=SHOWN_METRICS.values(),
             lineage=lineage,
             min_confidence=ReviewRule().min_confidence,
         )
@@ -203,28 +202,18 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
 
 
 def _facet_metrics(held_out: HeldOut) -> dict[str, float]:
-    """Return figures with their 95% intervals.
-
-    MLflow's page of two runs sorts by name and shows the first few: F1, accuracy and calibration
-    error of each facet. Intervals and single tags follow.
-    """
-    facet, truth, chances = held_out.facet, held_out.truth, held_out.probabilities
-    point = evaluate(facet, truth, chances)
-    draws = weighted_figures(facet, truth, chances, bootstrap_weights(len(truth)))
-    metrics = {f"{MACRO_F1}/{facet.name}": point["macro_f1"]}
-    for figure in ("accuracy", "calibration_error", "micro_f1"):
-        metrics[f"{figure}/{facet.name}"] = point[figure]
-    metrics[f"score/brier/{facet.name}"] = point["brier"]
-    for tag, count in zip(facet.tag_names, truth.sum(axis=0), strict=True):
-        metrics[f"tag_f1/{facet.name}/{tag}"] = point[f"f1/{tag}"]
-        metrics[f"tag_labels/{facet.name}/{tag}"] = float(count)
-    names = {name: f"{name}/{facet.name}" for name in ("accuracy", "calibration_error", "micro_f1")}
-    names |= {"macro_f1": f"{MACRO_F1}/{facet.name}"}
-    names |= {f"f1/{tag}": f"tag_f1/{facet.name}/{tag}" for tag in facet.tag_names}
-    for figure, name in names.items():
-        low, high = interval(draws[figure])
-        metrics[f"interval/{name}/low"] = low
-        metrics[f"interval/{name}/high"] = high
+    """Return figures with their 95% intervals, under the names that MLflow shows and sorts by."""
+    facet = held_out.facet.name
+    names = {name: f"{metric.logged_as}/{facet}" for name, metric in METRICS.items()}
+    names |= {f"f1/{tag}": f"tag_f1/{facet}/{tag}" for tag in held_out.facet.tag_names}
+    metrics = {
+        f"tag_labels/{facet}/{tag}": float(count)
+        for tag, count in zip(held_out.facet.tag_names, held_out.truth.sum(axis=0), strict=True)
+    }
+    for figure, found in evaluate_with_intervals(held_out).items():
+        name = names[figure]
+        low, high = found.interval
+        metrics |= {name: found.value, f"interval/{name}/low": low, f"interval/{name}/high": high}
     return metrics
 
 

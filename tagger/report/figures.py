@@ -7,28 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger.evaluation import (
+    BINS,
+    SHOWN_METRICS,
+    Figure,
     HeldOut,
-    Interval,
-    bootstrap_weights,
     confidences,
-    evaluate,
-    interval,
-    weighted_figures,
+    evaluate_with_intervals,
 )
 from tagger.plots import confusion_counts
 from tagger.registry import Registry, Version
 from tagger.registry.history import VersionSummary, history
-
-_SHOWN = ("macro_f1", "micro_f1", "accuracy", "calibration_error")
-_BINS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure, 0 to 1, with its 95% bootstrap interval."""
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +41,11 @@ class ConfidenceBin:
 class FacetFigures:
     """How good a version is in one facet, on labelled papers that it had not seen.
 
-    Parameters
-    ----------
-    facet:
-        Its name.
-    exclusive:
-        Whether a paper has exactly one tag.
-    papers:
-        How many were labelled.
-    figures:
-        ``macro_f1``, ``micro_f1``, ``accuracy`` and ``calibration_error``.
-    tags:
-        In the order of the taxonomy.
-    confusion_names, confusion:
-        Which tag was taken for which, see :func:`tagger.plots.confusion_counts`; rows are what
-        people gave.
-    reliability:
-        The bins that are not empty, least confident first.
+    ``confusion`` is as in :func:`tagger.plots.confusion_counts`, with what people gave as rows;
+    ``reliability`` leaves out empty bins.
     """
 
     facet: str
-    exclusive: bool
     papers: int
     figures: dict[str, Figure]
     tags: tuple[TagFigure, ...]
@@ -108,37 +80,35 @@ def read_figures(registry: Registry, version: Version) -> ModelFigures:
 
 def facet_figures(held_out: HeldOut) -> FacetFigures:
     """Measure a version in one facet."""
-    facet, truth, chances = held_out.facet, held_out.truth, held_out.probabilities
-    point = evaluate(facet, truth, chances)
-    draws = weighted_figures(facet, truth, chances, bootstrap_weights(len(truth)))
-    figures = {name: Figure(value, interval(draws[name])) for name, value in point.items()}
-    labels = truth.sum(axis=0)
-    names = [*facet.tag_names] if facet.exclusive else [*facet.tag_names, "none"]
+    facet = held_out.facet
+    figures = evaluate_with_intervals(held_out)
+    # Where each paper has one tag, micro-F1 is the accuracy.
+    shown = {
+        name: figures[name]
+        for name in SHOWN_METRICS
+        if not (facet.exclusive and name == "micro_f1")
+    }
+    tags = tuple(
+        TagFigure(tag, int(count), figures[f"f1/{tag}"])
+        for tag, count in zip(facet.tag_names, held_out.truth.sum(axis=0), strict=True)
+    )
+    names = facet.tag_names if facet.exclusive else (*facet.tag_names, "none")
+    confusion = tuple(tuple(map(int, row)) for row in confusion_counts(held_out))
     return FacetFigures(
-        facet.name,
-        facet.exclusive,
-        len(held_out.ids),
-        {name: figures[name] for name in _SHOWN},
-        tuple(
-            TagFigure(tag, int(count), figures[f"f1/{tag}"])
-            for tag, count in zip(facet.tag_names, labels, strict=True)
-        ),
-        tuple(names),
-        tuple(tuple(int(count) for count in row) for row in confusion_counts(held_out)),
-        _reliability(held_out),
+        facet.name, len(held_out.ids), shown, tags, tuple(names), confusion, _reliability(held_out)
     )
 
 
 def _reliability(held_out: HeldOut) -> tuple[ConfidenceBin, ...]:
     """Return the bins of a reliability diagram, of the width that the calibration error takes."""
     stated, right = confidences(held_out.facet, held_out.truth, held_out.probabilities)
-    number = np.minimum((stated * _BINS).astype(int), _BINS - 1)
+    number = np.minimum((stated * BINS).astype(int), BINS - 1)
     return tuple(
         ConfidenceBin(
             int((number == place).sum()),
             float(stated[number == place].mean()),
             float(right[number == place].mean()),
         )
-        for place in range(_BINS)
+        for place in range(BINS)
         if (number == place).any()
     )

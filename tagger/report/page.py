@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tagger.evaluation import METRICS
 from tagger.explanation import telling
 from tagger.rendering import render
 from tagger.report.flow import DayCount, Flow, RunCount, count_days, count_flow, count_runs
@@ -181,6 +182,7 @@ def report_page(report: Report) -> str:
             for name in paper.ids
         },
         facets=facets,
+        metrics=METRICS,
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),
         folders=Counter(run for paper in report.papers for run in paper.runs),
