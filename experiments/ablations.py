@@ -38,8 +38,7 @@ from tagger.paper import Paper
 from tagger.reading import excerpt, split_sentences
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings
-from tagger.training_data import TrainingData
-from tagger.training_texts import TrainingTexts
+from tagger.training_data import TrainingData, TrainingTexts
 from tagger.zero_shot import encode_descriptions
 
 STORE = LabelStore(ROOT / "labels")

@@ -225,7 +225,7 @@ def tagger(seed: int, facet: Facet) -> Method:
         settings = TrainingSettings(max_tokens=TOKENS, seed=seed, folds=FOLDS)
         taxonomy = Taxonomy(name="emnlp", facets=(facet,))
         with tempfile.TemporaryDirectory() as scratch:
-            model = train(labels, taxonomy, settings, Path(scratch), learning_curve=False).model
+            model = train(labels, taxonomy, settings, Path(scratch)).model
             return model.predict_proba(asked)[facet.name]
 
     return method

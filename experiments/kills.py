@@ -47,7 +47,7 @@ from invented_workspace import KIND, save_encoder, write_workspace
 from workspace_state import examine, tasks_of
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = ("--epochs", "1", "--folds", "2", "--max-tokens", "32", "--no-learning-curve")
+QUICK = ("--epochs", "1", "--folds", "2", "--max-tokens", "32")
 PUSH = ("review", "push", "monday.txt", "tuesday.txt", "--budget", "40")
 TAG = ("tag", "monday.txt", "tuesday.txt", "library.bib", "--output", "tagged")
 DEFINITIONS = ("--definition", "trial=Patients are assigned.", "--definition", "cohort=Followed.")

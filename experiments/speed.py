@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
-from tagger.encoder import load_trainable
+from tagger.contrastive import fine_tune
 from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel, load_model
@@ -38,7 +38,7 @@ from tagger.paper import Paper
 from tagger.registry import Registry
 from tagger.registry.training_run import log_training
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings, train
+from tagger.training import TrainingSettings, plan_encoder, train
 from tagger.training_data import TrainingData
 from tagger.vector_cache import CachedEncoder, VectorCache
 
@@ -59,13 +59,13 @@ def fine_tune_once(store: LabelStore, folder: Path) -> None:
     """Train the model that tagger serves, and keep the encoder as PyTorch has it for SetFit."""
     settings = TrainingSettings(folds=2)
     target = folder / "model"
-    result = train(store.labels(), store.taxonomy, settings, target, learning_curve=False)
-    assert result.left
+    result = train(store.labels(), store.taxonomy, settings, target)
     with contextlib.chdir(folder):
         log_training(Registry(), result, settings, store.snapshot())
-    encoder = load_trainable(settings.encoder, settings.max_tokens)
-    result.left.change.add_to(encoder)
-    encoder.save(str(folder / "torch"))
+    # Equal inputs and seeds give the same weights again.
+    data = TrainingData.of(store.labels(), store.taxonomy)
+    plan = plan_encoder(data, np.arange(len(data.labels)), settings, "SetFit")
+    fine_tune(plan.texts, plan.targets, plan.tuning).save(str(folder / "torch"))
 
 
 def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:

@@ -86,7 +86,7 @@ def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingSettings(seed=seed)
         labels = store.labels()
-        model = train(labels, store.taxonomy, settings, Path(folder), learning_curve=False).model
+        model = train(labels, store.taxonomy, settings, Path(folder)).model
         chances = model.predict_proba(gold.papers)
     return decide(model.reference, store.taxonomy, gold.truth, chances)
 

@@ -32,7 +32,7 @@ Booleans = npt.NDArray[np.bool_]
 def given(store: LabelStore, labels: list[Label], gold: Gold) -> Booleans:
     """Return the tags that a model gives, trained on some labels, shape (papers, tags)."""
     with tempfile.TemporaryDirectory() as scratch:
-        result = train(labels, store.taxonomy, SETTINGS, Path(scratch), learning_curve=False)
+        result = train(labels, store.taxonomy, SETTINGS, Path(scratch))
         chances = result.model.predict_proba(gold.papers)[FACET]
     return assign(store.taxonomy.facet(FACET), chances)
 

@@ -9,7 +9,7 @@ F1 of the labelled papers stays within a stated loss of reading all of them whol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from tagger.decision import paper_confidence
 from tagger.evaluation import Booleans, Integers, evaluate
 from tagger.head_training import cross_calibrate, fit_calibration
 from tagger.heads import Calibration, Floats, probabilities
-from tagger.model import Stage, TaggerModel
+from tagger.model import Stage
 from tagger.reading import READINGS
 from tagger.reference import Foreseen
 from tagger.taxonomy import Facet, Taxonomy
@@ -60,7 +60,6 @@ def calibrate_reading(
     folds: Integers,
     scores: Mapping[str, Floats],
     familiarity: Floats,
-    usual: Mapping[str, Calibration] | None = None,
 ) -> HeldOutReading:
     """Turn the scores of held-out papers into probabilities.
 
@@ -74,8 +73,6 @@ def calibrate_reading(
         Per facet, shape (parts of the head, papers, tags).
     familiarity:
         How near each paper is to those of the other folds, shape (papers,).
-    usual:
-        Per facet, what is believed of the calibration before these papers are looked at.
     """
     calibrations, chances = {}, {}
     for facet in data.taxonomy.facets:
@@ -83,42 +80,10 @@ def calibrate_reading(
         rows = np.flatnonzero(data.judged[name])
         truth, seen = data.truth[name][rows], scores[name][:, rows]
         parts = [np.flatnonzero(folds[rows] == fold) for fold in np.unique(folds)]
-        believed = usual[name] if usual else None
-        calibrations[name] = fit_calibration(facet, truth, seen, believed)
+        calibrations[name] = fit_calibration(facet, truth, seen)
         chances[name] = probabilities(facet, scores[name], calibrations[name])
-        chances[name][rows] = cross_calibrate(facet, truth, seen, parts, believed)
+        chances[name][rows] = cross_calibrate(facet, truth, seen, parts)
     return HeldOutReading(calibrations, Foreseen(familiarity, chances), scores)
-
-
-def calibrations_of(model: TaggerModel) -> dict[str, dict[str, Calibration]]:
-    """Return per reading and facet how a model is calibrated; a reading it lacks, as the whole."""
-    whole = {name: head.calibration for name, head in model.heads.items()}
-    found = dict.fromkeys(READINGS, whole)
-    for stages in model.efforts.values():
-        found |= {stage.reading: stage.calibration for stage in stages}
-    return found
-
-
-def calibrate_after(
-    reading: HeldOutReading, data: TrainingData, earlier: Mapping[str, Calibration]
-) -> HeldOutReading:
-    """Calibrate anew, with how an earlier model is calibrated as what is believed before.
-
-    What is foreseen stays as it is: the earlier calibration may have been fitted on these papers.
-
-    Parameters
-    ----------
-    reading, data:
-        What the folds say, of which labels.
-    earlier:
-        By facet; other facets stay as they are.
-    """
-    calibrations = dict(reading.calibrations)
-    for name, usual in earlier.items():
-        rows = np.flatnonzero(data.judged[name])
-        facet, truth = data.taxonomy.facet(name), data.truth[name][rows]
-        calibrations[name] = fit_calibration(facet, truth, reading.scores[name][:, rows], usual)
-    return replace(reading, calibrations=calibrations)
 
 
 def learn_efforts(

@@ -1,9 +1,9 @@
-"""Encoders that were fine-tuned before, so that a training that was broken off goes on.
+"""Exported encoders of earlier trainings: an interrupted training resumes, and heads are fitted
+again without fine-tuning.
 
-Fine-tuning is nearly all of the time of a training, and what it makes depends on its inputs alone:
-a fold whose papers and tags are as they were gets the same encoder again. The files lie beside the
-vectors (:mod:`tagger.vector_cache`) and hold weights, no text. Like these they are never needed:
-what cannot be read or written is done without, and a damaged encoder is made anew.
+An encoder depends on the inputs of its fine-tuning alone. The folders lie beside the vectors
+(:mod:`tagger.vector_cache`) and hold weights, no text of papers. The cache is optional: what cannot
+be read or written is skipped, and a damaged encoder is trained again.
 """
 
 from __future__ import annotations
@@ -11,102 +11,91 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tagger.atomic import replacing_bytes
-from tagger.encoder import BUNDLED_ENCODER, BUNDLED_IDENTITY, sha256_of
-from tagger.errors import TaggerError
+from tagger.encoder import (
+    BUNDLED_ENCODER,
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    bundled_encoder_folder,
+    sha256_of,
+)
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import usual_cache_folder
-from tagger.weight_change import WeightChange
 
-_FOLDER = "encoders-2"
-"""The number is that of the layout."""
+CACHE_VERSION = 3
+"""Raise it with every change after which fine-tuning or export gives another encoder."""
+
 _LIMIT = 512 * 2**20
-"""Bytes; a training with the bundled encoder makes ten of 5 MB."""
-_MAKERS = ("torch", "accelerate", "transformers", "sentence-transformers")
-_OWN_MAKERS = (
-    "contrastive.py",
-    "encoder.py",
-    "fine_tuning.py",
-    "frozen_layers.py",
-    "weight_change.py",
-)
-"""Packages and modules of this one that the weights depend on."""
-_DIGEST_SIZE = hashlib.sha256().digest_size
+"""Bytes; a training with the bundled encoder makes six encoders of 23 MB."""
+_LIBRARIES = ("torch", "accelerate", "transformers", "sentence-transformers", "onnxruntime")
+_CHECKSUM = "sha256"
 
 
 class EncoderCache:
-    """Changes of weights by key, kept up to a size; those unused for longest go first.
+    """Folders of exported encoders, kept up to a size; the least recently used go first.
 
     Parameters
     ----------
     folder:
-        Where they are; made when the first is put in. A file holds the SHA-256 of what follows,
-        and then safetensors.
+        Where they are; made when the first is kept.
     limit:
-        Bytes that they may take together. The last one put in stays in any case.
+        Bytes that they may take together. The last one kept stays in any case.
     """
 
     def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
         self.folder = folder
         self.limit = limit
 
-    def get(self, key: str, base: str) -> WeightChange | None:
-        """Return how the encoder of a key was fine-tuned, or None if that is not known.
-
-        Parameters
-        ----------
-        key:
-            As given by :func:`key_of`.
-        base:
-            Fingerprint of the encoder before.
-        """
-        from safetensors.numpy import load
-
+    def get(self, key: str, target: Path) -> bool:
+        """Copy the encoder of a key to a new folder, and return whether there is one."""
         kept = self.folder / key
         try:
-            content = kept.read_bytes()
+            shutil.copytree(kept, target)
         except OSError:
-            return None
-        digest, parts = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
-        if hashlib.sha256(parts).digest() != digest:
-            with suppress(OSError):
-                kept.unlink()
-            return None
+            shutil.rmtree(target, ignore_errors=True)
+            return False
+        with suppress(OSError, ValueError):
+            if (target / _CHECKSUM).read_text("ascii") == _checksum(target):
+                os.utime(kept)
+                return True
+        for damaged in (target, kept):
+            shutil.rmtree(damaged, ignore_errors=True)
+        return False
+
+    def put(self, key: str, encoder: Path) -> None:
+        """Keep a copy of the encoder in a folder."""
         with suppress(OSError):
-            os.utime(kept)
-        return WeightChange.from_parts(base, load(parts))
-
-    def put(self, key: str, change: WeightChange) -> None:
-        """Keep how an encoder was fine-tuned."""
-        from safetensors.numpy import save
-
-        parts = save(change.parts())
-        with suppress(OSError, TaggerError):
-            with replacing_bytes(self.folder / key) as file:
-                file.write(hashlib.sha256(parts).digest() + parts)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as scratch:
+                copy = Path(scratch) / "copy"
+                shutil.copytree(encoder, copy)
+                (copy / _CHECKSUM).write_text(_checksum(copy), "ascii")
+                copy.rename(self.folder / key)
             self._drop_least_recently_used()
 
     def _drop_least_recently_used(self) -> None:
-        files = [(path, path.stat()) for path in self.folder.iterdir() if path.is_file()]
-        files.sort(key=lambda file: file[1].st_mtime)
-        excess = sum(status.st_size for _, status in files) - self.limit
-        for path, status in files[:-1]:
+        # A folder that a killed training left half-written is an old one like any other.
+        folders = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        sizes = [sum(file.stat().st_size for file in path.rglob("*")) for path in folders]
+        excess = sum(sizes) - self.limit
+        for path, size in list(zip(folders, sizes, strict=True))[:-1]:
             if excess <= 0:
                 return
-            path.unlink(missing_ok=True)
-            excess -= status.st_size
+            shutil.rmtree(path, ignore_errors=True)
+            excess -= size
 
 
-def usual_encoder_cache() -> EncoderCache | None:
+def default_encoder_cache() -> EncoderCache | None:
     """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
     folder = usual_cache_folder()
-    return EncoderCache(folder / _FOLDER) if folder else None
+    return EncoderCache(folder / "encoders") if folder else None
 
 
 def key_of(
@@ -115,26 +104,47 @@ def key_of(
     tuning: FineTuning,
     arithmetic: str,
 ) -> str | None:
-    """Return a name for what fine-tuning would make of its inputs, equal for equal inputs.
+    """Return a name for the encoder that fine-tuning makes of its inputs, equal for equal inputs.
 
-    Of an encoder that is not the bundled one there is none: another may come under its name.
+    None if the pretrained encoder is not on this machine.
 
     Parameters
     ----------
     texts, targets, tuning:
         As for :func:`tagger.contrastive.fine_tune`.
     arithmetic:
-        What it is done by, see :func:`tagger.contrastive.arithmetic`.
+        Device and precision, see :func:`tagger.contrastive.arithmetic`.
     """
-    if tuning.encoder != BUNDLED_ENCODER:
+    folder = local_folder(tuning.encoder)
+    if folder is None:
         return None
-    versions = [BUNDLED_IDENTITY, *map(version, _MAKERS)]
-    versions += [sha256_of(Path(__file__).with_name(module)) for module in _OWN_MAKERS]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
+    versions = [CACHE_VERSION, arithmetic, *map(version, _LIBRARIES)]
+    settings = {field.name: getattr(tuning, field.name) for field in fields(FineTuning)}
+    settings["encoder"] = pretrained
     weights = {name: target.weight for name, target in targets.items()}
     arrays = [array for target in targets.values() for array in (target.memberships, target.judged)]
     shapes = [array.shape for array in arrays]
-    content = json.dumps([versions, arithmetic, asdict(tuning), weights, shapes, list(texts)])
-    digest = hashlib.sha256(content.encode())
+    digest = hashlib.sha256(json.dumps([versions, settings, weights, shapes, texts]).encode())
     for array in arrays:
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def local_folder(encoder: str) -> Path | None:
+    """Return the folder of a pretrained encoder, None if it is not on this machine."""
+    from huggingface_hub import snapshot_download
+
+    if encoder == BUNDLED_ENCODER:
+        return bundled_encoder_folder()
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    for name in (encoder, f"sentence-transformers/{encoder}"):
+        with suppress(OSError, ValueError):  # not downloaded, or not a name that a hub would give
+            return Path(snapshot_download(name, local_files_only=True))
+    return None
+
+
+def _checksum(folder: Path) -> str:
+    return f"{sha256_of(folder / ONNX_FILE)} {sha256_of(folder / TOKENIZER_FILE)}"

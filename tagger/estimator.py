@@ -166,7 +166,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folder = Path(scratch) / "model"
                 stages = _print_stages() if self.verbose else None
                 settings = self._settings()
-                train(labels, terms, settings, folder, stages, learning_curve=False)
+                train(labels, terms, settings, folder, stages)
                 return self._take(folder)
         except ModuleNotFoundError as error:
             raise missing_package(error, "train") from error

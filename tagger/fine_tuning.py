@@ -1,4 +1,4 @@
-"""What an encoder is to learn, and how: needs no PyTorch, which takes seconds to import."""
+"""Settings and targets of contrastive fine-tuning; PyTorch is not imported, which takes seconds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS
+
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveTarget:
-    """The tags of labelled papers in one facet, which say how alike they are.
+    """The tags of labelled papers in one facet, which say how similar they are.
 
     Parameters
     ----------
@@ -27,49 +29,54 @@ class ContrastiveTarget:
     weight: float
 
     def similarity(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return how alike some of the papers are, shape (rows, rows), see :func:`tag_overlap`.
+        """Return the Jaccard index of the tag sets of every two of some papers.
 
-        That of all papers would take the square of their number.
+        For one tag a paper this is 1 for the same tag and 0 otherwise. It is 1 between papers
+        without any tag, and 0 for papers that were not judged.
+
+        Returns
+        -------
+        ndarray
+            Shape (rows, rows). For all papers it would take the square of their number.
         """
-        return tag_overlap(self.memberships[rows], self.judged[rows])
+        members = self.memberships[rows].astype(np.float32)
+        judged = self.judged[rows]
+        shared = members @ members.T
+        sizes = members.sum(axis=1)
+        union = sizes[:, None] + sizes[None, :] - shared
+        overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
+        return np.asarray(overlap * np.outer(judged, judged), dtype=np.float32)
 
 
-def tag_overlap(
-    memberships: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float32]:
-    """Return the Jaccard index of the tag sets of every two papers, shape (papers, papers).
-
-    For one tag a paper this is 1 for the same tag and 0 otherwise. Two papers without any tag are
-    alike. Papers that were not judged are like none.
-
-    Parameters
-    ----------
-    memberships:
-        Shape (papers, tags).
-    judged:
-        Shape (papers,).
-    """
-    members = memberships.astype(np.float32)
-    shared = members @ members.T
-    sizes = members.sum(axis=1)
-    union = sizes[:, None] + sizes[None, :] - shared
-    overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
-    return np.asarray(overlap * np.outer(judged, judged), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
     """Settings of contrastive fine-tuning.
 
-    ``max_tokens`` is the length at which the encoder is trained and used, ``learning_rate`` that of
-    an encoder of 384 dimensions, see :func:`tagger.contrastive.rate_for`.
+    Parameters
+    ----------
+    encoder:
+        ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
+    max_tokens:
+        Length at which texts are cut, in training as in tagging.
+    epochs:
+        Passes over the texts; with 0 the pretrained encoder is used.
+    batch_size:
+        Texts that are compared with each other.
+    learning_rate:
+        Of an encoder of 384 dimensions, see :func:`tagger.contrastive.rate_for`.
+    temperature:
+        Divides the cosines in the loss.
+    projection_dimensions:
+        Of the vectors that the loss compares.
+    seed:
+        Of everything that is drawn at random.
     """
 
-    encoder: str
-    max_tokens: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    temperature: float
-    projection_dimensions: int
-    seed: int
+    encoder: str = BUNDLED_ENCODER
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    epochs: int = 6
+    batch_size: int = 32
+    learning_rate: float = 1.5e-4
+    temperature: float = 0.1
+    projection_dimensions: int = 128
+    seed: int = 0

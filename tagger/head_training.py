@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tagger.compatibility import SoftLabels
 from tagger.encoder import Vectors
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, Head, Linear, probabilities
@@ -23,9 +21,6 @@ _USUAL = {True: Calibration((2.2, 1.85)), False: Calibration((2.2, 0.3), 0.7)}
 _SPREAD = np.array([0.4, 0.4, 0.7])
 """What calibrations come out at with 150 labels, and the standard deviation of what is believed
 before any label is looked at: of the logarithms of the scales, and of the shift."""
-
-_PULL_PENALTY = 1.0
-"""Of the ridge regression that brings a head nearer to another model's scores."""
 
 
 def fit_head(
@@ -119,49 +114,6 @@ def fit_linear(
 
 def _held_by_all(truth: Booleans) -> Booleans:
     return np.asarray(truth.all(axis=0) & truth.any(axis=0))
-
-
-def keep_scores(
-    head: Head, vectors: Vectors, terms: Floats, truth: Booleans, soft: SoftLabels
-) -> Head:
-    """Pull a head towards what another model says of papers that it has right.
-
-    Where the other model is right, the target is between its score and the head's own, the nearer
-    to its own the less the other is trusted; elsewhere the head stays. What is added is a ridge
-    regression of the difference, so papers like those move along. A tag that none of the papers
-    has stays as it is: about it nothing was right.
-    Distillation as in Yan et al., "Positive-Congruent Training" (2021), and
-    Echterhoff et al., "MUSCLE: A Model Update Strategy for Compatible LLM Evolution" (2024),
-    between linear classifiers.
-
-    Parameters
-    ----------
-    head:
-        Fitted on the same papers.
-    vectors, terms, truth:
-        Of the papers, as for :func:`fit_head`.
-    soft:
-        What the other model says of them.
-    """
-    from sklearn.linear_model import Ridge
-
-    if not soft.right.any():
-        return head
-    known = truth.any(axis=0)
-
-    def pulled(part: Linear, features: npt.NDArray[np.floating], wanted: Floats) -> Linear:
-        if not features.size:
-            return part
-        gap = soft.right[:, None] * known * (wanted - part.scores(features))
-        added = Ridge(alpha=_PULL_PENALTY).fit(features, soft.trust * gap)
-        return Linear(part.weights + added.coef_, part.bias + added.intercept_)
-
-    encoder, lexical = soft.scores
-    return replace(
-        head,
-        encoder=pulled(head.encoder, vectors, encoder),
-        lexical=pulled(head.lexical, terms, lexical),
-    )
 
 
 def fit_calibration(

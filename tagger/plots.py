@@ -16,7 +16,7 @@ from tagger.evaluation import (
     interval,
     weighted_figures,
 )
-from tagger.training import LearningPoint
+from tagger.learning_curve import LearningPoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Labels as arrays, the form in which everything is fitted and measured."""
+"""Labels as arrays, and the texts that an encoder is fine-tuned on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from tagger.compatibility import Champion, Guidance, guide
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, HeldOut, Integers
 from tagger.heads import Floats
@@ -51,10 +50,6 @@ class TrainingData:
         """Of the papers, in the order of the labels."""
         return [label.id for label in self.labels]
 
-    def ids_of(self, rows: Integers) -> list[str]:
-        """Return the ids of some rows."""
-        return [self.ids[row] for row in rows]
-
     def texts(self, rows: Integers | None = None) -> list[str]:
         """Return the texts of all papers, or of some rows."""
         return [paper.text for paper in self.papers(rows)]
@@ -64,8 +59,13 @@ class TrainingData:
         chosen = range(len(self.labels)) if rows is None else rows
         return [self.labels[row].paper for row in chosen]
 
+    def views(self, rows: Integers, *, title_views: bool) -> list[str]:
+        """Return the texts of papers, then, with ``title_views``, their titles."""
+        titles = [paper.title for paper in self.papers(rows)] if title_views else []
+        return self.texts(rows) + titles
+
     def strata(self) -> list[int]:
-        """Return of what kind each paper is: its tag in the first exclusive facet, if judged."""
+        """Return the kind of each paper: its tag in the first exclusive facet, if judged."""
         facets = self.taxonomy.facets
         facet = next((facet for facet in facets if facet.exclusive), facets[0])
         members = self.truth[facet.name]
@@ -73,7 +73,7 @@ class TrainingData:
         return [int(kind) for kind in kinds]
 
     def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
-        """Return what was said of some rows in a facet.
+        """Return the predictions of some rows in a facet.
 
         Parameters
         ----------
@@ -118,19 +118,6 @@ class TrainingData:
                     hint="Add labels for it, or take the facet out of the taxonomy",
                 )
 
-    def guidance_without(
-        self, unseen: Integers, rows: Integers, champion: Champion | None
-    ) -> Guidance | None:
-        """Return guidance on some papers by a champion's fold that did not see the others."""
-        if champion is None:
-            return None
-        answers = champion.answers_without(set(self.ids_of(unseen)))
-        if answers is None:
-            return None
-        ids = self.ids_of(rows)
-        truth = {name: values[rows] for name, values in self.truth.items()}
-        return guide(champion, answers, ids, truth, self.taxonomy)
-
     def can_teach(self, rows: Integers) -> bool:
         """Tell whether these papers show at least two tags of each exclusive facet."""
         return len(rows) > 1 and all(
@@ -140,12 +127,43 @@ class TrainingData:
         )
 
 
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What an encoder is fine-tuned on: labelled papers, and the taxonomy's examples of tags.
+
+    Parameters
+    ----------
+    texts:
+        Views of papers, one view after the other, then the examples of the taxonomy.
+    truth, judged:
+        Per facet, as in :class:`TrainingData`, shape (texts, tags) and (texts,). An example is
+        judged in the facet of its tag alone.
+    """
+
+    texts: list[str]
+    truth: dict[str, Booleans]
+    judged: dict[str, Booleans]
+
+    @classmethod
+    def of(cls, data: TrainingData, rows: Integers, *, title_views: bool) -> TrainingTexts:
+        """Return the texts of some papers and of the taxonomy."""
+        facets = data.taxonomy.facets
+        texts = data.views(rows, title_views=title_views)
+        seen = np.tile(rows, len(texts) // max(len(rows), 1))
+        owners = np.repeat(np.arange(len(facets)), [len(facet.examples) for facet in facets])
+        truth, judged = {}, {}
+        for place, facet in enumerate(facets):
+            own = owners == place
+            tags = list(facet.described_tags[len(facet.tags) :])
+            members = np.zeros((len(owners), len(facet.tags)), dtype=bool)
+            members[own] = np.array(facet.implied)[tags]
+            truth[facet.name] = np.concatenate([data.truth[facet.name][seen], members])
+            judged[facet.name] = np.concatenate([data.judged[facet.name][seen], own])
+        examples = [example for facet in facets for example in facet.examples]
+        return cls([*texts, *examples], truth, judged)
+
+
 def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:
-    return np.array(
-        [
-            [tag in given for tag in facet.tag_names]
-            for label in labels
-            for given in [facet.with_ancestors(label.tags.get(facet.name, ()))]
-        ],
-        dtype=bool,
-    ).reshape(len(labels), len(facet.tags))
+    given = [facet.with_ancestors(label.tags.get(facet.name, ())) for label in labels]
+    members = [[tag in tags for tag in facet.tag_names] for tags in given]
+    return np.array(members, dtype=bool).reshape(len(labels), len(facet.tags))

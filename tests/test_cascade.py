@@ -1,22 +1,9 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from tagger.cascade import (
-    USUAL_THRESHOLD,
-    HeldOutReading,
-    calibrate_after,
-    calibrations_of,
-    choose_threshold,
-)
+from tagger.cascade import USUAL_THRESHOLD, choose_threshold
 from tagger.decision import paper_confidence
 from tagger.evaluation import evaluate
-from tagger.head_training import fit_calibration
-from tagger.heads import Calibration
-from tagger.model import load_model
-from tagger.reading import READINGS
-from tagger.reference import Foreseen
 
 PAPERS = 200
 
@@ -89,40 +76,3 @@ def test_only_judged_papers_count(taxonomy, held_out):
     judged = {name: np.arange(PAPERS) < 100 for name in judged}
     threshold = choose_threshold(taxonomy, truth, judged, brief, full, everything)
     assert (paper_confidence(taxonomy, brief) >= threshold).all()
-
-
-def test_an_earlier_calibration_is_believed_until_labels_say_otherwise(taxonomy):
-    rng = np.random.default_rng(0)
-
-    def reading_of(papers):
-        """Scores of which the first part is as good as its word, and the second is noise."""
-        truth = np.eye(3, dtype=bool)[rng.integers(0, 3, papers)]
-        scores = np.stack([truth + rng.normal(size=(papers, 3)), rng.normal(size=(papers, 3))])
-        data = SimpleNamespace(
-            taxonomy=taxonomy, truth={"kind": truth}, judged={"kind": np.ones(papers, dtype=bool)}
-        )
-        own = fit_calibration(taxonomy.facet("kind"), truth, scores)
-        calibrations = {"kind": own, "field": Calibration((1, 1), 0.5)}
-        return HeldOutReading(calibrations, Foreseen(np.ones(papers), {}), {"kind": scores}), data
-
-    earlier = Calibration((0.3, 0.1))
-    for papers in (4, 4000):
-        reading, data = reading_of(papers)
-        found = calibrate_after(reading, data, {"kind": earlier})
-        assert found.calibrations["field"] == reading.calibrations["field"]
-        # What is measured has not learned from a model that may have seen these papers.
-        assert found.foreseen is reading.foreseen
-        own, new = (np.log(each.calibrations["kind"].scales[0]) for each in (reading, found))
-        way = (own - new) / (own - np.log(earlier.scales[0]))
-        assert 0 < way < 1
-        assert (way > 0.5) == (papers == 4)
-
-
-def test_a_reading_that_was_not_calibrated_is_calibrated_as_the_whole(saved_model):
-    model = load_model(saved_model)
-    found = calibrations_of(model)
-    assert found["whole"] == {name: head.calibration for name, head in model.heads.items()}
-    assert found.keys() == set(READINGS)
-    for stages in model.efforts.values():
-        for stage in stages:
-            assert found[stage.reading] == stage.calibration

@@ -271,11 +271,14 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
 
 
 @pytest.mark.training
-def test_a_plan_needs_a_learning_curve(workspace):
-    done = run("labels", "plan", cwd=workspace)
-    assert done.returncode == 2
-    assert "the run of tagger/1 has no learning curve" in done.stderr
-    assert "--no-learning-curve" in done.stderr
+def test_a_plan_trains_its_learning_curve_once(workspace):
+    done = run("labels", "plan", "--json", cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    assert "Learning curve" in done.stderr or "Encoders" in done.stderr
+    again = run("labels", "plan", "--json", cwd=workspace)
+    assert again.stdout == done.stdout
+    assert "Learning curve" not in again.stderr
+    assert {tag["facet"] for tag in json.loads(done.stdout)["tags"]} == {"kind", "field"}
 
 
 @pytest.mark.training
@@ -305,14 +308,14 @@ def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
 
 @pytest.fixture(scope="module")
 def challenged(workspace, tmp_path_factory):
-    """A workspace with a challenger, trained to be compatible with the champion."""
+    """A workspace with a champion and a challenger."""
     root = tmp_path_factory.mktemp("challenged")
     for folder in ("labels", "tiny"):
         shutil.copytree(workspace / folder, root / folder)
     (root / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
     options = (*QUICK, "--encoder", "tiny/encoder")
     assert run("train", *options, cwd=root).returncode == 0
-    done = run("train", *options, "--seed", 1, "--compatible-with", "champion", cwd=root)
+    done = run("train", *options, "--seed", 1, cwd=root)
     assert done.returncode == 0, done.stderr
     assert "tagger/2 is now challenger" in done.stdout
     return root
@@ -381,7 +384,6 @@ def test_a_gate_that_refuses_is_exit_code_1_and_changes_nothing(challenged):
         (("promote", "nobody"), "there is no model 'nobody'"),
         (("promote", "2", "--force", " "), "--force needs a reason"),
         (("rollback",), "no champion before the present one"),
-        (("train", "--compatible-with", "7"), "there is no model '7'"),
     ],
 )
 def test_versions_that_are_not_there_are_one_line(challenged, command, reason):

@@ -1,111 +1,99 @@
 import os
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tagger import encoder_cache
-from tagger.encoder import BUNDLED_ENCODER
-from tagger.encoder_cache import EncoderCache, key_of, usual_encoder_cache
+from tagger.encoder_cache import EncoderCache, default_encoder_cache, key_of
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import CACHE_VARIABLE
-from tagger.weight_change import WeightChange
 
-TUNING = FineTuning(BUNDLED_ENCODER, 32, 1, 8, 1e-4, 0.1, 16, 0)
-
-
-def a_change(size=3):
-    return WeightChange.of("base", {"w": np.arange(1.0, size + 1, dtype=np.float32)})
+TUNING = FineTuning(max_tokens=32, epochs=1)
 
 
-def test_a_change_comes_back_as_it_was(tmp_path):
+def an_encoder(folder, size=3):
+    folder.mkdir(exist_ok=True)
+    (folder / "encoder.onnx").write_bytes(b"\0" * size)
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+def test_an_encoder_comes_back_as_it_was(tmp_path):
     cache = EncoderCache(tmp_path / "cache")
-    assert cache.get("a", "base") is None
-    cache.put("a", a_change())
-    found = EncoderCache(tmp_path / "cache").get("a", "base")
-    assert found.base == "base"
-    assert (found.arrays()["w"] == a_change().arrays()["w"]).all()
-    assert cache.get("b", "base") is None
-    assert cache.get("a", "base")
+    assert not cache.get("a", tmp_path / "first")
+    cache.put("a", an_encoder(tmp_path / "encoder"))
+    cache.put("a", an_encoder(tmp_path / "encoder"))
+    assert EncoderCache(tmp_path / "cache").get("a", tmp_path / "first")
+    assert (tmp_path / "first" / "encoder.onnx").read_bytes() == b"\0\0\0"
+    assert (tmp_path / "first" / "tokenizer.json").read_text() == "{}"
+    assert not cache.get("b", tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("place", [0, 32, -1])
-def test_a_damaged_change_is_thrown_away(tmp_path, place):
+@pytest.mark.parametrize("file", ["encoder.onnx", "tokenizer.json", "sha256"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff other"])
+def test_a_damaged_encoder_is_thrown_away(tmp_path, file, content):
     cache = EncoderCache(tmp_path / "cache")
-    cache.put("a", a_change())
-    file = tmp_path / "cache" / "a"
-    content = bytearray(file.read_bytes())
-    content[place] ^= 1
-    file.write_bytes(content)
-    assert cache.get("a", "base") is None
-    assert not file.exists()
-    cache.put("a", a_change())
-    assert cache.get("a", "base")
-    file.write_bytes(b"")
-    assert cache.get("a", "base") is None
+    cache.put("a", an_encoder(tmp_path / "encoder"))
+    (tmp_path / "cache" / "a" / file).unlink()
+    if content is not None:
+        (tmp_path / "cache" / "a" / file).write_bytes(content)
+    assert not cache.get("a", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    cache.put("a", an_encoder(tmp_path / "encoder"))
+    assert cache.get("a", tmp_path / "copy")
 
 
-def test_those_unused_for_longest_go_first(tmp_path):
-    folder = tmp_path / "cache"
+def test_the_least_recently_used_go_first(tmp_path):
+    folder, big = tmp_path / "cache", an_encoder(tmp_path / "big", 1000)
     roomy = EncoderCache(folder)
-    for age, name in enumerate(["new", "used", "old"]):
-        roomy.put(name, a_change(1000))
+    for age, name in enumerate(["new", "used", "old", "half-written"]):
+        roomy.put(name, big)
         os.utime(folder / name, (1000 - age, 1000 - age))
-    assert roomy.get("used", "base")
-    size = (folder / "used").stat().st_size
-    EncoderCache(folder, limit=2 * size + 10).put("last", a_change(1000))
+    assert roomy.get("used", tmp_path / "copy")
+    EncoderCache(folder, limit=2500).put("last", big)
     assert sorted(path.name for path in folder.iterdir()) == ["last", "used"]
-    EncoderCache(folder, limit=1).put("alone", a_change())
+    EncoderCache(folder, limit=1).put("alone", big)
     assert [path.name for path in folder.iterdir()] == ["alone"]
 
 
 def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     cache = EncoderCache(tmp_path / "file" / "cache")
-    cache.put("a", a_change())
-    assert cache.get("a", "base") is None
+    cache.put("a", an_encoder(tmp_path / "encoder"))
+    assert not cache.get("a", tmp_path / "copy")
     monkeypatch.setenv(CACHE_VARIABLE, "off")
-    assert usual_encoder_cache() is None
+    assert default_encoder_cache() is None
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "chosen"))
-    assert usual_encoder_cache().folder.parent == tmp_path / "chosen"
+    assert default_encoder_cache().folder.parent == tmp_path / "chosen"
 
 
-def test_the_key_follows_every_input():
+def test_the_key_follows_every_input(tmp_path, monkeypatch):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     tags, judged = np.array([[True, False], [False, False]]), np.array([True, True])
     target = ContrastiveTarget(tags, judged, 1.0)
     targets = {"kind": target}
-    keys = [
-        key_of(*inputs)
-        for inputs in [
-            (["a", "b"], targets, TUNING, "cpu"),
-            (["a", "c"], targets, TUNING, "cpu"),
-            (["a", "\ud800"], targets, TUNING, "cpu"),
-            (["a", "b"], {"kind": replace(target, memberships=tags[::-1].copy())}, TUNING, "cpu"),
-            (["a", "b"], {"kind": replace(target, memberships=~tags)}, TUNING, "cpu"),
-            (["a", "b"], {"kind": replace(target, judged=~judged)}, TUNING, "cpu"),
-            (["a", "b"], {"field": target}, TUNING, "cpu"),
-            (["a", "b"], {"kind": replace(target, weight=0.5)}, TUNING, "cpu"),
-            (["a", "b"], targets, replace(TUNING, seed=1), "cpu"),
-            (["a", "b"], targets, TUNING, "cuda"),
-        ]
+    own = replace(TUNING, encoder=str(tmp_path))
+    inputs = [
+        (["a", "b"], targets, TUNING, "cpu"),
+        (["a", "c"], targets, TUNING, "cpu"),
+        (["a", "\ud800"], targets, TUNING, "cpu"),
+        (["a", "b"], {"kind": replace(target, memberships=tags[::-1].copy())}, TUNING, "cpu"),
+        (["a", "b"], {"kind": replace(target, memberships=~tags)}, TUNING, "cpu"),
+        (["a", "b"], {"kind": replace(target, judged=~judged)}, TUNING, "cpu"),
+        (["a", "b"], {"field": target}, TUNING, "cpu"),
+        (["a", "b"], {"kind": replace(target, weight=0.5)}, TUNING, "cpu"),
+        (["a", "b"], targets, replace(TUNING, seed=1), "cpu"),
+        (["a", "b"], targets, TUNING, "cuda"),
+        (["a", "b"], targets, own, "cpu"),
     ]
+    keys = [key_of(*each) for each in inputs]
     assert len(set(keys)) == len(keys)
     assert key_of(["a", "b"], dict(targets), replace(TUNING), "cpu") == keys[0]
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert key_of(*inputs[-1]) != keys[-1]
+    monkeypatch.setattr("tagger.encoder_cache.CACHE_VERSION", 0)
+    assert key_of(*inputs[0]) != keys[0]
+    # Without its weights at hand, an encoder is known by a name alone, which says too little.
     assert key_of(["a", "b"], targets, replace(TUNING, encoder="./mine"), "cpu") is None
-
-
-def test_the_key_follows_the_modules_that_fine_tune(monkeypatch):
-    hashed = []
-
-    def record(path):
-        hashed.append(path.stem)
-        return path.stem
-
-    monkeypatch.setattr(encoder_cache, "sha256_of", record)
-    assert key_of(["a"], {}, TUNING, "cpu")
-    source = Path(encoder_cache.__file__).with_name("contrastive.py").read_text(encoding="utf-8")
-    imported = re.findall(r"^from tagger\.(\w+) import", source, re.MULTILINE)
-    assert len(imported) >= 3
-    assert {"contrastive", *imported} <= set(hashed)

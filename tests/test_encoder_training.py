@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -6,11 +7,11 @@ import pytest
 
 from tagger.encoder import BUNDLED_ENCODER
 from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import JOBS_VARIABLE, EncoderPlan, train_encoders, usual_jobs
+from tagger.encoder_training import JOBS_VARIABLE, EncoderPlan, default_jobs, train_encoders
 from tagger.errors import TaggerError
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 
-TUNING = FineTuning(BUNDLED_ENCODER, 32, 1, 8, 1e-4, 0.1, 16, 0)
+TUNING = FineTuning(max_tokens=32, epochs=1, batch_size=8, projection_dimensions=16)
 
 
 def a_plan(number, tuning=TUNING):
@@ -44,50 +45,52 @@ def machine(monkeypatch, tmp_path):
 )
 def test_cores_and_memory_say_how_many_are_made_at_once(machine, cores, gibibytes, jobs):
     machine(cores, gibibytes)
-    assert usual_jobs(BUNDLED_ENCODER) == jobs
+    assert default_jobs(BUNDLED_ENCODER) == jobs
 
 
 def test_a_container_has_less_memory_than_the_machine(machine):
     machine(8, 64, limit=12 * 2**30)
-    assert usual_jobs(BUNDLED_ENCODER) == 3
+    assert default_jobs(BUNDLED_ENCODER) == 3
 
 
 def test_a_gpu_is_for_one_at_a_time(machine, monkeypatch):
     machine(8, 64)
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert usual_jobs(BUNDLED_ENCODER) == 4
+    assert default_jobs(BUNDLED_ENCODER) == 4
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert usual_jobs(BUNDLED_ENCODER) == 1
+    assert default_jobs(BUNDLED_ENCODER) == 1
 
 
 def test_larger_encoders_are_made_fewer_at_once(machine, monkeypatch, tmp_path):
     machine(8, 64)
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(2**30)
-    assert usual_jobs(str(tmp_path)) == 2
-    assert usual_jobs("nobody/knows-it") == usual_jobs("./no/folder") == 1
+    assert default_jobs(str(tmp_path)) == 2
+    assert default_jobs("nobody/knows-it") == default_jobs("./no/folder") == 1
 
-    def kept(name, file):
-        return str(tmp_path / file) if name == "sentence-transformers/base" else None
+    def downloaded(name, *, local_files_only):
+        if not local_files_only or name != "sentence-transformers/base":
+            raise ValueError
+        return str(tmp_path)
 
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", kept)
-    assert usual_jobs("base") == 2
+    monkeypatch.setattr("huggingface_hub.snapshot_download", downloaded)
+    assert default_jobs("base") == 2
 
 
 def test_one_of_several_processes_starts_no_more(machine, monkeypatch):
     machine(8, 64)
     monkeypatch.setattr("multiprocessing.parent_process", object)
-    assert usual_jobs(BUNDLED_ENCODER) == 1
+    assert default_jobs(BUNDLED_ENCODER) == 1
 
 
 @pytest.mark.parametrize("wish", ["0", "-1", "two", "1.5"])
 def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
     monkeypatch.setenv(JOBS_VARIABLE, "3")
-    assert usual_jobs(BUNDLED_ENCODER) == 3
+    assert default_jobs(BUNDLED_ENCODER) == 3
     monkeypatch.setenv(JOBS_VARIABLE, wish)
     with pytest.raises(TaggerError, match=f"TAGGER_JOBS is '{wish}'. Set it to a number"):
-        usual_jobs(BUNDLED_ENCODER)
+        default_jobs(BUNDLED_ENCODER)
 
 
 @pytest.mark.training
@@ -114,7 +117,7 @@ def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
 @pytest.mark.training
 def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(JOBS_VARIABLE, "2")
-    missing = FineTuning(str(tmp_path / "none"), 32, 1, 8, 1e-4, 0.1, 16, 0)
+    missing = replace(TUNING, encoder=str(tmp_path / "none"))
     with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder") as caught:
         list(train_encoders([a_plan(number, missing) for number in range(2)]))
     assert caught.value.hint

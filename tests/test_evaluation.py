@@ -13,13 +13,13 @@ from tagger.evaluation import (
     interval,
     weighted_figures,
 )
+from tagger.learning_curve import LearningPoint
 from tagger.plots import (
     confusion_counts,
     confusion_matrix_figure,
     learning_curve_figure,
     reliability_figure,
 )
-from tagger.training import LearningPoint
 
 chances = arrays(np.float64, (5, 3), elements=st.floats(0, 1))
 truths = arrays(np.bool_, (5, 3))

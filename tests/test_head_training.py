@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from tagger.compatibility import SoftLabels
-from tagger.head_training import cross_calibrate, fit_calibration, fit_head, keep_scores
+from tagger.head_training import cross_calibrate, fit_calibration, fit_head
 from tagger.heads import Calibration, probabilities
 from tagger.taxonomy import Facet
 
@@ -107,25 +106,3 @@ def test_parts_are_calibrated_by_the_others(taxonomy):
     truth[parts[0]] = np.roll(truth[parts[0]], 1, axis=1)
     again = cross_calibrate(facet, truth, scores, parts)
     assert (again[parts[0]] == chances[parts[0]]).all()
-
-
-@pytest.mark.parametrize("name", ["kind", "field"])
-def test_a_head_moves_towards_what_another_has_right(taxonomy, name):
-    rng = np.random.default_rng(0)
-    facet = taxonomy.facet(name)
-    vectors = rng.normal(size=(40, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    terms = np.abs(rng.normal(size=(40, 5)))
-    truth = np.eye(3, dtype=bool)[rng.integers(0, 3, 40)]
-    head = fit_head(facet, vectors, terms, truth)
-    own = head.scores(vectors, terms)
-    wanted = own + 1.0
-    everywhere = np.ones(40, dtype=bool)
-
-    def kept(right, trust):
-        soft = SoftLabels(wanted, right, trust)
-        return keep_scores(head, vectors, terms, truth, soft).scores(vectors, terms)
-
-    assert (kept(everywhere, 1.0) - own).mean(axis=(1, 2)) == pytest.approx([1, 1], abs=0.05)
-    assert (kept(everywhere, 0.5) - own).mean(axis=(1, 2)) == pytest.approx([0.5] * 2, abs=0.03)
-    assert kept(~everywhere, 1.0) == pytest.approx(own)

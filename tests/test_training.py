@@ -1,6 +1,5 @@
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import combinations
 
 import numpy as np
@@ -9,16 +8,15 @@ from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
 from safetensors.numpy import load_file, save_file
 
-from tagger.compatibility import Champion
 from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
 from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelStore
+from tagger.learning_curve import learning_curve
 from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
-from tagger.weight_change import interpolated
 
 # Of two steps at least: the first one of a warm-up changes nothing.
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
@@ -115,14 +113,7 @@ def trained(tmp_path_factory, taxonomy, topic_labels, tiny):
     return result
 
 
-@pytest.fixture
-def tiny_is_kept(tiny, monkeypatch):
-    """Have the tiny encoder kept for the next training as only the bundled one is."""
-    monkeypatch.setattr("tagger.encoder_cache.BUNDLED_ENCODER", tiny.encoder)
-
-
 @pytest.mark.training
-@pytest.mark.usefixtures("tiny_is_kept")
 def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, taxonomy, tmp_path):
     def break_off(stage, _done, _total):
         if stage == "Fold 2 of 2":
@@ -130,7 +121,7 @@ def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, tax
 
     def again(progress):
         cache = EncoderCache(tmp_path / "cache")
-        return train(topic_labels, taxonomy, tiny, tmp_path / "model", progress, encoders=cache)
+        return train(topic_labels, taxonomy, tiny, tmp_path / "model", progress, cache=cache)
 
     with pytest.raises(KeyboardInterrupt):
         again(break_off)
@@ -177,7 +168,6 @@ def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_pat
         Taxonomy(name="wider", facets=(kind, wider)),
         QUICK,
         tmp_path / "model",
-        learning_curve=False,
     )
     papers = [
         Paper("A new oven for bread", "We bake bread and measure the dough."),
@@ -200,21 +190,26 @@ def test_titles_are_examples_of_their_own_unless_told_otherwise(
         plain,
         tmp_path / "model",
         lambda *step: steps.append(step),
-        learning_curve=False,
     )
     assert ("Final model", 2, 2) in steps
 
 
 @pytest.mark.training
-def test_the_learning_curve_ends_with_what_the_folds_said(trained):
-    *parts, whole = trained.learning_curve
-    assert [point.labels for point in trained.learning_curve] == [2, 4, 9]
+def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_labels, tmp_path):
+    reverse = np.arange(18)[::-1]
+    held_out = {
+        part.facet.name: part.take(reverse[reverse < len(part.ids)]) for part in trained.out_of_fold
+    }
+    cache = EncoderCache(tmp_path / "cache")
+    points = learning_curve(topic_labels, trained.model.taxonomy, tiny, held_out, cache=cache)
+    assert [point.labels for point in points] == [2, 4, 9]
     kind = trained.out_of_fold[0]
-    assert whole.held_out["kind"].ids == kind.ids
-    assert (whole.held_out["kind"].probabilities == kind.probabilities).all()
-    for point in parts:
+    for point in points:
         assert point.held_out["kind"].ids == kind.ids
+        assert (point.held_out["kind"].truth == kind.truth).all()
         assert point.held_out["kind"].probabilities.sum(axis=1) == pytest.approx(1)
+    assert (points[-1].held_out["kind"].probabilities == kind.probabilities).all()
+    assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 @pytest.mark.training
@@ -225,118 +220,6 @@ def test_a_model_remembers_its_papers_as_if_unseen(trained):
     # A fold that held a paper out knows only its neighbours.
     assert (reference.familiarity < 0.9999).all()
     assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.training
-def test_each_fold_answers_for_the_papers_it_learned_from(trained):
-    kind = trained.out_of_fold[0]
-    for number, fold in enumerate(trained.left.folds, start=1):
-        unseen = {name for name, held in zip(kind.ids, kind.folds, strict=True) if held == number}
-        assert set(fold.ids) == set(kind.ids) - unseen
-        assert fold.change.base == trained.left.change.base
-        assert fold.change.steps.keys() == trained.left.change.steps.keys()
-        assert fold.scores["field"].shape == (2, 9, 3)
-
-
-@pytest.fixture(scope="module")
-def opened_labels(trained):
-    """Labels of the papers that the model was trained on, each of which begins otherwise."""
-    openings = {"survey": "Overview", "method": "Algorithm", "study": "Question"}
-    kind = trained.out_of_fold[0]
-    return [
-        Label(
-            id=name,
-            title=title,
-            text=f"{openings[tag]} {title}",
-            tags={"kind": (tag,), "field": ("law",) if tag == "method" else ()},
-            annotator="ann",
-            time=datetime(2026, 1, 1, tzinfo=UTC),
-            source="seed",
-        )
-        for name, title in zip(kind.ids, kind.titles, strict=True)
-        for tag in [title.split()[0].lower()]
-    ]
-
-
-@pytest.mark.training
-@pytest.mark.usefixtures("tiny_is_kept")
-def test_a_compatible_model_lies_on_the_way_to_the_one_before(
-    trained, tiny, opened_labels, tmp_path, taxonomy
-):
-    papers = [label.paper for label in opened_labels]
-    before = trained.model.encode(papers)
-    champion = Champion(trained.model, trained.left)
-    encoders = EncoderCache(tmp_path / "cache")
-    plain, compatible = (
-        train(
-            opened_labels,
-            taxonomy,
-            replace(tiny, epochs=4),
-            tmp_path / str(guide is None),
-            champion=guide,
-            learning_curve=False,
-            encoders=encoders,
-        )
-        for guide in (None, champion)
-    )
-    # Guidance comes after the fine-tuning. Of as many labels, each encoder counts half.
-    assert (plain.reused, compatible.reused) == (0, 3)
-    assert compatible.learning_curve == ()
-    lefts = [result.left for result in (trained, plain, compatible)]
-    for old, new, between in [
-        [left.change for left in lefts],
-        *([left.folds[fold].change for left in lefts] for fold in range(2)),
-    ]:
-        arrays = between.arrays()
-        for name, array in interpolated(new, old, 0.5).arrays().items():
-            assert (arrays[name] == array).all()
-    near, far = (
-        (result.model.encode(papers) * before).sum(axis=1).mean() for result in (compatible, plain)
-    )
-    assert near > far
-
-
-@pytest.mark.training
-def test_a_paper_that_had_part_in_an_ancestor_stays_in_its_fold(
-    trained, tiny, opened_labels, tmp_path, taxonomy
-):
-    gone = opened_labels[-1]
-    was_in = [gone.id in fold.seen for fold in trained.left.folds]
-    assert sorted(was_in) == [False, True]
-
-    def follow(earlier, labels, name):
-        champion = Champion(earlier.model, earlier.left)
-        return train(labels, taxonomy, tiny, tmp_path / name, champion=champion)
-
-    without = follow(trained, opened_labels[:-1], "without")
-    assert not any(gone.id in fold.ids for fold in without.left.folds)
-    assert [gone.id in fold.seen for fold in without.left.folds] == was_in
-    again = follow(without, opened_labels, "again")
-    assert [gone.id in fold.ids for fold in again.left.folds] == was_in
-
-
-@pytest.mark.training
-def test_what_cannot_be_compatible_is_refused_at_once(
-    trained, tiny, opened_labels, taxonomy, tmp_path
-):
-    left = trained.left
-
-    def refused(words, champion_left, labels=opened_labels, like=taxonomy, settings=tiny):
-        champion = Champion(trained.model, champion_left)
-        with pytest.raises(TaggerError, match=words):
-            train(labels, like, settings, tmp_path / "no", champion=champion)
-
-    foreign = replace(left, change=replace(left.change, base="other"))
-    refused("was fine-tuned from another encoder than .*tiny", foreign)
-    refused("that is not fine-tuned cannot be", left, settings=replace(tiny, epochs=0))
-    refused(r"no fold of local/.* can guide fold 1", replace(left, folds=()))
-    other = Taxonomy.model_validate(
-        {**taxonomy.model_dump(), "facets": [{**taxonomy.model_dump()["facets"][0], "name": "x"}]}
-    )
-    strange = [
-        label.model_copy(update={"tags": {"x": label.tags["kind"]}}) for label in opened_labels
-    ]
-    refused("shares no facet with the taxonomy", left, strange, other)
 
 
 @pytest.mark.training

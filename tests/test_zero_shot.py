@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from tagger.compatibility import SoftLabels
-from tagger.head_training import fit_head, keep_scores
+from tagger.head_training import fit_head
 from tagger.heads import Linear
 from tagger.taxonomy import Facet
 from tagger.zero_shot import prototypes, score_by_definition
@@ -94,18 +93,3 @@ def test_papers_that_are_all_alike_teach_nothing(exclusive):
     told = ~truth.any(axis=0)
     found = score_by_definition(facet, classifier, vectors, definitions, truth, told, usual)
     assert (found.bias == -3).all()
-
-
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_an_older_model_does_not_talk_a_new_tag_away(exclusive):
-    facet = facet_of(exclusive)
-    tags = np.arange(PAPERS) % (TAGS - 1)
-    truth = np.eye(TAGS, dtype=bool)[tags]
-    vectors, words = drawn(tags, 0), np.zeros((PAPERS, 0))
-    definitions = np.eye(SIZE, dtype=np.float32)[:TAGS]
-    older = fit_head(facet, vectors, words, truth)
-    soft = SoftLabels(older.scores(vectors, words), np.ones(PAPERS, dtype=bool), 1.0)
-    head = fit_head(facet, vectors, words, truth, definitions, ~truth.any(axis=0))
-    kept = keep_scores(head, vectors, words, truth, soft)
-    assert (kept.encoder.weights[-1] == head.encoder.weights[-1]).all()
-    assert (kept.encoder.weights[:-1] != head.encoder.weights[:-1]).any()

@@ -31,8 +31,8 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.audit import SuspectLabel
-    from tagger.label_plan import TagPlan
     from tagger.labels import Label
+    from tagger.learning_curve import TagPlan
     from tagger.model import TaggerModel
     from tagger.registry import Registry, Version
 
@@ -181,17 +181,19 @@ def plan(
 ) -> None:
     """Say what more labels of each tag should bring, most first.
 
-    From the learning curve of a version: how its error fell as it was given more of the labels. It
+    From the learning curve of a version: how its error falls with the labels. The first time,
+    four encoders are trained for it, on a quarter and on half of the labels; later it is known. It
     is an extrapolation; the interval is that of the curve's slope.
 
     Example: tagger labels plan --more 20
     """
     registry = open_registry()
+    from tagger.encoder_cache import default_encoder_cache
     from tagger.registry.planning import plan_labels
 
     version = registry.find(model)
-    with working("Reading the learning curve"):
-        plans = plan_labels(registry, version, more)
+    with progress() as step:
+        plans = plan_labels(registry, version, more, step, default_encoder_cache())
     if as_json:
         from dataclasses import asdict
 

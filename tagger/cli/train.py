@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,11 +26,8 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.encoder_training import TrainingProgress
-    from tagger.labels import Label
-    from tagger.registry import Registry, Version
-    from tagger.taxonomy import Taxonomy
-    from tagger.training import TrainingResult, TrainingSettings
+    from tagger.registry import Version
+    from tagger.training import TrainingResult
 
 
 def train(
@@ -42,15 +39,6 @@ def train(
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,
     seed: SeedOption = 0,
-    compatible_with: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VERSION",
-            help="Keep what this version (such as champion) has right: fewer papers change from "
-            "right to wrong.",
-            show_default=False,
-        ),
-    ] = None,
     heads_only: Annotated[
         bool,
         typer.Option(
@@ -58,12 +46,6 @@ def train(
             help="Take the champion's encoder as it is, fit all else anew: seconds, not minutes.",
         ),
     ] = False,
-    learning_curve: Annotated[
-        bool,
-        typer.Option(
-            help="Tell from parts of the labels what more of them would bring; a quarter slower."
-        ),
-    ] = True,
     conflicts: ConflictsOption = "latest",
     if_changed: Annotated[
         bool,
@@ -80,43 +62,37 @@ def train(
     'tagger promote' lets it through. Figures come from cross-validation on the labels; settings,
     label files, pictures, predictions and the model itself are logged with the run.
 
-    With --heads-only the encoder is not fine-tuned again, only what stands on it is fitted: right
-    after a review, to see what it brought. What the champion's folds said of papers that it was
-    trained on stays; newer papers are held out afresh.
+    With --heads-only the champion's encoder and settings are taken as they are, and heads and
+    calibration are fitted on all labels: right after a review, to see what it brought. The encoders
+    of the champion's folds come from the cache; those that are not there are trained again.
 
     Example: tagger train --labels labels
     """
-    from tagger.encoder_cache import usual_encoder_cache
+    from dataclasses import replace
+
+    from tagger.encoder_cache import default_encoder_cache
     from tagger.labels import LabelStore
 
     registry = open_registry()
     from tagger.registry.training_run import (
         check_writable,
+        encoder_origin,
+        encoder_source,
         log_training,
-        settings_with_encoder_of,
+        settings_of,
     )
     from tagger.training import TrainingSettings
     from tagger.training import train as train_model
 
     store = LabelStore(labels)
     snapshot = store.snapshot(conflicts)
-    kept = registry.find(compatible_with) if compatible_with else None
-    if heads_only and kept:
-        raise TaggerError(
-            "--heads-only and --compatible-with exclude each other",
-            hint="Leave one of them out: heads on the same encoder are much alike anyway",
-        )
     settings = TrainingSettings(
-        encoder=encoder,
-        max_tokens=max_tokens,
-        epochs=epochs,
-        folds=folds,
-        seed=seed,
-        compatible_with=kept.name if kept else None,
+        encoder=encoder, max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed
     )
-    source = registry.find("champion") if heads_only else None
-    if source:
-        settings = settings_with_encoder_of(registry, source, settings)
+    champion = registry.find("champion") if heads_only else None
+    if champion:
+        origin = encoder_origin(registry, champion)
+        settings = replace(settings_of(registry, origin), encoder_of=origin.name)
     fingerprint = settings.fingerprint(store.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
@@ -130,21 +106,17 @@ def train(
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "model"
-        inputs = snapshot.labels, store.taxonomy, settings
         with progress() as step:
-            if source:
-                result = _refit(registry, source, inputs, target, step)
-            else:
-                result = train_model(
-                    *inputs,
-                    target,
-                    step,
-                    champion=registry.load_for_guidance(kept) if kept else None,
-                    known_folds=registry.known_folds(folds),
-                    learning_curve=learning_curve,
-                    encoders=usual_encoder_cache(),
-                )
+            result = train_model(
+                snapshot.labels,
+                store.taxonomy,
+                settings,
+                Path(scratch) / "model",
+                step,
+                known_folds=registry.known_folds(settings.folds),
+                source=encoder_source(registry, champion, Path(scratch)) if champion else None,
+                cache=default_encoder_cache(),
+            )
         with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, snapshot)
     if as_json:
@@ -161,30 +133,6 @@ def train(
         )
     else:
         _print_training(version, len(snapshot.labels), result)
-
-
-def _refit(
-    registry: Registry,
-    source: Version,
-    inputs: tuple[Sequence[Label], Taxonomy, TrainingSettings],
-    target: Path,
-    step: TrainingProgress,
-) -> TrainingResult:
-    """Fit heads on the encoder of a version."""
-    from tagger.model import load_model
-    from tagger.refitting import refit_heads
-    from tagger.vector_cache import usual_cache
-
-    folder = registry.copy_model(source, target.parent / "earlier")
-    return refit_heads(
-        *inputs,
-        load_model(folder, source.name, usual_cache()),
-        folder,
-        {name for table in registry.held_out(source).values() for name in table.ids},
-        target,
-        step,
-        known_folds=registry.known_folds(inputs[-1].folds),
-    )
 
 
 @contextmanager

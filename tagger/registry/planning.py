@@ -1,74 +1,81 @@
-"""What more labels should bring, read from the run that trained a version."""
+"""What more labels should bring to a version, by its learning curve."""
 
 from __future__ import annotations
 
+from tagger.encoder_cache import EncoderCache
+from tagger.encoder_training import TrainingProgress
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut
-from tagger.label_plan import Exponent, TagPlan, learning_exponent, plan_tag
+from tagger.evaluation import evaluate
+from tagger.learning_curve import Exponent, TagPlan, learning_curve, learning_exponent, plan_tag
+from tagger.plots import learning_curve_figure
+from tagger.registry.training_run import settings_of, training_data
 from tagger.registry.versions import Registry, Version
-from tagger.training import LearningPoint
 
 _EXPONENT = "learning_exponent"
 
 
-def exponent_metrics(
-    points: tuple[LearningPoint, ...], out_of_fold: tuple[HeldOut, ...]
-) -> dict[str, float]:
-    """Return the exponents of the learning curve as metrics; none of facets that it cannot tell.
-
-    Parameters
-    ----------
-    points:
-        The learning curve.
-    out_of_fold:
-        One a facet.
-    """
-    metrics: dict[str, float] = {}
-    for facet in [held_out.facet.name for held_out in out_of_fold]:
-        exponent = learning_exponent(points, facet)
-        if exponent is None:
-            continue
-        metrics[f"{_EXPONENT}/{facet}"] = exponent.value
-        metrics[f"interval/{_EXPONENT}/{facet}/low"] = exponent.interval[0]
-        metrics[f"interval/{_EXPONENT}/{facet}/high"] = exponent.interval[1]
-    return metrics
-
-
-def plan_labels(registry: Registry, version: Version, more: int) -> list[TagPlan]:
+def plan_labels(
+    registry: Registry,
+    version: Version,
+    more: int,
+    progress: TrainingProgress | None = None,
+    cache: EncoderCache | None = None,
+) -> list[TagPlan]:
     """Return what more labels of each tag should bring, most first.
+
+    The learning curve is computed once and logged with the run of the version.
 
     Parameters
     ----------
     registry, version:
-        What was trained.
+        The version.
     more:
         Labels of a tag to come.
+    progress, cache:
+        As for :func:`tagger.training.train`.
 
     Raises
     ------
     TaggerError
-        If the version was trained without a learning curve, or on too few labels for one.
+        If the version was trained on too few labels for a learning curve.
     """
+    out_of_fold = registry.held_out(version)
     metrics = registry.run(version).data.metrics
+    if any(f"{_EXPONENT}/{facet}" not in metrics for facet in out_of_fold):
+        metrics = _log_learning_curve(registry, version, progress, cache)
     plans = []
-    for held_out in registry.held_out(version).values():
-        facet = held_out.facet.name
-        try:
-            exponent = Exponent(
-                metrics[f"{_EXPONENT}/{facet}"],
-                (
-                    metrics[f"interval/{_EXPONENT}/{facet}/low"],
-                    metrics[f"interval/{_EXPONENT}/{facet}/high"],
-                ),
-            )
-        except KeyError as error:
-            raise TaggerError(
-                f"the run of {version.name} has no learning curve of '{facet}' to tell what more "
-                "labels bring",
-                hint="Train anew without --no-learning-curve or --compatible-with, on more labels "
-                "if they are very few",
-            ) from error
-        for tag in held_out.facet.tag_names:
-            labels, f1 = (metrics[f"{name}/{facet}/{tag}"] for name in ("tag_labels", "tag_f1"))
-            plans.append(plan_tag(facet, tag, int(labels), f1, exponent, more))
+    for facet, held_out in out_of_fold.items():
+        low, high = (metrics[f"interval/{_EXPONENT}/{facet}/{end}"] for end in ("low", "high"))
+        exponent = Exponent(metrics[f"{_EXPONENT}/{facet}"], (low, high))
+        figures = evaluate(held_out.facet, held_out.truth, held_out.probabilities)
+        for tag, count in zip(held_out.facet.tag_names, held_out.truth.sum(axis=0), strict=True):
+            plans.append(plan_tag(facet, tag, int(count), figures[f"f1/{tag}"], exponent, more))
     return sorted(plans, key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)
+
+
+def _log_learning_curve(
+    registry: Registry,
+    version: Version,
+    progress: TrainingProgress | None,
+    cache: EncoderCache | None,
+) -> dict[str, float]:
+    data, settings = training_data(registry, version), settings_of(registry, version)
+    out_of_fold = registry.held_out(version)
+    points = learning_curve(data.labels, data.taxonomy, settings, out_of_fold, progress, cache)
+    metrics: dict[str, float] = {}
+    for facet in out_of_fold:
+        exponent = learning_exponent(points, facet)
+        if exponent is None:
+            raise TaggerError(
+                f"the labels of '{facet}' that {version.name} was trained on are too few for a "
+                "learning curve",
+                hint="Label more papers, then train again",
+            )
+        metrics[f"{_EXPONENT}/{facet}"] = exponent.value
+        for end, value in zip(("low", "high"), exponent.interval, strict=True):
+            metrics[f"interval/{_EXPONENT}/{facet}/{end}"] = value
+    with registry.store.writing() as client:
+        client.log_figure(version.run_id, learning_curve_figure(points), "learning_curve.png")
+        for name, value in metrics.items():
+            client.log_metric(version.run_id, name, value)
+    return metrics

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tagger.compatibility import Compatibility, save_compatibility
 from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
-from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import METRICS, SHOWN_METRICS, HeldOut, evaluate_with_intervals
-from tagger.labels import LabelSnapshot
+from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
 from tagger.model import MANIFEST_FILE, MODEL_FILES
-from tagger.plots import confusion_matrix_figure, learning_curve_figure, reliability_figure
+from tagger.plots import confusion_matrix_figure, reliability_figure
 from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
-from tagger.registry.planning import exponent_metrics
 from tagger.registry.promotion import record_first_champion
 from tagger.registry.versions import (
     CHALLENGER,
     CHAMPION,
-    COMPATIBILITY,
     FINGERPRINT,
     HASH_OF,
     LABELS,
@@ -36,7 +32,8 @@ from tagger.registry.versions import (
     out_of_fold_file,
 )
 from tagger.rendering import render
-from tagger.training import TrainingResult, TrainingSettings
+from tagger.training import EncoderSource, TrainingResult, TrainingSettings
+from tagger.training_data import TrainingData
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,34 +58,15 @@ def check_writable(registry: Registry) -> None:
         client.set_experiment_tag(experiment, "tagger.last_training", checked)
 
 
-def settings_with_encoder_of(
-    registry: Registry, version: Version, settings: TrainingSettings
-) -> TrainingSettings:
-    """Return settings for fitting heads on the encoder of a version, as it reads texts."""
-    logged = registry.run(version).data.params
-    return replace(
-        settings,
-        encoder=logged["encoder"],
-        max_tokens=int(logged["max_tokens"]),
-        epochs=0,
-        encoder_of=version.name,
-    )
-
-
 def settings_of(registry: Registry, version: Version) -> TrainingSettings:
-    """Return how a version was trained, as far as ``tagger train`` has options for it.
-
-    Of a version whose heads alone were fitted it is how its encoder was.
+    """Return how the encoder of a version was trained, as far as ``tagger train`` has options.
 
     Raises
     ------
     TaggerError
         If the store cannot be read, or the version that the encoder is of is gone.
     """
-    logged = registry.run(version).data.params
-    encoder_of = logged.get("encoder_of", str(None))
-    if encoder_of != str(None):
-        return settings_of(registry, registry.find(encoder_of))
+    logged = registry.run(encoder_origin(registry, version)).data.params
     return TrainingSettings(
         encoder=logged["encoder"],
         max_tokens=int(logged["max_tokens"]),
@@ -96,6 +74,37 @@ def settings_of(registry: Registry, version: Version) -> TrainingSettings:
         folds=int(logged["folds"]),
         seed=int(logged["seed"]),
     )
+
+
+def training_data(registry: Registry, version: Version) -> TrainingData:
+    """Return the labels that a version was trained on."""
+    conflicts = registry.run(version).data.params["conflicts"]
+    with TemporaryDirectory() as scratch:
+        store = LabelStore(registry.label_folder(version, Path(scratch)))
+        return TrainingData.of(store.labels(cast(ConflictRule, conflicts)), store.taxonomy)
+
+
+def encoder_source(registry: Registry, version: Version, folder: Path) -> EncoderSource:
+    """Return a version as the source of encoders, its model copied below a folder.
+
+    Raises
+    ------
+    TaggerError
+        If a part of the version is missing or was changed.
+    """
+    origin = encoder_origin(registry, version)
+    return EncoderSource(
+        origin.name,
+        registry.copy_model(version, folder),
+        training_data(registry, origin),
+        registry.folds_of(origin),
+    )
+
+
+def encoder_origin(registry: Registry, version: Version) -> Version:
+    """Return the version whose training fine-tuned the encoder of a version."""
+    encoder_of = registry.run(version).data.params.get("encoder_of", "None")
+    return version if encoder_of == "None" else encoder_origin(registry, registry.find(encoder_of))
 
 
 def log_training(
@@ -156,12 +165,7 @@ def log_training(
                 )
                 mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
                 mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
-            if result.learning_curve:
-                curve = learning_curve_figure(result.learning_curve)
-                mlflow.log_figure(curve, "learning_curve.png")
             mlflow.log_text(card, "model_card.md")
-            if result.left:
-                _log_compatibility(result.left)
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)
@@ -189,7 +193,6 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for held_out in result.out_of_fold:
         metrics.update(_facet_metrics(held_out))
-    metrics |= exponent_metrics(result.learning_curve, result.out_of_fold)
     return metrics | {
         "expected_review_share": expected_review_share(
             model.reference, model.taxonomy, ReviewRule()
@@ -271,16 +274,6 @@ def _log_labels(snapshot: LabelSnapshot) -> None:
         warnings.simplefilter("ignore")
         dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
-
-
-def _log_compatibility(left: Compatibility) -> None:
-    import mlflow
-
-    with TemporaryDirectory() as scratch:
-        file = Path(scratch) / COMPATIBILITY
-        save_compatibility(left, file)
-        mlflow.log_param(f"{HASH_OF}{COMPATIBILITY}", sha256_of(file))
-        mlflow.log_artifact(str(file))
 
 
 def _check_uploaded(client: MlflowClient, model_id: str) -> None:

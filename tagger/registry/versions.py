@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tagger.compatibility import Champion, load_compatibility
 from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
@@ -34,7 +33,6 @@ MODEL_DATA = "artifacts/model"
 """Where the data of a model are within an MLflow model."""
 OUT_OF_FOLD = "out_of_fold"
 LABELS = "labels"
-COMPATIBILITY = "compatibility.safetensors"
 HASH_OF = "sha256_"
 """Begins the parameters of a run that hold hashes of its files."""
 _RUNS_AT_ONCE = 100
@@ -274,31 +272,6 @@ class Registry:
                 "or train again",
             )
 
-    def load_for_guidance(self, version: Version) -> Champion:
-        """Load a version with what its training left, for one that is to be compatible with it.
-
-        If only heads were trained, that is what the training of their encoder left.
-
-        Raises
-        ------
-        TaggerError
-            Also if it left nothing, being of an earlier tagger.
-        """
-        origin = version
-        while (earlier := self.run(origin).data.params.get("encoder_of", "None")) != "None":
-            origin = self.find(earlier)
-        with self.store.reading() as client, TemporaryDirectory() as scratch:
-            if COMPATIBILITY not in {i.path for i in client.list_artifacts(origin.run_id)}:
-                raise TaggerError(
-                    f"{origin.name} was logged without {COMPATIBILITY}, by an earlier tagger",
-                    hint="Train without --compatible-with; later versions can be compatible with "
-                    "that one",
-                )
-            place = client.download_artifacts(origin.run_id, COMPATIBILITY, scratch)
-            self._check_hash(origin, Path(place))
-            left = load_compatibility(Path(place))
-        return Champion(self.load(version), left)
-
     def held_out(self, version: Version) -> dict[str, HeldOut]:
         """Return what a version's cross-validation said of the labels it was trained on.
 
@@ -338,12 +311,21 @@ class Registry:
         if champion is None or self.run(champion).data.params.get("folds") != str(folds):
             return {}
         try:
-            tables = self.held_out(champion).values()
+            return self.folds_of(champion)
         except TaggerError:
             return {}
+
+    def folds_of(self, version: Version) -> dict[str, int]:
+        """Return which fold, from 0, of a version held each paper out.
+
+        Raises
+        ------
+        TaggerError
+            Also if the version was logged without its out-of-fold predictions.
+        """
         return {
             name: int(fold) - 1
-            for table in tables
+            for table in self.held_out(version).values()
             for name, fold in zip(table.ids, table.folds, strict=True)
         }
 

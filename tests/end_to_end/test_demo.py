@@ -123,7 +123,7 @@ def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environmen
         if line.startswith(elsewhere):
             continue
         assert line.startswith("tagger "), line
-        if line == "tagger train --compatible-with champion":
+        if line == "tagger train":
             line += " --epochs 1 --max-tokens 64"
         if line.startswith("tagger bakeoff "):
             line += " --folds 2"

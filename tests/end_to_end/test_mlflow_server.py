@@ -36,7 +36,7 @@ def test_versions_live_on_a_server_and_nothing_here(
     second = log_tiny(registry, label_folder, saved_model, right=1.0)
     assert registry.champion() == first
     assert registry.load(second).name == second.name
-    assert registry.load_for_guidance(second).left.folds
+    assert registry.folds_of(second)
     found = compare_versions(registry, first, second)
     assert found.verdict == "better"
     log_comparison(registry, found, second)

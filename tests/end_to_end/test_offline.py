@@ -17,7 +17,7 @@ from tagger.review.server import EmbeddedServer
 pytestmark = [pytest.mark.acceptance, pytest.mark.training]
 
 TOUR = Path(__file__).parents[1] / "helpers" / "offline_tour.py"
-QUICK = "--epochs 1 --folds 2 --max-tokens 32 --no-learning-curve --encoder encoder"
+QUICK = "--epochs 1 --folds 2 --max-tokens 32 --encoder encoder"
 COMMANDS = f"""\
 tagger init my-review --template medicine
 tagger train {QUICK}

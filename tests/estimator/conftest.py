@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny_model import save_word_encoder
 
 from tagger import Paper
-from tagger.encoder_training import _encoder_as_it_comes
+from tagger.encoder_training import _pretrained
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: Untrained())
     monkeypatch.setattr("tagger.encoder.load_trainable", lambda *_: Untrained())
     monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
-    _encoder_as_it_comes.cache_clear()
+    _pretrained.cache_clear()
     yield
-    _encoder_as_it_comes.cache_clear()
+    _pretrained.cache_clear()
 
 
 @pytest.fixture

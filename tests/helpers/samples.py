@@ -21,7 +21,7 @@ from tagger.cli import main
 from tagger.taxonomy import Taxonomy
 
 _FOR_A_SHELL = re.compile(r"[<>|&;$*`]")
-QUICK = ("--epochs", 1, "--folds", 2, "--max-tokens", 32, "--no-learning-curve")
+QUICK = ("--epochs", 1, "--folds", 2, "--max-tokens", 32)
 """Options of the quickest training there is."""
 TAGGER = Path(sys.executable).with_name("tagger")
 ABSTRACT = (

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tagger.compatibility import Answers, Compatibility
-from tagger.evaluation import HeldOut, evaluate
+from tagger.evaluation import HeldOut
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry, Version
 from tagger.registry.training_run import log_training
-from tagger.training import LearningPoint, TrainingResult, TrainingSettings
-from tagger.weight_change import WeightChange
+from tagger.training import TrainingResult, TrainingSettings, metrics_of
 
 
 def log_tiny(
@@ -57,17 +54,5 @@ def make_result(
                 chances,
             )
         )
-    metrics = {
-        f"{part.facet.name}/{key}": value
-        for part in out_of_fold
-        for key, value in evaluate(part.facet, part.truth, part.probabilities).items()
-    }
-    change = WeightChange.of("base", {"weight": rng.normal(size=(4, 4)).astype(np.float32)})
-    scores = {part.facet.name: np.stack([part.probabilities] * 2) for part in out_of_fold}
-    ids = out_of_fold[0].ids
-    left = Compatibility(change, (Answers(ids, frozenset(ids), len(ids), scores, change),))
-    held_out = {part.facet.name: part for part in out_of_fold}
-    half = {name: replace(part, truth=part.truth[::-1]) for name, part in held_out.items()}
-    curve = (LearningPoint(12, half), LearningPoint(24, held_out))
     model = load_model(saved_model)
-    return TrainingResult(model, saved_model, tuple(out_of_fold), left, curve, metrics, 1.5)
+    return TrainingResult(model, saved_model, tuple(out_of_fold), metrics_of(out_of_fold), 1.5)

@@ -1,37 +1,49 @@
 from dataclasses import replace
 
 import pytest
+from helpers.samples import small_taxonomy
 
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
+from tagger.learning_curve import LearningPoint
+from tagger.registry import planning
 from tagger.registry.planning import plan_labels
-from tagger.registry.training_run import log_training
-from tagger.training import TrainingSettings
 
 
-def test_a_plan_is_read_from_the_run(registry, log, monkeypatch):
+@pytest.fixture
+def curves(monkeypatch):
+    """Two points in place of a learning curve, and what it was asked to measure."""
+    asked = []
+
+    def learning_curve(labels, taxonomy, settings, out_of_fold, progress, cache):
+        asked.append((len(labels), taxonomy, settings.folds))
+        half = {n: replace(part, truth=part.truth[::-1]) for n, part in out_of_fold.items()}
+        return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
+
+    monkeypatch.setattr(planning, "learning_curve", learning_curve)
+    return asked
+
+
+def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch, curves):
     version = log(right=0.7)
     few = [plan for plan in plan_labels(registry, version, 20) if plan.labels < 5]
     assert few
     assert all(plan.gain is None for plan in few)
-    monkeypatch.setattr("tagger.label_plan._FEWEST_LABELS", 4)
-    metrics = registry.run(version).data.metrics
+    monkeypatch.setattr("tagger.learning_curve._FEWEST_LABELS", 4)
     plans = plan_labels(registry, version, 20)
+    assert curves == [(12, small_taxonomy(), 2)]
+    metrics = registry.run(version).data.metrics
+    with registry.store.reading() as client:
+        files = {item.path for item in client.list_artifacts(version.run_id)}
+    assert "learning_curve.png" in files
     assert {(plan.facet, plan.tag) for plan in plans} == {
-        ("kind", "survey"),
-        ("kind", "method"),
-        ("kind", "study"),
-        ("field", "health"),
-        ("field", "heart"),
-        ("field", "law"),
+        (facet.name, tag) for facet in small_taxonomy().facets for tag in facet.tag_names
     }
     told = [plan for plan in plans if plan.labels >= 4]
     untold = [plan for plan in plans if plan.labels < 4]
     assert plans == told + untold
-    assert all(plan.gain is None for plan in untold)
     assert [plan.gain for plan in told] == sorted((plan.gain for plan in told), reverse=True)
     for plan in told:
-        assert plan.f1 == metrics[f"tag_f1/{plan.facet}/{plan.tag}"]
+        assert plan.f1 == pytest.approx(metrics[f"tag_f1/{plan.facet}/{plan.tag}"], abs=1e-5)
         power = metrics[f"learning_exponent/{plan.facet}"]
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
@@ -39,9 +51,8 @@ def test_a_plan_is_read_from_the_run(registry, log, monkeypatch):
     assert any(plan.gain > 0 for plan in told)
 
 
-def test_without_a_learning_curve_there_is_no_plan(registry, make_result, label_folder):
-    store = LabelStore(label_folder)
-    result = replace(make_result(), learning_curve=())
-    version = log_training(registry, result, TrainingSettings(folds=2), store.snapshot())
-    with pytest.raises(TaggerError, match="tagger/1 has no learning curve of 'kind'"):
+def test_too_few_labels_give_no_plan(registry, log, monkeypatch):
+    version = log()
+    monkeypatch.setattr(planning, "learning_curve", lambda *_: ())
+    with pytest.raises(TaggerError, match="'kind' that tagger/1 was trained on are too few"):
         plan_labels(registry, version, 20)

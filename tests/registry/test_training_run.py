@@ -58,7 +58,7 @@ def test_a_run_says_how_good_a_version_is(registry, log):
     assert metrics["training_seconds"] == 1.5
     assert metrics["encoders_reused"] == 0
     assert 0 < metrics["model_megabytes"] < 1
-    assert artifacts(registry, version) >= {"learning_curve.png", "model_card.md"}
+    assert "model_card.md" in artifacts(registry, version)
     for folder, ending in (
         ("confusion_matrix", "png"),
         ("reliability", "png"),

@@ -1,6 +1,5 @@
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,12 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.paper import Paper
 from tagger.registry import Registry
-from tagger.registry.training_run import log_training, settings_with_encoder_of
-from tagger.training import TrainingSettings
+from tagger.registry.training_run import (
+    encoder_origin,
+    encoder_source,
+    log_training,
+    settings_of,
+)
 
 
 def test_a_new_store_has_no_champion(registry):
@@ -62,28 +65,19 @@ def test_what_was_held_out_comes_back_whole(registry, log, make_result):
         assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
 
 
-def test_a_version_guides_by_what_its_training_left(
-    registry, log, make_result, label_folder, tmp_path
-):
+def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_folder, make_result):
     version = log(right=0.5)
-    champion = registry.load_for_guidance(version)
-    assert champion.model.name == "tagger/1"
-    before, after = make_result(right=0.5).left, champion.left
-    assert (after.change.arrays()["weight"] == before.change.arrays()["weight"]).all()
-    assert after.folds[0].ids == before.folds[0].ids
-    assert (after.folds[0].scores["kind"] == before.folds[0].scores["kind"]).all()
-    # Heads alone leave nothing of their own: what counts is where their encoder is from.
     store = LabelStore(label_folder)
-    refitted = replace(make_result(right=0.8), left=None)
-    settings = settings_with_encoder_of(registry, version, TrainingSettings(folds=2))
-    heads_only = log_training(registry, refitted, settings, store.snapshot())
-    champion = registry.load_for_guidance(heads_only)
-    assert champion.model.name == "tagger/2"
-    assert champion.left.folds[0].ids == before.folds[0].ids
-    (file,) = (tmp_path / "mlruns").rglob("compatibility.safetensors")
-    file.unlink()
-    with pytest.raises(TaggerError, match=r"tagger/1 was logged without compatibility"):
-        registry.load_for_guidance(version)
+    settings = replace(settings_of(registry, version), encoder_of=version.name)
+    assert settings_of(registry, version).folds == 2
+    heads_only = log_training(registry, make_result(), settings, store.snapshot())
+    assert encoder_origin(registry, heads_only).name == "tagger/1"
+    source = encoder_source(registry, heads_only, label_folder.parent / "copy")
+    assert source.name == "tagger/1"
+    assert (source.folder / "encoder.onnx").is_file()
+    assert source.data.ids == [label.id for label in store.labels()]
+    assert source.folds == registry.folds_of(version) == registry.known_folds(2)
+    assert registry.known_folds(3) == {}
 
 
 def test_a_model_whose_artifacts_are_gone_is_refused(registry, log, tmp_path):
@@ -114,16 +108,13 @@ def test_a_model_that_was_exchanged_is_refused(registry, log, tmp_path):
             load(version)
 
 
-@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml", "compatibility.safetensors"])
-def test_labels_and_answers_that_were_exchanged_are_refused(registry, log, tmp_path, name):
+@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml"])
+def test_labels_that_were_exchanged_are_refused(registry, log, tmp_path, name):
     version = log()
     (file,) = (tmp_path / "mlruns").rglob(name)
     file.write_bytes(file.read_bytes() + b"\n")
-    load = registry.load_for_guidance
-    if not name.endswith(".safetensors"):
-        load = partial(registry.label_folder, target=tmp_path / "copy")
     with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
-        load(version)
+        registry.label_folder(version, tmp_path / "copy")
 
 
 def test_labels_travel_with_the_version(registry, log, label_folder, tmp_path):

@@ -4,8 +4,7 @@ from helpers.samples import small_taxonomy
 
 from tagger.labels import Label, LabelStore
 from tagger.taxonomy import Taxonomy
-from tagger.training_data import TrainingData
-from tagger.training_texts import TrainingTexts
+from tagger.training_data import TrainingData, TrainingTexts
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from tagger.evaluation import HeldOut
-from tagger.label_plan import Exponent, learning_exponent, plan_tag
-from tagger.training import LearningPoint
+from tagger.learning_curve import Exponent, LearningPoint, learning_exponent, plan_tag
 
 
 def point(facet, labels, wrong, papers=90):

@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.samples import QUICK, label_line, run
+from helpers.tiny_encoder import save_tiny_encoder
+
+from tagger.encoder_cache import EncoderCache
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.paper import Paper
+from tagger.registry import Registry
+from tagger.registry.training_run import settings_of
+from tagger.training import EncoderSource, TrainingSettings, train
+from tagger.training_data import TrainingData
+
+TOPICS = [
+    ("survey", ["heart"], "survey heart drug"),
+    ("method", ["law"], "network court judge"),
+    ("study", [], "question trial trial"),
+]
+
+
+def add_labels(folder, numbers):
+    lines = [
+        label_line(
+            f"{kind} {number}",
+            text=f"{text} {'heart court'[:number]}",
+            tags={"kind": [kind], "field": field},
+        )
+        for number in numbers
+        for kind, field, text in TOPICS
+    ]
+    with (folder / "seed.jsonl").open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+    return LabelStore(folder)
+
+
+@pytest.fixture
+def grown(label_folder, tmp_path):
+    """A model as the source of encoders, and a store that has grown since it was trained."""
+    (label_folder / "seed.jsonl").unlink()
+    store = add_labels(label_folder, range(6))
+    settings = TrainingSettings(
+        encoder=str(save_tiny_encoder(tmp_path / "encoder")), epochs=0, folds=2, max_tokens=32
+    )
+    before = train(store.labels(), store.taxonomy, settings, tmp_path / "before")
+    (kind, _) = before.out_of_fold
+    folds = dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
+    data = TrainingData.of(store.labels(), store.taxonomy)
+    source = EncoderSource("tagger/1", before.folder, data, folds)
+    return before, source, add_labels(label_folder, range(6, 10)), settings
+
+
+def test_the_encoder_stays_and_the_heads_learn(grown, tmp_path):
+    before, source, store, settings = grown
+    after = train(store.labels(), store.taxonomy, settings, tmp_path / "after", source=source)
+    for file in ("encoder.onnx", "tokenizer.json"):
+        assert (after.folder / file).read_bytes() == (before.folder / file).read_bytes()
+    paper = [Paper("Title", "survey heart drug")]
+    assert not np.allclose(
+        before.model.predict_proba(paper)["kind"], after.model.predict_proba(paper)["kind"]
+    )
+    (kind, _) = after.out_of_fold
+    assert set(kind.ids) == {label.id for label in store.labels()}
+    # No paper leaves the fold whose encoder has not seen it.
+    folds = dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
+    assert {name: folds[name] for name in source.folds} == source.folds
+    assert kind.right.mean() > 0.8
+
+
+def test_every_prediction_is_of_the_new_heads(grown, tmp_path):
+    """Were those of older papers copied, a gate could not tell new heads from old ones."""
+    _, source, store, settings = grown
+    labels = [
+        label.model_copy(update={"tags": {**label.tags, "kind": ("survey",)}})
+        if label.tags["kind"] == ("method",)
+        else label
+        for label in store.labels()
+    ]
+    after = train(labels, store.taxonomy, settings, tmp_path / "after", source=source)
+    method = store.taxonomy.facet("kind").tag_names.index("method")
+    assert not after.out_of_fold[0].predicted[:, method].any()
+
+
+@pytest.mark.training
+def test_the_encoders_are_those_of_the_folds_then(label_folder, tmp_path, grown):
+    _, source, store, settings = grown
+    settings = replace(settings, epochs=1)
+    cache = EncoderCache(tmp_path / "cache")
+    inputs = source.data.labels, source.data.taxonomy, settings
+    before = train(*inputs, tmp_path / "1", known_folds=source.folds, cache=cache)
+    source = replace(source, folder=before.folder)
+    after = train(
+        store.labels(), store.taxonomy, settings, tmp_path / "2", source=source, cache=cache
+    )
+    assert (before.reused, after.reused) == (0, 2)
+    again = train(*inputs, tmp_path / "3", source=source, cache=cache)
+    assert again.metrics == pytest.approx(before.metrics)
+
+
+def test_too_few_labels_to_keep_to_the_folds_are_refused(grown, tmp_path):
+    _, source, store, settings = grown
+    labels = [label for label in source.data.labels if source.folds[label.id] == 0]
+    with pytest.raises(TaggerError, match=r"too few .* folds of tagger/1\. Train without"):
+        train(labels, store.taxonomy, settings, tmp_path / "after", source=source)
+
+
+@pytest.mark.training
+def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_path, monkeypatch):
+    root = label_folder.parent
+    encoder = save_tiny_encoder(tmp_path / "encoder")
+    first = run("train", *QUICK[2:], "--encoder", encoder, cwd=root)
+    assert first.returncode == 0, first.stderr
+    add_labels(label_folder, range(3))
+    again = run("train", "--heads-only", cwd=root)
+    assert again.returncode == 0, again.stderr
+    assert "tagger/2 is now challenger" in again.stdout
+    same = run("train", "--heads-only", "--if-changed", cwd=root)
+    assert "Nothing new: tagger/2 was trained on just these inputs" in same.stdout
+    compared = run("compare", "1", "2", cwd=root)
+    assert compared.returncode == 0, compared.stderr
+    monkeypatch.chdir(root)
+    registry = Registry()
+    settings = settings_of(registry, registry.find("1"))
+    assert (settings.encoder, settings.epochs, settings.folds) == (str(encoder), 6, 2)
+    assert settings_of(registry, registry.find("2")) == settings
