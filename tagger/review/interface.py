@@ -25,18 +25,32 @@ NOT_A_PAPER = "not a paper"
 CANNOT_TELL = "cannot tell"
 FINAL = "settles a disagreement"
 
-_VERDICTS = {
-    NOT_A_PAPER: ("n", "An advertisement, a heading, a call for papers: no tags apply."),
-    CANNOT_TELL: ("c", "The text does not say enough."),
-    FINAL: ("x", "Your answer counts, whatever others say of this paper."),
-}
 _HOTKEYS = "1234567890qwertasdfgzvbyuiophjklm"
 _RETIRED = "No longer in the taxonomy."
-_STYLE = (
-    ".tagger { max-width: 70em; } .tagger-abstract { line-height: 1.6; } "
-    ".tagger-reason { opacity: 0.7; } .tagger-facet { margin-top: 0.5em; }"
-)
 _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
+_EMPTY = """<View className="tagger"><Style>
+.tagger { max-width: 70em; } .tagger-abstract { line-height: 1.6; }
+.tagger-reason { opacity: 0.7; } .tagger-facet { margin-top: 0.5em; }
+</Style></View>"""
+_PAPER_BLOCKS = f"""<View>
+<Header value="$title" size="3"/>
+<View className="tagger-reason"><Header value="$reason" size="5" style="{_SMALL}"/></View>
+<View className="tagger-abstract"><Text name="{PAPER}" value="$abstract"/></View>
+</View>"""
+_CLOSING_BLOCKS = f"""<View>
+<View className="tagger-facet">
+<Choices name="{VERDICT}" toName="{PAPER}" choice="multiple" showInline="true">
+<Choice value="{NOT_A_PAPER}" hotkey="n"
+ hint="An advertisement, a heading, a call for papers: no tags apply."/>
+<Choice value="{CANNOT_TELL}" hotkey="c" hint="The text does not say enough."/>
+<Choice value="{FINAL}" hotkey="x" hint="Your answer counts, whatever others say of this paper."/>
+</Choices>
+</View>
+<View className="tagger-facet">
+<TextArea name="{NOTE}" toName="{PAPER}" placeholder="Note" rows="2" maxSubmissions="1"
+ editable="true"/>
+</View>
+</View>"""
 
 InUse = Set[tuple[str, str]]
 """Facets and tags that annotations speak of."""
@@ -48,18 +62,7 @@ def build_interface(taxonomy: Taxonomy) -> str:
     An exclusive facet is a single choice; any other is a multiple choice, or a tree if its tags
     are nested. Definitions are hints; each choice outside a tree has a hotkey, while there are any.
     """
-    from lxml import etree
-
-    root = etree.Element("View", className="tagger")
-    etree.SubElement(root, "Style").text = _STYLE
-    for block in _paper_blocks():
-        root.append(block)
-    hotkeys = iter(_HOTKEYS)
-    for facet in taxonomy.facets:
-        root.append(_facet_block(facet, hotkeys))
-    for block in _closing_blocks():
-        root.append(block)
-    return _write(root)
+    return adapt_interface(_EMPTY, taxonomy, frozenset)[0]
 
 
 def adapt_interface(
@@ -89,23 +92,18 @@ def adapt_interface(
     TaggerError
         If the interface is no XML.
     """
-    root = _parse(config)
-    changes: list[str] = []
-    if _named(root, PAPER) is None:
-        for number, block in enumerate(_paper_blocks()):
-            root.insert(number, block)
-        changes.append("title and abstract put back")
-    keys = {choice.get("hotkey") for choice in root.iter("Choice")}
-    hotkeys = (key for key in _HOTKEYS if key not in keys)
+    from lxml import etree
+
+    adaptation = _Adaptation(_parse(config), in_use)
+    adaptation.put_paper_back()
     for facet in taxonomy.facets:
-        _adapt_facet(root, facet, hotkeys, in_use, changes)
-    _retire_facets(root, taxonomy, in_use, changes)
-    for block in _closing_blocks():
-        control = next(child for child in block.iter() if child.get("name"))
-        if _named(root, str(control.get("name"))) is None:
-            root.append(block)
-            changes.append(f"'{control.get('name')}' put back")
-    return (_write(root), changes) if changes else (config, [])
+        adaptation.fit_facet(facet)
+    adaptation.retire_facets({facet.name for facet in taxonomy.facets})
+    adaptation.put_closing_back()
+    if not adaptation.changes:
+        return config, []
+    etree.indent(adaptation.root)
+    return etree.tostring(adaptation.root, encoding="unicode") + "\n", adaptation.changes
 
 
 def has_facet_of(config: str, taxonomy: Taxonomy) -> bool:
@@ -130,51 +128,127 @@ def tag_path(facet: Facet, tag: str) -> list[str]:
     return [*reversed(facet.ancestors(tag)), tag]
 
 
-def _adapt_facet(
-    root: Element,
-    facet: Facet,
-    hotkeys: Iterator[str],
-    in_use: Callable[[], InUse],
-    changes: list[str],
-) -> None:
-    control = _named(root, facet.name)
-    if control is None:
-        _before_closing(root, _facet_block(facet, hotkeys))
-        changes.append(f"the facet '{facet.name}' added")
-        return
-    offered = [str(choice.get("value")) for choice in control.iter("Choice")]
-    gone = [value for value in offered if value not in facet.tag_names]
-    kept = [value for value in gone if (facet.name, value) in in_use()] if gone else []
-    if not _fits(control, facet, kept):
-        wanted = _control(facet, hotkeys, control, kept)
+class _Adaptation:
+    """Makes an interface fit, step by step; ``changes`` says in words what was changed."""
+
+    def __init__(self, root: Element, in_use: Callable[[], InUse]) -> None:
+        self.root = root
+        self.changes: list[str] = []
+        self._in_use = in_use
+        taken = {choice.get("hotkey") for choice in root.iter("Choice")}
+        self._hotkeys = (key for key in _HOTKEYS if key not in taken)
+
+    def put_paper_back(self) -> None:
+        if _named(self.root, PAPER) is None:
+            for number, block in enumerate(_parse(_PAPER_BLOCKS)):
+                self.root.insert(number, block)
+            self.changes.append("title and abstract put back")
+
+    def put_closing_back(self) -> None:
+        for name, block in zip((VERDICT, NOTE), _parse(_CLOSING_BLOCKS), strict=True):
+            if _named(self.root, name) is None:
+                self.root.append(block)
+                self.changes.append(f"'{name}' put back")
+
+    def fit_facet(self, facet: Facet) -> None:
+        control = _named(self.root, facet.name)
+        if control is None:
+            self._add_facet(facet)
+            return
+        offered = [str(choice.get("value")) for choice in control.iter("Choice")]
+        gone = [value for value in offered if value not in facet.tag_names]
+        kept = [value for value in gone if (facet.name, value) in self._in_use()] if gone else []
+        if _fits(control, facet, kept):
+            if _describe(control, facet):
+                self.changes.append(f"the facet '{facet.name}' is described anew")
+            return
         parent = control.getparent()
         if parent is None:
             raise TaggerError(
                 f"the labelling interface consists of the control '{facet.name}' alone",
                 hint="Put it into a <View>",
             )
-        wanted.tail = control.tail
-        parent.replace(control, wanted)
-        added = [tag for tag in facet.tag_names if tag not in offered]
-        removed = [value for value in gone if value not in kept]
-        words = [f"+{tag}" for tag in added] + [f"-{tag}" for tag in removed]
+        parent.replace(control, self._control(facet, control, kept))
+        words = [f"+{tag}" for tag in facet.tag_names if tag not in offered]
+        words += [f"-{value}" for value in gone if value not in kept]
         words += [f"{tag} kept for annotations that use it" for tag in kept]
-        changes.append(f"the facet '{facet.name}' changed ({', '.join(words) or 'its form'})")
-    elif _describe(control, facet):
-        changes.append(f"the facet '{facet.name}' is described anew")
+        self.changes.append(f"the facet '{facet.name}' changed ({', '.join(words) or 'its form'})")
+
+    def retire_facets(self, known: Set[str]) -> None:
+        """Take out controls of facets that are gone, unless annotations use them."""
+        for block in list(self.root.iter("View")):
+            controls = [child for child in block if child.tag in ("Choices", "Taxonomy")]
+            name = str(controls[0].get("name")) if len(controls) == 1 else ""
+            # A control that a person has renamed or added is not a facet of former times.
+            if block.get("className") != _facet_class(name) or name in known:
+                continue
+            heading, parent = block.find("Header"), block.getparent()
+            if not any(facet == name for facet, _ in self._in_use()):
+                if parent is not None:
+                    parent.remove(block)
+                    self.changes.append(f"the facet '{name}' removed")
+            elif heading is not None and _RETIRED not in str(heading.get("value")):
+                heading.set("value", f"{name}: {_RETIRED}")
+                self.changes.append(f"the facet '{name}' kept for annotations that use it")
+
+    def _add_facet(self, facet: Facet) -> None:
+        """Put a facet before the verdict, if that is where we put it, or else at the end."""
+        from lxml import etree
+
+        block = etree.Element("View", className=_facet_class(facet.name))
+        etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
+        block.append(self._control(facet, None, ()))
+        blocks = (
+            number for number, child in enumerate(self.root) if _named(child, VERDICT) is not None
+        )
+        self.root.insert(next(blocks, len(self.root)), block)
+        self.changes.append(f"the facet '{facet.name}' added")
+
+    def _control(self, facet: Facet, current: Element | None, kept: Sequence[str]) -> Element:
+        """Make the control of a facet; attributes and hotkeys of the current one are kept."""
+        from lxml import etree
+
+        tree = is_tree(facet)
+        control = etree.Element("Taxonomy" if tree else "Choices", name=facet.name, toName=PAPER)
+        control.attrib.update(
+            {"leafsOnly": "false", "showFullPath": "true"} if tree else {"showInline": "true"}
+        )
+        old: dict[str, Element] = {}
+        if current is not None:
+            control.tail = current.tail
+            old = {str(choice.get("value")): choice for choice in current.iter("Choice")}
+            if current.tag == control.tag:
+                control.attrib.update(current.attrib)
+        if not tree:
+            control.set("choice", "single" if facet.exclusive else "multiple")
+        nodes: dict[str | None, Element] = {None: control}
+        waiting = [(tag.name, tag.definition, tag.parent if tree else None) for tag in facet.tags]
+        waiting += [(value, _RETIRED, None) for value in kept]
+        while waiting:
+            # A parent may stand after its children in the file.
+            value, hint, parent = next(entry for entry in waiting if entry[2] in nodes)
+            waiting.remove((value, hint, parent))
+            node = etree.SubElement(nodes[parent], "Choice", value=value)
+            if value in old:
+                node.attrib.update(old[value].attrib)
+            elif not tree and (key := next(self._hotkeys, None)):
+                node.set("hotkey", key)
+            node.set("hint", hint)
+            nodes[value] = node
+        return control
 
 
 def _fits(control: Element, facet: Facet, kept: Sequence[str]) -> bool:
     """Tell whether a control offers just the tags that it should, in the form that it should."""
-    tree = is_tree(facet)
-    wanted = {tuple(tag_path(facet, tag)) if tree else (tag,) for tag in facet.tag_names}
-    wanted |= {(value,) for value in kept}
-    form = None if tree else ("single" if facet.exclusive else "multiple")
-    return (
-        control.tag == ("Taxonomy" if tree else "Choices")
-        and (form is None or control.get("choice") == form)
-        and set(_paths(control, ())) == wanted
-    )
+    wanted: set[tuple[str, ...]] = {(value,) for value in kept}
+    if is_tree(facet):
+        wanted |= {tuple(tag_path(facet, tag)) for tag in facet.tag_names}
+        form = control.tag == "Taxonomy"
+    else:
+        wanted |= {(tag,) for tag in facet.tag_names}
+        choice = "single" if facet.exclusive else "multiple"
+        form = control.tag == "Choices" and control.get("choice") == choice
+    return form and set(_paths(control, ())) == wanted
 
 
 def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -186,10 +260,11 @@ def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _describe(control: Element, facet: Facet) -> bool:
     """Bring hints and heading in step with the definitions; tell whether they were not."""
-    wanted = []
     hints = {tag.name: tag.definition for tag in facet.tags}
-    for choice in control.iter("Choice"):
-        wanted.append((choice, "hint", hints.get(str(choice.get("value")), _RETIRED)))
+    wanted = [
+        (choice, "hint", hints.get(str(choice.get("value")), _RETIRED))
+        for choice in control.iter("Choice")
+    ]
     block = control.getparent()
     heading = None if block is None else block.find("Header")
     # A heading that a person has worded does not begin with the name of the facet.
@@ -201,131 +276,12 @@ def _describe(control: Element, facet: Facet) -> bool:
     return bool(stale)
 
 
-def _retire_facets(
-    root: Element, taxonomy: Taxonomy, in_use: Callable[[], InUse], changes: list[str]
-) -> None:
-    """Take out controls of facets that are gone, unless annotations use them."""
-    known = {facet.name for facet in taxonomy.facets}
-    for block in list(root.iter("View")):
-        controls = [child for child in block if child.tag in ("Choices", "Taxonomy")]
-        names = [str(control.get("name")) for control in controls]
-        # A control that a person has renamed or added is not a facet of former times.
-        ours = len(controls) == 1 and block.get("className") == _facet_class(names[0])
-        if not ours or names[0] in known:
-            continue
-        heading = block.find("Header")
-        if any(facet == names[0] for facet, _ in in_use()):
-            if heading is not None and _RETIRED not in str(heading.get("value")):
-                heading.set("value", f"{names[0]}: {_RETIRED}")
-                changes.append(f"the facet '{names[0]}' kept for annotations that use it")
-            continue
-        parent = block.getparent()
-        if parent is not None:
-            parent.remove(block)
-            changes.append(f"the facet '{names[0]}' removed")
-
-
-def _paper_blocks() -> list[Element]:
-    from lxml import etree
-
-    abstract = etree.Element("View", className="tagger-abstract")
-    etree.SubElement(abstract, "Text", name=PAPER, value="$abstract")
-    reason = etree.Element("View", className="tagger-reason")
-    etree.SubElement(reason, "Header", value="$reason", size="5", style=_SMALL)
-    return [etree.Element("Header", value="$title", size="3"), reason, abstract]
-
-
-def _facet_block(facet: Facet, hotkeys: Iterator[str]) -> Element:
-    from lxml import etree
-
-    block = etree.Element("View", className=_facet_class(facet.name))
-    etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
-    block.append(_control(facet, hotkeys, None, ()))
-    return block
-
-
 def _heading(facet: Facet) -> str:
     return f"{facet.name}: {facet.definition}"
 
 
 def _facet_class(name: str) -> str:
     return f"tagger-facet tagger-facet-{name}"
-
-
-def _closing_blocks() -> list[Element]:
-    from lxml import etree
-
-    verdict = etree.Element("View", className="tagger-facet")
-    choices = etree.SubElement(
-        verdict, "Choices", name=VERDICT, toName=PAPER, choice="multiple", showInline="true"
-    )
-    for value, (hotkey, hint) in _VERDICTS.items():
-        etree.SubElement(choices, "Choice", value=value, hotkey=hotkey, hint=hint)
-    note = etree.Element("View", className="tagger-facet")
-    etree.SubElement(
-        note,
-        "TextArea",
-        name=NOTE,
-        toName=PAPER,
-        placeholder="Note",
-        rows="2",
-        maxSubmissions="1",
-        editable="true",
-    )
-    return [verdict, note]
-
-
-def _control(
-    facet: Facet, hotkeys: Iterator[str], current: Element | None, kept: Sequence[str]
-) -> Element:
-    """Make the control of a facet; attributes and hotkeys of the current one are kept."""
-    from lxml import etree
-
-    tree = is_tree(facet)
-    kind = "Taxonomy" if tree else "Choices"
-    attributes = {"name": facet.name, "toName": PAPER}
-    if tree:
-        attributes |= {"leafsOnly": "false", "showFullPath": "true"}
-    else:
-        attributes |= {"choice": "single" if facet.exclusive else "multiple", "showInline": "true"}
-    old: dict[str, Element] = {}
-    if current is not None:
-        old = {str(choice.get("value")): choice for choice in current.iter("Choice")}
-        if current.tag == kind:
-            own = {str(key): str(value) for key, value in current.attrib.items()}
-            forced = {key: attributes[key] for key in ("name", "choice") if key in attributes}
-            attributes = attributes | own | forced
-    control = etree.Element(kind, attributes)
-    nodes: dict[str | None, Element] = {None: control}
-
-    def add(value: str, hint: str, parent: str | None) -> None:
-        was = old.get(value)
-        node = etree.SubElement(nodes[parent], "Choice", value=value)
-        if was is not None:
-            node.attrib.update({str(key): str(word) for key, word in was.attrib.items()})
-        elif not tree and (key := next(hotkeys, None)):
-            node.set("hotkey", key)
-        node.set("hint", hint)
-        nodes[value] = node
-
-    waiting = list(facet.tags)
-    while waiting:
-        # A parent may stand after its children in the file.
-        tag = next(tag for tag in waiting if not tree or tag.parent in nodes)
-        waiting.remove(tag)
-        add(tag.name, tag.definition, tag.parent if tree else None)
-    for value in kept:
-        add(value, _RETIRED, None)
-    return control
-
-
-def _before_closing(root: Element, block: Element) -> None:
-    """Put a block before the verdict, if that is where we put it, or else at the end."""
-    for number, child in enumerate(root):
-        if any(node.get("name") == VERDICT for node in child.iter()):
-            root.insert(number, block)
-            return
-    root.append(block)
 
 
 def _named(root: Element, name: str) -> Element | None:
@@ -341,10 +297,3 @@ def _parse(config: str) -> Element:
         return etree.fromstring(config.encode("utf-8"), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise TaggerError(f"the labelling interface is not XML ({error})") from error
-
-
-def _write(root: Element) -> str:
-    from lxml import etree
-
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode") + "\n"

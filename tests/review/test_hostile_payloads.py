@@ -49,6 +49,7 @@ def test_definitions_stay_text_in_the_interface():
 @pytest.mark.parametrize(
     "config",
     [
+        "<View>",
         "\ud800",
         '<?xml version="1.0" encoding="x"?><View/>',
         "<View>\x00</View>",
