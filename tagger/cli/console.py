@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import rich.console
+from rich import box
 from rich.segment import Segment
+from rich.table import Column, Table
 
 from tagger.text_safety import printable
 
@@ -31,3 +33,17 @@ class Console(rich.console.Console):
                 yield segment
             else:
                 yield Segment(printable(segment.text), segment.style)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Container[str] = (),
+    title: str | None = None,
+) -> None:
+    """Print a table on standard output; the columns in ``numbers`` are set to the right."""
+    heads = [Column(name, justify="right" if name in numbers else "left") for name in columns]
+    table = Table(*heads, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

@@ -204,28 +204,18 @@ def plan(
 
 
 def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
-    from rich import box
-    from rich.table import Table
+    from tagger.cli.console import print_table
 
-    from tagger.cli.console import Console
-
-    table = Table(
-        title=f"What {more} more labels of a tag should bring to {model}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for column in ("facet", "tag"):
-        table.add_column(column)
-    for column in ("labels", "F1", "F1 with more", "gain"):
-        table.add_column(column, justify="right")
+    rows = []
     for one in plans:
         expected, gain = "too few labels to tell", ""
         if one.expected_f1 is not None and one.interval and one.gain is not None:
             low, high = one.interval
             expected, gain = f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})", f"{one.gain:+.2f}"
-        table.add_row(one.facet, one.tag, str(one.labels), f"{one.f1:.2f}", expected, gain)
-    Console(highlight=False).print(table)
+        rows.append((one.facet, one.tag, str(one.labels), f"{one.f1:.2f}", expected, gain))
+    numbers = ("labels", "F1", "F1 with more", "gain")
+    title = f"What {more} more labels of a tag should bring to {model}"
+    print_table(("facet", "tag", *numbers), rows, numbers, title)
 
 
 def _unseen_probabilities(
@@ -247,28 +237,23 @@ def _unseen_probabilities(
 def _print_suspects(
     suspects: list[SuspectLabel], model: str, labels: int, pushed: int | None
 ) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from tagger.cli.console import print_table
 
-    from tagger.cli.console import Console
-
-    console = Console(highlight=False)
     if suspects:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("paper", "facet", "label", "model", "confidence"):
-            table.add_column(column, justify="right" if column == "confidence" else "left")
-        for suspect in suspects:
-            table.add_row(
-                Text(suspect.title),
+        rows = [
+            (
+                suspect.title,
                 suspect.facet,
                 ", ".join(suspect.given) or "-",
                 ", ".join(suspect.suggested) or "-",
                 f"{suspect.confidence:.2f}",
             )
-        console.print(table)
-    console.print(f"{len(suspects)} of {labels} labels are contradicted by {model}")
+            for suspect in suspects
+        ]
+        columns = ("paper", "facet", "label", "model", "confidence")
+        print_table(columns, rows, numbers=("confidence",))
+    echo(f"{len(suspects)} of {labels} labels are contradicted by {model}")
     if pushed is not None:
-        console.print(f"{pushed} papers sent to Label Studio to be rechecked")
+        echo(f"{pushed} papers sent to Label Studio to be rechecked")
     elif suspects:
-        console.print("Nothing was changed. To recheck them: tagger labels audit --recheck")
+        echo("Nothing was changed. To recheck them: tagger labels audit --recheck")

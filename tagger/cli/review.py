@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
+    from tagger.review.server import EmbeddedServer
     from tagger.review.status import ReviewStatus
 
 app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
@@ -59,13 +61,8 @@ def serve(
 
     Example: tagger review serve --port 8080
     """
-    with needs_extra("review"):
-        import psutil  # noqa: F401
-
-    from tagger.review.server import EmbeddedServer
-
     with working("Label Studio is coming up"):
-        server = EmbeddedServer(folder).start(port, lambda text: echo(text, err=True))
+        server = _embedded(folder).start(port, lambda text: echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
         print_json({name: getattr(server, name) for name in fields})
@@ -81,12 +78,7 @@ def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False
 
     Example: tagger review stop
     """
-    with needs_extra("review"):
-        import psutil  # noqa: F401
-
-    from tagger.review.server import EmbeddedServer
-
-    stopped = EmbeddedServer(folder).stop()
+    stopped = _embedded(folder).stop()
     if as_json:
         print_json({"stopped": stopped})
     else:
@@ -149,7 +141,7 @@ def push(
             papers, loaded, store.all_labels(), target, settings, step, store.taxonomy
         )
     if as_json:
-        print_json({**report.as_dict(), "files_failed": [str(problem) for problem in problems]})
+        print_json({**asdict(report), "files_failed": [str(problem) for problem in problems]})
     else:
         _print_push(report)
     if problems:
@@ -177,7 +169,7 @@ def pull(
     with working("Reading annotations"):
         report = pull_corrections(target, store, conflicts)
     if as_json:
-        print_json(report.as_dict())
+        print_json(asdict(report))
     else:
         echo(
             f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
@@ -213,7 +205,7 @@ def status(
         tasks, _ = target.tasks()
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     if as_json:
-        print_json(found.as_dict())
+        print_json(asdict(found))
     else:
         _print_status(found, target.url)
 
@@ -291,6 +283,14 @@ def send_rechecks(
         return push_rechecks(rechecks, model, target, step, store.taxonomy).new
 
 
+def _embedded(folder: Path) -> EmbeddedServer:
+    with needs_extra("review"):
+        import psutil  # noqa: F401
+    from tagger.review.server import EmbeddedServer
+
+    return EmbeddedServer(folder)
+
+
 def _read_store(labels: Path) -> LabelStore:
     """Open the label folder; a damaged file is found before anything is asked of the server."""
     from tagger.labels import LabelStore
@@ -352,38 +352,36 @@ def _print_agreement(agreements: list[Agreement]) -> None:
 
 
 def _print_status(found: ReviewStatus, url: str) -> None:
-    from rich import box
-    from rich.table import Table
+    from tagger.cli.console import print_table
 
-    from tagger.cli.console import Console
-
-    console = Console(highlight=False)
     queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
     echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
-    console.print(f"{found.done} done, {found.skipped} skipped")
+    echo(f"{found.done} done, {found.skipped} skipped")
     if found.median_seconds:
-        console.print(f"{found.median_seconds:.0f} s a paper (median)")
+        echo(f"{found.median_seconds:.0f} s a paper (median)")
     open_ = [conflict for conflict in found.conflicts if not conflict.settled]
-    console.print(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
+    echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
     _print_conflicts(open_)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("facet", "tag", "given by the model", "taken away", "added"):
-        table.add_column(column, justify="left" if column in ("facet", "tag") else "right")
-    for facet, verdicts in found.verdicts.items():
-        for tag, verdict in verdicts.items():
-            if verdict.given or verdict.added:
-                figures = (verdict.given, verdict.taken_away, verdict.added)
-                table.add_row(facet, tag, *map(str, figures))
-    if table.row_count:
-        console.print(table)
+    rows = [
+        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
+        for facet, verdicts in found.verdicts.items()
+        for tag, verdict in verdicts.items()
+        if verdict.given or verdict.added
+    ]
+    if rows:
+        numbers = ("given by the model", "taken away", "added")
+        print_table(("facet", "tag", *numbers), rows, numbers)
     for facet, (accuracy, count) in found.accuracy_by_chance.items():
-        console.print(f"{facet}: {accuracy:.0%} right in {count} answers on papers drawn by chance")
+        echo(
+            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
+            "papers sampled at random"
+        )
     for anchoring in found.anchoring:
-        console.print(
+        echo(
             f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
             f"{anchoring.shown} answers with its tags in view, {anchoring.agree_blind:.0%} of "
             f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
             f"p = {anchoring.p_value:.2f})"
         )
     _print_agreement(found.agreement)
-    console.print(url)
+    echo(url)

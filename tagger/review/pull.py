@@ -7,8 +7,8 @@ again at any time, and lines that were edited by hand stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,13 +36,9 @@ class PullReport:
     agreement: list[Agreement] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report for a script."""
-        return asdict(self)
-
 
 def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest") -> PullReport:
-    """Bring the annotations of a project into a label folder.
+    """Bring the annotations of a project into a label folder, as corrections.
 
     Parameters
     ----------
@@ -65,8 +61,15 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
         # Read when no other pull can add anything: two of them would take back each other's news.
         exported = project.annotated_tasks()
         found = _read_annotations(exported, project, store, report)
+        recorded = {
+            label.origin.annotation: label
+            for label in labels
+            if label.origin and label.origin.project == project.key
+        }
+        news = _changed(found, recorded, report)
         counts = {task["id"]: len(task["annotations"]) for task in exported}
-        return _news(project, found, counts, labels, report)
+        news += _withdrawn(found, recorded, project, counts, report)
+        return _dated(news, recorded.values())
 
     store.add_corrections(choose)
     labels = store.all_labels()
@@ -104,60 +107,65 @@ def _read_annotations(
     return found
 
 
-def _news(
-    project: ReviewProject,
-    found: dict[str, Label | None],
-    counts: dict[int, int],
-    labels: Sequence[Label],
-    report: PullReport,
+def _changed(
+    found: Mapping[str, Label | None], recorded: Mapping[str, Label], report: PullReport
 ) -> list[Label]:
-    """Return the lines that the label folder lacks.
-
-    ``counts`` is how many annotations of each task were exported.
-    """
-    recorded: dict[str, Label] = {}
-    for label in labels:
-        if label.origin and label.origin.project == project.key:
-            recorded[label.origin.annotation] = label
+    """Return the annotations that are not recorded, or not as they are now."""
     news = []
     for name, now in found.items():
         before = recorded.get(name)
-        if now is None:
+        # The time of a change may lie before that of the record: clocks go back.
+        if now is None or (before and before.outcome != "withdrawn" and _same(before, now)):
             continue
         if before is None:
             report.new += 1
-        elif before.outcome == "withdrawn" or _updated(before) != _updated(now):
-            # The time of the change may lie before: clocks go back.
-            report.changed += 1
         else:
-            continue
+            report.changed += 1
         news.append(now)
+    return news
+
+
+def _same(before: Label, now: Label) -> bool:
+    return bool(before.origin and now.origin and before.origin.updated == now.origin.updated)
+
+
+def _withdrawn(
+    found: Mapping[str, Label | None],
+    recorded: Mapping[str, Label],
+    project: ReviewProject,
+    exported: Mapping[int, int],
+    report: PullReport,
+) -> list[Label]:
+    """Return a line that takes back each recorded annotation that is gone.
+
+    ``exported`` is how many annotations of each task were exported.
+    """
     missing = [
-        label
+        (label.origin.task, label)
         for name, label in recorded.items()
-        if name not in found and label.outcome != "withdrawn"
+        if name not in found and label.outcome != "withdrawn" and label.origin
     ]
     # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
     listed = project.annotation_counts() if missing else {}
-    in_doubt = set()
-    for label in missing:
-        task = label.origin.task if label.origin else 0
-        if task in listed and listed[task] != counts.get(task, 0):
-            # The export is not whole, or somebody annotates just now.
-            in_doubt.add(task)
-        elif task in listed:
-            report.withdrawn += 1
-            time = datetime.now(UTC)
-            changes = {"outcome": "withdrawn", "tags": {}, "text": "", "time": time, "note": None}
-            news.append(label.model_copy(update=changes))
+    # Else the export is not whole, or somebody annotates just now.
+    in_doubt = {
+        task for task, _ in missing if task in listed and listed[task] != exported.get(task, 0)
+    }
     report.problems += [
         f"task {task} has other annotations than were exported: nothing is withdrawn; pull again"
         for task in sorted(in_doubt)
     ]
-    return _after(recorded.values(), news)
+    changes: dict[str, Any] = {"outcome": "withdrawn", "tags": {}, "text": "", "note": None}
+    gone = [
+        label.model_copy(update={**changes, "time": datetime.now(UTC)})
+        for task, label in missing
+        if task in listed and task not in in_doubt
+    ]
+    report.withdrawn += len(gone)
+    return gone
 
 
-def _after(recorded: Iterable[Label], news: Sequence[Label]) -> list[Label]:
+def _dated(news: Sequence[Label], recorded: Iterable[Label]) -> list[Label]:
     """Date news later than what was pulled before, if a clock has gone back meanwhile.
 
     The latest answer counts, and what was not there when answers were pulled last is later.
@@ -170,8 +178,3 @@ def _after(recorded: Iterable[Label], news: Sequence[Label]) -> list[Label]:
             time = latest + timedelta(microseconds=count)
             dated[place] = news[place].model_copy(update={"time": time})
     return dated
-
-
-def _updated(label: Label) -> datetime:
-    assert label.origin is not None
-    return label.origin.updated

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,6 @@ class PushReport:
     queues: dict[str, int] = field(default_factory=dict)
     interface_changes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report for a script."""
-        return asdict(self)
 
 
 def push(

@@ -1,16 +1,17 @@
-"""Status: what waits, what is done, and what reviewers and model make of each other."""
+"""Status: what waits, what is done, and how far reviewers and model agree."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
 
 from tagger.agreement import Agreement, measure_agreement
 from tagger.labels import Conflict, ConflictRule, Label, find_conflicts, standing_labels
 from tagger.review.project import ReviewTask
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,10 @@ class TagVerdicts:
 class Anchoring:
     """Whether seeing the model's tags leads reviewers to agree with them.
 
-    Parameters
-    ----------
-    facet:
-        Its name.
-    shown, blind:
-        Number of answers given with and without the model's tags in view.
-    agree_shown, agree_blind:
-        Share of each that is just what the model had said.
-    difference:
-        ``agree_shown - agree_blind``.
-    p_value:
-        Of Fisher's exact test that both shares are the same ("The Design of Experiments", 1935).
+    ``shown`` and ``blind`` count the answers given with and without the model's tags in view,
+    ``agree_shown`` and ``agree_blind`` are the shares of them that equal the model's, and
+    ``difference`` is the first less the second. ``p_value`` is that of Fisher's exact test that
+    both shares are the same ("The Design of Experiments", 1935).
     """
 
     facet: str
@@ -57,9 +50,9 @@ class Anchoring:
 class ReviewStatus:
     """Where a review stands.
 
-    ``accuracy_by_chance`` is, per facet, how often reviewers said just what the model had said of
-    papers that were drawn by chance, the one honest measure among reviewed papers, and the number
-    of their answers. ``median_seconds`` is the time that an answer took.
+    ``accuracy_by_chance`` is, per facet, how often reviewers agreed with the model on papers that
+    were sampled at random, the one measure without selection bias, and the number of answers.
+    ``median_seconds`` is the time that an answer took.
     """
 
     waiting: int
@@ -73,10 +66,6 @@ class ReviewStatus:
     accuracy_by_chance: dict[str, tuple[float, int]]
     median_seconds: float | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the status for a script."""
-        return asdict(self)
-
 
 def review_status(
     tasks: Sequence[ReviewTask],
@@ -84,90 +73,81 @@ def review_status(
     taxonomy: Taxonomy,
     rule: ConflictRule = "latest",
 ) -> ReviewStatus:
-    """Put together where a review stands.
-
-    Parameters
-    ----------
-    tasks:
-        All tasks of the project.
-    labels:
-        All that people said.
-    taxonomy:
-        The terms of both.
-    rule:
-        What settles a conflict.
-    """
+    """Put together where a review stands, from all tasks and all labels."""
     waiting = [task for task in tasks if not task.touched]
     reviews = [label for label in standing_labels(labels) if label.source == "review"]
+    compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
+    times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
+    sampled = {
+        facet: [answer.agrees for answer in answers if answer.queue == "random"]
+        for facet, answers in compared.items()
+    }
+    anchoring = [_anchoring(facet, answers) for facet, answers in compared.items()]
     return ReviewStatus(
         waiting=len(waiting),
         done=sum(task.done for task in tasks),
         skipped=sum(task.skipped and not task.done for task in tasks),
         queues=dict(Counter(str(task.data.get("queue", "")) for task in waiting)),
         conflicts=find_conflicts(labels, rule),
-        verdicts={
-            facet.name: _verdicts(reviews, facet.name, facet.tag_names) for facet in taxonomy.facets
-        },
-        anchoring=[found for facet in taxonomy.facets for found in _anchoring(reviews, facet.name)],
+        verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
+        anchoring=[found for found in anchoring if found],
         agreement=measure_agreement(labels, taxonomy),
-        accuracy_by_chance=_accuracy_by_chance(reviews, taxonomy),
-        median_seconds=_median_seconds(reviews),
+        accuracy_by_chance={
+            facet: (sum(agree) / len(agree), len(agree))
+            for facet, agree in sampled.items()
+            if agree
+        },
+        median_seconds=median(times) if times else None,
     )
 
 
-def _verdicts(reviews: Iterable[Label], facet: str, tags: Iterable[str]) -> dict[str, TagVerdicts]:
-    given: Counter[str] = Counter()
-    taken: Counter[str] = Counter()
-    added: Counter[str] = Counter()
-    for said, predicted, _ in _compared(reviews, facet):
-        given.update(predicted)
-        taken.update(predicted - said)
-        added.update(said - predicted)
-    return {tag: TagVerdicts(given[tag], taken[tag], added[tag]) for tag in tags}
+class _Answer(NamedTuple):
+    """The tags of one facet that a reviewer and the model gave a paper."""
+
+    given: frozenset[str]
+    predicted: frozenset[str]
+    agrees: bool
+    shown: bool
+    queue: str | None
 
 
-def _anchoring(reviews: Iterable[Label], facet: str) -> list[Anchoring]:
+def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
+    """Return the answers to a facet that the model had predicted."""
+    answers = []
+    for label in reviews:
+        if label.prediction and facet in label.tags and facet in label.prediction.tags:
+            given = frozenset(label.tags[facet])
+            predicted = frozenset(label.prediction.tags[facet])
+            queue = label.origin.queue if label.origin else None
+            agrees = given == predicted
+            answers.append(_Answer(given, predicted, agrees, label.prediction.shown, queue))
+    return answers
+
+
+def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts]:
+    given = Counter(tag for answer in answers for tag in answer.predicted)
+    taken = Counter(tag for answer in answers for tag in answer.predicted - answer.given)
+    added = Counter(tag for answer in answers for tag in answer.given - answer.predicted)
+    return {tag: TagVerdicts(given[tag], taken[tag], added[tag]) for tag in facet.tag_names}
+
+
+def _anchoring(facet: str, answers: Sequence[_Answer]) -> Anchoring | None:
     from scipy.stats import fisher_exact
 
-    counts = {True: [0, 0], False: [0, 0]}
-    for said, predicted, label in _compared(reviews, facet):
-        # Rechecks are chosen because the model differs: no comparison is fair to them.
-        if label.prediction and not (label.origin and label.origin.queue == "recheck"):
-            counts[label.prediction.shown][said == predicted] += 1
-    shown, blind = sum(counts[True]), sum(counts[False])
+    # Rechecks are chosen because the model differs: no comparison is fair to them.
+    fair = [answer for answer in answers if answer.queue != "recheck"]
+    shown = [answer.agrees for answer in fair if answer.shown]
+    blind = [answer.agrees for answer in fair if not answer.shown]
     if not shown or not blind:
-        return []
-    agree_shown, agree_blind = counts[True][1] / shown, counts[False][1] / blind
-    p_value = float(fisher_exact([counts[True], counts[False]]).pvalue)
-    difference = agree_shown - agree_blind
-    return [Anchoring(facet, shown, blind, agree_shown, agree_blind, difference, p_value)]
-
-
-def _accuracy_by_chance(
-    reviews: Sequence[Label], taxonomy: Taxonomy
-) -> dict[str, tuple[float, int]]:
-    drawn = [label for label in reviews if label.origin and label.origin.queue == "random"]
-    accuracy = {}
-    for facet in taxonomy.facets:
-        right = [said == predicted for said, predicted, _ in _compared(drawn, facet.name)]
-        if right:
-            accuracy[facet.name] = (sum(right) / len(right), len(right))
-    return accuracy
-
-
-def _compared(
-    reviews: Iterable[Label], facet: str
-) -> list[tuple[frozenset[str], frozenset[str], Label]]:
-    """Return what was said and what the model had said, where both judged the facet."""
-    return [
-        (frozenset(label.tags[facet]), frozenset(label.prediction.tags[facet]), label)
-        for label in reviews
-        if label.prediction and facet in label.tags and facet in label.prediction.tags
-    ]
-
-
-def _median_seconds(reviews: Sequence[Label]) -> float | None:
-    from statistics import median
-
-    times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
-    return median(times) if times else None
+        return None
+    table = [[agree.count(True), agree.count(False)] for agree in (shown, blind)]
+    agree_shown, agree_blind = sum(shown) / len(shown), sum(blind) / len(blind)
+    return Anchoring(
+        facet=facet,
+        shown=len(shown),
+        blind=len(blind),
+        agree_shown=agree_shown,
+        agree_blind=agree_blind,
+        difference=agree_shown - agree_blind,
+        p_value=float(fisher_exact(table).pvalue),
+    )
