@@ -49,6 +49,10 @@ class TaggerError(Exception):
         return f"{text}. {self.hint}" if self.hint else text
 
 
+class ArgumentError(TaggerError, ValueError):
+    """An argument that does not fit: a :class:`TaggerError` that is a ``ValueError``, too."""
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """Return a path as text that can be written; bytes in it that are no UTF-8 become U+FFFD."""
     # Python keeps such bytes as halves of surrogate pairs, which UTF-16 alone can hold.

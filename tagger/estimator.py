@@ -17,11 +17,10 @@ import numpy.typing as npt
 from tagger.atomic import replacing_folder
 from tagger.decision import ReviewRule, decide
 from tagger.drift import measure_drift
-from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, Vectors
-from tagger.errors import TaggerError, missing_package
+from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS
+from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator_base import BaseEstimator, ClassifierMixin, NotFittedError
 from tagger.estimator_input import (
-    ArgumentError,
     answers_of,
     index_of,
     labels_of,
@@ -32,7 +31,7 @@ from tagger.evaluation import evaluate
 from tagger.heads import Floats
 from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
 from tagger.rendering import render
-from tagger.risk_control import promise_precision
+from tagger.risk_control import review_rule
 from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Facet
 from tagger.vector_cache import usual_cache
@@ -187,12 +186,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ArgumentError
             If ``X`` does not hold papers.
         """
-        model = self._fitted()
-        papers = papers_of(X)
-        decisions = decide(
-            papers, model.predict_proba(papers), model.taxonomy, model.name, ReviewRule()
-        )
-        return self._per_facet(lambda facet: _given(facet, decisions))
+        model, papers = self._fitted(), papers_of(X)
+        probabilities = model.predict_proba(papers)
+        tagged = decide(papers, probabilities, model.taxonomy, model.name, ReviewRule())
+        return self._per_facet(lambda facet: _names(facet, tagged))
 
     def predict_proba(self, X: Any) -> Floats | dict[str, Floats]:  # noqa: N803
         """Return calibrated probabilities of tags.
@@ -208,9 +205,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotFittedError, ArgumentError
             As :meth:`predict`.
         """
-        chances = self._fitted().predict_proba(papers_of(X))
+        probabilities = self._fitted().predict_proba(papers_of(X))
         return self._per_facet(
-            lambda facet: np.asarray(chances[facet.name][:, np.argsort(facet.tag_names)])
+            lambda facet: np.asarray(probabilities[facet.name][:, np.argsort(facet.tag_names)])
         )
 
     def score(self, X: Any, y: Any) -> float:  # noqa: N803
@@ -265,53 +262,54 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             import pandas as pd
         except ModuleNotFoundError as error:
             raise missing_package(error, "formats") from error
-        model, rule = self._fitted(), self._rule()
-        papers = papers_of(X)
-        said = model.predict(papers)
-        chances = said.probabilities
-        self._warn_of_drift(said.vectors, chances, rule)
-        decisions = decide(papers, chances, model.taxonomy, model.name, rule)
+        model, papers = self._fitted(), papers_of(X)
+        rule, promise = review_rule(model, self.min_confidence, self.target_precision)
+        for shortfall in promise.shortfalls if promise else ():
+            warnings.warn(shortfall, stacklevel=2)
+        found = model.predict(papers)
+        if papers and model.reference.ids:
+            near = model.reference.familiarity_of(found.vectors)
+            drift = measure_drift(near, found.probabilities, model.reference, model.taxonomy, rule)
+            for warning in drift.warnings:
+                warnings.warn(f"{warning}; look some of them over", stacklevel=2)
+        tagged = decide(papers, found.probabilities, model.taxonomy, model.name, rule)
         columns: dict[str, list[Any]] = {
-            "id": [paper.id for paper in papers],
-            "title": [paper.title for paper in papers],
+            "id": [paper.id for paper in tagged],
+            "title": [paper.title for paper in tagged],
         }
         for facet in model.taxonomy.facets:
             name, pick = facet.name, _only if facet.exclusive else list
-            columns[name] = [pick(made.tags[name]) for made in decisions]
+            columns[name] = [pick(paper.tags[name]) for paper in tagged]
             columns[f"{name}_confidence"] = [
-                pick([made.confidence[name][tag] for tag in made.tags[name]]) for made in decisions
+                pick([paper.confidence[name][tag] for tag in paper.tags[name]]) for paper in tagged
             ]
-        columns["review"] = [made.review.reason if made.review else "" for made in decisions]
+        columns["review"] = [paper.review.reason if paper.review else "" for paper in tagged]
         return pd.DataFrame(columns, index=index_of(X))
 
     def save(self, folder: str | Path) -> Path:
-        """Save the model, in place of one that may be there.
+        """Save the model to a folder, in place of a model that may be there; return the folder.
 
-        The folder is what :meth:`load`, and ``--model`` of every command, takes; nothing in it is
-        ever executed.
-
-        Parameters
-        ----------
-        folder:
-            Made if missing.
-
-        Returns
-        -------
-        Path
-            The folder.
+        It is what :meth:`load`, and ``--model`` of every command, takes; nothing in it is ever
+        executed.
 
         Raises
         ------
         NotFittedError
             Before :meth:`fit` or :meth:`load`.
         TaggerError
-            If the folder holds anything else than a model, or cannot be written to.
+            If the folder holds anything else than a model or cannot be written to, or if the model
+            is one of definitions.
         """
         self._fitted()
         folder = Path(folder)
+        if self._folder is None:
+            raise TaggerError(
+                "a model of definitions holds nothing to save",
+                hint="Load it by the label folder that the definitions are in",
+            )
         others = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
         if folder.exists() and (not folder.is_dir() or others - set(_FILES)):
-            raise TaggerError("is no folder of a model alone, and is left as it is", path=folder)
+            raise TaggerError("contains other files; not overwritten", path=folder)
         with replacing_folder(folder) as new:
             _copy_model(self._folder, new)
         return folder
@@ -323,8 +321,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         model:
-            The folder of a saved model; or a version in MLflow, by number (``7``), alias
-            (``champion``) or the id of its training run, as for ``--model``.
+            As for ``--model``: a model's folder, a label folder whose definitions alone tell the
+            tags, or a version in MLflow, by number (``7``), alias (``champion``) or the id of its
+            training run.
         parameters:
             Of the constructor, such as ``min_confidence``. Those of training say what the next
             :meth:`fit` does, not how the model was trained: MLflow knows that.
@@ -334,15 +333,18 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         TaggerError
             If there is no such model, or it is damaged.
         """
-        tagger = cls(**parameters)
-        if Path(model).is_dir():
-            return tagger._take(Path(model))
-        from tagger.registry import Registry
+        from tagger.registry.resolve import (
+            find_model_folder,
+            is_label_folder,
+            load_model_by_name,
+        )
 
-        registry = Registry()
-        version = registry.find(str(model))
+        tagger = cls(**parameters)
+        if is_label_folder(model):
+            return tagger._use(load_model_by_name(model), None)
         with TemporaryDirectory() as scratch:
-            return tagger._take(registry.copy_model(version, Path(scratch)), version.name)
+            found = find_model_folder(model, Path(scratch))
+            return tagger._take(found.folder, found.version)
 
     def _take(self, folder: Path, name: str | None = None) -> Self:
         """Use the model of a folder, from a copy of its files that lasts as long as it is used."""
@@ -354,10 +356,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             shutil.rmtree(own, ignore_errors=True)
             raise
         weakref.finalize(model, shutil.rmtree, own, ignore_errors=True)
-        self._folder = own
+        return self._use(model, own)
+
+    def _use(self, model: TaggerModel, folder: Path | None) -> Self:
+        self._folder = folder
         self.model_, self.taxonomy_ = model, model.taxonomy
         self.classes_ = self._per_facet(lambda facet: np.array(sorted(facet.tag_names)))
-        self.metrics_ = _figures(model)
+        self.metrics_ = _cross_validated(model)
         return self
 
     def _fitted(self) -> TaggerModel:
@@ -391,34 +396,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=int(self.seed),
         )
 
-    def _rule(self) -> ReviewRule:
-        if not 0.5 <= self.min_confidence <= 1:
-            raise ArgumentError(f"min_confidence is {self.min_confidence!r}, not from 0.5 to 1")
-        if self.target_precision is None:
-            return ReviewRule(self.min_confidence)
-        if not 0.5 <= self.target_precision < 1:
-            raise ArgumentError(
-                f"target_precision is {self.target_precision!r}, not from 0.5 to below 1"
-            )
-        model = self._fitted()
-        promise = promise_precision(
-            model.reference, model.taxonomy, self.target_precision, self.min_confidence
-        )
-        for shortfall in promise.shortfalls:
-            warnings.warn(shortfall, stacklevel=3)
-        return promise.rule
-
-    def _warn_of_drift(
-        self, vectors: Vectors, chances: dict[str, Floats], rule: ReviewRule
-    ) -> None:
-        model = self._fitted()
-        if not len(vectors) or not model.reference.ids:
-            return
-        near = model.reference.familiarity_of(vectors)
-        drift = measure_drift(near, chances, model.reference, model.taxonomy, rule)
-        for warning in drift.warnings:
-            warnings.warn(f"{warning}; look some of them over", stacklevel=3)
-
     def __getstate__(self) -> Any:
         if self.__sklearn_is_fitted__():
             raise TypeError("a trained Tagger is not pickled: save it, and load it by Tagger.load")
@@ -439,7 +416,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self.__sklearn_is_fitted__():
             parameters = vars(self)
             return render("estimator.html", model=None, parameters=parameters)
-        return render("estimator.html", model=self.model_, facets=_summary(self.model_))
+        return render("estimator.html", model=self.model_, facets=_summary(self))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """Return what a notebook shows, which asks for this first."""
@@ -457,23 +434,22 @@ def _copy_model(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _print_stages() -> Any:
-    last = [""]
+def _print_stages() -> Callable[[str, int, int], None]:
+    printed: set[str] = set()
 
-    def say(stage: str, _done: int, _total: int) -> None:
-        if stage != last[0]:
+    def step(stage: str, _done: int, _total: int) -> None:
+        if stage not in printed:
             print(stage, file=sys.stderr, flush=True)
-        last[0] = stage
+        printed.add(stage)
 
-    return say
+    return step
 
 
-def _given(facet: Facet, decisions: Sequence[TaggedPaper]) -> Names:
-    if facet.exclusive:
-        return np.array([_only(made.tags[facet.name]) for made in decisions], dtype=object)
-    tags = np.empty(len(decisions), dtype=object)
-    tags[:] = [made.tags[facet.name] for made in decisions]
-    return tags
+def _names(facet: Facet, tagged: Sequence[TaggedPaper]) -> Names:
+    names = np.empty(len(tagged), dtype=object)
+    tags = [paper.tags[facet.name] for paper in tagged]
+    names[:] = [_only(given) for given in tags] if facet.exclusive else tags
+    return names
 
 
 def _only(values: Sequence[Any]) -> Any:
@@ -484,34 +460,29 @@ def _as_tags(facet: Facet, predicted: Any) -> tuple[str, ...]:
     return (predicted,) if facet.exclusive else tuple(predicted)
 
 
-def _figures(model: TaggerModel) -> dict[str, float]:
-    """Return what the cross-validation said, as far as the model remembers it."""
+def _cross_validated(model: TaggerModel) -> dict[str, float]:
+    """Return the figures of the cross-validation, as far as the model remembers it."""
     reference = model.reference
-    return {
-        f"{facet.name}/{key}": value
-        for facet in model.taxonomy.facets
-        for judged in [reference.judged[facet.name]]
-        if judged.any()
-        for key, value in evaluate(
-            facet,
-            reference.truth[facet.name][judged],
-            reference.probabilities[facet.name][judged],
-        ).items()
-    }
+    figures: dict[str, float] = {}
+    for facet in model.taxonomy.facets:
+        rows = reference.judged[facet.name]
+        if rows.any():
+            truth = reference.truth[facet.name][rows]
+            found = evaluate(facet, truth, reference.probabilities[facet.name][rows])
+            figures |= {f"{facet.name}/{key}": value for key, value in found.items()}
+    return figures
 
 
-def _summary(model: TaggerModel) -> list[dict[str, Any]]:
-    """Return what the display says of each facet and tag."""
-    figures = _figures(model)
+def _summary(tagger: Tagger) -> list[dict[str, Any]]:
+    """Return each facet of the display, with the labelled papers and F1 of each tag."""
+    truth = tagger.model_.reference.truth
     return [
         {
             "facet": facet,
             "tags": [
-                (tag, int(count), figures.get(f"{facet.name}/f1/{tag.name}"))
-                for tag, count in zip(
-                    facet.tags, model.reference.truth[facet.name].sum(axis=0), strict=True
-                )
+                (tag, int(count), tagger.metrics_.get(f"{facet.name}/f1/{tag.name}"))
+                for tag, count in zip(facet.tags, truth[facet.name].sum(axis=0), strict=True)
             ],
         }
-        for facet in model.taxonomy.facets
+        for facet in tagger.taxonomy_.facets
     ]

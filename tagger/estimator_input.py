@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from tagger.errors import TaggerError
+from tagger.errors import ArgumentError, TaggerError
 from tagger.labels import Label, LabelStore, merge_labels
 from tagger.paper import Paper
 from tagger.readers.columns import Columns
@@ -33,10 +33,6 @@ _FORMS = (
     "Give papers, texts, pairs of title and abstract, or a data frame with a column 'title' and "
     "one 'abstract'"
 )
-
-
-class ArgumentError(TaggerError, ValueError):
-    """An argument that does not fit: a :class:`TaggerError` that is a ``ValueError``, too."""
 
 
 def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:

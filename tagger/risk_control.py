@@ -23,8 +23,10 @@ import numpy as np
 from tagger.decision import ReviewRule
 from tagger.evaluation import Booleans, assign
 from tagger.heads import Floats
+from tagger.model import TaggerModel
 from tagger.reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.thresholds import check_thresholds
 
 NEVER = 2.0
 """A confidence that no tag has."""
@@ -89,6 +91,23 @@ def promise_precision(
                 f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
             )
     return Promise(ReviewRule(min_confidence, accept), coverage, tuple(shortfalls))
+
+
+def review_rule(
+    model: TaggerModel, min_confidence: float, target_precision: float | None = None
+) -> tuple[ReviewRule, Promise | None]:
+    """Return when a paper goes to review, and the promise behind it if one is asked for.
+
+    Raises
+    ------
+    ArgumentError
+        If a threshold is out of range, see :mod:`tagger.thresholds`.
+    """
+    check_thresholds(min_confidence, target_precision)
+    if target_precision is None:
+        return ReviewRule(min_confidence), None
+    promise = promise_precision(model.reference, model.taxonomy, target_precision, min_confidence)
+    return promise.rule, promise
 
 
 def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:

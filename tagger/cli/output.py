@@ -14,6 +14,7 @@ import typer
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, missing_package
 from tagger.text_safety import json_printable
+from tagger.thresholds import MIN_CONFIDENCE, TARGET_PRECISION
 
 if TYPE_CHECKING:
     from tagger.decision import ReviewRule
@@ -74,14 +75,16 @@ ModelOption = Annotated[
 MinConfidenceOption = Annotated[
     float,
     typer.Option(
-        min=0.5, max=1.0, help="A paper goes to review if the model is less sure than this."
+        min=MIN_CONFIDENCE[0],
+        max=MIN_CONFIDENCE[1],
+        help="A paper goes to review if the model is less sure than this.",
     ),
 ]
 TargetPrecisionOption = Annotated[
     float | None,
     typer.Option(
-        min=0.5,
-        max=0.999,
+        min=TARGET_PRECISION[0],
+        max=TARGET_PRECISION[1],
         help="Share of accepted tags that are to be right; all others go to review.",
         show_default=False,
     ),
@@ -137,91 +140,13 @@ def _form(facet: Facet) -> object:
 
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
-    """Load a model by folder, version or alias; of a label folder, make one of its definitions.
+    """Load what was given as ``--model``, for use on papers."""
+    from tagger.registry.resolve import is_label_folder, load_model_by_name
 
-    Parameters
-    ----------
-    model:
-        What was given as ``--model``.
-    papers:
-        What it is wanted for: they show a model of definitions what a typical paper is.
-    """
-    from tagger.model import MANIFEST_FILE, load_model
-    from tagger.taxonomy_history import TAXONOMY_FILE
-    from tagger.vector_cache import usual_cache
-
-    cache = usual_cache()
-    folder = Path(model)
-    if (folder / TAXONOMY_FILE).is_file() and not (folder / MANIFEST_FILE).exists():
-        from tagger.labels import LabelStore
-
-        return _model_of_definitions(LabelStore(folder), papers)
-    if folder.is_dir():
-        return load_model(folder, cache=cache)
-    if model.startswith("local/"):
-        raise TaggerError(
-            f"{model} is no version, but the model of a folder",
-            hint="Name that folder with --model FOLDER; for a model of definitions, the label "
-            "folder that they are in",
-        )
-    from tagger.registry import Registry
-
-    return Registry().load_named(model, cache)
-
-
-def copy_of_model(model: str, scratch: Path) -> tuple[Path, str | None]:
-    """Return the folder of a saved model, for workers to load it from.
-
-    Parameters
-    ----------
-    model:
-        What was given as ``--model``.
-    scratch:
-        Where a version is copied to.
-
-    Returns
-    -------
-    tuple
-        The folder, and the name of the version if it is one.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such model, or it is made of definitions.
-    """
-    from tagger.model import MANIFEST_FILE
-
-    folder = Path(model)
-    if (folder / MANIFEST_FILE).exists():
-        return folder, None
-    if folder.is_dir():
-        raise TaggerError(
-            "is not a saved model, which workers could load",
-            path=folder,
-            hint="Train one first: tagger train",
-        )
-    registry = open_registry()
-    version = registry.find(model)
-    return registry.copy_model(version, scratch), version.name
-
-
-def _model_of_definitions(store: LabelStore, papers: Sequence[Paper]) -> TaggerModel:
-    from tagger.definitions_only import model_of_definitions
-    from tagger.vector_cache import bundled_encoder, usual_cache
-
-    labels = len(store.labels())
-    unused = f", and its {labels} labels are not used" if labels else ""
-    warn(
-        f"{store.folder}: tags are told by their definitions alone{unused}; how right they are, "
-        "nobody has measured: take them for suggestions"
-    )
-    with needs_extra("train"), progress() as step:
-        return model_of_definitions(
-            store.taxonomy,
-            papers,
-            bundled_encoder(usual_cache()),
-            lambda done, total: step("Reading papers", done, total),
-        )
+    if not is_label_folder(model):
+        return load_model_by_name(model)
+    with progress() as step:
+        return load_model_by_name(model, papers, step)
 
 
 def review_rule(
@@ -231,15 +156,12 @@ def review_rule(
 
     Warns of facets for which nothing can be promised.
     """
-    from tagger.decision import ReviewRule
-    from tagger.risk_control import promise_precision
+    from tagger.risk_control import review_rule as rule_of
 
-    if target_precision is None:
-        return ReviewRule(min_confidence), None
-    promise = promise_precision(model.reference, model.taxonomy, target_precision, min_confidence)
-    for shortfall in promise.shortfalls:
+    rule, promise = rule_of(model, min_confidence, target_precision)
+    for shortfall in promise.shortfalls if promise else ():
         warn(shortfall)
-    return promise.rule, promise
+    return rule, promise
 
 
 @contextmanager

@@ -189,6 +189,7 @@ def tag(
 def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> None:
     """Log with MLflow how unlike the labelled papers a digest is, once all else is done."""
     from tagger.registry import Registry
+    from tagger.registry.resolve import look_up
     from tagger.registry.tag_run import log_tag_run
 
     registry = Registry()
@@ -197,7 +198,7 @@ def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> No
             log_tag_run(registry, drift, version, files)
             if registry.store.embedded:
                 # The store is another than it was when this was looked up; MLflow is loaded now.
-                registry.resolve(wanted)
+                look_up(registry, wanted)
     except TaggerError as error:
         warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from tagger.cli.output import (
-    copy_of_model,
     needs_extra,
     parse_columns,
     print_json,
@@ -41,6 +40,7 @@ def tag_with_ray(
     """Tag tables on workers of Ray; the parameters are the options of ``tagger tag``."""
     from tagger.model import load_model
     from tagger.readers.columns import check_columns
+    from tagger.registry.resolve import find_model_folder
     from tagger.vector_cache import usual_cache
 
     columns = parse_columns(column or [])
@@ -49,16 +49,16 @@ def tag_with_ray(
         from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
         from tagger.scale.run import tag_tables
 
-        folder, name = copy_of_model(model, Path(scratch))
+        found = find_model_folder(model, Path(scratch))
         # With a cache, the encoder is not loaded here, where nothing is encoded.
-        loaded = load_model(folder, name, usual_cache()).at_effort(effort)
+        loaded = load_model(found.folder, found.version, usual_cache()).at_effort(effort)
         rule, promise = review_rule(loaded, min_confidence, target_precision)
         with ray_cluster(cluster, workers), progress() as step:
             device = device_of_cluster(device)
             run = tag_tables(
                 places,
                 loaded,
-                folder,
+                found.folder,
                 output,
                 rule,
                 RayEngine(workers, device),

@@ -9,10 +9,9 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tagger.decision import ReviewRule, decide
-from tagger.errors import TaggerError
-from tagger.model import TaggerModel, load_model
+from tagger.model import load_model
 from tagger.paper import Paper
-from tagger.risk_control import promise_precision
+from tagger.risk_control import review_rule
 
 
 class TaggerPyfunc(PythonModel):
@@ -37,9 +36,7 @@ class TaggerPyfunc(PythonModel):
         model_input:
             Columns ``title`` and ``abstract``, one paper a row.
         params:
-            ``min_confidence``, below which a paper is marked for review;
-            ``target_precision``, the share of accepted tags that are to be right; and ``effort``,
-            one of :data:`tagger.model.EFFORTS`.
+            ``min_confidence``, ``target_precision`` and ``effort``, as for ``tagger tag``.
 
         Returns
         -------
@@ -51,35 +48,22 @@ class TaggerPyfunc(PythonModel):
         papers = [Paper(*row) for row in texts.itertuples(index=False, name=None)]
         params = params or {}
         model = self.model.at_effort(params.get("effort", "full"))
-        rule = _rule(model, params)
-        decisions = decide(papers, model.predict_proba(papers), model.taxonomy, model.name, rule)
+        min_confidence = float(params.get("min_confidence", ReviewRule().min_confidence))
+        rule, _ = review_rule(model, min_confidence, params.get("target_precision"))
+        tagged = decide(papers, model.predict_proba(papers), model.taxonomy, model.name, rule)
         names = [facet.name for facet in model.taxonomy.facets]
         return pd.DataFrame(
             {
-                **{name: [list(made.tags[name]) for made in decisions] for name in names},
+                **{name: [list(paper.tags[name]) for paper in tagged] for name in names},
                 **{
-                    f"{name}.confidence": [made.confidence[name] for made in decisions]
+                    f"{name}.confidence": [paper.confidence[name] for paper in tagged]
                     for name in names
                 },
-                "tagger.review": [made.review is not None for made in decisions],
-                "tagger.reason": [made.review.reason if made.review else "" for made in decisions],
+                "tagger.review": [paper.review is not None for paper in tagged],
+                "tagger.reason": [paper.review.reason if paper.review else "" for paper in tagged],
             },
             index=model_input.index,
         )
-
-
-def _rule(model: TaggerModel, params: dict[str, Any]) -> ReviewRule:
-    rule = ReviewRule(float(params.get("min_confidence", ReviewRule().min_confidence)))
-    if not 0.5 <= rule.min_confidence <= 1:
-        raise TaggerError("min_confidence is not between 0.5 and 1")
-    target = params.get("target_precision")
-    if target is None:
-        return rule
-    if not 0 < target < 1:
-        raise TaggerError("target_precision is not between 0 and 1")
-    return promise_precision(
-        model.reference, model.taxonomy, float(target), rule.min_confidence
-    ).rule
 
 
 mlflow.models.set_model(TaggerPyfunc())

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from tagger.atomic import exclusively, making
 from tagger.errors import TaggerError, without_password
-from tagger.registry.resolution import ResolutionCache
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -37,7 +36,6 @@ _FLUENT = threading.RLock()
 """Held while MLflow's fluent functions, and the environment, speak of one store."""
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
-_RESOLUTIONS = "resolved_models.json"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _START = "tagger.start"
 _LONGEST_REASON = 300
@@ -58,14 +56,13 @@ class Store:
     def __init__(self, tracking_uri: str | None = None) -> None:
         with _FLUENT:
             given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
-        self._folder = Path.cwd() / _STORE_FOLDER
-        own = f"sqlite:///{self._folder / _DATABASE}"
+        self.folder = Path.cwd() / _STORE_FOLDER
+        own = f"sqlite:///{self.folder / _DATABASE}"
         if given in (own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}"):
             given = None
-        self._artifacts = (self._folder / "artifacts").as_uri()
+        self._artifacts = (self.folder / "artifacts").as_uri()
         self.embedded = not given
         self.tracking_uri = given or own
-        self.resolutions = ResolutionCache(self._folder / _RESOLUTIONS, self._folder / _DATABASE)
 
     @property
     def place(self) -> str:
@@ -75,7 +72,19 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether there is a store; one on a server is taken to be there."""
-        return not self.embedded or (self._folder / _DATABASE).exists()
+        return not self.embedded or (self.folder / _DATABASE).exists()
+
+    def state(self) -> list[int] | None:
+        """Return what is different after each change of an embedded store, if that can be told."""
+        database = self.folder / _DATABASE
+        # With a log of changes beside it, changes are not in the file itself.
+        if not self.embedded or database.with_name(f"{_DATABASE}-wal").exists():
+            return None
+        try:
+            status = database.stat()
+        except OSError:
+            return None
+        return [status.st_size, status.st_mtime_ns]
 
     @contextmanager
     def reading(self) -> Iterator[MlflowClient]:
@@ -91,7 +100,7 @@ class Store:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
             if self.embedded:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True)
             from google.protobuf.json_format import ParseError
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
@@ -186,7 +195,7 @@ class Store:
         if self.embedded and found.artifact_location != self._artifacts:
             raise TaggerError(
                 f"this store was made elsewhere and keeps its files in {found.artifact_location}",
-                path=self._folder,
+                path=self.folder,
                 hint=f"Move the folder back, or move {_STORE_FOLDER}/ away and train again",
             )
         return str(found.experiment_id)
@@ -233,15 +242,15 @@ class Store:
         """
         from mlflow import MlflowClient
 
-        database = self._folder / _DATABASE
+        database = self.folder / _DATABASE
         with exclusively(database):
             if not database.exists():
                 with making(database) as place:
                     MlflowClient(f"sqlite:///{place}").search_experiments(max_results=1)
 
     def _lock(self) -> AbstractContextManager[None]:
-        if self.embedded and os.access(self._folder, os.W_OK):
-            return exclusively(self._folder / _DATABASE)
+        if self.embedded and os.access(self.folder, os.W_OK):
+            return exclusively(self.folder / _DATABASE)
         return nullcontext()
 
 

@@ -95,7 +95,7 @@ def encoder_source(registry: Registry, version: Version, folder: Path) -> Encode
     origin = encoder_origin(registry, version)
     return EncoderSource(
         origin.name,
-        registry.copy_model(version, folder),
+        registry.model_folder(version, folder),
         training_data(registry, origin),
         registry.folds_of(origin),
     )

@@ -15,11 +15,9 @@ from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
-from tagger.registry.resolution import ResolvedModel
 from tagger.registry.store import Store
 from tagger.taxonomy import load_taxonomy
 from tagger.taxonomy_history import TAXONOMY_FILE, TaxonomyHistory, open_history
-from tagger.vector_cache import VectorCache
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -114,7 +112,8 @@ class Registry:
                 hint="Give the folder of a model, or: pip install 'tagger[train]'",
             )
         # A store that is not there is not made for this.
-        found = self._look_up(name.removeprefix(f"{MODEL_NAME}/")) if self.store.exists else None
+        name_only = CHAMPION if name == MODEL_NAME else name.removeprefix(f"{MODEL_NAME}/")
+        found = self._look_up(name_only) if self.store.exists else None
         if found is None:
             raise TaggerError(
                 f"there is no model '{name}'",
@@ -157,57 +156,8 @@ class Registry:
                 found |= {run.info.run_id: run for run in runs}
         return found
 
-    def load_named(self, name: str, cache: VectorCache | None = None) -> TaggerModel:
-        """Load the version of a number, alias or run id for use.
-
-        Without MLflow, which takes seconds to load, where the store is on this machine and has not
-        changed since the name was last looked up.
-
-        Parameters
-        ----------
-        name:
-            As for :meth:`find`.
-        cache:
-            As for :meth:`load`.
-
-        Raises
-        ------
-        TaggerError
-            As :meth:`find` and :meth:`load` do.
-        """
-        if not self.store.embedded:
-            return self.load(self.find(name), cache)
-        found = self.resolve(name)
-        return load_model(found.folder, found.version, cache)
-
-    def resolve(self, name: str) -> ResolvedModel:
-        """Return where the model of a name is, in a store on this machine, and remember it.
-
-        Raises
-        ------
-        TaggerError
-            As :meth:`find` and :meth:`load` do.
-        """
-        known = self.store.resolutions.get(name)
-        if known:
-            return known
-        state = self.store.resolutions.state()
-        version = self.find(name)
-        folder = self._fetch(version, None)
-        manifest = sha256_of(folder / MANIFEST_FILE)
-        found = ResolvedModel(version=version.name, folder=folder, manifest=manifest)
-        self.store.resolutions.put(name, found, state)
-        return found
-
-    def load(self, version: Version, cache: VectorCache | None = None) -> TaggerModel:
+    def load(self, version: Version) -> TaggerModel:
         """Load a version for use; nothing in it is executed.
-
-        Parameters
-        ----------
-        version:
-            The version.
-        cache:
-            Where vectors are kept; used where the version's files are on this machine.
 
         Raises
         ------
@@ -216,28 +166,17 @@ class Registry:
         """
         with TemporaryDirectory() as scratch:
             # What is on this machine already is read in its place.
-            folder = self._fetch(version, None if self.store.embedded else Path(scratch))
-            return load_model(folder, version.name, cache if self.store.embedded else None)
+            folder = self.model_folder(version, None if self.store.embedded else Path(scratch))
+            return load_model(folder, version.name)
 
-    def copy_model(self, version: Version, target: Path) -> Path:
-        """Copy a version's model, a folder that :func:`tagger.model.load_model` loads.
-
-        Parameters
-        ----------
-        version:
-            The version.
-        target:
-            The folder below which it is copied.
+    def model_folder(self, version: Version, target: Path | None = None) -> Path:
+        """Return the folder of a version's model, copied below ``target`` if one is given.
 
         Raises
         ------
         TaggerError
-            Also if its artifacts are missing.
+            Also if its artifacts are missing or were changed.
         """
-        return self._fetch(version, target)
-
-    def _fetch(self, version: Version, target: Path | None) -> Path:
-        """Return the folder of a version's model, below ``target`` if one is given."""
         with self.store.reading(), self.store.current():
             import mlflow
             from mlflow.exceptions import MlflowException

@@ -304,7 +304,7 @@ def test_only_what_is_not_trained_is_pickled(fitted):
 def test_other_files_are_not_saved_over(fitted, tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(TaggerError, match="no folder of a model alone"):
+        with pytest.raises(TaggerError, match="contains other files"):
             fitted.save(place)
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
@@ -396,6 +396,14 @@ def test_a_saved_model_tags_without_training_libraries(saved_model):
     assert "pip install 'tagger[formats]'" in tag
     assert "without MLflow no version can be looked up" in load
     assert "pip install 'tagger[train]'" in fit
+
+
+def test_a_label_folder_tags_by_its_definitions(label_folder, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tagger.registry.resolve.bundled_encoder", lambda _: model.encoder)
+    tagger = Tagger.load(label_folder)
+    assert set(tagger.predict(["The law"])) == {"kind", "field"}
+    with pytest.raises(TaggerError, match="nothing to save"):
+        tagger.save(tmp_path / "model")
 
 
 @pytest.mark.training

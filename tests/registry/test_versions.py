@@ -103,7 +103,7 @@ def test_a_model_that_was_exchanged_is_refused(registry, log, tmp_path):
     (manifest,) = (tmp_path / "mlruns").rglob("model.json")
     # Whole, and with hashes that fit: but not what the run recorded.
     manifest.write_text(manifest.read_text().replace("Looks back.", "Looks on."))
-    for load in (registry.load, lambda version: registry.copy_model(version, tmp_path / "copy")):
+    for load in (registry.load, lambda version: registry.model_folder(version, tmp_path / "copy")):
         with pytest.raises(TaggerError, match="is not the file that the run of tagger/1 recorded"):
             load(version)
 

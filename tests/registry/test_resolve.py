@@ -9,6 +9,7 @@ from helpers.samples import TAGGER, page
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry
+from tagger.registry.resolve import find_model_folder, load_model_by_name
 
 STORE = Path("mlruns")
 
@@ -27,69 +28,73 @@ def asked(monkeypatch):
     return names
 
 
+def test_a_model_is_known_by_its_folder_and_by_the_names_of_a_version(registry, log, saved_model):
+    version = log()
+    for name in ("champion", "1", "tagger/1", "tagger", version.run_id):
+        assert load_model_by_name(name).name == "tagger/1"
+    assert load_model_by_name(saved_model).name.startswith("local/")
+
+
 def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     first, second = log(), log(seed=1)
     asked.clear()
-    assert [registry.load_named("champion").name for _ in range(3)] == ["tagger/1"] * 3
-    assert registry.load_named(first.run_id).name == "tagger/1"
-    assert Registry().load_named("champion").name == "tagger/1"
+    for name in ("champion", "champion", first.run_id, "champion"):
+        assert load_model_by_name(name).name == "tagger/1"
     assert asked == ["champion", first.run_id]
     registry.name_version("champion", second)
-    assert [registry.load_named("champion").name for _ in range(2)] == ["tagger/2"] * 2
+    assert [load_model_by_name("champion").name for _ in range(2)] == ["tagger/2"] * 2
     assert asked == ["champion", first.run_id, "champion"]
-
-
-def test_a_change_by_anybody_counts(registry, log, asked):
-    log()
-    asked.clear()
-    registry.load_named("champion")
+    # Whoever changes it.
     database = sqlite3.connect(STORE / "mlflow.db")
     with database:
         database.execute("DELETE FROM registered_model_aliases")
-    database.close()
     with pytest.raises(TaggerError, match="there is no model 'champion'"):
-        registry.load_named("champion")
-    assert asked == ["champion"] * 2
-
-
-def test_where_changes_cannot_be_told_mlflow_is_asked(registry, log, asked):
-    log()
-    asked.clear()
-    database = sqlite3.connect(STORE / "mlflow.db")
+        load_model_by_name("champion")
+    # With a log of changes beside the database they cannot be told.
     database.execute("PRAGMA journal_mode = WAL")
+    with database:
+        database.execute("UPDATE registered_models SET description = 'x'")
+    assert registry.store.state() is None
     database.close()
-    for _ in range(2):
-        assert registry.load_named("champion").name == "tagger/1"
-    assert asked == ["champion"] * 2
-    assert registry.store.resolutions.state() is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"state": "", "models": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff", b'{"state": "", "models": 1}', b'{"state": [], "models": 1}']
+)
 def test_a_damaged_file_is_done_without(registry, log, asked, content):
     log()
     asked.clear()
-    registry.load_named("champion")
+    load_model_by_name("champion")
     (STORE / "resolved_models.json").write_bytes(content)
-    assert registry.load_named("champion").name == "tagger/1"
+    assert load_model_by_name("champion").name == "tagger/1"
     assert asked == ["champion"] * 2
 
 
-def test_a_model_that_was_changed_or_is_gone_is_not_taken(registry, log):
+def test_a_model_that_was_changed_or_is_gone_is_not_taken(registry, log, tmp_path):
     log()
-    registry.load_named("champion")
-    folder = registry.resolve("champion").folder
+    load_model_by_name("champion")
+    folder = find_model_folder("champion", tmp_path / "scratch").folder
     (folder / "model.json").write_text((folder / "model.json").read_text() + "\n")
     with pytest.raises(TaggerError, match="is not the file that the run of tagger/1 recorded"):
-        registry.load_named("champion")
+        load_model_by_name("champion")
     shutil.rmtree(folder)
     with pytest.raises(TaggerError, match="the model of tagger/1 cannot be read"):
-        registry.load_named("champion")
+        load_model_by_name("champion")
 
 
-def test_a_store_that_is_not_there_is_not_made(registry):
-    shutil.rmtree(STORE)
-    with pytest.raises(TaggerError, match="there is no model 'champion'"):
-        registry.load_named("champion")
+def test_what_is_no_model_is_named_and_no_store_is_made(tmp_path, monkeypatch, label_folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "empty").mkdir()
+    for name, problem in {
+        "champion": "there is no model 'champion'",
+        "local/1234": "name of an unregistered model",
+        "empty": "is not a saved model",
+    }.items():
+        with pytest.raises(TaggerError, match=problem):
+            load_model_by_name(name)
+    with pytest.raises(TaggerError, match="is a label folder"):
+        find_model_folder(label_folder, tmp_path)
     assert not STORE.exists()
 
 
