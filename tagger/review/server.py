@@ -1,8 +1,8 @@
 """A Label Studio server of the workspace's own: installed apart, on loopback, data beside it.
 
 Label Studio pins versions that differ from ours, so it lives in an environment of its own. All it
-keeps is in one folder: ``venv``, ``data`` (SQLite), ``account.json`` (readable by the owner only),
-``server.json`` (the running process) and ``server.log``.
+keeps is in one folder: ``venv``, ``data`` (SQLite), ``account.json`` (readable by the owner only)
+and ``server.log``. The running server is the process that works in ``data``.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 DEFAULT_FOLDER = Path(".label-studio")
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
 _PROGRAM = "label-studio"
-_DATA = "data"
 _HOST = "127.0.0.1"
 _EMAIL = "reviewer@localhost.local"
 _BANNED_SUBNETS = (
@@ -55,14 +55,6 @@ class RunningServer:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """The process of a server, and where it listens."""
-
-    pid: int
-    port: int
-
-
 class EmbeddedServer:
     """The Label Studio of a workspace.
 
@@ -77,14 +69,13 @@ class EmbeddedServer:
     def __init__(self, folder: Path = DEFAULT_FOLDER, environment: Path | None = None) -> None:
         self.folder = folder
         self.environment = environment or folder / "venv"
-        self._state = folder / "server.json"
+        self._data = folder.resolve() / "data"
+        self._log = folder / "server.log"
 
     def running(self) -> RunningServer | None:
         """Return the running server, or None if none runs or it does not answer."""
-        process = self._process()
-        if process is None or not _healthy(process.port):
-            return None
-        return RunningServer(_url(process.port), **self._account(), pid=process.pid)
+        found = self._process()
+        return self._described(*found) if found and _healthy(found[1]) else None
 
     def start(self, port: int = DEFAULT_PORT, report: Report = lambda _: None) -> RunningServer:
         """Start the server, or find the running one, and wait until it answers.
@@ -101,65 +92,45 @@ class EmbeddedServer:
         TaggerError
             If the port is taken, the installation fails, or the server does not come up.
         """
-        with exclusively(self._state):
-            process = self._process()
-            if process is None:
+        with exclusively(self._data):
+            if self._process() is None:
                 install(self.environment, report)
-                if not _becomes_free(port):
-                    raise TaggerError(
-                        f"port {port} is in use by another program",
-                        hint="Choose another with --port",
-                    )
-                account = self._account()
+                _wait_until_free(port)
                 report("Starting Label Studio")
-                process = self._launch(port, account)
-            self._wait_until_healthy(process)
-            return RunningServer(_url(process.port), **self._account(), pid=process.pid)
+                self._launch(port)
+            return self._described(*self._wait_until_healthy())
 
     def stop(self) -> bool:
         """End the server and return True, or return False if none runs."""
         import psutil
 
-        with exclusively(self._state):
-            process = self._process()
-            if process is not None:
-                main = psutil.Process(process.pid)
-                family = [main, *main.children(recursive=True)]
-                for member in family:
-                    _signal(member.pid, signal.SIGTERM)
-                _, alive = psutil.wait_procs(family, timeout=_STOP_SECONDS)
-                for member in alive:
-                    _signal(member.pid, signal.SIGKILL)
-                psutil.wait_procs(alive, timeout=_STOP_SECONDS)
-            self._state.unlink(missing_ok=True)
-            return process is not None
+        with exclusively(self._data):
+            found = self._process()
+            if found is None:
+                return False
+            alive = [found[0], *found[0].children(recursive=True)]
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                for process in alive:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.send_signal(number)
+                _, alive = psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+            return True
 
-    def _process(self) -> _Process | None:
+    def _process(self) -> tuple[Process, int] | None:
+        """Return the process that runs Label Studio in the data folder, and its port."""
         import psutil
 
-        try:
-            process = _Process(**json.loads(self._state.read_text(encoding="utf-8")))
-            found = psutil.Process(process.pid)
-            # The number may have gone to another process meanwhile.
-            command = found.cmdline()
-            ours = any(Path(word).name == _PROGRAM for word in command)
-            ours = ours and str(process.port) in command
-            return process if ours and found.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, TypeError, psutil.Error):
-            return self._unrecorded()
-
-    def _unrecorded(self) -> _Process | None:
-        """Find a server that was started by a call that was killed before it could note it."""
-        import psutil
-
-        data = str(self.folder.resolve() / _DATA)
-        for found in psutil.process_iter():
+        for process in psutil.process_iter():
             with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-                command = found.cmdline()
+                command = process.cmdline()
                 ours = any(Path(word).name == _PROGRAM for word in command)
-                if ours and found.cwd() == data and found.status() != psutil.STATUS_ZOMBIE:
-                    return _Process(found.pid, int(command[command.index("--port") + 1]))
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if ours and alive and process.cwd() == str(self._data):
+                    return process, int(command[command.index("--port") + 1])
         return None
+
+    def _described(self, process: Process, port: int) -> RunningServer:
+        return RunningServer(_url(port), **self._account(), pid=process.pid)
 
     def _account(self) -> dict[str, str]:
         """Return the login of the workspace's account; made at the first call."""
@@ -180,15 +151,15 @@ class EmbeddedServer:
             raise TaggerError("the login of Label Studio cannot be read", path=path) from error
         return account
 
-    def _launch(self, port: int, account: dict[str, str]) -> _Process:
-        data = self.folder.resolve() / _DATA
-        data.mkdir(parents=True, exist_ok=True)
+    def _launch(self, port: int) -> None:
+        account = self._account()
+        self._data.mkdir(parents=True, exist_ok=True)
         # The database holds abstracts and tokens.
-        data.chmod(0o700)
+        self._data.chmod(0o700)
         # The password goes through the environment: arguments can be read by other users.
         environment = {
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
-            "LABEL_STUDIO_BASE_DATA_DIR": str(data),
+            "LABEL_STUDIO_BASE_DATA_DIR": str(self._data),
             "LABEL_STUDIO_USERNAME": account["email"],
             "LABEL_STUDIO_PASSWORD": account["password"],
             "LABEL_STUDIO_USER_TOKEN": account["token"],
@@ -206,49 +177,41 @@ class EmbeddedServer:
         command += ["--no-browser", "--enable-legacy-api-token"]
         command += ["--internal-host", _HOST, "--port", str(port)]
         # It tells which papers were looked at.
-        (self.folder / "server.log").touch(mode=0o600)
-        with (self.folder / "server.log").open("ab") as log:
-            started = subprocess.Popen(
+        self._log.touch(mode=0o600)
+        with self._log.open("ab") as log:
+            subprocess.Popen(
                 command,
-                cwd=data,
+                cwd=self._data,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        process = _Process(started.pid, port)
-        with replacing(self._state) as file:
-            json.dump(asdict(process), file)
-        return process
 
-    def _wait_until_healthy(self, process: _Process) -> None:
+    def _wait_until_healthy(self) -> tuple[Process, int]:
         deadline = time.monotonic() + _START_SECONDS
-        while not _healthy(process.port):
-            if self._process() is None:
-                raise TaggerError(
-                    f"Label Studio ended while starting: {self._last_words()}",
-                    path=self.folder / "server.log",
-                )
+        while found := self._process():
+            if _healthy(found[1]):
+                return found
             if time.monotonic() > deadline:
                 raise TaggerError(
                     f"Label Studio did not come up in {_START_SECONDS} s",
-                    path=self.folder / "server.log",
+                    path=self._log,
                     hint="End it with 'tagger review stop'",
                 )
             time.sleep(0.3)
-
-    def _last_words(self) -> str:
-        log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+        log = self._log.read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in log.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        reason = lines[-1][:300] if lines else "it said nothing"
+        raise TaggerError(f"Label Studio ended while starting: {reason}", path=self._log)
 
 
 def install(environment: Path, report: Report = lambda _: None) -> None:
     """Install Label Studio into a virtual environment, unless it is there.
 
-    An installation that was interrupted is taken up again; one that another process is at work on
-    is waited for.
+    An installation that was interrupted is taken up again; one under way in another process is
+    waited for.
 
     Raises
     ------
@@ -279,36 +242,29 @@ def _url(port: int) -> str:
 
 
 def _healthy(port: int) -> bool:
+    import httpx
+
     try:
         # A proxy of the environment has no business on this machine.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{_url(port)}/health", timeout=10) as answer:
-            content: Any = json.load(answer)
-    except (OSError, ValueError, urllib.error.URLError):
+        answer = httpx.get(f"{_url(port)}/health", trust_env=False, verify=False, timeout=10)
+        return bool(answer.json()["status"] == "UP")
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
-    return isinstance(content, dict) and content.get("status") == "UP"
 
 
-def _becomes_free(port: int) -> bool:
-    """Tell whether a port is free; a server that was just killed frees its own a moment later."""
+def _wait_until_free(port: int) -> None:
+    """Wait for a port; a server that was just killed frees its own a moment later."""
     deadline = time.monotonic() + _FREE_SECONDS
-    while not _is_free(port):
-        if time.monotonic() > deadline:
-            return False
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_HOST, port))
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise TaggerError(
+                        f"port {port} is in use by another program",
+                        hint="Choose another with --port",
+                    ) from error
         time.sleep(0.2)
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

@@ -1,6 +1,5 @@
 import contextlib
 import json
-import os
 import stat
 import sys
 import urllib.request
@@ -58,16 +57,6 @@ def test_the_second_start_finds_the_first(server):
     assert (again.password, again.token) == (first.password, first.token)
 
 
-def test_a_server_is_found_though_its_start_was_killed_before_it_noted_it(server):
-    program(server, HEALTHY)
-    first = server.start(free_port())
-    (server.folder / "server.json").unlink()
-    assert server.running() == first
-    assert server.start(free_port()) == first
-    assert server.stop()
-    assert server.running() is None
-
-
 def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
     program(server, HEALTHY)
     running = server.start(free_port())
@@ -112,13 +101,13 @@ def test_a_program_that_ends_is_quoted(server):
         server.start(free_port())
 
 
-@pytest.mark.parametrize("state", ["junk", "[]", "{}", '{"pid": PID, "port": 1}'])
-def test_another_process_is_not_taken_for_the_server(server, state):
-    server.folder.mkdir()
-    state = state.replace("PID", str(os.getpid()))
-    (server.folder / "server.json").write_text(state, encoding="utf-8")
-    assert server.running() is None
-    assert not server.stop()
+def test_the_server_of_another_folder_is_not_taken_for_this_one(server, tmp_path):
+    program(server, HEALTHY)
+    server.start(free_port())
+    other = EmbeddedServer(tmp_path / "other", server.environment)
+    assert other.running() is None
+    assert not other.stop()
+    assert server.running()
 
 
 def test_an_installation_that_fails_says_why(server, monkeypatch):
