@@ -20,32 +20,15 @@ def suggest_papers(
     count: int,
     progress: Progress | None = None,
 ) -> list[Paper]:
-    """Return papers to label, most useful first: typical ones of what is not labelled.
+    """Return at most ``count`` papers to label, most useful first: typical ones of the unlabelled.
 
-    Parameters
-    ----------
-    papers:
-        To choose from; those that are labelled are left out.
-    labelled:
-        Papers that somebody has looked at.
-    taxonomy:
-        What is labelled.
-    encoder:
-        Says which papers are alike.
-    count:
-        How many to return at most.
-    progress:
-        Called with texts done and texts in all.
+    ``progress`` is called with texts done and texts in all.
     """
     known = KnownPapers(labelled)
     candidates = [paper for paper in papers if paper not in known]
     if not candidates:
         return []
     vectors = encoder.encode([paper.text for paper in [*candidates, *labelled]], progress)
-    pool = Pool(
-        candidates,
-        Predictions(vectors[: len(candidates)], {}, {}),
-        vectors[len(candidates) :],
-        taxonomy,
-    )
+    own, seen = vectors[: len(candidates)], vectors[len(candidates) :]
+    pool = Pool(candidates, Predictions(own, {}, {}), seen, taxonomy)
     return [candidates[row] for row in Typical().select(pool, count)]

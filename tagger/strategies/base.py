@@ -1,4 +1,4 @@
-"""What a strategy is given, and what it gives back."""
+"""The base of all strategies, and the pool of papers that they choose from."""
 
 from __future__ import annotations
 
@@ -20,19 +20,10 @@ from tagger.taxonomy import Taxonomy
 
 @dataclass(frozen=True)
 class Pool:
-    """The papers to choose from.
+    """The unlabelled papers to choose from, with their predictions in terms of the taxonomy.
 
-    Parameters
-    ----------
-    papers:
-        Papers without a label.
-    predictions:
-        What the model says of them.
-    known:
-        Vectors of the papers that are labelled, or waiting for a label, already; shape
-        (known papers, dimensions).
-    taxonomy:
-        The terms of the predictions.
+    ``known`` holds the vectors of the papers that are labelled already, or wait for a label; shape
+    (known papers, dimensions).
     """
 
     papers: Sequence[Paper]
@@ -67,20 +58,12 @@ class ScoringStrategy(Strategy):
 
 
 def farthest_first(vectors: Vectors, known: Vectors, weights: Floats, count: int) -> list[int]:
-    """Choose papers one by one, each far from all that is known or chosen before it.
+    """Choose at most ``count`` papers one by one, each far from all known or chosen before it.
 
     Farthest-first traversal (Gonzalez, "Clustering to minimize the maximum intercluster
     distance", 1985), the core-set choice of Sener and Savarese, "Active Learning for
-    Convolutional Neural Networks" (2018), with distances weighted.
-
-    Parameters
-    ----------
-    vectors, known:
-        Shape (papers, dimensions), of any length; their direction counts.
-    weights:
-        Shape (papers,); distances of a paper are multiplied by its weight.
-    count:
-        How many to choose at most.
+    Convolutional Neural Networks" (2018). The distances of a paper, which are cosine distances of
+    vectors of shape (papers, dimensions), are multiplied by its weight, shape (papers,).
     """
     own = unit(vectors)
     nearest = 1 - similarity_to_nearest(vectors, known)

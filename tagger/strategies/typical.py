@@ -42,27 +42,20 @@ class Typical(Strategy):
             warnings.simplefilter("ignore", ConvergenceWarning)
             of = KMeans(clusters, n_init=3, random_state=0).fit_predict(everything)
         labels = np.bincount(of[len(papers) :], minlength=clusters)
-        members = [np.flatnonzero(of[: len(papers)] == cluster) for cluster in range(clusters)]
-        waiting = {cluster: len(rows) for cluster, rows in enumerate(members) if len(rows)}
-        ranked: dict[int, list[int]] = {}
-        chosen: list[int] = []
-        while len(chosen) < count:
-            cluster = min(waiting, key=lambda c: (labels[c], -waiting[c], c))
-            if cluster not in ranked:
-                ranked[cluster] = _most_typical_first(papers, members[cluster])
-            chosen.append(ranked[cluster].pop(0))
-            labels[cluster] += 1
-            waiting[cluster] -= 1
-            if not waiting[cluster]:
-                del waiting[cluster]
-        return chosen
+        ranked = []
+        for cluster in range(clusters):
+            members = np.flatnonzero(of[: len(papers)] == cluster)
+            for place, row in enumerate(_most_typical_first(papers, members)):
+                # What is chosen before counts as labelled, and waits no more.
+                ranked.append((labels[cluster] + place, place - len(members), cluster, row))
+        return [row for _, _, _, row in sorted(ranked)[:count]]
 
 
 def _most_typical_first(papers: Vectors, rows: Integers) -> list[int]:
     own = papers[rows]
     neighbours = min(_NEIGHBOURS, len(rows) - 1)
     spread = np.zeros(len(rows))
-    for start in range(0, len(rows), _PART) if neighbours else ():
+    for start in range(0, len(rows), _PART) if neighbours > 0 else ():
         cosines = own[start : start + _PART] @ own.T
         nearest = np.partition(-cosines, neighbours, axis=1)[:, : neighbours + 1]
         # Of vectors of length 1; the paper itself is at distance 0.
