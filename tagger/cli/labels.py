@@ -12,6 +12,7 @@ from tagger.cli.output import (
     ColumnOption,
     ConflictsOption,
     EncoderOption,
+    FilesArgument,
     FolderOption,
     FormatOption,
     JsonOption,
@@ -66,9 +67,6 @@ def audit(
 
     Example: tagger labels audit --labels labels
     """
-    with needs_extra("review"):
-        import cleanlab  # noqa: F401
-
     from tagger.audit import find_suspect_labels
     from tagger.labels import LabelStore
     from tagger.registry import Registry
@@ -86,7 +84,8 @@ def audit(
     with working("Reading labels"):
         loaded = load_model_for(store, version.name)
         chances = _unseen_probabilities(merged, registry, version, loaded)
-        suspects = find_suspect_labels(merged, chances, loaded.taxonomy, min_confidence)
+        with needs_extra("review"):
+            suspects = find_suspect_labels(merged, chances, loaded.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
         papers = {label.id: label.paper for label in merged}
@@ -116,9 +115,7 @@ def audit(
 @app.command()
 def suggest(
     count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many papers.")],
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
-    ],
+    files: FilesArgument,
     labels: LabelsOption = Path("labels"),
     encoder: EncoderOption = "bundled-minilm",
     format_name: FormatOption = None,

@@ -36,6 +36,9 @@ MaxTokensOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")]
 
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
+]
 FormatOption = Annotated[
     str | None,
     typer.Option(

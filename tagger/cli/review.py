@@ -13,6 +13,7 @@ from tagger.cli.output import (
     LABEL_STUDIO_FOLDER,
     ColumnOption,
     ConflictsOption,
+    FilesArgument,
     FolderOption,
     FormatOption,
     JsonOption,
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
     from tagger.labels import Conflict, LabelStore
     from tagger.model import TaggerModel
     from tagger.paper import Paper
-    from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
-    from tagger.review.server import EmbeddedServer
     from tagger.review.status import ReviewStatus
 
 app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
@@ -61,8 +60,10 @@ def serve(
 
     Example: tagger review serve --port 8080
     """
-    with working("Label Studio is coming up"):
-        server = _embedded(folder).start(port, lambda text: echo(text, err=True))
+    from tagger.review.server import EmbeddedServer
+
+    with needs_extra("review"), working("Label Studio is coming up"):
+        server = EmbeddedServer(folder).start(port, lambda text: echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
         print_json({name: getattr(server, name) for name in fields})
@@ -78,7 +79,10 @@ def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False
 
     Example: tagger review stop
     """
-    stopped = _embedded(folder).stop()
+    from tagger.review.server import EmbeddedServer
+
+    with needs_extra("review"):
+        stopped = EmbeddedServer(folder).stop()
     if as_json:
         print_json({"stopped": stopped})
     else:
@@ -87,9 +91,7 @@ def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False
 
 @app.command()
 def push(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
-    ],
+    files: FilesArgument,
     labels: LabelsOption = Path("labels"),
     model: ModelOption = "champion",
     budget: Annotated[
@@ -127,13 +129,11 @@ def push(
     papers, problems = read_pages(files, format_name, column)
     store = _read_store(labels)
     # The model comes first: without one no project is made.
-    server = _connect(folder)
     loaded = load_model_for(store, model, papers)
-    from tagger.review.project import open_project
+    target = _open_project(store, project, folder, create=True)
     from tagger.review.push import PushSettings
     from tagger.review.push import push as push_papers
 
-    target = open_project(server, store.taxonomy, project, create=True)
     rule, _ = review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
     with progress() as step:
@@ -163,7 +163,8 @@ def pull(
 
     Example: tagger review pull --conflicts majority
     """
-    store, target = _open(labels, project, folder)
+    store = _read_store(labels)
+    target = _open_project(store, project, folder)
     from tagger.review.pull import pull as pull_corrections
 
     with working("Reading annotations"):
@@ -198,7 +199,8 @@ def status(
 
     Example: tagger review status
     """
-    store, target = _open(labels, project, folder)
+    store = _read_store(labels)
+    target = _open_project(store, project, folder)
     from tagger.review.status import review_status
 
     with working("Reading tasks"):
@@ -260,7 +262,8 @@ def backend(
 
     Example: tagger review backend --train-after 20
     """
-    store, target = _open(labels, project, folder)
+    store = _read_store(labels)
+    target = _open_project(store, project, folder)
     from tagger.cli.backend import run_backend
 
     run_backend(store, target, model, (host, port), url, train_after, conflicts)
@@ -274,21 +277,11 @@ def send_rechecks(
     folder: Path,
 ) -> int:
     """Send labelled papers to Label Studio with the reason to look again; return the new tasks."""
-    server = _connect(folder)
-    from tagger.review.project import open_project
+    target = _open_project(store, project, folder, create=True)
     from tagger.review.push import push_rechecks
 
-    target = open_project(server, store.taxonomy, project, create=True)
     with progress() as step:
         return push_rechecks(rechecks, model, target, step, store.taxonomy).new
-
-
-def _embedded(folder: Path) -> EmbeddedServer:
-    with needs_extra("review"):
-        import psutil  # noqa: F401
-    from tagger.review.server import EmbeddedServer
-
-    return EmbeddedServer(folder)
 
 
 def _read_store(labels: Path) -> LabelStore:
@@ -300,22 +293,16 @@ def _read_store(labels: Path) -> LabelStore:
     return store
 
 
-def _connect(folder: Path) -> Connection:
-    with needs_extra("review"):
-        import label_studio_sdk  # noqa: F401
-        import psutil  # noqa: F401
+def _open_project(
+    store: LabelStore, project: str | None, folder: Path, *, create: bool = False
+) -> ReviewProject:
     from tagger.review.connection import connect
 
-    return connect(folder)
-
-
-def _open(labels: Path, project: str | None, folder: Path) -> tuple[LabelStore, ReviewProject]:
-    """Open the label folder and its project in Label Studio."""
-    store = _read_store(labels)
-    server = _connect(folder)
+    with needs_extra("review"):
+        server = connect(folder)
     from tagger.review.project import open_project
 
-    return store, open_project(server, store.taxonomy, project)
+    return open_project(server, store.taxonomy, project, create=create)
 
 
 def _print_push(report: PushReport) -> None:
