@@ -170,14 +170,14 @@ def _readers(folder: Path) -> Iterator[Target]:
         "mail": 15,
         "json": 100,
     }
-    for known in FORMATS:
-        read = _read_dataset if known.name == "dataset" else _read_file
+    for name in FORMATS:
+        read = _read_dataset if name == "dataset" else _read_file
         yield Target(
-            f"reader: {known.name}",
-            samples[known.name],
-            "archive" if known.name in ("excel", "dataset") else "bytes",
-            _bind(read, folder / f"in-{known.name}", known.name),
-            shares.get(known.name, 60),
+            f"reader: {name}",
+            samples[name],
+            "archive" if name in ("excel", "dataset") else "bytes",
+            _bind(read, folder / f"in-{name}", name),
+            shares.get(name, 60),
         )
     texts = [text for name in samples if name != "dataset" for text in samples[name]]
     yield Target(
@@ -228,14 +228,14 @@ def _give_back(path: Path, content: bytes) -> None:
     source = path.with_suffix(suffix)
     source.write_bytes(content)
     read = collect_papers([source])
-    if read.files[0].format.name not in ("bibtex", "ris"):
+    if read.files[0].format not in ("bibtex", "ris"):
         return
     tags = [{"kind": ["survey"], "field": []}] * len(read.papers)
     entries = [read.entries[place].title for place in read.files[0].entries]
     out = path.with_name("lib-out")
     shutil.rmtree(out, ignore_errors=True)
     for written in write_libraries(read, tags, _taxonomy(), out):
-        again = list(read_papers([written], format_name=read.files[0].format.name))
+        again = list(read_papers([written], format_name=read.files[0].format))
         assert [paper.title for paper in again] == entries
 
 

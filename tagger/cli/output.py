@@ -233,12 +233,13 @@ def collect_pages(
     for problem in problems:
         complain(problem)
     for file in read.files:
-        for problem in file.problems[:_ROWS_SHOWN]:
+        rows = [*file.problems.values()]
+        for problem in rows[:_ROWS_SHOWN]:
             complain(problem)
-        if len(file.problems) > _ROWS_SHOWN:
-            more = len(file.problems) - _ROWS_SHOWN
+        if len(rows) > _ROWS_SHOWN:
+            more = len(rows) - _ROWS_SHOWN
             complain(TaggerError(f"{more} more rows are no papers", path=file.source.path))
-        problems += file.problems
+        problems += rows
     if not read.papers:
         raise typer.Exit(2)
     return read, problems

@@ -1,72 +1,80 @@
-"""Read papers from files, one module a format; the format is told by the content."""
+"""Read papers from files; the content tells the format, and each format is one module.
+
+To add a format, write a module with ``recognise`` and ``read`` (see :class:`Reader`) and name it in
+:data:`FORMATS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tagger.errors import TaggerError, missing_package
 from tagger.paper import Paper
-from tagger.readers.bibtex import is_bibtex, read_bibtex
+from tagger.readers import (
+    bibtex,
+    delimited,
+    digest,
+    excel,
+    feed,
+    hf_dataset,
+    html,
+    json_lines,
+    mail,
+    nbib,
+    parquet,
+    pubmed_xml,
+    ris,
+)
 from tagger.readers.columns import check_columns
-from tagger.readers.delimited import is_delimited, read_delimited
-from tagger.readers.digest import read_digest
-from tagger.readers.excel import is_excel, read_excel
-from tagger.readers.feed import is_feed, read_feed
-from tagger.readers.hf_dataset import is_hf_dataset, read_hf_dataset
-from tagger.readers.html import is_html, read_html
-from tagger.readers.json_lines import is_json, read_json
-from tagger.readers.mail import is_mail, read_mail
-from tagger.readers.nbib import is_nbib, read_nbib
-from tagger.readers.parquet import is_parquet, read_parquet
-from tagger.readers.placeholders import is_no_abstract
-from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
-from tagger.readers.ris import is_ris, read_ris
 from tagger.readers.source import Source
 from tagger.spool import MergedPapers, PaperSpool
 
-__all__ = ["FORMATS", "Format", "PaperCollection", "PaperFile", "collect_papers", "read_papers"]
+__all__ = ["FORMATS", "PaperCollection", "PaperFile", "Reader", "collect_papers", "read_papers"]
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format that papers come in.
+class Reader(Protocol):
+    """A module that reads one format."""
 
-    Parameters
-    ----------
-    name:
-        As given to ``--format``.
-    recognises:
-        Tells the format from the content of a source, and from its name where that decides.
-    read:
-        Yields the papers of a source, in order and with repeats; in place of a row of a table that
-        is no paper, the error that says why. Raises an error that concerns the source as a whole.
-    """
+    def recognise(self, source: Source) -> bool:
+        """Tell the format from the content of a source, or from its name where that decides."""
 
-    name: str
-    recognises: Callable[[Source], bool]
-    read: Callable[[Source], Iterable[Paper | TaggerError]]
+    def read(self, source: Source) -> Iterable[Paper | TaggerError]:
+        """Yield the papers of a source, in order and with repeats.
+
+        In place of a record that is no paper comes the error that says why. An error that concerns
+        the source as a whole is raised. Neither needs to name the file.
+        """
 
 
-FORMATS = (
-    Format("dataset", is_hf_dataset, read_hf_dataset),
-    Format("excel", is_excel, read_excel),
-    Format("parquet", is_parquet, read_parquet),
-    Format("bibtex", is_bibtex, read_bibtex),
-    Format("ris", is_ris, read_ris),
-    Format("nbib", is_nbib, read_nbib),
-    Format("pubmed-xml", is_pubmed_xml, read_pubmed_xml),
-    Format("feed", is_feed, read_feed),
-    Format("html", is_html, read_html),
-    Format("json", is_json, read_json),
-    Format("mail", is_mail, read_mail),
-    Format("csv", is_delimited, read_delimited),
-    Format("digest", lambda source: not source.is_folder, read_digest),
-)
-"""In the order in which they are tried: a digest is any other text."""
-
+FORMATS: Mapping[str, Reader] = {
+    "dataset": hf_dataset,
+    "excel": excel,
+    "parquet": parquet,
+    "bibtex": bibtex,
+    "ris": ris,
+    "nbib": nbib,
+    "pubmed-xml": pubmed_xml,
+    "feed": feed,
+    "html": html,
+    "json": json_lines,
+    "mail": mail,
+    "csv": delimited,
+    "digest": digest,
+}
+"""By name, as given to ``--format``, in the order in which they are tried."""
+_BY_SUFFIX = {
+    ".bib": "bibtex",
+    ".bibtex": "bibtex",
+    ".ris": "ris",
+    ".nbib": "nbib",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+"""Where the content does not tell, the name of the file does."""
 
 _ANY_TEXT = 16 * 1024**2
 _MOST_TIMES = 100
@@ -79,17 +87,17 @@ class PaperFile:
     Parameters
     ----------
     source, format:
-        What it is.
+        The file, and the name of its format.
     entries:
         The places of its entries among those of all files.
     problems:
-        Why rows of it are no papers.
+        Why records of it are no papers, by their place among its records.
     """
 
     source: Source
-    format: Format
+    format: str
     entries: range
-    problems: tuple[TaggerError, ...] = ()
+    problems: Mapping[int, TaggerError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,8 @@ def collect_papers(
 ) -> PaperCollection:
     """Read files and find out which of their entries speak of one paper.
 
-    Parameters and errors are those of :func:`read_papers`.
+    Parameters and errors are those of :func:`read_papers`, but ``on_error`` is not called for a
+    record: these problems are in the files.
     """
     entries = PaperSpool()
     files = tuple(_read_into(entries, paths, on_error, format_name, columns or {}))
@@ -137,7 +146,7 @@ def read_papers(
     """Yield the papers of each file in turn, repeats included.
 
     A file is read as a whole before its first paper is given, so a file that does not parse
-    gives none. A row of a table that is no paper costs the others nothing. The papers are kept in a
+    gives none. A record that is no paper costs the others nothing. The papers are kept in a
     temporary file meanwhile, not in memory.
 
     Parameters
@@ -146,7 +155,7 @@ def read_papers(
         A file to read, or several, ``-`` for standard input. One that is named twice is read
         once.
     on_error:
-        Called with the reason for each file and each row that cannot be read; the others are
+        Called with the reason for each file and each record that cannot be read; the others are
         still read. Without it the first of them ends the reading.
     format_name:
         Name of one of :data:`FORMATS`; without it, the content tells.
@@ -156,13 +165,13 @@ def read_papers(
     Raises
     ------
     TaggerError
-        If a file or a row cannot be read and ``on_error`` is not given, or there is no such format
-        or field.
+        If a file or a record cannot be read and ``on_error`` is not given, or there is no such
+        format or field.
     """
     spool = PaperSpool()
     for file in _read_into(spool, paths, on_error, format_name, columns or {}):
         if on_error is not None:
-            for problem in file.problems:
+            for problem in file.problems.values():
                 on_error(problem)
         yield from map(spool.__getitem__, file.entries)
 
@@ -175,42 +184,45 @@ def _read_into(
     columns: Mapping[str, str],
 ) -> Iterator[PaperFile]:
     """Put the entries of each file at the end of a spool and yield it; none if it is broken."""
-    names = [known.name for known in FORMATS]
-    if format_name is not None and format_name not in names:
-        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(names)}")
+    if format_name is not None and format_name not in FORMATS:
+        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(FORMATS)}")
     check_columns(columns)
     if isinstance(paths, str | Path):
         paths = [paths]
     for path in dict.fromkeys(Path(path) for path in paths):
         start = len(spool)
-        problems: list[TaggerError] = []
+        problems: dict[int, TaggerError] = {}
         try:
             source = Source.open(path, columns)
             with _named(source):
-                format_ = _format_of(source, format_name)
-            spool.extend(_entries(source, format_, problems))
-            if problems and (on_error is None or len(spool) == start):
-                raise problems[0]
+                format_ = format_name or recognise(source)
+                spool.extend(_entries(source, format_, problems))
+                if problems and (on_error is None or len(spool) == start):
+                    raise next(iter(problems.values()))
+                if len(spool) == start:
+                    raise TaggerError("there are no papers in this file")
         except TaggerError as error:
             if on_error is None:
                 raise
             on_error(error)
             continue
-        yield PaperFile(source, format_, range(start, len(spool)), tuple(problems))
+        yield PaperFile(source, format_, range(start, len(spool)), problems)
 
 
-def _entries(source: Source, format_: Format, problems: list[TaggerError]) -> Iterator[Paper]:
-    """Yield the papers of a source; errors of its rows are added to ``problems``."""
+def _entries(source: Source, format_: str, problems: dict[int, TaggerError]) -> Iterator[Paper]:
+    """Yield the papers of a source; errors of its records are added to ``problems``.
 
-    def papers() -> Iterator[Paper]:
-        for row in format_.read(source):
-            if isinstance(row, TaggerError):
-                problems.append(_located(row, source))
-            else:
-                yield _without_stand_in(row)
-
-    with _named(source):
-        yield from _within_bounds(papers(), source)
+    Texts very much larger than the file are refused: one of them, packed, again and again.
+    """
+    left = _ANY_TEXT + _MOST_TIMES * source.size
+    for place, record in enumerate(FORMATS[format_].read(source)):
+        if isinstance(record, TaggerError):
+            problems[place] = _located(record, source)
+            continue
+        left -= len(record.title) + len(record.abstract)
+        if left < 0:
+            raise TaggerError("holds very much more text than its size allows")
+        yield record
 
 
 @contextmanager
@@ -225,34 +237,24 @@ def _named(source: Source) -> Iterator[None]:
 
 
 def _located(error: TaggerError, source: Source) -> TaggerError:
+    path = error.path or source.path
     return TaggerError(
-        error.problem, path=source.path, line=error.line, field=error.field, hint=error.hint
+        error.problem, path=path, line=error.line, field=error.field, hint=error.hint
     )
 
 
-def _within_bounds(papers: Iterable[Paper], source: Source) -> Iterator[Paper]:
-    """Refuse texts that are very much larger than the file: one of them, packed, again and again.
+def recognise(source: Source) -> str:
+    """Return the name of the format of a source, told by its content or else by its name.
 
     Raises
     ------
     TaggerError
-        In the midst of the papers.
+        If it is a folder that is no data set.
     """
-    left = _ANY_TEXT + _MOST_TIMES * source.size
-    for paper in papers:
-        left -= len(paper.title) + len(paper.abstract)
-        if left < 0:
-            raise TaggerError("holds very much more text than its size allows", path=source.path)
-        yield paper
-
-
-def _without_stand_in(paper: Paper) -> Paper:
-    """Empty an abstract that says but that there is none: such papers would look alike."""
-    return replace(paper, abstract="") if is_no_abstract(paper.abstract) else paper
-
-
-def _format_of(source: Source, name: str | None) -> Format:
-    for known in FORMATS:
-        if known.name == name or (name is None and known.recognises(source)):
-            return known
-    raise TaggerError("is a directory", hint=f"Name the files in it, for example {source.path}/*")
+    for name, reader in FORMATS.items():
+        if reader.recognise(source):
+            return name
+    if source.is_folder:
+        hint = f"Name the files in it, for example {source.path}/*"
+        raise TaggerError("is a directory", hint=hint)
+    return _BY_SUFFIX.get(source.path.suffix.lower(), "digest")

@@ -1,7 +1,7 @@
 """Reader for BibTeX, as Zotero, JabRef, publishers and arXiv write it.
 
-bibtexparser finds the entries and their fields. Values are resolved here, since each entry counts,
-duplicates too, and ``#`` joins strings.
+bibtexparser finds the entries and their fields. Values are resolved here: its middlewares leave out
+entries whose key is given twice, and do not join strings by ``#``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
+from tagger.readers.records import make_paper
 from tagger.readers.source import Source
 
 _START = re.compile(
@@ -37,10 +38,7 @@ _NAME = re.compile(r'[^\s{}"#=,]*')
 
 @dataclass(frozen=True, slots=True)
 class BibtexField:
-    """A field of an entry: its name in lower case, and where name and value stand in the text.
-
-    The value is as written, with its braces or quotes.
-    """
+    """A field: its name in lower case, and where name and value, braces included, begin and end."""
 
     name: str
     name_start: int
@@ -74,48 +72,29 @@ class BibtexText:
         return _resolve(self.text[field.start : field.end], self.strings) if field else ""
 
 
-def is_bibtex(source: Source) -> bool:
-    """Tell a BibTeX file by what it begins with, or by its name if that is other text."""
-    return not source.is_folder and bool(
-        _START.match(source.head) or source.path.suffix.lower() in (".bib", ".bibtex")
-    )
+def recognise(source: Source) -> bool:
+    """Tell a BibTeX file by what it begins with."""
+    return _START.match(source.head) is not None
 
 
-def read_bibtex(source: Source) -> list[Paper]:
-    """Read the papers of a BibTeX file, in order and with repeats.
-
-    Parameters
-    ----------
-    source:
-        The file. LaTeX in titles and abstracts is resolved.
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a BibTeX file, or why an entry is none.
 
     Raises
     ------
     TaggerError
-        If it holds no entry, an entry is not closed or otherwise not BibTeX, or has no title; the
-        line is given.
+        If an entry is not closed or otherwise not BibTeX; the line is given.
     """
     file = parse_bibtex(source.text)
-    if not file.entries:
-        raise TaggerError("no entries in this BibTeX file", path=source.path)
-    papers = []
     for entry in file.entries:
         parts = [clean_marked_up_text(file.value(entry, name)) for name in ("title", "subtitle")]
         title = ": ".join(part for part in parts if part)
-        if not title:
-            raise TaggerError(
-                "this entry has no title",
-                path=source.path,
-                line=entry.line,
-                hint="Give it one, or take it out",
-            )
-        abstract = clean_marked_up_text(file.value(entry, "abstract"))
-        papers.append(Paper(title, abstract, (source.name,), identifiers=_identifiers(file, entry)))
-    return papers
+        abstract = file.value(entry, "abstract")
+        yield make_paper(source, entry.line, [title], [abstract], _identifiers(file, entry))
 
 
 def parse_bibtex(text: str) -> BibtexText:
-    """Find the entries of a BibTeX text and where their fields stand.
+    """Find the entries of a BibTeX text and where their fields are.
 
     Raises
     ------
@@ -151,61 +130,55 @@ def parse_bibtex(text: str) -> BibtexText:
         while isinstance(kept, DuplicateBlockKeyBlock | DuplicateFieldKeyBlock):
             kept = kept.ignore_error_block or kept
         if isinstance(kept, ParsingFailedBlock):
+            reason = " ".join(getattr(kept.error, "abort_reason", str(kept.error)).split())
             raise TaggerError(
-                f"this entry is not BibTeX: {_reason(kept.error)}",
+                f"this entry is not BibTeX: {reason.rstrip('.')}",
                 line=line,
                 hint="Look for a brace or a comma that is missing here",
             )
         start = text.index(raw, place)
         place = start + len(raw)
         if isinstance(kept, String):
-            said = _resolve(str(kept.value), strings)
-            if len(said) > _LONGEST_STRING:
-                raise TaggerError(
-                    f"the string '{kept.key}' stands for {len(said):,} characters, more than "
-                    f"{_LONGEST_STRING:,}",
-                    line=line,
-                    hint="Write long texts into the entries that use them",
-                )
-            strings[kept.key.lower()] = said
+            strings[kept.key.lower()] = _string(str(kept.key), str(kept.value), strings, line)
         elif isinstance(kept, Entry):
             fields = [(field.key, str(field.value)) for field in kept.fields]
-            entry = BibtexEntry(line, tuple(_place_fields(text, start, fields)))
-            _refuse_broken_values(text, entry)
-            entries.append(entry)
+            entries.append(BibtexEntry(line, tuple(_place_fields(text, start, fields))))
     return BibtexText(text, tuple(entries), strings)
+
+
+def _string(name: str, value: str, strings: Mapping[str, str], line: int) -> str:
+    resolved = _resolve(value, strings)
+    if len(resolved) > _LONGEST_STRING:
+        raise TaggerError(
+            f"the string '{name}' stands for {len(resolved):,} characters, more than "
+            f"{_LONGEST_STRING:,}",
+            line=line,
+            hint="Write long texts into the entries that use them",
+        )
+    return resolved
 
 
 def _place_fields(
     text: str, entry_start: int, fields: list[tuple[str, str]]
 ) -> Iterator[BibtexField]:
-    """Yield where fields stand; between them there are but commas, '=' and white space."""
+    """Yield where fields are; between them there are but commas, '=' and white space."""
     place = text.find(",", entry_start)
     for name, value in fields:
         name_start = text.index(name, place)
         start = text.index(value, text.index("=", name_start + len(name)) + 1)
         place = start + len(value)
+        if not _is_value(value):
+            raise TaggerError(
+                "this value does not end as it should",
+                line=text.count("\n", 0, name_start) + 1,
+                field=" ".join(name.lower().split()),
+                hint="Look for a comma that is missing behind it",
+            )
         yield BibtexField(name.lower(), name_start, start, place)
 
 
-def _refuse_broken_values(text: str, entry: BibtexEntry) -> None:
-    for field in entry.fields:
-        if not _is_value(text[field.start : field.end]):
-            raise TaggerError(
-                "this value does not end as it should",
-                line=text.count("\n", 0, field.name_start) + 1,
-                field=" ".join(field.name.split()),
-                hint="Look for a comma that is missing behind it",
-            )
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "abort_reason", str(error))
-    return " ".join(reason.split()).rstrip(".")
-
-
 def literals(value: str) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a value stand that ``#`` joins, each without white space."""
+    """Yield where the parts of a value are that ``#`` joins, each without white space."""
     depth, quoted, start = 0, False, 0
     for found in _MARK.finditer(value):
         mark = found[0]
@@ -230,12 +203,11 @@ def is_enclosed(part: str) -> bool:
     """Tell whether a part of a value is one text in braces or quotes, not the name of a string."""
     if len(part) < 2 or _OPENING.get(part[0]) != part[-1]:
         return False
-    depth, end = 0, len(part) - 1
+    depth = 0
     for found in _MARK.finditer(part):
         depth += {"{": 1, "}": -1}.get(found[0], 0)
-        closes = found[0] == part[-1] and depth == 0 and found.start() > 0
-        if closes:
-            return found.start() == end
+        if found[0] == part[-1] and depth == 0 and found.start() > 0:
+            return found.end() == len(part)
     return False
 
 
@@ -246,15 +218,15 @@ def _is_value(value: str) -> bool:
 
 
 def _resolve(value: str, strings: Mapping[str, str]) -> str:
-    said = []
+    resolved = []
     left = len(value) + _LONGEST_EXPANSION
     for start, end in literals(value):
         part = value[start:end]
-        said.append(part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part))
-        left -= len(said[-1])
+        resolved.append(part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part))
+        left -= len(resolved[-1])
         if left < 0:
             break
-    return "".join(said)
+    return "".join(resolved)
 
 
 def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
@@ -265,7 +237,7 @@ def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
     eprint = [value("eprint")]
     # An eprint whose archive is not told is taken for arXiv's if it says so.
     known = archive == "arxiv" or (not archive and "arxiv" in eprint[0].lower())
-    mentions = " ".join(value(name) for name in ("journal", "journaltitle", "number", "note"))
+    mentions = " ".join(map(value, ("journal", "journaltitle", "number", "note")))
     return identifiers_of(
         dois=[value("doi")],
         arxiv=[*(eprint if known else ()), *arxiv_mentions(value("journal"))],
@@ -274,5 +246,5 @@ def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
             *(eprint if archive in ("pubmed", "pmid", "medline") else ()),
             *pmid_mentions(mentions),
         ],
-        links=[value(name) for name in _LINK_FIELDS],
+        links=[*map(value, _LINK_FIELDS)],
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of, written_identifiers
+from tagger.readers.records import make_paper
 from tagger.readers.source import Source
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -30,25 +30,18 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
     "identifiers": ("identifiers",),
 }
-"""The usual names of each field's column, the best first: those of Scopus, Web of Science, IEEE
+"""The default names of each field's column, the best first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
 _MAY_BE_ANYTHING = ("link", "id", "identifiers")
-"""What columns of such names hold is passed over where it is no identifier of a paper."""
-_PMID_OF_WEB_OF_SCIENCE = "pm"
-_TAGS_OF_WEB_OF_SCIENCE = ("ti", "ut")
+"""Columns whose cells are passed over where they hold no identifier of a paper."""
+_TAGS_OF_WEB_OF_SCIENCE = {"ti", "ut"}
 """Beside one of these, ``PM`` is the PubMed number."""
 HEADER_WITHIN = 20
 """Exports write a few lines about themselves above the header, at most this many with it."""
 
 
 def check_columns(chosen: Mapping[str, str]) -> None:
-    """Refuse a choice of columns that speaks of other fields than a paper's.
-
-    Raises
-    ------
-    TaggerError
-        If a field is unknown.
-    """
+    """Raise :class:`TaggerError` if columns are chosen for a field that papers do not have."""
     for field in chosen:
         if field not in FIELDS:
             raise TaggerError(
@@ -64,108 +57,71 @@ def has_title(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the fields of a paper stand in the rows of one table.
-
-    Parameters
-    ----------
-    positions:
-        Per field, the place of its column, counted from 0.
-    """
+    """Per field of a paper, the position of its column in the rows of one table, from 0."""
 
     positions: Mapping[str, int]
 
     @classmethod
     def find(cls, names: Sequence[Any], source: Source, line: int | None = None) -> Columns:
-        """Find the columns by the choice of the source, otherwise by the usual names.
+        """Find the columns among the ``names`` of a header, which is at ``line``.
 
-        Parameters
-        ----------
-        names:
-            The header of the table.
-        source:
-            What is being read, with the columns that the caller chose.
-        line:
-            Where the header stands, for messages.
+        The choice of the source comes first, then the default names.
 
         Raises
         ------
         TaggerError
-            If no column holds the title, or a column that was chosen is not there.
+            If no column holds the title, or a chosen column is missing.
         """
-        positions = {}
+        found = {field: _position(field, names, source.columns) for field in FIELDS}
         there = ", ".join(f"'{_shown(name)}'" for name in names if _shown(name)) or "none"
-        for field in FIELDS:
-            position = _position(field, names, source.columns)
-            if position is not None:
-                positions[field] = position
-            elif field in source.columns:
+        for field, name in source.columns.items():
+            if found[field] is None:
                 raise TaggerError(
-                    f"there is no column '{source.columns[field]}'",
+                    f"there is no column '{name}'",
                     path=source.path,
                     line=line,
                     hint=f"The columns are: {there}",
                 )
-        if "title" not in positions:
+        if found["title"] is None:
             raise TaggerError(
                 f"no column holds the title; the columns are: {there}",
                 path=source.path,
                 line=line,
                 hint="Say which one does: --column title=NAME",
             )
-        return cls(positions)
+        return cls({field: place for field, place in found.items() if place is not None})
+
+    def of(self, names: Sequence[str]) -> list[str]:
+        """Return the names of these columns among those of a header."""
+        return [names[position] for position in self.positions.values()]
+
+    def alone(self) -> Columns:
+        """Return the columns of a table that has no others, in the same order."""
+        return Columns({field: place for place, field in enumerate(self.positions)})
 
     def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper | TaggerError:
         """Return the paper of one row, or the error that says why it is none."""
         fields = {name: cells[position] for name, position in self.positions.items()}
-        try:
-            return make_paper(fields, source, line)
-        except TaggerError as error:
-            return error
+        return paper_of_fields(fields, source, line)
 
 
-def make_paper(fields: Mapping[str, Any], source: Source, line: int | None) -> Paper:
-    """Return the paper that a row of a table or an entry of a feed speaks of.
-
-    Parameters
-    ----------
-    fields:
-        Per field of :data:`FIELDS`, what the row says; one other than the title may be missing.
-    source:
-        What is being read.
-    line:
-        The line or row, counted from 1, for messages.
-
-    Raises
-    ------
-    TaggerError
-        If there is no title, or a field is no text.
-    """
-    values = {}
+def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Paper | TaggerError:
+    """Return the paper that fields of :data:`FIELDS` describe, or why there is none."""
+    values = dict.fromkeys(FIELDS, "")
     for name, value in fields.items():
         try:
             values[name] = _text(value)
         except TypeError as error:
-            if name in _MAY_BE_ANYTHING:
-                continue
-            raise TaggerError(
-                f"holds {error}, not text", path=source.path, line=line, field=name
-            ) from error
-    title, abstract = (clean_marked_up_text(values.get(name, "")) for name in ("title", "abstract"))
-    if not title:
-        raise TaggerError(
-            "there is no title here",
-            path=source.path,
-            line=line,
-            hint="Every paper needs one: fill it in, or take the row out",
-        )
-    own = written_identifiers(f"{values.get('id', '')} {values.get('identifiers', '')}")
+            if name not in _MAY_BE_ANYTHING:
+                return TaggerError(f"holds {error}, not text", line=line, field=name)
+    own = written_identifiers(f"{values['id']} {values['identifiers']}")
     others = identifiers_of(
-        dois=[values.get("doi", "")],
-        arxiv=[values.get("arxiv", "")],
-        pmids=[values.get("pmid", "")],
-        links=[values.get("link", "")],
+        dois=[values["doi"]],
+        arxiv=[values["arxiv"]],
+        pmids=[values["pmid"]],
+        links=[values["link"]],
     )
-    return Paper(title, abstract, (source.name,), identifiers=(*own, *others))
+    return make_paper(source, line, [values["title"]], [values["abstract"]], (*own, *others))
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:
@@ -173,12 +129,10 @@ def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> in
     if own is not None and own in names:
         return names.index(own)
     known = [_normal(name) for name in names]
-    for usual in FIELDS[field] if own is None else (_normal(own),):
-        if usual in known:
-            return known.index(usual)
-    if field == "pmid" and own is None and any(tag in known for tag in _TAGS_OF_WEB_OF_SCIENCE):
-        return known.index(_PMID_OF_WEB_OF_SCIENCE) if _PMID_OF_WEB_OF_SCIENCE in known else None
-    return None
+    wanted = FIELDS[field] if own is None else (_normal(own),)
+    if field == "pmid" and own is None and _TAGS_OF_WEB_OF_SCIENCE.intersection(known):
+        wanted = (*wanted, "pm")
+    return next((known.index(name) for name in wanted if name in known), None)
 
 
 def _normal(name: object) -> str:

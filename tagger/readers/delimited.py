@@ -14,7 +14,6 @@ from tagger.readers.columns import HEADER_WITHIN, Columns, has_title
 from tagger.readers.source import Source
 
 DELIMITERS = (",", "\t", ";", "|")
-_SUFFIXES = (".csv", ".tsv")
 _LONGEST_CELL = 2**31 - 1
 """More does not fit into a C long everywhere."""
 _LONGEST_NAME = 60
@@ -35,16 +34,12 @@ class Table(NamedTuple):
     rows: Iterator[Record | TaggerError]
 
 
-def is_delimited(source: Source) -> bool:
-    """Tell a table from a page: by its name, or by a header and rows of as many cells below it."""
-    if source.is_folder:
-        return False
-    if source.path.suffix.lower() in _SUFFIXES:
-        return True
-    return any(_looks_like_table(source, delimiter) for delimiter in DELIMITERS)
+def recognise(source: Source) -> bool:
+    """Tell a table from a page by a header and rows of as many cells below it."""
+    return not source.is_folder and any(_looks_like_table(source, mark) for mark in DELIMITERS)
 
 
-def read_delimited(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a CSV or TSV file, one a row, or why a row is none.
 
     Raises
@@ -54,14 +49,8 @@ def read_delimited(source: Source) -> Iterator[Paper | TaggerError]:
     """
     table = read_table(source)
     columns = Columns.find(table.header.cells, source, table.header.line)
-    empty = True
     for row in table.rows:
         yield row if isinstance(row, TaggerError) else columns.paper(row.cells, source, row.line)
-        empty = False
-    if empty:
-        raise TaggerError(
-            "no papers in this table, only a header", path=source.path, line=table.header.line
-        )
 
 
 def read_table(source: Source) -> Table:
@@ -78,10 +67,10 @@ def read_table(source: Source) -> Table:
     delimiter, skipped = find_dialect(source)
     quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
     records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
-    try:
-        header = header_of(next(records))
-    except StopIteration:
-        raise TaggerError("nothing but blank lines", path=source.path) from None
+    header = next(records, None)
+    if header is None:
+        raise TaggerError("nothing but blank lines")
+    header = header_of(header)
     return Table(header, (fitted(record, header) for record in records))
 
 
@@ -100,35 +89,29 @@ def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
 
 
 def _count(records: Iterator[Record], skipped: int) -> tuple[int, bool]:
-    """Return the number of records, and whether all below the header are of its length."""
-    header = None
-    count, is_even = 0, True
-    for count, record in enumerate(records, start=1):
-        if header:
-            is_even = is_even and fits_header(record.cells, header)
-        elif count > skipped:
-            header = header_of(record)
-    return count, is_even
+    """Return the number of records from the header on, and whether all have its length."""
+    records = islice(records, skipped, None)
+    header = header_of(next(records, Record(1, [])))
+    fits = [fits_header(record.cells, header) for record in records]
+    return len(fits), all(fits)
 
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
-    whole = source.is_short
     head = io.StringIO(source.head, newline="")
     try:
         records = list(read_records(head, delimiter, strict=False))
     except TaggerError:
         return False
-    if not whole:
+    if not source.is_short:
         records.pop()
     for number, header in enumerate(map(header_of, records[:HEADER_WITHIN])):
-        line, names = header
-        if len(names) < 2 or not has_title(names, source.columns):
+        if len(header.cells) < 2 or not has_title(header.cells, source.columns):
             continue
-        if any(len(name) > _LONGEST_NAME for name in names):
-            return False
         rows = records[number + 1 :]
+        if any(len(name) > _LONGEST_NAME for name in header.cells):
+            return False
         if not rows:
-            return line == 1 or whole
+            return header.line == 1 or source.is_short
         even = sum(fits_header(cells, header) for _, cells in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
         return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
@@ -136,19 +119,21 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
 
 
 def find_dialect(source: Source) -> tuple[str, int]:
-    """Return the delimiter, and the number of records with content above the header."""
+    """Return the delimiter, and the number of records with content above the header.
+
+    Where no header names a title, the delimiter is the one with most cells in the first record.
+    """
     found = []
     for order, delimiter in enumerate(DELIMITERS):
+        best = (HEADER_WITHIN, 0, order)
         start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
-        for number, (_, names) in enumerate(start):
-            if has_title(names, source.columns):
-                found.append((number, -len(names), order))
+        for number, (_, cells) in enumerate(start):
+            if has_title(cells, source.columns):
+                best = (number, -len(cells), order)
                 break
             if number == 0:
-                # Without any title: the delimiter that makes most cells of the first line.
-                found.append((HEADER_WITHIN, -len(names), order))
-    if not found:
-        return DELIMITERS[0], 0
+                best = (HEADER_WITHIN, -len(cells), order)
+        found.append(best)
     number, _, order = min(found)
     return DELIMITERS[order], number % HEADER_WITHIN
 
@@ -157,7 +142,7 @@ def _content(
     source: Source, delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
     """Yield the records with content, reading as far as they are asked for."""
-    with source.open_text(utf_16=True) as file:
+    with source.open_text() as file:
         yield from filter(has_content, read_records(file, delimiter, strict=strict, quotes=quotes))
 
 
@@ -220,15 +205,14 @@ def fits_header(cells: Sequence[str], header: Record) -> bool:
 
 def fitted(record: Record, header: Record) -> Record | TaggerError:
     """Take off empty cells beyond the header; a row of another length is an error."""
-    size = len(header.cells)
-    if not fits_header(record.cells, header):
-        count = len(record.cells)
-        return TaggerError(
-            f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
-            line=record.line,
-            hint="Put cells that hold the delimiter or a line break into quotes",
-        )
-    return Record(record.line, record.cells[:size])
+    size, count = len(header.cells), len(record.cells)
+    if fits_header(record.cells, header):
+        return Record(record.line, record.cells[:size])
+    return TaggerError(
+        f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
+        line=record.line,
+        hint="Put cells that hold the delimiter or a line break into quotes",
+    )
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:

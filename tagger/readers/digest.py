@@ -42,13 +42,13 @@ class Block(NamedTuple):
     text: str
 
 
-def read_digest(source: Source) -> list[Paper]:
-    """Read the papers of one digest page, in order and with repeats.
+def recognise(_source: Source) -> bool:
+    """Tell nothing: any text that no other format has is a digest page."""
+    return False
 
-    Parameters
-    ----------
-    source:
-        The page.
+
+def read(source: Source) -> list[Paper]:
+    """Read the papers of one digest page.
 
     Raises
     ------
@@ -60,13 +60,7 @@ def read_digest(source: Source) -> list[Paper]:
 
 
 def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
-    """Read the papers of a page that is already taken apart into blocks.
-
-    Raises
-    ------
-    TaggerError
-        As :func:`read_digest` does.
-    """
+    """Read the papers of a page that is already taken apart into blocks, as :func:`read` does."""
     first = next((number for number, block in enumerate(blocks) if is_date(block.text)), None)
     entries = [
         block
@@ -77,7 +71,6 @@ def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
         what = "only a newsletter header" if blocks else "nothing but white space"
         raise TaggerError(
             f"no papers on this page, {what}",
-            path=source.path,
             line=blocks[-1].line if blocks else 1,
         )
     papers = []
@@ -85,14 +78,12 @@ def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
         if len(title.text) > LONGEST_TITLE:
             raise TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
-                path=source.path,
                 line=title.line,
                 hint="Each entry is a title, a blank line, and its abstract as one paragraph",
             )
         if abstract is None or not is_abstract(abstract.text):
             raise TaggerError(
                 f"the title '{_shortened(title.text)}' has no abstract",
-                path=source.path,
                 line=title.line,
                 hint="Add its abstract after a blank line, or take the title out",
             )

@@ -10,9 +10,9 @@ from xml.sax import SAXException, SAXParseException
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.columns import make_paper
+from tagger.readers.columns import paper_of_fields
 from tagger.readers.markup import root_element, text_of
-from tagger.readers.source import Source, check_encoding
+from tagger.readers.source import Source, check_encoding, parsing
 
 _ROOTS = ("rss", "feed", "rdf")
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
@@ -23,51 +23,41 @@ _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
 _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
 
 
-def is_feed(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell a feed by its root element."""
     return root_element(source.head) in _ROOTS
 
 
-def read_feed(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a feed, one an entry.
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a feed, or why an entry is none; its number is given as line.
 
     Raises
     ------
     TaggerError
-        If the feed is cut short or has no entries, or an entry has no title; the entry, counted
-        from 1, is given as line.
+        If the feed is cut short, or declares entities.
     """
     import feedparser
 
-    if _ENTITY.search(source.data):
-        raise TaggerError("declares entities of its own, which no feed does", path=source.path)
-    try:
-        declared = _DECLARED.match(source.data)
+    content = source.data
+    if _ENTITY.search(content):
+        raise TaggerError("declares entities of its own, which no feed does")
+    with parsing("feed"):
+        declared = _DECLARED.match(content)
         if declared:
             check_encoding(declared[1].decode("ascii", "replace"))
         # Bytes alone might be taken for the name of a file or an address to be opened.
-        feed = feedparser.parse(io.BytesIO(source.data))
+        feed = feedparser.parse(io.BytesIO(content))
         broken = feed.get("bozo_exception")
         entries = [_fields(entry) for entry in feed.entries]
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:  # a broken feed makes it raise nearly anything
-        raise TaggerError(
-            f"is no feed that can be read ({' '.join(str(error).split())})", path=source.path
-        ) from error
     # It reads on over the many small mistakes of feeds; a half feed would look like a whole one.
-    if isinstance(broken, SAXException) and not _END.search(source.data[-4096:]):
-        line = broken.getLineNumber() if isinstance(broken, SAXParseException) else None
+    if isinstance(broken, SAXException) and not _END.search(content[-4096:]):
         raise TaggerError(
             f"the feed does not end as it should ({broken.getMessage()})",
-            path=source.path,
-            line=line,
+            line=broken.getLineNumber() if isinstance(broken, SAXParseException) else None,
             hint="It may be cut short: get it again",
         )
-    if not entries:
-        raise TaggerError("no papers in this feed", path=source.path)
     for number, fields in enumerate(entries, start=1):
-        yield make_paper(fields, source, number)
+        yield paper_of_fields(fields, source, number)
 
 
 def _fields(entry: Any) -> dict[str, str]:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.digest import (
     SHORTEST_ABSTRACT,
@@ -23,19 +22,19 @@ from tagger.readers.digest import (
     without_footer,
 )
 from tagger.readers.markup import MarkupBlock, blocks_of_markup, root_element
-from tagger.readers.source import Source
+from tagger.readers.source import Source, parsing
 
 _ONLY_LABEL = re.compile(r"(?:abstract|summary)\s*:?", re.IGNORECASE)
 _LABEL = re.compile(r"(?:title|abstract)\s*:\s*", re.IGNORECASE)
 
 
-def is_html(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell a web page by its document type or its first element."""
     return root_element(source.head) in ("html", "head", "body")
 
 
-def read_html(source: Source) -> list[Paper]:
-    """Read the papers of a saved web page, in order and with repeats.
+def read(source: Source) -> list[Paper]:
+    """Read the papers of a saved web page.
 
     Raises
     ------
@@ -47,12 +46,8 @@ def read_html(source: Source) -> list[Paper]:
     except UnicodeDecodeError:
         # The page says which encoding it is in.
         markup = source.data
-    try:
+    with parsing("HTML"):
         blocks = digest_blocks(markup)
-    except (ValueError, AssertionError, RecursionError, LookupError) as error:
-        raise TaggerError(
-            f"is no HTML that can be read ({' '.join(str(error).split())})", path=source.path
-        ) from error
     return papers_of(blocks, source)
 
 

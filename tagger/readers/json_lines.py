@@ -1,11 +1,11 @@
-"""Reader for JSON: one object a line (JSON Lines), or an array of objects; a paper each."""
+"""Reader for JSON: one object a line (JSON Lines), several in a row, or an array of objects."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -14,17 +14,16 @@ from tagger.readers.source import Source
 
 _START = re.compile(r'\{\s*["}]|\[\s*[{\]]')
 _SPACE = re.compile(r"\s*")
-_CHUNK = 1 << 20
-_LOOKAHEAD = 16
-"""Longer than any part of JSON but a string: it is known within so many characters to be wrong."""
+_DECODER = json.JSONDecoder()
+_KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 
-def is_json(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell JSON from a page, which may begin with a bracket, too."""
     return _START.match(source.head) is not None
 
 
-def read_json(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of JSON Lines or of a JSON array, or why a value is none.
 
     Raises
@@ -34,146 +33,97 @@ def read_json(source: Source) -> Iterator[Paper | TaggerError]:
     """
     # Once for the fields that any of them has, and once for the papers.
     names: dict[str, None] = {}
-    problem = TaggerError("no papers in this file", path=source.path)
-    for row in (row for _, row in _objects(source)):
-        if isinstance(row, TaggerError):
-            problem = row
-        else:
-            names.update(dict.fromkeys(row))
-    if not names:
-        raise problem
-    known = list(names)
-    columns = Columns.find(known, source)
+    for _, value in read_values(source):
+        if isinstance(value, dict):
+            names.update(dict.fromkeys(value))
+    # Without any name each value has a problem.
+    columns = Columns.find(list(names), source) if names else Columns({})
     # Of the names, of which each row may have others: rows and names are both many.
-    wanted = [known[position] for position in columns.positions.values()]
-    chosen = Columns({field: place for place, field in enumerate(columns.positions)})
-    for line, row in _objects(source):
-        if isinstance(row, TaggerError):
-            yield row
-        else:
-            yield chosen.paper([row.get(name) for name in wanted], source, line)
-
-
-def _objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | TaggerError]]:
+    wanted, chosen = columns.of(list(names)), columns.alone()
     for line, value in read_values(source):
-        if isinstance(value, dict | TaggerError):
-            yield line, value
+        if isinstance(value, dict):
+            yield chosen.paper([value.get(name) for name in wanted], source, line)
+        elif isinstance(value, TaggerError):
+            yield value
         else:
-            problem = f"expected an object with the fields of a paper, found {_kind(value)}"
-            yield line, TaggerError(problem, line=line)
+            found = _KINDS.get(type(value), "a number")
+            problem = f"expected an object with the fields of a paper, found {found}"
+            yield TaggerError(problem, line=line)
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
-    """Yield each value of an array, or each of several that follow one another, with its line.
+    """Yield each value of an array, or of several that follow one another, with its line.
 
-    Of several, one that is no JSON is yielded as an error, and reading goes on with the next line.
+    JSON Lines are read a line at a time, and a line that is no JSON is yielded as an error.
 
     Raises
     ------
     TaggerError
-        If an array is no JSON; the line is given.
+        If an array, or a value that goes on over lines, is no JSON; the line is given.
     """
-    with source.open_text() as file:
-        text = _Text(file)
-        in_array = text.next_character() == "["
-        if in_array:
-            text.skip()
-        first = True
-        while character := text.next_character():
-            if in_array:
-                if character == "]":
-                    line = text.line
-                    text.skip()
-                    if text.next_character():
-                        raise TaggerError("something follows the end of the array", line=line)
-                    return
-                if not first:
-                    if character != ",":
-                        raise TaggerError("is no JSON (a comma is missing)", line=text.line)
-                    text.skip()
-                    text.next_character()
-            line = text.line
-            try:
-                value = text.value()
-            except TaggerError as error:
-                if in_array:
-                    raise
-                value = error
-                text.skip_line()
-            yield line, value
-            first = False
-        if in_array:
-            raise TaggerError(
-                "the array is not closed, so the file may be cut short", line=text.line
-            )
+    first, end, _ = source.head.partition("\n")
+    if first.startswith("["):
+        yield from _array(source.text)
+    elif end and not first.rstrip().endswith("}"):
+        yield from _sequence(source.text, 1)
+    else:
+        with source.open_text("\n") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield from _sequence(line, number)
+                except TaggerError as error:
+                    yield number, error
 
 
-class _Text:
-    """A text of which a part at a time is in memory: what was read is let go of."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._decoder = json.JSONDecoder()
-        self._text = ""
-        self._position = 0
-        self._at_end = False
-        self.line = 1
-
-    def next_character(self) -> str:
-        """Go to the next character that is no white space; there is none at the end."""
-        while True:
-            match = _SPACE.match(self._text, self._position)
-            self._go_to(match.end() if match else self._position)
-            if self._position < len(self._text) or self._at_end:
-                return self._text[self._position : self._position + 1]
-            self._read_on()
-
-    def skip(self) -> None:
-        """Go past one character."""
-        self._go_to(self._position + 1)
-
-    def skip_line(self) -> None:
-        """Go to the next line."""
-        while (end := self._text.find("\n", self._position)) < 0 and not self._at_end:
-            self._read_on()
-        self._go_to(len(self._text) if end < 0 else end + 1)
-
-    def value(self) -> Any:
-        """Read a value, and go past it."""
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._text, self._position)
-            except json.JSONDecodeError as error:
-                # What is wrong well before the end stays wrong however the text goes on.
-                ends_later = error.pos + _LOOKAHEAD >= len(self._text)
-                if not self._at_end and (ends_later or error.msg.startswith("Unterminated")):
-                    self._read_on()
-                    continue
-                line = self.line + self._text.count("\n", self._position, error.pos)
-                raise TaggerError(f"is no JSON ({error.msg})", line=line) from error
-            except (ValueError, RecursionError) as error:
-                raise TaggerError(
-                    f"is no JSON that can be read ({error})", line=self.line
-                ) from error
-            # A number may go on.
-            if end + _LOOKAHEAD <= len(self._text) or self._at_end:
-                self._go_to(end)
-                return value
-            self._read_on()
-
-    def _go_to(self, position: int) -> None:
-        self.line += self._text.count("\n", self._position, position)
-        self._position = position
-
-    def _read_on(self) -> None:
-        """Read at least as much as there is, so that a long value is tried but a few times."""
-        self._text = self._text[self._position :]
-        self._position = 0
-        more = self._file.read(max(_CHUNK, len(self._text)))
-        self._text += more
-        self._at_end = not more
+def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
+    """Yield the values of a text that begins at a line, each with its line."""
+    place = _after_space(text, 0)
+    line += text.count("\n", 0, place)
+    while place < len(text):
+        value, end = _decode(text, place, line)
+        yield line, value
+        end = _after_space(text, end)
+        line += text.count("\n", place, end)
+        place = end
 
 
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+def _array(text: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the array that a text consists of, each with its line."""
+    place, line, mark = 0, 1, "["
+
+    def go_on(size: int) -> str:
+        nonlocal place, line
+        end = _after_space(text, place + size)
+        line += text.count("\n", place, end)
+        place = end
+        return text[place : place + 1]
+
+    character = go_on(text.index("[") + 1)
+    while character and character != "]":
+        if mark == ",":
+            if character != ",":
+                raise TaggerError("is no JSON (a comma is missing)", line=line)
+            go_on(1)
+        value, end = _decode(text, place, line)
+        yield line, value
+        character, mark = go_on(end - place), ","
+    if not character:
+        raise TaggerError("the array is not closed, so the file may be cut short", line=line)
+    if go_on(1):
+        raise TaggerError("something follows the end of the array", line=line)
+
+
+def _decode(text: str, place: int, line: int) -> tuple[Any, int]:
+    """Return the value at a place, which is in a line, and where it ends."""
+    try:
+        return _DECODER.raw_decode(text, place)
+    except json.JSONDecodeError as error:
+        line += text.count("\n", place, error.pos)
+        raise TaggerError(f"is no JSON ({error.msg})", line=line) from error
+    except (ValueError, RecursionError) as error:
+        raise TaggerError(f"is no JSON that can be read ({error})", line=line) from error
+
+
+def _after_space(text: str, place: int) -> int:
+    match = _SPACE.match(text, place)
+    return match.end() if match else place

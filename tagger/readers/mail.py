@@ -14,7 +14,7 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.digest import Block, blocks_of, papers_of, without_footer
 from tagger.readers.html import digest_blocks
-from tagger.readers.source import Source, check_encoding
+from tagger.readers.source import Source, check_encoding, parsing
 
 _FIELD = re.compile(r"([!-9;-~]+):(?: |$)")
 _OF_EVERY_MAIL = frozenset({"from"})
@@ -28,10 +28,8 @@ _SIGNATURE = re.compile(r"^-- $", re.MULTILINE)
 _LINK_LINE = re.compile(r"^[ \t]*[<(\[]?https?://\S+[ \t]*$", re.MULTILINE)
 
 
-def is_mail(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell an e-mail by its header: nothing but fields, among them the sender and, say, a date."""
-    if source.is_folder:
-        return False
     names = set()
     for line in source.head.splitlines():
         if not line.strip():
@@ -44,7 +42,7 @@ def is_mail(source: Source) -> bool:
     return names >= _OF_EVERY_MAIL and bool(names & _OF_MAIL_ONLY)
 
 
-def read_mail(source: Source) -> list[Paper]:
+def read(source: Source) -> list[Paper]:
     """Read the papers of an e-mail: of its plain text, or else of its HTML, as of a digest page.
 
     Raises
@@ -52,17 +50,11 @@ def read_mail(source: Source) -> list[Paper]:
     TaggerError
         If there is no text in it, the text holds no paper, or a title has no abstract.
     """
-    try:
+    with parsing("e-mail"):
         # The stubs know a policy only with the parts that are made without one.
         policy: Any = _CarefulPolicy(message_factory=_limited_parts())
         message: Any = email.message_from_bytes(source.data, policy=policy)
         blocks = _blocks(message)
-    except (TaggerError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # a broken message makes it raise nearly anything
-        raise TaggerError(
-            f"is no e-mail that can be read ({' '.join(str(error).split())})", path=source.path
-        ) from error
     return papers_of(blocks, source)
 
 

@@ -8,99 +8,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of
-from tagger.readers.placeholders import is_no_title
+from tagger.readers.records import make_paper
 from tagger.readers.source import Source
+from tagger.readers.tagged_fields import TaggedFields
 
-_FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) {0,2}-(?: (.*)|$)")
+_FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) {0,2}-(?: |$)")
 _START = re.compile(r"^PMID- ?\d", re.MULTILINE)
 _DOI_MARK = " [doi]"
-_TITLES = ("TI", "BTI", "TT")
-"""Of an article, a book, and an article in another language."""
 
 
-@dataclass(slots=True)
-class _Record:
-    line: int
-    fields: dict[str, list[list[str]]] = field(default_factory=dict)
-    """Per tag, the lines of each value."""
-
-    def values(self, tag: str) -> list[str]:
-        return [" ".join(lines) for lines in self.fields.get(tag, ())]
-
-
-def is_nbib(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell PubMed's text format by its first record."""
-    return not source.is_folder and bool(
-        _START.match(source.head) or source.path.suffix.lower() == ".nbib"
-    )
+    return _START.match(source.head) is not None
 
 
-def read_nbib(source: Source) -> Iterator[Paper]:
-    """Yield the papers of a PubMed text file, in order and with repeats.
-
-    Parameters
-    ----------
-    source:
-        The file.
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a PubMed text file, or why a record is none.
 
     Raises
     ------
     TaggerError
-        If it holds no record, a line is of no field, or a record has no title; the line is given.
+        If a line belongs to no field; the line is given.
     """
-    empty = True
-    for record in _records(source):
-        values = (value for tag in _TITLES for value in record.values(tag))
-        titles = map(clean_marked_up_text, values)
-        title = next((text for text in titles if text and not is_no_title(text)), "")
-        if not title:
-            raise TaggerError(
-                "this record has no title",
-                path=source.path,
-                line=record.line,
-                hint="Give it one (TI  - ), or take it out",
-            )
-        dois = [
-            value.removesuffix(_DOI_MARK)
-            for tag in ("LID", "AID")
-            for value in record.values(tag)
-            if value.endswith(_DOI_MARK)
-        ]
-        abstract = clean_marked_up_text(" ".join(record.values("AB")))
-        identifiers = identifiers_of(dois=dois, pmids=record.values("PMID"))
-        yield Paper(title, abstract, (source.name,), identifiers=identifiers)
-        empty = False
-    if empty:
-        raise TaggerError("no records in this PubMed file", path=source.path)
+    for line, lines in _records(source):
+        fields = TaggedFields.of(lines, _FIELD)
+        # Of an article, a book, and an article in another language.
+        titles = fields.values_of("TI", "BTI", "TT")
+        abstract = " ".join(fields.values_of("AB"))
+        dois = [name for name in fields.values_of("LID", "AID") if name.endswith(_DOI_MARK)]
+        identifiers = identifiers_of(
+            dois=[name.removesuffix(_DOI_MARK) for name in dois], pmids=fields.values_of("PMID")
+        )
+        yield make_paper(source, line, titles, [abstract], identifiers)
 
 
-def _records(source: Source) -> Iterator[_Record]:
-    record: _Record | None = None
-    lines: list[str] = []
+def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines of each record, with the number of the first."""
+    start, lines = 0, list[str]()
     with source.open_text("\n") as file:
         for number, line in enumerate(file, start=1):
             line = line.rstrip()
-            found = _FIELD.fullmatch(line)
+            found = _FIELD.match(line)
             if found and found[1] == "PMID":
-                if record:
-                    yield record
-                record = _Record(number)
-            if found and record:
-                lines = [found[2] or ""]
-                record.fields.setdefault(found[1], []).append(lines)
-            elif line.startswith(" ") and lines:
-                lines.append(line.strip())
-            elif line:
+                if lines:
+                    yield start, lines
+                start, lines = number, []
+            elif line and not (start and (found or line.startswith(" "))):
                 raise TaggerError(
                     "this line is neither a field nor goes on with one",
                     line=number,
                     hint="A record begins with 'PMID- ', and a longer value goes on after blanks",
                 )
-    if record:
-        yield record
+            if line:
+                lines.append(line)
+    if lines:
+        yield start, lines

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.columns import Columns
-from tagger.readers.source import Source
+from tagger.readers.source import Source, parsing
 
 _MARK = b"PAR1"
 _BATCH_SIZE = 1024
@@ -21,12 +22,12 @@ _MOST_TIMES = 100
 """How much larger than the file it may be in memory, if it is not small anyway."""
 
 
-def is_parquet(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell Parquet by its first bytes."""
     return source.start.startswith(_MARK)
 
 
-def read_parquet(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a Parquet file, one a row, or why a row is none.
 
     The row, counted from 1, is given as line.
@@ -39,50 +40,32 @@ def read_parquet(source: Source) -> Iterator[Paper | TaggerError]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with parsing("Parquet file"):
         # By its path, a large file is never in memory as a whole.
         where = source.path if source.given is None else io.BytesIO(source.given)
         file = pq.ParquetFile(where)
-        names = list(file.schema_arrow.names)
-        columns = Columns.find(names, source)
+        schema = file.schema_arrow
+        columns = Columns.find(list(schema.names), source)
         _refuse_traps(file.metadata, source)
-        wanted = [names[position] for position in columns.positions.values()]
-        chosen = Columns({field: n for n, field in enumerate(columns.positions)})
-        types = {field.name: field.type for field in file.schema_arrow}
-        texts = [name for name in wanted if pa.types.is_string(types[name])]
+        wanted, chosen = columns.of(schema.names), columns.alone()
+        texts = [name for name in wanted if pa.types.is_string(schema.field(name).type)]
         # A text that stands in many rows is in memory once, and of the rows one at a time.
         file = pq.ParquetFile(where, metadata=file.metadata, read_dictionary=texts)
-        row = 0
+        rows = count(1)
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(_BATCH_SIZE, row_groups=[group], columns=wanted):
                 batch.validate(full=True)
-                for cells in zip(*(map(_value, batch.column(n)) for n in wanted), strict=True):
-                    row += 1
-                    yield chosen.paper(cells, source, row)
-    except TaggerError:
-        raise
-    except Exception as error:  # a broken file makes it raise nearly anything
-        raise TaggerError(
-            f"is no Parquet file that can be read ({' '.join(str(error).split())})",
-            path=source.path,
-        ) from error
-    if not row:
-        raise TaggerError("no papers in this file, it has no rows", path=source.path)
-
-
-def _value(scalar: Any) -> Any:
-    return scalar.as_py()
+                for cells in zip(*(batch.column(name) for name in wanted), strict=True):
+                    yield chosen.paper([cell.as_py() for cell in cells], source, next(rows))
 
 
 def _refuse_traps(metadata: Any, source: Source) -> None:
     """Refuse a file that would be very much larger in memory, by what it says of itself."""
     rows = metadata.num_rows
     if rows > max(_ANY_ROWS, source.size // _LEAST_BYTES):
-        raise TaggerError(
-            f"says that it has {rows:,} rows, in {source.size:,} bytes", path=source.path
-        )
+        raise TaggerError(f"says that it has {rows:,} rows, in {source.size:,} bytes")
     # Of all columns: to ask for one of them, of a broken file, ends the process (pyarrow 25).
     groups = range(metadata.num_row_groups)
     unpacked = sum(metadata.row_group(number).total_byte_size for number in groups)
     if unpacked > max(_ANY_BYTES, _MOST_TIMES * source.size):
-        raise TaggerError(f"would take {unpacked / 1e6:,.0f} MB unpacked", path=source.path)
+        raise TaggerError(f"would take {unpacked / 1e6:,.0f} MB unpacked")

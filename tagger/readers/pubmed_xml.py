@@ -6,19 +6,19 @@ Elements as in https://www.nlm.nih.gov/bsd/licensee/elements_descriptions.html.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers.cleaning import clean_marked_up_text
 from tagger.readers.identifiers import identifiers_of
-from tagger.readers.placeholders import is_no_title
-from tagger.readers.source import Source
+from tagger.readers.records import make_paper
+from tagger.readers.source import Source, parsing
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_ROOT = re.compile(r"<Pubmed(?:Book)?Article(?:Set)?[\s>]")
+_ROOT = re.compile(r"<Pubmed(?:Book)?Article(?:Set)?[\s>]|<!DOCTYPE PubmedArticleSet")
 _RECORDS = ("PubmedArticle", "PubmedBookArticle")
 # Of an article, a chapter and a book; a title that is not available in English has an own element.
 _TITLES = (
@@ -41,76 +41,59 @@ _DOIS = (
 _PMIDS = ("MedlineCitation/PMID", "BookDocument/PMID")
 
 
-def is_pubmed_xml(source: Source) -> bool:
+def recognise(source: Source) -> bool:
     """Tell PubMed's XML by its root, or its document type."""
-    return source.head.startswith("<") and bool(
-        _ROOT.search(source.head) or "<!DOCTYPE PubmedArticleSet" in source.head
-    )
+    return source.head.startswith("<") and _ROOT.search(source.head) is not None
 
 
-def read_pubmed_xml(source: Source) -> list[Paper]:
-    """Read the papers of a PubMed XML file, in order and with repeats.
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a PubMed XML file, or why a record is none.
 
     The sections of a structured abstract keep their labels. Entities of the document's own are
-    refused, and nothing outside it is read.
-
-    Parameters
-    ----------
-    source:
-        The file.
+    refused, and nothing outside it is read. The number of the record is given as line.
 
     Raises
     ------
     TaggerError
-        If it is not XML (the line is given), declares entities, holds no record, or a record has
-        no title (its number is given).
+        If it is not XML (the line is given), or declares entities.
     """
+    root = _parse(source.data)
+    records = [root] if root.tag in _RECORDS else [each for each in root if each.tag in _RECORDS]
+    for number, record in enumerate(records, start=1):
+        sections = [each for path in _ABSTRACTS for each in record.findall(path)]
+        identifiers = identifiers_of(dois=_texts(record, _DOIS), pmids=_texts(record, _PMIDS))
+        abstract = " ".join(filter(None, map(_section, sections)))
+        yield make_paper(source, number, _texts(record, _TITLES), [abstract], identifiers)
+
+
+def _parse(content: bytes) -> Element:
     from xml.etree.ElementTree import ParseError
 
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
-    try:
-        root: Element = fromstring(source.data)
-    except ParseError as error:
-        raise TaggerError(
-            f"is not XML: {str(error).partition(':')[0]}",
-            path=source.path,
-            line=error.position[0],
-            hint="Download it again, it may be cut off",
-        ) from error
-    except DefusedXmlException as error:
-        raise TaggerError(
-            "declares entities of its own, which PubMed never does", path=source.path
-        ) from error
-    except (LookupError, ValueError) as error:
-        raise TaggerError(f"is in an unknown encoding ({error})", path=source.path) from error
-    records = [root] if root.tag in _RECORDS else [each for each in root if each.tag in _RECORDS]
-    if not records:
-        raise TaggerError("no records in this PubMed file", path=source.path)
-    papers = []
-    for number, record in enumerate(records, start=1):
-        titles = [_text(each) for path in _TITLES for each in record.findall(path)]
-        title = next((text for text in titles if text and not is_no_title(text)), "")
-        if not title:
+    with parsing("XML"):
+        try:
+            root: Element = fromstring(content)
+        except ParseError as error:
             raise TaggerError(
-                f"record {number} has no title", path=source.path, hint="Take it out of the file"
-            )
-        sections = [each for path in _ABSTRACTS for each in record.findall(path)]
-        identifiers = identifiers_of(
-            dois=[_text(each) for path in _DOIS for each in record.findall(path)],
-            pmids=[_text(each) for path in _PMIDS for each in record.findall(path)],
-        )
-        abstract = " ".join(filter(None, map(_section, sections)))
-        papers.append(Paper(title, abstract, (source.name,), identifiers=identifiers))
-    return papers
+                f"is not XML: {str(error).partition(':')[0]}",
+                line=error.position[0],
+                hint="Download it again, it may be cut off",
+            ) from error
+        except DefusedXmlException as error:
+            raise TaggerError("declares entities of its own, which PubMed never does") from error
+    return root
+
+
+def _texts(record: Element, paths: tuple[str, ...]) -> list[str]:
+    return [_text(each) for path in paths for each in record.findall(path)]
 
 
 def _section(element: Element) -> str:
-    label = element.get("Label", "").strip()
-    text = _text(element)
+    label, text = element.get("Label", "").strip(), _text(element)
     return f"{label}: {text}" if text and label and label != "UNLABELLED" else text
 
 
 def _text(element: Element) -> str:
-    return clean_marked_up_text("".join(element.itertext()))
+    return " ".join("".join(element.itertext()).split())

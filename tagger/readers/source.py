@@ -21,16 +21,24 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def check_encoding(name: str) -> None:
-    """Refuse an encoding that a file says it is in, but that no file is in.
+    """Raise :class:`LookupError` if a file cannot be in the encoding that it names.
 
-    Raises
-    ------
-    LookupError
-        If there is no such encoding of texts, or it is one of host names, which takes the longer
-        the longer a text is.
+    Those of host names take time that grows faster than a text does.
     """
     if codecs.lookup(name).name in ("punycode", "idna"):
         raise LookupError(f"unknown encoding: {name}")
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Say that a file is no ``what``: libraries raise nearly anything at a broken one."""
+    try:
+        yield
+    except (TaggerError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise TaggerError(f"is no {what} that can be read ({reason})") from error
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Source:
 
     @classmethod
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
-        """Take a file, a folder, or with ``-`` what stands on standard input.
+        """Take a file, a folder, or standard input (``-``).
 
         Raises
         ------
@@ -96,9 +104,8 @@ class Source:
     @cached_property
     def head(self) -> str:
         """The first characters, leniently decoded: enough to tell a format from its content."""
-        encoding = "utf-16" if self.start.startswith(_UTF16_MARKS) else "utf-8-sig"
         # A tab may be the first cell of a table, so it stays.
-        return self.start.decode(encoding, errors="replace").lstrip(" \r\n")
+        return self.start.decode(self._claimed, errors="replace").lstrip(" \r\n")
 
     @property
     def is_short(self) -> bool:
@@ -107,24 +114,12 @@ class Source:
 
     @property
     def data(self) -> bytes:
-        """The whole content, read anew each time.
-
-        Raises
-        ------
-        TaggerError
-            If it cannot be read.
-        """
+        """The whole content, read anew each time; :class:`TaggerError` if it cannot be read."""
         return self._read()
 
     @property
     def text(self) -> str:
-        """The whole content as text, read anew each time.
-
-        Raises
-        ------
-        TaggerError
-            As :meth:`open_text` does.
-        """
+        """The whole content as text, read anew each time, as by :meth:`open_text`."""
         with self.open_text() as file:
             return file.read()
 
@@ -134,55 +129,45 @@ class Source:
         return self.given is None and self.stamp != _stamp(self.path)
 
     @contextmanager
-    def open_text(self, newline: str = "", *, utf_16: bool = False) -> Iterator[TextIO]:
-        """Open the content as text, to be read a part at a time.
+    def open_text(self, newline: str = "") -> Iterator[TextIO]:
+        """Open the content, UTF-8 or with its mark UTF-16, to be read a part at a time.
 
         Parameters
         ----------
         newline:
             What ends a line, as for :func:`open`; the ends of lines stay as they are.
-        utf_16:
-            Whether it may be UTF-16, as spreadsheets export it.
 
         Raises
         ------
         TaggerError
-            If it cannot be read or is no UTF-8 text; the line is given.
+            If it cannot be read or is no text; the line is given.
         """
-        if self.start.startswith(_UTF16_MARKS) and not utf_16:
-            raise self._not_utf8(1, "it begins with a UTF-16 mark")
         with self._open() as raw, io.TextIOWrapper(raw, self._encoding, newline=newline) as file:
             try:
                 yield file
             except UnicodeDecodeError as error:
                 raise TaggerError("was changed while it was read", path=self.path) from error
 
+    @property
+    def _claimed(self) -> str:
+        return "utf-16" if self.start.startswith(_UTF16_MARKS) else "utf-8-sig"
+
     @cached_property
     def _encoding(self) -> str:
         """The encoding; all is decoded once, so that a page is read as a whole or not at all."""
-        utf_16 = self.start.startswith(_UTF16_MARKS)
-        encoding = "utf-16" if utf_16 else "utf-8-sig"
-        decoder = codecs.getincrementaldecoder(encoding)()
-        lines = 1
+        decoder = codecs.getincrementaldecoder(self._claimed)()
+        line, chunk = 1, self.start
         with self._open() as file:
-            while True:
+            while chunk:
                 chunk = file.read(_CHUNK)
-                if not utf_16 and b"\0" in chunk:
+                if self._claimed != "utf-16" and b"\0" in chunk:
                     raise TaggerError("is a binary file, not a page of text", path=self.path)
                 try:
-                    decoder.decode(chunk, final=not chunk)
+                    line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
-                    if utf_16:
-                        raise TaggerError(
-                            f"begins with a UTF-16 mark, but is not UTF-16 text ({error.reason})",
-                            path=self.path,
-                        ) from error
-                    line = lines + error.object.count(b"\n", 0, error.start)
-                    byte = error.object[error.start]
-                    raise self._not_utf8(line, f"byte 0x{byte:02x}") from error
-                if not chunk:
-                    return encoding
-                lines += chunk.count(b"\n")
+                    where = line + error.object.count(b"\n", 0, error.start)
+                    raise self._no_text(where, error) from error
+        return self._claimed
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -203,13 +188,13 @@ class Source:
         with self._open() as file:
             return file.read(size)
 
-    def _not_utf8(self, line: int, reason: str) -> TaggerError:
-        return TaggerError(
-            f"is not UTF-8 text ({reason})",
-            path=self.path,
-            line=line,
-            hint=f"Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {self.name}",
-        )
+    def _no_text(self, line: int, error: UnicodeDecodeError) -> TaggerError:
+        if self._claimed == "utf-16":
+            problem, hint = "begins with a UTF-16 mark, but is not UTF-16 text", None
+        else:
+            problem = f"is not UTF-8 text (byte 0x{error.object[error.start]:02x})"
+            hint = f"Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {self.name}"
+        return TaggerError(problem, path=self.path, line=line, hint=hint)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -9,16 +9,12 @@ when that row is read, and concerns it alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from tagger.errors import TaggerError, shown
 from tagger.paper import Paper
+from tagger.readers import recognise
 from tagger.readers.columns import Columns
-from tagger.readers.delimited import is_delimited
-from tagger.readers.json_lines import is_json
-from tagger.readers.parquet import is_parquet
-from tagger.readers.placeholders import is_no_abstract
 from tagger.readers.source import Source
 from tagger.scale.dead_letters import DeadLetter
 from tagger.scale.delimited_rows import delimited_rows, scan_delimited
@@ -28,12 +24,8 @@ from tagger.scale.shards import ROWS_PER_SHARD, Row, Shard, Table
 from tagger.scale.storage import StoredFile, reading
 
 _HEAD = 2**16
-_RECOGNISED = {
-    "parquet": (is_parquet, scan_parquet),
-    "json": (is_json, scan_json_lines),
-    "csv": (is_delimited, scan_delimited),
-}
-FORMATS = tuple(_RECOGNISED)
+_SCANS = {"parquet": scan_parquet, "json": scan_json_lines, "csv": scan_delimited}
+FORMATS = tuple(_SCANS)
 """As given to ``--format``."""
 
 
@@ -70,12 +62,12 @@ def scan_table(
         head = head[: head.rfind(b"\n") + 1] or head
     name = shown(file.place.split("::")[0].rstrip("/").rpartition("/")[2])
     source = Source(name, Path(file.place), columns or {}, head)
-    for known, (recognises, scan) in _RECOGNISED.items():
-        if known == format_name or (format_name is None and recognises(source)):
-            table = scan(file, source, columns or {}, rows_per_shard)
-            if not table.cuts:
-                raise TaggerError("no papers in this file, it has no rows", path=file.place)
-            return table
+    scan = _SCANS.get(format_name or recognise(source))
+    if scan:
+        table = scan(file, source, columns or {}, rows_per_shard)
+        if not table.cuts:
+            raise TaggerError("no papers in this file, it has no rows", path=file.place)
+        return table
     raise TaggerError(
         "is no table that can be cut into shards",
         path=file.place,
@@ -117,4 +109,4 @@ def _paper(row: Row, columns: Columns, source: Source, place: str) -> Paper | De
     if isinstance(paper, TaggerError):
         reason = str(TaggerError(paper.problem, field=paper.field))
         return DeadLetter(place, row.line, reason, row.given)
-    return replace(paper, abstract="") if is_no_abstract(paper.abstract) else paper
+    return paper

@@ -69,7 +69,7 @@ def write_libraries(
     TaggerError
         If the folder cannot be written to, or a file was changed since it was read.
     """
-    libraries = [file for file in read.files if file.format.name in _WRITERS]
+    libraries = [file for file in read.files if file.format in _WRITERS]
     if not libraries:
         return []
     numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in libraries]
@@ -87,7 +87,7 @@ def write_libraries(
     known = _written_before(folder)
     written = []
     for file, papers in zip(libraries, numbers, strict=True):
-        suffix, add_keywords = _WRITERS[file.format.name]
+        suffix, add_keywords = _WRITERS[file.format]
         path = _free_path(folder, file.source.name, suffix, reserved, known)
         reserved.add(_key(path))
         if file.source.has_changed:
@@ -96,9 +96,10 @@ def write_libraries(
                 path=file.source.path,
                 hint="Give the same command again",
             )
-        text = add_keywords(
-            file.source.text, [keywords[number] for number in papers.tolist()], ours
-        )
+        of_records: list[Sequence[str]] = [keywords[number] for number in papers.tolist()]
+        for place in sorted(file.problems):
+            of_records.insert(place, ())
+        text = add_keywords(file.source.text, of_records, ours)
         mark = BOM_UTF8 if file.source.start.startswith(BOM_UTF8) else b""
         content = mark + text.encode()
         _note(folder, known, path, content)

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import pytest
+from helpers.refusals import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.readers import read_papers
-from tagger.readers.bibtex import is_bibtex, parse_bibtex, read_bibtex
-from tagger.readers.nbib import is_nbib, read_nbib
-from tagger.readers.pubmed_xml import is_pubmed_xml, read_pubmed_xml
-from tagger.readers.ris import is_ris, read_ris
+from tagger.readers import bibtex, nbib, pubmed_xml, read_papers, ris
+from tagger.readers.bibtex import parse_bibtex
 from tagger.readers.source import Source
 
 
@@ -27,41 +25,37 @@ def article(title):
 @pytest.mark.parametrize(
     ("read", "text", "line", "problem"),
     [
-        (read_bibtex, "@article{a,\n title={One}\n}\n\n@misc{b,\n year=1999}", 5, "no title"),
-        (read_bibtex, "@article{a, title={ } }", 1, "no title"),
-        (read_bibtex, "\n@article{a,\n title={One\n}\n\n@misc{b, title={Two}}\n", 2, "not BibTeX"),
-        (read_bibtex, "@article{a, title={One}}\n@misc{b, title={Two}", 2, "end of file"),
-        (read_bibtex, "@article{a, title {One}}", 1, "Expected a `=`"),
-        (read_bibtex, "% nothing\n@comment{here}", None, "no entries"),
-        (read_ris, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nAB  - x\nER  - ", 4, "no title"),
-        (read_ris, "TY  - JOUR\nTI  - One\n\nTY  - JOUR\nTI  - Two\nER  - ", 1, "no end"),
-        (read_ris, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nTI  - Two\n", 4, "no end"),
-        (read_ris, "nothing", None, "no records"),
-        (read_nbib, "PMID- 1\nTI  - One\n\nPMID- 2\nAB  - x", 4, "no title"),
-        (read_nbib, "PMID- 1\nTI  - One\nand more", 3, "neither a field"),
-        (read_nbib, "TI  - One\n", 1, "neither a field"),
-        (read_nbib, "\n\n", None, "no records"),
-        (read_pubmed_xml, "<PubmedArticleSet>\n<PubmedArticle>", 2, "is not XML"),
-        (read_pubmed_xml, "<PubmedArticleSet/>", None, "no records"),
+        (bibtex.read, "@article{a,\n title={One}\n}\n\n@misc{b,\n year=1999}", 5, "no title"),
+        (bibtex.read, "@article{a, title={ } }", 1, "no title"),
+        (bibtex.read, "\n@article{a,\n title={One\n}\n\n@misc{b, title={Two}}\n", 2, "not BibTeX"),
+        (bibtex.read, "@article{a, title={One}}\n@misc{b, title={Two}", 2, "end of file"),
+        (bibtex.read, "@article{a, title {One}}", 1, "Expected a `=`"),
+        (ris.read, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nAB  - x\nER  - ", 4, "no title"),
+        (ris.read, "TY  - JOUR\nTI  - One\n\nTY  - JOUR\nTI  - Two\nER  - ", 1, "no end"),
+        (ris.read, "TY  - JOUR\nTI  - One\nER  - \nTY  - JOUR\nTI  - Two\n", 4, "no end"),
+        (nbib.read, "PMID- 1\nTI  - One\n\nPMID- 2\nAB  - x", 4, "no title"),
+        (nbib.read, "PMID- 1\nTI  - One\nand more", 3, "neither a field"),
+        (nbib.read, "TI  - One\n", 1, "neither a field"),
+        (pubmed_xml.read, "<PubmedArticleSet>\n<PubmedArticle>", 2, "is not XML"),
         (
-            read_pubmed_xml,
+            pubmed_xml.read,
             f"<PubmedArticleSet>{article('One')}{article(' ')}</PubmedArticleSet>",
-            None,
-            "record 2 has no title",
+            2,
+            "no title",
         ),
         (
-            read_pubmed_xml,
+            pubmed_xml.read,
             '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>',
             None,
             "declares entities",
         ),
-        (read_pubmed_xml, '<?xml version="1.0" encoding="klingon"?><a/>', None, "encoding"),
+        (pubmed_xml.read, '<?xml version="1.0" encoding="klingon"?><a/>', None, "encoding"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(read, text, line, problem):
-    with pytest.raises(TaggerError, match=problem) as caught:
-        list(read(source(text)))
-    assert caught.value.line == line
+    error = refusal(read(source(text)))
+    assert error.line == line
+    assert problem in str(error)
 
 
 def test_a_bad_file_is_named_with_its_path(tmp_path):
@@ -78,15 +72,7 @@ def test_an_entity_that_reads_a_file_is_refused(tmp_path):
         f'<!DOCTYPE PubmedArticleSet [<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
         f"<PubmedArticleSet>{article('&x;')}</PubmedArticleSet>"
     )
-    with pytest.raises(TaggerError, match="declares entities"):
-        read_pubmed_xml(source(text))
-
-
-def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "rispy", None)
-    (tmp_path / "a.ris").write_text("TY  - JOUR\nTI  - One\nER  - \n")
-    with pytest.raises(TaggerError, match=r"pip install 'tagger\[formats\]'"):
-        list(read_papers([tmp_path / "a.ris"]))
+    assert "declares entities" in str(refusal(pubmed_xml.read(source(text))))
 
 
 @pytest.mark.parametrize(
@@ -126,8 +112,9 @@ def test_strings_are_put_in_and_joined(value, said):
 )
 def test_a_missing_comma_is_named_with_its_line(value):
     text = f"@misc{{k,\n  note = {{a}},\n  title = {value},\n  url = {{x}}\n}}"
-    with pytest.raises(TaggerError, match=r"line 3: field 'title': this value does not end as it"):
-        read_bibtex(source(text))
+    assert "line 3: field 'title': this value does not end" in str(
+        refusal(bibtex.read(source(text)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,25 +132,25 @@ def test_a_missing_comma_is_named_with_its_line(value):
     ],
 )
 def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
-    [paper] = read_bibtex(source(f"@misc{{k, title = {{One}}, {fields}}}"))
+    [paper] = bibtex.read(source(f"@misc{{k, title = {{One}}, {fields}}}"))
     assert paper.identifiers == identifiers
 
 
 @pytest.mark.parametrize(
     ("recognises", "text"),
     [
-        (is_bibtex, "% Encoding: UTF-8\n\n@Article{key,\n title={x}}"),
-        (is_bibtex, "@string{a = {b}}\n"),
-        (is_bibtex, "@inproceedings(key,"),
-        (is_bibtex, "@article{ WOS:000123,\nTitle = {x} }"),
-        (is_bibtex, "Scopus\nEXPORT DATE: 3 May 2026\n\n@ARTICLE{Doe2020,\n title={x}}"),
-        (is_ris, "Provider: Somebody\n\nTY  - JOUR\n"),
-        (is_nbib, "PMID- 123\nOWN - NLM\n"),
-        (is_pubmed_xml, '<?xml version="1.0"?>\n<PubmedArticleSet>'),
+        (bibtex.recognise, "% Encoding: UTF-8\n\n@Article{key,\n title={x}}"),
+        (bibtex.recognise, "@string{a = {b}}\n"),
+        (bibtex.recognise, "@inproceedings(key,"),
+        (bibtex.recognise, "@article{ WOS:000123,\nTitle = {x} }"),
+        (bibtex.recognise, "Scopus\nEXPORT DATE: 3 May 2026\n\n@ARTICLE{Doe2020,\n title={x}}"),
+        (ris.recognise, "Provider: Somebody\n\nTY  - JOUR\n"),
+        (nbib.recognise, "PMID- 123\nOWN - NLM\n"),
+        (pubmed_xml.recognise, '<?xml version="1.0"?>\n<PubmedArticleSet>'),
     ],
 )
 def test_a_format_is_told_by_its_content_alone(recognises, text):
-    every = (is_bibtex, is_ris, is_nbib, is_pubmed_xml)
+    every = (bibtex.recognise, ris.recognise, nbib.recognise, pubmed_xml.recognise)
     assert [each for each in every if each(source(text))] == [recognises]
 
 
@@ -175,14 +162,14 @@ def test_a_format_is_told_by_its_content_alone(recognises, text):
     ],
 )
 def test_exports_of_databases_are_read(text):
-    assert [paper.title for paper in read_bibtex(source(text))] == ["One"]
+    assert [paper.title for paper in bibtex.read(source(text))] == ["One"]
 
 
 @pytest.mark.parametrize(
     "text", ["Write to me@example.org (today, please).", "@someone, hello", "<html>", "TY for it"]
 )
 def test_other_text_is_no_bibliography(text):
-    every = (is_bibtex, is_ris, is_nbib, is_pubmed_xml)
+    every = (bibtex.recognise, ris.recognise, nbib.recognise, pubmed_xml.recognise)
     assert not any(recognises(source(text)) for recognises in every)
 
 
@@ -190,7 +177,7 @@ def test_other_text_is_no_bibliography(text):
     ("read", "pieces"),
     [
         (
-            read_bibtex,
+            bibtex.read,
             [
                 "@misc{",
                 "@string{",
@@ -208,10 +195,10 @@ def test_other_text_is_no_bibliography(text):
                 "\\",
             ],
         ),
-        (read_ris, ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
-        (read_nbib, ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),
+        (ris.read, ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
+        (nbib.read, ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),
         (
-            read_pubmed_xml,
+            pubmed_xml.read,
             ["<PubmedArticleSet>", "<PubmedArticle>", "</PubmedArticle>", "&a;", "<"],
         ),
     ],
@@ -219,12 +206,5 @@ def test_other_text_is_no_bibliography(text):
 @given(data=st.data())
 def test_anything_is_read_or_refused(read, pieces, data):
     text = "".join(data.draw(st.lists(st.sampled_from(pieces), max_size=20)))
-    try:
-        papers = list(read(source(text)))
-    except TaggerError as error:
-        refused = error
-    else:
-        assert papers
-        assert all(paper.title for paper in papers)
-        return
-    assert refused.problem
+    error = refusal(read(source(text)))
+    assert error is None or error.problem

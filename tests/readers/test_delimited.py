@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers import read_papers
+from tagger.readers import delimited, read_papers
 from tagger.readers.cleaning import clean_text
-from tagger.readers.delimited import DELIMITERS, is_delimited, read_delimited, read_table
+from tagger.readers.delimited import DELIMITERS, read_table
 from tagger.readers.source import Source
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -38,8 +38,10 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
 
 @given(rows)
 def test_rows_are_papers_with_their_texts_cleaned(table):
-    table = [row for row in table if clean_text(row[0])] or [("One", "", "")]
-    papers = list(read_delimited(source(written(table, ","))))
+    # An abstract without a letter would be no abstract.
+    table = [(row[0], f"x{row[1]}", row[2]) for row in table if clean_text(row[0])]
+    table = table or [("One", "", "")]
+    papers = list(delimited.read(source(written(table, ","))))
     assert [(paper.title, paper.abstract) for paper in papers] == [
         (clean_text(title), clean_text(abstract)) for title, abstract, _ in table
     ]
@@ -67,8 +69,8 @@ def test_rows_are_papers_with_their_texts_cleaned(table):
     ],
 )
 def test_dialect_and_header_are_told_from_the_content(content, titles):
-    assert is_delimited(source(content))
-    assert [paper.title for paper in read_delimited(source(content))] == titles
+    assert delimited.recognise(source(content))
+    assert [paper.title for paper in delimited.read(source(content))] == titles
 
 
 @pytest.mark.parametrize(
@@ -79,27 +81,26 @@ def test_dialect_and_header_are_told_from_the_content(content, titles):
         ('Title,Abstract\n"A\nb",one\nB,"two\nthree\n', 4, "does not end as it should"),
         ("Title,Abstract\nA,one\nB,two, three\n", 3, "the row has 3 cells, the header has 2"),
         ("Title,Abstract\nA,one\nB\n", 3, "the row has 1 cell, the header has 2"),
-        ("Title,Abstract\n", 1, "only a header"),
         ("\n \n", None, "nothing but blank lines"),
         (b"Title,Abstract\nA,one\nB,caf\xe9\n", 3, "is not UTF-8 text"),
         (b"\xff\xfeN\0i\0", 1, "no column holds the title"),
-        (b"\xff\xfeT\0i\0t", None, "is not UTF-16 text"),
+        (b"\xff\xfeT\0i\0t", 1, "is not UTF-16 text"),
     ],
 )
 def test_a_broken_table_is_refused_with_its_line(content, line, reason):
-    error = refusal(read_delimited(source(content, "table.csv")))
+    error = refusal(delimited.read(source(content, "table.csv")))
     assert error.line == line
     assert reason in str(error)
 
 
 def test_chosen_columns_win_over_usual_ones_and_make_a_table():
     content = "Titel,Title,Text\nA,B,one\n"
-    (paper,) = read_delimited(source(content, title="Titel", abstract="text"))
+    (paper,) = delimited.read(source(content, title="Titel", abstract="text"))
     assert (paper.title, paper.abstract) == ("A", "one")
-    assert is_delimited(source("Titel;Jahr\nA;2020\n", title="Titel"))
-    assert not is_delimited(source("Titel;Jahr\nA;2020\n"))
+    assert delimited.recognise(source("Titel;Jahr\nA;2020\n", title="Titel"))
+    assert not delimited.recognise(source("Titel;Jahr\nA;2020\n"))
     with pytest.raises(TaggerError, match=r"no column 'Kurz'.*columns are: 'Titel', 'Title'"):
-        list(read_delimited(source(content, abstract="Kurz")))
+        list(delimited.read(source(content, abstract="Kurz")))
 
 
 def test_a_field_that_papers_have_not_is_refused(tmp_path):
@@ -112,14 +113,14 @@ def test_a_field_that_papers_have_not_is_refused(tmp_path):
 
 def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     before = csv.field_size_limit()
-    (paper,) = read_delimited(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
+    (paper,) = delimited.read(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
     assert len(paper.abstract) == 5 * 40_000 - 1
     assert csv.field_size_limit() == before
 
 
 @pytest.mark.parametrize("cell", ["5", "t-0123456789abcdef", "isbn:5", "doi:", ":", "a; b"])
 def test_an_id_that_is_no_identifier_is_passed_over(cell):
-    (paper,) = read_delimited(source(f"id,title,identifiers\n{cell},One,{cell}\n"))
+    (paper,) = delimited.read(source(f"id,title,identifiers\n{cell},One,{cell}\n"))
     assert (paper.id, paper.identifiers) == (Paper("One", "").id, ())
 
 
@@ -135,7 +136,7 @@ def test_an_id_that_is_no_identifier_is_passed_over(cell):
     ],
 )
 def test_identifiers_stand_in_columns_of_databases(header, cell, identifiers):
-    (paper,) = read_delimited(source(f"{header}\nOne\t{cell}\n"))
+    (paper,) = delimited.read(source(f"{header}\nOne\t{cell}\n"))
     assert paper.identifiers == identifiers
 
 

@@ -86,7 +86,7 @@ def test_the_content_tells_the_format_whatever_the_name(name, tmp_path):
     renamed.write_bytes(b"\xef\xbb\xbf" + (EXPORTS / name).read_bytes().lstrip())
     read = collect_papers([renamed])
     [file] = read.files
-    assert file.format.name == FORMATS[Path(name).suffix]
+    assert file.format == FORMATS[Path(name).suffix]
     assert [paper.title for paper in read.entries] == [title for title, _, _ in READ[name]]
 
 

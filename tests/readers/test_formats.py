@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tagger.errors import TaggerError
 from tagger.readers import FORMATS, read_papers
 
-NAMES = [known.name for known in FORMATS]
+NAMES = list(FORMATS)
 
 
 def starts():
@@ -72,6 +72,16 @@ def test_any_bytes_end_in_papers_or_an_error(tmp_path_factory, name, content, su
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"
     path.write_bytes(content)
     papers_or_problem(path, name)
+
+
+@pytest.mark.parametrize(
+    "content", ["title,abstract\n", "@comment{x}", "<rss></rss>", "[]", "\n\n"]
+)
+def test_a_file_without_papers_is_refused(tmp_path, content):
+    (tmp_path / "given").write_text(content, encoding="utf-8")
+    with pytest.raises(TaggerError, match="no papers") as caught:
+        list(read_papers([tmp_path / "given"]))
+    assert caught.value.path == str(tmp_path / "given")
 
 
 @pytest.mark.parametrize("name", NAMES)

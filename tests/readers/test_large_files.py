@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.readers import collect_papers, json_lines, read_papers, source
+from tagger.readers import collect_papers, read_papers, source
 
 ABSTRACT = "so" * 2000
 ROWS = 150
@@ -34,8 +34,7 @@ def write(path, titles):
 
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
-    for module in (json_lines, source):
-        monkeypatch.setattr(module, "_CHUNK", 1 << 13)
+    monkeypatch.setattr(source, "_CHUNK", 1 << 13)
     path = tmp_path / f"large.{suffix}"
     write(path, (f"T{n}" for n in range(1, ROWS + 1)))
     list(read_papers([path]))
@@ -67,26 +66,6 @@ def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
         next(read_papers([bad]))
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv", "tsv"])
-def test_a_row_that_is_no_paper_costs_the_others_nothing(tmp_path, suffix):
-    path = tmp_path / f"some.{suffix}"
-    write(path, ["T1", "", "T3"])
-    problems = []
-    read = collect_papers([path], problems.append)
-    assert [paper.title for paper in read.papers] == ["T1", "T3"]
-    assert (problems, [len(file.problems) for file in read.files]) == ([], [1])
-    (problem,) = read.files[0].problems
-    assert (problem.path, problem.line) == (str(path), 2 + (suffix != "json"))
-    assert [paper.title for paper in read_papers([path], problems.append)] == ["T1", "T3"]
-    assert [problem.line for problem in problems] == [problem.line]
-    with pytest.raises(TaggerError, match="no title"):
-        collect_papers([path])
-    # Of a file without any paper, the reason is told as that of the file.
-    write(path, [""])
-    assert collect_papers([path], problems.append).files == ()
-    assert "no title" in str(problems[1])
-
-
 def test_parquet_tells_the_row(tmp_path):
     table = pa.table({"title": ["A"] * 3000 + [""], "abstract": ["b"] * 3001})
     pq.write_table(table, tmp_path / "bad.parquet", row_group_size=500)
@@ -99,7 +78,7 @@ def test_entries_of_several_files_know_their_paper(tmp_path):
     write(tmp_path / "a.csv", ["One", "Two", "one!"])
     write(tmp_path / "b.json", ["Three", "Two"])
     read = collect_papers([tmp_path / "a.csv", tmp_path / "b.json"])
-    assert [file.format.name for file in read.files] == ["csv", "json"]
+    assert [file.format for file in read.files] == ["csv", "json"]
     assert [file.entries for file in read.files] == [range(3), range(3, 5)]
     assert read.papers.numbers.tolist() == [0, 1, 0, 2, 1]
     assert [paper.sources for paper in read.papers] == [

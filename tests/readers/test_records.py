@@ -1,0 +1,71 @@
+"""What holds of a record in every format."""
+
+import pytest
+
+from tagger.readers import collect_papers, read_papers
+from tagger.readers.records import make_paper
+from tagger.readers.source import Source
+
+WRITE = {
+    "a.bib": "@misc{{a, title={{{}}}, abstract={{{}}}}}\n",
+    "a.ris": "TY  - JOUR\nTI  - {}\nAB  - {}\nER  - \n",
+    "a.nbib": "PMID- 1\nTI  - {}\nAB  - {}\n",
+    "a.csv": '"{}","{}"\n',
+    "a.jsonl": '{{"title": "{}", "abstract": "{}"}}\n',
+    "a.xml": "<PubmedArticle><MedlineCitation><Article><ArticleTitle>{}</ArticleTitle><Abstract>"
+    "<AbstractText>{}</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>\n",
+}
+AROUND = {
+    "a.csv": ("title,abstract\n", ""),
+    "a.xml": ("<PubmedArticleSet>\n", "</PubmedArticleSet>"),
+}
+ESCAPED = {"a.xml": {ord("<"): "&lt;", ord(">"): "&gt;"}}
+
+
+@pytest.fixture(params=WRITE)
+def write(request, tmp_path):
+    """Write records, each a title and an abstract, in a format; return the file."""
+
+    def in_format(*records):
+        name = request.param
+        before, after = AROUND.get(name, ("", ""))
+        table = ESCAPED.get(name, {})
+        texts = (WRITE[name].format(*(text.translate(table) for text in each)) for each in records)
+        (tmp_path / name).write_text(before + "".join(texts) + after, encoding="utf-8")
+        return tmp_path / name
+
+    return in_format
+
+
+@pytest.mark.parametrize(
+    ("title", "clean"),
+    [
+        ("The <i>E. coli</i> of <sub>2</sub>", "The E. coli of 2"),
+        ("Where a < b and <mask> > c", "Where a < b and <mask> > c"),
+    ],
+)
+def test_a_title_is_the_same_in_every_format(write, title, clean):
+    (paper,) = read_papers(write((title, "[No abstract available]")))
+    assert (paper.title, paper.abstract) == (clean, "")
+
+
+def test_a_record_without_a_title_costs_the_others_nothing(write):
+    path = write(("One", "x"), (" ", "y"), ("Three", "z"))
+    read = collect_papers(path, print)
+    assert [paper.title for paper in read.entries] == ["One", "Three"]
+    ((place, problem),) = read.files[0].problems.items()
+    lines = {".bib": 2, ".ris": 5, ".nbib": 4, ".csv": 3, ".jsonl": 2, ".xml": 2}
+    assert (place, problem.path, problem.line) == (1, str(path), lines[path.suffix])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_abstract"),
+    [
+        *((f"[No abstract {word}]", False) for word in ("available", "found", "was provided")),
+        *((text, False) for text in ("No abstract", "Abstract not available", "n/a", "NaN", "-")),
+        *((text, True) for text in ("No abstract art was shown.", "None of us knows.", "Wards.")),
+    ],
+)
+def test_a_stand_in_is_no_abstract(text, is_abstract):
+    paper = make_paper(Source("x", None), 1, ["[Not Available].", "Not available"], [text])
+    assert (paper.title, paper.abstract) == ("Not available", text if is_abstract else "")
