@@ -88,7 +88,7 @@ def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_p
     assert done.returncode == 2, done.stderr
     assert "error: bad\ufffd.bib:1: this entry is not BibTeX" in done.stderr
     report = json.loads(done.stdout)
-    assert report["output"][-1] == "out\ufffd/caf\ufffd.bib"
+    assert "out\ufffd/caf\ufffd.bib" in report["output"]
     assert (tmp_path / out / "caf\ufffd.bib").is_file()
     (line,) = (tmp_path / out / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["sources"] == ["caf\ufffd.bib"]
