@@ -1,11 +1,10 @@
-"""Which encoder suits one's own labels: the same folds for each, and paired statistics."""
+"""Compare pretrained encoders on one's own labels: the same folds for each, paired statistics."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tagger.comparison import Comparison, compare
 from tagger.encoder import load_trainable
@@ -19,20 +18,10 @@ from tagger.training import TrainingSettings, cross_validate
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """An encoder and what it makes of the labels.
+    """An encoder and its figures, per facet those of :func:`tagger.evaluation.evaluate`.
 
-    Parameters
-    ----------
-    encoder:
-        Its name.
-    figures:
-        Per facet, the figures of :func:`tagger.evaluation.evaluate`.
-    seconds:
-        Of the whole cross-validation.
-    seconds_per_100:
-        To encode 100 papers with PyTorch, once it is loaded.
-    against_first:
-        Against the first encoder; None for that one.
+    ``seconds`` are those of the cross-validation, ``seconds_per_100`` those to encode 100 papers
+    with the exported encoder. The first encoder has no ``against_first``.
     """
 
     encoder: str
@@ -40,16 +29,6 @@ class Contender:
     seconds: float
     seconds_per_100: float
     against_first: Comparison | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for a script."""
-        return {
-            "encoder": self.encoder,
-            "figures": self.figures,
-            "seconds": round(self.seconds, 1),
-            "seconds_per_100": round(self.seconds_per_100, 2),
-            "against_first": self.against_first and self.against_first.as_dict(),
-        }
 
 
 def bake_off(
@@ -61,16 +40,8 @@ def bake_off(
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 
-    Parameters
-    ----------
-    labels, taxonomy:
-        What to learn.
-    encoders:
-        Names as in :class:`tagger.training.TrainingSettings`.
-    settings:
-        All else; with 0 epochs the encoders are used as they come.
-    progress:
-        Called as the work goes on, each stage named after its encoder.
+    Settings hold for all of them; with 0 epochs the pretrained encoders are used. Stages of
+    progress are named after their encoder.
 
     Raises
     ------
@@ -98,14 +69,8 @@ def bake_off(
             name: evaluate(each.facet, each.truth, each.probabilities)
             for name, each in held_out.items()
         }
-        contenders.append(
-            Contender(
-                encoder,
-                figures,
-                seconds,
-                100 * checked.encoding_seconds / len(labels),
-                compare(first, (encoder, held_out)) if first else None,
-            )
-        )
+        per_100 = 100 * checked.encoding_seconds / len(labels)
+        against = compare(first, (encoder, held_out)) if first else None
+        contenders.append(Contender(encoder, figures, seconds, per_100, against))
         first = first or (encoder, held_out)
     return contenders

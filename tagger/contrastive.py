@@ -29,15 +29,14 @@ from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.frozen_layers import FrozenLayers, freeze_lower_layers
 
 _PROJECTION_LEARNING_RATE = 1e-3
-_USUAL_DIMENSIONS = 384
+_REFERENCE_DIMENSIONS = 384
 _PART_SIZE = 8
-"""Papers that are encoded, and padded, together in training."""
 
 
 class FacetContrastiveLoss(nn.Module):
-    """Supervised contrastive loss, one projection a facet, soft targets.
+    """Supervised contrastive loss with one projection a facet and soft targets.
 
-    Takes the features of a batch and, as labels, the rows of its papers in the targets.
+    The labels of a batch are the rows of its texts in the targets.
     """
 
     def __init__(
@@ -76,59 +75,31 @@ class FacetContrastiveLoss(nn.Module):
 def encode_by_length(
     model: nn.Module, features: Mapping[str, Any], texts: Tensor, frozen: FrozenLayers
 ) -> Tensor:
-    """Encode a batch in parts of like length; the vectors are those of the whole batch.
+    """Encode a batch in parts of similar length, shape (texts, dimensions).
 
     A batch is padded to its longest text, so one abstract among titles would cost as much as a
-    batch of abstracts. Texts that the frozen layers need not read again are a part of their own:
-    among others they would be read with these.
-
-    Parameters
-    ----------
-    model:
-        Takes and gives a dictionary, as a sentence-transformers model does.
-    features:
-        Tensors of shape (papers, tokens), padded on the right, ``attention_mask`` among them;
-        anything else is passed on.
-    texts, frozen:
-        As for :meth:`tagger.frozen_layers.FrozenLayers.encode`: the layers, and a number of each
-        text, shape (papers,).
-
-    Returns
-    -------
-    Tensor
-        Shape (papers, dimensions).
+    batch of abstracts. Parameters are those of :meth:`tagger.frozen_layers.FrozenLayers.encode`.
     """
     lengths = features["attention_mask"].sum(dim=1)
-    kept = frozen.are_kept(texts).to(lengths.device)
-    groups = [group.nonzero().flatten() for group in (kept, ~kept)]
-    in_order = [group[lengths[group].argsort()] for group in groups if len(group)]
+    order = lengths.argsort()
     parts = []
-    for rows in (rows for group in in_order for rows in torch.split(group, _PART_SIZE)):
+    for rows in torch.split(order, _PART_SIZE):
         length = int(lengths[rows[-1]])
         # Beside the tensors there are notes such as the modality.
         part = {
             name: value[rows, :length] if isinstance(value, Tensor) else value
             for name, value in features.items()
         }
-        parts.append(frozen.encode(model, part, texts[rows.cpu()]))
-    order = torch.cat(in_order)
-    return torch.cat([part["sentence_embedding"] for part in parts])[order.argsort()]
+        parts.append(frozen.encode(model, part, texts[rows.cpu()])["sentence_embedding"])
+    return torch.cat(parts)[order.argsort()]
 
 
 def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch, a scalar.
 
-    Equation 2 of Khosla et al. (2020) with each positive weighted by its similarity; papers
-    without a positive in the batch do not count.
-
-    Parameters
-    ----------
-    vectors:
-        Shape (papers, dimensions), of any length.
-    similarity:
-        Shape (papers, papers), 0 to 1.
-    temperature:
-        Divides the cosines; lower looks harder at the nearest papers.
+    Equation 2 of Khosla et al. (2020) with each positive weighted by its similarity, shape (texts,
+    texts), 0 to 1; texts without a positive in the batch do not count. ``vectors`` have shape
+    (texts, dimensions) and any length.
     """
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     unit = nn.functional.normalize(vectors, dim=-1)
@@ -149,21 +120,10 @@ def fine_tune(
     settings: FineTuning,
     progress: Progress | None = None,
 ) -> SentenceTransformer:
-    """Return an encoder in which papers with like tags are near each other.
+    """Return an encoder in which papers with similar tags are near each other.
 
-    Word embeddings and the lower layers stay as they are, see
-    :func:`tagger.frozen_layers.freeze_lower_layers`.
-
-    Parameters
-    ----------
-    texts:
-        What is to be encoded: of each paper one, and perhaps more.
-    targets:
-        Per facet, how alike the papers of the texts are.
-    settings:
-        Encoder and training settings; with 0 epochs the encoder is returned as it comes.
-    progress:
-        Called with steps done and steps in all.
+    Word embeddings and the lower layers stay as they are. ``targets`` has the tags of the texts per
+    facet. With 0 epochs the pretrained encoder is returned.
 
     Raises
     ------
@@ -215,7 +175,7 @@ def fine_tune(
             callbacks=[_Report(progress)] if progress else None,
         )
         trainer.remove_callback(PrinterCallback)
-        with frozen.remembering():
+        with frozen.caching():
             trainer.train()
         # Else the model would go on computing in bfloat16.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -224,19 +184,12 @@ def fine_tune(
 
 
 def rate_for(learning_rate: float, dimensions: int) -> float:
-    """Return the learning rate of an encoder: less for a wider one, in proportion.
+    """Return the learning rate of an encoder, given that of one of 384 dimensions.
 
-    Yang et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter
-    Transfer" (2022), for Adam.
-
-    Parameters
-    ----------
-    learning_rate:
-        Of an encoder of 384 dimensions or fewer.
-    dimensions:
-        Of the encoder.
+    It is less for a wider one, in proportion: Yang et al., "Tensor Programs V: Tuning Large Neural
+    Networks via Zero-Shot Hyperparameter Transfer" (2022), for Adam.
     """
-    return learning_rate * min(1.0, _USUAL_DIMENSIONS / dimensions)
+    return learning_rate * min(1.0, _REFERENCE_DIMENSIONS / dimensions)
 
 
 def arithmetic() -> str:
@@ -254,10 +207,8 @@ def _has_fast_bfloat16() -> bool:
 
 
 class _QuietTrainer(SentenceTransformerTrainer):
-    """A trainer that gathers nothing for a model card: the encoder is never published."""
-
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Add none."""
+        """Gather nothing for a model card: the encoder is never published."""
 
 
 class _Report(TrainerCallback):

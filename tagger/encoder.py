@@ -53,6 +53,8 @@ BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
 BUNDLED_DIMENSIONS = 384
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
+FLOAT32_FILE = "encoder.float32.onnx"
+"""In 32 bits, for a GPU; a model may lack it."""
 DEFAULT_MAX_TOKENS = 256
 ENCODING = 3
 """Number of the way in which an exported encoder is run; another one gives other vectors."""

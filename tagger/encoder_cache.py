@@ -21,8 +21,6 @@ from tempfile import TemporaryDirectory
 
 from tagger.encoder import (
     BUNDLED_ENCODER,
-    ONNX_FILE,
-    TOKENIZER_FILE,
     bundled_encoder_folder,
     sha256_of,
 )
@@ -39,14 +37,9 @@ _CHECKSUM = "sha256"
 
 
 class EncoderCache:
-    """Folders of exported encoders, kept up to a size; the least recently used go first.
+    """Folders of exported encoders, kept up to a limit in bytes; the least recently used go first.
 
-    Parameters
-    ----------
-    folder:
-        Where they are; made when the first is kept.
-    limit:
-        Bytes that they may take together. The last one kept stays in any case.
+    The folder is made when the first is kept. The last one kept stays in any case.
     """
 
     def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
@@ -103,24 +96,20 @@ def key_of(
     targets: Mapping[str, ContrastiveTarget],
     tuning: FineTuning,
     arithmetic: str,
+    *,
+    float32: bool = False,
 ) -> str | None:
-    """Return a name for the encoder that fine-tuning makes of its inputs, equal for equal inputs.
+    """Return a name for the encoder that its inputs lead to, None if it is not on this machine.
 
-    None if the pretrained encoder is not on this machine.
-
-    Parameters
-    ----------
-    texts, targets, tuning:
-        As for :func:`tagger.contrastive.fine_tune`.
-    arithmetic:
-        Device and precision, see :func:`tagger.contrastive.arithmetic`.
+    Parameters are those of :func:`tagger.contrastive.fine_tune`, the device and precision of
+    :func:`tagger.contrastive.arithmetic`, and whether it is exported for GPUs, too.
     """
     folder = local_folder(tuning.encoder)
     if folder is None:
         return None
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
-    versions = [CACHE_VERSION, arithmetic, *map(version, _LIBRARIES)]
+    versions = [CACHE_VERSION, arithmetic, float32, *map(version, _LIBRARIES)]
     settings = {field.name: getattr(tuning, field.name) for field in fields(FineTuning)}
     settings["encoder"] = pretrained
     weights = {name: target.weight for name, target in targets.items()}
@@ -147,4 +136,5 @@ def local_folder(encoder: str) -> Path | None:
 
 
 def _checksum(folder: Path) -> str:
-    return f"{sha256_of(folder / ONNX_FILE)} {sha256_of(folder / TOKENIZER_FILE)}"
+    files = sorted(path for path in folder.iterdir() if path.name != _CHECKSUM)
+    return "\n".join(f"{path.name} {sha256_of(path)}" for path in files)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tagger.encoder import ONNX_FILE, TOKENIZER_FILE, Encoder, OnnxEncoder
+from tagger.encoder import FLOAT32_FILE, ONNX_FILE, TOKENIZER_FILE, Encoder, OnnxEncoder
 from tagger.encoder_cache import EncoderCache, key_of, local_folder
 from tagger.errors import TaggerError
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
@@ -45,27 +45,22 @@ TrainingProgress = Callable[[str, int, int], None]
 class EncoderPlan:
     """The inputs of fine-tuning, as for :func:`tagger.contrastive.fine_tune`.
 
-    ``stage`` is the name under which its progress is reported.
+    ``stage`` is the name under which its progress is reported, ``float32`` whether it is exported
+    for GPUs, too.
     """
 
     stage: str
     texts: list[str]
     targets: Mapping[str, ContrastiveTarget]
     tuning: FineTuning
+    float32: bool = False
 
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """An exported encoder.
+    """An exported encoder; its folder is gone when the next encoder is asked for.
 
-    Parameters
-    ----------
-    encoder:
-        Encodes texts.
-    folder:
-        Its files; gone when the next encoder is asked for.
-    reused:
-        Whether it comes from the cache.
+    ``reused`` says whether it comes from the cache.
     """
 
     encoder: Encoder
@@ -75,8 +70,9 @@ class TrainedEncoder:
     def save(self, folder: Path) -> None:
         """Copy its files into a folder, which is made if missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        for file in (ONNX_FILE, TOKENIZER_FILE):
-            shutil.copyfile(self.folder / file, folder / file)
+        for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
+            if (self.folder / file).exists():
+                shutil.copyfile(self.folder / file, folder / file)
 
 
 def train_encoders(
@@ -86,14 +82,8 @@ def train_encoders(
 ) -> Generator[TrainedEncoder, None, None]:
     """Yield the encoder of each plan, in their order, while processes train those to come.
 
-    Parameters
-    ----------
-    plans:
-        All of one encoder and number of epochs; with 0 epochs each gets the pretrained encoder.
-    cache:
-        Where encoders are looked for first, and kept.
-    progress:
-        Called as the work goes on.
+    All plans are of one pretrained encoder and number of epochs; with 0 epochs each gets the
+    pretrained encoder. The cache is asked first.
 
     Raises
     ------
@@ -145,11 +135,6 @@ def default_jobs(encoder: str) -> int:
 
     An encoder that must be downloaded is trained in one process at a time, and so are all of them
     on a GPU, or within a process that was itself started as one of several.
-
-    Raises
-    ------
-    TaggerError
-        If ``TAGGER_JOBS`` is not a number from 1.
     """
     from joblib import cpu_count
 
@@ -199,13 +184,14 @@ def _train(
     from tagger.contrastive import arithmetic, fine_tune
     from tagger.onnx_export import export_onnx
 
-    key = key_of(plan.texts, plan.targets, plan.tuning, arithmetic()) if cache else None
+    inputs = plan.texts, plan.targets, plan.tuning
+    key = key_of(*inputs, arithmetic(), float32=plan.float32) if cache else None
     if cache and key and cache.get(key, folder):
         if progress:
             progress(plan.stage, 1, 1)
         return True
     report = (lambda done, total: progress(plan.stage, done, total)) if progress else None
-    export_onnx(fine_tune(plan.texts, plan.targets, plan.tuning, report), folder, plan.texts)
+    export_onnx(fine_tune(*inputs, report), folder, plan.texts, float32=plan.float32)
     if cache and key:
         cache.put(key, folder)
     return False

@@ -12,16 +12,10 @@ from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveTarget:
-    """The tags of labelled papers in one facet, which say how similar they are.
+    """The tags of texts in one facet, which say how similar they are.
 
-    Parameters
-    ----------
-    memberships:
-        Shape (papers, tags).
-    judged:
-        Shape (papers,).
-    weight:
-        Share of this facet in the loss.
+    ``memberships`` has shape (texts, tags), ``judged`` (texts,); ``weight`` is the share of the
+    facet in the loss.
     """
 
     memberships: npt.NDArray[np.bool_]
@@ -29,15 +23,10 @@ class ContrastiveTarget:
     weight: float
 
     def similarity(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return the Jaccard index of the tag sets of every two of some papers.
+        """Return the Jaccard index of the tag sets of every two of some texts, shape (rows, rows).
 
-        For one tag a paper this is 1 for the same tag and 0 otherwise. It is 1 between papers
-        without any tag, and 0 for papers that were not judged.
-
-        Returns
-        -------
-        ndarray
-            Shape (rows, rows). For all papers it would take the square of their number.
+        For one tag a text this is 1 for the same tag and 0 otherwise. It is 1 between texts without
+        any tag, and 0 for texts that were not judged.
         """
         members = self.memberships[rows].astype(np.float32)
         judged = self.judged[rows]

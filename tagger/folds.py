@@ -1,7 +1,7 @@
 """Which papers each fold of the cross-validation holds out.
 
 A paper keeps the fold that the champion held it out in, whatever was labelled, corrected or removed
-since, so that two versions are compared on papers that both were denied, in the same company.
+since, so that two versions are compared on papers that both held out, in the same folds.
 """
 
 from __future__ import annotations
@@ -21,26 +21,11 @@ def assign_folds(
     seed: int,
     known: Mapping[str, int] | None = None,
 ) -> npt.NDArray[np.int_]:
-    """Put each new paper into the fold that has fewest of its kind so far.
+    """Return the fold of each paper, from 0, shape (papers,).
 
-    Parameters
-    ----------
-    ids:
-        Of the papers, in the order in which they were labelled.
-    strata:
-        What kind each is: every fold gets about as many of each.
-    folds:
-        How many there are.
-    seed:
-        Decides between folds that are equally short of a paper.
-    known:
-        Folds of papers that are to stay in them.
-
-    Returns
-    -------
-    ndarray
-        The fold of each paper, from 0, shape (papers,). That of a new paper depends on the known
-        ones and on those before it alone.
+    A new paper, in the order of ``ids``, goes into the fold that has fewest of its stratum so far;
+    the seed decides between equals. So its fold depends on the papers before it alone, and on those
+    of ``known``, which stay in their folds.
     """
     of_stratum: Counter[tuple[int, int]] = Counter()
     of_fold: Counter[int] = Counter()

@@ -1,126 +1,86 @@
-"""The lower layers of an encoder, which do not learn and so need to read a text only once."""
+"""The lower layers of an encoder: they are not trained, so what they give for a text is cached."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 _FROZEN_SHARE = 1 / 2
-"""Of an encoder's layers, those nearest to the words."""
-_MOST_BYTES = 256 * 2**20
-"""What some 700 abstracts take, and ten times as many titles."""
+_MOST_BYTES = 512 * 2**20
+"""Some 1,400 abstracts of the bundled encoder."""
 
 
 def freeze_lower_layers(transformer: Any) -> FrozenLayers:
     """Let the upper half of a transformer's layers learn, and nothing else.
 
     A few labels say nothing on most words, nor on how words go together (Lee et al., "What Would
-    Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019), and what stays takes less time.
-    Where no layers are found, all but word embeddings are trained.
-
-    Parameters
-    ----------
-    transformer:
-        The module whose largest list of modules are its layers, from the input upwards.
+    Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019). The layers are the largest list
+    of modules, from the input upwards; where there is none, all but word embeddings is trained.
     """
     stacks = [module for module in transformer.modules() if isinstance(module, nn.ModuleList)]
-    largest = max(stacks, key=len, default=nn.ModuleList())
-    layers = list(largest)
+    layers = max(map(list, stacks), key=len, default=[])
     lower = layers[: round(len(layers) * _FROZEN_SHARE)]
-    kept = transformer if lower else transformer.get_input_embeddings()
-    kept.requires_grad_(False)
+    frozen = transformer if lower else transformer.get_input_embeddings()
+    frozen.requires_grad_(False)
     for layer in layers[len(lower) :]:
         layer.requires_grad_(True)
     return FrozenLayers(lower)
 
 
 class FrozenLayers:
-    """Layers in turn that give the same for a text whenever they read it, so that it is kept.
+    """Layers whose output for a text is cached, since it never changes.
 
-    Parameters
-    ----------
-    layers:
-        Each takes, first, and gives a tensor of shape (texts, tokens, dimensions). Of layers that
-        give more nothing is kept.
-    most_bytes:
-        Of what is kept; texts beyond are read again each time.
+    Each takes, first, and gives a tensor of shape (texts, tokens, dimensions); of layers that give
+    more nothing is cached. Texts beyond ``most_bytes`` are read again each time.
     """
 
     def __init__(self, layers: Sequence[nn.Module], most_bytes: int = _MOST_BYTES) -> None:
         self._layers = layers
-        self._most_bytes = most_bytes
-        self._kept: dict[int, Tensor] = {}
-        self._used = 0
-        """Bytes of what is kept."""
+        self._room = most_bytes
+        self._cached: dict[int, Tensor] = {}
         self._texts: list[tuple[int, int]] = []
         """Number and length of the texts that are being read."""
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
-        """Let the layers keep what they give of texts that :meth:`encode` names."""
+    def caching(self) -> Iterator[None]:
+        """Cache what the layers give for the texts of :meth:`encode`."""
         for layer in self._layers:
-            layer.forward = self._unless_kept(layer.forward, last=layer is self._layers[-1])
+            last = layer is self._layers[-1]
+            layer.forward = partial(self._forward, layer.forward, last)
         try:
             yield
         finally:
             for layer in self._layers:
                 del layer.forward  # that of its class is uncovered
-            self._kept.clear()
-            self._used = 0
-
-    def are_kept(self, texts: Tensor) -> Tensor:
-        """Tell of which texts these layers need to read none again, shape (texts,).
-
-        Parameters
-        ----------
-        texts:
-            A number of each text, shape (texts,).
-        """
-        return torch.tensor([text in self._kept for text in texts.tolist()])
+            self._cached.clear()
 
     def encode(self, model: nn.Module, features: Mapping[str, Any], texts: Tensor) -> Any:
-        """Return what a model gives of texts.
+        """Return the output of the model that these layers are part of.
 
-        Parameters
-        ----------
-        model:
-            Whose layers these are.
-        features:
-            Tensors of shape (texts, tokens), padded on the right, ``attention_mask`` among them.
-        texts:
-            A number of each text, which is no other's, shape (texts,).
+        ``features`` are tensors of shape (texts, tokens), padded on the right, ``attention_mask``
+        among them; ``texts`` has a number of its own for each text, shape (texts,).
         """
         lengths = features["attention_mask"].sum(dim=1)
         self._texts = list(zip(texts.tolist(), lengths.tolist(), strict=True))
         for layer in self._layers:
-            layer.eval()  # what is drawn by chance cannot be kept
-        try:
-            return model(features)
-        finally:
-            self._texts = []
+            layer.eval()  # dropout would differ each time
+        return model(features)
 
-    def _unless_kept(self, forward: Callable[..., Any], *, last: bool) -> Callable[..., Any]:
-        def forward_unless_kept(*inputs: Any, **named: Any) -> Any:
-            if inputs and self._texts and all(text in self._kept for text, _ in self._texts):
-                return self._recall() if last else inputs[0]
-            given = forward(*inputs, **named)
-            if last and isinstance(given, Tensor):
-                self._keep(given)
-            return given
-
-        return forward_unless_kept
-
-    def _recall(self) -> Tensor:
-        return pad_sequence([self._kept[text] for text, _ in self._texts], batch_first=True)
-
-    def _keep(self, given: Tensor) -> None:
-        for place, (text, length) in enumerate(self._texts):
-            part = given[place, :length]
-            if text not in self._kept and self._used + part.nbytes <= self._most_bytes:
-                self._kept[text] = part.clone()  # a slice would hold the whole
-                self._used += part.nbytes
+    def _forward(self, forward: Callable[..., Any], last: bool, *inputs: Any, **named: Any) -> Any:
+        if inputs and all(text in self._cached for text, _ in self._texts):
+            if not last:
+                return inputs[0]
+            return pad_sequence([self._cached[text] for text, _ in self._texts], batch_first=True)
+        given = forward(*inputs, **named)
+        if last and isinstance(given, Tensor):
+            for states, (text, length) in zip(given, self._texts, strict=True):
+                part = states[:length]
+                if text not in self._cached and part.nbytes <= self._room:
+                    self._cached[text] = part.clone()  # a slice would hold the whole
+                    self._room -= part.nbytes
+        return given

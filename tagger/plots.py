@@ -27,11 +27,6 @@ def confusion_matrix_figure(held_out: HeldOut) -> Figure:
 
     Rows are true tags and columns given tags. In a facet that is not exclusive the extra row and
     column "none" hold papers without a tag; a tag missed is set against each tag wrongly given.
-
-    Parameters
-    ----------
-    held_out:
-        Truth and predictions of a facet.
     """
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
@@ -56,11 +51,6 @@ def reliability_figure(held_out: HeldOut) -> Figure:
 
     A reliability diagram (DeGroot and Fienberg, "The Comparison and Evaluation of Forecasters",
     1983): on the diagonal, confidence can be believed.
-
-    Parameters
-    ----------
-    held_out:
-        Truth and predictions of a facet.
     """
     from matplotlib.figure import Figure
     from sklearn.calibration import CalibrationDisplay
@@ -88,11 +78,6 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
     """Draw macro-F1 on the same held-out papers against the number of labels trained on.
 
     Bars are 95% bootstrap intervals. A curve that still rises says that more labels would help.
-
-    Parameters
-    ----------
-    points:
-        From few labels to all.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -60,12 +60,15 @@ class TrainingSettings(FineTuning):
         Whether the title alone is one more example of its paper, in the fine-tuning and for the
         heads. It says what counts in a few words, and keeps a model from leaning on what abstracts
         of the labels happen to have in common.
+    float32:
+        Whether the model has an encoder in 32 bits as well, which a GPU reads.
     encoder_of:
         Name of the version whose fine-tuned encoders are reused, or None.
     """
 
     folds: int = 5
     title_views: bool = True
+    float32: bool = False
     encoder_of: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
@@ -200,7 +203,8 @@ def train(
     plans = _fold_plans(fine_tuned, held_out, settings)
     if not source:
         # The longest first: the last ones are trained alone.
-        plans.insert(0, plan_encoder(data, np.arange(len(labels)), settings, "Final model"))
+        plan = plan_encoder(data, np.arange(len(labels)), settings, "Final model")
+        plans.insert(0, replace(plan, float32=settings.float32))
     with closing(train_encoders(plans, cache, progress)) as encoders:
         if source:
             final = TrainedEncoder(OnnxEncoder(source.folder, settings.max_tokens), source.folder)
@@ -224,7 +228,6 @@ def cross_validate(
     taxonomy: Taxonomy,
     settings: TrainingSettings,
     progress: TrainingProgress | None = None,
-    cache: EncoderCache | None = None,
 ) -> CrossValidation:
     """Measure settings on labels without making a model.
 
@@ -234,7 +237,7 @@ def cross_validate(
     data = TrainingData.of(labels, taxonomy)
     folds = plan_folds(data, settings)
     plans = _fold_plans(data, folds, settings)
-    with closing(train_encoders(plans, cache, progress)) as encoders:
+    with closing(train_encoders(plans, progress=progress)) as encoders:
         return _cross_validate(data, folds, settings, encoders)
 
 

@@ -18,16 +18,10 @@ from tagger.taxonomy import Facet, Taxonomy
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Labels as arrays.
+    """Labels, one a paper, as arrays.
 
-    Parameters
-    ----------
-    taxonomy, labels:
-        What was labelled, one label a paper.
-    truth:
-        Per facet, the tags of each paper with all that they imply, shape (papers, tags).
-    judged:
-        Per facet, whether a paper was judged in it, shape (papers,).
+    Per facet ``truth`` has the tags of each paper with all that they imply, shape (papers, tags),
+    and ``judged`` whether a paper was judged in it, shape (papers,).
     """
 
     taxonomy: Taxonomy
@@ -73,22 +67,13 @@ class TrainingData:
         return [int(kind) for kind in kinds]
 
     def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
-        """Return the predictions of some rows in a facet.
+        """Return out-of-fold predictions of some rows in a facet.
 
-        Parameters
-        ----------
-        facet:
-            The facet.
-        rows:
-            Shape (chosen papers,).
-        folds:
-            Fold of every paper, from 0, shape (papers,).
-        chances:
-            Probabilities, shape (chosen papers, tags).
+        ``folds`` are those of all papers, from 0; ``chances`` has shape (rows, tags).
         """
         return HeldOut(
             facet,
-            tuple(self.labels[row].id for row in rows),
+            tuple(self.ids[row] for row in rows),
             tuple(self.labels[row].title for row in rows),
             folds[rows] + 1,
             self.truth[facet.name][rows],
@@ -96,13 +81,7 @@ class TrainingData:
         )
 
     def check_enough(self, folds: int) -> None:
-        """Check that there are labels enough for a number of folds.
-
-        Raises
-        ------
-        TaggerError
-            With the facet that has too few.
-        """
+        """Raise a TaggerError with the facet that has too few labels for a number of folds."""
         for facet in self.taxonomy.facets:
             count = int(self.judged[facet.name].sum())
             if count < 2 * folds:
@@ -129,15 +108,10 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """What an encoder is fine-tuned on: labelled papers, and the taxonomy's examples of tags.
+    """Texts that an encoder is fine-tuned on: views of papers, then the taxonomy's examples.
 
-    Parameters
-    ----------
-    texts:
-        Views of papers, one view after the other, then the examples of the taxonomy.
-    truth, judged:
-        Per facet, as in :class:`TrainingData`, shape (texts, tags) and (texts,). An example is
-        judged in the facet of its tag alone.
+    Per facet ``truth`` has shape (texts, tags) and ``judged`` (texts,), as in
+    :class:`TrainingData`. An example is judged in the facet of its tag alone.
     """
 
     texts: list[str]
@@ -147,20 +121,26 @@ class TrainingTexts:
     @classmethod
     def of(cls, data: TrainingData, rows: Integers, *, title_views: bool) -> TrainingTexts:
         """Return the texts of some papers and of the taxonomy."""
+        views = data.views(rows, title_views=title_views)
+        seen = np.tile(rows, len(views) // max(len(rows), 1))
         facets = data.taxonomy.facets
-        texts = data.views(rows, title_views=title_views)
-        seen = np.tile(rows, len(texts) // max(len(rows), 1))
-        owners = np.repeat(np.arange(len(facets)), [len(facet.examples) for facet in facets])
+        examples = [
+            (facet.name, facet.with_ancestors((tag.name,)), text)
+            for facet in facets
+            for tag in facet.tags
+            for text in tag.examples
+        ]
         truth, judged = {}, {}
-        for place, facet in enumerate(facets):
-            own = owners == place
-            tags = list(facet.described_tags[len(facet.tags) :])
-            members = np.zeros((len(owners), len(facet.tags)), dtype=bool)
-            members[own] = np.array(facet.implied)[tags]
-            truth[facet.name] = np.concatenate([data.truth[facet.name][seen], members])
+        for facet in facets:
+            own = np.array([name == facet.name for name, _, _ in examples], dtype=bool)
+            members = [
+                [name == facet.name and tag in tags for tag in facet.tag_names]
+                for name, tags, _ in examples
+            ]
+            told = np.array(members, dtype=bool).reshape(len(examples), len(facet.tags))
+            truth[facet.name] = np.concatenate([data.truth[facet.name][seen], told])
             judged[facet.name] = np.concatenate([data.judged[facet.name][seen], own])
-        examples = [example for facet in facets for example in facet.examples]
-        return cls([*texts, *examples], truth, judged)
+        return cls([*views, *(text for _, _, text in examples)], truth, judged)
 
 
 def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:

@@ -112,18 +112,5 @@ def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
     assert torch.equal(vectors, model(batch)["sentence_embedding"])
 
 
-def test_texts_that_need_not_be_read_again_are_encoded_apart():
-    class Frozen(FrozenLayers):
-        def are_kept(self, texts):
-            return texts % 2 == 0
-
-    lengths = [3, 50, 4, 3, 2]
-    batch = padded(lengths, 50)
-    model = MeanOfTokens()
-    vectors = encode_by_length(model, batch, torch.arange(len(lengths)), Frozen([]))
-    assert model.shapes == [(3, 4), (2, 50)]
-    assert torch.equal(vectors, model(batch)["sentence_embedding"])
-
-
 def test_wider_encoders_learn_more_slowly():
     assert [rate_for(1e-4, size) for size in (32, 384, 768)] == [1e-4, 1e-4, 5e-5]

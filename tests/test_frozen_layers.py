@@ -89,7 +89,7 @@ def test_a_text_is_read_by_frozen_layers_once_whatever_it_is_encoded_beside():
     encoder.train()
     for layer in encoder.layers[2:]:
         layer.dropout.p = 0
-    with frozen.remembering():
+    with frozen.caching():
         first = frozen.encode(encoder, *batch(3, 5))
         second = frozen.encode(encoder, *batch(2, 3))
         last = frozen.encode(encoder, *batch(3, 2, 5))
@@ -102,7 +102,7 @@ def test_a_text_is_read_by_frozen_layers_once_whatever_it_is_encoded_beside():
 def test_upper_layers_learn_from_what_is_kept():
     encoder = Encoder()
     frozen = freeze_lower_layers(encoder)
-    with frozen.remembering():
+    with frozen.caching():
         for _ in range(2):
             encoder.zero_grad()
             frozen.encode(encoder, *batch(3, 5)).sum().backward()
@@ -113,7 +113,7 @@ def test_upper_layers_learn_from_what_is_kept():
 def test_afterwards_layers_read_again():
     encoder = Encoder()
     frozen = freeze_lower_layers(encoder)
-    with frozen.remembering():
+    with frozen.caching():
         frozen.encode(encoder, *batch(3, 5))
     torch.nn.init.zeros_(encoder.layers[0].weight.weight)
     changed = frozen.encode(encoder.eval(), *batch(3, 5))
@@ -126,12 +126,10 @@ def test_texts_beyond_the_limit_are_read_each_time():
     frozen = FrozenLayers(encoder.layers[:2], most_bytes=3 * 3 * 4)
     expected = vectors(encoder, 3, 5)
     encoder.layers[0].read = 0
-    with frozen.remembering():
+    with frozen.caching():
         for _ in range(2):
             whole = frozen.encode(encoder, *batch(3, 5))
             short = frozen.encode(encoder, *batch(3))
-        assert frozen.are_kept(torch.tensor([5, 3])).tolist() == [False, True]
-    assert not frozen.are_kept(torch.tensor([3])).any()
     assert torch.allclose(whole, expected, atol=1e-6)
     assert torch.allclose(short, expected[:1], atol=1e-6)
     assert encoder.layers[0].read == 4
@@ -142,7 +140,7 @@ def test_what_cannot_be_kept_is_read_each_time(encoder):
     frozen = freeze_lower_layers(encoder)
     expected = vectors(encoder, 3, 5)
     encoder.layers[0].read = 0
-    with frozen.remembering():
+    with frozen.caching():
         for _ in range(2):
             assert torch.equal(frozen.encode(encoder, *batch(3, 5)), expected)
     assert encoder.layers[0].read == 4

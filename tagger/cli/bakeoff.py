@@ -61,7 +61,17 @@ def bakeoff(
         with progress() as step:
             contenders = bake_off(merged, store.taxonomy, encoders, settings, step)
     if as_json:
-        print_json({"labels": len(merged), "encoders": [one.as_dict() for one in contenders]})
+        report = [
+            {
+                "encoder": one.encoder,
+                "figures": one.figures,
+                "seconds": round(one.seconds, 1),
+                "seconds_per_100": round(one.seconds_per_100, 2),
+                "against_first": one.against_first and one.against_first.as_dict(),
+            }
+            for one in contenders
+        ]
+        print_json({"labels": len(merged), "encoders": report})
     else:
         _print_contenders(contenders, len(merged))
 

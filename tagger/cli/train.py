@@ -46,6 +46,12 @@ def train(
             help="Take the champion's encoder as it is, fit all else anew: seconds, not minutes.",
         ),
     ] = False,
+    float32: Annotated[
+        bool,
+        typer.Option(
+            "--float32", help="Export the encoder in 32 bits, too, for GPUs; the model is larger."
+        ),
+    ] = False,
     conflicts: ConflictsOption = "latest",
     if_changed: Annotated[
         bool,
@@ -87,8 +93,18 @@ def train(
     store = LabelStore(labels)
     snapshot = store.snapshot(conflicts)
     settings = TrainingSettings(
-        encoder=encoder, max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed
+        encoder=encoder,
+        max_tokens=max_tokens,
+        epochs=epochs,
+        folds=folds,
+        seed=seed,
+        float32=float32,
     )
+    if heads_only and float32:
+        raise TaggerError(
+            "--heads-only and --float32 exclude each other",
+            hint="With --heads-only the champion's encoder is taken as it is exported",
+        )
     champion = registry.find("champion") if heads_only else None
     if champion:
         origin = encoder_origin(registry, champion)

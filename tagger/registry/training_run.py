@@ -73,6 +73,7 @@ def settings_of(registry: Registry, version: Version) -> TrainingSettings:
         epochs=int(logged["epochs"]),
         folds=int(logged["folds"]),
         seed=int(logged["seed"]),
+        float32=logged.get("float32") == "True",
     )
 
 
