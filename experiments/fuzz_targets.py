@@ -27,7 +27,8 @@ from tagger.paper import merge_duplicates
 from tagger.readers import FORMATS, collect_papers, read_papers
 from tagger.readers.cleaning import clean_marked_up_text, clean_text
 from tagger.readers.identifiers import identifiers_of, written_identifiers
-from tagger.taxonomy import Taxonomy, parse_taxonomy
+from tagger.taxonomy import Taxonomy
+from tagger.taxonomy_file import TaxonomyDocument
 
 TESTS = Path(__file__).parents[1] / "tests"
 
@@ -358,13 +359,10 @@ _TAGS_ROW = {
 
 
 def _taxonomy() -> Taxonomy:
-    return parse_taxonomy(TAXONOMY.decode(), Path("taxonomy.yaml"))
+    return TaxonomyDocument(TAXONOMY.decode(), Path("taxonomy.yaml")).taxonomy
 
 
 def _own_files(folder: Path) -> Iterator[Target]:
-    from tagger.taxonomy_changes import RenameTag
-    from tagger.taxonomy_migration import make_change_in
-
     aliases = b"name: a\nx: &a [1, 2]\ny: [*a, *a]\nz: !!python/object:os.system x\n"
     yield Target("taxonomy", [TAXONOMY, aliases], "bytes", _read_taxonomy, 60)
     as_json = json.dumps(_taxonomy().model_dump()).encode()
@@ -380,8 +378,16 @@ def _own_files(folder: Path) -> Iterator[Target]:
     changed.mkdir()
     (changed / "taxonomy.yaml").write_bytes(TAXONOMY)
     (changed / "seed.jsonl").write_bytes(line)
-    make_change_in(LabelStore(changed), RenameTag(facet="kind", tag="study", into="trial"), "ann")
-    history = (changed / "taxonomy_history.jsonl").read_bytes()
+    renamed = TAXONOMY.decode().replace("study", "trial")
+    step = {
+        "change": {"operation": "rename", "facet": "kind", "tag": "study", "into": "trial"},
+        "from_version": _taxonomy().version,
+        "to_version": TaxonomyDocument(renamed, Path("taxonomy.yaml")).taxonomy.version,
+        "time": "2026-02-01T00:00:00Z",
+        "from_text": TAXONOMY.decode(),
+        "to_text": renamed,
+    }
+    history = json.dumps(step).encode()
     yield Target("taxonomy history", [history], "json", _bind(_read_history, changed), 15)
     rows = json.dumps(_TAGS_ROW).encode()
     results = folder / "results"
@@ -394,7 +400,7 @@ def _read_taxonomy(content: bytes) -> None:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return
-    taxonomy = parse_taxonomy(text, Path("taxonomy.yaml"))
+    taxonomy = TaxonomyDocument(text, Path("taxonomy.yaml")).taxonomy
     assert taxonomy.version
     for facet in taxonomy.facets:
         facet.with_ancestors(facet.tag_names[-1:])
@@ -416,10 +422,9 @@ def _read_history(folder: Path, content: bytes) -> None:
 def _read_results(folder: Path, content: bytes) -> None:
     from tagger.report.papers import gather_papers
     from tagger.report.results import in_todays_terms, read_result_folder
-    from tagger.taxonomy_history import TaxonomyHistory
 
     (folder / "tags.jsonl").write_bytes(content)
-    found = in_todays_terms(read_result_folder(folder), TaxonomyHistory(_taxonomy(), ()))
+    found = in_todays_terms(read_result_folder(folder), _taxonomy())
     for paper in gather_papers([found], [], "latest"):
         assert paper.status in ("sure", "waiting")
 

@@ -180,8 +180,8 @@ def files_of(workspace: Path) -> Iterator[tuple[str, str]]:
         if not path.is_file() or name.startswith(("mlruns/", "cache/")) or path.suffix == ".lock":
             continue
         content = path.read_bytes()
-        if path.name == "taxonomy_history.jsonl":
-            content = re.sub(rb'"time":"[^"]*"', b"", content)
+        if path.name == "taxonomy.yaml":
+            content = re.sub(rb"since: .*", b"", content)
         if path.name == "corrections.jsonl":
             # A withdrawal has the time at which it was noticed.
             content = re.sub(rb'("outcome":"withdrawn".*?)"time":"[^"]*"', rb"\1", content)

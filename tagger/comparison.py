@@ -21,8 +21,7 @@ from tagger.evaluation import (
     interval,
     weighted_figures,
 )
-from tagger.taxonomy import Facet
-from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy import Facet, Taxonomy
 from tagger.taxonomy_translation import translate_facet
 
 Verdict = Literal["better", "no difference", "worse"]
@@ -212,9 +211,7 @@ def compare(
     return Comparison(before_name, after_name, facets, skipped)
 
 
-def in_todays_terms(
-    held_out: Mapping[str, HeldOut], history: TaxonomyHistory, start: int
-) -> dict[str, HeldOut]:
+def in_todays_terms(held_out: Mapping[str, HeldOut], taxonomy: Taxonomy) -> dict[str, HeldOut]:
     """Put the predictions of an earlier version in terms of a later one's taxonomy.
 
     Tags that were retired are left out, and in an exclusive facet the probabilities of the others
@@ -224,14 +221,12 @@ def in_todays_terms(
     ----------
     held_out:
         Per facet, the out-of-fold predictions of the earlier version.
-    history:
-        Of the later version's taxonomy.
-    start:
-        The position in it that the predictions are of.
+    taxonomy:
+        Of the later version.
     """
     found = {}
     for name, part in held_out.items():
-        translation = translate_facet(history, start, name, part.facet.tag_names)
+        translation = translate_facet(taxonomy, name, part.facet.tag_names)
         if translation is None or translation.facet.exclusive != part.facet.exclusive:
             continue
         chances = translation.probabilities(part.probabilities)

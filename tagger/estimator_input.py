@@ -16,8 +16,8 @@ from tagger.labels import Label, LabelStore, merge_labels
 from tagger.paper import Paper
 from tagger.readers.columns import Columns
 from tagger.readers.source import Source
-from tagger.taxonomy import Facet, Tag, Taxonomy, check_names, load_taxonomy
-from tagger.taxonomy_history import TAXONOMY_FILE
+from tagger.taxonomy import TAXONOMY_FILE, Facet, Tag, Taxonomy, check_names
+from tagger.taxonomy_file import load_taxonomy
 from tagger.validation import first_problem
 
 Answer = dict[str, tuple[str, ...]]

@@ -4,7 +4,7 @@ A label folder holds ``taxonomy.yaml``, ``seed.jsonl`` (the hand labels to begin
 ``corrections.jsonl`` (what came back from review). Both label files are append-only, one JSON
 object a line; a correction outweighs a seed label, and where several people speak of one paper a
 :data:`ConflictRule` decides. What was said in terms of an earlier taxonomy is put in today's when
-it is read, see :mod:`tagger.taxonomy_history`.
+it is read, see :mod:`tagger.taxonomy`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
 from tagger.paper import Paper, group_entries, paper_id
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_history import HISTORY_FILE, TAXONOMY_FILE, open_history
+from tagger.taxonomy import TAXONOMY_FILE, Taxonomy
+from tagger.taxonomy_migration import open_taxonomy
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SEED_FILE = "seed.jsonl"
@@ -332,21 +332,17 @@ class LabelStore:
             raise TaggerError(
                 "no such label folder", path=self.folder, hint="Name one with --labels"
             )
-        self.history = open_history(self.folder)
-
-    @property
-    def taxonomy(self) -> Taxonomy:
-        """What labels are put in terms of: the taxonomy when the folder was last opened."""
-        return self.history.taxonomy
+        self.taxonomy: Taxonomy
+        self.reopen()
 
     def reopen(self) -> None:
         """Read the taxonomy anew, for another process may have changed it."""
-        self.history = open_history(self.folder)
+        self.taxonomy = open_taxonomy(self.folder)
 
     @property
     def files(self) -> list[Path]:
         """The files of the folder that exist, taxonomy first."""
-        names = (TAXONOMY_FILE, HISTORY_FILE, SEED_FILE, CORRECTIONS_FILE)
+        names = (TAXONOMY_FILE, SEED_FILE, CORRECTIONS_FILE)
         return [path for name in names if (path := self.folder / name).exists()]
 
     def snapshot(self, conflicts: ConflictRule = "latest") -> LabelSnapshot:
@@ -396,9 +392,8 @@ class LabelStore:
         Parameters
         ----------
         choose:
-            Given all labels of the folder, returns the corrections to append, each in terms of
-            the taxonomy that it names. No other process adds corrections meanwhile; taxonomy and
-            history of the store are those of now.
+            Given all labels of the folder, returns the corrections to append. No other process
+            adds corrections meanwhile; the taxonomy of the store is that of now.
 
         Returns
         -------
@@ -433,13 +428,12 @@ class LabelStore:
 
     def _today(self, label: Label) -> Label:
         """Put a label in today's terms, with all that its tags imply."""
-        start = self.history.position(label.taxonomy, label.time)
         changes: dict[str, object] = {
             "taxonomy": self.taxonomy.version,
-            "tags": self.history.rewrite(label.tags, start),
+            "tags": self.taxonomy.read(label.tags),
         }
         if label.prediction:
-            tags = self.history.rewrite(label.prediction.tags, start)
+            tags = self.taxonomy.read(label.prediction.tags)
             changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
         return label.model_copy(update=changes)
 

@@ -1,20 +1,9 @@
 """The taxonomy: facets, their tags, and what each tag means.
 
-A taxonomy is a YAML file, for example::
-
-    name: ml-papers
-    facets:
-      - name: contribution
-        definition: What the paper contributes.
-        exclusive: true
-        tags:
-          - name: survey
-            definition: Organises existing work.
-            examples: ["Ten Years of Word Vectors: A Survey"]
-
-Errors name the line and the field. YAML aliases are refused: a taxonomy needs none, and they can
-be nested into a file of a few lines that fills the memory. So are YAML's types: all that a taxonomy
-says is text, but for true, false and null.
+A label, an answer or a result may use any name that a tag ever had: a tag lists its former names
+(``replaces``), a facet those that are given no more (``retired``), and what was said under them is
+read in today's terms. So an old name never gets a new meaning. :mod:`tagger.taxonomy_file` reads
+and writes taxonomies.
 """
 
 from __future__ import annotations
@@ -22,100 +11,104 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
-    ValidationError,
+    field_serializer,
     model_serializer,
 )
 
 from tagger.errors import TaggerError
-from tagger.validation import field_name, first_problem
+from tagger.validation import field_name
 
+TAXONOMY_FILE = "taxonomy.yaml"
 NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 MOST_LEVELS = 20
 """How many tags may stand above one another."""
 MOST_EXAMPLES = 200
 """How many examples a tag may have."""
-_LONGEST = 500_000
-_DEEPEST = 50
-"""How deep YAML may be nested: a taxonomy is at the fifth level."""
-# Control characters but for line breaks and tabs, what turns text round, halves of surrogate pairs.
-_NO_TEXT = re.compile(
+Tags = Mapping[str, Sequence[str]]
+"""The tags of one paper per facet."""
+Location = tuple[str | int, ...]
+"""A place in nested data, such as ``("facets", 0, "name")``."""
+# Control characters except line breaks and tabs, bidirectional overrides, lone surrogates.
+_UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
+_ADDITIONS = {"label", "replaces", "since", "retired"}
+"""Fields that change neither what a tag means nor, therefore, the version of a taxonomy."""
 
 
-def _check_text(text: str) -> str:
-    found = _NO_TEXT.search(text)
-    if found:
-        raise ValueError(f"the character U+{ord(found[0]):04X} is no part of a text")
+def _check_text(text: Any) -> Any:
+    if isinstance(text, str) and (found := _UNSAFE.search(text)):
+        raise ValueError(f"the character U+{ord(found[0]):04X} is not allowed in a text")
     return text
 
 
 Definition = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
-    # Comes first: halves of surrogate pairs are no text to whoever counts its length.
-    BeforeValidator(lambda given: _check_text(given) if isinstance(given, str) else given),
+    # Runs first: the length of a lone surrogate cannot be counted.
+    BeforeValidator(_check_text),
 ]
-_Location = tuple[str | int, ...]
-# libyaml reads ten times as fast, where PyYAML has it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        optional = {"examples", *_ADDITIONS}
+        return {name: value for name, value in content.items() if value or name not in optional}
 
 
 class Tag(_Model):
     """One tag. A paper with a tag has the tag's ``parent``, and the parent's parent, as well.
 
     ``examples`` are titles or sentences typical of it, made up or not, as in SKOS
-    (https://www.w3.org/TR/skos-reference/#notes).
+    (https://www.w3.org/TR/skos-reference/#notes). ``label`` is what people are shown in place of
+    the name. ``replaces`` lists names that stand for this tag in older labels; one that several
+    tags list stands for all of them. Labels given before ``since`` were given without the tag, and
+    are to be looked at again.
     """
 
     name: Name
+    label: Definition | None = None
     definition: Definition
     parent: Name | None = None
+    replaces: tuple[Name, ...] = ()
+    since: AwareDatetime | None = None
     examples: Annotated[tuple[Definition, ...], Field(max_length=MOST_EXAMPLES)] = ()
 
-    @model_serializer(mode="wrap")
-    def _without_empty_list(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave examples out where there are none, so that versions stay what they were."""
-        content: dict[str, Any] = handler(self)
-        if not self.examples:
-            content.pop("examples", None)
-        return content
+    @field_serializer("since")
+    def _as_text(self, since: datetime | None) -> str | None:
+        return since.isoformat() if since else None
 
 
 class Facet(_Model):
     """One question asked of every paper.
 
     An ``exclusive`` facet is answered by exactly one tag, any other by none, one or several.
+    ``retired`` lists names of tags that are given no more: in older labels they say nothing.
     """
 
     name: Name
     definition: Definition
     exclusive: bool = False
+    retired: tuple[Name, ...] = ()
     tags: Annotated[tuple[Tag, ...], Field(min_length=1)]
 
     @cached_property
@@ -151,12 +144,20 @@ class Facet(_Model):
         return tuple(tuple(name in tags for name in self.tag_names) for tags in closed)
 
     @cached_property
+    def readings(self) -> dict[str, tuple[str, ...]]:
+        """The tags that each name stands for, former names included: none for a retired one."""
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(self.retired, ())
+        for tag in self.tags:
+            for name in tag.replaces:
+                found[name] = (*found.get(name, ()), tag.name)
+        return found | {name: (name,) for name in self.tag_names}
+
+    @cached_property
     def _ancestors(self) -> dict[str, tuple[str, ...]]:
         parents = {tag.name: tag.parent for tag in self.tags}
         chains = {}
-        for name in parents:
+        for name, above in parents.items():
             chain = []
-            above = parents[name]
             while above is not None:
                 chain.append(above)
                 above = parents[above]
@@ -183,6 +184,16 @@ class Facet(_Model):
             given.update(above for tag in tuple(given) for above in self.ancestors(tag))
         return tuple(name for name in self.tag_names if name in given)
 
+    def read(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Put names of any time in today's terms: the tags that they stand for, and the implied.
+
+        Raises
+        ------
+        KeyError
+            If a name is neither that of a tag nor a former one.
+        """
+        return self.with_ancestors(tag for name in names for tag in self.readings[name])
+
 
 class Taxonomy(_Model):
     """A named set of facets."""
@@ -193,7 +204,12 @@ class Taxonomy(_Model):
     @cached_property
     def version(self) -> str:
         """``name@digest``: changes whenever a name, a definition, an example or a relation does."""
-        content = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
+        said = self.model_dump()
+        for facet in said["facets"]:
+            for part in (facet, *facet["tags"]):
+                for field in _ADDITIONS & part.keys():
+                    del part[field]
+        content = json.dumps(said, sort_keys=True, ensure_ascii=True)
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def facet(self, name: str) -> Facet:
@@ -209,18 +225,21 @@ class Taxonomy(_Model):
                 return facet
         raise KeyError(name)
 
-    def with_ancestors(self, tags: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-        """Return the tags of a paper and all that they imply.
+    def read(self, tags: Tags) -> dict[str, tuple[str, ...]]:
+        """Put the tags of a paper in today's terms, with all that they imply.
 
-        Facets whose tags do not fit, see :meth:`check_tags`, are returned as they are.
+        An exclusive facet whose answer is retired is left out: it counts as not annotated. A facet
+        whose tags are unknown or given twice is returned as it is, for :meth:`check_tags`.
         """
         known = {facet.name: facet for facet in self.facets}
-        closed = {}
+        found = {}
         for name, given in tags.items():
             facet = known.get(name)
-            fits = facet and set(given) <= set(facet.tag_names) and len(set(given)) == len(given)
-            closed[name] = facet.with_ancestors(given) if facet and fits else tuple(given)
-        return closed
+            if facet is None or len(set(given)) < len(given) or set(given) - facet.readings.keys():
+                found[name] = tuple(given)
+            elif (now := facet.read(given)) or not given or not facet.exclusive:
+                found[name] = now
+        return found
 
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
         """Check that the tags of a paper fit the taxonomy.
@@ -254,148 +273,10 @@ class Taxonomy(_Model):
                 )
 
 
-def load_taxonomy(path: str | Path) -> Taxonomy:
-    """Read and validate a taxonomy file.
-
-    Raises
-    ------
-    TaggerError
-        With file, line and field, if the file is missing, not YAML, or not a taxonomy: a field
-        is missing or unknown, a name is used twice, a parent does not exist or is its own
-        ancestor.
-    """
-    path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise TaggerError("no such taxonomy file", path=path) from error
-    except UnicodeDecodeError as error:
-        raise TaggerError("is not UTF-8 text", path=path) from error
-    except OSError as error:
-        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
-    return parse_taxonomy(text, path)
-
-
-def parse_taxonomy(text: str, path: Path) -> Taxonomy:
-    """Validate the text of a taxonomy file.
-
-    Parameters
-    ----------
-    text:
-        YAML.
-    path:
-        The file that errors name.
-
-    Raises
-    ------
-    TaggerError
-        As :func:`load_taxonomy`.
-    """
-    if len(text) > _LONGEST:
-        raise TaggerError(
-            f"has {len(text):,} characters, more than the {_LONGEST:,} of a taxonomy", path=path
-        )
-    content, lines = _parse_yaml(text, path)
-    try:
-        taxonomy = Taxonomy.model_validate(content)
-    except ValidationError as error:
-        raise _first_problem(error, path, lines) from error
-    check_names(taxonomy, path, lines)
-    return taxonomy
-
-
-def _parse_yaml(text: str, path: Path) -> tuple[Any, dict[_Location, int]]:
-    """Return the content and, for each place in it, its line."""
-    try:
-        _refuse_traps(text, path)
-        root = yaml.compose(text, Loader=_LOADER)
-        lines: dict[_Location, int] = {}
-        if root is None:
-            return None, lines
-        _note_lines(root, (), lines, path)
-        return _content_of(root), lines
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise TaggerError(
-            f"is not valid YAML: {error.problem or error.context}",
-            path=path,
-            line=None if mark is None else mark.line + 1,
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise TaggerError(
-            f"is not valid YAML: {' '.join(str(error).split())}", path=path
-        ) from error
-    except RecursionError as error:
-        raise TaggerError("is nested too deeply", path=path) from error
-
-
-def _refuse_traps(text: str, path: Path) -> None:
-    """Refuse what a taxonomy needs not and a trap is made of, before anything is built of it."""
-    depth = 0
-    for token in yaml.scan(text, Loader=_LOADER):
-        problem = None
-        if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-            problem = "YAML anchors and aliases are not allowed here"
-        elif isinstance(token, yaml.TagToken):
-            problem = "YAML types are not allowed here"
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if depth > _DEEPEST:
-            problem = "is nested too deeply"
-        if problem:
-            raise TaggerError(problem, path=path, line=token.start_mark.line + 1)
-
-
-def _content_of(node: yaml.Node) -> Any:
-    """Return what a node says: lists, fields with values, texts, true, false, null."""
-    if isinstance(node, yaml.SequenceNode):
-        return [_content_of(item) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return {str(key.value): _content_of(value) for key, value in node.value}
-    if node.tag == "tag:yaml.org,2002:null":
-        return None
-    if node.tag == "tag:yaml.org,2002:bool":
-        return yaml.SafeLoader.bool_values[node.value.lower()]
-    return node.value
-
-
-def _note_lines(
-    node: yaml.Node, location: _Location, lines: dict[_Location, int], path: Path
-) -> None:
-    lines[location] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            _note_lines(item, (*location, number), lines, path)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*location, str(key.value))
-            if place in lines:
-                raise TaggerError(
-                    f"the field '{key.value}' is given twice",
-                    path=path,
-                    line=key.start_mark.line + 1,
-                    field=field_name(place),
-                )
-            _note_lines(value, place, lines, path)
-            lines[place] = key.start_mark.line + 1
-
-
-def _first_problem(
-    error: ValidationError, path: Path, lines: Mapping[_Location, int]
-) -> TaggerError:
-    invalid = first_problem(error)
-    hint = NAME_HINT if invalid.kind == "string_pattern_mismatch" else invalid.hint
-    known = invalid.location
-    while known not in lines and known:
-        known = known[:-1]
-    return TaggerError(
-        invalid.problem, path=path, line=lines.get(known, 1), field=invalid.field, hint=hint
-    )
-
-
 def check_names(
     taxonomy: Taxonomy,
     path: Path | None = None,
-    lines: Mapping[tuple[str | int, ...], int] | None = None,
+    line_of: Callable[[Location], int | None] = lambda _: None,
 ) -> None:
     """Check what no single field can show: names that are unique, parents that exist.
 
@@ -403,50 +284,59 @@ def check_names(
     ----------
     taxonomy:
         What to check.
-    path, lines:
-        The file it comes from and, for each place in it, the line, for errors to name.
+    path, line_of:
+        For errors: the file, and the line of a place in it.
 
     Raises
     ------
     TaggerError
-        If a name is used twice, a parent does not exist or is its own ancestor, or an exclusive
-        facet has fewer than two tags.
+        If a name is used twice, a former name has a new meaning, a parent does not exist or is its
+        own ancestor, or an exclusive facet has fewer than two tags.
     """
 
     def problem(text: str, *location: str | int, hint: str | None = None) -> TaggerError:
-        line = lines[location] if lines else None
-        return TaggerError(text, path=path, line=line, field=field_name(location), hint=hint)
+        field = field_name(location)
+        return TaggerError(text, path=path, line=line_of(location), field=field, hint=hint)
 
     facets: set[str] = set()
     for i, facet in enumerate(taxonomy.facets):
         if facet.name in facets:
             raise problem(f"the facet '{facet.name}' is there twice", "facets", i, "name")
         facets.add(facet.name)
-        tags: set[str] = set()
-        for j, tag in enumerate(facet.tags):
-            if tag.name in tags:
-                raise problem(
-                    f"the tag '{tag.name}' is there twice", "facets", i, "tags", j, "name"
-                )
-            tags.add(tag.name)
+        former: set[str] = set()
         parents = {tag.name: tag.parent for tag in facet.tags}
+        names: set[str] = set()
         for j, tag in enumerate(facet.tags):
+            place = ("facets", i, "tags", j)
+            if tag.name in names:
+                raise problem(f"the tag '{tag.name}' is there twice", *place, "name")
+            names.add(tag.name)
+            for name in tag.replaces:
+                if name in parents:
+                    raise problem(f"'{name}' is a tag, no former name", *place, "replaces")
+                if facet.exclusive and name in former:
+                    raise problem(f"two tags replace '{name}'", *place, "replaces")
+            former.update(tag.replaces)
             seen = {tag.name}
             above = tag.parent
             while above is not None:
-                place = ("facets", i, "tags", j, "parent")
                 if above not in parents:
                     raise problem(
                         f"the parent '{above}' is no tag of the facet '{facet.name}'",
-                        *place,
+                        *(*place, "parent"),
                         hint=f"Known: {', '.join(parents)}",
                     )
                 if above in seen:
-                    raise problem(f"the tag '{tag.name}' is its own ancestor", *place)
+                    raise problem(f"the tag '{tag.name}' is its own ancestor", *place, "parent")
                 if len(seen) > MOST_LEVELS:
-                    raise problem(f"more than {MOST_LEVELS} tags stand above '{tag.name}'", *place)
+                    raise problem(
+                        f"more than {MOST_LEVELS} tags stand above '{tag.name}'", *place, "parent"
+                    )
                 seen.add(above)
                 above = parents[above]
+        for name in facet.retired:
+            if name in former | names:
+                raise problem(f"'{name}' is retired, and used all the same", "facets", i, "retired")
         if facet.exclusive and len(facet.tags) < 2:
             raise problem(
                 "an exclusive facet needs at least two tags to choose from", "facets", i, "tags"

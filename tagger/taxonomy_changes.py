@@ -1,362 +1,137 @@
-"""Changes of a taxonomy: what each makes of the taxonomy, and of the tags that papers have.
+"""Changes of a taxonomy file: add, rename, merge, split and retire tags.
 
-A change knows nothing of files. It is applied to a taxonomy, which gives the next one; to the tags
-of a label, which gives what they are now; and it tells which labelled papers it calls in question.
+A name that a change takes away goes to the ``replaces`` of the tags that it stands for from then
+on, or to the ``retired`` of its facet (see :class:`tagger.taxonomy.Tag`), so that labels of before
+are read in the new terms.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import (
     MOST_EXAMPLES,
     NAME_HINT,
-    Definition,
     Facet,
-    Name,
     Tag,
     Taxonomy,
-    check_names,
 )
+from tagger.taxonomy_file import TaxonomyDocument, drop_tag, insert_tag, tag_entry
 from tagger.validation import first_problem
 
-Tags = Mapping[str, Sequence[str]]
-"""The tags of one paper per facet."""
+Change = Callable[[TaxonomyDocument], None]
+"""Edits a document; raises TaggerError if the taxonomy does not allow the change."""
 
 
-class _Change(BaseModel, ABC):
-    """One step from a taxonomy to the next, within one facet."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    facet: Name
-
-    @abstractmethod
-    def describe(self) -> str:
-        """Say the change in a few words."""
-
-    @abstractmethod
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        """Return what becomes of tags that papers have: another tag, or none.
-
-        Tags that are not named stay what they are; ``facet`` is as it was before the change.
-        """
-
-    @abstractmethod
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        """Return, per entry of the facet that stays, the name that it has afterwards."""
-
-    @abstractmethod
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        """Return the tags of the changed facet.
-
-        Raises
-        ------
-        TaggerError
-            If the facet does not allow the change.
-        """
-
-    def apply(self, taxonomy: Taxonomy) -> Taxonomy:
-        """Return the changed taxonomy.
-
-        Raises
-        ------
-        TaggerError
-            If a tag that is changed is not there, a new one is there already, or what comes out
-            is no taxonomy.
-        """
-        facet = facet_of(taxonomy, self.facet)
-        tags = self._tags_after(facet)
-        if not tags:
-            raise TaggerError(
-                f"'{self.facet}' would have no tag left",
-                hint="Take the facet out of taxonomy.yaml and out of the label files",
-            )
-        changed = facet.model_copy(update={"tags": tuple(tags)})
-        facets = [changed if other.name == self.facet else other for other in taxonomy.facets]
-        # Built anew: what a taxonomy has worked out about itself does not carry over.
-        after = Taxonomy.model_validate(
-            {"name": taxonomy.name, "facets": [facet.model_dump() for facet in facets]}
-        )
-        try:
-            check_names(after)
-        except TaggerError as error:
-            raise TaggerError(f"'{self.facet}' does not allow it: {error.problem}") from error
-        return after
-
-    def rewrite(self, tags: Tags, facet: Facet) -> dict[str, tuple[str, ...]]:
-        """Return what the tags of a paper are after the change.
-
-        Parameters
-        ----------
-        tags:
-            Before it.
-        facet:
-            As it was before it. If it is exclusive, a paper that loses its tag is no longer judged.
-        """
-        now = {name: tuple(given) for name, given in tags.items()}
-        moved = self.moved(facet)
-        given = now.get(self.facet, ())
-        if any(tag in moved for tag in given):
-            kept = dict.fromkeys(moved.get(tag, tag) for tag in given)
-            now[self.facet] = tuple(tag for tag in kept if tag is not None)
-            if facet.exclusive and not now[self.facet]:
-                del now[self.facet]
-        return now
-
-    def questions(self, tags: Tags, facet: Facet) -> bool:
-        """Tell whether a paper must be looked at again.
-
-        Parameters
-        ----------
-        tags:
-            The paper's, before the change.
-        facet:
-            The facet, before the change.
-        """
-        return False
-
-    def question(self) -> str:
-        """Say what a reviewer of such a paper should look at."""
-        return f"look at {self.facet}"
-
-    def new_tags(self) -> tuple[str, ...]:
-        """Return the tags without which the question is no longer asked; none if it always is."""
-        return ()
+def add_tag(
+    document: TaxonomyDocument,
+    facet: str,
+    tag: str,
+    definition: str,
+    parent: str | None = None,
+    examples: Sequence[str] = (),
+    *,
+    queue: bool = False,
+) -> None:
+    """Add a tag at the end of a facet; ``queue`` asks about papers that were labelled before."""
+    before = facet_of(document.taxonomy, facet)
+    _check_new(before, tag)
+    if parent:
+        _check_tags(before, [parent])
+    since = datetime.now(UTC) if queue else None
+    fields = _fields(name=tag, definition=definition, parent=parent, examples=examples, since=since)
+    insert_tag(document.facet(facet), len(before.tags), fields)
 
 
-class AddTag(_Change):
-    """A new tag, at the end of its facet; ``queue`` asks about papers labelled before."""
-
-    operation: Literal["add"] = "add"
-    tag: Name
-    definition: Definition
-    parent: Name | None = None
-    examples: tuple[Definition, ...] = ()
-    queue: bool = False
-
-    def describe(self) -> str:
-        below = f" below {self.parent}" if self.parent else ""
-        return f"add {self.facet}/{self.tag}{below}"
-
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        return {}
-
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        return _same(facet)
-
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        _check_new(facet, self.tag)
-        if self.parent:
-            tag_of(facet, self.parent)
-        new = Tag(
-            name=self.tag,
-            definition=self.definition,
-            parent=self.parent,
-            examples=self.examples,
-        )
-        return [*facet.tags, new]
-
-    def concerns(self, tags: Tags, facet: Facet) -> bool:
-        """Tell whether a paper that was judged without the tag may need it."""
-        given = tags.get(self.facet)
-        if given is None:
-            return False
-        return self.parent is None or self.parent in _with_ancestors(facet, given)
-
-    def questions(self, tags: Tags, facet: Facet) -> bool:
-        return self.queue and self.concerns(tags, facet)
-
-    def question(self) -> str:
-        return f"look at {self.facet}, which has a new tag: {self.tag}"
-
-    def new_tags(self) -> tuple[str, ...]:
-        return (self.tag,)
+def rename_tag(document: TaxonomyDocument, facet: str, tag: str, into: str) -> None:
+    """Give a tag another name; its papers keep it."""
+    before = facet_of(document.taxonomy, facet)
+    _check_tags(before, [tag])
+    _check_new(before, into, {tag})
+    _join(document, before, {tag: into}, keeper=tag)
 
 
-class RenameTag(_Change):
-    """A tag under another name, with the definition and the examples that it has."""
+def merge_tags(
+    document: TaxonomyDocument,
+    facet: str,
+    tags: Sequence[str],
+    into: str,
+    definition: str | None = None,
+) -> None:
+    """Make several tags one: one of them, another tag of the facet, or a new one.
 
-    operation: Literal["rename"] = "rename"
-    tag: Name
-    into: Name
-
-    def describe(self) -> str:
-        return f"rename {self.facet}/{self.tag} to {self.into}"
-
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        return {self.tag: self.into}
-
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        return _same(facet) | {self.tag: self.into}
-
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        tag_of(facet, self.tag)
-        _check_new(facet, self.into)
-        names = self.entries_kept(facet)
-        return [
-            tag.model_copy(
-                update={
-                    "name": names[tag.name],
-                    "parent": names[tag.parent] if tag.parent else None,
-                }
-            )
-            for tag in facet.tags
-        ]
-
-
-class MergeTags(_Change):
-    """Several tags that become one: one of them, another tag of the facet, or a new one.
-
-    It has the examples of all of them.
+    It has the papers and the examples of all of them.
     """
-
-    operation: Literal["merge"] = "merge"
-    tags: Annotated[tuple[Name, ...], Field(min_length=1)]
-    into: Name
-    definition: Definition | None = None
-
-    def describe(self) -> str:
-        merged = ", ".join(f"{self.facet}/{tag}" for tag in self.tags)
-        return f"merge {merged} into {self.into}"
-
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        return dict.fromkeys(self.tags, self.into)
-
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        gone = {*self.tags, self.into} - {self._keeper(facet)}
-        kept = {name: name for name in facet.tag_names if name not in gone}
-        return kept | {self._keeper(facet): self.into}
-
-    def _keeper(self, facet: Facet) -> str:
-        """Return the tag whose place the merged one takes."""
-        if self.into in facet.tag_names:
-            return self.into
-        return next(name for name in facet.tag_names if name in self.tags)
-
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        for tag in self.tags:
-            tag_of(facet, tag)
-        if len({*self.tags, self.into}) < 2 or len(set(self.tags)) < len(self.tags):
-            raise TaggerError("to merge, two different tags are needed")
-        if self.into not in facet.tag_names and self.definition is None:
+    before = facet_of(document.taxonomy, facet)
+    _check_tags(before, tags)
+    if len({*tags, into}) < 2 or len(set(tags)) < len(tags):
+        raise TaggerError("to merge, two different tags are needed")
+    keeper = into
+    if into not in before.tag_names:
+        _check_new(before, into, tags)
+        if definition is None:
             raise TaggerError(
-                f"'{self.into}' is a new tag and needs a definition", hint="Give --definition"
+                f"'{into}' is a new tag and needs a definition", hint="Give --definition"
             )
-        merged = {*self.tags, self.into} & set(facet.tag_names)
-        return _without(facet, merged, self._keeper(facet), self)
+        # A new tag takes the place of the first that it is made of.
+        keeper = next(tag for tag in before.tag_names if tag in tags)
+    _join(document, before, dict.fromkeys(tags, into), keeper, definition)
 
 
-class SplitTag(_Change):
-    """New tags below a tag that stays; the papers of the tag are to be looked at again."""
-
-    operation: Literal["split"] = "split"
-    tag: Name
-    into: Annotated[tuple[Name, ...], Field(min_length=1)]
-    definitions: dict[str, Definition]
-
-    def describe(self) -> str:
-        return f"split {self.facet}/{self.tag} into {', '.join(self.into)}"
-
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        return {}
-
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        return _same(facet)
-
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        tag_of(facet, self.tag)
-        if len(self.into) < 2 or len(set(self.into)) < len(self.into):
-            raise TaggerError(f"to split '{self.tag}', two different new tags are needed")
-        if set(self.definitions) != set(self.into):
-            odd = sorted(set(self.definitions) ^ set(self.into))[0]
-            raise TaggerError(
-                f"each new tag needs one definition, and nothing else does: see '{odd}'",
-                hint="Give --definition NAME=TEXT once for each",
-            )
-        for name in self.into:
-            _check_new(facet, name)
-        place = facet.tag_names.index(self.tag) + 1
-        new = [
-            Tag(name=name, definition=self.definitions[name], parent=self.tag) for name in self.into
-        ]
-        return [*facet.tags[:place], *new, *facet.tags[place:]]
-
-    def questions(self, tags: Tags, facet: Facet) -> bool:
-        return self.tag in _with_ancestors(facet, tags.get(self.facet, ()))
-
-    def question(self) -> str:
-        return f"look at {self.facet}, which has new tags: {', '.join(self.into)}"
-
-    def new_tags(self) -> tuple[str, ...]:
-        return self.into
+def split_tag(
+    document: TaxonomyDocument, facet: str, tag: str, definitions: Mapping[str, str]
+) -> None:
+    """Put new tags below a tag, which stays; its papers are to be looked at again."""
+    before = facet_of(document.taxonomy, facet)
+    _check_tags(before, [tag])
+    if len(definitions) < 2:
+        raise TaggerError(f"to split '{tag}', two different new tags are needed")
+    now = datetime.now(UTC)
+    for place, (name, definition) in enumerate(
+        definitions.items(), start=before.tag_names.index(tag) + 1
+    ):
+        _check_new(before, name)
+        fields = _fields(name=name, definition=definition, parent=tag, since=now)
+        insert_tag(document.facet(facet), place, fields)
 
 
-class RetireTag(_Change):
-    """A tag that is given no more; papers that have it get ``into``, or keep what it implied.
+def retire_tag(document: TaxonomyDocument, facet: str, tag: str, into: str | None = None) -> None:
+    """Take a tag away; its papers and examples go to ``into``, else papers keep its parent."""
+    before = facet_of(document.taxonomy, facet)
+    _check_tags(before, [tag] if into is None else [tag, into])
+    if into == tag:
+        raise TaggerError("a tag cannot be retired into itself")
+    _join(document, before, {tag: into or next(iter(before.ancestors(tag)), None)}, into)
 
-    Its examples are then those of ``into``, or of none.
+
+def write_former_names(entry: CommentedMap, readings: Mapping[str, Collection[str]]) -> None:
+    """Write into the entry of a facet which tags each former name stands for.
+
+    Tags that others of them imply are left out; a name that stands for none is retired.
     """
-
-    operation: Literal["retire"] = "retire"
-    tag: Name
-    into: Name | None = None
-
-    def describe(self) -> str:
-        instead = f" into {self.into}" if self.into else ""
-        return f"retire {self.facet}/{self.tag}{instead}"
-
-    def moved(self, facet: Facet) -> dict[str, str | None]:
-        above = facet.ancestors(self.tag) if self.tag in facet.tag_names else ()
-        return {self.tag: self.into or next(iter(above), None)}
-
-    def entries_kept(self, facet: Facet) -> dict[str, str]:
-        return {name: name for name in facet.tag_names if name != self.tag}
-
-    def _tags_after(self, facet: Facet) -> list[Tag]:
-        tag_of(facet, self.tag)
-        if self.into == self.tag:
-            raise TaggerError("a tag cannot be retired into itself")
-        if self.into:
-            tag_of(facet, self.into)
-            return _without(facet, {self.tag, self.into}, self.into, self)
-        return _without(facet, {self.tag}, None, self)
-
-    def questions(self, tags: Tags, facet: Facet) -> bool:
-        lost = self.tag in tags.get(self.facet, ()) and self.moved(facet)[self.tag] is None
-        return facet.exclusive and lost
-
-    def question(self) -> str:
-        return f"look at {self.facet}, which has one tag less"
-
-
-Change = Annotated[
-    AddTag | RenameTag | MergeTags | SplitTag | RetireTag, Field(discriminator="operation")
-]
-"""Any of the changes; ``operation`` tells them apart in a file."""
-
-
-def make_change(kind: type[_Change], **fields: object) -> Change:
-    """Make a change of what a person typed.
-
-    Raises
-    ------
-    TaggerError
-        If a name or a definition is not one.
-    """
-    try:
-        return kind.model_validate(fields)  # type: ignore[return-value]
-    except ValidationError as error:
-        invalid = first_problem(error)
-        problem, hint = invalid.problem, invalid.hint
-        if invalid.kind == "string_pattern_mismatch":
-            problem, hint = f"'{invalid.given}' is no name", NAME_HINT
-        raise TaggerError(problem, field=str(invalid.location[0]), hint=hint) from error
+    facet = Facet.model_validate({**entry, "retired": ()})
+    least = {
+        name: set(tags)
+        - {above for tag in tags if not facet.exclusive for above in facet.ancestors(tag)}
+        for name, tags in readings.items()
+    }
+    for number, tag in enumerate(facet.tags):
+        names = [name for name, tags in least.items() if tag.name in tags]
+        if names != list(tag.replaces):
+            with tag_entry(entry, number) as one:
+                one.pop("replaces", None)
+                if names:
+                    one.insert(1, "replaces", names)
+    retired = [name for name, tags in least.items() if not tags]
+    if retired != list(entry.get("retired", ())):
+        entry.pop("retired", None)
+        entry.insert(list(entry).index("tags"), "retired", retired)
 
 
 def facet_of(taxonomy: Taxonomy, name: str) -> Facet:
@@ -374,83 +149,101 @@ def facet_of(taxonomy: Taxonomy, name: str) -> Facet:
         raise TaggerError(f"there is no facet '{name}'", hint=f"Known: {known}") from error
 
 
-def tag_of(facet: Facet, name: str) -> Tag:
-    """Return a tag that a person named.
-
-    Raises
-    ------
-    TaggerError
-        With the tags there are, if there is none of that name.
-    """
-    for tag in facet.tags:
-        if tag.name == name:
-            return tag
-    raise TaggerError(
-        f"'{facet.name}' has no tag '{name}'", hint=f"Known: {', '.join(facet.tag_names)}"
-    )
+def _check_tags(facet: Facet, names: Collection[str]) -> None:
+    for name in names:
+        if name not in facet.tag_names:
+            known = ", ".join(facet.tag_names)
+            raise TaggerError(f"'{facet.name}' has no tag '{name}'", hint=f"Known: {known}")
 
 
-def _check_new(facet: Facet, name: str) -> None:
+def _check_new(facet: Facet, name: str, own: Collection[str] = ()) -> None:
+    """Refuse a name that is taken, or that has stood for other tags than ``own``."""
     if name in facet.tag_names:
         raise TaggerError(
             f"'{facet.name}' has a tag '{name}' already",
             hint="To make two tags one: tagger taxonomy merge",
         )
-
-
-def _same(facet: Facet) -> dict[str, str]:
-    return {name: name for name in facet.tag_names}
-
-
-def _with_ancestors(facet: Facet, tags: Iterable[str]) -> tuple[str, ...]:
-    """Return tags and what they imply, whatever else a taxonomy edited by hand has lost."""
-    return facet.with_ancestors(tag for tag in tags if tag in facet.tag_names)
-
-
-def _without(
-    facet: Facet, gone: set[str], keeper: str | None, change: MergeTags | RetireTag
-) -> list[Tag]:
-    """Return the tags of a facet with ``gone`` become one, or none; children find a new parent."""
-    into = change.into
-    definition = change.definition if isinstance(change, MergeTags) else None
-    # A tag that was there keeps what it implies; a new one implies what all merged ones did.
-    implied = [facet.ancestors(tag) for tag in gone if keeper != into] or [
-        facet.ancestors(keeper) if keeper else ()
-    ]
-
-    def parent_of(tag: Tag) -> str | None:
-        if tag.name == keeper:
-            # Neither a merged tag nor one below it, or the tag would be its own ancestor.
-            above = [
-                name
-                for name in facet.ancestors(tag.name)
-                if not gone & {name, *facet.ancestors(name)}
-                and all(name in others for others in implied)
-            ]
-            return above[0] if above else None
-        if tag.parent not in gone:
-            return tag.parent
-        if keeper is not None:
-            return into
-        above = [name for name in facet.ancestors(tag.name) if name not in gone]
-        return above[0] if above else None
-
-    def examples_of(tag: Tag) -> tuple[str, ...]:
-        """Return a tag's own, and then, if papers of others become its, theirs."""
-        others = [other for other in facet.tags if tag.name == keeper and other.name in gone]
-        joined = dict.fromkeys(example for other in others for example in other.examples)
-        more = [example for example in joined if example not in tag.examples]
-        return (*tag.examples, *more)[:MOST_EXAMPLES]
-
-    return [
-        tag.model_copy(
-            update={
-                "name": into if into and tag.name == keeper else tag.name,
-                "definition": definition if definition and tag.name == keeper else tag.definition,
-                "parent": parent_of(tag),
-                "examples": examples_of(tag),
-            }
+    _fields(name=name, definition="-")
+    meaning = facet.readings.get(name)
+    if meaning is not None and not (meaning and set(meaning) <= set(own)):
+        raise TaggerError(
+            f"'{name}' is a former name in '{facet.name}', and cannot get a new meaning",
+            hint="Choose another name; or, to undo a step, put taxonomy.yaml back as it was",
         )
-        for tag in facet.tags
-        if tag.name not in gone or tag.name == keeper
-    ]
+
+
+def _fields(**fields: object) -> dict[str, Any]:
+    """Return the fields of a tag as they are written, checked."""
+    try:
+        return Tag.model_validate(fields).model_dump(exclude_none=True)
+    except ValidationError as error:
+        invalid = first_problem(error)
+        problem, hint = invalid.problem, invalid.hint
+        if invalid.kind == "string_pattern_mismatch":
+            problem, hint = f"'{invalid.given}' is no name", NAME_HINT
+        raise TaggerError(problem, field=str(invalid.location[0]), hint=hint) from error
+
+
+def _join(
+    document: TaxonomyDocument,
+    facet: Facet,
+    moved: Mapping[str, str | None],
+    keeper: str | None,
+    definition: str | None = None,
+) -> None:
+    """Make tags one, at the place of ``keeper``; without it they go.
+
+    ``moved`` says what becomes of the papers of each. Children of tags that go get a new parent.
+    """
+    into = moved.get(keeper, keeper) if keeper else None
+    gone = {*moved, *([keeper] if keeper else [])}
+    if gone >= set(facet.tag_names) and not keeper:
+        raise TaggerError(
+            f"'{facet.name}' would have no tag left",
+            hint="Take the facet out of taxonomy.yaml and out of the label files",
+        )
+    examples = [e for tag in facet.tags if tag.name in gone for e in tag.examples]
+    entry = document.facet(facet.name)
+    for number, tag in reversed(list(enumerate(facet.tags))):
+        if tag.name in gone and tag.name != keeper:
+            drop_tag(entry, number)
+            continue
+        with tag_entry(entry, number) as one:
+            parent = _parent_after(facet, tag, gone, keeper, into)
+            if parent is None:
+                one.pop("parent", None)
+            elif parent != tag.parent:
+                one["parent"] = parent
+            if tag.name == keeper:
+                one["name"] = into
+                if definition:
+                    one["definition"] = _fields(name=into, definition=definition)["definition"]
+                more = [e for e in dict.fromkeys(examples) if e not in tag.examples]
+                if more:
+                    room = MOST_EXAMPLES - len(tag.examples)
+                    one.setdefault("examples", CommentedSeq()).extend(more[:room])
+    names = {str(one["name"]) for one in entry["tags"]}
+    write_former_names(
+        entry,
+        {
+            name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(was))
+            for name, was in facet.readings.items()
+            if name not in names
+        },
+    )
+
+
+def _parent_after(
+    facet: Facet, tag: Tag, gone: Collection[str], keeper: str | None, into: str | None
+) -> str | None:
+    if tag.name != keeper and (tag.parent not in gone or keeper):
+        return into if tag.parent in gone else tag.parent
+    above = [name for name in facet.ancestors(tag.name) if name not in gone]
+    if tag.name == keeper:
+        # A tag that was there keeps what it implies; a new one implies what all merged ones did.
+        merged = gone if keeper != into else {keeper}
+        implied = set.intersection(*(set(facet.ancestors(name)) for name in merged))
+        # No tag below a merged one, or the tag would be its own ancestor.
+        above = [name for name in above if name in implied]
+        above = [name for name in above if not set(gone) & set(facet.ancestors(name))]
+    return above[0] if above else None

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tagger.atomic import replacing
 from tagger.errors import TaggerError
@@ -17,8 +17,8 @@ from tagger.taxonomy import (
     Definition,
     Name,
     Taxonomy,
-    load_taxonomy,
 )
+from tagger.taxonomy_file import dump_yaml, load_taxonomy
 from tagger.validation import first_problem
 
 EMPTY = "empty"
@@ -36,8 +36,8 @@ _HEADER = """\
 # too. Names are lower-case letters, digits, '-' and '_'.
 """
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
+_WIDTH = 100
 _DEFINITION: TypeAdapter[str] = TypeAdapter(Definition)
-_WIDTH = 92
 
 
 def template_names() -> list[str]:
@@ -158,7 +158,7 @@ def write_taxonomy(path: Path, taxonomy: Taxonomy) -> None:
     """
     check_free(path)
     with replacing(path) as file:
-        file.write(_to_yaml(taxonomy))
+        file.write(to_yaml(taxonomy))
 
 
 def check_free(path: Path) -> None:
@@ -177,36 +177,23 @@ def check_free(path: Path) -> None:
         )
 
 
-def _to_yaml(taxonomy: Taxonomy) -> str:
-    """Return a taxonomy as YAML with comments, in the form that ``load_taxonomy`` reads."""
-    parts = [_HEADER, f"name: {_scalar(taxonomy.name)}\n", "facets:\n"]
-    for facet in taxonomy.facets:
-        content = facet.model_dump(exclude_none=True)
-        text = yaml.dump(
-            [content], Dumper=_Indented, sort_keys=False, allow_unicode=True, width=_WIDTH
-        )
+def to_yaml(taxonomy: Taxonomy) -> str:
+    """Return a taxonomy as YAML, with comments for whoever edits it."""
+    content = CommentedMap(taxonomy.model_dump(exclude_none=True))
+    content["facets"] = CommentedSeq(map(CommentedMap, content["facets"]))
+    for number, facet in enumerate(taxonomy.facets):
+        content["facets"][number]["exclusive"] = str(facet.exclusive).lower()
         count = "Exactly one" if facet.exclusive else "None, one or several"
-        lines = [f"# {count} of these tags a paper.", *text.splitlines()]
-        parts += [f"  {line}\n" if line else "\n" for line in lines]
-    return "".join(parts)
+        content["facets"].yaml_set_comment_before_after_key(
+            number, before=f"{count} of these tags a paper.", indent=2
+        )
+    return _HEADER + dump_yaml(content, _WIDTH)
 
 
 def taxonomy_name(folder: Path) -> str:
     """Return a name for the taxonomy of a folder, made of the folder's own."""
     name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:50]
     return name or "review"
-
-
-class _Indented(yaml.SafeDumper):
-    """Indents lists below their field, as people write them."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-
-def _scalar(text: str) -> str:
-    """Write a text as YAML so that it stays one: a name may look like a number."""
-    return yaml.safe_dump(text).splitlines()[0]
 
 
 def _checked(kind: TypeAdapter[str], text: str, hint: str | None = None) -> str:

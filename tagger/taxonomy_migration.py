@@ -1,242 +1,251 @@
-"""What a change of the taxonomy means for the labels of a folder, and what must be looked at again.
+"""Label folders of before: ``taxonomy_history.jsonl`` becomes ``replaces`` and ``retired``.
 
-Which papers a change calls in question is not stored: it follows from the history and from the
-labels that came after it.
+Each change used to be a line of that file, and a label was read by replaying the changes made since
+the version that it names, or else since its time. Here all names of the file are replayed once, and
+it is kept as ``taxonomy_history.jsonl.migrated``. Where a name has had two meanings, labels that
+use it in the earlier one get an alias for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import json
+import logging
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Literal
 
-from tagger.labels import ConflictRule, Label, LabelStore, labels_by_paper, merge_labels
-from tagger.paper import Paper
-from tagger.taxonomy import Facet, Taxonomy
-from tagger.taxonomy_changes import AddTag, Change, facet_of
-from tagger.taxonomy_history import HistoryEntry, TaxonomyHistory, changed_text, record_change
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
+
+from tagger.atomic import exclusively, replacing
+from tagger.json_lines import read_lines
+from tagger.taxonomy import TAXONOMY_FILE, Facet, Taxonomy
+from tagger.taxonomy_changes import write_former_names
+from tagger.taxonomy_file import TaxonomyDocument, load_taxonomy, open_document, tag_entry
+
+HISTORY_FILE = "taxonomy_history.jsonl"
+_LABEL_FILES = ("seed.jsonl", "corrections.jsonl")
+_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePlan:
-    """What a change would do to a label folder.
+class _Change(BaseModel):
+    operation: Literal["add", "rename", "merge", "split", "retire"]
+    facet: str
+    tag: str | None = None
+    tags: tuple[str, ...] = ()
+    into: str | tuple[str, ...] | None = None
+    parent: str | None = None
+    queue: bool = False
 
-    Parameters
-    ----------
-    change:
-        The change in words.
-    from_version, to_version:
-        Of the taxonomy.
-    labels, labels_changed:
-        Lines of the label files, and how many of them read differently afterwards.
-    papers_unjudged:
-        Papers that are no longer judged in the facet.
-    papers_concerned:
-        Papers that were judged without a tag that is added now, and may need it.
-    papers_to_review:
-        Papers that the change asks to look at again.
-    becomes_tree:
-        True if the facet gets its first tag with a parent, False if it loses its last.
-    """
+    def moved(self, facet: Facet) -> dict[str, str | None]:
+        """Return what became of tags of the facet as it was: another tag, or none."""
+        into = self.into if isinstance(self.into, str) else None
+        if self.operation == "merge":
+            return dict.fromkeys(self.tags, into)
+        if self.operation == "retire" and into is None and self.tag in facet.tag_names:
+            return {self.tag: next(iter(facet.ancestors(self.tag)), None)}
+        return {self.tag: into} if self.tag and self.operation in ("rename", "retire") else {}
 
-    change: str
+    def asked_about(self) -> tuple[str, ...]:
+        """Return new tags that labelled papers were to be looked at for."""
+        if self.operation == "split":
+            return self.into if isinstance(self.into, tuple) else ()
+        return (self.tag,) if self.queue and self.tag else ()
+
+
+class _Step(BaseModel, frozen=True):
+    """A line of the history: a change, and the taxonomy file before and after it."""
+
+    change: _Change
     from_version: str
     to_version: str
-    labels: int
-    labels_changed: int
-    papers_unjudged: int
-    papers_concerned: int
-    papers_to_review: int
-    becomes_tree: bool | None
+    time: AwareDatetime
+    from_text: str
+    to_text: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan for a script."""
-        return asdict(self)
+    @cached_property
+    def before(self) -> Taxonomy:
+        return TaxonomyDocument(self.from_text, Path(HISTORY_FILE)).taxonomy
 
 
-@dataclass(slots=True)
-class Rereview:
-    """A labelled paper that changes of the taxonomy call in question, and what to look at."""
-
-    paper: Paper
-    facets: list[str] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
-
-    @property
-    def reason(self) -> str:
-        """What a reviewer is told; not which tag the paper has, for that would lead."""
-        said = "; ".join(dict.fromkeys(self.questions))
-        return f"Recheck: {said}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the paper for a script."""
-        return {
-            "id": self.paper.id,
-            "title": self.paper.title,
-            "facets": self.facets,
-            "reason": self.reason,
-        }
-
-
-def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
-    """Say what a change would do; nothing is written.
-
-    Parameters
-    ----------
-    store:
-        The label folder; its labels fit the taxonomy.
-    change:
-        The change.
-    rule:
-        What settles differences of reviewers.
+def open_taxonomy(folder: Path) -> Taxonomy:
+    """Read the taxonomy of a label folder; bring a folder of before to the present form first.
 
     Raises
     ------
     TaggerError
-        If the taxonomy does not allow the change, a label does not fit the taxonomy, or the file
-        is laid out in a way that cannot be edited.
+        If the taxonomy is missing or not valid, or its history cannot be read or brought over.
     """
-    facet = facet_of(store.taxonomy, change.facet)
-    after = change.apply(store.taxonomy)
-    changed_text(store.folder, store.taxonomy, change)
-    labels = store.all_labels()
-    now = [_rewritten(label, change, facet, after) for label in labels]
-    before = merge_labels(labels, rule)
-    judged = {label.id for label in merge_labels(now, rule) if facet.name in label.tags}
-    nested = any(tag.parent for tag in facet.tags)
-    nests = any(tag.parent for tag in after.facet(facet.name).tags)
-    return ChangePlan(
-        change=change.describe(),
-        from_version=store.taxonomy.version,
-        to_version=after.version,
-        labels=len(labels),
-        labels_changed=sum(old.tags != new.tags for old, new in zip(labels, now, strict=True)),
-        papers_unjudged=sum(
-            facet.name in label.tags and label.id not in judged for label in before
-        ),
-        papers_concerned=sum(
-            isinstance(change, AddTag) and change.concerns(label.tags, facet) for label in before
-        ),
-        papers_to_review=sum(change.questions(label.tags, facet) for label in before),
-        becomes_tree=None if nested == nests or facet.exclusive else nests,
-    )
+    if (folder / HISTORY_FILE).exists():
+        with exclusively(folder / TAXONOMY_FILE):
+            # Another process may have done it meanwhile.
+            if (folder / HISTORY_FILE).exists():
+                _migrate(folder)
+    return load_taxonomy(folder / TAXONOMY_FILE)
 
 
-def make_change_in(
-    store: LabelStore, change: Change, who: str, reason: str | None = None
-) -> HistoryEntry:
-    """Make a change in a label folder, whole or not at all; the label files stay as they are.
+def _migrate(folder: Path) -> None:
+    """Write the taxonomy, then the label files that need it, and set the history aside last.
 
-    Raises
-    ------
-    TaggerError
-        As :func:`plan_change`, or if the folder cannot be written to.
+    A migration that is cut short is done again by the next command, with the same result.
     """
-    latest = max((label.time for label in store.all_labels()), default=None)
-    return record_change(store.folder, store.taxonomy, change, who, reason, latest)
+    path, history_path = folder / TAXONOMY_FILE, folder / HISTORY_FILE
+    steps = [step for _, step in read_lines(history_path, _Step)]
+    document = open_document(path)
+    if steps and document.taxonomy.version == steps[-1].from_version:
+        # A change that was cut short between its two writes.
+        document = TaxonomyDocument(steps[-1].to_text, history_path)
+    history = _History(steps, document.taxonomy)
+    labels = {folder / name: history.with_aliases(folder / name) for name in _LABEL_FILES}
+    history.write_to(document)
+    text = TaxonomyDocument(document.text(), path).text()
+    with replacing(path) as file:
+        file.write(text)
+    did = [f"{len(steps)} changes are now 'replaces', 'retired' and 'since' in {TAXONOMY_FILE}"]
+    for label_path, (old, new) in labels.items():
+        if new != old:
+            with replacing(_aside(label_path)) as file:
+                file.write(old)
+            with replacing(label_path) as file:
+                file.write(new)
+            did.append(f"names with two meanings are told apart in {label_path.name}")
+    history_path.replace(_aside(history_path))
+    _LOG.warning("%s: %s; what was there is kept in *.migrated", history_path, "; ".join(did))
 
 
-def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list[Rereview]:
-    """Return the papers that changes of the taxonomy call in question, and nobody has seen since.
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.migrated")
 
-    A paper is seen when somebody judges the facet in terms of the taxonomy after the change, or
-    says that it is no paper, or that it cannot be told.
 
-    Parameters
-    ----------
-    store:
-        The label folder.
-    rule:
-        What settles differences of reviewers.
+class _History:
+    """The changes made, and what the names of each time stand for today.
 
-    Raises
-    ------
-    TaggerError
-        If a label cannot be read.
+    Positions count the changes: 0 is before the first, ``len(steps)`` is today.
     """
-    history = store.history
-    standing = [
-        (history.position(label.taxonomy, label.time), label.model_copy(update={"id": name}))
-        for name, said in labels_by_paper(store.labels_as_given()).items()
-        for label in said
-    ]
-    # Of many labels there are few that say different things.
-    said = [(position, tuple(label.tags.items())) for position, label in standing]
-    different = set(said)
-    found: dict[str, Rereview] = {}
-    for place, entry in enumerate(history.entries):
-        facet = _asked_about(history, place)
-        if facet is None:
-            continue
-        asking = {
-            (position, tags)
-            for position, tags in different
-            if position <= place
-            and entry.change.questions(history.rewrite(dict(tags), position, place), facet)
-        }
-        # What counts of several labels of a paper is what one of them says.
-        papers = {label.id for own, (_, label) in zip(said, standing, strict=True) if own in asking}
-        concerned = [(position, label) for position, label in standing if label.id in papers]
-        seen = {
-            label.id
-            for position, label in concerned
-            if position > place and (facet.name in label.tags or label.outcome != "tagged")
-        }
-        for label in _labels_at(history, place, concerned, rule):
-            if label.id not in seen and entry.change.questions(label.tags, facet):
-                one = found.setdefault(label.id, Rereview(label.paper))
-                one.facets += [facet.name] * (facet.name not in one.facets)
-                one.questions.append(entry.change.question())
-    return list(found.values())
+
+    def __init__(self, steps: Sequence[_Step], today: Taxonomy) -> None:
+        self._steps, self._today = steps, today
+        self._aliases: dict[tuple[str, str], frozenset[str]] = {}
+        # Per facet and name, what it stands for at each position where it was a tag.
+        self._meanings: dict[tuple[str, str], dict[int, frozenset[str]]] = {}
+        for position, taxonomy in enumerate([*(step.before for step in steps), today]):
+            for facet in taxonomy.facets:
+                for name in facet.tag_names:
+                    meaning = self._replay(facet.name, name, position)
+                    self._meanings.setdefault((facet.name, name), {})[position] = meaning
+
+    def _replay(self, facet: str, name: str, position: int) -> frozenset[str]:
+        """Return what a tag of a position is today, with all that it implied on the way."""
+        names = {name}
+        for step in self._steps[position:]:
+            before = _facet(step.before, facet)
+            if before and step.change.facet == facet:
+                moved = step.change.moved(before)
+                known = names & set(before.tag_names)
+                now = {moved.get(tag, tag) for tag in before.with_ancestors(known)}
+                names = names - known | {tag for tag in now if tag}
+        today = _facet(self._today, facet)
+        # What was taken out by hand stays unknown, and is reported as such.
+        known = names & set(today.tag_names if today else ())
+        return frozenset(names.union(today.with_ancestors(known) if today else ()))
+
+    def _latest(self, facet: str, name: str) -> frozenset[str]:
+        """Return what a name stands for from now on."""
+        found = self._meanings[facet, name]
+        return found[max(found)]
+
+    def _position(self, version: str | None, time: datetime) -> int:
+        """Return at which position a label was given: by its version, else by its time."""
+        by_time = bisect_left([step.time for step in self._steps], time)
+        known = [place for place, step in enumerate(self._steps) if step.from_version == version]
+        known += [place for place, step in enumerate(self._steps, 1) if step.to_version == version]
+        if version == self._today.version:
+            known.append(len(self._steps))
+        if not known:
+            return by_time
+        return max((place for place in known if place <= by_time), default=min(known))
+
+    def with_aliases(self, path: Path) -> tuple[str, str]:
+        """Return the text of a label file as it is, and with names told apart that need it."""
+        try:
+            text = path.read_bytes().decode()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return "", ""
+        return text, "\n".join(map(self._line_with_aliases, text.split("\n")))
+
+    def _line_with_aliases(self, line: str) -> str:
+        try:
+            label = json.loads(line)
+            position = self._position(label.get("taxonomy"), _TIME.validate_python(label["time"]))
+            said = [label["tags"], (label.get("prediction") or {}).get("tags", {})]
+            changed = [self._renamed(tags, position) for tags in said]
+        except (ValueError, ValidationError, KeyError, TypeError, AttributeError):
+            return line  # no label: whoever reads it says so
+        if not any(changed):
+            return line
+        return json.dumps(label, ensure_ascii=line.isascii())
+
+    def _renamed(self, tags: dict[str, list[str]], position: int) -> bool:
+        """Give names an alias if the tags of a paper read differently otherwise."""
+        changed = False
+        for facet, names in tags.items():
+            known = [name for name in names if (facet, name) in self._meanings]
+            then = {
+                name: self._meanings[facet, name][position]
+                for name in known
+                if position in self._meanings[facet, name]
+            }
+            now = {name: self._latest(facet, name) for name in then}
+            if frozenset().union(*then.values()) != frozenset().union(*now.values()):
+                tags[facet] = [
+                    name if then.get(name) == now.get(name) else self._alias(facet, name, position)
+                    for name in names
+                ]
+                changed = True
+        return changed
+
+    def _alias(self, facet: str, name: str, position: int) -> str:
+        meaning = self._meanings[facet, name][position]
+        for number in count(1):
+            alias = f"{name[:46]}-{number}"
+            taken = (facet, alias) in self._meanings
+            if not taken and self._aliases.setdefault((facet, alias), meaning) == meaning:
+                return alias
+        raise AssertionError
+
+    def write_to(self, document: TaxonomyDocument) -> None:
+        """Write former names, aliases, and the questions of changes into today's taxonomy."""
+        for facet in self._today.facets:
+            names = set(facet.tag_names)
+            found = {(facet.name, name): frozenset(tags) for name, tags in facet.readings.items()}
+            found |= {place: self._latest(*place) for place in self._meanings} | self._aliases
+            entry = document.facet(facet.name)
+            for tag, time in self._questions(facet.name):
+                if tag in names:
+                    with tag_entry(entry, facet.tag_names.index(tag)) as one:
+                        one["since"] = time.isoformat()
+            readings = {
+                name: tags
+                for (of, name), tags in found.items()
+                if of == facet.name and name not in names and tags <= names
+            }
+            write_former_names(entry, readings)
+
+    def _questions(self, facet: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the tags that papers were to be looked at for, and since when they are there."""
+        for position, step in enumerate(self._steps, start=1):
+            change = step.change
+            above = change.tag if change.operation == "split" else change.parent
+            if change.facet == facet:
+                implied = self._replay(facet, above, position) if above else frozenset()
+                for tag in change.asked_about():
+                    for now in self._replay(facet, tag, position) - implied:
+                        yield now, step.time
 
 
-def count_tags(labels: Iterable[Label], taxonomy: Taxonomy) -> dict[str, dict[str, int]]:
-    """Count, per facet and tag, the papers that have the tag or one that implies it."""
-    counts = {facet.name: dict.fromkeys(facet.tag_names, 0) for facet in taxonomy.facets}
-    for label in labels:
-        for facet in taxonomy.facets:
-            for tag in facet.with_ancestors(label.tags.get(facet.name, ())):
-                counts[facet.name][tag] += 1
-    return counts
-
-
-def _asked_about(history: TaxonomyHistory, place: int) -> Facet | None:
-    """Return the facet that a change asks about, before it; None if nothing is left to ask."""
-    change = history.entries[place].change
-    facet = history.taxonomy_at(place).facet(change.facet)
-    after = change.apply(history.taxonomy_at(place)).facet(change.facet)
-    today = {facet.name: facet.tag_names for facet in history.taxonomy.facets}
-    if facet.name not in today:
-        return None
-    parents = {tag.name: tag.parent for tag in after.tags}
-    for tag in change.new_tags():
-        now = history.follow(facet.name, tag, place + 1)
-        parent = parents[tag]
-        # A new tag that was merged with its parent since is no more to be told from it.
-        if now in today[facet.name] and (
-            parent is None or now != history.follow(facet.name, parent, place + 1)
-        ):
-            return facet
-    return None if change.new_tags() else facet
-
-
-def _labels_at(
-    history: TaxonomyHistory,
-    place: int,
-    standing: Iterable[tuple[int, Label]],
-    rule: ConflictRule,
-) -> list[Label]:
-    """Return what was known of each paper at a position, in the terms of that time."""
-    return merge_labels(
-        [
-            label.model_copy(update={"tags": history.rewrite(label.tags, position, place)})
-            for position, label in standing
-            if position <= place
-        ],
-        rule,
-    )
-
-
-def _rewritten(label: Label, change: Change, facet: Facet, after: Taxonomy) -> Label:
-    tags = after.with_ancestors(change.rewrite(label.tags, facet))
-    return label.model_copy(update={"tags": tags})
+def _facet(taxonomy: Taxonomy, name: str) -> Facet | None:
+    return next((facet for facet in taxonomy.facets if facet.name == name), None)

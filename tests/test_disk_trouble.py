@@ -57,10 +57,13 @@ def contents(folder):
 
 
 def test_a_change_of_the_taxonomy_that_finds_the_disk_full_changes_nothing(place):
+    path = place / "labels" / "taxonomy.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"Law."', f'"Law: {1900 * "x"}."'), encoding="utf-8")
     before = contents(place / "labels")
     done = tagger(place, *RENAME, prepare=small_files_only(1))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "taxonomy_history.jsonl: cannot be written (File too large)" in done.stderr
+    assert "taxonomy.yaml: cannot be written (File too large)" in done.stderr
     assert contents(place / "labels") == before
     assert tagger(place, *RENAME).returncode == 0
 

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from dataclasses import dataclass
 
 import pytest
@@ -53,14 +54,18 @@ def contents(folder):
 
 def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder):
     assert "all labels fit" in command("check").stdout
-    command("rename", "kind/survey", "review", "--yes", "--by", "Ann")
+    shutil.copy(label_folder / "taxonomy.yaml", "before.yaml")
+    assert "survey -> review" in command("rename", "kind/survey", "review", "--yes").stdout
     merge = ("merge", "field/heart", "field/law", "--into", "both", "--definition", "Both.")
     done = json.loads(command(*merge, "--yes", "--json").stdout)
     assert (done["labels_changed"], done["done"]) == (9, True)
-    command("retire", "kind/study", "--yes", "--reason", "too vague")
+    assert "- field/law: Law. -> both" in done["changes"]
+    command("retire", "kind/study", "--yes")
     typical = ("--example", "On Reading", "--example", "Against Method: An Essay")
     command("add", "kind/essay", "--definition", "Argues.", *typical, "--yes")
-    assert "essay 0: Argues. (2 examples)" in command("show").stdout
+    text = command("show").stdout
+    assert "essay 0: Argues. (2 examples)" in text
+    assert "4 papers to look at again: tagger taxonomy rereview" in text
     shown = json.loads(command("show", "--json").stdout)
     kind, field = shown["facets"]
     assert [(tag["name"], tag["papers"]) for tag in kind["tags"]] == [
@@ -70,20 +75,24 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     ]
     assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 6), ("both", 9)]
     assert kind["tags"][-1]["examples"] == ["On Reading", "Against Method: An Essay"]
-    first, _, third, _ = shown["changes"]
-    assert (first["who"], first["change"]) == ("Ann", "rename kind/survey to review")
-    assert third["reason"] == "too vague"
+    assert (kind["tags"][0]["replaces"], kind["retired"]) == (["survey"], ["study"])
     assert shown["papers_to_rereview"] == 4
-    text = command("show").stdout
-    assert "retire kind/study (too vague)" in text
-    assert "4 papers to look at again: tagger taxonomy rereview" in text
-    differences = command("diff", first["from_version"]).stdout
+    differences = command("diff", "before.yaml").stdout
     assert "~ kind/review renamed: survey -> review" in differences
     assert "- kind/study" in differences
-    assert "0 differences" in command("diff", shown["version"], "labels").stdout
+    rows = json.loads(command("diff", "before.yaml", "labels", "--json").stdout)["differences"]
+    assert {"facet": "kind", "tag": "study", "kind": "removed"}.items() <= rows[0].items()
+    assert "0 differences" in command("diff", "labels").stdout
     waiting = json.loads(command("rereview", "--json", code=1).stdout)
     assert len(waiting["papers"]) == 4
     assert "all labels fit" in command("check").stdout
+
+
+def test_a_tag_is_shown_by_its_label(command, label_folder):
+    path = label_folder / "taxonomy.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"name": "law"', '"name": "law", "label": "Law & order"'), "utf-8")
+    assert "law (Law & order) 3: Law." in command("show").stdout
 
 
 def test_definitions_are_shown_the_papers_that_are_sent_again(command, monkeypatch):
@@ -102,7 +111,7 @@ def test_definitions_are_shown_the_papers_that_are_sent_again(command, monkeypat
 def test_a_dry_run_says_what_would_change_and_nothing_is_written(command, label_folder):
     before = contents(label_folder)
     said = command(*SPLIT, "--dry-run").stdout
-    assert "split field/law into civil, penal" in said
+    assert "+ field/civil: Between people." in said
     assert "3 papers to look at again" in said
     assert "Nothing was changed." in said
     assert contents(label_folder) == before
@@ -151,7 +160,8 @@ def test_a_model_is_compared_with_the_taxonomy_of_the_labels(command, label_fold
         (("merge", "field/law", "kind/study", "--into", "law"), "two facets cannot be merged"),
         (("split", "field/law", "--into", "a", "--definition", "b"), "'b' is no definition"),
         (("retire", "field/sea"), "'field' has no tag 'sea'. Known: health, heart, law"),
-        (("diff", "small@0"), "no version in the history. Known: small@"),
+        (("diff", "none.yaml"), "none.yaml: no such taxonomy file"),
+        ((*SPLIT, "fiscal"), "each new tag needs one definition"),
         (("show", "--labels", "nowhere"), "nowhere: no such label folder"),
     ],
 )

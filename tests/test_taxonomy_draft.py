@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import Taxonomy, load_taxonomy
+from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_draft import (
     TaxonomyDraft,
     load_template,
@@ -11,6 +11,7 @@ from tagger.taxonomy_draft import (
     template_names,
     write_taxonomy,
 )
+from tagger.taxonomy_file import load_taxonomy
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True)
 DEFINITIONS = st.text(

@@ -39,7 +39,7 @@ def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
 def test_two_changes_of_one_taxonomy_are_made_one_after_the_other_or_refused(label_folder):
     place = label_folder.parent
     both = [
-        start(place, "taxonomy", "rename", f"field/{name}", f"{name}-2", "--yes", "--by", name)
+        start(place, "taxonomy", "rename", f"field/{name}", f"{name}-2", "--yes")
         for name in ("law", "heart")
     ]
     said = [process.communicate()[1] for process in both]
@@ -47,8 +47,7 @@ def test_two_changes_of_one_taxonomy_are_made_one_after_the_other_or_refused(lab
     for process, text in zip(both, said, strict=True):
         assert process.returncode == 0 or "has been changed meanwhile" in text
     store = LabelStore(label_folder)
-    made = {entry.who for entry in store.history.entries}
-    assert made == {
+    made = {
         name
         for process, name in zip(both, ("law", "heart"), strict=True)
         if process.returncode == 0

@@ -80,8 +80,8 @@ def init(
 
     Example: tagger init my-review --template medicine --digest monday.txt
     """
+    from tagger.taxonomy import TAXONOMY_FILE
     from tagger.taxonomy_draft import check_free, taxonomy_name, write_taxonomy
-    from tagger.taxonomy_history import TAXONOMY_FILE
 
     path = folder / TAXONOMY_FILE
     check_free(path)

@@ -121,7 +121,7 @@ def report(
     results = [read_result_folder(folder) for folder in dict.fromkeys(folders or _FOLDERS)]
     store = LabelStore(labels or _LABELS) if labels or _LABELS.is_dir() else None
     if store:
-        results = [in_todays_terms(result, store.history) for result in results]
+        results = [in_todays_terms(result, store.taxonomy) for result in results]
     if evidence and not digest:
         raise TaggerError(
             "--evidence needs the abstracts", hint="Name the pages with --digest, once for each"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,22 +28,15 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.labels import LabelStore
+    from tagger.rereview import ChangePlan
     from tagger.taxonomy import Taxonomy
     from tagger.taxonomy_changes import Change
-    from tagger.taxonomy_history import HistoryEntry
-    from tagger.taxonomy_migration import ChangePlan
 
 app = typer.Typer(
     no_args_is_help=True, help="Change what papers are tagged with; the labels come along."
 )
 
 TagArgument = Annotated[str, typer.Argument(metavar="FACET/TAG", help="The tag.")]
-ReasonOption = Annotated[
-    str | None, typer.Option(help="Why; kept in the history.", show_default=False)
-]
-ByOption = Annotated[
-    str | None, typer.Option("--by", help="Who; by default your login.", show_default=False)
-]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
@@ -54,50 +49,41 @@ def show(
     conflicts: ConflictsOption = "latest",
     as_json: JsonOption = False,
 ) -> None:
-    """Show facets, tags and definitions, how many papers have each tag, and all changes made.
+    """Show facets, tags and definitions, and how many papers have each tag.
 
     A paper with a tag counts for the tag's parent as well.
 
     Example: tagger taxonomy show --labels labels
     """
-    store = _open(labels)
-    from tagger.taxonomy_migration import count_tags, papers_to_rereview
+    from tagger.rereview import count_tags, papers_to_rereview
 
+    store = _open(labels)
     merged = store.labels(conflicts)
     counts = count_tags(merged, store.taxonomy)
     waiting = len(papers_to_rereview(store, conflicts))
     if as_json:
+        content = store.taxonomy.model_dump()
+        for facet in content["facets"]:
+            for tag in facet["tags"]:
+                tag["papers"] = counts[facet["name"]][tag["name"]]
         print_json(
             {
                 "version": store.taxonomy.version,
                 "papers": len(merged),
                 "papers_to_rereview": waiting,
-                "facets": [
-                    {
-                        **facet.model_dump(exclude={"tags"}),
-                        "tags": [
-                            {**tag.model_dump(), "papers": counts[facet.name][tag.name]}
-                            for tag in facet.tags
-                        ],
-                    }
-                    for facet in store.taxonomy.facets
-                ],
-                "changes": [_as_dict(entry) for entry in store.history.entries],
+                "facets": content["facets"],
             }
         )
         return
     _print_tree(store.taxonomy, counts)
     echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
-    for entry in store.history.entries:
-        because = f" ({entry.reason})" if entry.reason else ""
-        echo(f"{entry.time:%Y-%m-%d %H:%M} {entry.who}: {entry.change.describe()}{because}")
     if waiting:
         echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
 
 
 @app.command()
 def check(labels: LabelsOption = Path("labels"), as_json: JsonOption = False) -> None:
-    """Check taxonomy and history, and that every label fits them.
+    """Check the taxonomy, and that every label fits it.
 
     The exit code is 1 if labels do not fit; each is named, with file and line.
 
@@ -123,9 +109,7 @@ def diff(
     before: Annotated[
         str,
         typer.Argument(
-            metavar="A",
-            help="A taxonomy file, a label folder, a version in the history, or a model such as "
-            "champion.",
+            metavar="A", help="A taxonomy file, a label folder, or a model such as champion."
         ),
     ],
     after: Annotated[
@@ -141,17 +125,12 @@ def diff(
     """
     from tagger.taxonomy_diff import compare_taxonomies
 
-    old = _named(before, labels)
-    new = _open(labels).taxonomy if after is None else _named(after, labels)
+    old = _named(before)
+    new = _open(labels).taxonomy if after is None else _named(after)
     differences = compare_taxonomies(old, new)
     if as_json:
-        print_json(
-            {
-                "before": old.version,
-                "after": new.version,
-                "differences": [difference.as_dict() for difference in differences],
-            }
-        )
+        rows = [asdict(one) for one in differences]
+        print_json({"before": old.version, "after": new.version, "differences": rows})
         return
     for difference in differences:
         echo(difference.describe())
@@ -173,8 +152,6 @@ def add(
         bool, typer.Option("--queue", help="Ask again about papers that were labelled without it.")
     ] = False,
     labels: LabelsOption = Path("labels"),
-    reason: ReasonOption = None,
-    by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -186,12 +163,11 @@ def add(
 
     Example: tagger taxonomy add domain/law-of-the-sea --definition "Ships." --parent legal
     """
-    from tagger.taxonomy_changes import AddTag, make_change
+    from tagger.taxonomy_changes import add_tag
 
     facet, name = _place(tag)
-    fields = {"facet": facet, "tag": name, "definition": definition, "parent": parent}
-    change = make_change(AddTag, **fields, examples=example or (), queue=queue)
-    _change(labels, change, reason, by, yes, dry_run, as_json)
+    change = partial(add_tag, facet=facet, tag=name, definition=definition, parent=parent)
+    _change(labels, partial(change, examples=example or (), queue=queue), yes, dry_run, as_json)
 
 
 @app.command()
@@ -199,8 +175,6 @@ def rename(
     tag: TagArgument,
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     labels: LabelsOption = Path("labels"),
-    reason: ReasonOption = None,
-    by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -209,11 +183,10 @@ def rename(
 
     Example: tagger taxonomy rename domain/medical medicine
     """
-    from tagger.taxonomy_changes import RenameTag, make_change
+    from tagger.taxonomy_changes import rename_tag
 
     facet, name = _place(tag)
-    change = make_change(RenameTag, facet=facet, tag=name, into=new)
-    _change(labels, change, reason, by, yes, dry_run, as_json)
+    _change(labels, partial(rename_tag, facet=facet, tag=name, into=new), yes, dry_run, as_json)
 
 
 @app.command()
@@ -228,8 +201,6 @@ def merge(
         str | None, typer.Option(help="What it means now.", show_default=False)
     ] = None,
     labels: LabelsOption = Path("labels"),
-    reason: ReasonOption = None,
-    by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -238,15 +209,15 @@ def merge(
 
     Example: tagger taxonomy merge domain/vision domain/speech --into vision
     """
-    from tagger.taxonomy_changes import MergeTags, make_change
+    from tagger.taxonomy_changes import merge_tags
 
     places = [_place(tag) for tag in tags]
     facets = list(dict.fromkeys(facet for facet, _ in places))
     if len(facets) > 1:
         raise TaggerError(f"tags of two facets cannot be merged: {', '.join(facets)}")
-    names = tuple(name for _, name in places)
-    change = make_change(MergeTags, facet=facets[0], tags=names, into=into, definition=definition)
-    _change(labels, change, reason, by, yes, dry_run, as_json)
+    names = [name for _, name in places]
+    change = partial(merge_tags, facet=facets[0], tags=names, into=into, definition=definition)
+    _change(labels, change, yes, dry_run, as_json)
 
 
 @app.command()
@@ -263,8 +234,6 @@ def split(
         typer.Option(metavar="NEW=TEXT", help="What a new tag means.", show_default=False),
     ] = None,
     labels: LabelsOption = Path("labels"),
-    reason: ReasonOption = None,
-    by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -276,18 +245,24 @@ def split(
     Example: tagger taxonomy split domain/science --into physics chemistry --definition
     physics="Matter." --definition chemistry="Substances."
     """
-    from tagger.taxonomy_changes import SplitTag, make_change
+    from tagger.taxonomy_changes import split_tag
 
     facet, name = _place(tag)
-    definitions = {}
+    meanings = {}
     for text in definition or []:
         key, sign, meaning = text.partition("=")
         if not sign:
             raise TaggerError(f"'{text}' is no definition", hint="Write NEW=TEXT")
-        definitions[key.strip()] = meaning
-    names = (*(into or ()), *(new or ()))
-    change = make_change(SplitTag, facet=facet, tag=name, into=names, definitions=definitions)
-    _change(labels, change, reason, by, yes, dry_run, as_json)
+        meanings[key.strip()] = meaning
+    names = [*(into or ()), *(new or ())]
+    if odd := set(names) ^ set(meanings):
+        raise TaggerError(
+            f"each new tag needs one definition, and nothing else does: see '{min(odd)}'",
+            hint="Give --definition NAME=TEXT once for each",
+        )
+    definitions = {name: meanings[name] for name in names}
+    change = partial(split_tag, facet=facet, tag=name, definitions=definitions)
+    _change(labels, change, yes, dry_run, as_json)
 
 
 @app.command()
@@ -298,8 +273,6 @@ def retire(
         typer.Option(help="The tag that its papers get instead.", show_default=False),
     ] = None,
     labels: LabelsOption = Path("labels"),
-    reason: ReasonOption = None,
-    by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -311,11 +284,10 @@ def retire(
 
     Example: tagger taxonomy retire domain/math --into science
     """
-    from tagger.taxonomy_changes import RetireTag, make_change
+    from tagger.taxonomy_changes import retire_tag
 
     facet, name = _place(tag)
-    change = make_change(RetireTag, facet=facet, tag=name, into=into)
-    _change(labels, change, reason, by, yes, dry_run, as_json)
+    _change(labels, partial(retire_tag, facet=facet, tag=name, into=into), yes, dry_run, as_json)
 
 
 @app.command()
@@ -337,9 +309,9 @@ def rereview(
 
     Example: tagger taxonomy rereview --push
     """
-    store = _open(labels)
-    from tagger.taxonomy_migration import papers_to_rereview
+    from tagger.rereview import papers_to_rereview
 
+    store = _open(labels)
     store.all_labels()
     found = papers_to_rereview(store, conflicts)
     sent = 0
@@ -351,7 +323,7 @@ def rereview(
         print_json({"papers": [one.as_dict() for one in found], "pushed": sent})
     else:
         for one in found:
-            echo(f"{one.paper.title}: {'; '.join(dict.fromkeys(one.questions))}")
+            echo(f"{one.paper.title}: {'; '.join(one.questions)}")
         echo(f"{len(found)} papers to look at again")
         if push:
             echo(f"{sent} papers sent to Label Studio; the others have a task there already")
@@ -374,52 +346,33 @@ def _place(tag: str) -> tuple[str, str]:
     return facet, name
 
 
-def _named(name: str, labels: Path) -> Taxonomy:
-    """Return the taxonomy that a person named: by file, folder, version or model."""
-    from tagger.taxonomy import load_taxonomy
-    from tagger.taxonomy_history import TAXONOMY_FILE
+def _named(name: str) -> Taxonomy:
+    """Return the taxonomy that a person named: by file, folder or model."""
+    from tagger.taxonomy import TAXONOMY_FILE
+    from tagger.taxonomy_file import load_taxonomy
 
     path = Path(name)
-    if path.is_file():
+    if path.is_file() or path.suffix in (".yaml", ".yml"):
         return load_taxonomy(path)
     if (path / TAXONOMY_FILE).is_file():
         return _open(path).taxonomy
-    history = _open(labels).history
-    for position in range(history.today + 1):
-        if history.version_at(position) == name:
-            return history.taxonomy_at(position)
-    if "@" in name or path.suffix in (".yaml", ".yml"):
-        known = ", ".join(history.version_at(place) for place in range(history.today + 1))
-        raise TaggerError(
-            f"'{name}' is no file and no version in the history",
-            path=labels,
-            hint=f"Known: {known}",
-        )
     return load_model_named(name).taxonomy
 
 
-def _change(
-    labels: Path,
-    change: Change,
-    reason: str | None,
-    by: str | None,
-    yes: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Say what a change does, ask, and make it."""
-    store = _open(labels)
-    from tagger.taxonomy_migration import make_change_in, plan_change
+    from tagger.rereview import make_change_in, plan_change
 
+    store = _open(labels)
     plan = plan_change(store, change)
     if not as_json:
         _print_plan(plan, labels)
     if not dry_run and not yes:
         _ask(as_json)
     if not dry_run:
-        make_change_in(store, change, by or _login(), reason)
+        make_change_in(store, change)
     if as_json:
-        print_json({**plan.as_dict(), "done": not dry_run})
+        print_json({**asdict(plan), "done": not dry_run})
     elif dry_run:
         echo("Nothing was changed.")
     else:
@@ -447,25 +400,10 @@ def _ask(as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _login() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"
-
-
-def _as_dict(entry: HistoryEntry) -> dict[str, object]:
-    return {
-        **entry.model_dump(mode="json", include={"from_version", "to_version", "who", "time"}),
-        "reason": entry.reason,
-        "change": entry.change.describe(),
-    }
-
-
 def _print_plan(plan: ChangePlan, labels: Path) -> None:
-    echo(f"{plan.change}: {plan.from_version} becomes {plan.to_version}")
+    for line in plan.changes:
+        echo(line)
+    echo(f"{plan.from_version} becomes {plan.to_version}")
     echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
     if plan.papers_unjudged:
         echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
@@ -503,6 +441,8 @@ def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
             papers = counts[facet.name][tag.name]
             count = len(tag.examples)
             typical = f" ({count} example{'s' * (count > 1)})" if count else ""
-            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.definition}{typical}")
+            label = f" ({tag.label})" if tag.label else ""
+            said = f"{label} {papers}: {tag.definition}{typical}"
+            line = Text.assemble((tag.name, "bold"), said)
             nodes[tag.name] = nodes[tag.parent].add(line)
     Console(highlight=False).print(root)

@@ -6,8 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +25,7 @@ from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.registry.versions import Registry, Version
 from tagger.rendering import render
-from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy import Taxonomy
 
 CompareProgress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -45,9 +44,8 @@ def compare_versions(registry: Registry, before: Version, after: Version) -> Com
     """
     versions = before, after
     held_out = [registry.held_out(version) for version in versions]
-    terms = _common_terms(registry, before, after)
-    earlier = versions.index(terms.earlier)
-    held_out[earlier] = in_todays_terms(held_out[earlier], terms.history, terms.start)
+    earlier, taxonomy = _common_terms(registry, before, after)
+    held_out[earlier] = in_todays_terms(held_out[earlier], taxonomy)
     return compare((before.name, held_out[0]), (after.name, held_out[1]))
 
 
@@ -80,8 +78,7 @@ def measure_in_use(
     if digests:
         terms = _common_terms(registry, before, after)
         compared = [facet.facet for facet in comparison.facets]
-        earlier = (before, after).index(terms.earlier)
-        churn = _measure_churn(models, digests, compared, (earlier, terms), progress)
+        churn = _measure_churn(models, digests, compared, terms, progress)
     return replace(comparison, speed=speed, churn=churn)
 
 
@@ -106,21 +103,11 @@ def comparison_page(comparison: Comparison) -> str:
     return render("comparison.html", comparison=comparison, metrics=METRICS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """The history of the later version's taxonomy, and where in it the earlier version stands."""
-
-    earlier: Version
-    history: TaxonomyHistory
-    start: int
-
-
-def _common_terms(registry: Registry, before: Version, after: Version) -> _Terms:
-    earlier, later = sorted((before, after), key=lambda version: version.number)
-    history = registry.taxonomy_history(later)
-    version = registry.taxonomy_history(earlier).taxonomy.version
-    created = datetime.fromtimestamp(earlier.created / 1000, UTC)
-    return _Terms(earlier, history, history.position(version, created))
+def _common_terms(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:
+    """Return which of two versions is the earlier one, 0 or 1, and the taxonomy of the other."""
+    if before.number <= after.number:
+        return 0, registry.taxonomy(after)
+    return 1, registry.taxonomy(before)
 
 
 def _labelled_papers(registry: Registry, version: Version) -> list[Paper]:
@@ -151,10 +138,10 @@ def _measure_churn(
     models: tuple[TaggerModel, TaggerModel],
     papers: Sequence[Paper],
     facets: Sequence[str],
-    translated: tuple[int, _Terms],
+    terms: tuple[int, Taxonomy],
     progress: CompareProgress | None,
 ) -> Churn:
-    earlier, terms = translated
+    earlier, taxonomy = terms
     given = []
     for number, model in enumerate(models, start=1):
         chances = model.predict_proba(papers)
@@ -166,9 +153,7 @@ def _measure_churn(
                 for row in assign(facet, chances[name])
             ]
             if number - 1 == earlier:
-                rows = [
-                    terms.history.rewrite({name: row}, terms.start).get(name, ()) for row in rows
-                ]
+                rows = [taxonomy.read({name: row}).get(name, ()) for row in rows]
             tags[name] = [frozenset(row) for row in rows]
         given.append(tags)
         if progress:

@@ -17,7 +17,7 @@ from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.versions import Registry
-from tagger.taxonomy_history import TAXONOMY_FILE
+from tagger.taxonomy import TAXONOMY_FILE
 from tagger.vector_cache import bundled_encoder, usual_cache
 
 if TYPE_CHECKING:

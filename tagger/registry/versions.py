@@ -16,8 +16,9 @@ from tagger.evaluation import HeldOut
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
-from tagger.taxonomy import load_taxonomy
-from tagger.taxonomy_history import TAXONOMY_FILE, TaxonomyHistory, open_history
+from tagger.taxonomy import TAXONOMY_FILE, Taxonomy
+from tagger.taxonomy_file import load_taxonomy
+from tagger.taxonomy_migration import open_taxonomy
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -276,10 +277,10 @@ class Registry:
             self._check_hash(version, path)
         return folder
 
-    def taxonomy_history(self, version: Version) -> TaxonomyHistory:
-        """Return the taxonomy that a version was trained for, and how it came about."""
+    def taxonomy(self, version: Version) -> Taxonomy:
+        """Return the taxonomy that a version was trained for, former names included."""
         with TemporaryDirectory() as scratch:
-            return open_history(self.label_folder(version, Path(scratch)))
+            return open_taxonomy(self.label_folder(version, Path(scratch)))
 
     def name_version(self, alias: str, version: Version) -> None:
         """Give an alias to a version; whichever had it loses it."""

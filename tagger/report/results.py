@@ -12,7 +12,7 @@ from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
 from tagger.tagged_paper import Probability, TaggedPaper
 from tagger.tagging import NEAR_DUPLICATES_FILE
-from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_translation import FacetTranslation, translate_facet
 from tagger.writers import TAGS_FILE
 
@@ -85,24 +85,23 @@ def read_result_folder(folder: Path) -> ResultFolder:
     return ResultFolder(str(folder), time, papers, found)
 
 
-def in_todays_terms(folder: ResultFolder, history: TaxonomyHistory) -> ResultFolder:
+def in_todays_terms(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
     """Put tags and confidences of a run in terms of today's taxonomy.
 
     A facet of which nothing tells what became of its tags stays as it is, and so does what the run
     said on why a paper needs review.
     """
-    known: dict[tuple[int, str, tuple[str, ...]], FacetTranslation | None] = {}
+    known: dict[tuple[str, tuple[str, ...]], FacetTranslation | None] = {}
 
     def translate(paper: TaggedPaper) -> TaggedPaper:
-        start = history.position(paper.taxonomy, folder.time)
-        if start == history.today:
+        if paper.taxonomy == taxonomy.version:
             return paper
         tags, confidence = dict(paper.tags), dict(paper.confidence)
         for facet, chances in paper.confidence.items():
             names = tuple(chances)
-            key = (start, facet, names)
+            key = (facet, names)
             if key not in known:
-                known[key] = translate_facet(history, start, facet, names)
+                known[key] = translate_facet(taxonomy, facet, names)
             translation = known[key]
             if translation is None:
                 continue

@@ -99,7 +99,7 @@ def _read_annotations(
             annotator = annotators.get(number, f"user-{number}")
             label = None
             try:
-                label = read_label(task, annotation, annotator, store.history, project.key)
+                label = read_label(task, annotation, annotator, store.taxonomy, project.key)
             except TaskError as problem:
                 report.problems.append(f"task {task['id']} {problem}")
             found[annotation["unique_id"]] = label

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import (
@@ -29,8 +28,7 @@ from tagger.review.interface import (
     tag_path,
 )
 from tagger.tagged_paper import TaggedPaper
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_history import TaxonomyHistory
+from tagger.taxonomy import Tags, Taxonomy
 from tagger.validation import first_problem
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
@@ -203,10 +201,10 @@ def read_label(
     task: Mapping[str, Any],
     annotation: Mapping[str, Any],
     annotator: str,
-    history: TaxonomyHistory,
+    taxonomy: Taxonomy,
     project: str,
 ) -> Label:
-    """Read an annotation as a label, in terms of the taxonomy that it was made in.
+    """Read an annotation as a label, with the names that its interface offered.
 
     Parameters
     ----------
@@ -214,8 +212,8 @@ def read_label(
         As Label Studio exports them.
     annotator:
         Who made the annotation.
-    history:
-        Of the taxonomy; put in today's terms, the tags fit it.
+    taxonomy:
+        Today's; it reads the tags, whatever they are called since.
     project:
         What to call the project in the label's origin.
 
@@ -231,8 +229,6 @@ def read_label(
     except ValidationError as error:
         place = first_problem(error).field
         raise TaskError(f"has an annotation that cannot be read: {place}") from error
-    updated = answer.updated_at
-    position = history.position(meta.taxonomy if meta else None, updated)
     chosen = _choices(answer.result)
     verdicts = chosen.get(VERDICT, ())
     outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
@@ -240,13 +236,15 @@ def read_label(
     if NOT_A_PAPER in verdicts:
         outcome = "not-a-paper"
     elif CANNOT_TELL not in verdicts:
-        position, tags = _read_answer(chosen, history, meta, updated)
+        tags = _read_answer(chosen, taxonomy, meta)
     if outcome == "tagged" and not tags:
         outcome = "cannot-tell"
-    seen = None
+    prediction = None
     if meta is None or meta.shown:
         # What was on the screen, though the task may have been refreshed since.
-        seen = _seen(annotation.get("prediction"), history.taxonomy_at(position), meta)
+        prediction = _seen(annotation.get("prediction"), taxonomy, meta)
+    if meta and prediction is None:
+        prediction = Prediction(model=meta.model, tags=meta.tags, shown=meta.shown)
     try:
         label = Label(
             id=paper.id,
@@ -255,15 +253,15 @@ def read_label(
             outcome=outcome,
             tags=tags,
             annotator=annotator,
-            time=updated,
+            time=answer.updated_at,
             source="review",
             final=FINAL in verdicts,
             note="\n".join(chosen.get(NOTE, ())) or None,
-            taxonomy=history.version_at(position),
-            prediction=seen or (_remembered(meta, history, position) if meta else None),
+            taxonomy=(meta and meta.taxonomy) or taxonomy.version,
+            prediction=prediction,
             origin=Origin(
                 annotation=answer.unique_id,
-                updated=updated,
+                updated=answer.updated_at,
                 project=project,
                 task=task["id"],
                 queue=meta.queue if meta else None,
@@ -278,31 +276,17 @@ def read_label(
 
 
 def _read_answer(
-    chosen: Mapping[str, Sequence[str]],
-    history: TaxonomyHistory,
-    meta: TaskMeta | None,
-    updated: datetime,
-) -> tuple[int, dict[str, tuple[str, ...]]]:
-    """Return the position in the history that an answer was given at, and its tags."""
+    chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
+) -> dict[str, tuple[str, ...]]:
     try:
-        position, given = history.read_choices(chosen, meta.taxonomy if meta else None, updated)
-        tags = _read_tags(given, history.taxonomy_at(position), meta)
-        known = {facet.name for facet in history.taxonomy.facets}
-        tags = {facet: said for facet, said in tags.items() if facet in known}
+        tags = _read_tags(chosen, taxonomy, meta)
     except TaggerError as error:
         raise TaskError(error.problem) from error
     try:
-        history.taxonomy.check_tags(history.rewrite(tags, position))
+        taxonomy.check_tags(taxonomy.read(tags))
     except TaggerError as error:
         raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
-    return position, tags
-
-
-def _remembered(meta: TaskMeta, history: TaxonomyHistory, position: int) -> Prediction:
-    """Return what the model had said, in the terms of the answer."""
-    start = history.last_position(meta.taxonomy, position)
-    tags = history.rewrite(meta.tags, start, position)
-    return Prediction(model=meta.model, tags=tags, shown=meta.shown)
+    return tags
 
 
 def _seen(prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None) -> Prediction | None:
@@ -336,26 +320,28 @@ def _entries(value: Any, field: str) -> list[Any]:
 
 
 def _read_tags(
-    chosen: Mapping[str, Sequence[str]], taxonomy: Taxonomy, meta: TaskMeta | None
+    chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags per facet that was judged.
+    """Return the tags per facet that was judged, under the names that were chosen.
 
     Raises
     ------
     TaggerError
-        If the taxonomy lacks one of them.
+        If the taxonomy knows one of them not even as a former name.
     """
     tags: dict[str, tuple[str, ...]] = {}
     for facet in taxonomy.facets:
-        values = chosen.get(facet.name, ())
-        unknown = [value for value in values if value not in facet.tag_names]
+        values = tuple(dict.fromkeys(chosen.get(facet.name, ())))
+        unknown = [value for value in values if value not in facet.readings]
         if unknown:
             raise TaggerError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
         if facet.exclusive:
-            if len(values) == 1:
-                tags[facet.name] = tuple(values)
+            if len({facet.readings[value] for value in values}) == 1:
+                tags[facet.name] = values
         elif values or meta is None or facet.name in meta.facets:
-            tags[facet.name] = facet.with_ancestors(values)
+            current = [value for value in values if value in facet.tag_names]
+            former = [value for value in values if value not in current]
+            tags[facet.name] = (*former, *facet.with_ancestors(current))
     return tags
 
 

@@ -100,10 +100,9 @@ def test_the_reference_of_commands_is_that_of_the_code(tmp_path):
 def test_every_field_is_described():
     from tagger.labels import Label, Origin, Prediction
     from tagger.taxonomy import Facet, Tag, Taxonomy
-    from tagger.taxonomy_history import HistoryEntry
 
     text = FILES.read_text(encoding="utf-8")
-    for model in (Label, Origin, Prediction, Facet, Tag, Taxonomy, HistoryEntry):
+    for model in (Label, Origin, Prediction, Facet, Tag, Taxonomy):
         missing = [name for name in model.model_fields if f"`{name}`" not in text]
         assert not missing, f"{model.__name__}: {missing}"
 
@@ -123,10 +122,10 @@ def test_the_examples_of_files_are_what_the_program_reads_and_writes():
     from tagger.labels import Label
     from tagger.paper import Paper
     from tagger.tagged_paper import COLUMNS
-    from tagger.taxonomy import parse_taxonomy
+    from tagger.taxonomy_file import TaxonomyDocument
 
     given = {block["title"]: block["body"] for block in blocks(FILES) if block["title"]}
-    taxonomy = parse_taxonomy(given["taxonomy.yaml"], Path("taxonomy.yaml"))
+    taxonomy = TaxonomyDocument(given["taxonomy.yaml"], Path("taxonomy.yaml")).taxonomy
     for name in ("seed.jsonl", "corrections.jsonl"):
         label = Label.model_validate_json(given[name])
         taxonomy.check_tags(label.tags)

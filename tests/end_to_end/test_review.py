@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.rereview import make_change_in, papers_to_rereview
 from tagger.review import push as push_module
 from tagger.review.backend import Credentials, connect_backend, disconnect_backend, make_backend
 from tagger.review.connection import Connection
@@ -21,8 +23,7 @@ from tagger.review.pull import pull
 from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.status import review_status
 from tagger.strategies.uncertainty import Uncertainty
-from tagger.taxonomy_changes import RenameTag, SplitTag, make_change
-from tagger.taxonomy_migration import make_change_in, papers_to_rereview
+from tagger.taxonomy_changes import rename_tag, split_tag
 
 pytestmark = pytest.mark.label_studio
 
@@ -313,16 +314,11 @@ def test_steps_of_the_taxonomy_take_annotations_along(desk, few):
     desk.pull()
     # An answer under the old names, that comes home after the steps.
     desk.annotate(unread, kind=["study"], field=[["law"]])
-    rename = make_change(RenameTag, facet="kind", tag="study", into="inquiry")
-    split = make_change(
-        SplitTag,
-        facet="field",
-        tag="law",
-        into=("courts", "contracts"),
-        definitions={"courts": "Judges.", "contracts": "Clauses."},
-    )
+    new = {"courts": "Judges.", "contracts": "Clauses."}
+    rename = partial(rename_tag, facet="kind", tag="study", into="inquiry")
+    split = partial(split_tag, facet="field", tag="law", definitions=new)
     for change in (rename, split):
-        make_change_in(desk.store, change, "ann")
+        make_change_in(desk.store, change)
         desk.store = LabelStore(desk.folder)
     changes = str(desk.project.fit_interface(desk.store.taxonomy))
     assert "inquiry" in changes

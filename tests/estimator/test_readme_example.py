@@ -10,7 +10,7 @@ from helpers.tiny_training import log_tiny
 
 from tagger.model import load_model
 from tagger.registry import Registry
-from tagger.taxonomy import load_taxonomy
+from tagger.taxonomy_file import load_taxonomy
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from helpers.tiny_model import save_tiny_model
@@ -15,8 +16,8 @@ from tagger.registry.comparing import (
     log_comparison,
     measure_in_use,
 )
-from tagger.taxonomy_changes import MergeTags, RenameTag
-from tagger.taxonomy_migration import make_change_in
+from tagger.rereview import make_change_in
+from tagger.taxonomy_changes import merge_tags, rename_tag
 
 
 def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
@@ -54,10 +55,10 @@ def test_versions_of_two_taxonomies_are_compared_in_the_terms_of_the_later(
     worse, better = (0.5, 1.0) if backwards else (1.0, 0.5)
     first = log(right=worse)
     for change in (
-        RenameTag(facet="kind", tag="survey", into="review"),
-        MergeTags(facet="field", tags=("law",), into="health"),
+        partial(rename_tag, facet="kind", tag="survey", into="review"),
+        partial(merge_tags, facet="field", tags=("law",), into="health"),
     ):
-        make_change_in(LabelStore(label_folder), change, "ann")
+        make_change_in(LabelStore(label_folder), change)
     second = log(right=better)
     pair = (second, first) if backwards else (first, second)
     found = compare_versions(registry, *pair)

@@ -1,5 +1,6 @@
 from collections import Counter
 from datetime import date
+from functools import partial
 
 import pytest
 from helpers.tiny_report import review, tag_row
@@ -9,8 +10,8 @@ from tagger.paper import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
 from tagger.report.results import in_todays_terms
-from tagger.taxonomy_changes import MergeTags, RenameTag, RetireTag
-from tagger.taxonomy_migration import make_change_in
+from tagger.rereview import make_change_in
+from tagger.taxonomy_changes import merge_tags, rename_tag, retire_tag
 
 
 @pytest.fixture
@@ -130,19 +131,19 @@ def test_tags_of_a_run_are_told_in_todays_terms(write_results, label_folder):
     ]
     run = write_results("one", 1, *rows)
     for change in (
-        RenameTag(facet="kind", tag="survey", into="review"),
-        RetireTag(facet="kind", tag="study"),
-        MergeTags(facet="field", tags=("law",), into="heart"),
+        partial(rename_tag, facet="kind", tag="survey", into="review"),
+        partial(retire_tag, facet="kind", tag="study"),
+        partial(merge_tags, facet="field", tags=("law",), into="heart"),
     ):
-        make_change_in(LabelStore(label_folder), change, "ann")
+        make_change_in(LabelStore(label_folder), change)
     store = LabelStore(label_folder)
-    ash, birch = in_todays_terms(run, store.history).papers
+    ash, birch = in_todays_terms(run, store.taxonomy).papers
     assert ash.tags == {"kind": ("review",), "field": ("health", "heart")}
     assert ash.confidence["kind"] == {"review": 0.9, "method": 0.1}
     assert ash.confidence["field"] == {"health": 0.97, "heart": 0.97}
     assert birch.tags["kind"] == ()
     now = write_results("two", 2, {**rows[0], "taxonomy": store.taxonomy.version})
-    assert in_todays_terms(now, store.history) == now
+    assert in_todays_terms(now, store.taxonomy) == now
 
 
 def test_runs_are_counted_oldest_first(runs):

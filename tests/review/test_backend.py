@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import threading
+from functools import partial
 
 import httpx
 import pytest
@@ -14,10 +15,10 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry
+from tagger.rereview import make_change_in
 from tagger.review.backend import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
-from tagger.taxonomy_changes import RenameTag
-from tagger.taxonomy_migration import make_change_in
+from tagger.taxonomy_changes import rename_tag
 
 HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
@@ -120,8 +121,8 @@ def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_pa
     said = []
     in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=0)
     assert in_use().name == "tagger/1"
-    rename = RenameTag(facet="kind", tag="survey", into="review")
-    make_change_in(LabelStore(label_folder), rename, "ann")
+    rename = partial(rename_tag, facet="kind", tag="survey", into="review")
+    make_change_in(LabelStore(label_folder), rename)
     now["champion"] = trained("2")
     assert in_use().name == "tagger/2"
     del now["champion"]

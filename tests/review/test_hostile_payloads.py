@@ -15,7 +15,6 @@ from tagger.review.interface import adapt_interface, build_interface
 from tagger.review.pull import pull
 from tagger.review.tasks import TaskError, check_export, read_label, tags_in_use
 from tagger.taxonomy import Facet, Tag, Taxonomy
-from tagger.taxonomy_history import TaxonomyHistory
 
 EVIL = "</View><Script/>\"><img src=x onerror=alert(1)> ]]> <!-- & &lt;b&gt; $title 'x'"
 TASK = {
@@ -108,7 +107,7 @@ def spoiled(**changes):
 def test_an_answer_that_cannot_be_read_is_left_out_and_named(taxonomy, changes):
     task = spoiled(**changes)
     with pytest.raises(TaskError):
-        read_label(task, task["annotations"][0], "ann", TaxonomyHistory(taxonomy, ()), "1/now")
+        read_label(task, task["annotations"][0], "ann", taxonomy, "1/now")
 
 
 @pytest.mark.parametrize(

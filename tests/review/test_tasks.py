@@ -13,7 +13,6 @@ from tagger.review.tasks import (
     tags_in_use,
 )
 from tagger.taxonomy import Facet, Tag, Taxonomy
-from tagger.taxonomy_history import TaxonomyHistory
 
 TAXONOMY = Taxonomy(
     name="small",
@@ -35,7 +34,6 @@ TAXONOMY = Taxonomy(
         ),
     ),
 )
-HISTORY = TaxonomyHistory(TAXONOMY, [])
 PAPER = Paper("On hearts", "We look at hearts.", ("monday.txt",))
 
 
@@ -62,7 +60,7 @@ def choice(control, *values):
 def read(result, data=None, meta=None):
     data = data or {"title": PAPER.title, "abstract": PAPER.abstract}
     task = {"id": 3, "data": data, "meta": meta or {}}
-    return read_label(task, annotation_of(result), "ann@example.org", HISTORY, "1/now")
+    return read_label(task, annotation_of(result), "ann@example.org", TAXONOMY, "1/now")
 
 
 @given(
@@ -93,8 +91,7 @@ def test_a_label_remembers_where_it_comes_from(model):
     task = {"id": 3, **task_of(model, shown=False)}
     note = {"from_name": "Note", "value": {"text": ["Not sure."]}}
     result = [choice("kind", "method"), note, choice("Verdict", "settles a disagreement")]
-    history = TaxonomyHistory(model.taxonomy, [])
-    label = read_label(task, annotation_of(result), "ann", history, "1/now")
+    label = read_label(task, annotation_of(result), "ann", model.taxonomy, "1/now")
     assert (label.id, label.title, label.text) == (PAPER.id, PAPER.title, PAPER.abstract)
     assert label.tags == {"kind": ("method",), "field": ()}
     assert label.final
@@ -148,7 +145,7 @@ META = {"model": "m", "tags": {"kind": ["survey"]}, "shown": True, "queue": "ran
 def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
     task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": meta}
     annotation = annotation_of([choice("kind", "survey")], prediction=kept)
-    label = read_label(task, annotation, "ann", HISTORY, "1/now")
+    label = read_label(task, annotation, "ann", TAXONOMY, "1/now")
     assert label.prediction.model_dump() == {"model": model, "tags": tags, "shown": shown}
 
 
@@ -158,7 +155,7 @@ def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
 def test_a_prediction_that_cannot_be_read_is_none(kept):
     task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": None}
     annotation = annotation_of([choice("kind", "survey")], prediction=kept)
-    assert read_label(task, annotation, "ann", HISTORY, "1/now").prediction is None
+    assert read_label(task, annotation, "ann", TAXONOMY, "1/now").prediction is None
 
 
 def test_a_facet_that_was_not_asked_is_not_judged():

@@ -1,0 +1,244 @@
+"""Changes of the taxonomy of a label folder: what they do to labels, and what to look at again.
+
+Which papers a change calls in question is not stored: it follows from the ``since`` and the
+``retired`` of the taxonomy, and from the labels given afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tagger.atomic import exclusively, replacing
+from tagger.errors import TaggerError
+from tagger.labels import ConflictRule, Label, LabelStore, labels_by_paper, merge_labels
+from tagger.paper import Paper
+from tagger.taxonomy import TAXONOMY_FILE, Facet, Taxonomy
+from tagger.taxonomy_changes import Change
+from tagger.taxonomy_diff import compare_taxonomies
+from tagger.taxonomy_file import TaxonomyDocument, open_document
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """What a change would do to a label folder.
+
+    Parameters
+    ----------
+    changes:
+        What differs afterwards, in words.
+    from_version, to_version:
+        Of the taxonomy.
+    labels, labels_changed:
+        Lines of the label files, and how many of them read differently afterwards.
+    papers_unjudged:
+        Papers that are no longer judged in a facet.
+    papers_concerned:
+        Papers that were judged without a tag that is added now, and may need it.
+    papers_to_review:
+        Papers that the change asks to look at again.
+    becomes_tree:
+        True if a facet gets its first tag with a parent, False if it loses its last.
+    """
+
+    changes: tuple[str, ...]
+    from_version: str
+    to_version: str
+    labels: int
+    labels_changed: int
+    papers_unjudged: int
+    papers_concerned: int
+    papers_to_review: int
+    becomes_tree: bool | None
+
+
+@dataclass(slots=True)
+class Rereview:
+    """A labelled paper that changes of the taxonomy call in question, and what to look at."""
+
+    paper: Paper
+    facets: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """What a reviewer is told; not which tag the paper has, for that would lead."""
+        return f"Recheck: {'; '.join(self.questions)}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the paper for a script."""
+        return {
+            "id": self.paper.id,
+            "title": self.paper.title,
+            "facets": self.facets,
+            "reason": self.reason,
+        }
+
+
+def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
+    """Say what a change would do; nothing is written.
+
+    Raises
+    ------
+    TaggerError
+        If the taxonomy does not allow the change, or a label does not fit the taxonomy.
+    """
+    before, after = store.taxonomy, _changed(store, change).taxonomy
+    given, labels = store.labels_as_given(), store.all_labels()
+    now = [label.model_copy(update={"tags": after.read(label.tags)}) for label in given]
+    judged_before, judged_after = (
+        {(one.id, facet) for one in merge_labels(some, rule) for facet in one.tags}
+        for some in (labels, now)
+    )
+
+    def asked(taxonomy: Taxonomy) -> set[tuple[str, str]]:
+        found = _rereviews(given, taxonomy, rule)
+        return {(one.paper.id, facet) for one in found for facet in one.facets}
+
+    asked_before = asked(before)
+    trees = [
+        {
+            facet.name
+            for facet in one.facets
+            if not facet.exclusive and any(tag.parent for tag in facet.tags)
+        }
+        for one in (before, after)
+    ]
+    return ChangePlan(
+        changes=tuple(one.describe() for one in compare_taxonomies(before, after)),
+        from_version=before.version,
+        to_version=after.version,
+        labels=len(labels),
+        labels_changed=sum(old.tags != new.tags for old, new in zip(labels, now, strict=True)),
+        papers_unjudged=len(judged_before - judged_after),
+        papers_concerned=len(asked(_asking_for_new_tags(before, after)) - asked_before),
+        papers_to_review=len(asked(after) - asked_before),
+        becomes_tree=None if trees[0] == trees[1] else trees[0] < trees[1],
+    )
+
+
+def make_change_in(store: LabelStore, change: Change) -> Taxonomy:
+    """Make a change in a label folder, and return its new taxonomy; label files stay as they are.
+
+    Raises
+    ------
+    TaggerError
+        If the taxonomy does not allow the change, or the folder cannot be written to.
+    """
+    with exclusively(store.folder / TAXONOMY_FILE):
+        document = _changed(store, change)
+        with replacing(store.folder / TAXONOMY_FILE) as file:
+            file.write(document.text())
+    return document.taxonomy
+
+
+def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list[Rereview]:
+    """Return the papers that changes of the taxonomy call in question, and nobody has seen since.
+
+    They are those labelled before the ``since`` of a tag that they lack, below a tag that they
+    have or at the top, and those whose answer in an exclusive facet is retired. A paper is seen
+    when somebody judges the facet afterwards, says that it is no paper, or that it cannot be told.
+
+    Parameters
+    ----------
+    store:
+        The label folder.
+    rule:
+        What settles differences of reviewers.
+
+    Raises
+    ------
+    TaggerError
+        If a label cannot be read.
+    """
+    return _rereviews(store.labels_as_given(), store.taxonomy, rule)
+
+
+def count_tags(labels: Iterable[Label], taxonomy: Taxonomy) -> dict[str, dict[str, int]]:
+    """Count, per facet and tag, the papers that have the tag or one that implies it."""
+    counts = {facet.name: dict.fromkeys(facet.tag_names, 0) for facet in taxonomy.facets}
+    for label in labels:
+        for facet in taxonomy.facets:
+            for tag in facet.with_ancestors(label.tags.get(facet.name, ())):
+                counts[facet.name][tag] += 1
+    return counts
+
+
+def _changed(store: LabelStore, change: Change) -> TaxonomyDocument:
+    path = store.folder / TAXONOMY_FILE
+    document = open_document(path)
+    if document.taxonomy != store.taxonomy:
+        raise TaggerError(
+            "has been changed meanwhile", path=path, hint="See what is there, then try again"
+        )
+    change(document)
+    try:
+        return TaxonomyDocument(document.text(), path)
+    except TaggerError as error:
+        raise TaggerError(
+            f"the taxonomy does not allow it: {error.problem}", path=path, hint=error.hint
+        ) from error
+
+
+def _asking_for_new_tags(before: Taxonomy, after: Taxonomy) -> Taxonomy:
+    """Return a taxonomy as it were if papers were looked at again for all of its new tags."""
+    known = {(facet.name, name) for facet in before.facets for name in facet.readings}
+    now = datetime.now(UTC)
+    content = after.model_dump()
+    for facet in content["facets"]:
+        for tag in facet["tags"]:
+            if (
+                not {(facet["name"], name) for name in (tag["name"], *tag.get("replaces", ()))}
+                & known
+            ):
+                tag["since"] = now
+    return Taxonomy.model_validate(content)
+
+
+def _rereviews(given: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule) -> list[Rereview]:
+    read = [label.model_copy(update={"tags": taxonomy.read(label.tags)}) for label in given]
+    merged = {label.id: label.tags for label in merge_labels(read, rule)}
+    found = []
+    for name, labels in labels_by_paper(given).items():
+        one = Rereview(labels[-1].paper)
+        for facet in taxonomy.facets:
+            question = _question(facet, merged.get(name, {}).get(facet.name), labels)
+            if question:
+                one.facets.append(facet.name)
+                one.questions.append(f"look at {facet.name}, which has {question}")
+        if one.facets:
+            found.append(one)
+    return found
+
+
+def _question(facet: Facet, tags: Sequence[str] | None, labels: Sequence[Label]) -> str | None:
+    """Return what a facet has that calls the tags of a paper in question.
+
+    ``tags`` is what its ``labels``, as given, come to; None if the facet is not annotated.
+    """
+
+    def seen_after(time: datetime) -> bool:
+        return any(
+            label.time > time and (facet.name in label.tags or label.outcome != "tagged")
+            for label in labels
+        )
+
+    if tags is None:
+        lost = [
+            label.time
+            for label in labels
+            if label.tags.get(facet.name)
+            and not any(map(facet.readings.get, label.tags[facet.name]))
+        ]
+        return "one tag less" if facet.exclusive and lost and not seen_after(max(lost)) else None
+    new = [
+        tag.name
+        for tag in facet.tags
+        if tag.since
+        and tag.name not in tags
+        and (tag.parent is None or tag.parent in tags)
+        and not seen_after(tag.since)
+    ]
+    return f"new tag{'s' * (len(new) > 1)}: {', '.join(new)}" if new else None

@@ -1,0 +1,296 @@
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.samples import label_line, write_taxonomy
+from helpers.tiny_model import save_tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.cli.output import load_model_for
+from tagger.errors import TaggerError
+from tagger.labels import Label, LabelStore, Origin, Prediction, find_conflicts
+from tagger.rereview import count_tags, make_change_in, papers_to_rereview, plan_change
+from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
+from tagger.taxonomy_file import TaxonomyDocument
+from tagger.training_data import TrainingData
+
+SPLIT_LAW = (split_tag, "law", {"civil": "C.", "penal": "P."})
+
+
+def change(folder, kind, *arguments, facet="field", **options):
+    step = lambda document: kind(document, facet, *arguments, **options)  # noqa: E731
+    return make_change_in(LabelStore(folder), step)
+
+
+def correct(folder, title, tags, **fields):
+    """Add a correction in today's terms, as a pull does."""
+    store = LabelStore(folder)
+    said = {"outcome": "tagged", "annotator": "ann", "time": datetime.now(UTC), **fields}
+    label = Label(title=title, text="", tags=tags, source="review", **said)
+    store.add_corrections(lambda _: [label])
+
+
+def tags_of(folder):
+    return {label.title: label.tags for label in LabelStore(folder).labels()}
+
+
+def asked(folder):
+    return {one.paper.title: one.facets for one in papers_to_rereview(LabelStore(folder))}
+
+
+def test_labels_follow_and_their_files_stay(label_folder):
+    prediction = Prediction(model="tagger/1", tags={"kind": ("survey",), "field": ("law",)})
+    correct(label_folder, "Title 0", {"kind": ("survey",)}, prediction=prediction)
+    files = ("seed.jsonl", "corrections.jsonl")
+    before = [(label_folder / name).read_bytes() for name in files]
+    change(label_folder, rename_tag, "survey", "review", facet="kind")
+    change(label_folder, retire_tag, "law")
+    store = LabelStore(label_folder)
+    assert [(label_folder / name).read_bytes() for name in files] == before
+    assert tags_of(label_folder)["Title 0"]["kind"] == ("review",)
+    labels = store.all_labels()
+    assert {label.taxonomy for label in labels} == {store.taxonomy.version}
+    assert labels[-1].prediction.tags == {"kind": ("review",), "field": ()}
+    assert store.misfits() == []
+    counts = count_tags(store.labels(), store.taxonomy)
+    assert counts["kind"] == {"review": 4, "method": 4, "study": 4}
+
+
+def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
+    before = sorted(path.read_bytes() for path in label_folder.glob("*.*"))
+
+    def plan(kind, *arguments, facet="field"):
+        step = lambda document: kind(document, facet, *arguments)  # noqa: E731
+        return plan_change(LabelStore(label_folder), step)
+
+    retired = plan(retire_tag, "survey", facet="kind")
+    assert (retired.labels, retired.labels_changed, retired.papers_unjudged) == (12, 4, 4)
+    assert (retired.papers_to_review, retired.becomes_tree) == (4, None)
+    added = plan(add_tag, "sea", "The sea.")
+    assert (added.labels_changed, added.papers_concerned, added.papers_to_review) == (0, 12, 0)
+    assert plan(retire_tag, "heart").becomes_tree is False
+    assert plan(*SPLIT_LAW).papers_to_review == 3
+    assert sorted(path.read_bytes() for path in label_folder.glob("*.*")) == before
+
+
+def test_a_tag_taken_out_by_hand_is_named_with_what_to_do(label_folder):
+    changed = yaml.safe_load((label_folder / "taxonomy.yaml").read_text(encoding="utf-8"))
+    del changed["facets"][0]["tags"][0]
+    write_taxonomy(label_folder, Taxonomy.model_validate(changed))
+    store = LabelStore(label_folder)
+    with pytest.raises(TaggerError, match="unknown tag 'survey'") as caught:
+        store.all_labels()
+    assert "tagger taxonomy rename" in caught.value.hint
+    assert [misfit.line for misfit in store.misfits()] == [1, 4, 7, 10]
+    with pytest.raises(TaggerError, match="unknown tag 'survey'"):
+        plan_change(store, partial(rename_tag, facet="kind", tag="study", into="survey"))
+
+
+def test_a_change_waits_for_nobody_else_to_change_the_file(label_folder):
+    store = LabelStore(label_folder)
+    change(label_folder, rename_tag, "law", "justice")
+    with pytest.raises(TaggerError, match="changed meanwhile"):
+        make_change_in(store, partial(rename_tag, facet="field", tag="heart", into="hearts"))
+    assert "heart" in LabelStore(label_folder).taxonomy.facet("field").tag_names
+
+
+def test_papers_of_a_split_tag_are_asked_about_until_somebody_answers(label_folder):
+    correct(label_folder, "Title 4", {"field": ("health",)})
+    change(label_folder, *SPLIT_LAW)
+    # Title 4 was corrected before the split: it is no paper of the tag.
+    assert asked(label_folder) == {"Title 3": ["field"], "Title 5": ["field"]}
+    [first, _] = papers_to_rereview(LabelStore(label_folder))
+    assert first.reason == "Recheck: look at field, which has new tags: civil, penal."
+    # Under an identifier, too, it is the paper of the title.
+    correct(label_folder, "Title 3", {"field": ("law", "penal")}, id="doi:10.1234/a")
+    correct(label_folder, "Title 5", {"kind": ("study",)})
+    assert asked(label_folder) == {"Title 5": ["field"]}
+    correct(label_folder, "Title 5", {}, outcome="not-a-paper")
+    assert asked(label_folder) == {}
+
+
+def test_nothing_is_asked_about_tags_that_are_gone_again(label_folder):
+    change(label_folder, *SPLIT_LAW)
+    assert len(asked(label_folder)) == 3
+    change(label_folder, rename_tag, "civil", "private")
+    assert len(asked(label_folder)) == 3
+    change(label_folder, merge_tags, ["private"], "law")
+    assert len(asked(label_folder)) == 3
+    change(label_folder, retire_tag, "penal")
+    assert asked(label_folder) == {}
+
+
+def test_papers_without_an_answer_are_asked_about(label_folder):
+    correct(label_folder, "Alone", {"kind": ("survey",)})
+    change(label_folder, retire_tag, "survey", facet="kind")
+    waiting = {**{f"Title {n}": ["kind"] for n in (0, 3, 6, 9)}, "Alone": ["kind"]}
+    assert asked(label_folder) == waiting
+    assert "kind" not in tags_of(label_folder)["Title 0"]
+    # Not trained on, and not lost.
+    assert "Alone" not in tags_of(label_folder)
+    assert LabelStore(label_folder).all_labels()[-1].title == "Alone"
+    correct(label_folder, "Alone", {"kind": ("study",)})
+    assert "Alone" not in asked(label_folder)
+    change(label_folder, add_tag, "lungs", "L.", "health")
+    assert len(asked(label_folder)) == 4
+    change(label_folder, add_tag, "veins", "V.", "health", queue=True)
+    assert asked(label_folder)["Title 0"] == ["kind", "field"]
+    assert set(asked(label_folder)) == {f"Title {n}" for n in (0, 1, 2, 3, 6, 9, 10, 11)}
+
+
+def test_no_model_trained_after_a_retirement_knows_the_tag(label_folder, tmp_path):
+    old = save_tiny_model(tmp_path / "old", LabelStore(label_folder).taxonomy)
+    change(label_folder, retire_tag, "survey", facet="kind")
+    store = LabelStore(label_folder)
+    data = TrainingData.of(store.labels(), store.taxonomy)
+    assert data.truth["kind"].shape[1] == 2
+    assert int(data.judged["kind"].sum()) == 8
+    with pytest.raises(TaggerError, match="was trained for another taxonomy"):
+        load_model_for(store, str(old))
+
+
+def test_a_model_stays_good_for_a_taxonomy_that_only_lists_former_names(label_folder, tmp_path):
+    store = LabelStore(label_folder)
+    model = save_tiny_model(tmp_path / "model", store.taxonomy)
+    change(label_folder, rename_tag, "law", "justice")
+    change(label_folder, rename_tag, "justice", "law")
+    store.reopen()
+    assert store.taxonomy.facet("field").readings["justice"] == ("law",)
+    assert load_model_for(store, str(model)).taxonomy.version == store.taxonomy.version
+
+
+def test_answers_that_imply_the_same_are_in_no_conflict(label_folder):
+    correct(label_folder, "Court", {"field": ("law",)}, annotator="a")
+    change(label_folder, retire_tag, "law", "heart")
+    correct(label_folder, "Court", {"field": ("health", "heart")}, annotator="b")
+    assert find_conflicts(LabelStore(label_folder).all_labels()) == []
+    correct(label_folder, "Court", {"field": ("heart",)}, annotator="b")
+    assert find_conflicts(LabelStore(label_folder).all_labels()) == []
+
+
+def test_annotations_keep_their_identity_through_a_change(label_folder):
+    origin = Origin(annotation="u-1", updated=datetime.now(UTC), project="1/now", task=1)
+    correct(label_folder, "Title 0", {"kind": ("survey",)}, origin=origin)
+    change(label_folder, rename_tag, "survey", "review", facet="kind")
+    correct(label_folder, "Title 0", {"kind": ("study",)}, origin=origin)
+    assert tags_of(label_folder)["Title 0"]["kind"] == ("study",)
+
+
+def test_a_store_that_is_held_open_learns_of_changes(label_folder):
+    held = LabelStore(label_folder)
+    change(label_folder, rename_tag, "survey", "review", facet="kind")
+    correct(label_folder, "Elsewhere", {"kind": ("review",)})
+    held.add_corrections(lambda labels: [labels[-1].model_copy(update={"title": "Here"})])
+    assert tags_of(label_folder)["Here"]["kind"] == ("review",)
+    snapshot = LabelStore(label_folder).snapshot()
+    assert snapshot.taxonomy == LabelStore(label_folder).taxonomy
+
+
+def test_a_snapshot_taken_while_the_taxonomy_changes_is_of_one_time(label_folder, monkeypatch):
+    held, whole = LabelStore(label_folder), LabelStore.labels
+    late = [(rename_tag, "survey", "review")]
+
+    def labels(store, conflicts):
+        found = whole(store, conflicts)
+        while late:
+            change(label_folder, *late.pop(), facet="kind")
+        return found
+
+    monkeypatch.setattr(LabelStore, "labels", labels)
+    snapshot = held.snapshot()
+    text = snapshot.files["taxonomy.yaml"].decode()
+    assert snapshot.taxonomy == TaxonomyDocument(text, label_folder).taxonomy
+    assert snapshot.labels[0].tags["kind"] == ("review",)
+
+
+NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+
+
+@st.composite
+def facets(draw, name, exclusive):
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
+    tags = [
+        Tag(name=tag, definition="D.", parent=draw(st.sampled_from([None, *names[:number]])))
+        for number, tag in enumerate(names)
+    ]
+    return Facet(name=name, definition="A question.", exclusive=exclusive, tags=tuple(tags))
+
+
+@st.composite
+def answers(draw, taxonomy):
+    tags = {}
+    for facet in taxonomy.facets:
+        if facet.exclusive:
+            tags[facet.name] = (draw(st.sampled_from(facet.tag_names)),)
+        else:
+            tags[facet.name] = tuple(draw(st.sets(st.sampled_from(facet.tag_names))))
+    return taxonomy.read(tags)
+
+
+@st.composite
+def changes(draw, facet):
+    """A change of a facet, and what it makes of tags: another tag, or none."""
+    name, there = st.sampled_from(NAMES), st.sampled_from(facet.tag_names)
+    kind = draw(st.sampled_from([add_tag, rename_tag, merge_tags, split_tag, retire_tag]))
+    tag, into = draw(there), draw(name)
+    if kind is add_tag:
+        return (kind, into, "D.", draw(st.none() | there)), {}
+    if kind is rename_tag:
+        return (kind, tag, into), {tag: into}
+    if kind is merge_tags:
+        tags = draw(st.lists(there, min_size=1, max_size=3))
+        return (kind, tags, into, "D."), dict.fromkeys(tags, into)
+    if kind is split_tag:
+        return (kind, tag, dict.fromkeys(draw(st.sets(name, min_size=2, max_size=2)), "D.")), {}
+    instead = draw(st.none() | there)
+    return (kind, tag, instead), {tag: instead or next(iter(facet.ancestors(tag)), None)}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_reading_through_all_changes_is_applying_each_to_the_labels(data):
+    """The oracle rewrites each label at each change; the label files keep what was said."""
+    taxonomy = Taxonomy(
+        name="made", facets=(data.draw(facets("one", True)), data.draw(facets("many", False)))
+    )
+    folder = Path(tempfile.mkdtemp())
+    try:
+        write_taxonomy(folder, taxonomy)
+        expected = [data.draw(answers(taxonomy)) for _ in range(4)]
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        lines = [
+            label_line(f"Seed {n}", tags=tags, time=(start + timedelta(n)).isoformat())
+            for n, tags in enumerate(expected)
+        ]
+        (folder / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        for step in range(data.draw(st.integers(1, 6))):
+            before = LabelStore(folder).taxonomy
+            facet = data.draw(st.sampled_from(before.facets))
+            made, moved = data.draw(changes(facet))
+            try:
+                after = change(folder, *made, facet=facet.name)
+            except TaggerError:
+                assert LabelStore(folder).taxonomy == before
+                continue
+            for tags in expected:
+                given_tags = before.read(tags).get(facet.name, ())
+                now = {moved.get(tag, tag) for tag in given_tags} - {None}
+                if facet.name in tags:
+                    tags[facet.name] = after.facet(facet.name).with_ancestors(now)
+                    if facet.exclusive and not now:
+                        del tags[facet.name]
+            store = LabelStore(folder)
+            assert [label.tags for label in store.all_labels()] == expected
+            assert store.misfits() == []
+            papers_to_rereview(store)
+            if data.draw(st.booleans(), "labelled"):
+                expected.append(data.draw(answers(after)))
+                correct(folder, f"Review {step}", expected[-1])
+    finally:
+        shutil.rmtree(folder)
