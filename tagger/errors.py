@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -37,6 +38,12 @@ class TaggerError(Exception):
         self.field = field
         self.hint = hint
 
+    def at(self, path: str | os.PathLike[str]) -> TaggerError:
+        """Return the same error, of a file of that name."""
+        return TaggerError(
+            self.problem, path=path, line=self.line, field=self.field, hint=self.hint
+        )
+
     def __str__(self) -> str:
         place = self.path or ""
         if self.line is not None:
@@ -51,6 +58,30 @@ class TaggerError(Exception):
 
 class ArgumentError(TaggerError, ValueError):
     """An argument that does not fit: a :class:`TaggerError` that is a ``ValueError``, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that has no tags: where it stands, and why.
+
+    Parameters
+    ----------
+    file, line:
+        The line, or in tables without lines the row, counted from 1; None where it is not known.
+    reason:
+        Why it could not be read or tagged.
+    """
+
+    file: str | None
+    line: int | None
+    reason: str
+
+    @classmethod
+    def of(cls, error: TaggerError, file: str | None = None) -> Problem:
+        """Return the problem that an error tells of, of ``file`` if that is given."""
+        return cls(
+            file or error.path, error.line, str(TaggerError(error.problem, field=error.field))
+        )
 
 
 def shown(path: str | os.PathLike[str]) -> str:

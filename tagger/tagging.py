@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from tagger.atomic import replacing
 from tagger.decision import ReviewRule, decide
 from tagger.drift import Drift, DriftMeter
 from tagger.encoder import Progress
-from tagger.errors import TaggerError
+from tagger.errors import Problem, TaggerError
 from tagger.heads import Floats
 from tagger.journal import Journal
 from tagger.model import TaggerModel
@@ -72,7 +71,7 @@ class TagRun:
     folder: Path
     papers: int
     to_review: int
-    problems: tuple[TaggerError, ...]
+    problems: tuple[Problem, ...]
     counts: dict[str, Counter[str]]
     near_duplicates: list[NearDuplicate]
     files: tuple[Path, ...]
@@ -185,7 +184,7 @@ def tag_papers(
     meter = DriftMeter(model.reference, model.taxonomy, rule) if model.reference.ids else None
     tally = Tally()
     keys, count = [], 0
-    all_problems = list(problems)
+    all_problems = [Problem.of(error) for error in problems]
     remaining = iter(papers)
     while batch := list(islice(remaining, _BATCH_SIZE)):
         keys.append(_batch_key(batch, model, rule))
@@ -193,7 +192,7 @@ def tag_papers(
         tagged = [paper for paper in done.papers if paper]
         for paper in tagged:
             tally.add(paper)
-        all_problems += [TaggerError(**problem) for problem in done.problems]
+        all_problems += done.problems
         if meter and tagged:
             meter.add(np.array(done.familiarity), _probabilities(tagged, model.taxonomy))
         count += len(batch)
@@ -232,7 +231,7 @@ def tag_papers(
     )
 
 
-def write_problems(path: Path, problems: Sequence[TaggerError]) -> None:
+def write_problems(path: Path, problems: Sequence[Problem]) -> None:
     """List problems in a file, a line each; without any there is no such file.
 
     Raises
@@ -244,12 +243,10 @@ def write_problems(path: Path, problems: Sequence[TaggerError]) -> None:
         path.unlink(missing_ok=True)
         return
     with replacing(path) as file:
-        for error in problems:
-            reason = str(TaggerError(error.problem, field=error.field))
-            line = {"file": error.path, "line": error.line, "reason": reason}
+        for problem in problems:
             # JSON may hold halves of surrogate pairs, which no file can be written with.
-            text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode()
-            file.write(text + "\n")
+            line = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
+            file.write(line.decode() + "\n")
 
 
 def _tagged(journal: Journal, keys: Iterable[str], time: datetime) -> Iterator[TaggedPaper | None]:
@@ -269,12 +266,12 @@ class TaggedBatch:
     familiarity:
         How similar each tagged paper is to those that the model was trained on.
     problems:
-        Why papers cannot be tagged: the arguments of a :class:`tagger.errors.TaggerError`.
+        Why papers cannot be tagged.
     """
 
     papers: list[TaggedPaper | None]
     familiarity: list[float]
-    problems: list[dict[str, Any]]
+    problems: list[Problem]
 
 
 def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
@@ -304,10 +301,10 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
         )
 
 
-def untaggable(paper: Paper, reason: str) -> dict[str, Any]:
+def untaggable(paper: Paper, reason: str) -> Problem:
     """Return the problem of a paper that cannot be tagged."""
-    problem = f"'{paper.title[:100]}' cannot be tagged ({reason})"
-    return {"problem": problem, **({"path": paper.sources[0]} if paper.sources else {})}
+    source = paper.sources[0] if paper.sources else None
+    return Problem(source, None, f"'{paper.title[:100]}' cannot be tagged ({reason})")
 
 
 def _tag_all(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
@@ -324,11 +321,12 @@ def _tag_once(
     known = journal.read(key) or {}
     if known.keys() == {"rows", "familiarity", "problems"}:
         tagged = [row and tagged_paper(row) for row in known["rows"]]
-        return TaggedBatch(tagged, known["familiarity"], known["problems"])
+        problems = [Problem(**problem) for problem in known["problems"]]
+        return TaggedBatch(tagged, known["familiarity"], problems)
     done = tag_batch(papers, model, rule)
     rows = [paper and paper.as_row() for paper in done.papers]
-    entry = {"rows": rows, "familiarity": done.familiarity, "problems": done.problems}
-    journal.append(key, entry)
+    listed = [asdict(problem) for problem in done.problems]
+    journal.append(key, {"rows": rows, "familiarity": done.familiarity, "problems": listed})
     return done
 
 

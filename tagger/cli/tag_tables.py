@@ -39,15 +39,16 @@ def tag_with_ray(
 ) -> None:
     """Tag tables on workers of Ray; the parameters are the options of ``tagger tag``."""
     from tagger.model import load_model
-    from tagger.readers.columns import check_columns
+    from tagger.readers import check_reading
     from tagger.registry.resolve import find_model_folder
     from tagger.vector_cache import usual_cache
 
     columns = parse_columns(column or [])
-    check_columns(columns)
+    check_reading(format_name, columns)
     with needs_extra("scale"), tempfile.TemporaryDirectory() as scratch:
         from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
         from tagger.scale.run import tag_tables
+        from tagger.tagging import PROBLEMS_FILE
 
         found = find_model_folder(model, Path(scratch))
         # With a cache, the encoder is not loaded here, where nothing is encoded.
@@ -85,9 +86,9 @@ def tag_with_ray(
         )
     else:
         _print_run(run, output)
-    if manifest.dead:
-        where = shown(output / "dead_letters")
-        warn(f"rows that could not be tagged: {manifest.dead}; why is said in {where}")
+    if manifest.problems:
+        where = shown(output / PROBLEMS_FILE)
+        warn(f"rows that could not be tagged: {manifest.problems}; why is said in {where}")
         raise typer.Exit(2)
 
 
@@ -99,7 +100,7 @@ def _print_run(run: ScaleRun, output: Path) -> None:
     before = f", done before: {run.shards_before}" if run.shards_before else ""
     echo(
         f"{manifest.rows} rows (shards: {manifest.shards}{before}), {manifest.tagged} papers, "
-        f"{manifest.merged} more entries of them, {manifest.dead} not tagged, "
+        f"{manifest.merged} more entries of them, {manifest.problems} not tagged, "
         f"{manifest.to_review} to review, tagged by {manifest.model}"
     )
     echo(f"Written: {shown(output / 'tags')}")

@@ -184,9 +184,7 @@ def _read_into(
     columns: Mapping[str, str],
 ) -> Iterator[PaperFile]:
     """Put the entries of each file at the end of a spool and yield it; none if it is broken."""
-    if format_name is not None and format_name not in FORMATS:
-        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(FORMATS)}")
-    check_columns(columns)
+    check_reading(format_name, columns)
     if isinstance(paths, str | Path):
         paths = [paths]
     for path in dict.fromkeys(Path(path) for path in paths):
@@ -196,7 +194,7 @@ def _read_into(
             source = Source.open(path, columns)
             with _named(source):
                 format_ = format_name or recognise(source)
-                spool.extend(_entries(source, format_, problems))
+                spool.extend(_papers(_records(source, format_), problems))
                 if problems and (on_error is None or len(spool) == start):
                     raise next(iter(problems.values()))
                 if len(spool) == start:
@@ -209,20 +207,59 @@ def _read_into(
         yield PaperFile(source, format_, range(start, len(spool)), problems)
 
 
-def _entries(source: Source, format_: str, problems: dict[int, TaggerError]) -> Iterator[Paper]:
-    """Yield the papers of a source; errors of its records are added to ``problems``.
+def check_reading(format_name: str | None, columns: Mapping[str, str]) -> None:
+    """Refuse what no file can be read with.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such format or field.
+    """
+    if format_name is not None and format_name not in FORMATS:
+        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(FORMATS)}")
+    check_columns(columns)
+
+
+def read_records(
+    path: Path, format_name: str | None, columns: Mapping[str, str]
+) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of one file as they are read, and errors in place of records that are none.
+
+    Raises
+    ------
+    TaggerError
+        If the file is broken as a whole, even after some records.
+    """
+    source = Source.open(path, columns)
+    with _named(source):
+        yield from _records(source, format_name or recognise(source))
+
+
+def _records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
+    """Yield the records of a source.
 
     Texts very much larger than the file are refused: one of them, packed, again and again.
     """
     left = _ANY_TEXT + _MOST_TIMES * source.size
-    for place, record in enumerate(FORMATS[format_].read(source)):
+    for record in FORMATS[format_].read(source):
         if isinstance(record, TaggerError):
-            problems[place] = _located(record, source)
+            yield _located(record, source)
             continue
         left -= len(record.title) + len(record.abstract)
         if left < 0:
             raise TaggerError("holds very much more text than its size allows")
         yield record
+
+
+def _papers(
+    records: Iterable[Paper | TaggerError], problems: dict[int, TaggerError]
+) -> Iterator[Paper]:
+    """Yield the papers among records; errors are added to ``problems`` by their place."""
+    for place, record in enumerate(records):
+        if isinstance(record, TaggerError):
+            problems[place] = record
+        else:
+            yield record
 
 
 @contextmanager
@@ -237,10 +274,7 @@ def _named(source: Source) -> Iterator[None]:
 
 
 def _located(error: TaggerError, source: Source) -> TaggerError:
-    path = error.path or source.path
-    return TaggerError(
-        error.problem, path=path, line=error.line, field=error.field, hint=error.hint
-    )
+    return error.at(error.path or source.path)
 
 
 def recognise(source: Source) -> str:

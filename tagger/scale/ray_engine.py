@@ -1,9 +1,8 @@
 """Workers of Ray: steps run through Ray Data, on this machine or on a cluster.
 
-Only items and answers, a few hundred bytes each, pass through Ray: each worker reads the rows of
-its shard by itself and writes its part by itself. So the object store stays small, no worker is
-given more than it takes in (a pool has a fixed number of shards in flight), and what a failed
-worker or machine was doing is done by another: Ray Data hands the item out again.
+Only items and answers, a few hundred bytes each, pass through Ray: each worker reads the papers of
+its shard and writes its part by itself. What a failed worker or machine was doing is done by
+another: Ray Data hands the item out again.
 """
 
 from __future__ import annotations
@@ -21,6 +20,10 @@ from tagger.errors import TaggerError
 from tagger.scale.steps import Step
 
 _STANDARD_ERROR = 2
+_LOG = logging.getLogger(__name__)
+_FAILURES = 5
+_RESTARTS = 8
+"""How often Ray restarts one worker that died."""
 _STARTS = 3
 """On a busy machine Ray may take longer than the half minute that it gives itself."""
 _OBJECT_STORE = 100 * 2**20
@@ -40,43 +43,61 @@ class RayEngine:
 
     def __init__(self, workers: int | None = None, device: str = "cpu") -> None:
         self._workers = workers
-        self._gpus = 1 if device == "cuda" else 0
+        self._resource = "GPU" if device == "cuda" else "CPU"
 
     def each(self, step: Step, items: Iterable[str]) -> Iterator[str]:
         """Yield the answer to every item, in any order, as soon as it is there.
 
+        Ray replaces workers that die. Where it gives up, what is left is begun anew, as long as
+        some of it gets done, and :data:`_FAILURES` times in a row where nothing does.
+
         Raises
         ------
         TaggerError
-            If the cluster fails.
+            If the cluster fails for good, or a step raises.
         """
-        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        left, failures = dict.fromkeys(items), 0
+        while left:
+            try:
+                for row in self._mapped(step, list(left)).iter_rows():
+                    if row["item"] in left:
+                        del left[row["item"]]
+                        failures = 0
+                        yield str(row["answer"])
+                return
+            except RayError as error:
+                failures += 1
+                reason = " ".join(str(error).split())[:500]
+                of_step = isinstance(error, RayTaskError) and not isinstance(error.cause, RayError)
+                if of_step or failures > _FAILURES:
+                    raise TaggerError(
+                        f"the workers failed ({reason})",
+                        hint="What is done stays done: give the same command again",
+                    ) from error
+                _LOG.warning(
+                    "the cluster failed (%s); %d items are begun anew, try %d of %d",
+                    reason,
+                    len(left),
+                    failures,
+                    _FAILURES,
+                )
+
+    def _mapped(self, step: Step, items: list[str]) -> Any:
         import ray.data
-        from ray.exceptions import RayError
-
-        rows = [{"item": item} for item in items]
-        _be_quiet()
-        given = ray.data.from_items(rows, override_num_blocks=len(rows))
-        try:
-            done = self._mapped(given, step, len(rows))
-            for row in done.iter_rows():
-                yield str(row["answer"])
-        except RayError as error:
-            raise TaggerError(
-                f"the cluster failed ({' '.join(str(error).split())[:500]})",
-                hint="What is done stays done: give the same command again",
-            ) from error
-
-    def _mapped(self, given: Any, step: Step, items: int) -> Any:
         from ray.data import ActorPoolStrategy
 
+        _set_up()
+        given: Any = ray.data.from_items(
+            [{"item": item} for item in items], override_num_blocks=len(items)
+        )
         if not step.holds_model:
             return given.map_batches(_Doing(step), batch_size=1, num_cpus=1)
-        resource = "GPU" if self._gpus else "CPU"
-        there = _number_of(resource)
+        there = _number_of(self._resource)
         if not there:
-            raise TaggerError(f"the cluster has no {resource} to tag with")
-        workers = min(self._workers or there, items)
+            raise TaggerError(f"the cluster has no {self._resource} to tag with")
+        workers = min(self._workers or there, len(items))
         return given.map_batches(
             _Worker,
             fn_constructor_args=(step,),
@@ -86,7 +107,9 @@ class RayEngine:
                 min_size=1, max_size=workers, initial_size=min(workers, there)
             ),
             num_cpus=1,
-            num_gpus=self._gpus or None,
+            num_gpus=1 if self._resource == "GPU" else None,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RESTARTS,
         )
 
 
@@ -98,7 +121,8 @@ class _Doing:
         self.__name__ = type(step).__name__
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        return {"answer": [self._step(item) for item in batch["item"]]}
+        items = [str(item) for item in batch["item"]]
+        return {"item": items, "answer": [self._step(item) for item in items]}
 
 
 class _Worker(_Doing):
@@ -205,11 +229,12 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _be_quiet() -> None:
-    """Keep the reports of Ray Data off the terminal; there is a progress bar already."""
+def _set_up() -> None:
+    """Keep Ray Data off the terminal, where a progress bar is, and have it replace dead workers."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.max_consecutive_actor_init_deaths = _RESTARTS
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The run on any engine: plan, find duplicates, tag what is not done, take stock.
+"""The run on any engine: read files, merge their entries, tag what is not done, take stock.
 
 Every step leaves files in the output folder that say that it is done, and a step that is done is
 not done again. So after any failure the same command goes on where the last one stopped, and
@@ -7,49 +7,62 @@ nothing is lost or there twice.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from tagger.atomic import cannot_write, exclusively, replacing_folder
+from tagger import __version__
+from tagger.atomic import cannot_write, exclusively, replacing, replacing_folder
 from tagger.decision import ReviewRule
+from tagger.encoder import ENCODING
 from tagger.errors import TaggerError
-from tagger.model import MANIFEST_FILE, MODEL_FILES, TaggerModel
-from tagger.scale import dead_letters, duplicates, parts
-from tagger.scale.manifest import Manifest, receipts_in, take_stock
-from tagger.scale.parts import Receipt
-from tagger.scale.plan import PLAN_FILE, Plan, Settings, load_plan
-from tagger.scale.shards import ROWS_PER_SHARD, Shard, Table
-from tagger.scale.steps import (
-    Engine,
-    NoteCandidates,
-    NoteNames,
-    Scan,
-    TagShards,
-    answers,
-    as_item,
-)
-from tagger.scale.storage import find_files
+from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
+from tagger.model import MODEL_FILES, TaggerModel
+from tagger.scale.shards import ROWS_PER_SHARD, Shard, merge_shards, shards_of
+from tagger.scale.steps import Engine, ReadFiles, TagShards, answers
+from tagger.scale.storage import StoredFile, find_files
+from tagger.scale.tag_shard import FOLDER, Counts, Receipt, part_of, read_receipt
+from tagger.tagging import PROBLEMS_FILE, write_problems
 
-MODEL_FOLDER = "model"
-WORK_FOLDER = ".work"
+PLAN_FILE = "plan.json"
+MANIFEST_FILE = "manifest.json"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many rows or files are done, and how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScaleRun:
-    """What a run did.
+class Manifest(Counts):
+    """The sum of the receipts of a run.
 
     Parameters
     ----------
-    manifest:
-        What is in the folder now.
-    shards_before:
-        Shards that an earlier run had done.
+    run:
+        Fingerprint of the plan.
+    model, taxonomy:
+        What tagged, and the version of its taxonomy.
+    shards:
+        Number of shards.
+    problems:
+        Rows that have no tags; :data:`tagger.tagging.PROBLEMS_FILE` lists them.
+    parts:
+        Number of papers in each file of results.
     """
+
+    run: str
+    model: str
+    taxonomy: str
+    shards: int
+    problems: int
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRun:
+    """What is in the folder now, and the number of shards that an earlier run had done."""
 
     manifest: Manifest
     shards_before: int
@@ -69,12 +82,12 @@ def tag_tables(
     device: str = "cpu",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> ScaleRun:
-    """Tag the papers of large tables; the tags are those that a run on one machine gives.
+    """Tag the papers of many or large files; the tags are those that a run on one machine gives.
 
     Parameters
     ----------
     places:
-        Paths or URLs of tables, of folders of tables, or patterns of either.
+        Paths or URLs of files, of folders of files, or patterns of either.
     model, model_folder:
         What tags them, reading with its effort, and where it is saved. It is copied to the folder
         of results, where the workers find it.
@@ -84,8 +97,10 @@ def tag_tables(
         When a paper goes to review.
     engine:
         What runs the workers.
-    columns, format_name, rows_per_shard:
-        As for :func:`tagger.scale.tables.scan_table`.
+    columns, format_name:
+        As for :func:`tagger.readers.read_papers`.
+    rows_per_shard:
+        Rows of each shard but the last of a file.
     device:
         What encodes: ``cpu`` or ``cuda``.
     progress:
@@ -94,126 +109,162 @@ def tag_tables(
     Raises
     ------
     TaggerError
-        If a table cannot be read, the folder cannot be written to, holds the results of another
+        If a file cannot be read, the folder cannot be written to, holds the results of another
         run or is being written to by one, or if at the end a row is not accounted for.
     """
     folder = folder.absolute()
-    work = folder / WORK_FOLDER
+    work = folder / ".work"
     with exclusively(folder / PLAN_FILE, wait=False):
-        settings = Settings(
-            model=model.name,
-            digest=model.digest,
-            effort=model.effort,
-            device=device,
-            min_confidence=rule.min_confidence,
-            accept=rule.accept,
-            rows_per_shard=rows_per_shard,
-            columns=columns or {},
-            format=format_name,
-        )
-        plan = _plan(places, settings, folder, engine, progress)
-        _remove_unfinished(folder)
-        done = receipts_in(folder, plan)
-        left = [shard for shard in plan.shards if shard.number not in done]
-        if left:
-            if not duplicates.are_known(work):
-                _find_duplicates(plan, work, engine, progress)
-            _copy_model(model, model_folder, folder / MODEL_FOLDER)
-            step = TagShards(
-                plan.fingerprint,
-                folder,
-                work,
-                rule,
-                folder / MODEL_FOLDER,
-                model.name,
-                model.effort,
-                device,
-            )
-            _tag(left, step, plan.rows, engine, progress)
-        manifest = take_stock(folder, plan, model.taxonomy.version)
-        manifest.save(folder)
+        settings = {
+            "tagger": __version__,
+            "encoding": ENCODING,
+            "model": model.name,
+            "digest": model.digest,
+            "effort": model.effort,
+            "device": device,
+            "rule": asdict(rule),
+            "rows_per_shard": rows_per_shard,
+            "columns": dict(columns or {}),
+            "format": format_name,
+        }
+        files = find_files(places)
+        run = _plan(settings, files, folder)
+        finished = _finished(folder, run)
+        if finished:
+            return ScaleRun(finished, finished.shards)
+        items = [json.dumps([number, asdict(file)]) for number, file in enumerate(files)]
+        progress("Reading", 0, len(items))
+        read = ReadFiles(work, columns or {}, format_name, rows_per_shard)
+        for done, _ in enumerate(answers(engine, read, items), start=1):
+            progress("Reading", done, len(items))
+        shards = shards_of(work, len(files))
+        merge_shards(shards, len(files), work)
+        before = _receipts(folder, run, len(shards))
+        left = [shard for shard in shards if shard.number not in before]
+        model_copy = folder / "model"
+        if not (model_copy / MODEL_MANIFEST).exists():
+            with replacing_folder(model_copy) as copy:
+                for name in (*MODEL_FILES, MODEL_MANIFEST):
+                    shutil.copyfile(model_folder / name, copy / name)
+        tag = TagShards(run, folder, work, rule, model_copy, model.name, model.effort, device)
+        rows = sum(shard.rows for shard in shards)
+        ready = rows - sum(shard.rows for shard in left)
+        progress("Tagging", ready, rows)
+        for tagged in answers(engine, tag, [shard.model_dump_json() for shard in left]):
+            ready += tagged
+            progress("Tagging", ready, rows)
+        manifest = _take_stock(folder, run, shards, model)
         shutil.rmtree(work, ignore_errors=True)
-    return ScaleRun(manifest, len(done))
+    return ScaleRun(manifest, len(before))
 
 
-def _plan(
-    places: Sequence[str], settings: Settings, folder: Path, engine: Engine, progress: Progress
-) -> Plan:
-    """Return the plan of the folder if it is for these tables and settings, or a new one."""
-    files = find_files(places)
-    before = load_plan(folder)
-    if before and before.is_of(settings, files):
-        return before
-    if before is None and (folder / parts.FOLDER).exists():
+def _plan(settings: Mapping[str, Any], files: Sequence[StoredFile], folder: Path) -> str:
+    """Note settings and files in the folder; return their fingerprint.
+
+    Raises
+    ------
+    TaggerError
+        If the folder holds something else than results for these settings and files.
+    """
+    plan = json.loads(json.dumps({**settings, "files": [asdict(file) for file in files]}))
+    path = folder / PLAN_FILE
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        before = None
+    except (OSError, ValueError) as error:
+        raise TaggerError(
+            "is no plan that can be read", path=path, hint="Name another --output"
+        ) from error
+    if before is None and (folder / FOLDER).exists():
         raise TaggerError(
             "holds something else than results of this engine",
-            path=folder / parts.FOLDER,
+            path=folder / FOLDER,
             hint="Name another --output",
         )
-    tables: dict[str, Table] = {}
-    step = Scan(settings.columns, settings.format, settings.rows_per_shard)
-    progress("Looking through files", 0, len(files))
-    for answer in answers(engine, step, map(as_item, files)):
-        table = Table.model_validate_json(answer)
-        tables[table.place] = table
-        progress("Looking through files", len(tables), len(files))
-    plan = Plan(settings=settings, tables=tuple(tables[file.place] for file in files))
-    if before and before.fingerprint != plan.fingerprint:
-        what = "settings" if before.settings != settings else "tables"
-        if before.settings.digest != settings.digest:
-            what = f"model ({before.settings.model})"
+    if before is None:
+        with replacing(path) as file:
+            json.dump(plan, file, indent=1)
+    elif before != plan:
+        known = before if isinstance(before, dict) else {}
+        other = [name for name in plan if known.get(name) != plan[name]]
         raise TaggerError(
-            f"holds results of another run, of other {what}",
+            f"holds results of another run, with other {', '.join(other)}",
             path=folder,
             hint="Name another --output, or delete this folder",
         )
-    plan.save(folder)
-    return plan
+    # What workers that were killed left half written.
+    try:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        for left in (folder / FOLDER).glob(".*"):
+            left.unlink()
+    except OSError as error:
+        raise cannot_write(folder / FOLDER, error) from error
+    return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
 
 
-def _find_duplicates(plan: Plan, work: Path, engine: Engine, progress: Progress) -> None:
-    stage, done = "Looking for duplicates", 0
-    progress(stage, 0, plan.rows)
-    for answer in answers(engine, NoteNames(work), _items(plan.shards)):
-        done += int(answer)
-        progress(stage, done, plan.rows)
-    numbers = set(duplicates.find_duplicate_names(plan.shards, work))
-    some = [shard for shard in plan.shards if shard.number in numbers]
-    if some:
-        for _ in answers(engine, NoteCandidates(work), _items(some)):
-            pass
-    duplicates.finish(work, duplicates.merge_candidates(some, work))
+def _receipts(folder: Path, run: str, shards: int) -> dict[int, Receipt]:
+    """Return the receipts of the shards that are done, by number."""
+    found = ((number, read_receipt(part_of(number, folder), run)) for number in range(shards))
+    return {number: receipt for number, receipt in found if receipt}
 
 
-def _tag(
-    shards: Sequence[Shard], step: TagShards, rows: int, engine: Engine, progress: Progress
-) -> None:
-    done = rows - sum(shard.cut.rows for shard in shards)
-    progress("Tagging", done, rows)
-    for answer in answers(engine, step, _items(shards)):
-        done += Receipt.model_validate_json(answer).rows
-        progress("Tagging", done, rows)
+def _finished(folder: Path, run: str) -> Manifest | None:
+    """Return the manifest if the run was finished, and all that it speaks of is there."""
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    _refuse_other_parts(folder, manifest.shards)
+    there = len(_receipts(folder, run, manifest.shards)) == manifest.shards
+    return manifest if manifest.run == run and there else None
 
 
-def _items(shards: Sequence[Shard]) -> list[str]:
-    return [shard.model_dump_json() for shard in shards]
+def _refuse_other_parts(folder: Path, shards: int) -> None:
+    expected = {part_of(number, folder) for number in range(shards)}
+    for path in sorted((folder / FOLDER).iterdir()):
+        if path not in expected:
+            raise TaggerError("is no part of this run", path=path, hint="Move it elsewhere")
 
 
-def _copy_model(model: TaggerModel, source: Path, target: Path) -> None:
-    """Copy a model, unless it is there; a part of it that is damaged is refused when loaded."""
-    if (target / MANIFEST_FILE).exists():
-        return
-    with replacing_folder(target) as folder:
-        for name in (*MODEL_FILES, MANIFEST_FILE):
-            shutil.copyfile(source / name, folder / name)
+def _take_stock(folder: Path, run: str, shards: Sequence[Shard], model: TaggerModel) -> Manifest:
+    """Sum up what is there, and see to it that every row is accounted for, once.
 
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what workers that were killed left half written."""
-    for name in (parts.FOLDER, dead_letters.FOLDER):
-        try:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            for path in (folder / name).glob(".*.tmp"):
-                shutil.rmtree(path)
-        except OSError as error:
-            raise cannot_write(folder / name, error) from error
+    Raises
+    ------
+    TaggerError
+        If a part is missing or is one too many, or the counts do not agree.
+    """
+    receipts = _receipts(folder, run, len(shards))
+    _refuse_other_parts(folder, len(shards))
+    manifest = Manifest(
+        run=run,
+        model=model.name,
+        taxonomy=model.taxonomy.version,
+        shards=len(shards),
+        problems=0,
+        parts={},
+    )
+    for shard in shards:
+        path = part_of(shard.number, folder)
+        receipt = receipts.get(shard.number)
+        if receipt is None:
+            raise TaggerError(
+                "was reported as written, but is not there",
+                path=path,
+                hint="All machines must see the output folder under one path",
+            )
+        if receipt.rows != shard.rows:
+            raise TaggerError(
+                f"{shard.rows} rows came in, and {receipt.rows} are accounted for",
+                path=path,
+                hint="Name another --output to start afresh, and please report this",
+            )
+        manifest.add(receipt)
+        manifest.problems += len(receipt.problems)
+        manifest.parts[path.name] = receipt.tagged
+    problems = (problem for receipt in receipts.values() for problem in receipt.problems)
+    write_problems(folder / PROBLEMS_FILE, list(problems))
+    with replacing(folder / MANIFEST_FILE) as file:
+        file.write(manifest.model_dump_json(indent=1) + "\n")
+    return manifest

@@ -1,132 +1,159 @@
-"""Tables in shards: stretches of rows that are tagged one by one, the same ones every time."""
+"""The input cut into shards: files are read once, and their entries merged across all of them.
+
+Each file is read by one worker, which leaves in the work folder the papers of every shard, the
+problems of its other rows, and the keys that tell which entries speak of one paper.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import BaseModel
+
+from tagger.atomic import cannot_write, replacing, replacing_bytes
+from tagger.errors import Problem, TaggerError
+from tagger.paper import EntryKeys, Paper, merge_entries
+from tagger.readers import read_records
+from tagger.scale.storage import StoredFile, local_file
+from tagger.spool import PaperSpool
 
 ROWS_PER_SHARD = 8192
-"""A shard takes a core about two minutes, and a run that is cut short loses at most so much."""
-
-
-class Row(NamedTuple):
-    """One row of a table.
-
-    Parameters
-    ----------
-    line:
-        The line that it begins at, or in Parquet its number, counted from 1.
-    cells:
-        One for each column of the table; None if the row cannot be told apart into them.
-    problem:
-        Why it cannot.
-    given:
-        The row as it stands, for the dead letters.
-    """
-
-    line: int
-    cells: list[Any] | None
-    problem: str
-    given: Any
-
-
-class Cut(BaseModel):
-    """Where a shard begins in a file.
-
-    Parameters
-    ----------
-    start:
-        In text the byte, in Parquet the row, counted from 0.
-    line:
-        The line at that byte, counted from 1.
-    rows:
-        Rows of the shard.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    start: int
-    line: int
-    rows: int
-
-
-class Table(BaseModel):
-    """A file with papers in its rows.
-
-    Parameters
-    ----------
-    place:
-        Path or URL.
-    name:
-        Kept on each paper as its source.
-    size, changed:
-        As :class:`tagger.scale.storage.StoredFile` has them.
-    format:
-        What it is.
-    digest:
-        SHA-256 of the content; of Parquet, of the footer, which speaks of all of it.
-    names:
-        Names of the columns.
-    columns:
-        Which column holds which field of a paper, as the caller chose.
-    delimiter, quotes:
-        Of delimited text: what stands between cells, and whether quotes may stand around them.
-    cuts:
-        Where its shards begin.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    place: str
-    name: str
-    size: int
-    changed: int | None
-    format: Literal["parquet", "json", "csv"]
-    digest: str
-    names: tuple[str, ...]
-    columns: Mapping[str, str] = {}
-    delimiter: str = ","
-    quotes: bool = True
-    cuts: tuple[Cut, ...]
-
-    @property
-    def rows(self) -> int:
-        """Number of its rows."""
-        return sum(cut.rows for cut in self.cuts)
+"""A shard takes a core about two minutes, and a worker that dies loses at most so much."""
 
 
 class Shard(BaseModel):
-    """Some rows of a table, and all that a worker has to know to read them.
+    """Some rows of a file.
 
     Parameters
     ----------
     number:
         Place among all shards, counted from 0; results are in this order.
-    table:
-        The table, without its cuts.
-    cut:
-        Where it begins, and how many rows it has.
+    label:
+        What its files in the work folder are called.
+    papers:
+        Rows that are papers.
+    problems:
+        Rows that are none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     number: int
-    table: Table
-    cut: Cut
+    label: str
+    papers: int
+    problems: list[Problem]
 
     @property
-    def label(self) -> str:
-        """Its number as file names have it."""
-        return f"{self.number:06d}"
+    def rows(self) -> int:
+        """Number of its rows."""
+        return self.papers + len(self.problems)
 
 
-def shards_of(tables: tuple[Table, ...]) -> Iterator[Shard]:
-    """Yield the shards of tables, in order."""
-    number = 0
-    for table in tables:
-        bare = table.model_copy(update={"cuts": ()})
-        for cut in table.cuts:
-            yield Shard(number=number, table=bare, cut=cut)
-            number += 1
+def read_file(
+    number: int,
+    file: StoredFile,
+    work: Path,
+    columns: Mapping[str, str],
+    format_name: str | None,
+    rows_per_shard: int,
+) -> None:
+    """Read a file, if that was not done, and leave its shards in the work folder.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read as a whole, or the folder cannot be written to.
+    """
+    done = _summary(work, number)
+    if done.exists():
+        return
+    keys = EntryKeys()
+    shards: list[dict[str, Any]] = []
+    with local_file(file.place) as path:
+        try:
+            rows = read_records(path, format_name, columns)
+            while some := list(islice(rows, rows_per_shard)):
+                papers = [row for row in some if isinstance(row, Paper)]
+                errors = [row for row in some if isinstance(row, TaggerError)]
+                label = f"{number:06d}-{len(shards):06d}"
+                _write_papers(work / f"{label}.sqlite", papers)
+                for paper in papers:
+                    keys.add(paper)
+                problems = [Problem.of(error, file.place) for error in errors]
+                shard = Shard(number=0, label=label, papers=len(papers), problems=problems)
+                shards.append(shard.model_dump())
+        except TaggerError as error:
+            raise error.at(file.place) from error
+    with replacing_bytes(done.with_suffix(".npz")) as content:
+        keys.save(content)
+    with replacing(done) as text:
+        json.dump(shards, text)
+
+
+def shards_of(work: Path, files: int) -> list[Shard]:
+    """Return the shards of all files, which were read."""
+    found = [
+        shard
+        for number in range(files)
+        for shard in json.loads(_summary(work, number).read_text(encoding="utf-8"))
+    ]
+    return [Shard(**{**shard, "number": number}) for number, shard in enumerate(found)]
+
+
+def merge_shards(shards: Sequence[Shard], files: int, work: Path) -> None:
+    """Tell each shard which of its papers are entries of which paper; it stands at the first."""
+    keys = EntryKeys()
+    for number in range(files):
+        keys.extend(EntryKeys.load(_summary(work, number).with_suffix(".npz")))
+    numbers = keys.number()
+    starts = np.cumsum([0, *(shard.papers for shard in shards)])
+    repeated = np.flatnonzero((np.bincount(numbers, minlength=1) > 1)[numbers])
+    owners = np.searchsorted(starts, repeated, side="right") - 1
+    entries: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    merged: dict[int, dict[int, Any]] = defaultdict(dict)
+    for entry, owner in zip(repeated.tolist(), owners.tolist(), strict=True):
+        row = entry - int(starts[owner])
+        known = entries[int(numbers[entry])]
+        # The first entry's list grows as others are found; others have none.
+        merged[owner][row] = None if known else known
+        known.append((shards[owner].label, row))
+    for owner, rows in merged.items():
+        with replacing(work / f"{shards[owner].label}.merged.json") as file:
+            json.dump(rows, file)
+
+
+def papers_of(shard: Shard, work: Path) -> Iterator[Paper | None]:
+    """Yield the papers of a shard, merged; None for an entry of a paper that stands elsewhere."""
+    try:
+        merged = json.loads((work / f"{shard.label}.merged.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        merged = {}
+    spools: dict[str, PaperSpool] = {}
+
+    def entry(label: str, row: int) -> Paper:
+        if label not in spools:
+            spools[label] = PaperSpool(path=work / f"{label}.sqlite")
+        return spools[label][row]
+
+    for row in range(shard.papers):
+        entries = merged.get(str(row), [(shard.label, row)])
+        yield merge_entries([entry(*each) for each in entries]) if entries else None
+
+
+def _write_papers(path: Path, papers: Sequence[Paper]) -> None:
+    new = path.with_suffix(f".{os.urandom(8).hex()}.tmp")
+    try:
+        new.parent.mkdir(parents=True, exist_ok=True)
+        PaperSpool(papers, new).close()
+        new.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _summary(work: Path, number: int) -> Path:
+    return work / f"{number:06d}.json"

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.model import TaggerModel, load_model
-from tagger.scale.duplicates import note_candidates, note_names
-from tagger.scale.shards import Shard
+from tagger.scale.shards import Shard, read_file
 from tagger.scale.storage import StoredFile
-from tagger.scale.tables import scan_table
 from tagger.scale.tag_shard import BATCH_SIZES, tag_shard
 
 
@@ -43,48 +41,28 @@ class Engine(Protocol):
 
 
 @dataclass
-class Scan:
-    """Look a file through; the parameters are those of :func:`tagger.scale.tables.scan_table`."""
+class ReadFiles:
+    """Read files; the parameters are those of :func:`tagger.scale.shards.read_file`."""
 
+    work: Path
     columns: Mapping[str, str]
     format_name: str | None
     rows_per_shard: int
     holds_model: ClassVar[bool] = False
 
     def __call__(self, item: str) -> str:
-        """Return the table of a stored file."""
-
-        def scan() -> str:
-            file = StoredFile(**json.loads(item))
-            return scan_table(
-                file, self.columns, self.format_name, self.rows_per_shard
-            ).model_dump_json()
-
-        return _answer(scan)
-
-
-@dataclass
-class NoteNames:
-    """Keep the names of a shard's papers in the folder ``work``."""
-
-    work: Path
-    holds_model: ClassVar[bool] = False
-
-    def __call__(self, item: str) -> str:
-        """Return the number of rows of a shard."""
-        return _answer(lambda: str(note_names(Shard.model_validate_json(item), self.work)))
-
-
-@dataclass
-class NoteCandidates:
-    """Keep those papers of a shard that may be duplicates in the folder ``work``."""
-
-    work: Path
-    holds_model: ClassVar[bool] = False
-
-    def __call__(self, item: str) -> str:
-        """Return the number of these papers."""
-        return _answer(lambda: str(note_candidates(Shard.model_validate_json(item), self.work)))
+        """Read the stored file of that number."""
+        number, file = json.loads(item)
+        return _answer(
+            lambda: read_file(
+                number,
+                StoredFile(**file),
+                self.work,
+                self.columns,
+                self.format_name,
+                self.rows_per_shard,
+            )
+        )
 
 
 @dataclass
@@ -113,9 +91,9 @@ class TagShards:
     _model: TaggerModel | None = field(default=None, init=False, repr=False)
 
     def __call__(self, item: str) -> str:
-        """Return the receipt of a shard."""
+        """Tag a shard; return its number of rows."""
 
-        def tag() -> str:
+        def tag() -> int:
             if self._model is None:
                 # Each worker has one core: all others have workers of their own.
                 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -127,12 +105,12 @@ class TagShards:
             size = BATCH_SIZES[self.device]
             return tag_shard(
                 shard, self.run, self.folder, self.work, self._model, self.rule, size
-            ).model_dump_json()
+            ).rows
 
         return _answer(tag)
 
 
-def answers(engine: Engine, step: Step, items: Iterable[str]) -> Iterator[str]:
+def answers(engine: Engine, step: Step, items: Iterable[str]) -> Iterator[Any]:
     """Yield the answers to items.
 
     Raises
@@ -147,12 +125,7 @@ def answers(engine: Engine, step: Step, items: Iterable[str]) -> Iterator[str]:
         yield said["answer"]
 
 
-def as_item(file: StoredFile) -> str:
-    """Return a stored file as an item of :class:`Scan`."""
-    return json.dumps(asdict(file))
-
-
-def _answer(work: Callable[[], str]) -> str:
+def _answer(work: Callable[[], object]) -> str:
     try:
         return json.dumps({"answer": work()})
     except TaggerError as error:

@@ -1,18 +1,19 @@
-"""Where tables lie: files of this machine or a shared one, or URLs of object storage.
+"""Where files lie: on this machine, on a shared disk, or in object storage.
 
-Paths and URLs of what Arrow knows (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``) are read by Arrow,
-all others by fsspec, if what fsspec needs for them is installed.
+URLs of what Arrow knows (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``) are read by Arrow, all
+others by fsspec, if what fsspec needs for them is installed.
 """
 
 from __future__ import annotations
 
-import io
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _PATTERN = frozenset("*?[")
 _ASIDE = (".", "_")
 """Names that begin so are not data: locks, markers of success, checksums."""
-_CHUNK = 2**20
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +43,6 @@ class StoredFile:
     place: str
     size: int
     changed: int | None
-
-
-def open_storage(place: str) -> tuple[FileSystem, str]:
-    """Return the file system of a path or URL, and the path within it.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such storage, or what is needed to reach it is not installed.
-    """
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
-
-    if "://" not in place:
-        return LocalFileSystem(), str(Path(place).absolute())
-    if "::" not in place:
-        try:
-            known: tuple[FileSystem, str] = FileSystem.from_uri(place)
-            return known
-        except (ArrowException, ValueError):
-            # Not one of Arrow's own.
-            pass
-        except OSError as error:
-            raise _unreachable(place, error) from error
-    try:
-        from fsspec.core import url_to_fs
-
-        files, path = url_to_fs(place)
-    except Exception as error:  # each storage raises what its own library likes
-        raise _unreachable(place, error) from error
-    return PyFileSystem(FSSpecHandler(files)), path
 
 
 def find_files(places: Sequence[str]) -> list[StoredFile]:
@@ -96,44 +66,64 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
 
 
 @contextmanager
-def reading(place: str, offset: int = 0) -> Iterator[BinaryIO]:
-    """Give the bytes of a file from ``offset`` on; a compressed file is decompressed.
+def local_file(place: str) -> Iterator[Path]:
+    """Give a file as one of this machine, not compressed; a copy of it goes when the block ends.
 
     Raises
     ------
     TaggerError
         If it cannot be read.
     """
-    import pyarrow as pa
+    name = place.split("::")[0].rstrip("/").rpartition("/")[2]
+    if "://" not in place and not name.endswith(_COMPRESSED):
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
+        copy = Path(folder) / name
+        if name.endswith(_COMPRESSED):
+            copy = copy.with_suffix("")
+        try:
+            system, path = _open_storage(place)
+            with system.open_input_stream(path) as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target, 2**20)
+        except TaggerError:
+            raise
+        except Exception as error:  # each storage raises what its own library likes
+            raise _cannot_read(place, error) from error
+        yield copy
 
-    system, path = open_storage(place)
+
+def _open_storage(place: str) -> tuple[FileSystem, str]:
+    """Return the file system of a path or URL, and the path within it."""
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+
+    if "://" not in place:
+        return LocalFileSystem(), str(Path(place).absolute())
     try:
-        stream, left = system.open_input_stream(path, buffer_size=_CHUNK), offset
-        if offset and not isinstance(stream, pa.CompressedInputStream):
-            stream.close()
-            stream, left = system.open_input_file(path), 0
-            stream.seek(offset)
-        # In a compressed file there is no other way to a place than through what is before it.
-        while left > 0:
-            skipped = len(stream.read(min(left, _CHUNK)))
-            if not skipped:
-                break
-            left -= skipped
+        if "::" not in place:
+            try:
+                known: tuple[FileSystem, str] = FileSystem.from_uri(place)
+                return known
+            except (ArrowException, ValueError):
+                # Not one of Arrow's own.
+                pass
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(place)
     except Exception as error:  # each storage raises what its own library likes
-        raise cannot_read(place, error) from error
-    with io.BufferedReader(stream, _CHUNK) as file:
-        yield file
-
-
-def cannot_read(place: str, error: Exception) -> TaggerError:
-    """Say that a file cannot be read, and why."""
-    return TaggerError(f"cannot be read ({' '.join(str(error).split())[:300]})", path=place)
+        raise TaggerError(
+            f"this storage cannot be reached ({_shortened(error)})",
+            path=place,
+            hint="Name a path, or a URL of object storage such as s3://bucket/folder",
+        ) from error
+    return PyFileSystem(FSSpecHandler(files)), path
 
 
 def _find(place: str) -> Iterator[StoredFile]:
     from pyarrow.fs import FileSelector, FileType
 
-    system, path = open_storage(place)
+    system, path = _open_storage(place)
     try:
         info = system.get_file_info([path])[0]
         if info.type == FileType.File:
@@ -143,11 +133,13 @@ def _find(place: str) -> Iterator[StoredFile]:
         if info.type == FileType.NotFound:
             if not _PATTERN & set(path):
                 return
-            folder, pattern = _above_pattern(path), path
+            # The folder below which all that a pattern may mean lies.
+            first = min(path.index(mark) for mark in _PATTERN & set(path))
+            folder, pattern = path[:first].rpartition("/")[0], path
             prefix = place[: len(place) - len(path) + len(folder)]
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
     except Exception as error:  # each storage raises what its own library likes
-        raise cannot_read(place, error) from error
+        raise _cannot_read(place, error) from error
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
         hidden = any(part.startswith(_ASIDE) for part in within.split("/"))
@@ -156,15 +148,9 @@ def _find(place: str) -> Iterator[StoredFile]:
         yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
 
 
-def _above_pattern(path: str) -> str:
-    """Return the folder below which all that a pattern may mean lies."""
-    first = min(path.index(mark) for mark in _PATTERN & set(path))
-    return path[:first].rpartition("/")[0]
+def _cannot_read(place: str, error: Exception) -> TaggerError:
+    return TaggerError(f"cannot be read ({_shortened(error)})", path=place)
 
 
-def _unreachable(place: str, error: Exception) -> TaggerError:
-    return TaggerError(
-        f"this storage cannot be reached ({' '.join(str(error).split())[:300]})",
-        path=place,
-        hint="Name a path, or a URL of object storage such as s3://bucket/folder",
-    )
+def _shortened(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

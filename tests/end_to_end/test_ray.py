@@ -12,12 +12,14 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from tagger import tagging
+from tagger.atomic import cannot_write
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.model import load_model
 from tagger.paper import merge_duplicates
 from tagger.readers import read_papers
-from tagger.scale import parts, tag_shard
+from tagger.scale import tag_shard
 from tagger.scale.ray_engine import RayEngine, ray_cluster
 from tagger.scale.run import tag_tables
 from tagger.scale.steps import TagShards
@@ -107,11 +109,8 @@ def rows_in(folder):
     return [row for part in found for row in pq.read_table(part).to_pylist()]
 
 
-def dead_letters(folder):
-    lines = [
-        line for path in (folder / "dead_letters").iterdir() for line in path.open(encoding="utf-8")
-    ]
-    return sorted((json.loads(line)["line"], json.loads(line)["reason"]) for line in lines)
+def problems_in(folder):
+    return [json.loads(line) for line in (folder / "problems.jsonl").open(encoding="utf-8")]
 
 
 @dataclass
@@ -121,22 +120,20 @@ class Trying(TagShards):
     room: int = 10**9
 
     def __call__(self, item):
-        def tag(papers, model, rule):
+        def tag(papers, model, rule, real=tagging._tag_all):
             if any(paper.title == "Poison" for paper in papers):
                 raise ValueError("poison")
-            return tag_batch(papers, model, rule)
+            return real(papers, model, rule)
 
-        def write(part, path, receipt, real=parts.Part.write):
+        def write(path, real=tag_shard.replacing_bytes):
             if len(list(path.parent.glob("part-*"))) >= self.room:
-                from tagger.atomic import cannot_write
-
                 raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-            real(part, path, receipt)
+            return real(path)
 
         time.sleep(0.2)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tag_shard, "tag_batch", tag)
-            patch.setattr(parts.Part, "write", write)
+            patch.setattr(tagging, "_tag_all", tag)
+            patch.setattr(tag_shard, "replacing_bytes", write)
             return super().__call__(item)
 
 
@@ -182,12 +179,11 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     for path, before in done.items():
         assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert rows_in(tmp_path) == expected
-    assert dead_letters(tmp_path) == [
-        (334, "there is no title here"),
-        (778, "cannot be tagged (ValueError: poison)"),
-    ]
+    first, second = problems_in(tmp_path)
+    assert (first["line"], first["reason"]) == (334, "there is no title here")
+    assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
     manifest = run.manifest
-    assert (manifest.rows, manifest.tagged, manifest.dead) == (2000, len(expected), 2)
+    assert (manifest.rows, manifest.tagged, manifest.problems) == (2000, len(expected), 2)
     assert manifest.merged == 2000 - 2 - len(expected)
 
 
@@ -227,6 +223,6 @@ def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
     run = tag(table, tmp_path, saved, saved_model)
     assert run.shards_before >= 1
     manifest = run.manifest
-    assert (manifest.rows, manifest.dead, len(manifest.parts)) == (2000, 1, 40)
+    assert (manifest.rows, manifest.problems, len(manifest.parts)) == (2000, 1, 40)
     ids = [row["id"] for row in rows_in(tmp_path)]
     assert len(ids) == len(set(ids)) == manifest.tagged

@@ -1,12 +1,18 @@
 """A run over shards: what one machine says, exactly once, whatever happens on the way."""
 
+import bz2
+import csv
 import errno
+import gzip
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from contextlib import nullcontext
+from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.serial_engine import SerialEngine
@@ -15,14 +21,15 @@ from tagger.atomic import replacing_bytes
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.model import load_model
-from tagger.paper import merge_duplicates
-from tagger.readers import read_papers
-from tagger.scale import duplicates, tag_shard
-from tagger.scale.attempts import Attempts
+from tagger.readers import collect_papers
+from tagger.scale import tag_shard
 from tagger.scale.run import tag_tables
-from tagger.tagging import tag_batch
+from tagger.scale.storage import find_files
+from tagger.scale.tag_shard import Attempts
+from tagger.tagging import tag_papers
 
 RULE = ReviewRule()
+BAD = '{broken\n[1]\n{"abstract": "no title"}\n'
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,21 @@ def tag(tmp_path, saved, saved_model):
 
 
 @pytest.fixture
+def local(tmp_path, saved):
+    """Tag files without shards: the rows, and the problems."""
+
+    def local(*paths, rule=RULE):
+        problems = []
+        read = collect_papers(paths, problems.append)
+        problems += [problem for file in read.files for problem in file.problems.values()]
+        out = tmp_path / "local"
+        run = tag_papers(read.papers, saved, out, rule, read=read, problems=problems)
+        return [replace(paper, time=None).as_row() for paper in run.tagged()], problems_in(out)
+
+    return local
+
+
+@pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
 
@@ -54,94 +76,93 @@ def tagged(folder):
     return [row for part in parts for row in pq.read_table(part).to_pylist()]
 
 
-def expected(model, *paths, rule=RULE):
-    """Return what a run on one machine says, with confidences in the order of the taxonomy."""
-    papers = tag_batch(merge_duplicates(read_papers(paths)), model, rule).papers
-    return [paper.as_row() for paper in papers]
-
-
-def letters(folder):
-    return [
-        json.loads(line)
-        for path in sorted((folder / "dead_letters").iterdir())
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+def problems_in(folder):
+    path = folder / "problems.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def contents(folder):
-    """Return the bytes of all results."""
-    parts = [*(folder / "tags").iterdir(), *(folder / "dead_letters").iterdir()]
-    return {path.name: path.read_bytes() for path in parts}
+    """Return the bytes of all parts."""
+    return {path.name: path.read_bytes() for path in (folder / "tags").iterdir()}
 
 
-def test_it_says_what_one_machine_says_duplicates_merged(tag, out, saved, rows, write_json):
-    first, second = write_json(rows[:120], "a.jsonl"), write_json(rows[120:], "b.jsonl")
+def test_it_says_what_one_machine_says_duplicates_merged(tag, out, local, rows, write_json):
+    first, second = write_json(rows[:120], "a.jsonl"), write_json(rows[120:], "b.jsonl", after=BAD)
     run = tag(first, second)
-    whole = expected(saved, first, second)
+    whole, problems = local(first, second)
     assert tagged(out) == whole
-    assert len(whole) < 199
     assert [row["sources"] for row in whole if len(row["sources"]) > 1] == [
         ["a.jsonl", "b.jsonl"]
     ] * 3
+    assert problems_in(out) == problems
+    assert [(problem["file"], problem["line"]) for problem in problems] == [
+        (str(second), line) for line in (81, 82, 83)
+    ]
     manifest = run.manifest
-    assert (manifest.rows, manifest.tagged, manifest.dead) == (200, len(whole), 0)
-    assert manifest.merged == 200 - len(whole)
+    assert (manifest.rows, manifest.tagged, manifest.problems) == (203, len(whole), 3)
+    assert manifest.merged == 200 - len(whole) == 3
     assert manifest.to_review == sum(row["review"] is not None for row in whole)
-    assert manifest.counts["kind"].total() == len(whole)
-    assert sum(manifest.parts.values()) == len(whole)
+    assert manifest.counts["kind"].total() == sum(manifest.parts.values()) == len(whole)
     assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["tagged"] == len(whole)
     assert not (out / ".work").exists()
 
 
-def test_names_are_compared_some_at_a_time_with_the_same_result(
-    tag, out, saved, rows, write_json, monkeypatch
+def test_any_format_is_read_compressed_and_from_storage_too(
+    tag, out, local, tmp_path, rows, write_json
 ):
-    find = duplicates.find_duplicate_names
-    monkeypatch.setattr(
-        "tagger.scale.duplicates.find_duplicate_names",
-        lambda shards, work: find(shards, work, at_once=40),
-    )
-    path = write_json(rows)
-    tag(path)
-    assert tagged(out) == expected(saved, path)
+    places = [write_json(rows[:20], "plain.jsonl"), write_json(rows[20:40], "packed.jsonl")]
+    table = tmp_path / "table.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["title", "abstract", "doi"])
+        writer.writeheader()
+        writer.writerows(rows[40:60])
+    pq.write_table(pa.Table.from_pylist(rows[60:80]), tmp_path / "table.parquet")
+    (tmp_path / "my.bib").write_text("@misc{a, title={One heart}}", encoding="utf-8")
+    places += [table, tmp_path / "table.parquet", tmp_path / "my.bib"]
+    stored = [*map(str, places)]
+    packed = tmp_path / "packed" / "packed.jsonl.gz"
+    packed.parent.mkdir()
+    packed.write_bytes(gzip.compress(places[1].read_bytes()))
+    packed.with_name("my.bib.bz2").write_bytes(bz2.compress(places[4].read_bytes()))
+    archive = tmp_path / "store.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(places[0], "in/plain.jsonl")
+    stored[0] = f"zip://in/plain.jsonl::{archive}"
+    stored[1] = str(packed)
+    stored[3] = f"file://{places[3]}"
+    stored[4] = str(packed.with_name("my.bib.bz2"))
+    assert tag(*stored).manifest.tagged == 81
+    assert tagged(out) == local(*places)[0]
 
 
 def test_the_same_command_again_does_nothing_again(tag, out, rows, write_json):
-    path = write_json(rows)
+    path = write_json(rows, after=BAD)
     tag(path)
-    before = contents(out)
+    before, problems = contents(out), problems_in(out)
     engine = SerialEngine()
     run = tag(path, engine=engine)
     assert engine.steps == []
     assert run.shards_before == run.manifest.shards == 13
-    # Another time of the same content is no other table.
-    os.utime(path, (1, 1))
-    tag(path, engine=engine)
-    assert engine.steps == ["Scan"]
-    assert contents(out) == before
+    assert (contents(out), problems_in(out)) == (before, problems)
 
 
-@pytest.mark.parametrize(
-    "lost", [("Scan", 0), ("NoteNames", 5), ("NoteCandidates", 0), ("TagShards", 7)]
-)
-def test_a_run_that_was_killed_goes_on_where_it_stopped(
-    tag, out, saved, rows, write_json, tmp_path, lost
-):
-    path = write_json(rows, after="{broken\n")
+@pytest.mark.parametrize("lost", [("ReadFiles", 1), ("TagShards", 7)])
+def test_a_run_that_was_killed_goes_on_where_it_stopped(tag, out, rows, write_json, lost):
+    paths = write_json(rows[:150], "a.jsonl"), write_json(rows[150:], "b.jsonl", after=BAD)
     with pytest.raises(KeyboardInterrupt):
-        tag(path, engine=SerialEngine(lost))
-    before = contents(out) if (out / "tags").exists() else {}
+        tag(*paths, engine=SerialEngine(lost))
+    before = contents(out)
     assert len(before) == (7 if lost[0] == "TagShards" else 0)
     engine = SerialEngine()
-    run = tag(path, engine=engine)
+    run = tag(*paths, engine=engine)
     assert run.shards_before == len(before)
-    assert engine.steps.count("TagShards") == 13 - len(before)
-    assert (engine.steps.count("Scan") == 0) == (lost[0] != "Scan")
+    assert engine.steps.count("TagShards") == 14 - len(before)
     after = contents(out)
     assert {name: after[name] for name in before} == before
-    assert run.manifest.rows == 201
-    assert len(tagged(out)) == run.manifest.tagged
-    assert letters(out)[0]["line"] == 201
+    assert run.manifest.rows == 203
+    assert len(tagged(out)) == run.manifest.tagged == 197
+    assert [problem["line"] for problem in problems_in(out)] == [51, 52, 53]
 
 
 def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
@@ -151,46 +172,35 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
     parts = sorted((out / "tags").iterdir())
     parts[0].unlink()
     parts[3].write_bytes(parts[3].read_bytes()[:-9])
-    (out / "tags" / ".part-000005.parquet.abc.tmp").mkdir()
+    (out / "tags" / ".part-000005.parquet.abc.tmp").write_text("half", encoding="utf-8")
     run = tag(path)
     assert run.shards_before == 11
     assert contents(out) == before
-
-
-def test_a_part_too_many_is_an_error(tag, out, rows, write_json):
-    path = write_json(rows)
-    tag(path)
     (out / "tags" / "part-000099.parquet").write_bytes(b"mine")
     with pytest.raises(TaggerError, match=r"part-000099\.parquet: is no part of this run"):
         tag(path)
 
 
-def test_rows_that_cannot_be_tagged_are_dead_letters_and_the_sum_is_right(
-    tag, out, saved, rows, write_json, monkeypatch
+def test_a_paper_that_cannot_be_tagged_costs_the_others_nothing(
+    tag, out, local, rows, write_json, monkeypatch, saved
 ):
-    real = tag_shard.tag_batch
+    real = type(saved).predict
 
-    def poisoned(papers, model, rule):
+    def poisoned(self, papers):
         if any("number 42 " in paper.title for paper in papers):
             raise RuntimeError("too much for the tokenizer")
-        return real(papers, model, rule)
+        return real(self, papers)
 
-    monkeypatch.setattr(tag_shard, "tag_batch", poisoned)
-    path = write_json(rows, after='{"abstract": "No title"}\n')
+    path = write_json(rows)
+    monkeypatch.setattr(type(saved), "predict", poisoned)
     manifest = tag(path).manifest
-    assert (manifest.rows, manifest.dead) == (201, 2)
-    assert manifest.tagged + manifest.merged == 199
-    first, second = letters(out)
-    assert first["reason"] == "cannot be tagged (RuntimeError: too much for the tokenizer)"
-    assert (first["line"], first["given"]["title"]) == (43, "Paper number 42 on the survey")
-    assert (second["line"], second["given"]) == (201, {"abstract": "No title"})
-    rest = expected(saved, write_json(rows[:42] + rows[43:]))
-    assert tagged(out) == rest
+    assert (manifest.rows, manifest.problems, manifest.tagged + manifest.merged) == (200, 1, 199)
+    rest, problems = local(path)
+    assert (tagged(out), problems_in(out)) == (rest, problems)
+    assert "too much for the tokenizer" in problems[0]["reason"]
 
 
-def test_a_model_that_can_tag_nothing_is_an_error_not_a_dead_letter(
-    tag, out, rows, write_json, monkeypatch
-):
+def test_a_model_that_can_tag_nothing_is_an_error(tag, out, rows, write_json, monkeypatch):
     def broken(*_args):
         raise RuntimeError("no memory")
 
@@ -200,7 +210,7 @@ def test_a_model_that_can_tag_nothing_is_an_error_not_a_dead_letter(
     assert contents(out) == {}
 
 
-def test_a_row_at_which_workers_die_is_given_up(tag, out, saved, rows, write_json, monkeypatch):
+def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_json, monkeypatch):
     real, deaths = tag_shard.tag_batch, []
 
     class Killed(BaseException):
@@ -220,17 +230,17 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, saved, rows, write_jso
             break
         except Killed:
             continue
-    assert run.manifest.dead == 2
-    assert deaths == [16, 1, 1, 10, 1, 1] or deaths[1:3] == [1, 1]
-    assert {letter["reason"] for letter in letters(out)} == {
-        "2 workers died while they tagged it alone"
-    }
-    left = [row for row in expected(saved, path) if not {"42", "44"} & {*row["title"].split()}]
+    assert (run.manifest.problems, run.manifest.worker_deaths) == (2, len(deaths))
+    assert deaths[1:3] == [1, 1]
+    for number, problem in zip((42, 44), problems_in(out), strict=True):
+        assert f"Paper number {number} " in problem["reason"]
+        assert "2 workers died" in problem["reason"]
+    left = [row for row in local(path)[0] if not {"42", "44"} & {*row["title"].split()}]
     assert tagged(out) == left
 
 
 def test_a_worker_that_died_by_chance_costs_no_row(tmp_path):
-    path = tmp_path / "attempts" / "000001.json"
+    path = tmp_path / "000001.json"
     Attempts(path).begin(64, 128)
     second = Attempts(path)
     assert second.is_suspect(64)
@@ -245,28 +255,26 @@ def test_a_worker_that_died_by_chance_costs_no_row(tmp_path):
     assert not Attempts(path).is_suspect(1)
 
 
-@pytest.mark.parametrize("what", ["part", "letters", "names", "note"])
+@pytest.mark.parametrize("what", ["part", "keys", "note"])
 def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, monkeypatch, what):
     path = write_json(rows, after="{broken\n")
 
     def full(*args, **_more):
-        with replacing_bytes(args[1]) if what == "part" else nullcontext():
+        with replacing_bytes(args[0]) if what == "part" else nullcontext():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     target = {
-        "part": "tagger.scale.tag_shard.Part.write",
-        "letters": "tagger.scale.dead_letters.asdict",
-        "names": "tagger.scale.duplicates.np.save",
-        "note": "tagger.scale.attempts.Path.write_text",
+        "part": "tagger.scale.tag_shard.replacing_bytes",
+        "keys": "tagger.scale.shards.EntryKeys.save",
+        "note": "tagger.scale.tag_shard.Path.write_text",
     }[what]
     with monkeypatch.context() as patch:
         patch.setattr(target, full)
         with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
             tag(path)
-    assert not list(out.rglob("*.tmp"))
     run = tag(path)
-    assert run.manifest.rows == 201
-    assert run.manifest.dead == 1
+    assert (run.manifest.rows, run.manifest.problems) == (201, 1)
+    assert not list(out.rglob("*.tmp"))
 
 
 def test_two_runs_into_one_folder_are_refused(tag, out, rows, write_json):
@@ -294,16 +302,16 @@ def test_two_runs_into_one_folder_are_refused(tag, out, rows, write_json):
         other.communicate()
 
 
-def test_results_of_another_run_are_never_mixed(tag, out, saved, rows, write_json):
+def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
     path = write_json(rows)
     tag(path)
     before = contents(out)
-    with pytest.raises(TaggerError, match="of other settings"):
+    with pytest.raises(TaggerError, match="with other rule"):
         tag(path, rule=ReviewRule(0.9))
-    with pytest.raises(TaggerError, match="of other settings"):
+    with pytest.raises(TaggerError, match="with other columns"):
         tag(path, columns={"abstract": "title"})
     write_json(rows[1:])
-    with pytest.raises(TaggerError, match="of other tables"):
+    with pytest.raises(TaggerError, match="with other files"):
         tag(path)
     assert contents(out) == before
     (out / "plan.json").unlink()
@@ -313,26 +321,14 @@ def test_results_of_another_run_are_never_mixed(tag, out, saved, rows, write_jso
 
 
 def test_a_result_that_is_lost_at_the_end_is_noticed(tag, out, rows, write_json):
-    path = write_json(rows, after="{broken\n")
-
-    class Forgetful(SerialEngine):
-        def each(self, step, items):
-            yield from super().each(step, items)
-            if type(step).__name__ == "TagShards":
-                next((out / "dead_letters").iterdir()).unlink()
-
-    with pytest.raises(TaggerError, match="201 rows came in, and 200 are accounted for"):
-        tag(path, engine=Forgetful())
-
     class Elsewhere(SerialEngine):
         def each(self, step, items):
             yield from super().each(step, items)
             if type(step).__name__ == "TagShards":
                 (out / "tags" / "part-000002.parquet").unlink()
 
-    (out / "tags" / "part-000012.parquet").unlink()
     with pytest.raises(TaggerError, match="must see the output folder under one path"):
-        tag(path, engine=Elsewhere())
+        tag(write_json(rows), engine=Elsewhere())
 
 
 def test_a_damaged_copy_of_the_model_is_refused(tag, out, rows, write_json):
@@ -342,3 +338,40 @@ def test_a_damaged_copy_of_the_model_is_refused(tag, out, rows, write_json):
     (out / "model" / "encoder.onnx").write_bytes(b"other")
     with pytest.raises(TaggerError, match=r"does not match the hash in model\.json"):
         tag(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "name,year\nA,1\n", "no column holds the title"),
+        ("a.csv", 'title,abstract\nA,"open\n', "a cell in quotes does not end"),
+        ("a.parquet", "PAR1 and then nothing", "is no Parquet file that can be read"),
+    ],
+)
+def test_a_broken_file_ends_the_run_before_anything_is_tagged(
+    tag, out, tmp_path, name, content, problem
+):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(TaggerError, match=problem) as caught:
+        tag(tmp_path / name)
+    assert name in str(caught.value)
+    assert contents(out) == {}
+
+
+def test_folders_and_patterns_name_their_files_in_order(tmp_path):
+    for name in ("b.csv", "a.csv", "year=2020/c.parquet", "_SUCCESS", ".hidden/d.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("title\nA\n", encoding="utf-8")
+
+    def found(*places):
+        return [file.place for file in find_files(places)]
+
+    names = [f"{tmp_path}/{name}" for name in ("a.csv", "b.csv", "year=2020/c.parquet")]
+    assert found(str(tmp_path)) == names
+    assert found(f"file://{tmp_path}/") == [f"file://{name}" for name in names]
+    assert found(f"{tmp_path}/*.csv") == names[:2]
+    assert found(names[1], str(tmp_path)) == [names[1], names[0], names[2]]
+    for place in ("missing.csv", "nosuch://a/b.csv"):
+        with pytest.raises(TaggerError, match=r"no such file|cannot be reached"):
+            find_files([place])

@@ -41,13 +41,10 @@ def test_it_tags_and_says_what_it_counted(run, rows, write_json, tmp_path):
     assert sum(said["counts"]["kind"].values()) == 197
 
 
-def test_dead_letters_are_a_matter_for_the_one_who_gave_them(run, rows, write_json):
+def test_problems_are_a_matter_for_the_one_who_gave_them(run, rows, write_json):
     done = run(write_json(rows, after="{broken\n"), "--engine", "ray", "--output", "large")
     assert done.exit_code == 2
-    assert (
-        "warning: rows that could not be tagged: 1; why is said in large/dead_letters"
-        in done.stderr
-    )
+    assert "rows that could not be tagged: 1; why is said in large/problems.jsonl" in done.stderr
 
 
 def test_columns_format_and_precision_are_taken(run, tmp_path):
@@ -79,7 +76,7 @@ def test_what_cannot_be_is_refused(run, arguments, problem):
 def test_a_model_of_definitions_is_no_model_for_workers(run, tmp_path, label_folder):
     (tmp_path / "p.csv").write_text("title\nA\n", encoding="utf-8")
     done = run("p.csv", "--engine", "ray", model=label_folder)
-    assert "is not a saved model, which workers could load" in str(done.exception)
+    assert "not a saved model" in str(done.exception)
 
 
 @pytest.mark.parametrize(("address", "tries"), [("10.0.0.1:6379", 1), (None, 3)])
