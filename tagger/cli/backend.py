@@ -43,21 +43,8 @@ _KEEP_ALIVE_SECONDS = 75
 class ModelInUse:
     """Loads a model once, and again when its alias has moved to another version.
 
-    Parameters
-    ----------
-    store:
-        The label folder.
-    name:
-        A version, an alias or a model's folder.
-    report:
-        Called with what went wrong, in words.
-    recheck:
-        Seconds after which the version of the alias is looked up again.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such model, or it is of another taxonomy.
+    The alias is looked up again after ``recheck`` seconds; ``report`` is called with what went
+    wrong, in words.
     """
 
     def __init__(
@@ -67,11 +54,9 @@ class ModelInUse:
         report: Callable[[str], None],
         recheck: float = RECHECK_SECONDS,
     ) -> None:
-        self._folder = store.folder
-        self._name = name
-        self._report = report
+        self._folder, self._name = store.folder, name
+        self._report, self._recheck = report, recheck
         self._model = load_model_for(store, name)
-        self._recheck = recheck
         self._due = 0.0
         self._looking = threading.Lock()
         # MLflow takes longer to load than Label Studio waits for some of its answers.
@@ -110,25 +95,8 @@ def run_backend(
 ) -> None:
     """Serve until interrupted; then take the connection to Label Studio back.
 
-    Parameters
-    ----------
-    store, project:
-        Where annotations come home to, and from where.
-    model:
-        A version, an alias or a model's folder.
-    address:
-        Host and port to listen on.
-    url:
-        Where Label Studio reaches it, if not there.
-    train_after:
-        Number of new annotations that trigger a training run; 0 for never.
-    conflicts:
-        What settles differences of reviewers.
-
-    Raises
-    ------
-    TaggerError
-        If the port is taken, the model does not load or Label Studio does not take the backend.
+    Label Studio reaches the backend at ``url``, by default at ``address``. After ``train_after``
+    new annotations a training run is started; 0 means never.
     """
 
     def report(text: str) -> None:

@@ -13,6 +13,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -38,7 +39,6 @@ _LARGEST_BODY = 16 * 2**20
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
 _Login = Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]
-_EMPTY: dict[str, Any] = {"result": [], "score": 0.0}
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,8 @@ class Credentials:
 class PullWorker:
     """Pulls in the background when annotations are finished, and trains after every so many.
 
-    Parameters
-    ----------
-    pull:
-        Brings the annotations home.
-    train:
-        Starts a training run and returns when it has ended.
-    train_after:
-        Number of new annotations that trigger it; 0 for never.
-    report:
-        Called with what happened, in words.
+    ``train`` returns when the training has ended; ``train_after`` 0 means never. ``report`` is
+    called with what happened, in words.
     """
 
     def __init__(
@@ -82,10 +74,8 @@ class PullWorker:
         train_after: int,
         report: Callable[[str], None],
     ) -> None:
-        self._pull = pull
-        self._train = train
-        self._train_after = train_after
-        self._report = report
+        self._pull, self._train = pull, train
+        self._train_after, self._report = train_after, report
         self._wanted = threading.Event()
         self._ended = False
         self._since_training = 0
@@ -132,16 +122,8 @@ def make_backend(
 ) -> FastAPI:
     """Make the web application.
 
-    Parameters
-    ----------
-    model:
-        Gives the model in use; called at each request.
-    credentials:
-        Who is let in.
-    finished:
-        Called when Label Studio tells of annotations.
-    hosts:
-        Names that the server may be called by.
+    ``model`` is called at each request, ``finished`` when Label Studio tells of annotations;
+    ``hosts`` are the names that the server may be called by.
     """
     # More at once would only get in each other's way; the others wait in the order of coming.
     turns = CapacityLimiter(os.cpu_count() or 1)
@@ -209,18 +191,14 @@ def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
     """
     papers: dict[int, Paper] = {}
     for place, task in enumerate(tasks):
-        try:
+        with suppress(TaskError, KeyError, TypeError, AttributeError):
             if task["data"].get("queue") not in UNAIDED:
                 papers[place] = read_paper(task["data"])
-        except (TaskError, KeyError, TypeError, AttributeError):
-            continue
-    results = [{**_EMPTY, "model_version": model.name} for _ in tasks]
-    if papers:
-        given = list(papers.values())
-        chances = model.predict_proba(given)
-        decisions = decide(given, chances, model.taxonomy, model.name, ReviewRule())
-        for place, decision in zip(papers, decisions, strict=True):
-            results[place] = make_prediction(decision, model.taxonomy)
+    given = [*papers.values()]
+    tagged = decide(given, model.predict_proba(given), model.taxonomy, model.name, ReviewRule())
+    results = [{"result": [], "score": 0.0, "model_version": model.name} for _ in tasks]
+    for place, one in zip(papers, tagged, strict=True):
+        results[place] = make_prediction(one, model.taxonomy)
     return results
 
 
@@ -228,11 +206,6 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
     """Tell Label Studio of a backend: where it asks for tags, and whom it tells of annotations.
 
     What an earlier run connected at the same address is replaced.
-
-    Raises
-    ------
-    TaggerError
-        If Label Studio does not accept or does not reach the backend.
     """
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):

@@ -41,13 +41,7 @@ _PERHAPS_ANOTHER = f"Give the same command again; if that does not help, see {UR
 
 
 class Connection:
-    """A Label Studio server that accepts our token.
-
-    Raises
-    ------
-    TaggerError
-        If the server does not answer or refuses the token.
-    """
+    """A Label Studio server that answers and accepts the token."""
 
     def __init__(self, url: str, key: str) -> None:
         from label_studio_sdk import LabelStudio
@@ -126,13 +120,7 @@ class Connection:
 
 
 def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
-    """Connect to the server of the environment, or else to the workspace's own in ``folder``.
-
-    Raises
-    ------
-    TaggerError
-        If there is no server, it does not answer, or it refuses the token.
-    """
+    """Connect to the server of the environment, or else to the workspace's own in ``folder``."""
     url = os.environ.get(URL_VARIABLE)
     if url:
         key = find_token(url)
@@ -164,11 +152,6 @@ def find_token(url: str) -> str | None:
     It is that of ``LABEL_STUDIO_API_KEY``, or else the content of the file that
     ``LABEL_STUDIO_API_KEY_FILE`` names, or else what the system's keyring keeps for the service
     ``tagger`` and the address, if the package ``keyring`` is installed.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read, or others can read it; if the keyring is locked.
     """
     token = os.environ.get(KEY_VARIABLE)
     if token:

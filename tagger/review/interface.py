@@ -68,29 +68,11 @@ def build_interface(taxonomy: Taxonomy) -> str:
 def adapt_interface(
     config: str, taxonomy: Taxonomy, in_use: Callable[[], InUse]
 ) -> tuple[str, list[str]]:
-    """Make an interface fit a taxonomy, and leave alone all that fits already.
+    """Return an interface that fits a taxonomy, and what was changed, in words.
 
     Tags that are gone from the taxonomy go from the interface, but for those that annotations
-    use: they stay and are marked, so that no annotation is lost.
-
-    Parameters
-    ----------
-    config:
-        The interface as XML.
-    taxonomy:
-        What it must offer.
-    in_use:
-        Gives the facets and tags that annotations use; called only where a tag is gone.
-
-    Returns
-    -------
-    tuple
-        The interface and what was changed, in words.
-
-    Raises
-    ------
-    TaggerError
-        If the interface is no XML.
+    use: they stay and are marked, so that no annotation is lost. ``in_use`` is called only where
+    a tag is gone. A :class:`TaggerError` is raised if the interface is no XML.
     """
     from lxml import etree
 

@@ -92,10 +92,7 @@ class ReviewTask:
 class ReviewProject:
     """A project in Label Studio that holds papers for review.
 
-    Raises
-    ------
-    TaggerError
-        From every method, if the server does not do what is asked of it.
+    Every method raises a :class:`TaggerError` if the server does not do what is asked of it.
     """
 
     def __init__(self, connection: Connection, number: int) -> None:
@@ -296,13 +293,7 @@ def open_project(
 ) -> ReviewProject:
     """Return the review project of a taxonomy; make it if there is none and ``create`` is set.
 
-    ``name`` is the number or title of a project; without one it is ``tagger: NAME`` for the
-    taxonomy's name.
-
-    Raises
-    ------
-    TaggerError
-        If there is none, there are several, or the project is not one of this taxonomy.
+    ``name`` is the number or title of a project, by default ``tagger: `` and the taxonomy's name.
     """
     title = name or f"tagger: {taxonomy.name}"[:_TITLE_LENGTH]
     with connection.errors(f"project {title}"):

@@ -56,15 +56,7 @@ class RunningServer:
 
 
 class EmbeddedServer:
-    """The Label Studio of a workspace.
-
-    Parameters
-    ----------
-    folder:
-        Where all of it is kept.
-    environment:
-        The virtual environment that Label Studio is in, or is installed into.
-    """
+    """The Label Studio of a workspace, in a folder and a virtual environment of its own."""
 
     def __init__(self, folder: Path = DEFAULT_FOLDER, environment: Path | None = None) -> None:
         self.folder = folder
@@ -80,17 +72,7 @@ class EmbeddedServer:
     def start(self, port: int = DEFAULT_PORT, report: Report = lambda _: None) -> RunningServer:
         """Start the server, or find the running one, and wait until it answers.
 
-        Parameters
-        ----------
-        port:
-            Of the loopback address.
-        report:
-            Called with each step that takes a while, in words.
-
-        Raises
-        ------
-        TaggerError
-            If the port is taken, the installation fails, or the server does not come up.
+        ``report`` is called with each step that takes a while, in words.
         """
         with exclusively(self._data):
             if self._process() is None:
@@ -212,11 +194,6 @@ def install(environment: Path, report: Report = lambda _: None) -> None:
 
     An installation that was interrupted is taken up again; one under way in another process is
     waited for.
-
-    Raises
-    ------
-    TaggerError
-        If it fails.
     """
     done = environment / ".installed"
     with exclusively(environment):
