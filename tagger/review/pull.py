@@ -7,15 +7,17 @@ again at any time, and lines that were edited by hand stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tagger.agreement import Agreement, measure_agreement
-from tagger.labels import Conflict, ConflictRule, Label, LabelStore, find_conflicts
+from tagger.labels import Conflict, ConflictRule, Label, LabelStore, Origin, find_conflicts
 from tagger.review.project import ReviewProject
 from tagger.review.tasks import TaskError, read_label
+
+Recorded = Mapping[str, tuple[Label, Origin]]
 
 
 @dataclass(slots=True)
@@ -40,15 +42,6 @@ class PullReport:
 def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest") -> PullReport:
     """Bring the annotations of a project into a label folder, as corrections.
 
-    Parameters
-    ----------
-    project:
-        The project.
-    store:
-        The label folder; corrections are appended.
-    rule:
-        What settles a conflict.
-
     Raises
     ------
     TaggerError
@@ -62,14 +55,15 @@ def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest
         exported = project.annotated_tasks()
         found = _read_annotations(exported, project, store, report)
         recorded = {
-            label.origin.annotation: label
+            label.origin.annotation: (label, label.origin)
             for label in labels
             if label.origin and label.origin.project == project.key
         }
         news = _changed(found, recorded, report)
         counts = {task["id"]: len(task["annotations"]) for task in exported}
-        news += _withdrawn(found, recorded, project, counts, report)
-        return _dated(news, recorded.values())
+        missing = {name: pair for name, pair in recorded.items() if name not in found}
+        news += _withdrawn(missing, project, counts, report)
+        return _dated(news, [label for label, _ in recorded.values()])
 
     store.add_corrections(choose)
     labels = store.all_labels()
@@ -108,73 +102,67 @@ def _read_annotations(
 
 
 def _changed(
-    found: Mapping[str, Label | None], recorded: Mapping[str, Label], report: PullReport
+    found: Mapping[str, Label | None], recorded: Recorded, report: PullReport
 ) -> list[Label]:
     """Return the annotations that are not recorded, or not as they are now."""
     news = []
     for name, now in found.items():
-        before = recorded.get(name)
-        # The time of a change may lie before that of the record: clocks go back.
-        if now is None or (before and before.outcome != "withdrawn" and _same(before, now)):
+        if now is None or now.origin is None:
             continue
-        if before is None:
-            report.new += 1
-        else:
+        if name in recorded:
+            before, origin = recorded[name]
+            # Not a later time alone: clocks go back.
+            if before.outcome != "withdrawn" and origin.updated == now.origin.updated:
+                continue
             report.changed += 1
+        else:
+            report.new += 1
         news.append(now)
     return news
 
 
-def _same(before: Label, now: Label) -> bool:
-    return bool(before.origin and now.origin and before.origin.updated == now.origin.updated)
-
-
 def _withdrawn(
-    found: Mapping[str, Label | None],
-    recorded: Mapping[str, Label],
-    project: ReviewProject,
-    exported: Mapping[int, int],
-    report: PullReport,
+    missing: Recorded, project: ReviewProject, exported: Mapping[int, int], report: PullReport
 ) -> list[Label]:
-    """Return a line that takes back each recorded annotation that is gone.
+    """Return a line that takes back each recorded annotation that is missing now.
 
     ``exported`` is how many annotations of each task were exported.
     """
-    missing = [
-        (label.origin.task, label)
-        for name, label in recorded.items()
-        if name not in found and label.outcome != "withdrawn" and label.origin
-    ]
+    standing = [pair for pair in missing.values() if pair[0].outcome != "withdrawn"]
     # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
-    listed = project.annotation_counts() if missing else {}
-    # Else the export is not whole, or somebody annotates just now.
-    in_doubt = {
-        task for task, _ in missing if task in listed and listed[task] != exported.get(task, 0)
+    listed = project.annotation_counts() if standing else {}
+    now = datetime.now(UTC)
+    changes: dict[str, Any] = {
+        "outcome": "withdrawn",
+        "tags": {},
+        "text": "",
+        "note": None,
+        "time": now,
     }
+    gone, in_doubt = [], set()
+    for label, origin in standing:
+        if origin.task in listed and listed[origin.task] == exported.get(origin.task, 0):
+            gone.append(label.model_copy(update=changes))
+        elif origin.task in listed:
+            # The export is not whole, or somebody annotates just now.
+            in_doubt.add(origin.task)
+    report.withdrawn += len(gone)
     report.problems += [
         f"task {task} has other annotations than were exported: nothing is withdrawn; pull again"
         for task in sorted(in_doubt)
     ]
-    changes: dict[str, Any] = {"outcome": "withdrawn", "tags": {}, "text": "", "note": None}
-    gone = [
-        label.model_copy(update={**changes, "time": datetime.now(UTC)})
-        for task, label in missing
-        if task in listed and task not in in_doubt
-    ]
-    report.withdrawn += len(gone)
     return gone
 
 
-def _dated(news: Sequence[Label], recorded: Iterable[Label]) -> list[Label]:
+def _dated(news: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
     """Date news later than what was pulled before, if a clock has gone back meanwhile.
 
     The latest answer counts, and what was not there when answers were pulled last is later.
     """
     latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
-    order = sorted(range(len(news)), key=lambda place: news[place].time)
-    dated = [*news]
-    for count, place in enumerate(order, start=1):
-        if latest and news[place].time <= latest:
-            time = latest + timedelta(microseconds=count)
-            dated[place] = news[place].model_copy(update={"time": time})
+    dated = []
+    for count, label in enumerate(sorted(news, key=lambda label: label.time), start=1):
+        if latest and label.time <= latest:
+            label = label.model_copy(update={"time": latest + timedelta(microseconds=count)})
+        dated.append(label)
     return dated

@@ -15,6 +15,7 @@ import numpy as np
 
 from tagger.decision import ReviewRule, decide, doubtful_tags
 from tagger.errors import TaggerError
+from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
 from tagger.model import TaggerModel
 from tagger.paper import KnownPapers, Paper
@@ -26,6 +27,7 @@ from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 Step = Callable[[str, int, int], None]
+Probabilities = Mapping[str, Floats]
 _NOVELTY_LEVEL = 0.05
 _NEAREST = " • The nearest labelled paper: "
 
@@ -34,19 +36,10 @@ _NEAREST = " • The nearest labelled paper: "
 class PushSettings:
     """What to send.
 
-    Parameters
-    ----------
-    budget:
-        How many of the given papers should wait for review.
-    strategy:
-        Chooses them.
-    random_share:
-        Share of the papers that is kept out of the strategy's hands and sampled at random, so that
-        the tags can be measured without bias; each push takes that share of its budget from it.
-    blind_share:
-        Share of the papers that are sent without suggestions, to measure anchoring.
-    rule:
-        What counts as unsure.
+    ``budget`` is how many of the given papers should wait for review. The strategy does not choose
+    from the ``random_share`` of the papers, which is sampled at random to measure without bias;
+    each push takes that share of its budget from it. ``blind_share`` of the papers is sent without
+    suggestions, to measure anchoring.
     """
 
     budget: int
@@ -88,14 +81,8 @@ def push(
     ----------
     papers:
         Papers of different identity.
-    model:
-        Suggests the tags.
     labels:
         All labels: those papers are not sent again, and the others are compared with them.
-    project:
-        Where they go.
-    settings:
-        How many, and which.
     step:
         Called with stage, papers done and papers in all.
     taxonomy:
@@ -131,16 +118,7 @@ def push_rechecks(
 
     A paper that has such a task already, done or not, gets no second one, unless the task was dealt
     with in terms of another taxonomy. Where the taxonomy has changed, tasks that nobody has touched
-    are refreshed as by :func:`push`.
-
-    Parameters
-    ----------
-    rechecks:
-        The papers, each with the reason that the reviewer is told.
-    model:
-        Its tags are kept with the task.
-    project, step, taxonomy:
-        As for :func:`push`.
+    are refreshed as by :func:`push`. ``rechecks`` gives the reason that the reviewer is told.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, ReviewRule(), step)
     known = KnownPapers(
@@ -149,15 +127,13 @@ def push_rechecks(
         if task.is_recheck and (run.is_current(task) or not (task.done or task.skipped))
     )
     papers = [paper for paper in rechecks if paper not in known]
-    if papers:
-        predictions = model.predict(papers, run.stage("Tagging"))
-        decisions = run.decide(papers, predictions.probabilities)
-        run.send(
-            [
-                make_task(paper, tagged, run.taxonomy, "recheck", rechecks[paper], shown=False)
-                for paper, tagged in zip(papers, decisions, strict=True)
-            ]
-        )
+    decisions = run.decide(papers, model.predict_proba(papers))
+    run.send(
+        [
+            make_task(paper, tagged, run.taxonomy, "recheck", rechecks[paper], shown=False)
+            for paper, tagged in zip(papers, decisions, strict=True)
+        ]
+    )
     if not all(map(run.is_current, run.waiting)):
         run.refresh()
     return run.finish()
@@ -182,19 +158,13 @@ class _Push:
         self.waiting = [task for task in self.tasks if not task.touched]
 
     def is_current(self, task: ReviewTask) -> bool:
-        """Tell whether a task was made in terms of the taxonomy."""
         return task.meta is not None and task.meta.taxonomy == self.taxonomy.version
 
     def stage(self, name: str) -> Callable[[int, int], None]:
-        """Return what is called with the papers done of a stage, and the papers in all."""
         return lambda done, total: self._step(name, done, total)
 
-    def decide(
-        self, papers: Sequence[Paper], probabilities: Mapping[str, Any]
-    ) -> list[TaggedPaper]:
-        """Decide on the tags of papers, given per facet probabilities of shape (papers, tags)."""
-        model = self.model
-        return decide(papers, probabilities, model.taxonomy, model.name, self.rule)
+    def decide(self, papers: Sequence[Paper], probabilities: Probabilities) -> list[TaggedPaper]:
+        return decide(papers, probabilities, self.model.taxonomy, self.model.name, self.rule)
 
     def reason(self, decision: TaggedPaper, queue: Queue) -> str:
         """Say why a paper is shown; between tags in doubt, what each of them means."""
@@ -202,15 +172,13 @@ class _Push:
         if queue in ("confused", "unfamiliar"):
             for facet in self.model.taxonomy.facets:
                 confidence = decision.confidence[facet.name]
-                meanings = {
-                    tag.name: tag.definition for tag in self.taxonomy.facet(facet.name).tags
-                }
+                told = self.taxonomy.facet(facet.name)
+                definitions = {tag.name: tag.definition for tag in told.tags}
                 for tag in doubtful_tags(facet, confidence, self.rule):
-                    parts.append(f"{tag} {confidence[tag]:.2f}: {meanings[tag]}")
+                    parts.append(f"{tag} {confidence[tag]:.2f}: {definitions[tag]}")
         return " • ".join(parts)
 
     def send(self, tasks: Sequence[dict[str, Any]]) -> None:
-        """Add tasks to the project, in batches."""
         report = self._report
         for start in range(0, len(tasks), BATCH_SIZE):
             batch = tasks[start : start + BATCH_SIZE]
@@ -256,7 +224,6 @@ class _Push:
             self.project.show_predictions_of(model.name)
 
     def finish(self) -> PushReport:
-        """Complete the project and return the report."""
         report = self._report
         self.project.add_tabs()
         report.waiting = len(self.waiting) + report.new
@@ -268,19 +235,17 @@ class _Push:
 
     def _without_copies(self, tasks: Sequence[ReviewTask]) -> list[ReviewTask]:
         """Delete tasks of a paper that has another one; what a person has touched stays."""
-        kept: dict[object, ReviewTask] = {}
-        copies = []
+        known = set()
+        copies = set()
         for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
             # A label that is looked at again has a second task by intention, in each taxonomy.
-            again = task.is_recheck and task.meta
-            key = (task.paper.id, again.taxonomy if again else "")
-            if key in kept and not task.touched:
-                copies.append(task.id)
-            else:
-                kept.setdefault(key, task)
-        self.project.delete_tasks(copies)
+            key = (task.paper.id, task.meta.taxonomy if task.meta and task.is_recheck else "")
+            if key in known and not task.touched:
+                copies.add(task.id)
+            known.add(key)
+        self.project.delete_tasks(sorted(copies))
         self._report.duplicates_removed += len(copies)
-        return [task for task in tasks if task.id not in set(copies)]
+        return [task for task in tasks if task.id not in copies]
 
     def _renewed(self, task: ReviewTask, decision: TaggedPaper) -> dict[str, Any]:
         queue: Queue = task.meta.queue if task.meta else "checked"
