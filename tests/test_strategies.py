@@ -60,10 +60,6 @@ def install(monkeypatch, name, value):
     monkeypatch.setattr(strategies, "entry_points", entry_points)
 
 
-def test_all_own_strategies_are_installed():
-    assert set(OWN) <= set(strategy_names())
-
-
 @pytest.mark.parametrize("name", OWN)
 def test_a_strategy_picks_each_paper_at_most_once_and_the_same_ones_again(model, papers, name):
     known = model.encode(papers[:20])
@@ -73,25 +69,13 @@ def test_a_strategy_picks_each_paper_at_most_once_and_the_same_ones_again(model,
     assert all(type(row) is int and 0 <= row < 130 for row in chosen)
     assert load_strategy(name).select(pool, 30) == chosen
     assert sorted(load_strategy(name).select(pool, 1000)) == list(range(130))
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_nothing_is_picked_where_nothing_is_asked_for_or_offered(model, papers, name):
-    pool = Pool(papers[:5], model.predict(papers[:5]), model.encode([]), model.taxonomy)
     assert load_strategy(name).select(pool, 0) == []
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_strategy_works_before_anything_is_labelled(model, papers, name):
-    empty = np.zeros((0, 32), dtype=np.float32)
-    pool = Pool(papers[:5], model.predict(papers[:5]), empty, model.taxonomy)
+    pool = Pool(papers[:5], model.predict(papers[:5]), model.encode([]), model.taxonomy)
     assert sorted(load_strategy(name).select(pool, 5)) == [0, 1, 2, 3, 4]
-
-
-def test_an_unknown_strategy_is_named_with_those_there_are():
-    with pytest.raises(TaggerError, match="no strategy 'luck'") as caught:
-        load_strategy("luck")
-    assert "uncertainty" in str(caught.value.hint)
 
 
 def test_a_strategy_of_another_package_is_found(monkeypatch):
@@ -100,17 +84,20 @@ def test_a_strategy_of_another_package_is_found(monkeypatch):
     assert isinstance(load_strategy("first"), First)
 
 
-def test_a_strategy_that_does_not_load_is_traced_to_its_package(monkeypatch):
-    install(monkeypatch, "broken", f"{__name__}:Broken")
-    with pytest.raises(TaggerError, match="no licence") as caught:
-        load_strategy("broken")
-    assert f"{__name__}:Broken" in str(caught.value.hint)
-
-
-def test_something_else_is_no_strategy(monkeypatch):
-    install(monkeypatch, "dict", "builtins:dict")
-    with pytest.raises(TaggerError, match="no strategy"):
-        load_strategy("dict")
+@pytest.mark.parametrize(
+    ("name", "value", "problem", "hint"),
+    [
+        ("uncertain", None, "no strategy", "uncertainty"),
+        ("broken", f"{__name__}:Broken", "no licence", "Broken"),
+        ("dict", "builtins:dict", "no strategy", "dict"),
+    ],
+)
+def test_what_does_not_load_is_named(monkeypatch, name, value, problem, hint):
+    if value:
+        install(monkeypatch, name, value)
+    with pytest.raises(TaggerError, match=problem) as caught:
+        load_strategy(name)
+    assert hint in str(caught.value.hint)
 
 
 def test_random_depends_on_the_seed_and_the_paper_but_not_on_the_others(taxonomy):
@@ -121,29 +108,21 @@ def test_random_depends_on_the_seed_and_the_paper_but_not_on_the_others(taxonomy
     assert Random().select(fewer, 10) == among
 
 
-def test_random_draws_evenly(taxonomy):
-    scores = Random().score(pool_of(taxonomy, [SURE[0]] * 400))
-    assert scores.min() >= 0
-    assert scores.max() < 1
-    assert scores.mean() == pytest.approx(0.5, abs=0.05)
-
-
-def test_uncertainty_prefers_what_the_model_knows_least_of(taxonomy):
-    kinds = [[0.9, 0.05, 0.05], [0.5, 0.5, 0], [0.4, 0.35, 0.25]]
-    assert Uncertainty().select(pool_of(taxonomy, kinds), 3) == [2, 1, 0]
-
-
-def test_uncertainty_adds_up_the_doubts_of_a_facet_that_allows_several(taxonomy):
-    fields = [[0.99, 0.01, 0.01], [0.99, 0.01, 0.5], [0.3, 0.3, 0.3]]
-    pool = pool_of(taxonomy, [SURE[0]] * 3, fields)
-    assert Uncertainty().select(pool, 3) == [2, 1, 0]
+@pytest.mark.parametrize(
+    ("kinds", "fields", "order"),
+    [
+        ([[0.9, 0.05, 0.05], [0.5, 0.5, 0], [0.4, 0.35, 0.25]], None, [2, 1, 0]),
+        # The doubts of a facet that allows several tags add up.
+        ([SURE[0]] * 3, [[0.99, 0.01, 0.01], [0.99, 0.01, 0.5], [0.3, 0.3, 0.3]], [2, 1, 0]),
+    ],
+)
+def test_uncertainty_prefers_what_the_model_knows_least_of(taxonomy, kinds, fields, order):
+    assert Uncertainty().select(pool_of(taxonomy, kinds, fields), 3) == order
 
 
 def test_uncertainty_is_the_share_of_the_largest_doubt(taxonomy):
-    none = pool_of(taxonomy, [[1.0, 0, 0]], [[0, 1.0, 0]])
-    full = pool_of(taxonomy, [[1 / 3] * 3], [[0.5] * 3])
-    assert Uncertainty().score(none) == pytest.approx([0])
-    assert Uncertainty().score(full) == pytest.approx([1])
+    pool = pool_of(taxonomy, [[1.0, 0, 0], [1 / 3] * 3], [[0, 1.0, 0], [0.5] * 3])
+    assert Uncertainty().score(pool) == pytest.approx([0, 1])
 
 
 @given(
@@ -168,11 +147,8 @@ def test_disagreement_is_whole_where_the_parts_contradict_each_other(taxonomy):
     parts = {"kind": np.stack([kinds, other]), "field": np.stack([fields, 1 - fields])}
     pool = pool_of(taxonomy, kinds, fields, parts=parts)
     assert Disagreement().score(pool) == pytest.approx([1, 0.5])
-
-
-def test_disagreement_is_none_where_the_parts_agree_however_unsure(taxonomy):
-    pool = pool_of(taxonomy, [[0.34, 0.33, 0.33]], [[0.5, 0.5, 0.5]])
-    assert Disagreement().score(pool) == pytest.approx([0])
+    agreed = pool_of(taxonomy, [[0.34, 0.33, 0.33]], [[0.5, 0.5, 0.5]])
+    assert Disagreement().score(agreed) == pytest.approx([0])
 
 
 def test_diversity_does_not_pick_the_same_doubt_twice(taxonomy):
@@ -195,12 +171,8 @@ def test_similarity_to_nearest_is_the_cosine_whatever_the_length():
     vectors = np.array([[3, 0], [0, 0.5], [1, 1]], dtype=np.float32)
     known = np.array([[1, 0], [0, -2]], dtype=np.float32)
     assert similarity_to_nearest(vectors, known) == pytest.approx([1, 0, 2**-0.5])
-
-
-def test_nothing_known_is_like_nothing_whatever_its_shape():
-    vectors = np.eye(3, dtype=np.float32)
-    assert similarity_to_nearest(vectors, vectors[:0]).tolist() == [-1, -1, -1]
-    assert similarity_to_nearest(vectors, np.zeros((0, 0), np.float32)).tolist() == [-1, -1, -1]
+    for nothing in (vectors[:0], np.zeros((0, 0), np.float32)):
+        assert similarity_to_nearest(vectors, nothing).tolist() == [-1, -1, -1]
 
 
 @given(
@@ -219,9 +191,12 @@ def around(angle, spread, count):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy):
+def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy, monkeypatch):
     vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9), around(4, 0.1, 7)])
     pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
+    assert Typical().select(pool, 3) == [9, 17, 2]
+    # In parts, as in a cluster too large for the memory.
+    monkeypatch.setattr("tagger.strategies.typical._PART", 4)
     assert Typical().select(pool, 3) == [9, 17, 2]
 
 
@@ -229,12 +204,6 @@ def test_typical_passes_over_groups_that_have_labels(taxonomy):
     vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9)])
     pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors, known=around(2, 0.05, 1))
     assert Typical().select(pool, 1) == [2]
-
-
-def test_typical_finds_the_middle_of_a_cluster_too_large_for_one_look(taxonomy, monkeypatch):
-    monkeypatch.setattr("tagger.strategies.typical._PART", 4)
-    pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=around(1, 0.5, 21))
-    assert Typical().select(pool, 1) == [10]
 
 
 def test_typical_copes_with_papers_that_are_all_alike(taxonomy, recwarn):
