@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, machine, read_gold, with_examples_of
+from scipy.sparse import csr_matrix
 from seeds import for_each_seed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
@@ -30,16 +31,14 @@ from tagger.contrastive import fine_tune
 from tagger.encoder import TorchEncoder, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
-from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
-from tagger.heads import Floats, Linear, probabilities
+from tagger.head_training import ENCODER_C, LEXICAL_C, fit_linear, fit_vectorizer
+from tagger.heads import Calibration, Floats, Linear, probabilities
 from tagger.labels import LabelStore
-from tagger.lexical import fit_lexical_features
 from tagger.paper import Paper
-from tagger.reading import excerpt, split_sentences
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.text_views import excerpt, split_sentences
 from tagger.training import TrainingSettings
 from tagger.training_data import TrainingData, TrainingTexts
-from tagger.zero_shot import encode_descriptions
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
@@ -53,6 +52,8 @@ FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 OWN_WORK = re.compile(r"\b(we|our|ours|us|this (paper|work|article|study|survey|review))\b", re.I)
 NEIGHBOURS, NEIGHBOUR_SHARE = 5, 0.3
 SURE = 0.9
+TYPICAL = {True: Calibration(1.6), False: Calibration(1.5, 2.7)}
+"""Calibrations for exclusive facets and others, as 150 labels give them."""
 
 Booleans = npt.NDArray[np.bool_]
 Views = Callable[[Paper], list[str]]
@@ -198,14 +199,12 @@ class Encoded:
     """Vectors of one encoder: ``views`` are those of the labelled papers, texts first.
 
     ``asked`` are those of the papers asked about, ``parts`` of parts of them, of the base alone.
-    ``descriptions`` are those of definitions and examples, per facet of ``taxonomy``.
     """
 
     taxonomy: Taxonomy
     views: Vectors
     asked: Vectors
     parts: dict[str, Parts]
-    descriptions: dict[str, Vectors]
     seconds: float
 
 
@@ -244,7 +243,6 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
         encoder.encode(views),
         encoder.encode([recipe.text(paper) for paper in GOLD.papers]),
         {name: Parts.of(GOLD.papers, part, encoder) for name, part in parts.items()},
-        encode_descriptions(recipe.taxonomy, encoder),
         seconds,
     )
 
@@ -257,32 +255,27 @@ class Case:
     tuned: Encoded
     other_seed: Encoded
     frozen: Encoded
-    words: Floats
-    asked_words: Floats
+    words: csr_matrix
+    asked_words: csr_matrix
 
     @property
     def truth(self) -> Booleans:
         return DATA.truth[self.facet.name]
 
     def on_vectors(
-        self,
-        encoded: Encoded,
-        described: int | None = None,
-        taught: tuple[Vectors, Booleans] | None = None,
+        self, encoded: Encoded, taught: tuple[Vectors, Booleans] | None = None
     ) -> Linear:
-        """Fit on all views, all descriptions or the first so many, and what else is taught."""
+        """Fit on all views, and what else is taught."""
         facet = encoded.taxonomy.facet(self.facet.name)
-        truth = np.tile(self.truth, (len(encoded.views) // len(self.truth), 1))
-        extra = encoded.descriptions[facet.name][:described]
-        told = np.array(facet.implied)[list(facet.described_tags)][:described]
-        views, truth = np.vstack([encoded.views, extra]), np.vstack([truth, told])
+        views = encoded.views
+        truth = np.tile(self.truth, (len(views) // len(self.truth), 1))
         if taught:
             views, truth = np.vstack([views, taught[0]]), np.vstack([truth, taught[1]])
         return fit_linear(facet, views, truth, ENCODER_C[facet.exclusive])
 
     def scores(self) -> Floats:
         """Return the scores of the base head, shape (parts, papers, tags)."""
-        words = fit_linear(self.facet, self.words, self.truth, LEXICAL_C)
+        words = fit_linear(self.facet, self.words, self.truth, LEXICAL_C[self.facet.exclusive])
         return np.stack(
             [
                 self.on_vectors(self.tuned).scores(self.tuned.asked),
@@ -291,9 +284,7 @@ class Case:
         )
 
     def chances(self, scores: Floats) -> Floats:
-        nothing = np.zeros((0, len(self.facet.tags)), dtype=bool)
-        usual = fit_calibration(self.facet, nothing, np.zeros((2, *nothing.shape)))
-        return probabilities(self.facet, scores, usual)
+        return probabilities(self.facet, scores, TYPICAL[self.facet.exclusive])
 
 
 def as_base(case: Case) -> Floats:
@@ -346,18 +337,6 @@ def parts_asked(parts: str, joined: Callable[[Parts, Linear], Floats]) -> Callab
     return chances
 
 
-def head_without_descriptions(case: Case) -> Floats:
-    scores = case.scores()
-    scores[0] = case.on_vectors(case.tuned, 0).scores(case.tuned.asked)
-    return case.chances(scores)
-
-
-def head_without_examples(case: Case) -> Floats:
-    scores = case.scores()
-    scores[0] = case.on_vectors(case.tuned, len(case.facet.tags)).scores(case.tuned.asked)
-    return case.chances(scores)
-
-
 def nearest_papers_mixed_in(case: Case) -> Floats:
     known = case.tuned.views[: len(case.truth)]
     nearest = np.argsort(-(case.tuned.asked @ known.T), axis=1)[:, :NEIGHBOURS]
@@ -394,8 +373,6 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
     "each sentence asked, mean of the scores": parts_asked("sentences", Parts.mean),
     "each sentence asked, the highest score": parts_asked("sentences", Parts.highest),
     "excerpt asked too when tagging": excerpt_asked_too,
-    "head without definitions and examples": head_without_descriptions,
-    "head without examples": head_without_examples,
     f"{NEIGHBOURS} nearest labelled papers mixed in": nearest_papers_mixed_in,
     "two encoders averaged, twice the time": two_encoders,
     "self-training on sure papers of the digests": self_training,
@@ -407,8 +384,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one core each")
     options = parser.parse_args()
-    lexical = fit_lexical_features(LABELLED)
-    words, asked_words = lexical.transform(LABELLED), lexical.transform(GOLD.papers)
+    vectorizer = fit_vectorizer(LABELLED)
+    words, asked_words = vectorizer.transform(LABELLED), vectorizer.transform(GOLD.papers)
     found = for_each_seed(encode_all, options.seeds, options.jobs)
     encoded = {name: [each[name] for each in found] for name in RECIPES}
     frozen = encoded["encoder as it comes"]

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
+from tagger.calibration import fit_calibration
 from tagger.discovery import (
     Cluster,
     DiscoverySettings,
@@ -36,10 +37,9 @@ from tagger.discovery import (
 )
 from tagger.encoder import Vectors
 from tagger.folds import assign_folds
-from tagger.head_training import fit_calibration, fit_head
+from tagger.head_training import fit_head, fit_vectorizer
 from tagger.heads import Calibration, Floats, Head, probabilities
 from tagger.labels import LabelStore
-from tagger.lexical import fit_lexical_features
 from tagger.strategies.base import unit
 from tagger.taxonomy import Facet
 from tagger.training_data import TrainingData
@@ -118,10 +118,9 @@ class Papers:
         encoder = bundled_encoder(CACHE)
         self.seed_vectors = encoder.encode(data.texts())
         self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
-        self.definitions = encoder.encode(self.facet.definitions)
-        lexical = fit_lexical_features(data.papers())
-        self.seed_terms = lexical.transform(data.papers())
-        self.terms = lexical.transform(self.gold.papers)
+        vectorizer = fit_vectorizer(data.papers())
+        self.seed_terms = vectorizer.transform(data.papers())
+        self.terms = vectorizer.transform(self.gold.papers)
         folds = assign_folds(data.ids, data.strata(), 5, 0)
         everything = list(range(len(self.facet.tags)))
         scores = np.zeros((2, *self.seed_truth.shape))
@@ -146,7 +145,6 @@ class Papers:
             self.seed_vectors[rows],
             self.seed_terms[rows],
             self.seed_truth[np.ix_(rows, columns)],
-            self.definitions[columns],
         )
 
 

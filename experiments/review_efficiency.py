@@ -54,7 +54,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,8 @@ from gold import RESULTS, ROOT, machine, read_gold
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from tagger import lexical
+from tagger import head_training, lexical
+from tagger.calibration import fit_calibration
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
@@ -78,8 +79,8 @@ from tagger.encoder import (
 from tagger.evaluation import Booleans, assign
 
 # The project's own fits: a simulation with others would answer another question.
-from tagger.head_training import ENCODER_C, LEXICAL_C, fit_calibration, fit_linear
-from tagger.heads import PARTS, Calibration, Floats, Head, Linear
+from tagger.head_training import fit_head, fit_vectorizer
+from tagger.heads import MEMBERS, Calibration, Floats, Head
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
@@ -88,7 +89,7 @@ from tagger.registry import Registry
 from tagger.strategies import load_strategy, strategy_names
 from tagger.strategies.base import Pool, Strategy
 from tagger.strategies.random import Random
-from tagger.taxonomy import Facet, Taxonomy
+from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings
 
 Rows = npt.NDArray[np.int_]
@@ -159,40 +160,31 @@ def fit(situation: Situation, rows: Rows) -> TaggerModel:
     features, heads = fit_heads(situation, rows)
     if calibration is None:
         calibration = cross_calibrate(situation, rows)
-    heads = [replace(head, calibration=calibration[head.facet.name]) for head in heads]
-    reference = Reference(situation.encoder.encode([]), np.zeros(0), {})
-    return TaggerModel(taxonomy, situation.encoder, features, heads, reference, "simulation", "")
+    reference = Reference((), (), situation.encoder.encode([]), {}, {}, {})
+    return TaggerModel(
+        taxonomy,
+        situation.encoder,
+        features,
+        heads,
+        reference,
+        "simulation",
+        "",
+        {"whole": calibration},
+    )
 
 
 def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures, list[Head]]:
     papers = [situation.papers[row] for row in rows]
     vectors = situation.encoder.encode([paper.text for paper in papers])
-    features = lexical.fit_lexical_features(papers)
-    terms = features.transform(papers)
+    vectorizer = fit_vectorizer(papers)
+    terms = vectorizer.transform(papers)
     heads = [
-        Head(
-            facet,
-            fit_linear(facet, vectors, situation.truth[facet.name][rows], ENCODER_C[exclusive]),
-            fit_on_terms(facet, terms, situation.truth[facet.name][rows]),
-        )
+        fit_head(facet, vectors, terms, situation.truth[facet.name][rows])
         for facet in situation.taxonomy.facets
-        for exclusive in [facet.exclusive]
     ]
-    return features, heads
-
-
-def fit_on_terms(facet: Facet, terms: Floats, truth: Booleans) -> Linear:
-    """Fit the lexical classifier in the space that the papers span: the same one, found sooner.
-
-    The weights of a classifier with a squared penalty are sums of its training rows (the
-    representer theorem: Kimeldorf and Wahba, 1971), so papers - 1 axes do for thousands of terms.
-    """
-    powers, axes = np.linalg.eigh(terms @ terms.T)
-    kept = powers > 1e-9
-    lengths = np.sqrt(powers[kept])
-    basis = terms.T @ axes[:, kept] / lengths
-    found = fit_linear(facet, axes[:, kept] * lengths, truth, LEXICAL_C)
-    return Linear(found.weights @ basis.T, found.bias)
+    return lexical.LexicalFeatures(
+        tuple(vectorizer.get_feature_names_out()), vectorizer.idf_
+    ), heads
 
 
 def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
@@ -200,7 +192,8 @@ def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
     taxonomy = situation.taxonomy
     truth = {name: values[rows] for name, values in situation.truth.items()}
     scores = {
-        facet.name: np.zeros((len(PARTS), len(rows), len(facet.tags))) for facet in taxonomy.facets
+        facet.name: np.zeros((len(MEMBERS), len(rows), len(facet.tags)))
+        for facet in taxonomy.facets
     }
     for held_out in stratified_folds(taxonomy, truth, 5, 0):
         features, heads = fit_heads(situation, np.delete(rows, held_out))
@@ -248,7 +241,7 @@ def review(
 def simulate(situation: Situation, name: str, seed: int) -> Truth:
     """Return the tags given to all gold papers, shape (budgets, papers, tags) for each facet."""
     # The same papers are counted thousands of times.
-    lexical.terms_of = functools.cache(lexical.terms_of)
+    lexical.terms_of = head_training.terms_of = functools.cache(lexical.terms_of)
     taxonomy, gold = situation.taxonomy, situation.gold
     truth = {name: values[gold] for name, values in situation.truth.items()}
     given = {
@@ -442,7 +435,7 @@ def situations() -> list[Situation]:
     tuned = known_vectors(champion.digest, champion.encoder.encode, papers)
     bundled = sha256_of(bundled_encoder_folder() / "model.safetensors")
     frozen = known_vectors(bundled, encode_frozen, papers)
-    kept = {name: head.calibration for name, head in champion.heads.items()}
+    kept = dict(champion.calibrations["whole"])
     common = taxonomy, papers, truth
     return [
         Situation(f"from {len(seed)} seed labels", *common, frozen, others, seed),

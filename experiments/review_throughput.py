@@ -75,8 +75,8 @@ class InstantModel:
             chances[facet.name] = (
                 drawn / drawn.sum(axis=1, keepdims=True) if facet.exclusive else drawn
             )
-        parts = {name: np.stack([p, p]) for name, p in chances.items()}
-        return Predictions(self.encode(papers), chances, parts)
+        members = {name: np.stack([p, p]) for name, p in chances.items()}
+        return Predictions(self.encode(papers), chances, members)
 
 
 def make_papers() -> list[Paper]:

@@ -31,13 +31,14 @@ import numpy as np
 import psutil
 from gold import RESULTS, ROOT, SHARED, machine
 
-from tagger.heads import Head, Linear
+from tagger.head_training import fit_vectorizer
+from tagger.heads import Calibration, Head, Linear
 from tagger.labels import LabelStore
-from tagger.lexical import fit_lexical_features
-from tagger.model import Stage, save_heads
+from tagger.lexical import LexicalFeatures
+from tagger.model import save_heads
 from tagger.paper import Paper, merge_duplicates
 from tagger.readers import read_papers
-from tagger.reference import Foreseen, Reference
+from tagger.reference import OutOfFold, Reference
 from tagger.scale.shards import ROWS_PER_SHARD
 
 sys.path.append(str(ROOT / "tests"))
@@ -92,7 +93,8 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     encoder = load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS)
     export_onnx(encoder, folder, [paper.text for paper in papers])
 
-    lexical = fit_lexical_features(papers[:150])
+    vectorizer = fit_vectorizer(papers[:150])
+    lexical = LexicalFeatures(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_)
     terms = len(lexical.vocabulary)
     heads = [
         Head(
@@ -108,13 +110,11 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     first = {f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets}
     judged = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
     names = tuple(f"paper {n}" for n in range(150))
-    nearness = np.linspace(0.5, 0.9, 150)
-    low = {"low": Foreseen(nearness, chances)}
-    reference = Reference(names, names, vectors, nearness, chances, first, judged, low)
-    stage = Stage(
-        reading="title", calibration={head.facet.name: head.calibration for head in heads}
-    )
-    save_heads(folder, taxonomy, lexical, heads, reference, 256, {"low": (stage,)})
+    found = OutOfFold(np.linspace(0.5, 0.9, 150), chances)
+    reference = Reference(names, names, vectors, first, judged, {"low": found, "full": found})
+    calibration = {facet.name: Calibration() for facet in taxonomy.facets}
+    calibrations = {"title": calibration, "whole": calibration}
+    save_heads(folder, taxonomy, lexical, heads, reference, 256, calibrations)
 
 
 def write_table(path: Path, papers: list[Paper], rows: int) -> Path:

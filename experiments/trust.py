@@ -24,12 +24,12 @@ from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
+from tagger.calibration import cross_calibrate, fit_calibration
 from tagger.decision import ReviewRule
 from tagger.evaluation import assign, evaluate
-from tagger.head_training import cross_calibrate, fit_calibration
 from tagger.heads import probabilities
 from tagger.labels import LabelStore
-from tagger.reference import Reference
+from tagger.reference import OutOfFold, Reference
 from tagger.risk_control import promise_precision
 from tagger.taxonomy import Taxonomy
 from tagger.training import CrossValidation, TrainingSettings, cross_validate, train
@@ -98,7 +98,7 @@ Calibrated = dict[str, dict[str, list[float]]]
 def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
     found: Calibrated = {}
     for part in checked.out_of_fold:
-        facet, scores = part.facet, checked.readings["whole"].scores[part.facet.name]
+        facet, scores = part.facet, checked.views["whole"].scores[part.facet.name]
         for name, calibrator in CALIBRATORS.items():
             chances = np.zeros(part.truth.shape)
             for fold in np.unique(part.folds):
@@ -122,10 +122,9 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         ids,
         tuple(label.title for label in labels),
         np.zeros((len(ids), 1), dtype=np.float32),
-        checked.readings["whole"].foreseen.familiarity,
-        chances,
         gold.truth,
         {facet.name: np.ones(len(ids), dtype=bool) for facet in store.taxonomy.facets},
+        {"full": checked.views["whole"].out_of_fold},
     )
     accepted = {name: np.zeros(truth.shape, dtype=bool) for name, truth in gold.truth.items()}
     settled = np.zeros(len(ids), dtype=bool)
@@ -134,18 +133,17 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         # What is known of the others must not come from papers of this fold, by no detour.
         honest, asked = {}, {}
         for facet in store.taxonomy.facets:
-            truth, scores = gold.truth[facet.name], checked.readings["whole"].scores[facet.name]
-            parts = [
-                np.flatnonzero(folds[~own] == other) for other in np.unique(folds) if other != fold
-            ]
+            truth, scores = gold.truth[facet.name], checked.views["whole"].scores[facet.name]
             honest[facet.name] = np.zeros(truth.shape)
-            honest[facet.name][~own] = cross_calibrate(facet, truth[~own], scores[:, ~own], parts)
+            honest[facet.name][~own] = cross_calibrate(
+                facet, truth[~own], scores[:, ~own], folds[~own]
+            )
             calibration = fit_calibration(facet, truth[~own], scores[:, ~own])
             asked[facet.name] = probabilities(facet, scores[:, own], calibration)
         found = decide(
             replace(
                 everything,
-                probabilities=honest,
+                out_of_fold={"full": OutOfFold(everything.familiarity, honest)},
                 judged=dict.fromkeys(everything.judged, ~own),
             ),
             store.taxonomy,

@@ -1,15 +1,15 @@
-"""A model for a review without labels: every tag is told by its definition, and examples if any.
+"""Zero-shot: tags that are told by their definitions, and examples if any, without labels.
 
-A tag is the likelier the nearer a paper is to its definition, by the bundled encoder as it comes.
+A tag is the likelier the nearer a paper is to its definition, by the pretrained bundled encoder.
 Two things are taken off a cosine first. One is the cosine of the definition with a typical paper:
 it is high for a definition in general terms, whatever the paper. The other is what the paper has in
 common with all definitions of the taxonomy. Classification by the meaning of the label: Chang et
 al., "Importance of Semantic Representation: Dataless Classification" (2008).
 
-How near is near enough cannot be learned without labels. It is set to what came out on labelled
-papers of other taxonomies (``experiments/definitions_only.py``), on the careful side: see
-:data:`NEARNESS` and :data:`SLOPE`. Nothing is known of how right such a model is on papers of one's
-own, so it remembers no held-out papers, and no precision can be promised of it.
+Without labels the threshold cannot be learned. It is set to what came out on labelled papers of
+other taxonomies (``experiments/definitions_only.py``), on the careful side: see :data:`NEARNESS`
+and :data:`SLOPE`. A model of definitions alone has no out-of-fold predictions, and no precision can
+be promised of it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,34 @@ from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
-from tagger.reference import Reference
-from tagger.taxonomy import Taxonomy
-from tagger.zero_shot import encode_descriptions, prototypes
+from tagger.reference import OutOfFold, Reference
+from tagger.taxonomy import Facet, Taxonomy
 
 NEARNESS = 0.15
-"""What is left of the cosine where a tag of a facet that is not exclusive is as likely as not: 0.14
+"""The rest of the cosine at which a tag of a facet that is not exclusive has probability 0.5: 0.14
 to 0.16 on three labelled sets."""
 
 SLOPE = {True: 8.0, False: 18.0}
-"""How fast the logit grows with it, in exclusive facets and others. Of what was fitted, the lower
-values: where definitions tell tags well, confidences could be higher."""
+"""Growth of the logit with the rest of the cosine, in exclusive facets and others. The lower of the
+fitted values: where definitions tell tags well, confidences could be higher."""
 
 _SHRINKAGE = 5.0
-"""So many papers without content are mixed into the typical one: a few papers on one subject are
-no measure of what is typical."""
+"""Papers without content that are mixed into the typical one: a few papers on one subject do not
+show what is typical."""
 
-_MOST_PAPERS = 500
+_MAX_PAPERS = 500
+
+
+def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
+    """Return the mean of the vectors of a tag's definition and examples, shape (tags, dimensions).
+
+    They have unit length. Snell et al., "Prototypical Networks for Few-shot Learning" (2017).
+    """
+    vectors = encoder.encode(facet.descriptions)
+    sums = np.zeros((len(facet.tags), vectors.shape[1]))
+    np.add.at(sums, np.array(facet.described_tags), vectors)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 def model_of_definitions(
@@ -59,18 +70,15 @@ def model_of_definitions(
         never likely.
     papers:
         Without labels, the ones to be tagged: they show what a typical paper is. At most 500 of
-        them are looked at, evenly taken; with none, general definitions draw more than their share.
+        them are encoded, evenly taken; with none, general definitions draw more than their share.
     encoder:
         Not fine-tuned.
     progress:
         Called with papers done and papers in all.
     """
-    rows = np.linspace(0, len(papers) - 1, min(len(papers), _MOST_PAPERS)).astype(int)
-    texts = [papers[row].text for row in rows]
-    descriptions = encode_descriptions(taxonomy, encoder)
-    definitions = {
-        facet.name: prototypes(facet, descriptions[facet.name]) for facet in taxonomy.facets
-    }
+    indices = np.linspace(0, len(papers) - 1, min(len(papers), _MAX_PAPERS)).astype(int)
+    texts = [papers[index].text for index in indices]
+    definitions = {facet.name: prototypes(facet, encoder) for facet in taxonomy.facets}
     common = np.concatenate(list(definitions.values())).mean(axis=0)
     typical = np.zeros_like(common)
     if texts:
@@ -78,7 +86,7 @@ def model_of_definitions(
     heads = []
     for facet in taxonomy.facets:
         weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
-        # In an exclusive facet tags stand against each other: what all of them share cancels.
+        # In an exclusive facet tags compete: a threshold that all of them share cancels.
         threshold = SLOPE[facet.exclusive] * NEARNESS
         words = Linear(np.zeros((len(facet.tags), 0)), np.zeros(len(facet.tags)))
         heads.append(Head(facet, Linear(weights, -weights @ typical - threshold), words))
@@ -89,20 +97,20 @@ def model_of_definitions(
         encoder,
         LexicalFeatures((), np.zeros(0)),
         heads,
-        _without_papers(taxonomy, common),
+        _without_papers(taxonomy, len(common)),
         f"local/definitions-{digest[:12]}",
         digest,
     )
 
 
-def _without_papers(taxonomy: Taxonomy, like: Vectors) -> Reference:
+def _without_papers(taxonomy: Taxonomy, dimensions: int) -> Reference:
     sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}
+    none = OutOfFold(np.zeros(0), {name: np.zeros((0, size)) for name, size in sizes.items()})
     return Reference(
         (),
         (),
-        np.zeros((0, len(like)), dtype=np.float32),
-        np.zeros(0),
-        {name: np.zeros((0, size)) for name, size in sizes.items()},
+        np.zeros((0, dimensions), dtype=np.float32),
         {name: np.zeros((0, size), dtype=bool) for name, size in sizes.items()},
         {name: np.zeros(0, dtype=bool) for name in sizes},
+        {"full": none},
     )

@@ -1,4 +1,4 @@
-"""Drift: is a digest unlike what the model was trained on?"""
+"""Drift: is a digest unlike the papers that the model was trained on?"""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger.decision import ReviewRule
-from tagger.evaluation import assign
+from tagger.evaluation import Booleans, assign
 from tagger.heads import Floats
 from tagger.reference import Reference
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Taxonomy
 
 _UNFAMILIAR_QUANTILE = 0.05
 _WARN_UNFAMILIAR = 0.25
+"""Share of unfamiliar papers: five times the expected one."""
 _WARN_REVIEW = (2.0, 0.2)
-_WARN_CHANCE = 0.005
-"""Five times as many unfamiliar papers as expected, or twice as many doubtful ones and at least a
-fifth more, where chance brings so many on fewer than one page in two hundred."""
+"""Share of papers to review: so many times the expected one, and more than it by so much."""
+_SIGNIFICANCE = 0.005
+"""Level of the one-sided binomial test behind both warnings."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacetDrift:
-    """The answers of a model in one facet, beside those in its cross-validation.
+    """The predictions of a model in one facet, and those of its cross-validation.
 
     Parameters
     ----------
     confidence, expected_confidence:
-        Mean confidence in the answers given, 0 to 1.
+        Mean confidence, 0 to 1.
     shares, expected_shares:
         Per tag, the share of papers that get it.
     """
@@ -48,12 +49,12 @@ class FacetDrift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A digest beside the labelled papers.
+    """A digest compared with the labelled papers.
 
     Parameters
     ----------
     papers:
-        How many papers the digest has.
+        Number of papers of the digest.
     familiarity, expected_familiarity:
         Median cosine with the nearest labelled paper, of the digest and of labelled papers held
         out in cross-validation.
@@ -63,7 +64,7 @@ class Drift:
     review_share, expected_review_share:
         Share of papers to review, in the digest and in cross-validation.
     facets:
-        The answers in each facet.
+        The predictions in each facet.
     """
 
     papers: int
@@ -76,9 +77,9 @@ class Drift:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know before trusting the tags, in words; empty if all is well."""
+        """Warnings for a user, in words; empty if the digest is like the labelled papers."""
         found = []
-        if self.unfamiliar_share >= _WARN_UNFAMILIAR and self._is_no_chance(
+        if self.unfamiliar_share >= _WARN_UNFAMILIAR and self._is_significant(
             self.unfamiliar_share, _UNFAMILIAR_QUANTILE
         ):
             found.append(
@@ -87,7 +88,7 @@ class Drift:
             )
         factor, margin = _WARN_REVIEW
         expected = self.expected_review_share
-        if self.review_share >= max(factor * expected, expected + margin) and self._is_no_chance(
+        if self.review_share >= max(factor * expected, expected + margin) and self._is_significant(
             self.review_share, expected
         ):
             found.append(
@@ -96,19 +97,19 @@ class Drift:
             )
         return tuple(found)
 
-    def _is_no_chance(self, share: float, expected: float) -> bool:
-        """Tell whether a binomial count is as high by chance on very few pages alone."""
-        papers, chance = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
+    def _is_significant(self, share: float, expected: float) -> bool:
+        """Test whether a binomial count is above what is expected (SciPy is no light install)."""
+        papers, p = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
         # In logarithms, for pages of thousands.
-        terms = (
+        tail = (
             math.lgamma(papers + 1)
             - math.lgamma(k + 1)
             - math.lgamma(papers - k + 1)
-            + k * math.log(chance)
-            + (papers - k) * math.log1p(-chance)
+            + k * math.log(p)
+            + (papers - k) * math.log1p(-p)
             for k in range(round(share * papers), papers + 1)
         )
-        return sum(map(math.exp, terms)) < _WARN_CHANCE
+        return sum(map(math.exp, tail)) < _SIGNIFICANCE
 
     def figures(self) -> dict[str, float]:
         """Return all figures under the names they are logged by."""
@@ -130,14 +131,14 @@ class Drift:
 
 
 class DriftMeter:
-    """Sets the papers of a digest beside the labelled papers of a model, some at a time.
+    """Compares the papers of a digest with the labelled papers of a model, a batch at a time.
 
-    8 bytes a paper are kept.
+    It keeps 8 bytes a paper.
 
     Parameters
     ----------
     reference:
-        What the model remembers of its training, at least one paper.
+        Of the model, at least one paper.
     taxonomy:
         Of the model.
     rule:
@@ -154,7 +155,7 @@ class DriftMeter:
         self._given = {facet.name: np.zeros(len(facet.tags)) for facet in taxonomy.facets}
 
     def add(self, familiarity: Floats, probabilities: Mapping[str, Floats]) -> None:
-        """Look at some papers.
+        """Add a batch.
 
         Parameters
         ----------
@@ -164,40 +165,30 @@ class DriftMeter:
             Per facet, shape (papers, tags).
         """
         self._familiarity.extend(familiarity.tolist())
-        doubtful = np.zeros(len(familiarity), dtype=bool)
+        self._doubtful += int(_doubtful(self._taxonomy, probabilities, self._rule).sum())
         for facet in self._taxonomy.facets:
-            now = probabilities[facet.name]
-            self._confidence[facet.name] += float(_confidence(now, facet.exclusive).sum())
-            self._given[facet.name] += assign(facet, now).sum(axis=0)
-            doubtful |= self._rule.doubts(facet, now)
-        self._doubtful += int(doubtful.sum())
+            self._confidence[facet.name] += _confidence(facet, probabilities[facet.name]).sum()
+            self._given[facet.name] += assign(facet, probabilities[facet.name]).sum(axis=0)
 
     def drift(self) -> Drift:
-        """Return how far the papers, of which there has to be one, are from the labelled ones."""
+        """Return the drift of the papers that were added, of which there has to be one."""
         reference, papers = self._reference, len(self._familiarity)
         familiarity = np.array(self._familiarity)
-        least = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
+        threshold = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
         facets = {}
         for facet in self._taxonomy.facets:
-            before = reference.probabilities[facet.name]
-            shares, expected_shares = (
-                dict(zip(facet.tag_names, map(float, share), strict=True))
-                for share in (
-                    self._given[facet.name] / papers,
-                    assign(facet, before).mean(axis=0),
-                )
-            )
+            expected = reference.probabilities[facet.name]
             facets[facet.name] = FacetDrift(
-                self._confidence[facet.name] / papers,
-                float(_confidence(before, facet.exclusive).mean()),
-                shares,
-                expected_shares,
+                float(self._confidence[facet.name] / papers),
+                float(_confidence(facet, expected).mean()),
+                _by_tag(facet, self._given[facet.name] / papers),
+                _by_tag(facet, assign(facet, expected).mean(axis=0)),
             )
         return Drift(
             papers=papers,
             familiarity=float(np.median(familiarity)),
             expected_familiarity=float(np.median(reference.familiarity)),
-            unfamiliar_share=float((familiarity < least).mean()),
+            unfamiliar_share=float((familiarity < threshold).mean()),
             review_share=self._doubtful / papers,
             expected_review_share=expected_review_share(reference, self._taxonomy, self._rule),
             facets=facets,
@@ -211,15 +202,7 @@ def measure_drift(
     taxonomy: Taxonomy,
     rule: ReviewRule,
 ) -> Drift:
-    """Set the papers of a digest beside the labelled papers of a model.
-
-    Parameters
-    ----------
-    familiarity, probabilities:
-        As for :meth:`DriftMeter.add`, of at least one paper.
-    reference, taxonomy, rule:
-        As for :class:`DriftMeter`.
-    """
+    """Return the drift of one batch of papers; parameters as for :class:`DriftMeter`."""
     meter = DriftMeter(reference, taxonomy, rule)
     meter.add(familiarity, probabilities)
     return meter.drift()
@@ -227,12 +210,22 @@ def measure_drift(
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
     """Return the share of labelled papers that would have gone to review, held out, 0 to 1."""
-    doubtful = [rule.doubts(f, reference.probabilities[f.name]) for f in taxonomy.facets]
-    return float(np.any(doubtful, axis=0).mean())
+    return float(_doubtful(taxonomy, reference.probabilities, rule).mean())
 
 
-def _confidence(probabilities: Floats, exclusive: bool) -> Floats:
-    """Return how sure the answers are, of several tags the mean, shape (papers,)."""
-    if exclusive:
+def _doubtful(
+    taxonomy: Taxonomy, probabilities: Mapping[str, Floats], rule: ReviewRule
+) -> Booleans:
+    doubts = [rule.doubts(facet, probabilities[facet.name]) for facet in taxonomy.facets]
+    return np.asarray(np.any(doubts, axis=0))
+
+
+def _by_tag(facet: Facet, shares: Floats) -> dict[str, float]:
+    return dict(zip(facet.tag_names, map(float, shares), strict=True))
+
+
+def _confidence(facet: Facet, probabilities: Floats) -> Floats:
+    """Return the confidence in each paper's tag, of several tags the mean, shape (papers,)."""
+    if facet.exclusive:
         return np.asarray(probabilities.max(axis=1))
     return np.asarray(np.maximum(probabilities, 1 - probabilities).mean(axis=1))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tagger.errors import TaggerError, missing_package
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ _BUNDLED_SETTINGS = {
     "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-"""SHA-256 of what says how the weights are used: it names, among others, classes to be loaded."""
+"""SHA-256 of the settings: they name, among others, classes to be loaded."""
 BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
 BUNDLED_DIMENSIONS = 384
 ONNX_FILE = "encoder.onnx"
@@ -57,16 +57,16 @@ FLOAT32_FILE = "encoder.float32.onnx"
 """In 32 bits, for a GPU; a model may lack it."""
 DEFAULT_MAX_TOKENS = 256
 ENCODING = 3
-"""Number of the way in which an exported encoder is run; another one gives other vectors."""
+"""Version of the way in which an exported encoder is run; another one gives other vectors."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _BATCH_SIZE = 32
-_PART = 2 * _BATCH_SIZE
+_REPORT_EVERY = 2 * _BATCH_SIZE
 """Texts between two reports of progress where PyTorch encodes."""
 _WINDOW = 1024
-"""Texts among which those of one length are looked for."""
+"""Texts among which those of one length are batched."""
 _TOKENS = 192
-"""Encoded at a time on a core, of texts that together have no more; longer ones alone."""
+"""Most tokens of a batch on a core; a longer text is a batch of its own."""
 _GPU_TOKENS = 65_536
 
 
@@ -145,7 +145,7 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     name:
         ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers finds.
     max_tokens:
-        Texts are cut to this many tokens, in training as in use.
+        Length at which texts are cut.
 
     Raises
     ------
@@ -158,34 +158,32 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         state = torch.get_rng_state()
-        # What a checkpoint lacks, such as a pooler, is drawn by chance: the same at each load.
+        # Weights that a checkpoint lacks, such as a pooler, are random: the same at each load.
         torch.default_generator.manual_seed(0)
         try:
-            # Weights as data: a pickle, which could hold code, is not read; nor is code of a model.
+            # Neither a pickle, which could hold code, nor code of a model is read.
             model = SentenceTransformer(
                 source,
                 local_files_only=Path(source).is_dir(),
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True, "dtype": "float32"},
-                # A third of the training time on a processor, and no better for it. BERT and its
-                # kin call it so.
+                # Dropout takes a third of the training time and is no better. The names are BERT's.
                 config_kwargs={"attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0},
             )
-        except Exception as error:  # damaged files raise whatever their format's library likes
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except Exception as error:  # damaged files raise any exception
             raise TaggerError(
-                f"the encoder '{name}' cannot be loaded ({reason})",
+                f"the encoder '{name}' cannot be loaded ({_first_line(error)})",
                 hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
             ) from error
         finally:
             torch.set_rng_state(state)
     if not hasattr(model[0], "auto_model"):
         raise TaggerError(
-            f"the encoder '{name}' is no transformer, and cannot be fine-tuned",
+            f"the encoder '{name}' is not a transformer and cannot be fine-tuned",
             hint="Give a sentence-transformers model with a transformer in it",
         )
     model.max_seq_length = max_tokens
-    # In training texts are cut to the length of their part of the batch, from the right.
+    # In training, padding is cut off from the right.
     model.tokenizer.padding_side = "right"
     return model
 
@@ -198,46 +196,46 @@ class TorchEncoder:
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
-        part = _PART if progress else max(len(texts), 1)
+        size = _REPORT_EVERY if progress else max(len(texts), 1)
         encoded = []
-        for start in range(0, max(len(texts), 1), part):
+        for start in range(0, max(len(texts), 1), size):
             vectors = self.model.encode(
-                list(texts[start : start + part]),
+                list(texts[start : start + size]),
                 batch_size=_BATCH_SIZE,
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
             encoded.append(np.asarray(vectors, dtype=np.float32))
             if progress:
-                progress(min(start + part, len(texts)), len(texts))
+                progress(min(start + size, len(texts)), len(texts))
         return np.concatenate(encoded)
 
 
 class OnnxEncoder:
-    """An exported encoder, run by ONNX Runtime: no PyTorch needed.
+    """An exported encoder, run by ONNX Runtime without PyTorch.
 
-    Texts of one length are encoded together, a few on each core at a time: nothing is spent on
-    padding, and a text has the same vector whatever stands beside it.
+    Texts of one length are batched, a few on each core at a time: no time goes into padding, and
+    the vector of a text does not depend on other texts.
 
     Parameters
     ----------
     folder:
-        Where ``encoder.onnx`` and ``tokenizer.json`` are.
+        Where ``encoder.onnx`` and ``tokenizer.json`` are; for a GPU ``encoder.float32.onnx``.
     max_tokens:
-        Texts are cut to this many tokens.
+        Length at which texts are cut.
     dimensions:
         Of a vector, where that is known.
     device:
-        ``cpu`` or ``cuda``. A GPU computes in 32 bits what a processor does in 8, so its vectors
-        are somewhat others.
+        ``cpu`` or ``cuda``. A GPU has no kernels for weights of 8 bits and computes with those of
+        32, so its vectors differ somewhat.
     threads:
-        How many of a processor's cores are used; by default all.
+        Number of cores that are used; by default all.
 
     Raises
     ------
     TaggerError
-        If a file is missing or is not what its name says, or there is no such device; from
-        :meth:`encode`, if what the graph gives is no such vector.
+        If a file is missing or not of its format, or there is no such device; from :meth:`encode`,
+        if the graph does not give finite vectors of these dimensions.
     """
 
     def __init__(
@@ -252,15 +250,22 @@ class OnnxEncoder:
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
-        # What goes wrong is raised; on the terminal it would stand beside our own words.
+        # Errors are raised, and need not be printed as well.
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         on_gpu = choose_device(device) == "cuda"
+        graph = folder / (FLOAT32_FILE if on_gpu else ONNX_FILE)
+        if on_gpu and not graph.exists():
+            raise TaggerError(
+                f"the model has no {FLOAT32_FILE}, which a GPU needs",
+                path=folder,
+                hint="Train a model with tagger train --float32, or leave --device out",
+            )
         self._threads = 1 if on_gpu else threads or _cores()
         self._tokens = _GPU_TOKENS if on_gpu else _TOKENS
         try:
             self._session = onnxruntime.InferenceSession(
-                _dequantized(folder) if on_gpu else str(folder / ONNX_FILE),
+                str(graph),
                 options,
                 providers=list(dict.fromkeys([_CUDA, _CPU] if on_gpu else [_CPU])),
                 # It would try once more, and print that it does.
@@ -269,14 +274,12 @@ class OnnxEncoder:
                 disabled_optimizers=set() if on_gpu else {"SkipLayerNormFusion"},
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except TaggerError:
-            raise
         except Exception as error:  # both libraries raise bare Exception subclasses
             raise TaggerError(
                 f"the model's encoder cannot be loaded ({_first_line(error)})", path=folder
             ) from error
         if on_gpu and _CUDA not in self._session.get_providers():
-            # It goes over to the processor, with a word on a terminal that is none of ours.
+            # ONNX Runtime falls back to the processor with a mere warning.
             raise TaggerError(
                 "ONNX Runtime finds a GPU here, and cannot use it",
                 hint="Install the CUDA libraries that onnxruntime-gpu asks for, or: --device cpu",
@@ -293,16 +296,15 @@ class OnnxEncoder:
             for start in range(0, len(texts), _WINDOW):
                 encodings = self._tokenize(list(texts[start : start + _WINDOW]))
                 batches = _batches([len(encoding.ids) for encoding in encodings], self._tokens)
-                rows = [[encodings[place].ids for place in batch] for batch in batches]
-                for batch, found in zip(batches, pool.map(self._encode, rows), strict=True):
-                    vectors.update(
-                        (start + place, v) for place, v in zip(batch, found, strict=True)
-                    )
+                ids = [[encodings[index].ids for index in batch] for batch in batches]
+                for batch, found in zip(batches, pool.map(self._encode, ids), strict=True):
+                    indices = [start + index for index in batch]
+                    vectors.update(zip(indices, found, strict=True))
                     if progress:
                         progress(len(vectors), len(texts))
         if not vectors:
             return np.zeros((0, self._dimensions or 0), dtype=np.float32)
-        return np.stack([vectors[place] for place in range(len(texts))])
+        return np.stack([vectors[index] for index in range(len(texts))])
 
     def _tokenize(self, texts: list[str]) -> list[Encoding]:
         try:
@@ -310,18 +312,18 @@ class OnnxEncoder:
         except Exception as error:  # tokenizers raises bare exceptions, too
             raise self._unusable(_first_line(error)) from error
 
-    def _encode(self, rows: list[list[int]]) -> list[Vectors]:
+    def _encode(self, ids: list[list[int]]) -> list[Vectors]:
         try:
-            found = self._session.run(["vector"], {"input_ids": np.array(rows, dtype=np.int64)})[0]
+            found = self._session.run(["vector"], {"input_ids": np.array(ids, dtype=np.int64)})[0]
         except Exception as error:  # ONNX Runtime raises bare Exception subclasses
             raise self._unusable(_first_line(error)) from error
         vectors = np.asarray(found, dtype=np.float32)
-        fits = vectors.ndim == 2 and len(vectors) == len(rows)
+        fits = vectors.ndim == 2 and len(vectors) == len(ids)
         if not fits or self._dimensions not in (None, vectors.shape[1]):
             raise self._unusable(f"it gives vectors of shape {vectors.shape[1:]}")
         if not np.isfinite(vectors).all():
-            raise self._unusable("it gives what is no number")
-        # One by one: the length of a row of many may differ in the last digit.
+            raise self._unusable("it gives NaN or infinity")
+        # One by one: the norm of a row among many may differ in the last digit.
         return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
 
     def _unusable(self, reason: str) -> TaggerError:
@@ -329,29 +331,19 @@ class OnnxEncoder:
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Return which texts are encoded together: of one length, the longest first."""
+    """Return the indices of texts that are encoded together: of one length, the longest first."""
     of_length: dict[int, list[int]] = {}
-    for place, length in enumerate(lengths):
-        of_length.setdefault(length, []).append(place)
-    return [
-        places[start : start + size]
-        for length, places in sorted(of_length.items(), reverse=True)
-        for size in [max(tokens // max(length, 1), 1)]
-        for start in range(0, len(places), size)
-    ]
+    for index, length in enumerate(lengths):
+        of_length.setdefault(length, []).append(index)
+    batches = []
+    for length, indices in sorted(of_length.items(), reverse=True):
+        size = max(tokens // max(length, 1), 1)
+        batches += [indices[start : start + size] for start in range(0, len(indices), size)]
+    return batches
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _dequantized(folder: Path) -> bytes:
-    from tagger.dequantization import dequantized
-
-    try:
-        return dequantized(folder / ONNX_FILE)
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "scale") from error
 
 
 def _cores() -> int:
@@ -364,14 +356,14 @@ def _cores() -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the chatter of model libraries (progress bars, advice) off the terminal."""
+    """Keep progress bars and advice of model libraries off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import transformers
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # ONNX Runtime gives its advice through the root logger, too.
+    # ONNX Runtime logs through the root logger, too.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxruntime", None)]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -16,8 +16,8 @@ from tagger.decision import ReviewRule, decide, doubtful_tags
 from tagger.encoder import Progress, Vectors
 from tagger.model import TaggerModel
 from tagger.paper import KnownPapers, Paper
-from tagger.reading import split_sentences
 from tagger.tagged_paper import TaggedPaper
+from tagger.text_views import split_sentences
 
 _NEIGHBOURS = 3
 _TELLING = 3

@@ -1,37 +1,46 @@
-"""Fit heads and their calibration on vectors and words that do not change any more."""
+"""Fit heads on vectors and words that do not change any more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.encoder import Vectors
-from tagger.evaluation import Booleans, Integers
-from tagger.heads import Calibration, Floats, Head, Linear, probabilities
+from tagger.evaluation import Booleans
+from tagger.heads import Calibration, Floats, Head, Linear
+from tagger.lexical import terms_of
+from tagger.paper import Paper
 from tagger.taxonomy import Facet
-from tagger.zero_shot import prototypes, score_by_definition
 
 ENCODER_C = {True: 1.0, False: 10.0}
-LEXICAL_C = 10.0
-"""Freedom of the weights, for exclusive facets and others: scikit-learn's C."""
+LEXICAL_C = {True: 10.0, False: 10.0}
+"""scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
 
-_USUAL = {True: Calibration((2.2, 1.85)), False: Calibration((2.2, 0.3), 0.7)}
-_SPREAD = np.array([0.4, 0.4, 0.7])
-"""What calibrations come out at with 150 labels, and the standard deviation of what is believed
-before any label is looked at: of the logarithms of the scales, and of the shift."""
+MAX_TERMS = 10_000
+_MIN_SPREAD = 1e-6
 
 
-def fit_head(
-    facet: Facet,
-    vectors: Vectors,
-    terms: Floats,
-    truth: Booleans,
-    descriptions: Vectors | None = None,
-    told: Booleans | None = None,
-) -> Head:
-    """Fit the classifiers of a facet; their calibration is left at its default.
+def fit_vectorizer(papers: Sequence[Paper]) -> Any:
+    """Fit a ``TfidfVectorizer`` on the terms that two papers or more have, the most frequent ones.
+
+    Its vocabulary and ``idf_`` are what :class:`tagger.lexical.LexicalFeatures` needs.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    def vectorizer(**options: Any) -> Any:
+        return TfidfVectorizer(analyzer=terms_of, sublinear_tf=True, **options)
+
+    try:
+        return vectorizer(min_df=2, max_features=MAX_TERMS).fit(papers)
+    except ValueError:  # no two papers share a term: the only one is none that a paper has
+        return vectorizer(vocabulary=[""]).fit(papers)
+
+
+def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> Head:
+    """Fit the classifiers of a facet.
 
     Parameters
     ----------
@@ -41,36 +50,19 @@ def fit_head(
         Of the encoder, shape (views * papers, dimensions): those of all papers, then of another
         view of each, and so on.
     terms:
-        Lexical features, shape (papers, terms).
-    truth:
+        TF-IDF weights, dense or sparse, shape (papers, terms).
+    y_true:
         Shape (papers, tags).
-    descriptions:
-        Vectors of the facet's ``descriptions``, shape (descriptions, dimensions): so many papers
-        more of each tag that has labels.
-    told:
-        Which tags are told by their descriptions, shape (tags,); others without labels are never
-        given.
     """
-    seen = np.tile(truth, (len(vectors) // max(len(truth), 1), 1))
-    own, known = vectors[: len(truth)], np.asarray(truth.any(axis=0))
-    if descriptions is not None:
-        tags = np.array(facet.described_tags)
-        used = known[tags]
-        vectors = np.concatenate([vectors, descriptions[used]])
-        seen = np.concatenate([seen, np.array(facet.implied)[tags[used]]])
-    encoder = fit_linear(facet, vectors, seen, ENCODER_C[facet.exclusive])
-    lexical = fit_linear(facet, terms, truth, LEXICAL_C)
-    if descriptions is not None and told is not None and known.any():
-        usual, typical = _USUAL[facet.exclusive], prototypes(facet, descriptions)
-        encoder = score_by_definition(facet, encoder, own, typical, truth, told, usual)
-        # Words say nothing on such a tag, for or against it.
-        lexical.bias[told] = 0
-    return Head(facet, encoder, lexical)
+    of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
+    return Head(
+        facet,
+        fit_linear(facet, vectors, of_views, ENCODER_C[facet.exclusive]),
+        fit_linear(facet, terms, y_true, LEXICAL_C[facet.exclusive]),
+    )
 
 
-def fit_linear(
-    facet: Facet, features: npt.NDArray[np.floating], truth: Booleans, strength: float
-) -> Linear:
+def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -> Linear:
     """Fit logistic regression of the tags of a facet.
 
     Parameters
@@ -78,26 +70,28 @@ def fit_linear(
     facet:
         The facet.
     features:
-        Shape (papers, features).
-    truth:
+        Dense or sparse, shape (papers, features).
+    y_true:
         Shape (papers, tags).
     strength:
         scikit-learn's C, the freedom given to weights.
     """
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((len(facet.tags), features.shape[1]))
+    papers, size = features.shape
+    weights = np.zeros((len(facet.tags), size))
     # A tag that no paper has, or that all have, keeps no weights and the bias of never or always.
-    bias = np.where(_held_by_all(truth), 1.0, -1.0) * np.log(2.0 * max(len(features), 1) + 1)
+    always = y_true.all(axis=0) & y_true.any(axis=0)
+    bias = np.where(always, 1.0, -1.0) * np.log(2.0 * max(papers, 1) + 1)
 
     def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
         classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
         return classifier.fit(features, answers)
 
-    if not features.size:
-        return Linear(weights, np.where(truth.any(axis=0), 0, bias))
+    if not papers or not size:
+        return Linear(weights, np.where(y_true.any(axis=0), 0, bias))
     if facet.exclusive:
-        classifier = fit(truth.argmax(axis=1))
+        classifier = fit(y_true.argmax(axis=1))
         known = classifier.classes_
         if len(known) == 2:
             weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
@@ -106,88 +100,71 @@ def fit_linear(
             weights[known], bias[known] = classifier.coef_, classifier.intercept_
     else:
         for column in range(len(facet.tags)):
-            if 0 < truth[:, column].sum() < len(truth):
-                classifier = fit(truth[:, column])
+            if 0 < y_true[:, column].sum() < papers:
+                classifier = fit(y_true[:, column])
                 weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
     return Linear(weights, bias)
 
 
-def _held_by_all(truth: Booleans) -> Booleans:
-    return np.asarray(truth.all(axis=0) & truth.any(axis=0))
+def add_zero_shot_tags(
+    head: Head, vectors: Vectors, y_true: Booleans, prototypes: Vectors, calibration: Calibration
+) -> Head:
+    """Return a head that tells tags without labels by the similarity to their definitions.
 
-
-def fit_calibration(
-    facet: Facet, truth: Booleans, scores: Floats, usual: Calibration | None = None
-) -> Calibration:
-    """Fit the calibration of a facet on scores of papers that the head had not seen.
-
-    Maximum a posteriori with a normal prior around what is usual: few labels say little about how
-    far to trust one part of the head against the other, and a version should not differ from the
-    one before for that.
-
-    Parameters
-    ----------
-    facet:
-        The facet.
-    truth:
-        Shape (papers, tags).
-    scores:
-        Shape (parts, papers, tags).
-    usual:
-        What is believed before; without it, what calibrations usually come out at.
-    """
-    from scipy.optimize import minimize
-
-    usual = usual or _USUAL[facet.exclusive]
-    start = np.array([*np.log(usual.scales), usual.shift])
-
-    def calibration_at(parameters: npt.NDArray[np.float64]) -> Calibration:
-        *log_scales, shift = parameters
-        scales = tuple(float(scale) for scale in np.exp(log_scales))
-        return Calibration(scales, 0.0 if facet.exclusive else float(shift))
-
-    def loss(parameters: npt.NDArray[np.float64]) -> float:
-        chances = probabilities(facet, scores, calibration_at(parameters))
-        chances = np.clip(chances, 1e-12, 1 - 1e-12)
-        if facet.exclusive:
-            likelihood = np.log(chances[truth]).sum()
-        else:
-            likelihood = np.log(np.where(truth, chances, 1 - chances)).sum()
-        return float(-likelihood + 0.5 * (((parameters - start) / _SPREAD) ** 2).sum())
-
-    return calibration_at(minimize(loss, start, method="Nelder-Mead").x)
-
-
-def cross_calibrate(
-    facet: Facet,
-    truth: Booleans,
-    scores: Floats,
-    parts: Sequence[Integers],
-    usual: Calibration | None = None,
-) -> Floats:
-    """Calibrate each part by what the other parts say, so that its figures stay honest.
+    The similarity of a paper to a definition is its cosine less that of labelled papers on average,
+    in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
+    scores: by logistic regression of the truth where a facet is not exclusive; in an exclusive one,
+    where scores of tags compete, by least squares of the classifier's own. The head stays as it is
+    where similarity says nothing. Classification by the meaning of the label: Chang et al.,
+    "Importance of Semantic Representation: Dataless Classification" (2008).
 
     Parameters
     ----------
-    facet:
-        The facet.
-    truth:
+    head:
+        Fitted on the vectors.
+    vectors:
+        Of unit length, shape (papers, dimensions).
+    y_true:
         Shape (papers, tags).
-    scores:
-        Shape (parts of the head, papers, tags).
-    parts:
-        The rows of each part of the papers.
-    usual:
-        As for :func:`fit_calibration`.
-
-    Returns
-    -------
-    ndarray
-        Probabilities, shape (papers, tags).
+    prototypes:
+        Of the facet's tags, shape (tags, dimensions); see
+        :func:`tagger.definitions_only.prototypes`.
+    calibration:
+        Of the head.
     """
-    calibrated = np.zeros(truth.shape)
-    for part in parts:
-        others = np.setdiff1d(np.arange(len(truth)), part)
-        calibration = fit_calibration(facet, truth[others], scores[:, others], usual)
-        calibrated[part] = probabilities(facet, scores[:, part], calibration)
-    return calibrated
+    known = np.asarray(y_true.any(axis=0))
+    if known.all() or not known.any():
+        return head
+    cosines = (vectors @ prototypes.T).astype(np.float64)
+    centre = cosines.mean(axis=0)
+    spread = max(float((cosines - centre).std()), _MIN_SPREAD)
+    similarity = ((cosines - centre) / spread)[:, known]
+    if head.facet.exclusive:
+        slope, offset = _regress_scores(similarity, head.encoder.scores(vectors)[:, known])
+    else:
+        slope, offset = _regress_truth(similarity, y_true[:, known])
+        slope = slope / max(calibration.scale, _MIN_SPREAD)
+        offset = (offset - calibration.shift) / max(calibration.scale, _MIN_SPREAD)
+    if slope <= 0:
+        return head
+    weights = np.where(known[:, None], head.encoder.weights, slope / spread * prototypes)
+    bias = np.where(known, head.encoder.bias, offset - slope / spread * centre)
+    # Words have no score for such a tag.
+    words = Linear(head.lexical.weights, np.where(known, head.lexical.bias, 0.0))
+    return Head(head.facet, Linear(weights, bias), words)
+
+
+def _regress_scores(similarity: Floats, scores: Floats) -> tuple[float, float]:
+    if not similarity.any():
+        return 0.0, 0.0
+    slope, offset = np.polyfit(similarity.ravel(), scores.ravel(), 1)
+    return float(slope), float(offset)
+
+
+def _regress_truth(similarity: Floats, y_true: Booleans) -> tuple[float, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    if y_true.all():
+        return 0.0, 0.0
+    fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true.ravel())
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

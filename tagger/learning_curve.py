@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tagger.calibration import cross_calibrate
 from tagger.encoder_cache import EncoderCache
 from tagger.encoder_training import TrainingProgress, train_encoders
 from tagger.evaluation import (
@@ -25,8 +26,7 @@ from tagger.evaluation import (
     interval,
     weighted_figures,
 )
-from tagger.head_training import cross_calibrate
-from tagger.heads import PARTS
+from tagger.heads import MEMBERS
 from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, fit_heads, plan_encoder, plan_folds
@@ -157,7 +157,7 @@ def learning_curve(
     points = []
     with closing(train_encoders(plans, cache, progress)) as encoders:
         for part in parts:
-            scores = {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
+            scores = {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.truth.items()}
             for fold, rows in zip(chosen, part, strict=True):
                 encoder, unseen = next(encoders).encoder, np.flatnonzero(folds == fold)
                 papers = data.papers(unseen)
@@ -167,9 +167,8 @@ def learning_curve(
                     scores[name][:, unseen] = values
             held_out = {}
             for name, rows in judged.items():
-                own = [np.flatnonzero(folds[rows] == fold) for fold in chosen]
                 facet, truth = taxonomy.facet(name), data.truth[name][rows]
-                calibrated = cross_calibrate(facet, truth, scores[name][:, rows], own)
+                calibrated = cross_calibrate(facet, truth, scores[name][:, rows], folds[rows])
                 held_out[name] = replace(measured[name], probabilities=calibrated)
             points.append(LearningPoint(min(map(len, part)), held_out))
     return (*points, LearningPoint(min(map(len, outside)), measured))

@@ -2,25 +2,24 @@
 
 A saved model is a folder of data: ``model.json`` (taxonomy, settings, vocabulary, SHA-256 of
 each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.onnx`` and
-``tokenizer.json``. Loading one executes nothing from it.
+``tokenizer.json``; for a GPU also ``encoder.float32.onnx``. Loading one executes nothing from it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tagger.atomic import replacing
-from tagger.decision import paper_confidence
 from tagger.encoder import (
     ENCODING,
+    FLOAT32_FILE,
     ONNX_FILE,
     TOKENIZER_FILE,
     Encoder,
@@ -32,20 +31,20 @@ from tagger.encoder import (
 from tagger.errors import TaggerError
 from tagger.evaluation import Integers
 from tagger.heads import (
-    PARTS,
+    MEMBERS,
     Calibration,
     Floats,
     Head,
     Linear,
+    member_probabilities,
     probabilities,
-    probabilities_of_parts,
 )
-from tagger.integrity import Shape, check_folder, check_graph, check_hash, load_arrays
+from tagger.integrity import Shape, check_hash, load_arrays
 from tagger.lexical import LexicalFeatures
 from tagger.paper import Paper
-from tagger.reading import READINGS
 from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy, check_names
+from tagger.text_views import TEXT_VIEWS
 from tagger.validation import first_problem
 from tagger.vector_cache import CachedEncoder, VectorCache
 
@@ -53,81 +52,71 @@ MANIFEST_FILE = "model.json"
 HEADS_FILE = "heads.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
-"""The files of a saved model beside its manifest."""
-_RARITY = "lexical.rarity"
+"""The files of a saved model besides its manifest; ``encoder.float32.onnx`` may come on top."""
+_IDF = "lexical.idf"
+_BATCH_SIZE = 1024
+"""Papers whose texts and words are in memory at a time."""
 
+EFFORTS = {"low": "title", "balanced": "excerpt", "full": "whole"}
+"""The text view of a paper that the encoder reads with each effort; words are of the whole."""
 
-EFFORTS = ("low", "balanced", "full")
-"""How much work a paper is given. ``low``: its title is read. ``balanced``: an excerpt, and the
-whole where that leaves doubt. ``full``: the whole."""
-
-
-class Stage(BaseModel):
-    """A reading of papers, and what is believed of it.
-
-    Attributes
-    ----------
-    reading:
-        What is read, one of :data:`tagger.reading.READINGS`.
-    calibration:
-        Per facet, of the heads on this reading.
-    sure_from:
-        A paper of which the model is at least this sure in every facet is not read any further.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reading: Literal["title", "excerpt", "whole"]
-    calibration: dict[str, Calibration]
-    sure_from: float = 0.0
+Calibrations = Mapping[str, Mapping[str, Calibration]]
+"""By text view and facet."""
 
 
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     taxonomy: Taxonomy
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
     vocabulary: tuple[str, ...]
-    calibration: dict[str, Calibration]
-    efforts: dict[str, tuple[Stage, ...]] = {}
+    calibrations: dict[str, dict[str, Calibration]]
     files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> _Manifest:
+        facets = {facet.name for facet in self.taxonomy.facets}
+        views = self.calibrations.keys()
+        if "whole" not in views or not views <= TEXT_VIEWS.keys():
+            raise ValueError(f"calibrations are by text view: {', '.join(TEXT_VIEWS)}")
+        if any(each.keys() != facets for each in self.calibrations.values()):
+            raise ValueError("a calibration of each facet is needed")
+        if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
+            raise ValueError(f"hashes of just these files are needed: {', '.join(MODEL_FILES)}")
+        return self
+
+    @property
+    def efforts(self) -> list[str]:
+        return [effort for effort, view in EFFORTS.items() if view in self.calibrations]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of papers.
+    """What a model predicts for papers.
 
     Parameters
     ----------
     vectors:
-        Of the encoder, shape (papers, dimensions), of what was read of each paper in the end.
+        Of the encoder, shape (papers, dimensions).
     probabilities:
         Per facet, calibrated, shape (papers, tags).
-    parts:
-        Per facet, what each part of the head alone would say, shape (parts, papers, tags).
+    members:
+        Per facet, the probabilities by each member of the head alone, shape (members, papers,
+        tags).
     """
 
     vectors: Vectors
     probabilities: dict[str, Floats]
-    parts: dict[str, Floats]
+    members: dict[str, Floats]
 
-    def take(self, rows: Integers) -> Predictions:
-        """Return what is said of some of the papers."""
+    def take(self, indices: Integers) -> Predictions:
+        """Return the predictions for some of the papers."""
         return Predictions(
-            self.vectors[rows],
-            {name: chances[rows] for name, chances in self.probabilities.items()},
-            {name: parts[:, rows] for name, parts in self.parts.items()},
+            self.vectors[indices],
+            {name: values[indices] for name, values in self.probabilities.items()},
+            {name: values[:, indices] for name, values in self.members.items()},
         )
-
-    def replace(self, rows: Integers, others: Predictions) -> Predictions:
-        """Return the same with some papers, shape (others,), said otherwise."""
-        new = self.take(np.arange(len(self.vectors)))
-        new.vectors[rows] = others.vectors
-        for name in new.probabilities:
-            new.probabilities[name][rows] = others.probabilities[name]
-            new.parts[name][:, rows] = others.parts[name]
-        return new
 
 
 class TaggerModel:
@@ -136,23 +125,23 @@ class TaggerModel:
     Parameters
     ----------
     taxonomy:
-        What the model tags with.
+        The facets and tags.
     encoder:
         Turns the text of a paper into a vector.
     lexical:
-        Turns the words of a paper into features.
+        Turns the words of a paper into TF-IDF weights.
     heads:
         One for each facet of the taxonomy, in its order.
     reference:
-        What it remembers of its training.
+        The labelled papers that it remembers.
     name:
-        What the model is called in results, for example ``tagger/7``.
+        Of the model in results, for example ``tagger/7``.
     digest:
-        SHA-256 of the saved model's manifest, and through it of every part.
-    efforts:
-        For each effort but ``full``, how papers are read with it, stage by stage.
+        SHA-256 of the saved model's manifest, and through it of every file.
+    calibrations:
+        By text view and facet, the whole text at least; by default scores are taken as logits.
     effort:
-        With which of them it reads.
+        One of :data:`EFFORTS`.
     """
 
     def __init__(
@@ -164,7 +153,7 @@ class TaggerModel:
         reference: Reference,
         name: str,
         digest: str,
-        efforts: Mapping[str, tuple[Stage, ...]] | None = None,
+        calibrations: Calibrations | None = None,
         effort: str = "full",
     ) -> None:
         self.taxonomy = taxonomy
@@ -174,14 +163,11 @@ class TaggerModel:
         self.reference = reference
         self.name = name
         self.digest = digest
-        self.efforts = dict(efforts or {})
+        self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
         self.effort = effort
 
     def at_effort(self, effort: str) -> TaggerModel:
-        """Return the same model reading with another effort.
-
-        What it remembers of held-out papers is then what it would have said with that effort, so
-        that promises and warnings keep their meaning.
+        """Return the same model with another effort; its reference is of that effort, too.
 
         Parameters
         ----------
@@ -191,16 +177,16 @@ class TaggerModel:
         Raises
         ------
         TaggerError
-            If there is no such effort, or the model has not learned it.
+            If there is no such effort, or the model is not calibrated for it.
         """
         if effort == self.effort:
             return self
-        if effort not in EFFORTS or self.effort != "full":
+        if effort not in EFFORTS:
             raise TaggerError(f"there is no effort '{effort}'", hint=f"One of {', '.join(EFFORTS)}")
-        if effort not in self.efforts:
+        if EFFORTS[effort] not in self.calibrations:
             raise TaggerError(
-                f"{self.name} has not learned to read with {effort} effort",
-                hint="Train it anew with tagger train, or tag with --effort full",
+                f"{self.name} is not calibrated for {effort} effort",
+                hint="Train a model with tagger train, or tag with --effort full",
             )
         return TaggerModel(
             self.taxonomy,
@@ -210,20 +196,18 @@ class TaggerModel:
             self.reference.at_effort(effort),
             self.name,
             self.digest,
-            self.efforts,
+            self.calibrations,
             effort,
         )
-
-    def _stages(self) -> tuple[Stage, ...]:
-        usual = {name: head.calibration for name, head in self.heads.items()}
-        return self.efforts.get(self.effort, (Stage(reading="whole", calibration=usual),))
 
     def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
         """Return the vectors of whole papers, whatever the effort, shape (papers, dimensions)."""
         return self.encoder.encode([paper.text for paper in papers], progress)
 
     def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
-        """Return all that the model says of each paper.
+        """Return the vectors and probabilities of papers.
+
+        Texts and words are taken in batches: memory grows by the result alone.
 
         Parameters
         ----------
@@ -232,29 +216,29 @@ class TaggerModel:
         progress:
             Called with papers done and papers in all.
         """
-        terms = self.lexical.transform(papers)
-        said: Predictions | None = None
-        left: Integers = np.arange(len(papers))
-        for stage in self._stages():
-            read = READINGS[stage.reading]
-            done = len(papers) - len(left)
-            report = _onwards(progress, done, len(papers)) if progress else None
-            vectors = self.encoder.encode([read(papers[int(row)]) for row in left], report)
-            found = self._classify(vectors, terms[left], stage)
-            said = found if said is None else said.replace(left, found)
-            left = left[paper_confidence(self.taxonomy, found.probabilities) < stage.sure_from]
-            if not len(left):
-                break
-        assert said is not None
-        return said
-
-    def _classify(self, vectors: Vectors, terms: Floats, stage: Stage) -> Predictions:
-        chances, parts = {}, {}
+        vectors, scores = [], []
+        for start in range(0, max(len(papers), 1), _BATCH_SIZE):
+            found = self._score(papers, start, progress)
+            vectors.append(found[0])
+            scores.append(found[1])
+        calibrations = self.calibrations[EFFORTS[self.effort]]
+        chances, members = {}, {}
         for name, head in self.heads.items():
-            scores = head.scores(vectors, terms)
-            chances[name] = probabilities(head.facet, scores, stage.calibration[name])
-            parts[name] = probabilities_of_parts(head.facet, scores, stage.calibration[name])
-        return Predictions(vectors, chances, parts)
+            joined = np.concatenate([batch[name] for batch in scores], axis=1)
+            chances[name] = probabilities(head.facet, joined, calibrations[name])
+            members[name] = member_probabilities(head.facet, joined, calibrations[name])
+        return Predictions(np.concatenate(vectors), chances, members)
+
+    def _score(
+        self, papers: Sequence[Paper], start: int, progress: Progress | None
+    ) -> tuple[Vectors, dict[str, Floats]]:
+        """Return the vectors and scores of one batch."""
+        batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
+        view = TEXT_VIEWS[EFFORTS[self.effort]]
+        report = (lambda done, _: progress(start + done, len(papers))) if progress else None
+        vectors = self.encoder.encode([view(paper) for paper in batch], report)
+        terms = self.lexical.transform(batch)
+        return vectors, {name: head.scores(vectors, terms) for name, head in self.heads.items()}
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.
@@ -267,11 +251,6 @@ class TaggerModel:
         return self.predict(papers).probabilities
 
 
-def _onwards(progress: Progress, done: int, total: int) -> Progress:
-    """Report a stage that begins when some papers are done."""
-    return lambda more, _: progress(done + more, total)
-
-
 def save_heads(
     folder: Path,
     taxonomy: Taxonomy,
@@ -279,7 +258,7 @@ def save_heads(
     heads: Sequence[Head],
     reference: Reference,
     max_tokens: int,
-    efforts: Mapping[str, tuple[Stage, ...]] | None = None,
+    calibrations: Calibrations,
 ) -> None:
     """Complete a folder that holds an exported encoder into a saved model.
 
@@ -287,21 +266,22 @@ def save_heads(
     """
     from safetensors.numpy import save
 
-    arrays = {_RARITY: lexical.rarity}
+    arrays = {_IDF: lexical.idf}
     for head in heads:
-        for part in PARTS:
-            classifier: Linear = getattr(head, part)
-            arrays[f"{head.facet.name}.{part}.weights"] = np.ascontiguousarray(classifier.weights)
-            arrays[f"{head.facet.name}.{part}.bias"] = np.ascontiguousarray(classifier.bias)
+        for member in MEMBERS:
+            classifier: Linear = getattr(head, member)
+            arrays[f"{head.facet.name}.{member}.weights"] = classifier.weights
+            arrays[f"{head.facet.name}.{member}.bias"] = classifier.bias
+    arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
     (folder / HEADS_FILE).write_bytes(save(arrays))
     reference.sample().save(folder / REFERENCE_FILE)
+    files = [*MODEL_FILES, *([FLOAT32_FILE] if (folder / FLOAT32_FILE).exists() else [])]
     manifest = _Manifest(
         taxonomy=taxonomy,
         max_tokens=max_tokens,
         vocabulary=lexical.vocabulary,
-        calibration={head.facet.name: head.calibration for head in heads},
-        efforts=dict(efforts or {}),
-        files={name: sha256_of(folder / name) for name in MODEL_FILES},
+        calibrations={view: dict(each) for view, each in calibrations.items()},
+        files={name: sha256_of(folder / name) for name in files},
     )
     with replacing(folder / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=2) + "\n")
@@ -317,16 +297,16 @@ def load_model(
 ) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
-    Nothing in the folder is executed, and nothing of it is used before it is seen to be what it
-    must be: just these files, with the hashes of the manifest, arrays of the right shapes that
-    hold numbers, an encoder that holds its weights itself and gives vectors of the right size.
+    Nothing in the folder is executed, and nothing of it is used before it is checked: files have
+    the hashes of the manifest, arrays the right shapes and finite numbers, and the encoder gives
+    vectors of the right size.
 
     Parameters
     ----------
     folder:
         A saved model.
     name:
-        What to call it in results; without one, ``local/`` and the start of its hash.
+        Of the model in results; without one, ``local/`` and the start of its hash.
     cache:
         Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
         first text has to be encoded, so the folder has to stay.
@@ -339,108 +319,77 @@ def load_model(
         If the folder is no model, a file is missing or was changed, or the parts do not fit.
     """
     folder = Path(folder)
-    manifest, content = _load_manifest(folder)
+    manifest, digest = _load_manifest(folder)
     for file in (HEADS_FILE, REFERENCE_FILE):
         check_hash(folder / file, manifest.files[file])
     heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
-    reference = Reference.load(folder / REFERENCE_FILE)
     dimensions = heads[0].encoder.weights.shape[1]
-    fits = reference.fits(manifest.taxonomy, manifest.efforts)
-    if not fits or reference.vectors.shape[1] != dimensions:
-        raise TaggerError("does not fit the taxonomy in model.json", path=folder / REFERENCE_FILE)
+    reference = Reference.load(
+        folder / REFERENCE_FILE, manifest.taxonomy, manifest.efforts, dimensions
+    )
 
     def make_encoder() -> Encoder:
-        for file in (ONNX_FILE, TOKENIZER_FILE):
+        for file in manifest.files.keys() - {HEADS_FILE, REFERENCE_FILE}:
             check_hash(folder / file, manifest.files[file])
-        check_graph(folder / ONNX_FILE)
         return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
 
-    _check_efforts(manifest, folder / MANIFEST_FILE)
-    # What another device says is not kept: a cache is for what one processor says like another.
     encoder = (
         make_encoder()
+        # Vectors of a GPU differ from those of a processor, which are the ones that are kept.
         if cache is None or device != "cpu"
-        else _cached(make_encoder, manifest, heads, cache)
+        else _cached(make_encoder, manifest, dimensions, cache)
     )
-    digest = hashlib.sha256(content).hexdigest()
     label = name or f"local/{digest[:12]}"
     return TaggerModel(
-        manifest.taxonomy, encoder, lexical, heads, reference, label, digest, manifest.efforts
+        manifest.taxonomy, encoder, lexical, heads, reference, label, digest, manifest.calibrations
     )
 
 
-def _check_efforts(manifest: _Manifest, path: Path) -> None:
-    names = {facet.name for facet in manifest.taxonomy.facets}
-    for effort, stages in manifest.efforts.items():
-        fits = stages and all(
-            set(stage.calibration) == names
-            and all(map(_is_calibration, stage.calibration.values()))
-            for stage in stages
-        )
-        if effort not in EFFORTS or effort == "full" or not fits:
-            raise TaggerError("does not fit the rest of the model", path=path, field="efforts")
-
-
-def _is_calibration(calibration: Calibration) -> bool:
-    numbers = (*calibration.scales, calibration.shift)
-    return len(calibration.scales) == len(PARTS) and bool(np.isfinite(numbers).all())
-
-
-def _load_manifest(folder: Path) -> tuple[_Manifest, bytes]:
-    """Return the manifest of a folder that holds a model and nothing else, and its bytes."""
+def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
+    """Return the manifest of a model, and its SHA-256."""
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise TaggerError("is not a saved model: it has no readable model.json", path=folder)
-    check_folder(folder, (MANIFEST_FILE, *MODEL_FILES))
-    hint = "A model of an earlier version has to be trained anew: tagger train"
     try:
         content = path.read_bytes()
-        manifest = _Manifest.model_validate(json.loads(content))
+        manifest = _Manifest.model_validate_json(content)
         check_names(manifest.taxonomy)
-        if set(manifest.files) != set(MODEL_FILES):
-            raise TaggerError("it has not the hashes of just the model's files")
-        if set(manifest.calibration) != {facet.name for facet in manifest.taxonomy.facets}:
-            raise TaggerError("it has not a calibration of each facet")
-        if not all(map(_is_calibration, manifest.calibration.values())):
-            raise TaggerError("a calibration holds what is no number, or too many or too few")
-    except ValidationError as error:
-        invalid = first_problem(error)
+    except (OSError, ValidationError, TaggerError) as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            invalid = first_problem(error)
+            reason = f"{invalid.field}: {invalid.problem}" if invalid.field else invalid.problem
         raise TaggerError(
-            f"is not a model manifest that this version reads: {invalid.field}: {invalid.problem}",
+            f"is not a model manifest that this version reads: {reason}",
             path=path,
-            hint=hint,
+            hint="A model of an earlier version has to be trained anew: tagger train",
         ) from error
-    except (OSError, ValueError, RecursionError, TaggerError) as error:
-        raise TaggerError(
-            f"is not a model manifest that this version reads: {error}", path=path, hint=hint
-        ) from error
-    return manifest, content
+    return manifest, hashlib.sha256(content).hexdigest()
 
 
 def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
     """Put the heads together, if all of their arrays fit the manifest and one another."""
     terms = len(manifest.vocabulary)
-    shapes: dict[str, Shape] = {_RARITY: (terms,)}
+    shapes: dict[str, Shape] = {_IDF: (terms,)}
     for facet in manifest.taxonomy.facets:
-        for part, features in zip(PARTS, (None, terms), strict=True):
-            shapes[f"{facet.name}.{part}.weights"] = (len(facet.tags), features)
-            shapes[f"{facet.name}.{part}.bias"] = (len(facet.tags),)
-    arrays = load_arrays(path, shapes)
+        tags = len(facet.tags)
+        shapes |= {f"{facet.name}.{member}.bias": (tags,) for member in MEMBERS}
+        shapes[f"{facet.name}.encoder.weights"] = (tags, "dimensions")
+        shapes[f"{facet.name}.lexical.weights"] = (tags, terms)
+    arrays, _ = load_arrays(path, shapes)
     heads = []
     for facet in manifest.taxonomy.facets:
         encoder, words = [
-            Linear(arrays[f"{facet.name}.{part}.weights"], arrays[f"{facet.name}.{part}.bias"])
-            for part in PARTS
+            Linear(arrays[f"{facet.name}.{member}.weights"], arrays[f"{facet.name}.{member}.bias"])
+            for member in MEMBERS
         ]
-        heads.append(Head(facet, encoder, words, manifest.calibration[facet.name]))
-    if len({head.encoder.weights.shape[1] for head in heads}) != 1:
-        raise TaggerError("its heads are made for vectors of different sizes", path=path)
-    return heads, LexicalFeatures(manifest.vocabulary, arrays[_RARITY])
+        heads.append(Head(facet, encoder, words))
+    return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF])
 
 
 def _cached(
-    make: Callable[[], Encoder], manifest: _Manifest, heads: Sequence[Head], cache: VectorCache
+    make: Callable[[], Encoder], manifest: _Manifest, dimensions: int, cache: VectorCache
 ) -> CachedEncoder:
     files = [manifest.files[name] for name in (ONNX_FILE, TOKENIZER_FILE)]
     identity = f"{ENCODING} {manifest.max_tokens} {' '.join(files)}"
-    return CachedEncoder(make, identity, heads[0].encoder.weights.shape[1], cache)
+    return CachedEncoder(make, identity, dimensions, cache)

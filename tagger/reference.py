@@ -1,11 +1,10 @@
-"""What a model remembers of its training, so that a digest can be set beside it."""
+"""The labelled papers that a model remembers, to compare a digest with."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,38 @@ from tagger.encoder import Vectors
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Floats
-from tagger.integrity import check_finite
+from tagger.integrity import Shape, load_arrays
 from tagger.taxonomy import Taxonomy
 
 _COSINES_AT_ONCE = 2**24
-_MOST_PAPERS = 2000
+_MAX_PAPERS = 2000
 """More labelled papers than that tell little more, and would make the model heavy."""
-
-_EFFORT = "effort"
-_PER_FACET = {"probabilities": np.float64, "truth": np.bool_, "judged": np.bool_}
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """What a model says of labelled papers that it has not seen.
+class OutOfFold:
+    """Out-of-fold predictions of labelled papers.
 
     Parameters
     ----------
     familiarity:
-        How near each is to the labelled papers that it has seen, shape (papers,).
+        Cosine of each paper with the nearest training paper of its fold, shape (papers,).
     probabilities:
-        Per facet, shape (papers, tags).
+        Per facet, calibrated, shape (papers, tags).
     """
 
     familiarity: Floats
     probabilities: dict[str, Floats]
 
-    def take(self, rows: Integers) -> Foreseen:
-        """Return what is said of some of the papers."""
-        chances = {name: values[rows] for name, values in self.probabilities.items()}
-        return Foreseen(self.familiarity[rows], chances)
-
-    def where(self, chosen: Booleans, other: Foreseen) -> Foreseen:
-        """Return this for the papers chosen, shape (papers,), and the other for the rest."""
-        chances = {
-            name: np.where(chosen[:, None], values, other.probabilities[name])
-            for name, values in self.probabilities.items()
-        }
-        return Foreseen(np.where(chosen, self.familiarity, other.familiarity), chances)
+    def take(self, indices: Integers) -> OutOfFold:
+        """Return the predictions of some of the papers."""
+        chosen = {name: values[indices] for name, values in self.probabilities.items()}
+        return OutOfFold(self.familiarity[indices], chosen)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The labelled papers of a model, as it saw them and as it would have seen them unlabelled.
+    """The labelled papers of a model.
 
     Parameters
     ----------
@@ -66,151 +54,119 @@ class Reference:
         Of the papers that it was trained on.
     vectors:
         Of these papers, shape (papers, dimensions).
-    familiarity:
-        How near each of them was to the training papers of a fold that held it out, shape
-        (papers,).
-    probabilities:
-        Per facet, what that fold said, calibrated by the other folds, shape (papers, tags); where
-        nobody judged, by all folds.
     truth:
         Per facet, the tags that people gave, shape (papers, tags).
     judged:
-        Per facet, whether anybody said, shape (papers,).
-    efforts:
-        What the folds said when they read with less effort, by its name.
+        Per facet, whether anybody gave tags, shape (papers,).
+    out_of_fold:
+        By effort, the predictions of the folds that held the papers out.
+    effort:
+        Whose ``familiarity`` and ``probabilities`` are shown.
     """
 
     ids: tuple[str, ...]
     titles: tuple[str, ...]
     vectors: Vectors
-    familiarity: Floats
-    probabilities: dict[str, Floats]
     truth: dict[str, Booleans]
     judged: dict[str, Booleans]
-    efforts: Mapping[str, Foreseen] = field(default_factory=dict)
+    out_of_fold: Mapping[str, OutOfFold]
+    effort: str = "full"
+
+    @property
+    def familiarity(self) -> Floats:
+        """Cosine of each paper with the nearest training paper of its fold, shape (papers,)."""
+        return self.out_of_fold[self.effort].familiarity
+
+    @property
+    def probabilities(self) -> dict[str, Floats]:
+        """Per facet, out-of-fold probabilities, shape (papers, tags)."""
+        return self.out_of_fold[self.effort].probabilities
 
     def at_effort(self, effort: str) -> Reference:
-        """Return the same papers as the folds saw them when they read with less effort."""
-        seen = self.efforts[effort]
-        return replace(self, familiarity=seen.familiarity, probabilities=seen.probabilities)
+        """Return the same papers with the out-of-fold predictions of another effort."""
+        return replace(self, effort=effort)
 
     def familiarity_of(self, vectors: Vectors) -> Floats:
-        """Return how near papers are to the labelled ones, shape (papers,)."""
+        """Return the cosine of papers with the nearest labelled one, shape (papers,)."""
         return familiarity(vectors, self.vectors)
 
     def sample(self) -> Reference:
         """Return a reference of at most 2000 papers, evenly taken."""
         count = len(self.vectors)
-        rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_PAPERS)).astype(int))
-        probabilities, truth, judged = (
-            {name: values[rows] for name, values in each.items()}
-            for each in (self.probabilities, self.truth, self.judged)
-        )
+        indices = np.unique(np.linspace(0, count - 1, min(count, _MAX_PAPERS)).astype(int))
         return Reference(
-            tuple(self.ids[row] for row in rows),
-            tuple(self.titles[row] for row in rows),
-            self.vectors[rows],
-            self.familiarity[rows],
-            probabilities,
-            truth,
-            judged,
-            {effort: seen.take(rows) for effort, seen in self.efforts.items()},
+            tuple(self.ids[index] for index in indices),
+            tuple(self.titles[index] for index in indices),
+            self.vectors[indices],
+            {name: values[indices] for name, values in self.truth.items()},
+            {name: values[indices] for name, values in self.judged.items()},
+            {effort: found.take(indices) for effort, found in self.out_of_fold.items()},
         )
 
     def save(self, path: Path) -> None:
         """Save the reference as one safetensors file, ids and titles in its header."""
         from safetensors.numpy import save
 
-        arrays: dict[str, npt.NDArray[np.generic]] = {
-            "vectors": self.vectors,
-            "familiarity": self.familiarity,
-        }
-        for kind in _PER_FACET:
-            for name, values in getattr(self, kind).items():
-                arrays[f"{kind}.{name}"] = np.ascontiguousarray(values)
-        for effort, seen in self.efforts.items():
-            arrays[f"{_EFFORT}.{effort}.familiarity"] = seen.familiarity
-            for name, values in seen.probabilities.items():
-                arrays[f"{_EFFORT}.{effort}.probabilities.{name}"] = np.ascontiguousarray(values)
+        arrays: dict[str, npt.NDArray[Any]] = {"vectors": self.vectors}
+        for name, values in self.truth.items():
+            arrays[f"truth.{name}"] = values
+            arrays[f"judged.{name}"] = self.judged[name]
+        for effort, found in self.out_of_fold.items():
+            arrays[f"{effort}.familiarity"] = found.familiarity
+            for name, probabilities in found.probabilities.items():
+                arrays[f"{effort}.probabilities.{name}"] = probabilities
+        arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
         path.write_bytes(save(arrays, metadata=header))
 
     @classmethod
-    def load(cls, path: Path) -> Reference:
+    def load(
+        cls, path: Path, taxonomy: Taxonomy, efforts: Sequence[str], dimensions: int
+    ) -> Reference:
         """Load what :meth:`save` saved.
+
+        Parameters
+        ----------
+        path:
+            The file.
+        taxonomy, efforts, dimensions:
+            Those of the model: facets and tags, efforts, size of a vector.
 
         Raises
         ------
         TaggerError
-            If the file cannot be read, an array is missing, or they do not fit one another.
+            If the file cannot be read, or does not fit the model.
         """
-        from safetensors import SafetensorError, safe_open
-
+        shapes: dict[str, Shape] = {"vectors": ("papers", dimensions)}
+        shapes |= {f"{effort}.familiarity": ("papers",) for effort in efforts}
+        for facet in taxonomy.facets:
+            table: Shape = ("papers", len(facet.tags))
+            shapes |= {f"truth.{facet.name}": table, f"judged.{facet.name}": ("papers",)}
+            shapes |= {f"{effort}.probabilities.{facet.name}": table for effort in efforts}
+        arrays, header = load_arrays(path, shapes)
         try:
-            with safe_open(path, framework="numpy") as file:
-                header = file.metadata() or {}
-                ids, titles = (tuple(json.loads(header[key])) for key in ("ids", "titles"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            per_facet = [
-                {
-                    name.removeprefix(f"{kind}."): values.astype(dtype, copy=False)
-                    for name, values in arrays.items()
-                    if name.startswith(f"{kind}.")
-                }
-                for kind, dtype in _PER_FACET.items()
-            ]
-            efforts = _load_efforts(arrays)
-            probabilities, truth, judged = per_facet
-            vectors, familiarity = (
-                arrays[name].astype(dtype, copy=False)
-                for name, dtype in (("vectors", np.float32), ("familiarity", np.float64))
+            ids, titles = (tuple(json.loads(header[key])) for key in ("ids", "titles"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise TaggerError("lacks ids and titles in its header", path=path) from error
+        if {len(ids), len(titles)} != {len(arrays["vectors"])} or not all(
+            isinstance(text, str) for text in (*ids, *titles)
+        ):
+            raise TaggerError("the ids and titles in its header do not fit its arrays", path=path)
+
+        def per_facet(prefix: str, kind: type) -> dict[str, npt.NDArray[Any]]:
+            names = [facet.name for facet in taxonomy.facets]
+            return {name: arrays[f"{prefix}.{name}"].astype(kind, copy=False) for name in names}
+
+        out_of_fold = {
+            effort: OutOfFold(
+                arrays[f"{effort}.familiarity"].astype(np.float64, copy=False),
+                per_facet(f"{effort}.probabilities", np.float64),
             )
-            found = cls(ids, titles, vectors, familiarity, probabilities, truth, judged, efforts)
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-            raise TaggerError("cannot be read", path=path) from error
-        tables = [values for facets in per_facet for values in facets.values()]
-        lengths = [found.vectors.shape[:1], found.familiarity.shape]
-        for seen in efforts.values():
-            tables += seen.probabilities.values()
-            lengths.append(seen.familiarity.shape)
-        lengths += [values.shape[:1] for values in tables] + [(len(ids),), (len(titles),)]
-        if found.vectors.ndim != 2 or len(set(lengths)) != 1 or len(ids) > _MOST_PAPERS:
-            raise TaggerError("its arrays do not fit one another", path=path)
-        if not all(isinstance(text, str) for text in (*ids, *titles)):
-            raise TaggerError("the ids and titles in its header are no texts", path=path)
-        for name, values in arrays.items():
-            check_finite(values, name, path)
-        return found
-
-    def fits(self, taxonomy: Taxonomy, efforts: Iterable[str] = ()) -> bool:
-        """Tell whether it speaks of the facets and tags of a taxonomy, and of these efforts."""
-        names = {facet.name for facet in taxonomy.facets}
-        foreseen = [self.probabilities, *(seen.probabilities for seen in self.efforts.values())]
-        kinds: list[Mapping[str, npt.NDArray[Any]]] = [*foreseen, self.truth, self.judged]
-        if set(self.efforts) != set(efforts) or any(set(kind) != names for kind in kinds):
-            return False
-        return all(
-            all(kind[facet.name].shape[1:] == (len(facet.tags),) for kind in foreseen)
-            and self.truth[facet.name].shape[1:] == (len(facet.tags),)
-            and self.judged[facet.name].ndim == 1
-            for facet in taxonomy.facets
-        )
-
-
-def _load_efforts(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Foreseen]:
-    found: dict[str, dict[str, npt.NDArray[Any]]] = defaultdict(dict)
-    for key, values in arrays.items():
-        kind, _, rest = key.partition(".")
-        if kind == _EFFORT:
-            effort, _, name = rest.partition(".")
-            found[effort][name] = values
-    return {
-        effort: Foreseen(
-            parts.pop("familiarity"),
-            {name.removeprefix("probabilities."): values for name, values in parts.items()},
-        )
-        for effort, parts in found.items()
-    }
+            for effort in efforts
+        }
+        vectors = arrays["vectors"].astype(np.float32, copy=False)
+        judged = per_facet("judged", np.bool_)
+        return cls(ids, titles, vectors, per_facet("truth", np.bool_), judged, out_of_fold)
 
 
 def familiarity(vectors: Vectors, known: Vectors) -> Floats:

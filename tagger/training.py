@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tagger import __version__
-from tagger.cascade import HeldOutReading, calibrate_reading, learn_efforts
+from tagger.calibration import CalibratedView, calibrate_view
+from tagger.definitions_only import prototypes
 from tagger.encoder import Encoder, OnnxEncoder, Vectors
 from tagger.encoder_cache import EncoderCache
 from tagger.encoder_training import (
@@ -31,17 +33,16 @@ from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.folds import assign_folds
-from tagger.head_training import fit_head
-from tagger.heads import PARTS, Floats, Head
+from tagger.head_training import add_zero_shot_tags, fit_head, fit_vectorizer
+from tagger.heads import MEMBERS, Floats, Head
 from tagger.labels import Label
-from tagger.lexical import LexicalFeatures, fit_lexical_features
-from tagger.model import TaggerModel, load_model, save_heads
+from tagger.lexical import LexicalFeatures
+from tagger.model import EFFORTS, TaggerModel, load_model, save_heads
 from tagger.paper import Paper
-from tagger.reading import READINGS
 from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
+from tagger.text_views import TEXT_VIEWS
 from tagger.training_data import TrainingData, TrainingTexts
-from tagger.zero_shot import encode_descriptions
 
 _FACET_WEIGHT = {True: 1.0, False: 0.5}
 """Share in the loss of an exclusive facet and of any other: the pretrained bundled encoder knows
@@ -132,8 +133,8 @@ class CrossValidation:
     ----------
     out_of_fold:
         Of judged papers, one a facet.
-    readings:
-        By the name of the reading, the whole among them.
+    views:
+        By the name of the text view.
     encoding_seconds:
         Time to encode all papers once.
     reused:
@@ -141,7 +142,7 @@ class CrossValidation:
     """
 
     out_of_fold: tuple[HeldOut, ...]
-    readings: dict[str, HeldOutReading]
+    views: dict[str, CalibratedView]
     encoding_seconds: float
     reused: int
 
@@ -301,42 +302,29 @@ class FittedHeads:
     """Heads fitted on some papers; ``vectors`` are those of all views of these papers."""
 
     heads: list[Head]
-    lexical: LexicalFeatures
+    vectorizer: Any
     vectors: Vectors
 
     def scores(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
-        """Return the scores of papers per facet, shape (parts, papers, tags)."""
-        terms = self.lexical.transform(papers)
+        """Return the scores of papers per facet, shape (members, papers, tags)."""
+        terms = self.vectorizer.transform(papers)
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
 def fit_heads(
-    data: TrainingData,
-    rows: Integers,
-    settings: TrainingSettings,
-    encoder: Encoder,
-    *,
-    measured: bool = True,
+    data: TrainingData, indices: Integers, settings: TrainingSettings, encoder: Encoder
 ) -> FittedHeads:
-    """Fit heads on some papers.
-
-    Tags without labels are told by their definitions and examples. Where heads are ``measured`` by
-    labels, those that no paper at all has are not given: nobody was asked about them.
-    """
-    views = encoder.encode(data.views(rows, title_views=settings.title_views))
-    descriptions = encode_descriptions(data.taxonomy, encoder)
-    lexical = fit_lexical_features(data.papers(rows))
-    terms = lexical.transform(data.papers(rows))
+    """Fit heads on some papers. They never give a tag that none of these papers has."""
+    views = encoder.encode(data.views(indices, title_views=settings.title_views))
+    vectorizer = fit_vectorizer(data.papers(indices))
+    terms = vectorizer.transform(data.papers(indices))
     heads = []
     for facet in data.taxonomy.facets:
-        chosen = data.judged[facet.name][rows]
-        truth = data.truth[facet.name][rows][chosen]
-        shown = views[np.tile(chosen, len(views) // len(rows))]
-        told = np.asarray(~truth.any(axis=0))
-        if measured:
-            told &= data.truth[facet.name].any(axis=0)
-        heads.append(fit_head(facet, shown, terms[chosen], truth, descriptions[facet.name], told))
-    return FittedHeads(heads, lexical, views)
+        judged = data.judged[facet.name][indices]
+        y_true = data.truth[facet.name][indices][judged]
+        shown = views[np.tile(judged, len(views) // len(indices))]
+        heads.append(fit_head(facet, shown, terms[judged], y_true))
+    return FittedHeads(heads, vectorizer, views)
 
 
 def _fold_plans(
@@ -355,34 +343,33 @@ def _cross_validate(
     settings: TrainingSettings,
     encoders: Iterator[TrainedEncoder],
 ) -> CrossValidation:
-    similarity = {reading: np.zeros(len(folds)) for reading in READINGS}
+    familiarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
     scores = {
-        reading: {name: np.zeros((len(PARTS), *t.shape)) for name, t in data.truth.items()}
-        for reading in READINGS
+        view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.truth.items()}
+        for view in TEXT_VIEWS
     }
     seconds, reused = 0.0, 0
     for fold in range(settings.folds):
         unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         papers, trained = data.papers(unseen), next(encoders)
         fitted = fit_heads(data, rest, settings, trained.encoder)
-        for reading, read in READINGS.items():
+        for view, text_of in TEXT_VIEWS.items():
             begin = time.perf_counter()
-            vectors = trained.encoder.encode([read(paper) for paper in papers])
-            seconds += (time.perf_counter() - begin) * (reading == "whole")
-            similarity[reading][unseen] = familiarity(vectors, fitted.vectors[: len(rest)])
+            vectors = trained.encoder.encode([text_of(paper) for paper in papers])
+            seconds += (time.perf_counter() - begin) * (view == "whole")
+            familiarities[view][unseen] = familiarity(vectors, fitted.vectors[: len(rest)])
             for name, values in fitted.scores(papers, vectors).items():
-                scores[reading][name][:, unseen] = values
+                scores[view][name][:, unseen] = values
         reused += trained.reused
-    readings = {
-        reading: calibrate_reading(data, folds, scores[reading], similarity[reading])
-        for reading in READINGS
+    views = {
+        view: calibrate_view(data, folds, scores[view], familiarities[view]) for view in TEXT_VIEWS
     }
     out_of_fold = []
     for facet in data.taxonomy.facets:
-        rows = np.flatnonzero(data.judged[facet.name])
-        probabilities = readings["whole"].foreseen.probabilities[facet.name][rows]
-        out_of_fold.append(data.held_out(facet, rows, folds, probabilities))
-    return CrossValidation(tuple(out_of_fold), readings, seconds, reused)
+        indices = np.flatnonzero(data.judged[facet.name])
+        probabilities = views["whole"].out_of_fold.probabilities[facet.name][indices]
+        out_of_fold.append(data.held_out(facet, indices, folds, probabilities))
+    return CrossValidation(tuple(out_of_fold), views, seconds, reused)
 
 
 def _fit_final(
@@ -393,23 +380,24 @@ def _fit_final(
     folder: Path,
 ) -> None:
     """Fit heads on all papers and save them, next to the encoder, as a model."""
-    whole = checked.readings["whole"]
-    everything = np.arange(len(data.labels))
-    fitted = fit_heads(data, everything, settings, encoder, measured=False)
-    heads = [
-        replace(head, calibration=whole.calibrations[head.facet.name]) for head in fitted.heads
-    ]
-    efforts, foreseen = learn_efforts(data, checked.readings)
+    fitted = fit_heads(data, np.arange(len(data.labels)), settings, encoder)
+    vectors = fitted.vectors[: len(data.labels)]
+    heads = []
+    for head in fitted.heads:
+        name, judged = head.facet.name, data.judged[head.facet.name]
+        calibration = checked.views["whole"].calibrations[name]
+        y_true, similar = data.truth[name][judged], prototypes(head.facet, encoder)
+        heads.append(add_zero_shot_tags(head, vectors[judged], y_true, similar, calibration))
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
-        fitted.vectors[: len(data.labels)],
-        whole.foreseen.familiarity,
-        whole.foreseen.probabilities,
+        vectors,
         data.truth,
         data.judged,
-        foreseen,
+        {effort: checked.views[view].out_of_fold for effort, view in EFFORTS.items()},
     )
-    save_heads(
-        folder, data.taxonomy, fitted.lexical, heads, reference, settings.max_tokens, efforts
+    lexical = LexicalFeatures(
+        tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_
     )
+    calibrations = {view: found.calibrations for view, found in checked.views.items()}
+    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, calibrations)

@@ -3,7 +3,7 @@ import pytest
 
 from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share, measure_drift
-from tagger.reference import Reference
+from tagger.reference import OutOfFold, Reference
 
 RULE = ReviewRule()
 KINDS = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]])
@@ -13,14 +13,16 @@ def reference(doubtful=0, papers=100):
     kinds = KINDS[np.arange(papers) % 2].copy()
     kinds[:doubtful] = [0.4, 0.35, 0.25]
     truth = np.zeros((papers, 3), dtype=bool)
+    found = OutOfFold(
+        np.linspace(0.3, 0.8, papers), {"kind": kinds, "field": np.full((papers, 3), 0.1)}
+    )
     return Reference(
         ("",) * papers,
         ("",) * papers,
         np.eye(2, dtype=np.float32),
-        np.linspace(0.3, 0.8, papers),
-        {"kind": kinds, "field": np.full((papers, 3), 0.1)},
         {"kind": truth, "field": truth},
         {"kind": truth[:, 0], "field": truth[:, 0]},
+        {"full": found},
     )
 
 

@@ -8,7 +8,7 @@ from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
-from tagger.reading import split_sentences
+from tagger.text_views import split_sentences
 
 PAPER = Paper("On hearts", "The court is closed. Nothing happens here. A court is a court.")
 

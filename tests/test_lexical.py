@@ -1,12 +1,10 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tagger.lexical import LexicalFeatures, fit_lexical_features, terms_of
+from tagger.head_training import fit_vectorizer
+from tagger.lexical import LexicalFeatures, terms_of
 from tagger.paper import Paper
 
 PAPERS = [
@@ -14,6 +12,8 @@ PAPERS = [
     Paper("Growing Trees", "We grow trees from graphs of 3 kinds."),
     Paper("Nothing in Common", "Else."),
     Paper("Trees", ""),
+    Paper("", "ÜBER Bäume und 树木 und 树木, naïve İstanbul ﬁne"),
+    Paper("Über Bäume", "树木 naïve İSTANBUL"),
 ]
 
 
@@ -24,43 +24,38 @@ def test_terms_are_words_and_pairs_with_the_title_marked():
     ]
 
 
-def test_features_equal_those_of_scikit_learn():
-    features = fit_lexical_features(PAPERS)
-    reference = TfidfVectorizer(analyzer=terms_of, sublinear_tf=True, min_df=2)
-    expected = reference.fit_transform(PAPERS).toarray()
-    assert features.vocabulary == tuple(reference.get_feature_names_out())
-    assert features.transform(PAPERS) == pytest.approx(expected)
+def features_of(vectorizer):
+    return LexicalFeatures(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_)
+
+
+VECTORIZER = fit_vectorizer(PAPERS)
+ODD_TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.lists(
+        st.sampled_from(["we", "We", "a", "grow", "trees", "survey", "title", "-", "title:trees"])
+    ).map(" ".join),
+    st.sampled_from([text for paper in PAPERS for text in (paper.title, paper.abstract)]),
+)
+
+
+@given(st.lists(st.builds(Paper, ODD_TEXTS, ODD_TEXTS), max_size=4))
+def test_scores_equal_those_of_scikit_learn(papers):
+    weights = np.random.default_rng(0).normal(size=(len(VECTORIZER.vocabulary_), 3))
+    found = features_of(VECTORIZER).transform(papers) @ weights
+    assert found.shape == (len(papers), 3)
+    if papers:
+        assert found == pytest.approx(VECTORIZER.transform(papers) @ weights)
+
+
+def test_the_vocabulary_holds_what_two_papers_share_and_is_bounded(monkeypatch):
+    assert {"trees", "title:trees", "we", "树木"} <= set(VECTORIZER.vocabulary_)
+    assert "survey" not in VECTORIZER.vocabulary_
+    monkeypatch.setattr("tagger.head_training.MAX_TERMS", 3)
+    assert len(fit_vectorizer(PAPERS).vocabulary_) == 3
 
 
 def test_papers_without_a_known_term_have_no_features():
-    features = fit_lexical_features(PAPERS)
-    assert not features.transform([Paper("Zebra", "")]).any()
-    assert features.transform([]).shape == (0, len(features.vocabulary))
-    assert np.isfinite(features.rarity).all()
-
-
-TEXT = st.lists(st.sampled_from(["we", "We", "a", "grow", "trees", "title", "-", "trees:"])).map(
-    " ".join
-)
-TERM = st.sampled_from(
-    ["we", "grow", "trees", "we grow", "grow trees", "title:trees", "title:we grow", "trees we"]
-)
-
-
-@given(
-    st.lists(st.builds(Paper, TEXT, TEXT), max_size=4),
-    st.lists(TERM, unique=True).map(tuple),
-)
-def test_features_are_what_counting_the_terms_gives(papers, vocabulary):
-    rarity = np.linspace(1, 2, len(vocabulary))
-    found = LexicalFeatures(vocabulary, rarity).transform(papers)
-    assert found.shape == (len(papers), len(vocabulary))
-    for row, paper in zip(found, papers, strict=True):
-        counts = Counter(terms_of(paper))
-        weights = [
-            rare * (1 + np.log(counts[term])) if counts[term] else 0
-            for rare, term in zip(rarity, vocabulary, strict=True)
-        ]
-        assert row == pytest.approx(np.array(weights) / (np.linalg.norm(weights) or 1))
-        (alone,) = LexicalFeatures(vocabulary, rarity).transform([paper])
-        assert (alone == row).all()
+    assert not (features_of(VECTORIZER).transform([Paper("Zebra", "")]) @ np.eye(18)[:, :1]).any()
+    nothing = fit_vectorizer([Paper("Zebra", ""), Paper("", "-")])
+    assert not nothing.transform(PAPERS).nnz
+    assert not (features_of(nothing).transform(PAPERS) @ np.ones((1, 1))).any()

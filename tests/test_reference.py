@@ -1,116 +1,120 @@
+import json
+
 import numpy as np
 import pytest
 from helpers.tiny_model import make_reference
-from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from tagger.errors import TaggerError
+from tagger.model import EFFORTS
 from tagger.reference import Reference, familiarity
 
-
-def reference(papers):
-    rng = np.random.default_rng(0)
-    return Reference(
-        tuple(f"id {n}" for n in range(papers)),
-        tuple(f"Über {n}" for n in range(papers)),
-        rng.normal(size=(papers, 4)).astype(np.float32),
-        rng.random(papers),
-        {"kind": rng.random((papers, 3))},
-        {"kind": rng.random((papers, 3)) < 0.5},
-        {"kind": rng.random(papers) < 0.5},
-    )
+SIZE = 4
 
 
-def same(one, other):
-    arrays = ("vectors", "familiarity")
-    facets = ("probabilities", "truth", "judged")
-    return (
-        (one.ids, one.titles) == (other.ids, other.titles)
-        and all((getattr(one, key) == getattr(other, key)).all() for key in arrays)
-        and all((getattr(one, key)["kind"] == getattr(other, key)["kind"]).all() for key in facets)
-    )
+@pytest.fixture
+def drawn(taxonomy):
+    """Make up a reference of a number of papers whose arrays differ."""
+
+    def draw(papers):
+        rng = np.random.default_rng(0)
+        made = make_reference(rng.normal(size=(papers, SIZE)).astype(np.float32), taxonomy)
+        for facet in taxonomy.facets:
+            made.truth[facet.name][:] = rng.random((papers, len(facet.tags))) < 0.5
+            made.judged[facet.name][:] = rng.random(papers) < 0.5
+            for found in made.out_of_fold.values():
+                found.probabilities[facet.name][:] = rng.random((papers, len(facet.tags)))
+        return made
+
+    return draw
 
 
-def test_familiarity_is_the_cosine_of_the_nearest():
-    known = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    vectors = np.array([[0.6, 0.8], [-1, 0]], dtype=np.float32)
-    assert familiarity(vectors, known) == pytest.approx([0.8, 0])
-    assert familiarity(vectors, known[:0]).tolist() == [-1, -1]
+def load(path, taxonomy, dimensions=SIZE):
+    return Reference.load(path, taxonomy, list(EFFORTS), dimensions)
 
 
-def test_a_reference_survives_being_saved(tmp_path):
-    before = reference(5)
+def assert_same(one, other):
+    assert (one.ids, one.titles) == (other.ids, other.titles)
+    assert (one.vectors == other.vectors).all()
+    for name in one.truth:
+        assert (one.truth[name] == other.truth[name]).all()
+        assert (one.judged[name] == other.judged[name]).all()
+    for effort in EFFORTS:
+        mine, others = one.at_effort(effort), other.at_effort(effort)
+        assert (mine.familiarity == others.familiarity).all()
+        for name in one.truth:
+            assert (mine.probabilities[name] == others.probabilities[name]).all()
+
+
+def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):
+    before = drawn(5)
     before.save(tmp_path / "reference")
-    assert same(Reference.load(tmp_path / "reference"), before)
+    assert_same(load(tmp_path / "reference", taxonomy), before)
 
 
-def test_of_many_papers_a_part_is_kept():
-    big = reference(5001).sample()
+def test_of_many_papers_a_part_is_kept(drawn):
+    big = drawn(5001).sample()
     assert len(big.ids) == len(big.vectors) == len(big.judged["kind"]) == 2000
-    assert big.titles[-1] == "Über 5000"
-    assert same(reference(7).sample(), reference(7))
+    assert len(big.at_effort("low").familiarity) == 2000
+    assert big.titles[-1] == "Title 5000"
+    assert_same(drawn(7).sample(), drawn(7))
+
+
+def drop(name):
+    return lambda arrays, header: arrays.pop(name)
+
+
+def put(name, values):
+    return lambda arrays, header: arrays.update({name: values})
+
+
+def head(**fields):
+    return lambda arrays, header: header.update(fields)
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        ({"vectors": None}, "cannot be read"),
-        ({"familiarity": np.zeros(2)}, "do not fit one another"),
-        ({"familiarity": np.zeros(())}, "do not fit one another"),
-        ({"judged.kind": np.ones(2, dtype=bool)}, "do not fit one another"),
-        ({}, None),
+        (drop("vectors"), "lacks the array 'vectors'"),
+        (drop("judged.field"), "lacks the array 'judged.field'"),
+        (drop("low.familiarity"), "lacks the array 'low.familiarity'"),
+        (put("evil", np.zeros(2)), "unexpected array 'evil'"),
+        (put("full.familiarity", np.zeros(2)), "'full.familiarity' does not fit"),
+        (put("full.familiarity", np.zeros(())), "'full.familiarity' does not fit"),
+        (put("full.familiarity", np.full(5, np.inf)), "'full.familiarity' holds NaN"),
+        (put("judged.kind", np.ones(2, dtype=bool)), "does not fit"),
+        (put("truth.kind", np.ones((5, 9), dtype=bool)), "'truth.kind' does not fit"),
+        (put("vectors", np.zeros((5, SIZE), dtype=np.int8)), "'vectors' does not fit"),
+        (put("vectors", np.zeros((5, 9), dtype=np.float32)), "'vectors' does not fit"),
+        (head(ids="[1, 2"), "lacks ids and titles"),
+        (head(ids=json.dumps(["a"])), "do not fit"),
+        (head(titles=json.dumps([1, 2, 3, 4, 5])), "do not fit"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(spoil, reason, tmp_path):
+def test_arrays_and_headers_that_do_not_fit_are_refused(drawn, taxonomy, tmp_path, spoil, reason):
     path = tmp_path / "reference"
-    reference(5).save(path)
-    with safe_open(path, framework="numpy") as file:
-        header = file.metadata()
-    arrays = {**load_file(path), **spoil}
-    kept = {name: values for name, values in arrays.items() if values is not None}
-    save_file(kept, path, metadata=header)
-    if reason is None:
-        assert same(Reference.load(path), reference(5))
-    else:
-        with pytest.raises(TaggerError, match=reason):
-            Reference.load(path)
+    reference = drawn(5)
+    reference.save(path)
+    arrays = load_file(path)
+    header = {"ids": json.dumps(reference.ids), "titles": json.dumps(reference.titles)}
+    spoil(arrays, header)
+    save_file(arrays, path, metadata=header)
+    with pytest.raises(TaggerError, match=reason) as caught:
+        load(path, taxonomy)
+    assert caught.value.path == str(path)
 
 
-@pytest.mark.parametrize("kind", ["probabilities", "truth", "judged"])
-def test_a_reference_of_another_taxonomy_does_not_fit(taxonomy, kind):
-    fitting = make_reference(np.zeros((3, 2), dtype=np.float32), taxonomy)
-    efforts = ("balanced", "low")
-    assert fitting.fits(taxonomy, efforts)
-    assert not fitting.fits(taxonomy)
-    del getattr(fitting, kind)["field"]
-    assert not fitting.fits(taxonomy, efforts)
-    assert not reference(3).fits(taxonomy)
-
-
-def test_what_efforts_would_have_said_is_saved_and_sampled(tmp_path, taxonomy):
-    before = make_reference(np.zeros((5, 2), dtype=np.float32), taxonomy)
-    before.sample().save(tmp_path / "reference")
-    low = Reference.load(tmp_path / "reference").at_effort("low")
-    assert low.familiarity == pytest.approx(before.efforts["low"].familiarity)
-    assert low.probabilities["kind"].shape == (5, 3)
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    path = tmp_path / "reference"
-    path.write_bytes(b"no safetensors")
+def test_a_file_of_another_kind_is_refused(taxonomy, tmp_path):
+    (tmp_path / "reference").write_bytes(b"no safetensors")
     with pytest.raises(TaggerError, match="cannot be read"):
-        Reference.load(path)
-    save_file({"vectors": np.zeros((2, 2))}, path)
-    with pytest.raises(TaggerError, match="cannot be read"):
-        Reference.load(path)
+        load(tmp_path / "reference", taxonomy)
 
 
-def test_the_nearest_of_many_is_found_part_by_part(monkeypatch):
+def test_familiarity_is_the_cosine_of_the_nearest_found_part_by_part(monkeypatch):
     rng = np.random.default_rng(0)
     vectors, known = (rng.normal(size=(n, 4)).astype(np.float32) for n in (23, 7))
-    whole = familiarity(vectors, known)
-    assert np.allclose(whole, (vectors @ known.T).max(axis=1))
-    monkeypatch.setattr("tagger.reference._COSINES_AT_ONCE", 21)
-    assert np.allclose(familiarity(vectors, known), whole)
+    for at_once in (2**24, 21):
+        monkeypatch.setattr("tagger.reference._COSINES_AT_ONCE", at_once)
+        assert np.allclose(familiarity(vectors, known), (vectors @ known.T).max(axis=1))
     assert familiarity(vectors[:0], known).shape == (0,)
     assert (familiarity(vectors, known[:0]) == -1).all()

@@ -21,7 +21,7 @@ class Disagreement(ScoringStrategy):
         """Return how far the members are apart on each paper."""
         scores = []
         for facet in pool.taxonomy.facets:
-            members = pool.predictions.parts[facet.name]
+            members = pool.predictions.members[facet.name]
             if facet.exclusive:
                 scores.append(_divergence(members))
             else:

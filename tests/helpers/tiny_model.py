@@ -11,9 +11,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tagger.heads import Calibration, Head, Linear
 from tagger.lexical import LexicalFeatures
-from tagger.model import Stage, save_heads
-from tagger.reference import Foreseen, Reference
+from tagger.model import save_heads
+from tagger.reference import OutOfFold, Reference
 from tagger.taxonomy import Taxonomy
+from tagger.text_views import TEXT_VIEWS
 
 WORDS = ("[UNK]", "heart", "court", "survey", "trial", "network", "question", "drug", "judge")
 SIZE = 16
@@ -36,18 +37,9 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     reference = make_reference(vectors, taxonomy)
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
-    save_heads(folder, taxonomy, lexical, heads, reference, 64, make_efforts(taxonomy))
+    calibrations = {view: {head.facet.name: Calibration() for head in heads} for view in TEXT_VIEWS}
+    save_heads(folder, taxonomy, lexical, heads, reference, 64, calibrations)
     return folder
-
-
-def make_efforts(taxonomy: Taxonomy, sure_from: float = 0.7) -> dict[str, tuple[Stage, ...]]:
-    """Return efforts whose readings are all calibrated alike."""
-    usual = {facet.name: Calibration() for facet in taxonomy.facets}
-    title, excerpt, whole = (
-        Stage(reading=reading, calibration=usual, sure_from=least)
-        for reading, least in (("title", 0), ("excerpt", sure_from), ("whole", 0))
-    )
-    return {"low": (title,), "balanced": (excerpt, whole)}
 
 
 def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
@@ -59,22 +51,25 @@ def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
 
 
 def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
-    """Make up what a model that knows nothing remembers of labelled papers.
-
-    All papers are of the first tag of each facet.
-    """
+    """Make up the reference of a model that knows nothing: all papers have the first tags."""
     papers = len(vectors)
     first = {f.name: np.arange(len(f.tags)) == 0 for f in taxonomy.facets}
-    even = {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
+
+    def out_of_fold(low: float, high: float) -> OutOfFold:
+        even = {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
+        return OutOfFold(np.linspace(low, high, papers), even)
+
     return Reference(
         tuple(f"paper {n}" for n in range(papers)),
         tuple(f"Title {n}" for n in range(papers)),
         vectors,
-        np.linspace(0.5, 0.9, papers),
-        even,
         {name: np.tile(row, (papers, 1)) for name, row in first.items()},
         {name: np.ones(papers, dtype=bool) for name in first},
-        {effort: Foreseen(np.linspace(0.4, 0.8, papers), even) for effort in ("low", "balanced")},
+        {
+            "low": out_of_fold(0.4, 0.8),
+            "balanced": out_of_fold(0.4, 0.8),
+            "full": out_of_fold(0.5, 0.9),
+        },
     )
 
 

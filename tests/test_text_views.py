@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.paper import Paper
-from tagger.reading import EXCERPT_WORDS, READINGS, excerpt, title, whole
+from tagger.text_views import EXCERPT_WORDS, TEXT_VIEWS, excerpt, title
 
 FILLER = "Hearts beat in many ways. " * 20
 
@@ -17,7 +17,7 @@ def test_an_excerpt_begins_with_the_title_and_what_the_authors_did():
 
 def test_a_short_paper_is_read_whole():
     paper = Paper("On Hearts", "Hearts beat. We survey hearts.")
-    assert excerpt(paper) == whole(paper) == paper.text
+    assert excerpt(paper) == paper.text
 
 
 def test_the_title_is_read_alone():
@@ -26,9 +26,9 @@ def test_the_title_is_read_alone():
 
 
 @given(st.builds(Paper, st.text(max_size=80), st.text(max_size=600)))
-def test_no_reading_says_more_than_the_paper(paper):
+def test_no_view_says_more_than_the_paper(paper):
     letters = set(paper.text) | {" ", "."}
-    for read in READINGS.values():
+    for read in TEXT_VIEWS.values():
         assert set(read(paper)) <= letters
         assert len(read(paper).split()) <= len(paper.text.split())
     assert excerpt(paper) == paper.text or len(excerpt(paper).split()) == EXCERPT_WORDS

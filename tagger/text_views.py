@@ -1,8 +1,8 @@
-"""How much of a paper the encoder reads: its title, an excerpt, or the whole.
+"""Text views of a paper, which the encoder reads: its title, an excerpt, or the whole.
 
-Reading costs in proportion to length. Most of what tells what a paper contributes stands in its
-title and in the sentences in which the authors speak of their own work, so these come first in an
-excerpt. The excerpt is of English; in a text of another language it is the beginning.
+The time to encode a text grows with its length. Title and sentences on the authors' own work say
+most about a paper's contribution, so an excerpt begins with these. The excerpt is of English; of a
+text in another language it is the beginning.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import replace
 from tagger.paper import Paper
 
 EXCERPT_WORDS = 48
-"""About 70 tokens: a quarter of a usual title and abstract."""
+"""About 70 tokens: a quarter of a typical title and abstract."""
 
 _SENTENCE_END = re.compile(
-    r"""(?<=[.!?])         # after a full stop, or the like
+    r"""(?<=[.!?])         # after a full stop or the like
     (?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet\sal\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bw\.r\.t\.)
     \s+(?=["'(\[]?[A-Z0-9])  # a sentence begins
     """,
@@ -36,7 +36,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def title(paper: Paper) -> str:
-    """Return the title, or what there is of a paper without one."""
+    """Return the title, or the abstract of a paper without one."""
     return replace(paper, abstract="").text or paper.text
 
 
@@ -50,14 +50,9 @@ def excerpt(paper: Paper) -> str:
     return " ".join(words[:EXCERPT_WORDS])
 
 
-def whole(paper: Paper) -> str:
-    """Return title and abstract."""
-    return paper.text
-
-
-READINGS: Mapping[str, Callable[[Paper], str]] = {
+TEXT_VIEWS: Mapping[str, Callable[[Paper], str]] = {
     "title": title,
     "excerpt": excerpt,
-    "whole": whole,
+    "whole": lambda paper: paper.text,
 }
-"""What of a paper is read, by the name of the reading, the shortest first."""
+"""The parts of a paper that an encoder can read, by name, the shortest first."""

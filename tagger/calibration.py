@@ -1,0 +1,110 @@
+"""Fit calibrations on out-of-fold scores, and make out-of-fold probabilities of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagger.evaluation import Booleans, Integers
+from tagger.heads import Calibration, Floats, probabilities
+from tagger.reference import OutOfFold
+from tagger.taxonomy import Facet
+from tagger.training_data import TrainingData
+
+_LOG_SCALES = (-3.0, 3.0)
+"""Bounds of the logarithm of a scale: without them, a few papers that are all right or all wrong
+would be given a confidence of 1."""
+
+
+@dataclass(frozen=True)
+class CalibratedView:
+    """The calibrations for a text view, and the out-of-fold predictions with it.
+
+    Parameters
+    ----------
+    calibrations:
+        Per facet, fitted on the out-of-fold scores of all judged papers.
+    out_of_fold:
+        The probabilities of a judged paper are by a calibration fitted on the other folds.
+    scores:
+        Per facet, the out-of-fold scores, shape (members, papers, tags).
+    """
+
+    calibrations: dict[str, Calibration]
+    out_of_fold: OutOfFold
+    scores: Mapping[str, Floats]
+
+
+def calibrate_view(
+    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], familiarity: Floats
+) -> CalibratedView:
+    """Fit the calibrations for a text view and turn out-of-fold scores into probabilities.
+
+    Parameters
+    ----------
+    data:
+        The labels.
+    folds:
+        Which fold held each paper out, from 0, shape (papers,).
+    scores:
+        Per facet, shape (members, papers, tags).
+    familiarity:
+        Cosine of each paper with the nearest training paper of its fold, shape (papers,).
+    """
+    calibrations, found = {}, {}
+    for facet in data.taxonomy.facets:
+        name = facet.name
+        indices = np.flatnonzero(data.judged[name])
+        y_true, judged = data.truth[name][indices], scores[name][:, indices]
+        calibrations[name] = fit_calibration(facet, y_true, judged)
+        found[name] = probabilities(facet, scores[name], calibrations[name])
+        found[name][indices] = cross_calibrate(facet, y_true, judged, folds[indices])
+    return CalibratedView(calibrations, OutOfFold(familiarity, found), scores)
+
+
+def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
+    """Fit the calibration of a facet on the scores of papers that the head had not seen.
+
+    Parameters
+    ----------
+    facet:
+        The facet.
+    y_true:
+        Shape (papers, tags).
+    scores:
+        Shape (members, papers, tags).
+    """
+    if not y_true.any() or y_true.all():
+        return Calibration()
+    if facet.exclusive:
+        from scipy.optimize import minimize_scalar
+
+        def loss(log_scale: float) -> float:
+            calibration = Calibration(float(np.exp(log_scale)))
+            return -float(np.log(probabilities(facet, scores, calibration)[y_true] + 1e-12).sum())
+
+        return Calibration(float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x)))
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression().fit(scores.sum(axis=0).reshape(-1, 1), y_true.ravel())
+    return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]))
+
+
+def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:
+    """Return probabilities of each fold by a calibration fitted on the other folds.
+
+    Parameters
+    ----------
+    facet, y_true, scores:
+        As for :func:`fit_calibration`.
+    folds:
+        Of each paper, shape (papers,).
+    """
+    found = np.zeros(y_true.shape)
+    for fold in np.unique(folds):
+        other, own = folds != fold, folds == fold
+        calibration = fit_calibration(facet, y_true[other], scores[:, other])
+        found[own] = probabilities(facet, scores[:, own], calibration)
+    return found

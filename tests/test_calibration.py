@@ -1,0 +1,80 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tagger.calibration import calibrate_view, cross_calibrate, fit_calibration
+from tagger.heads import Calibration, probabilities
+
+
+def draw(facet, scores, calibration, seed=0):
+    """Draw true tags by the probabilities of scores."""
+    rng = np.random.default_rng(seed)
+    chances = probabilities(facet, scores, calibration)
+    if facet.exclusive:
+        return np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
+    return rng.random(chances.shape) < chances
+
+
+@pytest.mark.parametrize("lost", [Calibration(0.5), Calibration(3.0)])
+def test_temperature_and_sigmoid_are_recovered(taxonomy, lost):
+    scores = np.random.default_rng(0).normal(size=(2, 4000, 3))
+    kind, field = (
+        taxonomy.facet("kind"),
+        taxonomy.facet("kind").model_copy(update={"exclusive": False}),
+    )
+    found = fit_calibration(kind, draw(kind, scores, lost), scores)
+    assert found.scale == pytest.approx(lost.scale, rel=0.1)
+    assert found.shift == 0
+    shifted = Calibration(lost.scale, -1.0)
+    found = fit_calibration(field, draw(field, scores, shifted), scores)
+    assert (found.scale, found.shift) == pytest.approx((lost.scale, -1.0), rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["kind", "field"])
+def test_labels_that_say_little_give_no_certainty(taxonomy, name):
+    facet = taxonomy.facet(name)
+    nothing = np.zeros((0, 3), dtype=bool)
+    assert fit_calibration(facet, nothing, np.zeros((2, 0, 3))) == Calibration()
+    y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    scores = np.stack([2.0 * y_true - 1, 0.5 * y_true])
+    right = fit_calibration(facet, y_true, scores)
+    assert np.isfinite([right.scale, right.shift]).all()
+    wrong = fit_calibration(facet, y_true, -scores)
+    assert right.scale > wrong.scale >= 0
+
+
+def test_a_fold_is_calibrated_by_the_others(taxonomy):
+    facet, folds = taxonomy.facet("kind"), np.arange(60) % 2
+    scores = np.random.default_rng(0).normal(size=(2, 60, 3))
+    y_true = draw(facet, scores, Calibration())
+    found = cross_calibrate(facet, y_true, scores, folds)
+    first, second = folds == 0, folds == 1
+    by_others = fit_calibration(facet, y_true[second], scores[:, second])
+    assert (found[first] == probabilities(facet, scores[:, first], by_others)).all()
+    # The labels of a fold do not count for it.
+    y_true[first] = np.roll(y_true[first], 1, axis=1)
+    assert (cross_calibrate(facet, y_true, scores, folds)[first] == found[first]).all()
+
+
+def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
+    folds, judged = np.arange(60) % 2, np.arange(60) < 40
+    scores = {f.name: np.random.default_rng(0).normal(size=(2, 60, 3)) for f in taxonomy.facets}
+    y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
+
+    def calibrated():
+        data = SimpleNamespace(
+            taxonomy=taxonomy, truth=y_true, judged=dict.fromkeys(y_true, judged)
+        )
+        return calibrate_view(data, folds, scores, np.ones(60))
+
+    before = calibrated()
+    for values in y_true.values():
+        values[40:] = False
+    after = calibrated()
+    assert after.calibrations == before.calibrations
+    for facet in taxonomy.facets:
+        found = after.out_of_fold.probabilities[facet.name]
+        assert (found == before.out_of_fold.probabilities[facet.name]).all()
+        expected = probabilities(facet, scores[facet.name], after.calibrations[facet.name])
+        assert (found[40:] == expected[40:]).all()
