@@ -1,4 +1,4 @@
-"""The estimator: training, tagging and loading from Python, in the manner of scikit-learn."""
+"""The estimator: train, tag and load from Python, in the manner of scikit-learn."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``"low"``, ``"balanced"`` or ``"full"``: how much of a paper is read, see
         :data:`tagger.model.EFFORTS`.
     verbose:
-        Whether :meth:`fit` says on standard error which fold it fine-tunes the encoder for.
+        Whether :meth:`fit` prints its stages on standard error.
 
     Attributes
     ----------
@@ -192,18 +192,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._per_facet(lambda facet: _names(facet, tagged))
 
     def predict_proba(self, X: Any) -> Floats | dict[str, Floats]:  # noqa: N803
-        """Return calibrated probabilities of tags.
+        """Return calibrated probabilities, raising as :meth:`predict` does.
 
         Returns
         -------
         ndarray or dict of ndarray
             Shape (papers, tags), columns as in ``classes_``; rows of an exclusive facet sum to 1.
             With several facets, one array for each.
-
-        Raises
-        ------
-        NotFittedError, ArgumentError
-            As :meth:`predict`.
         """
         probabilities = self._fitted().predict_proba(papers_of(X))
         return self._per_facet(
@@ -213,15 +208,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any) -> float:  # noqa: N803
         """Return the share of papers with exactly the right tags, 0 to 1; the mean over facets.
 
-        Parameters
-        ----------
-        X, y:
-            Papers and their tags, as for :meth:`fit`; what was not judged does not count.
-
-        Raises
-        ------
-        NotFittedError, ArgumentError
-            As :meth:`predict`.
+        Papers and tags are given as for :meth:`fit`; facets that were not annotated do not count.
+        Raises as :meth:`predict` does.
         """
         taxonomy, papers = self._fitted().taxonomy, papers_of(X)
         answers = answers_of(y, len(papers), taxonomy)
@@ -230,7 +218,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for facet in taxonomy.facets:
             found = predicted[facet.name] if isinstance(predicted, dict) else predicted
             right = [
-                _as_tags(facet, tags) == facet.with_ancestors(answer[facet.name])
+                ((tags,) if facet.exclusive else tags) == facet.with_ancestors(answer[facet.name])
                 for tags, answer in zip(found, answers, strict=True)
                 if facet.name in answer
             ]
@@ -253,10 +241,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        NotFittedError, ArgumentError
-            As :meth:`predict`.
-        TaggerError
-            If pandas is not installed, or a parameter is out of range.
+        NotFittedError, TaggerError
+            As :meth:`predict`; also if pandas is not installed, or a parameter is out of range.
         """
         try:
             import pandas as pd
@@ -414,9 +400,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         """Return what a notebook shows: of a trained one its tags, with figures."""
         if not self.__sklearn_is_fitted__():
-            parameters = vars(self)
-            return render("estimator.html", model=None, parameters=parameters)
-        return render("estimator.html", model=self.model_, facets=_summary(self))
+            return render("estimator.html", model=None, parameters=vars(self))
+        truth = self.model_.reference.truth
+        labels = {name: counted.sum(axis=0).tolist() for name, counted in truth.items()}
+        return render("estimator.html", model=self.model_, labels=labels, metrics=self.metrics_)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """Return what a notebook shows, which asks for this first."""
@@ -456,10 +443,6 @@ def _only(values: Sequence[Any]) -> Any:
     return values[0]
 
 
-def _as_tags(facet: Facet, predicted: Any) -> tuple[str, ...]:
-    return (predicted,) if facet.exclusive else tuple(predicted)
-
-
 def _cross_validated(model: TaggerModel) -> dict[str, float]:
     """Return the figures of the cross-validation, as far as the model remembers it."""
     reference = model.reference
@@ -471,18 +454,3 @@ def _cross_validated(model: TaggerModel) -> dict[str, float]:
             found = evaluate(facet, truth, reference.probabilities[facet.name][rows])
             figures |= {f"{facet.name}/{key}": value for key, value in found.items()}
     return figures
-
-
-def _summary(tagger: Tagger) -> list[dict[str, Any]]:
-    """Return each facet of the display, with the labelled papers and F1 of each tag."""
-    truth = tagger.model_.reference.truth
-    return [
-        {
-            "facet": facet,
-            "tags": [
-                (tag, int(count), tagger.metrics_.get(f"{facet.name}/f1/{tag.name}"))
-                for tag, count in zip(facet.tags, truth[facet.name].sum(axis=0), strict=True)
-            ],
-        }
-        for facet in tagger.taxonomy_.facets
-    ]

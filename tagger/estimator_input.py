@@ -1,7 +1,8 @@
-"""What is given to the estimator, as papers and labels: texts, data frames, names of tags."""
+"""Turn the arguments of the estimator into papers, labels and a taxonomy."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,14 +22,12 @@ from tagger.taxonomy_file import load_taxonomy
 from tagger.validation import first_problem
 
 Answer = dict[str, tuple[str, ...]]
-"""The tags of one paper per facet; a facet that is missing was not judged."""
+"""The tags of one paper per facet; a facet that is missing was not annotated."""
 
 ONLY_FACET = "tag"
-"""What a facet is called that nobody gave a name."""
+"""Name of a facet that nobody gave a name."""
 
 _FRAME = Source("", Path("X"))
-_NO_LISTS = (str, bytes, Mapping, set, frozenset)
-"""What can be gone through but has no rows in order."""
 _FORMS = (
     "Give papers, texts, pairs of title and abstract, or a data frame with a column 'title' and "
     "one 'abstract'"
@@ -46,7 +45,7 @@ def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
     Returns
     -------
     tuple
-        The papers, and of each its tags per facet.
+        The papers, and the tags of each per facet.
 
     Raises
     ------
@@ -58,39 +57,27 @@ def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
 
 
 def papers_of(X: Any) -> list[Paper]:  # noqa: N803
-    """Return the papers that an argument speaks of, one a row.
+    """Return the papers of an argument as :class:`tagger.Tagger` describes it, one a row.
 
-    Parameters
-    ----------
-    X:
-        Papers; texts, each a title with the abstract on the lines below it, if it has one; pairs
-        of title and abstract; or a data frame whose columns are named as in tables that
-        ``tagger tag`` reads.
-
-    Raises
-    ------
-    ArgumentError
-        With the row, counted from 0, if it is something else or has no title.
+    An :class:`ArgumentError` names the row, from 0, that is something else or has no title.
     """
-    if _is_frame(X):
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
         return _papers_of_frame(X)
-    if not isinstance(X, Iterable) or isinstance(X, _NO_LISTS) or np.ndim(_outer(X)) == 0:
+    if not _is_list(X, Iterable):
         raise ArgumentError(f"X is a {type(X).__name__}, not a list of papers", hint=_FORMS)
     return [_paper_of(entry, row) for row, entry in enumerate(X)]
 
 
 def index_of(X: Any) -> Any:  # noqa: N803
     """Return the index of a data frame or series; None of anything else."""
-    return X.index if _is_series(X) else None
+    return X.index if hasattr(X, "iloc") else None
 
 
-def _outer(X: Iterable[Any]) -> Any:  # noqa: N803
-    """Return an array as it is, so that one without dimensions is told from a list."""
-    return X if isinstance(X, np.ndarray) else [None]
-
-
-def _is_frame(value: Any) -> bool:
-    return _is_series(value) and hasattr(value, "columns")
+def _is_list(value: Any, kind: Any) -> bool:
+    """Tell whether a value has rows in order; an array without dimensions has none."""
+    if isinstance(value, str | bytes | Mapping | set | frozenset):
+        return False
+    return isinstance(value, kind) and not (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
 def _papers_of_frame(frame: Any) -> list[Paper]:
@@ -126,73 +113,57 @@ def _paper_of(entry: Any, row: int) -> Paper:
 
 
 def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[Answer]:
-    """Return the tags of each paper that an argument speaks of.
+    """Return the tags of each paper of an argument as :meth:`tagger.Tagger.fit` describes it.
 
-    Parameters
-    ----------
-    y:
-        For one facet, the names of tags or lists of them, one a paper. For several, a data frame
-        with a column a facet, a dictionary of such lists, or a dictionary a paper. None and not a
-        number say that a paper was not judged.
-    papers:
-        How many there are.
-    taxonomy:
-        To know which facet is meant where ``y`` does not say, and which tags there are.
-
-    Raises
-    ------
-    ArgumentError
-        If it is something else, is of another length, or does not fit the taxonomy.
+    Raises :class:`ArgumentError` if it is something else, is of another length than ``papers``, or
+    does not fit the taxonomy.
     """
     columns = _columns_of(y, taxonomy)
+    answers: list[Answer] = [{} for _ in range(papers)]
     for name, cells in columns.items():
         if len(cells) != papers:
             raise ArgumentError(
                 f"y has {len(cells)} rows for the facet '{name}', and X has {papers}"
             )
-    answers: list[Answer] = [{} for _ in range(papers)]
-    for name, cells in columns.items():
         for row, cell in enumerate(cells):
             tags = _tags_of(cell, row)
             if tags is not None:
                 answers[row][name] = tags
-    if taxonomy:
-        for row, answer in enumerate(answers):
-            try:
+    for row, answer in enumerate(answers):
+        try:
+            if taxonomy:
                 taxonomy.check_tags(answer)
-            except TaggerError as error:
-                raise ArgumentError(
-                    f"y, row {row}: {error.problem}", field=error.field, hint=error.hint
-                ) from error
+        except TaggerError as error:
+            raise ArgumentError(
+                f"y, row {row}: {error.problem}", field=error.field, hint=error.hint
+            ) from error
     return answers
 
 
 def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
     """Return the cells of each facet."""
-    if _is_frame(y):
+    if hasattr(y, "iloc") and hasattr(y, "columns"):
         return {str(name): _cells(y[name]) for name in y.columns}
     if isinstance(y, Mapping):
         return {str(name): _cells(cells) for name, cells in y.items()}
-    if not isinstance(y, Collection) or isinstance(y, _NO_LISTS) or np.ndim(_outer(y)) == 0:
+    if not _is_list(y, Collection):
         raise ArgumentError(f"y is a {type(y).__name__}, not a list of tags")
     cells = _cells(y)
     if cells and all(isinstance(cell, Mapping) for cell in cells):
         names = dict.fromkeys(str(name) for cell in cells for name in cell)
         return {name: [cell.get(name) for cell in cells] for name in names}
-    return {_facet_meant(y, taxonomy): cells}
+    return {_only_facet(y, taxonomy): cells}
 
 
 def _cells(column: Any) -> list[Any]:
-    """Return the values of a list, or of a series, None for each that is not there."""
-    return list(column.astype(object).where(column.notna(), None) if _is_series(column) else column)
+    """Return the values of a list or series, None for each that is missing."""
+    if hasattr(column, "iloc"):
+        column = column.astype(object).where(column.notna(), None)
+    return list(column)
 
 
-def _is_series(value: Any) -> bool:
-    return hasattr(value, "iloc")
-
-
-def _facet_meant(y: Any, taxonomy: Taxonomy | None) -> str:
-    """Return the name of the facet that an array speaks of."""
+def _only_facet(y: Any, taxonomy: Taxonomy | None) -> str:
+    """Return the facet that a list of tags is of."""
     named = getattr(y, "name", None)
     if taxonomy is None:
         return named if isinstance(named, str) else ONLY_FACET
@@ -210,7 +181,7 @@ def _facet_meant(y: Any, taxonomy: Taxonomy | None) -> str:
 def _tags_of(cell: Any, row: int) -> tuple[str, ...] | None:
     if isinstance(cell, str):
         return (str(cell),)
-    # Not a number is how data frames write that there is nothing.
+    # Data frames write a missing value as NaN.
     if cell is None or (isinstance(cell, float) and cell != cell):
         return None
     if isinstance(cell, Collection) and all(isinstance(tag, str) for tag in cell):
@@ -222,21 +193,10 @@ def _tags_of(cell: Any, row: int) -> tuple[str, ...] | None:
 
 
 def taxonomy_of(given: Any, y: Any, papers: int) -> Taxonomy:
-    """Return the taxonomy that is given, less the facets that ``y`` does not speak of.
+    """Return the taxonomy that is given, without the facets that ``y`` does not speak of.
 
-    Parameters
-    ----------
-    given:
-        A taxonomy, its file, a label folder, a dictionary with the content of such a file, or
-        None: then the tags are those of ``y``, in alphabetical order, defined by their names, and a
-        facet is exclusive if ``y`` has single names in it and no list.
-    y, papers:
-        As for :func:`answers_of`.
-
-    Raises
-    ------
-    TaggerError
-        If it is no taxonomy, or ``y`` does not fit it.
+    It is given as for :meth:`tagger.Tagger.fit`. Without one, tags are those of ``y`` in
+    alphabetical order, defined by their names, and a facet is exclusive if ``y`` has no list in it.
     """
     if given is None:
         return _taxonomy_of_tags(y, papers)
@@ -286,7 +246,9 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
                     name=name,
                     definition=f"Which {name} it is.",
                     exclusive=name not in lists,
-                    tags=tuple(Tag(name=tag, definition=_in_words(tag)) for tag in tags),
+                    tags=tuple(
+                        Tag(name=tag, definition=re.sub("[-_]", " ", tag).strip()) for tag in tags
+                    ),
                 )
             )
         except ValidationError as error:
@@ -301,18 +263,8 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
     return Taxonomy(name="from-python", facets=tuple(facets))
 
 
-def _in_words(tag: str) -> str:
-    return tag.replace("-", " ").replace("_", " ").strip()
-
-
 def labels_of(papers: Sequence[Paper], answers: Sequence[Answer]) -> list[Label]:
-    """Return one label a paper; of rows that are one paper, the last one counts.
-
-    Parameters
-    ----------
-    papers, answers:
-        As many of both. A paper without any answer is left out.
-    """
+    """Return one label a paper: of several rows the last one, none of rows without an answer."""
     now = datetime.now(UTC)
     return merge_labels(
         Label(

@@ -144,10 +144,8 @@ def _form(facet: Facet) -> object:
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
     """Load what was given as ``--model``, for use on papers."""
-    from tagger.registry.resolve import is_label_folder, load_model_by_name
+    from tagger.registry.resolve import load_model_by_name
 
-    if not is_label_folder(model):
-        return load_model_by_name(model)
     with progress() as step:
         return load_model_by_name(model, papers, step)
 
@@ -155,10 +153,7 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
 def review_rule(
     model: TaggerModel, min_confidence: float, target_precision: float | None
 ) -> tuple[ReviewRule, Promise | None]:
-    """Return when a paper goes to review, and the promise behind it if one was asked for.
-
-    Warns of facets for which nothing can be promised.
-    """
+    """Return the rule and promise of options, and warn of facets without a promise."""
     from tagger.risk_control import review_rule as rule_of
 
     rule, promise = rule_of(model, min_confidence, target_precision)
@@ -169,13 +164,7 @@ def review_rule(
 
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Say which extra is missing where an import in the block fails.
-
-    Raises
-    ------
-    TaggerError
-        With the command that installs it.
-    """
+    """Say which extra is missing, and how to install it, where an import in the block fails."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -183,13 +172,7 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 
 def open_registry() -> Registry:
-    """Open the MLflow store of the workspace.
-
-    Raises
-    ------
-    TaggerError
-        If MLflow is not installed.
-    """
+    """Open the MLflow store of the workspace; an error if MLflow is not installed."""
     # It quiets MLflow, which is loaded when the store is first asked.
     from tagger.registry import Registry
 
@@ -201,24 +184,9 @@ def open_registry() -> Registry:
 def collect_pages(
     files: list[Path], format_name: str | None = None, columns: list[str] | None = None
 ) -> tuple[PaperCollection, list[TaggerError]]:
-    """Read papers from files; report those that cannot be read, and leave if nothing can.
+    """Read papers from files as given on the command line; ``-`` is standard input.
 
-    Parameters
-    ----------
-    files:
-        Files, folders that are data sets, or ``-`` for standard input.
-    format_name, columns:
-        As given to ``--format`` and ``--column``.
-
-    Returns
-    -------
-    tuple
-        What was read, and what could not be: files, and rows of them.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such format or field, or a column is not given as FIELD=NAME.
+    Prints what cannot be read and returns it, too; ends the program if nothing can.
     """
     from tagger.readers import collect_papers
 
@@ -248,32 +216,19 @@ def collect_pages(
 def read_pages(
     files: list[Path], format_name: str | None = None, columns: list[str] | None = None
 ) -> tuple[list[Paper], list[TaggerError]]:
-    """Read papers as :func:`collect_pages` does, for commands that need all of them in memory.
-
-    Returns
-    -------
-    tuple
-        The papers that the entries of the files speak of, and what could not be read.
-    """
+    """Read papers as :func:`collect_pages` does, all of them into memory."""
     read, problems = collect_pages(files, format_name, columns)
     return list(read.papers), problems
 
 
 def parse_columns(given: list[str]) -> dict[str, str]:
-    """Return what was given as ``--column``, a name for each field.
-
-    Raises
-    ------
-    TaggerError
-        If one is not given as FIELD=NAME.
-    """
+    """Return the column of each field that was given as ``--column FIELD=NAME``."""
     columns = {}
     for text in given:
         field, equals, name = (part.strip() for part in text.partition("="))
         if not (field and equals and name):
             raise TaggerError(
-                f"'{text}' says not which column holds which field",
-                hint="Give it as FIELD=NAME, for example --column title=Heading",
+                f"expected FIELD=NAME, got '{text}'", hint="For example --column title=Heading"
             )
         columns[field] = name
     return columns
@@ -315,9 +270,14 @@ def progress() -> Iterator[Any]:
     tasks: dict[str, Any] = {}
 
     def step(stage: str, done: int, total: int) -> None:
+        if not tasks:
+            bars.start()
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total)
         bars.update(tasks[stage], completed=done, total=total)
 
-    with bars:
+    try:
         yield step
+    finally:
+        if tasks:
+            bars.stop()

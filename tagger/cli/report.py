@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,24 +12,14 @@ from tagger.cli.output import (
     ConflictsOption,
     FormatOption,
     JsonOption,
-    load_model_named,
-    open_registry,
     print_json,
     progress,
     read_pages,
-    working,
 )
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
-if TYPE_CHECKING:
-    from tagger.explanation import Explanation
-    from tagger.paper import Paper
-    from tagger.report.figures import ModelFigures
-    from tagger.report.results import ResultFolder
-
 _LABELS = Path("labels")
-_FOLDERS = [Path("tagged")]
 
 
 def report(
@@ -102,13 +90,6 @@ def report(
 
     Example: tagger report tagged --output report.html --digest monday.txt
     """
-    from tagger.atomic import replacing
-    from tagger.labels import LabelStore
-    from tagger.paper import KnownPapers
-    from tagger.report.page import LeftOut, Report, report_page
-    from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
-    from tagger.report.results import in_todays_terms, read_result_folder
-
     if output.suffix.lower() not in (".html", ".htm"):
         # So that a slip of the hand replaces no results.
         raise TaggerError(
@@ -118,55 +99,28 @@ def report(
         raise TaggerError(
             f"'{label_studio}' is no address of a server", hint="It begins with http:// or https://"
         )
-    results = [read_result_folder(folder) for folder in dict.fromkeys(folders or _FOLDERS)]
-    store = LabelStore(labels or _LABELS) if labels or _LABELS.is_dir() else None
-    if store:
-        results = [in_todays_terms(result, store.taxonomy) for result in results]
     if evidence and not digest:
         raise TaggerError(
             "--evidence needs the abstracts", hint="Name the pages with --digest, once for each"
         )
+    from tagger.atomic import replacing
+    from tagger.report.build import build_report
+    from tagger.report.page import report_page
+
     pages, problems = read_pages(digest, format_name, column) if digest else ([], [])
-    labelled = store.all_labels() if store else []
-    name = model or _commonest_model(results)
-    left_out = []
-    if store is None:
-        left_out.append(LeftOut("what people said", f"there is no label folder '{_LABELS}'"))
-    figures, missing = _read_figures(name, asked_for=model is not None)
-    if missing:
-        left_out.append(LeftOut(f"how good {name} is", missing))
-    tagged = KnownPapers(paper.paper for folder in results for paper in folder.papers)
-    pages = [paper for paper in pages if paper in tagged]
-    papers = gather_papers(
-        results,
-        labelled,
-        conflicts,
-        pages,
-        _explain(pages, name) if evidence else {},
-    )
-    without = sum(not paper.abstract for paper in papers)
-    if without:
-        reason = f"{without} of {len(papers)} papers stand on no page named with --digest"
-        left_out.append(LeftOut("abstracts", reason))
-    projects = {label.origin.project for label in labelled if label.origin}
-    addresses = {
-        paper.tagged.id: task_address(paper.answer.origin, projects, label_studio)
-        for paper in papers
-        if label_studio and paper.answer and paper.answer.origin
-    }
-    found = Report(
-        created=datetime.now(UTC),
-        folders=tuple(results),
-        papers=tuple(papers),
-        near_duplicates=tuple(gather_near_duplicates(results)),
-        taxonomy=store.taxonomy if store else None,
-        figures=figures,
-        task_addresses={name: address for name, address in addresses.items() if address},
-        left_out=tuple(left_out),
-    )
-    page = report_page(found)
+    with progress() as step:
+        found = build_report(
+            folders or [Path("tagged")],
+            labels or (_LABELS if _LABELS.is_dir() else None),
+            pages,
+            model=model,
+            evidence=evidence,
+            conflicts=conflicts,
+            label_studio=label_studio,
+            progress=step,
+        )
     with replacing(output) as file:
-        file.write(page)
+        file.write(report_page(found))
     if as_json:
         unread = [str(problem) for problem in problems]
         print_json({"output": str(output), **found.as_dict(), "files_failed": unread})
@@ -181,44 +135,3 @@ def report(
         echo(f"Written: {output}")
     if problems:
         raise typer.Exit(2)
-
-
-def _commonest_model(results: list[ResultFolder]) -> str:
-    """Return the model that gave most of the tags."""
-    names = Counter(paper.model for folder in results for paper in folder.papers)
-    return names.most_common(1)[0][0]
-
-
-def _read_figures(model: str, *, asked_for: bool) -> tuple[ModelFigures | None, str | None]:
-    """Return the figures of a version, or why there are none, unless the user asked for them."""
-    from tagger.registry import Registry
-
-    if model.startswith("local/") or Path(model).is_dir():
-        return None, "a model folder keeps no figures; name a version with --model"
-    try:
-        if not Registry().store.exists:
-            raise TaggerError(
-                "there is no MLflow store here", hint="Give the command where 'mlruns' is"
-            )
-        registry = open_registry()
-        from tagger.report.figures import read_figures
-
-        with working("Reading the figures of the model"):
-            return read_figures(registry, registry.find(model)), None
-    except TaggerError as error:
-        if asked_for:
-            raise
-        return None, error.problem
-
-
-def _explain(pages: list[Paper], model: str) -> dict[str, Explanation]:
-    from tagger.decision import ReviewRule
-    from tagger.explanation import explain
-
-    loaded = load_model_named(model, pages)
-    found = {}
-    with progress() as step:
-        for done, paper in enumerate(pages, start=1):
-            found[paper.id] = explain(paper, loaded, ReviewRule())
-            step("Leaving out sentences", done, len(pages))
-    return found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tagger
+from tagger.decision import ReviewRule
 from tagger.model import TaggerModel
 
 if TYPE_CHECKING:
@@ -25,15 +26,7 @@ _EXAMPLE = {
 
 
 def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
-    """Log a saved model to the active MLflow run.
-
-    Parameters
-    ----------
-    model:
-        The model, loaded.
-    folder:
-        Where it is saved; the folder's name is that of its data within the MLflow model.
-    """
+    """Log a model to the active MLflow run, with its data under the name of their folder."""
     import mlflow
     import pandas as pd
 
@@ -51,35 +44,25 @@ def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
 
 def _signature(model: TaggerModel) -> ModelSignature:
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import (
-        Array,
-        ColSpec,
-        DataType,
-        Map,
-        ParamSchema,
-        ParamSpec,
-        Schema,
-        TensorSpec,
-    )
+    from mlflow.types.schema import Array, ColSpec, DataType, Map, ParamSchema, ParamSpec, Schema
 
     facets = [facet.name for facet in model.taxonomy.facets]
-    columns: list[ColSpec | TensorSpec] = []
-    columns += [ColSpec(Array(DataType.string), name) for name in facets]
-    columns += [ColSpec(Map(DataType.double), f"{name}.confidence") for name in facets]
-    columns += [
+    texts, numbers = Array(DataType.string), Map(DataType.double)
+    outputs = [
+        *(ColSpec(texts, name) for name in facets),
+        *(ColSpec(numbers, f"{name}.confidence") for name in facets),
         ColSpec(DataType.boolean, "tagger.review"),
         ColSpec(DataType.string, "tagger.reason"),
     ]
+    params = [
+        ParamSpec("min_confidence", DataType.double, ReviewRule().min_confidence),
+        ParamSpec("target_precision", DataType.double, None),
+        ParamSpec("effort", DataType.string, "full"),
+    ]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, name) for name in ("title", "abstract")]),
-        outputs=Schema(columns),
-        params=ParamSchema(
-            [
-                ParamSpec("min_confidence", DataType.double, 0.6),
-                ParamSpec("target_precision", DataType.double, None),
-                ParamSpec("effort", DataType.string, "full"),
-            ]
-        ),
+        outputs=Schema([*outputs]),
+        params=ParamSchema(params),
     )
 
 

@@ -74,22 +74,10 @@ def is_label_folder(name: str | Path) -> bool:
 
 
 def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
-    """Return the folder of a saved model, or of a version.
+    """Return the folder of a saved model, or of a version, copied to ``scratch`` from a server.
 
     What MLflow says of a name is kept beside the database of a store on this machine, and holds
     until that is written to: loading MLflow takes longer than tagging a page.
-
-    Parameters
-    ----------
-    name:
-        As for :func:`load_model_by_name`, but for label folders.
-    scratch:
-        Where a version is copied to that is not on this machine.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such model.
     """
     if Path(name).is_dir():
         if is_label_folder(name):

@@ -13,24 +13,7 @@ DIGEST_EXPERIMENT = "tagger-digests"
 
 
 def log_tag_run(registry: Registry, drift: Drift, model: str, files: Sequence[Path]) -> None:
-    """Log the figures of a tagged digest; no text of a paper is logged.
-
-    Parameters
-    ----------
-    registry:
-        Where to.
-    drift:
-        The digest beside the labelled papers.
-    model:
-        Name of the version that tagged it.
-    files:
-        The pages.
-
-    Raises
-    ------
-    TaggerError
-        If the store does not take them.
-    """
+    """Log the drift figures of digest pages that a version tagged; no text of a paper is logged."""
     import mlflow
 
     names = [shown(path.name) for path in files]

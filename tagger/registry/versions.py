@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,21 +40,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered model version.
-
-    Parameters
-    ----------
-    number:
-        Its number, from 1.
-    run_id:
-        The MLflow run that made it.
-    aliases:
-        Such as ``champion``.
-    created:
-        When it was registered, in milliseconds since 1970.
-    tags:
-        What was noted of it, such as the hash of all that it was made from.
-    """
+    """A registered model version; ``created`` is in milliseconds since 1970."""
 
     number: int
     run_id: str
@@ -93,11 +79,11 @@ class Registry:
 
     def champion(self) -> Version | None:
         """Return the version in use, or None if there is none yet."""
-        return self._by_alias(CHAMPION)
+        return self._look_up(CHAMPION)
 
     def challenger(self) -> Version | None:
         """Return the version that waits to be promoted, or None."""
-        return self._by_alias(CHALLENGER)
+        return self._look_up(CHALLENGER)
 
     def find(self, name: str) -> Version:
         """Return the version of that number (``7`` or ``tagger/7``), alias or run id.
@@ -158,13 +144,7 @@ class Registry:
         return found
 
     def load(self, version: Version) -> TaggerModel:
-        """Load a version for use; nothing in it is executed.
-
-        Raises
-        ------
-        TaggerError
-            Also if its artifacts are missing or were changed.
-        """
+        """Load a version for use, raising as :meth:`model_folder` does."""
         with TemporaryDirectory() as scratch:
             # What is on this machine already is read in its place.
             folder = self.model_folder(version, None if self.store.embedded else Path(scratch))
@@ -213,12 +193,7 @@ class Registry:
             )
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
-        """Return what a version's cross-validation said of the labels it was trained on.
-
-        Returns
-        -------
-        dict
-            Per facet, the papers and what a fold that had not seen them says.
+        """Return the out-of-fold predictions of a version per facet.
 
         Raises
         ------
@@ -256,13 +231,7 @@ class Registry:
             return {}
 
     def folds_of(self, version: Version) -> dict[str, int]:
-        """Return which fold, from 0, of a version held each paper out.
-
-        Raises
-        ------
-        TaggerError
-            Also if the version was logged without its out-of-fold predictions.
-        """
+        """Return which fold, from 0, of a version held each paper out; raises as held_out does."""
         return {
             name: int(fold) - 1
             for table in self.held_out(version).values()
@@ -298,45 +267,29 @@ class Registry:
             client.set_model_version_tag(MODEL_NAME, str(version.number), key, value)
 
     def _look_up(self, name: str) -> Version | None:
-        if _RUN_ID.fullmatch(name):
-            return self._by_run(name)
-        if name.isascii() and name.isdigit():
-            return self._by_number(name)
-        return self._by_alias(name)
+        from mlflow.exceptions import MlflowException
 
-    def _by_alias(self, alias: str) -> Version | None:
         with self.store.reading() as client:
-            return _found(lambda: client.get_model_version_by_alias(MODEL_NAME, alias))
-
-    def _by_number(self, number: str) -> Version | None:
-        with self.store.reading() as client:
-            return _found(lambda: client.get_model_version(MODEL_NAME, number))
-
-    def _by_run(self, run_id: str) -> Version | None:
-        with self.store.reading() as client:
-            found = client.search_model_versions(f"run_id = '{run_id}'")
-            numbers = [version.version for version in found if version.name == MODEL_NAME]
-        return self._by_number(str(numbers[0])) if numbers else None
+            if _RUN_ID.fullmatch(name):
+                found = client.search_model_versions(f"run_id = '{name}'")
+                name = next((str(one.version) for one in found if one.name == MODEL_NAME), "0")
+            by_number = name.isascii() and name.isdigit()
+            look_up = client.get_model_version if by_number else client.get_model_version_by_alias
+            try:
+                registered = look_up(MODEL_NAME, name)
+                if not registered.version:
+                    raise MlflowException("the answer is no version")
+            except MlflowException as error:
+                # An unknown alias is an invalid parameter to MLflow, an unknown version not found.
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+            return _as_version(registered, registered.aliases or [])
 
 
 def out_of_fold_file(facet: str) -> str:
     """Return where the out-of-fold predictions of a facet are within a run."""
     return f"{OUT_OF_FOLD}/{facet}.json"
-
-
-def _found(look_up: Callable[[], ModelVersion]) -> Version | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = look_up()
-        if not found.version:
-            raise MlflowException("the answer is no version")
-    except MlflowException as error:
-        # An unknown alias is an invalid parameter to MLflow, an unknown version is not found.
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    return _as_version(found, found.aliases or [])
 
 
 def _as_version(registered: ModelVersion, aliases: list[str]) -> Version:

@@ -64,18 +64,11 @@ class ModelFigures:
 
 
 def read_figures(registry: Registry, version: Version) -> ModelFigures:
-    """Read the figures of a version.
-
-    Raises
-    ------
-    TaggerError
-        If the store cannot be read, or lacks what the cross-validation said.
-    """
-    held_out = registry.held_out(version)
-    versions = history(registry)
+    """Read the figures of a version from MLflow."""
+    facets = tuple(facet_figures(part) for part in registry.held_out(version).values())
+    versions = tuple(history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
-    facets = tuple(facet_figures(part) for part in held_out.values())
-    return ModelFigures(own, facets, tuple(versions))
+    return ModelFigures(own, facets, versions)
 
 
 def facet_figures(held_out: HeldOut) -> FacetFigures:
@@ -100,15 +93,11 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
 
 
 def _reliability(held_out: HeldOut) -> tuple[ConfidenceBin, ...]:
-    """Return the bins of a reliability diagram, of the width that the calibration error takes."""
+    """Return the bins of the calibration error that are not empty."""
     stated, right = confidences(held_out.facet, held_out.truth, held_out.probabilities)
     number = np.minimum((stated * BINS).astype(int), BINS - 1)
+    bins = [number == place for place in np.unique(number)]
     return tuple(
-        ConfidenceBin(
-            int((number == place).sum()),
-            float(stated[number == place].mean()),
-            float(right[number == place].mean()),
-        )
-        for place in range(BINS)
-        if (number == place).any()
+        ConfidenceBin(int(own.sum()), float(stated[own].mean()), float(right[own].mean()))
+        for own in bins
     )

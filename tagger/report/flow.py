@@ -20,22 +20,9 @@ from tagger.report.results import ResultFolder
 class Flow:
     """Counts of papers on their way.
 
-    Parameters
-    ----------
-    pages:
-        Files that papers were found in; files of one name in two result folders are two.
-    found:
-        Entries in them: a paper counts once in every file that it stands in.
-    papers:
-        Papers that the entries speak of, all of them tagged.
-    marked:
-        Papers that the latest run marked for review.
-    waiting:
-        Marked papers that nobody has answered yet.
-    reviewed:
-        Papers that a person answered, marked or chosen for another reason.
-    confirmed, corrected, not_papers, cannot_tell, disputed:
-        What came of those.
+    ``pages`` are the files that papers were found in, where files of one name in two result folders
+    are two; ``found`` are entries in them. ``marked`` are papers that the latest run marked for
+    review, ``reviewed`` those that a person answered, marked or chosen for another reason.
     """
 
     pages: int
@@ -86,19 +73,7 @@ def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
 
 @dataclass(frozen=True, slots=True)
 class RunCount:
-    """One run in numbers.
-
-    Parameters
-    ----------
-    run:
-        The run.
-    new:
-        Papers that no earlier run of the report had.
-    marked:
-        Papers that it marked for review.
-    tags:
-        Per facet and tag, the papers that it gave the tag.
-    """
+    """One run in numbers: its papers that no earlier run had, those marked, those with each tag."""
 
     run: ResultFolder
     new: int
@@ -140,8 +115,7 @@ class DayCount:
 def count_days(papers: Sequence[ReportedPaper]) -> list[DayCount]:
     """Count reviewed papers by day in UTC, days without any left out."""
     answers = [paper.answer for paper in papers if paper.answer]
-    reviewed = Counter(answer.time.astimezone(UTC).date() for answer in answers)
-    corrected = Counter(
-        answer.time.astimezone(UTC).date() for answer in answers if answer.status == "corrected"
-    )
+    days = [(answer.time.astimezone(UTC).date(), answer.status) for answer in answers]
+    reviewed = Counter(day for day, _ in days)
+    corrected = Counter(day for day, status in days if status == "corrected")
     return [DayCount(day, reviewed[day], corrected[day]) for day in sorted(reviewed)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportedTag:
-    """A tag, what it means if that is known, and how many papers have it."""
+    """A tag, its definition if that is known, and the number of papers that have it."""
 
     name: str
     definition: str
@@ -34,10 +34,7 @@ class ReportedTag:
 
 @dataclass(frozen=True, slots=True)
 class ReportedFacet:
-    """A facet, what it asks if that is known, and its tags, commonest first.
-
-    ``untagged`` counts the papers that have none of them.
-    """
+    """A facet, its tags, commonest first, and the number of papers without any of them."""
 
     name: str
     definition: str
@@ -55,25 +52,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page shows.
-
-    Parameters
-    ----------
-    created:
-        When, in UTC.
-    folders:
-        The runs.
-    papers, near_duplicates:
-        What was gathered from them.
-    taxonomy:
-        What tags mean; None if it is not known.
-    figures:
-        How good the model version is; None if it is not known.
-    task_addresses:
-        Per id of a paper, where its review task is.
-    left_out:
-        What could not be shown.
-    """
+    """All that the page shows; ``task_addresses`` are by the ids of papers."""
 
     created: datetime
     folders: tuple[ResultFolder, ...]
@@ -158,9 +137,8 @@ class Report:
 def report_page(report: Report) -> str:
     """Return the report as HTML.
 
-    Its Content-Security-Policy lets in the one style and the one script of the page, by their
-    hashes, and nothing else: text of a paper could load or run nothing even if it were not
-    escaped.
+    Its Content-Security-Policy admits the page's one style and one script by their hashes, so text
+    of a paper could load or run nothing even if it were not escaped.
     """
     style, script = render("report.css"), render("report.js")
     facets = report.facets

@@ -31,22 +31,9 @@ Status = Literal[
 class Answer:
     """What reviewers made of a paper.
 
-    Parameters
-    ----------
-    status:
-        What came of it.
-    tags:
-        Per facet that was judged and settled, the tags that count.
-    before:
-        What the model had said to them, or says now if that is not known.
-    annotators:
-        Who answered, in the order of their last answers.
-    time:
-        Of the last answer.
-    notes:
-        What they wrote.
-    origin:
-        Where the last answer was given, if in Label Studio.
+    ``tags`` are those that count, per facet that was annotated and settled; ``before`` those that
+    the model had given, or gives now if that is not known; ``time`` and ``origin`` are of the last
+    answer.
     """
 
     status: Status
@@ -69,25 +56,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReportedPaper:
-    """One paper of the report.
+    """One paper of the report, as the latest run tagged it.
 
-    Parameters
-    ----------
-    tagged:
-        What the latest run says.
-    ids:
-        What the runs call it.
-    entries:
-        Result folder and name of each file that it stood in; files of one name in two folders are
-        two.
-    runs:
-        Result folders that it is in, earlier ones first.
-    abstract:
-        Empty if no file was given that holds it.
-    answer:
-        What people said; None if nobody looked at it.
-    explanation:
-        Why it has its tags, if that was asked for.
+    ``ids`` are what the runs call it, ``entries`` result folder and name of each file that it stood
+    in, ``runs`` the result folders, earlier ones first.
     """
 
     tagged: TaggedPaper
@@ -128,20 +100,11 @@ def gather_papers(
     pages: Sequence[Paper] = (),
     explanations: Mapping[str, Explanation] | None = None,
 ) -> list[ReportedPaper]:
-    """Bring together what is known of each paper, in the order in which they were first found.
+    """Return what is known of each paper, in the order in which they were first found.
 
-    Parameters
-    ----------
-    folders:
-        The runs; where a paper is in several, the later one counts.
-    labels:
-        All labels of a label folder; those from review count, of the papers that were tagged.
-    conflicts:
-        What settles differences of reviewers.
-    pages:
-        Papers with their abstracts. A reviewed paper's abstract is known from its label.
-    explanations:
-        By id of a paper of ``pages``.
+    Where a paper is in several runs, the later one counts. Of all labels of a label folder, those
+    from review count; an abstract is known from ``pages`` or from a label. Explanations are by the
+    ids of ``pages``.
     """
     rows = [
         (folder, tagged)
@@ -187,19 +150,10 @@ def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicat
 
 
 def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | None:
-    """Return where the task of an answer is to be seen, if that is sure.
+    """Return the address of an answer's task on a Label Studio server, if that is sure.
 
-    It is not where there are two projects of that number: one of them stood on another server, and
-    nothing says which.
-
-    Parameters
-    ----------
-    origin:
-        Where the answer was given.
-    projects:
-        All that labels come from, each once.
-    server:
-        Address of Label Studio.
+    It is not if two of ``projects``, those of all labels, have one number: one of them stood on
+    another server, and nothing says which.
     """
     number, _, _ = origin.project.partition("/")
     if sum(project.partition("/")[0] == number for project in projects) != 1:

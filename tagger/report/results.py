@@ -28,17 +28,7 @@ class NearDuplicatePair:
 
 @dataclass(frozen=True, slots=True)
 class ResultFolder:
-    """What a run of ``tagger tag`` left.
-
-    Parameters
-    ----------
-    name:
-        The folder, as the user named it.
-    time:
-        When the run wrote its results, in UTC.
-    papers, near_duplicates:
-        The content of its files.
-    """
+    """What a run of ``tagger tag`` left; ``time`` is when it wrote its results, in UTC."""
 
     name: str
     time: datetime
@@ -57,13 +47,7 @@ class ResultFolder:
 
 
 def read_result_folder(folder: Path) -> ResultFolder:
-    """Read a result folder.
-
-    Raises
-    ------
-    TaggerError
-        With file, line and field, if it is none or a line of it cannot be read.
-    """
+    """Read a result folder; errors name file, line and field."""
     hint = "Name a folder that 'tagger tag' wrote to"
     if not folder.exists():
         raise TaggerError("no such result folder", path=folder, hint=hint)

@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 from helpers.samples import page, run
@@ -78,11 +77,11 @@ def test_definitions_are_shown_the_pages_that_they_are_to_tell(root, monkeypatch
     monkeypatch.chdir(root)
     shown = []
 
-    def load(name, papers=()):
+    def load(name, papers, progress):
         shown.extend(paper.title for paper in papers)
         return model
 
-    monkeypatch.setattr(sys.modules["tagger.cli.report"], "load_model_named", load)
+    monkeypatch.setattr("tagger.report.build.load_model_by_name", load)
     options = ["--evidence", "--digest", "page.txt", "--model", "labels"]
     assert CliRunner().invoke(app, ["report", *options]).exit_code == 0
     assert shown == ["First paper", "Second paper"]
