@@ -1,7 +1,6 @@
 import asyncio
 import socket
 import threading
-from functools import partial
 
 import httpx
 import pytest
@@ -18,7 +17,6 @@ from tagger.registry import Registry
 from tagger.rereview import make_change_in
 from tagger.review.backend import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
-from tagger.taxonomy_changes import rename_tag
 
 HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
@@ -115,51 +113,42 @@ def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_pa
         taxonomy = LabelStore(label_folder).taxonomy
         return load_model(save_tiny_model(tmp_path / name, taxonomy), f"tagger/{name}")
 
-    now = {"champion": trained("1")}
+    now, looked_up, told = {"champion": trained("1")}, [], []
+
+    def find(_, name):
+        looked_up.append(name)
+        if name not in now:
+            raise TaggerError("the MLflow store cannot be used")
+        return now[name]
+
     monkeypatch.setattr(output, "load_model_named", lambda name, papers: now[name])
-    monkeypatch.setattr(Registry, "find", lambda _, name: now[name])
-    said = []
-    in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=0)
-    assert in_use().name == "tagger/1"
+    monkeypatch.setattr(Registry, "find", find)
+    in_use = ModelInUse(LabelStore(label_folder), "champion", told.append, recheck=3600)
+    assert {in_use().name for _ in range(100)} == {"tagger/1"}
+    # Once, and before the first request, which would wait for MLflow to be loaded.
+    assert looked_up == ["champion"]
+    in_use = ModelInUse(LabelStore(label_folder), "champion", told.append, recheck=0)
     rename = partial(rename_tag, facet="kind", tag="survey", into="review")
     make_change_in(LabelStore(label_folder), rename)
     now["champion"] = trained("2")
     assert in_use().name == "tagger/2"
     del now["champion"]
-    monkeypatch.setattr(Registry, "find", _no_store)
     assert in_use().name == "tagger/2"
-    assert said == ["error: the MLflow store cannot be used; tagger/2 stays in use"]
-
-
-def _no_store(*_):
-    raise TaggerError("the MLflow store cannot be used")
-
-
-def test_it_is_not_looked_up_at_each_request(label_folder, tmp_path, monkeypatch):
-    taxonomy = LabelStore(label_folder).taxonomy
-    model = load_model(save_tiny_model(tmp_path / "model", taxonomy), "tagger/1")
-    monkeypatch.setattr(output, "load_model_named", lambda name, papers: model)
-    said, looked_up = [], []
-    monkeypatch.setattr(Registry, "find", lambda _, name: looked_up.append(name) or model)
-    in_use = ModelInUse(LabelStore(label_folder), "champion", said.append, recheck=3600)
-    # Before the first request, which would wait for MLflow to be loaded.
-    assert looked_up == ["champion"]
-    assert {in_use().name for _ in range(100)} == {"tagger/1"}
-    assert len(looked_up) == 1
-    assert not said
-
-
-@pytest.mark.parametrize("path", ["/health", "/predict"])
-def test_a_web_page_is_refused(client, path):
-    headers = {"Origin": "http://evil.example"}
-    assert client.request("POST", path, json={}, headers=headers).status_code == 403
+    assert told == ["error: the MLflow store cannot be used; tagger/2 stays in use"]
 
 
 @pytest.mark.parametrize(
-    ("host", "status"), [("127.0.0.1:9090", 200), ("localhost", 200), ("evil.example:9090", 400)]
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Host": "127.0.0.1:9090"}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "evil.example:9090"}, 400),
+    ],
 )
-def test_it_answers_to_its_own_names_only(client, host, status):
-    assert client.get("/health", headers={"Host": host}).status_code == status
+def test_web_pages_and_other_names_are_refused(client, headers, status):
+    assert client.get("/health", headers=headers).status_code == status
+    assert client.post("/predict", json={"tasks": []}, headers=headers).status_code == status
 
 
 def test_a_request_that_goes_on_and_on_is_refused(client, monkeypatch):

@@ -9,7 +9,6 @@ from lxml import etree
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.paper import Paper
 from tagger.review.backend import Credentials, make_backend, predict_tasks
 from tagger.review.interface import adapt_interface, build_interface
 from tagger.review.pull import pull
@@ -139,13 +138,6 @@ def test_one_bad_answer_does_not_keep_the_others_from_coming_home(label_folder):
     assert report.problems[0].startswith("task 4 ")
 
 
-@pytest.fixture
-def client(model):
-    credentials = Credentials()
-    app = make_backend(lambda: model, credentials, lambda: None)
-    return TestClient(app, "http://127.0.0.1", headers={"Authorization": credentials.header})
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -160,7 +152,10 @@ def client(model):
         (b'{"tasks": [3, null, {"data": 7}, {"data": {"title": []}}]}', 200),
     ],
 )
-def test_a_request_of_another_kind_is_answered(client, content, code):
+def test_a_request_of_another_kind_is_answered(model, content, code):
+    credentials = Credentials()
+    app = make_backend(lambda: model, credentials, lambda: None)
+    client = TestClient(app, "http://127.0.0.1", headers={"Authorization": credentials.header})
     answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == code
     assert "ud800" not in answer.text
@@ -170,7 +165,3 @@ def test_a_request_of_another_kind_is_answered(client, content, code):
 def test_markup_in_a_title_is_no_part_of_what_is_filled_in(model):
     [result] = predict_tasks([{"data": {"title": EVIL, "abstract": EVIL}}], model)
     assert EVIL not in json.dumps(result)
-
-
-def test_half_a_surrogate_pair_is_no_text_to_an_encoder():
-    assert Paper("A \ud800", "b\udfff", id="x").text == "A ?. b?"
