@@ -385,20 +385,10 @@ class LabelStore:
         return merge_labels(self.all_labels(), conflicts)
 
     def add_corrections(self, choose: Callable[[list[Label]], Sequence[Label]]) -> list[Label]:
-        """Append corrections, all of them or, if interrupted, none.
+        """Append corrections, all of them or, if interrupted, none, and return them.
 
+        ``choose`` is given all labels of the folder; no other process adds corrections meanwhile.
         Lines that are there already stay as they are, byte for byte.
-
-        Parameters
-        ----------
-        choose:
-            Given all labels of the folder, returns the corrections to append. No other process
-            adds corrections meanwhile; the taxonomy of the store is that of now.
-
-        Returns
-        -------
-        list of Label
-            What was appended; it is on disk.
 
         Raises
         ------
@@ -420,9 +410,8 @@ class LabelStore:
         return chosen
 
     def _lines(self) -> Iterator[tuple[Path, int, Label]]:
-        """Yield each label as it stands in its file, with its place."""
         for path in self.files:
-            if path.name in (SEED_FILE, CORRECTIONS_FILE):
+            if path.name != TAXONOMY_FILE:
                 for line, label in read_lines(path, Label):
                     yield path, line, label
 
@@ -438,7 +427,6 @@ class LabelStore:
         return label.model_copy(update=changes)
 
     def _fitting(self, label: Label, path: Path, line: int) -> Label:
-        """Put a label in today's terms, and see that it fits the taxonomy."""
         today = self._today(label)
         try:
             self.taxonomy.check_tags(today.tags)

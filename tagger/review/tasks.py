@@ -66,8 +66,6 @@ class TaskMeta(BaseModel):
 class _Annotation(BaseModel):
     """An annotation as Label Studio exports it, as far as it matters here."""
 
-    model_config = ConfigDict(frozen=True)
-
     unique_id: Text
     updated_at: AwareDatetime
     result: list[dict[str, Any]]
@@ -93,12 +91,9 @@ _EXPORT = TypeAdapter(list[_ExportedTask])
 
 
 def check_export(exported: Any) -> list[dict[str, Any]]:
-    """Return exported tasks, if they look like that: what an answer says is looked at later.
+    """Return exported tasks, of which each annotation has an id; answers are checked later.
 
-    Raises
-    ------
-    ValueError
-        If something in the export tells not which task, or which annotation, it is.
+    A :class:`ValueError` is raised if something else was exported.
     """
     try:
         _EXPORT.validate_python(exported)
@@ -162,23 +157,15 @@ def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[d
     result = []
     for facet in taxonomy.facets:
         given = tags.get(facet.name, ())
-        if not given:
-            continue
         kind = "taxonomy" if is_tree(facet) else "choices"
-        values = [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]
-        value = {kind: values}
-        result.append({"from_name": facet.name, "to_name": PAPER, "type": kind, "value": value})
+        value = {kind: [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]}
+        if given:
+            result.append({"from_name": facet.name, "to_name": PAPER, "type": kind, "value": value})
     return result
 
 
 def read_paper(data: Any) -> Paper:
-    """Return the paper of a task.
-
-    Raises
-    ------
-    TaskError
-        If the task has no title and abstract.
-    """
+    """Return the paper of a task; a :class:`TaskError` is raised if it has no title."""
     data = data if isinstance(data, Mapping) else {}
     title, abstract = data.get("title"), data.get("abstract")
     if not isinstance(title, str) or not title.strip() or not isinstance(abstract, str):
@@ -204,23 +191,10 @@ def read_label(
     taxonomy: Taxonomy,
     project: str,
 ) -> Label:
-    """Read an annotation as a label, with the names that its interface offered.
+    """Read an exported annotation as a label, with the names that its interface offered.
 
-    Parameters
-    ----------
-    task, annotation:
-        As Label Studio exports them.
-    annotator:
-        Who made the annotation.
-    taxonomy:
-        Today's; it reads the tags, whatever they are called since.
-    project:
-        What to call the project in the label's origin.
-
-    Raises
-    ------
-    TaskError
-        If the task is none of ours, or the answer has tags that the taxonomy does not have.
+    A :class:`TaskError` is raised if the task is none of ours, or the answer has tags that are not
+    in the taxonomy, today or formerly. ``project`` is what the label's origin calls the project.
     """
     paper = read_paper(task.get("data"))
     meta = read_meta(task.get("meta"))
@@ -236,7 +210,11 @@ def read_label(
     if NOT_A_PAPER in verdicts:
         outcome = "not-a-paper"
     elif CANNOT_TELL not in verdicts:
-        tags = _read_answer(chosen, taxonomy, meta)
+        tags = _read_tags(chosen, taxonomy, meta)
+        try:
+            taxonomy.check_tags(taxonomy.read(tags))
+        except TaggerError as error:
+            raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
     if outcome == "tagged" and not tags:
         outcome = "cannot-tell"
     prediction = None
@@ -275,20 +253,6 @@ def read_label(
     return label
 
 
-def _read_answer(
-    chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
-) -> dict[str, tuple[str, ...]]:
-    try:
-        tags = _read_tags(chosen, taxonomy, meta)
-    except TaggerError as error:
-        raise TaskError(error.problem) from error
-    try:
-        taxonomy.check_tags(taxonomy.read(tags))
-    except TaggerError as error:
-        raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
-    return tags
-
-
 def _seen(prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None) -> Prediction | None:
     """Return the prediction that Label Studio keeps with an annotation."""
     try:
@@ -296,7 +260,7 @@ def _seen(prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None) -> Predict
         # A facet that the model does not know is no prediction of "none".
         tags = {name: given for name, given in tags.items() if not meta or name in meta.tags}
         return Prediction(model=prediction["model_version"], tags=tags)
-    except (TaggerError, KeyError, TypeError, ValidationError):
+    except (TaskError, KeyError, TypeError, ValidationError):
         return None
 
 
@@ -322,19 +286,13 @@ def _entries(value: Any, field: str) -> list[Any]:
 def _read_tags(
     chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags per facet that was judged, under the names that were chosen.
-
-    Raises
-    ------
-    TaggerError
-        If the taxonomy knows one of them not even as a former name.
-    """
+    """Return the tags per facet that was judged, under the names that were chosen."""
     tags: dict[str, tuple[str, ...]] = {}
     for facet in taxonomy.facets:
         values = tuple(dict.fromkeys(chosen.get(facet.name, ())))
         unknown = [value for value in values if value not in facet.readings]
         if unknown:
-            raise TaggerError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
+            raise TaskError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
         if facet.exclusive:
             if len({facet.readings[value] for value in values}) == 1:
                 tags[facet.name] = values

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import threading
+from functools import partial
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from tagger.registry import Registry
 from tagger.rereview import make_change_in
 from tagger.review.backend import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
+from tagger.taxonomy_changes import rename_tag
 
 HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
