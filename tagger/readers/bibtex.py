@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -25,7 +25,10 @@ _START = re.compile(
     r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*,)",
     re.IGNORECASE,
 )
-_LINK_FIELDS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
+_LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
+_MENTIONS = ("journal", "journaltitle", "number", "note")
+_IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_MENTIONS, *_LINKS)
+_FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
 _LONGEST_STRING = 2000
@@ -36,40 +39,15 @@ _NAME = re.compile(r'[^\s{}"#=,]*')
 """Of a string, or a number."""
 
 
-@dataclass(frozen=True, slots=True)
-class BibtexField:
-    """A field: its name in lower case, and where name and value, braces included, begin and end."""
+class BibtexEntry(NamedTuple):
+    """An entry: its line, from 1, where it begins in the text, and its fields.
 
-    name: str
-    name_start: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class BibtexEntry:
-    """An entry: the line that it begins in, from 1, and its fields in order, with repeats."""
+    A field is its name and its value as they are written, with braces or quotes.
+    """
 
     line: int
-    fields: tuple[BibtexField, ...]
-
-    def field(self, name: str) -> BibtexField | None:
-        """Return the first field of that name, which is the one that BibTeX reads."""
-        return next((field for field in self.fields if field.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class BibtexText:
-    """A BibTeX file: its text, its entries in order, duplicates too, and its strings by name."""
-
-    text: str
-    entries: tuple[BibtexEntry, ...]
-    strings: Mapping[str, str]
-
-    def value(self, entry: BibtexEntry, name: str) -> str:
-        """Return what a field says, strings put in; empty if there is no such field."""
-        field = entry.field(name)
-        return _resolve(self.text[field.start : field.end], self.strings) if field else ""
+    start: int
+    fields: tuple[tuple[str, str], ...]
 
 
 def recognise(source: Source) -> bool:
@@ -85,16 +63,19 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     TaggerError
         If an entry is not closed or otherwise not BibTeX; the line is given.
     """
-    file = parse_bibtex(source.text)
-    for entry in file.entries:
-        parts = [clean_marked_up_text(file.value(entry, name)) for name in ("title", "subtitle")]
+    entries, strings = parse_bibtex(source.text)
+    for entry in entries:
+        # Of fields of one name, BibTeX reads the first.
+        raw = {name.lower(): value for name, value in reversed(entry.fields)}
+        values = {name: _resolve(value, strings) for name, value in raw.items() if name in _FIELDS}
+        parts = [clean_marked_up_text(values.get(name, "")) for name in ("title", "subtitle")]
         title = ": ".join(part for part in parts if part)
-        abstract = file.value(entry, "abstract")
-        yield make_paper(source, entry.line, [title], [abstract], _identifiers(file, entry))
+        abstract = values.get("abstract", "")
+        yield make_paper(source, entry.line, [title], [abstract], _identifiers(values))
 
 
-def parse_bibtex(text: str) -> BibtexText:
-    """Find the entries of a BibTeX text and where their fields are.
+def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
+    """Find the entries of a BibTeX text, duplicates too, and its strings by their name.
 
     Raises
     ------
@@ -102,16 +83,9 @@ def parse_bibtex(text: str) -> BibtexText:
         If something in it is not BibTeX, such as two fields without a comma between them; the line
         is given.
     """
+    from bibtexparser import model
     from bibtexparser.entrypoint import parse_string
     from bibtexparser.exceptions import ParsingException
-    from bibtexparser.model import (
-        DuplicateBlockKeyBlock,
-        DuplicateFieldKeyBlock,
-        Entry,
-        ImplicitComment,
-        ParsingFailedBlock,
-        String,
-    )
 
     # What it warns of is reported as an error.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
@@ -119,17 +93,17 @@ def parse_bibtex(text: str) -> BibtexText:
         library = parse_string(text, parse_stack=[])
     except ParsingException as error:
         raise TaggerError(f"is not BibTeX: {error}") from error
-    entries = []
+    entries: list[BibtexEntry] = []
     strings: dict[str, str] = {}
     place = 0
     for block in library.blocks:
-        if isinstance(block, ImplicitComment):
+        if isinstance(block, model.ImplicitComment):
             continue
         raw, line = block.raw or "", (block.start_line or 0) + 1
         kept = block
-        while isinstance(kept, DuplicateBlockKeyBlock | DuplicateFieldKeyBlock):
+        while isinstance(kept, model.DuplicateBlockKeyBlock | model.DuplicateFieldKeyBlock):
             kept = kept.ignore_error_block or kept
-        if isinstance(kept, ParsingFailedBlock):
+        if isinstance(kept, model.ParsingFailedBlock):
             reason = " ".join(getattr(kept.error, "abort_reason", str(kept.error)).split())
             raise TaggerError(
                 f"this entry is not BibTeX: {reason.rstrip('.')}",
@@ -138,12 +112,20 @@ def parse_bibtex(text: str) -> BibtexText:
             )
         start = text.index(raw, place)
         place = start + len(raw)
-        if isinstance(kept, String):
+        if isinstance(kept, model.String):
             strings[kept.key.lower()] = _string(str(kept.key), str(kept.value), strings, line)
-        elif isinstance(kept, Entry):
-            fields = [(field.key, str(field.value)) for field in kept.fields]
-            entries.append(BibtexEntry(line, tuple(_place_fields(text, start, fields))))
-    return BibtexText(text, tuple(entries), strings)
+        elif isinstance(kept, model.Entry):
+            fields = tuple((field.key, str(field.value)) for field in kept.fields)
+            for field, (name, value) in zip(kept.fields, fields, strict=True):
+                if not _is_value(value):
+                    raise TaggerError(
+                        "this value does not end as it should",
+                        line=(field.start_line or 0) + 1,
+                        field=" ".join(name.lower().split()),
+                        hint="Look for a comma that is missing behind it",
+                    )
+            entries.append(BibtexEntry(line, start, fields))
+    return entries, strings
 
 
 def _string(name: str, value: str, strings: Mapping[str, str], line: int) -> str:
@@ -156,25 +138,6 @@ def _string(name: str, value: str, strings: Mapping[str, str], line: int) -> str
             hint="Write long texts into the entries that use them",
         )
     return resolved
-
-
-def _place_fields(
-    text: str, entry_start: int, fields: list[tuple[str, str]]
-) -> Iterator[BibtexField]:
-    """Yield where fields are; between them there are but commas, '=' and white space."""
-    place = text.find(",", entry_start)
-    for name, value in fields:
-        name_start = text.index(name, place)
-        start = text.index(value, text.index("=", name_start + len(name)) + 1)
-        place = start + len(value)
-        if not _is_value(value):
-            raise TaggerError(
-                "this value does not end as it should",
-                line=text.count("\n", 0, name_start) + 1,
-                field=" ".join(name.lower().split()),
-                hint="Look for a comma that is missing behind it",
-            )
-        yield BibtexField(name.lower(), name_start, start, place)
 
 
 def literals(value: str) -> Iterator[tuple[int, int]]:
@@ -229,22 +192,18 @@ def _resolve(value: str, strings: Mapping[str, str]) -> str:
     return "".join(resolved)
 
 
-def _identifiers(file: BibtexText, entry: BibtexEntry) -> tuple[str, ...]:
-    def value(name: str) -> str:
-        return file.value(entry, name)
-
-    archive = (value("archiveprefix") or value("eprinttype")).strip("{} ").lower()
-    eprint = [value("eprint")]
+def _identifiers(values: Mapping[str, str]) -> tuple[str, ...]:
+    archive, eprint, doi, pmid, journal = (
+        values.get(name, "") for name in ("archiveprefix", "eprint", "doi", "pmid", "journal")
+    )
+    archive = (archive or values.get("eprinttype", "")).strip("{} ").lower()
     # An eprint whose archive is not told is taken for arXiv's if it says so.
-    known = archive == "arxiv" or (not archive and "arxiv" in eprint[0].lower())
-    mentions = " ".join(map(value, ("journal", "journaltitle", "number", "note")))
+    of_arxiv = archive == "arxiv" or (not archive and "arxiv" in eprint.lower())
+    of_pubmed = archive in ("pubmed", "pmid", "medline")
+    mentions = " ".join(values.get(name, "") for name in _MENTIONS)
     return identifiers_of(
-        dois=[value("doi")],
-        arxiv=[*(eprint if known else ()), *arxiv_mentions(value("journal"))],
-        pmids=[
-            value("pmid").strip("{} "),
-            *(eprint if archive in ("pubmed", "pmid", "medline") else ()),
-            *pmid_mentions(mentions),
-        ],
-        links=[*map(value, _LINK_FIELDS)],
+        dois=[doi],
+        arxiv=[eprint if of_arxiv else "", *arxiv_mentions(journal)],
+        pmids=[pmid.strip("{} "), eprint if of_pubmed else "", *pmid_mentions(mentions)],
+        links=[values.get(name, "") for name in _LINKS],
     )

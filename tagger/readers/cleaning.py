@@ -41,7 +41,6 @@ _INLINE_TAG = re.compile(
     re.IGNORECASE,
 )
 _BLOCK_TAG = re.compile(r"</?(?:p|br|div|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE)
-# What one pass uncovers (an entity inside an entity) the next one resolves.
 _MOST_PASSES = 8
 # Longer than any abstract: parsing such a text as LaTeX would take its time and gain nothing.
 _LONGEST_LATEX = 20_000
@@ -54,12 +53,7 @@ def clean_text(text: str) -> str:
     control and text-direction characters and lone surrogates are dropped; white space is folded;
     the result is in Unicode normal form C. Cleaning a clean text changes nothing.
     """
-    for _ in range(_MOST_PASSES):
-        cleaned = _clean_once(text)
-        if cleaned == text:
-            break
-        text = cleaned
-    return text
+    return _settled(_clean_once, text)
 
 
 def clean_marked_up_text(text: str) -> str:
@@ -67,21 +61,23 @@ def clean_marked_up_text(text: str) -> str:
 
     Only tags that records use are taken out: ``a < b`` and ``<mask>`` stay.
     """
-    for _ in range(_MOST_PASSES):
-        without = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(text)))
-        if without == text:
-            break
-        text = without
-    return text
+    return _settled(
+        lambda marked: _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(marked))), text
+    )
 
 
 def unescape(text: str) -> str:
-    """Resolve the character references of HTML, as :func:`html.unescape`, whatever they say.
-
-    Of a number that is none of a character, that function makes U+FFFD, but it fails at one of
-    thousands of digits.
-    """
+    """Resolve the character references of HTML; :func:`html.unescape` fails at very long ones."""
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+
+
+def _settled(change: Callable[[str], str], text: str) -> str:
+    """Change a text until it stays: what one pass uncovers, the next one resolves."""
+    for _ in range(_MOST_PASSES):
+        before, text = text, change(text)
+        if text == before:
+            break
+    return text
 
 
 def _clean_once(text: str) -> str:
@@ -99,13 +95,11 @@ def _clean_once(text: str) -> str:
 
 def _thin_out(found: re.Match[str]) -> str:
     """Drop marks beyond those that one letter may have."""
-    kept: list[str] = []
-    marks = 0
+    kept, marks = "", 0
     for letter in found[0]:
         marks = marks + 1 if unicodedata.combining(letter) else 0
-        if marks <= _MOST_MARKS:
-            kept.append(letter)
-    return "".join(kept)
+        kept += letter if marks <= _MOST_MARKS else ""
+    return kept
 
 
 def _latex_to_text(text: str) -> str:

@@ -1,7 +1,7 @@
 """Reader for digest pages: a newsletter header, a date line, then title and abstract in turn.
 
-Blocks are separated by blank lines. The header is whatever stands above the date line; further
-date lines between entries are allowed, since pages of several days get pasted together.
+Blocks are separated by blank lines. The header is whatever is above the date line; further date
+lines between entries are allowed, since pages of several days get pasted together.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _FOOTER = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 LONGEST_TITLE = 300
-"""A title has at most this many characters; the longest of the 210 in use has 169."""
+"""Characters; the longest title of the 210 in use has 169."""
 SHORTEST_ABSTRACT = 25
-"""A text of a single sentence with fewer words than this is a title, not an abstract."""
+"""A text of a single sentence with fewer words is a title, not an abstract."""
 
 
 class Block(NamedTuple):
@@ -61,18 +61,13 @@ def read(source: Source) -> list[Paper]:
 
 def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
     """Read the papers of a page that is already taken apart into blocks, as :func:`read` does."""
-    first = next((number for number, block in enumerate(blocks) if is_date(block.text)), None)
-    entries = [
-        block
-        for number, block in enumerate(blocks)
-        if not is_date(block.text) and (first is None or number > first)
-    ]
+    dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
+    body = blocks[dates[0] :] if dates else blocks
+    entries = [block for block in body if not is_date(block.text)]
     if not entries:
         what = "only a newsletter header" if blocks else "nothing but white space"
-        raise TaggerError(
-            f"no papers on this page, {what}",
-            line=blocks[-1].line if blocks else 1,
-        )
+        line = blocks[-1].line if blocks else 1
+        raise TaggerError(f"no papers on this page, {what}", line=line)
     papers = []
     for title, abstract in zip(entries[::2], [*entries[1::2], None], strict=False):
         if len(title.text) > LONGEST_TITLE:
@@ -82,8 +77,9 @@ def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
                 hint="Each entry is a title, a blank line, and its abstract as one paragraph",
             )
         if abstract is None or not is_abstract(abstract.text):
+            short = title.text if len(title.text) <= 60 else f"{title.text[:59]}\u2026"
             raise TaggerError(
-                f"the title '{_shortened(title.text)}' has no abstract",
+                f"the title '{short}' has no abstract",
                 line=title.line,
                 hint="Add its abstract after a blank line, or take the title out",
             )
@@ -105,14 +101,11 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
 def blocks_of(text: str) -> Iterator[Block]:
     """Take a text apart into blocks, at blank lines."""
     lines: list[str] = []
-    start = 1
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         if line.strip():
-            if not lines:
-                start = number
             lines.append(line.strip())
         elif lines:
-            yield Block(start, " ".join(lines))
+            yield Block(number - len(lines), " ".join(lines))
             lines = []
 
 
@@ -129,7 +122,3 @@ def is_abstract(text: str) -> bool:
 def _is_footer(block: Block) -> bool:
     # Longer than any footer's paragraph: an abstract may well speak of privacy.
     return len(block.text.split()) < 2 * SHORTEST_ABSTRACT and bool(_FOOTER.search(block.text))
-
-
-def _shortened(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "\u2026"

@@ -1,8 +1,8 @@
 """Reader for saved web pages and newsletters in HTML: titles with their abstracts.
 
 A page is turned into the blocks of a digest page, and read by the rules for those. Where titles
-are headings, what stands between a title and its abstract (authors, links) is passed over, and so
-is what stands above the first title.
+are headings, what is between a title and its abstract (authors, links) is passed over, and so is
+what is above the first title.
 """
 
 from __future__ import annotations
@@ -73,45 +73,37 @@ class _Section:
 
     @property
     def texts(self) -> list[str]:
-        """The title, and the abstract if there is one."""
-        # A short one beside it says, for example, where the paper appeared.
+        """The title, and the longest abstract: a shorter text says where the paper appeared."""
         return [self.heading, *sorted(self.abstracts, key=len)[-1:]]
 
 
 def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
     sections: list[_Section] = []
-    running = False
-    for block in blocks:
-        if is_date(block.text):
+    goes_on = False
+    for kind, text in blocks:
+        if is_date(text):
             continue
-        if block.kind != "text":
-            sections.append(_Section(block.kind, block.text, []))
-            running = False
-        elif sections and is_abstract(block.text):
+        if kind != "text":
+            sections.append(_Section(kind, text, []))
+        elif sections and is_abstract(text):
             abstracts = sections[-1].abstracts
-            if running and _is_long(block.text):
-                abstracts[-1] += " " + block.text
+            if goes_on and _is_long(text):
+                abstracts[-1] += " " + text
             else:
-                abstracts.append(block.text)
-            running = _is_long(block.text)
-        else:
-            running = False
+                abstracts.append(text)
+        goes_on = kind == "text" and _is_long(text)
     return sections
 
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
-    """Return the kind of heading that most abstracts stand under; None if titles are no headings.
+    """Return the kind of heading that most abstracts are under; None if titles are no headings.
 
-    Where several abstracts stand apart under one heading, it is that of a part of the page.
+    Where several abstracts are apart under one heading, it is that of a part of the page.
     """
     above = Counter(section.kind for section in sections if section.abstracts)
-    if not above:
-        return None
-    kind = above.most_common(1)[0][0]
-    parts = (
-        section.kind == kind and sum(map(_is_long, section.abstracts)) > 1 for section in sections
-    )
-    return None if any(parts) else kind
+    kind = max(above, key=above.__getitem__, default=None)
+    of_kind = (section.abstracts for section in sections if section.kind == kind)
+    return None if any(sum(map(_is_long, each)) > 1 for each in of_kind) else kind
 
 
 def _is_long(text: str) -> bool:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from tagger.readers.cleaning import unescape
@@ -15,7 +15,7 @@ from tagger.readers.cleaning import unescape
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
 _LONGEST_DOI = 2048
 """Those in use have far fewer characters; what is longer would only cost time."""
-# A semicolon may also stand within one.
+# A semicolon may also be part of one.
 _BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
@@ -29,26 +29,26 @@ _ARXIV = re.compile(
 _PMID = re.compile(r"(?:pmid\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE)
 _ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
 _PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
-_DOI_LINK = re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE)
-_ARXIV_LINK = re.compile(
-    r"https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html|format)/([^?#\s]+)", re.IGNORECASE
-)
-_PUBMED_LINK = re.compile(
-    r"https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed)/(\d+)",
-    re.IGNORECASE,
-)
+_LINKS = {
+    "doi": re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE),
+    "arxiv": re.compile(
+        r"https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html|format)/([^?#\s]+)", re.IGNORECASE
+    ),
+    "pmid": re.compile(
+        r"https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed)/(\d+)",
+        re.IGNORECASE,
+    ),
+}
 
 
 def normal_doi(text: str) -> str | None:
-    """Return the identifier that a DOI stands for, however it is written; None if it is none.
+    """Return the identifier of a DOI, however it is written; None if it is none.
 
     ``https://doi.org/10.1234/ABC`` and ``DOI: 10.1234/abc.`` are ``doi:10.1234/abc``.
     """
     # Reference managers escape for LaTeX, browsers for links, publishers for HTML.
     found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", unescape(unquote(text))))
-    if not found:
-        return None
-    if len(found[0]) > _LONGEST_DOI:
+    if not found or len(found[0]) > _LONGEST_DOI:
         return None
     doi = found[0].lower()
     while doi[-1] in ".,;:'\"" or (doi[-1] in ")]" and not _is_closed(doi)):
@@ -59,7 +59,7 @@ def normal_doi(text: str) -> str | None:
 
 
 def normal_arxiv(text: str) -> str | None:
-    """Return the identifier that an arXiv id stands for; None if it is none.
+    """Return the identifier of an arXiv id; None if it is none.
 
     ``arXiv:2101.00001v2`` and ``2101.00001 [cs.CL]`` are ``arxiv:2101.00001``.
     """
@@ -71,38 +71,29 @@ def normal_arxiv(text: str) -> str | None:
 
 
 def normal_pmid(text: str) -> str | None:
-    """Return the identifier that a PubMed number stands for; None if it is none."""
+    """Return the identifier of a PubMed number; None if it is none."""
     found = _PMID.fullmatch(text.strip())
     return f"pmid:{found[1]}" if found else None
 
 
-_NORMAL: Mapping[str, Callable[[str], str | None]] = {
-    "doi": normal_doi,
-    "arxiv": normal_arxiv,
-    "pmid": normal_pmid,
-}
+_NORMAL = {"doi": normal_doi, "arxiv": normal_arxiv, "pmid": normal_pmid}
 
 
 def identifier_of_link(link: str) -> str | None:
     """Return the identifier of a link to doi.org, arXiv or PubMed; None of any other."""
-    for pattern, normal in (
-        (_DOI_LINK, normal_doi),
-        (_ARXIV_LINK, normal_arxiv),
-        (_PUBMED_LINK, normal_pmid),
-    ):
-        found = pattern.search(link)
-        if found:
-            return normal(found[1])
+    for kind, pattern in _LINKS.items():
+        if found := pattern.search(link):
+            return _NORMAL[kind](found[1])
     return None
 
 
 def arxiv_mentions(text: str) -> list[str]:
-    """Return where a text speaks of an arXiv id as such: ``arXiv:2101.00001``."""
+    """Return where a text names an arXiv id as such: ``arXiv:2101.00001``."""
     return _ARXIV_MENTION.findall(text)
 
 
 def pmid_mentions(text: str) -> list[str]:
-    """Return where a text speaks of a PubMed number as such: ``PMID: 123``."""
+    """Return where a text names a PubMed number as such: ``PMID: 123``."""
     return _PMID_MENTION.findall(text)
 
 
@@ -124,15 +115,9 @@ def identifiers_of(
 
 
 def written_identifiers(text: str) -> tuple[str, ...]:
-    """Return the identifiers that stand in a text in the form that they have here.
-
-    ``doi:10.1234/abc; pmid:123`` are two; words of another form are passed over.
-    """
-    found = []
-    for word in text.split():
-        kind, _, name = word.removesuffix(";").partition(":")
-        normal = _NORMAL.get(kind)
-        found.append(normal(name) if normal else None)
+    """Return the identifiers in a text in the form that they have here, ``doi:10.1234/abc``."""
+    words = (word.removesuffix(";").partition(":") for word in text.split())
+    found = (_NORMAL[kind](name) for kind, _, name in words if kind in _NORMAL)
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -43,13 +43,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> list[Paper]:
-    """Read the papers of an e-mail: of its plain text, or else of its HTML, as of a digest page.
-
-    Raises
-    ------
-    TaggerError
-        If there is no text in it, the text holds no paper, or a title has no abstract.
-    """
+    """Read the papers of an e-mail: of its plain text, or else of its HTML, as of a digest page."""
     with parsing("e-mail"):
         # The stubs know a policy only with the parts that are made without one.
         policy: Any = _CarefulPolicy(message_factory=_limited_parts())

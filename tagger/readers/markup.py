@@ -11,43 +11,30 @@ from tagger.readers.source import check_encoding
 _PROLOG = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[[^\]]*\]\s*)?>", re.I | re.S)
 _ROOT = re.compile(r"<([a-z][\w.-]*:)?([a-z][\w.-]*)(?=[\s/>])", re.IGNORECASE)
 _DOCTYPE_HTML = re.compile(r"<!doctype\s+html\b", re.IGNORECASE)
-_NO_TEXT = ("script", "style", "noscript", "template", "head", "svg", "math")
-_NO_CONTENT = ("nav", "footer", "aside", "form", "button", "select")
+_LEFT_OUT = re.compile(
+    "script|style|noscript|template|head|svg|math|nav|footer|aside|form|button|select"
+)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-# fmt: off
-_BLOCKS = frozenset({
-    "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
-    "dt", "fieldset", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "header",
-    "hgroup", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody",
-    "td", "tfoot", "th", "thead", "tr", "ul",
-})
-# fmt: on
+_BLOCK = re.compile(
+    "address|article|blockquote|body|caption|center|d[dlt]|details|div|fieldset|figcaption|figure"
+    "|h[1-6]|header|hgroup|hr|html|li|main|[ou]l|p|pre|section|summary|table|tbody|t[dhr]|tfoot"
+    "|thead"
+)
 _HEADING = re.compile(r"h[1-6]")
+_TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])", re.IGNORECASE)
 
 
 class MarkupBlock(NamedTuple):
-    """A paragraph of a web page.
-
-    ``kind`` is ``h1`` to ``h6`` for a heading, ``title`` where the page calls it so, ``text``
-    otherwise.
-    """
+    """A paragraph; its kind is ``h1`` to ``h6``, ``title`` where the page says so, or ``text``."""
 
     kind: str
     text: str
 
 
 def root_element(head: str) -> str:
-    """Return the name of the first element of a document, in lower case and without prefix.
+    """Return the first element of a document that begins so, in lower case and without prefix.
 
-    Parameters
-    ----------
-    head:
-        The first characters of the document.
-
-    Returns
-    -------
-    str
-        ``html`` where only a document type says so; empty if it is neither HTML nor XML.
+    It is ``html`` where only a document type says so, and empty if this is neither HTML nor XML.
     """
     position = 0
     while match := _PROLOG.match(head, position):
@@ -66,16 +53,15 @@ def text_of(markup: str) -> str:
 def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     """Take HTML apart into its paragraphs and headings, in order.
 
-    What is not shown or no content is left out: scripts, styles, hidden texts, navigation,
-    footers, forms. Elements pass by one after the other, so that a page costs what its paragraphs
-    do, however many elements it has and however deep they are nested.
+    Hidden texts, scripts, styles, navigation, footers and forms are left out. The work grows with
+    the paragraphs, however many elements there are and however deep they are nested.
 
     Raises
     ------
     ValueError
         If it cannot be parsed.
     LookupError
-        If it says that it is in an encoding that there is not.
+        If there is no such encoding as it says it is in.
     """
     from bs4.dammit import EncodingDetector
     from lxml import etree
@@ -89,17 +75,16 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
         markup = markup.decode(encoding, "replace")
     # Halves of surrogate pairs are no text, and to the parser a null character is the end.
     text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
-    if not text.strip():
-        return []
-    # Other names of parameters than in the stubs of lxml.
     collector = _BlockCollector()
+    # The stubs of lxml have other names of parameters.
     target: Any = collector
     parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
-    try:
-        parser.feed(text)
-        parser.close()
-    except etree.LxmlError as error:
-        raise ValueError(str(error)) from error
+    if text.strip():
+        try:
+            parser.feed(text)
+            parser.close()
+        except etree.LxmlError as error:
+            raise ValueError(str(error)) from error
     return collector.blocks
 
 
@@ -112,7 +97,7 @@ class _Element(NamedTuple):
 
 
 class _BlockCollector:
-    """Takes the events of a parser (lxml's target interface), and makes blocks of them."""
+    """Makes blocks of the events of a parser (lxml's target interface)."""
 
     def __init__(self) -> None:
         self.blocks: list[MarkupBlock] = []
@@ -124,7 +109,8 @@ class _BlockCollector:
         self._breaks = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        if self._left_out or _is_left_out(tag, attributes):
+        hidden = "hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))
+        if self._left_out or hidden or _LEFT_OUT.fullmatch(tag):
             self._left_out += 1
             return
         if tag == "br":
@@ -135,11 +121,9 @@ class _BlockCollector:
             kind = "text"
         elif _HEADING.fullmatch(tag):
             kind = tag
-        elif any(
-            "title" in name.lower().split("-") for name in attributes.get("class", "").split()
-        ):
+        elif _TITLE_CLASS.search(attributes.get("class", "")):
             kind = "title"
-        if tag in _BLOCKS:
+        if _BLOCK.fullmatch(tag):
             self._count += 1
             block, block_kind = self._count, kind
         self._open.append(_Element(block, block_kind, kind))
@@ -153,26 +137,17 @@ class _BlockCollector:
     def data(self, text: str) -> None:
         if self._left_out:
             return
-        if not text.strip():
-            self._parts.append(" ")
-            return
         element = self._open[-1]
-        if element.block != self._owner.block or self._breaks > 1:
-            self._finish()
-            self._owner = element
+        if text.strip():
+            if element.block != self._owner.block or self._breaks > 1:
+                self.close()
+                self._owner = element
+            self._breaks = 0
         self._parts.append(text)
-        self._breaks = 0
 
     def close(self) -> None:
-        self._finish()
-
-    def _finish(self) -> None:
+        """End the block that is open."""
         text = " ".join("".join(self._parts).split())
         if text:
             self.blocks.append(MarkupBlock(self._owner.block_kind, text))
         self._parts = []
-
-
-def _is_left_out(tag: str, attributes: Mapping[str, str]) -> bool:
-    hidden = "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style", "")))
-    return hidden or tag in _NO_TEXT or tag in _NO_CONTENT

@@ -9,29 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.readers.bibtex import (
-    BibtexEntry,
-    BibtexField,
-    is_enclosed,
-    literals,
-    parse_bibtex,
-)
+from tagger.readers.bibtex import is_enclosed, literals, parse_bibtex
 
 _FIELD = "keywords"
 _SEPARATOR = ", "
 
 
 def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Pattern[str]) -> str:
-    """Put keywords into the entries of a BibTeX text.
+    """Put the ``keywords`` of each entry in order into a BibTeX text.
 
-    Parameters
-    ----------
-    text:
-        The text, as read.
-    keywords:
-        Of each entry in order.
-    ours:
-        What keywords of an earlier time match as a whole; they make room for the new ones.
+    Keywords that match ``ours`` as a whole are of an earlier time and make room for the new ones.
 
     Raises
     ------
@@ -39,34 +26,31 @@ def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.P
         If the text is not BibTeX.
     """
     written, place = [], 0
-    for entry, added in zip(parse_bibtex(text).entries, keywords, strict=True):
-        start, end, replacement = _change(text, entry, added, ours)
-        written += [text[place:start], replacement]
+    for entry, added in zip(parse_bibtex(text)[0], keywords, strict=True):
+        # Between fields there are but commas, '=' and white space.
+        end = text.find(",", entry.start)
+        for name, value in entry.fields:
+            name_start = text.index(name, end)
+            start = text.index(value, text.index("=", name_start + len(name)) + 1)
+            end = start + len(value)
+            if name.lower() == _FIELD:
+                written += [text[place:start], _edited(value, added, ours)]
+                break
+        else:
+            written.append(text[place:end])
+            if added:
+                written.append(_new_field(text, name_start, start, added))
         place = end
     return "".join([*written, text[place:]])
 
 
-def _change(
-    text: str, entry: BibtexEntry, keywords: Sequence[str], ours: re.Pattern[str]
-) -> tuple[int, int, str]:
-    """Return what part of the text to replace, and by what."""
-    field = entry.field(_FIELD)
-    if field:
-        return field.start, field.end, _edited(text[field.start : field.end], keywords, ours)
-    last = entry.fields[-1]
-    if not keywords:
-        return last.end, last.end, ""
-    return last.end, last.end, _new_field(text, last, keywords)
-
-
-def _new_field(text: str, last: BibtexField, keywords: Sequence[str]) -> str:
-    """Write the field in the style of the one that it stands after."""
-    line_start = text.rfind("\n", 0, last.name_start) + 1
-    line = text[line_start : last.name_start]
+def _new_field(text: str, name_start: int, value_start: int, keywords: Sequence[str]) -> str:
+    """Write the field in the style of the one before it, whose name and value begin there."""
+    line_start = text.rfind("\n", 0, name_start) + 1
+    line = text[line_start:name_start]
     newline = "\r\n" if text.startswith("\r\n", line_start - 2) else "\n"
     indent = f"{newline}{line}" if line_start and not line.strip() else " "
-    around = text[last.name_start + len(last.name) : last.start]
-    equals = " = " if " " in around else "="
+    equals = " = " if " " in text[name_start:value_start] else "="
     return f",{indent}{_FIELD}{equals}{{{_SEPARATOR.join(keywords)}}}"
 
 

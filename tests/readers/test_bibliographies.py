@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.readers import bibtex, nbib, pubmed_xml, read_papers, ris
-from tagger.readers.bibtex import parse_bibtex
 from tagger.readers.source import Source
 
 
@@ -88,15 +87,13 @@ def test_an_entity_that_reads_a_file_is_refused(tmp_path):
     ],
 )
 def test_strings_are_put_in_and_joined(value, said):
-    file = parse_bibtex(
+    entries, strings = bibtex.parse_bibtex(
         f'@string{{pre = "Journal"}}\n@string(jir = pre # " of Results")\n'
         f"@misc{{k,\n title = {value},\n Note={{later, title = not}}\n}}"
     )
-    [entry] = file.entries
-    assert (entry.line, [field.name for field in entry.fields]) == (3, ["title", "note"])
-    assert file.value(entry, "title") == said
-    assert file.value(entry, "note") == "later, title = not"
-    assert file.value(entry, "url") == ""
+    assert [entry.line for entry in entries] == [3]
+    assert entries[0].fields == (("title", value), ("Note", "{later, title = not}"))
+    assert bibtex._resolve(value, strings) == said
 
 
 @pytest.mark.parametrize(
