@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -26,12 +26,10 @@ class Record(NamedTuple):
     line: int
     cells: list[str]
 
-
-class Table(NamedTuple):
-    """A header and the rows below it, all of the header's length; errors for those that are not."""
-
-    header: Record
-    rows: Iterator[Record | TaggerError]
+    def is_as_long_as(self, header: Record) -> bool:
+        """Tell whether it has as many cells as the header, but for empty ones beyond it."""
+        size = len(header.cells)
+        return len(self.cells) >= size and not any(cell.strip() for cell in self.cells[size:])
 
 
 def recognise(source: Source) -> bool:
@@ -47,14 +45,26 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     TaggerError
         If it is no table, no column holds the title, or a quote is not closed; the line is given.
     """
-    table = read_table(source)
-    columns = Columns.find(table.header.cells, source, table.header.line)
-    for row in table.rows:
-        yield row if isinstance(row, TaggerError) else columns.paper(row.cells, source, row.line)
+    records = read_records(source)
+    header = next(records, None)
+    if header is None:
+        raise TaggerError("nothing but blank lines")
+    columns = Columns.find(header.cells, source, header.line)
+    size = len(header.cells)
+    for record in records:
+        if record.is_as_long_as(header):
+            yield columns.paper(record.cells, source, record.line)
+        else:
+            count = len(record.cells)
+            yield TaggerError(
+                f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
+                line=record.line,
+                hint="Put cells that hold the delimiter or a line break into quotes",
+            )
 
 
-def read_table(source: Source) -> Table:
-    """Read a CSV or TSV file; rows without any content are left out.
+def read_records(source: Source) -> Iterator[Record]:
+    """Yield the header of a CSV or TSV file, and the records with content below it.
 
     The delimiter is the one under which a header with a title comes first and has most columns.
     Where tabs delimit, quotes may be part of the text.
@@ -62,16 +72,18 @@ def read_table(source: Source) -> Table:
     Raises
     ------
     TaggerError
-        If there is nothing in it; as the rows are read, if a quote is not closed.
+        If a quote is not closed; the line is given.
     """
-    delimiter, skipped = find_dialect(source)
+    delimiter, skipped = _find_dialect(source)
     quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
+    return _table(source, delimiter, skipped, quotes=quotes)
+
+
+def _table(source: Source, delimiter: str, skipped: int, *, quotes: bool) -> Iterator[Record]:
     records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
-    header = next(records, None)
-    if header is None:
-        raise TaggerError("nothing but blank lines")
-    header = header_of(header)
-    return Table(header, (fitted(record, header) for record in records))
+    for header in islice(records, 1):
+        yield _without_blank_end(header)
+        yield from records
 
 
 def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
@@ -80,31 +92,30 @@ def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
     They are part of the text if they do not pair, or if every line is then a row, and fewer are
     otherwise: a quote that opens in one row and closes in another would swallow what is between.
     """
-    plain, is_even = _count(_content(source, "\t", quotes=False), skipped)
+    plain, is_even = _count(_table(source, "\t", skipped, quotes=False))
     try:
-        quoted, is_even_quoted = _count(_content(source, "\t"), skipped)
+        quoted, is_even_quoted = _count(_table(source, "\t", skipped, quotes=True))
     except TaggerError:
         return False
     return not (is_even and (quoted < plain or not is_even_quoted))
 
 
-def _count(records: Iterator[Record], skipped: int) -> tuple[int, bool]:
-    """Return the number of records from the header on, and whether all have its length."""
-    records = islice(records, skipped, None)
-    header = header_of(next(records, Record(1, [])))
-    fits = [fits_header(record.cells, header) for record in records]
+def _count(records: Iterator[Record]) -> tuple[int, bool]:
+    """Return the number of records below the header, and whether all have its length."""
+    header = next(records, Record(1, []))
+    fits = [record.is_as_long_as(header) for record in records]
     return len(fits), all(fits)
 
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
     head = io.StringIO(source.head, newline="")
     try:
-        records = list(read_records(head, delimiter, strict=False))
+        records = list(_records(head, delimiter, strict=False))
     except TaggerError:
         return False
     if not source.is_short:
         records.pop()
-    for number, header in enumerate(map(header_of, records[:HEADER_WITHIN])):
+    for number, header in enumerate(map(_without_blank_end, records[:HEADER_WITHIN])):
         if len(header.cells) < 2 or not has_title(header.cells, source.columns):
             continue
         rows = records[number + 1 :]
@@ -112,21 +123,21 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
             return False
         if not rows:
             return header.line == 1 or source.is_short
-        even = sum(fits_header(cells, header) for _, cells in rows)
+        even = sum(row.is_as_long_as(header) for row in rows)
         # On a page the next line is blank, and paragraphs hold commas as they please.
-        return bool(rows[0].cells) and 2 * even >= sum(bool(cells) for _, cells in rows)
+        return bool(rows[0].cells) and 2 * even >= sum(bool(row.cells) for row in rows)
     return False
 
 
-def find_dialect(source: Source) -> tuple[str, int]:
+def _find_dialect(source: Source) -> tuple[str, int]:
     """Return the delimiter, and the number of records with content above the header.
 
     Where no header names a title, the delimiter is the one with most cells in the first record.
     """
     found = []
     for order, delimiter in enumerate(DELIMITERS):
-        best = (HEADER_WITHIN, 0, order)
         start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
+        best = (HEADER_WITHIN, 0, order)
         for number, (_, cells) in enumerate(start):
             if has_title(cells, source.columns):
                 best = (number, -len(cells), order)
@@ -143,30 +154,15 @@ def _content(
 ) -> Iterator[Record]:
     """Yield the records with content, reading as far as they are asked for."""
     with source.open_text() as file:
-        yield from filter(has_content, read_records(file, delimiter, strict=strict, quotes=quotes))
+        for record in _records(file, delimiter, strict=strict, quotes=quotes):
+            if any(cell.strip() for cell in record.cells):
+                yield record
 
 
-def read_records(
-    lines: Iterable[str], delimiter: str, *, strict: bool = True, quotes: bool = True
+def _records(
+    lines: Iterable[str], delimiter: str, *, strict: bool, quotes: bool = True
 ) -> Iterator[Record]:
-    """Yield records as their lines are read, no line sooner than it is needed.
-
-    Parameters
-    ----------
-    lines:
-        With their ends.
-    delimiter:
-        What stands between cells.
-    strict:
-        Whether quotes have to be closed.
-    quotes:
-        Whether quotes stand around cells, or are part of the text.
-
-    Raises
-    ------
-    TaggerError
-        If a quote is not closed; the line is given.
-    """
+    """Yield records of lines; if ``strict``, quotes have to be closed."""
     reader = csv.reader(
         lines,
         delimiter=delimiter,
@@ -186,40 +182,14 @@ def read_records(
         ) from error
 
 
-def has_content(record: Record) -> bool:
-    """Tell whether any cell of a record holds something."""
-    return any(cell.strip() for cell in record.cells)
-
-
-def header_of(record: Record) -> Record:
+def _without_blank_end(header: Record) -> Record:
     """Take off the blank cells at the end of a header, such as a last tab makes."""
-    size = max((n for n, cell in enumerate(record.cells, start=1) if cell.strip()), default=0)
-    return Record(record.line, record.cells[:size])
-
-
-def fits_header(cells: Sequence[str], header: Record) -> bool:
-    """Tell whether a row has as many cells as the header, but for empty ones beyond it."""
-    size = len(header.cells)
-    return len(cells) >= size and not any(cell.strip() for cell in cells[size:])
-
-
-def fitted(record: Record, header: Record) -> Record | TaggerError:
-    """Take off empty cells beyond the header; a row of another length is an error."""
-    size, count = len(header.cells), len(record.cells)
-    if fits_header(record.cells, header):
-        return Record(record.line, record.cells[:size])
-    return TaggerError(
-        f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
-        line=record.line,
-        hint="Put cells that hold the delimiter or a line break into quotes",
-    )
+    size = max((n for n, cell in enumerate(header.cells, start=1) if cell.strip()), default=0)
+    return Record(header.line, header.cells[:size])
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row, whatever the length of its cells; None at the end.
-
-    The limit is one of the whole program, so it is lifted for a row at a time.
-    """
+    """Return the next row, None at the end; the limit of cells is lifted for this row alone."""
     before = csv.field_size_limit(_LONGEST_CELL)
     try:
         return next(reader, None)

@@ -11,7 +11,7 @@ from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers import delimited, read_papers
 from tagger.readers.cleaning import clean_text
-from tagger.readers.delimited import DELIMITERS, read_table
+from tagger.readers.delimited import DELIMITERS, read_records
 from tagger.readers.source import Source
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -32,8 +32,8 @@ def written(table, delimiter):
 @given(rows, st.sampled_from(DELIMITERS), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_any_cells_are_read_without_loss(table, delimiter, encoding):
     content = written(table, delimiter).encode(encoding)
-    read = read_table(source(content))
-    assert [tuple(row.cells) for row in read.rows] == table
+    _, *read = read_records(source(content))
+    assert [tuple(row.cells) for row in read] == table
 
 
 @given(rows)
@@ -147,7 +147,7 @@ def test_the_limit_of_a_cell_fits_everywhere(monkeypatch):
         return usual(limit)
 
     monkeypatch.setattr(csv, "field_size_limit", on_windows)
-    assert len(list(read_table(source("title,abstract\nA,one\n")).rows)) == 1
+    assert len(list(read_records(source("title,abstract\nA,one\n")))) == 2
 
 
 def test_identifiers_of_a_table_are_the_identity(tmp_path):
