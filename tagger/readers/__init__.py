@@ -7,7 +7,6 @@ To add a format, write a module with ``recognise`` and ``read`` (see :class:`Rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -82,16 +81,9 @@ _MOST_TIMES = 100
 
 @dataclass(frozen=True, slots=True)
 class PaperFile:
-    """A file that was read.
+    """A file that was read, and its format; its entries by their places among those of all files.
 
-    Parameters
-    ----------
-    source, format:
-        The file, and the name of its format.
-    entries:
-        The places of its entries among those of all files.
-    problems:
-        Why records of it are no papers, by their place among its records.
+    Records that are no papers have a problem each, by their place among the records of the file.
     """
 
     source: Source
@@ -102,16 +94,10 @@ class PaperFile:
 
 @dataclass(frozen=True, slots=True)
 class PaperCollection:
-    """What was read from files; in memory, some 32 bytes an entry, the rest in a temporary file.
+    """The files that could be read, their entries in order, and the papers that these speak of.
 
-    Parameters
-    ----------
-    files:
-        Those that could be read.
-    entries:
-        What stands in them, in order and with repeats.
-    papers:
-        The papers that the entries speak of, in the order of their first entries.
+    In memory are some 32 bytes an entry, the rest is in a temporary file. Papers are in the order
+    of their first entries.
     """
 
     files: tuple[PaperFile, ...]
@@ -192,13 +178,11 @@ def _read_into(
         problems: dict[int, TaggerError] = {}
         try:
             source = Source.open(path, columns)
-            with _named(source):
-                format_ = format_name or recognise(source)
-                spool.extend(_papers(_records(source, format_), problems))
-                if problems and (on_error is None or len(spool) == start):
-                    raise next(iter(problems.values()))
-                if len(spool) == start:
-                    raise TaggerError("there are no papers in this file")
+            format_ = format_name or recognise(source)
+            spool.extend(_papers(_records(source, format_), problems))
+            if len(spool) == start or (problems and on_error is None):
+                none = TaggerError("there are no papers in this file", path=path)
+                raise next(iter(problems.values()), none)
         except TaggerError as error:
             if on_error is None:
                 raise
@@ -208,13 +192,7 @@ def _read_into(
 
 
 def check_reading(format_name: str | None, columns: Mapping[str, str]) -> None:
-    """Refuse what no file can be read with.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such format or field.
-    """
+    """Raise :class:`TaggerError` if there is no such format, or no such field for a column."""
     if format_name is not None and format_name not in FORMATS:
         raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(FORMATS)}")
     check_columns(columns)
@@ -231,24 +209,28 @@ def read_records(
         If the file is broken as a whole, even after some records.
     """
     source = Source.open(path, columns)
-    with _named(source):
-        yield from _records(source, format_name or recognise(source))
+    yield from _records(source, format_name or recognise(source))
 
 
 def _records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
-    """Yield the records of a source.
+    """Yield the records of a source; the file is named in errors.
 
     Texts very much larger than the file are refused: one of them, packed, again and again.
     """
     left = _ANY_TEXT + _MOST_TIMES * source.size
-    for record in FORMATS[format_].read(source):
-        if isinstance(record, TaggerError):
-            yield _located(record, source)
-            continue
-        left -= len(record.title) + len(record.abstract)
-        if left < 0:
-            raise TaggerError("holds very much more text than its size allows")
-        yield record
+    try:
+        for record in FORMATS[format_].read(source):
+            if isinstance(record, TaggerError):
+                yield record.at(source.path)
+                continue
+            left -= len(record.title) + len(record.abstract)
+            if left < 0:
+                raise TaggerError("holds very much more text than its size allows")
+            yield record
+    except TaggerError as error:
+        raise error.at(error.path or source.path) from error
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "formats") from error
 
 
 def _papers(
@@ -262,33 +244,12 @@ def _papers(
             yield record
 
 
-@contextmanager
-def _named(source: Source) -> Iterator[None]:
-    """Name the file in errors of the block."""
-    try:
-        yield
-    except TaggerError as error:
-        raise _located(error, source) from error
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "formats") from error
-
-
-def _located(error: TaggerError, source: Source) -> TaggerError:
-    return error.at(error.path or source.path)
-
-
 def recognise(source: Source) -> str:
-    """Return the name of the format of a source, told by its content or else by its name.
-
-    Raises
-    ------
-    TaggerError
-        If it is a folder that is no data set.
-    """
+    """Return the name of the format of a source, told by its content or else by its name."""
     for name, reader in FORMATS.items():
         if reader.recognise(source):
             return name
     if source.is_folder:
         hint = f"Name the files in it, for example {source.path}/*"
-        raise TaggerError("is a directory", hint=hint)
+        raise TaggerError("is a directory", path=source.path, hint=hint)
     return _BY_SUFFIX.get(source.path.suffix.lower(), "digest")

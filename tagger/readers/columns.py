@@ -76,12 +76,8 @@ class Columns:
         there = ", ".join(f"'{_shown(name)}'" for name in names if _shown(name)) or "none"
         for field, name in source.columns.items():
             if found[field] is None:
-                raise TaggerError(
-                    f"there is no column '{name}'",
-                    path=source.path,
-                    line=line,
-                    hint=f"The columns are: {there}",
-                )
+                problem, hint = f"there is no column '{name}'", f"The columns are: {there}"
+                raise TaggerError(problem, path=source.path, line=line, hint=hint)
         if found["title"] is None:
             raise TaggerError(
                 f"no column holds the title; the columns are: {there}",

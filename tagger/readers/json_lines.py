@@ -77,39 +77,30 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
 
 def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
     """Yield the values of a text that begins at a line, each with its line."""
-    place = _after_space(text, 0)
-    line += text.count("\n", 0, place)
+    place, line = _go_on(text, 0, 0, line)
     while place < len(text):
         value, end = _decode(text, place, line)
         yield line, value
-        end = _after_space(text, end)
-        line += text.count("\n", place, end)
-        place = end
+        place, line = _go_on(text, place, end, line)
 
 
 def _array(text: str) -> Iterator[tuple[int, Any]]:
     """Yield the values of the array that a text consists of, each with its line."""
-    place, line, mark = 0, 1, "["
-
-    def go_on(size: int) -> str:
-        nonlocal place, line
-        end = _after_space(text, place + size)
-        line += text.count("\n", place, end)
-        place = end
-        return text[place : place + 1]
-
-    character = go_on(text.index("[") + 1)
-    while character and character != "]":
-        if mark == ",":
-            if character != ",":
+    place, line = _go_on(text, 0, text.index("[") + 1, 1)
+    is_first = True
+    while place < len(text) and text[place] != "]":
+        if not is_first:
+            if text[place] != ",":
                 raise TaggerError("is no JSON (a comma is missing)", line=line)
-            go_on(1)
+            place, line = _go_on(text, place, place + 1, line)
         value, end = _decode(text, place, line)
         yield line, value
-        character, mark = go_on(end - place), ","
-    if not character:
+        place, line = _go_on(text, place, end, line)
+        is_first = False
+    if place == len(text):
         raise TaggerError("the array is not closed, so the file may be cut short", line=line)
-    if go_on(1):
+    place, line = _go_on(text, place, place + 1, line)
+    if place < len(text):
         raise TaggerError("something follows the end of the array", line=line)
 
 
@@ -124,6 +115,8 @@ def _decode(text: str, place: int, line: int) -> tuple[Any, int]:
         raise TaggerError(f"is no JSON that can be read ({error})", line=line) from error
 
 
-def _after_space(text: str, place: int) -> int:
-    match = _SPACE.match(text, place)
-    return match.end() if match else place
+def _go_on(text: str, start: int, end: int, line: int) -> tuple[int, int]:
+    """Return the place of what follows white space from ``end`` on, and its line."""
+    match = _SPACE.match(text, end)
+    place = match.end() if match else end
+    return place, line + text.count("\n", start, place)

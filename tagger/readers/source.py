@@ -45,18 +45,9 @@ def parsing(what: str) -> Iterator[None]:
 class Source:
     """One thing to read.
 
-    Parameters
-    ----------
-    name:
-        The file's name, kept on each paper; text that can be written.
-    path:
-        Where it is, for reading and for messages.
-    columns:
-        For tables, which column holds which field of a paper: ``{"title": "Article Title"}``.
-    given:
-        The content where it is not to be read from ``path``.
-    stamp:
-        Size and time of the file when it was opened.
+    Its ``name`` can be written, and is kept on each paper. In tables ``columns`` tell which column
+    holds which field of a paper: ``{"title": "Article Title"}``. The content is ``given`` where it
+    is not to be read from ``path``. The ``stamp`` is its size and time when it was opened.
     """
 
     name: str
@@ -67,13 +58,7 @@ class Source:
 
     @classmethod
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
-        """Take a file, a folder, or standard input (``-``).
-
-        Raises
-        ------
-        TaggerError
-            If there is no such file, or it cannot be read or is empty.
-        """
+        """Take a file, a folder, or standard input (``-``); one that is empty is refused."""
         path = Path(path)
         if str(path) == STANDARD_INPUT:
             source = cls("stdin", path, columns or {}, sys.stdin.buffer.read())
@@ -132,15 +117,7 @@ class Source:
     def open_text(self, newline: str = "") -> Iterator[TextIO]:
         """Open the content, UTF-8 or with its mark UTF-16, to be read a part at a time.
 
-        Parameters
-        ----------
-        newline:
-            What ends a line, as for :func:`open`; the ends of lines stay as they are.
-
-        Raises
-        ------
-        TaggerError
-            If it cannot be read or is no text; the line is given.
+        What ends a line is as for :func:`open`. Of what is no text, the error gives the line.
         """
         with self._open() as raw, io.TextIOWrapper(raw, self._encoding, newline=newline) as file:
             try:
@@ -177,12 +154,10 @@ class Source:
         try:
             with self.path.open("rb") as file:
                 yield file
-        except FileNotFoundError as error:
-            raise TaggerError("no such file", path=self.path) from error
         except OSError as error:
-            raise TaggerError(
-                f"cannot be read ({error.strerror or error})", path=self.path
-            ) from error
+            reason = f"cannot be read ({error.strerror or error})"
+            missing = isinstance(error, FileNotFoundError)
+            raise TaggerError("no such file" if missing else reason, path=self.path) from error
 
     def _read(self, size: int = -1) -> bytes:
         with self._open() as file:
