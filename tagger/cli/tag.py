@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,19 +20,22 @@ from tagger.cli.output import (
     TargetPrecisionOption,
     collect_pages,
     load_model_named,
+    needs_extra,
+    parse_columns,
     print_json,
     progress,
     review_rule,
     warn,
     working,
 )
-from tagger.cli.tag_tables import tag_with_ray
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.drift import Drift
     from tagger.model import TaggerModel
+    from tagger.risk_control import Promise
+    from tagger.scale.run import Manifest
     from tagger.tagging import TagRun
 
 
@@ -104,29 +108,54 @@ def tag(
     Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
     that is, the more papers are in doubt.
 
-    With --engine ray, Parquet, JSON Lines and CSV of any size, also in object storage, are tagged
-    shard by shard on many workers, into Parquet. Given again after any failure, the same command
-    goes on where it stopped.
+    With --engine ray, files of any size and number, also in object storage, are tagged shard by
+    shard on many workers, into Parquet. Given again after any failure, the same command goes on
+    where it stopped.
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
     if engine == "ray":
         if write:
             raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
-        tag_with_ray(
-            places,
-            output,
-            model,
-            min_confidence,
-            target_precision,
-            effort,
-            format_name,
-            column,
-            workers,
-            cluster,
-            device,
-            as_json,
-        )
+        from tagger.model import load_model
+        from tagger.readers import check_reading
+        from tagger.registry.resolve import find_model_folder
+        from tagger.vector_cache import usual_cache
+
+        columns = parse_columns(column or [])
+        check_reading(format_name, columns)
+        with needs_extra("scale"), tempfile.TemporaryDirectory() as scratch:
+            from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
+            from tagger.scale.run import tag_tables
+
+            found = find_model_folder(model, Path(scratch))
+            # With a cache, the encoder is not loaded here, where nothing is encoded.
+            loaded = load_model(found.folder, found.version, usual_cache()).at_effort(effort)
+            rule, promise = review_rule(loaded, min_confidence, target_precision)
+            with ray_cluster(cluster, workers), progress() as step:
+                chosen = device_of_cluster(device)
+                manifest = tag_tables(
+                    places,
+                    loaded,
+                    found.folder,
+                    output,
+                    rule,
+                    RayEngine(workers, chosen),
+                    columns=columns,
+                    format_name=format_name,
+                    device=chosen,
+                    progress=step,
+                )
+        if as_json:
+            counted = manifest.model_dump(exclude={"parts", "run"})
+            told = {"effort": effort, "promise": _told(promise, target_precision)}
+            print_json({**counted, **told, "output": shown(output)})
+        else:
+            _print_manifest(manifest, output)
+        if manifest.problems:
+            where = shown(output / "problems.jsonl")
+            warn(f"rows that could not be tagged: {manifest.problems}; why is said in {where}")
+            raise typer.Exit(2)
         return
     if workers or cluster or device != "cpu":
         raise TaggerError("--workers, --cluster and --device are for --engine ray")
@@ -164,12 +193,8 @@ def tag(
                 "entries": entries,
                 "papers": run.papers,
                 "to_review": run.to_review,
-                "promise": promise
-                and {
-                    "target_precision": target_precision,
-                    "expected_coverage": promise.coverage,
-                    "shortfalls": promise.shortfalls,
-                },
+                "problems": len(run.problems),
+                "promise": _told(promise, target_precision),
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts,
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
@@ -182,8 +207,18 @@ def tag(
     if run.drift and not loaded.name.startswith("local/"):
         sys.stdout.flush()  # MLflow takes longer than tagging did
         _log_drift(run.drift, loaded.name, model, files)
-    if problems:
+    if run.problems:
         raise typer.Exit(2)
+
+
+def _told(promise: Promise | None, target_precision: float | None) -> dict[str, object] | None:
+    if promise is None:
+        return None
+    return {
+        "target_precision": target_precision,
+        "expected_coverage": promise.coverage,
+        "shortfalls": promise.shortfalls,
+    }
 
 
 def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> None:
@@ -237,6 +272,23 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
                 f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)",
             )
         )
+    refused = f"{len(run.problems)} not tagged, " if run.problems else ""
     console.print(
-        f"{entries} entries, {run.papers} papers, {run.to_review} to review, tagged by {model.name}"
+        f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
+        f"tagged by {model.name}"
     )
+
+
+def _print_manifest(manifest: Manifest, output: Path) -> None:
+    for facet, counts in manifest.counts.items():
+        said = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
+        echo(f"{facet}: {said or 'no tags'}")
+    before = f", done before: {manifest.shards_before}" if manifest.shards_before else ""
+    deaths = f", workers that died: {manifest.worker_deaths}" if manifest.worker_deaths else ""
+    echo(
+        f"{manifest.rows} rows (shards: {manifest.shards}{before}{deaths}), "
+        f"{manifest.tagged} papers, {manifest.merged} more entries of them, "
+        f"{manifest.problems} not tagged, {manifest.to_review} to review, "
+        f"tagged by {manifest.model}"
+    )
+    echo(f"Written: {shown(output / 'tags')}")

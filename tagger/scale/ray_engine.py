@@ -1,4 +1,4 @@
-"""Workers of Ray: steps run through Ray Data, on this machine or on a cluster.
+"""Workers of Ray: work is done through Ray Data, on this machine or on a cluster.
 
 Only items and answers, a few hundred bytes each, pass through Ray: each worker reads the papers of
 its shard and writes its part by itself. What a failed worker or machine was doing is done by
@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tagger.encoder import choose_device
 from tagger.errors import TaggerError
-from tagger.scale.steps import Step
 
-_STANDARD_ERROR = 2
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5
+"""How often what is left is begun anew where Ray gives up and nothing was done meanwhile."""
 _RESTARTS = 8
 """How often Ray restarts one worker that died."""
 _STARTS = 3
 """On a busy machine Ray may take longer than the half minute that it gives itself."""
 _OBJECT_STORE = 100 * 2**20
 """Bytes, for a cluster on this machine alone; Ray takes a third of all memory otherwise."""
+_STANDARD_ERROR = 2
 
 
 class RayEngine:
-    """Runs steps as Ray Data does.
+    """Runs work as Ray Data does.
 
     Parameters
     ----------
@@ -45,62 +46,63 @@ class RayEngine:
         self._workers = workers
         self._resource = "GPU" if device == "cuda" else "CPU"
 
-    def each(self, step: Step, items: Iterable[str]) -> Iterator[str]:
-        """Yield the answer to every item, in any order, as soon as it is there.
-
-        Ray replaces workers that die. Where it gives up, what is left is begun anew, as long as
-        some of it gets done, and :data:`_FAILURES` times in a row where nothing does.
+    def each(
+        self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
+    ) -> Iterator[Any]:
+        """Yield what ``work`` returns for every item, in any order, as soon as it is there.
 
         Raises
         ------
         TaggerError
-            If the cluster fails for good, or a step raises.
+            That the work raises, or if the cluster fails for good.
         """
         from ray.exceptions import RayError, RayTaskError
 
-        left, failures = dict.fromkeys(items), 0
+        left, failures = dict.fromkeys(map(pickle.dumps, items)), 0
         while left:
             try:
-                for row in self._mapped(step, list(left)).iter_rows():
-                    if row["item"] in left:
-                        del left[row["item"]]
-                        failures = 0
-                        yield str(row["answer"])
-                return
+                for row in self._mapped(_Doing(work), list(left), holds_model).iter_rows():
+                    if row["item"] not in left:
+                        continue
+                    del left[row["item"]]
+                    failures = 0
+                    answer, problem = pickle.loads(row["answer"])
+                    if problem:
+                        raise TaggerError(**problem)
+                    yield answer
             except RayError as error:
                 failures += 1
                 reason = " ".join(str(error).split())[:500]
-                of_step = isinstance(error, RayTaskError) and not isinstance(error.cause, RayError)
-                if of_step or failures > _FAILURES:
+                of_work = isinstance(error, RayTaskError) and not isinstance(error.cause, RayError)
+                if of_work or failures > _FAILURES:
                     raise TaggerError(
                         f"the workers failed ({reason})",
                         hint="What is done stays done: give the same command again",
                     ) from error
-                _LOG.warning(
-                    "the cluster failed (%s); %d items are begun anew, try %d of %d",
-                    reason,
-                    len(left),
-                    failures,
-                    _FAILURES,
-                )
+                again = f"{len(left)} items are begun anew, try {failures} of {_FAILURES}"
+                _LOG.warning("the cluster failed (%s); %s", reason, again)
 
-    def _mapped(self, step: Step, items: list[str]) -> Any:
+    def _mapped(self, doing: _Doing, items: list[bytes], holds_model: bool) -> Any:
         import ray.data
-        from ray.data import ActorPoolStrategy
+        from ray.data import ActorPoolStrategy, DataContext
 
-        _set_up()
+        context = DataContext.get_current()
+        # There is a progress bar already.
+        context.enable_progress_bars = context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context.max_consecutive_actor_init_deaths = _RESTARTS
         given: Any = ray.data.from_items(
             [{"item": item} for item in items], override_num_blocks=len(items)
         )
-        if not step.holds_model:
-            return given.map_batches(_Doing(step), batch_size=1, num_cpus=1)
+        if not holds_model:
+            return given.map_batches(doing, batch_size=1, num_cpus=1)
         there = _number_of(self._resource)
         if not there:
             raise TaggerError(f"the cluster has no {self._resource} to tag with")
         workers = min(self._workers or there, len(items))
         return given.map_batches(
             _Worker,
-            fn_constructor_args=(step,),
+            fn_constructor_args=(doing,),
             batch_size=1,
             # With fewer machines than hoped for, it goes on with those that are there.
             compute=ActorPoolStrategy(
@@ -108,25 +110,43 @@ class RayEngine:
             ),
             num_cpus=1,
             num_gpus=1 if self._resource == "GPU" else None,
-            max_restarts=_RESTARTS,
-            max_task_retries=_RESTARTS,
+            ray_remote_args_fn=_restarts,
         )
 
 
+def _restarts() -> dict[str, int]:
+    return {"max_restarts": _RESTARTS, "max_task_retries": _RESTARTS}
+
+
 class _Doing:
-    """A step as a function of Ray Data: batches of one item."""
+    """Work as a function of Ray Data, on batches of one item.
 
-    def __init__(self, step: Step) -> None:
-        self._step = step
-        self.__name__ = type(step).__name__
+    What a person can put right comes back as an answer, so that Ray never takes it for a worker
+    that failed and tries again.
+    """
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        items = [str(item) for item in batch["item"]]
-        return {"item": items, "answer": [self._step(item) for item in items]}
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+        self.__name__ = "Doing"
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        (item,) = batch["item"]
+        answer: tuple[Any, dict[str, Any] | None]
+        try:
+            answer = self._work(pickle.loads(item)), None
+        except TaggerError as error:
+            answer = None, {**vars(error)}
+        return {"item": [item], "answer": [pickle.dumps(answer)]}
 
 
-class _Worker(_Doing):
-    """The same as an actor, which keeps the step, and with it the model."""
+class _Worker:
+    """The same as an actor, which keeps the work, and with it the model."""
+
+    def __init__(self, doing: _Doing) -> None:
+        self._doing = doing
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        return self._doing(batch)
 
 
 @contextmanager
@@ -159,23 +179,12 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     if ray.is_initialized():
         yield
         return
-    _connect(address, workers)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str | None, workers: int | None) -> None:
-    import ray
-
     own: dict[str, Any] = {
         "num_cpus": workers,
         "object_store_memory": _OBJECT_STORE,
         "include_dashboard": False,
     }
-    tries = 1 if address else _STARTS
-    for left in reversed(range(tries)):
+    for left in reversed(range(1 if address else _STARTS)):
         try:
             with _silence():
                 ray.init(
@@ -184,7 +193,7 @@ def _connect(address: str | None, workers: int | None) -> None:
                     log_to_driver=False,
                     **({} if address else own),
                 )
-            return
+            break
         except Exception as error:  # that a start took too long, Ray says in just that
             ray.shutdown()
             if not left:
@@ -193,16 +202,17 @@ def _connect(address: str | None, workers: int | None) -> None:
                     hint="Start a cluster with 'ray start --head', or leave --cluster out for this "
                     "machine alone; if it is very busy, try again",
                 ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def device_of_cluster(wanted: str) -> str:
     """Return what encodes on the cluster that is connected: ``cpu`` or ``cuda``.
 
-    Parameters
-    ----------
-    wanted:
-        ``cpu``, ``cuda``, or ``auto`` for GPUs if the cluster has some and ONNX Runtime, as it is
-        installed here, can use them.
+    ``auto`` takes GPUs if the cluster has some and ONNX Runtime, as it is installed here, can use
+    them.
     """
     if wanted == "auto":
         return choose_device(wanted) if _number_of("GPU") else "cpu"
@@ -227,14 +237,3 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(kept, _STANDARD_ERROR)
         os.close(kept)
-
-
-def _set_up() -> None:
-    """Keep Ray Data off the terminal, where a progress bar is, and have it replace dead workers."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.max_consecutive_actor_init_deaths = _RESTARTS
-    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tagger import __version__
 from tagger.atomic import cannot_write, exclusively, replacing, replacing_folder
@@ -22,10 +23,9 @@ from tagger.encoder import ENCODING
 from tagger.errors import TaggerError
 from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
 from tagger.model import MODEL_FILES, TaggerModel
-from tagger.scale.shards import ROWS_PER_SHARD, Shard, merge_shards, shards_of
-from tagger.scale.steps import Engine, ReadFiles, TagShards, answers
-from tagger.scale.storage import StoredFile, find_files
-from tagger.scale.tag_shard import FOLDER, Counts, Receipt, part_of, read_receipt
+from tagger.scale.shards import ROWS_PER_SHARD, Shard, merged_shards, read_file
+from tagger.scale.storage import find_files
+from tagger.scale.tag_shard import FOLDER, Counts, Receipt, ShardTagger, part_of, read_receipt
 from tagger.tagging import PROBLEMS_FILE, write_problems
 
 PLAN_FILE = "plan.json"
@@ -35,37 +35,33 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many rows or files are done, and how many there are."""
 
 
-class Manifest(Counts):
-    """The sum of the receipts of a run.
+class Engine(Protocol):
+    """What runs work on workers."""
 
-    Parameters
-    ----------
-    run:
-        Fingerprint of the plan.
-    model, taxonomy:
-        What tagged, and the version of its taxonomy.
-    shards:
-        Number of shards.
-    problems:
-        Rows that have no tags; :data:`tagger.tagging.PROBLEMS_FILE` lists them.
-    parts:
-        Number of papers in each file of results.
+    def each(
+        self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
+    ) -> Iterator[Any]:
+        """Yield what ``work`` returns for every item, in any order, as soon as it is there.
+
+        With ``holds_model``, each worker keeps one copy of ``work`` from item to item.
+        """
+        ...
+
+
+class Manifest(Counts):
+    """The sum of the receipts of a run, by the plan with the fingerprint ``run``.
+
+    ``problems`` counts the rows that have no tags, ``parts`` the papers in each file of results,
+    ``shards_before`` the shards that had been done before the last command.
     """
 
     run: str
     model: str
     taxonomy: str
     shards: int
-    problems: int
-    parts: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleRun:
-    """What is in the folder now, and the number of shards that an earlier run had done."""
-
-    manifest: Manifest
     shards_before: int
+    problems: int = 0
+    parts: dict[str, int]
 
 
 def tag_tables(
@@ -81,7 +77,7 @@ def tag_tables(
     rows_per_shard: int = ROWS_PER_SHARD,
     device: str = "cpu",
     progress: Progress = lambda _stage, _done, _total: None,
-) -> ScaleRun:
+) -> Manifest:
     """Tag the papers of many or large files; the tags are those that a run on one machine gives.
 
     Parameters
@@ -113,8 +109,9 @@ def tag_tables(
         run or is being written to by one, or if at the end a row is not accounted for.
     """
     folder = folder.absolute()
-    work = folder / ".work"
+    work, model_copy = folder / ".work", folder / "model"
     with exclusively(folder / PLAN_FILE, wait=False):
+        files = find_files(places)
         settings = {
             "tagger": __version__,
             "encoding": ENCODING,
@@ -126,39 +123,50 @@ def tag_tables(
             "rows_per_shard": rows_per_shard,
             "columns": dict(columns or {}),
             "format": format_name,
+            "files": [asdict(file) for file in files],
         }
-        files = find_files(places)
-        run = _plan(settings, files, folder)
+        run = _plan(settings, folder)
         finished = _finished(folder, run)
         if finished:
-            return ScaleRun(finished, finished.shards)
-        items = [json.dumps([number, asdict(file)]) for number, file in enumerate(files)]
-        progress("Reading", 0, len(items))
-        read = ReadFiles(work, columns or {}, format_name, rows_per_shard)
-        for done, _ in enumerate(answers(engine, read, items), start=1):
-            progress("Reading", done, len(items))
-        shards = shards_of(work, len(files))
-        merge_shards(shards, len(files), work)
+            return finished
+        read = partial(
+            read_file,
+            work=work,
+            columns=columns or {},
+            format_name=format_name,
+            rows_per_shard=rows_per_shard,
+        )
+        progress("Reading", 0, len(files))
+        for done, _ in enumerate(engine.each(read, enumerate(files)), start=1):
+            progress("Reading", done, len(files))
+        shards = merged_shards(work, len(files))
         before = _receipts(folder, run, len(shards))
         left = [shard for shard in shards if shard.number not in before]
-        model_copy = folder / "model"
         if not (model_copy / MODEL_MANIFEST).exists():
             with replacing_folder(model_copy) as copy:
                 for name in (*MODEL_FILES, MODEL_MANIFEST):
                     shutil.copyfile(model_folder / name, copy / name)
-        tag = TagShards(run, folder, work, rule, model_copy, model.name, model.effort, device)
+        tag = ShardTagger(run, folder, work, rule, model_copy, model.name, model.effort, device)
         rows = sum(shard.rows for shard in shards)
         ready = rows - sum(shard.rows for shard in left)
         progress("Tagging", ready, rows)
-        for tagged in answers(engine, tag, [shard.model_dump_json() for shard in left]):
+        for tagged in engine.each(tag, left, holds_model=True):
             ready += tagged
             progress("Tagging", ready, rows)
-        manifest = _take_stock(folder, run, shards, model)
+        manifest = Manifest(
+            run=run,
+            model=model.name,
+            taxonomy=model.taxonomy.version,
+            shards=len(shards),
+            shards_before=len(before),
+            parts={},
+        )
+        _take_stock(manifest, folder, shards)
         shutil.rmtree(work, ignore_errors=True)
-    return ScaleRun(manifest, len(before))
+    return manifest
 
 
-def _plan(settings: Mapping[str, Any], files: Sequence[StoredFile], folder: Path) -> str:
+def _plan(settings: Mapping[str, Any], folder: Path) -> str:
     """Note settings and files in the folder; return their fingerprint.
 
     Raises
@@ -166,26 +174,24 @@ def _plan(settings: Mapping[str, Any], files: Sequence[StoredFile], folder: Path
     TaggerError
         If the folder holds something else than results for these settings and files.
     """
-    plan = json.loads(json.dumps({**settings, "files": [asdict(file) for file in files]}))
-    path = folder / PLAN_FILE
+    plan, path = json.loads(json.dumps(settings)), folder / PLAN_FILE
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        before = None
+        if (folder / FOLDER).exists():
+            raise TaggerError(
+                "holds something else than results of this engine",
+                path=folder / FOLDER,
+                hint="Name another --output",
+            ) from None
+        with replacing(path) as file:
+            json.dump(plan, file, indent=1)
+        before = plan
     except (OSError, ValueError) as error:
         raise TaggerError(
             "is no plan that can be read", path=path, hint="Name another --output"
         ) from error
-    if before is None and (folder / FOLDER).exists():
-        raise TaggerError(
-            "holds something else than results of this engine",
-            path=folder / FOLDER,
-            hint="Name another --output",
-        )
-    if before is None:
-        with replacing(path) as file:
-            json.dump(plan, file, indent=1)
-    elif before != plan:
+    if before != plan:
         known = before if isinstance(before, dict) else {}
         other = [name for name in plan if known.get(name) != plan[name]]
         raise TaggerError(
@@ -205,8 +211,12 @@ def _plan(settings: Mapping[str, Any], files: Sequence[StoredFile], folder: Path
 
 def _receipts(folder: Path, run: str, shards: int) -> dict[int, Receipt]:
     """Return the receipts of the shards that are done, by number."""
-    found = ((number, read_receipt(part_of(number, folder), run)) for number in range(shards))
-    return {number: receipt for number, receipt in found if receipt}
+    expected = {part_of(number, folder): number for number in range(shards)}
+    for path in sorted((folder / FOLDER).iterdir()):
+        if path not in expected:
+            raise TaggerError("is no part of this run", path=path, hint="Move it elsewhere")
+    found = {number: read_receipt(path, run) for path, number in expected.items()}
+    return {number: receipt for number, receipt in found.items() if receipt}
 
 
 def _finished(folder: Path, run: str) -> Manifest | None:
@@ -215,56 +225,33 @@ def _finished(folder: Path, run: str) -> Manifest | None:
         manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    _refuse_other_parts(folder, manifest.shards)
     there = len(_receipts(folder, run, manifest.shards)) == manifest.shards
+    manifest.shards_before = manifest.shards
     return manifest if manifest.run == run and there else None
 
 
-def _refuse_other_parts(folder: Path, shards: int) -> None:
-    expected = {part_of(number, folder) for number in range(shards)}
-    for path in sorted((folder / FOLDER).iterdir()):
-        if path not in expected:
-            raise TaggerError("is no part of this run", path=path, hint="Move it elsewhere")
-
-
-def _take_stock(folder: Path, run: str, shards: Sequence[Shard], model: TaggerModel) -> Manifest:
-    """Sum up what is there, and see to it that every row is accounted for, once.
+def _take_stock(manifest: Manifest, folder: Path, shards: Sequence[Shard]) -> None:
+    """Sum up what is there, see to it that every row is accounted for, once, and write it down.
 
     Raises
     ------
     TaggerError
         If a part is missing or is one too many, or the counts do not agree.
     """
-    receipts = _receipts(folder, run, len(shards))
-    _refuse_other_parts(folder, len(shards))
-    manifest = Manifest(
-        run=run,
-        model=model.name,
-        taxonomy=model.taxonomy.version,
-        shards=len(shards),
-        problems=0,
-        parts={},
-    )
+    receipts = _receipts(folder, manifest.run, len(shards))
+    problems = []
     for shard in shards:
-        path = part_of(shard.number, folder)
-        receipt = receipts.get(shard.number)
-        if receipt is None:
+        path, receipt = part_of(shard.number, folder), receipts.get(shard.number)
+        if receipt is None or receipt.rows != shard.rows:
             raise TaggerError(
-                "was reported as written, but is not there",
+                f"{shard.rows} rows came in, and {receipt.rows if receipt else 0} are there",
                 path=path,
                 hint="All machines must see the output folder under one path",
             )
-        if receipt.rows != shard.rows:
-            raise TaggerError(
-                f"{shard.rows} rows came in, and {receipt.rows} are accounted for",
-                path=path,
-                hint="Name another --output to start afresh, and please report this",
-            )
         manifest.add(receipt)
-        manifest.problems += len(receipt.problems)
         manifest.parts[path.name] = receipt.tagged
-    problems = (problem for receipt in receipts.values() for problem in receipt.problems)
-    write_problems(folder / PROBLEMS_FILE, list(problems))
+        problems += receipt.problems
+    manifest.problems = len(problems)
+    write_problems(folder / PROBLEMS_FILE, problems)
     with replacing(folder / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=1) + "\n")
-    return manifest

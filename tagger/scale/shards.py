@@ -29,21 +29,12 @@ ROWS_PER_SHARD = 8192
 
 
 class Shard(BaseModel):
-    """Some rows of a file.
+    """Some rows of a file: how many are papers, and why others are none.
 
-    Parameters
-    ----------
-    number:
-        Place among all shards, counted from 0; results are in this order.
-    label:
-        What its files in the work folder are called.
-    papers:
-        Rows that are papers.
-    problems:
-        Rows that are none.
+    Results are in the order of ``number``; ``label`` names its files in the work folder.
     """
 
-    number: int
+    number: int = 0
     label: str
     papers: int
     problems: list[Problem]
@@ -55,27 +46,20 @@ class Shard(BaseModel):
 
 
 def read_file(
-    number: int,
-    file: StoredFile,
+    item: tuple[int, StoredFile],
     work: Path,
     columns: Mapping[str, str],
     format_name: str | None,
     rows_per_shard: int,
 ) -> None:
-    """Read a file, if that was not done, and leave its shards in the work folder.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read as a whole, or the folder cannot be written to.
-    """
+    """Read a numbered file, if that was not done, and leave its shards in the work folder."""
+    number, file = item
     done = _summary(work, number)
     if done.exists():
         return
-    keys = EntryKeys()
-    shards: list[dict[str, Any]] = []
-    with local_file(file.place) as path:
-        try:
+    keys, shards = EntryKeys(), list[dict[str, Any]]()
+    try:
+        with local_file(file.place) as path:
             rows = read_records(path, format_name, columns)
             while some := list(islice(rows, rows_per_shard)):
                 papers = [row for row in some if isinstance(row, Paper)]
@@ -85,31 +69,28 @@ def read_file(
                 for paper in papers:
                     keys.add(paper)
                 problems = [Problem.of(error, file.place) for error in errors]
-                shard = Shard(number=0, label=label, papers=len(papers), problems=problems)
+                shard = Shard(label=label, papers=len(papers), problems=problems)
                 shards.append(shard.model_dump())
-        except TaggerError as error:
-            raise error.at(file.place) from error
+            if not shards:
+                raise TaggerError("there are no papers in this file", path=path)
+    except TaggerError as error:
+        raise error.at(file.place) from error
     with replacing_bytes(done.with_suffix(".npz")) as content:
         keys.save(content)
     with replacing(done) as text:
         json.dump(shards, text)
 
 
-def shards_of(work: Path, files: int) -> list[Shard]:
-    """Return the shards of all files, which were read."""
-    found = [
-        shard
-        for number in range(files)
-        for shard in json.loads(_summary(work, number).read_text(encoding="utf-8"))
-    ]
-    return [Shard(**{**shard, "number": number}) for number, shard in enumerate(found)]
+def merged_shards(work: Path, files: int) -> list[Shard]:
+    """Return the shards of all files, which were read, once each knows its entries of one paper.
 
-
-def merge_shards(shards: Sequence[Shard], files: int, work: Path) -> None:
-    """Tell each shard which of its papers are entries of which paper; it stands at the first."""
-    keys = EntryKeys()
+    A paper stands where its first entry does.
+    """
+    keys, shards = EntryKeys(), list[Shard]()
     for number in range(files):
         keys.extend(EntryKeys.load(_summary(work, number).with_suffix(".npz")))
+        for known in json.loads(_summary(work, number).read_text(encoding="utf-8")):
+            shards.append(Shard(**{**known, "number": len(shards)}))
     numbers = keys.number()
     starts = np.cumsum([0, *(shard.papers for shard in shards)])
     repeated = np.flatnonzero((np.bincount(numbers, minlength=1) > 1)[numbers])
@@ -119,12 +100,13 @@ def merge_shards(shards: Sequence[Shard], files: int, work: Path) -> None:
     for entry, owner in zip(repeated.tolist(), owners.tolist(), strict=True):
         row = entry - int(starts[owner])
         known = entries[int(numbers[entry])]
-        # The first entry's list grows as others are found; others have none.
+        # The first entry holds the list of all, which grows; the others hold none.
         merged[owner][row] = None if known else known
         known.append((shards[owner].label, row))
     for owner, rows in merged.items():
         with replacing(work / f"{shards[owner].label}.merged.json") as file:
             json.dump(rows, file)
+    return shards
 
 
 def papers_of(shard: Shard, work: Path) -> Iterator[Paper | None]:

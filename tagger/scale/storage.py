@@ -28,17 +28,7 @@ _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as its storage describes it.
-
-    Parameters
-    ----------
-    place:
-        Path or URL.
-    size:
-        Bytes.
-    changed:
-        When it was last written, in nanoseconds since 1970; None where the storage does not tell.
-    """
+    """A file: path or URL, bytes, and nanoseconds since 1970, if its storage tells the time."""
 
     place: str
     size: int
@@ -46,34 +36,19 @@ class StoredFile:
 
 
 def find_files(places: Sequence[str]) -> list[StoredFile]:
-    """Return the files of paths, URLs, folders and patterns, each once.
-
-    The files of a folder and of a pattern are in the order of their names.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such file, or a folder has none.
-    """
+    """Return the files of paths, URLs, folders and patterns, each once, in the order of names."""
     found: dict[str, StoredFile] = {}
     for place in places:
         files = list(_find(place))
         if not files:
             raise TaggerError("no such file", path=place)
-        for file in files:
-            found.setdefault(file.place, file)
+        found |= {file.place: file for file in files if file.place not in found}
     return list(found.values())
 
 
 @contextmanager
 def local_file(place: str) -> Iterator[Path]:
-    """Give a file as one of this machine, not compressed; a copy of it goes when the block ends.
-
-    Raises
-    ------
-    TaggerError
-        If it cannot be read.
-    """
+    """Give a file as one of this machine, not compressed; a copy of it goes when the block ends."""
     name = place.split("::")[0].rstrip("/").rpartition("/")[2]
     if "://" not in place and not name.endswith(_COMPRESSED):
         yield Path(place)
@@ -82,49 +57,21 @@ def local_file(place: str) -> Iterator[Path]:
         copy = Path(folder) / name
         if name.endswith(_COMPRESSED):
             copy = copy.with_suffix("")
-        try:
-            system, path = _open_storage(place)
-            with system.open_input_stream(path) as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 2**20)
-        except TaggerError:
-            raise
-        except Exception as error:  # each storage raises what its own library likes
-            raise _cannot_read(place, error) from error
+        system, path = _open_storage(place)
+        with (
+            _refusing(place, "cannot be read"),
+            system.open_input_stream(path) as source,
+            copy.open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target, 2**20)
         yield copy
-
-
-def _open_storage(place: str) -> tuple[FileSystem, str]:
-    """Return the file system of a path or URL, and the path within it."""
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
-
-    if "://" not in place:
-        return LocalFileSystem(), str(Path(place).absolute())
-    try:
-        if "::" not in place:
-            try:
-                known: tuple[FileSystem, str] = FileSystem.from_uri(place)
-                return known
-            except (ArrowException, ValueError):
-                # Not one of Arrow's own.
-                pass
-        from fsspec.core import url_to_fs
-
-        files, path = url_to_fs(place)
-    except Exception as error:  # each storage raises what its own library likes
-        raise TaggerError(
-            f"this storage cannot be reached ({_shortened(error)})",
-            path=place,
-            hint="Name a path, or a URL of object storage such as s3://bucket/folder",
-        ) from error
-    return PyFileSystem(FSSpecHandler(files)), path
 
 
 def _find(place: str) -> Iterator[StoredFile]:
     from pyarrow.fs import FileSelector, FileType
 
     system, path = _open_storage(place)
-    try:
+    with _refusing(place, "cannot be read"):
         info = system.get_file_info([path])[0]
         if info.type == FileType.File:
             yield StoredFile(place, info.size, info.mtime_ns)
@@ -138,8 +85,6 @@ def _find(place: str) -> Iterator[StoredFile]:
             folder, pattern = path[:first].rpartition("/")[0], path
             prefix = place[: len(place) - len(path) + len(folder)]
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
-    except Exception as error:  # each storage raises what its own library likes
-        raise _cannot_read(place, error) from error
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
         hidden = any(part.startswith(_ASIDE) for part in within.split("/"))
@@ -148,9 +93,31 @@ def _find(place: str) -> Iterator[StoredFile]:
         yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
 
 
-def _cannot_read(place: str, error: Exception) -> TaggerError:
-    return TaggerError(f"cannot be read ({_shortened(error)})", path=place)
+def _open_storage(place: str) -> tuple[FileSystem, str]:
+    """Return the file system of a path or URL, and the path within it."""
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+
+    if "://" not in place:
+        return LocalFileSystem(), str(Path(place).absolute())
+    with _refusing(place, "this storage cannot be reached"):
+        if "::" not in place:
+            try:
+                known: tuple[FileSystem, str] = FileSystem.from_uri(place)
+                return known
+            except (ArrowException, ValueError):
+                # Not one of Arrow's own.
+                pass
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(place)
+        return PyFileSystem(FSSpecHandler(files)), path
 
 
-def _shortened(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+@contextmanager
+def _refusing(place: str, problem: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each storage raises what its own library likes
+        reason = " ".join(str(error).split())[:300]
+        raise TaggerError(f"{problem} ({reason})", path=place) from error

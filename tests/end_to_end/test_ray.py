@@ -22,7 +22,7 @@ from tagger.readers import read_papers
 from tagger.scale import tag_shard
 from tagger.scale.ray_engine import RayEngine, ray_cluster
 from tagger.scale.run import tag_tables
-from tagger.scale.steps import TagShards
+from tagger.scale.tag_shard import ShardTagger
 from tagger.tagging import tag_batch
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ray]
@@ -114,7 +114,7 @@ def problems_in(folder):
 
 
 @dataclass
-class Trying(TagShards):
+class Trying(ShardTagger):
     """Tags slowly, fails at the poison, and finds the disk full after some shards."""
 
     room: int = 10**9
@@ -153,7 +153,9 @@ def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     cluster, table, expected, saved, saved_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("tagger.scale.run.TagShards", lambda *arguments: Trying(*arguments, room=8))
+    monkeypatch.setattr(
+        "tagger.scale.run.ShardTagger", lambda *arguments: Trying(*arguments, room=8)
+    )
     with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
         tag(table, tmp_path, saved, saved_model)
     done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}
@@ -172,7 +174,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
             cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
             happened.append("node")
 
-    monkeypatch.setattr("tagger.scale.run.TagShards", Trying)
+    monkeypatch.setattr("tagger.scale.run.ShardTagger", Trying)
     run = tag(table, tmp_path, saved, saved_model, harm)
     assert happened == ["worker", "node"]
     assert run.shards_before == len(done)
@@ -182,9 +184,8 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     first, second = problems_in(tmp_path)
     assert (first["line"], first["reason"]) == (334, "there is no title here")
     assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
-    manifest = run.manifest
-    assert (manifest.rows, manifest.tagged, manifest.problems) == (2000, len(expected), 2)
-    assert manifest.merged == 2000 - 2 - len(expected)
+    assert (run.rows, run.tagged, run.problems) == (2000, len(expected), 2)
+    assert run.merged == 2000 - 2 - len(expected)
 
 
 DRIVER = """
@@ -222,7 +223,6 @@ def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
     assert done < 40
     run = tag(table, tmp_path, saved, saved_model)
     assert run.shards_before >= 1
-    manifest = run.manifest
-    assert (manifest.rows, manifest.problems, len(manifest.parts)) == (2000, 1, 40)
+    assert (run.rows, run.problems, len(run.parts)) == (2000, 1, 40)
     ids = [row["id"] for row in rows_in(tmp_path)]
-    assert len(ids) == len(set(ids)) == manifest.tagged
+    assert len(ids) == len(set(ids)) == run.tagged

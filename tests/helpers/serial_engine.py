@@ -2,16 +2,19 @@
 
 
 class SerialEngine:
-    """Runs steps one after the other; an item in ``lost`` ends the run there, like a kill."""
+    """Does the work one item after the other; an item in ``lost`` ends the run there, like a kill.
+
+    ``steps`` tells what was done: ``read`` or ``tag``, once for each item.
+    """
 
     def __init__(self, lost=None):
         self.lost = lost
         self.steps = []
 
-    def each(self, step, items):
-        name = type(step).__name__
+    def each(self, work, items, *, holds_model=False):
+        name = "tag" if holds_model else "read"
         for number, item in enumerate(items):
             if (name, number) == self.lost:
                 raise KeyboardInterrupt
             self.steps.append(name)
-            yield step(item)
+            yield work(item)
