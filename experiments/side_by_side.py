@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -140,6 +141,7 @@ def measure_emnlp(state: State) -> dict[str, tuple[float, float, float]]:
     folder = state.workspace / "emnlp"
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     papers, truth, names = read()
+    names = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
     chosen = draw(truth, PER_TAG, seed=0)
     tags = [{"name": name, "definition": f"About {name}."} for name in names]
     facet = {"name": "topic", "definition": "What it is about.", "tags": tags}
