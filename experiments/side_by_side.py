@@ -166,7 +166,10 @@ def measure_emnlp(state: State) -> dict[str, tuple[float, float, float]]:
     ]
     (folder / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
     state.train(folder, "--max-tokens", TOKENS, "--folds", FOLDS)
-    asked = {papers[row].id: row for row in range(len(papers)) if row not in {*chosen}}
+    places = {paper.id: row for row, paper in enumerate(papers)}
+    # Some papers are in the benchmark twice.
+    distinct = [places[paper.id] for paper in merge_duplicates(papers)]
+    asked = {papers[row].id: row for row in distinct if row not in {*chosen}}
     found = state.tag(folder, [papers[row] for row in asked.values()], "asked")
     y_true: Given = [{"topic": given(row)} for row in asked.values()]
     return {
