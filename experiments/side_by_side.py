@@ -81,8 +81,10 @@ class State:
         write_table(folder / f"{name}.csv", papers)
         self.run("tag", f"{name}.csv", "--output", name, cwd=folder)
         lines = (folder / name / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = {row["id"]: row["tags"] for row in map(json.loads, lines)}
-        return [rows[paper.id] for paper in papers]
+        rows = [json.loads(line)["tags"] for line in lines]
+        # A title is cleaned when it is read, so rows are matched by their order.
+        assert len(rows) == len(papers), f"{name}: {len(rows)} rows for {len(papers)} papers"
+        return rows
 
 
 def write_table(path: Path, papers: list[Paper]) -> None:
