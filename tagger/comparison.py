@@ -193,9 +193,7 @@ def compare(
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]
-    facets = tuple(
-        found for name in common if (found := _compare_facet(old[name], new[name])) is not None
-    )
+    facets = tuple(found for name in common if (found := _compare_facet(old[name], new[name])))
     if not common:
         raise TaggerError(
             f"{before_name} and {after_name} have no facet in common that can be compared",
@@ -214,15 +212,8 @@ def compare(
 def in_todays_terms(held_out: Mapping[str, HeldOut], taxonomy: Taxonomy) -> dict[str, HeldOut]:
     """Put the predictions of an earlier version in terms of a later one's taxonomy.
 
-    Tags that were retired are left out, and in an exclusive facet the probabilities of the others
-    add up to 1 without them. So are facets of which nothing tells what became of their tags.
-
-    Parameters
-    ----------
-    held_out:
-        Per facet, the out-of-fold predictions of the earlier version.
-    taxonomy:
-        Of the later version.
+    Retired tags are left out; in an exclusive facet the probabilities of the others add up to 1
+    without them. Facets of which nothing tells what became of their tags are left out, too.
     """
     found = {}
     for name, part in held_out.items():
@@ -261,6 +252,8 @@ def measure_churn(
 
 
 def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
+    from scipy.stats import binomtest
+
     places = {name: row for row, name in enumerate(old.ids)}
     rows = [row for row, name in enumerate(new.ids) if name in places]
     if not rows or old.facet.exclusive != new.facet.exclusive:
@@ -282,16 +275,14 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     was_right, is_right = ((tags == truth).all(axis=1) for tags in given)
 
     def flips(which: Booleans) -> tuple[Flip, ...]:
-        return tuple(
-            Flip(
-                new.ids[row],
-                new.titles[row],
-                *(_names(facet, tags[row]) for tags in (truth, *given)),
-            )
-            for row in np.flatnonzero(which)
-        )
+        found = []
+        for row in np.flatnonzero(which):
+            names = (tuple(np.array(facet.tag_names)[tags[row]]) for tags in (truth, *given))
+            found.append(Flip(new.ids[row], new.titles[row], *names))
+        return tuple(found)
 
     negative, positive = flips(was_right & ~is_right), flips(~was_right & is_right)
+    changed = len(negative) + len(positive)
     return FacetComparison(
         facet=facet.name,
         papers=len(rows),
@@ -304,16 +295,8 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
         labels=dict(zip(facet.tag_names, map(int, truth.sum(axis=0)), strict=True)),
         negative_flips=negative,
         positive_flips=positive,
-        p_value=_mcnemar(len(negative), len(positive)),
+        p_value=float(binomtest(len(negative), changed).pvalue) if changed else 1.0,
     )
-
-
-def _mcnemar(negative: int, positive: int) -> float:
-    from scipy.stats import binomtest
-
-    if negative + positive == 0:
-        return 1.0
-    return float(binomtest(negative, negative + positive).pvalue)
 
 
 def _with_all_tags(facet: Facet, other: Facet) -> Facet:
@@ -329,7 +312,3 @@ def _columns(values: npt.NDArray[_Value], facet: Facet, target: Facet) -> npt.ND
     arranged = np.zeros((len(values), len(target.tags)), dtype=values.dtype)
     arranged[:, [target.tag_names.index(tag) for tag in facet.tag_names]] = values
     return arranged
-
-
-def _names(facet: Facet, row: Booleans) -> tuple[str, ...]:
-    return tuple(tag for tag, given in zip(facet.tag_names, row, strict=True) if given)

@@ -30,6 +30,7 @@ from tagger.estimator_input import (
 from tagger.evaluation import evaluate
 from tagger.heads import Floats
 from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
+from tagger.progress import Progress
 from tagger.rendering import render
 from tagger.risk_control import review_rule
 from tagger.tagged_paper import TaggedPaper
@@ -421,7 +422,7 @@ def _copy_model(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _print_stages() -> Callable[[str, int, int], None]:
+def _print_stages() -> Progress:
     printed: set[str] = set()
 
     def step(stage: str, _done: int, _total: int) -> None:

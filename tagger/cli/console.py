@@ -9,6 +9,7 @@ import rich.console
 from rich import box
 from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
 
 from tagger.text_safety import printable
 
@@ -37,7 +38,7 @@ class Console(rich.console.Console):
 
 def print_table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[str | Text]],
     numbers: Container[str] = (),
     title: str | None = None,
 ) -> None:

@@ -24,8 +24,10 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.text import Text
+
     from tagger.cli.console import Console
-    from tagger.comparison import Change, Comparison, FacetComparison, Flip
+    from tagger.comparison import Change, Comparison, FacetComparison
     from tagger.gate import RuleOutcome
     from tagger.registry.history import VersionSummary
 
@@ -215,105 +217,76 @@ def _print_comparison(found: Comparison) -> None:
 
 
 def _print_facet(console: Console, found: Comparison, facet: FacetComparison) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from tagger.cli.console import print_table
     from tagger.evaluation import METRICS
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    table.title = f"{facet.facet}: {facet.verdict}"
-    columns = ("", "labels", found.before, found.after, "difference", "95% interval")
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-
-    def add(name: str, labels: str, change: Change) -> None:
+    def row(name: str, labels: str, change: Change) -> list[str | Text]:
         low, high = change.interval
-        table.add_row(
-            name,
-            labels,
-            f"{change.before:.3f}",
-            f"{change.after:.3f}",
-            Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else ""),
-            f"{low:+.2f}, {high:+.2f}",
-        )
+        difference = Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else "")
+        figures = f"{change.before:.3f}", f"{change.after:.3f}"
+        return [name, labels, *figures, difference, f"{low:+.2f}, {high:+.2f}"]
 
-    for name, change in facet.figures.items():
-        add(METRICS[name].label, "", change)
-    table.add_section()
-    for tag, change in facet.tags.items():
-        add(f"F1 of {tag}", str(facet.labels[tag]), change)
-    console.print(table)
+    numbers = ("labels", found.before, found.after, "difference", "95% interval")
+    rows = [row(METRICS[name].label, "", change) for name, change in facet.figures.items()]
+    rows += [row(f"F1 of {tag}", str(facet.labels[tag]), c) for tag, c in facet.tags.items()]
+    print_table(("", *numbers), rows, numbers, f"{facet.facet}: {facet.verdict}")
     chance = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"
     console.print(
         f"{facet.papers} papers, {facet.same_fold} held out in the same fold; "
         f"McNemar's test: {chance}"
     )
-    _print_flips(console, "Right before and wrong now", facet, facet.negative_flips)
-    _print_flips(console, "Wrong before and right now", facet, facet.positive_flips)
-
-
-def _print_flips(
-    console: Console, title: str, facet: FacetComparison, flips: Sequence[Flip]
-) -> None:
-    from rich.text import Text
-
-    console.print(f"{title}: {len(flips)} ({len(flips) / facet.papers:.1%})")
-    for flip in flips[:_SHOWN_FLIPS]:
-        before, after = (", ".join(tags) or "-" for tags in (flip.before, flip.after))
-        console.print(Text(f"  {flip.title} ({before} -> {after})"), soft_wrap=True)
-    if len(flips) > _SHOWN_FLIPS:
-        console.print(f"  and {len(flips) - _SHOWN_FLIPS} more on the page")
+    for title, flips in (
+        ("Right before and wrong now", facet.negative_flips),
+        ("Wrong before and right now", facet.positive_flips),
+    ):
+        console.print(f"{title}: {len(flips)} ({len(flips) / facet.papers:.1%})")
+        for flip in flips[:_SHOWN_FLIPS]:
+            before, after = (", ".join(tags) or "-" for tags in (flip.before, flip.after))
+            console.print(Text(f"  {flip.title} ({before} -> {after})"), soft_wrap=True)
+        if len(flips) > _SHOWN_FLIPS:
+            console.print(f"  and {len(flips) - _SHOWN_FLIPS} more on the page")
 
 
 def _print_rules(outcomes: Sequence[RuleOutcome]) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    from tagger.cli.console import Console
+    from tagger.cli.console import print_table
 
-    if not outcomes:
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "facet", "rule", "found"):
-        table.add_column(column)
-    for outcome in outcomes:
-        mark = Text("passed", "green") if outcome.passed else Text("failed", "bold red")
-        table.add_row(mark, outcome.facet, outcome.rule, outcome.figure)
-    Console(highlight=False).print(table)
+    marks = {True: Text("passed", "green"), False: Text("failed", "bold red")}
+    if outcomes:
+        print_table(
+            ("", "facet", "rule", "found"),
+            [(marks[one.passed], one.facet, one.rule, one.figure) for one in outcomes],
+        )
 
 
 def _print_history(versions: Sequence[VersionSummary]) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    from tagger.cli.console import Console
+    from tagger.cli.console import print_table
 
     facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("version", "made"):
-        table.add_column(column, no_wrap=True)
-    for column in ("labels\n(reviewed)", *facets, "to\nreview"):
-        table.add_column(column, justify="right")
-    table.add_column("why")
+    numbers = ("labels\n(reviewed)", *facets, "to\nreview")
+    rows: list[list[str | Text]] = []
     for version in versions:
         aliases = "".join(f"\n{alias}" for alias in version.aliases)
         figures = (version.macro_f1.get(name) for name in facets)
-        table.add_row(
-            Text.assemble(version.name, (aliases, "bold green")),
-            version.created[:10],
-            f"{version.labels} ({version.labels_from_review})",
-            *("-" if figure is None else f"{figure:.3f}" for figure in figures),
-            f"{version.review_share:.0%}",
-            Text(version.why),
+        rows.append(
+            [
+                Text.assemble(version.name, (aliases, "bold green")),
+                version.created[:10],
+                f"{version.labels} ({version.labels_from_review})",
+                *("-" if figure is None else f"{figure:.3f}" for figure in figures),
+                f"{version.review_share:.0%}",
+                version.why,
+            ]
         )
-    console = Console(highlight=False)
-    console.print(table)
+    print_table(("version", "made", *numbers, "why"), rows, numbers)
     for name in facets:
         values = [version.macro_f1[name] for version in versions if name in version.macro_f1]
-        console.print(f"{name}: macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
+        echo(f"{name}: macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from tagger.comparison import (
     Churn,
@@ -23,12 +25,10 @@ from tagger.evaluation import METRICS, assign
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
+from tagger.progress import Progress, no_progress
 from tagger.registry.versions import Registry, Version
 from tagger.rendering import render
 from tagger.taxonomy import Taxonomy
-
-CompareProgress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all."""
 
 _TIMED_PAPERS = 32
 _TIMED_ROUNDS = 3
@@ -55,21 +55,12 @@ def measure_in_use(
     before: Version,
     after: Version,
     digests: Sequence[Paper],
-    progress: CompareProgress | None = None,
+    progress: Progress = no_progress,
 ) -> Comparison:
     """Add to a comparison what both versions do with papers: how they differ, how fast they are.
 
-    Parameters
-    ----------
-    registry:
-        Where the versions are.
-    comparison, before, after:
-        What was found of them so far, and the versions.
-    digests:
-        Papers without labels; without any, labelled ones are used to time both, and churn is left
-        out.
-    progress:
-        Called as the work goes on.
+    Churn is measured on ``digests``, papers without labels. Without any it is left out, and
+    labelled papers are used to time both.
     """
     models = registry.load(before), registry.load(after)
     papers = list(digests) or _labelled_papers(registry, after)
@@ -83,13 +74,7 @@ def measure_in_use(
 
 
 def log_comparison(registry: Registry, comparison: Comparison, after: Version) -> str:
-    """Log a comparison as a page and as JSON to the run of the second version.
-
-    Returns
-    -------
-    str
-        The page's place among the artifacts of the run.
-    """
+    """Log a comparison to the run of the second version; return the artifact path of its page."""
     name = f"comparisons/against_{comparison.before.replace('/', '_')}"
     with registry.store.writing() as client:
         content = json.dumps(comparison.as_dict(), ensure_ascii=False, indent=2)
@@ -117,9 +102,7 @@ def _labelled_papers(registry: Registry, version: Version) -> list[Paper]:
 
 
 def _measure_speed(
-    models: tuple[TaggerModel, TaggerModel],
-    papers: Sequence[Paper],
-    progress: CompareProgress | None,
+    models: tuple[TaggerModel, TaggerModel], papers: Sequence[Paper], progress: Progress
 ) -> Speed:
     """Time both in turns, so that a busy machine slows both; the medians count."""
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -128,10 +111,8 @@ def _measure_speed(
             begin = time.perf_counter()
             model.predict_proba(papers)
             found.append(time.perf_counter() - begin)
-        if progress:
-            progress("Timing", number + 1, _TIMED_ROUNDS)
-    before, after = (len(papers) / statistics.median(found) for found in seconds)
-    return Speed(before, after)
+        progress("Timing", number + 1, _TIMED_ROUNDS)
+    return Speed(*(len(papers) / statistics.median(found) for found in seconds))
 
 
 def _measure_churn(
@@ -139,23 +120,20 @@ def _measure_churn(
     papers: Sequence[Paper],
     facets: Sequence[str],
     terms: tuple[int, Taxonomy],
-    progress: CompareProgress | None,
+    progress: Progress,
 ) -> Churn:
     earlier, taxonomy = terms
-    given = []
-    for number, model in enumerate(models, start=1):
-        chances = model.predict_proba(papers)
+    given: list[dict[str, list[frozenset[str]]]] = []
+    for number, model in enumerate(models):
+        probabilities = model.predict_proba(papers)
         tags = {}
         for name in facets:
             facet = model.taxonomy.facet(name)
-            rows = [
-                tuple(tag for tag, has in zip(facet.tag_names, row, strict=True) if has)
-                for row in assign(facet, chances[name])
-            ]
-            if number - 1 == earlier:
+            names = np.array(facet.tag_names)
+            rows = [tuple(names[row].tolist()) for row in assign(facet, probabilities[name])]
+            if number == earlier:
                 rows = [taxonomy.read({name: row}).get(name, ()) for row in rows]
             tags[name] = [frozenset(row) for row in rows]
         given.append(tags)
-        if progress:
-            progress("Tagging digests", number, len(models))
+        progress("Tagging digests", number + 1, len(models))
     return measure_churn([paper.title for paper in papers], *given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from tagger.encoder import sha256_of
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model
+from tagger.progress import Progress, no_progress
 from tagger.registry.versions import Registry
 from tagger.taxonomy import TAXONOMY_FILE
 from tagger.vector_cache import bundled_encoder, usual_cache
@@ -38,7 +39,7 @@ class ModelFolder:
 def load_model_by_name(
     name: str | Path,
     papers: Sequence[Paper] = (),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> TaggerModel:
     """Load a model for use; nothing in it is executed.
 
@@ -141,9 +142,7 @@ def _read_known(registry: Registry) -> dict[str, Any]:
 
 
 def _model_of_definitions(
-    store: LabelStore,
-    papers: Sequence[Paper],
-    progress: Callable[[str, int, int], None] | None,
+    store: LabelStore, papers: Sequence[Paper], progress: Progress
 ) -> TaggerModel:
     labels = len(store.labels())
     unused = f", and its {labels} labels are not used" if labels else ""
@@ -158,7 +157,7 @@ def _model_of_definitions(
             store.taxonomy,
             papers,
             bundled_encoder(usual_cache()),
-            progress and (lambda done, total: progress("Reading papers", done, total)),
+            lambda done, total: progress("Reading papers", done, total),
         )
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error

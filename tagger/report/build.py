@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from tagger.errors import TaggerError
 from tagger.explanation import Explanation, explain
 from tagger.labels import ConflictRule, LabelStore
 from tagger.paper import KnownPapers, Paper
+from tagger.progress import Progress, no_progress
 from tagger.registry.resolve import load_model_by_name
 from tagger.registry.versions import Registry
 from tagger.report.page import LeftOut, Report
@@ -21,8 +22,6 @@ from tagger.report.results import in_todays_terms, read_result_folder
 
 if TYPE_CHECKING:
     from tagger.report.figures import ModelFigures
-
-Progress = Callable[[str, int, int], None]
 
 
 def build_report(
@@ -34,7 +33,7 @@ def build_report(
     evidence: bool = False,
     conflicts: ConflictRule = "latest",
     label_studio: str | None = None,
-    progress: Progress,
+    progress: Progress = no_progress,
 ) -> Report:
     """Gather a report; a part that cannot be shown is named in it with the reason.
 

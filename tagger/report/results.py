@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -75,30 +76,21 @@ def in_todays_terms(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
     A facet of which nothing tells what became of its tags stays as it is, and so does what the run
     said on why a paper needs review.
     """
-    known: dict[tuple[str, tuple[str, ...]], FacetTranslation | None] = {}
+
+    @cache
+    def translation_of(facet: str, tags: tuple[str, ...]) -> FacetTranslation | None:
+        return translate_facet(taxonomy, facet, tags)
 
     def translate(paper: TaggedPaper) -> TaggedPaper:
         if paper.taxonomy == taxonomy.version:
             return paper
         tags, confidence = dict(paper.tags), dict(paper.confidence)
-        for facet, chances in paper.confidence.items():
-            names = tuple(chances)
-            key = (facet, names)
-            if key not in known:
-                known[key] = translate_facet(taxonomy, facet, names)
-            translation = known[key]
-            if translation is None:
-                continue
-            now = translation.facet.tag_names
-            [row] = translation.probabilities(np.array([[*chances.values()]])).round(6).tolist()
-            confidence[facet] = dict(zip(now, row, strict=True))
-            given = {
-                tag
-                for name, becomes in zip(names, translation.becomes, strict=True)
-                if name in paper.tags.get(facet, ())
-                for tag in becomes
-            }
-            tags[facet] = tuple(tag for tag in now if tag in given)
+        for facet, earlier in paper.confidence.items():
+            if translation := translation_of(facet, tuple(earlier)):
+                [row] = translation.probabilities(np.array([[*earlier.values()]])).round(6).tolist()
+                confidence[facet] = dict(zip(translation.facet.tag_names, row, strict=True))
+                given = taxonomy.read({facet: paper.tags.get(facet, ())}).get(facet, ())
+                tags[facet] = tuple(tag for tag in confidence[facet] if tag in given)
         return replace(paper, tags=tags, confidence=confidence)
 
     return replace(folder, papers=tuple(translate(paper) for paper in folder.papers))
