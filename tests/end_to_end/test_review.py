@@ -1,8 +1,8 @@
 """The round trip against a real Label Studio server, and once through a real browser."""
 
+import socket
 import threading
 from dataclasses import replace
-from functools import partial
 
 import httpx
 import pytest
@@ -10,11 +10,11 @@ import yaml
 from helpers.ports import free_port
 from helpers.samples import write_taxonomy
 
+from tagger.cli.backend import make_server
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.paper import Paper
-from tagger.rereview import make_change_in, papers_to_rereview
 from tagger.review import push as push_module
 from tagger.review.backend import Credentials, connect_backend, disconnect_backend, make_backend
 from tagger.review.connection import Connection
@@ -22,8 +22,8 @@ from tagger.review.project import open_project
 from tagger.review.pull import pull
 from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.status import review_status
+from tagger.review.tasks import make_result
 from tagger.strategies.uncertainty import Uncertainty
-from tagger.taxonomy_changes import rename_tag, split_tag
 
 pytestmark = pytest.mark.label_studio
 
@@ -71,16 +71,11 @@ class Desk:
         return {task.paper.id: task for task in self.project.tasks()[0]}
 
     def annotate(self, paper, author=None, **tags):
-        result = [
-            {
-                "from_name": facet,
-                "to_name": "Paper",
-                "type": kind,
-                "value": {kind: values},
-            }
-            for facet, values in tags.items()
-            for kind in ["taxonomy" if facet == "field" else "choices"]
-        ]
+        result = []
+        for facet, values in tags.items():
+            kind = "taxonomy" if facet == "field" else "choices"
+            entry = {"from_name": facet, "to_name": "Paper", "type": kind}
+            result.append({**entry, "value": {kind: values}})
         task = self.tasks()[paper.id].id
         author = author or self.connection.user.id
         return self.client.annotations.create(
@@ -99,13 +94,6 @@ def desk(connection, taxonomy, model, label_folder, request):
 @pytest.fixture
 def few(papers):
     return papers[:12]
-
-
-def second_annotator(connection, email="second@example.org"):
-    """Another person."""
-    client = connection.client
-    known = {user.email: user for user in client.users.list()}
-    return known.get(email) or client.users.create(email=email, username=email)
 
 
 def test_papers_arrive_filled_in_and_sorted(desk, few):
@@ -184,29 +172,20 @@ def test_corrections_come_home_once(desk, few):
 
 def test_reviewers_who_differ_are_listed_until_settled(desk, few):
     desk.push(few)
-    user = second_annotator(desk.connection)
+    client = desk.connection.client
+    other = "second@example.org"
+    known = {user.email: user for user in client.users.list()}
+    user = known.get(other) or client.users.create(email=other, username=other)
     desk.annotate(few[0], kind=["study"])
     desk.annotate(few[0], user.id, kind=["survey"])
     report = desk.pull("adjudicate")
     [conflict] = report.conflicts
-    assert conflict.answers == {desk.connection.user.email: ("study",), user.email: ("survey",)}
+    assert conflict.answers == {desk.connection.user.email: ("study",), other: ("survey",)}
     assert not conflict.settled
-    assert few[0].id not in {
-        label.id for label in desk.store.labels("adjudicate") if "kind" in label.tags
-    }
-    [agreement] = [
-        a
-        for a in review_status(
-            desk.project.tasks()[0], desk.store.all_labels(), desk.taxonomy
-        ).agreement
-        if a.facet == "kind"
-    ]
-    assert agreement.papers == 1
+    assert {a.facet: a.papers for a in report.agreement}["kind"] == 1
     desk.annotate(few[0], kind=["method"], Verdict=["settles a disagreement"])
-    settled = desk.pull("adjudicate")
-    assert [conflict.settled for conflict in settled.conflicts if conflict.facet == "kind"] == [
-        True
-    ]
+    [conflict] = [one for one in desk.pull("adjudicate").conflicts if one.facet == "kind"]
+    assert conflict.settled
 
 
 def test_a_new_model_refreshes_what_nobody_has_touched(desk, few, taxonomy):
@@ -255,16 +234,6 @@ def test_a_facet_that_takes_another_form_needs_a_new_project(desk, few):
     assert desk.pull().new == 1
 
 
-def test_renamed_facets_are_found_again(desk, few):
-    desk.push(few)
-    (desk.folder / "seed.jsonl").unlink()
-    renamed_facets = yaml.safe_load(desk.taxonomy.model_dump_json())
-    for facet in renamed_facets["facets"]:
-        facet["name"] += "-2"
-    desk.use(type(desk.taxonomy).model_validate(renamed_facets))
-    assert len(desk.project.fit_interface(desk.taxonomy)) == 4
-
-
 def test_what_somebody_has_begun_is_left_alone(desk, few, server):
     desk.push(few)
     task = desk.tasks()[few[0].id]
@@ -305,30 +274,6 @@ def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
     assert report.problems == [f"task {kept.task} has a tag that the taxonomy lacks: kind: study"]
     assert (report.new, report.withdrawn) == (0, 0)
     assert desk.project.fit_interface(desk.taxonomy) == []
-
-
-def test_steps_of_the_taxonomy_take_annotations_along(desk, few):
-    desk.push(few)
-    before, unread = few[0], few[1]
-    desk.annotate(before, kind=["study"], field=[["law"]])
-    desk.pull()
-    # An answer under the old names, that comes home after the steps.
-    desk.annotate(unread, kind=["study"], field=[["law"]])
-    new = {"courts": "Judges.", "contracts": "Clauses."}
-    rename = partial(rename_tag, facet="kind", tag="study", into="inquiry")
-    split = partial(split_tag, facet="field", tag="law", definitions=new)
-    for change in (rename, split):
-        make_change_in(desk.store, change)
-        desk.store = LabelStore(desk.folder)
-    changes = str(desk.project.fit_interface(desk.store.taxonomy))
-    assert "inquiry" in changes
-    assert "courts" in changes
-    assert desk.pull().new == 1
-    labels = {label.id: label for label in desk.store.labels()}
-    for paper in (before, unread):
-        assert labels[paper.id].tags == {"kind": ("inquiry",), "field": ("law",)}
-    again = papers_to_rereview(desk.store)
-    assert {before.id, unread.id} <= {one.paper.id for one in again}
 
 
 def test_an_interface_edited_by_hand_keeps_the_edits(desk, few):
@@ -420,14 +365,7 @@ def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypat
     assert 0 < report.new < 600
     assert len(desk.tasks()) == desk.project.task_count() == 600
 
-    result = [
-        {
-            "from_name": "kind",
-            "to_name": "Paper",
-            "type": "choices",
-            "value": {"choices": ["study"]},
-        }
-    ]
+    result = make_result({"kind": ("study",)}, desk.taxonomy)
     for task in [*desk.tasks().values()][:20]:
         desk.client.annotations.create(task.id, result=result)
     before = desk.store.files[-1].read_bytes()
@@ -460,42 +398,27 @@ def test_copies_that_a_killed_push_left_are_removed(desk, few):
     assert desk.tasks()[few[0].id].done
 
 
-def test_the_backend_fills_in_tasks_and_brings_annotations_home(desk, few):
-    import uvicorn
-
-    finished = threading.Event()
-    credentials = Credentials()
-    app = make_backend(lambda: desk.model, credentials, finished.set)
-    port = free_port()
-    backend = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=backend.run, daemon=True)
+def test_a_backend_is_connected_once_and_disconnected_by_its_own_password(desk):
+    credentials, other = Credentials(), Credentials()
+    app = make_backend(lambda: desk.model, credentials, lambda: None)
+    backend = make_server(app)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=backend.run, args=([listener],), daemon=True)
     thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def connected():
+        hooks = desk.client.webhooks.list(project=str(desk.project.id))
+        return len(desk.client.ml.list(project=desk.project.id)), len(hooks)
+
     try:
-        url = f"http://127.0.0.1:{port}"
         connect_backend(desk.project, url, credentials)
         connect_backend(desk.project, url, credentials)
-        assert len(desk.client.ml.list(project=desk.project.id)) == 1
-        paper = few[0]
-        data = {"title": paper.title, "abstract": paper.abstract, "reason": "By hand."}
-        desk.client.projects.import_tasks(desk.project.id, request=[{"data": data}])
-        task = desk.tasks()[paper.id].id
-        opened = desk.client.tasks.get(str(task))
-        assert [p.model_version for p in opened.predictions] == ["tagger/1"]
-        assert not finished.is_set()
-        desk.annotate(paper, kind=["study"])
-        assert finished.wait(30)
-        assert desk.pull().new == 1
-        other = Credentials()
-        desk.client.webhooks.create(
-            url="http://127.0.0.1:9/webhook",
-            project=desk.project.id,
-            headers={"Authorization": other.header},
-        )
+        assert connected() == (1, 1)
         disconnect_backend(desk.project, other)
-        assert len(desk.client.ml.list(project=desk.project.id)) == 1
+        assert connected() == (1, 1)
         disconnect_backend(desk.project, credentials)
-        assert not desk.client.ml.list(project=desk.project.id)
-        assert not desk.client.webhooks.list(project=str(desk.project.id))
+        assert connected() == (0, 0)
     finally:
         backend.should_exit = True
         thread.join(30)

@@ -256,29 +256,21 @@ def _spoil(content: bytes, kind: str, fault: str) -> bytes:
         return content[: len(content) // 2]
     if fault == "hollow":
         return b"{}"
+    change: dict[str, Callable[[list[Any]], list[Any]]] = {
+        "empty": lambda _: [],
+        "doubled": lambda entries: entries * 2,
+        "shuffled": lambda entries: entries[::-1],
+    }
     try:
         parsed: Any = json.loads(content)
     except ValueError:
         return content
-    changed = {name: _changed(value, fault) for name, value in _lists_of(parsed)}
     if isinstance(parsed, list):
-        return json.dumps(changed[""]).encode()
-    return json.dumps({**parsed, **changed} if changed else parsed).encode()
-
-
-def _lists_of(parsed: Any) -> Iterator[tuple[str, list[Any]]]:
-    if isinstance(parsed, list):
-        yield "", parsed
+        parsed = change[fault](parsed)
     elif isinstance(parsed, dict):
-        for name in _LISTS:
-            if isinstance(parsed.get(name), list):
-                yield name, parsed[name]
-
-
-def _changed(entries: list[Any], fault: str) -> list[Any]:
-    if fault == "empty":
-        return []
-    return entries * 2 if fault == "doubled" else entries[::-1]
+        lists = [name for name in _LISTS if isinstance(parsed.get(name), list)]
+        parsed |= {name: change[fault](parsed[name]) for name in lists}
+    return json.dumps(parsed).encode()
 
 
 def _break(writer: asyncio.StreamWriter) -> None:
