@@ -5,6 +5,7 @@ import json
 
 import pytest
 from fastapi.testclient import TestClient
+from helpers.project_in_memory import ProjectInMemory
 from lxml import etree
 
 from tagger.errors import TaggerError
@@ -118,22 +119,11 @@ def test_a_result_of_another_shape_chooses_nothing_that_there_is(taxonomy, value
     assert ("kind", "survey") not in tags_in_use([task])
 
 
-def test_one_bad_answer_does_not_keep_the_others_from_coming_home(label_folder):
-    class Project:
-        key = "1/now"
-
-        def annotators(self):
-            return {1: "ann"}
-
-        def annotated_tasks(self):
-            good, bad = copy.deepcopy(TASK), spoiled(title="\ud800", unique_id="u-2")
-            bad["id"] = 4
-            return check_export([good, bad])
-
-        def task_ids(self):
-            return {3, 4}
-
-    report = pull(Project(), LabelStore(label_folder))
+def test_one_bad_answer_does_not_keep_the_others_from_coming_home(taxonomy, label_folder):
+    project = ProjectInMemory(taxonomy)
+    good, bad = copy.deepcopy(TASK), spoiled(title="\ud800", unique_id="u-2")
+    project.content = {3: good, 4: {**bad, "id": 4}}
+    report = pull(project, LabelStore(label_folder))
     assert (report.new, len(report.problems)) == (1, 1)
     assert report.problems[0].startswith("task 4 ")
 

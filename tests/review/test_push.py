@@ -1,10 +1,11 @@
 """Which papers a push sends, without a server; the rest is tested against a real one."""
 
+import pytest
+from helpers.project_in_memory import ProjectInMemory
+
 from tagger.labels import Label
 from tagger.paper import Paper
-from tagger.review.project import ReviewTask
 from tagger.review.push import PushSettings, push, push_rechecks
-from tagger.review.tasks import read_meta, read_paper
 from tagger.strategies.random import draw_of
 from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
@@ -12,52 +13,13 @@ from tagger.taxonomy import Facet
 ALL = PushSettings(100, Uncertainty(), random_share=0.0)
 
 
-class Drawer:
-    """Keeps tasks as a project does."""
+@pytest.fixture
+def project(taxonomy):
+    return ProjectInMemory(taxonomy)
 
-    url = "nowhere"
 
-    def __init__(self):
-        self.kept = []
-        self.done = set()
-
-    def fit_interface(self, taxonomy):
-        return []
-
-    def tasks(self):
-        return [
-            ReviewTask(
-                number,
-                read_paper(task["data"]),
-                task["data"],
-                read_meta(task["meta"]),
-                number in self.done,
-                False,
-            )
-            for number, task in enumerate(self.kept)
-        ], []
-
-    def task_count(self):
-        return len(self.kept)
-
-    def import_tasks(self, tasks):
-        self.kept += tasks
-
-    def delete_tasks(self, numbers):
-        assert not numbers
-
-    def show_predictions_of(self, model):
-        pass
-
-    def replace_predictions(self, predictions):
-        for number, prediction in predictions.items():
-            self.kept[number]["predictions"] = [prediction]
-
-    def update_task(self, number, data, meta):
-        self.kept[number] |= {"data": data, "meta": meta}
-
-    def add_tabs(self):
-        pass
+def tasks_of(project):
+    return [*project.content.values()]
 
 
 def label(**changes):
@@ -69,82 +31,79 @@ def with_doi(paper, doi):
     return Paper(paper.title, paper.abstract, identifiers=(f"doi:10.1/{doi}",))
 
 
-def test_a_paper_that_was_labelled_by_its_title_is_not_sent_when_it_comes_with_a_doi(model, papers):
+def test_a_paper_labelled_by_its_title_is_not_sent_again_with_a_doi(model, papers, project):
     said, waiting, new = papers[:3]
-    drawer = Drawer()
-    push([waiting], model, [], drawer, ALL)
+    push([waiting], model, [], project, ALL)
     came = [with_doi(said, "a"), with_doi(waiting, "b"), with_doi(new, "c")]
-    report = push(came, model, [label(title=said.title)], drawer, ALL)
-    assert [task["data"]["paper"] for task in drawer.kept] == [waiting.id, "doi:10.1/c"]
+    report = push(came, model, [label(title=said.title)], project, ALL)
+    assert [task["data"]["paper"] for task in tasks_of(project)] == [waiting.id, "doi:10.1/c"]
     assert (report.new, report.waiting) == (1, 2)
-    again = push([said, waiting, new], model, [label(title=said.title)], drawer, ALL)
+    again = push([said, waiting, new], model, [label(title=said.title)], project, ALL)
     assert again.new == 0
 
 
-def test_another_paper_of_the_title_is_sent(model):
+def test_another_paper_of_the_title_is_sent(model, project):
     first = label(title="Introduction", id="doi:10.1/a")
     other = Paper("Introduction", "Another one.", identifiers=("doi:10.1/b",))
-    drawer = Drawer()
-    assert push([other], model, [first], drawer, ALL).new == 1
+    assert push([other], model, [first], project, ALL).new == 1
 
 
-def test_what_waits_under_its_title_counts_for_the_budget(model, papers):
-    drawer = Drawer()
+def test_what_waits_under_its_title_counts_for_the_budget(model, papers, project):
     one = PushSettings(1, Uncertainty(), random_share=0.0)
-    push(papers[:1], model, [], drawer, one)
-    report = push([with_doi(papers[0], "a"), papers[1]], model, [], drawer, one)
+    push(papers[:1], model, [], project, one)
+    report = push([with_doi(papers[0], "a"), papers[1]], model, [], project, one)
     assert (report.new, report.waiting) == (0, 1)
 
 
-def test_a_label_is_rechecked_once_whatever_its_paper_is_called(model, papers):
-    drawer = Drawer()
+def test_a_label_is_rechecked_once_whatever_its_paper_is_called(model, papers, project):
     for paper in (papers[0], with_doi(papers[0], "a")):
-        report = push_rechecks({paper: "Recheck."}, model, drawer)
+        report = push_rechecks({paper: "Recheck."}, model, project)
     assert report.new == 0
-    assert len(drawer.kept) == 1
+    assert len(tasks_of(project)) == 1
 
 
-def test_the_random_share_holds_over_the_life_of_a_pool(model, papers):
-    drawer = Drawer()
+def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
     sampled = []
     for number in range(1, 4):
         settings = PushSettings(20 * number, Uncertainty(), random_share=0.1)
-        report = push(papers, model, [], drawer, settings)
+        report = push(papers, model, [], project, settings)
         assert (report.new, report.queues["random"]) == (20, 2)
-        sampled += [task["data"]["paper"] for task in drawer.kept[-2:]]
+        sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
     # Lowest draws first, whatever the model says of the papers.
     assert sampled == [paper.id for paper in sorted(papers, key=draw_of)[:6]]
 
 
-def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers):
-    drawer = Drawer()
-    push(papers[:3], model, [], drawer, ALL)
+def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers, project):
+    push(papers[:3], model, [], project, ALL)
 
     class Slow(type(model)):
         def predict_proba(self, given):
-            drawer.done.add(1)
+            project.annotate(papers[1], kind=["study"])
             return super().predict_proba(given)
 
     heads = [*model.heads.values()]
     newer = Slow(
         model.taxonomy, model.encoder, model.lexical, heads, model.reference, "tagger/2", "0" * 64
     )
-    assert push(papers[:3], newer, [], drawer, ALL).refreshed == 2
-    assert [task["meta"]["model"] for task in drawer.kept] == ["tagger/2", "tagger/1", "tagger/2"]
+    assert push(papers[:3], newer, [], project, ALL).refreshed == 2
+    assert [task["meta"]["model"] for task in tasks_of(project)] == [
+        "tagger/2",
+        "tagger/1",
+        "tagger/2",
+    ]
 
 
-def test_a_facet_that_the_model_does_not_know_is_shown_without_suggestion(model, papers):
+def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers, project):
     facet = Facet(name="size", definition="How long.", tags=model.taxonomy.facets[0].tags)
     kind, field = model.taxonomy.facets
     described = kind.model_copy(update={"definition": "Said anew."})
     taxonomy = model.taxonomy.model_copy(update={"facets": (described, facet, field)})
-    drawer = Drawer()
-    assert push(papers[:1], model, [], drawer, ALL, taxonomy=taxonomy).new == 1
-    [task] = drawer.kept
+    assert push(papers[:1], model, [], project, ALL, taxonomy=taxonomy).new == 1
+    [task] = tasks_of(project)
     suggested = {entry["from_name"] for entry in task["predictions"][0]["result"]}
     assert "kind" in suggested
     assert "size" not in suggested
     assert task["meta"]["facets"] == ["kind", "size", "field"]
     assert set(task["meta"]["tags"]) == {"kind", "field"}
     assert task["meta"]["taxonomy"] == taxonomy.version
-    assert push(papers[:1], model, [], drawer, ALL, taxonomy=taxonomy).refreshed == 0
+    assert push(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0

@@ -3,110 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from helpers.project_in_memory import ProjectInMemory
 
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.rereview import make_change_in, papers_to_rereview
-from tagger.review.interface import adapt_interface, build_interface
-from tagger.review.project import ReviewTask
 from tagger.review.pull import pull
 from tagger.review.push import PushSettings, push, push_rechecks
-from tagger.review.tasks import read_meta, read_paper, tags_in_use
 from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
 
 SPLIT_HEALTH = (split_tag, "field", "health", {"lungs": "Lungs.", "nerves": "Nerves."})
 
 
-class Project:
-    """A project in memory that takes what a real one takes."""
-
-    url, key, title, id = "http://pretended/projects/1", "1/then", "pretended", 1
-
-    def __init__(self, taxonomy):
-        self.interface = build_interface(taxonomy)
-        self.content = {}
-        self.shown = None
-
-    def fit_interface(self, taxonomy):
-        in_use = tags_in_use(self.annotated_tasks())
-        self.interface, changes = adapt_interface(self.interface, taxonomy, lambda: in_use)
-        return changes
-
-    def tasks(self):
-        return [
-            ReviewTask(
-                number,
-                read_paper(task["data"]),
-                task["data"],
-                read_meta(task["meta"]),
-                bool(task["annotations"]),
-                False,
-            )
-            for number, task in self.content.items()
-        ], []
-
-    def task_count(self):
-        return len(self.content)
-
-    def annotation_counts(self):
-        return {number: len(task["annotations"]) for number, task in self.content.items()}
-
-    def import_tasks(self, tasks):
-        for task in tasks:
-            number = len(self.content) + 1
-            self.content[number] = {**task, "id": number, "annotations": []}
-
-    def delete_tasks(self, tasks):
-        for number in tasks:
-            del self.content[number]
-
-    def replace_predictions(self, predictions):
-        for number, prediction in predictions.items():
-            self.content[number]["predictions"] = [prediction]
-
-    def update_task(self, number, data, meta):
-        self.content[number] |= {"data": data, "meta": meta}
-
-    def show_predictions_of(self, model):
-        self.shown = model
-
-    def add_tabs(self):
-        pass
-
-    def annotators(self):
-        return {1: "ann@example.org"}
-
-    def annotated_tasks(self):
-        return [task for task in self.content.values() if task["annotations"]]
-
-    def annotate(self, paper, time=None, queue=None, **tags):
-        """Answer the last task of a paper."""
-        task = [
-            task
-            for task in self.content.values()
-            if task["data"]["paper"] == paper.id and queue in (None, task["data"]["queue"])
-        ][-1]
-        result = [
-            {"from_name": facet, "value": {kind: values}}
-            for facet, values in tags.items()
-            for kind in ["taxonomy" if facet == "field" else "choices"]
-        ]
-        task["annotations"] = [
-            {
-                "unique_id": f"u-{task['id']}",
-                "updated_at": (time or datetime.now(UTC)).isoformat(),
-                "completed_by": 1,
-                "was_cancelled": False,
-                "result": result,
-            }
-        ]
-
-
 class Desk:
     def __init__(self, folder, model):
         self.folder, self.base = folder, model
-        self.project = Project(self.store.taxonomy)
+        self.project = ProjectInMemory(self.store.taxonomy)
 
     @property
     def store(self):
