@@ -20,16 +20,10 @@ would be given a confidence of 1."""
 
 @dataclass(frozen=True)
 class CalibratedView:
-    """The calibrations for a text view, and the out-of-fold predictions with it.
+    """The calibrations for a text view by facet, and the out-of-fold predictions with it.
 
-    Parameters
-    ----------
-    calibrations:
-        Per facet, fitted on the out-of-fold scores of all judged papers.
-    out_of_fold:
-        The probabilities of a judged paper are by a calibration fitted on the other folds.
-    scores:
-        Per facet, the out-of-fold scores, shape (members, papers, tags).
+    A calibration is fitted on the out-of-fold scores, shape (members, papers, tags), of all judged
+    papers; the probabilities of these papers are by one fitted on the other folds.
     """
 
     calibrations: dict[str, Calibration]
@@ -42,16 +36,8 @@ def calibrate_view(
 ) -> CalibratedView:
     """Fit the calibrations for a text view and turn out-of-fold scores into probabilities.
 
-    Parameters
-    ----------
-    data:
-        The labels.
-    folds:
-        Which fold held each paper out, from 0, shape (papers,).
-    scores:
-        Per facet, shape (members, papers, tags).
-    familiarity:
-        Cosine of each paper with the nearest training paper of its fold, shape (papers,).
+    ``folds`` and ``familiarity`` have shape (papers,), the scores of a facet (members, papers,
+    tags).
     """
     calibrations, found = {}, {}
     for facet in data.taxonomy.facets:
@@ -67,14 +53,7 @@ def calibrate_view(
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
     """Fit the calibration of a facet on the scores of papers that the head had not seen.
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    y_true:
-        Shape (papers, tags).
-    scores:
-        Shape (members, papers, tags).
+    Shapes are (papers, tags) and (members, papers, tags).
     """
     if not y_true.any() or y_true.all():
         return Calibration()
@@ -93,15 +72,7 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
 
 
 def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:
-    """Return probabilities of each fold by a calibration fitted on the other folds.
-
-    Parameters
-    ----------
-    facet, y_true, scores:
-        As for :func:`fit_calibration`.
-    folds:
-        Of each paper, shape (papers,).
-    """
+    """Return the probabilities of each fold by a calibration fitted on the other folds."""
     found = np.zeros(y_true.shape)
     for fold in np.unique(folds):
         other, own = folds != fold, folds == fold

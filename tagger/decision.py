@@ -37,17 +37,7 @@ class ReviewRule:
     accept: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def doubted_tags(self, facet: Facet, probabilities: Floats) -> Booleans:
-        """Return the tags that the model is unsure of, shape (papers, tags).
-
-        In an exclusive facet it is the likeliest tag or none.
-
-        Parameters
-        ----------
-        facet:
-            The facet.
-        probabilities:
-            Shape (papers, tags).
-        """
+        """Return the tags in doubt, shape (papers, tags); in an exclusive facet one at most."""
         thresholds = self.accept.get(facet.name, {})
         bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
         given = assign(facet, probabilities)
@@ -81,20 +71,17 @@ def decide(
 
     Parameters
     ----------
-    papers:
-        The papers.
     probabilities:
-        Per facet, calibrated probabilities of shape (papers, tags).
+        Per facet, calibrated, shape (papers, tags).
     taxonomy, model:
-        What the probabilities speak of, and the name of the model that gave them.
+        Facets and tags, and the name of the model that gave the probabilities.
     rule:
-        When to ask a person.
+        When a paper goes to review.
     """
+    rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [
-        _decide_one(
-            paper, {name: p[row] for name, p in probabilities.items()}, taxonomy, model, rule
-        )
-        for row, paper in enumerate(papers)
+        _decide_one(paper, row, taxonomy, model, rule)
+        for paper, row in zip(papers, rows, strict=True)
     ]
 
 
@@ -106,8 +93,7 @@ def _decide_one(
     rule: ReviewRule,
 ) -> TaggedPaper:
     tags: dict[str, tuple[str, ...]] = {}
-    confidence: dict[str, dict[str, float]] = {}
-    doubts: dict[str, str] = {}
+    confidence, doubts = {}, {}
     for facet in taxonomy.facets:
         steps = _in_steps(probabilities[facet.name], facet.exclusive)
         # Equal confidences keep the order of the taxonomy.
@@ -118,13 +104,11 @@ def _decide_one(
             tags[facet.name] = (facet.tag_names[ranked[0]],)
         else:
             tags[facet.name] = tuple(tag for tag in facet.tag_names if chances[tag] >= 0.5)
-        doubt = _doubt(facet, chances, rule)
-        if doubt:
-            doubts[facet.name] = doubt
-    review = None
-    if doubts:
-        reason = "; ".join(f"{facet}: {doubt}" for facet, doubt in doubts.items())
-        review = Review(tuple(doubts), reason)
+        unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
+        if unsure:
+            listed = " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
+            doubts[facet.name] = f"{facet.name}: {listed}"
+    review = Review(tuple(doubts), "; ".join(doubts.values())) if doubts else None
     return TaggedPaper(
         paper.id,
         paper.title,
@@ -139,29 +123,15 @@ def _decide_one(
 
 
 def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:
-    """Return the tags between which, or of which, the model is unsure; none if it is sure.
+    """Return the tags in doubt, given confidences with the likeliest tag first.
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    chances:
-        Confidence of each tag, likeliest first.
-    rule:
-        What counts as unsure.
+    In an exclusive facet these are the two likeliest tags, or none.
     """
     row = np.array([[chances[tag] for tag in facet.tag_names]])
     doubted = rule.doubted_tags(facet, row)[0]
     if facet.exclusive:
         return tuple(list(chances)[:2]) if doubted.any() else ()
     return tuple(tag for tag in chances if doubted[facet.tag_names.index(tag)])
-
-
-def _doubt(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> str | None:
-    unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
-    if not unsure:
-        return None
-    return " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
 
 
 def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:

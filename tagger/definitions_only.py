@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tagger.encoder import Encoder, Progress, Vectors
-from tagger.heads import Head, Linear
+from tagger.heads import Floats, Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
@@ -63,18 +63,9 @@ def model_of_definitions(
 ) -> TaggerModel:
     """Return a model that tells tags by their definitions.
 
-    Parameters
-    ----------
-    taxonomy:
-        The tags. With a single tag in all, no definition is nearer than another and the tag is
-        never likely.
-    papers:
-        Without labels, the ones to be tagged: they show what a typical paper is. At most 500 of
-        them are encoded, evenly taken; with none, general definitions draw more than their share.
-    encoder:
-        Not fine-tuned.
-    progress:
-        Called with papers done and papers in all.
+    ``papers``, those to be tagged, show what a typical paper is. At most 500 of them are encoded,
+    evenly taken; with none, general definitions draw more than their share. With a single tag in
+    all, no definition is nearer than another and the tag is never likely.
     """
     indices = np.linspace(0, len(papers) - 1, min(len(papers), _MAX_PAPERS)).astype(int)
     texts = [papers[index].text for index in indices]
@@ -90,6 +81,9 @@ def model_of_definitions(
         threshold = SLOPE[facet.exclusive] * NEARNESS
         words = Linear(np.zeros((len(facet.tags), 0)), np.zeros(len(facet.tags)))
         heads.append(Head(facet, Linear(weights, -weights @ typical - threshold), words))
+    none: dict[str, Floats] = {
+        facet.name: np.zeros((0, len(facet.tags))) for facet in taxonomy.facets
+    }
     inputs = json.dumps([taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE])
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     return TaggerModel(
@@ -97,20 +91,14 @@ def model_of_definitions(
         encoder,
         LexicalFeatures((), np.zeros(0)),
         heads,
-        _without_papers(taxonomy, len(common)),
+        Reference(
+            (),
+            (),
+            np.zeros((0, len(common)), dtype=np.float32),
+            {name: values > 0 for name, values in none.items()},
+            {name: np.zeros(0, dtype=bool) for name in none},
+            {"full": OutOfFold(np.zeros(0), none)},
+        ),
         f"local/definitions-{digest[:12]}",
         digest,
-    )
-
-
-def _without_papers(taxonomy: Taxonomy, dimensions: int) -> Reference:
-    sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}
-    none = OutOfFold(np.zeros(0), {name: np.zeros((0, size)) for name, size in sizes.items()})
-    return Reference(
-        (),
-        (),
-        np.zeros((0, dimensions), dtype=np.float32),
-        {name: np.zeros((0, size), dtype=bool) for name, size in sizes.items()},
-        {name: np.zeros(0, dtype=bool) for name in sizes},
-        {"full": none},
     )

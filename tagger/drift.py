@@ -26,15 +26,7 @@ _SIGNIFICANCE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class FacetDrift:
-    """The predictions of a model in one facet, and those of its cross-validation.
-
-    Parameters
-    ----------
-    confidence, expected_confidence:
-        Mean confidence, 0 to 1.
-    shares, expected_shares:
-        Per tag, the share of papers that get it.
-    """
+    """Mean confidence in one facet and the share of papers of each tag; expected: held out."""
 
     confidence: float
     expected_confidence: float
@@ -49,22 +41,11 @@ class FacetDrift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A digest compared with the labelled papers.
+    """A digest compared with the labelled papers, as these were held out in cross-validation.
 
-    Parameters
-    ----------
-    papers:
-        Number of papers of the digest.
-    familiarity, expected_familiarity:
-        Median cosine with the nearest labelled paper, of the digest and of labelled papers held
-        out in cross-validation.
-    unfamiliar_share:
-        Share of papers that are less familiar than 95% of those held out; about 0.05 if the
-        digest is like them.
-    review_share, expected_review_share:
-        Share of papers to review, in the digest and in cross-validation.
-    facets:
-        The predictions in each facet.
+    ``familiarity`` is the median cosine with the nearest labelled paper, ``unfamiliar_share`` the
+    share of papers less familiar than 95% of those held out: about 0.05 if the digest is like them.
+    ``review_share`` is the share of papers to review.
     """
 
     papers: int
@@ -79,26 +60,24 @@ class Drift:
     def warnings(self) -> tuple[str, ...]:
         """Warnings for a user, in words; empty if the digest is like the labelled papers."""
         found = []
-        if self.unfamiliar_share >= _WARN_UNFAMILIAR and self._is_significant(
-            self.unfamiliar_share, _UNFAMILIAR_QUANTILE
-        ):
+        share, expected = self.unfamiliar_share, _UNFAMILIAR_QUANTILE
+        if share >= _WARN_UNFAMILIAR and self._is_significant(share, expected):
             found.append(
-                f"{self.unfamiliar_share:.0%} of the papers are unlike those that the model was "
-                f"trained on, where {_UNFAMILIAR_QUANTILE:.0%} are to be expected"
+                f"{share:.0%} of the papers are unlike those that the model was trained on, where "
+                f"{expected:.0%} are to be expected"
             )
+        share, expected = self.review_share, self.expected_review_share
         factor, margin = _WARN_REVIEW
-        expected = self.expected_review_share
-        if self.review_share >= max(factor * expected, expected + margin) and self._is_significant(
-            self.review_share, expected
-        ):
+        least = max(factor * expected, expected + margin)
+        if share >= least and self._is_significant(share, expected):
             found.append(
-                f"{self.review_share:.0%} of the papers are doubtful, where {expected:.0%} were in "
+                f"{share:.0%} of the papers are doubtful, where {expected:.0%} were in "
                 "cross-validation"
             )
         return tuple(found)
 
     def _is_significant(self, share: float, expected: float) -> bool:
-        """Test whether a binomial count is above what is expected (SciPy is no light install)."""
+        """Test whether a binomial count is above what is expected; a light install has no SciPy."""
         papers, p = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
         # In logarithms, for pages of thousands.
         tail = (
@@ -131,18 +110,9 @@ class Drift:
 
 
 class DriftMeter:
-    """Compares the papers of a digest with the labelled papers of a model, a batch at a time.
+    """Compares a digest with the labelled papers of a model, of which there has to be one.
 
-    It keeps 8 bytes a paper.
-
-    Parameters
-    ----------
-    reference:
-        Of the model, at least one paper.
-    taxonomy:
-        Of the model.
-    rule:
-        When a paper goes to review.
+    The digest is added a batch at a time; 8 bytes a paper are kept.
     """
 
     def __init__(self, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> None:
@@ -155,15 +125,7 @@ class DriftMeter:
         self._given = {facet.name: np.zeros(len(facet.tags)) for facet in taxonomy.facets}
 
     def add(self, familiarity: Floats, probabilities: Mapping[str, Floats]) -> None:
-        """Add a batch.
-
-        Parameters
-        ----------
-        familiarity:
-            Of each paper, see :meth:`Reference.familiarity_of`, shape (papers,).
-        probabilities:
-            Per facet, shape (papers, tags).
-        """
+        """Add a batch: :meth:`Reference.familiarity_of` it, and probabilities per facet."""
         self._familiarity.extend(familiarity.tolist())
         self._doubtful += int(_doubtful(self._taxonomy, probabilities, self._rule).sum())
         for facet in self._taxonomy.facets:

@@ -79,18 +79,7 @@ class Encoder(Protocol):
 
 
 def choose_device(wanted: str) -> str:
-    """Return the device that encodes: ``cpu`` or ``cuda``.
-
-    Parameters
-    ----------
-    wanted:
-        ``cpu``, ``cuda``, or ``auto`` for a GPU if ONNX Runtime can use one here.
-
-    Raises
-    ------
-    TaggerError
-        If a GPU is wanted and ONNX Runtime cannot use one.
-    """
+    """Return ``cpu`` or ``cuda``; for ``auto`` a GPU if ONNX Runtime can use one here."""
     if wanted == "cpu":
         return wanted
     import onnxruntime
@@ -112,13 +101,7 @@ def sha256_of(path: Path) -> str:
 
 
 def bundled_encoder_folder() -> Path:
-    """Return the folder of the packaged MiniLM after checking its files.
-
-    Raises
-    ------
-    TaggerError
-        If the package is not installed or a file of it is not the published one.
-    """
+    """Return the folder of the packaged MiniLM after checking its files."""
     try:
         folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
     except ModuleNotFoundError as error:
@@ -140,17 +123,8 @@ def bundled_encoder_folder() -> Path:
 def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     """Load a sentence-transformers model for training.
 
-    Parameters
-    ----------
-    name:
-        ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers finds.
-    max_tokens:
-        Length at which texts are cut.
-
-    Raises
-    ------
-    TaggerError
-        If the model cannot be loaded.
+    ``name`` is ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers
+    finds.
     """
     source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
     with quiet():
@@ -215,27 +189,9 @@ class OnnxEncoder:
     """An exported encoder, run by ONNX Runtime without PyTorch.
 
     Texts of one length are batched, a few on each core at a time: no time goes into padding, and
-    the vector of a text does not depend on other texts.
-
-    Parameters
-    ----------
-    folder:
-        Where ``encoder.onnx`` and ``tokenizer.json`` are; for a GPU ``encoder.float32.onnx``.
-    max_tokens:
-        Length at which texts are cut.
-    dimensions:
-        Of a vector, where that is known.
-    device:
-        ``cpu`` or ``cuda``. A GPU has no kernels for weights of 8 bits and computes with those of
-        32, so its vectors differ somewhat.
-    threads:
-        Number of cores that are used; by default all.
-
-    Raises
-    ------
-    TaggerError
-        If a file is missing or not of its format, or there is no such device; from :meth:`encode`,
-        if the graph does not give finite vectors of these dimensions.
+    the vector of a text does not depend on other texts. A GPU has no kernels for weights of 8 bits:
+    on ``cuda`` the encoder of 32 bits is used, whose vectors differ somewhat. On a processor
+    ``threads`` is the number of cores, by default all.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Evidence:
 
     @property
     def change(self) -> float:
-        """How much of the confidence hangs on it; below 0 if it speaks against the tag."""
+        """The importance of the sentence; below 0 if it speaks against the tag."""
         return self.confidence - self.without
 
 
@@ -52,15 +52,8 @@ class Neighbour:
 class Explanation:
     """Why a paper has its tags.
 
-    Parameters
-    ----------
-    decision:
-        What was decided.
-    evidence:
-        Per facet and tag, given or in doubt, all sentences, those first without which the tag is
-        least likely.
-    neighbours:
-        The nearest labelled papers other than itself, nearest first.
+    ``evidence`` holds, per facet and tag given or in doubt, all sentences, those first without
+    which the tag is least likely; ``neighbours`` the nearest labelled papers other than itself.
     """
 
     decision: TaggedPaper
@@ -85,19 +78,7 @@ class Explanation:
 def explain(
     paper: Paper, model: TaggerModel, rule: ReviewRule, progress: Progress | None = None
 ) -> Explanation:
-    """Explain the tags of a paper.
-
-    Parameters
-    ----------
-    paper:
-        The paper. One of n sentences is tagged n + 2 times.
-    model:
-        What tags it.
-    rule:
-        When a tag is in doubt.
-    progress:
-        Called with texts done and texts in all.
-    """
+    """Explain the tags of a paper; one of n sentences is tagged n + 2 times."""
     sentences = split_sentences(paper.abstract)
     variants = [paper, replace(paper, title="")]
     for left_out in range(len(sentences)):
@@ -105,8 +86,7 @@ def explain(
         variants.append(replace(paper, abstract=" ".join(kept)))
     predictions = model.predict(variants, progress)
     chances = predictions.probabilities
-    whole = {name: values[:1] for name, values in chances.items()}
-    [decision] = decide([paper], whole, model.taxonomy, model.name, rule)
+    [decision] = decide([paper], chances, model.taxonomy, model.name, rule)
     evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
     for facet in model.taxonomy.facets:
         doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)
@@ -124,39 +104,22 @@ def explain(
 
 
 def telling(sentences: Sequence[Evidence]) -> list[Evidence]:
-    """Return the few sentences that a tag hangs on; none if it hangs on no single one."""
+    """Return the most influential sentences: at most 3, each of importance 0.005 or more."""
     return [one for one in sentences if one.change >= _LEAST_CHANGE][:_TELLING]
 
 
 def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
-    reference = model.reference
+    reference, itself, found = model.reference, KnownPapers([paper]), []
     cosines = reference.vectors @ vector
-    nearest = np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]
-    itself = KnownPapers([paper])
-    others = [
-        row
-        for row in nearest
-        if Paper(reference.titles[row], "", id=reference.ids[row]) not in itself
-    ]
-    return tuple(
-        Neighbour(
-            reference.ids[row],
-            reference.titles[row],
-            _tags_of(row, model),
-            round(float(cosines[row]), 4),
-        )
-        for row in others[:_NEIGHBOURS]
-    )
-
-
-def _tags_of(row: int, model: TaggerModel) -> dict[str, tuple[str, ...]]:
-    reference = model.reference
-    return {
-        facet.name: tuple(
-            tag
-            for tag, given in zip(facet.tag_names, reference.truth[facet.name][row], strict=True)
-            if given
-        )
-        for facet in model.taxonomy.facets
-        if reference.judged[facet.name][row]
-    }
+    # One more than are shown: the paper may be among them.
+    for row in np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]:
+        name, title = reference.ids[row], reference.titles[row]
+        if Paper(title, "", id=name) in itself:
+            continue
+        tags = {
+            facet.name: tuple(np.array(facet.tag_names)[reference.truth[facet.name][row]].tolist())
+            for facet in model.taxonomy.facets
+            if reference.judged[facet.name][row]
+        }
+        found.append(Neighbour(name, title, tags, round(float(cosines[row]), 4)))
+    return tuple(found[:_NEIGHBOURS])

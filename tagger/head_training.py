@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from tagger.encoder import Vectors
 from tagger.evaluation import Booleans
-from tagger.heads import Calibration, Floats, Head, Linear
+from tagger.heads import Calibration, Head, Linear
 from tagger.lexical import terms_of
 from tagger.paper import Paper
 from tagger.taxonomy import Facet
 
 ENCODER_C = {True: 1.0, False: 10.0}
-LEXICAL_C = {True: 10.0, False: 10.0}
+LEXICAL_C = {True: 10.0, False: 3.0}
 """scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
 
 MAX_TERMS = 10_000
@@ -42,17 +42,9 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
 def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> Head:
     """Fit the classifiers of a facet.
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    vectors:
-        Of the encoder, shape (views * papers, dimensions): those of all papers, then of another
-        view of each, and so on.
-    terms:
-        TF-IDF weights, dense or sparse, shape (papers, terms).
-    y_true:
-        Shape (papers, tags).
+    ``vectors`` have shape (views * papers, dimensions): those of all papers, then those of another
+    view of each, and so on. ``terms`` are TF-IDF weights, dense or sparse, shape (papers, terms),
+    and ``y_true`` has shape (papers, tags).
     """
     of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
     return Head(
@@ -63,18 +55,9 @@ def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> He
 
 
 def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -> Linear:
-    """Fit logistic regression of the tags of a facet.
+    """Fit logistic regression of the tags of a facet, with ``strength`` for scikit-learn's C.
 
-    Parameters
-    ----------
-    facet:
-        The facet.
-    features:
-        Dense or sparse, shape (papers, features).
-    y_true:
-        Shape (papers, tags).
-    strength:
-        scikit-learn's C, the freedom given to weights.
+    ``features`` are dense or sparse, shape (papers, features); ``y_true`` has shape (papers, tags).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -117,20 +100,6 @@ def add_zero_shot_tags(
     where scores of tags compete, by least squares of the classifier's own. The head stays as it is
     where similarity says nothing. Classification by the meaning of the label: Chang et al.,
     "Importance of Semantic Representation: Dataless Classification" (2008).
-
-    Parameters
-    ----------
-    head:
-        Fitted on the vectors.
-    vectors:
-        Of unit length, shape (papers, dimensions).
-    y_true:
-        Shape (papers, tags).
-    prototypes:
-        Of the facet's tags, shape (tags, dimensions); see
-        :func:`tagger.definitions_only.prototypes`.
-    calibration:
-        Of the head.
     """
     known = np.asarray(y_true.any(axis=0))
     if known.all() or not known.any():
@@ -139,12 +108,18 @@ def add_zero_shot_tags(
     centre = cosines.mean(axis=0)
     spread = max(float((cosines - centre).std()), _MIN_SPREAD)
     similarity = ((cosines - centre) / spread)[:, known]
+    if not similarity.any() or y_true[:, known].all():
+        return head
     if head.facet.exclusive:
-        slope, offset = _regress_scores(similarity, head.encoder.scores(vectors)[:, known])
+        scores = head.encoder.scores(vectors)[:, known]
+        slope, offset = np.polyfit(similarity.ravel(), scores.ravel(), 1)
     else:
-        slope, offset = _regress_truth(similarity, y_true[:, known])
-        slope = slope / max(calibration.scale, _MIN_SPREAD)
-        offset = (offset - calibration.shift) / max(calibration.scale, _MIN_SPREAD)
+        from sklearn.linear_model import LogisticRegression
+
+        scale = max(calibration.scale, _MIN_SPREAD)
+        fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true[:, known].ravel())
+        slope = fitted.coef_[0, 0] / scale
+        offset = (fitted.intercept_[0] - calibration.shift) / scale
     if slope <= 0:
         return head
     weights = np.where(known[:, None], head.encoder.weights, slope / spread * prototypes)
@@ -152,19 +127,3 @@ def add_zero_shot_tags(
     # Words have no score for such a tag.
     words = Linear(head.lexical.weights, np.where(known, head.lexical.bias, 0.0))
     return Head(head.facet, Linear(weights, bias), words)
-
-
-def _regress_scores(similarity: Floats, scores: Floats) -> tuple[float, float]:
-    if not similarity.any():
-        return 0.0, 0.0
-    slope, offset = np.polyfit(similarity.ravel(), scores.ravel(), 1)
-    return float(slope), float(offset)
-
-
-def _regress_truth(similarity: Floats, y_true: Booleans) -> tuple[float, float]:
-    from sklearn.linear_model import LogisticRegression
-
-    if y_true.all():
-        return 0.0, 0.0
-    fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true.ravel())
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -56,19 +56,9 @@ class Head:
     lexical: Linear
 
     def scores(
-        self,
-        vectors: npt.NDArray[np.floating],
-        terms: npt.NDArray[np.floating] | SparseRows,
+        self, vectors: npt.NDArray[np.floating], terms: npt.NDArray[np.floating] | SparseRows
     ) -> Floats:
-        """Return the scores of the members, shape (members, papers, tags).
-
-        Parameters
-        ----------
-        vectors:
-            Of the encoder, shape (papers, dimensions).
-        terms:
-            TF-IDF weights, shape (papers, terms).
-        """
+        """Return the scores of the members, shape (members, papers, tags)."""
         return np.stack([self.encoder.scores(vectors), self.lexical.scores(terms)])
 
 

@@ -22,13 +22,7 @@ Shape = tuple[int | str, ...]
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Check that a file is the one that the manifest speaks of.
-
-    Raises
-    ------
-    TaggerError
-        If it is missing, cannot be read or is another.
-    """
+    """Raise an error if a file is missing, cannot be read or is not the one of the manifest."""
     try:
         found = sha256_of(path)
     except FileNotFoundError as error:
@@ -44,18 +38,7 @@ def load_arrays(
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     """Load the arrays and the header of a safetensors file that holds just these arrays.
 
-    Parameters
-    ----------
-    path:
-        The file.
-    shapes:
-        Per name, the shape of the array.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read, or an array is missing, unexpected, of another shape, no array
-        of real numbers or truth values, or not finite.
+    They are of finite real numbers or truth values; anything else raises an error.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -8,7 +8,8 @@ each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,17 +94,10 @@ class _Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model predicts for papers.
+    """Vectors of papers, shape (papers, dimensions), and calibrated probabilities per facet.
 
-    Parameters
-    ----------
-    vectors:
-        Of the encoder, shape (papers, dimensions).
-    probabilities:
-        Per facet, calibrated, shape (papers, tags).
-    members:
-        Per facet, the probabilities by each member of the head alone, shape (members, papers,
-        tags).
+    ``probabilities`` have shape (papers, tags); ``members``, those by each member of the head
+    alone, have shape (members, papers, tags).
     """
 
     vectors: Vectors
@@ -140,8 +134,6 @@ class TaggerModel:
         SHA-256 of the saved model's manifest, and through it of every file.
     calibrations:
         By text view and facet, the whole text at least; by default scores are taken as logits.
-    effort:
-        One of :data:`EFFORTS`.
     """
 
     def __init__(
@@ -154,7 +146,6 @@ class TaggerModel:
         name: str,
         digest: str,
         calibrations: Calibrations | None = None,
-        effort: str = "full",
     ) -> None:
         self.taxonomy = taxonomy
         self.encoder = encoder
@@ -164,15 +155,10 @@ class TaggerModel:
         self.name = name
         self.digest = digest
         self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
-        self.effort = effort
+        self.effort = "full"
 
     def at_effort(self, effort: str) -> TaggerModel:
         """Return the same model with another effort; its reference is of that effort, too.
-
-        Parameters
-        ----------
-        effort:
-            One of :data:`EFFORTS`.
 
         Raises
         ------
@@ -188,17 +174,9 @@ class TaggerModel:
                 f"{self.name} is not calibrated for {effort} effort",
                 hint="Train a model with tagger train, or tag with --effort full",
             )
-        return TaggerModel(
-            self.taxonomy,
-            self.encoder,
-            self.lexical,
-            [*self.heads.values()],
-            self.reference.at_effort(effort),
-            self.name,
-            self.digest,
-            self.calibrations,
-            effort,
-        )
+        model = copy(self)
+        model.effort, model.reference = effort, self.reference.at_effort(effort)
+        return model
 
     def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
         """Return the vectors of whole papers, whatever the effort, shape (papers, dimensions)."""
@@ -207,14 +185,8 @@ class TaggerModel:
     def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
         """Return the vectors and probabilities of papers.
 
-        Texts and words are taken in batches: memory grows by the result alone.
-
-        Parameters
-        ----------
-        papers:
-            The papers.
-        progress:
-            Called with papers done and papers in all.
+        Texts and words are taken in batches: memory grows by the result alone. ``progress`` is
+        called with papers done and papers in all.
         """
         vectors, scores = [], []
         for start in range(0, max(len(papers), 1), _BATCH_SIZE):
@@ -333,15 +305,22 @@ def load_model(
             check_hash(folder / file, manifest.files[file])
         return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
 
-    encoder = (
-        make_encoder()
-        # Vectors of a GPU differ from those of a processor, which are the ones that are kept.
-        if cache is None or device != "cpu"
-        else _cached(make_encoder, manifest, dimensions, cache)
-    )
-    label = name or f"local/{digest[:12]}"
+    # Vectors of a GPU differ from those of a processor, which are the ones that are kept.
+    if cache is None or device != "cpu":
+        encoder = make_encoder()
+    else:
+        hashes = f"{manifest.files[ONNX_FILE]} {manifest.files[TOKENIZER_FILE]}"
+        identity = f"{ENCODING} {manifest.max_tokens} {hashes}"
+        encoder = CachedEncoder(make_encoder, identity, dimensions, cache)
     return TaggerModel(
-        manifest.taxonomy, encoder, lexical, heads, reference, label, digest, manifest.calibrations
+        manifest.taxonomy,
+        encoder,
+        lexical,
+        heads,
+        reference,
+        name or f"local/{digest[:12]}",
+        digest,
+        manifest.calibrations,
     )
 
 
@@ -385,11 +364,3 @@ def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFea
         ]
         heads.append(Head(facet, encoder, words))
     return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF])
-
-
-def _cached(
-    make: Callable[[], Encoder], manifest: _Manifest, dimensions: int, cache: VectorCache
-) -> CachedEncoder:
-    files = [manifest.files[name] for name in (ONNX_FILE, TOKENIZER_FILE)]
-    identity = f"{ENCODING} {manifest.max_tokens} {' '.join(files)}"
-    return CachedEncoder(make, identity, dimensions, cache)

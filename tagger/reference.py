@@ -27,12 +27,8 @@ _MAX_PAPERS = 2000
 class OutOfFold:
     """Out-of-fold predictions of labelled papers.
 
-    Parameters
-    ----------
-    familiarity:
-        Cosine of each paper with the nearest training paper of its fold, shape (papers,).
-    probabilities:
-        Per facet, calibrated, shape (papers, tags).
+    ``familiarity`` is the cosine of each paper with the nearest training paper of its fold, shape
+    (papers,); ``probabilities`` are calibrated, per facet, shape (papers, tags).
     """
 
     familiarity: Floats
@@ -48,20 +44,9 @@ class OutOfFold:
 class Reference:
     """The labelled papers of a model.
 
-    Parameters
-    ----------
-    ids, titles:
-        Of the papers that it was trained on.
-    vectors:
-        Of these papers, shape (papers, dimensions).
-    truth:
-        Per facet, the tags that people gave, shape (papers, tags).
-    judged:
-        Per facet, whether anybody gave tags, shape (papers,).
-    out_of_fold:
-        By effort, the predictions of the folds that held the papers out.
-    effort:
-        Whose ``familiarity`` and ``probabilities`` are shown.
+    ``vectors`` have shape (papers, dimensions). Per facet, ``truth`` holds the tags that people
+    gave, shape (papers, tags), and ``judged`` whether anybody gave some, shape (papers,).
+    ``out_of_fold`` is by effort; ``familiarity`` and ``probabilities`` are those of ``effort``.
     """
 
     ids: tuple[str, ...]
@@ -74,7 +59,7 @@ class Reference:
 
     @property
     def familiarity(self) -> Floats:
-        """Cosine of each paper with the nearest training paper of its fold, shape (papers,)."""
+        """Out-of-fold familiarity, shape (papers,)."""
         return self.out_of_fold[self.effort].familiarity
 
     @property
@@ -123,20 +108,7 @@ class Reference:
     def load(
         cls, path: Path, taxonomy: Taxonomy, efforts: Sequence[str], dimensions: int
     ) -> Reference:
-        """Load what :meth:`save` saved.
-
-        Parameters
-        ----------
-        path:
-            The file.
-        taxonomy, efforts, dimensions:
-            Those of the model: facets and tags, efforts, size of a vector.
-
-        Raises
-        ------
-        TaggerError
-            If the file cannot be read, or does not fit the model.
-        """
+        """Load a reference; raise an error if it does not fit the rest of the model."""
         shapes: dict[str, Shape] = {"vectors": ("papers", dimensions)}
         shapes |= {f"{effort}.familiarity": ("papers",) for effort in efforts}
         for facet in taxonomy.facets:
@@ -170,13 +142,7 @@ class Reference:
 
 
 def familiarity(vectors: Vectors, known: Vectors) -> Floats:
-    """Return the cosine of each vector with the nearest known one, shape (papers,).
-
-    Parameters
-    ----------
-    vectors, known:
-        Of unit length, shape (papers, dimensions) each.
-    """
+    """Return the cosine of each vector of unit length with the nearest known one."""
     # In parts: all cosines at once of many with many would fill the memory.
     rows = max(1, _COSINES_AT_ONCE // max(len(known), 1))
     nearest = [

@@ -1,17 +1,16 @@
-"""A rule for accepting tags with a promise: on average, at most so many of them are wrong.
+"""Thresholds for accepting tags at a target precision.
 
-The least confidence at which a tag is accepted is read off papers that the model had not seen.
-Where ``w`` of ``n`` tags at or above a threshold are wrong, and ``a`` is the share that may be, the
-excess is ``w - a * n``. Conformal risk control (Angelopoulos et al., 2024) adds to it the most that
-one more paper could bring, and accepts if the sum is not above zero. Choosing what to answer is
-selective classification (Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks",
-2017).
+The threshold is chosen on out-of-fold predictions. Where ``w`` of ``n`` tags at or above it are
+wrong, and ``a`` is the share that may be, the excess is ``w - a * n``. Conformal risk control
+(Angelopoulos et al., 2024) adds to it the most that one more paper could bring, and accepts if the
+sum is not above zero. Choosing what to answer is selective classification (Geifman and El-Yaniv,
+"Selective Classification for Deep Neural Networks", 2017).
 
-The promise is about averages over draws of labelled papers and of digests like them, with all that
-is accepted taken together; a digest in which nothing is accepted counts as one without error. It is
-approximate: the confidences are those of the models of a cross-validation, not of the final one,
-and the threshold is the best of many. How far a digest is like the labelled papers is what
-:mod:`tagger.drift` says.
+The target holds on average over draws of labelled papers and of digests like them, with all
+accepted tags taken together; a digest in which nothing is accepted counts as one without error. It
+is approximate: the confidences are those of the models of a cross-validation, not of the final one,
+and the threshold is the best of many. :mod:`tagger.drift` measures how far a digest is like the
+labelled papers.
 """
 
 from __future__ import annotations
@@ -36,17 +35,11 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A rule that keeps a promise, and for which facets nothing can be promised.
+    """The rule for a target precision.
 
-    Parameters
-    ----------
-    rule:
-        What to accept.
-    coverage:
-        Per facet, the share of held-out papers in which no tag needs review; these papers chose the
-        rule, so expect a little less.
-    shortfalls:
-        In words, one for each facet that has too few labels for its tags to be accepted.
+    ``coverage`` is, per facet, the share of held-out papers in which no tag needs review; these
+    papers chose the rule, so expect a little less. ``shortfalls`` says in words for which facets
+    labels are too few for a tag to be accepted.
     """
 
     rule: ReviewRule
@@ -57,23 +50,12 @@ class Promise:
 def promise_precision(
     reference: Reference, taxonomy: Taxonomy, target: float, min_confidence: float
 ) -> Promise:
-    """Return the rule that accepts as many tags as a target precision allows.
+    """Return the rule that accepts as many tags as a target precision, between 0 and 1, allows.
 
     A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
-    often enough to be judged alone has to keep the promise by itself, too, which may raise its
-    threshold; the absence of a tag is doubted by ``min_confidence`` as without a promise. A tag
-    without a labelled paper is never accepted.
-
-    Parameters
-    ----------
-    reference:
-        What the model's folds said of papers that they held out, and the truth.
-    taxonomy:
-        What the tags are of.
-    target:
-        Share of accepted tags that are to be right, above 0 and below 1.
-    min_confidence:
-        See :class:`tagger.decision.ReviewRule`.
+    often enough has to reach the target alone, too, which may raise its threshold; the absence of a
+    tag is doubted by ``min_confidence`` as without a target. A tag without a label is never
+    accepted.
     """
     accept, coverage, shortfalls = {}, {}, []
     for facet in taxonomy.facets:
@@ -113,14 +95,8 @@ def review_rule(
 def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:
     """Return the least confidence at which tags are accepted; ``NEVER`` if at none.
 
-    Parameters
-    ----------
-    confidence, right:
-        Of tags given to held-out papers, shape (tags given,).
-    target:
-        Share of accepted tags that are to be right.
-    most:
-        Number of tags that one paper may be given.
+    ``confidence`` and ``right`` are those of the tags given to held-out papers; ``most`` is the
+    number of tags that one paper may be given.
     """
     order = np.argsort(-confidence, kind="stable")
     excess = np.cumsum(~right[order]) - (1 - target) * np.arange(1, len(order) + 1)
@@ -133,7 +109,7 @@ def least_confidence(confidence: Floats, right: Booleans, target: float, most: i
 
 
 def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -> dict[str, float]:
-    # A tag without labels is told by its definition: how often it is right, nobody knows.
+    # The precision of a zero-shot tag is unknown.
     known = np.asarray(truth.any(axis=0))
     given = assign(facet, chances) & known
     right = given & truth

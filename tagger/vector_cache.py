@@ -1,8 +1,8 @@
 """Vectors of texts that were encoded before, so that a page seen again costs next to nothing.
 
 One SQLite file for all workspaces of a user, in the user's cache folder or where
-``TAGGER_CACHE`` says (``off`` for none). It holds hashes and numbers, no text. It is never needed:
-a cache that cannot be read or written is done without, and a damaged one is begun anew.
+``TAGGER_CACHE`` says (``off`` for none). It holds hashes and numbers, no text. An encoder works
+without it: a cache that cannot be read or written is left alone, and a damaged one begun anew.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,31 +31,22 @@ from tagger.encoder import (
 
 CACHE_VARIABLE = "TAGGER_CACHE"
 CACHE_FILE = "vectors-1.sqlite"
-"""The number is that of the table's layout."""
+"""The number is the version of the table's layout."""
 _LIMIT = 512 * 2**20
 """Bytes; a vector of the bundled encoder takes about 1,600."""
-
-_LEFT = 0.8
+_KEPT = 0.8
 """Share of the limit that is left when the least recently used are dropped."""
-
 _TOUCH_AFTER = 24 * 3600
 """Seconds after which use is noted again: noting each would turn every read into a write."""
-
 _CHUNK = 500
-"""Keys that one query asks for; SQLite takes a limited number of parameters."""
+"""Keys of one query; SQLite takes a limited number of parameters."""
 
 
 class VectorCache:
-    """Vectors by key, kept in a file up to a size; those unused for longest go first.
+    """Vectors by key, kept in a file up to a limit in bytes; those unused for longest go first.
 
-    Several processes may use one file at once.
-
-    Parameters
-    ----------
-    path:
-        The SQLite file; made with its folder when something is first put in.
-    limit:
-        Bytes that the file may take.
+    Several processes may use one file at once. It is made, with its folder, when something is first
+    put in.
     """
 
     def __init__(self, path: Path, limit: int = _LIMIT) -> None:
@@ -66,79 +57,72 @@ class VectorCache:
         """Return the vectors that are there, each of shape (size,); any other is left out."""
         found: dict[bytes, Vectors] = {}
         now = int(time.time())
-        old: list[tuple[int, bytes]] = []
-        with self._forgiving():
-            if not self.path.exists():
-                return found
-            with closing(self._connect()) as connection:
-                for start in range(0, len(keys), _CHUNK):
-                    some = keys[start : start + _CHUNK]
-                    rows = connection.execute(
-                        "SELECT key, vector, used FROM vectors "
-                        f"WHERE key IN ({','.join('?' * len(some))}) "
-                        "AND typeof(vector) = 'blob' AND length(vector) = ?",
-                        [*some, 4 * size],
-                    )
-                    for key, blob, used in rows:
-                        vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-                        if np.isfinite(vector).all():
-                            found[key] = vector
-                        if abs(now - used) > _TOUCH_AFTER:
-                            old.append((now, key))
-                if old:
-                    with connection:
-                        connection.executemany("UPDATE vectors SET used = ? WHERE key = ?", old)
+
+        def read(connection: sqlite3.Connection) -> None:
+            old = []
+            for start in range(0, len(keys), _CHUNK):
+                some = keys[start : start + _CHUNK]
+                rows = connection.execute(
+                    "SELECT key, vector, used FROM vectors "
+                    f"WHERE key IN ({','.join('?' * len(some))}) "
+                    "AND typeof(vector) = 'blob' AND length(vector) = ?",
+                    [*some, 4 * size],
+                )
+                for key, blob, used in rows:
+                    vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+                    if np.isfinite(vector).all():
+                        found[key] = vector
+                    if abs(now - used) > _TOUCH_AFTER:
+                        old.append((now, key))
+            if old:
+                connection.executemany("UPDATE vectors SET used = ? WHERE key = ?", old)
+
+        self._attempt(read, create=False)
         return found
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
-        """Keep vectors, each of shape (size,)."""
+        """Keep vectors."""
         now = int(time.time())
         rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
-        with self._forgiving():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection, connection:
-                connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-                self._drop_least_recently_used(connection, now)
 
-    def _drop_least_recently_used(self, connection: sqlite3.Connection, now: int) -> None:
-        def pragma(name: str) -> int:
-            return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+            self._drop_least_recently_used(connection)
 
-        taken = (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
-        if taken <= self.limit:
-            return
-        count = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()[0]
-        connection.execute(
-            # What was used in the future, by a clock that has gone back since, may be old.
-            "DELETE FROM vectors WHERE key IN "
-            "(SELECT key FROM vectors ORDER BY used > ? DESC, used LIMIT ?)",
-            (now + _TOUCH_AFTER, int(count * (1 - _LEFT * self.limit / taken)) + 1),
+        self._attempt(write, create=True)
+
+    def _drop_least_recently_used(self, connection: sqlite3.Connection) -> None:
+        pages, free, page_size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
         )
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=5)
-        try:
-            # Vectors can be made again: a crash of the machine may cost them.
-            connection.execute("PRAGMA synchronous = OFF")
+        taken = (pages - free) * page_size
+        if taken > self.limit:
+            count = connection.execute("SELECT COUNT(*) FROM vectors").fetchone()[0]
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors "
-                "(key BLOB PRIMARY KEY, vector BLOB NOT NULL, used INTEGER NOT NULL)"
+                "DELETE FROM vectors WHERE key IN (SELECT key FROM vectors ORDER BY used LIMIT ?)",
+                (int(count * (1 - _KEPT * self.limit / taken)) + 1,),
             )
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
 
-    @contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """Go on without the cache where it fails; throw a damaged one away."""
+    def _attempt(self, work: Callable[[sqlite3.Connection], None], *, create: bool) -> None:
+        """Do some work in one transaction; go on without the cache where that fails."""
         try:
-            yield
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            elif not self.path.exists():
+                return
+            with closing(sqlite3.connect(self.path, timeout=5)) as connection, connection:
+                # Vectors can be made again: a crash of the machine may cost them.
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS vectors "
+                    "(key BLOB PRIMARY KEY, vector BLOB NOT NULL, used INTEGER NOT NULL)"
+                )
+                work(connection)
         except (OSError, sqlite3.OperationalError):
-            # Read-only, full, or busy for long: another time.
-            return
+            return  # read-only, full, or busy for long
         except sqlite3.DatabaseError as error:
-            # The lowest byte says what it is, the others in what.
+            # The lowest byte is the kind of error.
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise
@@ -150,16 +134,8 @@ class VectorCache:
 class CachedEncoder:
     """An encoder that asks a cache first, and is made only if the cache lacks something.
 
-    Parameters
-    ----------
-    make:
-        Makes the encoder.
-    identity:
-        What the vectors depend on beside the text.
-    size:
-        Dimensions of the vectors.
-    cache:
-        Where vectors are kept.
+    ``identity`` stands for all that vectors depend on besides the text; they have ``size``
+    dimensions.
     """
 
     def __init__(
@@ -186,9 +162,8 @@ class CachedEncoder:
             vectors |= new
         elif progress:
             progress(done, len(texts))
-        return np.array([vectors[key] for key in keys], dtype=np.float32).reshape(
-            len(texts), self._size
-        )
+        found = np.array([vectors[key] for key in keys], dtype=np.float32)
+        return found.reshape(len(texts), self._size)
 
     def _key(self, text: str) -> bytes:
         content = f"{self._identity}\0{text}".encode("utf-8", "surrogatepass")
@@ -212,18 +187,10 @@ def usual_cache() -> VectorCache | None:
 
 
 def bundled_encoder(cache: VectorCache | None) -> Encoder:
-    """Return the bundled encoder as it comes, not fine-tuned on any label.
+    """Return the pretrained bundled encoder.
 
-    Parameters
-    ----------
-    cache:
-        Where vectors are kept; with one, the encoder is loaded when the first text has to be
-        encoded.
-
-    Raises
-    ------
-    TaggerError
-        When it is loaded, if it is not installed or damaged.
+    With a cache it is loaded, and an error raised if it cannot be, when the first text has to be
+    encoded.
     """
 
     def make() -> Encoder:

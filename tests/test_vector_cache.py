@@ -82,17 +82,6 @@ def test_a_full_cache_drops_what_was_not_used_for_longest(tmp_path, monkeypatch)
     assert 50 < kept < 200_000 / (4 * 384)
 
 
-def test_what_was_used_by_a_clock_that_went_back_is_not_kept_for_ever(tmp_path, monkeypatch):
-    cache = VectorCache(tmp_path / "vectors.sqlite", limit=200_000)
-    now = time.time()
-    for day in (90_000, 90_000, *range(30)):
-        monkeypatch.setattr(time, "time", lambda day=day: now + day * 100_000)
-        cache.put({f"{day} {n}".encode(): np.ones(384, dtype=np.float32) for n in range(10)})
-        assert cache.get([b"90000 0"], 384), "it is used every day"
-    assert not cache.get([b"90000 1"], 384)
-    assert len(cache.get([f"29 {n}".encode() for n in range(10)], 384)) == 10
-
-
 def test_a_damaged_cache_is_begun_anew(cache):
     cache.put({b"a": np.ones(4, dtype=np.float32)})
     cache.path.write_bytes(b"no database at all" * 1000)
