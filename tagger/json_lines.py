@@ -18,19 +18,7 @@ Record = TypeVar("Record")
 
 
 def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
-    """Read a file of JSON Lines; empty lines are passed over.
-
-    Parameters
-    ----------
-    path:
-        The file.
-    record:
-        What each line holds.
-
-    Yields
-    ------
-    tuple
-        The number of the line, from 1, and its content.
+    """Yield the records of a file of JSON Lines, each with its line; empty lines are passed over.
 
     Raises
     ------
@@ -45,29 +33,31 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
         raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
     adapter = TypeAdapter(record)
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-            if _SURROGATE.search(line):
-                # Half a pair is no text: nothing could be written, logged or encoded with it.
-                json.dumps(value, ensure_ascii=False).encode()
-            content = adapter.validate_python(value)
-        except json.JSONDecodeError as error:
-            raise TaggerError(
-                f"is not JSON: {error.msg} at column {error.colno}", path=path, line=number
-            ) from error
-        except RecursionError as error:
-            raise TaggerError("is nested too deeply", path=path, line=number) from error
-        except ValidationError as error:
-            invalid = first_problem(error)
-            raise TaggerError(
-                invalid.problem, path=path, line=number, field=invalid.field, hint=invalid.hint
-            ) from error
-        except UnicodeEncodeError as error:
-            raise TaggerError(
-                "holds half a surrogate pair, which is no text", path=path, line=number
-            ) from error
-        except ValueError as error:  # a number of thousands of digits
-            raise TaggerError(f"is not JSON: {error}", path=path, line=number) from error
-        yield number, content
+        if line.strip():
+            try:
+                yield number, _parse(line, adapter)
+            except ValidationError as error:
+                invalid = first_problem(error)
+                raise TaggerError(
+                    invalid.problem, path=path, line=number, field=invalid.field, hint=invalid.hint
+                ) from error
+            except (ValueError, RecursionError) as error:
+                raise TaggerError(_reason(error), path=path, line=number) from error
+
+
+def _parse(line: str, adapter: TypeAdapter[Record]) -> Record:
+    value = json.loads(line)
+    if _SURROGATE.search(line):
+        # Half a pair is no text: nothing could be written, logged or encoded with it.
+        json.dumps(value, ensure_ascii=False).encode()
+    return adapter.validate_python(value)
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON: {error.msg} at column {error.colno}"
+    if isinstance(error, UnicodeEncodeError):
+        return "holds half a surrogate pair, which is no text"
+    # Of the others, one is of a number of thousands of digits.
+    nested = isinstance(error, RecursionError)
+    return "is nested too deeply" if nested else f"is not JSON: {error}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
@@ -18,14 +17,6 @@ FIELD = re.compile(r"([A-Z][A-Z0-9])  -")
 _START = re.compile(r"^TY  -", re.MULTILINE)
 _PUBMED = re.compile(r"pubmed|medline|nlm", re.IGNORECASE)
 _BETWEEN_LINKS = re.compile(r"[;\s]+")
-
-
-@dataclass(frozen=True, slots=True)
-class RisRecord:
-    """Where a record stands among the lines: its ``TY`` line and its ``ER`` line, from 0."""
-
-    start: int
-    end: int
 
 
 def recognise(source: Source) -> bool:
@@ -42,14 +33,14 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         If a record has no end; the line is given.
     """
     lines = source.text.split("\n")
-    for record in find_records(lines):
-        fields = TaggedFields.of(lines[record.start : record.end], FIELD)
+    for start, end in find_records(lines):
+        fields = TaggedFields.of(lines[start:end], FIELD)
         titles, abstracts = fields.values_of("TI", "T1", "BT"), fields.values_of("AB", "N2")
-        yield make_paper(source, record.start + 1, titles, abstracts, _identifiers(fields))
+        yield make_paper(source, start + 1, titles, abstracts, _identifiers(fields))
 
 
-def find_records(lines: Sequence[str]) -> list[RisRecord]:
-    """Find the records of a RIS file.
+def find_records(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Return where records are among the lines: their ``TY`` and ``ER`` lines, from 0.
 
     Raises
     ------
@@ -62,14 +53,11 @@ def find_records(lines: Sequence[str]) -> list[RisRecord]:
         tag = line[:2] if FIELD.match(line) else None
         if tag == "TY":
             if start is not None:
-                raise TaggerError(
-                    "this record has no end",
-                    line=start + 1,
-                    hint="A record ends with a line 'ER  - '",
-                )
+                hint = "A record ends with a line 'ER  - '"
+                raise TaggerError("this record has no end", line=start + 1, hint=hint)
             start = number
         elif tag == "ER" and start is not None:
-            records.append(RisRecord(start, number))
+            records.append((start, number))
             start = None
     return records
 

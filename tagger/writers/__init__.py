@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tagger.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
@@ -21,26 +23,6 @@ __all__ = ["TAGS_FILE", "WRITERS", "Writer", "choose_writers"]
 
 TAGS_FILE = "tags.jsonl"
 
-Papers = Iterable[TaggedPaper]
-
-
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise TaggerError(
-            "is a folder, so no file can be written there",
-            path=path,
-            hint="Move it away, or name another --output",
-        )
-
-
-def _refuse_other_than_data_set(path: Path) -> None:
-    if path.exists() and not (path / "dataset_info.json").is_file():
-        raise TaggerError(
-            "is no data set, so it is not replaced",
-            path=path,
-            hint="Move it away, or name another --output",
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Writer:
@@ -48,64 +30,55 @@ class Writer:
 
     Parameters
     ----------
-    name:
-        As given to ``--write``.
-    target:
-        Name of the file, or the folder, that it makes.
-    write:
-        Takes the tagged papers, which it goes through once, the taxonomy and where to
-        write; what stood there is replaced as a whole or not at all.
+    name, target:
+        As given to ``--write``, and the name of the file or folder that it makes.
+    write_to:
+        Writes tagged papers, which it goes through once, to what ``opened`` gives.
+    opened:
+        Gives a file or a folder that takes the place of a path.
     package:
         What has to be installed for it.
-    check:
-        Raises :class:`TaggerError` if what stands at a path must not be replaced.
     """
 
     name: str
     target: str
-    write: Callable[[Papers, Taxonomy, Path], None]
+    write_to: Callable[[Iterable[TaggedPaper], Taxonomy, Any], None]
+    opened: Callable[[Path], AbstractContextManager[Any]] = replacing
     package: str | None = None
-    check: Callable[[Path], None] = _refuse_folder
+
+    def write(self, papers: Iterable[TaggedPaper], taxonomy: Taxonomy, path: Path) -> None:
+        """Write papers; what was at ``path`` is replaced as a whole or not at all."""
+        with self.opened(path) as out:
+            self.write_to(papers, taxonomy, out)
+
+    def check(self, path: Path) -> None:
+        """Raise :class:`TaggerError` if what is at ``path`` must not be replaced."""
+        if self.opened is replacing_folder:
+            problem = "is no data set, so it is not replaced"
+            refused = path.exists() and not (path / "dataset_info.json").is_file()
+        else:
+            problem, refused = "is a folder, so no file can be written there", path.is_dir()
+        if refused:
+            raise TaggerError(problem, path=path, hint="Move it away, or name another --output")
 
 
-def _jsonl(papers: Papers, _taxonomy: Taxonomy, path: Path) -> None:
-    with replacing(path) as file:
-        write_jsonl((paper.as_row() for paper in papers), file)
-
-
-def _csv(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
-    with replacing(path) as file:
-        write_csv(papers, taxonomy, file)
-
-
-def _parquet(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
-    with replacing_bytes(path) as file:
-        write_parquet(papers, taxonomy, file)
-
-
-def _excel(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
-    with replacing_bytes(path) as file:
-        write_excel(papers, taxonomy, file)
-
-
-def _dataset(papers: Papers, taxonomy: Taxonomy, path: Path) -> None:
-    with replacing_folder(path) as folder:
-        write_dataset(papers, taxonomy, folder)
+def _write_jsonl(papers: Iterable[TaggedPaper], _taxonomy: Taxonomy, file: Any) -> None:
+    write_jsonl((paper.as_row() for paper in papers), file)
 
 
 WRITERS = (
-    Writer("jsonl", TAGS_FILE, _jsonl),
-    Writer("csv", "tags.csv", _csv),
-    Writer("parquet", "tags.parquet", _parquet, "pyarrow"),
-    Writer("excel", "tags.xlsx", _excel, "openpyxl"),
-    Writer("dataset", "tags_dataset", _dataset, "datasets", _refuse_other_than_data_set),
+    Writer("jsonl", TAGS_FILE, _write_jsonl),
+    Writer("csv", "tags.csv", write_csv),
+    Writer("parquet", "tags.parquet", write_parquet, replacing_bytes, "pyarrow"),
+    Writer("excel", "tags.xlsx", write_excel, replacing_bytes, "openpyxl"),
+    Writer("dataset", "tags_dataset", write_dataset, replacing_folder, "datasets"),
 )
 """All formats, in the order in which they are written."""
 _ALWAYS = ("jsonl", "csv")
 
 
 def choose_writers(names: Iterable[str] = ()) -> list[Writer]:
-    """Return the writers of these names, beside those of JSON Lines and CSV, which always write.
+    """Return the writers of these names, and those of JSON Lines and CSV, which always write.
 
     Raises
     ------

@@ -16,7 +16,6 @@ from tagger.errors import TaggerError
 from tagger.readers import PaperCollection
 from tagger.taxonomy import Taxonomy
 from tagger.writers.bibtex import add_bibtex_keywords
-from tagger.writers.keywords import keyword_pattern, keywords_of
 from tagger.writers.ris import add_ris_keywords
 
 WRITTEN_FILE = ".tagged_libraries.json"
@@ -29,6 +28,20 @@ _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
     "ris": (".ris", add_ris_keywords),
 }
 """Per format, the usual end of a file's name, and what puts keywords in."""
+
+
+def keywords_of(tags: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the tags of a paper as keywords, ``contribution: survey``.
+
+    The facet in front tells such a keyword from those of the user.
+    """
+    return tuple(f"{facet}: {tag}" for facet, given in tags.items() for tag in given)
+
+
+def keyword_pattern(taxonomy: Taxonomy) -> re.Pattern[str]:
+    """Return what the keywords of a taxonomy match as a whole, also those of former tags."""
+    facets = "|".join(re.escape(facet.name) for facet in taxonomy.facets)
+    return re.compile(rf"(?:{facets}): [a-z0-9][a-z0-9_-]*")
 
 
 def write_libraries(
@@ -52,17 +65,10 @@ def write_libraries(
     tags:
         Per facet the tags of each paper, in the order of ``read.papers``; gone through only if
         there is such a file.
-    taxonomy:
-        What the tags are of.
-    folder:
-        Where to write; made if missing.
+    taxonomy, folder:
+        What the tags are of, and where to write.
     taken:
-        Files in it that must not be overwritten.
-
-    Returns
-    -------
-    list of Path
-        What was written.
+        Files that must not be overwritten.
 
     Raises
     ------
@@ -80,10 +86,10 @@ def write_libraries(
     keywords = {}
     for number, of_paper in enumerate(tags):
         if wanted[number]:
-            own = tuple(keywords_of(of_paper))
+            own = keywords_of(of_paper)
             keywords[number] = distinct.setdefault(own, own)
     ours = keyword_pattern(taxonomy)
-    reserved = {_key(file.source.path) for file in read.files} | set(map(_key, taken))
+    reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
     written = []
     for file, papers in zip(libraries, numbers, strict=True):
@@ -99,10 +105,13 @@ def write_libraries(
         of_records: list[Sequence[str]] = [keywords[number] for number in papers.tolist()]
         for place in sorted(file.problems):
             of_records.insert(place, ())
-        text = add_keywords(file.source.text, of_records, ours)
         mark = BOM_UTF8 if file.source.start.startswith(BOM_UTF8) else b""
-        content = mark + text.encode()
-        _note(folder, known, path, content)
+        content = mark + add_keywords(file.source.text, of_records, ours).encode()
+        # Noted before, beside what it replaces: a kill may leave either.
+        digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
+        known[path.name] = sorted(digest for digest in digests if digest)
+        with replacing(folder / WRITTEN_FILE) as note:
+            json.dump(known, note, indent=1)
         with replacing_bytes(path) as out:
             out.write(content)
         written.append(path)
@@ -110,11 +119,7 @@ def write_libraries(
 
 
 def _free_path(
-    folder: Path,
-    name: str,
-    suffix: str,
-    reserved: set[str],
-    known: Mapping[str, Sequence[str]],
+    folder: Path, name: str, suffix: str, reserved: set[str], known: Mapping[str, Sequence[str]]
 ) -> Path:
     """Return where to write a file of that name without overwriting what is not ours."""
     given = Path(name)
@@ -133,18 +138,9 @@ def _written_before(folder: Path) -> dict[str, list[str]]:
     """Return what libraries in a folder held when they were written, by name."""
     try:
         known = json.loads((folder / WRITTEN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {name: held for name, held in known.items() if isinstance(held, list)}
+    except (OSError, ValueError, AttributeError):
         return {}
-    known = known if isinstance(known, dict) else {}
-    return {name: held for name, held in known.items() if isinstance(held, list)}
-
-
-def _note(folder: Path, known: dict[str, list[str]], path: Path, content: bytes) -> None:
-    """Note what is about to be written, beside what it replaces: a kill may leave either."""
-    digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
-    known[path.name] = sorted(digest for digest in digests if digest)
-    with replacing(folder / WRITTEN_FILE) as file:
-        json.dump(known, file, indent=1)
 
 
 def _digest_of(path: Path) -> str | None:

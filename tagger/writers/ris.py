@@ -8,22 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.readers.ris import FIELD, RisRecord, find_records
+from tagger.readers.ris import FIELD, find_records
 
 _TAG = "KW  - "
 
 
 def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Pattern[str]) -> str:
-    """Put keywords into the records of a RIS text.
+    """Put the ``keywords`` of each record in order into a RIS text.
 
-    Parameters
-    ----------
-    text:
-        The text, as read.
-    keywords:
-        Of each record in order.
-    ours:
-        What keywords of an earlier time match as a whole; they make room for the new ones.
+    Keywords that match ``ours`` as a whole are of an earlier time and make room for the new ones.
 
     Raises
     ------
@@ -33,28 +26,26 @@ def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Patt
     lines = text.split("\n")
     written: list[str] = []
     place = 0
-    for record, added in zip(find_records(lines), keywords, strict=True):
-        written += lines[place : record.start]
-        written += _changed(lines, record, added, ours)
-        place = record.end
+    for (start, end), added in zip(find_records(lines), keywords, strict=True):
+        written += lines[place:start]
+        written += _changed(lines[start:end], added, ours)
+        place = end
     return "\n".join([*written, *lines[place:]])
 
 
-def _changed(
-    lines: Sequence[str], record: RisRecord, keywords: Sequence[str], ours: re.Pattern[str]
-) -> list[str]:
-    """Return the lines of a record up to its end line, new keywords after the last of its own."""
-    ending = "\r" if lines[record.start].endswith("\r") else ""
+def _changed(record: Sequence[str], keywords: Sequence[str], ours: re.Pattern[str]) -> list[str]:
+    """Return the lines of a record, new keywords after the last of its own."""
+    ending = "\r" if record[0].endswith("\r") else ""
     kept: list[str] = []
     after = None
     in_keywords = False
     # EndNote writes one keyword a line, and the tag before the first of them alone.
     tag_owed = False
-    for line in lines[record.start : record.end]:
+    for line in record:
         if FIELD.match(line):
             in_keywords, tag_owed = line.startswith(_TAG.rstrip()), False
         if in_keywords:
-            keyword = line[len(_TAG) :] if line.startswith(_TAG) else line
+            keyword = line.removeprefix(_TAG)
             if ours.fullmatch(keyword.strip()):
                 tag_owed = tag_owed or line.startswith(_TAG)
                 continue

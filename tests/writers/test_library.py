@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from tagger.readers import collect_papers, read_papers
 from tagger.writers.bibtex import add_bibtex_keywords
-from tagger.writers.keywords import keyword_pattern, keywords_of
 from tagger.writers.library import WRITTEN_FILE, write_libraries
 from tagger.writers.ris import add_ris_keywords
 
@@ -180,18 +179,6 @@ def test_nobodys_keyword_is_lost(listed, separator, enclosing):
     found = [word.strip() for word in inner.split(mark if len(listed) > 1 else ",") if word.strip()]
     theirs = [word.strip().replace("{b, c; d}", "B") for word in listed]
     assert found == [word for word in theirs if word and not OURS.fullmatch(word)] + NEW
-
-
-def test_the_facet_in_front_tells_our_keywords(taxonomy):
-    ours = keyword_pattern(taxonomy)
-    assert keywords_of({"kind": ["survey"], "field": ["law", "heart"]}) == [
-        "kind: survey",
-        "field: law",
-        "field: heart",
-    ]
-    assert ours.fullmatch("field: a-tag-of-old")
-    assert not ours.fullmatch("fields: law")
-    assert not ours.fullmatch("field: Law and Order")
 
 
 def test_files_of_one_name_and_files_that_were_read_are_not_overwritten(tmp_path, taxonomy):
