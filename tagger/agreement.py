@@ -12,18 +12,10 @@ from tagger.taxonomy import Facet, Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far reviewers agree on one facet.
+    """How far reviewers agree on one facet, over ``papers`` that two or more of them annotated.
 
-    Parameters
-    ----------
-    facet:
-        Its name.
-    papers:
-        Number of papers that two or more people judged.
-    alpha:
-        Krippendorff's alpha over all of them, 1 for perfect agreement, 0 for chance.
-    kappa:
-        Cohen's kappa of each pair of annotators, over the papers that both judged.
+    ``alpha`` is Krippendorff's, 1 for perfect agreement, 0 for chance; ``kappa`` is Cohen's of
+    each pair of annotators.
     """
 
     facet: str

@@ -17,19 +17,7 @@ from tagger.taxonomy import Facet, Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class SuspectLabel:
-    """A label that the model contradicts in one facet.
-
-    Parameters
-    ----------
-    id, title, annotator:
-        The paper, and who labelled it last.
-    facet:
-        The facet.
-    given, suggested:
-        The tags of the label and those of the model.
-    confidence:
-        The model's, in what it contradicts, 0 to 1.
-    """
+    """A label that the model contradicts in one facet, with this confidence."""
 
     id: str
     title: str
@@ -50,28 +38,15 @@ def find_suspect_labels(
     taxonomy: Taxonomy,
     min_confidence: float = 0.7,
 ) -> list[SuspectLabel]:
-    """Find labels that a model, which had not seen them, contradicts with confidence.
+    """Find labels that a model, which had not seen them, contradicts; the most confident first.
 
     Which labels are likely wrong is decided by confident learning (Northcutt et al., "Confident
     Learning: Estimating Uncertainty in Dataset Labels", 2021; for several tags a paper, Thyagarajan
     et al., "Identifying Incorrect Annotations in Multi-Label Classification Data", 2022), as in
     cleanlab. Labels that were rechecked since, or are final, are not called in question again.
 
-    Parameters
-    ----------
-    labels:
-        One a paper.
-    probabilities:
-        Per facet and paper id, the out-of-fold probability of each tag.
-    taxonomy:
-        Order and kind of the tags.
-    min_confidence:
-        Smallest confidence with which the model contradicts.
-
-    Returns
-    -------
-    list of SuspectLabel
-        The surest contradiction first.
+    ``labels`` are one a paper; ``probabilities``, per facet and paper id, the out-of-fold
+    probability of each tag.
     """
     suspects = []
     for facet in taxonomy.facets:

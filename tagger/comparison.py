@@ -30,17 +30,10 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure before and after.
+    """One figure before and after, and the 95% interval of the difference, after minus before.
 
-    Parameters
-    ----------
-    before, after:
-        The figure of each version.
-    interval:
-        95% interval of the difference, after minus before, by a bootstrap over papers that draws
-        the same papers for both (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
-    higher_is_better:
-        False for errors.
+    The interval is of a bootstrap over papers that draws the same papers for both (Efron and
+    Tibshirani, "An Introduction to the Bootstrap", 1993).
     """
 
     before: float
@@ -81,23 +74,12 @@ class Flip:
 class FacetComparison:
     """Two versions in one facet, on papers that neither had seen.
 
-    Parameters
-    ----------
-    facet:
-        Name of the facet.
-    papers, same_fold:
-        How many papers both were measured on, and how many of them both held out in the same fold.
-    figures:
-        By the names of :data:`tagger.evaluation.SHOWN_METRICS`.
-    tags, labels:
-        F1 of each tag, and how many of the papers have it.
-    negative_flips, positive_flips:
-        Right before and wrong now; wrong before and right now (Yan et al., "Positive-Congruent
-        Training", 2021).
-    p_value:
-        Of McNemar's exact test on these flips: how often chance alone would split them so
-        unevenly ("Note on the sampling error of the difference between correlated proportions or
-        percentages", 1947).
+    ``same_fold`` is how many papers both held out in the same fold; ``figures`` are by the names of
+    :data:`tagger.evaluation.SHOWN_METRICS`, ``tags`` the F1 and ``labels`` the papers of each tag.
+    Flips are papers right before and wrong now, and the other way round (Yan et al.,
+    "Positive-Congruent Training", 2021); ``p_value`` is of McNemar's exact test on them: how often
+    chance alone would split them so unevenly ("Note on the sampling error of the difference between
+    correlated proportions or percentages", 1947).
     """
 
     facet: str

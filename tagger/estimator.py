@@ -61,24 +61,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     encoder:
         ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
-    max_tokens:
-        Texts are cut to this many tokens.
-    epochs:
-        Passes over the labels in which the encoder is fine-tuned; 0 leaves it as it comes, which
-        is quick and less exact.
-    folds:
-        Parts of the cross-validation behind calibration and figures, at least 2. The encoder is
-        fine-tuned once for each of them, and once on all labels.
-    seed:
-        Of all that is drawn by chance.
-    min_confidence:
-        :meth:`tag` marks a paper for review if the model is less sure than this, 0.5 to 1.
-    target_precision:
-        Share of accepted tags that are to be right, above 0.5 and below 1; :meth:`tag` marks all
-        others for review. None makes no such promise.
-    effort:
-        ``"low"``, ``"balanced"`` or ``"full"``: how much of a paper is read, see
-        :data:`tagger.model.EFFORTS`.
+    max_tokens, epochs, folds, seed:
+        As for ``tagger train``. With 0 epochs the encoder is not fine-tuned: quick and less exact.
+    min_confidence, target_precision, effort:
+        As for ``tagger tag``: what :meth:`tag` marks for review, and how much of a paper is read.
     verbose:
         Whether :meth:`fit` prints its stages on standard error.
 
@@ -87,13 +73,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_:
         Names of the tags in alphabetical order, the columns of :meth:`predict_proba`; with several
         facets a dictionary with an array for each.
-    taxonomy_:
-        The :class:`~tagger.taxonomy.Taxonomy` that is tagged with.
+    taxonomy_, model_:
+        The :class:`~tagger.taxonomy.Taxonomy` and :class:`~tagger.model.TaggerModel`.
     metrics_:
         Figures of the cross-validation, under keys such as ``contribution/macro_f1`` and
         ``domain/f1/legal``; see :func:`tagger.evaluation.evaluate`.
-    model_:
-        The :class:`~tagger.model.TaggerModel`.
 
     Examples
     --------
@@ -135,16 +119,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y:
             For one facet the names of tags, one a paper, or lists of them where a paper can have
             several. For several facets a data frame with a column a facet, a dictionary of such
-            lists, or a list with a dictionary a paper. None says that a paper was not judged.
+            lists, or a list with a dictionary a paper. None says that a paper was not annotated.
         taxonomy:
             What the tags mean: a :class:`~tagger.taxonomy.Taxonomy`, its file, a label folder, or
             a dictionary with the content of such a file. Facets that ``y`` does not speak of are
             left out. Without one, tags mean what they are called.
-
-        Returns
-        -------
-        Tagger
-            The estimator itself.
 
         Raises
         ------
@@ -182,10 +161,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        NotFittedError
-            Before :meth:`fit` or :meth:`load`.
-        ArgumentError
-            If ``X`` does not hold papers.
+        NotFittedError, ArgumentError
+            Before :meth:`fit` or :meth:`load`; if ``X`` does not hold papers.
         """
         model, papers = self._fitted(), papers_of(X)
         probabilities = model.predict_proba(papers)
@@ -276,16 +253,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, folder: str | Path) -> Path:
         """Save the model to a folder, in place of a model that may be there; return the folder.
 
-        It is what :meth:`load`, and ``--model`` of every command, takes; nothing in it is ever
-        executed.
+        It is what :meth:`load`, and ``--model`` of every command, takes.
 
         Raises
         ------
-        NotFittedError
-            Before :meth:`fit` or :meth:`load`.
-        TaggerError
-            If the folder holds anything else than a model or cannot be written to, or if the model
-            is one of definitions.
+        NotFittedError, TaggerError
+            Before :meth:`fit` or :meth:`load`; if the folder holds anything else than a model or
+            cannot be written to, or the model is one of definitions.
         """
         self._fitted()
         folder = Path(folder)
@@ -309,11 +283,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         model:
             As for ``--model``: a model's folder, a label folder whose definitions alone tell the
-            tags, or a version in MLflow, by number (``7``), alias (``champion``) or the id of its
-            training run.
+            tags, or a version in MLflow, by number (``7``), alias (``champion``) or run id.
         parameters:
-            Of the constructor, such as ``min_confidence``. Those of training say what the next
-            :meth:`fit` does, not how the model was trained: MLflow knows that.
+            Of the constructor. Those of training are for the next :meth:`fit`.
 
         Raises
         ------

@@ -35,17 +35,7 @@ _FORMS = (
 
 
 def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
-    """Read the labels of a folder as :meth:`tagger.Tagger.fit` takes them.
-
-    Parameters
-    ----------
-    folder:
-        With ``taxonomy.yaml`` and labels in it, as for ``tagger train --labels``.
-
-    Returns
-    -------
-    tuple
-        The papers, and the tags of each per facet.
+    """Read the papers of a label folder and their tags, as :meth:`tagger.Tagger.fit` takes them.
 
     Raises
     ------

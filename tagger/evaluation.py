@@ -22,18 +22,9 @@ _BOOTSTRAP_SAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of one facet, 0 to 1.
+    """A metric of one facet, 0 to 1: what people read, and its name in MLflow before the facet's.
 
-    Parameters
-    ----------
-    label:
-        What people read.
-    logged_as:
-        Its name in MLflow, where the facet follows.
-    higher_is_better:
-        False for errors.
-    shown:
-        Whether commands, the report and the model card show it; MLflow always does.
+    Commands, the report and the model card show it if it is ``shown``; MLflow always does.
     """
 
     label: str
@@ -66,18 +57,8 @@ class Figure:
 class HeldOut:
     """Out-of-fold predictions: labelled papers in one facet, each predicted without it.
 
-    Parameters
-    ----------
-    facet:
-        The facet; columns are in the order of its ``tag_names``.
-    ids, titles:
-        Of the papers.
-    folds:
-        Which fold of the cross-validation held a paper out, from 1, shape (papers,).
-    truth:
-        Tags that people gave, shape (papers, tags).
-    probabilities:
-        Calibrated without the paper itself, shape (papers, tags).
+    ``truth`` and the calibrated ``probabilities`` are of shape (papers, tags), columns in the order
+    of the facet's ``tag_names``; ``folds``, from 1, say which fold held a paper out.
     """
 
     facet: Facet

@@ -10,17 +10,11 @@ from tagger.comparison import Change, Comparison, FacetComparison
 
 @dataclass(frozen=True, slots=True)
 class GateRules:
-    """What the gate asks of a challenger, in every facet.
+    """What the gate asks of a challenger in every facet, all as shares from 0 to 1.
 
-    Parameters
-    ----------
-    max_negative_flips:
-        Largest share of papers that were right and are wrong now, 0 to 1.
-    max_tag_loss:
-        A tag has collapsed if its F1 fell by more than this, beyond noise, or from something to
-        nothing; 0 to 1.
-    max_calibration_loss:
-        How much the calibration error may grow, 0 to 1, where that is beyond noise.
+    ``max_negative_flips`` limits the papers that were right and are wrong now. A tag has collapsed
+    if its F1 fell by more than ``max_tag_loss`` beyond noise, or from something to nothing. The
+    calibration error may grow by ``max_calibration_loss``, or within noise.
     """
 
     max_negative_flips: float = 0.05

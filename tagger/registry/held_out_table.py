@@ -44,20 +44,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
 
 
 def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
-    """Return the predictions of a facet from a table that was logged.
-
-    Parameters
-    ----------
-    facet:
-        The facet, from the taxonomy that the version was trained with.
-    table:
-        With ``columns`` and ``data``.
-
-    Raises
-    ------
-    TaggerError
-        If the table is not one of this facet.
-    """
+    """Return the predictions of a facet from a table that was logged, as MLflow loads it."""
     try:
         columns = {name: column for column, name in enumerate(table["columns"])}
         rows = table["data"]

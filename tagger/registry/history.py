@@ -18,24 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VersionSummary:
-    """One version.
+    """One version: from how many labels, how good, and why it is or was the champion.
 
-    Parameters
-    ----------
-    name, aliases, run_id:
-        What it is called, and the MLflow run that made it.
-    created:
-        When, in ISO 8601 and UTC.
-    labels, labels_from_review:
-        How many labels it was trained on, and how many of them are corrections.
-    parent:
-        The champion at that time.
-    macro_f1:
-        Per facet, cross-validated.
-    review_share:
-        Share of papers that it would send to review, 0 to 1.
-    why:
-        Why it is or was the champion, or why it was given up.
+    ``created`` is in ISO 8601 and UTC, ``parent`` the champion at that time, ``macro_f1``
+    cross-validated per facet, ``review_share`` the share of papers that it would send to review.
     """
 
     name: str

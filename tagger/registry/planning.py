@@ -21,23 +21,10 @@ def plan_labels(
     progress: TrainingProgress | None = None,
     cache: EncoderCache | None = None,
 ) -> list[TagPlan]:
-    """Return what more labels of each tag should bring, most first.
+    """Return what ``more`` labels of each tag should bring, most first.
 
-    The learning curve is computed once and logged with the run of the version.
-
-    Parameters
-    ----------
-    registry, version:
-        The version.
-    more:
-        Labels of a tag to come.
-    progress, cache:
-        As for :func:`tagger.training.train`.
-
-    Raises
-    ------
-    TaggerError
-        If the version was trained on too few labels for a learning curve.
+    The learning curve is computed once and logged with the run of the version. It is an error if
+    that was trained on too few labels for one.
     """
     out_of_fold = registry.held_out(version)
     metrics = registry.run(version).data.metrics

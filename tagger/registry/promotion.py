@@ -25,19 +25,7 @@ _GIVING_UP = "tagger.giving_up"
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What became of a wish to promote a version.
-
-    Parameters
-    ----------
-    version:
-        The version.
-    replaced:
-        The champion that it was set against; None if there was none.
-    outcomes:
-        What the gate found.
-    promoted:
-        Whether the version is champion now.
-    """
+    """What became of a request to promote a version, against which champion, by which outcomes."""
 
     version: Version
     replaced: Version | None
@@ -48,21 +36,10 @@ class Promotion:
 def promote(
     registry: Registry, version: Version, rules: GateRules, force: str | None = None
 ) -> Promotion:
-    """Make a version the champion if it passes the gate.
+    """Make a version the champion if it passes the gate, or for a reason to ``force`` it.
 
     The record of why comes first, the alias of the champion next: whatever is interrupted, one
     version is the champion, and the same call again finishes the work.
-
-    Parameters
-    ----------
-    registry:
-        Where the versions are.
-    version:
-        The challenger.
-    rules:
-        What is asked of it.
-    force:
-        A reason to promote it whatever the gate says; it is recorded.
 
     Raises
     ------
@@ -98,22 +75,10 @@ def promote(
 
 
 def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, Version]:
-    """Make the champion before the present one the champion again.
+    """Make the champion before the present one champion again; return what is given up, and it.
 
     A rollback that was killed when it had changed the champion is finished, and goes no further
     back.
-
-    Parameters
-    ----------
-    registry:
-        Where the versions are.
-    reason:
-        Recorded with the version that is given up.
-
-    Returns
-    -------
-    tuple
-        The version given up and the champion.
 
     Raises
     ------

@@ -27,21 +27,10 @@ class TaggerPyfunc(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Tag papers.
+        """Tag papers: ``title`` and ``abstract`` in, one a row; tags, confidences and review out.
 
-        Parameters
-        ----------
-        context:
-            Not used.
-        model_input:
-            Columns ``title`` and ``abstract``, one paper a row.
-        params:
-            ``min_confidence``, ``target_precision`` and ``effort``, as for ``tagger tag``.
-
-        Returns
-        -------
-        DataFrame
-            Per facet the tags and the confidence of each tag; whether and why to review.
+        ``params`` are ``min_confidence``, ``target_precision`` and ``effort``, as for
+        ``tagger tag``.
         """
         # What is missing in a table is no text, not the text "None".
         texts = model_input[["title", "abstract"]].fillna("")

@@ -88,13 +88,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[MlflowClient]:
-        """Give a client, and turn what goes wrong in MLflow or its database into one line.
-
-        Raises
-        ------
-        TaggerError
-            If the store cannot be read.
-        """
+        """Give a client; a failure of MLflow or its database is told in a TaggerError of a line."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
         # It writes a traceback of what is told in one line below.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -119,11 +113,6 @@ class Store:
         """Give a client as :meth:`reading` does, and make this the store of fluent functions.
 
         In an embedded store one process at a time writes.
-
-        Raises
-        ------
-        TaggerError
-            If the store cannot be read or written.
         """
         with self.reading() as client, self._lock(), self.current():
             yield client
@@ -173,13 +162,7 @@ class Store:
             yield run
 
     def experiment_id(self, client: MlflowClient, name: str) -> str:
-        """Return the id of an experiment, made if missing.
-
-        Raises
-        ------
-        TaggerError
-            If the store was moved: it would write to its old place.
-        """
+        """Return the id of an experiment, made if missing; an error if the store was moved."""
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(name)

@@ -45,13 +45,7 @@ _LONGEST_DESCRIPTION = 5000
 
 
 def check_writable(registry: Registry) -> None:
-    """Find out before a training, not after it, that its run could not be logged.
-
-    Raises
-    ------
-    TaggerError
-        If the store cannot be written, or was moved.
-    """
+    """Raise an error before a training, not after it, if its run could not be logged."""
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         checked = datetime.now(UTC).isoformat(timespec="seconds")
@@ -59,13 +53,7 @@ def check_writable(registry: Registry) -> None:
 
 
 def settings_of(registry: Registry, version: Version) -> TrainingSettings:
-    """Return how the encoder of a version was trained, as far as ``tagger train`` has options.
-
-    Raises
-    ------
-    TaggerError
-        If the store cannot be read, or the version that the encoder is of is gone.
-    """
+    """Return how a version was trained; of heads alone, how their encoder was."""
     logged = registry.run(encoder_origin(registry, version)).data.params
     return TrainingSettings(
         encoder=logged["encoder"],
@@ -86,13 +74,7 @@ def training_data(registry: Registry, version: Version) -> TrainingData:
 
 
 def encoder_source(registry: Registry, version: Version, folder: Path) -> EncoderSource:
-    """Return a version as the source of encoders, its model copied below a folder.
-
-    Raises
-    ------
-    TaggerError
-        If a part of the version is missing or was changed.
-    """
+    """Return a version as the source of encoders, its model copied below a folder."""
     origin = encoder_origin(registry, version)
     return EncoderSource(
         origin.name,
@@ -119,20 +101,6 @@ def log_training(
     The first version becomes the champion, any other the challenger. The alias comes last: until
     then nothing points to the version, and before that nothing is registered of which a part is
     missing.
-
-    Parameters
-    ----------
-    registry:
-        Where to.
-    result, settings:
-        What came out, and how.
-    snapshot:
-        What it was trained on.
-
-    Raises
-    ------
-    TaggerError
-        If the store does not take all of it.
     """
     import mlflow
 

@@ -62,16 +62,13 @@ class Version:
 class Registry:
     """The versions in the MLflow store of a workspace.
 
+    Every method raises :class:`TaggerError` if the store cannot be read or written.
+
     Parameters
     ----------
     tracking_uri:
         An MLflow tracking URI; by default that of ``MLFLOW_TRACKING_URI``, or else
         ``mlruns/mlflow.db`` in the current folder.
-
-    Raises
-    ------
-    TaggerError
-        From every method, if the store cannot be read or written.
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
@@ -86,13 +83,7 @@ class Registry:
         return self._look_up(CHALLENGER)
 
     def find(self, name: str) -> Version:
-        """Return the version of that number (``7`` or ``tagger/7``), alias or run id.
-
-        Raises
-        ------
-        TaggerError
-            Also if there is no such version, or MLflow is not installed.
-        """
+        """Return the version of a number (``7``, ``tagger/7``), alias or run id."""
         if find_spec("mlflow") is None:
             raise TaggerError(
                 f"'{name}' is no folder, and without MLflow no version can be looked up",
@@ -153,10 +144,7 @@ class Registry:
     def model_folder(self, version: Version, target: Path | None = None) -> Path:
         """Return the folder of a version's model, copied below ``target`` if one is given.
 
-        Raises
-        ------
-        TaggerError
-            Also if its artifacts are missing or were changed.
+        Raises a TaggerError if its artifacts are missing or were changed.
         """
         with self.store.reading(), self.store.current():
             import mlflow
@@ -179,10 +167,7 @@ class Registry:
         return Path(folder)
 
     def _check_hash(self, version: Version, path: Path) -> None:
-        """Check that a file is the one that the run has recorded.
-
-        A run of an earlier version of tagger may have recorded nothing of it.
-        """
+        """Raise an error if a file is not the one that the run recorded, if it did."""
         recorded = self.run(version).data.params.get(f"{HASH_OF}{path.name}")
         if recorded is not None and path.is_file() and sha256_of(path) != recorded:
             raise TaggerError(
@@ -193,13 +178,7 @@ class Registry:
             )
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
-        """Return the out-of-fold predictions of a version per facet.
-
-        Raises
-        ------
-        TaggerError
-            Also if the version was logged without them.
-        """
+        """Return the out-of-fold predictions of a version per facet; an error if it has none."""
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
 
