@@ -14,16 +14,7 @@ from tagger.errors import TaggerError
 class Journal:
     """Finished batches, each a line of JSON that is found by its key and read when asked for.
 
-    Parameters
-    ----------
-    path:
-        The file, of an earlier run or not there yet. A last line that a kill cut short is passed
-        over.
-
-    Raises
-    ------
-    TaggerError
-        If it cannot be read.
+    A last line that a kill cut short is passed over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,35 +30,24 @@ class Journal:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise self._unreadable() from error
+            raise TaggerError(
+                "the journal of an earlier run cannot be read",
+                path=path,
+                hint="Delete it to start afresh",
+            ) from error
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """Return what was last finished under a key; None if nothing was.
-
-        Raises
-        ------
-        TaggerError
-            If it cannot be read.
-        """
+        """Return what was last finished under a key; None if nothing was."""
         if key not in self._places:
             return None
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._places[key])
-                entry: dict[str, Any] = json.loads(file.readline())
-        except (OSError, ValueError) as error:
-            raise self._unreadable() from error
+        with self._path.open("rb") as file:
+            file.seek(self._places[key])
+            entry: dict[str, Any] = json.loads(file.readline())
         del entry["batch"]
         return entry
 
     def append(self, key: str, entry: dict[str, Any]) -> None:
-        """Keep what was finished under a key; it is on disk when this returns.
-
-        Raises
-        ------
-        TaggerError
-            If it cannot be written.
-        """
+        """Keep what was finished under a key; it is on disk when this returns."""
         line = json.dumps({"batch": key, **entry}, ensure_ascii=False)
         append_line(self._path, line)
         self._places[key] = self._path.stat().st_size - len(line.encode()) - 1
@@ -75,10 +55,3 @@ class Journal:
     def remove(self) -> None:
         """Delete the file: the work is done."""
         self._path.unlink(missing_ok=True)
-
-    def _unreadable(self) -> TaggerError:
-        return TaggerError(
-            "the journal of an earlier run cannot be read",
-            path=self._path,
-            hint="Delete it to start afresh",
-        )

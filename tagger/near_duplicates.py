@@ -39,12 +39,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 class NearDuplicate:
     """Two papers under different titles whose abstracts share much of their wording.
 
-    Parameters
-    ----------
-    ids, titles:
-        Of the two, the one that was read first before the other.
-    similarity:
-        Jaccard index of the abstracts' three-word shingles, 0 to 1.
+    The one that was read first comes first. The similarity is the Jaccard index of the abstracts'
+    three-word shingles, 0 to 1.
     """
 
     ids: tuple[str, str]
@@ -60,22 +56,10 @@ def find_near_duplicates(
     On 210 unrelated abstracts of one field no pair passes 0.05, so the default leaves room for
     rewritten abstracts. Abstracts of no more than :data:`SKETCH_SIZE` shingles are never missed,
     others seldom, see :data:`_ENOUGH`. Copies of one abstract are each paired with the first of
-    them, which alone is compared with other abstracts. Some 600 bytes a paper are in memory.
-
-    Parameters
-    ----------
-    papers:
-        Papers of different identity.
-    threshold:
-        Smallest Jaccard index to report.
-    common:
-        A shingle that stands in more abstracts than this is set phrase, not evidence, and is passed
-        over, which also keeps the work linear in the number of papers.
-
-    Returns
-    -------
-    list of NearDuplicate
-        Most alike first.
+    them, which alone is compared with other abstracts. A shingle that stands in more than
+    ``common`` abstracts is set phrase, not evidence, and is passed over, which also keeps the work
+    linear in the number of papers. Some 600 bytes a paper are in memory. The most alike pair comes
+    first.
     """
     sizes, sketches, copies = _sketches(papers)
     alike = []

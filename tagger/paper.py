@@ -29,10 +29,8 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 def paper_id(title: str) -> str:
     """Return the identity of a paper that is known by its title alone.
 
-    Case, spacing, punctuation and Unicode form do not count, so that the same title typeset in
-    two ways is one paper.
-
-    It is ``"t-"`` and 16 hexadecimal digits of the SHA-256 of the normalised title.
+    Case, spacing, punctuation and Unicode form do not count. It is ``"t-"`` and 16 hexadecimal
+    digits of the SHA-256 of the normalised title.
     """
     normal = unicodedata.normalize("NFKC", title).casefold()
     key = _NOT_A_WORD.sub("", normal) or normal
@@ -129,9 +127,8 @@ class KnownPapers:
     """Papers that are known, to tell whether an entry speaks of one of them.
 
     It does if they share an identifier, or a title unless both have an identifier of one kind
-    that differs: two papers may be called "Introduction". An entry that may be either of two such
-    papers, having no identifier, is known, since it may be one of these; :func:`number_papers`
-    joins it with neither, since it cannot tell with which.
+    that differs: two papers may be called "Introduction". An entry without identifier that may be
+    either of two such papers is known; :class:`EntryKeys` joins it with neither.
     """
 
     def __init__(self, papers: Iterable[Paper]) -> None:
@@ -143,10 +140,8 @@ class KnownPapers:
                 self._kinds_by_title[title].add(_kinds(paper))
 
     def __contains__(self, paper: Paper) -> bool:
-        if not self._names.isdisjoint(_names(paper)):
-            return True
         kinds = _kinds(paper)
-        return any(
+        return not self._names.isdisjoint(_names(paper)) or any(
             not kinds & others
             for title in _titles(paper)
             for others in self._kinds_by_title.get(title, ())
@@ -154,104 +149,74 @@ class KnownPapers:
 
 
 class EntryKeys:
-    """What tells which entries speak of one paper: hashes of their names, 64 bits each.
+    """What tells which entries speak of one paper: a hash of 64 bits of each name and title.
 
     Entries that share an identifier speak of one, and so do entries of one title, unless that would
-    join two that have an identifier of one kind each: then it cannot be told which of them is
-    meant, and entries known by that title alone stay a paper of their own. The same holds where two
-    titles join what neither would alone: then none of these entries is joined by title. What is
-    joined does not depend on the order of entries.
-
-    An entry takes 16 bytes for each name and title. Two names of a million are taken for one with a
-    probability below one in ten million.
-
-    Parameters
-    ----------
-    names, titles:
-        Hash and entry of each name and each title, flat.
-    kinds:
-        Per entry, the kinds of its identifiers, a bit each.
+    join two that have an identifier of one kind each: then entries known by that title alone stay a
+    paper of their own. The same holds where two titles join what neither would alone: then none of
+    these entries is joined by title. What is joined does not depend on the order of entries. Two
+    names of a million are taken for one with a probability below one in ten million.
     """
 
-    def __init__(self, names: bytes = b"", titles: bytes = b"", kinds: bytes = b"") -> None:
-        self._names, self._titles = array("Q", names), array("Q", titles)
-        self._kinds = bytearray(kinds)
-
-    def __len__(self) -> int:
-        return len(self._kinds)
+    def __init__(self) -> None:
+        # Pairs of hash and entry, flat.
+        self._names, self._titles = array("Q"), array("Q")
+        self._kinds = bytearray()
 
     def add(self, paper: Paper) -> None:
         """Add an entry."""
-        entry, own, called = len(self), _names(paper), _titles(paper)
+        entry, own, called = len(self._kinds), _names(paper), _titles(paper)
         for name in own or called:
             self._names.extend((_hash(name), entry))
         for name in called:
             self._titles.extend((_hash(name), entry))
         self._kinds.append(_kinds(paper))
 
-    def extend(self, other: EntryKeys) -> None:
-        """Add the entries of another."""
-        import numpy as np
-
-        for ours, theirs in ((self._names, other._names), (self._titles, other._titles)):
-            moved = np.array(theirs, dtype=np.uint64)
-            moved[1::2] += np.uint64(len(self))
-            ours.frombytes(moved.tobytes())
-        self._kinds += other._kinds
-
     def save(self, file: BinaryIO) -> None:
-        """Write them as NumPy arrays, for :meth:`load`."""
+        """Write them, for :meth:`load`."""
         import numpy as np
 
-        content = (self._names, self._titles, self._kinds)
-        np.savez(file, *(np.frombuffer(bytes(part), dtype=np.uint8) for part in content))
+        kinds = np.frombuffer(bytes(self._kinds), dtype=np.uint8)
+        np.savez(file, names=np.array(self._names), titles=np.array(self._titles), kinds=kinds)
 
-    @classmethod
-    def load(cls, path: Path) -> EntryKeys:
-        """Read what :meth:`save` wrote."""
+    def load(self, path: Path) -> None:
+        """Add the entries that :meth:`save` wrote."""
         import numpy as np
 
         with np.load(path) as file:
-            return cls(*(file[f"arr_{n}"].tobytes() for n in range(3)))
+            for ours, name in ((self._names, "names"), (self._titles, "titles")):
+                theirs = file[name].astype(np.uint64)
+                theirs[1::2] += np.uint64(len(self._kinds))
+                ours.frombytes(theirs.tobytes())
+            self._kinds += file["kinds"].tobytes()
 
     def number(self) -> npt.NDArray[np.int64]:
-        """Say for each entry of which paper it speaks.
-
-        Returns
-        -------
-        array
-            The numbers of the papers, counted from 0 in the order of their first entries, shape
-            (entries,).
-        """
+        """Return the paper of each entry, shape (entries,), numbered by their first entries."""
         import numpy as np
 
-        groups = _DisjointSets(len(self))
-        for entries in _sharing(self._names, np.arange(len(self))):
-            for entry in entries[1:]:
-                groups.join(entry, entries[0])
+        groups, by_title = _DisjointSets(len(self._kinds)), _DisjointSets(len(self._kinds))
+        for entries in _sharing(self._names, np.arange(len(self._kinds))):
+            groups.join(entries)
         roots = groups.roots()
-        of_group = np.zeros(len(self), dtype=np.uint8)
-        np.bitwise_or.at(of_group, roots, np.frombuffer(self._kinds, dtype=np.uint8))
-        by_title = _DisjointSets(len(self))
+        kinds = np.zeros(len(self._kinds), dtype=np.uint8)
+        np.bitwise_or.at(kinds, roots, np.frombuffer(self._kinds, dtype=np.uint8))
         joined: set[int] = set()
         for alike in _sharing(self._titles, roots):
-            for members in _unambiguous(alike, of_group):
+            for members in _unambiguous(alike, kinds):
                 joined.update(members)
-                for group in members[1:]:
-                    by_title.join(group, members[0])
+                by_title.join(members)
         clusters: dict[int, list[int]] = defaultdict(list)
         for group in joined:
             clusters[by_title.find(group)].append(group)
         for members in clusters.values():
-            if _differ_in_kinds(members, of_group):
-                for group in members[1:]:
-                    groups.join(group, members[0])
+            if _differ_in_kinds(members, kinds):
+                groups.join(members)
         # A group is known by its first entry, so they come in the order of these.
         return np.unique(groups.roots(), return_inverse=True)[1]
 
 
 def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
-    """Say for each entry of which paper it speaks, see :class:`EntryKeys`."""
+    """Number the papers that entries speak of, as :meth:`EntryKeys.number` does."""
     keys = EntryKeys()
     for paper in papers:
         keys.add(paper)
@@ -278,15 +243,13 @@ def _sharing(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[list[i
     hashes, entries = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2).T
     own = groups[entries.astype(np.int64)]
     order = np.lexsort((own, hashes))
-    hashes, own = hashes[order], own[order]
-    same_name = hashes[1:] == hashes[:-1]
-    kept = np.append(True, ~(same_name & (own[1:] == own[:-1])))[: len(own)]
-    hashes, own = hashes[kept], own[kept]
-    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(own)])
-    ends = np.append(starts[1:], len(own))
+    pairs = np.column_stack([hashes[order], own[order].astype(np.uint64)])
+    pairs = pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))[: len(pairs)]]
+    ends = np.flatnonzero(np.append(pairs[1:, 0] != pairs[:-1, 0], True)[: len(pairs)]) + 1
+    starts = np.append(0, ends[:-1])[: len(ends)]
     several = ends - starts > 1
     for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-        yield own[start:end].tolist()
+        yield pairs[start:end, 1].tolist()
 
 
 def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
@@ -320,7 +283,7 @@ def _differ_in_kinds(groups: Iterable[int], kinds: Kinds) -> bool:
 
 
 class _DisjointSets:
-    """Numbers in sets that can be joined (union-find with path halving)."""
+    """Numbers in sets that can be joined, each known by its least (union-find, path halving)."""
 
     def __init__(self, size: int) -> None:
         self._above = array("q", range(size))
@@ -330,18 +293,15 @@ class _DisjointSets:
             self._above[number] = number = self._above[self._above[number]]
         return number
 
-    def join(self, one: int, other: int) -> None:
-        one, other = self.find(one), self.find(other)
-        self._above[max(one, other)] = min(one, other)
+    def join(self, numbers: Sequence[int]) -> None:
+        for number in numbers[1:]:
+            one, other = self.find(number), self.find(numbers[0])
+            self._above[max(one, other)] = min(one, other)
 
     def roots(self) -> npt.NDArray[np.int64]:
-        """Return the least number of the set of each."""
         import numpy as np
 
-        above = np.array(self._above, dtype=np.int64)
-        while not np.array_equal(above, higher := above[above]):
-            above = higher
-        return above
+        return np.array([self.find(number) for number in range(len(self._above))], dtype=np.int64)
 
 
 def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
@@ -351,10 +311,7 @@ def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
 
 
 def merge_entries(entries: Sequence[Paper]) -> Paper:
-    """Merge entries that speak of one paper.
-
-    It keeps the first title, the longest abstract, every source and identifier.
-    """
+    """Merge entries of one paper: first title, longest abstract, all sources and identifiers."""
     identifiers = dict.fromkeys(name for entry in entries for name in entry.identifiers)
     own = [entry.id for entry in entries if _kind(entry.id) == "other"]
     return replace(

@@ -23,11 +23,10 @@ class _LazyPapers(Sequence[Paper]):
 
     @overload
     def __getitem__(self, place: int) -> Paper: ...
-
     @overload
     def __getitem__(self, place: slice) -> list[Paper]: ...
-
     def __getitem__(self, place: int | slice) -> Paper | list[Paper]:
+        """Return the paper of a place, or the list of those of a slice."""
         places = range(len(self))[place]
         return self._paper(places) if isinstance(places, int) else list(map(self._paper, places))
 
@@ -36,20 +35,7 @@ class _LazyPapers(Sequence[Paper]):
 
 
 class PaperSpool(_LazyPapers):
-    """Papers in a database, by default a temporary one, which goes when the program ends.
-
-    Parameters
-    ----------
-    papers:
-        The first of them.
-    path:
-        The database, made if missing.
-
-    Raises
-    ------
-    TaggerError
-        If there is no room for them.
-    """
+    """Papers in a database, by default a temporary one, which goes when the program ends."""
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._folder = path.parent if path else Path(tempfile.gettempdir())
@@ -63,13 +49,7 @@ class PaperSpool(_LazyPapers):
         return int(self._length)
 
     def extend(self, papers: Iterable[Paper]) -> None:
-        """Put papers at the end: all of them, or none if one cannot be had.
-
-        Raises
-        ------
-        TaggerError
-            If there is no room for them; and whatever the papers raise.
-        """
+        """Put papers at the end: all of them, or none if one cannot be had or there is no room."""
         with self._full_disk(), self._database:
             rows = ((_fields(paper),) for paper in papers)
             done = self._database.executemany("INSERT INTO papers VALUES (?)", rows)
@@ -96,13 +76,7 @@ class PaperSpool(_LazyPapers):
 
 
 class MergedPapers(_LazyPapers):
-    """The papers that entries speak of, merged as by :func:`tagger.paper.merge_duplicates`.
-
-    Parameters
-    ----------
-    entries:
-        What is merged; no more may be added to them.
-    """
+    """The papers that entries speak of, merged; no more may be added to these."""
 
     def __init__(self, entries: PaperSpool) -> None:
         import numpy as np

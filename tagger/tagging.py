@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,25 +48,10 @@ _BATCH_SIZE = 64
 
 @dataclass(frozen=True, slots=True)
 class TagRun:
-    """What a run did.
+    """What a run did: the numbers of papers tagged and to review, those of each facet and tag, ...
 
-    Parameters
-    ----------
-    folder:
-        Where the results are.
-    papers, to_review:
-        How many papers were tagged, and how many of them a person should look at.
-    problems:
-        What could not be read or tagged.
-    counts:
-        Number of papers per facet and tag.
-    near_duplicates:
-        Pairs that look like versions of one study.
-    files:
-        What was written.
-    drift:
-        How far the papers are from those that the model was trained on; None if there are no
-        papers, or if it was trained on none.
+    ``drift`` tells how far the papers are from those that the model was trained on; None if there
+    are no papers, or if it was trained on none.
     """
 
     folder: Path
@@ -85,19 +71,7 @@ class TagRun:
 def check_output(
     folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
 ) -> list[Writer]:
-    """Make sure that results can go to a folder and none of them replaces what was given to read.
-
-    Parameters
-    ----------
-    folder, formats:
-        As for :func:`tag_papers`.
-    inputs:
-        The files and folders that papers are read from.
-
-    Returns
-    -------
-    list of Writer
-        What writes the results.
+    """Return what writes the results, none of which replaces what was given to read.
 
     Raises
     ------
@@ -188,7 +162,11 @@ def tag_papers(
     remaining = iter(papers)
     while batch := list(islice(remaining, _BATCH_SIZE)):
         keys.append(_batch_key(batch, model, rule))
-        done = _tag_once(batch, model, rule, journal, keys[-1])
+        entry = journal.read(keys[-1])
+        if entry is None:
+            entry = tag_batch(batch, model, rule).as_json()
+            journal.append(keys[-1], entry)
+        done = TaggedBatch.of_json(entry)
         tagged = [paper for paper in done.papers if paper]
         for paper in tagged:
             tally.add(paper)
@@ -203,17 +181,22 @@ def tag_papers(
     report(0, steps)
     near_duplicates = find_near_duplicates(papers)
     time = datetime.now(UTC)
+
+    def results() -> Iterator[TaggedPaper | None]:
+        for key in keys:
+            for paper in TaggedBatch.of_json(journal.read(key) or {}).papers:
+                yield paper and replace(paper, time=time)
+
     for step, writer in enumerate(writers, start=1):
         report(step, steps)
-        known = (paper for paper in _tagged(journal, keys, time) if paper)
-        writer.write(known, model.taxonomy, folder / writer.target)
+        writer.write(filter(None, results()), model.taxonomy, folder / writer.target)
     report(steps - 1, steps)
     files = [folder / name for name in (*(w.target for w in writers), NEAR_DUPLICATES_FILE)]
     with replacing(files[-1]) as file:
         write_jsonl(map(asdict, near_duplicates), file)
     write_problems(folder / PROBLEMS_FILE, all_problems)
     if read:
-        tags = (paper.tags if paper else {} for paper in _tagged(journal, keys, time))
+        tags = (paper.tags if paper else {} for paper in results())
         files += write_libraries(read, tags, model.taxonomy, folder, files)
     if all_problems:
         files.append(folder / PROBLEMS_FILE)
@@ -232,13 +215,7 @@ def tag_papers(
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    """List problems in a file, a line each; without any there is no such file.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to.
-    """
+    """List problems in a file, a line each; without any there is no such file."""
     if not problems:
         path.unlink(missing_ok=True)
         return
@@ -249,48 +226,48 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> None:
             file.write(line.decode() + "\n")
 
 
-def _tagged(journal: Journal, keys: Iterable[str], time: datetime) -> Iterator[TaggedPaper | None]:
-    for key in keys:
-        for row in (journal.read(key) or {})["rows"]:
-            yield row and replace(tagged_paper(row), time=time)
-
-
 @dataclass(frozen=True, slots=True)
 class TaggedBatch:
-    """What is said of some papers, in their order.
+    """Papers with their tags, None for one that cannot be tagged.
 
-    Parameters
-    ----------
-    papers:
-        With their tags; None for a paper that cannot be tagged.
-    familiarity:
-        How similar each tagged paper is to those that the model was trained on.
-    problems:
-        Why papers cannot be tagged.
+    ``familiarity`` tells how similar each of the others is to the training set.
     """
 
     papers: list[TaggedPaper | None]
     familiarity: list[float]
     problems: list[Problem]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what :meth:`of_json` reads."""
+        return {
+            "rows": [paper and paper.as_row() for paper in self.papers],
+            "familiarity": self.familiarity,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    @classmethod
+    def of_json(cls, entry: dict[str, Any]) -> TaggedBatch:
+        """Return the batch of an entry of the journal."""
+        problems = [Problem(**problem) for problem in entry.get("problems", ())]
+        papers = [row and tagged_paper(row) for row in entry["rows"]]
+        return cls(papers, entry["familiarity"], problems)
+
 
 def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
     """Tag papers in memory; what is said of one does not depend on the others.
 
-    Raises
-    ------
-    Exception
-        What tagging raises, if it raises for each of several papers: then it is not their fault.
+    What tagging raises is a problem of the paper, unless it does so for each of several.
     """
     try:
-        return _tag_all(papers, model, rule)
+        said = model.predict(papers)
+        decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
+        familiarity = model.reference.familiarity_of(said.vectors)
     except TaggerError:
         raise
     except Exception as error:  # whatever a text makes a library raise
         if len(papers) == 1:
-            return TaggedBatch(
-                [None], [], [untaggable(papers[0], f"{type(error).__name__}: {error}")]
-            )
+            problem = untaggable(papers[0], f"{type(error).__name__}: {error}")
+            return TaggedBatch([None], [], [problem])
         each = [tag_batch([paper], model, rule) for paper in papers]
         if all(one.problems for one in each):
             raise
@@ -299,35 +276,13 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
             [value for one in each for value in one.familiarity],
             [problem for one in each for problem in one.problems],
         )
+    return TaggedBatch([*decisions], [float(value) for value in familiarity], [])
 
 
 def untaggable(paper: Paper, reason: str) -> Problem:
     """Return the problem of a paper that cannot be tagged."""
     source = paper.sources[0] if paper.sources else None
     return Problem(source, None, f"'{paper.title[:100]}' cannot be tagged ({reason})")
-
-
-def _tag_all(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
-    said = model.predict(papers)
-    decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
-    familiarity = model.reference.familiarity_of(said.vectors)
-    return TaggedBatch([*decisions], [float(value) for value in familiarity], [])
-
-
-def _tag_once(
-    papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule, journal: Journal, key: str
-) -> TaggedBatch:
-    """Return what the journal says of a batch; if it says nothing, tag it and note that."""
-    known = journal.read(key) or {}
-    if known.keys() == {"rows", "familiarity", "problems"}:
-        tagged = [row and tagged_paper(row) for row in known["rows"]]
-        problems = [Problem(**problem) for problem in known["problems"]]
-        return TaggedBatch(tagged, known["familiarity"], problems)
-    done = tag_batch(papers, model, rule)
-    rows = [paper and paper.as_row() for paper in done.papers]
-    listed = [asdict(problem) for problem in done.problems]
-    journal.append(key, {"rows": rows, "familiarity": done.familiarity, "problems": listed})
-    return done
 
 
 def _probabilities(papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> dict[str, Floats]:

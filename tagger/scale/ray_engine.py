@@ -32,15 +32,7 @@ _STANDARD_ERROR = 2
 
 
 class RayEngine:
-    """Runs work as Ray Data does.
-
-    Parameters
-    ----------
-    workers:
-        How many models are loaded at once; by default one for each core, or each GPU.
-    device:
-        ``cuda`` gives every worker that holds a model a GPU.
-    """
+    """Runs work as Ray Data does, with so many models at once; by default one a core, or a GPU."""
 
     def __init__(self, workers: int | None = None, device: str = "cpu") -> None:
         self._workers = workers
@@ -49,19 +41,13 @@ class RayEngine:
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
     ) -> Iterator[Any]:
-        """Yield what ``work`` returns for every item, in any order, as soon as it is there.
-
-        Raises
-        ------
-        TaggerError
-            That the work raises, or if the cluster fails for good.
-        """
+        """Yield what ``work`` returns for every item, in any order, as soon as it is there."""
         from ray.exceptions import RayError, RayTaskError
 
         left, failures = dict.fromkeys(map(pickle.dumps, items)), 0
         while left:
             try:
-                for row in self._mapped(_Doing(work), list(left), holds_model).iter_rows():
+                for row in self._mapped(work, list(left), holds_model).iter_rows():
                     if row["item"] not in left:
                         continue
                     del left[row["item"]]
@@ -82,7 +68,7 @@ class RayEngine:
                 again = f"{len(left)} items are begun anew, try {failures} of {_FAILURES}"
                 _LOG.warning("the cluster failed (%s); %s", reason, again)
 
-    def _mapped(self, doing: _Doing, items: list[bytes], holds_model: bool) -> Any:
+    def _mapped(self, work: Callable[[Any], Any], items: list[bytes], holds_model: bool) -> Any:
         import ray.data
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -95,14 +81,14 @@ class RayEngine:
             [{"item": item} for item in items], override_num_blocks=len(items)
         )
         if not holds_model:
-            return given.map_batches(doing, batch_size=1, num_cpus=1)
+            return given.map_batches(_Doing(work), batch_size=1, num_cpus=1)
         there = _number_of(self._resource)
         if not there:
             raise TaggerError(f"the cluster has no {self._resource} to tag with")
         workers = min(self._workers or there, len(items))
         return given.map_batches(
             _Worker,
-            fn_constructor_args=(doing,),
+            fn_constructor_args=(work,),
             batch_size=1,
             # With fewer machines than hoped for, it goes on with those that are there.
             compute=ActorPoolStrategy(
@@ -139,34 +125,17 @@ class _Doing:
         return {"item": [item], "answer": [pickle.dumps(answer)]}
 
 
-class _Worker:
+class _Worker(_Doing):
     """The same as an actor, which keeps the work, and with it the model."""
-
-    def __init__(self, doing: _Doing) -> None:
-        self._doing = doing
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        return self._doing(batch)
 
 
 @contextmanager
 def ray_cluster(address: str | None = None, workers: int | None = None) -> Iterator[None]:
     """Connect to a cluster for as long as the block takes, or have one on this machine alone.
 
-    Nothing is reported to the makers of Ray, there is no dashboard, and a cluster of this machine
-    listens on the loopback interface only. A program that is connected already stays so.
-
-    Parameters
-    ----------
-    address:
-        Of a cluster, as for ``ray.init``; None for one on this machine.
-    workers:
-        Processors that a cluster of this machine has; by default all.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such cluster, or it cannot be started.
+    Nothing is reported to the makers of Ray, there is no dashboard, and a cluster of this machine,
+    with so many processors as there are to be workers, listens on the loopback interface only. A
+    program that is connected already stays so.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray warns of arguments that this program holds for as long as they are needed.

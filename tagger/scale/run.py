@@ -89,18 +89,10 @@ def tag_tables(
         of results, where the workers find it.
     folder:
         Where results go, under one path for all workers.
-    rule:
-        When a paper goes to review.
-    engine:
-        What runs the workers.
-    columns, format_name:
-        As for :func:`tagger.readers.read_papers`.
-    rows_per_shard:
-        Rows of each shard but the last of a file.
+    rule, columns, format_name:
+        As for :func:`tagger.tagging.tag_papers` and :func:`tagger.readers.read_papers`.
     device:
         What encodes: ``cpu`` or ``cuda``.
-    progress:
-        Called as the work goes on.
 
     Raises
     ------
@@ -167,13 +159,7 @@ def tag_tables(
 
 
 def _plan(settings: Mapping[str, Any], folder: Path) -> str:
-    """Note settings and files in the folder; return their fingerprint.
-
-    Raises
-    ------
-    TaggerError
-        If the folder holds something else than results for these settings and files.
-    """
+    """Note settings and files in the folder, if it holds no other results; return a fingerprint."""
     plan, path = json.loads(json.dumps(settings)), folder / PLAN_FILE
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -231,13 +217,7 @@ def _finished(folder: Path, run: str) -> Manifest | None:
 
 
 def _take_stock(manifest: Manifest, folder: Path, shards: Sequence[Shard]) -> None:
-    """Sum up what is there, see to it that every row is accounted for, once, and write it down.
-
-    Raises
-    ------
-    TaggerError
-        If a part is missing or is one too many, or the counts do not agree.
-    """
+    """Sum up what is there, see to it that every row is accounted for, once, and write it down."""
     receipts = _receipts(folder, manifest.run, len(shards))
     problems = []
     for shard in shards:

@@ -88,7 +88,7 @@ def merged_shards(work: Path, files: int) -> list[Shard]:
     """
     keys, shards = EntryKeys(), list[Shard]()
     for number in range(files):
-        keys.extend(EntryKeys.load(_summary(work, number).with_suffix(".npz")))
+        keys.load(_summary(work, number).with_suffix(".npz"))
         for known in json.loads(_summary(work, number).read_text(encoding="utf-8")):
             shards.append(Shard(**{**known, "number": len(shards)}))
     numbers = keys.number()

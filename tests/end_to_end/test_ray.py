@@ -12,11 +12,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tagger import tagging
 from tagger.atomic import cannot_write
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
-from tagger.model import load_model
+from tagger.model import TaggerModel, load_model
 from tagger.paper import merge_duplicates
 from tagger.readers import read_papers
 from tagger.scale import tag_shard
@@ -120,10 +119,10 @@ class Trying(ShardTagger):
     room: int = 10**9
 
     def __call__(self, item):
-        def tag(papers, model, rule, real=tagging._tag_all):
+        def predict(model, papers, real=TaggerModel.predict):
             if any(paper.title == "Poison" for paper in papers):
                 raise ValueError("poison")
-            return real(papers, model, rule)
+            return real(model, papers)
 
         def write(path, real=tag_shard.replacing_bytes):
             if len(list(path.parent.glob("part-*"))) >= self.room:
@@ -132,7 +131,7 @@ class Trying(ShardTagger):
 
         time.sleep(0.2)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tagging, "_tag_all", tag)
+            patch.setattr(TaggerModel, "predict", predict)
             patch.setattr(tag_shard, "replacing_bytes", write)
             return super().__call__(item)
 
