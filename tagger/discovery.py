@@ -27,15 +27,12 @@ from tagger.taxonomy import Facet
 
 _FAR = 0.5
 _TERMS = 5
-_EXEMPLARS = 3
 _HELD = 1 / 3
 """Share of the papers of a cluster that have a term which names it."""
-
 _MOST_PAPERS = 5000
-"""Every pair of papers is looked at: of more, so many are taken evenly."""
-
+"""Papers clustered at most, for all pairs are compared: of more, this many taken evenly."""
 _WORD = r"(?u)\b[^\W\d_][\w-]+\b"
-_NAME = re.compile(r"[^a-z0-9]+")
+_NO_NAME = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 50
 
 
@@ -43,15 +40,9 @@ _LONGEST_NAME = 50
 class DiscoverySettings:
     """What makes a cluster.
 
-    Parameters
-    ----------
-    distance:
-        Clusters are joined as long as the mean cosine distance of their papers, less what all
-        papers have in common, stays below it; 0 to 2.
-    min_papers:
-        Smaller clusters are dropped.
-    count:
-        How many candidates to return at most.
+    Clusters are joined as long as the mean cosine distance of their papers, less what all papers
+    have in common, stays below ``distance`` (0 to 2). Those of fewer than ``min_papers`` are
+    dropped, and ``count`` candidates are returned at most.
     """
 
     distance: float = 0.7
@@ -61,21 +52,11 @@ class DiscoverySettings:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Papers that might have a tag in common which the taxonomy lacks.
+    """Papers that might have a tag in common which the facet lacks, most central first.
 
-    Parameters
-    ----------
-    facet:
-        Name of the facet that the tag would be of.
-    name:
-        A name for it that the facet does not have yet.
-    terms:
-        What sets its papers apart from all others, most telling first.
-    papers:
-        The papers, most central first.
-    coherence:
-        Mean cosine between them, less what all papers have in common: 0 for papers taken by
-        chance, 1 for copies.
+    ``terms`` set its papers apart from all others, most telling first. ``coherence`` is the mean
+    cosine between them, less what all papers have in common: 0 for papers taken at random, 1 for
+    copies.
     """
 
     facet: str
@@ -83,11 +64,6 @@ class Candidate:
     terms: tuple[str, ...]
     papers: tuple[Paper, ...]
     coherence: float
-
-    @property
-    def exemplars(self) -> tuple[Paper, ...]:
-        """The three most central papers."""
-        return self.papers[:_EXEMPLARS]
 
     @property
     def definition(self) -> str:
@@ -104,35 +80,20 @@ def discover(
 ) -> list[Candidate]:
     """Return candidates for tags that a facet lacks, large and coherent ones first.
 
-    Parameters
-    ----------
-    papers:
-        Papers of different identity.
-    vectors:
-        Of an encoder that was not fine-tuned for the facet, shape (papers, dimensions).
-    probabilities:
-        Of the facet's tags, shape (papers, tags).
-    facet:
-        Whose tags are known.
-    settings:
-        What makes a cluster.
+    ``vectors``, of shape (papers, dimensions), are of an encoder that was not fine-tuned for the
+    facet; ``probabilities``, of shape (papers, tags), are of the facet's tags.
     """
     clusters = find_clusters(vectors, far_from_tags(probabilities), settings)
     ranked = sorted(clusters, key=lambda cluster: -len(cluster.rows) * cluster.coherence)
     chosen = ranked[: settings.count]
     terms = distinctive_terms([paper.text for paper in papers], [c.rows for c in chosen])
-    candidates: list[Candidate] = []
+    taken = set(facet.readings)
+    candidates = []
     for cluster, found in zip(chosen, terms, strict=True):
-        taken = {*facet.tag_names, *(candidate.name for candidate in candidates)}
-        candidates.append(
-            Candidate(
-                facet.name,
-                _free_name(found, taken),
-                found,
-                tuple(papers[row] for row in cluster.rows),
-                round(cluster.coherence, 4),
-            )
-        )
+        name = _free_name(found, taken)
+        taken.add(name)
+        own = tuple(papers[row] for row in cluster.rows)
+        candidates.append(Candidate(facet.name, name, found, own, round(cluster.coherence, 4)))
     return candidates
 
 
@@ -150,16 +111,9 @@ class Cluster:
 
 
 def find_clusters(vectors: Vectors, far: Integers, settings: DiscoverySettings) -> list[Cluster]:
-    """Return the clusters among some papers, in no order.
+    """Return the clusters among the ``far`` papers, in no order.
 
-    Parameters
-    ----------
-    vectors:
-        Of all papers, shape (papers, dimensions): their mean is what they have in common.
-    far:
-        Rows of the papers to cluster; of more than 5000, so many are taken evenly.
-    settings:
-        What makes a cluster.
+    ``vectors`` are those of all papers, for their mean is what papers have in common.
     """
     from sklearn.cluster import AgglomerativeClustering
 
@@ -194,17 +148,8 @@ def distinctive_terms(
     Class-based TF-IDF (Grootendorst, "BERTopic: Neural topic modeling with a class-based TF-IDF
     procedure", 2022): ``tf * ln(1 + A / f)`` with the frequency ``f`` of a term in all texts, the
     mean number ``A`` of terms a class, and the square root of its share ``tf`` of the class, which
-    keeps down what every paper says. The texts outside all clusters are a class of their own.
-
-    Parameters
-    ----------
-    texts:
-        All texts.
-    clusters:
-        Rows of each cluster.
-    most:
-        How many terms to return at most; a word comes once, alone or in a pair, in the
-        singular or the plural.
+    keeps down what every paper says. The texts outside all clusters are a class of their own. A
+    word comes once, alone or in a pair, in the singular or the plural.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -240,6 +185,6 @@ def distinctive_terms(
 
 
 def _free_name(terms: Sequence[str], taken: set[str]) -> str:
-    names = [_NAME.sub("-", term.lower()).strip("-")[:_LONGEST_NAME] for term in terms]
+    names = [_NO_NAME.sub("-", term.lower()).strip("-")[:_LONGEST_NAME] for term in terms]
     numbered = (f"new-{number}" for number in count(1))
     return next(name for name in chain(names, numbered) if name and name not in taken)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tagger.atomic import exclusively, replacing
@@ -23,24 +23,11 @@ from tagger.taxonomy_file import TaxonomyDocument, open_document
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """What a change would do to a label folder.
+    """What a change would do to a label folder: in words, and in numbers of labels and papers.
 
-    Parameters
-    ----------
-    changes:
-        What differs afterwards, in words.
-    from_version, to_version:
-        Of the taxonomy.
-    labels, labels_changed:
-        Lines of the label files, and how many of them read differently afterwards.
-    papers_unjudged:
-        Papers that are no longer judged in a facet.
-    papers_concerned:
-        Papers that were judged without a tag that is added now, and may need it.
-    papers_to_review:
-        Papers that the change asks to look at again.
-    becomes_tree:
-        True if a facet gets its first tag with a parent, False if it loses its last.
+    ``labels_changed`` labels read differently afterwards, ``papers_unjudged`` papers are no longer
+    judged in a facet. ``becomes_tree`` is True if a facet gets its first tag with a parent, False
+    if it loses its last.
     """
 
     changes: tuple[str, ...]
@@ -49,7 +36,6 @@ class ChangePlan:
     labels: int
     labels_changed: int
     papers_unjudged: int
-    papers_concerned: int
     papers_to_review: int
     becomes_tree: bool | None
 
@@ -78,13 +64,7 @@ class Rereview:
 
 
 def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
-    """Say what a change would do; nothing is written.
-
-    Raises
-    ------
-    TaggerError
-        If the taxonomy does not allow the change, or a label does not fit the taxonomy.
-    """
+    """Say what a change would do, if the taxonomy allows it; nothing is written."""
     before, after = store.taxonomy, _changed(store, change).taxonomy
     given, labels = store.labels_as_given(), store.all_labels()
     now = [label.model_copy(update={"tags": after.read(label.tags)}) for label in given]
@@ -97,7 +77,6 @@ def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest"
         found = _rereviews(given, taxonomy, rule)
         return {(one.paper.id, facet) for one in found for facet in one.facets}
 
-    asked_before = asked(before)
     trees = [
         {
             facet.name
@@ -113,20 +92,13 @@ def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest"
         labels=len(labels),
         labels_changed=sum(old.tags != new.tags for old, new in zip(labels, now, strict=True)),
         papers_unjudged=len(judged_before - judged_after),
-        papers_concerned=len(asked(_asking_for_new_tags(before, after)) - asked_before),
-        papers_to_review=len(asked(after) - asked_before),
+        papers_to_review=len(asked(after) - asked(before)),
         becomes_tree=None if trees[0] == trees[1] else trees[0] < trees[1],
     )
 
 
 def make_change_in(store: LabelStore, change: Change) -> Taxonomy:
-    """Make a change in a label folder, and return its new taxonomy; label files stay as they are.
-
-    Raises
-    ------
-    TaggerError
-        If the taxonomy does not allow the change, or the folder cannot be written to.
-    """
+    """Make a change in a label folder, whose label files stay; return its new taxonomy."""
     with exclusively(store.folder / TAXONOMY_FILE):
         document = _changed(store, change)
         with replacing(store.folder / TAXONOMY_FILE) as file:
@@ -140,18 +112,6 @@ def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list
     They are those labelled before the ``since`` of a tag that they lack, below a tag that they
     have or at the top, and those whose answer in an exclusive facet is retired. A paper is seen
     when somebody judges the facet afterwards, says that it is no paper, or that it cannot be told.
-
-    Parameters
-    ----------
-    store:
-        The label folder.
-    rule:
-        What settles differences of reviewers.
-
-    Raises
-    ------
-    TaggerError
-        If a label cannot be read.
     """
     return _rereviews(store.labels_as_given(), store.taxonomy, rule)
 
@@ -180,21 +140,6 @@ def _changed(store: LabelStore, change: Change) -> TaxonomyDocument:
         raise TaggerError(
             f"the taxonomy does not allow it: {error.problem}", path=path, hint=error.hint
         ) from error
-
-
-def _asking_for_new_tags(before: Taxonomy, after: Taxonomy) -> Taxonomy:
-    """Return a taxonomy as it were if papers were looked at again for all of its new tags."""
-    known = {(facet.name, name) for facet in before.facets for name in facet.readings}
-    now = datetime.now(UTC)
-    content = after.model_dump()
-    for facet in content["facets"]:
-        for tag in facet["tags"]:
-            if (
-                not {(facet["name"], name) for name in (tag["name"], *tag.get("replaces", ()))}
-                & known
-            ):
-                tag["since"] = now
-    return Taxonomy.model_validate(content)
 
 
 def _rereviews(given: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule) -> list[Rereview]:

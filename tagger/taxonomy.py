@@ -165,13 +165,7 @@ class Facet(_Model):
         return chains
 
     def ancestors(self, tag: str) -> tuple[str, ...]:
-        """Return the tags that ``tag`` implies, nearest first.
-
-        Raises
-        ------
-        KeyError
-            If the facet has no such tag.
-        """
+        """Return the tags that ``tag`` implies, nearest first; KeyError if there is no such tag."""
         return self._ancestors[tag]
 
     def with_ancestors(self, tags: Iterable[str]) -> tuple[str, ...]:
@@ -185,13 +179,7 @@ class Facet(_Model):
         return tuple(name for name in self.tag_names if name in given)
 
     def read(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Put names of any time in today's terms: the tags that they stand for, and the implied.
-
-        Raises
-        ------
-        KeyError
-            If a name is neither that of a tag nor a former one.
-        """
+        """Return the tags that names of any time stand for, and what these imply; or KeyError."""
         return self.with_ancestors(tag for name in names for tag in self.readings[name])
 
 
@@ -213,13 +201,7 @@ class Taxonomy(_Model):
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def facet(self, name: str) -> Facet:
-        """Return the facet of that name.
-
-        Raises
-        ------
-        KeyError
-            If there is none.
-        """
+        """Return the facet of that name; KeyError if there is none."""
         for facet in self.facets:
             if facet.name == name:
                 return facet
@@ -242,13 +224,8 @@ class Taxonomy(_Model):
         return found
 
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
-        """Check that the tags of a paper fit the taxonomy.
-
-        Raises
-        ------
-        TaggerError
-            With the field, if a facet or a tag is unknown, a tag is given twice, or an exclusive
-            facet has not exactly one tag.
+        """Check that the tags of a paper fit: facets and tags are known, no tag is given twice, an
+        exclusive facet has exactly one. A TaggerError names the field.
         """
         known = {facet.name: facet for facet in self.facets}
         for name, given in tags.items():
@@ -278,20 +255,10 @@ def check_names(
     path: Path | None = None,
     line_of: Callable[[Location], int | None] = lambda _: None,
 ) -> None:
-    """Check what no single field can show: names that are unique, parents that exist.
+    """Check what no single field can show: names are unique, former names have no new meaning,
+    parents exist, an exclusive facet has tags to choose from.
 
-    Parameters
-    ----------
-    taxonomy:
-        What to check.
-    path, line_of:
-        For errors: the file, and the line of a place in it.
-
-    Raises
-    ------
-    TaggerError
-        If a name is used twice, a former name has a new meaning, a parent does not exist or is its
-        own ancestor, or an exclusive facet has fewer than two tags.
+    A TaggerError names ``path`` and, by ``line_of``, the line of a place in it.
     """
 
     def problem(text: str, *location: str | int, hint: str | None = None) -> TaggerError:
@@ -303,9 +270,9 @@ def check_names(
         if facet.name in facets:
             raise problem(f"the facet '{facet.name}' is there twice", "facets", i, "name")
         facets.add(facet.name)
-        former: set[str] = set()
         parents = {tag.name: tag.parent for tag in facet.tags}
         names: set[str] = set()
+        former: set[str] = set()
         for j, tag in enumerate(facet.tags):
             place = ("facets", i, "tags", j)
             if tag.name in names:
@@ -317,26 +284,23 @@ def check_names(
                 if facet.exclusive and name in former:
                     raise problem(f"two tags replace '{name}'", *place, "replaces")
             former.update(tag.replaces)
-            seen = {tag.name}
-            above = tag.parent
-            while above is not None:
+            chain = [tag.name]
+            while (above := parents[chain[-1]]) is not None:
+                wrong = hint = None
                 if above not in parents:
-                    raise problem(
-                        f"the parent '{above}' is no tag of the facet '{facet.name}'",
-                        *(*place, "parent"),
-                        hint=f"Known: {', '.join(parents)}",
-                    )
-                if above in seen:
-                    raise problem(f"the tag '{tag.name}' is its own ancestor", *place, "parent")
-                if len(seen) > MOST_LEVELS:
-                    raise problem(
-                        f"more than {MOST_LEVELS} tags stand above '{tag.name}'", *place, "parent"
-                    )
-                seen.add(above)
-                above = parents[above]
-        for name in facet.retired:
-            if name in former | names:
-                raise problem(f"'{name}' is retired, and used all the same", "facets", i, "retired")
+                    wrong = f"the parent '{above}' is no tag of the facet '{facet.name}'"
+                    hint = f"Known: {', '.join(parents)}"
+                elif above in chain:
+                    wrong = f"the tag '{tag.name}' is its own ancestor"
+                elif len(chain) > MOST_LEVELS:
+                    wrong = f"more than {MOST_LEVELS} tags stand above '{tag.name}'"
+                if wrong:
+                    raise problem(wrong, *place, "parent", hint=hint)
+                chain.append(above)
+        if used := (former | names).intersection(facet.retired):
+            raise problem(
+                f"'{min(used)}' is retired, and used all the same", "facets", i, "retired"
+            )
         if facet.exclusive and len(facet.tags) < 2:
             raise problem(
                 "an exclusive facet needs at least two tags to choose from", "facets", i, "tags"

@@ -45,7 +45,9 @@ def add_tag(
     if parent:
         _check_tags(before, [parent])
     since = datetime.now(UTC) if queue else None
-    fields = _fields(name=tag, definition=definition, parent=parent, examples=examples, since=since)
+    fields = tag_fields(
+        name=tag, definition=definition, parent=parent, examples=examples, since=since
+    )
     insert_tag(document.facet(facet), len(before.tags), fields)
 
 
@@ -97,7 +99,7 @@ def split_tag(
         definitions.items(), start=before.tag_names.index(tag) + 1
     ):
         _check_new(before, name)
-        fields = _fields(name=name, definition=definition, parent=tag, since=now)
+        fields = tag_fields(name=name, definition=definition, parent=tag, since=now)
         insert_tag(document.facet(facet), place, fields)
 
 
@@ -135,13 +137,7 @@ def write_former_names(entry: CommentedMap, readings: Mapping[str, Collection[st
 
 
 def facet_of(taxonomy: Taxonomy, name: str) -> Facet:
-    """Return a facet that a person named.
-
-    Raises
-    ------
-    TaggerError
-        With the facets there are, if there is none of that name.
-    """
+    """Return a facet that a person named; raises TaggerError with those there are."""
     try:
         return taxonomy.facet(name)
     except KeyError as error:
@@ -163,7 +159,7 @@ def _check_new(facet: Facet, name: str, own: Collection[str] = ()) -> None:
             f"'{facet.name}' has a tag '{name}' already",
             hint="To make two tags one: tagger taxonomy merge",
         )
-    _fields(name=name, definition="-")
+    tag_fields(name=name, definition="-")
     meaning = facet.readings.get(name)
     if meaning is not None and not (meaning and set(meaning) <= set(own)):
         raise TaggerError(
@@ -172,8 +168,8 @@ def _check_new(facet: Facet, name: str, own: Collection[str] = ()) -> None:
         )
 
 
-def _fields(**fields: object) -> dict[str, Any]:
-    """Return the fields of a tag as they are written, checked."""
+def tag_fields(**fields: object) -> dict[str, Any]:
+    """Return the fields of a tag as they are written; raises TaggerError if one is not valid."""
     try:
         return Tag.model_validate(fields).model_dump(exclude_none=True)
     except ValidationError as error:
@@ -217,7 +213,7 @@ def _join(
             if tag.name == keeper:
                 one["name"] = into
                 if definition:
-                    one["definition"] = _fields(name=into, definition=definition)["definition"]
+                    one["definition"] = tag_fields(name=into, definition=definition)["definition"]
                 more = [e for e in dict.fromkeys(examples) if e not in tag.examples]
                 if more:
                     room = MOST_EXAMPLES - len(tag.examples)

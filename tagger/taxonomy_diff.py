@@ -15,18 +15,10 @@ _Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference.
+    """One difference: its place, afterwards if it has one, and what was and is there.
 
-    Parameters
-    ----------
-    facet, tag:
-        Where: the name afterwards, or before if it is gone; ``tag`` is None for a facet as a whole.
-    kind:
-        ``renamed``: a new name replaces this one. ``removed``: gone, perhaps for another tag.
-        ``redefined``: another definition. ``moved``: another parent. ``illustrated``: other
-        examples. ``reformed``: exclusive, or no longer. ``reordered``: the tags have another order.
-    before, after:
-        What it was and is: a name, a definition, a parent, the number of examples.
+    A tag that is ``renamed`` is replaced by a new name, one that is ``illustrated`` has another
+    number of examples, a facet that is ``reformed`` is exclusive or no longer.
     """
 
     facet: str

@@ -7,23 +7,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tagger.atomic import replacing
 from tagger.errors import TaggerError
-from tagger.taxonomy import (
-    NAME_HINT,
-    Definition,
-    Name,
-    Taxonomy,
-)
+from tagger.taxonomy import Taxonomy
+from tagger.taxonomy_changes import tag_fields
 from tagger.taxonomy_file import dump_yaml, load_taxonomy
-from tagger.validation import first_problem
 
 EMPTY = "empty"
 """The template that holds an example and nothing else."""
-
+_WIDTH = 100
 _HEADER = """\
 # What the papers of this review are tagged with. A facet is a question asked of every paper, its
 # tags are the answers. Change all of it freely.
@@ -35,25 +29,17 @@ _HEADER = """\
 # A tag may stand below another of its facet ("parent: drugs"): a paper that has it has that one,
 # too. Names are lower-case letters, digits, '-' and '_'.
 """
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
-_WIDTH = 100
-_DEFINITION: TypeAdapter[str] = TypeAdapter(Definition)
 
 
 def template_names() -> list[str]:
     """Return the names of the templates, the empty one last."""
-    names = sorted(path.stem for path in _templates().glob("*.yaml"))
-    return [*(name for name in names if name != EMPTY), EMPTY]
+    return sorted(
+        (path.stem for path in _templates().glob("*.yaml")), key=lambda n: (n == EMPTY, n)
+    )
 
 
 def load_template(name: str) -> Taxonomy:
-    """Return the template of that name.
-
-    Raises
-    ------
-    TaggerError
-        If there is none.
-    """
+    """Return the template of that name; raises TaggerError if there is none."""
     if name not in template_names():
         raise TaggerError(
             f"there is no template '{name}'", hint=f"Known: {', '.join(template_names())}"
@@ -62,47 +48,23 @@ def load_template(name: str) -> Taxonomy:
 
 
 class TaxonomyDraft:
-    """A taxonomy to which facets and tags are added.
-
-    Parameters
-    ----------
-    template:
-        What it begins with, if anything.
-    """
+    """A taxonomy to which facets and tags are added; a TaggerError says what cannot be added."""
 
     def __init__(self, template: Taxonomy | None = None) -> None:
-        content = template.model_dump(exclude_none=True) if template else {"facets": ()}
+        content = template.model_dump() if template else {"facets": ()}
         self._facets: dict[str, dict[str, Any]] = {
-            facet["name"]: {**facet, "tags": {tag["name"]: tag for tag in facet["tags"]}}
-            for facet in content["facets"]
+            facet["name"]: {**facet, "tags": list(facet["tags"])} for facet in content["facets"]
         }
 
     def add_facet(self, name: str, definition: str, *, exclusive: bool = False) -> None:
-        """Add a facet, without tags as yet.
-
-        Raises
-        ------
-        TaggerError
-            If it is there already, or is not well named or defined.
-        """
-        name = _checked(_NAME, name, NAME_HINT)
+        """Add a facet, without tags as yet."""
+        fields = tag_fields(name=name, definition=definition)
         if name in self._facets:
             raise TaggerError(f"the facet '{name}' is there already")
-        self._facets[name] = {
-            "name": name,
-            "definition": _checked(_DEFINITION, definition),
-            "exclusive": exclusive,
-            "tags": {},
-        }
+        self._facets[name] = {**fields, "exclusive": exclusive, "tags": []}
 
     def add_tag(self, facet: str, name: str, definition: str) -> None:
-        """Add a tag to a facet.
-
-        Raises
-        ------
-        TaggerError
-            If there is no such facet, the tag is there already, or is not well named or defined.
-        """
+        """Add a tag to a facet."""
         if facet not in self._facets:
             known = ", ".join(self._facets)
             raise TaggerError(
@@ -110,19 +72,13 @@ class TaxonomyDraft:
                 hint=f"Known: {known}" if known else "Add the facet first",
             )
         tags = self._facets[facet]["tags"]
-        name = _checked(_NAME, name, NAME_HINT)
-        if name in tags:
+        fields = tag_fields(name=name, definition=definition)
+        if any(tag["name"] == name for tag in tags):
             raise TaggerError(f"the facet '{facet}' has a tag '{name}' already")
-        tags[name] = {"name": name, "definition": _checked(_DEFINITION, definition)}
+        tags.append(fields)
 
     def check_tags_of(self, facet: str) -> None:
-        """Check that a facet has as many tags as it needs.
-
-        Raises
-        ------
-        TaggerError
-            If it has too few.
-        """
+        """Check that a facet has as many tags as it needs."""
         content = self._facets[facet]
         least = 2 if content["exclusive"] else 1
         if len(content["tags"]) < least:
@@ -132,43 +88,23 @@ class TaxonomyDraft:
             )
 
     def finished(self, name: str) -> Taxonomy:
-        """Return the taxonomy.
-
-        Raises
-        ------
-        TaggerError
-            If there is no facet, or one has too few tags.
-        """
+        """Return the taxonomy, if it has a facet and each facet enough tags."""
         if not self._facets:
             raise TaggerError("a taxonomy needs a facet")
-        facets = []
-        for facet in self._facets.values():
-            self.check_tags_of(facet["name"])
-            facets.append({**facet, "tags": list(facet["tags"].values())})
-        return Taxonomy.model_validate({"name": name, "facets": facets})
+        for facet in self._facets:
+            self.check_tags_of(facet)
+        return Taxonomy.model_validate({"name": name, "facets": list(self._facets.values())})
 
 
 def write_taxonomy(path: Path, taxonomy: Taxonomy) -> None:
-    """Write a taxonomy to a new file, with comments that say how to go on.
-
-    Raises
-    ------
-    TaggerError
-        If there is a file already, or it cannot be written.
-    """
+    """Write a taxonomy to a new file, with comments that say how to go on."""
     check_free(path)
     with replacing(path) as file:
         file.write(to_yaml(taxonomy))
 
 
 def check_free(path: Path) -> None:
-    """Check that no taxonomy would be overwritten.
-
-    Raises
-    ------
-    TaggerError
-        If there is one.
-    """
+    """Raise TaggerError if there is a taxonomy already."""
     if path.exists():
         raise TaggerError(
             "there is a taxonomy already, which stays as it is",
@@ -194,17 +130,6 @@ def taxonomy_name(folder: Path) -> str:
     """Return a name for the taxonomy of a folder, made of the folder's own."""
     name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:50]
     return name or "review"
-
-
-def _checked(kind: TypeAdapter[str], text: str, hint: str | None = None) -> str:
-    text = " ".join(text.split())
-    try:
-        return kind.validate_python(text)
-    except ValidationError as error:
-        invalid = first_problem(error)
-        is_name = invalid.kind == "string_pattern_mismatch"
-        problem = "is no name" if is_name else invalid.problem
-        raise TaggerError(f"'{text[:60]}': {problem}", hint=hint) from error
 
 
 def _templates() -> Path:

@@ -68,31 +68,18 @@ class _PlainComposer(Composer):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
-        if getattr(event, "anchor", None) is not None:
-            raise MarkedYAMLError(
-                problem="anchors and aliases are not allowed here", problem_mark=event.start_mark
-            )
-        if getattr(event, "ctag", None) is not None:
-            raise MarkedYAMLError(
-                problem="types are not allowed here", problem_mark=event.start_mark
-            )
+        for attribute, what in (("anchor", "anchors and aliases"), ("ctag", "types")):
+            if getattr(event, attribute, None) is not None:
+                raise MarkedYAMLError(
+                    problem=f"{what} are not allowed here", problem_mark=event.start_mark
+                )
         return super().compose_node(parent, index)
 
 
 class TaxonomyDocument:
     """A taxonomy file: what it says, and its YAML to be edited, with comments and quotes.
 
-    Parameters
-    ----------
-    text:
-        The file's.
-    path:
-        The file that errors name.
-
-    Raises
-    ------
-    TaggerError
-        As :func:`load_taxonomy`.
+    Errors name ``path``, and are those of :func:`load_taxonomy`.
     """
 
     def __init__(self, text: str, path: Path) -> None:
@@ -136,14 +123,13 @@ def load_taxonomy(path: str | Path) -> Taxonomy:
 def open_document(path: Path) -> TaxonomyDocument:
     """Read a taxonomy file to edit it; raises as :func:`load_taxonomy`."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return TaxonomyDocument(path.read_bytes().decode("utf-8-sig"), path)
     except FileNotFoundError as error:
         raise TaggerError("no such taxonomy file", path=path) from error
     except UnicodeDecodeError as error:
         raise TaggerError("is not UTF-8 text", path=path) from error
     except OSError as error:
         raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
-    return TaxonomyDocument(text, path)
 
 
 def dump_yaml(content: CommentedMap, width: int = sys.maxsize) -> str:

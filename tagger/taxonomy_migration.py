@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 class _Change(BaseModel):
     operation: Literal["add", "rename", "merge", "split", "retire"]
     facet: str
-    tag: str | None = None
+    tag: str = ""
     tags: tuple[str, ...] = ()
     into: str | tuple[str, ...] | None = None
     parent: str | None = None
@@ -44,17 +44,15 @@ class _Change(BaseModel):
     def moved(self, facet: Facet) -> dict[str, str | None]:
         """Return what became of tags of the facet as it was: another tag, or none."""
         into = self.into if isinstance(self.into, str) else None
-        if self.operation == "merge":
-            return dict.fromkeys(self.tags, into)
         if self.operation == "retire" and into is None and self.tag in facet.tag_names:
-            return {self.tag: next(iter(facet.ancestors(self.tag)), None)}
-        return {self.tag: into} if self.tag and self.operation in ("rename", "retire") else {}
+            into = next(iter(facet.ancestors(self.tag)), None)
+        moves = self.operation in ("rename", "merge", "retire")
+        return dict.fromkeys(self.tags or (self.tag,), into) if moves else {}
 
     def asked_about(self) -> tuple[str, ...]:
         """Return new tags that labelled papers were to be looked at for."""
-        if self.operation == "split":
-            return self.into if isinstance(self.into, tuple) else ()
-        return (self.tag,) if self.queue and self.tag else ()
+        new = self.into if self.operation == "split" else (self.tag,) * self.queue
+        return new if isinstance(new, tuple) else ()
 
 
 class _Step(BaseModel, frozen=True):
@@ -73,13 +71,7 @@ class _Step(BaseModel, frozen=True):
 
 
 def open_taxonomy(folder: Path) -> Taxonomy:
-    """Read the taxonomy of a label folder; bring a folder of before to the present form first.
-
-    Raises
-    ------
-    TaggerError
-        If the taxonomy is missing or not valid, or its history cannot be read or brought over.
-    """
+    """Read the taxonomy of a label folder; bring a folder of before to the present form first."""
     if (folder / HISTORY_FILE).exists():
         with exclusively(folder / TAXONOMY_FILE):
             # Another process may have done it meanwhile.
@@ -193,12 +185,8 @@ class _History:
         """Give names an alias if the tags of a paper read differently otherwise."""
         changed = False
         for facet, names in tags.items():
-            known = [name for name in names if (facet, name) in self._meanings]
-            then = {
-                name: self._meanings[facet, name][position]
-                for name in known
-                if position in self._meanings[facet, name]
-            }
+            meanings = {name: self._meanings.get((facet, name), {}) for name in names}
+            then = {name: known[position] for name, known in meanings.items() if position in known}
             now = {name: self._latest(facet, name) for name in then}
             if frozenset().union(*then.values()) != frozenset().union(*now.values()):
                 tags[facet] = [
@@ -210,12 +198,13 @@ class _History:
 
     def _alias(self, facet: str, name: str, position: int) -> str:
         meaning = self._meanings[facet, name][position]
-        for number in count(1):
-            alias = f"{name[:46]}-{number}"
-            taken = (facet, alias) in self._meanings
-            if not taken and self._aliases.setdefault((facet, alias), meaning) == meaning:
-                return alias
-        raise AssertionError
+        aliases = (f"{name[:46]}-{number}" for number in count(1))
+        return next(
+            alias
+            for alias in aliases
+            if (facet, alias) not in self._meanings
+            and self._aliases.setdefault((facet, alias), meaning) == meaning
+        )
 
     def write_to(self, document: TaxonomyDocument) -> None:
         """Write former names, aliases, and the questions of changes into today's taxonomy."""

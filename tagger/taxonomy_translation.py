@@ -15,15 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class FacetTranslation:
-    """What became of the tags of a facet.
-
-    Parameters
-    ----------
-    facet:
-        The facet with those tags that the earlier ones became.
-    becomes:
-        Per earlier tag, what it is now and all that this implies; nothing if it was retired.
-    """
+    """A facet with the tags that earlier ones became, and per earlier tag what it implies now."""
 
     facet: Facet
     becomes: tuple[tuple[str, ...], ...]
@@ -35,15 +27,12 @@ class FacetTranslation:
         with the greatest of theirs: they may apply together.
         """
         names = self.facet.tag_names
-        now = np.zeros((len(earlier), len(names)))
-        for column, tags in enumerate(self.becomes):
-            for tag in tags:
-                place = names.index(tag)
-                if self.facet.exclusive:
-                    now[:, place] += earlier[:, column]
-                else:
-                    now[:, place] = np.maximum(now[:, place], earlier[:, column])
-        return np.minimum(now, 1.0)
+        member = np.array([[name in tags for name in names] for tags in self.becomes], np.float64)
+        if self.facet.exclusive:
+            now: Floats = np.minimum(earlier @ member, 1.0)
+        else:
+            now = (earlier[:, :, np.newaxis] * member).max(axis=1, initial=0.0)
+        return now
 
 
 def translate_facet(taxonomy: Taxonomy, name: str, tags: Sequence[str]) -> FacetTranslation | None:
@@ -53,13 +42,13 @@ def translate_facet(taxonomy: Taxonomy, name: str, tags: Sequence[str]) -> Facet
         return None
     becomes = tuple(facet.read((tag,)) for tag in tags)
     kept = {tag for implied in becomes for tag in implied}
-    if not kept:
-        return None
     left = tuple(
         tag if tag.parent in kept else tag.model_copy(update={"parent": None})
         for tag in facet.tags
         if tag.name in kept
     )
+    if not left:
+        return None
     # Built anew: what a facet has worked out about itself does not carry over.
     return FacetTranslation(
         Facet(name=name, definition=facet.definition, exclusive=facet.exclusive, tags=left), becomes

@@ -60,7 +60,6 @@ def test_a_hidden_group_is_found_and_named(hidden):
     assert found.facet == "topic"
     assert found.name == found.terms[0].replace(" ", "-")
     assert 0.5 < found.coherence < 1
-    assert found.exemplars == found.papers[:3]
     assert found.definition.endswith(".")
 
 

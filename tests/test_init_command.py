@@ -58,11 +58,11 @@ def test_facets_may_come_from_options(tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "what the review is to ask is not given. Give --template"),
+        ((), "no template and no facets are given. Give --template"),
         (("--template", "law"), "there is no template 'law'. Known: medicine"),
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
         (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
-        (("--facet", "a=1", "--facet", "a=2"), "the facet 'a' is there already"),
+        (("--facet", "a=1", "--facet", "a=2"), "a facet is given twice"),
         (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
         (("--tag", "kind/trial=Lots."), "there is no facet 'kind' for the tag 'trial'"),
@@ -106,7 +106,7 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path):
     code, out, err = in_a_terminal(tmp_path, "\n".join(answers) + "\n")
     assert code == 0, err
     assert "there is no template 'law'" in err
-    assert "'Big Facet': is no name" in err
+    assert "'Big Facet' is no name" in err
     assert "has a tag 'trial' already" in err
     assert out.strip().startswith("Written: asked/taxonomy.yaml, with kind (2 tags).")
     (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets

@@ -19,7 +19,7 @@ from tagger.cli.output import (
     progress,
     read_pages,
 )
-from tagger.errors import TaggerError
+from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,14 +99,12 @@ def discover(
 
 
 def _facets(taxonomy: Taxonomy, name: str | None) -> Sequence[Facet]:
-    if name is None:
-        # What all papers have one of, few papers lack.
-        return [one for one in taxonomy.facets if not one.exclusive] or taxonomy.facets
-    try:
-        return [taxonomy.facet(name)]
-    except KeyError as error:
-        known = ", ".join(one.name for one in taxonomy.facets)
-        raise TaggerError(f"there is no facet '{name}'", hint=f"Known: {known}") from error
+    from tagger.taxonomy_changes import facet_of
+
+    if name is not None:
+        return [facet_of(taxonomy, name)]
+    # Every paper has a tag of an exclusive facet: few lack one there.
+    return [one for one in taxonomy.facets if not one.exclusive] or taxonomy.facets
 
 
 def _command(candidate: Candidate, labels: Path) -> str:
@@ -131,36 +129,17 @@ def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:
 def _print_candidates(
     facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
 ) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from tagger.cli.console import Console
-
-    console = Console(highlight=False)
     if not candidates:
-        console.print(
+        echo(
             f"{facet}: nothing found. {far} of {papers} papers have no likely tag, and no group "
             "among them is large and coherent enough."
         )
         return
-    table = Table(
-        title=f"{facet}: groups among {far} of {papers} papers that have no likely tag",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        expand=True,
-    )
-    table.add_column("terms", ratio=1)
-    for column in ("papers", "coherence"):
-        table.add_column(column, justify="right")
-    table.add_column("such as", ratio=2)
+    echo(f"{facet}: groups among {far} of {papers} papers that have no likely tag")
     for one in candidates:
-        titles = "\n".join(paper.title for paper in one.exemplars)
-        table.add_row(
-            Text(", ".join(one.terms)), str(len(one.papers)), f"{one.coherence:.2f}", Text(titles)
-        )
-    console.print(table)
-    console.print("To add one as a tag, with a name and a definition in your own words:")
-    for one in candidates:
-        console.print(Text(f"  {_command(one, labels)}"), soft_wrap=True)
+        size = f"{len(one.papers)} papers, coherence {one.coherence:.2f}"
+        echo(f"\n{', '.join(one.terms)} ({size})")
+        for paper in one.papers[:3]:
+            echo(f"  {paper.title}")
+        echo(f"  {_command(one, labels)}")
+    echo("\nThe commands add a tag: give it a name and a definition in your own words.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -22,11 +22,14 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tagger.paper import Paper
     from tagger.taxonomy import Taxonomy
     from tagger.taxonomy_draft import TaxonomyDraft
+
+
+_Answer = TypeVar("_Answer")
 
 
 def init(
@@ -118,25 +121,24 @@ def _draft(
 ) -> TaxonomyDraft:
     from tagger.taxonomy_draft import EMPTY, TaxonomyDraft, load_template
 
-    own = bool(facets or tags or exclusive)
-    if template is None and not own:
+    if template is None and not (facets or tags or exclusive):
         if not sys.stdin.isatty():
             raise TaggerError(
-                "what the review is to ask is not given",
+                "no template and no facets are given",
                 hint="Give --template, or --facet and --tag; in a terminal you will be asked",
             )
         return _ask()
     # The example of the empty template makes way for facets of one's own.
     begin = None if template is None or (template == EMPTY and facets) else load_template(template)
     draft = TaxonomyDraft(begin)
-    names = set()
-    for given in facets:
-        name, definition = _split(given, "--facet", "NAME=DEFINITION")
-        draft.add_facet(name, definition, exclusive=name in exclusive)
-        names.add(name)
+    own = dict(_split(given, "--facet", "NAME=DEFINITION") for given in facets)
+    if len(own) < len(facets):
+        raise TaggerError("--facet: a facet is given twice")
     for name in exclusive:
-        if name not in names:
+        if name not in own:
             raise TaggerError(f"--exclusive {name}: there is no --facet of that name")
+    for name, definition in own.items():
+        draft.add_facet(name, definition, exclusive=name in exclusive)
     for given in tags:
         place, definition = _split(given, "--tag", "FACET/TAG=DEFINITION")
         facet, slash, name = place.partition("/")
@@ -147,31 +149,43 @@ def _draft(
 
 
 def _split(given: str, option: str, form: str) -> tuple[str, str]:
-    name, equals, definition = given.partition("=")
-    if not equals or not definition.strip():
+    name, _, definition = given.partition("=")
+    if not definition.strip():
         raise TaggerError(f"{option} {given}: the definition is missing", hint=form)
     return name.strip(), definition.strip()
 
 
 def _ask() -> TaxonomyDraft:
-    """Ask for a template, and for facets and tags until an empty answer."""
+    """Ask for a template, or for facets and tags until an empty answer."""
     from tagger.taxonomy_draft import TaxonomyDraft, load_template, template_names
+
+    def template() -> TaxonomyDraft | None:
+        name = _prompt(f"Template ({', '.join(template_names())})")
+        return TaxonomyDraft(load_template(name)) if name else None
+
+    def facet() -> str:
+        if name := _prompt("Facet (empty to end)"):
+            definition = _prompt("  What does it ask?")
+            exclusive = typer.confirm("  Exactly one tag a paper?", default=False, err=True)
+            draft.add_facet(name, definition, exclusive=exclusive)
+        return name
+
+    def tag() -> str:
+        if name := _prompt("  Tag (empty to end)"):
+            draft.add_tag(of, name, _prompt("    What does a paper with it do, or deal with?"))
+        else:
+            draft.check_tags_of(of)
+        return name
 
     try:
         echo("Begin with a template, or leave it empty and make your own.", err=True)
-        while True:
-            chosen = _prompt(f"Template ({', '.join(template_names())})")
-            try:
-                draft = TaxonomyDraft(load_template(chosen) if chosen else None)
-                break
-            except TaggerError as error:
-                echo(str(error), err=True)
-        if chosen:
-            return draft
+        if begun := _until_right(template):
+            return begun
+        draft = TaxonomyDraft()
         echo("A facet is a question asked of every paper, such as 'design'.", err=True)
-        while facet := _ask_facet(draft):
-            echo(f"The tags of '{facet}' are its answers.", err=True)
-            while _ask_tag(draft, facet):
+        while of := _until_right(facet):
+            echo(f"The tags of '{of}' are its answers.", err=True)
+            while _until_right(tag):
                 pass
         return draft
     except typer.Abort as stop:
@@ -179,27 +193,11 @@ def _ask() -> TaxonomyDraft:
         raise typer.Exit(130) from stop
 
 
-def _ask_facet(draft: TaxonomyDraft) -> str | None:
-    while name := _prompt("Facet (empty to end)"):
-        definition = _prompt("  What does it ask?")
-        exclusive = typer.confirm("  Exactly one tag a paper?", default=False, err=True)
-        try:
-            draft.add_facet(name, definition, exclusive=exclusive)
-            return name
-        except TaggerError as error:
-            echo(str(error), err=True)
-    return None
-
-
-def _ask_tag(draft: TaxonomyDraft, facet: str) -> bool:
+def _until_right(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask, and ask again as long as something is wrong with the answer."""
     while True:
-        name = _prompt("  Tag (empty to end)")
         try:
-            if not name:
-                draft.check_tags_of(facet)
-                return False
-            draft.add_tag(facet, name, _prompt("    What does a paper with it do, or deal with?"))
-            return True
+            return ask()
         except TaggerError as error:
             echo(str(error), err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -354,9 +355,8 @@ def _named(name: str) -> Taxonomy:
     path = Path(name)
     if path.is_file() or path.suffix in (".yaml", ".yml"):
         return load_taxonomy(path)
-    if (path / TAXONOMY_FILE).is_file():
-        return _open(path).taxonomy
-    return load_model_named(name).taxonomy
+    is_labels = (path / TAXONOMY_FILE).is_file()
+    return _open(path).taxonomy if is_labels else load_model_named(name).taxonomy
 
 
 def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
@@ -368,7 +368,14 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
     if not as_json:
         _print_plan(plan, labels)
     if not dry_run and not yes:
-        _ask(as_json)
+        if as_json or not sys.stdin.isatty():
+            raise TaggerError(
+                "nothing was changed: nobody can be asked here",
+                hint="--yes does it without asking, --dry-run only says what would change",
+            )
+        if not typer.confirm("Change the taxonomy?"):
+            echo("Nothing was changed.")
+            raise typer.Exit(1)
     if not dry_run:
         make_change_in(store, change)
     if as_json:
@@ -380,26 +387,6 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         echo("The models so far were trained for the one before; next: tagger train")
 
 
-def _ask(as_json: bool) -> None:
-    """Ask whether to go on; leave if not.
-
-    Raises
-    ------
-    TaggerError
-        If nobody is there to answer.
-    """
-    import sys
-
-    if as_json or not sys.stdin.isatty():
-        raise TaggerError(
-            "nothing was changed: nobody can be asked here",
-            hint="--yes does it without asking, --dry-run only says what would change",
-        )
-    if not typer.confirm("Change the taxonomy?"):
-        echo("Nothing was changed.")
-        raise typer.Exit(1)
-
-
 def _print_plan(plan: ChangePlan, labels: Path) -> None:
     for line in plan.changes:
         echo(line)
@@ -409,11 +396,6 @@ def _print_plan(plan: ChangePlan, labels: Path) -> None:
         echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
     if plan.papers_to_review:
         echo(f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview")
-    elif plan.papers_concerned:
-        echo(
-            f"{plan.papers_concerned} labelled papers may need the tag, and stay without it; "
-            "--queue asks about them again"
-        )
     if plan.becomes_tree is not None:
         form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
         echo(
@@ -433,11 +415,7 @@ def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
         form = "exactly one" if facet.exclusive else "none, one or several"
         branch = root.add(Text(f"{facet.name} ({form}): {facet.definition}"))
         nodes: dict[str | None, Tree] = {None: branch}
-        waiting = list(facet.tags)
-        while waiting:
-            # A parent may stand after its children in the file.
-            tag = next(tag for tag in waiting if tag.parent in nodes)
-            waiting.remove(tag)
+        for tag in sorted(facet.tags, key=lambda tag: len(facet.ancestors(tag.name))):
             papers = counts[facet.name][tag.name]
             count = len(tag.examples)
             typical = f" ({count} example{'s' * (count > 1)})" if count else ""
