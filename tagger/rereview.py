@@ -1,14 +1,9 @@
-"""Changes of the taxonomy of a label folder: what they do to labels, and what to look at again.
-
-Which papers a change calls in question is not stored: it follows from the ``since`` and the
-``retired`` of the taxonomy, and from the labels given afterwards.
-"""
+"""Changes of the taxonomy of a label folder: what they do to labels, and what to look at again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from tagger.atomic import exclusively, replacing
@@ -163,27 +158,23 @@ def _question(facet: Facet, tags: Sequence[str] | None, labels: Sequence[Label])
 
     ``tags`` is what its ``labels``, as given, come to; None if the facet is not annotated.
     """
-
-    def seen_after(time: datetime) -> bool:
-        return any(
-            label.time > time and (facet.name in label.tags or label.outcome != "tagged")
-            for label in labels
-        )
-
+    seen = [one.time for one in labels if facet.name in one.tags or one.outcome != "tagged"]
+    latest = max(seen, default=None)
+    if latest is None:
+        return None
     if tags is None:
         lost = [
             label.time
             for label in labels
-            if label.tags.get(facet.name)
-            and not any(map(facet.readings.get, label.tags[facet.name]))
+            if (given := label.tags.get(facet.name)) and not any(map(facet.readings.get, given))
         ]
-        return "one tag less" if facet.exclusive and lost and not seen_after(max(lost)) else None
+        return "one tag less" if facet.exclusive and lost and latest <= max(lost) else None
     new = [
         tag.name
         for tag in facet.tags
         if tag.since
         and tag.name not in tags
         and (tag.parent is None or tag.parent in tags)
-        and not seen_after(tag.since)
+        and latest <= tag.since
     ]
     return f"new tag{'s' * (len(new) > 1)}: {', '.join(new)}" if new else None

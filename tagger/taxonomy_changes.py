@@ -192,13 +192,12 @@ def _join(
     ``moved`` says what becomes of the papers of each. Children of tags that go get a new parent.
     """
     into = moved.get(keeper, keeper) if keeper else None
-    gone = {*moved, *([keeper] if keeper else [])}
+    gone = {*moved, *filter(None, [keeper])}
     if gone >= set(facet.tag_names) and not keeper:
         raise TaggerError(
             f"'{facet.name}' would have no tag left",
             hint="Take the facet out of taxonomy.yaml and out of the label files",
         )
-    examples = [e for tag in facet.tags if tag.name in gone for e in tag.examples]
     entry = document.facet(facet.name)
     for number, tag in reversed(list(enumerate(facet.tags))):
         if tag.name in gone and tag.name != keeper:
@@ -214,19 +213,17 @@ def _join(
                 one["name"] = into
                 if definition:
                     one["definition"] = tag_fields(name=into, definition=definition)["definition"]
-                more = [e for e in dict.fromkeys(examples) if e not in tag.examples]
-                if more:
-                    room = MOST_EXAMPLES - len(tag.examples)
-                    one.setdefault("examples", CommentedSeq()).extend(more[:room])
+                merged = dict.fromkeys(e for o in facet.tags if o.name in gone for e in o.examples)
+                more = [example for example in merged if example not in tag.examples]
+                if more := more[: MOST_EXAMPLES - len(tag.examples)]:
+                    one.setdefault("examples", CommentedSeq()).extend(more)
     names = {str(one["name"]) for one in entry["tags"]}
-    write_former_names(
-        entry,
-        {
-            name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(was))
-            for name, was in facet.readings.items()
-            if name not in names
-        },
-    )
+    readings = {
+        name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(was))
+        for name, was in facet.readings.items()
+        if name not in names
+    }
+    write_former_names(entry, readings)
 
 
 def _parent_after(
@@ -240,6 +237,7 @@ def _parent_after(
         merged = gone if keeper != into else {keeper}
         implied = set.intersection(*(set(facet.ancestors(name)) for name in merged))
         # No tag below a merged one, or the tag would be its own ancestor.
-        above = [name for name in above if name in implied]
-        above = [name for name in above if not set(gone) & set(facet.ancestors(name))]
+        above = [
+            name for name in above if name in implied and not set(gone) & {*facet.ancestors(name)}
+        ]
     return above[0] if above else None

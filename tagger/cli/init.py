@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -96,17 +97,28 @@ def init(
         papers, problems = read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
-    commands = _next_commands(folder, digest or [Path("page.txt")])
+    # The next commands, and what each is for.
+    pages = " ".join(shlex.quote(str(page)) for page in digest or [Path("page.txt")])
+    here = shlex.quote(str(folder))
+    labels = "" if folder == Path("labels") else f" --labels {here}"
+    commands = {
+        f"tagger tag {pages} --model {here}": "see what the definitions alone make of it",
+        f"tagger review push {pages}{labels} --model {here} --strategy typical": "label papers "
+        "in Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels "
+        "home",
+        f"tagger train{labels}": "with ten labels of every facet or more",
+    }
     if as_json:
+        rows = [
+            {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
+            for paper in suggested
+        ]
         print_json(
             {
                 "taxonomy": str(path),
                 "version": taxonomy.version,
                 "facets": {facet.name: facet.tag_names for facet in taxonomy.facets},
-                "papers": [
-                    {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
-                    for paper in suggested
-                ],
+                "papers": rows,
                 "next": list(commands),
             }
         )
@@ -211,27 +223,9 @@ def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Pa
     from tagger.vector_cache import bundled_encoder, usual_cache
 
     with needs_extra("train"), progress() as step:
-        return suggest_papers(
-            papers,
-            (),
-            taxonomy,
-            bundled_encoder(usual_cache()),
-            count,
-            lambda done, total: step("Reading papers", done, total),
-        )
-
-
-def _next_commands(folder: Path, pages: Sequence[Path]) -> dict[str, str]:
-    """Return the next commands, and what each is for."""
-    here, files = shlex.quote(str(folder)), " ".join(shlex.quote(str(page)) for page in pages)
-    labels = "" if folder == Path("labels") else f" --labels {here}"
-    return {
-        f"tagger tag {files} --model {here}": "see what the definitions alone make of it",
-        f"tagger review push {files}{labels} --model {here} --strategy typical": "label papers "
-        "in Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels "
-        "home",
-        f"tagger train{labels}": "with ten labels of every facet or more",
-    }
+        encoder = bundled_encoder(usual_cache())
+        read = partial(step, "Reading papers")
+        return suggest_papers(papers, (), taxonomy, encoder, count, read)
 
 
 def _print_start(
