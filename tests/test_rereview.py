@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tagger.cli.output import load_model_for
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore, Origin, Prediction, find_conflicts
+from tagger.labels import Label, LabelStore, Prediction, find_conflicts
 from tagger.rereview import count_tags, make_change_in, papers_to_rereview, plan_change
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
@@ -73,7 +73,7 @@ def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
     assert (retired.labels, retired.labels_changed, retired.papers_unjudged) == (12, 4, 4)
     assert (retired.papers_to_review, retired.becomes_tree) == (4, None)
     added = plan(add_tag, "sea", "The sea.")
-    assert (added.labels_changed, added.papers_concerned, added.papers_to_review) == (0, 12, 0)
+    assert (added.labels_changed, added.papers_to_review) == (0, 0)
     assert plan(retire_tag, "heart").becomes_tree is False
     assert plan(*SPLIT_LAW).papers_to_review == 3
     assert sorted(path.read_bytes() for path in label_folder.glob("*.*")) == before
@@ -90,14 +90,6 @@ def test_a_tag_taken_out_by_hand_is_named_with_what_to_do(label_folder):
     assert [misfit.line for misfit in store.misfits()] == [1, 4, 7, 10]
     with pytest.raises(TaggerError, match="unknown tag 'survey'"):
         plan_change(store, partial(rename_tag, facet="kind", tag="study", into="survey"))
-
-
-def test_a_change_waits_for_nobody_else_to_change_the_file(label_folder):
-    store = LabelStore(label_folder)
-    change(label_folder, rename_tag, "law", "justice")
-    with pytest.raises(TaggerError, match="changed meanwhile"):
-        make_change_in(store, partial(rename_tag, facet="field", tag="heart", into="hearts"))
-    assert "heart" in LabelStore(label_folder).taxonomy.facet("field").tag_names
 
 
 def test_papers_of_a_split_tag_are_asked_about_until_somebody_answers(label_folder):
@@ -172,14 +164,6 @@ def test_answers_that_imply_the_same_are_in_no_conflict(label_folder):
     assert find_conflicts(LabelStore(label_folder).all_labels()) == []
     correct(label_folder, "Court", {"field": ("heart",)}, annotator="b")
     assert find_conflicts(LabelStore(label_folder).all_labels()) == []
-
-
-def test_annotations_keep_their_identity_through_a_change(label_folder):
-    origin = Origin(annotation="u-1", updated=datetime.now(UTC), project="1/now", task=1)
-    correct(label_folder, "Title 0", {"kind": ("survey",)}, origin=origin)
-    change(label_folder, rename_tag, "survey", "review", facet="kind")
-    correct(label_folder, "Title 0", {"kind": ("study",)}, origin=origin)
-    assert tags_of(label_folder)["Title 0"]["kind"] == ("study",)
 
 
 def test_a_store_that_is_held_open_learns_of_changes(label_folder):

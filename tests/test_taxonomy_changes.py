@@ -77,14 +77,6 @@ def chain(*names):
             ],
         ),
         (
-            partial(rename_tag, facet="field", tag="health", into="null"),
-            ["name: health  # well-being", "parent: health"],
-            [
-                "name: 'null'  # well-being\n        replaces:\n          - health",
-                "parent: 'null'",
-            ],
-        ),
-        (
             partial(
                 add_tag,
                 facet="field",
@@ -144,22 +136,19 @@ def test_only_what_changes_is_written_anew(change, old, new, line_break):
     assert after == expected.replace("\n", line_break)
 
 
+def test_a_split_tag_has_its_children_after_it(taxonomy):
+    after = apply(taxonomy, split_tag, "field", "health", TWO)
+    assert after.facet("field").tag_names == ("health", "left", "right", "heart", "law")
+    assert parents(after)["left"] == "health"
+    assert after.facet("field").tags[1].since is not None
+
+
 def test_a_tag_goes_and_comes_at_the_end_of_a_file_without_a_line_break():
     text = "name: s\nfacets:\n- name: f\n  definition: F\n  tags:\n  - name: a\n    definition: A"
     after = edit(text, add_tag, "f", "b", "B")
     assert after == text + "\n  - name: b\n    definition: B\n"
     gone = edit(after, retire_tag, "f", "b")
     assert gone == text.replace("  tags", "  retired:\n  - b\n  tags") + "\n"
-
-
-def test_a_new_tag_stands_at_the_end_or_below_what_it_is_split_from(taxonomy):
-    after = apply(taxonomy, add_tag, "field", "lungs", "Lungs.", "health")
-    assert parents(after) == {"health": None, "heart": "health", "law": None, "lungs": "health"}
-    assert after.facet("field").tags[-1].since is None
-    after = apply(taxonomy, split_tag, "field", "health", TWO)
-    assert after.facet("field").tag_names == ("health", "left", "right", "heart", "law")
-    assert parents(after)["left"] == "health"
-    assert after.facet("field").tags[1].since is not None
 
 
 @pytest.mark.parametrize(
@@ -241,17 +230,10 @@ def test_examples_go_where_papers_go():
     assert examples(retire_tag, "a") == {"b": ("On b",), "c": ("On c",)}
 
 
-def test_an_exclusive_facet_without_its_answer_is_not_annotated(taxonomy):
-    after = apply(taxonomy, retire_tag, "kind", "study")
-    assert after.read({"kind": ("study",), "field": ()}) == {"field": ()}
-    instead = apply(taxonomy, retire_tag, "kind", "study", "method")
-    assert instead.read({"kind": ("study",)}) == {"kind": ("method",)}
-
-
 @pytest.mark.parametrize(
     ("change", "arguments", "reason"),
     [
-        (add_tag, ("colour", "a", "A."), "no facet 'colour'. Known: kind, field"),
+        (add_tag, ("colour", "a", "A."), "no facet 'colour'. Known: kind, field, one"),
         (add_tag, ("field", "law", "A."), "has a tag 'law' already"),
         (add_tag, ("field", "a", "A.", "b"), "'field' has no tag 'b'"),
         (add_tag, ("field", "a", " "), "field 'definition'"),
@@ -268,20 +250,18 @@ def test_an_exclusive_facet_without_its_answer_is_not_annotated(taxonomy):
         (split_tag, ("field", "law", {"law": "L.", "up": "U."}), "has a tag 'law' already"),
         (retire_tag, ("field", "law", "law"), "into itself"),
         (retire_tag, ("field", "law", "a"), "'field' has no tag 'a'"),
+        (retire_tag, ("one", "only"), "'one' would have no tag left"),
     ],
 )
 def test_changes_that_make_no_sense_are_refused(taxonomy, change, arguments, reason):
     content = taxonomy.model_dump()
     content["facets"][1]["tags"][2]["replaces"] = ["courts"]
     content["facets"][1]["retired"] = ["sea"]
+    only = {"name": "only", "definition": "O."}
+    content["facets"] += ({"name": "one", "definition": "One.", "tags": [only]},)
     with pytest.raises(TaggerError) as caught:
         apply(Taxonomy.model_validate(content), change, *arguments)
     assert reason in str(caught.value)
-
-
-def test_the_last_tag_of_a_facet_stays():
-    with pytest.raises(TaggerError, match="'field' would have no tag left"):
-        apply(chain("a"), retire_tag, "field", "a")
 
 
 def test_a_name_that_comes_back_is_no_former_name(taxonomy):

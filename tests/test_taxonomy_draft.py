@@ -33,12 +33,6 @@ def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
         assert all(len(definition.split()) >= 5 for definition in facet.definitions)
 
 
-def test_templates_are_those_that_the_help_names():
-    assert template_names() == ["medicine", "nlp", "software", "empty"]
-    with pytest.raises(TaggerError, match="Known: medicine, nlp, software, empty"):
-        load_template("law")
-
-
 @settings(max_examples=40)
 @given(
     st.dictionaries(
@@ -63,11 +57,6 @@ def test_any_draft_reads_back_as_it_was(tmp_path_factory, facets):
     for name, (_, _, tags) in facets.items():
         meanings = [tag.definition for tag in taxonomy.facet(name).tags]
         assert meanings == [meaning.strip() for meaning in tags.values()]
-
-
-def test_parents_are_kept(tmp_path, taxonomy):
-    write_taxonomy(tmp_path / "taxonomy.yaml", taxonomy)
-    assert load_taxonomy(tmp_path / "taxonomy.yaml") == taxonomy
 
 
 def test_facets_of_ones_own_come_after_those_of_the_template():
@@ -100,14 +89,6 @@ def test_what_makes_no_taxonomy_is_said(facet, tags, reason):
             draft.add_tag(*tag)
         draft.finished("mine")
     assert reason in str(error.value)
-
-
-def test_a_taxonomy_is_never_written_over(tmp_path, taxonomy):
-    path = tmp_path / "taxonomy.yaml"
-    path.write_text("mine", encoding="utf-8")
-    with pytest.raises(TaggerError, match="there is a taxonomy already"):
-        write_taxonomy(path, taxonomy)
-    assert path.read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(
