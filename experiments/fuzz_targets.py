@@ -528,11 +528,11 @@ class _ExportedProject:
 
 def _pull(folder: Path, content: bytes) -> None:
     from tagger.review.pull import pull
-    from tagger.review.tasks import check_export, tags_in_use
+    from tagger.review.tasks import read_export, tags_in_use
 
     try:
         # As ReviewProject.annotated_tasks does.
-        tasks = check_export(json.loads(content))
+        tasks = read_export(content)
     except (ValueError, RecursionError):
         return
     (folder / "corrections.jsonl").unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from tagger.review.tasks import (
     Queue,
     TaskError,
     TaskMeta,
-    check_export,
+    read_export,
     read_meta,
     read_paper,
     tags_in_use,
@@ -166,24 +165,18 @@ class ReviewProject:
 
     def annotated_tasks(self) -> list[dict[str, Any]]:
         """Return the tasks that somebody has dealt with, with their annotations, as exported."""
-        with self._client() as client:
-            for _ in range(_READINGS):
-                counted = self._project().total_annotations_number or 0
+        for _ in range(_READINGS):
+            counted = self._project().total_annotations_number or 0
+            with self._client() as client:
                 chunks = client.projects.exports.download_sync(self.id, export_type="JSON")
-                try:
-                    exported = check_export(json.loads(b"".join(chunks)))
-                except RecursionError as error:
-                    raise ValueError("its export is nested too deeply") from error
-                # A task that an export holds twice is one.
-                tasks = {task["id"]: task for task in exported}
-                found = sum(
-                    not annotation.get("was_cancelled")
-                    for task in tasks.values()
-                    for annotation in task["annotations"]
-                )
-                # More may have come meanwhile.
-                if found >= counted:
-                    return list(tasks.values())
+                exported = read_export(b"".join(chunks))
+            # A task that an export holds twice is one.
+            tasks = list({task["id"]: task for task in exported}.values())
+            answers = [answer for task in tasks for answer in task["annotations"]]
+            found = sum(not answer["was_cancelled"] for answer in answers)
+            # More may have come meanwhile.
+            if found >= counted:
+                return tasks
         raise self.connection.contradicts_itself(
             f"project {self.id} has {counted} annotations, and {found} are exported"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -90,16 +91,18 @@ class _ExportedTask(BaseModel):
 _EXPORT = TypeAdapter(list[_ExportedTask])
 
 
-def check_export(exported: Any) -> list[dict[str, Any]]:
+def read_export(exported: bytes) -> list[dict[str, Any]]:
     """Return exported tasks, of which each annotation has an id; answers are checked later.
 
     A :class:`ValueError` is raised if something else was exported.
     """
     try:
-        _EXPORT.validate_python(exported)
+        tasks: list[dict[str, Any]] = json.loads(exported)
+        _EXPORT.validate_python(tasks)
     except ValidationError as error:
         raise ValueError(f"its export lacks {first_problem(error).field or 'a list'}") from error
-    tasks: list[dict[str, Any]] = exported
+    except RecursionError as error:
+        raise ValueError("its export is nested too deeply") from error
     return tasks
 
 

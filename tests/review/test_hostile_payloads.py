@@ -13,7 +13,7 @@ from tagger.labels import LabelStore
 from tagger.review.backend import Credentials, make_backend, predict_tasks
 from tagger.review.interface import adapt_interface, build_interface
 from tagger.review.pull import pull
-from tagger.review.tasks import TaskError, check_export, read_label, tags_in_use
+from tagger.review.tasks import TaskError, read_export, read_label, tags_in_use
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
 EVIL = "</View><Script/>\"><img src=x onerror=alert(1)> ]]> <!-- & &lt;b&gt; $title 'x'"
@@ -76,8 +76,8 @@ def test_an_interface_that_is_no_text_is_named(taxonomy, config):
 )
 def test_an_export_of_another_shape_is_refused(export):
     with pytest.raises(ValueError, match="its export lacks"):
-        check_export(export)
-    assert check_export([TASK]) == [TASK]
+        read_export(json.dumps(export).encode())
+    assert read_export(json.dumps([TASK]).encode()) == [TASK]
 
 
 def spoiled(**changes):
