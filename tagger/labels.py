@@ -3,8 +3,7 @@
 A label folder holds ``taxonomy.yaml``, ``seed.jsonl`` (the hand labels to begin with) and
 ``corrections.jsonl`` (what came back from review). Both label files are append-only, one JSON
 object a line; a correction outweighs a seed label, and where several people speak of one paper a
-:data:`ConflictRule` decides. What was said in terms of an earlier taxonomy is put in today's when
-it is read, see :mod:`tagger.taxonomy`.
+:data:`ConflictRule` decides. Former names of tags are read as today's, see :mod:`tagger.taxonomy`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import (
     AwareDatetime,
@@ -124,10 +123,9 @@ class Label(BaseModel):
         cls, tags: dict[str, tuple[str, ...]], info: ValidationInfo
     ) -> dict[str, tuple[str, ...]]:
         tagged = info.data.get("outcome", "tagged") == "tagged"
-        if tagged and not tags:
-            raise ValueError("at least 1 facet is needed")
-        if tags and not tagged:
-            raise ValueError("no tags go with this outcome")
+        if tagged != bool(tags):
+            reason = "at least 1 facet is needed" if tagged else "no tags go with this outcome"
+            raise ValueError(reason)
         return tags
 
     @property
@@ -251,8 +249,7 @@ def review_answers(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     annotator: str
     tags: tuple[str, ...]
     final: bool
@@ -273,10 +270,8 @@ def _answers(labels: Sequence[Label], facet: str | None) -> list[_Answer]:
     """
     last: dict[str, _Answer] = {}
     for label in labels:
-        tags = label.tags.get(facet) if facet else (str(label.outcome),)
-        if facet is None and label.outcome == "cannot-tell":
-            continue
-        if tags is not None:
+        if facet in label.tags if facet else label.outcome != "cannot-tell":
+            tags = label.tags[facet] if facet else (str(label.outcome),)
             last.pop(label.annotator, None)
             last[label.annotator] = _Answer(label.annotator, tags, label.final)
     return list(last.values())
@@ -367,7 +362,7 @@ class LabelStore:
         return [self._fitting(label, path, line) for path, line, label in self._lines()]
 
     def labels_as_given(self) -> list[Label]:
-        """Every label in the terms of the taxonomy that it was given in, in the same order."""
+        """Every label with the names of tags that it was given with, in the same order."""
         return [label for _, _, label in self._lines()]
 
     def misfits(self) -> list[TaggerError]:

@@ -121,10 +121,8 @@ class Connection:
 
 def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
     """Connect to the server of the environment, or else to the workspace's own in ``folder``."""
-    url = os.environ.get(URL_VARIABLE)
-    if url:
-        key = find_token(url)
-        if key:
+    if url := os.environ.get(URL_VARIABLE):
+        if key := find_token(url):
             return Connection(url, key)
         raise TaggerError(
             f"{KEY_VARIABLE} is not set",
@@ -153,11 +151,11 @@ def find_token(url: str) -> str | None:
     ``LABEL_STUDIO_API_KEY_FILE`` names, or else what the system's keyring keeps for the service
     ``tagger`` and the address, if the package ``keyring`` is installed.
     """
-    token = os.environ.get(KEY_VARIABLE)
-    if token:
+    if token := os.environ.get(KEY_VARIABLE):
         return token
-    path = os.environ.get(FILE_VARIABLE)
-    return _token_of_file(Path(path)) if path else _token_of_keyring(url)
+    if path := os.environ.get(FILE_VARIABLE):
+        return _token_of_file(Path(path))
+    return _token_of_keyring(url)
 
 
 def _token_of_file(path: Path) -> str:

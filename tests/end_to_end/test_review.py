@@ -22,7 +22,6 @@ from tagger.review.project import open_project
 from tagger.review.pull import pull
 from tagger.review.push import PushSettings, push, push_rechecks
 from tagger.review.status import review_status
-from tagger.review.tasks import make_result
 from tagger.strategies.uncertainty import Uncertainty
 
 pytestmark = pytest.mark.label_studio
@@ -116,17 +115,6 @@ def test_papers_arrive_filled_in_and_sorted(desk, few):
     for queue in ("confused", "unfamiliar"):
         listed = [task.data["queue"] for task in desk.client.tasks.list(view=tabs[queue].id)]
         assert listed == [queue] * report.queues.get(queue, 0)
-
-
-def test_pushing_again_adds_only_what_is_new(desk, papers):
-    ten = replace(ALL, budget=10, random_share=0.2)
-    first = desk.push(papers[:30], ten)
-    assert (first.new, first.queues["random"]) == (10, 2)
-    again = desk.push(papers[:30], ten)
-    assert (again.new, again.waiting) == (0, 10)
-    more = desk.push(papers[:40], replace(ten, budget=15))
-    assert (more.new, more.waiting) == (5, 15)
-    assert len(desk.tasks()) == desk.project.task_count() == 15
 
 
 def test_corrections_come_home_once(desk, few):
@@ -276,19 +264,6 @@ def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
     assert desk.project.fit_interface(desk.taxonomy) == []
 
 
-def test_an_interface_edited_by_hand_keeps_the_edits(desk, few):
-    desk.push(few)
-    edited = desk.project.interface.replace("$title", "Title: $title")
-    edited = edited.replace('name="kind"', 'name="sort"')
-    desk.client.projects.update(desk.project.id, label_config=edited)
-    desk.project = open_project(desk.connection, desk.taxonomy, None)
-    report = desk.push(few)
-    assert report.interface_changes == ["the facet 'kind' added"]
-    config = desk.client.projects.get(desk.project.id).label_config
-    assert "Title: $title" in config
-    assert 'name="sort"' in config
-
-
 def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
     report = desk.push(few, replace(ALL, blind_share=0.5))
     blind = report.queues["blind"]
@@ -350,7 +325,7 @@ def test_five_thousand_papers_are_paged_through(desk):
 
 
 @pytest.mark.acceptance
-def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypatch, server):
+def test_a_server_killed_while_pushing_costs_nothing(desk, monkeypatch, server):
     monkeypatch.setattr(push_module, "BATCH_SIZE", 100)
     papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(600)]
 
@@ -360,42 +335,12 @@ def test_a_server_killed_while_pushing_and_pulling_costs_nothing(desk, monkeypat
 
     with pytest.raises(TaggerError, match="does not answer"):
         desk.push(papers, step=kill_during_next_batch)
+    with pytest.raises(TaggerError, match="does not answer"):
+        desk.pull()
     server.restart()
     report = desk.push(papers)
     assert 0 < report.new < 600
     assert len(desk.tasks()) == desk.project.task_count() == 600
-
-    result = make_result({"kind": ("study",)}, desk.taxonomy)
-    for task in [*desk.tasks().values()][:20]:
-        desk.client.annotations.create(task.id, result=result)
-    before = desk.store.files[-1].read_bytes()
-    annotated = desk.project.annotated_tasks
-
-    def killed():
-        server.kill()
-        return annotated()
-
-    monkeypatch.setattr(desk.project, "annotated_tasks", killed)
-    with pytest.raises(TaggerError, match="does not answer"):
-        desk.pull()
-    assert desk.store.files[-1].read_bytes() == before
-    monkeypatch.undo()
-    server.restart()
-    assert desk.pull().new == 20
-    assert desk.pull().new == 0
-
-
-@pytest.mark.acceptance
-def test_copies_that_a_killed_push_left_are_removed(desk, few):
-    desk.push(few)
-    tasks = desk.client.tasks.list(project=desk.project.id)
-    copies = [{"data": task.data, "meta": task.meta} for task in tasks]
-    desk.client.projects.import_tasks(desk.project.id, request=copies)
-    desk.annotate(few[0], kind=["study"])
-    report = desk.push(few)
-    assert (report.new, report.duplicates_removed) == (0, 12)
-    assert desk.project.task_count() == 12
-    assert desk.tasks()[few[0].id].done
 
 
 def test_a_backend_is_connected_once_and_disconnected_by_its_own_password(desk):

@@ -107,3 +107,15 @@ def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers,
     assert set(task["meta"]["tags"]) == {"kind", "field"}
     assert task["meta"]["taxonomy"] == taxonomy.version
     assert push(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0
+
+
+def test_copies_that_a_killed_push_left_are_removed(model, papers, project):
+    push(papers[:3], model, [], project, ALL)
+    project.import_tasks(tasks_of(project))
+    project.annotate(papers[0], kind=["study"])
+    report = push(papers[:3], model, [], project, ALL)
+    assert (report.new, report.duplicates_removed) == (0, 3)
+    assert sorted(task["data"]["paper"] for task in tasks_of(project)) == sorted(
+        paper.id for paper in papers[:3]
+    )
+    assert project.annotated_tasks()
