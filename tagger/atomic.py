@@ -39,17 +39,8 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
 def replacing_bytes(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes the place of ``path`` when the block ends well.
 
-    Parameters
-    ----------
-    path:
-        The file; its folder is made if missing.
-    mode:
-        Its permissions, as for ``chmod``; by default as before, of a new file as the umask has it.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to; what was at ``path`` is kept.
+    Its permissions are ``mode``, or as before, or of a new file as the umask has them. If it cannot
+    be written, :class:`TaggerError` names it, and what was there is kept.
     """
     with making(path) as new, new.open("xb") as file:
         yield file
@@ -67,17 +58,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     The old folder is moved aside first, so that for a moment there is none. If a kill comes just
     then, the next call puts it back.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to; what was at ``path`` is kept.
     """
-    path = path.resolve()
-    aside = _aside(path)
+    aside = _aside(path.resolve())
     if aside.exists() and not path.exists():
         with suppress(OSError):
-            aside.replace(path)
+            aside.replace(path.resolve())
     with making(path) as new:
         new.mkdir()
         yield new
@@ -85,13 +70,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def making(path: Path) -> Iterator[Path]:
-    """Give a new path; what is made there takes the place of ``path`` when the block ends well.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to; what was at ``path`` is kept.
-    """
+    """Give a new path; what is made there takes the place of ``path`` when the block ends well."""
     try:
         # A link stays a link: what it points to is replaced.
         path = path.resolve()
@@ -103,10 +82,18 @@ def making(path: Path) -> Iterator[Path]:
             yield new
             for part in (new, *new.rglob("*")):
                 _sync(part)
-            if new.is_dir() and path.is_dir():
-                _exchange(new, path)
-            else:
+            aside = _aside(path) if new.is_dir() and path.is_dir() else None
+            if aside:
+                shutil.rmtree(aside, ignore_errors=True)
+                path.replace(aside)
+            try:
                 new.replace(path)
+            except OSError:
+                if aside:
+                    aside.replace(path)
+                raise
+            if aside:
+                shutil.rmtree(aside, ignore_errors=True)
             _sync(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -116,11 +103,6 @@ def append_line(path: Path, line: str) -> None:
     """Append one line to a UTF-8 text file and return when it is on disk.
 
     A last line without its newline, as a kill leaves it, is ended first.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,15 +120,10 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Let one process at a time change ``path``; others wait for it, and say so after a second.
+    """Let one process at a time change ``path``; others wait, and say so after a second.
 
     The lock is a file beside ``path`` that the system frees when its holder ends, however it ends.
-    The process that holds it may take it again.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to, or without ``wait`` if another process holds the lock.
+    The holder may take it again. Without ``wait``, :class:`TaggerError` says that it is taken.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
@@ -155,11 +132,8 @@ def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
             lock.acquire(timeout=_PATIENCE if wait else 0)
         except Timeout as error:
             if not wait:
-                raise TaggerError(
-                    "another run writes here",
-                    path=path.parent,
-                    hint="Wait until it is done, or name another place",
-                ) from error
+                hint = "Wait until it is done, or name another place"
+                raise TaggerError("another run writes here", path=path.parent, hint=hint) from error
             _LOG.warning("waiting for another tagger that is at work on %s", shown(path))
             lock.acquire(timeout=-1)
     except OSError as error:
@@ -176,19 +150,6 @@ def cannot_write(path: str | os.PathLike[str] | None, error: OSError) -> TaggerE
     if path is None:
         return TaggerError(f"a file cannot be written ({reason})", hint="See that there is room")
     return TaggerError(f"cannot be written ({reason})", path=path)
-
-
-def _exchange(new: Path, path: Path) -> None:
-    """Put one folder in the place of another; no system-independent call does it at once."""
-    aside = _aside(path)
-    shutil.rmtree(aside, ignore_errors=True)
-    path.replace(aside)
-    try:
-        new.replace(path)
-    except OSError:
-        aside.replace(path)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _aside(path: Path) -> Path:

@@ -36,17 +36,16 @@ __all__ = ["FORMATS", "PaperCollection", "PaperFile", "Reader", "collect_papers"
 
 
 class Reader(Protocol):
-    """A module that reads one format."""
+    """A module that reads one format: ``recognise`` tells it from the content of a source.
 
-    def recognise(self, source: Source) -> bool:
-        """Tell the format from the content of a source, or from its name where that decides."""
+    ``read`` yields papers, in order and with repeats, and in place of a record that is no paper the
+    error that says why, with its line. An error that concerns the source as a whole is raised.
+    Neither needs to name the file.
+    """
 
-    def read(self, source: Source) -> Iterable[Paper | TaggerError]:
-        """Yield the papers of a source, in order and with repeats.
+    def recognise(self, source: Source) -> bool: ...
 
-        In place of a record that is no paper comes the error that says why. An error that concerns
-        the source as a whole is raised. Neither needs to name the file.
-        """
+    def read(self, source: Source) -> Iterable[Paper | TaggerError]: ...
 
 
 FORMATS: Mapping[str, Reader] = {
@@ -65,14 +64,7 @@ FORMATS: Mapping[str, Reader] = {
     "digest": digest,
 }
 """By name, as given to ``--format``, in the order in which they are tried."""
-_BY_SUFFIX = {
-    ".bib": "bibtex",
-    ".bibtex": "bibtex",
-    ".ris": "ris",
-    ".nbib": "nbib",
-    ".csv": "csv",
-    ".tsv": "csv",
-}
+_BY_SUFFIX = {".bib": "bibtex", ".ris": "ris", ".nbib": "nbib", ".csv": "csv", ".tsv": "csv"}
 """Where the content does not tell, the name of the file does."""
 
 _ANY_TEXT = 16 * 1024**2
@@ -203,10 +195,7 @@ def read_records(
 ) -> Iterator[Paper | TaggerError]:
     """Yield the papers of one file as they are read, and errors in place of records that are none.
 
-    Raises
-    ------
-    TaggerError
-        If the file is broken as a whole, even after some records.
+    A file that is broken as a whole may be found to be so after some records.
     """
     source = Source.open(path, columns)
     yield from _records(source, format_name or recognise(source))

@@ -56,13 +56,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a BibTeX file, or why an entry is none.
-
-    Raises
-    ------
-    TaggerError
-        If an entry is not closed or otherwise not BibTeX; the line is given.
-    """
+    """Yield the papers of a BibTeX file, or why an entry is none."""
     entries, strings = parse_bibtex(source.text)
     for entry in entries:
         # Of fields of one name, BibTeX reads the first.
@@ -75,14 +69,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
-    """Find the entries of a BibTeX text, duplicates too, and its strings by their name.
-
-    Raises
-    ------
-    TaggerError
-        If something in it is not BibTeX, such as two fields without a comma between them; the line
-        is given.
-    """
+    """Find the entries of a BibTeX text, duplicates too, and its strings by their name."""
     from bibtexparser import model
     from bibtexparser.entrypoint import parse_string
     from bibtexparser.exceptions import ParsingException

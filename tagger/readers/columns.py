@@ -65,12 +65,8 @@ class Columns:
     def find(cls, names: Sequence[Any], source: Source, line: int | None = None) -> Columns:
         """Find the columns among the ``names`` of a header, which is at ``line``.
 
-        The choice of the source comes first, then the default names.
-
-        Raises
-        ------
-        TaggerError
-            If no column holds the title, or a chosen column is missing.
+        The choice of the source comes first, then the default names. If no column holds the title,
+        or a chosen one is missing, that is an error.
         """
         found = {field: _position(field, names, source.columns) for field in FIELDS}
         there = ", ".join(f"'{_shown(name)}'" for name in names if _shown(name)) or "none"

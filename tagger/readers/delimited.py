@@ -38,13 +38,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a CSV or TSV file, one a row, or why a row is none.
-
-    Raises
-    ------
-    TaggerError
-        If it is no table, no column holds the title, or a quote is not closed; the line is given.
-    """
+    """Yield the papers of a CSV or TSV file, one a row, or why a row is none."""
     records = read_records(source)
     header = next(records, None)
     if header is None:
@@ -68,11 +62,6 @@ def read_records(source: Source) -> Iterator[Record]:
 
     The delimiter is the one under which a header with a title comes first and has most columns.
     Where tabs delimit, quotes may be part of the text.
-
-    Raises
-    ------
-    TaggerError
-        If a quote is not closed; the line is given.
     """
     delimiter, skipped = _find_dialect(source)
     quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)

@@ -48,14 +48,7 @@ def recognise(_source: Source) -> bool:
 
 
 def read(source: Source) -> list[Paper]:
-    """Read the papers of one digest page.
-
-    Raises
-    ------
-    TaggerError
-        If the page holds no paper, a title has no abstract, or an abstract has no title; the
-        line is given.
-    """
+    """Read the papers of one digest page."""
     return papers_of(list(blocks_of(source.text)), source)
 
 

@@ -39,11 +39,6 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of the first sheet that has a title column, one a row, or why a row is none.
 
     Without such a sheet, the first row with content of all is taken for the header.
-
-    Raises
-    ------
-    TaggerError
-        If it is no workbook, or no sheet has a header with a title; the row is given as line.
     """
     if source.start.startswith(_OLD_EXCEL):
         raise TaggerError("is a workbook of before Excel 2007", hint="Save it as .xlsx")

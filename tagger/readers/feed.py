@@ -29,13 +29,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a feed, or why an entry is none; its number is given as line.
-
-    Raises
-    ------
-    TaggerError
-        If the feed is cut short, or declares entities.
-    """
+    """Yield the papers of a feed, or why an entry is none; its number is given as line."""
     import feedparser
 
     content = source.data

@@ -29,11 +29,6 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a saved data set, one a row, split after split, or why a row is none.
 
     The row of the split, counted from 1, is given as line.
-
-    Raises
-    ------
-    TaggerError
-        If it is no saved data set, or no column holds the title.
     """
     if not recognise(source):
         raise TaggerError(f"is no folder with a saved data set: it has no {_STATE_FILE}")

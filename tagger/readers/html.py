@@ -34,13 +34,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> list[Paper]:
-    """Read the papers of a saved web page.
-
-    Raises
-    ------
-    TaggerError
-        If the page holds no paper, a title has no abstract, or an abstract has no title.
-    """
+    """Read the papers of a saved web page."""
     try:
         markup: str | bytes = source.data.decode("utf-8-sig")
     except UnicodeDecodeError:

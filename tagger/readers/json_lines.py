@@ -24,13 +24,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of JSON Lines or of a JSON array, or why a value is none.
-
-    Raises
-    ------
-    TaggerError
-        If an array is no JSON, or no field holds the title; the line is given.
-    """
+    """Yield the papers of JSON Lines or of a JSON array, or why a value is none."""
     # Once for the fields that any of them has, and once for the papers.
     names: dict[str, None] = {}
     for _, value in read_values(source):
@@ -55,11 +49,6 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
     """Yield each value of an array, or of several that follow one another, with its line.
 
     JSON Lines are read a line at a time, and a line that is no JSON is yielded as an error.
-
-    Raises
-    ------
-    TaggerError
-        If an array, or a value that goes on over lines, is no JSON; the line is given.
     """
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):

@@ -54,14 +54,8 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     """Take HTML apart into its paragraphs and headings, in order.
 
     Hidden texts, scripts, styles, navigation, footers and forms are left out. The work grows with
-    the paragraphs, however many elements there are and however deep they are nested.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be parsed.
-    LookupError
-        If there is no such encoding as it says it is in.
+    the paragraphs, however many elements there are and however deep they are nested. What cannot
+    be parsed raises :class:`ValueError`, an unknown encoding :class:`LookupError`.
     """
     from bs4.dammit import EncodingDetector
     from lxml import etree

@@ -27,13 +27,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a PubMed text file, or why a record is none.
-
-    Raises
-    ------
-    TaggerError
-        If a line belongs to no field; the line is given.
-    """
+    """Yield the papers of a PubMed text file, or why a record is none."""
     for line, lines in _records(source):
         fields = TaggedFields.of(lines, _FIELD)
         # Of an article, a book, and an article in another language.

@@ -31,11 +31,6 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a Parquet file, one a row, or why a row is none.
 
     The row, counted from 1, is given as line.
-
-    Raises
-    ------
-    TaggerError
-        If it is no Parquet file, or no column holds the title.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -51,11 +51,6 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
     The sections of a structured abstract keep their labels. Entities of the document's own are
     refused, and nothing outside it is read. The number of the record is given as line.
-
-    Raises
-    ------
-    TaggerError
-        If it is not XML (the line is given), or declares entities.
     """
     root = _parse(source.data)
     records = [root] if root.tag in _RECORDS else [each for each in root if each.tag in _RECORDS]

@@ -29,16 +29,8 @@ def make_paper(
 ) -> Paper | TaggerError:
     """Return the paper of a record, or the error that says why it is none.
 
-    Parameters
-    ----------
-    source:
-        What is being read.
-    line:
-        The line, or the number of the record, counted from 1.
-    titles, abstracts:
-        As they stand in the record, the best first; the first that says something is taken.
-    identifiers:
-        In the form of :mod:`tagger.readers.identifiers`.
+    The ``line`` may be the number of the record. Of titles and abstracts, the first that says
+    something is taken. Identifiers are in the form of :mod:`tagger.readers.identifiers`.
     """
     title = _first(titles, _NO_TITLE)
     if not title:

@@ -25,13 +25,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a RIS file, or why a record is none.
-
-    Raises
-    ------
-    TaggerError
-        If a record has no end; the line is given.
-    """
+    """Yield the papers of a RIS file, or why a record is none."""
     lines = source.text.split("\n")
     for start, end in find_records(lines):
         fields = TaggedFields.of(lines[start:end], FIELD)
@@ -40,13 +34,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def find_records(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where records are among the lines: their ``TY`` and ``ER`` lines, from 0.
-
-    Raises
-    ------
-    TaggerError
-        If a record has no end, or a second one begins within it; the line is given.
-    """
+    """Return where records are among the lines: their ``TY`` and ``ER`` lines, from 0."""
     records = []
     start = None
     for number, line in enumerate([*lines, "TY  - "]):

@@ -152,17 +152,6 @@ def test_a_format_is_told_by_its_content_alone(recognises, text):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "\n@article{ WOS:000123,\nTitle = {{One}},\nUnique-ID = {WOS:000123},\n}\n",
-        "Scopus\nEXPORT DATE:3 May 2026\n\n@ARTICLE{Doe2020,\n\ttitle={One},\n}\n",
-    ],
-)
-def test_exports_of_databases_are_read(text):
-    assert [paper.title for paper in bibtex.read(source(text))] == ["One"]
-
-
-@pytest.mark.parametrize(
     "text", ["Write to me@example.org (today, please).", "@someone, hello", "<html>", "TY for it"]
 )
 def test_other_text_is_no_bibliography(text):
@@ -175,22 +164,7 @@ def test_other_text_is_no_bibliography(text):
     [
         (
             bibtex.read,
-            [
-                "@misc{",
-                "@string{",
-                "@comment{",
-                "k,",
-                "title",
-                "=",
-                "{",
-                "}",
-                '"',
-                "#",
-                "a",
-                ",",
-                "\n",
-                "\\",
-            ],
+            ["@misc{", "@string{", "@comment{", "k,", "title", *'={}"#a,\n\\'],
         ),
         (ris.read, ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
         (nbib.read, ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),

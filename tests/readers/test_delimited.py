@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.paper import Paper
-from tagger.readers import delimited, read_papers
+from tagger.readers import delimited
 from tagger.readers.cleaning import clean_text
 from tagger.readers.delimited import DELIMITERS, read_records
 from tagger.readers.source import Source
@@ -103,14 +103,6 @@ def test_chosen_columns_win_over_usual_ones_and_make_a_table():
         list(delimited.read(source(content, abstract="Kurz")))
 
 
-def test_a_field_that_papers_have_not_is_refused(tmp_path):
-    (tmp_path / "t.csv").write_text("Title\nA\n", encoding="utf-8")
-    with pytest.raises(
-        TaggerError, match=r"no field 'colour'.*One of: title, abstract, doi, arxiv, pmid"
-    ):
-        list(read_papers([tmp_path / "t.csv"], print, columns={"colour": "Title"}))
-
-
 def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     before = csv.field_size_limit()
     (paper,) = delimited.read(source(f"title,abstract\nA,{'word ' * 40_000}\n"))
@@ -138,25 +130,3 @@ def test_an_id_that_is_no_identifier_is_passed_over(cell):
 def test_identifiers_stand_in_columns_of_databases(header, cell, identifiers):
     (paper,) = delimited.read(source(f"{header}\nOne\t{cell}\n"))
     assert paper.identifiers == identifiers
-
-
-def test_the_limit_of_a_cell_fits_everywhere(monkeypatch):
-    def on_windows(limit, usual=csv.field_size_limit):
-        if limit > 2**31 - 1:
-            raise OverflowError("Python int too large to convert to C long")
-        return usual(limit)
-
-    monkeypatch.setattr(csv, "field_size_limit", on_windows)
-    assert len(list(read_records(source("title,abstract\nA,one\n")))) == 2
-
-
-def test_identifiers_of_a_table_are_the_identity(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text(
-        "Title,DOI,arXiv ID,PMID\nOne,https://doi.org/10.1234/AB,,\nTwo,,2101.00001v2,\n"
-        "Three,,,77\nFour,,,\n",
-        encoding="utf-8",
-    )
-    papers = list(read_papers([path]))
-    assert [paper.id for paper in papers][:3] == ["doi:10.1234/ab", "arxiv:2101.00001", "pmid:77"]
-    assert not papers[3].identifiers

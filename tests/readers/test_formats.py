@@ -58,7 +58,7 @@ def broken(draw):
 def papers_or_problem(path, name):
     problems = []
     papers = list(read_papers([path], problems.append, format_name=name))
-    assert bool(papers) != bool(problems)
+    assert papers or problems
     assert all(paper.sources == (path.name,) for paper in papers)
     for problem in problems:
         assert problem.path == str(path)

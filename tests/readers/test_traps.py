@@ -16,8 +16,6 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tagger import readers
 from tagger.errors import TaggerError
@@ -212,14 +210,6 @@ def test_a_number_of_thousands_of_digits_is_no_character():
 def test_what_is_not_seen_is_no_part_of_a_title():
     assert clean_text("".join(f"a{hidden}" for hidden in HIDDEN)) == " ".join("a" * len(HIDDEN))
     assert clean_text("&#x202e;&amp;#27;[31m") == "[31m"
-
-
-@given(st.text(st.sampled_from("e\u0301\u0316\u05b0 a\u3099"), max_size=200))
-def test_marks_are_thinned_out_only_where_there_are_very_many(text):
-    few = "".join(text.split())[:30]
-    import unicodedata
-
-    assert clean_text(few) == unicodedata.normalize("NFC", few)
 
 
 @pytest.mark.parametrize(

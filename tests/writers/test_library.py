@@ -259,12 +259,6 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert text.endswith("out/zotero.bib, out/endnote.ris, out/problems.jsonl")
 
 
-def test_a_paper_is_explained_by_its_identifier(saved_model, tmp_path):
-    path = EXPORTS / "zotero.ris"
-    done = run("explain", "pmid:30000002", path, "--model", saved_model, "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["id"] == "doi:10.5555/tides.2024_7"
-
-
 fields = st.lists(
     st.tuples(
         st.sampled_from(["title", "Abstract", "KEYWORDS", "note", "x-y"]),

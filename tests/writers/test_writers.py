@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from dataclasses import replace
 from datetime import datetime
 
@@ -50,6 +49,9 @@ def written(tmp_path, model, papers, monkeypatch):
 def test_every_format_holds_every_paper_and_field(written):
     run, folder = written
     assert {path.name for path in run.files} == {path.name for path in folder.iterdir()}
+    lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
+    assert all(list(paper.as_row()) == FIELDS for paper in run.tagged())
     table = pq.read_table(folder / "tags.parquet")
     assert table.column_names == FIELDS
     assert table.to_pylist() == [paper.as_row() for paper in run.tagged()]
@@ -102,16 +104,6 @@ def test_the_same_papers_give_the_same_bytes(written, model, papers, tmp_path_fa
         assert (other / file).read_bytes() == (folder / file).read_bytes(), file
 
 
-def test_a_folder_of_ones_own_is_not_replaced(tmp_path, model, papers):
-    (tmp_path / "tags_dataset").mkdir()
-    (tmp_path / "tags_dataset" / "mine.txt").touch()
-    with pytest.raises(TaggerError, match="is no data set, so it is not replaced"):
-        tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
-    assert (tmp_path / "tags_dataset" / "mine.txt").exists()
-    shutil.rmtree(tmp_path / "tags_dataset")
-    tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=["dataset"])
-
-
 @pytest.mark.parametrize(
     ("target", "form"), [("tags_dataset", "dataset"), ("tags.xlsx", "excel"), ("tags.csv", "csv")]
 )
@@ -119,10 +111,11 @@ def test_what_is_in_the_way_is_told_before_anything_is_tagged(
     tmp_path, model, papers, target, form
 ):
     (tmp_path / target).mkdir()
+    (tmp_path / target / "mine.txt").touch()
     with pytest.raises(TaggerError, match="name another --output"):
         tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=[form])
     assert model.encoder.calls == 0
-    assert [path.name for path in tmp_path.iterdir()] == [target]
+    assert [*tmp_path.rglob("*")] == [tmp_path / target, tmp_path / target / "mine.txt"]
 
 
 def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model, papers):
@@ -132,24 +125,7 @@ def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model,
     assert [writer.name for writer in choose_writers(["excel", "csv"])] == ["jsonl", "csv", "excel"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "=1+1",
-        "+1",
-        "-1",
-        "@A1",
-        "\tx",
-        "\rx",
-        "\nx",
-        "＝1",
-        "＋1",
-        "－1",
-        "＠A",
-        " =1",
-        "\u00a0\n@A",
-    ],
-)
+@pytest.mark.parametrize("text", [*"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", " =", "\u00a0\n@A"])
 def test_what_owasp_lists_is_a_formula(text):
     assert is_formula(text)
     assert not is_formula("x" + text)
@@ -176,10 +152,3 @@ def test_no_cell_is_a_formula_and_the_papers_stay_the_same(tmp_path_factory, mod
         for cell in row:
             assert cell.data_type != "f"
             assert cell.data_type == "n" or bool(cell.quotePrefix) == is_formula(str(cell.value))
-
-
-def test_the_lines_of_the_json_are_as_ever(written):
-    run, folder = written
-    lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
-    assert all(list(paper.as_row()) == FIELDS for paper in run.tagged())
