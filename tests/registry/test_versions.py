@@ -37,6 +37,12 @@ def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
         ("challenger",),
     )
     assert registry.versions() == [first, second]
+    assert log(seed=2).aliases == ("challenger",)
+    assert [version.aliases for version in registry.versions()] == [
+        ("champion",),
+        (),
+        ("challenger",),
+    ]
     assert first.fingerprint != second.fingerprint
 
 

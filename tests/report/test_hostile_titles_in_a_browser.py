@@ -7,7 +7,7 @@ from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 
 from tagger.comparison import Churn, Comparison
-from tagger.rendering import render
+from tagger.registry.comparing import comparison_page
 from tagger.report.page import report_page
 
 TITLES = [
@@ -90,7 +90,7 @@ def test_a_comparison_of_hostile_titles(open_page):
         churn=Churn(papers=len(TITLES), shares={"kind": 1.0}, titles={"kind": tuple(TITLES)}),
         speed=None,
     )
-    page = open_page(render("comparison.html", comparison=comparison))
+    page = open_page(comparison_page(comparison))
     assert inert(page)
     shown = [node.get_property("textContent") for node in page.find_elements(By.TAG_NAME, "li")]
     assert shown == TITLES

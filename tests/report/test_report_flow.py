@@ -79,17 +79,16 @@ def test_the_flow_adds_up_as_counted_by_hand(papers):
     assert flow.unmarked == 2  # Ash, Fir
 
 
-def test_a_page_without_a_name_counts_once(write_results):
-    papers = gather_papers([write_results("run", 1, tag_row("Ash", pages=[]))])
-    flow = count_flow(papers)
-    assert (flow.pages, flow.found, flow.duplicates) == (0, 1, 0)
-
-
-def test_pages_of_one_name_in_two_runs_are_two(write_results):
-    one = write_results("one", 1, tag_row("Ash", pages=["new.txt"]))
-    two = write_results("two", 2, tag_row("Birch", pages=["new.txt"]))
-    flow = count_flow(gather_papers([one, two]))
-    assert (flow.pages, flow.found, flow.duplicates) == (2, 2, 0)
+@pytest.mark.parametrize(
+    ("pages", "counts"), [(([], []), (0, 2, 0)), ((["new.txt"], ["new.txt"]), (2, 2, 0))]
+)
+def test_pages_of_one_name_in_two_runs_are_two(write_results, pages, counts):
+    runs = [
+        write_results(title, day, tag_row(title, pages=names))
+        for day, (title, names) in enumerate(zip(("Ash", "Birch"), pages, strict=True), start=1)
+    ]
+    flow = count_flow(gather_papers(runs))
+    assert (flow.pages, flow.found, flow.duplicates) == counts
 
 
 def test_a_paper_is_known_by_title_and_by_identifier(write_results):

@@ -8,6 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from tagger.registry.history import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import report_page
+from tagger.tagged_paper import tagged_paper
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def page(make_report, runs, answers, taxonomy, tmp_path, browser):
     runs[0] = type(runs[0])(
         "a/folder/of/a/long/name/third",
         runs[0].time,
-        (*runs[0].papers, *(type(runs[0].papers[0])(**tag_row(title)) for title in titles)),
+        (*runs[0].papers, *(tagged_paper(tag_row(title)) for title in titles)),
     )
     version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0.2, "")
     truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
