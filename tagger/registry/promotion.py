@@ -140,28 +140,25 @@ def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
     """Return the champions up to the present one, whatever a kill left of the record."""
     if champion is None:
         return []
-    try:
-        noted = json.loads(client.get_registered_model(MODEL_NAME).tags.get(_CHAMPIONS, "[]"))
-        line = [int(number) for number in noted]
-    except (ValueError, TypeError):
-        line = []
+    line = _noted(client, _CHAMPIONS)
     if champion.number not in line:
         # Somebody chose it by hand, in MLflow.
         return [*line, champion.number]
-    last = len(line) - line[::-1].index(champion.number)
-    return line[:last]
+    return line[: len(line) - line[::-1].index(champion.number)]
 
 
 def _rollback_under_way(client: MlflowClient, champion: Version | None) -> int | None:
     """Return the version that a killed rollback had given up already for the present champion."""
-    if champion is None:
-        return None
+    noted = _noted(client, _GIVING_UP) if champion else []
+    return noted[0] if champion and noted[1:] == [champion.number] else None
+
+
+def _noted(client: MlflowClient, tag: str) -> list[int]:
     try:
-        noted = json.loads(client.get_registered_model(MODEL_NAME).tags.get(_GIVING_UP, "[]"))
-        given_up, previous = (int(number) for number in noted)
+        tags = client.get_registered_model(MODEL_NAME).tags
+        return [int(number) for number in json.loads(tags.get(tag, "[]"))]
     except (ValueError, TypeError):
-        return None
-    return given_up if previous == champion.number else None
+        return []
 
 
 def _promoted_at(version: Version) -> str | None:

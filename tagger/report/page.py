@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tagger.evaluation import METRICS
 from tagger.explanation import telling
 from tagger.rendering import render
-from tagger.report.flow import DayCount, Flow, RunCount, count_days, count_flow, count_runs
+from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import NearDuplicatePair, ResultFolder
 from tagger.taxonomy import Taxonomy
@@ -24,21 +24,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedTag:
-    """A tag, its definition if that is known, and the number of papers that have it."""
-
-    name: str
-    definition: str
-    papers: int
-
-
-@dataclass(frozen=True, slots=True)
 class ReportedFacet:
-    """A facet, its tags, commonest first, and the number of papers without any of them."""
+    """A facet: the number of papers with each tag, commonest first, and without any of them."""
 
     name: str
-    definition: str
-    tags: tuple[ReportedTag, ...]
+    tags: dict[str, int]
     untagged: int
 
 
@@ -69,35 +59,20 @@ class Report:
         return count_flow(self.papers)
 
     @property
-    def runs(self) -> list[RunCount]:
-        """The runs in numbers, oldest first."""
-        return count_runs(self.folders)
-
-    @property
-    def days(self) -> list[DayCount]:
-        """Reviewed papers by day."""
-        return count_days(self.papers)
-
-    @property
-    def facets(self) -> tuple[ReportedFacet, ...]:
+    def facets(self) -> list[ReportedFacet]:
         """The facets of all papers."""
         counts: dict[str, Counter[str]] = {}
         for paper in self.papers:
             for facet, tags in paper.tags.items():
                 counts.setdefault(facet, Counter()).update(tags)
-        meanings = _meanings(self.taxonomy)
-        return tuple(
+        return [
             ReportedFacet(
                 facet,
-                meanings.get((facet, None), ""),
-                tuple(
-                    ReportedTag(tag, meanings.get((facet, tag), ""), papers)
-                    for tag, papers in tags.most_common()
-                ),
+                dict(tags.most_common()),
                 sum(not paper.tags.get(facet) for paper in self.papers),
             )
             for facet, tags in counts.items()
-        )
+        ]
 
     @property
     def models(self) -> Counter[str]:
@@ -123,9 +98,7 @@ class Report:
             "folders": [folder.name for folder in self.folders],
             "models": dict(self.models),
             "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
-            "counts": {
-                facet.name: {tag.name: tag.papers for tag in facet.tags} for facet in self.facets
-            },
+            "counts": {facet.name: facet.tags for facet in self.facets},
             "near_duplicates": len(self.near_duplicates),
             "abstracts": sum(bool(paper.abstract) for paper in self.papers),
             "explained": sum(paper.explanation is not None for paper in self.papers),
@@ -160,6 +133,9 @@ def report_page(report: Report) -> str:
             for name in paper.ids
         },
         facets=facets,
+        definitions=_definitions(report.taxonomy),
+        runs=count_runs(report.folders),
+        days=count_days(report.papers),
         metrics=METRICS,
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),
@@ -182,10 +158,8 @@ def _values(paper: ReportedPaper, facets: Sequence[ReportedFacet]) -> list[Seque
     return [*tags, (paper.status,), paper.pages, paper.runs]
 
 
-def _meanings(taxonomy: Taxonomy | None) -> dict[tuple[str, str | None], str]:
-    """Return the definitions of facets and, under facet and name, of tags."""
-    found: dict[tuple[str, str | None], str] = {}
-    for facet in taxonomy.facets if taxonomy else ():
-        found[facet.name, None] = facet.definition
-        found |= {(facet.name, tag.name): tag.definition for tag in facet.tags}
-    return found
+def _definitions(taxonomy: Taxonomy | None) -> dict[str, str]:
+    """Return the definitions of facets, and of tags under ``FACET/TAG``."""
+    facets = taxonomy.facets if taxonomy else ()
+    tags = {f"{facet.name}/{tag.name}": tag.definition for facet in facets for tag in facet.tags}
+    return {facet.name: facet.definition for facet in facets} | tags
