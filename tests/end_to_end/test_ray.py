@@ -93,16 +93,6 @@ def table(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def expected(table, saved, tmp_path_factory):
-    """What one machine says of the rows but for the two that cannot be tagged."""
-    lines = table.read_text(encoding="utf-8").splitlines()
-    good = tmp_path_factory.mktemp("good") / table.name
-    good.write_text("\n".join(lines[:333] + lines[334:777] + lines[778:]), encoding="utf-8")
-    papers = merge_duplicates(read_papers(good))
-    return [paper.as_row() for paper in tag_batch(papers, saved, RULE).papers]
-
-
 def rows_in(folder):
     found = sorted((folder / "tags").iterdir())
     return [row for part in found for row in pq.read_table(part).to_pylist()]
@@ -150,8 +140,11 @@ def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
 
 
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
-    cluster, table, expected, saved, saved_model, tmp_path, monkeypatch
+    cluster, table, saved, saved_model, tmp_path, monkeypatch
 ):
+    papers = merge_duplicates(read_papers(table, on_error=lambda _error: None))
+    good = [paper for paper in papers if paper.title != "Poison"]
+    expected = [paper.as_row() for paper in tag_batch(good, saved, RULE).papers]
     monkeypatch.setattr(
         "tagger.scale.run.ShardTagger", lambda *arguments: Trying(*arguments, room=8)
     )

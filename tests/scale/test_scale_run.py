@@ -6,8 +6,6 @@ import errno
 import gzip
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from contextlib import nullcontext
 from dataclasses import replace
@@ -25,7 +23,6 @@ from tagger.readers import collect_papers
 from tagger.scale import tag_shard
 from tagger.scale.run import tag_tables
 from tagger.scale.storage import find_files
-from tagger.scale.tag_shard import Attempts
 from tagger.tagging import tag_papers
 
 RULE = ReviewRule()
@@ -87,7 +84,15 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in (folder / "tags").iterdir()}
 
 
-def test_it_says_what_one_machine_says_duplicates_merged(tag, out, local, rows, write_json):
+def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkeypatch, saved):
+    real = type(saved).predict
+
+    def poisoned(self, papers):
+        if any("number 42 " in paper.title for paper in papers):
+            raise RuntimeError("too much for the tokenizer")
+        return real(self, papers)
+
+    monkeypatch.setattr(type(saved), "predict", poisoned)
     first, second = write_json(rows[:120], "a.jsonl"), write_json(rows[120:], "b.jsonl", after=BAD)
     run = tag(first, second)
     whole, problems = local(first, second)
@@ -95,12 +100,13 @@ def test_it_says_what_one_machine_says_duplicates_merged(tag, out, local, rows, 
     assert [row["sources"] for row in whole if len(row["sources"]) > 1] == [
         ["a.jsonl", "b.jsonl"]
     ] * 3
-    assert problems_in(out) == problems
-    assert [(problem["file"], problem["line"]) for problem in problems] == [
+    by_line = sorted(problems_in(out), key=lambda problem: problem["line"] or 0)
+    assert by_line == sorted(problems, key=lambda problem: problem["line"] or 0)
+    assert "too much for the tokenizer" in by_line[0]["reason"]
+    assert [(problem["file"], problem["line"]) for problem in by_line[1:]] == [
         (str(second), line) for line in (81, 82, 83)
     ]
-    assert (run.rows, run.tagged, run.problems) == (203, len(whole), 3)
-    assert run.merged == 200 - len(whole) == 3
+    assert (run.rows, run.tagged, run.merged, run.problems) == (203, len(whole), 3, 4)
     assert run.to_review == sum(row["review"] is not None for row in whole)
     assert run.counts["kind"].total() == sum(run.parts.values()) == len(whole)
     assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["tagged"] == len(whole)
@@ -180,35 +186,6 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
         tag(path)
 
 
-def test_a_paper_that_cannot_be_tagged_costs_the_others_nothing(
-    tag, out, local, rows, write_json, monkeypatch, saved
-):
-    real = type(saved).predict
-
-    def poisoned(self, papers):
-        if any("number 42 " in paper.title for paper in papers):
-            raise RuntimeError("too much for the tokenizer")
-        return real(self, papers)
-
-    path = write_json(rows)
-    monkeypatch.setattr(type(saved), "predict", poisoned)
-    manifest = tag(path)
-    assert (manifest.rows, manifest.problems, manifest.tagged + manifest.merged) == (200, 1, 199)
-    rest, problems = local(path)
-    assert (tagged(out), problems_in(out)) == (rest, problems)
-    assert "too much for the tokenizer" in problems[0]["reason"]
-
-
-def test_a_model_that_can_tag_nothing_is_an_error(tag, out, rows, write_json, monkeypatch):
-    def broken(*_args):
-        raise RuntimeError("no memory")
-
-    monkeypatch.setattr(tag_shard, "tag_batch", broken)
-    with pytest.raises(RuntimeError, match="no memory"):
-        tag(write_json(rows))
-    assert contents(out) == {}
-
-
 def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_json, monkeypatch):
     real, deaths = tag_shard.tag_batch, []
 
@@ -238,20 +215,6 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
     assert tagged(out) == left
 
 
-def test_a_worker_that_died_by_chance_costs_no_row(tmp_path):
-    path = tmp_path / "000001.json"
-    Attempts(path).begin(64, 128)
-    second = Attempts(path)
-    assert (second.start, second.stop, second.given_up) == (64, 128, set())
-    second.begin(70, 71)
-    third = Attempts(path)
-    assert (third.start, third.stop, third.given_up) == (70, 71, set())
-    third.begin(70, 71)
-    assert Attempts(path).given_up == {70}
-    path.write_text("[[1,", encoding="utf-8")
-    assert Attempts(path).deaths == 0
-
-
 @pytest.mark.parametrize("what", ["part", "keys", "note"])
 def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, monkeypatch, what):
     path = write_json(rows, after="{broken\n")
@@ -272,31 +235,6 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
     run = tag(path)
     assert (run.rows, run.problems) == (201, 1)
     assert not list(out.rglob("*.tmp"))
-
-
-def test_two_runs_into_one_folder_are_refused(tag, out, rows, write_json):
-    path = write_json(rows)
-    code = (
-        "import sys, time\nfrom pathlib import Path\nfrom tagger.atomic import exclusively\n"
-        "with exclusively(Path(sys.argv[1]), wait=False):\n"
-        "    print('here', flush=True)\n    sys.stdin.read()\n"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, out / "plan.json"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert other.stdout.readline() == b"here\n"
-        with pytest.raises(TaggerError, match="another run writes here"):
-            tag(path)
-        # However it ends, it holds nothing any more.
-        other.kill()
-        other.wait(20)
-        assert tag(path).rows == 200
-    finally:
-        other.kill()
-        other.communicate()
 
 
 def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
