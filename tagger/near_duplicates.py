@@ -23,11 +23,9 @@ from tagger.paper import Paper
 Hashes = npt.NDArray[np.uint64]
 
 SKETCH_SIZE = 64
-"""Hashes a paper that are compared with those of others."""
 _ENOUGH = 3
-"""Least number of hashes that two sketches share for the papers to be compared. Where a share s of
-the shingles of two papers is common to both, so is each hash of a sketch with a probability of s:
-fewer than 3 of 64 are shared by 0.2% of pairs at s = 0.15, by 0.01% at 0.2."""
+"""Least number of shared hashes for a candidate pair. Of pairs with a share s of shingles in common
+0.2% have fewer than 3 of 64 at s = 0.15, 0.01% at 0.2."""
 _SHINGLE = 3
 _WORD = re.compile(r"\w+")
 _WORDS_KNOWN = 1 << 16
@@ -142,7 +140,7 @@ def _candidates(
 def _set_phrases(
     papers: Sequence[Paper], shared: Sequence[Hashes], copies: set[int], common: int
 ) -> Hashes:
-    """Return those of the shingles that more abstracts have."""
+    """Return those of the shared shingles that more than ``common`` abstracts have."""
     if not shared or len(papers) <= common:
         return np.zeros(0, dtype=np.uint64)
     wanted = np.unique(np.concatenate(shared))

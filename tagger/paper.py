@@ -9,6 +9,8 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -117,10 +119,7 @@ def _titles(paper: Paper) -> frozenset[str]:
 
 def _kinds(paper: Paper) -> int:
     """Return the kinds of the ids that belong to this paper alone, a bit each."""
-    bits = 0
-    for name in _names(paper):
-        bits |= 1 << _KINDS.index(_kind(name))
-    return bits
+    return reduce(or_, (1 << _KINDS.index(_kind(name)) for name in _names(paper)), 0)
 
 
 class KnownPapers:
@@ -194,25 +193,26 @@ class EntryKeys:
         """Return the paper of each entry, shape (entries,), numbered by their first entries."""
         import numpy as np
 
-        groups, by_title = _DisjointSets(len(self._kinds)), _DisjointSets(len(self._kinds))
+        # Union-find with path halving (Tarjan and van Leeuwen, 1984).
+        groups, by_title = (array("q", range(len(self._kinds))) for _ in range(2))
         for entries in _sharing(self._names, np.arange(len(self._kinds))):
-            groups.join(entries)
-        roots = groups.roots()
+            _join(groups, entries)
+        roots = _roots(groups)
         kinds = np.zeros(len(self._kinds), dtype=np.uint8)
         np.bitwise_or.at(kinds, roots, np.frombuffer(self._kinds, dtype=np.uint8))
         joined: set[int] = set()
         for alike in _sharing(self._titles, roots):
             for members in _unambiguous(alike, kinds):
                 joined.update(members)
-                by_title.join(members)
+                _join(by_title, members)
         clusters: dict[int, list[int]] = defaultdict(list)
         for group in joined:
-            clusters[by_title.find(group)].append(group)
+            clusters[_find(by_title, group)].append(group)
         for members in clusters.values():
             if _differ_in_kinds(members, kinds):
-                groups.join(members)
+                _join(groups, members)
         # A group is known by its first entry, so they come in the order of these.
-        return np.unique(groups.roots(), return_inverse=True)[1]
+        return np.unique(_roots(groups), return_inverse=True)[1]
 
 
 def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
@@ -273,35 +273,27 @@ def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
 
 
 def _differ_in_kinds(groups: Iterable[int], kinds: Kinds) -> bool:
-    found = 0
-    for group in groups:
-        own = int(kinds[group])
-        if found & own:
-            return False
-        found |= own
-    return True
+    own = [int(kinds[group]) for group in groups]
+    return sum(own) == reduce(or_, own, 0)
 
 
-class _DisjointSets:
-    """Numbers in sets that can be joined, each known by its least (union-find, path halving)."""
+def _find(above: array[int], number: int) -> int:
+    """Return the least number of a set; each number is in one, below another of it or itself."""
+    while above[number] != number:
+        above[number] = number = above[above[number]]
+    return number
 
-    def __init__(self, size: int) -> None:
-        self._above = array("q", range(size))
 
-    def find(self, number: int) -> int:
-        while self._above[number] != number:
-            self._above[number] = number = self._above[self._above[number]]
-        return number
+def _join(above: array[int], numbers: Sequence[int]) -> None:
+    for number in numbers[1:]:
+        one, other = _find(above, number), _find(above, numbers[0])
+        above[max(one, other)] = min(one, other)
 
-    def join(self, numbers: Sequence[int]) -> None:
-        for number in numbers[1:]:
-            one, other = self.find(number), self.find(numbers[0])
-            self._above[max(one, other)] = min(one, other)
 
-    def roots(self) -> npt.NDArray[np.int64]:
-        import numpy as np
+def _roots(above: array[int]) -> npt.NDArray[np.int64]:
+    import numpy as np
 
-        return np.array([self.find(number) for number in range(len(self._above))], dtype=np.int64)
+    return np.array([_find(above, number) for number in range(len(above))], dtype=np.int64)
 
 
 def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:

@@ -116,21 +116,13 @@ def tag_papers(
     was interrupted and whether vectors are computed or come from a cache. A paper that cannot be
     tagged costs the others nothing.
 
-    Papers are tagged a batch at a time; what is said of them is in the journal and the results, not
-    in memory.
-
     Parameters
     ----------
     papers:
-        Papers of different identity. If they are no sequence, they are put into a temporary file
-        first.
-    model:
-        What tags them.
+        Papers of different identity. If they are no sequence, they are put into a temporary file.
     folder:
         Where ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl`` and, if there are problems,
         ``problems.jsonl`` go; made if missing.
-    rule:
-        When a paper goes to review.
     progress:
         Called with papers done and papers in all.
     formats:
