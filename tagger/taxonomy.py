@@ -93,6 +93,11 @@ class Tag(_Model):
     since: AwareDatetime | None = None
     examples: Annotated[tuple[Definition, ...], Field(max_length=MOST_EXAMPLES)] = ()
 
+    @property
+    def hint(self) -> str:
+        """What people are told of the tag: its label, if it has one, and its definition."""
+        return f"{self.label}: {self.definition}" if self.label else self.definition
+
     @field_serializer("since")
     def _as_text(self, since: datetime | None) -> str | None:
         return since.isoformat() if since else None
@@ -122,26 +127,15 @@ class Facet(_Model):
         return tuple(f"{tag.name}. {tag.definition}" for tag in self.tags)
 
     @cached_property
-    def examples(self) -> tuple[str, ...]:
-        """Examples of all tags, those of the first tag first."""
-        return tuple(example for tag in self.tags for example in tag.examples)
-
-    @cached_property
     def descriptions(self) -> tuple[str, ...]:
-        """All that is said of tags, as texts to be encoded: ``definitions``, then ``examples``."""
-        return (*self.definitions, *self.examples)
+        """Texts on the tags, to be encoded: ``definitions``, then the examples of all tags."""
+        return (*self.definitions, *(example for tag in self.tags for example in tag.examples))
 
     @cached_property
     def described_tags(self) -> tuple[int, ...]:
         """The place among ``tags`` of the tag that each of ``descriptions`` is of."""
         places = range(len(self.tags))
         return (*places, *(place for place in places for _ in self.tags[place].examples))
-
-    @cached_property
-    def implied(self) -> tuple[tuple[bool, ...], ...]:
-        """Per tag, which tags of the facet a paper has that has it."""
-        closed = [self.with_ancestors((name,)) for name in self.tag_names]
-        return tuple(tuple(name in tags for name in self.tag_names) for tags in closed)
 
     @cached_property
     def readings(self) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,6 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from helpers.samples import page, run
 from typer.testing import CliRunner
 
 import tagger.vector_cache
@@ -61,23 +60,8 @@ def test_a_group_without_a_tag_comes_with_a_command(runner, no_likely_tag):
 
 
 def test_nothing_found_is_said_and_no_failure(runner, no_likely_tag):
+    unknown = runner("kites.txt", "--facet", "colour")
+    assert str(unknown.exception) == "there is no facet 'colour'. Known: kind, field"
     done = runner("kites.txt", "--min-papers", "7", "--facet", "kind")
     assert done.exit_code == 0
     assert done.stdout.startswith("kind: nothing found. 9 of 9 papers have no likely tag")
-
-
-def test_an_unknown_facet_is_one_line(saved_model, tmp_path):
-    (tmp_path / "page.txt").write_text(page("One"), encoding="utf-8")
-    command = ("discover", "page.txt", "--model", saved_model, "--facet", "colour")
-    done = run(*command, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == "error: there is no facet 'colour'. Known: kind, field\n"
-
-
-def test_pages_may_be_tables_whose_columns_are_named(runner, tmp_path):
-    rows = "".join(f"{title},On {title}.\n" for title in KITES)
-    (tmp_path / "table.txt").write_text("Heading,Text\n" + rows, encoding="utf-8")
-    columns = ("--column", "title=Heading", "--column", "abstract=Text", "--format", "csv")
-    done = runner("table.txt", *columns, "--json")
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["papers"] == len(KITES)

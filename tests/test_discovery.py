@@ -70,8 +70,9 @@ def test_papers_with_a_likely_tag_are_left_out(hidden):
 
 
 def test_nothing_is_found_where_papers_have_nothing_in_common():
-    papers = [Paper(f"Title {n}", f"text {n}") for n in range(60)]
-    assert discover(papers, scattered(60, 3), np.zeros((60, 2)), FACET) == []
+    for count in (0, 1, 3, 60):
+        papers = [Paper(f"Title {n}", f"text {n}") for n in range(count)]
+        assert discover(papers, scattered(count, 3), np.zeros((count, 2)), FACET) == []
 
 
 def test_what_all_papers_share_makes_no_group():
@@ -79,13 +80,6 @@ def test_what_all_papers_share_makes_no_group():
     vectors = unit(scattered(60) + 2 * np.eye(SIZE)[0])
     assert (vectors @ vectors.T).min() > 0.5
     assert find_clusters(vectors, np.arange(60), DiscoverySettings()) == []
-
-
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_few_papers_make_no_group(count):
-    papers = [Paper(f"Title {n}", "kites") for n in range(count)]
-    vectors = around(0, count) if count else np.zeros((0, SIZE), dtype=np.float32)
-    assert discover(papers, vectors, np.zeros((count, 2)), FACET) == []
 
 
 def test_settings_decide_how_many_and_how_large(hidden):

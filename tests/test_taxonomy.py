@@ -60,8 +60,8 @@ def test_a_good_file_loads(tmp_path):
     assert field.ancestors("heart") == ("health",)
     assert field.with_ancestors(["heart"]) == ("health", "heart")
     kind = taxonomy.facet("kind")
-    assert kind.examples == ("A New Way", "Faster: A Method")
-    assert kind.tags[0].label == "Survey or review"
+    assert kind.descriptions[2:] == ("A New Way", "Faster: A Method")
+    assert kind.tags[0].hint == "Survey or review: Looks back."
     with pytest.raises(KeyError):
         taxonomy.facet("nothing")
 

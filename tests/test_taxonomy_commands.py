@@ -8,7 +8,6 @@ from helpers.samples import label_line
 from helpers.tiny_model import save_tiny_model
 
 from tagger.cli import main
-from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 
 SPLIT = (
@@ -90,37 +89,12 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     assert "all labels fit" in command("check").stdout
 
 
-def test_a_tag_is_shown_by_its_label(command, label_folder):
-    path = label_folder / "taxonomy.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('"name": "law"', '"name": "law", "label": "Law & order"'), "utf-8")
-    assert "law (Law & order) 3: Law." in command("show").stdout
-
-
-def test_definitions_are_shown_the_papers_that_are_sent_again(command, monkeypatch):
-    command(*SPLIT, "--yes")
-    shown = []
-
-    def load(store, model, papers=()):
-        shown.extend(paper.title for paper in papers)
-        raise TaggerError("that is enough")
-
-    monkeypatch.setattr("tagger.cli.taxonomy.load_model_for", load)
-    command("rereview", "--push", code=2)
-    assert shown == ["Title 3", "Title 4", "Title 5"]
-
-
-def test_a_dry_run_says_what_would_change_and_nothing_is_written(command, label_folder):
+def test_without_a_yes_it_is_said_what_would_change_and_nothing_is_written(command, label_folder):
     before = contents(label_folder)
     said = command(*SPLIT, "--dry-run").stdout
     assert "+ field/civil: Between people." in said
     assert "3 papers to look at again" in said
     assert "Nothing was changed." in said
-    assert contents(label_folder) == before
-
-
-def test_without_a_terminal_nothing_is_changed_without_yes(command, label_folder):
-    before = contents(label_folder)
     done = command(*SPLIT, code=2)
     assert done.stderr.startswith("error: nothing was changed")
     assert "--yes" in done.stderr

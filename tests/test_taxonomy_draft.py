@@ -59,17 +59,6 @@ def test_any_draft_reads_back_as_it_was(tmp_path_factory, facets):
         assert meanings == [meaning.strip() for meaning in tags.values()]
 
 
-def test_facets_of_ones_own_come_after_those_of_the_template():
-    draft = TaxonomyDraft(load_template("medicine"))
-    draft.add_tag("topic", "migraine", " Headache that comes in attacks. ")
-    draft.add_facet("setting", "Where patients were treated.")
-    draft.add_tag("setting", "hospital", "In hospital.")
-    found = draft.finished("mine")
-    assert [facet.name for facet in found.facets] == ["design", "population", "topic", "setting"]
-    assert found.facet("topic").definitions[-1] == "migraine. Headache that comes in attacks."
-    assert load_template("medicine").facet("topic").tag_names[-1] != "migraine"
-
-
 @pytest.mark.parametrize(
     ("facet", "tags", "reason"),
     [

@@ -101,14 +101,6 @@ def test_a_change_that_was_cut_short_is_finished(folder):
     assert "penal" in LabelStore(folder).taxonomy.facet("field").tag_names
 
 
-def test_a_tag_taken_out_by_hand_is_named_as_before(folder):
-    path = folder / "taxonomy.yaml"
-    text = path.read_text(encoding="utf-8").replace("name: review", "name: overview")
-    path.write_text(text, encoding="utf-8")
-    [first, *_] = LabelStore(folder).misfits()
-    assert (first.line, first.field) == (1, "tags.kind")
-
-
 def test_a_damaged_history_is_named_by_line_and_field(folder):
     path = folder / "taxonomy_history.jsonl"
     before = path.read_text(encoding="utf-8")

@@ -419,8 +419,6 @@ def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
             papers = counts[facet.name][tag.name]
             count = len(tag.examples)
             typical = f" ({count} example{'s' * (count > 1)})" if count else ""
-            label = f" ({tag.label})" if tag.label else ""
-            said = f"{label} {papers}: {tag.definition}{typical}"
-            line = Text.assemble((tag.name, "bold"), said)
+            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.hint}{typical}")
             nodes[tag.name] = nodes[tag.parent].add(line)
     Console(highlight=False).print(root)

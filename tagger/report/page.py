@@ -161,5 +161,5 @@ def _values(paper: ReportedPaper, facets: Sequence[ReportedFacet]) -> list[Seque
 def _definitions(taxonomy: Taxonomy | None) -> dict[str, str]:
     """Return the definitions of facets, and of tags under ``FACET/TAG``."""
     facets = taxonomy.facets if taxonomy else ()
-    tags = {f"{facet.name}/{tag.name}": tag.definition for facet in facets for tag in facet.tags}
+    tags = {f"{facet.name}/{tag.name}": tag.hint for facet in facets for tag in facet.tags}
     return {facet.name: facet.definition for facet in facets} | tags

@@ -204,7 +204,7 @@ class _Adaptation:
         if not tree:
             control.set("choice", "single" if facet.exclusive else "multiple")
         nodes: dict[str | None, Element] = {None: control}
-        waiting = [(tag.name, tag.definition, tag.parent if tree else None) for tag in facet.tags]
+        waiting = [(tag.name, tag.hint, tag.parent if tree else None) for tag in facet.tags]
         waiting += [(value, _RETIRED, None) for value in kept]
         while waiting:
             # A parent may stand after its children in the file.
@@ -242,7 +242,7 @@ def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _describe(control: Element, facet: Facet) -> bool:
     """Bring hints and heading in step with the definitions; tell whether they were not."""
-    hints = {tag.name: tag.definition for tag in facet.tags}
+    hints = {tag.name: tag.hint for tag in facet.tags}
     wanted = [
         (choice, "hint", hints.get(str(choice.get("value")), _RETIRED))
         for choice in control.iter("Choice")

@@ -115,15 +115,6 @@ def test_the_tag_of_a_retired_answer_comes_home_as_no_answer(desk, paper):
     assert paper.id in {one.paper.id for one in papers_to_rereview(desk.store)}
 
 
-def test_an_answer_with_a_tag_of_no_version_is_left_out_and_reported(desk, paper):
-    desk.push([paper])
-    desk.change(*RENAME)
-    desk.project.annotate(paper, kind=["poem"])
-    report = pull(desk.project, desk.store)
-    assert report.problems == ["task 1 has a tag that the taxonomy lacks: kind: poem"]
-    assert report.new == 0
-
-
 def test_what_waits_is_brought_to_the_new_taxonomy(desk, papers):
     desk.push(papers[:3])
     assert desk.push(papers[:3]).refreshed == 0
