@@ -140,7 +140,8 @@ class _Adaptation:
         offered = [str(choice.get("value")) for choice in control.iter("Choice")]
         gone = [value for value in offered if value not in facet.tag_names]
         kept = [value for value in gone if (facet.name, value) in self._in_use()] if gone else []
-        if _fits(control, facet, kept):
+        wanted = self._control(facet, control, kept)
+        if _shape(control) == _shape(wanted):
             if _describe(control, facet):
                 self.changes.append(f"the facet '{facet.name}' is described anew")
             return
@@ -150,7 +151,7 @@ class _Adaptation:
                 f"the labelling interface consists of the control '{facet.name}' alone",
                 hint="Put it into a <View>",
             )
-        parent.replace(control, self._control(facet, control, kept))
+        parent.replace(control, wanted)
         words = [f"+{tag}" for tag in facet.tag_names if tag not in offered]
         words += [f"-{value}" for value in gone if value not in kept]
         words += [f"{tag} kept for annotations that use it" for tag in kept]
@@ -220,17 +221,9 @@ class _Adaptation:
         return control
 
 
-def _fits(control: Element, facet: Facet, kept: Sequence[str]) -> bool:
-    """Tell whether a control offers just the tags that it should, in the form that it should."""
-    wanted: set[tuple[str, ...]] = {(value,) for value in kept}
-    if is_tree(facet):
-        wanted |= {tuple(tag_path(facet, tag)) for tag in facet.tag_names}
-        form = control.tag == "Taxonomy"
-    else:
-        wanted |= {(tag,) for tag in facet.tag_names}
-        choice = "single" if facet.exclusive else "multiple"
-        form = control.tag == "Choices" and control.get("choice") == choice
-    return form and set(_paths(control, ())) == wanted
+def _shape(control: Element) -> object:
+    """Return what a control offers, in any order, and in which form."""
+    return control.tag, control.get("choice"), set(_paths(control, ()))
 
 
 def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
