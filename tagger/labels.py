@@ -270,10 +270,14 @@ def _answers(labels: Sequence[Label], facet: str | None) -> list[_Answer]:
     """
     last: dict[str, _Answer] = {}
     for label in labels:
-        if facet in label.tags if facet else label.outcome != "cannot-tell":
-            tags = label.tags[facet] if facet else (str(label.outcome),)
-            last.pop(label.annotator, None)
-            last[label.annotator] = _Answer(label.annotator, tags, label.final)
+        if facet is None and label.outcome != "cannot-tell":
+            tags: tuple[str, ...] = (label.outcome,)
+        elif facet in label.tags:
+            tags = label.tags[facet]
+        else:
+            continue
+        last.pop(label.annotator, None)
+        last[label.annotator] = _Answer(label.annotator, tags, label.final)
     return list(last.values())
 
 

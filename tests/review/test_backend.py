@@ -1,16 +1,13 @@
-import asyncio
-import socket
 import threading
 from functools import partial
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from helpers.samples import write_taxonomy
 from helpers.tiny_model import save_tiny_model
 
 from tagger.cli import output
-from tagger.cli.backend import ModelInUse, make_server
+from tagger.cli.backend import ModelInUse
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
@@ -159,30 +156,6 @@ def test_a_request_that_goes_on_and_on_is_refused(client, monkeypatch):
     assert client.post("/predict", json={"tasks": ["x" * 1000]}).status_code == 413
     # In parts, of which nobody says how many there will be.
     assert client.post("/predict", content=iter([b"x" * 400] * 4)).status_code == 413
-
-
-def test_two_hundred_at_once_are_all_answered(model, credentials):
-    server = make_server(make_backend(lambda: model, credentials, list))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
-    context = httpx.create_ssl_context()
-
-    async def ask():
-        async with httpx.AsyncClient(trust_env=False, timeout=120, verify=context) as client:
-            headers = {"Authorization": credentials.header}
-            answer = await client.post(url, json={"tasks": [TASK]}, headers=headers)
-            return answer.status_code, bool(answer.json()["results"][0]["result"])
-
-    async def all_of_them():
-        return await asyncio.gather(*(ask() for _ in range(200)))
-
-    try:
-        assert set(asyncio.run(all_of_them())) == {(200, True)}
-    finally:
-        server.should_exit = True
-        thread.join(30)
 
 
 def test_a_model_may_lack_a_facet_or_have_older_definitions(label_folder, tmp_path):
