@@ -312,9 +312,8 @@ def test_other_files_are_not_saved_over(fitted, tmp_path):
 def test_labels_of_a_folder_are_what_fit_takes(quick, label_folder):
     papers, tags = read_labels(label_folder)
     tagger = Tagger(**QUICK).fit(papers, tags, taxonomy=label_folder)
-    store = LabelStore(label_folder)
-    assert tagger.taxonomy_ == store.taxonomy
-    assert tagger.model_.reference.ids == tuple(label.id for label in store.labels())
+    labels = LabelStore(label_folder).labels()
+    assert tagger.model_.reference.ids == tuple(label.id for label in labels)
 
 
 def test_rows_of_one_paper_are_taken_together(quick, labelled):
@@ -418,18 +417,12 @@ def test_a_real_encoder_is_fine_tuned(labelled, tmp_path):
 def test_versions_are_loaded_from_mlflow(label_folder, saved_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    registry = Registry()
     with pytest.raises(TaggerError, match="there is no model 'champion'"):
         Tagger.load()
-    with pytest.raises(TaggerError, match="is not a saved model"):
-        Tagger.load(tmp_path)
-    version = log_tiny(registry, label_folder, saved_model)
+    log_tiny(Registry(), label_folder, saved_model)
     papers = [Paper("A survey of the court", "The judge and the heart.")]
-    expected = load_model(saved_model).predict_proba(papers)
-    for name in ("champion", "1", version.run_id):
-        tagger = Tagger.load(name)
-        assert tagger.model_.name == "tagger/1"
-        assert (tagger.predict_proba(papers)["kind"] == expected["kind"][:, [1, 2, 0]]).all()
+    expected = load_model(saved_model).predict_proba(papers)["kind"][:, [1, 2, 0]]
+    assert (Tagger.load().predict_proba(papers)["kind"] == expected).all()
     (heads,) = (tmp_path / "mlruns").rglob("heads.safetensors")
     heads.write_bytes(b"other")
     with pytest.raises(TaggerError, match="does not match the hash"):
