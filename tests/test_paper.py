@@ -119,27 +119,22 @@ def test_entries_are_joined_across_what_they_share():
     assert merged[0].sources == ("a", "c", "d", "e")
 
 
-def test_two_papers_of_one_title_stay_two_and_an_unidentified_one_is_neither():
-    papers = [
-        Paper("Introduction", "One.", identifiers=("doi:10.1/a",)),
-        Paper("Introduction", "Which?"),
-        Paper("Introduction", "Two.", identifiers=("doi:10.1/b",)),
-        Paper("introduction", "Which, then?"),
-    ]
-    ids = [paper.id for paper in merge_duplicates(papers)]
-    assert ids == ["doi:10.1/a", paper_id("Introduction"), "doi:10.1/b"]
-
-
-def test_two_titles_do_not_join_what_neither_would_alone():
-    papers = [
-        Paper("Alpha", "", identifiers=("doi:10.1/x",)),
-        Paper("Beta", "", identifiers=("doi:10.1/x",)),
-        Paper("Alpha", "", identifiers=("arxiv:1",)),
-        Paper("Beta", "", identifiers=("arxiv:2",)),
-        Paper("Gamma", "", identifiers=("arxiv:3",)),
-        Paper("Gamma", "", identifiers=("pmid:3",)),
-    ]
-    assert group_entries(papers) == [[0, 1], [2], [3], [4, 5]]
+@pytest.mark.parametrize(
+    ("entries", "groups"),
+    [
+        # Two papers of one title stay two, and one without identifier is neither.
+        ([("One", "doi:10.1/a"), ("One",), ("One", "doi:10.1/b"), ("one",)], [[0], [1, 3], [2]]),
+        # Two titles do not join what neither would alone.
+        (
+            [("A", "doi:1"), ("B", "doi:1"), ("A", "arxiv:1"), ("B", "arxiv:2")],
+            [[0, 1], [2], [3]],
+        ),
+        ([("C", "arxiv:3"), ("C", "pmid:3")], [[0, 1]]),
+    ],
+)
+def test_what_cannot_be_told_stays_apart(entries, groups):
+    papers = [Paper(title, "", identifiers=tuple(names)) for title, *names in entries]
+    assert group_entries(papers) == groups
 
 
 @given(st.lists(identified, max_size=8))

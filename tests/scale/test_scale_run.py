@@ -1,7 +1,6 @@
 """A run over shards: what one machine says, exactly once, whatever happens on the way."""
 
 import bz2
-import csv
 import errno
 import gzip
 import json
@@ -116,29 +115,19 @@ def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkey
 def test_any_format_is_read_compressed_and_from_storage_too(
     tag, out, local, tmp_path, rows, write_json
 ):
-    places = [write_json(rows[:20], "plain.jsonl"), write_json(rows[20:40], "packed.jsonl")]
-    table = tmp_path / "table.csv"
-    with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["title", "abstract", "doi"])
-        writer.writeheader()
-        writer.writerows(rows[40:60])
-    pq.write_table(pa.Table.from_pylist(rows[60:80]), tmp_path / "table.parquet")
-    (tmp_path / "my.bib").write_text("@misc{a, title={One heart}}", encoding="utf-8")
-    places += [table, tmp_path / "table.parquet", tmp_path / "my.bib"]
-    stored = [*map(str, places)]
-    packed = tmp_path / "packed" / "packed.jsonl.gz"
-    packed.parent.mkdir()
-    packed.write_bytes(gzip.compress(places[1].read_bytes()))
-    packed.with_name("my.bib.bz2").write_bytes(bz2.compress(places[4].read_bytes()))
-    archive = tmp_path / "store.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        file.write(places[0], "in/plain.jsonl")
-    stored[0] = f"zip://in/plain.jsonl::{archive}"
-    stored[1] = str(packed)
-    stored[3] = f"file://{places[3]}"
-    stored[4] = str(packed.with_name("my.bib.bz2"))
-    assert tag(*stored).tagged == 81
-    assert tagged(out) == local(*places)[0]
+    plain, packed = write_json(rows[:20], "plain.jsonl"), write_json(rows[20:40], "packed.jsonl")
+    table, library = tmp_path / "table.parquet", tmp_path / "my.bib"
+    pq.write_table(pa.Table.from_pylist(rows[60:80]), table)
+    library.write_text("@misc{a, title={One heart}}", encoding="utf-8")
+    (tmp_path / "packed").mkdir()
+    for path, module in ((packed, gzip), (library, bz2)):
+        stored = tmp_path / "packed" / f"{path.name}{'.gz' if module is gzip else '.bz2'}"
+        stored.write_bytes(module.compress(path.read_bytes()))
+    with zipfile.ZipFile(tmp_path / "store.zip", "w") as file:
+        file.write(plain, "in/plain.jsonl")
+    archive = f"zip://in/plain.jsonl::{tmp_path / 'store.zip'}"
+    assert tag(archive, f"{tmp_path}/packed/*.gz", f"file://{table}", stored).tagged == 61
+    assert tagged(out) == local(plain, packed, table, library)[0]
 
 
 def test_the_same_command_again_does_nothing_again(tag, out, rows, write_json):
