@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tagger.labels import Conflict, LabelStore
     from tagger.model import TaggerModel
     from tagger.paper import Paper
+    from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
     from tagger.review.push import PushReport
     from tagger.review.status import ReviewStatus
@@ -128,9 +129,10 @@ def push(
     chosen = load_strategy(strategy)
     papers, problems = read_pages(files, format_name, column)
     store = _read_store(labels)
-    # The model comes first: without one no project is made.
+    server = _connect(folder)
+    # Without a model no project is made.
     loaded = load_model_for(store, model, papers)
-    target = _open_project(store, project, folder, create=True)
+    target = _open_project(server, store, project, create=True)
     from tagger.review.push import PushSettings
     from tagger.review.push import push as push_papers
 
@@ -164,7 +166,7 @@ def pull(
     Example: tagger review pull --conflicts majority
     """
     store = _read_store(labels)
-    target = _open_project(store, project, folder)
+    target = _open_project(_connect(folder), store, project)
     from tagger.review.pull import pull as pull_corrections
 
     with working("Reading annotations"):
@@ -200,7 +202,7 @@ def status(
     Example: tagger review status
     """
     store = _read_store(labels)
-    target = _open_project(store, project, folder)
+    target = _open_project(_connect(folder), store, project)
     from tagger.review.status import review_status
 
     with working("Reading tasks"):
@@ -263,7 +265,7 @@ def backend(
     Example: tagger review backend --train-after 20
     """
     store = _read_store(labels)
-    target = _open_project(store, project, folder)
+    target = _open_project(_connect(folder), store, project)
     from tagger.cli.backend import run_backend
 
     run_backend(store, target, model, (host, port), url, train_after, conflicts)
@@ -277,7 +279,7 @@ def send_rechecks(
     folder: Path,
 ) -> int:
     """Send labelled papers to Label Studio with the reason to look again; return the new tasks."""
-    target = _open_project(store, project, folder, create=True)
+    target = _open_project(_connect(folder), store, project, create=True)
     from tagger.review.push import push_rechecks
 
     with progress() as step:
@@ -293,13 +295,16 @@ def _read_store(labels: Path) -> LabelStore:
     return store
 
 
-def _open_project(
-    store: LabelStore, project: str | None, folder: Path, *, create: bool = False
-) -> ReviewProject:
+def _connect(folder: Path) -> Connection:
     from tagger.review.connection import connect
 
     with needs_extra("review"):
-        server = connect(folder)
+        return connect(folder)
+
+
+def _open_project(
+    server: Connection, store: LabelStore, project: str | None, *, create: bool = False
+) -> ReviewProject:
     from tagger.review.project import open_project
 
     return open_project(server, store.taxonomy, project, create=create)
