@@ -12,7 +12,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from tagger.text_safety import UNSAFE
 
@@ -115,40 +115,23 @@ def _latex_to_text(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _converter() -> Callable[[str], str]:
-    from pylatexenc import latexwalker
-    from pylatexenc.latex2text import (
-        LatexNodes2Text,
-        MacroTextSpec,
-        get_default_latex_context_db,
-    )
+    from pylatexenc import latex2text, latexwalker
 
-    context = get_default_latex_context_db()
+    context = latex2text.get_default_latex_context_db()
     # The day would be another each time; what the next two raise or lower comes after them.
-    macros = [
-        MacroTextSpec(name, simplify_repl=text)
-        for name, text in (
-            ("today", ""),
-            ("textsubscript", ""),
-            ("textsuperscript", ""),
-            ("textless", "<"),
-            ("textgreater", ">"),
-        )
-    ]
+    texts = {"today": "", "textsubscript": "", "textsuperscript": ""}
+    texts |= {"textless": "<", "textgreater": ">"}
+    macros = [latex2text.MacroTextSpec(name, text) for name, text in texts.items()]
     context.add_context_category("of texts", macros=macros, prepend=True)
     # An unknown command is more often a lost name (\MyModel) than noise: keep its letters.
     context.set_unknown_macro_spec(
-        MacroTextSpec("", simplify_repl=lambda node, **_: node.macroname + node.macro_post_space)
+        latex2text.MacroTextSpec("", lambda node, **_: node.macroname + node.macro_post_space)
     )
-    converter = LatexNodes2Text(
+    converter = latex2text.LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False
     )
-    # It would be made anew for each text.
-    commands = latexwalker.get_default_latex_context_db()
-    # What it says of broken commands would stand among what is said to the user.
+    # What it says of broken commands would come between what is said to the user.
     logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
-
-    def convert(text: str) -> str:
-        walker = latexwalker.LatexWalker(text, latex_context=commands, tolerant_parsing=True)
-        return str(converter.nodelist_to_text(walker.get_latex_nodes()[0]))
-
-    return convert
+    # The context of commands would be made anew for each text.
+    commands = latexwalker.get_default_latex_context_db()
+    return partial(converter.latex_to_text, tolerant_parsing=True, latex_context=commands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,11 @@ def _refuse_traps(root: Path) -> None:
 
 def _named_files(path: Path) -> list[Any]:
     """Return the names that a file of a data set gives; none if it is another file, or broken."""
-    if path.name not in (_SPLITS_FILE, _STATE_FILE):
-        return []
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
-    if not isinstance(content, dict):
-        return []
-    names = content.get("splits" if path.name == _SPLITS_FILE else "_data_files")
-    names = names if isinstance(names, list) else []
-    if path.name == _STATE_FILE:
-        return [each.get("filename") if isinstance(each, dict) else None for each in names]
-    return names
+    names: Any = None
+    with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError):
+        if path.name == _SPLITS_FILE:
+            names = json.loads(path.read_bytes()).get("splits")
+        elif path.name == _STATE_FILE:
+            files = json.loads(path.read_bytes()).get("_data_files")
+            names = [each.get("filename") for each in files if isinstance(each, dict)]
+    return names if isinstance(names, list) else []

@@ -17,10 +17,8 @@ from tagger.readers.html import digest_blocks
 from tagger.readers.source import Source, check_encoding, parsing
 
 _FIELD = re.compile(r"([!-9;-~]+):(?: |$)")
-_OF_EVERY_MAIL = frozenset({"from"})
-_OF_MAIL_ONLY = frozenset(
-    {"date", "message-id", "mime-version", "received", "content-type", "return-path"}
-)
+_OF_MAIL = {"date", "message-id", "mime-version", "received", "content-type", "return-path"}
+"""One of them is in the header of a mail, besides the sender."""
 _LONGEST_FIELD = 500
 """Characters of a header field that are looked at: its parser takes ever longer for more."""
 _MOST_PARTS = 100
@@ -39,7 +37,7 @@ def recognise(source: Source) -> bool:
             names.add(field[1].lower())
         elif not line.startswith((" ", "\t")):
             return False
-    return names >= _OF_EVERY_MAIL and bool(names & _OF_MAIL_ONLY)
+    return "from" in names and bool(names & _OF_MAIL)
 
 
 def read(source: Source) -> list[Paper]:

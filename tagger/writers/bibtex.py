@@ -19,11 +19,6 @@ def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.P
     """Put the ``keywords`` of each entry in order into a BibTeX text.
 
     Keywords that match ``ours`` as a whole are of an earlier time and make room for the new ones.
-
-    Raises
-    ------
-    TaggerError
-        If the text is not BibTeX.
     """
     written, place = [], 0
     for entry, added in zip(parse_bibtex(text)[0], keywords, strict=True):
@@ -97,12 +92,9 @@ def _matches(ours: re.Pattern[str], keyword: str) -> bool:
 
 
 def _split(inner: str) -> list[str]:
-    """Split a list of keywords at semicolons, or at commas if there are none, outside braces.
+    """Split a list at semicolons, or at commas if there are none, outside braces.
 
-    Returns
-    -------
-    list of str
-        Keywords and separators in turn; joined they are ``inner``.
+    Keywords and separators come in turn; joined they are ``inner``.
     """
     depth = 0
     marks: dict[str, list[int]] = {",": [], ";": []}

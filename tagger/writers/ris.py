@@ -17,11 +17,6 @@ def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Patt
     """Put the ``keywords`` of each record in order into a RIS text.
 
     Keywords that match ``ours`` as a whole are of an earlier time and make room for the new ones.
-
-    Raises
-    ------
-    TaggerError
-        If a record has no end.
     """
     lines = text.split("\n")
     written: list[str] = []
