@@ -2,14 +2,13 @@
 
 import io
 from datetime import date
-from pathlib import Path
 
 import datasets
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.refusals import refusal
+from helpers.reading import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -18,17 +17,12 @@ from tagger.errors import TaggerError
 from tagger.readers import excel, read_papers
 from tagger.readers import parquet as parquet_reader
 from tagger.readers.cleaning import clean_text
-from tagger.readers.source import Source
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 # An abstract without a letter would be no abstract.
 rows = st.lists(
     st.tuples(texts.filter(clean_text), texts.map("x{}".format)), min_size=1, max_size=5
 )
-
-
-def source(given, name, **columns):
-    return Source(name, Path(name), columns, given)
 
 
 def workbook(*sheets):
@@ -87,37 +81,6 @@ def test_the_first_sheet_with_a_title_is_read():
     )
     papers = list(excel.read(source(content, "t.xlsx")))
     assert [(paper.title, paper.abstract) for paper in papers] == [("=A", ""), ("7", "")]
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "reason"),
-    [
-        (workbook(("a", [("Name",), ("A",)])), 1, "the columns are: 'Name'. Say which"),
-        (workbook(("a", [("Title", "Abstract"), ("A", "b"), (None, "c")])), 3, "no title"),
-        (workbook(("a", [])), None, "without content"),
-        (b"PK\x03\x04broken", None, "is no Excel workbook"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", None, "Save it as .xlsx"),
-    ],
-)
-def test_a_workbook_that_is_no_list_of_papers_is_refused(content, line, reason):
-    error = refusal(excel.read(source(content, "t.xlsx")))
-    assert error.line == line
-    assert reason in str(error)
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "reason"),
-    [
-        (parquet({"name": ["A"]}), None, "the columns are: 'name'"),
-        (parquet({"title": ["A", "B", None]}, row_group_size=1), 3, "no title"),
-        (parquet({"title": [b"A"]}), 1, "holds a bytes, not text"),
-        (b"PAR1broken", None, "is no Parquet file"),
-    ],
-)
-def test_a_parquet_file_that_is_no_list_of_papers_is_refused(content, line, reason):
-    error = refusal(parquet_reader.read(source(content, "t.parquet")))
-    assert error.line == line
-    assert reason in str(error)
 
 
 def test_all_splits_of_a_saved_data_set_are_read(tmp_path):

@@ -1,9 +1,8 @@
 import csv
 import io
-from pathlib import Path
 
 import pytest
-from helpers.refusals import refusal
+from helpers.reading import source
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,15 +11,9 @@ from tagger.paper import Paper
 from tagger.readers import delimited
 from tagger.readers.cleaning import clean_text
 from tagger.readers.delimited import DELIMITERS, read_records
-from tagger.readers.source import Source
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 rows = st.lists(st.tuples(cells, cells, cells).filter(lambda row: row[0].strip()), min_size=1)
-
-
-def source(content, name="table.txt", **columns):
-    given = content if isinstance(content, bytes) else content.encode()
-    return Source(name, Path(name), columns, given)
 
 
 def written(table, delimiter):
@@ -71,26 +64,6 @@ def test_rows_are_papers_with_their_texts_cleaned(table):
 def test_dialect_and_header_are_told_from_the_content(content, titles):
     assert delimited.recognise(source(content))
     assert [paper.title for paper in delimited.read(source(content))] == titles
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "reason"),
-    [
-        ("Name,Abstract\nA,one\n", 1, "the columns are: 'Name', 'Abstract'"),
-        ("Title,Abstract\nA,one\n,two\n", 3, "there is no title here"),
-        ('Title,Abstract\n"A\nb",one\nB,"two\nthree\n', 4, "does not end as it should"),
-        ("Title,Abstract\nA,one\nB,two, three\n", 3, "the row has 3 cells, the header has 2"),
-        ("Title,Abstract\nA,one\nB\n", 3, "the row has 1 cell, the header has 2"),
-        ("\n \n", None, "nothing but blank lines"),
-        (b"Title,Abstract\nA,one\nB,caf\xe9\n", 3, "is not UTF-8 text"),
-        (b"\xff\xfeN\0i\0", 1, "no column holds the title"),
-        (b"\xff\xfeT\0i\0t", 1, "is not UTF-16 text"),
-    ],
-)
-def test_a_broken_table_is_refused_with_its_line(content, line, reason):
-    error = refusal(delimited.read(source(content, "table.csv")))
-    assert error.line == line
-    assert reason in str(error)
 
 
 def test_chosen_columns_win_over_usual_ones_and_make_a_table():

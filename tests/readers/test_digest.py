@@ -1,7 +1,6 @@
 import json
-from pathlib import Path
 
-import pytest
+from helpers.reading import source
 from helpers.samples import ABSTRACT, page
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +8,6 @@ from hypothesis import strategies as st
 from tagger.errors import TaggerError
 from tagger.paper import merge_duplicates, paper_id
 from tagger.readers import digest, read_papers
-from tagger.readers.source import Source
-
-
-def source(text):
-    return Source("p.txt", Path("p.txt"), given=text.encode())
-
 
 words = st.lists(st.sampled_from(["deep", "graph", "survey", "Of", "x"]), min_size=1, max_size=8)
 titles = st.lists(words.map(" ".join), min_size=1, max_size=8)
@@ -45,7 +38,7 @@ def test_gold_papers_are_found_by_title(shared):
 def test_every_entry_is_read_back(names):
     papers = digest.read(source(page(*names)))
     assert [paper.title for paper in papers] == names
-    assert all(paper.sources == ("p.txt",) for paper in papers)
+    assert all(paper.sources == ("given.txt",) for paper in papers)
 
 
 @given(titles, st.sampled_from(["Mar 12", "March 12, 2025", "12 March", "2025-03-12"]))
@@ -57,26 +50,6 @@ def test_dates_are_no_titles(names, date):
 def test_wrapped_lines_are_joined():
     (paper,) = digest.read(source(f"A long\ntitle\n\n{ABSTRACT[:40]}\n{ABSTRACT[40:]}"))
     assert paper.title == "A long title"
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "reason"),
-    [
-        ("new\n\nSubscribe\n\nMar 12\n", 5, "only a newsletter header"),
-        ("  \n\n ", 1, "nothing but white space"),
-        (page("One") + "\n\nA last title", 11, "'A last title' has no abstract"),
-        (
-            page("One") + "\n\nFirst title\n\nSecond title\n\n" + ABSTRACT,
-            11,
-            "'First title' has no",
-        ),
-        (page("One") + "\n\n" + ABSTRACT * 5, 11, "expected a title, found a paragraph"),
-    ],
-)
-def test_a_page_that_does_not_parse_names_line_and_reason(text, line, reason):
-    with pytest.raises(TaggerError, match=reason) as caught:
-        digest.read(source(text))
-    assert caught.value.line == line
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab. \n\r\tM1")), max_size=200))

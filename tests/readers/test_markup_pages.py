@@ -5,12 +5,11 @@ import email.policy
 from pathlib import Path
 
 import pytest
-from helpers.refusals import refusal
+from helpers.reading import source
 from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
 from tagger.readers import FORMATS, read_papers
-from tagger.readers.source import Source
 
 ATOM = f"""<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom"><title>Query results</title>
@@ -56,11 +55,6 @@ BODY = (
 )
 
 
-def source(content, name="saved.txt"):
-    given = content if isinstance(content, bytes) else content.encode()
-    return Source(name, Path(name), given=given)
-
-
 def name_of(content):
     return next((name for name in FORMATS if FORMATS[name].recognise(source(content))), "digest")
 
@@ -92,19 +86,6 @@ def test_an_rss_feed_without_its_announcements_and_tags():
         ("Tides", ABSTRACT),
         ("Ebbs", "A bold text. More."),
     ]
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "reason"),
-    [
-        (RSS[:-60], 7, "does not end as it should"),
-        ("<rss><channel><item><link>x</link></item></channel></rss>", 1, "no title"),
-    ],
-)
-def test_a_broken_feed_is_refused(content, line, reason):
-    error = refusal(FORMATS["feed"].read(source(content)))
-    assert error.line == line
-    assert reason in str(error)
 
 
 def test_comments_at_the_end_of_a_feed_take_no_time():
@@ -149,19 +130,6 @@ def test_a_saved_page_may_be_in_another_encoding():
     assert read(content.encode("latin-1"))[0].title == "Café"
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (f"<html><h2>One</h2><p>{ABSTRACT}</p><h2>Two</h2></html>", "'Two' has no abstract"),
-        ("<html><p>Nov 16</p></html>", "no papers on this page"),
-        ("<html></html>", "no papers on this page"),
-    ],
-)
-def test_a_saved_page_that_is_no_digest_is_refused(content, reason):
-    with pytest.raises(TaggerError, match=reason):
-        read(content)
-
-
 def test_a_mail_is_read_by_its_plain_text():
     for content in (mail(plain=BODY), mail(plain=BODY, html="<p>Look at the text</p>")):
         assert name_of(content.as_bytes()) == "mail"
@@ -174,19 +142,6 @@ def test_a_mail_is_read_by_its_plain_text():
 def test_a_mail_in_html_is_read_as_a_page():
     message = mail(html=WITH_TABLES)
     assert [paper.title for paper in read(message.as_bytes())] == ["First title", "Second title"]
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (mail(plain="\n").as_bytes(), "no text in this e-mail"),
-        (mail(plain=page("One") + "\n\nTwo").as_bytes(), "'Two' has no abstract"),
-        (b"From: a@b.c\nDate: x\nContent-Type: text/plain; charset=none\n\nx", "no e-mail that"),
-    ],
-)
-def test_a_mail_that_is_no_digest_is_refused(content, reason):
-    with pytest.raises(TaggerError, match=reason):
-        read(content)
 
 
 def test_a_title_that_lost_its_abstract_is_no_footer():
