@@ -29,12 +29,12 @@ from gold import RESULTS, ROOT, Gold, machine, read_gold
 
 from tagger.calibration import fit_calibration
 from tagger.discovery import (
-    Cluster,
-    DiscoverySettings,
+    DISTANCE,
     discover,
     far_from_tags,
     find_clusters,
 )
+from tagger.discovery import MIN_PAPERS as LEAST
 from tagger.encoder import Vectors
 from tagger.folds import assign_folds
 from tagger.head_training import fit_head, fit_vectorizer
@@ -58,6 +58,7 @@ MIN_PAPERS = (4, 5, 6)
 
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int_]
+Cluster = tuple[Integers, float]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ class Method:
 
     def clusters(self, vectors: Vectors, far: Integers) -> list[Cluster]:
         if self.name == "agglomerative":
-            return find_clusters(
-                vectors, far, DiscoverySettings(self.parameter, self.min_papers, FIRST)
-            )
+            return find_clusters(vectors, far, self.parameter, self.min_papers)
         return self._hdbscan(vectors, far)
 
     def _hdbscan(self, vectors: Vectors, far: Integers) -> list[Cluster]:
@@ -89,7 +88,7 @@ class Method:
             rows = np.flatnonzero(of == number)
             cosines = own[rows] @ own[rows].T
             pairs = len(rows) * (len(rows) - 1)
-            found.append(Cluster(far[rows], float(cosines.sum() - len(rows)) / pairs))
+            found.append((far[rows], float(cosines.sum() - len(rows)) / pairs))
         return found
 
     def __str__(self) -> str:
@@ -101,7 +100,7 @@ METHODS = [
     *(Method("agglomerative", distance, least) for distance in DISTANCES for least in MIN_PAPERS),
     *(Method("HDBSCAN", samples, least) for samples in MIN_SAMPLES for least in MIN_PAPERS),
 ]
-CHOSEN = Method("agglomerative", DiscoverySettings().distance, DiscoverySettings().min_papers)
+CHOSEN = Method("agglomerative", DISTANCE, LEAST)
 
 
 class Papers:
@@ -158,8 +157,8 @@ def look(papers: Papers, hidden: Sequence[int], chances: Floats, method: Method)
         truth = papers.truth[np.ix_(rows, hidden)]
         far = far_from_tags(chances[rows])
         clusters = method.clusters(papers.vectors[rows], far)
-        clusters.sort(key=lambda cluster: -len(cluster.rows) * cluster.coherence)
-        shares = [truth[cluster.rows].mean(axis=0) for cluster in clusters[:FIRST]]
+        clusters.sort(key=lambda cluster: -len(cluster[0]) * cluster[1])
+        shares = [truth[own].mean(axis=0) for own, _ in clusters[:FIRST]]
         matched = {int(share.argmax()) for share in shares if share.max() >= 0.5}
         asked = set(np.flatnonzero(truth[far].sum(axis=0) >= LEAST_PAPERS).tolist())
         tally.update(

@@ -36,18 +36,11 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 50
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoverySettings:
-    """What makes a cluster.
-
-    Clusters are joined as long as the mean cosine distance of their papers, less what all papers
-    have in common, stays below ``distance`` (0 to 2). Those of fewer than ``min_papers`` are
-    dropped, and ``count`` candidates are returned at most.
-    """
-
-    distance: float = 0.7
-    min_papers: int = 4
-    count: int = 5
+DISTANCE = 0.7
+"""Clusters are joined as long as the mean cosine distance of their papers, less what all papers
+have in common, stays below it."""
+MIN_PAPERS = 4
+"""Smaller clusters are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +69,25 @@ def discover(
     vectors: Vectors,
     probabilities: Floats,
     facet: Facet,
-    settings: DiscoverySettings = DiscoverySettings(),
+    *,
+    min_papers: int = MIN_PAPERS,
+    count: int = 5,
 ) -> list[Candidate]:
     """Return candidates for tags that a facet lacks, large and coherent ones first.
 
     ``vectors``, of shape (papers, dimensions), are of an encoder that was not fine-tuned for the
     facet; ``probabilities``, of shape (papers, tags), are of the facet's tags.
     """
-    clusters = find_clusters(vectors, far_from_tags(probabilities), settings)
-    ranked = sorted(clusters, key=lambda cluster: -len(cluster.rows) * cluster.coherence)
-    chosen = ranked[: settings.count]
-    terms = distinctive_terms([paper.text for paper in papers], [c.rows for c in chosen])
+    clusters = find_clusters(vectors, far_from_tags(probabilities), min_papers=min_papers)
+    chosen = sorted(clusters, key=lambda cluster: -len(cluster[0]) * cluster[1])[:count]
+    terms = distinctive_terms([paper.text for paper in papers], [rows for rows, _ in chosen])
     taken = set(facet.readings)
     candidates = []
-    for cluster, found in zip(chosen, terms, strict=True):
+    for (rows, coherence), found in zip(chosen, terms, strict=True):
         name = _free_name(found, taken)
         taken.add(name)
-        own = tuple(papers[row] for row in cluster.rows)
-        candidates.append(Candidate(facet.name, name, found, own, round(cluster.coherence, 4)))
+        own = tuple(papers[row] for row in rows)
+        candidates.append(Candidate(facet.name, name, found, own, round(coherence, 4)))
     return candidates
 
 
@@ -102,22 +96,16 @@ def far_from_tags(probabilities: Floats) -> Integers:
     return np.flatnonzero(probabilities.max(axis=1, initial=0.0) < _FAR)
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Rows of papers, most central first, and how near to each other they are."""
-
-    rows: Integers
-    coherence: float
-
-
-def find_clusters(vectors: Vectors, far: Integers, settings: DiscoverySettings) -> list[Cluster]:
-    """Return the clusters among the ``far`` papers, in no order.
+def find_clusters(
+    vectors: Vectors, far: Integers, distance: float = DISTANCE, min_papers: int = MIN_PAPERS
+) -> list[tuple[Integers, float]]:
+    """Return the clusters among the ``far`` papers: their rows, most central first, and coherence.
 
     ``vectors`` are those of all papers, for their mean is what papers have in common.
     """
     from sklearn.cluster import AgglomerativeClustering
 
-    least = max(2, settings.min_papers)
+    least = max(2, min_papers)
     if len(far) < least:
         return []
     far = far[np.linspace(0, len(far) - 1, min(len(far), _MOST_PAPERS)).astype(int)]
@@ -125,7 +113,7 @@ def find_clusters(vectors: Vectors, far: Integers, settings: DiscoverySettings) 
     # The cosine of a paper that is just like the mean is 0 with every other.
     cosines = own[far] @ own[far].T
     of = AgglomerativeClustering(
-        None, metric="precomputed", linkage="average", distance_threshold=settings.distance
+        None, metric="precomputed", linkage="average", distance_threshold=distance
     ).fit_predict(1 - cosines)
     clusters = []
     for number in range(int(of.max()) + 1):
@@ -136,7 +124,7 @@ def find_clusters(vectors: Vectors, far: Integers, settings: DiscoverySettings) 
         np.fill_diagonal(among, 0)
         order = np.argsort(-among.sum(axis=1), kind="stable")
         coherence = float(among.sum() / (len(members) * (len(members) - 1)))
-        clusters.append(Cluster(far[members[order]], coherence))
+        clusters.append((far[members[order]], coherence))
     return clusters
 
 

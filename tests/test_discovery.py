@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from tagger.discovery import (
-    DiscoverySettings,
     discover,
     distinctive_terms,
     far_from_tags,
@@ -79,13 +78,13 @@ def test_what_all_papers_share_makes_no_group():
     # All of one field: near to each other, and yet no group among them.
     vectors = unit(scattered(60) + 2 * np.eye(SIZE)[0])
     assert (vectors @ vectors.T).min() > 0.5
-    assert find_clusters(vectors, np.arange(60), DiscoverySettings()) == []
+    assert find_clusters(vectors, np.arange(60)) == []
 
 
 def test_settings_decide_how_many_and_how_large(hidden):
     papers, vectors, chances = hidden[0], hidden[1], np.zeros((48, 2))
-    assert len(discover(papers, vectors, chances, FACET, DiscoverySettings(count=1))) == 1
-    (large,) = discover(papers, vectors, chances, FACET, DiscoverySettings(min_papers=9))
+    assert len(discover(papers, vectors, chances, FACET, count=1)) == 1
+    (large,) = discover(papers, vectors, chances, FACET, min_papers=9)
     assert len(large.papers) == 10
     # A group without words gets a number.
     silent = [Paper(f"{n}", "!", paper.sources) for n, paper in enumerate(papers)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,37 +61,27 @@ def discover(
     from tagger.vector_cache import bundled_encoder, usual_cache
 
     with needs_extra("train"), progress() as step:
-        from tagger.discovery import DiscoverySettings, far_from_tags
         from tagger.discovery import discover as find_candidates
+        from tagger.discovery import far_from_tags
 
-        settings = DiscoverySettings(min_papers=min_papers, count=count)
-        said = loaded.predict(papers, lambda done, total: step("Tagging", done, total))
-        chances = said.probabilities
-        vectors = bundled_encoder(usual_cache()).encode(
-            [paper.text for paper in papers],
-            lambda done, total: step("Reading papers", done, total),
-        )
-        found = {
-            one.name: find_candidates(papers, vectors, chances[one.name], one, settings)
-            for one in facets
-        }
+        chances = loaded.predict(papers, partial(step, "Tagging")).probabilities
+        texts = [paper.text for paper in papers]
+        vectors = bundled_encoder(usual_cache()).encode(texts, partial(step, "Reading papers"))
+        found = {}
+        for one in facets:
+            p = chances[one.name]
+            found[one.name] = find_candidates(
+                papers, vectors, p, one, min_papers=min_papers, count=count
+            )
     far = {one.name: len(far_from_tags(chances[one.name])) for one in facets}
     # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
     labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
     if as_json:
-        print_json(
-            {
-                "model": loaded.name,
-                "papers": len(papers),
-                "facets": {
-                    name: {
-                        "far_papers": far[name],
-                        "candidates": [_as_dict(one, labels) for one in candidates],
-                    }
-                    for name, candidates in found.items()
-                },
-            }
-        )
+        rows = {
+            name: {"far_papers": far[name], "candidates": [_as_dict(one, labels) for one in some]}
+            for name, some in found.items()
+        }
+        print_json({"model": loaded.name, "papers": len(papers), "facets": rows})
     else:
         for name, candidates in found.items():
             _print_candidates(name, candidates, far[name], len(papers), labels)
