@@ -56,6 +56,8 @@ def test_facets_may_come_from_options(tmp_path):
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
         (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
         (("--facet", "a=1", "--facet", "a=2"), "a facet is given twice"),
+        (("--facet", "A B=1"), "'A B' is no name. A name is lower-case letters"),
+        (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "has a tag 'b' already"),
         (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
         (("--tag", "kind/trial=Lots."), "there is no facet 'kind' for the tag 'trial'"),

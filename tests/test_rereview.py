@@ -112,18 +112,11 @@ def test_papers_of_a_split_tag_are_asked_about_until_somebody_answers(label_fold
     correct(label_folder, "Title 3", {"field": ("law", "penal")}, id="doi:10.1234/a")
     correct(label_folder, "Title 5", {"kind": ("study",)})
     assert asked(label_folder) == {"Title 5": ["field"]}
-    correct(label_folder, "Title 5", {}, outcome="not-a-paper")
-    assert asked(label_folder) == {}
-
-
-def test_nothing_is_asked_about_tags_that_are_gone_again(label_folder):
-    change(label_folder, *SPLIT_LAW)
-    assert len(asked(label_folder)) == 3
+    # Nothing is asked about tags that are gone again.
     change(label_folder, rename_tag, "civil", "private")
-    assert len(asked(label_folder)) == 3
     change(label_folder, merge_tags, ["private"], "law")
-    assert len(asked(label_folder)) == 3
-    change(label_folder, retire_tag, "penal")
+    assert asked(label_folder) == {"Title 5": ["field"]}
+    correct(label_folder, "Title 5", {}, outcome="not-a-paper")
     assert asked(label_folder) == {}
 
 

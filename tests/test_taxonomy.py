@@ -212,13 +212,3 @@ def test_tags_that_do_not_fit_are_refused(taxonomy, tags, field, reason):
     with pytest.raises(TaggerError, match=reason) as caught:
         taxonomy.check_tags(tags)
     assert caught.value.field == field
-
-
-@given(st.data())
-def test_implied_tags_are_closed(taxonomy, data):
-    facet = taxonomy.facet("field")
-    tags = data.draw(st.sets(st.sampled_from(facet.tag_names)))
-    closed = facet.with_ancestors(tags)
-    assert tags <= set(closed)
-    assert facet.with_ancestors(closed) == closed
-    assert "heart" not in closed or "health" in closed

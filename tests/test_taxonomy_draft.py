@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger.errors import TaggerError
 from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_draft import (
     TaxonomyDraft,
@@ -57,27 +56,6 @@ def test_any_draft_reads_back_as_it_was(tmp_path_factory, facets):
     for name, (_, _, tags) in facets.items():
         meanings = [tag.definition for tag in taxonomy.facet(name).tags]
         assert meanings == [meaning.strip() for meaning in tags.values()]
-
-
-@pytest.mark.parametrize(
-    ("facet", "tags", "reason"),
-    [
-        ("Big Name", (), "'Big Name' is no name. A name is lower-case letters"),
-        ("topic", (), "the facet 'topic' is there already"),
-        ("new", (("new", "a", " "),), "field 'definition': string should have at least 1"),
-        ("new", (("old", "a", "x"),), "there is no facet 'old' for the tag 'a'. Known: topic, new"),
-        ("new", (("new", "a", "x"), ("new", "a", "y")), "the facet 'new' has a tag 'a' already"),
-        ("new", (("new", "a", "x"),), "the facet 'new' has too few tags (1). It needs 2 or more"),
-    ],
-)
-def test_what_makes_no_taxonomy_is_said(facet, tags, reason):
-    draft = TaxonomyDraft(load_template("empty"))
-    with pytest.raises(TaggerError) as error:  # noqa: PT012
-        draft.add_facet(facet, "A question.", exclusive=True)
-        for tag in tags:
-            draft.add_tag(*tag)
-        draft.finished("mine")
-    assert reason in str(error.value)
 
 
 @pytest.mark.parametrize(
