@@ -1,18 +1,17 @@
-"""Export an encoder to ONNX: attention as one operation, weights rounded to 7 bits, what they are
-multiplied with to 8.
+"""Export an encoder to ONNX, with attention as one operation, and quantize it.
 
-The file is a quarter as large and the encoder faster. An encoder whose vectors would change too
-much stays in 32 bits. Weights have one scale a column, and what they meet has one for all texts,
-found from examples (Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", 2018). So the vector of a text does not depend on the others in
-its batch.
+Weights are rounded to 7 bits, what they are multiplied with to 8: the file is a quarter as large
+and the encoder faster. An encoder whose vectors would change too much stays in 32 bits. Weights
+have one scale a column, and what they meet has one for all texts, found from examples (Jacob et
+al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+2018). So the vector of a text does not depend on the others in its batch.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -28,12 +27,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 LEAST_COSINE = 0.97
-"""Between the vectors of the exported encoder and its original, on average; all-MiniLM-L6-v2 in
-7 bits has 0.993."""
+"""Between the vectors of the exported encoder and its original, on average."""
 
 _OPSET = 17
 _SAMPLE = 12
-"""Texts of those given that the exported encoder is tried on, beside the ones below."""
 _TITLE_WORDS = 12
 _EXAMPLES = (
     "A Survey of Question Answering over Tables. We review 140 papers from 2010 to 2024, compare "
@@ -58,35 +55,23 @@ _EXAMPLES = (
 )
 """Titles and sentences as papers have them: they show which numbers occur within an encoder."""
 _HINT = "Train on another one: --encoder"
-_QUANTIZED = "quantized.onnx"
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
 def export_onnx(
     model: SentenceTransformer, folder: Path, texts: Sequence[str] = (), *, float32: bool = False
 ) -> None:
-    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into ``folder``.
+    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into a folder, made if missing.
 
     The graph takes ``input_ids`` of shape (texts, tokens), of texts of one length, as it knows of
-    no padding, and gives ``vector`` of shape (texts, dimensions), pooled but of any length.
-
-    Parameters
-    ----------
-    model:
-        What to export.
-    folder:
-        Made if missing.
-    texts:
-        Such as it will encode: beside examples of its own, they show which numbers occur within
-        it, and whether the rounded form is as good.
-    float32:
-        Whether to write ``encoder.float32.onnx``, too, which a GPU reads.
+    no padding, and gives ``vector`` of shape (texts, dimensions), pooled but of any length. Beside
+    examples of its own, ``texts`` show which numbers occur within the encoder, and whether the
+    rounded form is as good. With ``float32``, ``encoder.float32.onnx`` is written for GPUs, too.
 
     Raises
     ------
     TaggerError
-        If its architecture or its tokenizer is one that cannot be exported, or what is exported
-        gives other vectors.
+        If its architecture or its tokenizer cannot be exported, or the export gives other vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _named_on_failure(model):
@@ -104,12 +89,11 @@ def export_onnx(
         with _named_on_failure(model):
             forms = [_export(model, Path(scratch))]
         tokens = [part.ids[:limit] for part in tokenizer.encode_batch(examples)]
-        steps: list[tuple[Callable[..., Path], Any]] = [(_fuse, model), (_quantize, tokens)]
-        for make, by in steps:
-            try:
-                forms.append(make(forms[-1], by))
-            except Exception as error:  # of an architecture that the library does not know
-                _raise_if_of_disk(error)
+        with _if_known():
+            forms.append(_fuse(forms[-1], model))
+        float_form = forms[-1]
+        with _if_known():
+            forms.append(_quantize(forms[-1], tokens))
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
             with suppress(TaggerError):  # its vectors may not be finite
@@ -118,8 +102,7 @@ def export_onnx(
                 cosines = 1 - ((found - expected) ** 2).sum(axis=1) / 2
                 if cosines.mean() >= LEAST_COSINE:
                     if float32:
-                        whole = [path for path in forms if path.name != _QUANTIZED]
-                        shutil.copyfile(whole[-1], folder / FLOAT32_FILE)
+                        shutil.copyfile(float_form, folder / FLOAT32_FILE)
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(
@@ -180,21 +163,30 @@ def _named_on_failure(model: SentenceTransformer) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # an architecture may lack anything
-        _raise_if_of_disk(error)
+        if _is_of_disk(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TaggerError(
             f"the encoder '{_name(model)}' cannot be exported to ONNX ({reason})", hint=_HINT
         ) from error
 
 
+@contextmanager
+def _if_known() -> Iterator[None]:
+    """Go without a step that does not know an architecture."""
+    try:
+        yield
+    except Exception as error:
+        if _is_of_disk(error):
+            raise
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno is not None
+
+
 def _name(model: SentenceTransformer) -> str:
     return getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
-
-
-def _raise_if_of_disk(error: Exception) -> None:
-    """Raise what is no fault of the encoder: a disk that is full."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
 
 
 def _fuse(path: Path, model: SentenceTransformer) -> Path:
@@ -229,7 +221,7 @@ def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
     # weights of 8 bits overflow and those of 7 do not.
     feeds = ({"input_ids": np.array([tokens], dtype=np.int64)} for tokens in examples)
     weights = {"weight_type": QuantType.QInt8, "reduce_range": True}
-    embedded, target = path.with_name("embedded.onnx"), path.with_name(_QUANTIZED)
+    embedded, target = path.with_name("embedded.onnx"), path.with_name("quantized.onnx")
     quantize_dynamic(
         path,
         embedded,

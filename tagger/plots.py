@@ -108,21 +108,12 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
 
 def confusion_counts(held_out: HeldOut) -> Integers:
     """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
-    facet, truth, given = held_out.facet, held_out.truth, held_out.predicted
-    size = len(facet.tags) + (not facet.exclusive)
-    none = len(facet.tags)
-    counts = np.zeros((size, size), dtype=int)
-    for true_row, given_row in zip(truth, given, strict=True):
-        for tag in np.flatnonzero(true_row & given_row):
-            counts[tag, tag] += 1
-        missed = np.flatnonzero(true_row & ~given_row)
-        wrong = np.flatnonzero(given_row & ~true_row)
-        if not true_row.any() and not given_row.any():
-            counts[none, none] += 1
-        for tag in missed:
-            for other in wrong if len(wrong) else [none]:
-                counts[tag, other] += 1
-        if not len(missed):
-            for other in wrong:
-                counts[none, other] += 1
-    return counts
+    truth, given = held_out.truth, held_out.predicted
+    missed, wrong = truth & ~given, given & ~truth
+    counts = missed.astype(int).T @ wrong + np.diag((truth & given).sum(axis=0))
+    if held_out.facet.exclusive:
+        return np.asarray(counts)
+    only_missed = missed[~wrong.any(axis=1)].sum(axis=0)
+    only_wrong = wrong[~missed.any(axis=1)].sum(axis=0)
+    neither = (~(truth | given).any(axis=1)).sum()
+    return np.block([[counts, only_missed[:, None]], [only_wrong[None], neither]])

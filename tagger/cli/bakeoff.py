@@ -77,36 +77,17 @@ def bakeoff(
 
 
 def _print_contenders(contenders: list[Contender], labels: int) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from tagger.cli.console import print_table
 
-    from tagger.cli.console import Console
-
-    console = Console(highlight=False)
-    table = Table(
-        title=f"Macro-F1, cross-validated on {labels} labels, and its difference from the first",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("encoder")
-    facets = list(contenders[0].figures)
-    for facet in facets:
-        table.add_column(facet, justify="right")
-    table.add_column("verdict")
-    table.add_column("s per 100 papers", justify="right")
+    facets, seconds = list(contenders[0].figures), "s per 100 papers"
+    rows = []
     for one in contenders:
-        differences = {}
-        if one.against_first:
-            for found in one.against_first.facets:
-                change = found.figures["macro_f1"]
-                low, high = change.interval
-                differences[found.facet] = f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
-        table.add_row(
-            Text(one.encoder),
-            *(f"{one.figures[name]['macro_f1']:.3f}{differences.get(name, '')}" for name in facets),
-            one.against_first.verdict if one.against_first else "",
-            f"{one.seconds_per_100:.1f}",
-        )
-    console.print(table)
+        cells = {name: f"{figures['macro_f1']:.3f}" for name, figures in one.figures.items()}
+        for found in one.against_first.facets if one.against_first else ():
+            change = found.figures["macro_f1"]
+            low, high = change.interval
+            cells[found.facet] += f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+        verdict = one.against_first.verdict if one.against_first else ""
+        rows.append((one.encoder, *cells.values(), verdict, f"{one.seconds_per_100:.1f}"))
+    title = f"Macro-F1, cross-validated on {labels} labels, and its difference from the first"
+    print_table(("encoder", *facets, "verdict", seconds), rows, (*facets, seconds), title)

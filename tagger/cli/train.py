@@ -173,21 +173,18 @@ def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]
 
 
 def _print_training(version: Version, labels: int, result: TrainingResult) -> None:
-    from rich.table import Table
-
-    from tagger.cli.console import Console
+    from tagger.cli.console import print_table
     from tagger.evaluation import SHOWN_METRICS
 
-    name, metrics = version.name, result.metrics
-    table = Table(title=f"{name}, cross-validated on {labels} labels", title_justify="left")
-    for column in ("facet", *(metric.label for metric in SHOWN_METRICS.values())):
-        table.add_column(column, justify="left" if column == "facet" else "right")
-    for facet in dict.fromkeys(key.split("/")[0] for key in metrics):
-        table.add_row(facet, *(f"{metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
-    console = Console(highlight=False)
-    console.print(table)
+    metrics = [metric.label for metric in SHOWN_METRICS.values()]
+    rows = [
+        (facet, *(f"{result.metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
+        for facet in dict.fromkeys(key.split("/")[0] for key in result.metrics)
+    ]
+    title = f"{version.name}, cross-validated on {labels} labels"
+    print_table(("facet", *metrics), rows, metrics, title)
     alias = version.aliases[0] if version.aliases else "registered"
     reused = f" ({result.reused} encoders were there from before)" if result.reused else ""
-    console.print(f"Trained in {result.seconds:.0f} s{reused}; {name} is now {alias}.")
+    echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")
     if alias == "challenger":
-        console.print("Next: tagger compare, then tagger promote")
+        echo("Next: tagger compare, then tagger promote")
