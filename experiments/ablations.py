@@ -38,7 +38,7 @@ from tagger.paper import Paper
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.text_views import excerpt, split_sentences
 from tagger.training import TrainingSettings
-from tagger.training_data import TrainingData, TrainingTexts
+from tagger.training_data import TrainingData, fine_tuning_inputs
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
@@ -224,18 +224,19 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
     rows = np.tile(np.arange(len(LABELLED)), len(views) // len(LABELLED))
     rows = np.append(rows, np.array(more, dtype=int))
     again = [recipe.text(LABELLED[row]) for row in more]
-    examples = TrainingTexts.of(replace(DATA, taxonomy=recipe.taxonomy), NOTHING, title_views=False)
+    taught = replace(DATA, taxonomy=recipe.taxonomy)
+    examples, told = fine_tuning_inputs(taught, NOTHING, title_views=False)
     targets = {
         facet.name: ContrastiveTarget(
-            np.concatenate([DATA.truth[facet.name][rows], examples.truth[facet.name]]),
-            np.concatenate([DATA.judged[facet.name][rows], examples.judged[facet.name]]),
+            np.concatenate([DATA.truth[facet.name][rows], told[facet.name].memberships]),
+            np.concatenate([DATA.judged[facet.name][rows], told[facet.name].judged]),
             FACET_WEIGHT[facet.exclusive],
         )
         for facet in TAXONOMY.facets
     }
     begin = time.perf_counter()
     encoder = TorchEncoder(
-        fine_tune([*views, *again, *examples.texts], targets, fine_tuning(seed, recipe.settings))
+        fine_tune([*views, *again, *examples], targets, fine_tuning(seed, recipe.settings))
     )
     seconds = time.perf_counter() - begin
     return Encoded(

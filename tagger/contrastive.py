@@ -30,6 +30,8 @@ from tagger.frozen_layers import FrozenLayers, freeze_lower_layers
 
 _PROJECTION_LEARNING_RATE = 1e-3
 _REFERENCE_DIMENSIONS = 384
+"""A wider encoder has a smaller learning rate, in proportion: Yang et al., "Tensor Programs V:
+Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer" (2022), for Adam."""
 _PART_SIZE = 8
 
 
@@ -151,7 +153,7 @@ def fine_tune(
             output_dir=scratch,
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.batch_size,
-            learning_rate=rate_for(settings.learning_rate, dimensions),
+            learning_rate=settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / dimensions),
             learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
             warmup_steps=0.1,
             weight_decay=0.01,
@@ -161,9 +163,9 @@ def fine_tune(
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
-            bf16=_has_fast_bfloat16(),
+            bf16="bfloat16" in arithmetic(),
             # The trainer takes bfloat16 for a wish for a GPU unless told otherwise.
-            use_cpu=_has_fast_bfloat16() and not torch.cuda.is_available(),
+            use_cpu=arithmetic() == "cpu bfloat16",
         )
         # Several would share out a batch, which is compared with itself as a whole.
         arguments._n_gpu = min(arguments.n_gpu, 1)
@@ -183,27 +185,15 @@ def fine_tune(
     return model
 
 
-def rate_for(learning_rate: float, dimensions: int) -> float:
-    """Return the learning rate of an encoder, given that of one of 384 dimensions.
-
-    It is less for a wider one, in proportion: Yang et al., "Tensor Programs V: Tuning Large Neural
-    Networks via Zero-Shot Hyperparameter Transfer" (2022), for Adam.
-    """
-    return learning_rate * min(1.0, _REFERENCE_DIMENSIONS / dimensions)
-
-
 def arithmetic() -> str:
-    """Return what fine-tuning is done by here: another device or precision gives other weights."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return f"{device} {'bfloat16' if _has_fast_bfloat16() else 'float32'}"
+    """Return the device and precision of fine-tuning here: others give other weights.
 
-
-def _has_fast_bfloat16() -> bool:
-    """Tell whether the machine multiplies in bfloat16: half the time, the same quality."""
+    bfloat16 takes half the time at the same quality, on machines that multiply in it.
+    """
     if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+        return "cuda bfloat16" if torch.cuda.is_bf16_supported() else "cuda float32"
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())
+    return "cpu bfloat16" if supported and supported() else "cpu float32"
 
 
 class _QuietTrainer(SentenceTransformerTrainer):

@@ -30,7 +30,6 @@ _TIMES_WEIGHTS = 10
 """A process that fine-tunes takes 1 GiB and ten times its weights: at 256 tokens 1.6 GB were
 measured for all-MiniLM-L6-v2 (0.09 GB), and 5.3 GB for a BERT of base size (0.44 GB)."""
 _SHARE_OF_MEMORY = 0.5
-_WEIGHTS = "*.safetensors"
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -133,9 +132,9 @@ def train_encoders(
 def default_jobs(encoder: str) -> int:
     """Return how many encoders are trained at once: by cores and memory, or ``TAGGER_JOBS``.
 
-    An encoder that must be downloaded is trained in one process at a time, and so are all of them
-    on a GPU, or within a process that was itself started as one of several.
+    It is one for an encoder that must be downloaded, on a GPU, and in one of several processes.
     """
+    import psutil
     from joblib import cpu_count
 
     wish = os.environ.get(JOBS_VARIABLE, "")
@@ -146,11 +145,15 @@ def default_jobs(encoder: str) -> int:
             f"{JOBS_VARIABLE} is '{wish}'", hint="Set it to a number from 1, or not at all"
         )
     folder = local_folder(encoder)
-    size = sum(path.stat().st_size for path in folder.rglob(_WEIGHTS)) if folder else 0
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) if folder else 0
     if not size or multiprocessing.parent_process() or _trains_on_gpu():
         return 1
-    by_memory = int(_memory() * _SHARE_OF_MEMORY // (_BYTES_PER_JOB + _TIMES_WEIGHTS * size))
-    return max(1, min(_MOST_JOBS, int(cpu_count()), by_memory))
+    limits = [int(psutil.virtual_memory().total)]
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # missing, or "max"
+            limits.append(int(path.read_text(encoding="ascii")))
+    by_memory = min(limits) * _SHARE_OF_MEMORY // (_BYTES_PER_JOB + _TIMES_WEIGHTS * size)
+    return max(1, min(_MOST_JOBS, int(cpu_count()), int(by_memory)))
 
 
 def _trains_on_gpu() -> bool:
@@ -160,17 +163,6 @@ def _trains_on_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _memory() -> int:
-    """Return the bytes that this process may use: the machine's, or fewer in a container."""
-    import psutil
-
-    found = [int(psutil.virtual_memory().total)]
-    for path in _MEMORY_LIMITS:
-        with suppress(OSError, ValueError):  # missing, or "max"
-            found.append(int(path.read_text(encoding="ascii")))
-    return min(found)
 
 
 def _train(

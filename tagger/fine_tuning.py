@@ -49,16 +49,10 @@ class FineTuning:
         Length at which texts are cut, in training as in tagging.
     epochs:
         Passes over the texts; with 0 the pretrained encoder is used.
-    batch_size:
-        Texts that are compared with each other.
     learning_rate:
-        Of an encoder of 384 dimensions, see :func:`tagger.contrastive.rate_for`.
+        Of an encoder of 384 dimensions; less for a wider one.
     temperature:
         Divides the cosines in the loss.
-    projection_dimensions:
-        Of the vectors that the loss compares.
-    seed:
-        Of everything that is drawn at random.
     """
 
     encoder: str = BUNDLED_ENCODER

@@ -31,7 +31,7 @@ from tagger.encoder_training import (
 )
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
-from tagger.fine_tuning import ContrastiveTarget, FineTuning
+from tagger.fine_tuning import FineTuning
 from tagger.folds import assign_folds
 from tagger.head_training import add_zero_shot_tags, fit_head, fit_vectorizer
 from tagger.heads import MEMBERS, Floats, Head
@@ -42,11 +42,7 @@ from tagger.paper import Paper
 from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.text_views import TEXT_VIEWS
-from tagger.training_data import TrainingData, TrainingTexts
-
-_FACET_WEIGHT = {True: 1.0, False: 0.5}
-"""Share in the loss of an exclusive facet and of any other: the pretrained bundled encoder knows
-far more of what papers are about than of what they contribute."""
+from tagger.training_data import TrainingData, fine_tuning_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +85,8 @@ class TrainingSettings(FineTuning):
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """A version whose encoders are reused, and the inputs of their fine-tuning.
-
-    Parameters
-    ----------
-    name:
-        Of the version.
-    folder:
-        Its model.
-    data:
-        Its labels.
-    folds:
-        By the id of a paper, the fold that held it out, from 0.
-    """
+    """A version whose encoders are reused: its model, its labels and, by the id of a paper, the
+    fold that held it out, from 0."""
 
     name: str
     folder: Path
@@ -129,16 +114,8 @@ class TrainingResult:
 class CrossValidation:
     """Predictions of the folds for the papers that they held out.
 
-    Parameters
-    ----------
-    out_of_fold:
-        Of judged papers, one a facet.
-    views:
-        By the name of the text view.
-    encoding_seconds:
-        Time to encode all papers once.
-    reused:
-        Number of encoders that came from the cache.
+    ``out_of_fold`` has one table a facet, of judged papers; ``encoding_seconds`` is the time to
+    encode all papers once.
     """
 
     out_of_fold: tuple[HeldOut, ...]
@@ -162,10 +139,8 @@ def train(
 
     Parameters
     ----------
-    labels:
-        One a paper.
-    taxonomy:
-        Of the labels.
+    labels, taxonomy:
+        One label a paper, and the taxonomy that they are in terms of.
     settings:
         Settings of the run.
     folder:
@@ -175,10 +150,10 @@ def train(
     known_folds:
         Folds, from 0, that papers were held out in before and are to stay in.
     source:
-        A version whose encoder is taken, so that only heads and calibration are fitted. Folds keep
-        to the encoders of that version's folds, which have not seen the papers that they hold out:
-        figures mean the same as those of a whole training. Encoders of folds that are not in the
-        cache are fine-tuned again, on the labels of that version.
+        A version whose encoder is taken, so that only heads and calibration are fitted. They are
+        cross-validated on the encoders of that version's folds, which have not seen the papers that
+        they hold out: figures mean the same as those of a whole training. Encoders of folds that
+        are not in the cache are fine-tuned again, on the labels of that version.
     cache:
         Where encoders are looked for, and kept.
 
@@ -202,7 +177,7 @@ def train(
                 hint="Train without --heads-only",
             )
     plans = _fold_plans(fine_tuned, held_out, settings)
-    if not source:
+    if source is None:
         # The longest first: the last ones are trained alone.
         plan = plan_encoder(data, np.arange(len(labels)), settings, "Final model")
         plans.insert(0, replace(plan, float32=settings.float32))
@@ -212,7 +187,7 @@ def train(
         else:
             final = next(encoders)
         final.save(folder)
-        checked = _cross_validate(data, folds, settings, encoders)
+        checked = cross_validate_rows(data, folds, _rows(folds, settings), settings, encoders)
     _fit_final(data, settings, checked, final.encoder, folder)
     return TrainingResult(
         load_model(folder),
@@ -239,7 +214,7 @@ def cross_validate(
     folds = plan_folds(data, settings)
     plans = _fold_plans(data, folds, settings)
     with closing(train_encoders(plans, progress=progress)) as encoders:
-        return _cross_validate(data, folds, settings, encoders)
+        return cross_validate_rows(data, folds, _rows(folds, settings), settings, encoders)
 
 
 def plan_folds(
@@ -247,17 +222,8 @@ def plan_folds(
 ) -> Integers:
     """Return which fold holds each paper out, from 0, shape (papers,).
 
-    Parameters
-    ----------
-    data, settings:
-        The labels, and in how many folds.
-    known:
-        Folds of papers that are to stay in them, as far as no fold is left without a paper.
-
-    Raises
-    ------
-    TaggerError
-        If the labels are too few, or those outside of a fold cannot train a model.
+    Papers stay in the folds that are known, as far as no fold is left without a paper. A
+    TaggerError says that the labels, or those outside of a fold, are too few to train on.
     """
     data.check_enough(settings.folds)
     for stay in (known, None):
@@ -278,14 +244,8 @@ def plan_encoder(
     data: TrainingData, rows: Integers, settings: TrainingSettings, stage: str
 ) -> EncoderPlan:
     """Return the inputs of fine-tuning an encoder on some papers."""
-    shown = TrainingTexts.of(data, rows, title_views=settings.title_views)
-    targets = {
-        facet.name: ContrastiveTarget(
-            shown.truth[facet.name], shown.judged[facet.name], _FACET_WEIGHT[facet.exclusive]
-        )
-        for facet in data.taxonomy.facets
-    }
-    return EncoderPlan(stage, shown.texts, targets, settings)
+    texts, targets = fine_tuning_inputs(data, rows, title_views=settings.title_views)
+    return EncoderPlan(stage, texts, targets, settings)
 
 
 def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
@@ -327,49 +287,61 @@ def fit_heads(
     return FittedHeads(heads, vectorizer, views)
 
 
-def _fold_plans(
-    data: TrainingData, folds: Integers, settings: TrainingSettings
-) -> list[EncoderPlan]:
-    count = settings.folds
-    return [
-        plan_encoder(data, np.flatnonzero(folds != fold), settings, f"Fold {fold + 1} of {count}")
-        for fold in range(count)
-    ]
-
-
-def _cross_validate(
+def cross_validate_rows(
     data: TrainingData,
     folds: Integers,
+    rows: Sequence[Integers],
     settings: TrainingSettings,
     encoders: Iterator[TrainedEncoder],
 ) -> CrossValidation:
+    """Fit heads on some rows for each fold, from 0, and predict the papers that it holds out.
+
+    ``encoders`` were fine-tuned on the same rows. Papers of further folds are not predicted.
+    """
+    held_out = {name: judged & (folds < len(rows)) for name, judged in data.judged.items()}
     familiarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
     scores = {
         view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.truth.items()}
         for view in TEXT_VIEWS
     }
     seconds, reused = 0.0, 0
-    for fold in range(settings.folds):
-        unseen, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+    for fold, shown in enumerate(rows):
+        unseen = np.flatnonzero(folds == fold)
         papers, trained = data.papers(unseen), next(encoders)
-        fitted = fit_heads(data, rest, settings, trained.encoder)
+        fitted = fit_heads(data, shown, settings, trained.encoder)
         for view, text_of in TEXT_VIEWS.items():
             begin = time.perf_counter()
             vectors = trained.encoder.encode([text_of(paper) for paper in papers])
             seconds += (time.perf_counter() - begin) * (view == "whole")
-            familiarities[view][unseen] = familiarity(vectors, fitted.vectors[: len(rest)])
+            familiarities[view][unseen] = familiarity(vectors, fitted.vectors[: len(shown)])
             for name, values in fitted.scores(papers, vectors).items():
                 scores[view][name][:, unseen] = values
         reused += trained.reused
+    measured = replace(data, judged=held_out)
     views = {
-        view: calibrate_view(data, folds, scores[view], familiarities[view]) for view in TEXT_VIEWS
+        view: calibrate_view(measured, folds, scores[view], familiarities[view])
+        for view in TEXT_VIEWS
     }
     out_of_fold = []
     for facet in data.taxonomy.facets:
-        indices = np.flatnonzero(data.judged[facet.name])
+        indices = np.flatnonzero(held_out[facet.name])
         probabilities = views["whole"].out_of_fold.probabilities[facet.name][indices]
         out_of_fold.append(data.held_out(facet, indices, folds, probabilities))
     return CrossValidation(tuple(out_of_fold), views, seconds, reused)
+
+
+def _rows(folds: Integers, settings: TrainingSettings) -> list[Integers]:
+    """Return the rows that each fold does not hold out."""
+    return [np.flatnonzero(folds != fold) for fold in range(settings.folds)]
+
+
+def _fold_plans(
+    data: TrainingData, folds: Integers, settings: TrainingSettings
+) -> list[EncoderPlan]:
+    return [
+        plan_encoder(data, rows, settings, f"Fold {fold} of {settings.folds}")
+        for fold, rows in enumerate(_rows(folds, settings), start=1)
+    ]
 
 
 def _fit_final(

@@ -10,10 +10,15 @@ import numpy as np
 
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, HeldOut, Integers
+from tagger.fine_tuning import ContrastiveTarget
 from tagger.heads import Floats
 from tagger.labels import Label
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Taxonomy
+
+_FACET_WEIGHT = {True: 1.0, False: 0.5}
+"""Share in the loss of an exclusive facet and of any other: the pretrained bundled encoder knows
+far more of what papers are about than of what they contribute."""
 
 
 @dataclass(frozen=True)
@@ -106,41 +111,35 @@ class TrainingData:
         )
 
 
-@dataclass(frozen=True)
-class TrainingTexts:
-    """Texts that an encoder is fine-tuned on: views of papers, then the taxonomy's examples.
+def fine_tuning_inputs(
+    data: TrainingData, rows: Integers, *, title_views: bool
+) -> tuple[list[str], dict[str, ContrastiveTarget]]:
+    """Return what an encoder is fine-tuned on: views of papers, then the taxonomy's examples.
 
-    Per facet ``truth`` has shape (texts, tags) and ``judged`` (texts,), as in
-    :class:`TrainingData`. An example is judged in the facet of its tag alone.
+    The targets are by facet. An example is judged in the facet of its tag alone.
     """
-
-    texts: list[str]
-    truth: dict[str, Booleans]
-    judged: dict[str, Booleans]
-
-    @classmethod
-    def of(cls, data: TrainingData, rows: Integers, *, title_views: bool) -> TrainingTexts:
-        """Return the texts of some papers and of the taxonomy."""
-        views = data.views(rows, title_views=title_views)
-        seen = np.tile(rows, len(views) // max(len(rows), 1))
-        facets = data.taxonomy.facets
-        examples = [
-            (facet.name, facet.with_ancestors((tag.name,)), text)
-            for facet in facets
-            for tag in facet.tags
-            for text in tag.examples
+    views = data.views(rows, title_views=title_views)
+    seen = np.tile(rows, len(views) // max(len(rows), 1))
+    examples = [
+        (facet, facet.with_ancestors((tag.name,)), text)
+        for facet in data.taxonomy.facets
+        for tag in facet.tags
+        for text in tag.examples
+    ]
+    targets = {}
+    for facet in data.taxonomy.facets:
+        judged = [owner is facet for owner, _, _ in examples]
+        members = [
+            [owner is facet and tag in tags for tag in facet.tag_names]
+            for owner, tags, _ in examples
         ]
-        truth, judged = {}, {}
-        for facet in facets:
-            own = np.array([name == facet.name for name, _, _ in examples], dtype=bool)
-            members = [
-                [name == facet.name and tag in tags for tag in facet.tag_names]
-                for name, tags, _ in examples
-            ]
-            told = np.array(members, dtype=bool).reshape(len(examples), len(facet.tags))
-            truth[facet.name] = np.concatenate([data.truth[facet.name][seen], told])
-            judged[facet.name] = np.concatenate([data.judged[facet.name][seen], own])
-        return cls([*views, *(text for _, _, text in examples)], truth, judged)
+        shape = len(examples), len(facet.tags)
+        targets[facet.name] = ContrastiveTarget(
+            np.concatenate([data.truth[facet.name][seen], np.array(members, bool).reshape(shape)]),
+            np.concatenate([data.judged[facet.name][seen], np.array(judged, bool)]),
+            _FACET_WEIGHT[facet.exclusive],
+        )
+    return [*views, *(text for _, _, text in examples)], targets
 
 
 def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:

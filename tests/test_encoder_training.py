@@ -41,28 +41,37 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cores", "gibibytes", "jobs"), [(1, 64, 1), (2, 16, 2), (8, 8, 2), (8, 2, 1), (64, 512, 4)]
+    ("cores", "gibibytes", "limit", "jobs"),
+    [
+        (1, 64, "max", 1),
+        (2, 16, "max", 2),
+        (8, 8, "max", 2),
+        (8, 2, "max", 1),
+        (64, 512, "max", 4),
+        (8, 64, 12 * 2**30, 3),  # a container has less than its machine
+    ],
 )
-def test_cores_and_memory_say_how_many_are_made_at_once(machine, cores, gibibytes, jobs):
-    machine(cores, gibibytes)
+def test_cores_and_memory_say_how_many_are_trained_at_once(machine, cores, gibibytes, limit, jobs):
+    machine(cores, gibibytes, limit)
     assert default_jobs(BUNDLED_ENCODER) == jobs
 
 
-def test_a_container_has_less_memory_than_the_machine(machine):
-    machine(8, 64, limit=12 * 2**30)
-    assert default_jobs(BUNDLED_ENCODER) == 3
-
-
-def test_a_gpu_is_for_one_at_a_time(machine, monkeypatch):
+@pytest.mark.parametrize(
+    "change",
+    {
+        "shutil.which": lambda name: name,  # a GPU
+        "multiprocessing.parent_process": object,  # one of several processes
+    }.items(),
+)
+def test_a_gpu_and_a_process_among_others_are_for_one_at_a_time(machine, monkeypatch, change):
     machine(8, 64)
-    monkeypatch.setattr("shutil.which", lambda name: name)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert default_jobs(BUNDLED_ENCODER) == 4
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert default_jobs(BUNDLED_ENCODER) == 4
+    monkeypatch.setattr(*change)
     assert default_jobs(BUNDLED_ENCODER) == 1
 
 
-def test_larger_encoders_are_made_fewer_at_once(machine, monkeypatch, tmp_path):
+def test_larger_encoders_are_trained_fewer_at_once(machine, monkeypatch, tmp_path):
     machine(8, 64)
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(2**30)
@@ -76,12 +85,6 @@ def test_larger_encoders_are_made_fewer_at_once(machine, monkeypatch, tmp_path):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", downloaded)
     assert default_jobs("base") == 2
-
-
-def test_one_of_several_processes_starts_no_more(machine, monkeypatch):
-    machine(8, 64)
-    monkeypatch.setattr("multiprocessing.parent_process", object)
-    assert default_jobs(BUNDLED_ENCODER) == 1
 
 
 @pytest.mark.parametrize("wish", ["0", "-1", "two", "1.5"])

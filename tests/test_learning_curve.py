@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tagger.evaluation import HeldOut
-from tagger.learning_curve import Exponent, LearningPoint, learning_exponent, plan_tag
+from tagger.evaluation import Figure, HeldOut
+from tagger.learning_curve import LearningPoint, learning_exponent, plan_tag
 
 
 def point(facet, labels, wrong, papers=90):
@@ -37,7 +37,7 @@ def test_an_error_that_does_not_fall_promises_nothing(taxonomy):
 
 
 def test_a_tag_gains_by_the_growth_of_its_labels():
-    exponent = Exponent(0.5, (0.0, 1.0))
+    exponent = Figure(0.5, (0.0, 1.0))
     plan = plan_tag("field", "law", 10, 0.6, exponent, 30)
     assert plan.expected_f1 == pytest.approx(0.8)
     assert plan.gain == pytest.approx(0.2)

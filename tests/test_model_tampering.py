@@ -289,3 +289,19 @@ def test_the_bundled_encoder_is_checked_file_by_file(tmp_path, monkeypatch):
         TaggerError, match=r"modules\.json: this file of the bundled encoder is not"
     ):
         encoder.bundled_encoder_folder()
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "reason"),
+    [
+        ("model.json", lambda path: path.unlink(), "no readable model.json"),
+        ("model.json", lambda path: path.write_text("{}"), "not a model manifest"),
+        ("encoder.onnx", lambda path: path.write_bytes(b"x"), "does not match the hash"),
+        ("tokenizer.json", lambda path: path.unlink(), "lacks this file"),
+    ],
+)
+def test_a_file_that_was_changed_or_is_gone_is_refused(saved_model, tmp_path, name, spoil, reason):
+    copy = shutil.copytree(saved_model, tmp_path / "copy")
+    spoil(copy / name)
+    with pytest.raises(TaggerError, match=reason):
+        load_model(copy)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
-from safetensors.numpy import load_file, save_file
 
-from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, load_trainable
+from tagger.encoder import BUNDLED_ENCODER, load_trainable
 from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
@@ -17,6 +16,7 @@ from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
+from tagger.training_data import TrainingData
 
 # Of two steps at least: the first one of a warm-up changes nothing.
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
@@ -52,12 +52,6 @@ def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_fold
     folds = {label.id: int(kind == "study") for label, kind in zip(labels, kinds, strict=True)}
     with pytest.raises(TaggerError, match="with fold 1 held out, all labels left have one tag"):
         train(labels, store.taxonomy, QUICK, tmp_path, known_folds=folds)
-
-
-def test_weights_of_the_bundled_encoder_are_checked(monkeypatch):
-    monkeypatch.setattr("tagger.encoder._BUNDLED_SHA256", "0" * 64)
-    with pytest.raises(TaggerError, match="is not the published one"):
-        bundled_encoder_folder()
 
 
 def test_an_encoder_that_is_not_there_is_named(tmp_path):
@@ -156,42 +150,22 @@ def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_lab
     assert checked.encoding_seconds > 0
 
 
-@pytest.mark.training
+@pytest.mark.real_encoder
 def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_path):
     kind, field = taxonomy.facets
     baking = Tag(name="baking", definition="Baking bread, dough, ovens and bakeries.")
     wider = Facet(name=field.name, definition=field.definition, tags=(*field.tags, baking))
     # As if nobody had ever labelled a paper of the new tag.
     labels = [label for label in topic_labels if "study" not in label.tags["kind"]]
-    result = train(
-        labels,
-        Taxonomy(name="wider", facets=(kind, wider)),
-        QUICK,
-        tmp_path / "model",
-    )
+    both = Taxonomy(name="wider", facets=(kind, wider))
+    model = train(labels, both, replace(QUICK, epochs=0), tmp_path / "model").model
     papers = [
         Paper("A new oven for bread", "We bake bread and measure the dough."),
         Paper("Heart failure overview", "An overview of 9 studies of the beating heart."),
         Paper("Contracts", "A new algorithm that drafts contracts for the court."),
     ]
-    baked = result.model.predict_proba(papers)["field"][:, -1]
-    assert baked[0] > 0.9 > baked[1:].max()
-
-
-@pytest.mark.training
-def test_titles_are_examples_of_their_own_unless_told_otherwise(
-    taxonomy, tiny, topic_labels, tmp_path
-):
-    steps = []
-    plain = replace(tiny, title_views=False)
-    train(
-        topic_labels,
-        taxonomy,
-        plain,
-        tmp_path / "model",
-        lambda *step: steps.append(step),
-    )
-    assert ("Final model", 2, 2) in steps
+    baked = model.predict_proba(papers)["field"][:, -1]
+    assert baked[0] > 0.5 > baked[1:].max()
 
 
 @pytest.mark.training
@@ -201,7 +175,8 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
         part.facet.name: part.take(reverse[reverse < len(part.ids)]) for part in trained.out_of_fold
     }
     cache = EncoderCache(tmp_path / "cache")
-    points = learning_curve(topic_labels, trained.model.taxonomy, tiny, held_out, cache=cache)
+    data = TrainingData.of(topic_labels, trained.model.taxonomy)
+    points = learning_curve(data, tiny, held_out, cache=cache)
     assert [point.labels for point in points] == [2, 4, 9]
     kind = trained.out_of_fold[0]
     for point in points:
@@ -213,16 +188,6 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
 
 
 @pytest.mark.training
-def test_a_model_remembers_its_papers_as_if_unseen(trained):
-    reference = trained.model.reference
-    assert reference.vectors.shape == (18, SIZE)
-    assert reference.probabilities["field"].shape == (18, 3)
-    # A fold that held a paper out knows only its neighbours.
-    assert (reference.familiarity < 0.9999).all()
-    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.training
 def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     kind, field = trained.out_of_fold
     assert sorted(np.bincount(kind.folds).tolist()) == [0, 9, 9]
@@ -230,6 +195,12 @@ def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     assert kind.probabilities.sum(axis=1) == pytest.approx(1)
     assert field.ids == kind.ids[3:]
     assert kind.titles[:2] == ("Survey 0", "Method 0")
+    reference = trained.model.reference
+    assert reference.vectors.shape == (18, SIZE)
+    assert reference.probabilities["field"].shape == (18, 3)
+    # A fold that held a paper out knows only its neighbours.
+    assert (reference.familiarity < 0.9999).all()
+    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.training
@@ -243,38 +214,3 @@ def test_a_saved_model_answers_as_the_trained_one(trained, tmp_path):
     assert copy.name == f"local/{copy.digest[:12]}"
     assert load_model(tmp_path / "copy", "tagger/3").name == "tagger/3"
     assert copy.predict_proba([])["kind"].shape == (0, 3)
-
-
-@pytest.mark.training
-@pytest.mark.parametrize(
-    ("name", "spoil", "reason"),
-    [
-        ("model.json", lambda path: path.unlink(), "no readable model.json"),
-        ("model.json", lambda path: path.write_text("{}"), "not a model manifest"),
-        ("encoder.onnx", lambda path: path.write_bytes(b"x"), "does not match the hash"),
-        ("tokenizer.json", lambda path: path.unlink(), "lacks this file"),
-        ("heads.safetensors", lambda path: path.write_bytes(b"x"), "does not match the hash"),
-    ],
-)
-def test_a_model_that_was_changed_is_refused(trained, tmp_path, name, spoil, reason):
-    shutil.copytree(trained.folder, tmp_path / "copy")
-    spoil(tmp_path / "copy" / name)
-    with pytest.raises(TaggerError, match=reason):
-        load_model(tmp_path / "copy")
-
-
-@pytest.mark.training
-def test_heads_that_do_not_fit_the_taxonomy_are_refused(trained, tmp_path):
-    import hashlib
-
-    shutil.copytree(trained.folder, tmp_path / "copy")
-    heads = tmp_path / "copy" / "heads.safetensors"
-    arrays = load_file(heads)
-    arrays["kind.lexical.bias"] = arrays["kind.lexical.bias"][:2]
-    old = hashlib.sha256(heads.read_bytes()).hexdigest()
-    save_file(arrays, heads)
-    manifest = tmp_path / "copy" / "model.json"
-    new = hashlib.sha256(heads.read_bytes()).hexdigest()
-    manifest.write_text(manifest.read_text().replace(old, new))
-    with pytest.raises(TaggerError, match=r"'kind\.lexical\.bias' does not fit the rest"):
-        load_model(tmp_path / "copy")

@@ -4,7 +4,7 @@ from helpers.samples import small_taxonomy
 
 from tagger.labels import Label, LabelStore
 from tagger.taxonomy import Taxonomy
-from tagger.training_data import TrainingData, TrainingTexts
+from tagger.training_data import TrainingData, fine_tuning_inputs
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def with_examples() -> Taxonomy:
 def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(labels):
     data = TrainingData.of(labels, with_examples())
     rows = np.array([3, 1])
-    shown = TrainingTexts.of(data, rows, title_views=True)
+    texts, targets = fine_tuning_inputs(data, rows, title_views=True)
     papers = data.papers(rows)
-    assert shown.texts == [
+    assert texts == [
         *(paper.text for paper in papers),
         *(paper.title for paper in papers),
         "Does It Work?",
@@ -33,17 +33,17 @@ def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(labels
         "Heart Rates",
     ]
     for name, truth in data.truth.items():
-        assert (shown.truth[name][:4] == truth[[3, 1, 3, 1]]).all()
-        assert shown.judged[name][:4].all()
-    assert shown.judged["kind"][4:].tolist() == [True, True, False]
-    assert shown.judged["field"][4:].tolist() == [False, False, True]
-    assert shown.truth["kind"][4:].tolist() == [[False, False, True]] * 2 + [[False] * 3]
+        assert (targets[name].memberships[:4] == truth[[3, 1, 3, 1]]).all()
+        assert targets[name].judged[:4].all()
+    assert targets["kind"].judged[4:].tolist() == [True, True, False]
+    assert targets["field"].judged[4:].tolist() == [False, False, True]
+    assert targets["kind"].memberships[4:].tolist() == [[False, False, True]] * 2 + [[False] * 3]
     # What is about the heart is about health.
-    assert shown.truth["field"][4:].tolist() == [[False] * 3] * 2 + [[True, True, False]]
+    assert targets["field"].memberships[4:].tolist() == [[False] * 3] * 2 + [[True, True, False]]
 
 
 def test_without_examples_and_titles_there_are_the_papers(labels):
     data = TrainingData.of(labels, small_taxonomy())
-    shown = TrainingTexts.of(data, np.arange(3), title_views=False)
-    assert shown.texts == data.texts(np.arange(3))
-    assert shown.truth["kind"].shape == (3, 3)
+    texts, targets = fine_tuning_inputs(data, np.arange(3), title_views=False)
+    assert texts == data.texts(np.arange(3))
+    assert targets["kind"].memberships.shape == (3, 3)

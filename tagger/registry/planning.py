@@ -5,8 +5,8 @@ from __future__ import annotations
 from tagger.encoder_cache import EncoderCache
 from tagger.encoder_training import TrainingProgress
 from tagger.errors import TaggerError
-from tagger.evaluation import evaluate
-from tagger.learning_curve import Exponent, TagPlan, learning_curve, learning_exponent, plan_tag
+from tagger.evaluation import Figure, evaluate
+from tagger.learning_curve import TagPlan, learning_curve, learning_exponent, plan_tag
 from tagger.plots import learning_curve_figure
 from tagger.registry.training_run import settings_of, training_data
 from tagger.registry.versions import Registry, Version
@@ -33,7 +33,7 @@ def plan_labels(
     plans = []
     for facet, held_out in out_of_fold.items():
         low, high = (metrics[f"interval/{_EXPONENT}/{facet}/{end}"] for end in ("low", "high"))
-        exponent = Exponent(metrics[f"{_EXPONENT}/{facet}"], (low, high))
+        exponent = Figure(metrics[f"{_EXPONENT}/{facet}"], (low, high))
         figures = evaluate(held_out.facet, held_out.truth, held_out.probabilities)
         for tag, count in zip(held_out.facet.tag_names, held_out.truth.sum(axis=0), strict=True):
             plans.append(plan_tag(facet, tag, int(count), figures[f"f1/{tag}"], exponent, more))
@@ -48,7 +48,7 @@ def _log_learning_curve(
 ) -> dict[str, float]:
     data, settings = training_data(registry, version), settings_of(registry, version)
     out_of_fold = registry.held_out(version)
-    points = learning_curve(data.labels, data.taxonomy, settings, out_of_fold, progress, cache)
+    points = learning_curve(data, settings, out_of_fold, progress, cache)
     metrics: dict[str, float] = {}
     for facet in out_of_fold:
         exponent = learning_exponent(points, facet)

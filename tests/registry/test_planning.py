@@ -14,8 +14,8 @@ def curves(monkeypatch):
     """Two points in place of a learning curve, and what it was asked to measure."""
     asked = []
 
-    def learning_curve(labels, taxonomy, settings, out_of_fold, progress, cache):
-        asked.append((len(labels), taxonomy, settings.folds))
+    def learning_curve(data, settings, out_of_fold, progress, cache):
+        asked.append((len(data.labels), data.taxonomy, settings.folds))
         half = {n: replace(part, truth=part.truth[::-1]) for n, part in out_of_fold.items()}
         return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
 
