@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import itertools
 import json
 import random
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
 
 FAULTS = (
     "delay",  # the answer comes late
@@ -33,12 +37,13 @@ FAULTS = (
 )
 _GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 _LISTS = ("results", "tasks", "model_versions", "registered_models", "runs", "files", "experiments")
+_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding")
+_LOCK = threading.Lock()
 DELAY = 0.2
 """Seconds."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A request on its way to the server, and its place among all of them, from 1."""
 
     place: int
@@ -67,13 +72,11 @@ def once(fault: str, method: str, path: str, place: int = 1, times: int = 1) -> 
 
     ``path`` is a part of the address.
     """
-    seen = 0
+    count = itertools.count(1)
 
     def plan(request: Request) -> str | None:
-        nonlocal seen
         if request.method == method and path in request.path:
-            seen += 1
-            return fault if place <= seen < place + times else None
+            return fault if place <= next(count) < place + times else None
         return None
 
     return plan
@@ -124,122 +127,89 @@ class FaultProxy:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[FaultProxy]:
-        """Serve in a thread of its own while the block runs."""
-        loop = asyncio.new_event_loop()
-        server = loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        thread = threading.Thread(target=loop.run_forever, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            loop.call_soon_threadsafe(server.close)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+        """Serve in threads of its own while the block runs."""
+        with ThreadingHTTPServer(("127.0.0.1", self.port), partial(_Handler, self)) as server:
+            server.daemon_threads = True
+            server.handle_error = lambda *_: None  # type: ignore[method-assign]
+            self.port = server.server_address[1]
+            if self.tls:
+                server.socket = self.tls.wrap_socket(server.socket, server_side=True)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            try:
+                yield self
+            finally:
+                server.shutdown()
 
-    async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head, body = await _read_message(client)
-            method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
-            request = Request(len(self.exchanges) + 1, method, path)
-            exchange = Exchange(request, self.plan(request))
-            self.exchanges.append(exchange)
-            answer = await self._answer(exchange, head, body)
-            if answer is None:
-                _break(back)
-                return
-            if exchange.fault == "reset-answer":
-                back.write(answer[: len(answer) // 2])
-                await back.drain()
-                # What was sent is heard before the break.
-                await asyncio.sleep(0.02)
-                _break(back)
-                return
-            back.write(answer)
-            await back.drain()
-        back.close()
 
-    async def _answer(self, exchange: Exchange, head: bytes, body: bytes) -> bytes | None:
-        """Return what the client hears; None if nothing."""
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, proxy: FaultProxy, *arguments: Any) -> None:
+        self._proxy = proxy
+        super().__init__(*arguments)
+
+    def _pass_on(self) -> None:
+        body = self._body()
+        with _LOCK:
+            request = Request(len(self._proxy.exchanges) + 1, self.command, self.path)
+            exchange = Exchange(request, self._proxy.plan(request))
+            self._proxy.exchanges.append(exchange)
+        answer = self._answer(exchange, body)
+        if exchange.fault == "reset-answer":
+            self.wfile.write(answer[: len(answer) // 2])
+            # What was sent is heard before the break.
+            time.sleep(0.02)
+        elif answer:
+            self.wfile.write(answer)
+        if not answer or exchange.fault == "reset-answer":
+            # With this option, closing resets the connection.
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _pass_on  # noqa: N815
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(self, exchange: Exchange, body: bytes) -> bytes:
+        """Return what the client hears; empty if nothing."""
         fault = exchange.fault
         if fault == "reset-before":
-            return None
+            return b""
         if fault == "429":
             return _message(429, b'{"detail": "too many"}', "application/json", "Retry-After: 1")
         if fault == "500":
             return _message(500, b'{"detail": "went wrong"}', "application/json")
         if fault == "502":
             return _message(502, _GATEWAY, "text/html")
-        if fault == "reset-during":
-            await self._send_a_part(head, body)
-            return None
         if fault == "delay":
-            await asyncio.sleep(DELAY)
-        status, kind, content = await self._ask(head, body)
-        exchange.status = status
+            time.sleep(DELAY)
+        headers = {name: text for name, text in self.headers.items() if name.lower() not in _HOP}
+        with contextlib.closing(HTTPConnection("127.0.0.1", self._proxy.upstream)) as upstream:
+            if fault == "reset-during":
+                missing = {"Content-Length": str(2 * len(body) + 1)}
+                upstream.request(self.command, self.path, body, headers | missing)
+                return b""
+            upstream.request(self.command, self.path, body, headers | {"Connection": "close"})
+            heard = upstream.getresponse()
+            exchange.status, kind = heard.status, heard.headers.get("Content-Type", "")
+            content = heard.read()
         if fault == "reset-after":
-            return None
+            return b""
         if fault == "html":
             return _message(200, _GATEWAY, "text/html")
-        if fault in ("truncated", "hollow", "empty", "doubled", "shuffled") and status < 300:
+        if fault in ("truncated", "hollow", "empty", "doubled", "shuffled") and heard.status < 300:
             content = _spoil(content, kind, fault)
-        return _message(status, content, kind)
+        return _message(heard.status, content, kind)
 
-    async def _ask(self, head: bytes, body: bytes) -> tuple[int, str, bytes]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream, limit=2**26)
-        try:
-            writer.write(_for_server(head, body) + body)
-            await writer.drain()
-            answer_head, content = await _read_message(reader, answer=True)
-        finally:
-            writer.close()
-        lines = answer_head.decode("latin-1").split("\r\n")
-        return int(lines[0].split(" ")[1]), _header(lines, "content-type") or "", content
-
-    async def _send_a_part(self, head: bytes, body: bytes) -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        whole = _for_server(head, body) + body
-        writer.write(whole[: len(whole) // 2])
-        await writer.drain()
-        writer.close()
-
-
-async def _read_message(
-    reader: asyncio.StreamReader, *, answer: bool = False
-) -> tuple[bytes, bytes]:
-    """Read head and body of a request, or of an answer after which the connection ends."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    length = _header(lines, "content-length")
-    if "chunked" in (_header(lines, "transfer-encoding") or "").lower():
-        body = b""
-        while size := int((await reader.readline()).split(b";")[0], 16):
-            body += await reader.readexactly(size)
-            await reader.readline()
-    elif length is not None:
-        body = await reader.readexactly(int(length))
-    else:
-        body = await reader.read() if answer else b""
-    return head, body
-
-
-def _header(lines: list[str], name: str) -> str | None:
-    for line in lines[1:]:
-        key, _, value = line.partition(":")
-        if key.lower() == name:
-            return value.strip()
-    return None
-
-
-def _for_server(head: bytes, body: bytes) -> bytes:
-    """Return the head of a request that asks for one plain answer."""
-    hop = ("connection:", "keep-alive:", "transfer-encoding:", "content-length:", "accept-encoding")
-    lines = head.decode("latin-1").split("\r\n")
-    kept = [line for line in lines if line and not line.lower().startswith(hop)]
-    kept += ["Connection: close", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*kept, "", ""]).encode("latin-1")
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def _message(status: int, content: bytes, kind: str, *headers: str) -> bytes:
@@ -271,10 +241,3 @@ def _spoil(content: bytes, kind: str, fault: str) -> bytes:
         lists = [name for name in _LISTS if isinstance(parsed.get(name), list)]
         parsed |= {name: change[fault](parsed[name]) for name in lists}
     return json.dumps(parsed).encode()
-
-
-def _break(writer: asyncio.StreamWriter) -> None:
-    """Reset the connection rather than close it in good order."""
-    raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
