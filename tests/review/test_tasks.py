@@ -1,4 +1,5 @@
 import pytest
+from helpers.samples import small_taxonomy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,28 +13,8 @@ from tagger.review.tasks import (
     read_paper,
     tags_in_use,
 )
-from tagger.taxonomy import Facet, Tag, Taxonomy
 
-TAXONOMY = Taxonomy(
-    name="small",
-    facets=(
-        Facet(
-            name="kind",
-            definition="What it is.",
-            exclusive=True,
-            tags=tuple(Tag(name=name, definition="Said.") for name in ("survey", "method")),
-        ),
-        Facet(
-            name="field",
-            definition="What it is about.",
-            tags=(
-                Tag(name="health", definition="Health."),
-                Tag(name="heart", definition="The heart.", parent="health"),
-                Tag(name="law", definition="Law."),
-            ),
-        ),
-    ),
-)
+TAXONOMY = small_taxonomy()
 PAPER = Paper("On hearts", "We look at hearts.", ("monday.txt",))
 
 
