@@ -194,12 +194,13 @@ class Taxonomy(_Model):
         content = json.dumps(said, sort_keys=True, ensure_ascii=True)
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
+    @cached_property
+    def _facets(self) -> dict[str, Facet]:
+        return {facet.name: facet for facet in self.facets}
+
     def facet(self, name: str) -> Facet:
         """Return the facet of that name; KeyError if there is none."""
-        for facet in self.facets:
-            if facet.name == name:
-                return facet
-        raise KeyError(name)
+        return self._facets[name]
 
     def read(self, tags: Tags) -> dict[str, tuple[str, ...]]:
         """Put the tags of a paper in today's terms, with all that they imply.
@@ -207,10 +208,9 @@ class Taxonomy(_Model):
         An exclusive facet whose answer is retired is left out: it counts as not annotated. A facet
         whose tags are unknown or given twice is returned as it is, for :meth:`check_tags`.
         """
-        known = {facet.name: facet for facet in self.facets}
         found = {}
         for name, given in tags.items():
-            facet = known.get(name)
+            facet = self._facets.get(name)
             if facet is None or len(set(given)) < len(given) or set(given) - facet.readings.keys():
                 found[name] = tuple(given)
             elif (now := facet.read(given)) or not given or not facet.exclusive:
@@ -221,27 +221,21 @@ class Taxonomy(_Model):
         """Check that the tags of a paper fit: facets and tags are known, no tag is given twice, an
         exclusive facet has exactly one. A TaggerError names the field.
         """
-        known = {facet.name: facet for facet in self.facets}
         for name, given in tags.items():
-            facet = known.get(name)
+            facet = self._facets.get(name)
             if facet is None:
-                raise TaggerError(
-                    f"unknown facet '{name}'", field="tags", hint=f"Known: {', '.join(known)}"
-                )
-            chosen = list(given)
-            for tag in chosen:
-                if tag not in facet.tag_names:
-                    raise TaggerError(
-                        f"unknown tag '{tag}'",
-                        field=f"tags.{name}",
-                        hint=f"Known: {', '.join(facet.tag_names)}",
-                    )
-            if len(set(chosen)) != len(chosen):
-                raise TaggerError("a tag is given twice", field=f"tags.{name}")
-            if facet.exclusive and len(chosen) != 1:
-                raise TaggerError(
-                    f"exactly one tag is needed here, {len(chosen)} are given", field=f"tags.{name}"
-                )
+                known = ", ".join(self._facets)
+                raise TaggerError(f"unknown facet '{name}'", field="tags", hint=f"Known: {known}")
+            chosen, problem, hint = list(given), None, None
+            if unknown := [tag for tag in chosen if tag not in facet.tag_names]:
+                problem = f"unknown tag '{unknown[0]}'"
+                hint = f"Known: {', '.join(facet.tag_names)}"
+            elif len(set(chosen)) != len(chosen):
+                problem = "a tag is given twice"
+            elif facet.exclusive and len(chosen) != 1:
+                problem = f"exactly one tag is needed here, {len(chosen)} are given"
+            if problem:
+                raise TaggerError(problem, field=f"tags.{name}", hint=hint)
 
 
 def check_names(

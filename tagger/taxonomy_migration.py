@@ -70,18 +70,21 @@ class _Step(BaseModel, frozen=True):
         return TaxonomyDocument(self.from_text, Path(HISTORY_FILE)).taxonomy
 
 
-def open_taxonomy(folder: Path) -> Taxonomy:
-    """Read the taxonomy of a label folder; bring a folder of before to the present form first."""
+def open_taxonomy(folder: Path, level: int = logging.WARNING) -> Taxonomy:
+    """Read the taxonomy of a label folder; bring a folder of before to the present form first.
+
+    What is done to such a folder is logged at ``level``.
+    """
     if (folder / HISTORY_FILE).exists():
         with exclusively(folder / TAXONOMY_FILE):
             # Another process may have done it meanwhile.
             if (folder / HISTORY_FILE).exists():
-                _migrate(folder)
+                _LOG.log(level, "%s; what was there is kept in *.migrated", _migrate(folder))
     return load_taxonomy(folder / TAXONOMY_FILE)
 
 
-def _migrate(folder: Path) -> None:
-    """Write the taxonomy, then the label files that need it, and set the history aside last.
+def _migrate(folder: Path) -> str:
+    """Write the taxonomy, then the label files that need it, set the history aside, and say so.
 
     A migration that is cut short is done again by the next command, with the same result.
     """
@@ -106,7 +109,7 @@ def _migrate(folder: Path) -> None:
                 file.write(new)
             did.append(f"names with two meanings are told apart in {label_path.name}")
     history_path.replace(_aside(history_path))
-    _LOG.warning("%s: %s; what was there is kept in *.migrated", history_path, "; ".join(did))
+    return f"{history_path}: {'; '.join(did)}"
 
 
 def _aside(path: Path) -> Path:

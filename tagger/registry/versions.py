@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -228,7 +229,7 @@ class Registry:
     def taxonomy(self, version: Version) -> Taxonomy:
         """Return the taxonomy that a version was trained for, former names included."""
         with TemporaryDirectory() as scratch:
-            return open_taxonomy(self.label_folder(version, Path(scratch)))
+            return open_taxonomy(self.label_folder(version, Path(scratch)), logging.DEBUG)
 
     def name_version(self, alias: str, version: Version) -> None:
         """Give an alias to a version; whichever had it loses it."""
