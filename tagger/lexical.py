@@ -9,11 +9,11 @@ to Information Retrieval", 2008, section 6.4), which training uses; tagging does
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,17 +57,27 @@ class LexicalFeatures:
     idf: npt.NDArray[np.float64]
 
     @cached_property
-    def _columns(self) -> dict[str, int]:
-        return {term: column for column, term in enumerate(self.vocabulary)}
+    def _columns(self) -> tuple[dict[Any, int], dict[Any, int]]:
+        """The columns of words and pairs, a pair as two words: of any text, and of titles."""
+        of_texts: dict[Any, int] = {}
+        of_titles: dict[Any, int] = {}
+        for column, term in enumerate(self.vocabulary):
+            words = tuple(term.removeprefix(_TITLE_MARK).split(" "))
+            columns = of_titles if term.startswith(_TITLE_MARK) else of_texts
+            columns[words if len(words) > 1 else words[0]] = column
+        return of_texts, of_titles
 
     def transform(self, papers: Sequence[Paper]) -> SparseRows:
         """Return one row of unit length a paper; of zeros, if it has no term of the vocabulary."""
         return SparseRows([self._row(paper) for paper in papers])
 
     def _row(self, paper: Paper) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        found = Counter(map(self._columns.get, terms_of(paper)))
-        del found[None]
-        columns = np.fromiter(found.keys(), dtype=np.int64, count=len(found))
-        counts = np.fromiter(found.values(), dtype=np.float64, count=len(found))
+        found: list[int | None] = []
+        for text, columns_of in zip((paper.text, paper.title), self._columns, strict=True):
+            words = _WORD.findall(text.lower())
+            found += map(columns_of.get, words)
+            found += map(columns_of.get, pairwise(words))
+        known = [column for column in found if column is not None]
+        columns, counts = np.unique(np.array(known, dtype=np.int64), return_counts=True)
         weights = (1 + np.log(counts)) * self.idf[columns]
         return columns, weights / max(float(np.linalg.norm(weights)), 1e-12)
