@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.decision import ReviewRule, decide, paper_confidence
+from tagger.decision import ReviewRule, decide
 from tagger.paper import Paper
 
 PAPER = Paper("A title", "An abstract.", ("a.txt",))
@@ -68,18 +68,5 @@ def test_equal_confidences_keep_the_order_of_the_taxonomy(taxonomy):
 
 
 def test_no_papers_no_decisions(taxonomy):
-    assert (
-        decide(
-            [], {"kind": np.zeros((0, 3)), "field": np.zeros((0, 3))}, taxonomy, "m", ReviewRule()
-        )
-        == []
-    )
-
-
-@given(weights, chances)
-def test_a_paper_goes_to_review_if_its_confidence_is_too_low(taxonomy, kind, field):
-    probabilities = {"kind": np.array([kind / kind.sum()]), "field": np.array([field])}
-    [confidence] = paper_confidence(taxonomy, probabilities)
-    [tagged] = decide([PAPER], probabilities, taxonomy, "tagger/7", ReviewRule(0.6))
-    assert tagged.paper_confidence == pytest.approx(confidence, abs=2e-4)
-    assert (tagged.review is not None) == (tagged.paper_confidence < 0.6)
+    none = {facet.name: np.zeros((0, 3)) for facet in taxonomy.facets}
+    assert decide([], none, taxonomy, "m", ReviewRule()) == []

@@ -42,46 +42,13 @@ def test_the_sentences_that_carry_a_tag_come_first(lexical_model):
     assert set(explanation.evidence["kind"]) == {"survey"}
 
 
-def test_the_title_counts_as_a_sentence(lexical_model):
-    explanation = explain(Paper("A court", "It is late."), lexical_model, ReviewRule())
-    first = explanation.evidence["field"]["law"][0]
+@pytest.mark.parametrize("abstract", ["It is late.", ""])
+def test_the_title_counts_as_a_sentence(lexical_model, abstract):
+    explanation = explain(Paper("A court", abstract), lexical_model, ReviewRule())
+    first, *others = explanation.evidence["field"]["law"]
     assert first.sentence == "A court"
     assert first.change > 0.5
-
-
-def test_neighbours_are_the_nearest_labelled_papers(lexical_model):
-    explanation = explain(PAPER, lexical_model, ReviewRule())
-    cosines = lexical_model.reference.vectors @ lexical_model.encode([PAPER])[0]
-    assert [near.title for near in explanation.neighbours] == [
-        f"Title {row}" for row in np.argsort(-cosines, kind="stable")[:3]
-    ]
-    assert len(explanation.neighbours) == 3
-    assert explanation.neighbours[0].similarity == pytest.approx(cosines.max(), abs=1e-4)
-    assert explanation.neighbours[0].tags == {"kind": ("survey",), "field": ("health",)}
-
-
-def test_a_labelled_paper_is_not_its_own_neighbour(lexical_model):
-    nearest = explain(PAPER, lexical_model, ReviewRule()).neighbours
-    labelled = Paper(PAPER.title, PAPER.abstract, id=nearest[0].id)
-    again = explain(labelled, lexical_model, ReviewRule()).neighbours
-    assert again[:2] == nearest[1:]
-    assert len(again) == 3
-
-
-def test_a_paper_labelled_by_its_title_is_itself_when_it_has_a_doi(lexical_model):
-    nearest = explain(PAPER, lexical_model, ReviewRule()).neighbours
-    named = Paper(nearest[0].title, PAPER.abstract, identifiers=("doi:10.1/a",))
-    again = explain(named, lexical_model, ReviewRule()).neighbours
-    assert nearest[0].id not in {near.id for near in again}
-
-
-def test_facets_that_nobody_judged_are_left_out(lexical_model):
-    lexical_model.reference.judged["kind"][:] = False
-    try:
-        near = explain(PAPER, lexical_model, ReviewRule()).neighbours[0]
-    finally:
-        lexical_model.reference.judged["kind"][:] = True
-    assert near.tags == {"field": ("health",)}
+    assert len(others) == bool(abstract)
 
 
 def test_tags_in_doubt_are_explained_as_well(lexical_model):
@@ -90,9 +57,27 @@ def test_tags_in_doubt_are_explained_as_well(lexical_model):
     assert set(explanation.evidence["field"]) == set(lexical_model.taxonomy.facets[1].tag_names)
 
 
-def test_a_paper_without_abstract_is_explained_by_its_title(lexical_model):
-    evidence = explain(Paper("A court", ""), lexical_model, ReviewRule()).evidence
-    assert [one.sentence for one in evidence["field"]["law"]] == ["A court"]
+def test_neighbours_are_the_nearest_labelled_papers(lexical_model):
+    near = explain(PAPER, lexical_model, ReviewRule()).neighbours
+    cosines = lexical_model.reference.vectors @ lexical_model.encode([PAPER])[0]
+    expected = [f"Title {row}" for row in np.argsort(-cosines, kind="stable")[:3]]
+    assert [one.title for one in near] == expected
+    assert near[0].similarity == pytest.approx(cosines.max(), abs=1e-4)
+    assert near[0].tags == {"kind": ("survey",), "field": ("health",)}
+    # A labelled paper is not its own neighbour, also if it was labelled before it had a DOI.
+    for itself in (
+        Paper(PAPER.title, PAPER.abstract, id=near[0].id),
+        Paper(near[0].title, PAPER.abstract, identifiers=("doi:10.1/a",)),
+    ):
+        again = explain(itself, lexical_model, ReviewRule()).neighbours
+        assert near[0].id not in {one.id for one in again}
+        assert len(again) == 3
+    lexical_model.reference.judged["kind"][:] = False
+    try:
+        near = explain(PAPER, lexical_model, ReviewRule()).neighbours
+    finally:
+        lexical_model.reference.judged["kind"][:] = True
+    assert near[0].tags == {"field": ("health",)}
 
 
 @pytest.mark.parametrize(

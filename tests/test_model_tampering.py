@@ -47,25 +47,14 @@ def refused(folder, reason):
         use(folder)
 
 
-def change_manifest(folder, change):
-    manifest = json.loads((folder / "model.json").read_text())
-    change(manifest)
-    (folder / "model.json").write_text(json.dumps(manifest))
-
-
-def change_arrays(folder, name, change):
-    arrays = load_file(folder / name)
-    change(arrays)
-    save_file(arrays, folder / name)
-
-
 def change_graph(folder, change):
     graph = onnx.load(folder / "encoder.onnx")
     change(graph)
     (folder / "encoder.onnx").write_bytes(graph.SerializeToString())
 
 
-def test_what_is_left_alone_is_used(folder):
+def test_what_is_left_alone_is_used_beside_files_of_others(folder):
+    (folder / "notes.txt").write_text("mine")
     assert use(folder).probabilities["kind"].shape == (1, 3)
 
 
@@ -78,7 +67,7 @@ def first_tag(manifest):
     [
         (lambda m: m.update(max_tokens=10**9), "max_tokens"),
         (lambda m: m.update(code="import os"), "code"),
-        (lambda m: m.update(format=1), "format"),
+        (lambda m: m.update(format=3), "format"),
         (lambda m: m["calibrations"]["whole"]["kind"].update(shift=float("nan")), "shift"),
         (lambda m: m["calibrations"]["whole"]["kind"].update(scale=[1.0]), "scale"),
         (lambda m: m["calibrations"]["title"].pop("kind"), "calibration of each facet"),
@@ -96,7 +85,9 @@ def first_tag(manifest):
     ],
 )
 def test_a_manifest_that_was_changed_is_refused(folder, change, reason):
-    change_manifest(folder, change)
+    manifest = json.loads((folder / "model.json").read_text())
+    change(manifest)
+    (folder / "model.json").write_text(json.dumps(manifest))
     refused(folder, reason)
 
 
@@ -120,7 +111,9 @@ def pickled(arrays):
     ],
 )
 def test_heads_that_were_changed_are_refused(folder, change, reason):
-    change_arrays(folder, "heads.safetensors", change)
+    arrays = load_file(folder / "heads.safetensors")
+    change(arrays)
+    save_file(arrays, folder / "heads.safetensors")
     refused(folder, reason)
 
 

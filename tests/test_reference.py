@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -29,21 +30,12 @@ def drawn(taxonomy):
     return draw
 
 
-def load(path, taxonomy, dimensions=SIZE):
-    return Reference.load(path, taxonomy, list(EFFORTS), dimensions)
+def load(path, taxonomy):
+    return Reference.load(path, taxonomy, list(EFFORTS), SIZE)
 
 
 def assert_same(one, other):
-    assert (one.ids, one.titles) == (other.ids, other.titles)
-    assert (one.vectors == other.vectors).all()
-    for name in one.truth:
-        assert (one.truth[name] == other.truth[name]).all()
-        assert (one.judged[name] == other.judged[name]).all()
-    for effort in EFFORTS:
-        mine, others = one.at_effort(effort), other.at_effort(effort)
-        assert (mine.familiarity == others.familiarity).all()
-        for name in one.truth:
-            assert (mine.probabilities[name] == others.probabilities[name]).all()
+    np.testing.assert_equal(asdict(one), asdict(other))
 
 
 def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):

@@ -42,26 +42,21 @@ def test_the_promise_holds_for_all_tags_of_a_facet_together(taxonomy):
     assert 0 < np.mean(wrong) < 0.1
 
 
-def test_several_tags_a_paper_ask_for_more_papers():
-    sure, right = np.full(40, 0.9), np.ones(40, dtype=bool)
-    assert least_confidence(sure, right, 0.95, most=2) == 0.9
-    assert least_confidence(sure, right, 0.95, most=3) == NEVER
-
-
-def test_few_papers_allow_no_promise():
-    sure = np.full(18, 0.99)
-    assert least_confidence(sure, np.ones(18, dtype=bool), 0.95) == NEVER
-    one_more = np.full(19, 0.99)
-    assert least_confidence(one_more, np.ones(19, dtype=bool), 0.95) == 0.99
-    assert least_confidence(np.zeros(0), np.zeros(0, dtype=bool), 0.5) == NEVER
-
-
-def test_tags_of_equal_confidence_stand_or_fall_together():
-    confidence = np.array([0.9] * 19 + [0.8] * 2)
-    right = np.array([True] * 19 + [True, False])
-    assert least_confidence(confidence, right, 0.95) == 0.9
-    right[-1] = True
-    assert least_confidence(confidence, right, 0.95) == 0.8
+@pytest.mark.parametrize(
+    ("confidence", "wrong", "target", "most", "expected"),
+    [
+        ([0.99] * 18, 0, 0.95, 1, NEVER),  # too few
+        ([0.99] * 19, 0, 0.95, 1, 0.99),
+        ([], 0, 0.5, 1, NEVER),
+        ([0.9] * 40, 0, 0.95, 2, 0.9),
+        ([0.9] * 40, 0, 0.95, 3, NEVER),  # several tags a paper ask for more papers
+        ([0.9] * 19 + [0.8] * 2, 1, 0.95, 1, 0.9),  # equal confidences stand or fall together
+        ([0.9] * 19 + [0.8] * 2, 0, 0.95, 1, 0.8),
+    ],
+)
+def test_the_threshold_is_the_lowest_that_labels_allow(confidence, wrong, target, most, expected):
+    right = np.arange(len(confidence)) < len(confidence) - wrong
+    assert least_confidence(np.array(confidence), right, target, most) == expected
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60), st.floats(0.5, 0.99))
