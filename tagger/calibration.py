@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tagger.decision import paper_confidence
 from tagger.evaluation import Booleans, Integers
 from tagger.heads import Calibration, Floats, probabilities
+from tagger.model import EFFORTS, READ_ON_BELOW
 from tagger.reference import OutOfFold
-from tagger.taxonomy import Facet
+from tagger.taxonomy import Facet, Taxonomy
 from tagger.training_data import TrainingData
 
 _LOG_SCALES = (-3.0, 3.0)
@@ -48,6 +50,20 @@ def calibrate_view(
         found[name] = probabilities(facet, scores[name], calibrations[name])
         found[name][indices] = cross_calibrate(facet, y_true, judged, folds[indices])
     return CalibratedView(calibrations, OutOfFold(familiarity, found), scores)
+
+
+def out_of_fold_by_effort(
+    taxonomy: Taxonomy, views: Mapping[str, CalibratedView]
+) -> dict[str, OutOfFold]:
+    """Return the out-of-fold predictions of each effort, given those of all text views."""
+    efforts = {}
+    for effort, (first, *further) in EFFORTS.items():
+        found = views[first].out_of_fold
+        for view in further:
+            sure = paper_confidence(taxonomy, found.probabilities) >= READ_ON_BELOW
+            found = found.where(sure, views[view].out_of_fold)
+        efforts[effort] = found
+    return efforts
 
 
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:

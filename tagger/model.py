@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tagger.atomic import replacing
+from tagger.decision import paper_confidence
 from tagger.encoder import (
     ENCODING,
     FLOAT32_FILE,
@@ -41,7 +42,7 @@ from tagger.heads import (
     probabilities,
 )
 from tagger.integrity import Shape, check_hash, load_arrays
-from tagger.lexical import LexicalFeatures
+from tagger.lexical import LexicalFeatures, SparseRows
 from tagger.paper import Paper
 from tagger.reference import Reference
 from tagger.taxonomy import Taxonomy, check_names
@@ -58,8 +59,11 @@ _IDF = "lexical.idf"
 _BATCH_SIZE = 1024
 """Papers whose texts and words are in memory at a time."""
 
-EFFORTS = {"low": "title", "balanced": "excerpt", "full": "whole"}
-"""The text view of a paper that the encoder reads with each effort; words are of the whole."""
+EFFORTS = {"low": ("title",), "balanced": ("excerpt", "whole"), "full": ("whole",)}
+"""The text views of a paper that the encoder reads with each effort; words are of the whole."""
+READ_ON_BELOW = 0.55
+"""A paper with at least this confidence is not read any further: a cascade as in Viola and Jones,
+"Rapid Object Detection using a Boosted Cascade of Simple Features" (2001)."""
 
 Calibrations = Mapping[str, Mapping[str, Calibration]]
 """By text view and facet."""
@@ -89,7 +93,7 @@ class _Manifest(BaseModel):
 
     @property
     def efforts(self) -> list[str]:
-        return [effort for effort, view in EFFORTS.items() if view in self.calibrations]
+        return [effort for effort, views in EFFORTS.items() if {*views} <= {*self.calibrations}]
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,13 @@ class Predictions:
             {name: values[indices] for name, values in self.probabilities.items()},
             {name: values[:, indices] for name, values in self.members.items()},
         )
+
+    def put(self, indices: Integers, other: Predictions) -> None:
+        """Replace the predictions for some of the papers."""
+        self.vectors[indices] = other.vectors
+        for name in self.probabilities:
+            self.probabilities[name][indices] = other.probabilities[name]
+            self.members[name][:, indices] = other.members[name]
 
 
 class TaggerModel:
@@ -169,7 +180,7 @@ class TaggerModel:
             return self
         if effort not in EFFORTS:
             raise TaggerError(f"there is no effort '{effort}'", hint=f"One of {', '.join(EFFORTS)}")
-        if EFFORTS[effort] not in self.calibrations:
+        if not {*EFFORTS[effort]} <= {*self.calibrations}:
             raise TaggerError(
                 f"{self.name} is not calibrated for {effort} effort",
                 hint="Train a model with tagger train, or tag with --effort full",
@@ -188,29 +199,45 @@ class TaggerModel:
         Texts and words are taken in batches: memory grows by the result alone. ``progress`` is
         called with papers done and papers in all.
         """
-        vectors, scores = [], []
-        for start in range(0, max(len(papers), 1), _BATCH_SIZE):
-            found = self._score(papers, start, progress)
-            vectors.append(found[0])
-            scores.append(found[1])
-        calibrations = self.calibrations[EFFORTS[self.effort]]
+        batches = [
+            self._predict_batch(papers, start, progress)
+            for start in range(0, max(len(papers), 1), _BATCH_SIZE)
+        ]
+        return Predictions(
+            np.concatenate([batch.vectors for batch in batches]),
+            {name: np.concatenate([b.probabilities[name] for b in batches]) for name in self.heads},
+            {
+                name: np.concatenate([b.members[name] for b in batches], axis=1)
+                for name in self.heads
+            },
+        )
+
+    def _predict_batch(
+        self, papers: Sequence[Paper], start: int, progress: Progress | None
+    ) -> Predictions:
+        batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
+        terms = self.lexical.transform(batch)
+        report = (lambda done, _: progress(start + done, len(papers))) if progress else None
+        first, *further = EFFORTS[self.effort]
+        found = self._classify(batch, terms, first, report)
+        for view in further:
+            confidence = paper_confidence(self.taxonomy, found.probabilities)
+            unsure = np.flatnonzero(confidence < READ_ON_BELOW)
+            if len(unsure):
+                rest = [batch[index] for index in unsure]
+                found.put(unsure, self._classify(rest, terms.take(unsure), view, None))
+        return found
+
+    def _classify(
+        self, papers: list[Paper], terms: SparseRows, view: str, report: Progress | None
+    ) -> Predictions:
+        vectors = self.encoder.encode([TEXT_VIEWS[view](paper) for paper in papers], report)
         chances, members = {}, {}
         for name, head in self.heads.items():
-            joined = np.concatenate([batch[name] for batch in scores], axis=1)
-            chances[name] = probabilities(head.facet, joined, calibrations[name])
-            members[name] = member_probabilities(head.facet, joined, calibrations[name])
-        return Predictions(np.concatenate(vectors), chances, members)
-
-    def _score(
-        self, papers: Sequence[Paper], start: int, progress: Progress | None
-    ) -> tuple[Vectors, dict[str, Floats]]:
-        """Return the vectors and scores of one batch."""
-        batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
-        view = TEXT_VIEWS[EFFORTS[self.effort]]
-        report = (lambda done, _: progress(start + done, len(papers))) if progress else None
-        vectors = self.encoder.encode([view(paper) for paper in batch], report)
-        terms = self.lexical.transform(batch)
-        return vectors, {name: head.scores(vectors, terms) for name, head in self.heads.items()}
+            scores, calibration = head.scores(vectors, terms), self.calibrations[view][name]
+            chances[name] = probabilities(head.facet, scores, calibration)
+            members[name] = member_probabilities(head.facet, scores, calibration)
+        return Predictions(vectors, chances, members)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tagger import __version__
-from tagger.calibration import CalibratedView, calibrate_view
+from tagger.calibration import CalibratedView, calibrate_view, out_of_fold_by_effort
 from tagger.definitions_only import prototypes
 from tagger.encoder import Encoder, OnnxEncoder, Vectors
 from tagger.encoder_cache import EncoderCache
@@ -37,7 +37,7 @@ from tagger.head_training import add_zero_shot_tags, fit_head, fit_vectorizer
 from tagger.heads import MEMBERS, Floats, Head
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures
-from tagger.model import EFFORTS, TaggerModel, load_model, save_heads
+from tagger.model import TaggerModel, load_model, save_heads
 from tagger.paper import Paper
 from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
@@ -366,7 +366,7 @@ def _fit_final(
         vectors,
         data.truth,
         data.judged,
-        {effort: checked.views[view].out_of_fold for effort, view in EFFORTS.items()},
+        out_of_fold_by_effort(data.taxonomy, checked.views),
     )
     lexical = LexicalFeatures(
         tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_

@@ -3,8 +3,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tagger.calibration import calibrate_view, cross_calibrate, fit_calibration
+from tagger.calibration import (
+    CalibratedView,
+    calibrate_view,
+    cross_calibrate,
+    fit_calibration,
+    out_of_fold_by_effort,
+)
 from tagger.heads import Calibration, probabilities
+from tagger.reference import OutOfFold
 
 
 def draw(facet, scores, calibration, seed=0):
@@ -78,3 +85,25 @@ def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
         assert (found == before.out_of_fold.probabilities[facet.name]).all()
         expected = probabilities(facet, scores[facet.name], after.calibrations[facet.name])
         assert (found[40:] == expected[40:]).all()
+
+
+def test_out_of_fold_predictions_of_an_effort_are_of_the_views_it_would_have_read(taxonomy):
+    sure, unsure = [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]
+    fields = np.full((2, 3), 0.1)
+    views = {
+        view: CalibratedView(
+            {}, OutOfFold(np.full(2, near), {"kind": np.array(kinds), "field": fields}), {}
+        )
+        for view, near, kinds in (
+            ("title", 0.1, [unsure, unsure]),
+            ("excerpt", 0.2, [sure, unsure]),
+            ("whole", 0.3, [unsure, sure]),
+        )
+    }
+    found = out_of_fold_by_effort(taxonomy, views)
+    assert {effort: each.familiarity.tolist() for effort, each in found.items()} == {
+        "low": [0.1, 0.1],
+        "balanced": [0.2, 0.3],
+        "full": [0.3, 0.3],
+    }
+    assert found["balanced"].probabilities["kind"].tolist() == [sure, sure]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tagger.decision import paper_confidence
 from tagger.errors import TaggerError
 from tagger.heads import Calibration, probabilities
 from tagger.model import EFFORTS, TaggerModel, load_model
@@ -34,26 +35,39 @@ def calibrated(model):
     )
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-def test_an_effort_reads_its_view_and_the_words_of_the_whole(calibrated, effort, monkeypatch):
-    view = EFFORTS[effort]
-    vectors = calibrated.encoder.encode([TEXT_VIEWS[view](paper) for paper in PAPERS])
-    terms = calibrated.lexical.transform(PAPERS)
-    found = calibrated.at_effort(effort).predict(PAPERS)
-    assert np.allclose(found.vectors, vectors)
+def by_view(model, view):
+    vectors = model.encoder.encode([TEXT_VIEWS[view](paper) for paper in PAPERS])
+    terms = model.lexical.transform(PAPERS)
+    return vectors, {
+        name: probabilities(head.facet, head.scores(vectors, terms), model.calibrations[view][name])
+        for name, head in model.heads.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("effort", "first", "last"),
+    [("low", "title", "title"), ("balanced", "excerpt", "whole"), ("full", "whole", "whole")],
+)
+def test_an_effort_reads_its_views_and_the_words_of_the_whole(
+    calibrated, effort, first, last, monkeypatch
+):
+    (vectors, brief), (more_vectors, more) = by_view(calibrated, first), by_view(calibrated, last)
+    confidence = paper_confidence(calibrated.taxonomy, brief)
+    threshold = float(np.sort(confidence)[1])
+    monkeypatch.setattr("tagger.model.READ_ON_BELOW", threshold)
+    early = (confidence >= threshold)[:, None]
+    assert 0 < early.sum() < len(PAPERS)
+    model = calibrated.at_effort(effort)
+    found = model.predict(PAPERS)
+    assert np.allclose(found.vectors, np.where(early, vectors, more_vectors))
     assert found.members["kind"].shape == (2, len(PAPERS), 3)
-    for name, head in calibrated.heads.items():
-        expected = probabilities(
-            head.facet, head.scores(vectors, terms), calibrated.calibrations[view][name]
-        )
-        assert np.allclose(found.probabilities[name], expected)
     # A paper is tagged alike alone, among others, and in whatever batches.
     monkeypatch.setattr("tagger.model._BATCH_SIZE", 3)
     seen = []
-    model = calibrated.at_effort(effort)
     in_batches = model.predict(PAPERS, lambda *step: seen.append(step)).probabilities
     assert seen == [(3, 4), (4, 4)]
     for name, values in found.probabilities.items():
+        assert np.allclose(values, np.where(early, brief[name], more[name]))
         alone = [model.predict_proba([paper])[name] for paper in PAPERS]
         assert np.allclose(values, np.concatenate(alone))
         assert np.allclose(values, in_batches[name])

@@ -63,7 +63,7 @@ EffortOption = Annotated[
     Literal["low", "balanced", "full"],
     typer.Option(
         "--effort",
-        help="low reads titles, balanced excerpts of 48 words, full whole texts.",
+        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all.",
     ),
 ]
 ModelOption = Annotated[
