@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,25 +127,24 @@ def test_a_tag_that_came_or_went_counts_as_never_given(taxonomy):
     assert [flip.truth for flip in found.positive_flips] == [("study",)]
 
 
-def test_facets_of_one_version_are_named(taxonomy):
-    both = {
-        name: held_out(taxonomy.facet(name), np.eye(3, dtype=bool), answers([0, 1, 2]))
-        for name in ("kind", "field")
-    }
-    found = compare(("1", {"kind": both["kind"]}), ("2", both))
-    assert [facet.facet for facet in found.facets] == ["kind"]
-    assert found.skipped == ("field",)
-
-
-def test_a_facet_that_asks_for_several_tags_now_is_not_compared(taxonomy):
-    kind = taxonomy.facet("kind")
-    several = Facet.model_validate({**kind.model_dump(), "exclusive": False})
-    other = {"field": held_out(taxonomy.facet("field"), np.eye(3, dtype=bool), np.eye(3))}
-    old = {"kind": held_out(kind, np.eye(3, dtype=bool), answers([0, 1, 2])), **other}
-    new = {"kind": held_out(several, np.eye(3, dtype=bool), np.eye(3)), **other}
-    found = compare(("1", old), ("2", new))
-    assert [facet.facet for facet in found.facets] == ["field"]
-    assert found.skipped == ("kind",)
+def test_facets_that_cannot_be_compared_are_named(taxonomy):
+    kind, field = (
+        held_out(facet, np.eye(3, dtype=bool), answers([0, 1, 2])) for facet in taxonomy.facets
+    )
+    several = Facet.model_validate({**kind.facet.model_dump(), "exclusive": False})
+    for old, new, same, other in (
+        # Only one version has it; it asks for several tags now.
+        ({"kind": kind}, {"kind": kind, "field": field}, "kind", "field"),
+        (
+            {"kind": kind, "field": field},
+            {"kind": replace(kind, facet=several), "field": field},
+            "field",
+            "kind",
+        ),
+    ):
+        found = compare(("1", old), ("2", new))
+        assert [facet.facet for facet in found.facets] == [same]
+        assert found.skipped == (other,)
 
 
 def test_churn_counts_papers_whose_tags_differ():

@@ -59,11 +59,6 @@ def test_certainty_that_is_right_has_no_error(taxonomy, truth):
     assert (assign(taxonomy.facet("field"), certain) == truth).all()
 
 
-@given(chances)
-def test_an_exclusive_facet_gets_one_tag(taxonomy, given_chances):
-    assert (assign(taxonomy.facet("kind"), given_chances).sum(axis=1) == 1).all()
-
-
 @given(truths, chances)
 def test_f1_is_that_of_scikit_learn(taxonomy, truth, given_chances):
     facet = taxonomy.facet("field")
@@ -103,15 +98,6 @@ def held_out(facet, truth, probabilities):
     names = tuple(f"t-{n}" for n in range(len(truth)))
     folds = np.arange(len(truth)) % 2 + 1
     return HeldOut(facet, names, tuple(f"Title {n}" for n in names), folds, truth, probabilities)
-
-
-def test_papers_are_taken_with_all_that_is_known_of_them(taxonomy):
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
-    part = held_out(taxonomy.facet("kind"), truth, np.eye(3)[[0, 1, 1, 2]]).take([3, 0])
-    assert part.ids == ("t-3", "t-0")
-    assert part.titles[0] == "Title t-3"
-    assert part.folds.tolist() == [2, 1]
-    assert part.right.tolist() == [False, True]
 
 
 def test_confusions_are_counted_where_they_belong(taxonomy):

@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -66,6 +67,36 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     assert roll_back(registry)[1].name == "tagger/1"
 
 
+@pytest.fixture
+def breaking(monkeypatch):
+    """Break the connection where the client writes something: a method, or a key that it gets."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def patched(whole, what):
+        def call(self, model, key, *values):
+            if what in (key, whole.__name__):
+                raise MlflowException("connection lost")
+            return whole(self, model, key, *values)
+
+        return call
+
+    @contextmanager
+    def breaking_at(what):
+        with monkeypatch.context() as patch:
+            for name in (
+                "set_model_version_tag",
+                "set_registered_model_tag",
+                "set_registered_model_alias",
+                "delete_registered_model_alias",
+                "delete_registered_model_tag",
+            ):
+                patch.setattr(MlflowClient, name, patched(getattr(MlflowClient, name), what))
+            yield
+
+    return breaking_at
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -76,20 +107,12 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     ],
 )
 def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
-    registry, log, monkeypatch, broken
+    registry, log, breaking, broken
 ):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    def fail(*_args, **_kwargs):
-        raise MlflowException("connection lost")
-
     log()
     challenger = log(seed=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, broken, fail)
-        with pytest.raises(TaggerError, match="connection lost"):
-            promote(registry, challenger, RULES)
+    with breaking(broken), pytest.raises(TaggerError, match="connection lost"):
+        promote(registry, challenger, RULES)
     assert len(champions(registry)) == 1
     assert promote(registry, registry.find("challenger"), RULES).promoted
     assert champions(registry) == [2]
@@ -107,33 +130,12 @@ def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
     ],
 )
 def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
-    registry, log, monkeypatch, broken, left
+    registry, log, breaking, broken, left
 ):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
     for seed in range(3):
         promote(registry, log(seed=seed), RULES)
-
-    def breaking(name):
-        whole = getattr(MlflowClient, name)
-
-        def fail(self, model, key, *values):
-            if broken in (key, name):
-                raise MlflowException("connection lost")
-            return whole(self, model, key, *values)
-
-        return fail
-
-    with monkeypatch.context() as patch:
-        for name in (
-            "set_registered_model_tag",
-            "set_registered_model_alias",
-            "delete_registered_model_tag",
-        ):
-            patch.setattr(MlflowClient, name, breaking(name))
-        with pytest.raises(TaggerError, match="connection lost"):
-            roll_back(registry)
+    with breaking(broken), pytest.raises(TaggerError, match="connection lost"):
+        roll_back(registry)
     assert champions(registry) == [left]
     # The next one goes as far back as the broken one was to, and no further.
     given_up, champion = roll_back(registry)
