@@ -96,12 +96,9 @@ class RayEngine:
             ),
             num_cpus=1,
             num_gpus=1 if self._resource == "GPU" else None,
-            ray_remote_args_fn=_restarts,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RESTARTS,
         )
-
-
-def _restarts() -> dict[str, int]:
-    return {"max_restarts": _RESTARTS, "max_task_retries": _RESTARTS}
 
 
 class _Doing:
