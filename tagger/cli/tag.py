@@ -97,9 +97,9 @@ def tag(
 
     Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder, with --write other
     forms beside them, and each BibTeX or RIS file anew, unchanged but for the tags among its
-    keywords. The content of a file tells its format. A page that cannot be read is reported and the
-    others are tagged all the same; the exit code is then 2. A warning says if the papers are unlike
-    those that the model was trained on; the figures behind it are logged to MLflow.
+    keywords. The content of a file tells its format. A page or row that cannot be read is listed in
+    problems.jsonl, and the others are tagged all the same; the exit code is then 2. A warning says
+    if the papers are unlike those that the model was trained on; the figures are logged to MLflow.
 
     With --target-precision 0.95, as many tags are accepted as leave at most 5 in 100 wrong, judged
     by labelled papers that the model had not seen; a warning names the facets that have too few
@@ -108,9 +108,8 @@ def tag(
     Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
     that is, the more papers are in doubt.
 
-    With --engine ray, files of any size and number, also in object storage, are tagged shard by
-    shard on many workers, into Parquet. Given again after any failure, the same command goes on
-    where it stopped.
+    With --engine ray, files of any size and number, also in object storage, are tagged on many
+    workers, into Parquet. Given again after any failure, the same command goes on where it stopped.
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
@@ -148,8 +147,8 @@ def tag(
                 )
         if as_json:
             counted = manifest.model_dump(exclude={"parts", "run"})
-            told = {"effort": effort, "promise": _told(promise, target_precision)}
-            print_json({**counted, **told, "output": shown(output)})
+            promised = _promise_as_json(promise, target_precision)
+            print_json({**counted, "effort": effort, "promise": promised, "output": shown(output)})
         else:
             _print_manifest(manifest, output)
         if manifest.problems:
@@ -194,7 +193,7 @@ def tag(
                 "papers": run.papers,
                 "to_review": run.to_review,
                 "problems": len(run.problems),
-                "promise": _told(promise, target_precision),
+                "promise": _promise_as_json(promise, target_precision),
                 "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts,
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
@@ -211,10 +210,8 @@ def tag(
         raise typer.Exit(2)
 
 
-def _told(promise: Promise | None, target_precision: float | None) -> dict[str, object] | None:
-    if promise is None:
-        return None
-    return {
+def _promise_as_json(promise: Promise | None, target_precision: float | None) -> object:
+    return promise and {
         "target_precision": target_precision,
         "expected_coverage": promise.coverage,
         "shortfalls": promise.shortfalls,
@@ -266,12 +263,8 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         shown = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
         console.print(Text.assemble((f"{facet.name}: ", "bold"), shown or "no tags"))
     for pair in run.near_duplicates:
-        console.print(
-            Text.assemble(
-                ("versions of one study? ", "yellow"),
-                f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)",
-            )
-        )
+        titles = f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)"
+        console.print(Text.assemble(("versions of one study? ", "yellow"), titles))
     refused = f"{len(run.problems)} not tagged, " if run.problems else ""
     console.print(
         f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "

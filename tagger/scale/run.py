@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+
+from pydantic import BaseModel
 
 from tagger import __version__
 from tagger.atomic import cannot_write, exclusively, replacing, replacing_folder
@@ -25,7 +28,7 @@ from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
 from tagger.model import MODEL_FILES, TaggerModel
 from tagger.scale.shards import ROWS_PER_SHARD, Shard, merged_shards, read_file
 from tagger.scale.storage import find_files
-from tagger.scale.tag_shard import FOLDER, Counts, Receipt, ShardTagger, part_of, read_receipt
+from tagger.scale.tag_shard import FOLDER, Receipt, ShardTagger, part_of, read_receipt
 from tagger.tagging import PROBLEMS_FILE, write_problems
 
 PLAN_FILE = "plan.json"
@@ -48,7 +51,7 @@ class Engine(Protocol):
         ...
 
 
-class Manifest(Counts):
+class Manifest(BaseModel):
     """The sum of the receipts of a run, by the plan with the fingerprint ``run``.
 
     ``problems`` counts the rows that have no tags, ``parts`` the papers in each file of results,
@@ -60,7 +63,13 @@ class Manifest(Counts):
     taxonomy: str
     shards: int
     shards_before: int
-    problems: int = 0
+    rows: int
+    tagged: int
+    merged: int
+    problems: int
+    to_review: int
+    worker_deaths: int
+    counts: dict[str, Counter[str]]
     parts: dict[str, int]
 
 
@@ -145,15 +154,7 @@ def tag_tables(
         for tagged in engine.each(tag, left, holds_model=True):
             ready += tagged
             progress("Tagging", ready, rows)
-        manifest = Manifest(
-            run=run,
-            model=model.name,
-            taxonomy=model.taxonomy.version,
-            shards=len(shards),
-            shards_before=len(before),
-            parts={},
-        )
-        _take_stock(manifest, folder, shards)
+        manifest = _take_stock(folder, run, shards, model, len(before))
         shutil.rmtree(work, ignore_errors=True)
     return manifest
 
@@ -216,22 +217,37 @@ def _finished(folder: Path, run: str) -> Manifest | None:
     return manifest if manifest.run == run and there else None
 
 
-def _take_stock(manifest: Manifest, folder: Path, shards: Sequence[Shard]) -> None:
+def _take_stock(
+    folder: Path, run: str, shards: Sequence[Shard], model: TaggerModel, before: int
+) -> Manifest:
     """Sum up what is there, see to it that every row is accounted for, once, and write it down."""
-    receipts = _receipts(folder, manifest.run, len(shards))
-    problems = []
+    receipts = _receipts(folder, run, len(shards))
     for shard in shards:
-        path, receipt = part_of(shard.number, folder), receipts.get(shard.number)
+        receipt = receipts.get(shard.number)
         if receipt is None or receipt.rows != shard.rows:
             raise TaggerError(
                 f"{shard.rows} rows came in, and {receipt.rows if receipt else 0} are there",
-                path=path,
+                path=part_of(shard.number, folder),
                 hint="All machines must see the output folder under one path",
             )
-        manifest.add(receipt)
-        manifest.parts[path.name] = receipt.tagged
-        problems += receipt.problems
-    manifest.problems = len(problems)
+    problems = [problem for receipt in receipts.values() for problem in receipt.problems]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for receipt in receipts.values():
+        for facet, numbers in receipt.counts.items():
+            counts[facet].update(numbers)
+    summed = ("rows", "tagged", "merged", "to_review", "worker_deaths")
+    manifest = Manifest(
+        run=run,
+        model=model.name,
+        taxonomy=model.taxonomy.version,
+        shards=len(shards),
+        shards_before=before,
+        problems=len(problems),
+        counts=counts,
+        parts={part_of(n, folder).name: receipt.tagged for n, receipt in receipts.items()},
+        **{name: sum(getattr(each, name) for each in receipts.values()) for name in summed},
+    )
     write_problems(folder / PROBLEMS_FILE, problems)
     with replacing(folder / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=1) + "\n")
+    return manifest

@@ -24,6 +24,7 @@ from tagger.scale.shards import Shard, papers_of
 from tagger.tagged_paper import TaggedPaper
 from tagger.tagging import tag_batch, untaggable
 from tagger.writers.arrow import arrow_schema, arrow_tables
+from tagger.writers.tally import Tally
 
 FOLDER = "tags"
 MOST_DEATHS = 2
@@ -32,36 +33,20 @@ _BATCH_SIZES = {"cpu": 64, "cuda": 1024}
 _KEY = b"tagger.shard"
 
 
-class Counts(BaseModel):
-    """What became of rows: papers that came out, entries that are part of them, papers a facet."""
+class Receipt(BaseModel):
+    """What became of the rows of a shard, by the plan with the fingerprint ``run``.
 
-    rows: int = 0
+    Papers are ``tagged``, entries that are part of a paper elsewhere ``merged``.
+    """
+
+    run: str
+    rows: int
+    problems: list[Problem]
+    worker_deaths: int
     tagged: int = 0
     merged: int = 0
     to_review: int = 0
-    worker_deaths: int = 0
     counts: dict[str, Counter[str]] = {}
-
-    def add(self, other: Counts) -> None:
-        """Add what became of other rows."""
-        for name in ("rows", "tagged", "merged", "to_review", "worker_deaths"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for facet, numbers in other.counts.items():
-            self.counts.setdefault(facet, Counter()).update(numbers)
-
-
-class Receipt(Counts):
-    """What became of the rows of a shard, by the plan with the fingerprint ``run``."""
-
-    run: str
-    problems: list[Problem]
-
-    def count(self, paper: TaggedPaper) -> None:
-        """Count a paper that came out."""
-        self.tagged += 1
-        self.to_review += paper.review is not None
-        for facet, tags in paper.tags.items():
-            self.counts.setdefault(facet, Counter()).update(tags)
 
 
 def part_of(number: int, folder: Path) -> Path:
@@ -126,10 +111,16 @@ class ShardTagger:
                 done = tag_batch(batch, model, self.rule)
                 receipt.problems += done.problems
                 for paper in filter(None, done.papers):
-                    receipt.count(paper)
+                    tally.add(paper)
                     yield paper
 
+        tally = Tally()
         tables = list(arrow_tables(tagged(), model.taxonomy))
+        receipt.tagged, receipt.to_review, receipt.counts = (
+            tally.papers,
+            tally.to_review,
+            tally.tags,
+        )
         with (
             replacing_bytes(path) as file,
             pq.ParquetWriter(file, arrow_schema(model.taxonomy)) as writer,
