@@ -44,8 +44,8 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="Read the files in this format (csv, excel, json, parquet, dataset, feed, html, mail, "
-        "digest, ...) rather than the one that their content tells.",
+        help="Read the files in this format, such as csv, rather than the one that their content "
+        "tells; of a name that is none, the error lists all.",
         show_default=False,
     ),
 ]

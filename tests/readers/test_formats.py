@@ -107,3 +107,8 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "t.xlsx").write_bytes(STARTS[1])
     with pytest.raises(TaggerError, match=r"pip install 'tagger\[formats\]'"):
         list(read_papers([tmp_path / "t.xlsx"]))
+
+
+def test_every_format_is_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs/how-to/read-formats.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
