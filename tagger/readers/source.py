@@ -17,7 +17,12 @@ from tagger.errors import TaggerError, shown
 STANDARD_INPUT = "-"
 _START = 8192
 _CHUNK = 1 << 20
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+"""Encodings by the byte order mark that a file begins with."""
 
 
 def check_encoding(name: str) -> None:
@@ -108,6 +113,11 @@ class Source:
         with self.open_text() as file:
             return file.read()
 
+    def encode(self, text: str) -> bytes:
+        """Return a text in the encoding of the source, with its byte order mark if it has one."""
+        mark, encoding = self._mark
+        return mark + text.encode(encoding)
+
     @property
     def has_changed(self) -> bool:
         """Whether the file is another one than when it was opened, by its size and time."""
@@ -126,8 +136,13 @@ class Source:
                 raise TaggerError("was changed while it was read", path=self.path) from error
 
     @property
+    def _mark(self) -> tuple[bytes, str]:
+        marks = (mark for mark in _MARKS.items() if self.start.startswith(mark[0]))
+        return next(marks, (b"", "utf-8"))
+
+    @property
     def _claimed(self) -> str:
-        return "utf-16" if self.start.startswith(_UTF16_MARKS) else "utf-8-sig"
+        return "utf-16" if "16" in self._mark[1] else "utf-8-sig"
 
     @cached_property
     def _encoding(self) -> str:

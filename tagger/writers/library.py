@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -105,8 +104,7 @@ def write_libraries(
         of_records: list[Sequence[str]] = [keywords[number] for number in papers.tolist()]
         for place in sorted(file.problems):
             of_records.insert(place, ())
-        mark = BOM_UTF8 if file.source.start.startswith(BOM_UTF8) else b""
-        content = mark + add_keywords(file.source.text, of_records, ours).encode()
+        content = file.source.encode(add_keywords(file.source.text, of_records, ours))
         # Noted before, beside what it replaces: a kill may leave either.
         digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
         known[path.name] = sorted(digest for digest in digests if digest)
