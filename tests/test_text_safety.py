@@ -64,6 +64,7 @@ def test_the_card_of_a_model_shows_definitions_as_text(hostile):
         settings=TrainingSettings(encoder="![x](y)<b>"),
         metrics=Everything(),
         lineage=Everything(),
+        shown_metrics=[],
         min_confidence=0.6,
     )
     elements, said = shown(card)
