@@ -12,7 +12,6 @@ from helpers import fault_proxy
 from helpers.fault_proxy import FaultProxy, by_chance, no_faults, once
 from helpers.faulty_days import TITLES, ReviewDay, VersionsDay, command
 from helpers.mlflow_server import MlflowServer
-from helpers.samples import run
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry
@@ -182,14 +181,3 @@ def test_a_certificate_of_nobody_known_is_refused_for_versions_too(mlflow_server
         with pytest.raises(TaggerError, match="certificate is not to be trusted"):
             Registry(proxy.url).champion()
         assert not proxy.exchanges
-
-
-def test_a_process_ends_with_exit_code_2_and_one_line(studio, workspace, monkeypatch, server):
-    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.token)
-    studio.use(lambda _: "html")
-    done = run("review", "push", "page.txt", cwd=workspace)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert server.token not in done.stdout + done.stderr
