@@ -236,10 +236,8 @@ def _take_comment(tags: CommentedSeq, number: int) -> str:
     if token is None:
         return ""
     own, _, after = ("", "", token.value) if block else token.value.partition("\n")
-    if own:
-        token.value = f"{own}\n"
-    else:
-        del holder[place]
+    holder[place][slot] = token if own else None
+    token.value = f"{own}\n"
     return str(after)
 
 

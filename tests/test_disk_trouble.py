@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.samples import page
+from helpers.samples import contents, page
 
 RENAME = ("taxonomy", "rename", "field/law", "legal", "--yes", "--labels", "labels")
 DROP_CAPABILITY, WRITE_ANYWHERE, OWN_ANYTHING = 24, 1, 3
@@ -48,12 +48,6 @@ def bound_by_rights():
     if os.geteuid() == 0:
         for right in (WRITE_ANYWHERE, OWN_ANYTHING):
             ctypes.CDLL(None).prctl(DROP_CAPABILITY, right, 0, 0, 0)
-
-
-def contents(folder):
-    return {
-        path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
-    }
 
 
 def test_a_change_of_the_taxonomy_that_finds_the_disk_full_changes_nothing(place):

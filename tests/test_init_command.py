@@ -1,11 +1,8 @@
 import json
-import os
-import pty
 import re
-import subprocess
 
 import pytest
-from helpers.samples import TAGGER, page, run
+from helpers.samples import Terminal, page, run
 
 from tagger.taxonomy_file import load_taxonomy
 
@@ -73,29 +70,22 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path, options, rea
     assert not (tmp_path / "mine").exists()
 
 
-def in_a_terminal(folder, answers):
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [TAGGER, "init", "asked"],
-        cwd=folder,
-        env={**os.environ, "TERM": "dumb"},
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(theirs)
-    os.write(ours, answers.encode())
-    out, err = process.communicate(timeout=120)
-    os.close(ours)
-    return process.returncode, out, err
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """The command in a terminal where somebody types."""
+
+    def call(*answers):
+        monkeypatch.setattr("sys.stdin", Terminal("".join(f"{answer}\n" for answer in answers)))
+        return run("init", "asked", cwd=tmp_path)
+
+    return call
 
 
-def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path):
+def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path, asked):
     answers = ["law", "", "Big Facet", "Which?", "n", "kind", "Which?", "y", ""]
     answers += ["trial", "Drawn by lot.", "", "trial", "Again.", "cohort", "Followed.", "", ""]
-    code, out, err = in_a_terminal(tmp_path, "\n".join(answers) + "\n")
-    assert code == 0, err
+    done = asked(*answers)
+    assert done.returncode == 0, done.stderr
     for mistake in (
         "there is no template 'law'",
         "'Big Facet' is no name",
@@ -103,16 +93,15 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path):
         "'kind' has too few tags (0). It needs 2 or more",
         "'kind' has too few tags (1). It needs 2 or more",
     ):
-        assert mistake in err
-    assert out.strip().startswith("Written: asked/taxonomy.yaml, with kind (2 tags).")
+        assert mistake in done.stderr
+    assert "Written: asked/taxonomy.yaml, with kind (2 tags)." in done.stdout
     (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets
     assert facet.exclusive
     assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed.")
 
 
-def test_an_end_of_input_leaves_nothing(tmp_path):
-    code, _, _ = in_a_terminal(tmp_path, "\nkind\n\x04")
-    assert code == 130
+def test_an_end_of_input_leaves_nothing(tmp_path, asked):
+    assert asked("", "kind").returncode == 130
     assert not (tmp_path / "asked").exists()
 
 

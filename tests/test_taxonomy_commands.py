@@ -1,13 +1,10 @@
-import io
 import json
 import shutil
-from dataclasses import dataclass
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import Terminal, contents, label_line, run
 from helpers.tiny_model import save_tiny_model
 
-from tagger.cli import main
 from tagger.labels import LabelStore
 
 SPLIT = (
@@ -16,44 +13,21 @@ SPLIT = (
 )
 
 
-@dataclass
-class Done:
-    stdout: str
-    stderr: str
-
-
-class Terminal(io.StringIO):
-    """What a person types."""
-
-    def isatty(self):
-        return True
-
-
 @pytest.fixture
-def command(label_folder, monkeypatch, capsys):
+def command(label_folder):
     """The command, in the folder above the labels."""
-    monkeypatch.chdir(label_folder.parent)
 
-    def run(*arguments, code=0):
-        monkeypatch.setattr("sys.argv", ["tagger", "taxonomy", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        assert (left.value.code or 0) == code, said.err
-        return Done(said.out, said.err)
+    def call(*arguments, code=0):
+        done = run("taxonomy", *arguments, cwd=label_folder.parent)
+        assert done.returncode == code, done.stderr
+        return done
 
-    return run
-
-
-def contents(folder):
-    return {
-        path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")
-    }
+    return call
 
 
 def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder):
     assert "all labels fit" in command("check").stdout
-    shutil.copy(label_folder / "taxonomy.yaml", "before.yaml")
+    shutil.copy(label_folder / "taxonomy.yaml", label_folder.parent / "before.yaml")
     assert "survey -> review" in command("rename", "kind/survey", "review", "--yes").stdout
     merge = ("merge", "field/heart", "field/law", "--into", "both", "--definition", "Both.")
     done = json.loads(command(*merge, "--yes", "--json").stdout)
@@ -67,12 +41,8 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     assert "4 papers to look at again: tagger taxonomy rereview" in text
     shown = json.loads(command("show", "--json").stdout)
     kind, field = shown["facets"]
-    assert [(tag["name"], tag["papers"]) for tag in kind["tags"]] == [
-        ("review", 4),
-        ("method", 4),
-        ("essay", 0),
-    ]
-    assert [(tag["name"], tag["papers"]) for tag in field["tags"]] == [("health", 6), ("both", 9)]
+    counts = {tag["name"]: tag["papers"] for facet in (kind, field) for tag in facet["tags"]}
+    assert counts == {"review": 4, "method": 4, "essay": 0, "health": 6, "both": 9}
     assert kind["tags"][-1]["examples"] == ["On Reading", "Against Method: An Essay"]
     assert (kind["tags"][0]["replaces"], kind["retired"]) == (["survey"], ["study"])
     assert shown["papers_to_rereview"] == 4

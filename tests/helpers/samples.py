@@ -84,6 +84,18 @@ def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")
 
 
+class Terminal(io.StringIO):
+    """What a person types, to stand in for ``sys.stdin``."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file of a folder but locks."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
+
+
 def run_alone(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does, with the MLflow store of the folder ``cwd``."""
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
