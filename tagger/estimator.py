@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tagger.atomic import replacing_folder
 from tagger.decision import ReviewRule, decide
 from tagger.drift import measure_drift
-from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS
+from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, FLOAT32_FILE
 from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator_base import BaseEstimator, ClassifierMixin, NotFittedError
 from tagger.estimator_input import (
@@ -383,7 +383,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
-_FILES = (*MODEL_FILES, MANIFEST_FILE)
+_FILES = (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE)
 """The manifest comes last, so that a copy that a kill cut short does not load."""
 
 

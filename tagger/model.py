@@ -328,8 +328,9 @@ def load_model(
     )
 
     def make_encoder() -> Encoder:
-        for file in manifest.files.keys() - {HEADS_FILE, REFERENCE_FILE}:
-            check_hash(folder / file, manifest.files[file])
+        for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
+            if file in manifest.files and (file != FLOAT32_FILE or device != "cpu"):
+                check_hash(folder / file, manifest.files[file])
         return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
 
     # Vectors of a GPU differ from those of a processor, which are the ones that are kept.

@@ -58,6 +58,22 @@ def test_what_is_left_alone_is_used_beside_files_of_others(folder):
     assert use(folder).probabilities["kind"].shape == (1, 3)
 
 
+def test_an_encoder_for_a_gpu_is_checked_where_it_is_used(folder, monkeypatch):
+    monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
+    with pytest.raises(TaggerError, match="which a GPU needs"):
+        load_model(folder, device="cuda")
+    graph = (folder / "encoder.onnx").read_bytes()
+    (folder / "encoder.float32.onnx").write_bytes(graph)
+    manifest = json.loads((folder / "model.json").read_text())
+    manifest["files"]["encoder.float32.onnx"] = manifest["files"]["encoder.onnx"]
+    (folder / "model.json").write_text(json.dumps(manifest))
+    assert load_model(folder, device="cuda").predict(PAPERS).vectors.shape == (1, 16)
+    (folder / "encoder.float32.onnx").write_bytes(graph + b"x")
+    with pytest.raises(TaggerError, match="does not match the hash"):
+        load_model(folder, device="cuda")
+    assert load_model(folder).predict(PAPERS).vectors.shape == (1, 16)
+
+
 def first_tag(manifest):
     return manifest["taxonomy"]["facets"][1]["tags"][0]
 

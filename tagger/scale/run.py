@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from tagger import __version__
 from tagger.atomic import cannot_write, exclusively, replacing, replacing_folder
 from tagger.decision import ReviewRule
-from tagger.encoder import ENCODING
+from tagger.encoder import ENCODING, FLOAT32_FILE
 from tagger.errors import TaggerError
 from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
 from tagger.model import MODEL_FILES, TaggerModel
@@ -145,8 +145,9 @@ def tag_tables(
         left = [shard for shard in shards if shard.number not in before]
         if not (model_copy / MODEL_MANIFEST).exists():
             with replacing_folder(model_copy) as copy:
-                for name in (*MODEL_FILES, MODEL_MANIFEST):
-                    shutil.copyfile(model_folder / name, copy / name)
+                for name in (*MODEL_FILES, FLOAT32_FILE, MODEL_MANIFEST):
+                    if name != FLOAT32_FILE or (model_folder / name).exists():
+                        shutil.copyfile(model_folder / name, copy / name)
         tag = ShardTagger(run, folder, work, rule, model_copy, model.name, model.effort, device)
         rows = sum(shard.rows for shard in shards)
         ready = rows - sum(shard.rows for shard in left)
