@@ -74,19 +74,18 @@ def export_onnx(
         If its architecture or its tokenizer cannot be exported, or the export gives other vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _named_on_failure(model):
-        tokenizer = model.tokenizer.backend_tokenizer
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        text = tokenizer.to_str(pretty=True)
-        (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
     step = max(len(texts) // _SAMPLE, 1)
     sample = [*_EXAMPLES, *texts[: _SAMPLE * step : step]]
     examples = [*sample, *(" ".join(text.split()[:_TITLE_WORDS]) for text in sample)]
     limit = int(model.max_seq_length or 512)
-    expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         with _named_on_failure(model):
+            tokenizer = model.tokenizer.backend_tokenizer
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            text = tokenizer.to_str(pretty=True)
+            (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
+            expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
             forms = [_export(model, Path(scratch))]
         tokens = [part.ids[:limit] for part in tokenizer.encode_batch(examples)]
         with _if_known():

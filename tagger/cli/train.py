@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,19 +81,12 @@ def train(
     from tagger.labels import LabelStore
 
     registry = open_registry()
-    from tagger.registry.training_run import (
-        check_writable,
-        encoder_origin,
-        encoder_source,
-        log_training,
-        settings_of,
-    )
-    from tagger.training import TrainingSettings
-    from tagger.training import train as train_model
+    from tagger import training
+    from tagger.registry import training_run
 
     store = LabelStore(labels)
     snapshot = store.snapshot(conflicts)
-    settings = TrainingSettings(
+    settings = training.TrainingSettings(
         encoder=encoder,
         max_tokens=max_tokens,
         epochs=epochs,
@@ -107,8 +101,8 @@ def train(
         )
     champion = registry.find("champion") if heads_only else None
     if champion:
-        origin = encoder_origin(registry, champion)
-        settings = replace(settings_of(registry, origin), encoder_of=origin.name)
+        origin = training_run.encoder_origin(registry, champion)
+        settings = replace(training_run.settings_of(registry, origin), encoder_of=origin.name)
     fingerprint = settings.fingerprint(store.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
@@ -117,24 +111,23 @@ def train(
             else:
                 echo(f"Nothing new: {version.name} was trained on just these inputs.")
             return
-    check_writable(registry)
-
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
+    training_run.check_writable(registry)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        source = training_run.encoder_source(registry, champion, folder) if champion else None
         with progress() as step:
-            result = train_model(
+            result = training.train(
                 snapshot.labels,
                 store.taxonomy,
                 settings,
-                Path(scratch) / "model",
+                folder / "model",
                 step,
                 known_folds=registry.known_folds(settings.folds),
-                source=encoder_source(registry, champion, Path(scratch)) if champion else None,
+                source=source,
                 cache=default_encoder_cache(),
             )
         with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
-            version = log_training(registry, result, settings, snapshot)
+            version = training_run.log_training(registry, result, settings, snapshot)
     if as_json:
         print_json(
             {
