@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagger.evaluation import (
-    HeldOut,
-    Integers,
-    bootstrap_weights,
-    confidences,
-    evaluate,
-    interval,
-    weighted_figures,
-)
+from tagger.evaluation import HeldOut, Integers, confidences, evaluate, evaluate_with_intervals
 from tagger.learning_curve import LearningPoint
 
 if TYPE_CHECKING:
@@ -84,21 +76,14 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
 
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
-    for name in points[-1].held_out:
-        values, low, high = [], [], []
-        for point in points:
-            held_out = point.held_out[name]
-            facet, truth, chances = held_out.facet, held_out.truth, held_out.probabilities
-            values.append(evaluate(facet, truth, chances)["macro_f1"])
-            draws = weighted_figures(facet, truth, chances, bootstrap_weights(len(truth)))
-            ends = interval(draws["macro_f1"])
-            low.append(max(values[-1] - ends[0], 0))
-            high.append(max(ends[1] - values[-1], 0))
-        papers = len(points[-1].held_out[name].ids)
-        labels = [point.labels for point in points]
-        axes.errorbar(
-            labels, values, [low, high], marker="o", capsize=4, label=f"{name} ({papers} papers)"
-        )
+    labels = [point.labels for point in points]
+    for name, last in points[-1].held_out.items():
+        found = [evaluate_with_intervals(point.held_out[name])["macro_f1"] for point in points]
+        values = np.array([figure.value for figure in found])
+        low, high = np.array([figure.interval for figure in found]).T
+        bars = np.maximum([values - low, high - values], 0)
+        caption = f"{name} ({len(last.ids)} papers)"
+        axes.errorbar(labels, values, bars, marker="o", capsize=4, label=caption)
     axes.set(xlabel="labels trained on", ylabel="macro-F1", ylim=(0, 1), title="Learning curve")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
