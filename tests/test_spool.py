@@ -15,11 +15,11 @@ texts = st.text(max_size=20) | st.just("half of a pair: \ud800")
 any_papers = st.lists(
     st.builds(
         Paper,
-        st.sampled_from(["One", "one!", "Two"]) | texts,
+        st.sampled_from(["One", "one!"]) | texts,
         texts,
         st.lists(texts, max_size=2).map(tuple),
         st.sampled_from(["", "my-7", "t-own"]),
-        st.lists(st.sampled_from(["doi:10.1/a", "arxiv:1", "pmid:7"]), max_size=2).map(tuple),
+        st.sampled_from([(), ("doi:10.1/a",), ("doi:10.1/a", "pmid:7")]),
     ),
     max_size=8,
 )

@@ -53,21 +53,17 @@ def cluster():
 
         # What this module defines is not found on workers by its name.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-        quick = {
-            "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 500,
-            "health_check_failure_threshold": 4,
-        }
-        head = {"num_cpus": 0, "no_monitor": True, "_system_config": quick}
+        quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
         shared = {"object_store_memory": ENOUGH, "include_log_monitor": False}
-        head = {**head, **shared, "include_dashboard": False}
+        head = {"num_cpus": 0, "_system_config": {"health_check_initial_delay_ms": 0, **quick}}
+        head |= {**shared, "no_monitor": True, "include_dashboard": False}
         cluster = patiently(lambda: Cluster(True, head_node_args=head))
-        nodes = [
-            patiently(lambda: cluster.add_node(num_cpus=1, wait=False, **shared)) for _ in range(2)
-        ]
-        cluster.wait_for_nodes()
-        cluster.nodes = nodes
         try:
+            cluster.nodes = [
+                patiently(lambda: cluster.add_node(num_cpus=1, wait=False, **shared))
+                for _ in range(2)
+            ]
+            cluster.wait_for_nodes()
             with ray_cluster(cluster.address):
                 yield cluster
         finally:
