@@ -39,7 +39,7 @@ class PaperSpool(_LazyPapers):
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._folder = path.parent if path else Path(tempfile.gettempdir())
-        self._database = sqlite3.connect(path or "")
+        self._database = sqlite3.connect(path or "", check_same_thread=False)
         with self._full_disk():
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
             ((self._length,),) = self._database.execute("SELECT count(*) FROM papers")
