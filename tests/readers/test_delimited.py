@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers import delimited
-from tagger.readers.cleaning import clean_text
 from tagger.readers.delimited import DELIMITERS, read_records
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -27,17 +26,6 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
     content = written(table, delimiter).encode(encoding)
     _, *read = read_records(source(content))
     assert [tuple(row.cells) for row in read] == table
-
-
-@given(rows)
-def test_rows_are_papers_with_their_texts_cleaned(table):
-    # An abstract without a letter would be no abstract.
-    table = [(row[0], f"x{row[1]}", row[2]) for row in table if clean_text(row[0])]
-    table = table or [("One", "", "")]
-    papers = list(delimited.read(source(written(table, ","))))
-    assert [(paper.title, paper.abstract) for paper in papers] == [
-        (clean_text(title), clean_text(abstract)) for title, abstract, _ in table
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
-import json
-
 from helpers.reading import source
-from helpers.samples import ABSTRACT, page
+from helpers.samples import page
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.paper import merge_duplicates, paper_id
+from tagger.paper import merge_duplicates
 from tagger.readers import digest, read_papers
 
 words = st.lists(st.sampled_from(["deep", "graph", "survey", "Of", "x"]), min_size=1, max_size=8)
@@ -28,12 +26,6 @@ def test_the_three_real_pages(shared):
         assert len(paper.abstract.split()) > 100
 
 
-def test_gold_papers_are_found_by_title(shared):
-    papers = {p.id for p in read_papers(sorted((shared / "digests").glob("*.txt")))}
-    gold = (shared / "gold" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
-    assert {paper_id(json.loads(line)["title"]) for line in gold} == papers
-
-
 @given(titles)
 def test_every_entry_is_read_back(names):
     papers = digest.read(source(page(*names)))
@@ -45,11 +37,6 @@ def test_every_entry_is_read_back(names):
 def test_dates_are_no_titles(names, date):
     text = page(*names, header=f"new\n\nSubscribe\n\n{date}\n\n") + f"\n\n{date}\n\n"
     assert [paper.title for paper in digest.read(source(text))] == names
-
-
-def test_wrapped_lines_are_joined():
-    (paper,) = digest.read(source(f"A long\ntitle\n\n{ABSTRACT[:40]}\n{ABSTRACT[40:]}"))
-    assert paper.title == "A long title"
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab. \n\r\tM1")), max_size=200))

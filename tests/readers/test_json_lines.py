@@ -49,8 +49,3 @@ def test_an_id_of_another_kind_does_no_harm():
         source('{"title": "One", "link": {}, "id": {"$oid": "5"}, "identifiers": {"doi": 1}}')
     )
     assert paper.identifiers == ()
-
-
-def test_brackets_at_the_start_of_a_page_make_no_json():
-    assert not json_lines.recognise(source("[New] Weekly papers\n\nNov 16"))
-    assert not json_lines.recognise(source("{Weekly} papers"))
