@@ -1,21 +1,16 @@
-import shutil
-import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import pytest
 import yaml
-from helpers.samples import label_line, write_taxonomy
+from helpers.samples import write_taxonomy
 from helpers.tiny_model import save_tiny_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tagger.cli.output import load_model_for
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore, Prediction
 from tagger.rereview import count_tags, make_change_in, papers_to_rereview, plan_change
-from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
 from tagger.taxonomy_file import TaxonomyDocument
 
@@ -144,8 +139,6 @@ def test_a_store_that_is_held_open_learns_of_changes(label_folder):
     correct(label_folder, "Elsewhere", {"kind": ("review",)})
     held.add_corrections(lambda labels: [labels[-1].model_copy(update={"title": "Here"})])
     assert tags_of(label_folder)["Here"]["kind"] == ("review",)
-    snapshot = LabelStore(label_folder).snapshot()
-    assert snapshot.taxonomy == LabelStore(label_folder).taxonomy
 
 
 def test_a_snapshot_taken_while_the_taxonomy_changes_is_of_one_time(label_folder, monkeypatch):
@@ -163,92 +156,3 @@ def test_a_snapshot_taken_while_the_taxonomy_changes_is_of_one_time(label_folder
     text = snapshot.files["taxonomy.yaml"].decode()
     assert snapshot.taxonomy == TaxonomyDocument(text, label_folder).taxonomy
     assert snapshot.labels[0].tags["kind"] == ("review",)
-
-
-NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
-
-
-@st.composite
-def facets(draw, name, exclusive):
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
-    tags = [
-        Tag(name=tag, definition="D.", parent=draw(st.sampled_from([None, *names[:number]])))
-        for number, tag in enumerate(names)
-    ]
-    return Facet(name=name, definition="A question.", exclusive=exclusive, tags=tuple(tags))
-
-
-@st.composite
-def answers(draw, taxonomy):
-    return taxonomy.read(
-        {
-            facet.name: [draw(st.sampled_from(facet.tag_names))]
-            if facet.exclusive
-            else list(draw(st.sets(st.sampled_from(facet.tag_names))))
-            for facet in taxonomy.facets
-        }
-    )
-
-
-@st.composite
-def changes(draw, facet):
-    """A change of a facet, and what it makes of tags: another tag, or none."""
-    there = st.sampled_from(facet.tag_names)
-    tag, into, above = draw(there), draw(st.sampled_from(NAMES)), draw(st.none() | there)
-    tags = draw(st.lists(there, min_size=1, max_size=3))
-    retired_into = above or next(iter(facet.ancestors(tag)), None)
-    return draw(
-        st.sampled_from(
-            [
-                ((add_tag, into, "D.", above), {}),
-                ((rename_tag, tag, into), {tag: into}),
-                ((merge_tags, tags, into, "D."), dict.fromkeys(tags, into)),
-                ((split_tag, tag, {into: "D.", NAMES[0]: "D."}), {}),
-                ((retire_tag, tag, above), {tag: retired_into}),
-            ]
-        )
-    )
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.data())
-def test_reading_through_all_changes_is_applying_each_to_the_labels(data):
-    """The oracle rewrites each label at each change; the label files keep what was said."""
-    taxonomy = Taxonomy(
-        name="made", facets=(data.draw(facets("one", True)), data.draw(facets("many", False)))
-    )
-    folder = Path(tempfile.mkdtemp())
-    try:
-        write_taxonomy(folder, taxonomy)
-        expected = [data.draw(answers(taxonomy)) for _ in range(4)]
-        start = datetime(2026, 1, 1, tzinfo=UTC)
-        lines = [
-            label_line(f"Seed {n}", tags=tags, time=(start + timedelta(n)).isoformat())
-            for n, tags in enumerate(expected)
-        ]
-        (folder / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        for step in range(data.draw(st.integers(1, 6))):
-            before = LabelStore(folder).taxonomy
-            facet = data.draw(st.sampled_from(before.facets))
-            made, moved = data.draw(changes(facet))
-            try:
-                after = change(folder, *made, facet=facet.name)
-            except TaggerError:
-                assert LabelStore(folder).taxonomy == before
-                continue
-            for tags in expected:
-                given_tags = before.read(tags).get(facet.name, ())
-                now = {moved.get(tag, tag) for tag in given_tags} - {None}
-                if facet.name in tags:
-                    tags[facet.name] = after.facet(facet.name).with_ancestors(now)
-                    if facet.exclusive and not now:
-                        del tags[facet.name]
-            store = LabelStore(folder)
-            assert [label.tags for label in store.all_labels()] == expected
-            assert store.misfits() == []
-            papers_to_rereview(store)
-            if data.draw(st.booleans(), "labelled"):
-                expected.append(data.draw(answers(after)))
-                correct(folder, f"Review {step}", expected[-1])
-    finally:
-        shutil.rmtree(folder)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
 from tagger.taxonomy_diff import compare_taxonomies
 from tagger.taxonomy_draft import to_yaml
@@ -292,3 +292,74 @@ def test_whatever_a_definition_holds_the_file_can_be_edited(definitions, lists, 
     ).taxonomy.facets
     assert facet.tags[:-1] == taxonomy.facets[0].tags
     assert facet.tags[-1].definition == taxonomy.facets[0].definition
+
+
+NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+
+
+@st.composite
+def facets(draw, name, exclusive):
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
+    tags = [
+        Tag(name=tag, definition="D.", parent=draw(st.sampled_from([None, *names[:number]])))
+        for number, tag in enumerate(names)
+    ]
+    return Facet(name=name, definition="A question.", exclusive=exclusive, tags=tuple(tags))
+
+
+@st.composite
+def answers(draw, taxonomy):
+    return taxonomy.read(
+        {
+            facet.name: [draw(st.sampled_from(facet.tag_names))]
+            if facet.exclusive
+            else list(draw(st.sets(st.sampled_from(facet.tag_names))))
+            for facet in taxonomy.facets
+        }
+    )
+
+
+@st.composite
+def changes(draw, facet):
+    """A change of a facet, and what it makes of tags: another tag, or none."""
+    there = st.sampled_from(facet.tag_names)
+    tag, into, above = draw(there), draw(st.sampled_from(NAMES)), draw(st.none() | there)
+    tags = draw(st.lists(there, min_size=1, max_size=3))
+    retired_into = above or next(iter(facet.ancestors(tag)), None)
+    return draw(
+        st.sampled_from(
+            [
+                ((add_tag, into, "D.", above), {}),
+                ((rename_tag, tag, into), {tag: into}),
+                ((merge_tags, tags, into, "D."), dict.fromkeys(tags, into)),
+                ((split_tag, tag, {into: "D.", NAMES[0]: "D."}), {}),
+                ((retire_tag, tag, above), {tag: retired_into}),
+            ]
+        )
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_reading_through_all_changes_is_applying_each_to_the_tags(data):
+    """The oracle rewrites tags at each change; what is read stays as it was said."""
+    one, many = data.draw(facets("one", True)), data.draw(facets("many", False))
+    taxonomy = Taxonomy(name="made", facets=(one, many))
+    said, expected = [], []
+    for _ in range(data.draw(st.integers(1, 7))):
+        said.append(data.draw(answers(taxonomy)))
+        expected.append(dict(said[-1]))
+        facet = data.draw(st.sampled_from(taxonomy.facets))
+        (change, *arguments), moved = data.draw(changes(facet))
+        try:
+            after = apply(taxonomy, change, facet.name, *arguments)
+        except TaggerError:
+            continue
+        for tags in expected:
+            if facet.name in tags:
+                now = {moved.get(tag, tag) for tag in tags[facet.name]} - {None}
+                tags[facet.name] = after.facet(facet.name).with_ancestors(now)
+                if facet.exclusive and not now:
+                    del tags[facet.name]
+        assert [after.read(tags) for tags in said] == expected
+        taxonomy = after
