@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from tagger.atomic import exclusively, replacing
 from tagger.errors import TaggerError
@@ -35,27 +34,20 @@ class ChangePlan:
     becomes_tree: bool | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Rereview:
-    """A labelled paper that changes of the taxonomy call in question, and what to look at."""
+    """A labelled paper that changes of the taxonomy call in question: per facet, what to look at.
+
+    Questions do not name the tags that the paper has, for that would lead the reviewer.
+    """
 
     paper: Paper
-    facets: list[str] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
+    questions: dict[str, str]
 
     @property
     def reason(self) -> str:
-        """What a reviewer is told; not which tag the paper has, for that would lead."""
-        return f"Recheck: {'; '.join(self.questions)}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the paper for a script."""
-        return {
-            "id": self.paper.id,
-            "title": self.paper.title,
-            "facets": self.facets,
-            "reason": self.reason,
-        }
+        """What the reviewer is told."""
+        return f"Recheck: {'; '.join(self.questions.values())}."
 
 
 def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
@@ -70,7 +62,7 @@ def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest"
 
     def asked(taxonomy: Taxonomy) -> set[tuple[str, str]]:
         found = _rereviews(given, taxonomy, rule)
-        return {(one.paper.id, facet) for one in found for facet in one.facets}
+        return {(one.paper.id, facet) for one in found for facet in one.questions}
 
     trees = [
         {
@@ -142,14 +134,14 @@ def _rereviews(given: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule) -
     merged = {label.id: label.tags for label in merge_labels(read, rule)}
     found = []
     for name, labels in labels_by_paper(given).items():
-        one = Rereview(labels[-1].paper)
-        for facet in taxonomy.facets:
-            question = _question(facet, merged.get(name, {}).get(facet.name), labels)
-            if question:
-                one.facets.append(facet.name)
-                one.questions.append(f"look at {facet.name}, which has {question}")
-        if one.facets:
-            found.append(one)
+        tags = merged.get(name, {})
+        questions = {
+            facet.name: f"look at {facet.name}, which has {new}"
+            for facet in taxonomy.facets
+            if (new := _question(facet, tags.get(facet.name), labels))
+        }
+        if questions:
+            found.append(Rereview(labels[-1].paper, questions))
     return found
 
 

@@ -35,7 +35,7 @@ def tags_of(folder):
 
 
 def asked(folder):
-    return {one.paper.title: one.facets for one in papers_to_rereview(LabelStore(folder))}
+    return {one.paper.title: list(one.questions) for one in papers_to_rereview(LabelStore(folder))}
 
 
 def test_labels_follow_and_their_files_stay(label_folder):

@@ -321,10 +321,19 @@ def rereview(
         rechecks = {one.paper: one.reason for one in found}
         sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
-        print_json({"papers": [one.as_dict() for one in found], "pushed": sent})
+        rows = [
+            {
+                "id": one.paper.id,
+                "title": one.paper.title,
+                "facets": list(one.questions),
+                "reason": one.reason,
+            }
+            for one in found
+        ]
+        print_json({"papers": rows, "pushed": sent})
     else:
         for one in found:
-            echo(f"{one.paper.title}: {'; '.join(one.questions)}")
+            echo(f"{one.paper.title}: {'; '.join(one.questions.values())}")
         echo(f"{len(found)} papers to look at again")
         if push:
             echo(f"{sent} papers sent to Label Studio; the others have a task there already")
