@@ -58,19 +58,6 @@ def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
     assert not Path("mlflow.db").exists()
 
 
-def test_what_was_held_out_comes_back_whole(registry, log, make_result):
-    version = log(right=0.5)
-    for before in make_result(right=0.5).out_of_fold:
-        after = registry.held_out(version)[before.facet.name]
-        places = [after.ids.index(name) for name in before.ids]
-        again = after.take(places)
-        assert again.facet == before.facet
-        assert again.titles == before.titles
-        assert (again.folds == before.folds).all()
-        assert (again.truth == before.truth).all()
-        assert again.probabilities == pytest.approx(before.probabilities, abs=1e-6)
-
-
 def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_folder, make_result):
     version = log(right=0.5)
     store = LabelStore(label_folder)
@@ -86,49 +73,37 @@ def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_f
     assert registry.known_folds(3) == {}
 
 
-def test_a_model_whose_artifacts_are_gone_is_refused(registry, log, tmp_path):
+def test_a_model_that_was_changed_exchanged_or_is_gone_is_refused(registry, log, tmp_path):
     version = log()
-    shutil.rmtree(tmp_path / "mlruns" / "artifacts")
-    with pytest.raises(TaggerError):
-        registry.load(version)
-    with pytest.raises(TaggerError):
-        registry.held_out(version)
-
-
-def test_a_model_that_was_changed_is_refused(registry, log, tmp_path):
-    version = log()
+    assert registry.load(version).digest == registry.run(version).data.params["sha256_model.json"]
     (heads,) = (tmp_path / "mlruns").rglob("heads.safetensors")
     heads.write_bytes(b"other")
     with pytest.raises(TaggerError, match="does not match the hash"):
         registry.load(version)
-
-
-def test_a_model_that_was_exchanged_is_refused(registry, log, tmp_path):
-    version = log()
-    assert registry.load(version).digest == registry.run(version).data.params["sha256_model.json"]
-    (manifest,) = (tmp_path / "mlruns").rglob("model.json")
+    manifest = heads.with_name("model.json")
     # Whole, and with hashes that fit: but not what the run recorded.
     manifest.write_text(manifest.read_text().replace("Looks back.", "Looks on."))
     for load in (registry.load, lambda version: registry.model_folder(version, tmp_path / "copy")):
         with pytest.raises(TaggerError, match="is not the file that the run of tagger/1 recorded"):
             load(version)
+    shutil.rmtree(tmp_path / "mlruns" / "artifacts")
+    for load in (registry.load, registry.held_out):
+        with pytest.raises(TaggerError):
+            load(version)
 
 
 @pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml"])
-def test_labels_that_were_exchanged_are_refused(registry, log, tmp_path, name):
+def test_labels_travel_with_the_version_and_may_not_be_exchanged(
+    registry, log, label_folder, tmp_path, name
+):
     version = log()
-    (file,) = (tmp_path / "mlruns").rglob(name)
-    file.write_bytes(file.read_bytes() + b"\n")
-    with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
-        registry.label_folder(version, tmp_path / "copy")
-
-
-def test_labels_travel_with_the_version(registry, log, label_folder, tmp_path):
-    version = log()
-    before = (label_folder / "seed.jsonl").read_bytes()
-    (label_folder / "seed.jsonl").write_text("", encoding="utf-8")
+    before = (label_folder / name).read_bytes()
     copy = registry.label_folder(version, tmp_path / "copy")
-    assert (copy / "seed.jsonl").read_bytes() == before
+    assert (copy / name).read_bytes() == before
+    (file,) = (tmp_path / "mlruns").rglob(name)
+    file.write_bytes(before + b"\n")
+    with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
+        registry.label_folder(version, tmp_path / "again")
 
 
 def test_another_store_is_taken_from_the_environment(monkeypatch, tmp_path):
