@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,6 @@ class SuspectLabel:
     given: tuple[str, ...]
     suggested: tuple[str, ...]
     confidence: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the suspicion for a script."""
-        return asdict(self)
 
 
 def find_suspect_labels(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from tagger.comparison import Change, Comparison, FacetComparison
 
@@ -30,10 +29,6 @@ class RuleOutcome:
     facet: str
     figure: str
     passed: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the outcome for a script."""
-        return asdict(self)
 
 
 def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:

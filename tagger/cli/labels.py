@@ -102,7 +102,7 @@ def audit(
             {
                 "model": version.name,
                 "labels": len(merged),
-                "suspects": [suspect.as_dict() for suspect in suspects],
+                "suspects": suspects,
                 "pushed": pushed,
             }
         )

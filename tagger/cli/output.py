@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -245,8 +246,8 @@ def warn(text: str) -> None:
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object."""
-    typer.echo(json_printable(json.dumps(content, ensure_ascii=False, indent=2)))
+    """Print one JSON object; a dataclass in it becomes an object of its fields."""
+    typer.echo(json_printable(json.dumps(content, ensure_ascii=False, indent=2, default=asdict)))
 
 
 @contextmanager

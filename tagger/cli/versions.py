@@ -139,7 +139,7 @@ def promote(
                 "promoted": done.promoted,
                 "replaced": done.replaced.name if done.replaced else None,
                 "forced": force,
-                "rules": [outcome.as_dict() for outcome in done.outcomes],
+                "rules": done.outcomes,
             }
         )
     else:
@@ -185,7 +185,7 @@ def history(as_json: JsonOption = False) -> None:
     with working("Reading versions"):
         versions = read_history(open_registry())
     if as_json:
-        print_json({"versions": [version.as_dict() for version in versions]})
+        print_json({"versions": versions})
     elif versions:
         _print_history(versions)
     else:

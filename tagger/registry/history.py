@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,10 +34,6 @@ class VersionSummary:
     macro_f1: dict[str, float]
     review_share: float
     why: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary for a script."""
-        return asdict(self)
 
 
 def history(registry: Registry) -> list[VersionSummary]:

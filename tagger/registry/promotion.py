@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,7 @@ def _record_promotion(
         "time": _now(),
         "replaced": champion.name if champion else None,
         "forced": force,
-        "rules": [outcome.as_dict() for outcome in outcomes],
+        "rules": list(map(asdict, outcomes)),
     }
     registry.note(version, PROMOTION, json.dumps(record, ensure_ascii=False))
 
