@@ -119,7 +119,7 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
     [
         (("review", "push", "none.txt"), "none.txt: no such file"),
         (("review", "push", "page.txt", "--strategy", "guess"), "Known: disagreement, diversity"),
-        (("review", "push", "page.txt"), "there is no model 'champion'"),
+        (("review", "push", "page.txt"), "no Label Studio is running here"),
         (("review", "pull"), "'tagger review serve'"),
         (("review", "status"), "no Label Studio is running here"),
         (("review", "backend"), "no Label Studio is running here"),

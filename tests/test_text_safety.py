@@ -46,7 +46,6 @@ def test_the_card_of_a_data_set_shows_definitions_as_text(hostile):
 
 
 def test_the_card_of_a_model_shows_definitions_as_text(hostile):
-    from tagger.evaluation import SHOWN_METRICS
     from tagger.rendering import render
     from tagger.training import TrainingSettings
 
@@ -64,7 +63,6 @@ def test_the_card_of_a_model_shows_definitions_as_text(hostile):
         facets=hostile.facets,
         settings=TrainingSettings(encoder="![x](y)<b>"),
         metrics=Everything(),
-        shown_metrics=SHOWN_METRICS.values(),
         lineage=Everything(),
         shown_metrics=[],
         min_confidence=0.6,
