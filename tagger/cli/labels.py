@@ -7,25 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    LABEL_STUDIO_FOLDER,
-    ColumnOption,
-    ConflictsOption,
-    EncoderOption,
-    FilesArgument,
-    FolderOption,
-    FormatOption,
-    JsonOption,
-    LabelsOption,
-    ProjectOption,
-    load_model_for,
-    needs_extra,
-    open_registry,
-    print_json,
-    progress,
-    read_pages,
-    working,
-)
+from tagger.cli import output
 from tagger.cli.review import send_rechecks
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
@@ -42,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
 
 @app.command()
 def audit(
-    labels: LabelsOption = Path("labels"),
+    labels: output.LabelsOption = Path("labels"),
     model: Annotated[
         str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
     ] = "champion",
@@ -50,13 +32,13 @@ def audit(
         float,
         typer.Option(min=0.5, max=1.0, help="Smallest confidence with which a model contradicts."),
     ] = 0.7,
-    conflicts: ConflictsOption = "latest",
+    conflicts: output.ConflictsOption = "latest",
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Send the suspects to Label Studio.")
     ] = False,
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    as_json: JsonOption = False,
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    as_json: output.JsonOption = False,
 ) -> None:
     """List labels that the model contradicts, though it had not seen them.
 
@@ -81,10 +63,10 @@ def audit(
     registry = Registry()
     version = registry.find(model)
     merged = store.labels(conflicts)
-    with working("Reading labels"):
-        loaded = load_model_for(store, version.name)
+    with output.working("Reading labels"):
+        loaded = output.load_model_for(store, version.name)
         chances = _unseen_probabilities(merged, registry, version, loaded)
-        with needs_extra("review"):
+        with output.needs_extra("review"):
             suspects = find_suspect_labels(merged, chances, loaded.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
@@ -98,7 +80,7 @@ def audit(
         }
         pushed = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
-        print_json(
+        output.print_json(
             {
                 "model": version.name,
                 "labels": len(merged),
@@ -115,12 +97,12 @@ def audit(
 @app.command()
 def suggest(
     count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many papers.")],
-    files: FilesArgument,
-    labels: LabelsOption = Path("labels"),
-    encoder: EncoderOption = "bundled-minilm",
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    files: output.FilesArgument,
+    labels: output.LabelsOption = Path("labels"),
+    encoder: output.EncoderOption = "bundled-minilm",
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Say which papers to label first, when there are few labels or none.
 
@@ -134,13 +116,13 @@ def suggest(
 
     store = LabelStore(labels)
     labelled = papers_spoken_of(store.all_labels())
-    papers, problems = read_pages(files, format_name, column)
-    with needs_extra("train"):
+    papers, problems = output.read_pages(files, format_name, column)
+    with output.needs_extra("train"):
         from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
         from tagger.suggestion import suggest_papers
 
         loaded = TorchEncoder(load_trainable(encoder, DEFAULT_MAX_TOKENS))
-        with progress() as step:
+        with output.progress() as step:
             chosen = suggest_papers(
                 papers,
                 labelled,
@@ -150,7 +132,7 @@ def suggest(
                 lambda done, total: step("Reading papers", done, total),
             )
     if as_json:
-        print_json(
+        output.print_json(
             {
                 "labelled": len(labelled),
                 "papers": [
@@ -174,7 +156,7 @@ def plan(
     model: Annotated[
         str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
     ] = "champion",
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Say what more labels of each tag should bring, most first.
 
@@ -184,18 +166,18 @@ def plan(
 
     Example: tagger labels plan --more 20
     """
-    registry = open_registry()
+    registry = output.open_registry()
     from tagger.encoder_cache import default_encoder_cache
     from tagger.registry.planning import plan_labels
 
     version = registry.find(model)
-    with progress() as step:
+    with output.progress() as step:
         plans = plan_labels(registry, version, more, step, default_encoder_cache())
     if as_json:
         from dataclasses import asdict
 
         tags = [{**asdict(one), "gain": one.gain} for one in plans]
-        print_json({"model": version.name, "more": more, "tags": tags})
+        output.print_json({"model": version.name, "more": more, "tags": tags})
     else:
         _print_plans(plans, version.name, more)
 

@@ -9,27 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    LABEL_STUDIO_FOLDER,
-    ColumnOption,
-    ConflictsOption,
-    FilesArgument,
-    FolderOption,
-    FormatOption,
-    JsonOption,
-    LabelsOption,
-    MinConfidenceOption,
-    ModelOption,
-    ProjectOption,
-    TargetPrecisionOption,
-    load_model_for,
-    needs_extra,
-    print_json,
-    progress,
-    read_pages,
-    review_rule,
-    working,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -51,8 +31,8 @@ def serve(
         int,
         typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine."),
     ] = 8080,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    as_json: JsonOption = False,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Start a Label Studio server on this machine, or find the running one.
 
@@ -63,11 +43,11 @@ def serve(
     """
     from tagger.review.server import EmbeddedServer
 
-    with needs_extra("review"), working("Label Studio is coming up"):
+    with output.needs_extra("review"), output.working("Label Studio is coming up"):
         server = EmbeddedServer(folder).start(port, lambda text: echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
-        print_json({name: getattr(server, name) for name in fields})
+        output.print_json({name: getattr(server, name) for name in fields})
     else:
         echo(f"Label Studio: {server.url}")
         echo(f"Log in as    {server.email}")
@@ -75,26 +55,28 @@ def serve(
 
 
 @app.command()
-def stop(folder: FolderOption = LABEL_STUDIO_FOLDER, as_json: JsonOption = False) -> None:
+def stop(
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER, as_json: output.JsonOption = False
+) -> None:
     """Stop the Label Studio server of this workspace. Its data stay.
 
     Example: tagger review stop
     """
     from tagger.review.server import EmbeddedServer
 
-    with needs_extra("review"):
+    with output.needs_extra("review"):
         stopped = EmbeddedServer(folder).stop()
     if as_json:
-        print_json({"stopped": stopped})
+        output.print_json({"stopped": stopped})
     else:
         echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
 
 
 @app.command()
 def push(
-    files: FilesArgument,
-    labels: LabelsOption = Path("labels"),
-    model: ModelOption = "champion",
+    files: output.FilesArgument,
+    labels: output.LabelsOption = Path("labels"),
+    model: output.ModelOption = "champion",
     budget: Annotated[
         int, typer.Option(min=1, help="How many of these papers should wait for review.")
     ] = 20,
@@ -108,13 +90,13 @@ def push(
     blind_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the papers sent without suggestions.")
     ] = 0.0,
-    min_confidence: MinConfidenceOption = 0.6,
-    target_precision: TargetPrecisionOption = None,
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    min_confidence: output.MinConfidenceOption = 0.6,
+    target_precision: output.TargetPrecisionOption = None,
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Send the papers that are most worth a person's time to Label Studio.
 
@@ -127,23 +109,25 @@ def push(
     from tagger.strategies import load_strategy
 
     chosen = load_strategy(strategy)
-    papers, problems = read_pages(files, format_name, column)
+    papers, problems = output.read_pages(files, format_name, column)
     store = _read_store(labels)
     server = _connect(folder)
     # Without a model no project is made.
-    loaded = load_model_for(store, model, papers)
+    loaded = output.load_model_for(store, model, papers)
     target = _open_project(server, store, project, create=True)
     from tagger.review.push import PushSettings
     from tagger.review.push import push as push_papers
 
-    rule, _ = review_rule(loaded, min_confidence, target_precision)
+    rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
-    with progress() as step:
+    with output.progress() as step:
         report = push_papers(
             papers, loaded, store.all_labels(), target, settings, step, store.taxonomy
         )
     if as_json:
-        print_json({**asdict(report), "files_failed": [str(problem) for problem in problems]})
+        output.print_json(
+            {**asdict(report), "files_failed": [str(problem) for problem in problems]}
+        )
     else:
         _print_push(report)
     if problems:
@@ -152,11 +136,11 @@ def push(
 
 @app.command()
 def pull(
-    labels: LabelsOption = Path("labels"),
-    conflicts: ConflictsOption = "latest",
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    as_json: JsonOption = False,
+    labels: output.LabelsOption = Path("labels"),
+    conflicts: output.ConflictsOption = "latest",
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Bring the corrections home, into corrections.jsonl of the label folder.
 
@@ -169,10 +153,10 @@ def pull(
     target = _open_project(_connect(folder), store, project)
     from tagger.review.pull import pull as pull_corrections
 
-    with working("Reading annotations"):
+    with output.working("Reading annotations"):
         report = pull_corrections(target, store, conflicts)
     if as_json:
-        print_json(asdict(report))
+        output.print_json(asdict(report))
     else:
         echo(
             f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
@@ -188,11 +172,11 @@ def pull(
 
 @app.command()
 def status(
-    labels: LabelsOption = Path("labels"),
-    conflicts: ConflictsOption = "latest",
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    as_json: JsonOption = False,
+    labels: output.LabelsOption = Path("labels"),
+    conflicts: output.ConflictsOption = "latest",
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Show what waits, what is done, and what reviewers and model make of each other.
 
@@ -205,17 +189,17 @@ def status(
     target = _open_project(_connect(folder), store, project)
     from tagger.review.status import review_status
 
-    with working("Reading tasks"):
+    with output.working("Reading tasks"):
         tasks, _ = target.tasks()
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     if as_json:
-        print_json(asdict(found))
+        output.print_json(asdict(found))
     else:
         _print_status(found, target.url)
 
 
 @app.command()
-def strategies(as_json: JsonOption = False) -> None:
+def strategies(as_json: output.JsonOption = False) -> None:
     """List the strategies that choose papers for review, those of other packages too.
 
     Example: tagger review strategies
@@ -229,7 +213,7 @@ def strategies(as_json: JsonOption = False) -> None:
         text = inspect.getdoc(type(load_strategy(name))) or ""
         texts[name] = text.split("\n\n")[0].replace("\n", " ")
     if as_json:
-        print_json(texts)
+        output.print_json(texts)
     else:
         for name, text in texts.items():
             echo(f"{name:14} {text}")
@@ -237,8 +221,8 @@ def strategies(as_json: JsonOption = False) -> None:
 
 @app.command()
 def backend(
-    labels: LabelsOption = Path("labels"),
-    model: ModelOption = "champion",
+    labels: output.LabelsOption = Path("labels"),
+    model: output.ModelOption = "champion",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
     url: Annotated[
@@ -253,9 +237,9 @@ def backend(
             "0: never.",
         ),
     ] = 0,
-    conflicts: ConflictsOption = "latest",
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
+    conflicts: output.ConflictsOption = "latest",
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
 ) -> None:
     """Serve live predictions to Label Studio, and pull when annotations are finished.
 
@@ -282,7 +266,7 @@ def send_rechecks(
     target = _open_project(_connect(folder), store, project, create=True)
     from tagger.review.push import push_rechecks
 
-    with progress() as step:
+    with output.progress() as step:
         return push_rechecks(rechecks, model, target, step, store.taxonomy).new
 
 
@@ -298,7 +282,7 @@ def _read_store(labels: Path) -> LabelStore:
 def _connect(folder: Path) -> Connection:
     from tagger.review.connection import connect
 
-    with needs_extra("review"):
+    with output.needs_extra("review"):
         return connect(folder)
 
 
