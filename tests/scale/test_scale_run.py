@@ -130,17 +130,6 @@ def test_any_format_is_read_compressed_and_from_storage_too(
     assert tagged(out) == local(plain, packed, table, library)[0]
 
 
-def test_the_same_command_again_does_nothing_again(tag, out, rows, write_json):
-    path = write_json(rows, after=BAD)
-    tag(path)
-    before, problems = contents(out), problems_in(out)
-    engine = SerialEngine()
-    run = tag(path, engine=engine)
-    assert engine.steps == []
-    assert run.shards_before == run.shards == 13
-    assert (contents(out), problems_in(out)) == (before, problems)
-
-
 @pytest.mark.parametrize("lost", [("read", 1), ("tag", 7)])
 def test_a_run_that_was_killed_goes_on_where_it_stopped(tag, out, rows, write_json, lost):
     paths = write_json(rows[:150], "a.jsonl"), write_json(rows[150:], "b.jsonl", after=BAD)
@@ -157,6 +146,9 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tag, out, rows, write_js
     assert run.rows == 203
     assert len(tagged(out)) == run.tagged == 197
     assert [problem["line"] for problem in problems_in(out)] == [51, 52, 53]
+    # The same command again does nothing.
+    again = tag(*paths, engine=(engine := SerialEngine()))
+    assert (engine.steps, again.shards_before, contents(out)) == ([], run.shards, after)
 
 
 def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
@@ -246,40 +238,18 @@ def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
 
 def test_a_result_that_is_lost_at_the_end_is_noticed(tag, out, rows, write_json):
     class Elsewhere(SerialEngine):
-        def each(self, work, items, *, holds_model=False):
-            yield from super().each(work, items, holds_model=holds_model)
-            if holds_model:
-                (out / "tags" / "part-000002.parquet").unlink()
+        def each(self, work, items, **options):
+            yield from super().each(work, items, **options)
+            (out / "tags" / "part-000002.parquet").unlink(missing_ok=True)
 
     with pytest.raises(TaggerError, match="16 rows came in, and 0 are there"):
         tag(write_json(rows), engine=Elsewhere())
 
 
-def test_a_damaged_copy_of_the_model_is_refused(tag, out, rows, write_json):
-    path = write_json(rows)
-    with pytest.raises(KeyboardInterrupt):
-        tag(path, engine=SerialEngine(("tag", 1)))
-    (out / "model" / "encoder.onnx").write_bytes(b"other")
-    with pytest.raises(TaggerError, match=r"does not match the hash in model\.json"):
-        tag(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("a.csv", "", "the file is empty"),
-        ("a.csv", "name,year\nA,1\n", "no column holds the title"),
-        ("a.csv", 'title,abstract\nA,"open\n', "a cell in quotes does not end"),
-        ("a.parquet", "PAR1 and then nothing", "is no Parquet file that can be read"),
-    ],
-)
-def test_a_broken_file_ends_the_run_before_anything_is_tagged(
-    tag, out, tmp_path, name, content, problem
-):
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(TaggerError, match=problem) as caught:
-        tag(tmp_path / name)
-    assert name in str(caught.value)
+def test_a_broken_file_ends_the_run_before_anything_is_tagged(tag, out, tmp_path):
+    (tmp_path / "a.csv").write_text('title,abstract\nA,"open\n', encoding="utf-8")
+    with pytest.raises(TaggerError, match=r"a\.csv:2: a cell in quotes does not end"):
+        tag(tmp_path / "a.csv")
     assert contents(out) == {}
 
 
