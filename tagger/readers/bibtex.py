@@ -100,7 +100,11 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
         start = text.index(raw, place)
         place = start + len(raw)
         if isinstance(kept, model.String):
-            strings[kept.key.lower()] = _string(str(kept.key), str(kept.value), strings, line)
+            resolved = strings[kept.key.lower()] = _resolve(str(kept.value), strings)
+            if len(resolved) > _LONGEST_STRING:
+                problem = f"the string '{kept.key}' stands for {len(resolved):,} characters"
+                hint = "Write long texts into the entries that use them"
+                raise TaggerError(problem, line=line, hint=hint)
         elif isinstance(kept, model.Entry):
             fields = tuple((field.key, str(field.value)) for field in kept.fields)
             for field, (name, value) in zip(kept.fields, fields, strict=True):
@@ -113,18 +117,6 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
                     )
             entries.append(BibtexEntry(line, start, fields))
     return entries, strings
-
-
-def _string(name: str, value: str, strings: Mapping[str, str], line: int) -> str:
-    resolved = _resolve(value, strings)
-    if len(resolved) > _LONGEST_STRING:
-        raise TaggerError(
-            f"the string '{name}' stands for {len(resolved):,} characters, more than "
-            f"{_LONGEST_STRING:,}",
-            line=line,
-            hint="Write long texts into the entries that use them",
-        )
-    return resolved
 
 
 def literals(value: str) -> Iterator[tuple[int, int]]:

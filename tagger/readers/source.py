@@ -157,8 +157,14 @@ class Source:
                 try:
                     line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
-                    where = line + error.object.count(b"\n", 0, error.start)
-                    raise self._no_text(where, error) from error
+                    name = "UTF-16" if self._claimed == "utf-16" else "UTF-8"
+                    hint = f"Convert it first, for example: iconv -f WINDOWS-1252 -t {name} "
+                    raise TaggerError(
+                        f"is not {name} text (byte 0x{error.object[error.start]:02x})",
+                        path=self.path,
+                        line=line + error.object.count(b"\n", 0, error.start),
+                        hint=hint + self.name if name == "UTF-8" else None,
+                    ) from error
         return self._claimed
 
     @contextmanager
@@ -177,14 +183,6 @@ class Source:
     def _read(self, size: int = -1) -> bytes:
         with self._open() as file:
             return file.read(size)
-
-    def _no_text(self, line: int, error: UnicodeDecodeError) -> TaggerError:
-        if self._claimed == "utf-16":
-            problem, hint = "begins with a UTF-16 mark, but is not UTF-16 text", None
-        else:
-            problem = f"is not UTF-8 text (byte 0x{error.object[error.start]:02x})"
-            hint = f"Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {self.name}"
-        return TaggerError(problem, path=self.path, line=line, hint=hint)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
