@@ -75,15 +75,18 @@ def test_the_key_follows_every_input(tmp_path, monkeypatch):
     target = ContrastiveTarget(tags, judged, 1.0)
     targets = {"kind": target}
     own = replace(TUNING, encoder=str(tmp_path))
+    changed = [
+        {"kind": replace(target, memberships=tags[::-1].copy())},
+        {"kind": replace(target, memberships=~tags)},
+        {"kind": replace(target, judged=~judged)},
+        {"kind": replace(target, weight=0.5)},
+        {"field": target},
+    ]
     inputs = [
         (["a", "b"], targets, TUNING, "cpu"),
         (["a", "c"], targets, TUNING, "cpu"),
         (["a", "\ud800"], targets, TUNING, "cpu"),
-        (["a", "b"], {"kind": replace(target, memberships=tags[::-1].copy())}, TUNING, "cpu"),
-        (["a", "b"], {"kind": replace(target, memberships=~tags)}, TUNING, "cpu"),
-        (["a", "b"], {"kind": replace(target, judged=~judged)}, TUNING, "cpu"),
-        (["a", "b"], {"field": target}, TUNING, "cpu"),
-        (["a", "b"], {"kind": replace(target, weight=0.5)}, TUNING, "cpu"),
+        *((["a", "b"], other, TUNING, "cpu") for other in changed),
         (["a", "b"], targets, replace(TUNING, seed=1), "cpu"),
         (["a", "b"], targets, TUNING, "cuda"),
         (["a", "b"], targets, own, "cpu"),

@@ -98,7 +98,7 @@ def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
 
 @pytest.mark.training
 def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
-    plans = [a_plan(number) for number in range(2)]
+    plans = [a_plan(0), replace(a_plan(1), float32=True)]
     asked = plans[1].texts
     cache, steps = EncoderCache(tmp_path / "cache"), []
     (alone,) = (made.encoder.encode(asked) for made in train_encoders(plans[:1]))
@@ -109,6 +109,7 @@ def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
         assert not made.reused
         made.save(tmp_path / "kept")
         assert (tmp_path / "kept" / "encoder.onnx").stat().st_size > 2**20
+    assert (tmp_path / "kept" / "encoder.float32.onnx").stat().st_size > 80 * 2**20
     assert steps == [("Encoders, 2 at once", done, 2) for done in range(3)]
     # The same but for the order in which one or more cores add up, and for rounding.
     assert (found[0] * alone).sum(axis=1).min() > 0.99

@@ -1,18 +1,16 @@
-import shutil
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from helpers.samples import label_line
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
 
-from tagger.encoder import BUNDLED_ENCODER, load_trainable
 from tagger.encoder_cache import EncoderCache
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
+from tagger.labels import Label, LabelStore
 from tagger.learning_curve import learning_curve
-from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, cross_validate, train
@@ -54,20 +52,9 @@ def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_fold
         train(labels, store.taxonomy, QUICK, tmp_path, known_folds=folds)
 
 
-def test_an_encoder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TaggerError, match="cannot be loaded"):
-        load_trainable(str(tmp_path), 32)
-    assert load_trainable(BUNDLED_ENCODER, 32).max_seq_length == 32
-
-
 @pytest.fixture(scope="module")
 def topic_labels():
     """Labels of three topics, a few sentences each; a facet is not judged in some."""
-    from datetime import UTC, datetime
-
-    from tagger.labels import Label
-    from tagger.paper import paper_id
-
     topics = {
         ("survey", ("heart",)): "An overview of {} studies of the beating heart and its diseases.",
         ("method", ("law",)): "A new algorithm for {} that drafts contracts for the court.",
@@ -76,18 +63,15 @@ def topic_labels():
     # Words that the tiny encoder knows, so that no two papers are the same to it.
     details = [" ".join(pair) for pair in combinations(("trial", "network", "drug", "judge"), 2)]
     return [
-        Label(
-            id=paper_id(title),
-            title=title,
-            text=text.format(details[number]),
-            tags={"kind": (kind,), "field": fields} if number else {"kind": (kind,)},
-            annotator="ann",
-            time=datetime(2026, 1, 1, tzinfo=UTC),
-            source="seed",
+        Label.model_validate_json(
+            label_line(
+                f"{kind.title()} {number}",
+                text=text.format(detail),
+                tags={"kind": [kind], "field": fields} if number else {"kind": [kind]},
+            )
         )
-        for number in range(len(details))
+        for number, detail in enumerate(details)
         for (kind, fields), text in topics.items()
-        for title in [f"{kind.title()} {number}"]
     ]
 
 
@@ -201,16 +185,3 @@ def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     # A fold that held a paper out knows only its neighbours.
     assert (reference.familiarity < 0.9999).all()
     assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.training
-def test_a_saved_model_answers_as_the_trained_one(trained, tmp_path):
-    shutil.copytree(trained.folder, tmp_path / "copy")
-    papers = [Paper("One", "A new algorithm for the court."), Paper("Two", "")]
-    before = trained.model.predict_proba(papers)
-    copy = load_model(tmp_path / "copy")
-    for facet, chances in copy.predict_proba(papers).items():
-        assert (chances == before[facet]).all()
-    assert copy.name == f"local/{copy.digest[:12]}"
-    assert load_model(tmp_path / "copy", "tagger/3").name == "tagger/3"
-    assert copy.predict_proba([])["kind"].shape == (0, 3)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.evaluation import HeldOut
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry, Version
 from tagger.registry.training_run import log_training
 from tagger.training import TrainingResult, TrainingSettings, metrics_of
+from tagger.training_data import TrainingData
 
 
 def log_tiny(
@@ -29,30 +29,17 @@ def make_result(
 ) -> TrainingResult:
     """Make the result of a training that got a share of the labels right."""
     store = LabelStore(label_folder)
-    labels = store.labels()
+    data = TrainingData.of(store.labels(), store.taxonomy)
+    rows = np.arange(len(data.labels))
     rng = np.random.default_rng(seed)
     out_of_fold = []
     for facet in store.taxonomy.facets:
-        truth = np.array(
-            [
-                [tag in facet.with_ancestors(label.tags[facet.name]) for tag in facet.tag_names]
-                for label in labels
-            ]
-        )
-        wrong = rng.permutation(len(labels)) >= right * len(labels)
+        truth = data.truth[facet.name]
+        wrong = rng.permutation(len(rows)) >= right * len(rows)
         given = np.where(wrong[:, None], np.roll(truth, 1, axis=1), truth)
         chances = given * 0.7 + 0.1
         if not facet.exclusive:
             chances[wrong] = 1 - chances[wrong] * truth[wrong] - 0.2
-        out_of_fold.append(
-            HeldOut(
-                facet,
-                tuple(label.id for label in labels),
-                tuple(label.title for label in labels),
-                np.arange(len(labels)) % 2 + 1,
-                truth,
-                chances,
-            )
-        )
+        out_of_fold.append(data.held_out(facet, rows, rows % 2, chances))
     model = load_model(saved_model)
     return TrainingResult(model, saved_model, tuple(out_of_fold), metrics_of(out_of_fold), 1.5)
