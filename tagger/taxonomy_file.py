@@ -196,7 +196,7 @@ def _parse_yaml(text: str, path: Path) -> Any:
             hint = "Put a text with a colon in it into quotes"
         line = None if mark is None else mark.line + 1
         raise TaggerError(problem, path=path, line=line, hint=hint) from error
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ValueError, TypeError) as error:  # TypeError: a list as a field name
         problem = f"is not valid YAML: {' '.join(str(error).split())}"
         raise TaggerError(problem, path=path) from error
     except RecursionError as error:

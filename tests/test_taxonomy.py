@@ -158,6 +158,7 @@ def chain(length):
         ("- " * 10_000, "nested too deeply"),
         ("a: !!python/object/apply:os.system [x]", "types"),
         ("a: x" * 200_000, "more than the 500,000"),
+        ("{[a, {b: c}]: d}", "taxonomy.yaml"),
         (of_one_facet(definition="\\x1b[31m"), r"U\+001B"),
         (of_one_facet(definition="\\u202ekcab"), r"U\+202E"),
         (of_one_facet(tags=chain(MOST_LEVELS + 2)), f"more than {MOST_LEVELS} tags stand above"),
