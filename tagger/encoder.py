@@ -210,6 +210,8 @@ class OnnxEncoder:
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         on_gpu = choose_device(device) == "cuda"
+        if device == "auto" and not (folder / FLOAT32_FILE).exists():
+            on_gpu = False
         graph = folder / (FLOAT32_FILE if on_gpu else ONNX_FILE)
         if on_gpu and not graph.exists():
             raise TaggerError(
