@@ -92,14 +92,10 @@ class Drift:
 
     def figures(self) -> dict[str, float]:
         """Return all figures under the names they are logged by."""
-        found = {
-            "papers": float(self.papers),
-            "review_share": self.review_share,
-            "review_share_expected": self.expected_review_share,
-            "familiarity": self.familiarity,
-            "familiarity_expected": self.expected_familiarity,
-            "unfamiliar_share": self.unfamiliar_share,
-        }
+        found = {"papers": float(self.papers), "unfamiliar_share": self.unfamiliar_share}
+        for name in ("review_share", "familiarity"):
+            found[name] = getattr(self, name)
+            found[f"{name}_expected"] = getattr(self, f"expected_{name}")
         for name, facet in self.facets.items():
             found[f"{name}/confidence"] = facet.confidence
             found[f"{name}/confidence_expected"] = facet.expected_confidence

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ _CHUNK = 500
 """Keys of one query; SQLite takes a limited number of parameters."""
 
 
+@dataclass
 class VectorCache:
     """Vectors by key, kept in a file up to a limit in bytes; those unused for longest go first.
 
@@ -49,9 +51,8 @@ class VectorCache:
     put in.
     """
 
-    def __init__(self, path: Path, limit: int = _LIMIT) -> None:
-        self.path = path
-        self.limit = limit
+    path: Path
+    limit: int = _LIMIT
 
     def get(self, keys: Sequence[bytes], size: int) -> dict[bytes, Vectors]:
         """Return the vectors that are there, each of shape (size,); any other is left out."""
@@ -131,6 +132,7 @@ class VectorCache:
                     self.path.with_name(self.path.name + part).unlink()
 
 
+@dataclass
 class CachedEncoder:
     """An encoder that asks a cache first, and is made only if the cache lacks something.
 
@@ -138,35 +140,32 @@ class CachedEncoder:
     dimensions.
     """
 
-    def __init__(
-        self, make: Callable[[], Encoder], identity: str, size: int, cache: VectorCache
-    ) -> None:
-        self._make = make
-        self._identity = identity
-        self._size = size
-        self._cache = cache
-        self._encoder: Encoder | None = None
+    make: Callable[[], Encoder]
+    identity: str
+    size: int
+    cache: VectorCache
+    _encoder: Encoder | None = None
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         keys = [self._key(text) for text in texts]
-        vectors = self._cache.get(keys, self._size)
+        vectors = self.cache.get(keys, self.size)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
         done = len(texts) - len(missing)
         if missing:
-            self._encoder = self._encoder or self._make()
+            self._encoder = self._encoder or self.make()
             report = (lambda new, _: progress(done + new, len(texts))) if progress else None
             encoded = self._encoder.encode(list(missing.values()), report)
             new = dict(zip(missing, encoded, strict=True))
-            self._cache.put(new)
+            self.cache.put(new)
             vectors |= new
         elif progress:
             progress(done, len(texts))
         found = np.array([vectors[key] for key in keys], dtype=np.float32)
-        return found.reshape(len(texts), self._size)
+        return found.reshape(len(texts), self.size)
 
     def _key(self, text: str) -> bytes:
-        content = f"{self._identity}\0{text}".encode("utf-8", "surrogatepass")
+        content = f"{self.identity}\0{text}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(content).digest()
 
 
