@@ -44,14 +44,7 @@ _EXHAUSTED = re.compile(r"Max retries exceeded .*\(Caused by \w+\((.*)\)\)", re.
 
 
 class Store:
-    """An MLflow tracking store and model registry.
-
-    Parameters
-    ----------
-    tracking_uri:
-        An MLflow tracking URI; by default that of ``MLFLOW_TRACKING_URI``, or else
-        ``mlruns/mlflow.db`` in the current folder.
-    """
+    """An MLflow tracking store and model registry; ``tracking_uri`` is as for Registry."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         with _FLUENT:
