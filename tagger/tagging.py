@@ -71,13 +71,7 @@ class TagRun:
 def check_output(
     folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
 ) -> list[Writer]:
-    """Return what writes the results, none of which replaces what was given to read.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such format, the folder is a file, or what stands in it must not be replaced.
-    """
+    """Return what writes the results, none of which replaces what was given to read."""
     writers = choose_writers(formats)
     if folder.exists() and not folder.is_dir():
         raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
@@ -88,9 +82,8 @@ def check_output(
     for name in (*targets, NEAR_DUPLICATES_FILE, PROBLEMS_FILE, JOURNAL_FILE):
         target = folder / name
         for path in given:
-            if target.exists() and (
-                target.samefile(path) or target.resolve() in path.resolve().parents
-            ):
+            above = path.resolve().parents
+            if target.exists() and (target.samefile(path) or target.resolve() in above):
                 raise TaggerError(
                     "is to be read, and the results would take its place",
                     path=path,

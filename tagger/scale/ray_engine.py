@@ -58,15 +58,13 @@ class RayEngine:
                     yield answer
             except RayError as error:
                 failures += 1
-                reason = " ".join(str(error).split())[:500]
+                reason = f"the workers failed ({' '.join(str(error).split())[:500]})"
                 of_work = isinstance(error, RayTaskError) and not isinstance(error.cause, RayError)
                 if of_work or failures > _FAILURES:
-                    raise TaggerError(
-                        f"the workers failed ({reason})",
-                        hint="What is done stays done: give the same command again",
-                    ) from error
+                    hint = "What is done stays done: give the same command again"
+                    raise TaggerError(reason, hint=hint) from error
                 again = f"{len(left)} items are begun anew, try {failures} of {_FAILURES}"
-                _LOG.warning("the cluster failed (%s); %s", reason, again)
+                _LOG.warning("%s; %s", reason, again)
 
     def _mapped(self, work: Callable[[Any], Any], items: list[bytes], holds_model: bool) -> Any:
         import ray.data

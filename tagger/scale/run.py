@@ -39,16 +39,14 @@ Progress = Callable[[str, int, int], None]
 
 
 class Engine(Protocol):
-    """What runs work on workers."""
+    """Yields what work returns for every item, in any order, as soon as it is there.
+
+    With ``holds_model``, each worker keeps one copy of the work from item to item.
+    """
 
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
-    ) -> Iterator[Any]:
-        """Yield what ``work`` returns for every item, in any order, as soon as it is there.
-
-        With ``holds_model``, each worker keeps one copy of ``work`` from item to item.
-        """
-        ...
+    ) -> Iterator[Any]: ...
 
 
 class Manifest(BaseModel):

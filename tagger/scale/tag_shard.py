@@ -128,7 +128,7 @@ class ShardTagger:
             for table in tables:
                 writer.write_table(table)
             writer.add_key_value_metadata({_KEY: receipt.model_dump_json()})
-        attempts.end()
+        attempts.path.unlink(missing_ok=True)
 
     def _batches(self, shard: Shard, attempts: Attempts, receipt: Receipt) -> Iterator[list[Paper]]:
         """Yield papers to tag together, noting where the worker is; count what is none."""
@@ -161,7 +161,7 @@ class Attempts:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.start = self.stop = self._here = self.deaths = 0
         self.given_up: set[int] = set()
         try:
@@ -177,13 +177,9 @@ class Attempts:
         """Note that the papers from ``start`` to before ``stop`` are being tagged now."""
         here = self._here if (start, stop) == (self.start, self.stop) else 0
         note = [[start, stop, here, self.deaths], sorted(self.given_up)]
-        new = self._path.with_suffix(".new")
+        new = self.path.with_suffix(".new")
         try:
             new.write_text(json.dumps(note), encoding="utf-8")
-            new.replace(self._path)
+            new.replace(self.path)
         except OSError as error:
-            raise cannot_write(self._path, error) from error
-
-    def end(self) -> None:
-        """Take the note away: the shard is done."""
-        self._path.unlink(missing_ok=True)
+            raise cannot_write(self.path, error) from error
