@@ -26,18 +26,10 @@ TAGS_FILE = "tags.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A format that tagged papers are written in.
+    """A format that tagged papers are written in, by its ``--write`` name.
 
-    Parameters
-    ----------
-    name, target:
-        As given to ``--write``, and the name of the file or folder that it makes.
-    write_to:
-        Writes tagged papers, which it goes through once, to what ``opened`` gives.
-    opened:
-        Gives a file or a folder that takes the place of a path.
-    package:
-        What has to be installed for it.
+    Its ``target`` is the name of the file or folder that ``opened`` gives, to take the place of a
+    path. What ``write_to`` writes there it goes through once. It needs ``package`` to be installed.
     """
 
     name: str

@@ -54,25 +54,10 @@ def write_libraries(
 
     Only keywords are added: all other bytes are those of the file. Keywords that were put there
     for other tags are replaced. A file keeps its name, with a number if another one has it: only
-    what was written here before, and is as it was left, is overwritten. The files are read again,
-    one at a time.
-
-    Parameters
-    ----------
-    read:
-        All files that were read together; those of other formats are passed over.
-    tags:
-        Per facet the tags of each paper, in the order of ``read.papers``; gone through only if
-        there is such a file.
-    taxonomy, folder:
-        What the tags are of, and where to write.
-    taken:
-        Files that must not be overwritten.
-
-    Raises
-    ------
-    TaggerError
-        If the folder cannot be written to, or a file was changed since it was read.
+    what was written here before, and is as it was left, is overwritten, and none of ``taken``. The
+    files are read again, one at a time; one that was changed since raises :class:`TaggerError`.
+    The ``tags``, per facet those of each paper of ``read``, are gone through only if there is such
+    a file. Returned is what was written.
     """
     libraries = [file for file in read.files if file.format in _WRITERS]
     if not libraries:
