@@ -15,7 +15,7 @@ from tagger.registry.training_run import check_writable
 
 TESTS = Path(__file__).parents[1]
 LOG = (
-    "import sys; from pathlib import Path; from tiny_training import log_tiny; "
+    "import sys; from pathlib import Path; from helpers.tiny_training import log_tiny; "
     "from tagger.registry import Registry; "
     "print(log_tiny(Registry(), Path(sys.argv[1]), Path(sys.argv[2]), 1.0, int(sys.argv[3])).name)"
 )
