@@ -66,10 +66,7 @@ def _tour(
     version: Annotated[
         bool,
         typer.Option(
-            "--version",
-            help="Print the version and leave.",
-            is_eager=True,
-            callback=_print_version,
+            "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ConflictsOption,
-    JsonOption,
-    LabelsOption,
-    MaxTokensOption,
-    SeedOption,
-    needs_extra,
-    print_json,
-    progress,
-)
+from tagger.cli import output
 
 if TYPE_CHECKING:
     from tagger.bakeoff import Contender
@@ -25,21 +16,17 @@ if TYPE_CHECKING:
 def bakeoff(
     encoders: Annotated[
         list[str],
-        typer.Argument(
-            metavar="ENCODERS...",
-            help="sentence-transformers models: folders, names, or bundled-minilm.",
-            show_default=False,
-        ),
+        typer.Argument(help="sentence-transformers models: folders, names, or bundled-minilm."),
     ],
-    labels: LabelsOption = Path("labels"),
-    max_tokens: MaxTokensOption = 256,
+    labels: output.LabelsOption = Path("labels"),
+    max_tokens: output.MaxTokensOption = 256,
     epochs: Annotated[
         int, typer.Option(min=0, help="Passes over the labels; 0 takes the encoders as they come.")
     ] = 6,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
-    seed: SeedOption = 0,
-    conflicts: ConflictsOption = "latest",
-    as_json: JsonOption = False,
+    seed: output.SeedOption = 0,
+    conflicts: output.ConflictsOption = "latest",
+    as_json: output.JsonOption = False,
 ) -> None:
     """Compare encoders on your labels, each with the first one named.
 
@@ -53,12 +40,12 @@ def bakeoff(
 
     store = LabelStore(labels)
     merged = store.labels(conflicts)
-    with needs_extra("train"):
+    with output.needs_extra("train"):
         from tagger.bakeoff import bake_off
         from tagger.training import TrainingSettings
 
         settings = TrainingSettings(max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed)
-        with progress() as step:
+        with output.progress() as step:
             contenders = bake_off(merged, store.taxonomy, encoders, settings, step)
     if as_json:
         report = [
@@ -71,7 +58,7 @@ def bakeoff(
             }
             for one in contenders
         ]
-        print_json({"labels": len(merged), "encoders": report})
+        output.print_json({"labels": len(merged), "encoders": report})
     else:
         _print_contenders(contenders, len(merged))
 

@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    FormatOption,
-    JsonOption,
-    ModelOption,
-    load_model_named,
-    needs_extra,
-    print_json,
-    progress,
-    read_pages,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -30,22 +20,17 @@ if TYPE_CHECKING:
 
 
 def discover(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Digest pages.", show_default=False)
-    ],
-    model: ModelOption = "champion",
+    files: Annotated[list[Path], typer.Argument(help="Digest pages.")],
+    model: output.ModelOption = "champion",
     facet: Annotated[
         str | None,
-        typer.Option(
-            help="The facet that may lack tags; by default each that is not exclusive.",
-            show_default=False,
-        ),
+        typer.Option(help="The facet that may lack tags; by default each that is not exclusive."),
     ] = None,
     min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 4,
     count: Annotated[int, typer.Option(min=1, help="Candidates a facet, at most.")] = 5,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Find tags that the taxonomy lacks: groups of papers that no tag fits.
 
@@ -55,12 +40,12 @@ def discover(
 
     Example: tagger discover monday.txt tuesday.txt
     """
-    papers, problems = read_pages(files, format_name, column)
-    loaded = load_model_named(model, papers)
+    papers, problems = output.read_pages(files, format_name, column)
+    loaded = output.load_model_named(model, papers)
     facets = _facets(loaded.taxonomy, facet)
     from tagger.vector_cache import bundled_encoder, usual_cache
 
-    with needs_extra("train"), progress() as step:
+    with output.needs_extra("train"), output.progress() as step:
         from tagger.discovery import discover as find_candidates
         from tagger.discovery import far_from_tags
 
@@ -81,7 +66,7 @@ def discover(
             name: {"far_papers": far[name], "candidates": [_as_dict(one, labels) for one in some]}
             for name, some in found.items()
         }
-        print_json({"model": loaded.name, "papers": len(papers), "facets": rows})
+        output.print_json({"model": loaded.name, "papers": len(papers), "facets": rows})
     else:
         for name, candidates in found.items():
             _print_candidates(name, candidates, far[name], len(papers), labels)

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    FormatOption,
-    JsonOption,
-    ModelOption,
-    load_model_named,
-    print_json,
-    read_pages,
-    working,
-)
+from tagger.cli import output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -28,16 +19,11 @@ _SHOWN = 3
 
 def explain(
     paper: Annotated[str, typer.Argument(help="The title, a part of it, or the id of the paper.")],
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILES...", help="Pages or tables to find it in.", show_default=False
-        ),
-    ],
-    model: ModelOption = "champion",
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    files: Annotated[list[Path], typer.Argument(help="Pages or tables to find it in.")],
+    model: output.ModelOption = "champion",
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Show why a paper has its tags.
 
@@ -46,16 +32,16 @@ def explain(
 
     Example: tagger explain "a part of its title" monday.txt
     """
-    papers, problems = read_pages(files, format_name, column)
+    papers, problems = output.read_pages(files, format_name, column)
     chosen = _find(paper, papers)
     from tagger.decision import ReviewRule
     from tagger.explanation import explain as explain_paper
 
-    loaded = load_model_named(model, papers)
-    with working("Leaving out one sentence at a time"):
+    loaded = output.load_model_named(model, papers)
+    with output.working("Leaving out one sentence at a time"):
         explanation = explain_paper(chosen, loaded, ReviewRule())
     if as_json:
-        print_json(explanation.as_row())
+        output.print_json(explanation.as_row())
     else:
         _print_explanation(explanation)
     if problems:

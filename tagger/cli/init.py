@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    FormatOption,
-    JsonOption,
-    needs_extra,
-    print_json,
-    progress,
-    read_pages,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -34,14 +26,11 @@ _Answer = TypeVar("_Answer")
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The label folder to make.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="The label folder to make.")],
     template: Annotated[
         str | None,
         typer.Option(
-            "--template",
-            "-t",
-            help="What to begin with: medicine, nlp, software, or empty.",
-            show_default=False,
+            "--template", "-t", help="What to begin with: medicine, nlp, software, or empty."
         ),
     ] = None,
     facet: Annotated[
@@ -72,9 +61,9 @@ def init(
     count: Annotated[
         int, typer.Option("--suggest", min=1, help="How many papers to suggest.")
     ] = 10,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Begin a review of your own: a taxonomy with definitions, no labels yet.
 
@@ -94,7 +83,7 @@ def init(
     problems: list[TaggerError] = []
     suggested: list[Paper] = []
     if digest:
-        papers, problems = read_pages(digest, format_name, column)
+        papers, problems = output.read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
     # The next commands, and what each is for.
@@ -113,7 +102,7 @@ def init(
             {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
             for paper in suggested
         ]
-        print_json(
+        output.print_json(
             {
                 "taxonomy": str(path),
                 "version": taxonomy.version,
@@ -215,14 +204,14 @@ def _until_right(ask: Callable[[], _Answer]) -> _Answer:
 
 
 def _prompt(text: str) -> str:
-    return str(typer.prompt(text, default="", show_default=False, err=True)).strip()
+    return str(typer.prompt(text, default="", err=True)).strip()
 
 
 def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Paper]:
     from tagger.suggestion import suggest_papers
     from tagger.vector_cache import bundled_encoder, usual_cache
 
-    with needs_extra("train"), progress() as step:
+    with output.needs_extra("train"), output.progress() as step:
         encoder = bundled_encoder(usual_cache())
         read = partial(step, "Reading papers")
         return suggest_papers(papers, (), taxonomy, encoder, count, read)

@@ -81,12 +81,7 @@ def audit(
         pushed = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
         output.print_json(
-            {
-                "model": version.name,
-                "labels": len(merged),
-                "suspects": suspects,
-                "pushed": pushed,
-            }
+            {"model": version.name, "labels": len(merged), "suspects": suspects, "pushed": pushed}
         )
     else:
         _print_suspects(suspects, version.name, len(merged), pushed if recheck else None)

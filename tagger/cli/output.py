@@ -37,9 +37,7 @@ MaxTokensOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn by chance.")]
 
-FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILES...", help="Pages or tables.", show_default=False)
-]
+FilesArgument = Annotated[list[Path], typer.Argument(help="Pages or tables.")]
 FormatOption = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +45,6 @@ FormatOption = Annotated[
         metavar="NAME",
         help="Read the files in this format, such as csv, rather than the one that their content "
         "tells; of a name that is none, the error lists all.",
-        show_default=False,
     ),
 ]
 ColumnOption = Annotated[
@@ -57,7 +54,6 @@ ColumnOption = Annotated[
         metavar="FIELD=NAME",
         help="In tables, the column that holds a field of the papers: title=NAME, abstract=NAME; "
         "repeatable.",
-        show_default=False,
     ),
 ]
 EffortOption = Annotated[
@@ -90,15 +86,13 @@ TargetPrecisionOption = Annotated[
         min=TARGET_PRECISION[0],
         max=TARGET_PRECISION[1],
         help="Share of accepted tags that are to be right; all others go to review.",
-        show_default=False,
     ),
 ]
 ProjectOption = Annotated[
     str | None,
     typer.Option(
         help="Number or title of the Label Studio project; by default 'tagger: ' and the name of "
-        "the taxonomy.",
-        show_default=False,
+        "the taxonomy."
     ),
 ]
 FolderOption = Annotated[

@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    ConflictsOption,
-    FormatOption,
-    JsonOption,
-    print_json,
-    progress,
-    read_pages,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -25,13 +17,9 @@ _LABELS = Path("labels")
 def report(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[FOLDERS]...",
-            help="Result folders of 'tagger tag'; by default 'tagged'.",
-            show_default=False,
-        ),
+        typer.Argument(help="Result folders of 'tagger tag'; by default 'tagged'."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+    file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "report.html"
     ),
     labels: Annotated[
@@ -41,7 +29,6 @@ def report(
             "-l",
             help="The label folder that tells what was reviewed; by default 'labels' if there is "
             "one.",
-            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -51,15 +38,14 @@ def report(
             "-m",
             help="The version whose figures are shown (7, champion, the id of a training run); by "
             "default the one that gave most of the tags.",
-            show_default=False,
         ),
     ] = None,
     digest: Annotated[
         list[Path] | None,
         typer.Option("--digest", "-d", help="Pages to take abstracts from; repeatable."),
     ] = None,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
     evidence: Annotated[
         bool,
         typer.Option(
@@ -68,16 +54,15 @@ def report(
             "for each paper.",
         ),
     ] = False,
-    conflicts: ConflictsOption = "latest",
+    conflicts: output.ConflictsOption = "latest",
     label_studio: Annotated[
         str | None,
         typer.Option(
             envvar="LABEL_STUDIO_URL",
             help="Address of the Label Studio that the labels came from, to link its tasks.",
-            show_default=False,
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Write a report: one HTML file to look through, filter, search and print.
 
@@ -90,10 +75,10 @@ def report(
 
     Example: tagger report tagged --output report.html --digest monday.txt
     """
-    if output.suffix.lower() not in (".html", ".htm"):
+    if file.suffix.lower() not in (".html", ".htm"):
         # So that a slip of the hand replaces no results.
         raise TaggerError(
-            "a report is HTML", path=output, hint="Name a file that ends in .html with --output"
+            "a report is HTML", path=file, hint="Name a file that ends in .html with --output"
         )
     if label_studio and not label_studio.startswith(("http://", "https://")):
         raise TaggerError(
@@ -107,8 +92,8 @@ def report(
     from tagger.report.build import build_report
     from tagger.report.page import report_page
 
-    pages, problems = read_pages(digest, format_name, column) if digest else ([], [])
-    with progress() as step:
+    pages, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
+    with output.progress() as step:
         found = build_report(
             folders or [Path("tagged")],
             labels or (_LABELS if _LABELS.is_dir() else None),
@@ -119,11 +104,11 @@ def report(
             label_studio=label_studio,
             progress=step,
         )
-    with replacing(output) as file:
-        file.write(report_page(found))
+    with replacing(file) as opened:
+        opened.write(report_page(found))
     if as_json:
         unread = [str(problem) for problem in problems]
-        print_json({"output": str(output), **found.as_dict(), "files_failed": unread})
+        output.print_json({"output": str(file), **found.as_dict(), "files_failed": unread})
     else:
         flow = found.flow
         for part in found.left_out:
@@ -132,6 +117,6 @@ def report(
             f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
             f"{flow.corrected} corrected"
         )
-        echo(f"Written: {output}")
+        echo(f"Written: {file}")
     if problems:
         raise typer.Exit(2)

@@ -226,8 +226,7 @@ def backend(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
     url: Annotated[
-        str | None,
-        typer.Option(help="Where Label Studio reaches it, if not at host and port."),
+        str | None, typer.Option(help="Where Label Studio reaches it, if not at host and port.")
     ] = None,
     train_after: Annotated[
         int,

@@ -10,24 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    EffortOption,
-    FormatOption,
-    JsonOption,
-    MinConfidenceOption,
-    ModelOption,
-    TargetPrecisionOption,
-    collect_pages,
-    load_model_named,
-    needs_extra,
-    parse_columns,
-    print_json,
-    progress,
-    review_rule,
-    warn,
-    working,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
@@ -43,29 +26,26 @@ def tag(
     places: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILES...",
-            help="Digest pages, tables, feeds, mails, ...; - for standard input.",
-            show_default=False,
+            metavar="files", help="Digest pages, tables, feeds, mails, ...; - for standard input."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "tagged"
     ),
-    model: ModelOption = "champion",
-    effort: EffortOption = "full",
-    min_confidence: MinConfidenceOption = 0.6,
-    target_precision: TargetPrecisionOption = None,
+    model: output.ModelOption = "champion",
+    effort: output.EffortOption = "full",
+    min_confidence: output.MinConfidenceOption = 0.6,
+    target_precision: output.TargetPrecisionOption = None,
     write: Annotated[
         list[str] | None,
         typer.Option(
             "--write",
             metavar="NAME",
             help="Write the tags as parquet, excel or dataset, too; repeatable.",
-            show_default=False,
         ),
     ] = None,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
     show: Annotated[
         int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
     ] = 25,
@@ -74,24 +54,20 @@ def tag(
         typer.Option(help="What tags: this program, or workers of Ray, for tables of any size."),
     ] = "local",
     workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="With ray: models at work; by default one a core.", show_default=False
-        ),
+        int | None, typer.Option(min=1, help="With ray: models at work; by default one a core.")
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
             help="With ray: a cluster (auto, host:port); by default this machine alone.",
-            show_default=False,
         ),
     ] = None,
     device: Annotated[
         Literal["cpu", "cuda", "auto"],
         typer.Option(help="With ray: what encodes; auto takes a GPU if there is one."),
     ] = "cpu",
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
 
@@ -121,23 +97,23 @@ def tag(
         from tagger.registry.resolve import find_model_folder
         from tagger.vector_cache import usual_cache
 
-        columns = parse_columns(column or [])
+        columns = output.parse_columns(column or [])
         check_reading(format_name, columns)
-        with needs_extra("scale"), tempfile.TemporaryDirectory() as scratch:
+        with output.needs_extra("scale"), tempfile.TemporaryDirectory() as scratch:
             from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
             from tagger.scale.run import tag_tables
 
             found = find_model_folder(model, Path(scratch))
             # With a cache, the encoder is not loaded here, where nothing is encoded.
             loaded = load_model(found.folder, found.version, usual_cache()).at_effort(effort)
-            rule, promise = review_rule(loaded, min_confidence, target_precision)
-            with ray_cluster(cluster, workers), progress() as step:
+            rule, promise = output.review_rule(loaded, min_confidence, target_precision)
+            with ray_cluster(cluster, workers), output.progress() as step:
                 chosen = device_of_cluster(device)
                 manifest = tag_tables(
                     places,
                     loaded,
                     found.folder,
-                    output,
+                    folder,
                     rule,
                     RayEngine(workers, chosen),
                     columns=columns,
@@ -148,12 +124,16 @@ def tag(
         if as_json:
             counted = manifest.model_dump(exclude={"parts", "run"})
             promised = _promise_as_json(promise, target_precision)
-            print_json({**counted, "effort": effort, "promise": promised, "output": shown(output)})
+            output.print_json(
+                {**counted, "effort": effort, "promise": promised, "output": shown(folder)}
+            )
         else:
-            _print_manifest(manifest, output)
+            _print_manifest(manifest, folder)
         if manifest.problems:
-            where = shown(output / "problems.jsonl")
-            warn(f"rows that could not be tagged: {manifest.problems}; why is said in {where}")
+            where = shown(folder / "problems.jsonl")
+            output.warn(
+                f"rows that could not be tagged: {manifest.problems}; why is said in {where}"
+            )
             raise typer.Exit(2)
         return
     if workers or cluster or device != "cpu":
@@ -163,16 +143,16 @@ def tag(
     from tagger.writers import TAGS_FILE
 
     files = [Path(place) for place in places]
-    check_output(output, write or [], files)
-    read, problems = collect_pages(files, format_name, column)
-    loaded = load_model_named(model, read.papers).at_effort(effort)
-    rule, promise = review_rule(loaded, min_confidence, target_precision)
+    check_output(folder, write or [], files)
+    read, problems = output.collect_pages(files, format_name, column)
+    loaded = output.load_model_named(model, read.papers).at_effort(effort)
+    rule, promise = output.review_rule(loaded, min_confidence, target_precision)
     # Two runs into one folder would mix their results.
-    with exclusively(output / TAGS_FILE), progress() as step:
+    with exclusively(folder / TAGS_FILE), output.progress() as step:
         run = tag_papers(
             read.papers,
             loaded,
-            output,
+            folder,
             rule,
             lambda done, total: step("Tagging", done, total),
             write or [],
@@ -182,9 +162,9 @@ def tag(
         )
     entries = len(read.entries)
     for warning in run.drift.warnings if run.drift else ():
-        warn(f"{warning}; review some of them: tagger review push")
+        output.warn(f"{warning}; review some of them: tagger review push")
     if as_json:
-        print_json(
+        output.print_json(
             {
                 "model": loaded.name,
                 "effort": effort,
@@ -226,13 +206,13 @@ def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> No
 
     registry = Registry()
     try:
-        with working("Recording the run in MLflow"):
+        with output.working("Recording the run in MLflow"):
             log_tag_run(registry, drift, version, files)
             if registry.store.embedded:
                 # The store is another than it was when this was looked up; MLflow is loaded now.
                 look_up(registry, wanted)
     except TaggerError as error:
-        warn(f"the papers are tagged, but MLflow did not record the run: {error}")
+        output.warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
 def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
@@ -272,7 +252,7 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
     )
 
 
-def _print_manifest(manifest: Manifest, output: Path) -> None:
+def _print_manifest(manifest: Manifest, folder: Path) -> None:
     for facet, counts in manifest.counts.items():
         said = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
         echo(f"{facet}: {said or 'no tags'}")
@@ -284,4 +264,4 @@ def _print_manifest(manifest: Manifest, output: Path) -> None:
         f"{manifest.problems} not tagged, {manifest.to_review} to review, "
         f"tagged by {manifest.model}"
     )
-    echo(f"Written: {shown(output / 'tags')}")
+    echo(f"Written: {shown(folder / 'tags')}")

@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    LABEL_STUDIO_FOLDER,
-    ConflictsOption,
-    FolderOption,
-    JsonOption,
-    LabelsOption,
-    ModelOption,
-    ProjectOption,
-    complain,
-    load_model_for,
-    load_model_named,
-    print_json,
-)
+from tagger.cli import output
 from tagger.cli.review import send_rechecks
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
@@ -46,9 +34,9 @@ DryRunOption = Annotated[
 
 @app.command()
 def show(
-    labels: LabelsOption = Path("labels"),
-    conflicts: ConflictsOption = "latest",
-    as_json: JsonOption = False,
+    labels: output.LabelsOption = Path("labels"),
+    conflicts: output.ConflictsOption = "latest",
+    as_json: output.JsonOption = False,
 ) -> None:
     """Show facets, tags and definitions, and how many papers have each tag.
 
@@ -67,7 +55,7 @@ def show(
         for facet in content["facets"]:
             for tag in facet["tags"]:
                 tag["papers"] = counts[facet["name"]][tag["name"]]
-        print_json(
+        output.print_json(
             {
                 "version": store.taxonomy.version,
                 "papers": len(merged),
@@ -83,7 +71,7 @@ def show(
 
 
 @app.command()
-def check(labels: LabelsOption = Path("labels"), as_json: JsonOption = False) -> None:
+def check(labels: output.LabelsOption = Path("labels"), as_json: output.JsonOption = False) -> None:
     """Check the taxonomy, and that every label fits it.
 
     The exit code is 1 if labels do not fit; each is named, with file and line.
@@ -95,10 +83,10 @@ def check(labels: LabelsOption = Path("labels"), as_json: JsonOption = False) ->
     if as_json:
         fields = ("path", "line", "field", "problem")
         rows = [{name: getattr(misfit, name) for name in fields} for misfit in misfits]
-        print_json({"version": store.taxonomy.version, "misfits": rows})
+        output.print_json({"version": store.taxonomy.version, "misfits": rows})
     else:
         for misfit in misfits:
-            complain(misfit)
+            output.complain(misfit)
         fit = "all labels fit" if not misfits else f"{len(misfits)} labels do not fit"
         echo(f"{store.taxonomy.version}: {fit}")
     if misfits:
@@ -117,8 +105,8 @@ def diff(
         str | None,
         typer.Argument(metavar="[B]", help="Likewise; by default the taxonomy of the labels."),
     ] = None,
-    labels: LabelsOption = Path("labels"),
-    as_json: JsonOption = False,
+    labels: output.LabelsOption = Path("labels"),
+    as_json: output.JsonOption = False,
 ) -> None:
     """Say in what two taxonomies differ: tags added, removed, renamed, redefined, moved.
 
@@ -131,7 +119,7 @@ def diff(
     differences = compare_taxonomies(old, new)
     if as_json:
         rows = [asdict(one) for one in differences]
-        print_json({"before": old.version, "after": new.version, "differences": rows})
+        output.print_json({"before": old.version, "after": new.version, "differences": rows})
         return
     for difference in differences:
         echo(difference.describe())
@@ -142,20 +130,17 @@ def diff(
 def add(
     tag: TagArgument,
     definition: Annotated[str, typer.Option(help="What the tag means.")],
-    parent: Annotated[
-        str | None, typer.Option(help="The tag that it implies.", show_default=False)
-    ] = None,
+    parent: Annotated[str | None, typer.Option(help="The tag that it implies.")] = None,
     example: Annotated[
-        list[str] | None,
-        typer.Option(help="A title or sentence typical of it; repeat it.", show_default=False),
+        list[str] | None, typer.Option(help="A title or sentence typical of it; repeat it.")
     ] = None,
     queue: Annotated[
         bool, typer.Option("--queue", help="Ask again about papers that were labelled without it.")
     ] = False,
-    labels: LabelsOption = Path("labels"),
+    labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Add a tag at the end of a facet.
 
@@ -175,10 +160,10 @@ def add(
 def rename(
     tag: TagArgument,
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
-    labels: LabelsOption = Path("labels"),
+    labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Give a tag another name; its papers keep it.
 
@@ -198,13 +183,11 @@ def merge(
     into: Annotated[
         str, typer.Option(help="Name of the one tag: one of them, another of the facet, or new.")
     ],
-    definition: Annotated[
-        str | None, typer.Option(help="What it means now.", show_default=False)
-    ] = None,
-    labels: LabelsOption = Path("labels"),
+    definition: Annotated[str | None, typer.Option(help="What it means now.")] = None,
+    labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Make several tags of a facet one; papers with any of them have it.
 
@@ -227,17 +210,14 @@ def split(
     new: Annotated[
         list[str] | None, typer.Argument(metavar="[NEW]...", help="More of the new tags.")
     ] = None,
-    into: Annotated[
-        list[str] | None, typer.Option(help="A new tag; give several.", show_default=False)
-    ] = None,
+    into: Annotated[list[str] | None, typer.Option(help="A new tag; give several.")] = None,
     definition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NEW=TEXT", help="What a new tag means.", show_default=False),
+        list[str] | None, typer.Option(metavar="NEW=TEXT", help="What a new tag means.")
     ] = None,
-    labels: LabelsOption = Path("labels"),
+    labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Put new tags below a tag. The tag stays, and its papers are to be looked at again.
 
@@ -269,14 +249,11 @@ def split(
 @app.command()
 def retire(
     tag: TagArgument,
-    into: Annotated[
-        str | None,
-        typer.Option(help="The tag that its papers get instead.", show_default=False),
-    ] = None,
-    labels: LabelsOption = Path("labels"),
+    into: Annotated[str | None, typer.Option(help="The tag that its papers get instead.")] = None,
+    labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Take a tag away: no model trained from then on can give it.
 
@@ -293,13 +270,13 @@ def retire(
 
 @app.command()
 def rereview(
-    labels: LabelsOption = Path("labels"),
-    conflicts: ConflictsOption = "latest",
+    labels: output.LabelsOption = Path("labels"),
+    conflicts: output.ConflictsOption = "latest",
     push: Annotated[bool, typer.Option("--push", help="Send them to Label Studio.")] = False,
-    model: ModelOption = "champion",
-    project: ProjectOption = None,
-    folder: FolderOption = LABEL_STUDIO_FOLDER,
-    as_json: JsonOption = False,
+    model: output.ModelOption = "champion",
+    project: output.ProjectOption = None,
+    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    as_json: output.JsonOption = False,
 ) -> None:
     """List labelled papers that a change of the taxonomy calls in question.
 
@@ -317,7 +294,7 @@ def rereview(
     found = papers_to_rereview(store, conflicts)
     sent = 0
     if push and found:
-        loaded = load_model_for(store, model, [one.paper for one in found])
+        loaded = output.load_model_for(store, model, [one.paper for one in found])
         rechecks = {one.paper: one.reason for one in found}
         sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
@@ -330,7 +307,7 @@ def rereview(
             }
             for one in found
         ]
-        print_json({"papers": rows, "pushed": sent})
+        output.print_json({"papers": rows, "pushed": sent})
     else:
         for one in found:
             echo(f"{one.paper.title}: {'; '.join(one.questions.values())}")
@@ -365,7 +342,7 @@ def _named(name: str) -> Taxonomy:
     if path.is_file() or path.suffix in (".yaml", ".yml"):
         return load_taxonomy(path)
     is_labels = (path / TAXONOMY_FILE).is_file()
-    return _open(path).taxonomy if is_labels else load_model_named(name).taxonomy
+    return _open(path).taxonomy if is_labels else output.load_model_named(name).taxonomy
 
 
 def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
@@ -388,7 +365,7 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
     if not dry_run:
         make_change_in(store, change)
     if as_json:
-        print_json({**asdict(plan), "done": not dry_run})
+        output.print_json({**asdict(plan), "done": not dry_run})
     elif dry_run:
         echo("Nothing was changed.")
     else:

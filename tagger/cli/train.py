@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ConflictsOption,
-    EncoderOption,
-    JsonOption,
-    LabelsOption,
-    MaxTokensOption,
-    SeedOption,
-    open_registry,
-    print_json,
-    progress,
-    warn,
-    working,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -32,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def train(
-    labels: LabelsOption = Path("labels"),
-    encoder: EncoderOption = "bundled-minilm",
-    max_tokens: MaxTokensOption = 256,
+    labels: output.LabelsOption = Path("labels"),
+    encoder: output.EncoderOption = "bundled-minilm",
+    max_tokens: output.MaxTokensOption = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the labels.")] = 6,
     folds: Annotated[
         int, typer.Option(min=2, help="Parts of the cross-validation behind all figures.")
     ] = 5,
-    seed: SeedOption = 0,
+    seed: output.SeedOption = 0,
     heads_only: Annotated[
         bool,
         typer.Option(
@@ -53,7 +41,7 @@ def train(
             "--float32", help="Export the encoder in 32 bits, too, for GPUs; the model is larger."
         ),
     ] = False,
-    conflicts: ConflictsOption = "latest",
+    conflicts: output.ConflictsOption = "latest",
     if_changed: Annotated[
         bool,
         typer.Option(
@@ -61,7 +49,7 @@ def train(
             help="Do nothing if champion or challenger was trained on just these inputs.",
         ),
     ] = False,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Train a model on all labels and register it in MLflow.
 
@@ -80,7 +68,7 @@ def train(
     from tagger.encoder_cache import default_encoder_cache
     from tagger.labels import LabelStore
 
-    registry = open_registry()
+    registry = output.open_registry()
     from tagger import training
     from tagger.registry import training_run
 
@@ -107,7 +95,7 @@ def train(
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
             if as_json:
-                print_json({"model": version.name, "trained": False})
+                output.print_json({"model": version.name, "trained": False})
             else:
                 echo(f"Nothing new: {version.name} was trained on just these inputs.")
             return
@@ -115,7 +103,7 @@ def train(
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         source = training_run.encoder_source(registry, champion, folder) if champion else None
-        with progress() as step:
+        with output.progress() as step:
             result = training.train(
                 snapshot.labels,
                 store.taxonomy,
@@ -126,10 +114,10 @@ def train(
                 source=source,
                 cache=default_encoder_cache(),
             )
-        with working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
+        with output.working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = training_run.log_training(registry, result, settings, snapshot)
     if as_json:
-        print_json(
+        output.print_json(
             {
                 "model": version.name,
                 "trained": True,
@@ -159,7 +147,7 @@ def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]
             raise error from None
         said = f"the model is kept in {kept}, which 'tagger tag --model' takes"
         if not isinstance(error, TaggerError):
-            warn(said)
+            output.warn(said)
             raise
         hint = f"{error.hint}; {said}" if error.hint else said[0].upper() + said[1:]
         raise TaggerError(error.problem, path=error.path, hint=hint) from error

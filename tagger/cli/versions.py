@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli.output import (
-    ColumnOption,
-    FormatOption,
-    JsonOption,
-    open_registry,
-    print_json,
-    progress,
-    read_pages,
-    warn,
-    working,
-)
+from tagger.cli import output
 from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
@@ -45,12 +35,10 @@ def compare(
             "--digest", "-d", help="Pages without labels to tell how often tags differ; repeatable."
         ),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the page to this file, too.", show_default=False)
-    ] = None,
-    format_name: FormatOption = None,
-    column: ColumnOption = None,
-    as_json: JsonOption = False,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file, too.")] = None,
+    format_name: output.FormatOption = None,
+    column: output.ColumnOption = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Compare two versions on the labelled papers that both had held out.
 
@@ -67,11 +55,11 @@ def compare(
         measure_in_use,
     )
 
-    registry = open_registry()
+    registry = output.open_registry()
     first, second = registry.find(before), registry.find(after)
-    papers = read_pages(digest, format_name, column)[0] if digest else []
+    papers = output.read_pages(digest, format_name, column)[0] if digest else []
     found = compare_versions(registry, first, second)
-    with progress() as step:
+    with output.progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)
     if html:
         from tagger.atomic import replacing
@@ -82,9 +70,9 @@ def compare(
     try:
         place = log_comparison(registry, found, second)
     except TaggerError as error:
-        warn(f"the page was not logged: {error}")
+        output.warn(f"the page was not logged: {error}")
     if as_json:
-        print_json({**found.as_dict(), "run": second.run_id, "page": place})
+        output.print_json({**found.as_dict(), "run": second.run_id, "page": place})
     else:
         _print_comparison(found)
         if place:
@@ -110,10 +98,9 @@ def promote(
         typer.Option(
             metavar="REASON",
             help="Promote it whatever the gate says, for this reason, which is recorded.",
-            show_default=False,
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Make a version the champion that 'tagger tag' uses, if the gate lets it.
 
@@ -128,12 +115,12 @@ def promote(
 
     if force is not None and not force.strip():
         raise TaggerError("--force needs a reason", hint="--force 'why it is right all the same'")
-    registry = open_registry()
+    registry = output.open_registry()
     rules = GateRules(max_negative_flips, max_tag_loss, max_calibration_loss)
-    with working("Comparing"):
+    with output.working("Comparing"):
         done = promote_version(registry, registry.find(version), rules, force)
     if as_json:
-        print_json(
+        output.print_json(
             {
                 "model": done.version.name,
                 "promoted": done.promoted,
@@ -156,10 +143,8 @@ def promote(
 
 
 def rollback(
-    reason: Annotated[
-        str | None, typer.Option(help="Why; it is recorded.", show_default=False)
-    ] = None,
-    as_json: JsonOption = False,
+    reason: Annotated[str | None, typer.Option(help="Why; it is recorded.")] = None,
+    as_json: output.JsonOption = False,
 ) -> None:
     """Make the champion before the present one the champion again.
 
@@ -167,25 +152,25 @@ def rollback(
     """
     from tagger.registry.promotion import roll_back
 
-    with working("Rolling back"):
-        given_up, champion = roll_back(open_registry(), reason)
+    with output.working("Rolling back"):
+        given_up, champion = roll_back(output.open_registry(), reason)
     if as_json:
-        print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
+        output.print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
     else:
         echo(f"{champion.name} is champion again, in place of {given_up.name}")
 
 
-def history(as_json: JsonOption = False) -> None:
+def history(as_json: output.JsonOption = False) -> None:
     """List the versions: what each was trained on, how good it is, why it is or was champion.
 
     Example: tagger history
     """
     from tagger.registry.history import history as read_history
 
-    with working("Reading versions"):
-        versions = read_history(open_registry())
+    with output.working("Reading versions"):
+        versions = read_history(output.open_registry())
     if as_json:
-        print_json({"versions": versions})
+        output.print_json({"versions": versions})
     elif versions:
         _print_history(versions)
     else:
