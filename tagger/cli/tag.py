@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
 
 
 def tag(
-    places: Annotated[
+    files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="files", help="Digest pages, tables, feeds, mails, ...; - for standard input."
-        ),
+        typer.Argument(help="Digest pages, tables, feeds, mails, ...; - for standard input."),
     ],
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "tagged"
@@ -110,7 +109,7 @@ def tag(
             with ray_cluster(cluster, workers), output.progress() as step:
                 chosen = device_of_cluster(device)
                 manifest = tag_tables(
-                    places,
+                    files,
                     loaded,
                     found.folder,
                     folder,
@@ -124,9 +123,8 @@ def tag(
         if as_json:
             counted = manifest.model_dump(exclude={"parts", "run"})
             promised = _promise_as_json(promise, target_precision)
-            output.print_json(
-                {**counted, "effort": effort, "promise": promised, "output": shown(folder)}
-            )
+            said = {"effort": effort, "promise": promised, "output": shown(folder)}
+            output.print_json(counted | said)
         else:
             _print_manifest(manifest, folder)
         if manifest.problems:
@@ -142,9 +140,9 @@ def tag(
     from tagger.tagging import check_output, tag_papers
     from tagger.writers import TAGS_FILE
 
-    files = [Path(place) for place in places]
-    check_output(folder, write or [], files)
-    read, problems = output.collect_pages(files, format_name, column)
+    paths = [Path(file) for file in files]
+    check_output(folder, write or [], paths)
+    read, problems = output.collect_pages(paths, format_name, column)
     loaded = output.load_model_named(model, read.papers).at_effort(effort)
     rule, promise = output.review_rule(loaded, min_confidence, target_precision)
     # Two runs into one folder would mix their results.
@@ -154,13 +152,12 @@ def tag(
             loaded,
             folder,
             rule,
-            lambda done, total: step("Tagging", done, total),
+            partial(step, "Tagging"),
             write or [],
             read,
-            lambda done, total: step("Writing results", done, total),
+            partial(step, "Writing results"),
             problems,
         )
-    entries = len(read.entries)
     for warning in run.drift.warnings if run.drift else ():
         output.warn(f"{warning}; review some of them: tagger review push")
     if as_json:
@@ -169,7 +166,7 @@ def tag(
                 "model": loaded.name,
                 "effort": effort,
                 "files_failed": [str(problem) for problem in problems],
-                "entries": entries,
+                "entries": len(read.entries),
                 "papers": run.papers,
                 "to_review": run.to_review,
                 "problems": len(run.problems),
@@ -181,11 +178,11 @@ def tag(
             }
         )
     else:
-        _print_tag_run(run, loaded, entries, show)
+        _print_tag_run(run, loaded, len(read.entries), show)
         echo("Written: " + ", ".join(map(shown, run.files)))
     if run.drift and not loaded.name.startswith("local/"):
         sys.stdout.flush()  # MLflow takes longer than tagging did
-        _log_drift(run.drift, loaded.name, model, files)
+        _log_drift(run.drift, loaded.name, model, paths)
     if run.problems:
         raise typer.Exit(2)
 
