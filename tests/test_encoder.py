@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from helpers.samples import ABSTRACT
+from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import save_word_encoder
 from onnx import numpy_helper
 
@@ -28,6 +29,12 @@ def exported(tmp_path_factory):
     return folder, vectors
 
 
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A folder with a transformer of a few kilobytes that has learned nothing."""
+    return save_tiny_encoder(tmp_path_factory.mktemp("untrained")).parent / "transformer"
+
+
 @pytest.mark.real_encoder
 def test_the_exported_encoder_is_small_and_gives_the_same_vectors_on_any_processor(exported):
     folder, vectors = exported
@@ -36,12 +43,8 @@ def test_the_exported_encoder_is_small_and_gives_the_same_vectors_on_any_process
     assert (folder / "encoder.onnx").stat().st_size < 25e6
     graph = onnx.load(folder / "encoder.onnx").graph
     # Processors without VNNI add two products with bytes up in 16 bits, and cut the rest off.
-    weights = [
-        numpy_helper.to_array(value)
-        for value in graph.initializer
-        if value.data_type == onnx.TensorProto.INT8
-    ]
-    matrices = [weight.astype(int) for weight in weights if weight.size > 1]
+    weights = [numpy_helper.to_array(value) for value in graph.initializer]
+    matrices = [each.astype(int) for each in weights if each.dtype == np.int8 and each.size > 1]
     assert len(matrices) >= 24
     assert all(2 * 255 * np.abs(matrix).max() < 2**15 for matrix in matrices)
     # Numbers are rounded by the same scale for all texts.
@@ -60,7 +63,7 @@ def test_a_vector_does_not_hang_on_other_texts(exported, monkeypatch):
     together = encoder.encode(TEXTS * 20, lambda *step: seen.append(step))
     assert seen[-1] == (80, 80)
     assert seen == sorted(seen)
-    assert 80 / len(seen) > 2
+    assert len(seen) < 40
     for number, text in enumerate(TEXTS):
         (alone,) = encoder.encode([text])
         assert (together[number :: len(TEXTS)] == alone).all()
@@ -113,39 +116,21 @@ def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monke
     assert np.allclose(found, exported[1], atol=1e-4)
 
 
-@pytest.mark.real_encoder
-@pytest.mark.parametrize("at_fault", ["LEAST_COSINE", "OnnxEncoder"])
-def test_an_encoder_that_is_another_once_exported_is_refused(
-    untrained, tmp_path, monkeypatch, at_fault
-):
-    class Broken:
-        def __init__(self, *_given):
-            raise TaggerError("it gives what is no number")
+def broken(*_given):
+    raise TaggerError("it gives what is no number")
 
-    fault = {"LEAST_COSINE": 1.1, "OnnxEncoder": Broken}[at_fault]
-    monkeypatch.setattr(f"tagger.onnx_export.{at_fault}", fault)
+
+@pytest.mark.real_encoder
+@pytest.mark.parametrize("fault", [("LEAST_COSINE", 1.1), ("OnnxEncoder", broken)])
+def test_an_encoder_that_is_another_once_exported_is_refused(
+    untrained, tmp_path, monkeypatch, fault
+):
+    name, value = fault
+    monkeypatch.setattr(f"tagger.onnx_export.{name}", value)
     with pytest.raises(TaggerError, match="other vectors once it is exported") as caught:
         export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)
     assert caught.value.hint
     assert not (tmp_path / "encoder.onnx").exists()
-
-
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory):
-    """A folder with a transformer of a few kilobytes that has learned nothing."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("untrained")
-    words = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "short": 2}, "[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=32
-    )
-    tokenizer.save_pretrained(folder)
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    BertModel(BertConfig(vocab_size=3, intermediate_size=8, **sizes)).save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.real_encoder
@@ -167,7 +152,7 @@ def test_an_architecture_with_its_own_attention_is_exported_all_the_same(
 @pytest.mark.real_encoder
 def test_a_text_without_tokens_has_no_direction(untrained, tmp_path):
     export_onnx(load_trainable(str(untrained), 32), tmp_path)
-    nothing, something = OnnxEncoder(tmp_path, 32).encode(["", "short"])
+    nothing, something = OnnxEncoder(tmp_path, 32).encode(["", "heart"])
     assert not nothing.any()
     assert np.linalg.norm(something) == pytest.approx(1)
 

@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -26,16 +27,14 @@ def machine(monkeypatch, tmp_path):
     """A machine without a GPU of so many cores and bytes, whose user has not said anything."""
 
     def make(cores, gibibytes, limit="max"):
-        class Memory:
-            total = gibibytes * 2**30
-
         (tmp_path / "limit").write_text(f"{limit}\n")
         limits = (tmp_path / "limit", tmp_path / "none")
         monkeypatch.setattr("tagger.encoder_training._MEMORY_LIMITS", limits)
         monkeypatch.setattr("shutil.which", lambda _name: None)
         monkeypatch.delenv(JOBS_VARIABLE)
         monkeypatch.setattr("joblib.cpu_count", lambda: cores)
-        monkeypatch.setattr(psutil, "virtual_memory", Memory)
+        memory = SimpleNamespace(total=gibibytes * 2**30)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
 
     return make
 
@@ -56,19 +55,14 @@ def test_cores_and_memory_say_how_many_are_trained_at_once(machine, cores, gibib
     assert default_jobs(BUNDLED_ENCODER) == jobs
 
 
-@pytest.mark.parametrize(
-    "change",
-    {
-        "shutil.which": lambda name: name,  # a GPU
-        "multiprocessing.parent_process": object,  # one of several processes
-    }.items(),
-)
-def test_a_gpu_and_a_process_among_others_are_for_one_at_a_time(machine, monkeypatch, change):
+def test_a_gpu_and_a_process_among_others_are_for_one_at_a_time(machine, monkeypatch):
     machine(8, 64)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert default_jobs(BUNDLED_ENCODER) == 4
-    monkeypatch.setattr(*change)
-    assert default_jobs(BUNDLED_ENCODER) == 1
+    for name, found in (("shutil.which", str), ("multiprocessing.parent_process", object)):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, found)
+            assert default_jobs(BUNDLED_ENCODER) == 1
 
 
 def test_larger_encoders_are_trained_fewer_at_once(machine, monkeypatch, tmp_path):
@@ -119,17 +113,11 @@ def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
 
 
 @pytest.mark.training
-def test_what_goes_wrong_in_a_process_of_its_own_is_said(monkeypatch, tmp_path):
+def test_what_ends_a_process_of_its_own_is_said_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv(JOBS_VARIABLE, "2")
     missing = replace(TUNING, encoder=str(tmp_path / "none"))
-    with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder") as caught:
+    with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder"):
         list(train_encoders([a_plan(number, missing) for number in range(2)]))
-    assert caught.value.hint
-
-
-@pytest.mark.training
-def test_a_process_that_is_killed_is_said_with_what_to_do(monkeypatch):
-    monkeypatch.setenv(JOBS_VARIABLE, "2")
     # As the system ends a process when memory runs out.
     monkeypatch.setattr("tagger.encoder_training._train", lambda *_: os._exit(9))
     with pytest.raises(TaggerError, match=r"2 processes .* was killed.*Set TAGGER_JOBS=1"):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from helpers.samples import QUICK, label_line, run
@@ -20,18 +21,17 @@ TOPICS = [
 
 
 def add_labels(folder, numbers):
-    lines = [
-        label_line(
-            f"{kind} {number}",
-            text=f"{text} {'heart court'[:number]}",
-            tags={"kind": [kind], "field": field},
-        )
-        for number in numbers
-        for kind, field, text in TOPICS
-    ]
     with (folder / "seed.jsonl").open("a", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+        for number, (kind, field, text) in product(numbers, TOPICS):
+            text = f"{text} {'heart court'[:number]}"
+            tags = {"kind": [kind], "field": field}
+            print(label_line(f"{kind} {number}", text=text, tags=tags), file=file)
     return LabelStore(folder)
+
+
+def folds_of(result):
+    kind = result.out_of_fold[0]
+    return dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
 
 
 @pytest.fixture
@@ -43,20 +43,17 @@ def grown(label_folder, tmp_path):
         encoder=str(save_tiny_encoder(tmp_path / "encoder")), epochs=0, folds=2, max_tokens=32
     )
     before = train(store.labels(), store.taxonomy, settings, tmp_path / "before")
-    (kind, _) = before.out_of_fold
-    folds = dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
     data = TrainingData.of(store.labels(), store.taxonomy)
-    source = EncoderSource("tagger/1", before.folder, data, folds)
+    source = EncoderSource("tagger/1", before.folder, data, folds_of(before))
     return source, add_labels(label_folder, range(6, 10)), settings
 
 
 def test_the_encoder_stays_and_every_prediction_is_of_the_new_heads(grown, tmp_path):
     """Were predictions of older papers copied, a gate could not tell new heads from old ones."""
     source, store, settings = grown
+    surveys = {"tags": {"kind": ("survey",), "field": ()}}
     labels = [
-        label.model_copy(update={"tags": {**label.tags, "kind": ("survey",)}})
-        if label.tags["kind"] == ("method",)
-        else label
+        label.model_copy(update=surveys) if label.tags["kind"] == ("method",) else label
         for label in store.labels()
     ]
     after = train(labels, store.taxonomy, settings, tmp_path / "after", source=source)
@@ -66,8 +63,7 @@ def test_the_encoder_stays_and_every_prediction_is_of_the_new_heads(grown, tmp_p
     assert set(kind.ids) == {label.id for label in labels}
     assert not kind.predicted[:, store.taxonomy.facet("kind").tag_names.index("method")].any()
     # No paper leaves the fold whose encoder has not seen it.
-    folds = dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
-    assert {name: folds[name] for name in source.folds} == source.folds
+    assert folds_of(after).items() >= source.folds.items()
 
 
 @pytest.mark.training
@@ -78,9 +74,8 @@ def test_the_encoders_are_those_of_the_folds_then(label_folder, tmp_path, grown)
     inputs = source.data.labels, source.data.taxonomy, settings
     before = train(*inputs, tmp_path / "1", known_folds=source.folds, cache=cache)
     source = replace(source, folder=before.folder)
-    after = train(
-        store.labels(), store.taxonomy, settings, tmp_path / "2", source=source, cache=cache
-    )
+    grown_inputs = store.labels(), store.taxonomy, settings
+    after = train(*grown_inputs, tmp_path / "2", source=source, cache=cache)
     assert (before.reused, after.reused) == (0, 2)
     again = train(*inputs, tmp_path / "3", source=source, cache=cache)
     assert again.metrics == pytest.approx(before.metrics)
