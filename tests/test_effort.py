@@ -4,7 +4,7 @@ import pytest
 from tagger.decision import paper_confidence
 from tagger.errors import TaggerError
 from tagger.heads import Calibration, probabilities
-from tagger.model import EFFORTS, TaggerModel, load_model
+from tagger.model import EFFORTS, load_model
 from tagger.paper import Paper
 from tagger.text_views import TEXT_VIEWS
 
@@ -20,19 +20,11 @@ PAPERS = [
 @pytest.fixture
 def calibrated(model):
     """A model with another calibration for each text view."""
-    return TaggerModel(
-        model.taxonomy,
-        model.encoder,
-        model.lexical,
-        [*model.heads.values()],
-        model.reference,
-        model.name,
-        model.digest,
-        {
-            view: dict.fromkeys(model.heads, Calibration(scale, 0.1))
-            for view, scale in zip(TEXT_VIEWS, (0.5, 0.7, 1.0), strict=True)
-        },
-    )
+    model.calibrations = {
+        view: dict.fromkeys(model.heads, Calibration(scale, 0.1))
+        for view, scale in zip(TEXT_VIEWS, (0.5, 0.7, 1.0), strict=True)
+    }
+    return model
 
 
 def by_view(model, view):

@@ -1,26 +1,26 @@
 import numpy as np
 import pytest
+from helpers.samples import small_taxonomy
 
 from tagger.evaluation import Figure, HeldOut
 from tagger.learning_curve import LearningPoint, learning_exponent, plan_tag
 
+FACET = small_taxonomy().facets[0]
 
-def point(facet, labels, wrong, papers=90):
+
+def point(labels, wrong, papers=90):
     """Of each tag, the same share of papers is wrong."""
     truth = np.eye(3, dtype=bool)[np.arange(papers) % 3]
     given = truth.copy()
     given[:wrong] = np.roll(truth[:wrong], 1, axis=1)
     chances = np.where(given, 0.8, 0.1)
     names = tuple(map(str, range(papers)))
-    return LearningPoint(
-        labels, {"kind": HeldOut(facet, names, names, np.ones(papers, int), truth, chances)}
-    )
+    held_out = HeldOut(FACET, names, names, np.ones(papers, int), truth, chances)
+    return LearningPoint(labels, {"kind": held_out})
 
 
-def test_the_exponent_is_that_of_the_curve(taxonomy):
-    facet = taxonomy.facets[0]
-    points = [point(facet, 25, 60), point(facet, 100, 40)]
-    exponent = learning_exponent(points, "kind")
+def test_the_exponent_is_that_of_the_curve():
+    exponent = learning_exponent([point(25, 60), point(100, 40)], "kind")
     # A quarter of the labels had one and a half times the error.
     assert exponent.value == pytest.approx(np.log(1.5) / np.log(4), abs=0.01)
     low, high = exponent.interval
@@ -28,11 +28,10 @@ def test_the_exponent_is_that_of_the_curve(taxonomy):
     assert 0.15 < low < high < 0.5
 
 
-def test_an_error_that_does_not_fall_promises_nothing(taxonomy):
-    facet = taxonomy.facets[0]
-    flat = learning_exponent([point(facet, 25, 30), point(facet, 100, 60)], "kind")
+def test_an_error_that_does_not_fall_promises_nothing():
+    flat = learning_exponent([point(25, 30), point(100, 60)], "kind")
     assert flat.value == 0
-    perfect = learning_exponent([point(facet, 25, 60), point(facet, 100, 0)], "kind")
+    perfect = learning_exponent([point(25, 60), point(100, 0)], "kind")
     assert perfect.value == 0.5
 
 
@@ -46,8 +45,6 @@ def test_a_tag_gains_by_the_growth_of_its_labels():
     assert (few.expected_f1, few.interval, few.gain) == (None, None, None)
 
 
-def test_too_little_to_measure_gives_no_exponent(taxonomy):
-    facet = taxonomy.facets[0]
-    assert learning_exponent([point(facet, 25, 3)], "kind") is None
-    assert learning_exponent([point(facet, 25, 3, 9), point(facet, 50, 1, 9)], "kind") is None
-    assert learning_exponent([], "kind") is None
+def test_too_little_to_measure_gives_no_exponent():
+    for points in ([], [point(25, 3)], [point(25, 3, 9), point(50, 1, 9)]):
+        assert learning_exponent(points, "kind") is None

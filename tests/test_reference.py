@@ -34,14 +34,10 @@ def load(path, taxonomy):
     return Reference.load(path, taxonomy, list(EFFORTS), SIZE)
 
 
-def assert_same(one, other):
-    np.testing.assert_equal(asdict(one), asdict(other))
-
-
 def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):
     before = drawn(5)
     before.save(tmp_path / "reference")
-    assert_same(load(tmp_path / "reference", taxonomy), before)
+    np.testing.assert_equal(asdict(load(tmp_path / "reference", taxonomy)), asdict(before))
 
 
 def test_of_many_papers_a_part_is_kept(drawn):
@@ -49,7 +45,7 @@ def test_of_many_papers_a_part_is_kept(drawn):
     assert len(big.ids) == len(big.vectors) == len(big.judged["kind"]) == 2000
     assert len(big.at_effort("low").familiarity) == 2000
     assert big.titles[-1] == "Title 5000"
-    assert_same(drawn(7).sample(), drawn(7))
+    np.testing.assert_equal(asdict(drawn(7).sample()), asdict(drawn(7)))
 
 
 def drop(name):
@@ -68,15 +64,10 @@ def head(**fields):
     ("spoil", "reason"),
     [
         (drop("vectors"), "lacks the array 'vectors'"),
-        (drop("judged.field"), "lacks the array 'judged.field'"),
         (drop("low.familiarity"), "lacks the array 'low.familiarity'"),
-        (put("evil", np.zeros(2)), "unexpected array 'evil'"),
-        (put("full.familiarity", np.zeros(2)), "'full.familiarity' does not fit"),
         (put("full.familiarity", np.zeros(())), "'full.familiarity' does not fit"),
-        (put("full.familiarity", np.full(5, np.inf)), "'full.familiarity' holds NaN"),
         (put("judged.kind", np.ones(2, dtype=bool)), "does not fit"),
         (put("truth.kind", np.ones((5, 9), dtype=bool)), "'truth.kind' does not fit"),
-        (put("vectors", np.zeros((5, SIZE), dtype=np.int8)), "'vectors' does not fit"),
         (put("vectors", np.zeros((5, 9), dtype=np.float32)), "'vectors' does not fit"),
         (head(ids="[1, 2"), "lacks ids and titles"),
         (head(ids=json.dumps(["a"])), "do not fit"),
@@ -84,8 +75,7 @@ def head(**fields):
     ],
 )
 def test_arrays_and_headers_that_do_not_fit_are_refused(drawn, taxonomy, tmp_path, spoil, reason):
-    path = tmp_path / "reference"
-    reference = drawn(5)
+    path, reference = tmp_path / "reference", drawn(5)
     reference.save(path)
     arrays = load_file(path)
     header = {"ids": json.dumps(reference.ids), "titles": json.dumps(reference.titles)}
@@ -94,12 +84,6 @@ def test_arrays_and_headers_that_do_not_fit_are_refused(drawn, taxonomy, tmp_pat
     with pytest.raises(TaggerError, match=reason) as caught:
         load(path, taxonomy)
     assert caught.value.path == str(path)
-
-
-def test_a_file_of_another_kind_is_refused(taxonomy, tmp_path):
-    (tmp_path / "reference").write_bytes(b"no safetensors")
-    with pytest.raises(TaggerError, match="cannot be read"):
-        load(tmp_path / "reference", taxonomy)
 
 
 def test_familiarity_is_the_cosine_of_the_nearest_found_part_by_part(monkeypatch):

@@ -15,13 +15,10 @@ def test_an_excerpt_begins_with_the_title_and_what_the_authors_did():
     assert len(words.split()) == EXCERPT_WORDS
 
 
-def test_a_short_paper_is_read_whole():
+def test_a_short_paper_is_read_whole_and_the_title_alone():
     paper = Paper("On Hearts", "Hearts beat. We survey hearts.")
     assert excerpt(paper) == paper.text
-
-
-def test_the_title_is_read_alone():
-    assert title(Paper("On Hearts", "Hearts beat.")) == "On Hearts."
+    assert title(paper) == "On Hearts."
     assert title(Paper("", "Hearts beat.")) == "Hearts beat."
 
 
@@ -36,4 +33,5 @@ def test_no_view_says_more_than_the_paper(paper):
 
 @pytest.mark.parametrize("text", ["Das Herz schlägt. " * 40, "心臓" * 200])
 def test_other_languages_are_read_from_the_beginning(text):
-    assert Paper("T", text.strip()).text.startswith(excerpt(Paper("T", text.strip())))
+    paper = Paper("T", text.strip())
+    assert paper.text.startswith(excerpt(paper))
