@@ -68,10 +68,9 @@ def asked_again(exchanges: list[Exchange]) -> int:
     """Count the requests that went wrong and were soon followed by another of the same kind."""
     count = 0
     for place, exchange in enumerate(exchanges):
-        following = [each.request for each in exchanges[place + 1 : place + 5]]
+        following = exchanges[place + 1 : place + 5]
         same = any(
-            (each.method, each.path) == (exchange.request.method, exchange.request.path)
-            for each in following
+            (each.method, each.path) == (exchange.method, exchange.path) for each in following
         )
         count += exchange.fault is not None and same
     return count
@@ -102,7 +101,7 @@ def review_days(days: int, scratch: Path) -> Tally:
     running = server.start(free_port(), print)
     try:
         direct = Connection(running.url, running.token)
-        with FaultProxy(int(running.url.rsplit(":", 1)[1])).running() as proxy:
+        with FaultProxy(running.url).running() as proxy:
             for seed in range(days):
                 taxonomy = small_taxonomy().model_copy(update={"name": f"day-{seed}"})
                 folder = scratch / f"review-{seed}"
@@ -135,7 +134,7 @@ def versions_days(days: int, scratch: Path) -> Tally:
     folder.mkdir()
     server = MlflowServer(folder)
     try:
-        with FaultProxy(server.port).running() as proxy, contextlib.chdir(scratch):
+        with FaultProxy(server.url).running() as proxy, contextlib.chdir(scratch):
             for seed in range(days):
                 day = VersionsDay(labels, model, proxy, server.url)
                 live(tally, day, proxy, seed, VERSIONS_SHARE)

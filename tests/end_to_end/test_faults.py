@@ -11,7 +11,6 @@ import pytest
 from helpers import fault_proxy
 from helpers.fault_proxy import FaultProxy, by_chance, no_faults, once
 from helpers.faulty_days import TITLES, ReviewDay, VersionsDay, command
-from helpers.mlflow_server import MlflowServer
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry
@@ -34,17 +33,13 @@ def impatient(monkeypatch):
 
 def first_of_each(*plans):
     """Follow several plans at once."""
-
-    def plan(request):
-        return next((fault for each in plans if (fault := each(request))), None)
-
-    return plan
+    return lambda request: next((fault for each in plans if (fault := each(request))), None)
 
 
 @pytest.fixture
 def studio(server):
     """A proxy before Label Studio."""
-    with FaultProxy(int(server.url.rsplit(":", 1)[1])).running() as proxy:
+    with FaultProxy(server.url).running() as proxy:
         yield proxy
 
 
@@ -73,13 +68,11 @@ def test_a_day_of_review_survives_faults_of_all_kinds(review_day, studio):
 def test_nothing_is_made_twice_where_the_server_did_it_unheard(review_day, studio):
     made = ("/api/projects/", "/import", "/api/dm/views")
     faults = ("reset-after", "truncated", "html")
-    plan = first_of_each(
-        *(once(fault, "POST", path) for fault, path in zip(faults, made, strict=True))
-    )
-    injected = work_through(review_day, studio, plan)
+    plans = [once(fault, "POST", path) for fault, path in zip(faults, made, strict=True)]
+    injected = work_through(review_day, studio, first_of_each(*plans))
     # Each was told of, and the next push found what was there.
     assert injected == dict.fromkeys(faults, 1)
-    assert review_day.told == {"push": len(made)}
+    assert review_day.told == {"review push": len(made)}
 
 
 def test_lists_that_are_not_whole_are_not_believed(review_day, studio):
@@ -99,6 +92,7 @@ def test_lists_that_are_not_whole_are_not_believed(review_day, studio):
 
 
 def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
+    variables = review_day.variables
     review_day.review("push")
     for fault, said in {
         "reset-before": "does not answer",
@@ -111,10 +105,7 @@ def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
     }.items():
         studio.use(lambda _, fault=fault: fault)
         for step in ("push", "pull", "status"):
-            given = ["review", step, "--labels", review_day.labels]
-            if step == "push":
-                given += [review_day.folder / "page.txt", "--model", review_day.model]
-            code, output = command(*given, **review_day.variables)
+            code, output = command("review", step, *review_day.options(step), **variables)
             assert (code, said in output) == (2, True), output
             assert "\n" not in output.strip()
     # An export that stays empty withdraws nothing.
@@ -122,33 +113,25 @@ def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
     review_day.answer(TITLES[0], "study")
     review_day.review("pull")
     studio.use(once("empty", "GET", "/export", times=100))
-    given = ("review", "pull", "--labels", review_day.labels)
-    code, output = command(*given, **review_day.variables)
+    code, output = command("review", "pull", *review_day.options("pull"), **variables)
     assert (code, "are exported" in output) == (2, True)
     studio.use(no_faults)
     assert "0 new, 0 changed, 0 withdrawn" in review_day.review("pull")
 
 
 def test_a_certificate_of_nobody_known_is_refused(server, monkeypatch, certificate):
-    with FaultProxy(int(server.url.rsplit(":", 1)[1]), tls=certificate.context).running() as proxy:
+    with FaultProxy(server.url, tls=certificate).running() as proxy:
         with pytest.raises(TaggerError, match="certificate of Label Studio is not to be trusted"):
             Connection(proxy.url, server.token)
         assert not proxy.exchanges
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert Connection(proxy.url, server.token).user.email == server.email
-
-
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    yield server
-    server.kill()
 
 
 @pytest.fixture
 def tracking(mlflow_server):
     """A proxy before MLflow."""
-    with FaultProxy(mlflow_server.port).running() as proxy:
+    with FaultProxy(mlflow_server.url).running() as proxy:
         yield proxy
 
 
@@ -164,20 +147,20 @@ def test_a_day_of_versions_survives_faults_of_all_kinds(versions_day, tracking):
 
 @pytest.mark.parametrize("fault", ["reset-before", "429", "502", "truncated", "html", "hollow"])
 def test_an_mlflow_that_fails_for_good_is_told_in_a_line(versions_day, tracking, fault):
-    tracking.use(lambda _: None)
+    tracking.use(no_faults)
     for known in (versions_day.direct.champion, versions_day.direct.challenger):
         if not known():
             versions_day.train(0.5, 0)
     tracking.use(lambda _: fault)
-    for given in (("compare",), ("promote",)):
-        code, output = command(*given, MLFLOW_TRACKING_URI=tracking.url)
+    for given in ("compare", "promote"):
+        code, output = command(given, MLFLOW_TRACKING_URI=tracking.url)
         assert (code, "MLflow store cannot be used" in output) == (2, True), output
         assert "\n" not in output.strip()
         assert "<html>" not in output
 
 
 def test_a_certificate_of_nobody_known_is_refused_for_versions_too(mlflow_server, certificate):
-    with FaultProxy(mlflow_server.port, tls=certificate.context).running() as proxy:
+    with FaultProxy(mlflow_server.url, tls=certificate).running() as proxy:
         with pytest.raises(TaggerError, match="certificate is not to be trusted"):
             Registry(proxy.url).champion()
         assert not proxy.exchanges

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-from helpers.mlflow_server import MlflowServer
 from helpers.samples import TAGGER, page
 from helpers.tiny_training import log_tiny
 
@@ -13,13 +12,6 @@ from tagger.gate import GateRules
 from tagger.registry import Registry
 from tagger.registry.comparing import compare_versions, log_comparison
 from tagger.registry.promotion import promote, roll_back
-
-
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    yield server
-    server.kill()
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 FAULTS = (
     "delay",  # the answer comes late
@@ -43,27 +44,19 @@ DELAY = 0.2
 """Seconds."""
 
 
-class Request(NamedTuple):
-    """A request on its way to the server, and its place among all of them, from 1."""
-
-    place: int
-    method: str
-    path: str
-
-
 @dataclass
 class Exchange:
-    """What became of a request; ``status`` is that of the server, None if it was not asked."""
+    """A request, and how it is to go wrong."""
 
-    request: Request
-    fault: str | None
-    status: int | None = None
-
-
-Plan = Callable[[Request], str | None]
+    method: str
+    path: str
+    fault: str | None = None
 
 
-def no_faults(_: Request) -> None:
+Plan = Callable[[Exchange], str | None]
+
+
+def no_faults(_: Exchange) -> None:
     """Let everything pass."""
 
 
@@ -74,7 +67,7 @@ def once(fault: str, method: str, path: str, place: int = 1, times: int = 1) -> 
     """
     count = itertools.count(1)
 
-    def plan(request: Request) -> str | None:
+    def plan(request: Exchange) -> str | None:
         if request.method == method and path in request.path:
             return fault if place <= next(count) < place + times else None
         return None
@@ -82,16 +75,16 @@ def once(fault: str, method: str, path: str, place: int = 1, times: int = 1) -> 
     return plan
 
 
-def by_chance(seed: int, share: float, most: int, faults: tuple[str, ...] = FAULTS) -> Plan:
+def by_chance(seed: int, share: float, most: int) -> Plan:
     """Let a share of the requests go wrong, at most so many, each in a way drawn by chance."""
     draw = random.Random(seed)
     left = most
 
-    def plan(_: Request) -> str | None:
+    def plan(_: Exchange) -> str | None:
         nonlocal left
         if left and draw.random() < share:
             left -= 1
-            return draw.choice(faults)
+            return draw.choice(FAULTS)
         return None
 
     return plan
@@ -99,14 +92,14 @@ def by_chance(seed: int, share: float, most: int, faults: tuple[str, ...] = FAUL
 
 @dataclass
 class FaultProxy:
-    """Listens on the loopback address and passes requests on to a server there.
+    """Listens on the loopback address and passes requests on to the server at ``upstream``.
 
-    Each connection carries one request. With ``tls`` it speaks HTTPS to the client.
+    Each connection carries one request. With ``tls``, a certificate with its key, it speaks HTTPS.
     """
 
-    upstream: int
+    upstream: str
     plan: Plan = no_faults
-    tls: ssl.SSLContext | None = None
+    tls: Path | None = None
     exchanges: list[Exchange] = field(default_factory=list)
     port: int = 0
 
@@ -133,7 +126,9 @@ class FaultProxy:
             server.handle_error = lambda *_: None  # type: ignore[method-assign]
             self.port = server.server_address[1]
             if self.tls:
-                server.socket = self.tls.wrap_socket(server.socket, server_side=True)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.tls)
+                server.socket = context.wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             try:
                 yield self
@@ -149,17 +144,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         body = self._body()
         with _LOCK:
-            request = Request(len(self._proxy.exchanges) + 1, self.command, self.path)
-            exchange = Exchange(request, self._proxy.plan(request))
+            exchange = Exchange(self.command, self.path)
+            fault = exchange.fault = self._proxy.plan(exchange)
             self._proxy.exchanges.append(exchange)
-        answer = self._answer(exchange, body)
-        if exchange.fault == "reset-answer":
+        answer = self._answer(fault, body)
+        if fault == "reset-answer":
             self.wfile.write(answer[: len(answer) // 2])
             # What was sent is heard before the break.
             time.sleep(0.02)
         elif answer:
             self.wfile.write(answer)
-        if not answer or exchange.fault == "reset-answer":
+        if not answer or fault == "reset-answer":
             # With this option, closing resets the connection.
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -177,9 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _answer(self, exchange: Exchange, body: bytes) -> bytes:
+    def _answer(self, fault: str | None, body: bytes) -> bytes:
         """Return what the client hears; empty if nothing."""
-        fault = exchange.fault
         if fault == "reset-before":
             return b""
         if fault == "429":
@@ -191,21 +185,22 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "delay":
             time.sleep(DELAY)
         headers = {name: text for name, text in self.headers.items() if name.lower() not in _HOP}
-        with contextlib.closing(HTTPConnection("127.0.0.1", self._proxy.upstream)) as upstream:
+        with contextlib.closing(
+            HTTPConnection(self._proxy.upstream.removeprefix("http://"))
+        ) as upstream:
             if fault == "reset-during":
                 missing = {"Content-Length": str(2 * len(body) + 1)}
                 upstream.request(self.command, self.path, body, headers | missing)
                 return b""
             upstream.request(self.command, self.path, body, headers | {"Connection": "close"})
             heard = upstream.getresponse()
-            exchange.status, kind = heard.status, heard.headers.get("Content-Type", "")
-            content = heard.read()
+            content, kind = heard.read(), heard.headers.get("Content-Type", "")
         if fault == "reset-after":
             return b""
         if fault == "html":
             return _message(200, _GATEWAY, "text/html")
-        if fault in ("truncated", "hollow", "empty", "doubled", "shuffled") and heard.status < 300:
-            content = _spoil(content, kind, fault)
+        if "json" in kind and heard.status < 300:
+            content = _spoil(content, fault)
         return _message(heard.status, content, kind)
 
     def log_message(self, *_: object) -> None:
@@ -218,26 +213,23 @@ def _message(status: int, content: bytes, kind: str, *headers: str) -> bytes:
     return "\r\n".join([*lines, *headers, "", ""]).encode("latin-1") + content
 
 
-def _spoil(content: bytes, kind: str, fault: str) -> bytes:
-    """Return another content of the same kind; what is no list stays as it is."""
-    if "json" not in kind:
-        return content
+def _spoil(content: bytes, fault: str | None) -> bytes:
+    """Return other JSON, as the fault has it; what is no list stays as it is."""
     if fault == "truncated":
         return content[: len(content) // 2]
     if fault == "hollow":
         return b"{}"
-    change: dict[str, Callable[[list[Any]], list[Any]]] = {
-        "empty": lambda _: [],
-        "doubled": lambda entries: entries * 2,
-        "shuffled": lambda entries: entries[::-1],
-    }
-    try:
-        parsed: Any = json.loads(content)
-    except ValueError:
+    if fault not in ("empty", "doubled", "shuffled") or not content:
         return content
+
+    def change(entries: Any) -> Any:
+        if fault == "shuffled":
+            return entries[::-1]
+        return entries * 2 if fault == "doubled" else []
+
+    parsed = json.loads(content)
     if isinstance(parsed, list):
-        parsed = change[fault](parsed)
+        parsed = change(parsed)
     elif isinstance(parsed, dict):
-        lists = [name for name in _LISTS if isinstance(parsed.get(name), list)]
-        parsed |= {name: change[fault](parsed[name]) for name in lists}
+        parsed |= {name: change(parsed[name]) for name in _LISTS if parsed.get(name)}
     return json.dumps(parsed).encode()

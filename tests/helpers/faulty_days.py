@@ -42,14 +42,14 @@ def command(*arguments: object, **environment: str) -> tuple[int, str]:
 
 
 class Day:
-    """What all days have: steps that are repeated until they succeed."""
+    """What all days have: steps that are repeated until they do not end with exit code 2."""
 
-    def __init__(self) -> None:
+    def __init__(self, **variables: str) -> None:
+        self.variables = variables
         self.told: Counter[str] = Counter()
         self.errors: list[str] = []
 
     def insist(self, name: str, attempt: Callable[[], tuple[int, str]]) -> str:
-        """Do a step until it does not end with exit code 2."""
         for _ in range(TRIES):
             code, output = attempt()
             if code != 2:
@@ -60,6 +60,10 @@ class Day:
             self.errors.append(output.strip())
         raise AssertionError(f"{name} does not come to an end: {output}")
 
+    def give(self, name: str, *arguments: object) -> str:
+        """Give a command until it succeeds."""
+        return self.insist(name, lambda: command(*name.split(), *arguments, **self.variables))
+
 
 class ReviewDay(Day):
     """Push, review, pull, change an answer, pull, push again; then look at what is there."""
@@ -67,7 +71,7 @@ class ReviewDay(Day):
     def __init__(
         self, folder: Path, taxonomy: Taxonomy, direct: Connection, proxy: FaultProxy, key: str
     ) -> None:
-        super().__init__()
+        super().__init__(LABEL_STUDIO_URL=proxy.url, LABEL_STUDIO_API_KEY=key)
         self.direct, self.folder = direct, folder
         self.labels = folder / "labels"
         self.labels.mkdir(parents=True)
@@ -75,14 +79,14 @@ class ReviewDay(Day):
         (self.labels / "seed.jsonl").write_text(label_line("Another") + "\n", encoding="utf-8")
         (folder / "page.txt").write_text(page(*TITLES), encoding="utf-8")
         self.model = save_tiny_model(folder / "model", taxonomy)
-        self.variables = {"LABEL_STUDIO_URL": proxy.url, "LABEL_STUDIO_API_KEY": key}
+
+    def options(self, step: str) -> list[object]:
+        """What one of the commands needs."""
+        pushed = [self.folder / "page.txt", "--model", self.model, "--budget", 12]
+        return ["--labels", self.labels, *(pushed if step == "push" else [])]
 
     def review(self, step: str) -> str:
-        """Give one of the commands until it succeeds."""
-        given: list[object] = ["review", step, "--labels", self.labels]
-        if step == "push":
-            given += [self.folder / "page.txt", "--model", self.model, "--budget", 12]
-        return self.insist(step, lambda: command(*given, **self.variables))
+        return self.give(f"review {step}", *self.options(step))
 
     def answer(self, title: str, kind: str) -> None:
         """Answer as a reviewer in a browser, whom no proxy disturbs; again to change it."""
@@ -98,11 +102,9 @@ class ReviewDay(Day):
             client.annotations.create(task, result=result)
 
     def project(self):
-        """The project of this day."""
         return open_project(self.direct, LabelStore(self.labels).taxonomy, None)
 
     def run(self) -> None:
-        """Work."""
         self.review("push")
         self.answer(TITLES[0], "study")
         self.answer(TITLES[1], "survey")
@@ -119,22 +121,18 @@ class ReviewDay(Day):
         tasks, problems = self.project().tasks()
         assert not problems
         assert sorted(task.paper.title for task in tasks) == sorted(TITLES)
-        assert [task.paper.title for task in tasks if task.done] == [
-            task.paper.title for task in tasks if task.paper.title in TITLES[:2]
-        ]
+        assert {task.paper.title for task in tasks if task.done} == set(TITLES[:2])
         predicted = self.direct.client.tasks.list(project=self.project().id)
         assert {len(task.predictions) for task in predicted} == {1}
         lines = [label for label in LabelStore(self.labels).all_labels() if label.origin]
-        given = [(label.title, *label.tags["kind"], label.annotator) for label in lines]
-        who = self.direct.user.email
-        assert sorted(given) == sorted(
-            [(TITLES[0], "study", who), (TITLES[1], "survey", who), (TITLES[0], "method", who)]
-        )
+        given = [(label.title, *label.tags["kind"]) for label in lines]
+        said = [(TITLES[0], "study"), (TITLES[1], "survey"), (TITLES[0], "method")]
+        assert sorted(given) == sorted(said)
+        assert {label.annotator for label in lines} == {self.direct.user.email}
         standing = [label for label in standing_labels(lines) if label.title == TITLES[0]]
         assert [label.tags["kind"] for label in standing] == [("method",)]
 
     def clean_up(self) -> None:
-        """Delete the project."""
         self.direct.client.projects.delete(self.project().id)
 
 
@@ -142,7 +140,7 @@ class VersionsDay(Day):
     """Train twice, compare, promote, look back; then look at what is there."""
 
     def __init__(self, labels: Path, model: Path, proxy: FaultProxy, direct: str) -> None:
-        super().__init__()
+        super().__init__(MLFLOW_TRACKING_URI=proxy.url)
         self.labels, self.model = labels, model
         self.through, self.direct = proxy.url, Registry(direct)
         self.before = len(self.direct.versions())
@@ -159,13 +157,7 @@ class VersionsDay(Day):
 
         return self.insist("train", attempt)
 
-    def give(self, *arguments: object) -> str:
-        """Give a command until it succeeds."""
-        name = str(arguments[0])
-        return self.insist(name, lambda: command(*arguments, MLFLOW_TRACKING_URI=self.through))
-
     def run(self) -> None:
-        """Work."""
         self.first = self.train(0.5, 0)
         self.second = self.train(1.0, 1)
         self.compared = self.give("compare", self.first, self.second, "--json")
