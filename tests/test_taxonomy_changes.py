@@ -2,11 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.made_taxonomies import NAMES, made_facets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import Facet, Tag, Taxonomy
+from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
 from tagger.taxonomy_diff import compare_taxonomies
 from tagger.taxonomy_draft import to_yaml
@@ -294,19 +295,6 @@ def test_whatever_a_definition_holds_the_file_can_be_edited(definitions, lists, 
     assert facet.tags[-1].definition == taxonomy.facets[0].definition
 
 
-NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
-
-
-@st.composite
-def facets(draw, name, exclusive):
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
-    tags = [
-        Tag(name=tag, definition="D.", parent=draw(st.sampled_from([None, *names[:number]])))
-        for number, tag in enumerate(names)
-    ]
-    return Facet(name=name, definition="A question.", exclusive=exclusive, tags=tuple(tags))
-
-
 @st.composite
 def answers(draw, taxonomy):
     return taxonomy.read(
@@ -343,7 +331,7 @@ def changes(draw, facet):
 @given(st.data())
 def test_reading_through_all_changes_is_applying_each_to_the_tags(data):
     """The oracle rewrites tags at each change; what is read stays as it was said."""
-    one, many = data.draw(facets("one", True)), data.draw(facets("many", False))
+    one, many = data.draw(made_facets("one", True)), data.draw(made_facets("many", False))
     taxonomy = Taxonomy(name="made", facets=(one, many))
     said, expected = [], []
     for _ in range(data.draw(st.integers(1, 7))):
