@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -12,12 +13,11 @@ import numpy as np
 import pytest
 from helpers.samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
-from helpers.tiny_model import make_reference, save_tiny_model
+from helpers.tiny_model import make_reference, random_heads, save_tiny_model
 from hypothesis import settings
 
 from tagger.encoder import Progress, Vectors
 from tagger.encoder_training import JOBS_VARIABLE
-from tagger.heads import Head, Linear
 from tagger.lexical import LexicalFeatures
 from tagger.model import TaggerModel
 from tagger.paper import Paper
@@ -106,26 +106,15 @@ class WordEncoder:
 @pytest.fixture
 def model(model_once: TaggerModel) -> TaggerModel:
     """A model that no other test has used."""
-    once = model_once
-    heads = [*once.heads.values()]
-    return TaggerModel(
-        once.taxonomy, WordEncoder(), once.lexical, heads, once.reference, once.name, once.digest
-    )
+    own = copy.copy(model_once)
+    own.encoder = WordEncoder()
+    return own
 
 
 @pytest.fixture(scope="session")
 def model_once(taxonomy: Taxonomy) -> TaggerModel:
     """A model with fixed random heads, shared by tests that only read from it."""
-    rng = np.random.default_rng(0)
-    facets = taxonomy.facets
-    heads = [
-        Head(
-            facet,
-            Linear(rng.normal(size=(len(facet.tags), 32)) * 3, np.zeros(len(facet.tags))),
-            Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
-        )
-        for facet in facets
-    ]
+    heads = random_heads(taxonomy, np.random.default_rng(0), 32)
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     labelled = WordEncoder().encode([f"We look at the heart in case {n}." for n in range(12)])
     reference = make_reference(labelled, taxonomy)

@@ -1,5 +1,6 @@
 """The round trip against a real Label Studio server, and once through a real browser."""
 
+import copy
 import socket
 import threading
 from dataclasses import replace
@@ -13,7 +14,6 @@ from helpers.samples import write_taxonomy
 from tagger.cli.backend import make_server
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.model import TaggerModel
 from tagger.paper import Paper
 from tagger.review import push as push_module
 from tagger.review.backend import Credentials, connect_backend, disconnect_backend, make_backend
@@ -44,10 +44,9 @@ class Desk:
 
     @staticmethod
     def model_of(model, taxonomy, name):
-        heads = [*model.heads.values()]
-        return TaggerModel(
-            taxonomy, model.encoder, model.lexical, heads, model.reference, name, "0" * 64
-        )
+        own = copy.copy(model)
+        own.taxonomy, own.name = taxonomy, name
+        return own
 
     def use(self, taxonomy):
         self.taxonomy = taxonomy

@@ -25,14 +25,7 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     save_word_encoder(folder, rng)
-    heads = [
-        Head(
-            facet,
-            Linear(rng.normal(size=(len(facet.tags), SIZE)) * 3, np.zeros(len(facet.tags))),
-            Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
-        )
-        for facet in taxonomy.facets
-    ]
+    heads = random_heads(taxonomy, rng, SIZE)
     vectors = rng.normal(size=(papers, SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     reference = make_reference(vectors, taxonomy)
@@ -42,39 +35,24 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     return folder
 
 
+def random_heads(taxonomy: Taxonomy, rng: np.random.Generator, size: int) -> list[Head]:
+    """Make heads for vectors of a size and two words."""
+    return [
+        Head(
+            facet,
+            Linear(rng.normal(size=(len(facet.tags), size)) * 3, np.zeros(len(facet.tags))),
+            Linear(rng.normal(size=(len(facet.tags), 2)), np.zeros(len(facet.tags))),
+        )
+        for facet in taxonomy.facets
+    ]
+
+
 def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
-    """Save what takes the mean of random vectors of the few words that it knows."""
+    """Save a graph that takes the sum of random vectors of the few words that it knows."""
     words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, "[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))
-    save_encoder(folder / "encoder.onnx", rng.normal(size=(len(WORDS), SIZE)).astype(np.float32))
-
-
-def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
-    """Make up the reference of a model that knows nothing: all papers have the first tags."""
-    papers = len(vectors)
-    first = {f.name: np.arange(len(f.tags)) == 0 for f in taxonomy.facets}
-
-    def out_of_fold(low: float, high: float) -> OutOfFold:
-        even = {f.name: np.full((papers, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
-        return OutOfFold(np.linspace(low, high, papers), even)
-
-    return Reference(
-        tuple(f"paper {n}" for n in range(papers)),
-        tuple(f"Title {n}" for n in range(papers)),
-        vectors,
-        {name: np.tile(row, (papers, 1)) for name, row in first.items()},
-        {name: np.ones(papers, dtype=bool) for name in first},
-        {
-            "low": out_of_fold(0.4, 0.8),
-            "balanced": out_of_fold(0.4, 0.8),
-            "full": out_of_fold(0.5, 0.9),
-        },
-    )
-
-
-def save_encoder(path: Path, table: np.ndarray) -> None:
-    """Write a graph that takes the sum of the vectors of the words."""
+    table = rng.normal(size=(len(WORDS), SIZE)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["words"]),
         helper.make_node("ReduceSum", ["words", "tokens"], ["vector"], keepdims=0),
@@ -83,11 +61,29 @@ def save_encoder(path: Path, table: np.ndarray) -> None:
         nodes,
         "words",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["texts", "tokens"])],
-        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["texts", table.shape[1]])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["texts", SIZE])],
         [
             numpy_helper.from_array(table, "table"),
             numpy_helper.from_array(np.array([1], dtype=np.int64), "tokens"),
         ],
     )
     opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), str(path))
+    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    onnx.save(model, str(folder / "encoder.onnx"))
+
+
+def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
+    """Make up the reference of a model that knows nothing: all papers have the first tags."""
+    papers = len(vectors)
+    sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}
+    even = {name: np.full((papers, size), 1 / size) for name, size in sizes.items()}
+    low = OutOfFold(np.linspace(0.4, 0.8, papers), even)
+
+    return Reference(
+        tuple(f"paper {n}" for n in range(papers)),
+        tuple(f"Title {n}" for n in range(papers)),
+        vectors,
+        {name: np.tile(np.arange(size) == 0, (papers, 1)) for name, size in sizes.items()},
+        {name: np.ones(papers, dtype=bool) for name in sizes},
+        {"low": low, "balanced": low, "full": OutOfFold(np.linspace(0.5, 0.9, papers), even)},
+    )

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from helpers.project_in_memory import ProjectInMemory
+from helpers.tiny_model import random_heads
 
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
@@ -28,20 +30,8 @@ class Desk:
     @property
     def model(self):
         """A model of today's taxonomy; of what it knows nothing is asked here."""
-        import numpy as np
-
-        from tagger.heads import Head, Linear
-
-        taxonomy = self.store.taxonomy
-        heads = [
-            Head(
-                facet,
-                Linear(np.ones((len(facet.tags), 32)), np.arange(len(facet.tags)) * 1.0),
-                Linear(np.ones((len(facet.tags), 2)), np.zeros(len(facet.tags))),
-            )
-            for facet in taxonomy.facets
-        ]
-        base = self.base
+        base, taxonomy = self.base, self.store.taxonomy
+        heads = random_heads(taxonomy, np.random.default_rng(0), 32)
         name = f"tagger/{taxonomy.version}"
         return TaggerModel(
             taxonomy, base.encoder, base.lexical, heads, base.reference, name, "0" * 64
