@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psutil
 import pytest
 from helpers.mlflow_server import MlflowServer
 from helpers.ports import free_port
+from helpers.samples import shell_environment
 
 from tagger.encoder_training import JOBS_VARIABLE
 from tagger.review.connection import Connection
@@ -45,17 +45,9 @@ class Demo:
 
     def environment(self) -> dict[str, str]:
         """Variables of a shell in which this environment's programs are on the path."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
-        for name in (
-            "MLFLOW_TRACKING_URI",
-            "LABEL_STUDIO_URL",
-            "LABEL_STUDIO_API_KEY",
-            JOBS_VARIABLE,
-            "MAKEFLAGS",  # of 'make test'
-        ):
+        environment = shell_environment(COLUMNS="120", LABEL_STUDIO_PORT=str(self.port))
+        for name in (JOBS_VARIABLE, "MAKEFLAGS"):  # of 'make test'
             environment.pop(name, None)
-        environment["LABEL_STUDIO_PORT"] = str(self.port)
         return environment
 
 

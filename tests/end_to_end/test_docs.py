@@ -1,17 +1,16 @@
 """The documentation: its commands exist and run, and its reference is that of the code."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
+import lxml.html
 import pytest
 import typer
-from helpers.samples import run_line
+from helpers.samples import run_line, shell_environment
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -32,13 +31,14 @@ def shell_lines(body):
     return [line.strip() for line in body.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def environment(**changes):
-    """Variables of a shell in which this environment's programs, and this checkout, are found."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    found = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **changes}
-    for name in ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
-        found.pop(name, None)
-    return found
+HERE = shell_environment(PYTHONPATH=str(ROOT), COLUMNS="100", NO_MKDOCS_2_WARNING="1")
+
+
+def succeed(*command):
+    """Run a command in the checkout and return what it printed; it must succeed."""
+    done = subprocess.run(command, cwd=ROOT, env=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def command_of(words):
@@ -57,11 +57,8 @@ def tagger_lines():
         for block in blocks(page):
             for line in shell_lines(block["body"]) if block["language"] == "sh" else ():
                 # What is piped into it, or variables, may stand before it.
-                start = re.search(r"(?:^|\| )tagger ", line)
-                if start:
-                    yield pytest.param(
-                        line[start.start() :].lstrip("| "), id=f"{page.stem}: {line}"
-                    )
+                if found := re.search(r"(?:^|\| )(tagger .*)", line):
+                    yield pytest.param(found[1], id=f"{page.stem}: {line}")
 
 
 @pytest.mark.parametrize("line", list(tagger_lines()))
@@ -85,14 +82,7 @@ def test_every_command_in_the_text_exists(page):
 def test_the_reference_of_commands_is_that_of_the_code(tmp_path):
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
     (made,) = re.findall(rf"\$\(BIN\)/(typer .*) --output {COMMANDS.relative_to(ROOT)}", recipe)
-    done = subprocess.run(
-        [*shlex.split(made), "--output", tmp_path / "commands.md"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    succeed(*shlex.split(made), "--output", tmp_path / "commands.md")
     fresh = (tmp_path / "commands.md").read_text(encoding="utf-8")
     assert COMMANDS.read_text(encoding="utf-8") == fresh, "make docs writes it anew"
 
@@ -137,15 +127,7 @@ def test_the_examples_of_files_are_what_the_program_reads_and_writes():
 
 def test_the_python_examples_run():
     for block in blocks(DOCS / "reference" / "python.md"):
-        done = subprocess.run(
-            [sys.executable, "-c", block["body"]],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "contribution" in done.stdout
+        assert "contribution" in succeed(sys.executable, "-c", block["body"])
 
 
 def test_every_file_that_the_readme_links_to_exists():
@@ -168,7 +150,7 @@ def test_the_steps_of_the_tutorial_work_from_nothing(tmp_path):
             continue
         assert block["language"] == "sh", block["language"]
         for line in shell_lines(block["body"]):
-            done = run_line(line, tmp_path, environment())
+            done = run_line(line, tmp_path, HERE)
             codes = (0, 1) if line.startswith(matters) else (0,)
             assert done.returncode in codes, f"{line}: {done.stdout}\n{done.stderr}"
             said[line] = done.stdout + done.stderr
@@ -186,40 +168,18 @@ def test_the_steps_of_the_tutorial_work_from_nothing(tmp_path):
     assert "Lantern" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-class Fetched(HTMLParser):
-    """What a browser fetches by itself when it opens a page."""
-
-    def __init__(self):
-        super().__init__()
-        self.addresses = []
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "link":
-            self.addresses.append(given.get("href"))
-        for name in ("src", "srcset", "poster", "data"):
-            self.addresses.append(given.get(name))
-
-
 @pytest.mark.acceptance
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
     site = tmp_path / "site"
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
-        cwd=ROOT,
-        env=environment(NO_MKDOCS_2_WARNING="1"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    succeed(sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site)
     pages = sorted(site.rglob("*.html"))
     assert {"tutorial.html", "commands.html", "python.html", "trust.html"} <= {
         p.name for p in pages
     }
     for page in pages:
-        parser = Fetched()
-        parser.feed(page.read_text(encoding="utf-8"))
-        for address in filter(None, parser.addresses):
+        tree = lxml.html.fromstring(page.read_bytes())
+        # What a browser fetches by itself when it opens a page.
+        for address in tree.xpath("//link/@href | //@src | //@srcset | //@poster | //@data"):
             assert not re.match(r"(?:https?:)?//", address), f"{page.name}: {address}"
     for sheet in site.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")

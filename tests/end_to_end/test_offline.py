@@ -1,7 +1,7 @@
 """Nothing phones home: the whole tour in a network namespace that has no way out."""
 
+import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.ports import free_port
-from helpers.samples import page, small_taxonomy, write_taxonomy
+from helpers.samples import page, shell_environment, small_taxonomy, write_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.review.server import EmbeddedServer
@@ -35,24 +35,21 @@ tagger review stop
 def namespace() -> list[str]:
     """Return what starts a program in a network namespace; skip where the kernel forbids that."""
     for command in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
-        try:
-            allowed = subprocess.run([*command, "true"], capture_output=True).returncode == 0
-        except OSError:
-            allowed = False
-        if allowed:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            subprocess.run([*command, "true"], capture_output=True, check=True)
             return command
     pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
 
 
-def tour(commands, folder, **variables):
+def tour(commands, folder):
     """Give commands where there is no way out; return what became of each."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, **variables}
-    servers = ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
     # Some libraries keep quiet where tests run: here they are not to know.
-    quiet = [name for name in environment if name == "CI" or "TELEMETRY" in name]
-    for name in (*servers, *quiet, "PYTEST_CURRENT_TEST", "DO_NOT_TRACK"):
-        environment.pop(name, None)
+    quiet = ("CI", "PYTEST_CURRENT_TEST", "DO_NOT_TRACK")
+    environment = {
+        name: value
+        for name, value in shell_environment().items()
+        if name not in quiet and "TELEMETRY" not in name
+    }
     done = subprocess.run(
         [*namespace(), sys.executable, str(TOUR)],
         cwd=folder,

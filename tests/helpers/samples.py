@@ -98,8 +98,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def run_alone(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does, with the MLflow store of the folder ``cwd``."""
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     command = [TAGGER, *map(str, arguments)]
+    environment = shell_environment()
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
@@ -136,16 +136,16 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
     return subprocess.CompletedProcess(command, code, *said)
 
 
-def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a line of a shell as it stands; one that calls tagger and no more, as :func:`run` does.
+def shell_environment(**changes: str) -> dict[str, str]:
+    """Variables of a shell that finds this environment's programs, and no server."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    servers = ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
+    kept = {name: value for name, value in os.environ.items() if name not in servers}
+    return {**kept, "PATH": path, **changes}
 
-    Parameters
-    ----------
-    line:
-        What somebody would type.
-    cwd, environment:
-        Folder and variables of the shell.
-    """
+
+def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell as it stands; one that only calls tagger as :func:`run` does."""
     program, *arguments = shlex.split(line)
     if program == TAGGER.name and not _FOR_A_SHELL.search(line):
         with mock.patch.dict(os.environ, environment, clear=True):
