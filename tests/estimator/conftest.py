@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -21,17 +22,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
-    class Untrained:
-        def eval(self) -> Untrained:
-            """Do nothing."""
-            return self
-
-        def __iter__(self) -> Iterator[object]:
-            """Have no weights."""
-            return iter(())
-
-    monkeypatch.setattr("tagger.contrastive.fine_tune", lambda *_: Untrained())
-    monkeypatch.setattr("tagger.encoder.load_trainable", lambda *_: Untrained())
+    monkeypatch.setattr("tagger.contrastive.fine_tune", MagicMock())
+    monkeypatch.setattr("tagger.encoder.load_trainable", MagicMock())
     monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
     _pretrained.cache_clear()
     yield
