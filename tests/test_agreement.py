@@ -1,32 +1,24 @@
-from datetime import UTC, datetime
+import json
 
 import numpy as np
 import pytest
+from helpers.samples import label_line
 
 from tagger.agreement import measure_agreement
 from tagger.labels import Label
 
 
 def said(paper, annotator, **tags):
-    return Label(
-        id=paper,
-        title=paper,
-        text="",
-        tags=tags,
-        annotator=annotator,
-        time=datetime(2026, 1, 1, tzinfo=UTC),
-        source="review",
-    )
+    content = json.loads(label_line(paper, tags=tags, annotator=annotator, source="review"))
+    return Label.model_validate({**content, "id": paper})
 
 
 def test_equal_answers_agree_fully(taxonomy):
     labels = [
-        said(paper, who, kind=(kind,), field=field)
-        for paper, kind, field in [
-            ("1", "survey", ()),
-            ("2", "method", ("law",)),
-            ("3", "study", ("health", "heart")),
-        ]
+        said(str(paper), who, kind=(kind,), field=field)
+        for paper, (kind, field) in enumerate(
+            [("survey", ()), ("method", ("law",)), ("study", ("health", "heart"))]
+        )
         for who in ("ann", "bob")
     ]
     kind, field = measure_agreement(labels, taxonomy)
@@ -39,12 +31,11 @@ def test_kappa_is_that_of_the_textbook(taxonomy):
     # 20 of 50 both yes, 15 both no: observed 0.7, by chance 0.5, so kappa is 0.4.
     answers = [("survey", "survey")] * 20 + [("survey", "method")] * 5
     answers += [("method", "survey")] * 10 + [("method", "method")] * 15
-    labels = []
-    for number, (first, second) in enumerate(answers):
-        labels += [
-            said(str(number), "ann", kind=(first,)),
-            said(str(number), "bob", kind=(second,)),
-        ]
+    labels = [
+        said(str(number), who, kind=(kind,))
+        for number, kinds in enumerate(answers)
+        for who, kind in zip(("ann", "bob"), kinds, strict=True)
+    ]
     [kind] = measure_agreement(labels, taxonomy)
     assert kind.kappa["ann and bob"] == pytest.approx(0.4)
     assert kind.alpha == pytest.approx(0.4, abs=0.02)

@@ -12,6 +12,8 @@ from tagger.labels import Label
 from tagger.paper import paper_id
 from tagger.taxonomy import Facet
 
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'& {{ 7 * 7 }}"
+
 
 def tag_row(
     title: str,

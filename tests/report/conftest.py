@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from helpers.tiny_report import review, tag_row
+from helpers.tiny_report import EVIL, held_out, review, tag_row
 
 from tagger.labels import Label
 from tagger.paper import paper_id
+from tagger.registry.history import VersionSummary
+from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import Report
 from tagger.report.papers import gather_near_duplicates, gather_papers
 from tagger.report.results import ResultFolder, read_result_folder
@@ -51,23 +56,28 @@ def runs(write_results: WriteResults) -> list[ResultFolder]:
         tag_row("Cedar", sure=0.52),
         tag_row("Dogwood", fields=["health", "heart"]),
     )
+    pair = {"ids": [paper_id("Elm"), paper_id("Fir")], "titles": ["Elm", "Fir"], "similarity": 0.4}
+    new = partial(tag_row, pages=["tuesday.txt"], model="tagger/2")
     second = write_results(
         "second",
         2,
-        tag_row("Birch", sure=0.58, pages=["tuesday.txt"], model="tagger/2"),
-        tag_row("Elm", sure=0.51, pages=["tuesday.txt"], model="tagger/2"),
-        tag_row("Fir", "survey", fields=["law"], pages=["tuesday.txt"], model="tagger/2"),
-        tag_row("Ginkgo", sure=0.57, pages=["tuesday.txt"], model="tagger/2"),
-        tag_row("Hazel", sure=0.59, pages=["tuesday.txt"], model="tagger/2"),
-        pairs=[
-            {
-                "ids": [paper_id("Elm"), paper_id("Fir")],
-                "titles": ["Elm", "Fir"],
-                "similarity": 0.4,
-            }
-        ],
+        new("Birch", sure=0.58),
+        new("Elm", sure=0.51),
+        new("Fir", "survey", fields=["law"]),
+        new("Ginkgo", sure=0.57),
+        new("Hazel", sure=0.59),
+        pairs=[pair],
     )
     return [third, first, second]
+
+
+@pytest.fixture
+def figures(taxonomy: Taxonomy) -> ModelFigures:
+    """Figures of a model on four papers, whose note is markup."""
+    version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0.2, EVIL)
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    facets = (facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets)
+    return ModelFigures(version, tuple(facets), (version, replace(version, name="tagger/2")))
 
 
 @pytest.fixture
@@ -90,16 +100,16 @@ def make_report(taxonomy: Taxonomy) -> Callable[..., Report]:
     """Gather a report."""
 
     def make(folders: Sequence[ResultFolder], labels: Sequence[Label] = (), **more: Any) -> Report:
-        gathered = {
-            "created": datetime(2026, 3, 5, 12, tzinfo=UTC),
-            "folders": tuple(folders),
-            "papers": tuple(gather_papers(folders, labels, "adjudicate")),
-            "near_duplicates": tuple(gather_near_duplicates(folders)),
-            "taxonomy": taxonomy,
-            "figures": None,
-            "task_addresses": {},
-            "left_out": (),
-        }
-        return Report(**{**gathered, **more})
+        gathered = Report(
+            created=datetime(2026, 3, 5, 12, tzinfo=UTC),
+            folders=tuple(folders),
+            papers=tuple(gather_papers(folders, labels, "adjudicate")),
+            near_duplicates=tuple(gather_near_duplicates(folders)),
+            taxonomy=taxonomy,
+            figures=None,
+            task_addresses={},
+            left_out=(),
+        )
+        return replace(gathered, **more)
 
     return make

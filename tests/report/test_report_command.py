@@ -3,10 +3,7 @@ import json
 import pytest
 from helpers.samples import page, run
 from helpers.tiny_report import review, tag_row
-from typer.testing import CliRunner
 
-from tagger.cli import app
-from tagger.errors import TaggerError
 from tagger.labels import CORRECTIONS_FILE
 
 
@@ -64,17 +61,14 @@ def test_evidence_comes_from_the_model_named(root, saved_model):
 
 
 def test_evidence_of_a_model_without_a_name_needs_its_folder(root, monkeypatch):
-    monkeypatch.chdir(root)
     row = tag_row("First paper", model="local/definitions-0123")
     (root / "tagged" / "tags.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    options = ["--evidence", "--digest", "page.txt"]
-    done = CliRunner().invoke(app, ["report", *options])
-    assert isinstance(done.exception, TaggerError)
-    assert "--model FOLDER" in str(done.exception)
+    done = run("report", "--evidence", "--digest", "page.txt", cwd=root)
+    assert done.returncode == 2
+    assert "--model FOLDER" in done.stderr
 
 
 def test_definitions_are_shown_the_pages_that_they_are_to_tell(root, monkeypatch, model):
-    monkeypatch.chdir(root)
     shown = []
 
     def load(name, papers, progress):
@@ -82,18 +76,17 @@ def test_definitions_are_shown_the_pages_that_they_are_to_tell(root, monkeypatch
         return model
 
     monkeypatch.setattr("tagger.report.build.load_model_by_name", load)
-    options = ["--evidence", "--digest", "page.txt", "--model", "labels"]
-    assert CliRunner().invoke(app, ["report", *options]).exit_code == 0
+    done = run("report", "--evidence", "--digest", "page.txt", "--model", "labels", cwd=root)
+    assert done.returncode == 0, done.stderr
     assert shown == ["First paper", "Second paper"]
 
 
-def test_abstracts_come_from_tables_whose_columns_are_named(root, monkeypatch):
-    monkeypatch.chdir(root)
+def test_abstracts_come_from_tables_whose_columns_are_named(root):
     table = "Heading,Text,Link\nFirst paper,On the first.,10.1234/a\n"
     (root / "table.csv").write_text(table, encoding="utf-8")
     columns = ["--column", "title=Heading", "--column", "abstract=Text", "--format", "csv"]
-    done = CliRunner().invoke(app, ["report", "--digest", "table.csv", *columns, "--json"])
-    assert done.exit_code == 0, done.output
+    done = run("report", "--digest", "table.csv", *columns, cwd=root)
+    assert done.returncode == 0, done.stderr
     assert "On the first." in (root / "report.html").read_text(encoding="utf-8")
 
 
@@ -110,9 +103,8 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root, monkeypatch):
         (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),
     ],
 )
-def test_what_cannot_be_reported_is_named(root, monkeypatch, command, reason):
-    monkeypatch.chdir(root)
-    done = CliRunner().invoke(app, ["report", *command])
-    assert isinstance(done.exception, TaggerError)
-    assert reason in str(done.exception)
+def test_what_cannot_be_reported_is_named(root, command, reason):
+    done = run("report", *command, cwd=root)
+    assert done.returncode == 2
+    assert reason in done.stderr
     assert not (root / "report.html").exists()

@@ -1,31 +1,23 @@
 """The page as a person uses it, from a file, in a real browser."""
 
+from dataclasses import replace
+
 import pytest
-from helpers.tiny_report import held_out, tag_row
+from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tagger.registry.history import VersionSummary
-from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import report_page
 from tagger.tagged_paper import tagged_paper
 
 
 @pytest.fixture
-def page(make_report, runs, answers, taxonomy, tmp_path, browser):
+def page(make_report, runs, answers, figures, tmp_path, browser):
     """Open a report of the eight papers and sixty more."""
-    import numpy as np
-
-    titles = [f"Oak {number} {'of the very longest name' * 3}" for number in range(60)]
-    runs[0] = type(runs[0])(
-        "a/folder/of/a/long/name/third",
-        runs[0].time,
-        (*runs[0].papers, *(tagged_paper(tag_row(title)) for title in titles)),
-    )
-    version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0.2, "")
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
-    facets = [facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets]
-    report = make_report(runs, answers, figures=ModelFigures(version, tuple(facets), (version,)))
+    names = [f"Oak {number} {'of the very longest name' * 3}" for number in range(60)]
+    oaks = [tagged_paper(tag_row(name)) for name in names]
+    third = replace(runs[0], name="a/folder/of/a/long/name", papers=(*runs[0].papers, *oaks))
+    report = make_report([third, *runs[1:]], answers, figures=figures)
     file = tmp_path / "report.html"
     file.write_text(report_page(report), encoding="utf-8")
     browser.get(file.as_uri())

@@ -4,18 +4,13 @@ import json
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from helpers.tiny_report import held_out, review, tag_row
+from helpers.tiny_report import EVIL, review, tag_row
 
 from tagger.explanation import Evidence, Explanation, Neighbour
 from tagger.paper import paper_id
-from tagger.registry.history import VersionSummary
-from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import LeftOut, report_page
-
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'& {{ 7 * 7 }}"
 
 
 def texts(page, selector):
@@ -24,23 +19,8 @@ def texts(page, selector):
 
 
 @pytest.fixture
-def full(make_report, runs, answers, taxonomy):
+def full(make_report, runs, answers, figures):
     """A report with every part there is."""
-    version = VersionSummary(
-        "tagger/1",
-        ("champion",),
-        "r",
-        "2026-03-01T00:00:00",
-        12,
-        3,
-        "none",
-        {"kind": 0.8},
-        0.2,
-        EVIL,
-    )
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
-    facets = [facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets]
-    figures = ModelFigures(version, tuple(facets), (version, replace(version, name="tagger/2")))
     report = make_report(
         runs,
         answers,
@@ -55,7 +35,7 @@ def full(make_report, runs, answers, taxonomy):
     return replace(report, papers=(ash, *report.papers[1:]))
 
 
-def test_the_page_tells_the_flow(full):
+def test_the_page_tells_the_flow_and_shows_each_paper(full):
     page = report_page(full)
     assert texts(page, "h1") == ["8 papers from 4 pages, 1 to review"]
     assert texts(page, ".flow li") == [
@@ -65,33 +45,26 @@ def test_the_page_tells_the_flow(full):
         "Reviewed 6 1 still waits, 2 were not marked",
         "Corrected 1 2 confirmed, 1 is no paper, 1 untold, 1 disputed",
     ]
-
-
-def test_the_page_shows_each_paper(full):
-    page = report_page(full)
-    assert texts(page, "#list .title") == [
-        "Ash", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel",
-    ]  # fmt: skip
+    assert texts(page, "#list .title") == [paper.tagged.title for paper in full.papers]
     ash, _, _, dogwood, *_, hazel = texts(page, ".paper")
-    assert "study ✓" in ash
-    assert "Corrected by ann on 2 Mar 2026 , kind: method → study" in ash
-    assert "study We ask why. 0.90, without it 0.30" in ash
+    for part in (
+        "study ✓",
+        "Corrected by ann on 2 Mar 2026 , kind: method → study",
+        "study We ask why. 0.90, without it 0.30",
+        "A neighbour 0.80 alike; study",
+        "task in Label Studio",
+    ):
+        assert part in ash
     assert "So." not in ash
-    assert "A neighbour 0.80 alike; study" in ash
-    assert "task in Label Studio" in ash
     assert "method 0.90 health 0.97 heart 0.97" in dogwood
     assert "To review: kind: method 0.59 or survey 0.41" in hazel
     assert texts(page, "#review li") == ["Hazel kind: method 0.59 or survey 0.41"]
     assert texts(page, "#duplicates li a") == ["Elm", "Fir"]
     assert texts(page, "footer li") == ["abstracts: no page was named"]
-
-
-def test_filters_know_how_many_papers_they_leave(full):
-    page = report_page(full)
-    # Ash by a person, Fir by the model and a person; Cedar is no paper.
-    assert texts(page, ".filters > fieldset:nth-of-type(1) .option") == [
-        "method 5", "study 1", "survey 1", "no tag 1",
-    ]  # fmt: skip
+    # Filters know how many papers they leave: Ash by a person, Fir by the model and a person;
+    # Cedar is no paper.
+    options = texts(page, ".filters > fieldset:nth-of-type(1) .option")
+    assert options == ["method 5", "study 1", "survey 1", "no tag 1"]
     first = BeautifulSoup(page, "lxml").select_one(".paper")
     assert json.loads(first["data-values"])[:3] == [["study"], [], ["corrected"]]
 
@@ -112,10 +85,6 @@ def test_nothing_is_loaded_from_anywhere(full):
     addresses = re.findall(r"https?://[^\s\"'<>]+", page)
     assert addresses == ["http://127.0.0.1:8080/projects/3/data?task=7"]
     assert not re.search(r"url\(|@import", page)
-
-
-def test_the_policy_allows_the_style_and_script_of_the_page_alone(full):
-    soup = BeautifulSoup(report_page(full), "lxml")
     policy = soup.select_one("meta[http-equiv=Content-Security-Policy]")["content"]
     assert policy.startswith("default-src 'none'; ")
     for name in ("style", "script"):
@@ -144,12 +113,10 @@ def test_what_others_wrote_stays_text(make_report, write_results, taxonomy):
 
 
 def test_parts_without_content_are_left_out(make_report, write_results):
-    report = make_report([write_results("run", 1, tag_row("Ash"))], taxonomy=None)
-    page = report_page(report)
+    page = report_page(make_report([write_results("run", 1, tag_row("Ash"))], taxonomy=None))
     assert texts(page, "nav a") == ["Papers", "Over time"]
     assert texts(page, "h1") == ["1 paper from 1 page"]
     assert texts(page, "main h3") == ["Ash"]
-    assert report.as_dict()["flow"]["papers"] == 1
 
 
 def test_a_script_gets_the_figures(full):
