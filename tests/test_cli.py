@@ -140,17 +140,23 @@ def test_strategies_are_listed_with_what_they_do():
     assert all(listed.values())
 
 
+def ran(root, *command, code=0):
+    """Return the JSON that a command writes."""
+    done = run(*command, "--json", cwd=root)
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     (tmp_path / "page.txt").write_text(page("One", "Two"), encoding="utf-8")
     command = ("tag", "page.txt", "--model", saved_model, "--json", "--target-precision")
     strict = run(*command, 0.95, cwd=tmp_path)
-    assert strict.returncode == 0
     report = json.loads(strict.stdout)
     assert report["to_review"] == report["papers"] == 2
     assert report["promise"]["target_precision"] == 0.95
     assert "warning: kind: 12 labelled papers are too few, or too hard" in strict.stderr
     # It has all twelve kinds right, which is enough for that much.
-    mild = json.loads(run(*command, 0.9, cwd=tmp_path).stdout)["promise"]
+    mild = ran(tmp_path, *command, 0.9)["promise"]
     assert mild["expected_coverage"]["kind"] == 1
     of_kinds, of_fields = mild["shortfalls"]
     assert "tags of method, study are right" in of_kinds, "they have no label"
@@ -200,10 +206,8 @@ def test_good_pages_are_tagged_beside_bad_ones(workspace):
 
 @pytest.mark.training
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
-    done = run(
-        "train", *QUICK, "--encoder", "tiny/encoder", "--if-changed", "--json", cwd=workspace
-    )
-    assert json.loads(done.stdout) == {"model": "tagger/1", "trained": False}
+    done = ran(workspace, "train", *QUICK, "--encoder", "tiny/encoder", "--if-changed")
+    assert done == {"model": "tagger/1", "trained": False}
 
 
 @pytest.mark.training
@@ -218,13 +222,12 @@ def test_an_audit_speaks_of_labels_and_changes_none(workspace):
 
 @pytest.mark.training
 def test_a_plan_trains_its_learning_curve_once(workspace):
-    done = run("labels", "plan", "--json", cwd=workspace)
-    assert done.returncode == 0, done.stderr
-    assert "Learning curve" in done.stderr or "Encoders" in done.stderr
-    again = run("labels", "plan", "--json", cwd=workspace)
-    assert again.stdout == done.stdout
+    first, again = (run("labels", "plan", "--json", cwd=workspace) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert "Learning curve" in first.stderr or "Encoders" in first.stderr
+    assert again.stdout == first.stdout
     assert "Learning curve" not in again.stderr
-    assert {tag["facet"] for tag in json.loads(done.stdout)["tags"]} == {"kind", "field"}
+    assert {tag["facet"] for tag in json.loads(first.stdout)["tags"]} == {"kind", "field"}
 
 
 def run_with_store(uri, *command, cwd):
@@ -273,34 +276,27 @@ def challenged(workspace, tmp_path_factory):
 
 @pytest.mark.training
 def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
-    def ran(*command, code=0):
-        done = run(*command, "--json", cwd=challenged)
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
-
-    assert ran("tag", "page.txt")["model"] == "tagger/1"
-    compared = ran("compare", "--digest", "page.txt", "--html", "page.html")
+    root = challenged
+    assert ran(root, "tag", "page.txt")["model"] == "tagger/1"
+    compared = ran(root, "compare", "--digest", "page.txt", "--html", "page.html")
     assert (compared["before"], compared["after"]) == ("tagger/1", "tagger/2")
     assert compared["churn"]["papers"] == 6
     assert compared["page"] == "comparisons/against_tagger_1.html"
-    assert "tagger/2 against tagger/1" in (challenged / "page.html").read_text(encoding="utf-8")
-    text = run("compare", "1", "2", cwd=challenged).stdout
+    assert "tagger/2 against tagger/1" in (root / "page.html").read_text(encoding="utf-8")
+    text = run("compare", "1", "2", cwd=root).stdout
     assert f"tagger/2 against tagger/1: {compared['verdict']}" in text
 
-    promoted = ran("promote", "2", "--force", "a test")
+    promoted = ran(root, "promote", "2", "--force", "a test")
     expected = {"promoted": True, "replaced": "tagger/1", "forced": "a test"}
     assert promoted | expected == promoted
     assert len(promoted["rules"]) == 8
-    assert ran("tag", "page.txt")["model"] == "tagger/2"
-    assert ran("rollback", "--reason", "enough") == {
-        "model": "tagger/1",
-        "given_up": "tagger/2",
-        "reason": "enough",
-    }
-    first, second = ran("history")["versions"]
+    assert ran(root, "tag", "page.txt")["model"] == "tagger/2"
+    back = ran(root, "rollback", "--reason", "enough")
+    assert back == {"model": "tagger/1", "given_up": "tagger/2", "reason": "enough"}
+    first, second = ran(root, "history")["versions"]
     assert (first["aliases"], first["why"]) == (["champion"], "there was no champion")
     assert second["why"].endswith("given up for tagger/1: enough")
-    shown = run("history", cwd=challenged).stdout
+    shown = run("history", cwd=root).stdout
     assert re.search(r"kind: macro-F1 [▁-█]{2} 0\.\d\d to 0\.\d\d", shown)
 
 
@@ -333,16 +329,23 @@ def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
 def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     from mlflow import MlflowClient
 
-    done = run("tag", "page.txt", "--output", "odd", "--json", cwd=challenged)
-    assert done.returncode == 0
-    report = json.loads(done.stdout)
+    shutil.copy(challenged / "page.txt", challenged / "again.txt")
+    command = ("tag", "page.txt", "again.txt", "--output", "odd", "--json")
+    done = run(*command, cwd=challenged)
+    drift = json.loads(done.stdout)["drift"]
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert len(warnings) == len(report["drift"]["warnings"]) > 0
+    assert len(warnings) == len(drift["warnings"]) > 0
     assert "tagger review push" in warnings[0]
     client = MlflowClient(f"sqlite:///{challenged}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name("tagger-digests")
-    runs = client.search_runs([experiment.experiment_id])
-    assert runs[0].data.metrics["unfamiliar_share"] == report["drift"]["unfamiliar_share"]
+    recorded = client.search_runs([experiment.experiment_id])[0]
+    # No text of a paper is in it.
+    assert recorded.data.params == {"model": "tagger/1", "pages": "page.txt, again.txt"}
+    assert client.list_artifacts(recorded.info.run_id) == []
+    assert recorded.info.run_name == "page.txt and 1 more"
+    assert recorded.data.metrics["unfamiliar_share"] == drift["unfamiliar_share"]
+    assert "kind/share/survey" in recorded.data.metrics
+    assert recorded.data.tags["warnings"]
 
 
 @pytest.mark.training

@@ -9,9 +9,7 @@ from tagger.registry import planning
 from tagger.registry.planning import plan_labels
 
 
-@pytest.fixture
-def curves(monkeypatch):
-    """Two points in place of a learning curve, and what it was asked to measure."""
+def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch):
     asked = []
 
     def learning_curve(data, settings, out_of_fold, progress, cache):
@@ -19,17 +17,16 @@ def curves(monkeypatch):
         half = {n: replace(part, truth=part.truth[::-1]) for n, part in out_of_fold.items()}
         return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
 
-    monkeypatch.setattr(planning, "learning_curve", learning_curve)
-    return asked
-
-
-def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch, curves):
     version = log(right=0.7)
+    monkeypatch.setattr(planning, "learning_curve", lambda *_: ())
+    with pytest.raises(TaggerError, match="'kind' that tagger/1 was trained on are too few"):
+        plan_labels(registry, version, 20)
+    monkeypatch.setattr(planning, "learning_curve", learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20) if plan.labels < 5]
     assert few == [None] * len(few) != []
     monkeypatch.setattr("tagger.learning_curve._FEWEST_LABELS", 4)
     plans = plan_labels(registry, version, 20)
-    assert curves == [(12, small_taxonomy(), 2)]
+    assert asked == [(12, small_taxonomy(), 2)]
     metrics = registry.run(version).data.metrics
     with registry.store.reading() as client:
         files = {item.path for item in client.list_artifacts(version.run_id)}
@@ -48,10 +45,3 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
         assert plan.interval[0] <= plan.expected_f1 <= plan.interval[1]
-
-
-def test_too_few_labels_give_no_plan(registry, log, monkeypatch):
-    version = log()
-    monkeypatch.setattr(planning, "learning_curve", lambda *_: ())
-    with pytest.raises(TaggerError, match="'kind' that tagger/1 was trained on are too few"):
-        plan_labels(registry, version, 20)

@@ -8,6 +8,7 @@ from tagger.errors import TaggerError
 from tagger.gate import GateRules
 from tagger.registry.history import history
 from tagger.registry.promotion import PROMOTION, promote, roll_back
+from tagger.report.figures import read_figures
 
 RULES = GateRules()
 
@@ -169,7 +170,7 @@ def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monk
 
 
 def test_history_tells_where_each_version_came_from(registry, log):
-    log(right=0.5)
+    version = log(right=0.5)
     log(right=1.0)
     first, second = history(registry)
     assert (first.name, first.aliases) == ("tagger/1", ("champion",))
@@ -177,6 +178,13 @@ def test_history_tells_where_each_version_came_from(registry, log):
     assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
     assert second.macro_f1 == {"field": 1, "kind": 1}
     assert first.macro_f1["kind"] < 1
+    # The figures of the report are those that were logged.
+    found = read_figures(registry, version)
+    assert (found.version, found.versions) == (first, (first, second))
+    assert [facet.facet for facet in found.facets] == ["kind", "field"]
+    for facet in found.facets:
+        assert facet.figures["macro_f1"].value == pytest.approx(first.macro_f1[facet.facet])
+        assert facet.papers == 12
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
         registry.note(registry.find("1"), PROMOTION, spoiled)
         assert history(registry)[0].why == ""

@@ -28,46 +28,51 @@ def titles(page):
     return [node.text for node in page.find_elements(By.CSS_SELECTOR, "#list .title")]
 
 
-def press(page, keys):
-    page.switch_to.active_element.send_keys(keys)
+def press(page, *keys):
+    for key in keys:
+        page.switch_to.active_element.send_keys(key)
+
+
+def click(page, selector):
+    page.execute_script(f"document.querySelector({selector!r}).click()")
 
 
 def tick(page, value):
-    box = page.find_element(By.CSS_SELECTOR, f"[data-set][value='{value}']")
-    page.execute_script("arguments[0].click()", box)
+    click(page, f"[data-set][value={value}]")
 
 
 def choose(page, control, value):
     page.execute_script(
-        "const control = document.getElementById(arguments[0]); control.value = arguments[1];"
-        "control.dispatchEvent(new Event('change'))",
-        control,
-        value,
+        f"const control = document.getElementById('{control}'); control.value = '{value}';"
+        "control.dispatchEvent(new Event('change'))"
     )
 
 
-def count(page):
-    return page.find_element(By.ID, "count").text
+def text(page, selector):
+    return page.find_element(By.CSS_SELECTOR, selector).text
+
+
+def focus(page):
+    return page.switch_to.active_element.get_attribute("id")
 
 
 def test_filters_search_and_groups(page):
-    assert count(page) == "68 papers"
+    assert text(page, "#count") == "68 papers"
     assert len(titles(page)) == 50
-    page.execute_script("document.getElementById('more').click()")
+    click(page, "#more")
     assert len(titles(page)) == 68
     tick(page, "study")
     assert titles(page) == ["Ash"]
     tick(page, "survey")
     assert titles(page) == ["Ash", "Fir"]
-    assert count(page) == "2 of 68 papers"
+    assert text(page, "#count") == "2 of 68 papers"
     # What the other facet would leave is told beside each of its tags.
-    law = page.find_element(By.CSS_SELECTOR, "[value=law] ~ output")
-    method = page.find_element(By.CSS_SELECTOR, "[value=method] ~ output")
-    assert (law.text, method.text) == ("1", "65")
+    left = [text(page, f"[value={tag}] ~ output") for tag in ("law", "method")]
+    assert left == ["1", "65"]
     tick(page, "law")
     assert titles(page) == ["Fir"]
-    page.execute_script("document.getElementById('clear').click()")
-    assert count(page) == "68 papers"
+    click(page, "#clear")
+    assert text(page, "#count") == "68 papers"
     search = page.find_element(By.ID, "search")
     search.send_keys('"abstract on" GINKGO')
     assert titles(page) == ["Ginkgo"]
@@ -79,11 +84,8 @@ def test_filters_search_and_groups(page):
     tick(page, "law")
     choose(page, "group", "1")
     # Dogwood has two tags of the facet and stands under each.
-    assert [node.text for node in page.find_elements(By.CSS_SELECTOR, ".group")] == [
-        "health\n1",
-        "heart\n1",
-        "law\n1",
-    ]
+    groups = [node.text for node in page.find_elements(By.CSS_SELECTOR, ".group")]
+    assert groups == ["health\n1", "heart\n1", "law\n1"]
     assert titles(page) == ["Dogwood", "Dogwood", "Fir"]
     choose(page, "group", "")
     choose(page, "sort", "sure")
@@ -95,23 +97,18 @@ def test_keys_theme_and_links(page):
     press(page, Keys.TAB)
     assert page.switch_to.active_element.text == "Skip to the papers"
     press(page, Keys.ENTER)
-    assert page.switch_to.active_element.get_attribute("id") == "papers"
+    assert focus(page) == "papers"
     press(page, "r")
     assert titles(page) == ["Hazel"]
-    press(page, "c")
-    press(page, "j")
-    press(page, "j")
-    assert page.switch_to.active_element.get_attribute("id") == "paper-2"
+    press(page, "c", "j", "j")
+    assert focus(page) == "paper-2"
     press(page, "o")
-    [opened] = page.find_elements(By.CSS_SELECTOR, ".paper details[open]")
-    assert "An abstract on Birch." in opened.text
+    assert "An abstract on Birch." in text(page, ".paper details[open]")
     press(page, "k")
-    assert page.switch_to.active_element.get_attribute("id") == "paper-1"
-    press(page, "/")
-    press(page, "tj")
+    assert focus(page) == "paper-1"
+    press(page, "/", "tj")
     assert page.find_element(By.ID, "search").get_attribute("value") == "tj"
-    press(page, Keys.ESCAPE)
-    press(page, Keys.ESCAPE)
+    press(page, Keys.ESCAPE, Keys.ESCAPE)
 
     def colour():
         return page.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
@@ -122,20 +119,19 @@ def test_keys_theme_and_links(page):
     assert light != dark
     page.refresh()
     assert colour() == dark, "the choice is kept"
-    page.execute_script("document.getElementById('theme').click()")
+    click(page, "#theme")
     assert colour() == light
     press(page, "?")
-    dialog = page.find_element(By.ID, "keys")
-    assert dialog.is_displayed()
+    assert page.find_element(By.ID, "keys").is_displayed()
     page.find_element(By.ID, "keys-on").click()
     page.find_element(By.ID, "close-keys").click()
     press(page, "t")
     assert colour() == light, "shortcuts can be turned off"
     # A link to a paper that is filtered away, or further down the list, finds it.
     tick(page, "law")
-    page.execute_script("document.querySelector('#review a').click()")
+    click(page, "#review a")
     assert page.switch_to.active_element.find_element(By.CSS_SELECTOR, ".title").text == "Hazel"
-    assert count(page) == "68 papers"
+    assert text(page, "#count") == "68 papers"
     assert page.get_log("browser") == []
 
 
