@@ -1,27 +1,23 @@
-from datetime import UTC, datetime
+import json
 
 import pytest
+from helpers.samples import label_line
 
 from tagger.audit import find_suspect_labels
 from tagger.labels import Label, Origin
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
-TIME = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ["survey", "method", "study"]
 
 
 def labels_and_chances():
     labels, kind, field = [], {}, {}
     for n in range(60):
-        name = f"t-{n}"
-        tags = {"kind": (KINDS[n % 3],), "field": ("law",) if n % 2 else ()}
-        labels.append(
-            Label(
-                id=name, title=name, text="", tags=tags, annotator="ann", time=TIME, source="seed"
-            )
-        )
-        kind[name] = [0.9 if k == n % 3 else 0.05 for k in range(3)]
-        field[name] = [0.05, 0.02, 0.95 if n % 2 else 0.05]
+        tags = {"kind": [KINDS[n % 3]], "field": ["law"] if n % 2 else []}
+        content = json.loads(label_line(f"t-{n}", tags=tags))
+        labels.append(Label.model_validate({**content, "id": f"t-{n}"}))
+        kind[f"t-{n}"] = [0.9 if k == n % 3 else 0.05 for k in range(3)]
+        field[f"t-{n}"] = [0.05, 0.02, 0.95 if n % 2 else 0.05]
     return labels, {"kind": kind, "field": field}
 
 
@@ -39,7 +35,7 @@ def test_contradicted_labels_are_found_the_surest_first(taxonomy):
 def test_rechecked_and_final_labels_are_left_in_peace(taxonomy):
     labels, chances = labels_and_chances()
     wrong = {"tags": {"kind": ("study",), "field": ()}}
-    origin = Origin(annotation="u", updated=TIME, project="1", task=1, queue="recheck")
+    origin = Origin(annotation="u", updated=labels[0].time, project="1", task=1, queue="recheck")
     labels[0] = labels[0].model_copy(update={**wrong, "origin": origin})
     labels[3] = labels[3].model_copy(update={**wrong, "final": True})
     assert find_suspect_labels(labels, chances, taxonomy) == []

@@ -161,9 +161,9 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     of_kinds, of_fields = mild["shortfalls"]
     assert "tags of method, study are right" in of_kinds, "they have no label"
     assert of_fields.startswith("field: ")
-    refused = run(*command, 1, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "target-precision" in refused.stderr
+    done = run(*command, 1, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "target-precision" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,18 +84,19 @@ def test_a_model_that_was_changed_exchanged_or_is_gone_is_refused(registry, log,
             load(version)
 
 
-@pytest.mark.parametrize("name", ["seed.jsonl", "taxonomy.yaml"])
 def test_labels_travel_with_the_version_and_may_not_be_exchanged(
-    registry, log, label_folder, tmp_path, name
+    registry, log, label_folder, tmp_path
 ):
     version = log()
-    before = (label_folder / name).read_bytes()
-    copy = registry.label_folder(version, tmp_path / "copy")
-    assert (copy / name).read_bytes() == before
-    (file,) = (tmp_path / "mlruns").rglob(name)
-    file.write_bytes(before + b"\n")
-    with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
-        registry.label_folder(version, tmp_path / "again")
+    for name in ("taxonomy.yaml", "seed.jsonl"):
+        before = (label_folder / name).read_bytes()
+        copy = registry.label_folder(version, tmp_path / f"copy for {name}")
+        assert (copy / name).read_bytes() == before
+        (file,) = (tmp_path / "mlruns").rglob(name)
+        file.write_bytes(before + b"\n")
+        with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
+            registry.label_folder(version, tmp_path / "again")
+        file.write_bytes(before)
 
 
 def test_another_store_is_taken_from_the_environment(monkeypatch, tmp_path):

@@ -10,7 +10,6 @@ from tagger.labels import CORRECTIONS_FILE
 @pytest.fixture
 def root(tmp_path, label_folder, monkeypatch):
     """A workspace with labels and results, and without a model."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     (tmp_path / "tagged").mkdir()
     rows = [tag_row("First paper", sure=0.5), tag_row("Second paper")]
@@ -25,45 +24,42 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
     (root / "labels" / CORRECTIONS_FILE).write_text(answer + "\n", encoding="utf-8")
     done = run("report", cwd=root)
     assert done.returncode == 0, done.stderr
-    assert "Left out: how good tagger/1 is (there is no MLflow store here)" in done.stdout
-    assert "Left out: abstracts (2 of 2 papers stand on no page" in done.stdout
-    assert "2 papers, 0 to review, 1 reviewed, 1 corrected" in done.stdout
+    for said in (
+        "Left out: how good tagger/1 is (there is no MLflow store here)",
+        "Left out: abstracts (2 of 2 papers stand on no page",
+        "2 papers, 0 to review, 1 reviewed, 1 corrected",
+    ):
+        assert said in done.stdout
     content = (root / "report.html").read_text(encoding="utf-8")
     assert "there is no MLflow store here" in content
     assert not (root / "mlruns").exists(), "a report makes no store"
 
 
 def test_scripts_get_json_and_abstracts_come_from_pages(root):
-    labels = root / "labels"
-    labels.rename(root / "elsewhere")
-    done = run(
-        "report", "tagged", "-o", "out/r.html", "-d", "page.txt", "-d", "no.txt", "--json", cwd=root
-    )
+    (root / "labels").rename(root / "elsewhere")
+    pages = ("-d", "page.txt", "-d", "no.txt")
+    done = run("report", "tagged", "-o", "out/r.html", *pages, "--json", cwd=root)
     assert done.returncode == 2
     assert "no.txt: no such file" in done.stderr
     found = json.loads(done.stdout)
     assert (found["output"], found["abstracts"]) == ("out/r.html", 2)
     assert found["flow"] | {"papers": 2, "waiting": 1, "reviewed": 0} == found["flow"]
-    assert [part["part"] for part in found["left_out"]] == [
-        "what people said",
-        "how good tagger/1 is",
-    ]
+    parts = [part["part"] for part in found["left_out"]]
+    assert parts == ["what people said", "how good tagger/1 is"]
     assert len(found["files_failed"]) == 1
     assert "On first paper:" in (root / "out" / "r.html").read_text(encoding="utf-8")
 
 
 def test_evidence_comes_from_the_model_named(root, saved_model):
-    options = ("--evidence", "--digest", "page.txt", "--model", saved_model)
-    done = run("report", *options, "--json", cwd=root)
+    options = ("--evidence", "--digest", "page.txt")
+    done = run("report", *options, "--model", saved_model, "--json", cwd=root)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["explained"] == 2
     assert "What the tags hang on, by local/" in (root / "report.html").read_text(encoding="utf-8")
-
-
-def test_evidence_of_a_model_without_a_name_needs_its_folder(root, monkeypatch):
+    # A model without a name needs its folder.
     row = tag_row("First paper", model="local/definitions-0123")
     (root / "tagged" / "tags.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    done = run("report", "--evidence", "--digest", "page.txt", cwd=root)
+    done = run("report", *options, cwd=root)
     assert done.returncode == 2
     assert "--model FOLDER" in done.stderr
 
