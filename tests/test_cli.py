@@ -166,18 +166,15 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     assert "target-precision" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("tag",),
-        ("tag", "x", "--min-confidence", "7"),
-        ("tag", "x", "--effort", "lazy"),
-        ("train", "--folds", "1"),
-        ("promote", "--max-tag-loss", "2"),
-    ],
-)
-def test_wrong_options_are_exit_code_2(tmp_path, command):
-    assert run(*command, cwd=tmp_path).returncode == 2
+def test_wrong_options_are_exit_code_2():
+    for line in (
+        "tag",
+        "tag x --min-confidence 7",
+        "tag x --effort lazy",
+        "train --folds 1",
+        "promote --max-tag-loss 2",
+    ):
+        assert run(*line.split()).returncode == 2, line
 
 
 @pytest.mark.training
@@ -266,11 +263,9 @@ def challenged(workspace, tmp_path_factory):
     for folder in ("labels", "tiny"):
         shutil.copytree(workspace / folder, root / folder)
     (root / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
-    options = (*QUICK, "--encoder", "tiny/encoder")
-    assert run("train", *options, cwd=root).returncode == 0
-    done = run("train", *options, "--seed", 1, cwd=root)
-    assert done.returncode == 0, done.stderr
-    assert "tagger/2 is now challenger" in done.stdout
+    for seed, alias in enumerate(("champion", "challenger")):
+        done = run("train", *QUICK, "--encoder", "tiny/encoder", "--seed", seed, cwd=root)
+        assert f"tagger/{seed + 1} is now {alias}" in done.stdout, done.stderr
     return root
 
 

@@ -1,7 +1,11 @@
-"""What is imported is declared, in the dependencies or in an extra."""
+"""What tagger depends on: it is declared, its licences, and the list of it for a release."""
 
 import ast
+import importlib.util
+import json
 import re
+import shlex
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -49,12 +53,9 @@ def imports():
                 yield path.relative_to(ROOT), node.lineno, package
 
 
-INSTALLED = packages_distributions()
-
-
 def distributions(package):
     """Return the names of the distributions that a package may come from."""
-    return {name_of(name) for name in INSTALLED.get(package, [package])}
+    return {name_of(name) for name in packages_distributions().get(package, [package])}
 
 
 def test_every_import_is_declared():
@@ -99,3 +100,54 @@ def test_the_citation_names_this_version():
     assert citation["license"] == PROJECT["license"]
     assert citation["authors"] == PROJECT["authors"]
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+BINDING = re.compile(
+    r"\bA?GPL|Affero|General Public|SSPL|Server Side Public|Commons Clause|\bBUSL|Business Source"
+    r"|\bNC\b|Non-?Commercial|Proprietary|\bEUPL|\bOSL|CeCILL",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def licences():
+    """The script that lists licences, as a module."""
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "scripts" / "licences.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_in_the_light_install_binds_the_whole(licences):
+    packages = licences.closure(PROJECT["dependencies"])
+    assert {"numpy", "onnxruntime", "tokenizers", "markupsafe"} <= packages.keys()
+    stated = {name: licences.licence_of(package) for name, package in packages.items()}
+    assert not [name for name, said in stated.items() if said == licences.NOT_STATED]
+    assert not {name: said for name, said in stated.items() if BINDING.search(said)}
+    assert BINDING.search("GNU General Public License v3 (GPLv3)")
+    assert not BINDING.search("LGPL-2.1-or-later")
+
+
+@pytest.mark.acceptance
+def test_the_list_of_licences_is_that_of_what_is_installed(licences):
+    written = licences.TARGET.read_text(encoding="utf-8")
+    assert written == licences.page(), "make licences writes it anew"
+
+
+@pytest.mark.acceptance
+def test_the_bill_of_materials_names_every_dependency(tmp_path):
+    target = tmp_path / "sbom.cdx.json"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    recipe = re.search(r"^sbom:.*\n(?:\t.*\n)*?\t(.*\$\(BIN\)/.*)\n", makefile, re.MULTILINE)[1]
+    command = recipe.replace("dist/sbom.cdx.json", str(target))
+    command = command.replace("$(BIN)", str(Path(sys.executable).parent))
+    subprocess.run(shlex.split(command), cwd=ROOT, check=True, capture_output=True)
+    bill = json.loads(target.read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["name"] == "tagger"
+    named = {name_of(part["name"]) for part in bill["components"]}
+    # And all that these bring, each with its version.
+    assert LIGHT.union(*map(names_in, ("formats", "train", "review"))) <= named
+    assert {"markupsafe", "starlette", "flatbuffers"} <= named
+    assert all(part.get("version") and part.get("purl") for part in bill["components"])
+    assert str(ROOT) not in target.read_text(encoding="utf-8")

@@ -25,17 +25,6 @@ chances = arrays(np.float64, (5, 3), elements=st.floats(0, 1))
 truths = arrays(np.bool_, (5, 3))
 
 
-def test_exclusive_figures_by_hand(taxonomy):
-    facet = taxonomy.facet("kind")
-    truth = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
-    given_chances = np.eye(3)[[0, 1, 1, 2]] * 0.7 + 0.1
-    figures = evaluate(facet, truth, given_chances)
-    assert figures["accuracy"] == 0.75
-    assert figures["f1/survey"] == pytest.approx(2 / 3)
-    assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
-    assert figures["calibration_error"] == pytest.approx(0.05)
-
-
 def test_tags_that_nobody_used_count_in_no_mean(taxonomy):
     facet = taxonomy.facet("field")
     truth = np.array([[True, False, False], [True, False, False]])

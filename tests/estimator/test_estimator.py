@@ -1,14 +1,17 @@
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.samples import run
 from helpers.tiny_encoder import save_tiny_encoder
+from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -20,6 +23,7 @@ from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_labels, re
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry
+from tagger.taxonomy_file import load_taxonomy
 
 QUICK = {"epochs": 0, "folds": 2, "max_tokens": 16}
 
@@ -366,3 +370,25 @@ def test_versions_are_loaded_from_mlflow(label_folder, saved_model, tmp_path, mo
     papers = [Paper("A survey of the court", "The judge and the heart.")]
     expected = load_model(saved_model).predict_proba(papers)["kind"][:, [1, 2, 0]]
     assert (Tagger.load().predict_proba(papers)["kind"] == expected).all()
+
+
+@pytest.mark.mlflow
+def test_the_example_of_the_readme_runs_as_written(quick, tmp_path, monkeypatch, capsys):
+    """On a small store and few labels."""
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(root / "examples", "examples")
+    Path("labels").mkdir()
+    shutil.copy(root / "labels" / "taxonomy.yaml", "labels")
+    lines = (root / "labels" / "seed.jsonl").read_text(encoding="utf-8").splitlines()
+    Path("labels", "seed.jsonl").write_text("\n".join(lines[::3]), encoding="utf-8")
+    taxonomy = load_taxonomy("labels/taxonomy.yaml")
+    log_tiny(Registry(), Path("labels"), save_tiny_model(tmp_path / "saved" / "model", taxonomy))
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "contribution" in printed
+    assert 0 <= float(printed.split()[-1]) <= 1
+    assert load_model("my-model").taxonomy == taxonomy

@@ -57,12 +57,12 @@ def test_a_run_says_what_a_version_was_made_from_and_how_good_it_is(registry, lo
     assert list(table.columns)[:4] == ["title", "label", "prediction", "right"]
 
 
-@pytest.mark.parametrize("before", [None, "sqlite:///mine.db"])
-def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch, before):
-    if before:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
-    log()
-    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch):
+    for before in (None, "sqlite:///mine.db"):
+        if before:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
+        log()
+        assert os.environ.get("MLFLOW_TRACKING_URI") == before
 
 
 def test_a_commit_of_the_labels_is_noted(registry, log, label_folder):

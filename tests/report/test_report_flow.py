@@ -70,13 +70,11 @@ def test_the_flow_adds_up_as_counted_by_hand(papers):
     assert flow.unmarked == 2  # Ash, Fir
 
 
-@pytest.mark.parametrize(
-    ("pages", "counts"), [(([], []), (0, 2, 0)), ((["new.txt"], ["new.txt"]), (2, 2, 0))]
-)
-def test_pages_of_one_name_in_two_runs_are_two(write_results, pages, counts):
+@pytest.mark.parametrize(("names", "counts"), [([], (0, 2, 0)), (["new.txt"], (2, 2, 0))])
+def test_pages_of_one_name_in_two_runs_are_two(write_results, names, counts):
     runs = [
         write_results(title, day, tag_row(title, pages=names))
-        for day, (title, names) in enumerate(zip(("Ash", "Birch"), pages, strict=True), start=1)
+        for day, title in enumerate(("Ash", "Birch"), start=1)
     ]
     flow = count_flow(gather_papers(runs))
     assert (flow.pages, flow.found, flow.duplicates) == counts
@@ -109,25 +107,22 @@ def test_answers_under_two_names_are_answers_on_one_paper(write_results):
 
 def test_tags_of_a_run_are_told_in_todays_terms(write_results, label_folder):
     version = LabelStore(label_folder).taxonomy.version
-    rows = [
-        {**tag_row("Ash", "survey", 0.9, ["law"]), "taxonomy": version},
-        {**tag_row("Birch", "study", 0.9), "taxonomy": version},
-    ]
-    run = write_results("one", 1, *rows)
+    rows = [tag_row("Ash", "survey", 0.9, ["law"]), tag_row("Birch", "study", 0.9)]
+    run = write_results("one", 1, *({**row, "taxonomy": version} for row in rows))
     for change in (
         partial(rename_tag, facet="kind", tag="survey", into="review"),
         partial(retire_tag, facet="kind", tag="study"),
         partial(merge_tags, facet="field", tags=("law",), into="heart"),
     ):
         make_change_in(LabelStore(label_folder), change)
-    store = LabelStore(label_folder)
-    ash, birch = in_todays_terms(run, store.taxonomy).papers
+    taxonomy = LabelStore(label_folder).taxonomy
+    ash, birch = in_todays_terms(run, taxonomy).papers
     assert ash.tags == {"kind": ("review",), "field": ("health", "heart")}
     assert ash.confidence["kind"] == {"review": 0.9, "method": 0.1}
     assert ash.confidence["field"] == {"health": 0.97, "heart": 0.97}
     assert birch.tags["kind"] == ()
-    now = write_results("two", 2, {**rows[0], "taxonomy": store.taxonomy.version})
-    assert in_todays_terms(now, store.taxonomy) == now
+    now = write_results("two", 2, {**rows[0], "taxonomy": taxonomy.version})
+    assert in_todays_terms(now, taxonomy) == now
 
 
 def test_runs_are_counted_oldest_first(runs):
