@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from tagger.calibration import fit_calibration
+from tagger.head_training import fit_calibration
 from tagger.heads import Calibration, Floats, probabilities
 from tagger.taxonomy import Facet
 

@@ -27,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
-from tagger.calibration import fit_calibration
 from tagger.discovery import (
     DISTANCE,
     discover,
@@ -36,13 +35,12 @@ from tagger.discovery import (
 )
 from tagger.discovery import MIN_PAPERS as LEAST
 from tagger.encoder import Vectors
-from tagger.folds import assign_folds
-from tagger.head_training import fit_head, fit_vectorizer
+from tagger.head_training import fit_calibration, fit_head, fit_vectorizer
 from tagger.heads import Calibration, Floats, Head, probabilities
 from tagger.labels import LabelStore
 from tagger.strategies.base import unit
 from tagger.taxonomy import Facet
-from tagger.training_data import TrainingData
+from tagger.training_data import TrainingData, assign_folds
 from tagger.vector_cache import VectorCache, bundled_encoder
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")

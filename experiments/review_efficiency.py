@@ -64,7 +64,6 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from tagger import head_training, lexical
-from tagger.calibration import fit_calibration
 from tagger.encoder import (
     BUNDLED_ENCODER,
     DEFAULT_MAX_TOKENS,
@@ -79,7 +78,7 @@ from tagger.encoder import (
 from tagger.evaluation import Booleans, assign
 
 # The project's own fits: a simulation with others would answer another question.
-from tagger.head_training import fit_head, fit_vectorizer
+from tagger.head_training import fit_calibration, fit_head, fit_vectorizer
 from tagger.heads import MEMBERS, Calibration, Floats, Head
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel

@@ -24,9 +24,9 @@ from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
-from tagger.calibration import cross_calibrate, fit_calibration
 from tagger.decision import ReviewRule
 from tagger.evaluation import assign, evaluate
+from tagger.head_training import cross_calibrate, fit_calibration
 from tagger.heads import probabilities
 from tagger.labels import LabelStore
 from tagger.reference import OutOfFold, Reference

@@ -56,10 +56,7 @@ def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
 
 
 def model_of_definitions(
-    taxonomy: Taxonomy,
-    papers: Sequence[Paper],
-    encoder: Encoder,
-    progress: Progress | None = None,
+    taxonomy: Taxonomy, papers: Sequence[Paper], encoder: Encoder, progress: Progress | None = None
 ) -> TaggerModel:
     """Return a model that tells tags by their definitions.
 

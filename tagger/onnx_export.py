@@ -105,8 +105,7 @@ def export_onnx(
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(
-        f"the encoder '{_name(model)}' gives other vectors once it is exported to ONNX",
-        hint=_HINT,
+        f"the encoder '{_name(model)}' gives other vectors once it is exported to ONNX", hint=_HINT
     )
 
 

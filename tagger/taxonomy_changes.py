@@ -15,13 +15,7 @@ from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import (
-    MOST_EXAMPLES,
-    NAME_HINT,
-    Facet,
-    Tag,
-    Taxonomy,
-)
+from tagger.taxonomy import MOST_EXAMPLES, NAME_HINT, Facet, Tag, Taxonomy
 from tagger.taxonomy_file import TaxonomyDocument, drop_tag, insert_tag, tag_entry
 from tagger.validation import first_problem
 

@@ -35,19 +35,12 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import CommentMark, MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.scalarstring import (
-    FoldedScalarString,
-    LiteralScalarString,
-)
+from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
 from ruamel.yaml.tag import Tag as YamlTag
 from ruamel.yaml.tokens import CommentToken
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import (
-    NAME_HINT,
-    Taxonomy,
-    check_names,
-)
+from tagger.taxonomy import NAME_HINT, Taxonomy, check_names
 from tagger.validation import first_problem
 
 _LONGEST = 500_000

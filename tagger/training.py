@@ -19,21 +19,21 @@ from typing import Any
 import numpy as np
 
 from tagger import __version__
-from tagger.calibration import CalibratedView, calibrate_view, out_of_fold_by_effort
 from tagger.definitions_only import prototypes
 from tagger.encoder import Encoder, OnnxEncoder, Vectors
 from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import (
-    EncoderPlan,
-    TrainedEncoder,
-    TrainingProgress,
-    train_encoders,
-)
+from tagger.encoder_training import EncoderPlan, TrainedEncoder, TrainingProgress, train_encoders
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.fine_tuning import FineTuning
-from tagger.folds import assign_folds
-from tagger.head_training import add_zero_shot_tags, fit_head, fit_vectorizer
+from tagger.head_training import (
+    CalibratedView,
+    add_zero_shot_tags,
+    calibrate_view,
+    fit_head,
+    fit_vectorizer,
+    out_of_fold_by_effort,
+)
 from tagger.heads import MEMBERS, Floats, Head
 from tagger.labels import Label
 from tagger.lexical import LexicalFeatures
@@ -42,7 +42,7 @@ from tagger.paper import Paper
 from tagger.reference import Reference, familiarity
 from tagger.taxonomy import Taxonomy
 from tagger.text_views import TEXT_VIEWS
-from tagger.training_data import TrainingData, fine_tuning_inputs
+from tagger.training_data import TrainingData, assign_folds, fine_tuning_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

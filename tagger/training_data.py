@@ -1,12 +1,15 @@
-"""Labels as arrays, and the texts that an encoder is fine-tuned on."""
+"""Labels as arrays, the texts that an encoder is fine-tuned on, and folds for cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger.errors import TaggerError
 from tagger.evaluation import Booleans, HeldOut, Integers
@@ -140,6 +143,44 @@ def fine_tuning_inputs(
             _FACET_WEIGHT[facet.exclusive],
         )
     return [*views, *(text for _, _, text in examples)], targets
+
+
+def assign_folds(
+    ids: Sequence[str],
+    strata: Sequence[int],
+    folds: int,
+    seed: int,
+    known: Mapping[str, int] | None = None,
+) -> npt.NDArray[np.int_]:
+    """Return the fold of each paper, from 0, shape (papers,).
+
+    A new paper, in the order of ``ids``, goes into the fold that has fewest of its stratum so far;
+    the seed decides between equals. So its fold depends on the papers before it alone, and on those
+    of ``known``, which stay in their folds.
+    """
+    of_stratum: Counter[tuple[int, int]] = Counter()
+    of_fold: Counter[int] = Counter()
+    assigned = np.zeros(len(ids), dtype=int)
+
+    def put(row: int, fold: int) -> None:
+        assigned[row] = fold
+        of_stratum[strata[row], fold] += 1
+        of_fold[fold] += 1
+
+    stay = known or {}
+    for row, name in enumerate(ids):
+        if name in stay:
+            put(row, stay[name])
+    for row, name in enumerate(ids):
+        if name in stay:
+            continue
+        draw = {
+            fold: hashlib.sha256(f"{seed}/{fold}/{name}".encode("utf-8", "replace")).digest()
+            for fold in range(folds)
+        }
+        kind = strata[row]
+        put(row, min(draw, key=lambda f: (of_stratum[kind, f], of_fold[f], draw[f])))
+    return assigned
 
 
 def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:

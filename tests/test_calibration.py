@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tagger.calibration import (
+from tagger.head_training import (
     CalibratedView,
     calibrate_view,
     cross_calibrate,

@@ -7,12 +7,12 @@ from helpers.tiny_encoder import save_tiny_encoder
 from sentence_transformers import SentenceTransformerTrainingArguments
 
 from tagger.contrastive import (
+    FrozenLayers,
     encode_by_length,
     fine_tune,
     supervised_contrastive_loss,
 )
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
-from tagger.frozen_layers import FrozenLayers
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.folds import assign_folds
+from tagger.training_data import assign_folds
 
 labelled = st.lists(
     st.tuples(st.text(min_size=1, max_size=5), st.integers(0, 3)), unique_by=lambda pair: pair[0]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tagger.frozen_layers import FrozenLayers, freeze_lower_layers
+from tagger.contrastive import FrozenLayers, freeze_lower_layers
 
 
 class Layer(torch.nn.Module):
