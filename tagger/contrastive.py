@@ -51,18 +51,17 @@ class FacetContrastiveLoss(nn.Module):
         model: SentenceTransformer,
         frozen: FrozenLayers,
         targets: Mapping[str, ContrastiveTarget],
-        temperature: float,
-        dimensions: int,
+        settings: FineTuning,
     ) -> None:
         super().__init__()
         self.model = model
         self.frozen = frozen
-        self.temperature = temperature
+        self.temperature = settings.temperature
         self.targets = targets
-        size = model.get_embedding_dimension()
-        assert size is not None
+        self.size = model.get_embedding_dimension() or _REFERENCE_DIMENSIONS
+        sizes = self.size, settings.projection_dimensions
         self.projections = nn.ModuleDict(
-            {f"to_{name}": nn.Linear(size, dimensions, bias=False) for name in targets}
+            {f"to_{name}": nn.Linear(*sizes, bias=False) for name in targets}
         )
 
     def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
@@ -85,7 +84,7 @@ def encode_by_length(
     """Encode a batch in parts of similar length, shape (texts, dimensions).
 
     A batch is padded to its longest text, so one abstract among titles would cost as much as a
-    batch of abstracts. Parameters are those of :meth:`tagger.frozen_layers.FrozenLayers.encode`.
+    batch of abstracts. Parameters are those of :meth:`FrozenLayers.encode`.
     """
     lengths = features["attention_mask"].sum(dim=1)
     order = lengths.argsort()
@@ -218,18 +217,14 @@ def fine_tune(
         with suppress(Exception):
             transformer.set_attn_implementation("eager")
     frozen = freeze_lower_layers(transformer)
-    dimensions = model.get_embedding_dimension()
-    assert dimensions is not None
-    loss = FacetContrastiveLoss(
-        model, frozen, targets, settings.temperature, settings.projection_dimensions
-    )
+    loss = FacetContrastiveLoss(model, frozen, targets, settings)
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch,
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / dimensions),
+            learning_rate=settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / loss.size),
             learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
             warmup_steps=0.1,
             weight_decay=0.01,

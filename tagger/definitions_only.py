@@ -50,7 +50,8 @@ def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
     """
     vectors = encoder.encode(facet.descriptions)
     sums = np.zeros((len(facet.tags), vectors.shape[1]))
-    np.add.at(sums, np.array(facet.described_tags), vectors)
+    of_examples = [place for place, tag in enumerate(facet.tags) for _ in tag.examples]
+    np.add.at(sums, [*range(len(facet.tags)), *of_examples], vectors)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.asarray(sums / np.maximum(lengths, 1e-6), dtype=np.float32)
 
@@ -78,9 +79,7 @@ def model_of_definitions(
         threshold = SLOPE[facet.exclusive] * NEARNESS
         words = Linear(np.zeros((len(facet.tags), 0)), np.zeros(len(facet.tags)))
         heads.append(Head(facet, Linear(weights, -weights @ typical - threshold), words))
-    none: dict[str, Floats] = {
-        facet.name: np.zeros((0, len(facet.tags))) for facet in taxonomy.facets
-    }
+    none: dict[str, Floats] = {f.name: np.zeros((0, len(f.tags))) for f in taxonomy.facets}
     inputs = json.dumps([taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE])
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     return TaggerModel(

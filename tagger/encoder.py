@@ -208,11 +208,10 @@ class OnnxEncoder:
         # Errors are raised, and need not be printed as well.
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        on_gpu = choose_device(device) == "cuda"
-        if device == "auto" and not (folder / FLOAT32_FILE).exists():
-            on_gpu = False
+        has_float32 = (folder / FLOAT32_FILE).exists()
+        on_gpu = choose_device(device) == "cuda" and (device != "auto" or has_float32)
         graph = folder / (FLOAT32_FILE if on_gpu else ONNX_FILE)
-        if on_gpu and not graph.exists():
+        if on_gpu and not has_float32:
             raise TaggerError(
                 f"the model has no {FLOAT32_FILE}, which a GPU needs",
                 path=folder,

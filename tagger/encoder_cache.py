@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,15 +32,15 @@ _LIBRARIES = ("torch", "accelerate", "transformers", "sentence-transformers", "o
 _CHECKSUM = "sha256"
 
 
+@dataclass
 class EncoderCache:
     """Folders of exported encoders, kept up to a limit in bytes; the least recently used go first.
 
     The folder is made when the first is kept. The last one kept stays in any case.
     """
 
-    def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
-        self.folder = folder
-        self.limit = limit
+    folder: Path
+    limit: int = _LIMIT
 
     def get(self, key: str, target: Path) -> bool:
         """Copy the encoder of a key to a new folder, and return whether there is one."""

@@ -7,8 +7,9 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from tagger.decision import ReviewRule, decide
 from tagger.drift import measure_drift
 from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, FLOAT32_FILE
 from tagger.errors import ArgumentError, TaggerError, missing_package
-from tagger.estimator_input import answers_of, index_of, labels_of, papers_of, taxonomy_of
+from tagger.estimator_input import answers_of, labels_of, papers_of, taxonomy_of
 from tagger.evaluation import evaluate
 from tagger.heads import Floats
 from tagger.model import EFFORTS, MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
@@ -35,7 +36,10 @@ try:
     from sklearn.exceptions import NotFittedError
 except ModuleNotFoundError:
     # A saved model tags without scikit-learn; only what speaks to scikit-learn is missing then.
-    BaseEstimator = ClassifierMixin = object
+    BaseEstimator = object
+
+    class ClassifierMixin:  # type: ignore[no-redef]
+        """Stands in for scikit-learn's."""
 
     class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
         """Stands in for scikit-learn's."""
@@ -146,10 +150,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             from tagger.training import train
 
             with TemporaryDirectory() as scratch:
-                folder = Path(scratch) / "model"
-                stages = _print_stages() if self.verbose else None
-                settings = self._settings()
-                train(labels, terms, settings, folder, stages)
+                folder, stages = Path(scratch), _print_stages() if self.verbose else None
+                train(labels, terms, self._settings(), folder, stages)
                 return self._take(folder)
         except ModuleNotFoundError as error:
             raise missing_package(error, "train") from error
@@ -242,8 +244,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 warnings.warn(f"{warning}; look some of them over", stacklevel=2)
         tagged = decide(papers, found.probabilities, model.taxonomy, model.name, rule)
         columns: dict[str, list[Any]] = {
-            "id": [paper.id for paper in tagged],
-            "title": [paper.title for paper in tagged],
+            name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }
         for facet in model.taxonomy.facets:
             name, pick = facet.name, _only if facet.exclusive else list
@@ -252,7 +253,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 pick([paper.confidence[name][tag] for tag in paper.tags[name]]) for paper in tagged
             ]
         columns["review"] = [paper.review.reason if paper.review else "" for paper in tagged]
-        return pd.DataFrame(columns, index=index_of(X))
+        return pd.DataFrame(columns, index=X.index if hasattr(X, "iloc") else None)
 
     def save(self, folder: str | Path) -> Path:
         """Save the model to a folder, in place of a model that may be there; return the folder.
@@ -307,15 +308,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _take(self, folder: Path, name: str | None = None) -> Self:
         """Use the model of a folder, from a copy of its files that lasts as long as it is used."""
-        own = Path(mkdtemp(prefix="tagger-"))
-        try:
-            _copy_model(folder, own)
-            model = load_model(own, name, usual_cache())
-        except BaseException:
-            shutil.rmtree(own, ignore_errors=True)
-            raise
-        weakref.finalize(model, shutil.rmtree, own, ignore_errors=True)
-        return self._use(model, own)
+        with ExitStack() as kept:
+            own = TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
+            path = Path(kept.enter_context(own))
+            _copy_model(folder, path)
+            model = load_model(path, name, usual_cache())
+            weakref.finalize(model, kept.pop_all().close)
+        return self._use(model, path)
 
     def _use(self, model: TaggerModel, folder: Path | None) -> Self:
         self._folder = folder
@@ -407,8 +406,8 @@ def _print_stages() -> Progress:
 
 def _names(facet: Facet, tagged: Sequence[TaggedPaper]) -> Names:
     names = np.empty(len(tagged), dtype=object)
-    tags = [paper.tags[facet.name] for paper in tagged]
-    names[:] = [_only(given) for given in tags] if facet.exclusive else tags
+    pick = _only if facet.exclusive else tuple
+    names[:] = [pick(paper.tags[facet.name]) for paper in tagged]
     return names
 
 

@@ -58,11 +58,6 @@ def papers_of(X: Any) -> list[Paper]:  # noqa: N803
     return [_paper_of(entry, row) for row, entry in enumerate(X)]
 
 
-def index_of(X: Any) -> Any:  # noqa: N803
-    """Return the index of a data frame or series; None of anything else."""
-    return X.index if hasattr(X, "iloc") else None
-
-
 def _is_list(value: Any, kind: Any) -> bool:
     """Tell whether a value has rows in order; an array without dimensions has none."""
     if isinstance(value, str | bytes | Mapping | set | frozenset):

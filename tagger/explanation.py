@@ -90,10 +90,8 @@ def explain(
     evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
     for facet in model.taxonomy.facets:
         doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)
-        shown = [*decision.tags[facet.name]]
-        shown += [tag for tag in doubted if tag not in shown]
         evidence[facet.name] = {}
-        for tag in shown:
+        for tag in dict.fromkeys([*decision.tags[facet.name], *doubted]):
             column = chances[facet.name][:, facet.tag_names.index(tag)]
             found = [
                 Evidence(text, round(float(column[0]), 4), round(float(without), 4))

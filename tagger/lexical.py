@@ -73,15 +73,14 @@ class LexicalFeatures:
 
     def transform(self, papers: Sequence[Paper]) -> SparseRows:
         """Return one row of unit length a paper; of zeros, if it has no term of the vocabulary."""
-        return SparseRows([self._row(paper) for paper in papers])
-
-    def _row(self, paper: Paper) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        found: list[int | None] = []
-        for text, columns_of in zip((paper.text, paper.title), self._columns, strict=True):
-            words = _WORD.findall(text.lower())
-            found += map(columns_of.get, words)
-            found += map(columns_of.get, pairwise(words))
-        known = [column for column in found if column is not None]
-        columns, counts = np.unique(np.array(known, dtype=np.int64), return_counts=True)
-        weights = (1 + np.log(counts)) * self.idf[columns]
-        return columns, weights / max(float(np.linalg.norm(weights)), 1e-12)
+        rows = []
+        for paper in papers:
+            found: list[int | None] = []
+            for text, columns_of in zip((paper.text, paper.title), self._columns, strict=True):
+                words = _WORD.findall(text.lower())
+                found += map(columns_of.get, (*words, *pairwise(words)))
+            known = [column for column in found if column is not None]
+            columns, counts = np.unique(np.array(known, dtype=np.int64), return_counts=True)
+            weights = (1 + np.log(counts)) * self.idf[columns]
+            rows.append((columns, weights / max(float(np.linalg.norm(weights)), 1e-12)))
+        return SparseRows(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,10 +90,6 @@ class _Manifest(BaseModel):
         if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
             raise ValueError(f"hashes of just these files are needed: {', '.join(MODEL_FILES)}")
         return self
-
-    @property
-    def efforts(self) -> list[str]:
-        return [effort for effort, views in EFFORTS.items() if {*views} <= {*self.calibrations}]
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class TaggerModel:
                 hint="Train a model with tagger train, or tag with --effort full",
             )
         model = copy(self)
-        model.effort, model.reference = effort, self.reference.at_effort(effort)
+        model.effort, model.reference = effort, replace(self.reference, effort=effort)
         return model
 
     def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
@@ -323,9 +319,8 @@ def load_model(
         check_hash(folder / file, manifest.files[file])
     heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
     dimensions = heads[0].encoder.weights.shape[1]
-    reference = Reference.load(
-        folder / REFERENCE_FILE, manifest.taxonomy, manifest.efforts, dimensions
-    )
+    efforts = [name for name, views in EFFORTS.items() if {*views} <= {*manifest.calibrations}]
+    reference = Reference.load(folder / REFERENCE_FILE, manifest.taxonomy, efforts, dimensions)
 
     def make_encoder() -> Encoder:
         for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):

@@ -74,12 +74,13 @@ def export_onnx(
         If its architecture or its tokenizer cannot be exported, or the export gives other vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
     step = max(len(texts) // _SAMPLE, 1)
     sample = [*_EXAMPLES, *texts[: _SAMPLE * step : step]]
     examples = [*sample, *(" ".join(text.split()[:_TITLE_WORDS]) for text in sample)]
     limit = int(model.max_seq_length or 512)
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        with _named_on_failure(model):
+        with _step(needed_by=name):
             tokenizer = model.tokenizer.backend_tokenizer
             tokenizer.no_truncation()
             tokenizer.no_padding()
@@ -88,10 +89,10 @@ def export_onnx(
             expected = model.encode(sample, normalize_embeddings=True, show_progress_bar=False)
             forms = [_export(model, Path(scratch))]
         tokens = [part.ids[:limit] for part in tokenizer.encode_batch(examples)]
-        with _if_known():
+        with _step():
             forms.append(_fuse(forms[-1], model))
         float_form = forms[-1]
-        with _if_known():
+        with _step():
             forms.append(_quantize(forms[-1], tokens))
         for form in reversed(forms):
             shutil.copyfile(form, folder / ONNX_FILE)
@@ -105,7 +106,7 @@ def export_onnx(
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(
-        f"the encoder '{_name(model)}' gives other vectors once it is exported to ONNX", hint=_HINT
+        f"the encoder '{name}' gives other vectors once it is exported to ONNX", hint=_HINT
     )
 
 
@@ -157,34 +158,18 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
 
 
 @contextmanager
-def _named_on_failure(model: SentenceTransformer) -> Iterator[None]:
+def _step(needed_by: str = "") -> Iterator[None]:
+    """Go without a step that does not know an architecture, unless an encoder needs it."""
     try:
         yield
     except Exception as error:  # an architecture may lack anything
-        if _is_of_disk(error):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TaggerError(
-            f"the encoder '{_name(model)}' cannot be exported to ONNX ({reason})", hint=_HINT
-        ) from error
-
-
-@contextmanager
-def _if_known() -> Iterator[None]:
-    """Go without a step that does not know an architecture."""
-    try:
-        yield
-    except Exception as error:
-        if _is_of_disk(error):
-            raise
-
-
-def _is_of_disk(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno is not None
-
-
-def _name(model: SentenceTransformer) -> str:
-    return getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault
+        if needed_by:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise TaggerError(
+                f"the encoder '{needed_by}' cannot be exported to ONNX ({reason})", hint=_HINT
+            ) from error
 
 
 def _fuse(path: Path, model: SentenceTransformer) -> Path:

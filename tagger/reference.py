@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,6 @@ class Reference:
     def probabilities(self) -> dict[str, Floats]:
         """Per facet, out-of-fold probabilities, shape (papers, tags)."""
         return self.out_of_fold[self.effort].probabilities
-
-    def at_effort(self, effort: str) -> Reference:
-        """Return the same papers with the out-of-fold predictions of another effort."""
-        return replace(self, effort=effort)
 
     def familiarity_of(self, vectors: Vectors) -> Floats:
         """Return the cosine of papers with the nearest labelled one, shape (papers,)."""

@@ -122,20 +122,10 @@ class Facet(_Model):
         return tuple(tag.name for tag in self.tags)
 
     @cached_property
-    def definitions(self) -> tuple[str, ...]:
-        """Name and definition of each tag, as texts to be encoded."""
-        return tuple(f"{tag.name}. {tag.definition}" for tag in self.tags)
-
-    @cached_property
     def descriptions(self) -> tuple[str, ...]:
-        """Texts on the tags, to be encoded: ``definitions``, then the examples of all tags."""
-        return (*self.definitions, *(example for tag in self.tags for example in tag.examples))
-
-    @cached_property
-    def described_tags(self) -> tuple[int, ...]:
-        """The place among ``tags`` of the tag that each of ``descriptions`` is of."""
-        places = range(len(self.tags))
-        return (*places, *(place for place in places for _ in self.tags[place].examples))
+        """Texts on the tags, to be encoded: the definition of each, then the examples of all."""
+        definitions = (f"{tag.name}. {tag.definition}" for tag in self.tags)
+        return (*definitions, *(example for tag in self.tags for example in tag.examples))
 
     @cached_property
     def readings(self) -> dict[str, tuple[str, ...]]:
@@ -147,20 +137,13 @@ class Facet(_Model):
         return found | {name: (name,) for name in self.tag_names}
 
     @cached_property
-    def _ancestors(self) -> dict[str, tuple[str, ...]]:
-        parents = {tag.name: tag.parent for tag in self.tags}
-        chains = {}
-        for name, above in parents.items():
-            chain = []
-            while above is not None:
-                chain.append(above)
-                above = parents[above]
-            chains[name] = tuple(chain)
-        return chains
+    def _parents(self) -> dict[str, str | None]:
+        return {tag.name: tag.parent for tag in self.tags}
 
     def ancestors(self, tag: str) -> tuple[str, ...]:
         """Return the tags that ``tag`` implies, nearest first; KeyError if there is no such tag."""
-        return self._ancestors[tag]
+        parent = self._parents[tag]
+        return () if parent is None else (parent, *self.ancestors(parent))
 
     def with_ancestors(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Return ``tags`` and all that they imply, in the order of the facet.

@@ -17,6 +17,7 @@ from tagger.taxonomy_file import dump_yaml, load_taxonomy
 
 EMPTY = "empty"
 """The template that holds an example and nothing else."""
+_TEMPLATES = Path(str(resources.files("tagger"))) / "templates" / "taxonomies"
 _WIDTH = 100
 _HEADER = """\
 # What the papers of this review are tagged with. A facet is a question asked of every paper, its
@@ -33,9 +34,8 @@ _HEADER = """\
 
 def template_names() -> list[str]:
     """Return the names of the templates, the empty one last."""
-    return sorted(
-        (path.stem for path in _templates().glob("*.yaml")), key=lambda n: (n == EMPTY, n)
-    )
+    names = (path.stem for path in _TEMPLATES.glob("*.yaml"))
+    return sorted(names, key=lambda name: (name == EMPTY, name))
 
 
 def load_template(name: str) -> Taxonomy:
@@ -44,7 +44,7 @@ def load_template(name: str) -> Taxonomy:
         raise TaggerError(
             f"there is no template '{name}'", hint=f"Known: {', '.join(template_names())}"
         )
-    return load_taxonomy(_templates() / f"{name}.yaml")
+    return load_taxonomy(_TEMPLATES / f"{name}.yaml")
 
 
 class TaxonomyDraft:
@@ -130,7 +130,3 @@ def taxonomy_name(folder: Path) -> str:
     """Return a name for the taxonomy of a folder, made of the folder's own."""
     name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:50]
     return name or "review"
-
-
-def _templates() -> Path:
-    return Path(str(resources.files("tagger"))) / "templates" / "taxonomies"

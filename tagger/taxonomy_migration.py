@@ -49,11 +49,6 @@ class _Change(BaseModel):
         moves = self.operation in ("rename", "merge", "retire")
         return dict.fromkeys(self.tags or (self.tag,), into) if moves else {}
 
-    def asked_about(self) -> tuple[str, ...]:
-        """Return new tags that labelled papers were to be looked at for."""
-        new = self.into if self.operation == "split" else (self.tag,) * self.queue
-        return new if isinstance(new, tuple) else ()
-
 
 class _Step(BaseModel, frozen=True):
     """A line of the history: a change, and the taxonomy file before and after it."""
@@ -231,10 +226,12 @@ class _History:
         """Yield the tags that papers were to be looked at for, and since when they are there."""
         for position, step in enumerate(self._steps, start=1):
             change = step.change
-            above = change.tag if change.operation == "split" else change.parent
+            new, above = (change.tag,) * change.queue, change.parent
+            if change.operation == "split" and isinstance(change.into, tuple):
+                new, above = change.into, change.tag
             if change.facet == facet:
                 implied = self._replay(facet, above, position) if above else frozenset()
-                for tag in change.asked_about():
+                for tag in new:
                     for now in self._replay(facet, tag, position) - implied:
                         yield now, step.time
 

@@ -139,14 +139,8 @@ def train(
 
     Parameters
     ----------
-    labels, taxonomy:
-        One label a paper, and the taxonomy that they are in terms of.
-    settings:
-        Settings of the run.
-    folder:
-        Where the model is saved.
-    progress:
-        Called as the work goes on.
+    labels, taxonomy, folder:
+        One label a paper, the taxonomy that they are in terms of, and where the model is saved.
     known_folds:
         Folds, from 0, that papers were held out in before and are to stay in.
     source:

@@ -40,11 +40,14 @@ class TrainingData:
     @classmethod
     def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> TrainingData:
         """Turn labels into arrays."""
-        truth = {facet.name: _memberships(facet, labels) for facet in taxonomy.facets}
-        judged = {
-            facet.name: np.array([facet.name in label.tags for label in labels], dtype=bool)
-            for facet in taxonomy.facets
-        }
+        truth: dict[str, Booleans] = {}
+        judged: dict[str, Booleans] = {}
+        for facet in taxonomy.facets:
+            name, shape = facet.name, (len(labels), len(facet.tags))
+            given = [facet.with_ancestors(label.tags.get(name, ())) for label in labels]
+            members = [[tag in tags for tag in facet.tag_names] for tags in given]
+            truth[name] = np.array(members, dtype=bool).reshape(shape)
+            judged[name] = np.array([name in label.tags for label in labels], dtype=bool)
         return cls(taxonomy, labels, truth, judged)
 
     @cached_property
@@ -181,9 +184,3 @@ def assign_folds(
         kind = strata[row]
         put(row, min(draw, key=lambda f: (of_stratum[kind, f], of_fold[f], draw[f])))
     return assigned
-
-
-def _memberships(facet: Facet, labels: Sequence[Label]) -> Booleans:
-    given = [facet.with_ancestors(label.tags.get(facet.name, ())) for label in labels]
-    members = [[tag in tags for tag in facet.tag_names] for tags in given]
-    return np.array(members, dtype=bool).reshape(len(labels), len(facet.tags))

@@ -37,7 +37,7 @@ def test_facets_may_come_from_options(tmp_path):
     assert done.returncode == 0, done.stderr
     (facet,) = load_taxonomy(tmp_path / "mine" / "taxonomy.yaml").facets
     assert (facet.name, facet.exclusive) == ("kind", True)
-    assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed: a = b.")
+    assert facet.descriptions == ("trial. Drawn by lot.", "cohort. Followed: a = b.")
     more = ("--template", "medicine", "--tag", "topic/migraine=Headache.", *options)
     assert run("init", "more", *more, cwd=tmp_path).returncode == 0
     found = load_taxonomy(tmp_path / "more" / "taxonomy.yaml")
@@ -97,7 +97,7 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path, asked):
     assert "Written: asked/taxonomy.yaml, with kind (2 tags)." in done.stdout
     (facet,) = load_taxonomy(tmp_path / "asked" / "taxonomy.yaml").facets
     assert facet.exclusive
-    assert facet.definitions == ("trial. Drawn by lot.", "cohort. Followed.")
+    assert facet.descriptions == ("trial. Drawn by lot.", "cohort. Followed.")
 
 
 def test_an_end_of_input_leaves_nothing(tmp_path, asked):

@@ -43,7 +43,7 @@ def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):
 def test_of_many_papers_a_part_is_kept(drawn):
     big = drawn(5001).sample()
     assert len(big.ids) == len(big.vectors) == len(big.judged["kind"]) == 2000
-    assert len(big.at_effort("low").familiarity) == 2000
+    assert len(big.out_of_fold["low"].familiarity) == 2000
     assert big.titles[-1] == "Title 5000"
     np.testing.assert_equal(asdict(drawn(7).sample()), asdict(drawn(7)))
 

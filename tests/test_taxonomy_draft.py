@@ -29,7 +29,7 @@ def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
     for facet in template.facets:
         said = "Exactly one" if facet.exclusive else "None, one or several"
         assert f"  # {said} of these tags a paper.\n  - name: {facet.name}\n" in text
-        assert all(len(definition.split()) >= 5 for definition in facet.definitions)
+        assert all(len(tag.definition.split()) >= 4 for tag in facet.tags)
 
 
 @settings(max_examples=40)
