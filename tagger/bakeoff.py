@@ -40,9 +40,6 @@ def bake_off(
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 
-    Settings hold for all of them; with 0 epochs the pretrained encoders are used. Stages of
-    progress are named after their encoder.
-
     Raises
     ------
     TaggerError

@@ -41,10 +41,7 @@ _MOST_BYTES = 512 * 2**20
 
 
 class FacetContrastiveLoss(nn.Module):
-    """Supervised contrastive loss with one projection a facet and soft targets.
-
-    The labels of a batch are the rows of its texts in the targets.
-    """
+    """Supervised contrastive loss, one projection a facet; labels are rows of the targets."""
 
     def __init__(
         self,

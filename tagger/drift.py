@@ -106,10 +106,7 @@ class Drift:
 
 
 class DriftMeter:
-    """Compares a digest with the labelled papers of a model, of which there has to be one.
-
-    The digest is added a batch at a time; 8 bytes a paper are kept.
-    """
+    """Compares a digest, added a batch at a time, with the labelled papers, one at least."""
 
     def __init__(self, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> None:
         self._reference = reference

@@ -34,10 +34,7 @@ _CHECKSUM = "sha256"
 
 @dataclass
 class EncoderCache:
-    """Folders of exported encoders, kept up to a limit in bytes; the least recently used go first.
-
-    The folder is made when the first is kept. The last one kept stays in any case.
-    """
+    """Exported encoders, up to a limit in bytes; the least recently used go, the last one stays."""
 
     folder: Path
     limit: int = _LIMIT
@@ -95,11 +92,7 @@ def key_of(
     *,
     float32: bool = False,
 ) -> str | None:
-    """Return a name for the encoder that its inputs lead to, None if it is not on this machine.
-
-    Parameters are those of :func:`tagger.contrastive.fine_tune`, the device and precision of
-    :func:`tagger.contrastive.arithmetic`, and whether it is exported for GPUs, too.
-    """
+    """Return a name for the encoder that its inputs lead to, None if it is not on this machine."""
     folder = local_folder(tuning.encoder)
     if folder is None:
         return None

@@ -42,11 +42,7 @@ TrainingProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """The inputs of fine-tuning, as for :func:`tagger.contrastive.fine_tune`.
-
-    ``stage`` is the name under which its progress is reported, ``float32`` whether it is exported
-    for GPUs, too.
-    """
+    """The inputs of fine-tuning, the stage to report, and whether to export for GPUs, too."""
 
     stage: str
     texts: list[str]
@@ -57,10 +53,7 @@ class EncoderPlan:
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """An exported encoder; its folder is gone when the next encoder is asked for.
-
-    ``reused`` says whether it comes from the cache.
-    """
+    """An exported encoder, ``reused`` from the cache or not; its folder lasts until the next."""
 
     encoder: Encoder
     folder: Path

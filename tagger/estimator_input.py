@@ -47,10 +47,7 @@ def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
 
 
 def papers_of(X: Any) -> list[Paper]:  # noqa: N803
-    """Return the papers of an argument as :class:`tagger.Tagger` describes it, one a row.
-
-    An :class:`ArgumentError` names the row, from 0, that is something else or has no title.
-    """
+    """Return the papers, given as for :class:`tagger.Tagger`; an ArgumentError names the row."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return _papers_of_frame(X)
     if not _is_list(X, Iterable):
@@ -98,11 +95,7 @@ def _paper_of(entry: Any, row: int) -> Paper:
 
 
 def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[Answer]:
-    """Return the tags of each paper of an argument as :meth:`tagger.Tagger.fit` describes it.
-
-    Raises :class:`ArgumentError` if it is something else, is of another length than ``papers``, or
-    does not fit the taxonomy.
-    """
+    """Return the tags of each paper, given as for :meth:`tagger.Tagger.fit`; or ArgumentError."""
     columns = _columns_of(y, taxonomy)
     answers: list[Answer] = [{} for _ in range(papers)]
     for name, cells in columns.items():

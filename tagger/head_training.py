@@ -139,11 +139,7 @@ def add_zero_shot_tags(
 
 @dataclass(frozen=True)
 class CalibratedView:
-    """The calibrations for a text view by facet, and the out-of-fold predictions with it.
-
-    A calibration is fitted on the out-of-fold scores, shape (members, papers, tags), of all judged
-    papers; the probabilities of these papers are by one fitted on the other folds.
-    """
+    """The calibrations for a text view, and out-of-fold predictions by those of other folds."""
 
     calibrations: dict[str, Calibration]
     out_of_fold: OutOfFold
@@ -153,11 +149,7 @@ class CalibratedView:
 def calibrate_view(
     data: TrainingData, folds: Integers, scores: Mapping[str, Floats], familiarity: Floats
 ) -> CalibratedView:
-    """Fit the calibrations for a text view and turn out-of-fold scores into probabilities.
-
-    ``folds`` and ``familiarity`` have shape (papers,), the scores of a facet (members, papers,
-    tags).
-    """
+    """Calibrate out-of-fold scores of a text view, per facet of shape (members, papers, tags)."""
     calibrations, found = {}, {}
     for facet in data.taxonomy.facets:
         name = facet.name
@@ -184,10 +176,7 @@ def out_of_fold_by_effort(
 
 
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
-    """Fit the calibration of a facet on the scores of papers that the head had not seen.
-
-    Shapes are (papers, tags) and (members, papers, tags).
-    """
+    """Fit a calibration on out-of-fold scores, shape (members, papers, tags)."""
     if not y_true.any() or y_true.all():
         return Calibration()
     if facet.exclusive:

@@ -78,8 +78,7 @@ def learning_curve(
 ) -> tuple[LearningPoint, ...]:
     """Train on a quarter and on half of the labels outside of two folds, and measure on these.
 
-    ``out_of_fold`` has, per facet, the predictions of the cross-validation with these labels and
-    settings, which are the last point. Parts with too few tags are left out.
+    The last point is ``out_of_fold``, by facet. Parts with too few tags are left out.
     """
     known = {
         name: int(fold) - 1

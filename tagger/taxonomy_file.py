@@ -70,10 +70,7 @@ class _PlainComposer(Composer):
 
 
 class TaxonomyDocument:
-    """A taxonomy file: what it says, and its YAML to be edited, with comments and quotes.
-
-    Errors name ``path``, and are those of :func:`load_taxonomy`.
-    """
+    """A taxonomy file: what it says, and its YAML to be edited, with comments and quotes."""
 
     def __init__(self, text: str, path: Path) -> None:
         self._text = text

@@ -79,10 +79,7 @@ def open_taxonomy(folder: Path, level: int = logging.WARNING) -> Taxonomy:
 
 
 def _migrate(folder: Path) -> str:
-    """Write the taxonomy, then the label files that need it, set the history aside, and say so.
-
-    A migration that is cut short is done again by the next command, with the same result.
-    """
+    """Migrate a folder and say what was done; cut short, it is done again, with equal result."""
     path, history_path = folder / TAXONOMY_FILE, folder / HISTORY_FILE
     steps = [step for _, step in read_lines(history_path, _Step)]
     document = open_document(path)

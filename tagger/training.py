@@ -96,11 +96,7 @@ class EncoderSource:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A trained model and its figures.
-
-    ``metrics`` has keys such as ``contribution/macro_f1`` and ``domain/f1/legal``; ``reused`` is
-    the number of encoders that came from the cache.
-    """
+    """A trained model and its figures; ``reused`` encoders came from the cache."""
 
     model: TaggerModel
     folder: Path
@@ -199,11 +195,7 @@ def cross_validate(
     settings: TrainingSettings,
     progress: TrainingProgress | None = None,
 ) -> CrossValidation:
-    """Measure settings on labels without making a model.
-
-    Equal labels, folds and seed give equal folds, whatever the other settings are. Parameters and
-    errors are those of :func:`train`.
-    """
+    """Measure settings on labels without making a model; parameters and errors as for ``train``."""
     data = TrainingData.of(labels, taxonomy)
     folds = plan_folds(data, settings)
     plans = _fold_plans(data, folds, settings)

@@ -78,10 +78,7 @@ class TrainingData:
         return [int(kind) for kind in kinds]
 
     def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
-        """Return out-of-fold predictions of some rows in a facet.
-
-        ``folds`` are those of all papers, from 0; ``chances`` has shape (rows, tags).
-        """
+        """Return out-of-fold predictions of some rows; ``folds`` are of all papers, from 0."""
         return HeldOut(
             facet,
             tuple(self.ids[row] for row in rows),
@@ -120,10 +117,7 @@ class TrainingData:
 def fine_tuning_inputs(
     data: TrainingData, rows: Integers, *, title_views: bool
 ) -> tuple[list[str], dict[str, ContrastiveTarget]]:
-    """Return what an encoder is fine-tuned on: views of papers, then the taxonomy's examples.
-
-    The targets are by facet. An example is judged in the facet of its tag alone.
-    """
+    """Return views of papers, then the taxonomy's examples, judged in their own facet alone."""
     views = data.views(rows, title_views=title_views)
     seen = np.tile(rows, len(views) // max(len(rows), 1))
     examples = [
