@@ -36,42 +36,21 @@ def measure_agreement(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Agree
     agreements = []
     by_paper = labels_by_paper(labels)
     for facet in taxonomy.facets:
-        several: _Answers = {
+        several = {
             paper: {who: frozenset(tags) for who, tags in said.items()}
             for paper, said in review_answers(by_paper, facet.name).items()
             if len(said) > 1
         }
         if several:
-            pairs = {
-                f"{first} and {second}": _kappa(several, facet, first, second)
-                for first, second in _pairs(several)
-            }
-            agreements.append(Agreement(facet.name, len(several), _alpha(several, facet), pairs))
+            rows = [(who, paper, said[who]) for paper, said in several.items() for who in said]
+            alpha = _coefficient("alpha", rows, facet)
+            kappa = {}
+            pairs = {pair for said in several.values() for pair in combinations(sorted(said), 2)}
+            for pair in sorted(pairs):
+                own = [row for row in rows if row[0] in pair and several[row[1]].keys() >= {*pair}]
+                kappa[" and ".join(pair)] = _coefficient("weighted_kappa", own, facet)
+            agreements.append(Agreement(facet.name, len(several), alpha, kappa))
     return agreements
-
-
-_Answers = dict[str, dict[str, frozenset[str]]]
-"""Per paper and annotator, the tags given."""
-
-
-def _pairs(answers: _Answers) -> list[tuple[str, str]]:
-    pairs = {pair for said in answers.values() for pair in combinations(sorted(said), 2)}
-    return sorted(pairs)
-
-
-def _alpha(answers: _Answers, facet: Facet) -> float:
-    rows = [
-        (annotator, paper, tags)
-        for paper, said in answers.items()
-        for annotator, tags in said.items()
-    ]
-    return _coefficient("alpha", rows, facet)
-
-
-def _kappa(answers: _Answers, facet: Facet, first: str, second: str) -> float:
-    both = {paper: said for paper, said in answers.items() if {first, second} <= said.keys()}
-    rows = [(who, paper, said[who]) for paper, said in both.items() for who in (first, second)]
-    return _coefficient("weighted_kappa", rows, facet)
 
 
 def _coefficient(name: str, rows: list[tuple[str, str, frozenset[str]]], facet: Facet) -> float:

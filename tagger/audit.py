@@ -52,7 +52,8 @@ def find_suspect_labels(
         chances = np.array([known[label.id] for label in judged], dtype=np.float64)
         for row in _contradicted(facet, judged, chances):
             suspect = _suspect(facet, judged[row], chances[row])
-            settled = judged[row].final or _is_rechecked(judged[row])
+            origin = judged[row].origin
+            settled = judged[row].final or (origin and origin.queue == "recheck")
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
     return sorted(suspects, key=lambda suspect: -suspect.confidence)
@@ -104,7 +105,3 @@ def _suspect(facet: Facet, label: Label, chances: npt.NDArray[np.float64]) -> Su
     return SuspectLabel(
         label.id, label.title, label.annotator, facet.name, given, suggested, round(confidence, 4)
     )
-
-
-def _is_rechecked(label: Label) -> bool:
-    return label.origin is not None and label.origin.queue == "recheck"

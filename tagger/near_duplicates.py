@@ -8,7 +8,6 @@ hashes are those of Broder, "On the resemblance and containment of documents" (1
 
 from __future__ import annotations
 
-import hashlib
 import re
 from array import array
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tagger.paper import Paper
+from tagger.paper import Paper, hash_of
+from tagger.tagged_paper import Probability
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -43,7 +43,7 @@ class NearDuplicate:
 
     ids: tuple[str, str]
     titles: tuple[str, str]
-    similarity: float
+    similarity: Probability
 
 
 def find_near_duplicates(
@@ -94,7 +94,7 @@ def _sketches(papers: Sequence[Paper]) -> tuple[array[int], Hashes, dict[int, in
         sizes.append(len(shingles))
         if not len(shingles):
             continue
-        first = originals.setdefault(_hash(shingles.tobytes()), place)
+        first = originals.setdefault(hash_of(shingles.tobytes()), place)
         if first != place:
             copies[place] = first
             continue
@@ -166,11 +166,7 @@ def _shingles(paper: Paper) -> Hashes:
 
 @lru_cache(_WORDS_KNOWN)
 def _hash_of(word: str) -> int:
-    return _hash(word.encode("utf-8", "surrogatepass"))
-
-
-def _hash(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+    return hash_of(word.encode("utf-8", "surrogatepass"))
 
 
 def _mixed(values: Hashes) -> Hashes:

@@ -165,10 +165,9 @@ class EntryKeys:
     def add(self, paper: Paper) -> None:
         """Add an entry."""
         entry, own, called = len(self._kinds), _names(paper), _titles(paper)
-        for name in own or called:
-            self._names.extend((_hash(name), entry))
-        for name in called:
-            self._titles.extend((_hash(name), entry))
+        for keys, names in ((self._names, own or called), (self._titles, called)):
+            for name in names:
+                keys.extend((hash_of(name.encode("utf-8", "surrogatepass")), entry))
         self._kinds.append(_kinds(paper))
 
     def save(self, file: BinaryIO) -> None:
@@ -231,8 +230,8 @@ def group_entries(papers: Iterable[Paper]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _hash(name: str) -> int:
-    content = name.encode("utf-8", "surrogatepass")
+def hash_of(content: bytes) -> int:
+    """Return a hash of 64 bits."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 

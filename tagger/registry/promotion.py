@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
 from tagger.gate import GateRules, RuleOutcome, apply_gate
@@ -66,7 +66,7 @@ def promote(
                 f"{now.name if now else 'no version'} became champion meanwhile",
                 hint="Look at 'tagger history', then promote again",
             )
-        _record_promotion(registry, version, champion, outcomes, force)
+        record_promotion(registry, version, champion, outcomes, force)
         line = [*_champions(client, champion), version.number]
         client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line))
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version.number))
@@ -88,11 +88,11 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
     with registry.store.writing() as client:
         champion = registry.champion()
         line = _champions(client, champion)
-        begun = _rollback_under_way(client, champion)
-        if champion and begun:
+        begun = _noted(client, _GIVING_UP) if champion else []
+        if champion and begun[1:] == [champion.number]:
             client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(line))
             client.delete_registered_model_tag(MODEL_NAME, _GIVING_UP)
-            return registry.find(str(begun)), champion
+            return registry.find(str(begun[0])), champion
         if champion is None or len(line) < 2:
             raise TaggerError(
                 "there is no champion before the present one to go back to",
@@ -101,7 +101,7 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
             )
         previous = registry.find(str(line[-2]))
         record = {
-            "time": _now(),
+            "time": datetime.now(UTC).isoformat(),
             "to": previous.name,
             "reason": reason,
             "promoted": _promoted_at(champion),
@@ -115,20 +115,16 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
     return champion, previous
 
 
-def record_first_champion(registry: Registry, version: Version) -> None:
-    """Note that a version is champion because there was none."""
-    _record_promotion(registry, version, None, (), None)
-
-
-def _record_promotion(
+def record_promotion(
     registry: Registry,
     version: Version,
-    champion: Version | None,
-    outcomes: Sequence[RuleOutcome],
-    force: str | None,
+    champion: Version | None = None,
+    outcomes: Sequence[RuleOutcome] = (),
+    force: str | None = None,
 ) -> None:
-    record: dict[str, Any] = {
-        "time": _now(),
+    """Note why a version is champion; by default because there was none."""
+    record = {
+        "time": datetime.now(UTC).isoformat(),
         "replaced": champion.name if champion else None,
         "forced": force,
         "rules": list(map(asdict, outcomes)),
@@ -145,12 +141,6 @@ def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
         # Somebody chose it by hand, in MLflow.
         return [*line, champion.number]
     return line[: len(line) - line[::-1].index(champion.number)]
-
-
-def _rollback_under_way(client: MlflowClient, champion: Version | None) -> int | None:
-    """Return the version that a killed rollback had given up already for the present champion."""
-    noted = _noted(client, _GIVING_UP) if champion else []
-    return noted[0] if champion and noted[1:] == [champion.number] else None
 
 
 def _noted(client: MlflowClient, tag: str) -> list[int]:
@@ -173,7 +163,3 @@ def _drop_challenger(registry: Registry, version: Version) -> None:
     challenger = registry.challenger()
     if challenger and challenger.number == version.number:
         registry.drop_alias(CHALLENGER)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

@@ -16,7 +16,6 @@ from tagger.atomic import exclusively, making
 from tagger.errors import TaggerError, without_password
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
     from mlflow import ActiveRun, MlflowClient
 
@@ -107,8 +106,11 @@ class Store:
 
         In an embedded store one process at a time writes.
         """
-        with self.reading() as client, self._lock(), self.current():
-            yield client
+        with self.reading() as client:
+            writable = self.embedded and os.access(self.folder, os.W_OK)
+            lock = exclusively(self.folder / _DATABASE) if writable else nullcontext()
+            with lock, self.current():
+                yield client
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -223,11 +225,6 @@ class Store:
             if not database.exists():
                 with making(database) as place:
                     MlflowClient(f"sqlite:///{place}").search_experiments(max_results=1)
-
-    def _lock(self) -> AbstractContextManager[None]:
-        if self.embedded and os.access(self.folder, os.W_OK):
-            return exclusively(self.folder / _DATABASE)
-        return nullcontext()
 
 
 def _in_short(reason: str) -> str:

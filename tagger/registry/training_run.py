@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, cast
 from tagger.decision import ReviewRule
 from tagger.drift import expected_review_share
 from tagger.errors import TaggerError
-from tagger.evaluation import METRICS, SHOWN_METRICS, HeldOut, evaluate_with_intervals
+from tagger.evaluation import METRICS, SHOWN_METRICS, evaluate_with_intervals
 from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
 from tagger.model import MANIFEST_FILE, MODEL_FILES
 from tagger.plots import confusion_matrix_figure, reliability_figure
 from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
-from tagger.registry.promotion import record_first_champion
+from tagger.registry.promotion import record_promotion
 from tagger.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -151,18 +151,16 @@ def log_training(
         version = registry.find(str(registered.version))
         alias = CHALLENGER
         if registry.champion() is None:
-            record_first_champion(registry, version)
+            record_promotion(registry, version)
             alias = CHAMPION
         registry.name_version(alias, version)
     return registry.find(version.name)
 
 
 def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
+    """Return figures with their 95% intervals, under the names that MLflow shows and sorts by."""
     model = result.model
-    metrics: dict[str, float] = {}
-    for held_out in result.out_of_fold:
-        metrics.update(_facet_metrics(held_out))
-    return metrics | {
+    metrics = {
         "expected_review_share": expected_review_share(
             model.reference, model.taxonomy, ReviewRule()
         ),
@@ -171,21 +169,16 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
         "training_seconds": result.seconds,
         "encoders_reused": float(result.reused),
     }
-
-
-def _facet_metrics(held_out: HeldOut) -> dict[str, float]:
-    """Return figures with their 95% intervals, under the names that MLflow shows and sorts by."""
-    facet = held_out.facet.name
-    names = {name: f"{metric.logged_as}/{facet}" for name, metric in METRICS.items()}
-    names |= {f"f1/{tag}": f"tag_f1/{facet}/{tag}" for tag in held_out.facet.tag_names}
-    metrics = {
-        f"tag_labels/{facet}/{tag}": float(count)
-        for tag, count in zip(held_out.facet.tag_names, held_out.truth.sum(axis=0), strict=True)
-    }
-    for figure, found in evaluate_with_intervals(held_out).items():
-        name = names[figure]
-        low, high = found.interval
-        metrics |= {name: found.value, f"interval/{name}/low": low, f"interval/{name}/high": high}
+    for held_out in result.out_of_fold:
+        facet, tags = held_out.facet.name, held_out.facet.tag_names
+        for tag, count in zip(tags, held_out.truth.sum(axis=0), strict=True):
+            metrics[f"tag_labels/{facet}/{tag}"] = float(count)
+        names = {name: f"{metric.logged_as}/{facet}" for name, metric in METRICS.items()}
+        names |= {f"f1/{tag}": f"tag_f1/{facet}/{tag}" for tag in tags}
+        for figure, found in evaluate_with_intervals(held_out).items():
+            name = names[figure]
+            metrics[name] = found.value
+            metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"] = found.interval
     return metrics
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tagger.evaluation import METRICS
 from tagger.explanation import telling
+from tagger.near_duplicates import NearDuplicate
 from tagger.rendering import render
-from tagger.report.flow import Flow, count_days, count_flow, count_runs
+from tagger.report.flow import count_days, count_flow, count_runs
 from tagger.report.papers import ReportedPaper
-from tagger.report.results import NearDuplicatePair, ResultFolder
+from tagger.report.results import ResultFolder
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class Report:
     created: datetime
     folders: tuple[ResultFolder, ...]
     papers: tuple[ReportedPaper, ...]
-    near_duplicates: tuple[NearDuplicatePair, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
     taxonomy: Taxonomy | None
     figures: ModelFigures | None
     task_addresses: dict[str, str]
     left_out: tuple[LeftOut, ...]
 
     @property
-    def flow(self) -> Flow:
+    def flow(self) -> dict[str, int]:
         """How many papers came in, went to people, and came out changed."""
         return count_flow(self.papers)
 
@@ -65,13 +65,10 @@ class Report:
         for paper in self.papers:
             for facet, tags in paper.tags.items():
                 counts.setdefault(facet, Counter()).update(tags)
+        untagged = {name: sum(not paper.tags.get(name) for paper in self.papers) for name in counts}
         return [
-            ReportedFacet(
-                facet,
-                dict(tags.most_common()),
-                sum(not paper.tags.get(facet) for paper in self.papers),
-            )
-            for facet, tags in counts.items()
+            ReportedFacet(name, dict(tags.most_common()), untagged[name])
+            for name, tags in counts.items()
         ]
 
     @property
@@ -92,12 +89,11 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures for a script; papers are in ``tags.jsonl``."""
-        flow = self.flow
         return {
             "created": self.created.isoformat(timespec="seconds"),
             "folders": [folder.name for folder in self.folders],
             "models": dict(self.models),
-            "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
+            "flow": self.flow,
             "counts": {facet.name: facet.tags for facet in self.facets},
             "near_duplicates": len(self.near_duplicates),
             "abstracts": sum(bool(paper.abstract) for paper in self.papers),
@@ -140,7 +136,13 @@ def report_page(report: Report) -> str:
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),
         folders=Counter(run for paper in report.papers for run in paper.runs),
-        values=lambda paper: _values(paper, facets),
+        # What the page filters by, in the order of its sets of boxes.
+        values=lambda paper: [
+            *(paper.tags.get(facet.name, ()) for facet in facets),
+            (paper.status,),
+            paper.pages,
+            paper.runs,
+        ],
     )
     # Half a surrogate pair, which JSON can hold, is no text that could be written.
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -150,12 +152,6 @@ def _source(text: str) -> str:
     """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-def _values(paper: ReportedPaper, facets: Sequence[ReportedFacet]) -> list[Sequence[str]]:
-    """Return what the page filters by, in the order of its sets of boxes."""
-    tags = [paper.tags.get(facet.name, ()) for facet in facets]
-    return [*tags, (paper.status,), paper.pages, paper.runs]
 
 
 def _definitions(taxonomy: Taxonomy | None) -> dict[str, str]:

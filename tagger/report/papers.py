@@ -17,8 +17,9 @@ from tagger.labels import (
     settled_as_no_paper,
     standing_labels,
 )
+from tagger.near_duplicates import NearDuplicate
 from tagger.paper import Paper, number_papers
-from tagger.report.results import NearDuplicatePair, ResultFolder
+from tagger.report.results import ResultFolder
 from tagger.tagged_paper import TaggedPaper
 
 Tags = Mapping[str, tuple[str, ...]]
@@ -112,8 +113,7 @@ def gather_papers(
         for tagged in folder.papers
     ]
     entries = [tagged.paper for _, tagged in rows]
-    spoken_of = number_papers([*entries, *(label.paper for label in labels), *pages])
-    numbers = spoken_of.tolist()
+    numbers = number_papers([*entries, *(label.paper for label in labels), *pages]).tolist()
     found: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
     for number, row in zip(numbers, rows, strict=False):
         found.setdefault(number, []).append(row)
@@ -143,7 +143,7 @@ def gather_papers(
     ]
 
 
-def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicatePair]:
+def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicate]:
     """Return each pair once, most alike first."""
     pairs = {tuple(sorted(pair.ids)): pair for folder in folders for pair in folder.near_duplicates}
     return sorted(pairs.values(), key=lambda pair: (-pair.similarity, pair.ids))

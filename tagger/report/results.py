@@ -11,20 +11,12 @@ import numpy as np
 
 from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
-from tagger.tagged_paper import Probability, TaggedPaper
+from tagger.near_duplicates import NearDuplicate
+from tagger.tagged_paper import TaggedPaper
 from tagger.tagging import NEAR_DUPLICATES_FILE
 from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_translation import FacetTranslation, translate_facet
 from tagger.writers import TAGS_FILE
-
-
-@dataclass(frozen=True, slots=True)
-class NearDuplicatePair:
-    """One line of ``near_duplicates.jsonl``; ``similarity`` as in :mod:`tagger.near_duplicates`."""
-
-    ids: tuple[str, str]
-    titles: tuple[str, str]
-    similarity: Probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class ResultFolder:
     name: str
     time: datetime
     papers: tuple[TaggedPaper, ...]
-    near_duplicates: tuple[NearDuplicatePair, ...] = ()
+    near_duplicates: tuple[NearDuplicate, ...] = ()
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -64,10 +56,8 @@ def read_result_folder(folder: Path) -> ResultFolder:
     written = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
     time = max((paper.time for paper in papers if paper.time), default=written)
     pairs = folder / NEAR_DUPLICATES_FILE
-    found: tuple[NearDuplicatePair, ...] = ()
-    if pairs.exists():
-        found = tuple(line for _, line in read_lines(pairs, NearDuplicatePair))
-    return ResultFolder(str(folder), time, papers, found)
+    found = read_lines(pairs, NearDuplicate) if pairs.exists() else ()
+    return ResultFolder(str(folder), time, papers, tuple(pair for _, pair in found))
 
 
 def in_todays_terms(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:

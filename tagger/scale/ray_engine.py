@@ -85,7 +85,8 @@ class RayEngine:
             raise TaggerError(f"the cluster has no {self._resource} to tag with")
         workers = min(self._workers or there, len(items))
         return given.map_batches(
-            _Worker,
+            # As an actor, which keeps the work, and with it the model.
+            _Doing,
             fn_constructor_args=(work,),
             batch_size=1,
             # With fewer machines than hoped for, it goes on with those that are there.
@@ -118,10 +119,6 @@ class _Doing:
         except TaggerError as error:
             answer = None, {**vars(error)}
         return {"item": [item], "answer": [pickle.dumps(answer)]}
-
-
-class _Worker(_Doing):
-    """The same as an actor, which keeps the work, and with it the model."""
 
 
 @contextmanager
