@@ -161,17 +161,9 @@ def compare(
     """Compare two versions on the labelled papers that both held out.
 
     Where a paper was labelled anew between them, the label that the second was trained on counts.
-    A tag that only one of them knows counts as never given by the other.
-
-    Parameters
-    ----------
-    before, after:
-        The name of a version, and per facet its out-of-fold predictions.
-
-    Raises
-    ------
-    TaggerError
-        If they have no facet, or no labelled paper, in common.
+    A tag that only one of them knows counts as never given by the other. Each is given by its name
+    and, per facet, its out-of-fold predictions. Raises a :class:`TaggerError` if they have no
+    facet, or no labelled paper, in common.
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]

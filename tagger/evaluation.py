@@ -117,8 +117,6 @@ def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, 
 
     Parameters
     ----------
-    facet:
-        The facet.
     truth, probabilities:
         Shape (papers, tags).
 
@@ -209,11 +207,7 @@ def confidences(facet: Facet, truth: Booleans, probabilities: Floats) -> tuple[F
 
 
 def _gaps(facet: Facet, truth: Booleans, probabilities: Floats) -> Floats:
-    """Return confidence minus accuracy of each paper in each bin, shape (papers, bins).
-
-    It is the mean over what :func:`confidences` gives of a paper, so that weighted sums over papers
-    give the calibration error.
-    """
+    """Return the mean confidence minus accuracy of each paper in each bin, shape (papers, bins)."""
     confidence, right = confidences(facet, truth, probabilities)
     number = np.minimum((confidence * BINS).astype(int), BINS - 1)
     in_bin = number[:, :, None] == np.arange(BINS)

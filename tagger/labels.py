@@ -264,10 +264,7 @@ def _facets(labels: Sequence[Label]) -> Iterable[str]:
 
 
 def _answers(labels: Sequence[Label], facet: str | None) -> list[_Answer]:
-    """Return the last answer of each annotator to a facet, the latest last.
-
-    Without a facet, the outcomes are the answers: whether the entry is a paper.
-    """
+    """Return the last answer of each annotator, latest last; without a facet, of outcomes."""
     last: dict[str, _Answer] = {}
     for label in labels:
         if facet is None and label.outcome != "cannot-tell":
@@ -331,7 +328,6 @@ class LabelStore:
             raise TaggerError(
                 "no such label folder", path=self.folder, hint="Name one with --labels"
             )
-        self.taxonomy: Taxonomy
         self.reopen()
 
     def reopen(self) -> None:

@@ -82,10 +82,7 @@ def _pair(papers: Sequence[Paper], first: int, second: int, similarity: float) -
 
 
 def _sketches(papers: Sequence[Paper]) -> tuple[array[int], Hashes, dict[int, int]]:
-    """Return the number of shingles of each paper, sketches, and copies with their originals.
-
-    In sketches, the upper half of each number is a hash, cut to 32 bits, the lower is the paper.
-    """
+    """Return the number of shingles of each paper, sketches, and copies with their originals."""
     sizes, sketches = array("q"), array("Q")
     originals: dict[int, int] = {}
     copies: dict[int, int] = {}
@@ -98,6 +95,7 @@ def _sketches(papers: Sequence[Paper]) -> tuple[array[int], Hashes, dict[int, in
         if first != place:
             copies[place] = first
             continue
+        # The upper half of each number is a hash, cut to 32 bits, the lower is the paper.
         least = shingles[:SKETCH_SIZE]
         sketches.frombytes((least & ~_LOW | np.uint64(place)).tobytes())
     keys = np.frombuffer(sketches, dtype=np.uint64)

@@ -252,11 +252,8 @@ def _sharing(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[list[i
 
 
 def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
-    """Yield those groups of one title that are one paper, no two with a kind in common.
-
-    Whether two groups fit together depends on their kinds of identifiers alone, of which there are
-    few sets, so a title that thousands of papers have costs no more than another.
-    """
+    """Yield those groups of one title that are one paper, no two with a kind in common."""
+    # Of kinds there are few sets, so a title of thousands of papers costs no more than another.
     alike: dict[int, list[int]] = defaultdict(list)
     for group in groups:
         alike[int(kinds[group])].append(group)

@@ -146,10 +146,7 @@ def _rereviews(given: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule) -
 
 
 def _question(facet: Facet, tags: Sequence[str] | None, labels: Sequence[Label]) -> str | None:
-    """Return what a facet has that calls the tags of a paper in question.
-
-    ``tags`` is what its ``labels``, as given, come to; None if the facet is not annotated.
-    """
+    """Return what a facet has that calls a paper's tags, None if not annotated, in question."""
     seen = [one.time for one in labels if facet.name in one.tags or one.outcome != "tagged"]
     latest = max(seen, default=None)
     if latest is None:

@@ -83,13 +83,10 @@ class Columns:
             )
         return cls({field: place for field, place in found.items() if place is not None})
 
-    def of(self, names: Sequence[str]) -> list[str]:
-        """Return the names of these columns among those of a header."""
-        return [names[position] for position in self.positions.values()]
-
-    def alone(self) -> Columns:
-        """Return the columns of a table that has no others, in the same order."""
-        return Columns({field: place for place, field in enumerate(self.positions)})
+    def alone(self, names: Sequence[str]) -> tuple[list[str], Columns]:
+        """Return the names of these columns, and what finds them in a table without others."""
+        own = Columns({field: place for place, field in enumerate(self.positions)})
+        return [names[position] for position in self.positions.values()], own
 
     def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper | TaggerError:
         """Return the paper of one row, or the error that says why it is none."""

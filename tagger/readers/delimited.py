@@ -76,11 +76,7 @@ def _table(source: Source, delimiter: str, skipped: int, *, quotes: bool) -> Ite
 
 
 def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
-    """Tell whether the quotes of a table with tabs are quotes of cells, or part of the text.
-
-    They are part of the text if they do not pair, or if every line is then a row, and fewer are
-    otherwise: a quote that opens in one row and closes in another would swallow what is between.
-    """
+    """Tell whether quotes of a table with tabs are of cells: they pair, and swallow no rows."""
     plain, is_even = _count(_table(source, "\t", skipped, quotes=False))
     try:
         quoted, is_even_quoted = _count(_table(source, "\t", skipped, quotes=True))
@@ -119,10 +115,7 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
 
 
 def _find_dialect(source: Source) -> tuple[str, int]:
-    """Return the delimiter, and the number of records with content above the header.
-
-    Where no header names a title, the delimiter is the one with most cells in the first record.
-    """
+    """Return the delimiter, and the number of records with content above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
         start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)

@@ -43,7 +43,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
             columns = Columns.find(split.column_names, source)
             if not len(split):
                 continue
-            wanted, chosen = columns.of(split.column_names), columns.alone()
+            wanted, chosen = columns.alone(split.column_names)
             # Other columns may hold pictures or sound, which would be decoded.
             tables = split.select_columns(wanted).with_format("arrow").iter(_BATCH_SIZE)
             rows = count(1)

@@ -90,13 +90,11 @@ def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
 
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
-    """Return the kind of heading that most abstracts are under; None if titles are no headings.
-
-    Where several abstracts are apart under one heading, it is that of a part of the page.
-    """
+    """Return the kind of heading that most abstracts are under; None if titles are no headings."""
     above = Counter(section.kind for section in sections if section.abstracts)
     kind = max(above, key=above.__getitem__, default=None)
     of_kind = (section.abstracts for section in sections if section.kind == kind)
+    # Where several abstracts are apart under one heading, it is that of a part of the page.
     return None if any(sum(map(_is_long, each)) > 1 for each in of_kind) else kind
 
 

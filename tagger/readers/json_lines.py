@@ -33,7 +33,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     # Without any name each value has a problem.
     columns = Columns.find(list(names), source) if names else Columns({})
     # Of the names, of which each row may have others: rows and names are both many.
-    wanted, chosen = columns.of(list(names)), columns.alone()
+    wanted, chosen = columns.alone(list(names))
     for line, value in read_values(source):
         if isinstance(value, dict):
             yield chosen.paper([value.get(name) for name in wanted], source, line)

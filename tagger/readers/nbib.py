@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.identifiers import identifiers_of
-from tagger.readers.records import make_paper
+from tagger.readers.records import TaggedFields, make_paper
 from tagger.readers.source import Source
-from tagger.readers.tagged_fields import TaggedFields
 
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) {0,2}-(?: |$)")
 _START = re.compile(r"^PMID- ?\d", re.MULTILINE)

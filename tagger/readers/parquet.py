@@ -42,7 +42,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         schema = file.schema_arrow
         columns = Columns.find(list(schema.names), source)
         _refuse_traps(file.metadata, source)
-        wanted, chosen = columns.of(schema.names), columns.alone()
+        wanted, chosen = columns.alone(schema.names)
         texts = [name for name in wanted if pa.types.is_string(schema.field(name).type)]
         # A text that stands in many rows is in memory once, and of the rows one at a time.
         file = pq.ParquetFile(where, metadata=file.metadata, read_dictionary=texts)

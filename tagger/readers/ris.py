@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
-from tagger.readers.records import make_paper
+from tagger.readers.records import TaggedFields, make_paper
 from tagger.readers.source import Source
-from tagger.readers.tagged_fields import TaggedFields
 
 FIELD = re.compile(r"([A-Z][A-Z0-9])  -")
 """How a line with a field begins."""

@@ -13,14 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tagger.comparison import (
-    Churn,
-    Comparison,
-    Speed,
-    compare,
-    in_todays_terms,
-    measure_churn,
-)
+from tagger.comparison import Churn, Comparison, Speed, compare, in_todays_terms, measure_churn
 from tagger.evaluation import METRICS, assign
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
@@ -37,13 +30,9 @@ _TIMED_ROUNDS = 3
 def compare_versions(registry: Registry, before: Version, after: Version) -> Comparison:
     """Compare two versions on the labelled papers that both held out, in terms of the later one.
 
-    Raises
-    ------
-    TaggerError
-        If they have no facet or no labelled paper in common, or were logged without predictions.
+    Raises a TaggerError if they have none in common, or were logged without predictions.
     """
-    versions = before, after
-    held_out = [registry.held_out(version) for version in versions]
+    held_out = [registry.held_out(version) for version in (before, after)]
     earlier, taxonomy = _common_terms(registry, before, after)
     held_out[earlier] = in_todays_terms(held_out[earlier], taxonomy)
     return compare((before.name, held_out[0]), (after.name, held_out[1]))

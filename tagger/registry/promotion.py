@@ -39,12 +39,8 @@ def promote(
     """Make a version the champion if it passes the gate, or for a reason to ``force`` it.
 
     The record of why comes first, the alias of the champion next: whatever is interrupted, one
-    version is the champion, and the same call again finishes the work.
-
-    Raises
-    ------
-    TaggerError
-        If the champion changed meanwhile, or the versions cannot be compared (unless forced).
+    version is the champion, and the same call again finishes the work. Raises a
+    TaggerError if the champion changed meanwhile, or, unless forced, nothing can be compared.
     """
     champion = registry.champion()
     if champion and champion.number == version.number:
@@ -78,12 +74,7 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
     """Make the champion before the present one champion again; return what is given up, and it.
 
     A rollback that was killed when it had changed the champion is finished, and goes no further
-    back.
-
-    Raises
-    ------
-    TaggerError
-        If there was no champion before this one.
+    back. Raises a TaggerError if there was no champion before this one.
     """
     with registry.store.writing() as client:
         champion = registry.champion()

@@ -16,7 +16,6 @@ from tagger.atomic import exclusively, making
 from tagger.errors import TaggerError, without_password
 
 if TYPE_CHECKING:
-
     from mlflow import ActiveRun, MlflowClient
 
 for _name, _value in {
@@ -180,8 +179,14 @@ class Store:
 
     def unusable(self, error: Exception) -> TaggerError:
         """Say in one line what is wrong with the store, and what to do about it."""
+        # What speaks of MLflow's ways, and the page that a gateway sent, are left out.
         lines = without_password(str(error)).strip().splitlines() or [type(error).__name__]
-        reason = _in_short(lines[0]).removesuffix(".")
+        reason = lines[0].split(" Response body: ")[0]
+        if exhausted := _EXHAUSTED.search(lines[0]):
+            reason = "it does not answer: " + exhausted[1].strip("'\"").rsplit(": ", 1)[-1]
+        if len(reason) > _LONGEST_REASON:
+            reason = reason[:_LONGEST_REASON] + " …"
+        reason = reason.removesuffix(".")
         if "database schema" in reason:
             return TaggerError(
                 "the MLflow store was made by another version of MLflow",
@@ -214,10 +219,7 @@ class Store:
         )
 
     def _make(self) -> None:
-        """Make the database, whole or not at all: MLflow cannot finish one that was cut short.
-
-        The first of several processes makes it, the others wait.
-        """
+        """Make the database, whole or not at all: MLflow cannot finish one that was cut short."""
         from mlflow import MlflowClient
 
         database = self.folder / _DATABASE
@@ -225,12 +227,3 @@ class Store:
             if not database.exists():
                 with making(database) as place:
                     MlflowClient(f"sqlite:///{place}").search_experiments(max_results=1)
-
-
-def _in_short(reason: str) -> str:
-    """Leave out of MLflow's words what speaks of its ways, and the page that a gateway sent."""
-    exhausted = _EXHAUSTED.search(reason)
-    if exhausted:
-        reason = "it does not answer: " + exhausted[1].strip("'\"").rsplit(": ", 1)[-1]
-    reason = reason.split(" Response body: ")[0]
-    return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + " …"

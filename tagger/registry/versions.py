@@ -63,13 +63,8 @@ class Version:
 class Registry:
     """The versions in the MLflow store of a workspace.
 
-    Every method raises :class:`TaggerError` if the store cannot be read or written.
-
-    Parameters
-    ----------
-    tracking_uri:
-        An MLflow tracking URI; by default that of ``MLFLOW_TRACKING_URI``, or else
-        ``mlruns/mlflow.db`` in the current folder.
+    Every method raises :class:`TaggerError` if the store cannot be read or written. The tracking
+    URI is by default that of ``MLFLOW_TRACKING_URI``, or else ``mlruns/mlflow.db`` in this folder.
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:

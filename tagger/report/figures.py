@@ -85,19 +85,14 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
         TagFigure(tag, int(count), figures[f"f1/{tag}"])
         for tag, count in zip(facet.tag_names, held_out.truth.sum(axis=0), strict=True)
     )
+    stated, right = confidences(facet, held_out.truth, held_out.probabilities)
+    number = np.minimum((stated * BINS).astype(int), BINS - 1)
+    reliability = tuple(
+        ConfidenceBin(int(own.sum()), float(stated[own].mean()), float(right[own].mean()))
+        for own in (number == place for place in np.unique(number))
+    )
     names = facet.tag_names if facet.exclusive else (*facet.tag_names, "none")
     confusion = tuple(tuple(map(int, row)) for row in confusion_counts(held_out))
     return FacetFigures(
-        facet.name, len(held_out.ids), shown, tags, tuple(names), confusion, _reliability(held_out)
-    )
-
-
-def _reliability(held_out: HeldOut) -> tuple[ConfidenceBin, ...]:
-    """Return the bins of the calibration error that are not empty."""
-    stated, right = confidences(held_out.facet, held_out.truth, held_out.probabilities)
-    number = np.minimum((stated * BINS).astype(int), BINS - 1)
-    bins = [number == place for place in np.unique(number)]
-    return tuple(
-        ConfidenceBin(int(own.sum()), float(stated[own].mean()), float(right[own].mean()))
-        for own in bins
+        facet.name, len(held_out.ids), shown, tags, tuple(names), confusion, reliability
     )

@@ -256,11 +256,7 @@ class ReviewProject:
             return client.projects.get(self.id)
 
     def _list_tasks(self, fields: list[str]) -> list[Any]:
-        """Return the fields of all tasks, each task once.
-
-        Page follows upon page, and tasks may come and go meanwhile: what does not add up to the
-        number of tasks is read again.
-        """
+        """Return the fields of all tasks; what does not add up to their number is read again."""
         for _ in range(_READINGS):
             count = self.task_count()
             if not count:

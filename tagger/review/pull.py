@@ -42,11 +42,7 @@ class PullReport:
 def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest") -> PullReport:
     """Bring the annotations of a project into a label folder, as corrections.
 
-    Raises
-    ------
-    TaggerError
-        If the server does not do what is asked of it, or the label folder cannot be read or
-        written; nothing has been written then.
+    Nothing has been written if a :class:`TaggerError` is raised.
     """
     report = PullReport()
 
@@ -124,10 +120,7 @@ def _changed(
 def _withdrawn(
     missing: Recorded, project: ReviewProject, exported: Mapping[int, int], report: PullReport
 ) -> list[Label]:
-    """Return a line that takes back each recorded annotation that is missing now.
-
-    ``exported`` is how many annotations of each task were exported.
-    """
+    """Return what takes back each annotation that is missing; exports are counted by task."""
     standing = [pair for pair in missing.values() if pair[0].outcome != "withdrawn"]
     # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
     listed = project.annotation_counts() if standing else {}
@@ -155,10 +148,7 @@ def _withdrawn(
 
 
 def _dated(news: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
-    """Date news later than what was pulled before, if a clock has gone back meanwhile.
-
-    The latest answer counts, and what was not there when answers were pulled last is later.
-    """
+    """Date news later than what was pulled before, for the latest counts and clocks go back."""
     latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
     dated = []
     for count, label in enumerate(sorted(news, key=lambda label: label.time), start=1):

@@ -88,11 +88,6 @@ def push(
     taxonomy:
         What reviewers are asked, by default the model's; a facet that the model does not know is
         shown without a suggestion.
-
-    Raises
-    ------
-    TaggerError
-        If the server does not do what is asked of it.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, step)
     standing = standing_labels(labels)

@@ -116,11 +116,8 @@ class ShardTagger:
 
         tally = Tally()
         tables = list(arrow_tables(tagged(), model.taxonomy))
-        receipt.tagged, receipt.to_review, receipt.counts = (
-            tally.papers,
-            tally.to_review,
-            tally.tags,
-        )
+        receipt.tagged, receipt.to_review = tally.papers, tally.to_review
+        receipt.counts = tally.tags
         with (
             replacing_bytes(path) as file,
             pq.ParquetWriter(file, arrow_schema(model.taxonomy)) as writer,

@@ -13,11 +13,11 @@ from tagger.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
 from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
-from tagger.writers.csv import write_csv
+from tagger.writers.arrow import write_parquet
 from tagger.writers.dataset import write_dataset
 from tagger.writers.excel import write_excel
 from tagger.writers.jsonl import write_jsonl
-from tagger.writers.parquet import write_parquet
+from tagger.writers.table import write_csv
 
 __all__ = ["TAGS_FILE", "WRITERS", "Writer", "choose_writers"]
 
@@ -72,10 +72,7 @@ _ALWAYS = ("jsonl", "csv")
 def choose_writers(names: Iterable[str] = ()) -> list[Writer]:
     """Return the writers of these names, and those of JSON Lines and CSV, which always write.
 
-    Raises
-    ------
-    TaggerError
-        If there is no such format, or a package for it is missing.
+    Raises a :class:`TaggerError` if there is no such format, or a package for it is missing.
     """
     wanted = {*_ALWAYS, *names}
     known = [writer.name for writer in WRITERS]

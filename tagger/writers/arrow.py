@@ -1,10 +1,10 @@
-"""Tagged papers as an Arrow table: the fields of ``tags.jsonl``, with types."""
+"""Tagged papers as Arrow tables and Parquet: the fields of ``tags.jsonl``, with types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
@@ -48,3 +48,12 @@ def arrow_schema(taxonomy: Taxonomy) -> pa.Schema:
         "review": pa.struct([("facets", texts), ("reason", pa.string())]),
     }
     return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+
+
+def write_parquet(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryIO) -> None:
+    """Write papers as Parquet, a row group at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(file, arrow_schema(taxonomy)) as writer:
+        for table in arrow_tables(papers, taxonomy):
+            writer.write_table(table)

@@ -92,10 +92,7 @@ def _matches(ours: re.Pattern[str], keyword: str) -> bool:
 
 
 def _split(inner: str) -> list[str]:
-    """Split a list at semicolons, or at commas if there are none, outside braces.
-
-    Keywords and separators come in turn; joined they are ``inner``.
-    """
+    """Split a list outside braces at semicolons, or else commas: keyword, separator, keyword."""
     depth = 0
     marks: dict[str, list[int]] = {",": [], ";": []}
     for place, character in enumerate(inner):

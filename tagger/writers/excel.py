@@ -28,12 +28,8 @@ def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryI
 
     Every cell is text, never a formula, but for the confidence in an exclusive facet, which is a
     number. What looks like a formula is marked as text, so that it stays one when it is edited.
-    The workbook says when it was made, so no two are the same byte by byte.
-
-    Raises
-    ------
-    TaggerError
-        If there are more papers than a sheet has rows.
+    The workbook says when it was made, so no two are the same byte by byte. Raises a
+    :class:`TaggerError` if there are more papers than a sheet has rows.
     """
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell

@@ -1,14 +1,29 @@
-"""Tagged papers as rows of plain cells: a column of tags and one of confidence a facet."""
+"""Tagged papers as rows of plain cells: a column of tags and one of confidence a facet; CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterable, Iterator
+from typing import TextIO
 
 from tagger.tagged_paper import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
+from tagger.text_safety import is_formula
 
 SEPARATOR = "; "
 """Stands between several values in one cell."""
+
+
+def write_csv(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: TextIO) -> None:
+    """Write papers as CSV.
+
+    A cell that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    writer = csv.writer(file)
+    writer.writerow(table_header(taxonomy))
+    for paper in papers:
+        cells = table_cells(paper, taxonomy)
+        writer.writerow(["'" + cell if is_formula(cell) else cell for cell in cells])
 
 
 def table_header(taxonomy: Taxonomy) -> list[str]:

@@ -8,17 +8,7 @@ from tagger.tagged_paper import TaggedPaper
 
 
 class Tally:
-    """Numbers of tagged papers.
-
-    Attributes
-    ----------
-    papers, to_review:
-        How many there are, and how many of them a person should look at.
-    tags:
-        Papers per facet and tag.
-    models:
-        Papers per model that tagged them.
-    """
+    """Numbers of tagged papers: in all, to review, per facet and tag, and per model."""
 
     def __init__(self) -> None:
         self.papers = 0
