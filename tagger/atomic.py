@@ -100,10 +100,7 @@ def making(path: Path) -> Iterator[Path]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a UTF-8 text file and return when it is on disk.
-
-    A last line without its newline, as a kill leaves it, is ended first.
-    """
+    """Append a line to a UTF-8 file, ending one that a kill cut short; on disk at the return."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:

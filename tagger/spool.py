@@ -51,7 +51,9 @@ class PaperSpool(_LazyPapers):
     def extend(self, papers: Iterable[Paper]) -> None:
         """Put papers at the end: all of them, or none if one cannot be had or there is no room."""
         with self._full_disk(), self._database:
-            rows = ((_fields(paper),) for paper in papers)
+            # As JSON, which holds halves of surrogate pairs, too.
+            fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
+            rows = ((json.dumps(each),) for each in fields)
             done = self._database.executemany("INSERT INTO papers VALUES (?)", rows)
         self._length += max(done.rowcount, 0)
 
@@ -93,8 +95,3 @@ class MergedPapers(_LazyPapers):
     def _paper(self, place: int) -> Paper:
         start, end = self._starts[place : place + 2].tolist()
         return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])
-
-
-def _fields(paper: Paper) -> str:
-    # As JSON, which holds halves of surrogate pairs, too.
-    return json.dumps((paper.title, paper.abstract, paper.sources, paper.id, paper.identifiers))

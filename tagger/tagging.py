@@ -213,10 +213,7 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TaggedBatch:
-    """Papers with their tags, None for one that cannot be tagged.
-
-    ``familiarity`` tells how similar each of the others is to the training set.
-    """
+    """Papers with their tags, or None, and how familiar each that has tags is to the model."""
 
     papers: list[TaggedPaper | None]
     familiarity: list[float]

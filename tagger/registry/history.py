@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class VersionSummary:
     """One version: from how many labels, how good, and why it is or was the champion.
 
-    ``created`` is in ISO 8601 and UTC, ``parent`` the champion at that time, ``macro_f1``
-    cross-validated per facet, ``review_share`` the share of papers that it would send to review.
+    ``created`` is in ISO 8601 and UTC, ``parent`` the champion then, ``macro_f1`` per facet.
     """
 
     name: str

@@ -37,29 +37,12 @@ def build_report(
 ) -> Report:
     """Gather a report; a part that cannot be shown is named in it with the reason.
 
-    Parameters
-    ----------
-    folders:
-        Result folders; where a paper is in several, the run that wrote its results last counts.
-    labels:
-        The label folder that tells what was reviewed.
-    pages:
-        Papers with their abstracts.
-    model:
-        The version whose figures are shown, by default the one that gave most of the tags.
-    evidence:
-        Whether the papers of ``pages`` are explained.
-    conflicts:
-        What settles differences of reviewers.
-    label_studio:
-        Address of the server that the labels came from, to link its tasks.
-    progress:
-        Called with the stage, steps done and steps in all.
-
-    Raises
-    ------
-    TaggerError
-        If a folder cannot be read, or there is no ``model`` of that name.
+    Where a paper is in several result folders, the run that wrote its results last counts. The
+    label folder tells what was reviewed; ``pages`` are papers with their abstracts, which are
+    explained if ``evidence`` is asked for. The figures are those of ``model``, by default of the
+    version that gave most of the tags; ``label_studio`` is the address of the server that the
+    labels came from, to link its tasks. Raises a :class:`TaggerError` if a folder cannot be read,
+    or there is no ``model`` of that name.
     """
     results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
     store = LabelStore(labels) if labels else None
@@ -70,7 +53,7 @@ def build_report(
         left_out.append(LeftOut("what people said", "there is no label folder"))
     tagged = [paper for result in results for paper in result.papers]
     name = model or Counter(paper.model for paper in tagged).most_common(1)[0][0]
-    figures: ModelFigures | None = None
+    figures = None
     try:
         figures = _read_figures(name)
     except TaggerError as error:

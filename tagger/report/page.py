@@ -104,13 +104,9 @@ class Report:
 
 
 def report_page(report: Report) -> str:
-    """Return the report as HTML.
-
-    Its Content-Security-Policy admits the page's one style and one script by their hashes, so text
-    of a paper could load or run nothing even if it were not escaped.
-    """
+    """Return the report as HTML; its policy admits its one style and one script by their hashes."""
     style, script = render("report.css"), render("report.js")
-    facets = report.facets
+    facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
     policy = (
         f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -129,7 +125,8 @@ def report_page(report: Report) -> str:
             for name in paper.ids
         },
         facets=facets,
-        definitions=_definitions(report.taxonomy),
+        definitions={facet.name: facet.definition for facet in known}
+        | {f"{facet.name}/{tag.name}": tag.hint for facet in known for tag in facet.tags},
         runs=count_runs(report.folders),
         days=count_days(report.papers),
         metrics=METRICS,
@@ -152,10 +149,3 @@ def _source(text: str) -> str:
     """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-def _definitions(taxonomy: Taxonomy | None) -> dict[str, str]:
-    """Return the definitions of facets, and of tags under ``FACET/TAG``."""
-    facets = taxonomy.facets if taxonomy else ()
-    tags = {f"{facet.name}/{tag.name}": tag.hint for facet in facets for tag in facet.tags}
-    return {facet.name: facet.definition for facet in facets} | tags

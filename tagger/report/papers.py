@@ -30,11 +30,10 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What reviewers made of a paper.
+    """What reviewers made of a paper; ``time`` and ``origin`` are of the last answer.
 
     ``tags`` are those that count, per facet that was annotated and settled; ``before`` those that
-    the model had given, or gives now if that is not known; ``time`` and ``origin`` are of the last
-    answer.
+    the model had given, or gives now if that is not known.
     """
 
     status: Status

@@ -61,11 +61,7 @@ def read_result_folder(folder: Path) -> ResultFolder:
 
 
 def in_todays_terms(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
-    """Put tags and confidences of a run in terms of today's taxonomy.
-
-    A facet of which nothing tells what became of its tags stays as it is, and so does what the run
-    said on why a paper needs review.
-    """
+    """Put tags and confidences of a run in today's terms, where it can be told what they became."""
 
     @cache
     def translation_of(facet: str, tags: tuple[str, ...]) -> FacetTranslation | None:

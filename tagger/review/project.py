@@ -228,13 +228,8 @@ class ReviewProject:
             views = client.views.list(project=self.id)
             present = {view.data.get("title") for view in views if view.data}
             for title in ("all papers", *_TABS):
-                condition = {
-                    "filter": "filter:tasks:data.queue",
-                    "operator": "equal",
-                    "type": "String",
-                    "value": title,
-                }
-                filters = [condition] if title in _TABS else []
+                of_queue = {"filter": "filter:tasks:data.queue", "operator": "equal"}
+                filters = [{**of_queue, "type": "String", "value": title}] * (title in _TABS)
                 data = {
                     "title": title,
                     "type": "list",

@@ -75,19 +75,11 @@ def push(
     step: Step = lambda stage, done, total: None,
     taxonomy: Taxonomy | None = None,
 ) -> PushReport:
-    """Send the papers that are most worth a label, and refresh what waits.
+    """Send the papers, of different identity, that are most worth a label; refresh what waits.
 
-    Parameters
-    ----------
-    papers:
-        Papers of different identity.
-    labels:
-        All labels: those papers are not sent again, and the others are compared with them.
-    step:
-        Called with stage, papers done and papers in all.
-    taxonomy:
-        What reviewers are asked, by default the model's; a facet that the model does not know is
-        shown without a suggestion.
+    Labelled papers are not sent again. ``step`` is called with stage, papers done and papers in
+    all. Reviewers are asked in terms of ``taxonomy``, by default the model's; a facet that the
+    model does not know is shown without a suggestion.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, step)
     standing = standing_labels(labels)
@@ -111,9 +103,8 @@ def push_rechecks(
 ) -> PushReport:
     """Send labelled papers to be looked at again, without suggestions that could lead.
 
-    A paper that has such a task already, done or not, gets no second one, unless the task was dealt
-    with in terms of another taxonomy. Where the taxonomy has changed, tasks that nobody has touched
-    are refreshed as by :func:`push`. ``rechecks`` gives the reason that the reviewer is told.
+    A paper that has such a task already gets no second one, unless the task was dealt with in terms
+    of another taxonomy; if the taxonomy has changed, tasks that nobody has touched are refreshed.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, ReviewRule(), step)
     known = KnownPapers(

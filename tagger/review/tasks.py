@@ -159,10 +159,9 @@ def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[d
     """Write tags as the result of a prediction or an annotation."""
     result = []
     for facet in taxonomy.facets:
-        given = tags.get(facet.name, ())
-        kind = "taxonomy" if is_tree(facet) else "choices"
-        value = {kind: [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]}
-        if given:
+        if given := tags.get(facet.name):
+            kind = "taxonomy" if is_tree(facet) else "choices"
+            value = {kind: [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]}
             result.append({"from_name": facet.name, "to_name": PAPER, "type": kind, "value": value})
     return result
 
@@ -196,8 +195,7 @@ def read_label(
 ) -> Label:
     """Read an exported annotation as a label, with the names that its interface offered.
 
-    A :class:`TaskError` is raised if the task is none of ours, or the answer has tags that are not
-    in the taxonomy, today or formerly. ``project`` is what the label's origin calls the project.
+    A :class:`TaskError` is raised if the task is none of ours, or a tag was never in the taxonomy.
     """
     paper = read_paper(task.get("data"))
     meta = read_meta(task.get("meta"))

@@ -101,11 +101,7 @@ class RayEngine:
 
 
 class _Doing:
-    """Work as a function of Ray Data, on batches of one item.
-
-    What a person can put right comes back as an answer, so that Ray never takes it for a worker
-    that failed and tries again.
-    """
+    """Work as a function of Ray Data; what a person can put right is an answer, not tried again."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self._work = work
@@ -125,9 +121,8 @@ class _Doing:
 def ray_cluster(address: str | None = None, workers: int | None = None) -> Iterator[None]:
     """Connect to a cluster for as long as the block takes, or have one on this machine alone.
 
-    Nothing is reported to the makers of Ray, there is no dashboard, and a cluster of this machine,
-    with so many processors as there are to be workers, listens on the loopback interface only. A
-    program that is connected already stays so.
+    Nothing is reported to the makers of Ray, and a cluster of this machine, with a processor for
+    each worker, listens on the loopback interface only. A program that is connected stays so.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray warns of arguments that this program holds for as long as they are needed.

@@ -128,13 +128,8 @@ def tag_tables(
         finished = _finished(folder, run)
         if finished:
             return finished
-        read = partial(
-            read_file,
-            work=work,
-            columns=columns or {},
-            format_name=format_name,
-            rows_per_shard=rows_per_shard,
-        )
+        chosen = columns or {}
+        read = partial(read_file, work, chosen, format_name, rows_per_shard)
         progress("Reading", 0, len(files))
         for done, _ in enumerate(engine.each(read, enumerate(files)), start=1):
             progress("Reading", done, len(files))

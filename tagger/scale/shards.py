@@ -46,11 +46,11 @@ class Shard(BaseModel):
 
 
 def read_file(
-    item: tuple[int, StoredFile],
     work: Path,
     columns: Mapping[str, str],
     format_name: str | None,
     rows_per_shard: int,
+    item: tuple[int, StoredFile],
 ) -> None:
     """Read a numbered file, if that was not done, and leave its shards in the work folder."""
     number, file = item

@@ -21,10 +21,7 @@ CARD_FILE = "README.md"
 
 
 def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:
-    """Write papers as a data set into an empty folder, with its card.
-
-    ``datasets.load_from_disk`` reads it.
-    """
+    """Write papers, with a card, into an empty folder, for ``datasets.load_from_disk``."""
     import datasets
     import pyarrow as pa
 

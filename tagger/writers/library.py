@@ -29,20 +29,6 @@ _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
 """Per format, the usual end of a file's name, and what puts keywords in."""
 
 
-def keywords_of(tags: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the tags of a paper as keywords, ``contribution: survey``.
-
-    The facet in front tells such a keyword from those of the user.
-    """
-    return tuple(f"{facet}: {tag}" for facet, given in tags.items() for tag in given)
-
-
-def keyword_pattern(taxonomy: Taxonomy) -> re.Pattern[str]:
-    """Return what the keywords of a taxonomy match as a whole, also those of former tags."""
-    facets = "|".join(re.escape(facet.name) for facet in taxonomy.facets)
-    return re.compile(rf"(?:{facets}): [a-z0-9][a-z0-9_-]*")
-
-
 def write_libraries(
     read: PaperCollection,
     tags: Iterable[Mapping[str, Sequence[str]]],
@@ -52,12 +38,10 @@ def write_libraries(
 ) -> list[Path]:
     """Write each BibTeX and RIS file to a folder, with its papers' tags as keywords.
 
-    Only keywords are added: all other bytes are those of the file. Keywords that were put there
-    for other tags are replaced. A file keeps its name, with a number if another one has it: only
-    what was written here before, and is as it was left, is overwritten, and none of ``taken``. The
-    files are read again, one at a time; one that was changed since raises :class:`TaggerError`.
-    The ``tags``, per facet those of each paper of ``read``, are gone through only if there is such
-    a file. Returned is what was written.
+    Only keywords are added, or replaced where they were put there for other tags: all other bytes
+    are those of the file. It keeps its name, with a number if another one has it: only what was
+    written here before, and is as it was left, is overwritten, and none of ``taken``. A file that
+    was changed since it was read raises :class:`TaggerError`. Returned is what was written.
     """
     libraries = [file for file in read.files if file.format in _WRITERS]
     if not libraries:
@@ -70,9 +54,12 @@ def write_libraries(
     keywords = {}
     for number, of_paper in enumerate(tags):
         if wanted[number]:
-            own = keywords_of(of_paper)
+            # The facet in front tells such a keyword from those of the user.
+            own = tuple(f"{facet}: {tag}" for facet, given in of_paper.items() for tag in given)
             keywords[number] = distinct.setdefault(own, own)
-    ours = keyword_pattern(taxonomy)
+    facets = "|".join(re.escape(facet.name) for facet in taxonomy.facets)
+    # Also those of former tags.
+    ours = re.compile(rf"(?:{facets}): [a-z0-9][a-z0-9_-]*")
     reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
     written = []
