@@ -208,19 +208,11 @@ def measure_churn(
     before: Mapping[str, Sequence[frozenset[str]]],
     after: Mapping[str, Sequence[frozenset[str]]],
 ) -> Churn:
-    """Count how often the tags of two versions differ, in the facets that both have.
-
-    ``before`` and ``after`` hold, per facet, the tags given to each paper.
-    """
-    changed = {
-        name: tuple(
-            title
-            for title, old, new in zip(titles, before[name], after[name], strict=True)
-            if old != new
-        )
-        for name in after
-        if name in before
-    }
+    """Count how often the tags of each paper differ, per facet that both versions have."""
+    changed = {}
+    for name in (name for name in after if name in before):
+        rows = zip(titles, before[name], after[name], strict=True)
+        changed[name] = tuple(title for title, old, new in rows if old != new)
     shares = {name: len(found) / max(len(titles), 1) for name, found in changed.items()}
     return Churn(len(titles), shares, changed)
 

@@ -202,10 +202,7 @@ def read_records(
 
 
 def _records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
-    """Yield the records of a source; the file is named in errors.
-
-    Texts very much larger than the file are refused: one of them, packed, again and again.
-    """
+    """Yield the records of a source; texts very much larger than the file are refused."""
     left = _ANY_TEXT + _MOST_TIMES * source.size
     try:
         for record in FORMATS[format_].read(source):

@@ -104,12 +104,8 @@ def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Pap
             if name not in _MAY_BE_ANYTHING:
                 return TaggerError(f"holds {error}, not text", line=line, field=name)
     own = written_identifiers(f"{values['id']} {values['identifiers']}")
-    others = identifiers_of(
-        dois=[values["doi"]],
-        arxiv=[values["arxiv"]],
-        pmids=[values["pmid"]],
-        links=[values["link"]],
-    )
+    doi, arxiv, pmid, link = ([values[name]] for name in ("doi", "arxiv", "pmid", "link"))
+    others = identifiers_of(dois=doi, arxiv=arxiv, pmids=pmid, links=link)
     return make_paper(source, line, [values["title"]], [values["abstract"]], (*own, *others))
 
 

@@ -55,19 +55,18 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def _fields(entry: Any) -> dict[str, str]:
-    summary = _plain(entry, "summary")
+    title, summary = (
+        _words(entry.get(f"{name}_detail") or {"value": entry.get(name)})
+        for name in ("title", "summary")
+    )
     if not summary and entry.get("content"):
         summary = _words(entry.content[0])
     return {
-        "title": _plain(entry, "title"),
+        "title": title,
         "abstract": _ANNOUNCEMENT.sub("", summary, count=1),
         "doi": entry.get("arxiv_doi") or entry.get("prism_doi") or "",
         "link": entry.get("link") or "",
     }
-
-
-def _plain(entry: Any, name: str) -> str:
-    return _words(entry.get(f"{name}_detail") or {"value": entry.get(name)})
 
 
 def _words(detail: Any) -> str:

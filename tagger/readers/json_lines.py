@@ -46,10 +46,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
-    """Yield each value of an array, or of several that follow one another, with its line.
-
-    JSON Lines are read a line at a time, and a line that is no JSON is yielded as an error.
-    """
+    """Yield each value with its line; in JSON Lines, an error in place of one that is no JSON."""
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):
         yield from _array(source.text)

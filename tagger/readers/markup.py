@@ -53,9 +53,8 @@ def text_of(markup: str) -> str:
 def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     """Take HTML apart into its paragraphs and headings, in order.
 
-    Hidden texts, scripts, styles, navigation, footers and forms are left out. The work grows with
-    the paragraphs, however many elements there are and however deep they are nested. What cannot
-    be parsed raises :class:`ValueError`, an unknown encoding :class:`LookupError`.
+    What is hidden, scripts, styles, navigation, footers and forms are left out. What cannot be
+    parsed raises :class:`ValueError`, an unknown encoding :class:`LookupError`.
     """
     from bs4.dammit import EncodingDetector
     from lxml import etree

@@ -30,8 +30,7 @@ def make_paper(
 ) -> Paper | TaggerError:
     """Return the paper of a record, or the error that says why it is none.
 
-    The ``line`` may be the number of the record. Of titles and abstracts, the first that says
-    something is taken. Identifiers are in the form of :mod:`tagger.readers.identifiers`.
+    Of titles and abstracts, the first that says something is taken.
     """
     title = _first(titles, _NO_TITLE)
     if not title:

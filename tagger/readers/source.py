@@ -26,10 +26,8 @@ _MARKS = {
 
 
 def check_encoding(name: str) -> None:
-    """Raise :class:`LookupError` if a file cannot be in the encoding that it names.
-
-    Those of host names take time that grows faster than a text does.
-    """
+    """Raise :class:`LookupError` if a file cannot be in the encoding that it names."""
+    # Those of host names take time that grows faster than a text does.
     if codecs.lookup(name).name in ("punycode", "idna"):
         raise LookupError(f"unknown encoding: {name}")
 
@@ -115,7 +113,8 @@ class Source:
 
     def encode(self, text: str) -> bytes:
         """Return a text in the encoding of the source, with its byte order mark if it has one."""
-        mark, encoding = self._mark
+        marks = (mark for mark in _MARKS.items() if self.start.startswith(mark[0]))
+        mark, encoding = next(marks, (b"", "utf-8"))
         return mark + text.encode(encoding)
 
     @property
@@ -136,13 +135,8 @@ class Source:
                 raise TaggerError("was changed while it was read", path=self.path) from error
 
     @property
-    def _mark(self) -> tuple[bytes, str]:
-        marks = (mark for mark in _MARKS.items() if self.start.startswith(mark[0]))
-        return next(marks, (b"", "utf-8"))
-
-    @property
     def _claimed(self) -> str:
-        return "utf-16" if "16" in self._mark[1] else "utf-8-sig"
+        return "utf-16" if self.start.startswith((codecs.BOM_LE, codecs.BOM_BE)) else "utf-8-sig"
 
     @cached_property
     def _encoding(self) -> str:

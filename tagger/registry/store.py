@@ -101,10 +101,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[MlflowClient]:
-        """Give a client as :meth:`reading` does, and make this the store of fluent functions.
-
-        In an embedded store one process at a time writes.
-        """
+        """Give a client to one process at a time, and the store to MLflow's fluent functions."""
         with self.reading() as client:
             writable = self.embedded and os.access(self.folder, os.W_OK)
             lock = exclusively(self.folder / _DATABASE) if writable else nullcontext()
@@ -137,17 +134,14 @@ class Store:
     def run(
         self, client: MlflowClient, experiment: str, name: str, description: str | None = None
     ) -> Iterator[ActiveRun]:
-        """Start a run, of which MLflow's fluent functions speak while the block runs.
-
-        MLflow repeats a request that a server did not answer, though it may have started the run:
-        what was started for nothing is deleted.
-        """
+        """Start a run, of which MLflow's fluent functions speak while the block runs."""
         import mlflow
 
         tags = {_START: uuid4().hex}
         with mlflow.start_run(
             experiment_id=experiment, run_name=name, description=description, tags=tags
         ) as run:
+            # MLflow repeats a request that a server did not answer, though it may have started one.
             if not self.embedded:
                 mark = f"tags.`{_START}` = '{tags[_START]}'"
                 for other in client.search_runs([experiment], mark):

@@ -185,10 +185,7 @@ def make_backend(
 
 
 def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
-    """Return a prediction for each task.
-
-    It is empty for a task that is none of ours, or that a person is to tag unaided.
-    """
+    """Predict tasks; nothing for those that are none of ours, or for a person to tag unaided."""
     papers: dict[int, Paper] = {}
     for place, task in enumerate(tasks):
         with suppress(TaskError, KeyError, TypeError, AttributeError):
@@ -203,10 +200,7 @@ def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
 
 
 def connect_backend(project: ReviewProject, url: str, credentials: Credentials) -> None:
-    """Tell Label Studio of a backend: where it asks for tags, and whom it tells of annotations.
-
-    What an earlier run connected at the same address is replaced.
-    """
+    """Tell Label Studio where to ask for tags and tell of annotations; an earlier run's goes."""
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
         hook = f"{url}/webhook"

@@ -181,10 +181,8 @@ class _Adaptation:
         block = etree.Element("View", className=_facet_class(facet.name))
         etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
         block.append(self._control(facet, None, ()))
-        blocks = (
-            number for number, child in enumerate(self.root) if _named(child, VERDICT) is not None
-        )
-        self.root.insert(next(blocks, len(self.root)), block)
+        verdicts = [_named(child, VERDICT) is not None for child in self.root]
+        self.root.insert(verdicts.index(True) if any(verdicts) else len(verdicts), block)
         self.changes.append(f"the facet '{facet.name}' added")
 
     def _control(self, facet: Facet, current: Element | None, kept: Sequence[str]) -> Element:

@@ -63,11 +63,7 @@ _DESCRIPTION = "Papers that tagger is unsure of. The interface is kept in step w
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """A task of the project.
-
-    ``meta`` is None if the task was made by hand. ``done`` tells whether somebody has annotated
-    it, ``skipped`` whether somebody has passed it over, ``begun`` whether there is a draft.
-    """
+    """A task; ``meta`` is None if it was made by hand, ``begun`` tells whether there is a draft."""
 
     id: int
     paper: Paper
@@ -89,10 +85,7 @@ class ReviewTask:
 
 
 class ReviewProject:
-    """A project in Label Studio that holds papers for review.
-
-    Every method raises a :class:`TaggerError` if the server does not do what is asked of it.
-    """
+    """A project in Label Studio; if the server does not obey, a :class:`TaggerError` is raised."""
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection

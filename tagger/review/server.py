@@ -192,11 +192,7 @@ class EmbeddedServer:
 
 
 def install(environment: Path, report: Report = lambda _: None) -> None:
-    """Install Label Studio into a virtual environment, unless it is there.
-
-    An installation that was interrupted is taken up again; one under way in another process is
-    waited for.
-    """
+    """Install Label Studio into a virtual environment; one that was interrupted is taken up."""
     done = environment / ".installed"
     with exclusively(environment):
         if done.exists() and done.read_text(encoding="utf-8") == PACKAGE:

@@ -88,9 +88,6 @@ class _ExportedTask(BaseModel):
     annotations: list[_ExportedAnnotation]
 
 
-_EXPORT = TypeAdapter(list[_ExportedTask])
-
-
 def read_export(exported: bytes) -> list[dict[str, Any]]:
     """Return exported tasks, of which each annotation has an id; answers are checked later.
 
@@ -98,7 +95,7 @@ def read_export(exported: bytes) -> list[dict[str, Any]]:
     """
     try:
         tasks: list[dict[str, Any]] = json.loads(exported)
-        _EXPORT.validate_python(tasks)
+        TypeAdapter(list[_ExportedTask]).validate_python(tasks)
     except ValidationError as error:
         raise ValueError(f"its export lacks {first_problem(error).field or 'a list'}") from error
     except RecursionError as error:
@@ -119,10 +116,8 @@ def make_task(
     *,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """Make the task of a paper, with what the model says as a prediction if it is ``shown``.
-
-    Otherwise the reviewer is not told why the paper is there either, unless it is to be rechecked.
-    """
+    """Make the task of a paper, with what the model says as a prediction if it is ``shown``."""
+    # Otherwise the reviewer is not told why the paper is there, unless it is to be rechecked.
     told = shown or queue == "recheck"
     meta = TaskMeta(
         model=tagged.model,

@@ -82,10 +82,7 @@ def read_file(
 
 
 def merged_shards(work: Path, files: int) -> list[Shard]:
-    """Return the shards of all files, which were read, once each knows its entries of one paper.
-
-    A paper stands where its first entry does.
-    """
+    """Return the shards of all files; a paper stands where its first entry does."""
     keys, shards = EntryKeys(), list[Shard]()
     for number in range(files):
         keys.load(_summary(work, number).with_suffix(".npz"))
