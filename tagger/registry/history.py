@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -69,7 +69,7 @@ def _why(version: Version) -> str:
     said = []
     promotion = _record(version, PROMOTION)
     if promotion:
-        failed = sum(not rule.get("passed") for rule in promotion.rules)
+        failed = sum(not rule.passed for rule in promotion.rules)
         if promotion.forced is not None:
             past = f"forced past {failed} of {len(promotion.rules)} rules"
             said.append(f"{past}: {promotion.forced}")
@@ -85,13 +85,17 @@ def _why(version: Version) -> str:
     return "; ".join(said)
 
 
+class _Rule(BaseModel):
+    passed: bool
+
+
 class _Record(BaseModel):
     """A promotion or a rollback, as far as it is told of."""
 
     time: str
     replaced: str | None = None
     forced: str | None = None
-    rules: list[dict[str, Any]] = []
+    rules: list[_Rule] = []
     to: str = ""
     reason: str | None = None
     promoted: str | None = None
