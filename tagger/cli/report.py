@@ -114,8 +114,8 @@ def report(
         for part in found.left_out:
             echo(f"Left out: {part.part} ({part.reason})")
         echo(
-            f"{flow['papers']} papers, {flow['waiting']} to review, {flow['reviewed']} reviewed, "
-            f"{flow['corrected']} corrected"
+            f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
+            f"{flow.corrected} corrected"
         )
         echo(f"Written: {file}")
     if problems:

@@ -16,34 +16,59 @@ from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 
 
-def count_flow(papers: Sequence[ReportedPaper]) -> dict[str, int]:
-    """Count papers on their way.
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Counts of papers on their way.
 
     ``pages`` are the files that papers were found in, where files of one name in two result folders
     are two; ``found`` are entries in them. ``marked`` are papers that the latest run marked for
-    review, the model is ``sure`` of the others; ``reviewed`` are those that a person answered, and
-    ``unmarked`` those of them that were drawn by chance, or that the model has learned since.
+    review, ``reviewed`` those that a person answered, marked or chosen for another reason.
     """
+
+    pages: int
+    found: int
+    papers: int
+    marked: int
+    waiting: int
+    reviewed: int
+    confirmed: int
+    corrected: int
+    not_papers: int
+    cannot_tell: int
+    disputed: int
+
+    @property
+    def duplicates(self) -> int:
+        """Entries that were merged into a paper found before."""
+        return self.found - self.papers
+
+    @property
+    def unmarked(self) -> int:
+        """Reviewed papers that the latest run did not mark: drawn by chance, or learned since."""
+        return self.reviewed - (self.marked - self.waiting)
+
+    @property
+    def sure(self) -> int:
+        """Papers that the model is sure of."""
+        return self.papers - self.marked
+
+
+def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
+    """Count the papers of a report."""
     status = Counter(paper.status for paper in papers)
-    found = sum(max(len(paper.entries), 1) for paper in papers)
-    marked = sum(paper.tagged.review is not None for paper in papers)
-    reviewed = sum(paper.answer is not None for paper in papers)
-    return {
-        "pages": len({entry for paper in papers for entry in paper.entries}),
-        "found": found,
-        "papers": len(papers),
-        "duplicates": found - len(papers),
-        "marked": marked,
-        "sure": len(papers) - marked,
-        "waiting": status["waiting"],
-        "reviewed": reviewed,
-        "unmarked": reviewed - (marked - status["waiting"]),
-        "confirmed": status["confirmed"],
-        "corrected": status["corrected"],
-        "not_papers": status["not a paper"],
-        "cannot_tell": status["cannot tell"],
-        "disputed": status["disputed"],
-    }
+    return Flow(
+        pages=len({entry for paper in papers for entry in paper.entries}),
+        found=sum(max(len(paper.entries), 1) for paper in papers),
+        papers=len(papers),
+        marked=sum(paper.tagged.review is not None for paper in papers),
+        waiting=status["waiting"],
+        reviewed=sum(paper.answer is not None for paper in papers),
+        confirmed=status["confirmed"],
+        corrected=status["corrected"],
+        not_papers=status["not a paper"],
+        cannot_tell=status["cannot tell"],
+        disputed=status["disputed"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

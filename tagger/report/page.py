@@ -13,7 +13,7 @@ from tagger.evaluation import METRICS
 from tagger.explanation import telling
 from tagger.near_duplicates import NearDuplicate
 from tagger.rendering import render
-from tagger.report.flow import count_days, count_flow, count_runs
+from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 from tagger.taxonomy import Taxonomy
@@ -54,7 +54,7 @@ class Report:
     left_out: tuple[LeftOut, ...]
 
     @property
-    def flow(self) -> dict[str, int]:
+    def flow(self) -> Flow:
         """How many papers came in, went to people, and came out changed."""
         return count_flow(self.papers)
 
@@ -89,11 +89,12 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures for a script; papers are in ``tags.jsonl``."""
+        flow = self.flow
         return {
             "created": self.created.isoformat(timespec="seconds"),
             "folders": [folder.name for folder in self.folders],
             "models": dict(self.models),
-            "flow": self.flow,
+            "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
             "counts": {facet.name: facet.tags for facet in self.facets},
             "near_duplicates": len(self.near_duplicates),
             "abstracts": sum(bool(paper.abstract) for paper in self.papers),

@@ -7,7 +7,7 @@ from helpers.tiny_report import review, tag_row
 
 from tagger.labels import LabelStore, Origin
 from tagger.paper import Paper, paper_id
-from tagger.report.flow import count_days, count_flow, count_runs
+from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
 from tagger.report.results import in_todays_terms
 from tagger.rereview import make_change_in
@@ -53,22 +53,21 @@ def test_what_people_said_counts(papers):
 
 def test_the_flow_adds_up_as_counted_by_hand(papers):
     flow = count_flow(list(papers.values()))
-    assert flow == {
-        "pages": 4,  # monday, two runs' tuesday, friday
-        "found": 11,  # eight papers, Ash on a second page, Birch on three
-        "papers": 8,
-        "duplicates": 3,
-        "sure": 3,
-        "unmarked": 2,  # Ash, Fir
-        "marked": 5,  # Birch, Cedar, Elm, Ginkgo, Hazel: Ash is sure by now
-        "waiting": 1,  # Hazel
-        "reviewed": 6,  # all but Dogwood and Hazel
-        "confirmed": 2,  # Birch, Fir
-        "corrected": 1,  # Ash
-        "not_papers": 1,  # Cedar
-        "cannot_tell": 1,  # Elm
-        "disputed": 1,  # Ginkgo
-    }
+    assert flow == Flow(
+        pages=4,  # monday, two runs' tuesday, friday
+        found=11,  # eight papers, Ash on a second page, Birch on three
+        papers=8,
+        marked=5,  # Birch, Cedar, Elm, Ginkgo, Hazel: Ash is sure by now
+        waiting=1,  # Hazel
+        reviewed=6,  # all but Dogwood and Hazel
+        confirmed=2,  # Birch, Fir
+        corrected=1,  # Ash
+        not_papers=1,  # Cedar
+        cannot_tell=1,  # Elm
+        disputed=1,  # Ginkgo
+    )
+    assert (flow.duplicates, flow.sure) == (3, 3)
+    assert flow.unmarked == 2  # Ash, Fir
 
 
 @pytest.mark.parametrize(("names", "counts"), [([], (0, 2, 0)), (["new.txt"], (2, 2, 0))])
@@ -78,7 +77,7 @@ def test_pages_of_one_name_in_two_runs_are_two(write_results, names, counts):
         for day, title in enumerate(("Ash", "Birch"), start=1)
     ]
     flow = count_flow(gather_papers(runs))
-    assert (flow["pages"], flow["found"], flow["duplicates"]) == counts
+    assert (flow.pages, flow.found, flow.duplicates) == counts
 
 
 def test_a_paper_is_known_by_title_and_by_identifier(write_results):
