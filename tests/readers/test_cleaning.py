@@ -10,6 +10,7 @@ from tagger.readers.cleaning import clean_marked_up_text, clean_text
     [
         (r"up to 5\% and 50% of AT&T &amp; co", "up to 5% and 50% of AT&T & co"),
         (r"we present \ewtune, while \ewtune~adds", "we present ewtune, while ewtune adds"),
+        (r"as of \today we", "as of we"),
         (r"a budget of \800 each", "a budget of 800 each"),
         ("bound of mathcal{O}(mathcal{C_{Phi circ Psi}}/n)", "bound of O(C_Phi circ Psi/n)"),
         ("textit{O}bstacles G_{stack} F_{1}", "Obstacles G_stack F_1"),
@@ -47,17 +48,9 @@ def test_markup_of_records_is_taken_out(raw, clean):
     assert clean_marked_up_text(clean) == clean
 
 
-def test_the_date_of_today_never_enters():
-    assert clean_text(r"as of \today we") == "as of we"
-
-
-@given(st.text(alphabet=st.sampled_from("ab {}\\$~%&#;^_`'-\né\u202e")))
-def test_cleaning_a_clean_text_changes_nothing(text):
+@given(st.text(alphabet=st.sampled_from("ab {}\\$~%&#;^_`'-\né\u202e")), st.text())
+def test_cleaning_a_clean_text_changes_nothing_and_refuses_none(text, other):
+    assert isinstance(clean_text(other), str)
     clean = clean_text(text)
     assert clean_text(clean) == clean
     assert "\n" not in clean
-
-
-@given(st.text())
-def test_no_text_is_refused(text):
-    assert isinstance(clean_text(text), str)

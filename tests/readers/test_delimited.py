@@ -71,12 +71,6 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
     assert csv.field_size_limit() == before
 
 
-@pytest.mark.parametrize("cell", ["5", "t-0123456789abcdef", "isbn:5", "doi:", ":", "a; b"])
-def test_an_id_that_is_no_identifier_is_passed_over(cell):
-    (paper,) = delimited.read(source(f"id,title,identifiers\n{cell},One,{cell}\n"))
-    assert (paper.id, paper.identifiers) == (Paper("One", "").id, ())
-
-
 @pytest.mark.parametrize(
     ("header", "cell", "identifiers"),
     [
@@ -86,8 +80,12 @@ def test_an_id_that_is_no_identifier_is_passed_over(cell):
         ("Title\tUrl", "https://arxiv.org/abs/2101.00001", ("arxiv:2101.00001",)),
         ("Title\tLink", "https://doi.org/10.1234/AB", ("doi:10.1234/ab",)),
         ("Title\tURL", "https://example.org/77", ()),
+        *(
+            ("Title\tid\tidentifiers", f"{cell}\t{cell}", ())
+            for cell in ("5", "t-0123456789abcdef", "isbn:5", "doi:", ":", "a; b")
+        ),
     ],
 )
-def test_identifiers_stand_in_columns_of_databases(header, cell, identifiers):
+def test_identifiers_of_columns_are_read_and_others_passed_over(header, cell, identifiers):
     (paper,) = delimited.read(source(f"{header}\nOne\t{cell}\n"))
-    assert paper.identifiers == identifiers
+    assert paper == Paper("One", "", ("given.txt",), identifiers=identifiers)

@@ -11,6 +11,8 @@ EXPORTS = Path(__file__).parent / "exports"
 TIDES = "Tides of Text: A Survey of Streaming Classifiers"
 LANTERNS = "Lanterns: Small Models for Night-Shift Notes"
 WARDS = "Quiet Wards and Falls at Night: A Cohort Study"
+ERRORS = 'Counting "Quiet" Errors: Measures for Rare Tags'
+WARDS_IDS = ("doi:10.5555/quiet.wards", "pmid:30000003")
 READ = {
     "zotero.bib": [
         (TIDES, "with café chat logs as an open case.", ("doi:10.5555/tides.2024_7",)),
@@ -18,11 +20,7 @@ READ = {
     ],
     "jabref.bib": [
         (TIDES, "Text arrives in streams.", ("doi:10.5555/tides.2024_7",)),
-        (
-            'Counting "Quiet" Errors: Measures for Rare Tags',
-            "",
-            ("arxiv:cs/0407001", "pmid:30000001"),
-        ),
+        (ERRORS, "", ("arxiv:cs/0407001", "pmid:30000001")),
         ("Tides of Text, Once More", "", ()),
     ],
     "zotero.ris": [
@@ -40,15 +38,9 @@ READ = {
     "ieee.ris": [
         ("Gates for Garden Robots", "the sound of the soil.", ("doi:10.5555/garden.2020.1",))
     ],
-    "endnote.ris": [
-        (WARDS, "RESULTS: Quiet wards had", ("doi:10.5555/quiet.wards", "pmid:30000003"))
-    ],
+    "endnote.ris": [(WARDS, "RESULTS: Quiet wards had", WARDS_IDS)],
     "pubmed.nbib": [
-        (
-            f"{WARDS}.",
-            "40 wards for a year. RESULTS:",
-            ("doi:10.5555/quiet.wards", "pmid:30000003"),
-        ),
+        (f"{WARDS}.", "40 wards for a year. RESULTS:", WARDS_IDS),
         ("Letter on Lamps.", "", ("pmid:30000004",)),
     ],
     "pubmed.xml": [
@@ -56,7 +48,7 @@ READ = {
             f"{WARDS}.",
             "BACKGROUND: Wards are loud at night. METHODS: We measured 40 wards for a year, with "
             "CO2 below 5 %. RESULTS: Quiet wards had fewer falls (p < 0.01).",
-            ("doi:10.5555/quiet.wards", "pmid:30000003"),
+            WARDS_IDS,
         ),
         ("Briefe an die Nachtwache.", "", ("pmid:30000005",)),
         ("Night Shifts", "A chapter on shifts.", ("pmid:30000006",)),
@@ -86,10 +78,6 @@ def test_one_paper_from_five_programs_is_one_paper():
     assert found[TIDES].id == "doi:10.5555/tides.2024_7"
     assert found[TIDES].identifiers == ("doi:10.5555/tides.2024_7", "pmid:30000002")
     assert set(found[TIDES].sources) == {
-        "jabref.bib",
-        "scopus.ris",
-        "web_of_science.ris",
-        "zotero.bib",
-        "zotero.ris",
+        name for name, papers in READ.items() if TIDES in [title for title, _, _ in papers]
     }
     assert found["A Benchmark of Half-Read Books"].abstract.startswith("We ask 900")

@@ -4,10 +4,8 @@ import io
 import sys
 from pathlib import Path
 
-import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from helpers.reading import parquet, workbook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,31 +15,20 @@ from tagger.readers import FORMATS, read_papers
 NAMES = list(FORMATS)
 
 
-def starts():
-    book, table = io.BytesIO(), io.BytesIO()
-    workbook = openpyxl.Workbook()
-    workbook.active.append(("title", "abstract"))
-    workbook.active.append(("A", "b"))
-    workbook.save(book)
-    pq.write_table(pa.table({"title": ["A"] * 3, "abstract": ["b"] * 3}), table)
-    return [
-        b"",
-        book.getvalue(),
-        table.getvalue(),
-        b'{"title": "A", "abstract": "b"}\n',
-        b'[{"title": ["A"]}, {"title": 1}]',
-        b'title,abstract\nA,"b"\n',
-        b"\xff\xfet\0i\0t\0l\0e\0\n\0A\0",
-        b"<rss><channel><item><title>A</title></item></channel></rss>",
-        b"<!doctype html><html><h2>A</h2><p>b. c. d.</p><br><a title=x class='title'>",
-        b"From: a@b.c\nDate: x\nMIME-Version: 1.0\n"
-        b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nA\n--x--\n",
-        b"From: a@b.c\nDate: x\nContent-Transfer-Encoding: base64\n\nQQ==",
-    ]
-
-
-# Made once: a workbook holds the time.
-STARTS = starts()
+STARTS = [
+    b"",
+    workbook(("title", "abstract"), ("A", "b")),
+    parquet({"title": ["A"] * 3, "abstract": ["b"] * 3}),
+    b'{"title": "A", "abstract": "b"}\n',
+    b'[{"title": ["A"]}, {"title": 1}]',
+    b'title,abstract\nA,"b"\n',
+    b"\xff\xfet\0i\0t\0l\0e\0\n\0A\0",
+    b"<rss><channel><item><title>A</title></item></channel></rss>",
+    b"<!doctype html><html><h2>A</h2><p>b. c. d.</p><br><a title=x class='title'>",
+    b"From: a@b.c\nDate: x\nMIME-Version: 1.0\n"
+    b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nA\n--x--\n",
+    b"From: a@b.c\nDate: x\nContent-Transfer-Encoding: base64\n\nQQ==",
+]
 
 
 @st.composite
@@ -55,7 +42,12 @@ def broken(draw):
     return bytes(content)
 
 
-def papers_or_problem(path, name):
+@settings(max_examples=15)
+@pytest.mark.parametrize("name", [None, *NAMES])
+@given(content=broken(), suffix=st.sampled_from([".txt", ".csv", ".xlsx"]))
+def test_any_bytes_end_in_papers_or_an_error(tmp_path_factory, name, content, suffix):
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    path.write_bytes(content)
     problems = []
     papers = list(read_papers([path], problems.append, format_name=name))
     assert papers or problems
@@ -63,15 +55,6 @@ def papers_or_problem(path, name):
     for problem in problems:
         assert problem.path == str(path)
         assert "\n" not in str(problem)
-
-
-@settings(max_examples=15)
-@pytest.mark.parametrize("name", [None, *NAMES])
-@given(content=broken(), suffix=st.sampled_from([".txt", ".csv", ".xlsx"]))
-def test_any_bytes_end_in_papers_or_an_error(tmp_path_factory, name, content, suffix):
-    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
-    path.write_bytes(content)
-    papers_or_problem(path, name)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +79,7 @@ def test_an_unknown_format_is_refused_at_once(tmp_path):
 
 
 def test_standard_input_is_read_and_named(monkeypatch):
-    given_text = io.TextIOWrapper(io.BytesIO(b"title,abstract\nA,one\n"))
-    monkeypatch.setattr("sys.stdin", given_text)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(STARTS[5])))
     (paper,) = read_papers([Path("-")])
     assert (paper.title, paper.sources) == ("A", ("stdin",))
 

@@ -20,11 +20,7 @@ from tagger.readers.identifiers import (
         (normal_doi, "10.1234/ABC", "doi:10.1234/abc"),
         (normal_doi, "https://doi.org/10.1234/ABC", "doi:10.1234/abc"),
         (normal_doi, "DOI: 10.1234/abc.", "doi:10.1234/abc"),
-        (
-            normal_doi,
-            "(doi:10.1016/S0140-6736(05)12345-6).",
-            "doi:10.1016/s0140-6736(05)12345-6",
-        ),
+        (normal_doi, "(doi:10.1016/S0140-6736(05)12345-6).", "doi:10.1016/s0140-6736(05)12345-6"),
         (normal_doi, r"10.1007/978-3-030\_2", "doi:10.1007/978-3-030_2"),
         (normal_doi, "10.1007%2F978-3", "doi:10.1007/978-3"),
         (
@@ -63,9 +59,6 @@ def test_identifiers_of_fields_are_found_once_and_others_passed_over():
     link = "https://doi.org/10.1234/a"
     found = identifiers_of(dois=["", "10.1234/A"], arxiv=["2101.00001"], pmids=["x"], links=[link])
     assert found == ("doi:10.1234/a", "arxiv:2101.00001")
-
-
-def test_mentions_are_told_from_other_words():
     assert arxiv_mentions("see arXiv: 2101.00001 and 2101.00002") == ["arXiv: 2101.00001"]
     assert pmid_mentions("PMID: 12; PMID13; 14") == ["PMID: 12", "PMID13"]
 

@@ -3,9 +3,8 @@
 import json
 import tracemalloc
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from helpers.reading import parquet
 
 from tagger.errors import TaggerError
 from tagger.readers import collect_papers, read_papers, source
@@ -14,12 +13,8 @@ ABSTRACT = "so" * 2000
 ROWS = 150
 
 
-def as_json(title):
-    return json.dumps({"title": title, "abstract": ABSTRACT}) + "\n"
-
-
 WRITTEN = {
-    "json": as_json,
+    "json": lambda title: json.dumps({"title": title, "abstract": ABSTRACT}) + "\n",
     "csv": lambda title: f'{title},"{ABSTRACT}"\n',
     "tsv": lambda title: f"{title}\t{ABSTRACT}\n",
     "nbib": lambda title: f"PMID- {title[1:]}\nTI  - {title}\nAB  - {ABSTRACT}\n\n",
@@ -67,10 +62,9 @@ def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
 
 
 def test_parquet_tells_the_row(tmp_path):
-    table = pa.table({"title": ["A"] * 3000 + [""], "abstract": ["b"] * 3001})
-    pq.write_table(table, tmp_path / "bad.parquet", row_group_size=500)
-    problems = []
-    assert len(list(read_papers([tmp_path / "bad.parquet"], problems.append))) == 3000
+    path, problems = tmp_path / "bad.parquet", []
+    path.write_bytes(parquet({"title": ["A"] * 3000 + [""]}, row_group_size=500))
+    assert len(list(read_papers([path], problems.append))) == 3000
     assert problems[0].line == 3001
 
 
@@ -81,8 +75,5 @@ def test_entries_of_several_files_know_their_paper(tmp_path):
     assert [file.format for file in read.files] == ["csv", "json"]
     assert [file.entries for file in read.files] == [range(3), range(3, 5)]
     assert read.papers.numbers.tolist() == [0, 1, 0, 2, 1]
-    assert [paper.sources for paper in read.papers] == [
-        ("a.csv",),
-        ("a.csv", "b.json"),
-        ("b.json",),
-    ]
+    sources = [paper.sources for paper in read.papers]
+    assert sources == [("a.csv",), ("a.csv", "b.json"), ("b.json",)]

@@ -5,7 +5,7 @@ import email.policy
 from pathlib import Path
 
 import pytest
-from helpers.reading import source
+from helpers.reading import source, texts
 from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
@@ -23,10 +23,9 @@ RSS = f"""<?xml version='1.0' encoding='UTF-8'?><!-- a comment -->
 <rss version="2.0"><channel><title>cs.CL</title>
 <item><title>Tides</title><description>arXiv:2101.00001v1 Announce Type: new
 Abstract: {ABSTRACT}</description></item>
-<item><title>Ebbs</title>
+<item><title>Ebbs &nbsp; flows</title>
 <description>&lt;p&gt;A &lt;b&gt;bold&lt;/b&gt; text.&lt;/p&gt;
-&lt;p&gt;More.&lt;/p&gt;</description>
-</item></channel></rss>
+&lt;p&gt;More.&lt;/p&gt;</description></item></channel></rss>
 """
 WITH_HEADINGS = f"""<!DOCTYPE html><html><head><title>Weekly</title></head><body>
 <style>p {{ color: red }}</style><nav><a href="x">Home</a></nav>
@@ -70,7 +69,7 @@ def mail(**parts):
     for number, (subtype, text) in enumerate(parts.items()):
         write = message.add_alternative if number else message.set_content
         write(text, subtype=subtype)
-    return message
+    return message.as_bytes()
 
 
 BOTH = [("First title", ABSTRACT), ("Second title", ABSTRACT)]
@@ -81,55 +80,40 @@ LATIN = f'<html><meta charset="iso-8859-1"><h2>Café</h2><p>{ABSTRACT}</p></html
 @pytest.mark.parametrize(
     ("name", "content", "papers"),
     [
-        (
-            "feed",
-            ATOM,
-            [("Tides in a café", f"We show that n < m. {ABSTRACT}"), ("Empty", "")],
-        ),
-        ("feed", RSS, [("Tides", ABSTRACT), ("Ebbs", "A bold text. More.")]),
-        (
-            "feed",
-            RSS.replace("Ebbs", "Ebbs &nbsp; flows"),
-            [("Tides", ABSTRACT), ("Ebbs flows", "A bold text. More.")],
-        ),
+        ("feed", ATOM, [("Tides in a café", f"We show that n < m. {ABSTRACT}"), ("Empty", "")]),
+        ("feed", RSS, [("Tides", ABSTRACT), ("Ebbs flows", "A bold text. More.")]),
         ("html", WITH_HEADINGS, BOTH),
         ("html", WITH_TABLES, BOTH),
         ("html", LISTING, BOTH),
         ("html", SECTIONS, [*BOTH, ("Third title", ABSTRACT)]),
         ("html", f"<html>{LONG}</html>", [("One", f"{ABSTRACT} {ABSTRACT}")]),
         ("html", LATIN.encode("latin-1"), [("Café", ABSTRACT)]),
-        (
-            "mail",
-            mail(plain=BODY.replace("First title", "Café")).as_bytes(),
-            [("Café", ABSTRACT), BOTH[1]],
-        ),
-        ("mail", mail(plain=BODY, html="<p>Look at the text</p>").as_bytes(), BOTH),
-        ("mail", mail(html=WITH_TABLES).as_bytes(), BOTH),
+        ("mail", mail(plain=BODY.replace("First", "Café")), [("Café title", ABSTRACT), BOTH[1]]),
+        ("mail", mail(plain=BODY, html="<p>Look at the text</p>"), BOTH),
+        ("mail", mail(html=WITH_TABLES), BOTH),
     ],
 )
 def test_titles_and_abstracts_are_read(name, content, papers):
     assert name_of(content) == name
-    assert [(paper.title, paper.abstract) for paper in read(content)] == papers
+    assert texts(read(content)) == papers
 
 
 def test_comments_at_the_end_of_a_feed_take_no_time():
     comments = "<!---->" * 200
-    assert len(read(RSS.replace("Ebbs", "Ebbs &nbsp;") + f"\n{comments}<!-- a -- b -->\n")) == 2
+    assert len(read(RSS + f"\n{comments}<!-- a -- b -->\n")) == 2
     with pytest.raises(TaggerError, match="does not end as it should"):
         read(RSS + comments + "x")
 
 
 def test_a_title_that_lost_its_abstract_is_no_footer():
     with pytest.raises(TaggerError, match="'A last title' has no abstract"):
-        read(mail(plain=BODY.split("To unsub")[0] + "A last title\n").as_bytes())
+        read(mail(plain=BODY.split("To unsub")[0] + "A last title\n"))
 
 
 @pytest.mark.parametrize(
     "header",
     [
-        "From: the editors\n\nNov 16\n\n",
         "From: the editors\nSubject: this week, in short\n\nNov 16\n\n",
-        "Title, abstract, links\n\nNov 16\n\n",
         "Title, abstract\nWeekly papers, by hand\n\nNov 16\n\n",
         "Title\tAbstract\n\nNov 16\n\n",
         "[New] {Weekly} papers\n\nNov 16\n\n",
@@ -147,7 +131,6 @@ def test_a_digest_page_is_not_mistaken_for_something_else(header):
 
 def test_the_examples_are_digests_and_a_table():
     examples = Path(__file__).parents[2] / "examples"
-    names = {path.name: name_of(path.read_bytes()) for path in examples.glob("*.txt")}
-    assert set(names.values()) == {"digest"}
+    assert {name_of(path.read_bytes()) for path in examples.glob("*.txt")} == {"digest"}
     chosen = {"title": "Titel", "abstract": "Zusammenfassung"}
     assert len(list(read_papers([examples / "thursday.csv"], columns=chosen))) == 3

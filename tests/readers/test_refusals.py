@@ -1,16 +1,10 @@
 """What cannot be read is named with its place, in every format, and never gives a traceback."""
 
-import io
-
-import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from helpers.reading import refusal, source
+from helpers.reading import parquet, refusal, source, workbook
 from helpers.samples import ABSTRACT, page
 
-from tagger.errors import TaggerError
-from tagger.readers import FORMATS, read_papers
+from tagger.readers import FORMATS
 
 RSS = """<rss version="2.0"><channel>
 <item><title>Tides</title>
@@ -20,23 +14,11 @@ RSS = """<rss version="2.0"><channel>
 HEAD = "From: a@b.invalid\nDate: x\n\n"
 
 
-def article(title):
-    body = f"<Article><ArticleTitle>{title}</ArticleTitle></Article>"
-    return f"<PubmedArticle><MedlineCitation>{body}</MedlineCitation></PubmedArticle>"
-
-
-def workbook(*rows):
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    for row in rows:
-        book.active.append(row)
-    book.save(file)
-    return file.getvalue()
-
-
-def parquet(table, **options):
-    file = io.BytesIO()
-    pq.write_table(pa.table(table), file, **options)
-    return file.getvalue()
+PUBMED = (
+    "<PubmedArticleSet><PubmedArticle><MedlineCitation><Article><ArticleTitle> </ArticleTitle>"
+    "</Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
+)
+ENTITY = '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>'
 
 
 @pytest.mark.parametrize(
@@ -54,18 +36,8 @@ def parquet(table, **options):
         ("nbib", "PMID- 1\nTI  - One\nand more", 3, "neither a field"),
         ("nbib", "TI  - One\n", 1, "neither a field"),
         ("pubmed-xml", "<PubmedArticleSet>\n<PubmedArticle>", 2, "is not XML"),
-        (
-            "pubmed-xml",
-            f"<PubmedArticleSet>{article('One')}{article(' ')}</PubmedArticleSet>",
-            2,
-            "no title",
-        ),
-        (
-            "pubmed-xml",
-            '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>',
-            None,
-            "declares entities",
-        ),
+        ("pubmed-xml", PUBMED, 1, "no title"),
+        ("pubmed-xml", ENTITY, None, "declares entities"),
         ("pubmed-xml", '<?xml version="1.0" encoding="klingon"?><a/>', None, "encoding"),
         ("excel", workbook(("Name",), ("A",)), 1, "the columns are: 'Name'. Say which"),
         ("excel", workbook(("Title", "Abstract"), ("A", "b"), (None, "c")), 3, "no title"),
@@ -79,12 +51,7 @@ def parquet(table, **options):
         ("csv", "Name,Abstract\nA,one\n", 1, "the columns are: 'Name', 'Abstract'"),
         ("csv", "Title,Abstract\nA,one\n,two\n", 3, "there is no title here"),
         ("csv", 'Title,Abstract\n"A\nb",one\nB,"two\nthree\n', 4, "does not end as it should"),
-        (
-            "csv",
-            "Title,Abstract\nA,one\nB,two, three\n",
-            3,
-            "the row has 3 cells, the header has 2",
-        ),
+        ("csv", "Title,Abstract\nA,one\nB,2,3\n", 3, "the row has 3 cells, the header has 2"),
         ("csv", "Title,Abstract\nA,one\nB\n", 3, "the row has 1 cell, the header has 2"),
         ("csv", "\n \n", None, "nothing but blank lines"),
         ("csv", b"Title,Abstract\nA,one\nB,caf\xe9\n", 3, "is not UTF-8 text"),
@@ -102,31 +69,16 @@ def parquet(table, **options):
         ("json", '{"title": ' + "9" * 5_000 + "}", 1, "is no JSON"),
         ("feed", RSS, 6, "does not end as it should"),
         ("feed", "<rss><channel><item><link>x</link></item></channel></rss>", 1, "no title"),
-        (
-            "html",
-            f"<html><h2>One</h2><p>{ABSTRACT}</p><h2>Two</h2></html>",
-            None,
-            "'Two' has no abstract",
-        ),
+        ("html", f"<html><h2>One</h2><p>{ABSTRACT}</p><h2>Two</h2></html>", None, "'Two' has no"),
         ("html", "<html><p>Nov 16</p></html>", None, "no papers on this page"),
         ("html", "<html></html>", 1, "no papers on this page"),
         ("mail", HEAD + "\n", None, "no text in this e-mail"),
         ("mail", HEAD + page("One") + "\n\nTwo", None, "'Two' has no abstract"),
-        (
-            "mail",
-            b"From: a@b.c\nDate: x\nContent-Type: text/plain; charset=none\n\nx",
-            None,
-            "no e-mail that",
-        ),
+        ("mail", "From: a\nContent-Type: text/plain; charset=none\n\nx", None, "no e-mail that"),
         ("digest", "new\n\nSubscribe\n\nMar 12\n", 5, "only a newsletter header"),
         ("digest", "  \n\n ", 1, "nothing but white space"),
         ("digest", page("One") + "\n\nA last title", 11, "'A last title' has no abstract"),
-        (
-            "digest",
-            page("One") + "\n\nFirst title\n\nSecond title\n\n" + ABSTRACT,
-            11,
-            "'First title' has no",
-        ),
+        ("digest", page("One") + f"\n\nFirst\n\nSecond\n\n{ABSTRACT}", 11, "'First' has no"),
         ("digest", page("One") + "\n\n" + ABSTRACT * 5, 11, "expected a title, found a paragraph"),
     ],
 )
@@ -134,10 +86,3 @@ def test_what_is_wrong_is_named_with_its_place(name, content, line, reason):
     error = refusal(FORMATS[name].read, source(content))
     assert error.line == line
     assert reason in str(error)
-
-
-def test_a_bad_file_is_named_with_its_path(tmp_path):
-    (tmp_path / "bad.bib").write_text("@article{a,\n title={One\n}\n@misc{b, title={Two}}\n")
-    with pytest.raises(TaggerError) as caught:
-        list(read_papers([tmp_path / "bad.bib"]))
-    assert str(caught.value).startswith(f"{tmp_path / 'bad.bib'}:1: this entry is not BibTeX")
