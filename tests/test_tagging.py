@@ -3,6 +3,7 @@ import json
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from helpers.samples import untimed
@@ -26,14 +27,9 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     papers[7] = replace(papers[6], title="Another version", id="another")
     seen, steps = [], []
     out = tmp_path / "new" / "out"
-    run = tag_papers(
-        papers,
-        model,
-        out,
-        RULE,
-        lambda *step: seen.append(step),
-        finishing=lambda *step: steps.append(step),
-    )
+    notes = {"progress": lambda *step: seen.append(step)}
+    notes["finishing"] = lambda *step: steps.append(step)
+    run = tag_papers(papers, model, out, RULE, **notes)
     lines = (out / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
     assert [paper.id for paper in run.tagged()] == [paper.id for paper in papers]
@@ -49,10 +45,10 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
 def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers, monkeypatch):
     real = type(model).predict
 
-    def poisoned(self, some):
-        if any("number 42 " in paper.title for paper in some):
+    def poisoned(self, papers):
+        if any("number 42 " in paper.title for paper in papers):
             raise RuntimeError("too much for the tokenizer")
-        return real(self, some)
+        return real(self, papers)
 
     run = tag_papers(papers, model, tmp_path / "whole", RULE)
     whole = [replace(paper, time=None) for paper in run.tagged()]
@@ -63,12 +59,11 @@ def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers,
     assert [replace(paper, time=None) for paper in run.tagged()] == whole[:42] + whole[43:]
     assert run.papers == len(papers) - 1
     lines = (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
-    first, second = map(json.loads, lines)
-    assert (first["file"], first["line"]) == ("some.csv", 3)
-    assert "no title" in first["reason"]
-    assert second["file"] == "some.bib"
-    assert "Paper number 42" in second["reason"]
-    assert "RuntimeError: too much" in second["reason"]
+    places = [(problem["file"], problem["line"]) for problem in map(json.loads, lines)]
+    assert places == [("some.csv", 3), ("some.bib", None)]
+    assert "no title" in lines[0]
+    assert "Paper number 42" in lines[1]
+    assert "RuntimeError: too much" in lines[1]
     # Where nothing can be tagged, it is the model's fault. A run without problems has no list.
     with pytest.raises(RuntimeError, match="too much"):
         tag_papers([papers[42], replace(papers[42], id="another")], model, tmp_path / "none", RULE)
@@ -76,18 +71,13 @@ def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers,
     assert not (tmp_path / "out" / "problems.jsonl").exists()
 
 
-def killed_at_once(_done, _total):
-    raise KeyboardInterrupt
+KILLED = Mock(side_effect=KeyboardInterrupt)
 
 
 def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
-    def killed(done, _total):
-        if done == 128:
-            raise KeyboardInterrupt
-
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, out, RULE, killed)
+        tag_papers(papers, model, out, RULE, Mock(side_effect=[None, KeyboardInterrupt]))
     assert set(contents(out)) == {JOURNAL_FILE}
     with (out / JOURNAL_FILE).open("ab") as journal:
         journal.write(b'{"batch": "torn')
@@ -101,14 +91,14 @@ def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
 @pytest.mark.parametrize("change", ["identifiers", "papers", "rule", "version"])
 def test_a_journal_of_another_run_is_not_used(tmp_path, model, papers, monkeypatch, change):
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, tmp_path, RULE, killed_at_once)
+        tag_papers(papers, model, tmp_path, RULE, KILLED)
     calls, rule = model.encoder.calls, ReviewRule(1.0) if change == "rule" else RULE
     if change == "identifiers":
         papers = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
     elif change == "papers":
         papers = papers[1:]
     elif change == "version":
-        monkeypatch.setattr("tagger.tagging.__version__", "0.0.1")
+        monkeypatch.setattr(tagging, "__version__", "0.0.1")
     run = tag_papers(papers, model, tmp_path, rule)
     assert [paper.identifiers for paper in run.tagged()] == [paper.identifiers for paper in papers]
     assert model.encoder.calls == calls + 3
@@ -128,11 +118,8 @@ def test_libraries_are_given_back_unless_they_changed_and_a_kill_costs_no_taggin
     path.write_text("@misc{a, title={One heart}}", encoding="utf-8")
     read = collect_papers([path])
 
-    def killed(*_args):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(tagging, "write_libraries", killed)
+        patch.setattr(tagging, "write_libraries", KILLED)
         with pytest.raises(KeyboardInterrupt):
             tag_papers(read.papers, model, out, RULE, read=read)
     calls = model.encoder.calls
@@ -154,7 +141,6 @@ def test_libraries_are_given_back_unless_they_changed_and_a_kill_costs_no_taggin
         ("tags.csv", "csv", "tags.csv"),
         ("tags.xlsx", "excel", "tags.xlsx"),
         ("near_duplicates.jsonl", "csv", "near_duplicates.jsonl"),
-        ("tags_dataset/dataset_info.json", "dataset", "tags_dataset"),
         ("tags_dataset/dataset_info.json", "dataset", "tags_dataset/dataset_info.json"),
     ],
 )
@@ -185,19 +171,16 @@ def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
     monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
     monkeypatch.setattr(tagging, "_BATCH_SIZE", 8)
 
-    def tag(count):
-        papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))
-        tag_papers(papers, model, tmp_path / str(count), RULE, formats=["dataset"])
-
     def peak(count):
+        papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))
         tracemalloc.start()
         try:
-            tag(count)
+            tag_papers(papers, model, tmp_path / str(count), RULE, formats=["dataset"])
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
     # What is imported is no matter here.
-    tag(10)
+    peak(10)
     # An abstract alone takes 4,000 bytes, and a row of the results as much.
     assert (peak(200) - peak(40)) / 160 < 1000

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.samples import contents
 from helpers.serial_engine import SerialEngine
 
 from tagger.atomic import replacing_bytes
@@ -34,14 +35,13 @@ def saved(saved_model):
 
 
 @pytest.fixture
-def tag(tmp_path, saved, saved_model):
+def tag(out, saved, saved_model):
     """Tag tables with an engine in this process, 16 rows a shard."""
 
-    def tag(*places, engine=None, model=saved, rule=RULE, **options):
-        options = {"rows_per_shard": 16, **options}
+    def tag(*places, engine=None, rule=RULE, **options):
+        options |= {"rows_per_shard": 16}
         engine = engine or SerialEngine()
-        names = [str(place) for place in places]
-        return tag_tables(names, model, saved_model, tmp_path / "out", rule, engine, **options)
+        return tag_tables([*map(str, places)], saved, saved_model, out, rule, engine, **options)
 
     return tag
 
@@ -50,12 +50,12 @@ def tag(tmp_path, saved, saved_model):
 def local(tmp_path, saved):
     """Tag files without shards: the rows, and the problems."""
 
-    def local(*paths, rule=RULE):
+    def local(*paths):
         problems = []
         read = collect_papers(paths, problems.append)
         problems += [problem for file in read.files for problem in file.problems.values()]
         out = tmp_path / "local"
-        run = tag_papers(read.papers, saved, out, rule, read=read, problems=problems)
+        run = tag_papers(read.papers, saved, out, RULE, read=read, problems=problems)
         return [replace(paper, time=None).as_row() for paper in run.tagged()], problems_in(out)
 
     return local
@@ -78,11 +78,6 @@ def problems_in(folder):
     return [json.loads(line) for line in lines]
 
 
-def contents(folder):
-    """Return the bytes of all parts."""
-    return {path.name: path.read_bytes() for path in (folder / "tags").iterdir()}
-
-
 def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkeypatch, saved):
     real = type(saved).predict
 
@@ -96,15 +91,13 @@ def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkey
     run = tag(first, second)
     whole, problems = local(first, second)
     assert tagged(out) == whole
-    assert [row["sources"] for row in whole if len(row["sources"]) > 1] == [
-        ["a.jsonl", "b.jsonl"]
-    ] * 3
+    merged = [row["sources"] for row in whole if len(row["sources"]) > 1]
+    assert merged == [["a.jsonl", "b.jsonl"]] * 3
     by_line = sorted(problems_in(out), key=lambda problem: problem["line"] or 0)
     assert by_line == sorted(problems, key=lambda problem: problem["line"] or 0)
     assert "too much for the tokenizer" in by_line[0]["reason"]
-    assert [(problem["file"], problem["line"]) for problem in by_line[1:]] == [
-        (str(second), line) for line in (81, 82, 83)
-    ]
+    places = [(problem["file"], problem["line"]) for problem in by_line[1:]]
+    assert places == [(str(second), line) for line in (81, 82, 83)]
     assert (run.rows, run.tagged, run.merged, run.problems) == (203, len(whole), 3, 4)
     assert run.to_review == sum(row["review"] is not None for row in whole)
     assert run.counts["kind"].total() == sum(run.parts.values()) == len(whole)
@@ -119,14 +112,13 @@ def test_any_format_is_read_compressed_and_from_storage_too(
     table, library = tmp_path / "table.parquet", tmp_path / "my.bib"
     pq.write_table(pa.Table.from_pylist(rows[60:80]), table)
     library.write_text("@misc{a, title={One heart}}", encoding="utf-8")
-    (tmp_path / "packed").mkdir()
-    for path, module in ((packed, gzip), (library, bz2)):
-        stored = tmp_path / "packed" / f"{path.name}{'.gz' if module is gzip else '.bz2'}"
-        stored.write_bytes(module.compress(path.read_bytes()))
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(packed.read_bytes()))
+    stored = tmp_path / "my.bib.bz2"
+    stored.write_bytes(bz2.compress(library.read_bytes()))
     with zipfile.ZipFile(tmp_path / "store.zip", "w") as file:
         file.write(plain, "in/plain.jsonl")
     archive = f"zip://in/plain.jsonl::{tmp_path / 'store.zip'}"
-    assert tag(archive, f"{tmp_path}/packed/*.gz", f"file://{table}", stored).tagged == 61
+    assert tag(archive, f"{tmp_path}/*.gz", f"file://{table}", stored).tagged == 61
     assert tagged(out) == local(plain, packed, table, library)[0]
 
 
@@ -135,33 +127,33 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tag, out, rows, write_js
     paths = write_json(rows[:150], "a.jsonl"), write_json(rows[150:], "b.jsonl", after=BAD)
     with pytest.raises(KeyboardInterrupt):
         tag(*paths, engine=SerialEngine(lost))
-    before = contents(out)
+    before = contents(out / "tags")
     assert len(before) == (7 if lost[0] == "tag" else 0)
     engine = SerialEngine()
     run = tag(*paths, engine=engine)
     assert run.shards_before == len(before)
     assert engine.steps.count("tag") == 14 - len(before)
-    after = contents(out)
+    after = contents(out / "tags")
     assert {name: after[name] for name in before} == before
     assert run.rows == 203
     assert len(tagged(out)) == run.tagged == 197
     assert [problem["line"] for problem in problems_in(out)] == [51, 52, 53]
     # The same command again does nothing.
     again = tag(*paths, engine=(engine := SerialEngine()))
-    assert (engine.steps, again.shards_before, contents(out)) == ([], run.shards, after)
+    assert (engine.steps, again.shards_before, contents(out / "tags")) == ([], run.shards, after)
 
 
 def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
     path = write_json(rows)
     tag(path)
-    before = contents(out)
+    before = contents(out / "tags")
     parts = sorted((out / "tags").iterdir())
     parts[0].unlink()
     parts[3].write_bytes(parts[3].read_bytes()[:-9])
     (out / "tags" / ".part-000005.parquet.abc.tmp").write_text("half", encoding="utf-8")
     run = tag(path)
     assert run.shards_before == 11
-    assert contents(out) == before
+    assert contents(out / "tags") == before
     (out / "tags" / "part-000099.parquet").write_bytes(b"mine")
     with pytest.raises(TaggerError, match=r"part-000099\.parquet: is no part of this run"):
         tag(path)
@@ -170,13 +162,10 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
 def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_json, monkeypatch):
     real, deaths = tag_shard.tag_batch, []
 
-    class Killed(BaseException):
-        pass
-
     def deadly(papers, model, rule):
         if any("number 42 " in paper.title or "number 44 " in paper.title for paper in papers):
             deaths.append(len(papers))
-            raise Killed
+            raise SystemExit
         return real(papers, model, rule)
 
     monkeypatch.setattr(tag_shard, "tag_batch", deadly)
@@ -185,7 +174,7 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
         try:
             run = tag(path)
             break
-        except Killed:
+        except SystemExit:
             continue
     assert (run.problems, run.worker_deaths) == (2, len(deaths))
     assert deaths[1:3] == [1, 1]
@@ -196,21 +185,18 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
     assert tagged(out) == left
 
 
-@pytest.mark.parametrize("what", ["part", "keys", "note"])
-def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, monkeypatch, what):
+@pytest.mark.parametrize(
+    "target", ["tag_shard.replacing_bytes", "shards.EntryKeys.save", "tag_shard.Path.write_text"]
+)
+def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, monkeypatch, target):
     path = write_json(rows, after="{broken\n")
 
     def full(*args, **_more):
-        with replacing_bytes(args[0]) if what == "part" else nullcontext():
+        with replacing_bytes(args[0]) if target.endswith("bytes") else nullcontext():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    target = {
-        "part": "tagger.scale.tag_shard.replacing_bytes",
-        "keys": "tagger.scale.shards.EntryKeys.save",
-        "note": "tagger.scale.tag_shard.Path.write_text",
-    }[what]
     with monkeypatch.context() as patch:
-        patch.setattr(target, full)
+        patch.setattr(f"tagger.scale.{target}", full)
         with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
             tag(path)
     run = tag(path)
@@ -221,19 +207,18 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
 def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
     path = write_json(rows)
     tag(path)
-    before = contents(out)
-    with pytest.raises(TaggerError, match="with other rule"):
-        tag(path, rule=ReviewRule(0.9))
-    with pytest.raises(TaggerError, match="with other columns"):
-        tag(path, columns={"abstract": "title"})
+    before = contents(out / "tags")
+    for name, other in {"rule": ReviewRule(0.9), "columns": {"abstract": "title"}}.items():
+        with pytest.raises(TaggerError, match=f"with other {name}"):
+            tag(path, **{name: other})
     write_json(rows[1:])
     with pytest.raises(TaggerError, match="with other files"):
         tag(path)
-    assert contents(out) == before
+    assert contents(out / "tags") == before
     (out / "plan.json").unlink()
     with pytest.raises(TaggerError, match="something else than results"):
         tag(path)
-    assert contents(out) == before
+    assert contents(out / "tags") == before
 
 
 def test_a_result_that_is_lost_at_the_end_is_noticed(tag, out, rows, write_json):
@@ -250,7 +235,7 @@ def test_a_broken_file_ends_the_run_before_anything_is_tagged(tag, out, tmp_path
     (tmp_path / "a.csv").write_text('title,abstract\nA,"open\n', encoding="utf-8")
     with pytest.raises(TaggerError, match=r"a\.csv:2: a cell in quotes does not end"):
         tag(tmp_path / "a.csv")
-    assert contents(out) == {}
+    assert contents(out / "tags") == {}
 
 
 def test_folders_and_patterns_name_their_files_in_order(tmp_path):
