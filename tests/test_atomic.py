@@ -3,6 +3,7 @@ import os
 import stat
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -39,18 +40,16 @@ def write_by_library(path, content):
         place.write_text(content, encoding="utf-8")
 
 
-def content_of(path):
-    return (path / "part" if path.is_dir() else path).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("write", [write_file, write_folder, write_by_library])
-def test_a_path_is_replaced_as_a_whole_or_not_at_all(tmp_path, write):
+@pytest.mark.parametrize(
+    ("write", "part"), [(write_file, ""), (write_folder, "part"), (write_by_library, "")]
+)
+def test_a_path_is_replaced_as_a_whole_or_not_at_all(tmp_path, write, part):
     path = tmp_path / "new" / "path"
     for content in ("first", "second"):
         write(path, content)
     with pytest.raises(TypeError):
         write(path, None)
-    assert content_of(path) == "second"
+    assert (path / part).read_text(encoding="utf-8") == "second"
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -116,18 +115,15 @@ def test_a_folder_that_is_not_moved_in_or_killed_then_leaves_the_old_one(
     assert path.exists() == isinstance(reason, OSError)
     with pytest.raises(TypeError):
         write_folder(path, None)
-    assert content_of(path) == "old"
+    assert (path / "part").read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_costs_nothing_and_the_file_is_named(tmp_path, monkeypatch):
     path = tmp_path / "file.txt"
     write_file(path, "first")
-
-    def full(handle):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=full))
     with pytest.raises(TaggerError, match=r"file.txt: cannot be written \(No space left"):
         write_file(path, "second")
     assert path.read_text(encoding="utf-8") == "first"

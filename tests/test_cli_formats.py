@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 from helpers.samples import ABSTRACT, TAGGER, run
 
+from tagger.cli import app
 from tagger.cli.output import read_pages
 from tagger.errors import TaggerError
 
@@ -15,10 +17,6 @@ TABLE = f"Titel,Abstract\nOne,{ABSTRACT}\nTwo,\n"
 
 
 def test_every_command_that_reads_pages_can_be_told_the_format():
-    import typer
-
-    from tagger.cli import app
-
     group = typer.main.get_command(app)
     for path in ("tag", "explain", "review push", "compare", "labels suggest"):
         command = group
@@ -37,15 +35,9 @@ def test_a_table_is_tagged_and_written_in_other_formats(saved_model, tmp_path):
     assert report["papers"] == 2
     names = {Path(path).name for path in report["output"]}
     assert names >= {"tags.jsonl", "tags.csv", "tags.parquet", "tags.xlsx"}
+    command = [TAGGER, "tag", "-", "--model", saved_model, "--output", "again"]
     with (tmp_path / "tagged" / "tags.xlsx").open("rb") as file:
-        again = subprocess.run(
-            [TAGGER, "tag", "-", "--model", saved_model, "--json", "--output", "again"],
-            cwd=tmp_path,
-            stdin=file,
-            capture_output=True,
-            text=True,
-        )
-    assert again.returncode == 0, again.stderr
+        subprocess.run(command, cwd=tmp_path, stdin=file, check=True)
     (line, _) = (tmp_path / "again" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["sources"] == ["stdin"]
 
@@ -78,11 +70,9 @@ def test_a_table_that_is_read_is_not_replaced_by_results(saved_model, tmp_path):
 
 
 def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_path):
-    for name in (b"caf\xe9.bib", b"bad\xe9.bib"):
-        text = "@misc{a, title={One}}" if name.startswith(b"caf") else "@misc{a, title={One"
-        (tmp_path / os.fsdecode(name)).write_text(text)
-    names = [os.fsdecode(name) for name in (b"caf\xe9.bib", b"bad\xe9.bib")]
-    out = os.fsdecode(b"out\xe9")
+    *names, out = map(os.fsdecode, (b"caf\xe9.bib", b"bad\xe9.bib", b"out\xe9"))
+    for name, text in zip(names, ("@misc{a, title={One}}", "@misc{a, title={One"), strict=True):
+        (tmp_path / name).write_text(text)
     command = ("tag", *names, "--model", saved_model, "--output", out)
     done = run(*command, "--json", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
@@ -97,12 +87,7 @@ def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_p
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = "])
+@pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = ", "colour=Farbe"])
 def test_a_column_is_given_with_its_field(column):
-    with pytest.raises(TaggerError, match="--column title=Heading"):
+    with pytest.raises(TaggerError, match=r"--column title=Heading|papers have no field 'colour'"):
         read_pages([Path("table.csv")], columns=[column])
-
-
-def test_a_column_of_an_unknown_field_is_refused():
-    with pytest.raises(TaggerError, match="papers have no field 'colour'"):
-        read_pages([Path("table.csv")], columns=["colour=Farbe"])

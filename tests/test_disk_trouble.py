@@ -12,6 +12,7 @@ import pytest
 from helpers.samples import contents, page
 
 RENAME = ("taxonomy", "rename", "field/law", "legal", "--yes", "--labels", "labels")
+TAG = ("tag", "page.txt", "--model", "model", "--output", "tagged")
 DROP_CAPABILITY, WRITE_ANYWHERE, OWN_ANYTHING = 24, 1, 3
 """Of Linux: what prctl calls it, and the numbers of the rights that root has over files."""
 
@@ -63,18 +64,17 @@ def test_a_change_of_the_taxonomy_that_finds_the_disk_full_changes_nothing(place
 
 
 def test_results_of_an_earlier_run_stay_when_the_disk_is_full(place):
-    tag = ("tag", "page.txt", "--model", "model", "--output", "tagged")
-    assert tagger(place, *tag).returncode == 0
+    assert tagger(place, *TAG).returncode == 0
     before = contents(place / "tagged")
     more = [f"Paper {n} on the heart" for n in range(40)]
     (place / "page.txt").write_text(page(*more), encoding="utf-8")
-    done = tagger(place, *tag, prepare=small_files_only(4))
+    done = tagger(place, *TAG, prepare=small_files_only(4))
     assert done.returncode == 2
     assert "cannot be written (File too large)" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     after = contents(place / "tagged")
     assert {name: after[name] for name in before} == before
-    assert tagger(place, *tag).returncode == 0
+    assert tagger(place, *TAG).returncode == 0
     assert (place / "tagged" / "tags.jsonl").read_text(encoding="utf-8").count("\n") == 40
 
 
@@ -90,11 +90,8 @@ def test_output_that_cannot_be_printed_is_told_in_one_line(place):
 def test_folders_that_are_read_only_are_named(place):
     before = contents(place / "labels")
     (place / "tagged").mkdir()
-    for folder, arguments in (
-        ("labels", RENAME),
-        ("tagged", ("tag", "page.txt", "--model", "model", "--output", "tagged")),
-        (".", ("init", "mine", "--template", "medicine")),
-    ):
+    commands = {"labels": RENAME, "tagged": TAG, ".": ("init", "mine", "--template", "medicine")}
+    for folder, arguments in commands.items():
         (place / folder).chmod(0o555)
         done = tagger(place, *arguments, prepare=bound_by_rights)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
@@ -102,6 +99,6 @@ def test_folders_that_are_read_only_are_named(place):
     assert contents(place / "labels") == before
     # What only reads needs no right to write.
     shown = tagger(place, "taxonomy", "show", prepare=bound_by_rights)
-    for folder in (".", "labels", "tagged"):
+    for folder in reversed(commands):
         (place / folder).chmod(0o755)
     assert shown.returncode == 0

@@ -1,6 +1,7 @@
 """Near duplicates are those that comparing every pair would find."""
 
 import re
+from collections import Counter, defaultdict
 from itertools import combinations
 
 import numpy as np
@@ -26,21 +27,17 @@ def every_pair(papers, common=50):
     Copies of one abstract count once, and are paired with the first of them.
     """
     own, originals, found = [shingles(paper) for paper in papers], {}, {}
+    holders, shared = defaultdict(list), Counter()
     for number, some in enumerate(own):
         first = originals.setdefault(frozenset(some), number)
-        if first != number:
-            own[number] = set()
-            if some:
-                found[papers[first].id, papers[number].id] = 1.0
-    holders = {}
-    for number, some in enumerate(own):
-        for shingle in some:
-            holders.setdefault(shingle, []).append(number)
-    shared = {}
+        if first == number:
+            for shingle in some:
+                holders[shingle].append(number)
+        elif some:
+            found[papers[first].id, papers[number].id] = 1.0
     for numbers in holders.values():
         if len(numbers) <= common:
-            for pair in combinations(numbers, 2):
-                shared[pair] = shared.get(pair, 0) + 1
+            shared.update(combinations(numbers, 2))
     for (one, other), count in shared.items():
         similarity = count / (len(own[one]) + len(own[other]) - count)
         if similarity >= THRESHOLD:
@@ -52,29 +49,29 @@ def found_pairs(papers, **options):
     return {pair.ids: pair.similarity for pair in find_near_duplicates(papers, **options)}
 
 
-def rewritten_papers(rng, studies, versions, words=120):
-    """Invent studies with some versions each, in which more or fewer of the words are changed."""
+@pytest.fixture(scope="module")
+def rewritten():
+    """Invent studies with three versions each, in which more or fewer of the words are changed."""
+    rng = np.random.default_rng(0)
     vocabulary = np.array([f"w{n}" for n in range(5000)])
     # As in any language, few words make most of a text.
     weights = 1 / np.arange(1, len(vocabulary) + 1)
     weights /= weights.sum()
     papers = []
-    for study in range(studies):
-        text = rng.choice(vocabulary, words, p=weights)
-        for version in range(versions):
-            own = text.copy()
-            changed = rng.random(words) < rng.uniform(0, 0.5) * (version > 0)
-            own[changed] = rng.choice(vocabulary, int(changed.sum()), p=weights)
+    for study in range(500):
+        text = rng.choice(vocabulary, 120, p=weights)
+        for version in range(3):
+            other = rng.choice(vocabulary, len(text), p=weights)
+            own = np.where(rng.random(len(text)) < rng.uniform(0, 0.5) * (version > 0), other, text)
             papers.append(Paper(f"Study {study}, version {version}", " ".join(own)))
     rng.shuffle(papers)
-    return papers
+    return papers, every_pair(papers)
 
 
 @pytest.mark.parametrize("at_once", [1 << 22, 1000])
-def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(monkeypatch, at_once):
+def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(monkeypatch, rewritten, at_once):
     monkeypatch.setattr(near_duplicates, "_PAIRS_AT_ONCE", at_once)
-    papers = rewritten_papers(np.random.default_rng(0), 500, 3)
-    expected = every_pair(papers)
+    papers, expected = rewritten
     found = found_pairs(papers)
     assert found.items() <= expected.items()
     clear = {ids for ids, similarity in expected.items() if similarity >= THRESHOLD + 0.1}
@@ -83,24 +80,16 @@ def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(monkeypatch, 
     assert len(found) >= 0.99 * len(expected)
 
 
-words = st.text("ab c", max_size=40)
-
-
 @settings(max_examples=60)
-@given(st.lists(words, max_size=12), st.integers(2, 5))
+@given(st.lists(st.text("ab c", max_size=40), max_size=12), st.integers(2, 5))
 def test_short_abstracts_are_compared_without_a_miss(texts, common):
     papers = [Paper(f"Title {n}", text) for n, text in enumerate(texts)]
     assert found_pairs(papers, common=common) == every_pair(papers, common)
 
 
-def test_sixty_copies_of_one_abstract_are_found():
-    text = "The committee met on the third day and agreed on rules for the coming season."
-    papers = [Paper(f"Part {n}", text) for n in range(60)]
-    found = found_pairs(papers)
-    assert found == {(papers[0].id, paper.id): 1.0 for paper in papers[1:]}
-
-
-def test_set_phrases_are_no_evidence():
+def test_sixty_copies_of_one_abstract_are_found_and_set_phrases_are_no_evidence():
+    papers = [Paper(f"Part {n}", "The committee agreed on rules.") for n in range(60)]
+    assert found_pairs(papers) == {(papers[0].id, paper.id): 1.0 for paper in papers[1:]}
     papers = [Paper(f"Title {n}", f"in this paper we propose {n}") for n in range(60)]
     assert find_near_duplicates(papers, common=50) == []
 

@@ -116,20 +116,13 @@ def test_what_cannot_be_told_stays_apart(entries, groups):
 
 @given(st.lists(identified, max_size=8))
 def test_titles_join_no_two_identifiers_of_one_kind(papers):
-    def linked(places):
-        """Group entries by identifiers alone."""
-        sets = []
-        for place in places:
-            own = {place, *papers[place].identifiers}
-            near = [each for each in sets if each & own]
-            sets = [each for each in sets if each not in near] + [own.union(*near)]
-        return sets
-
     for group in group_entries(papers):
-        kinds = [
-            {str(name).split(":")[0] for name in each if not isinstance(name, int)}
-            for each in linked(group)
-        ]
+        # The group's entries by identifiers alone: those of a paper, all linked.
+        linked = []
+        for own in (set(papers[place].identifiers) for place in group):
+            near = [each for each in linked if each & own]
+            linked = [each for each in linked if each not in near] + [own.union(*near)]
+        kinds = [{name.split(":")[0] for name in each} for each in linked]
         assert sum(map(len, kinds)) == len(set().union(*kinds))
 
 

@@ -15,10 +15,8 @@ WRITE = {
     "a.xml": "<PubmedArticle><MedlineCitation><Article><ArticleTitle>{}</ArticleTitle><Abstract>"
     "<AbstractText>{}</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>\n",
 }
-AROUND = {
-    "a.csv": ("title,abstract\n", ""),
-    "a.xml": ("<PubmedArticleSet>\n", "</PubmedArticleSet>"),
-}
+BEFORE = {"a.csv": "title,abstract\n", "a.xml": "<PubmedArticleSet>\n"}
+AFTER = {"a.xml": "</PubmedArticleSet>"}
 ESCAPED = {"a.xml": {ord("<"): "&lt;", ord(">"): "&gt;"}}
 
 
@@ -28,10 +26,10 @@ def write(request, tmp_path):
 
     def in_format(*records):
         name = request.param
-        before, after = AROUND.get(name, ("", ""))
         table = ESCAPED.get(name, {})
         texts = (WRITE[name].format(*(text.translate(table) for text in each)) for each in records)
-        (tmp_path / name).write_text(before + "".join(texts) + after, encoding="utf-8")
+        text = BEFORE.get(name, "") + "".join(texts) + AFTER.get(name, "")
+        (tmp_path / name).write_text(text, encoding="utf-8")
         return tmp_path / name
 
     return in_format
