@@ -95,9 +95,7 @@ def test_new_files_and_folders_follow_the_umask(tmp_path, umask):
 
 
 @pytest.mark.parametrize("reason", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_a_folder_that_is_not_moved_in_or_killed_then_leaves_the_old_one(
-    tmp_path, monkeypatch, reason
-):
+def test_a_folder_that_is_not_moved_in_leaves_the_old_one(tmp_path, monkeypatch, reason):
     path = tmp_path / "folder"
     write_folder(path, "old")
     move = type(path).replace

@@ -24,14 +24,14 @@ def test_text_joins_title_and_abstract():
     assert Paper("A title", "").text == "A title."
 
 
+IDENTIFIERS = ["doi:10.1/a", "doi:10.1/b", "arxiv:1", "arxiv:2", "pmid:1"]
 identified = st.builds(
-    lambda title, text, identifiers, source: Paper(title, text, (source,), "", identifiers),
+    Paper,
     st.sampled_from(["Introduction", "introduction!", "Another", "A third"]),
     st.text(max_size=5),
-    st.lists(
-        st.sampled_from(["doi:10.1/a", "doi:10.1/b", "arxiv:1", "arxiv:2", "pmid:1"]), max_size=3
-    ).map(tuple),
-    st.sampled_from(["a.bib", "b.ris", "c.txt"]),
+    st.sampled_from([("a.bib",), ("b.ris",), ("c.txt",)]),
+    st.just(""),
+    st.lists(st.sampled_from(IDENTIFIERS), max_size=3).map(tuple),
 )
 
 

@@ -111,9 +111,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
-def test_libraries_are_given_back_unless_they_changed_and_a_kill_costs_no_tagging(
-    tmp_path, model, monkeypatch
-):
+def test_libraries_are_given_back_unless_they_changed(tmp_path, model, monkeypatch):
     path, out = tmp_path / "my.bib", tmp_path / "out"
     path.write_text("@misc{a, title={One heart}}", encoding="utf-8")
     read = collect_papers([path])

@@ -15,16 +15,11 @@ cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 rows = st.lists(st.tuples(cells, cells, cells).filter(lambda row: row[0].strip()), min_size=1)
 
 
-def written(table, delimiter):
-    file = io.StringIO(newline="")
-    csv.writer(file, delimiter=delimiter).writerows([("Title", "abstract", "note"), *table])
-    return file.getvalue()
-
-
 @given(rows, st.sampled_from(DELIMITERS), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_any_cells_are_read_without_loss(table, delimiter, encoding):
-    content = written(table, delimiter).encode(encoding)
-    _, *read = read_records(source(content))
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([("Title", "abstract", "note"), *table])
+    _, *read = read_records(source(file.getvalue().encode(encoding)))
     assert [tuple(row.cells) for row in read] == table
 
 

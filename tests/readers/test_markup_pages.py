@@ -105,11 +105,6 @@ def test_comments_at_the_end_of_a_feed_take_no_time():
         read(RSS + comments + "x")
 
 
-def test_a_title_that_lost_its_abstract_is_no_footer():
-    with pytest.raises(TaggerError, match="'A last title' has no abstract"):
-        read(mail(plain=BODY.split("To unsub")[0] + "A last title\n"))
-
-
 @pytest.mark.parametrize(
     "header",
     [
