@@ -73,11 +73,6 @@ def test_a_folder_is_refused_in_every_format(tmp_path, name):
         list(read_papers([tmp_path], format_name=name))
 
 
-def test_an_unknown_format_is_refused_at_once(tmp_path):
-    with pytest.raises(TaggerError, match=r"'pdf' is no format\. One of: .*digest"):
-        list(read_papers([tmp_path / "missing"], print, format_name="pdf"))
-
-
 def test_standard_input_is_read_and_named(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(STARTS[5])))
     (paper,) = read_papers([Path("-")])

@@ -4,7 +4,6 @@ import json
 import tracemalloc
 
 import pytest
-from helpers.reading import parquet
 
 from tagger.errors import TaggerError
 from tagger.readers import collect_papers, read_papers, source
@@ -59,13 +58,6 @@ def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
     assert problems[0].line
     with pytest.raises(TaggerError):
         next(read_papers([bad]))
-
-
-def test_parquet_tells_the_row(tmp_path):
-    path, problems = tmp_path / "bad.parquet", []
-    path.write_bytes(parquet({"title": ["A"] * 3000 + [""]}, row_group_size=500))
-    assert len(list(read_papers([path], problems.append))) == 3000
-    assert problems[0].line == 3001
 
 
 def test_entries_of_several_files_know_their_paper(tmp_path):
