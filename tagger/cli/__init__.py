@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
 from typing import Annotated
 
 import typer
 
 from tagger import __version__
-from tagger.cli import labels, review, taxonomy, versions
+from tagger.cli import labels, review, taxonomy
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.explain import explain
@@ -21,6 +22,7 @@ from tagger.cli.report import report
 from tagger.cli.tag import tag
 from tagger.cli.terminal import echo
 from tagger.cli.train import train
+from tagger.cli.versions import compare, history, promote, rollback
 from tagger.errors import TaggerError
 
 # Threads of PyTorch that wait for one another spin long by default, and on a busy machine take the
@@ -28,10 +30,13 @@ from tagger.errors import TaggerError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-TAG_NEW = "Daily use 1: tag new digests"
-REVIEW = "Daily use 2: review what the model is unsure of"
-COMPARE = "Daily use 3: train on your labels, compare the versions, promote the better"
-OWN_TAXONOMY = "A taxonomy of your own"
+_REVIEW = "Daily use 2: review what the model is unsure of"
+_COMPARE = "Daily use 3: train on your labels, compare the versions, promote the better"
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Daily use 1: tag new digests": (tag, explain, report),
+    _COMPARE: (train, compare, promote, rollback, history, bakeoff),
+    "A taxonomy of your own": (init, discover),
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,20 +44,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(rich_help_panel=TAG_NEW)(tag)
-app.command(rich_help_panel=TAG_NEW)(explain)
-app.command(rich_help_panel=TAG_NEW)(report)
-app.add_typer(review.app, name="review", rich_help_panel=REVIEW)
-app.add_typer(labels.app, name="labels", rich_help_panel=REVIEW)
-app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=REVIEW)
-app.command(rich_help_panel=COMPARE)(train)
-app.command(rich_help_panel=COMPARE)(versions.compare)
-app.command(rich_help_panel=COMPARE)(versions.promote)
-app.command(rich_help_panel=COMPARE)(versions.rollback)
-app.command(rich_help_panel=COMPARE)(versions.history)
-app.command(rich_help_panel=COMPARE)(bakeoff)
-app.command(rich_help_panel=OWN_TAXONOMY)(init)
-app.command(rich_help_panel=OWN_TAXONOMY)(discover)
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(review.app, name="review", rich_help_panel=_REVIEW)
+app.add_typer(labels.app, name="labels", rich_help_panel=_REVIEW)
+app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=_REVIEW)
 
 
 def _print_version(wanted: bool) -> None:
@@ -101,15 +98,7 @@ def _tour(
     """
 
 
-_NO_ROOM = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-)
+_NO_ROOM = (ENOSPC, EDQUOT, EFBIG, EIO, EROFS, EACCES, EPERM)
 
 
 class _Notices(logging.Handler):
@@ -133,7 +122,7 @@ def main() -> None:
         complain(error)
     except OSError as error:
         # Without a file: a write to what is open already, or no folder for temporary files.
-        if error.errno not in _NO_ROOM and not (error.errno == errno.ENOENT and not error.filename):
+        if error.errno not in _NO_ROOM and not (error.errno == ENOENT and not error.filename):
             raise
         from tagger.atomic import cannot_write
 

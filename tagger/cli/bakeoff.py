@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tagger.cli import output
-
-if TYPE_CHECKING:
-    from tagger.bakeoff import Contender
 
 
 def bakeoff(
@@ -59,11 +56,7 @@ def bakeoff(
             for one in contenders
         ]
         output.print_json({"labels": len(merged), "encoders": report})
-    else:
-        _print_contenders(contenders, len(merged))
-
-
-def _print_contenders(contenders: list[Contender], labels: int) -> None:
+        return
     from tagger.cli.console import print_table
 
     facets, seconds = list(contenders[0].figures), "s per 100 papers"
@@ -76,5 +69,5 @@ def _print_contenders(contenders: list[Contender], labels: int) -> None:
             cells[found.facet] += f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
         verdict = one.against_first.verdict if one.against_first else ""
         rows.append((one.encoder, *cells.values(), verdict, f"{one.seconds_per_100:.1f}"))
-    title = f"Macro-F1, cross-validated on {labels} labels, and its difference from the first"
+    title = f"Macro-F1, cross-validated on {len(merged)} labels, and its difference from the first"
     print_table(("encoder", *facets, "verdict", seconds), rows, (*facets, seconds), title)

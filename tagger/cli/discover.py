@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tagger.discovery import Candidate
-    from tagger.taxonomy import Facet, Taxonomy
+    from tagger.taxonomy import Facet
 
 
 def discover(
@@ -42,9 +42,15 @@ def discover(
     """
     papers, problems = output.read_pages(files, format_name, column)
     loaded = output.load_model_named(model, papers)
-    facets = _facets(loaded.taxonomy, facet)
+    from tagger.taxonomy_changes import facet_of
     from tagger.vector_cache import bundled_encoder, usual_cache
 
+    facets: Sequence[Facet] = loaded.taxonomy.facets
+    if facet is not None:
+        facets = [facet_of(loaded.taxonomy, facet)]
+    else:
+        # Every paper has a tag of an exclusive facet: few lack one there.
+        facets = [one for one in facets if not one.exclusive] or facets
     with output.needs_extra("train"), output.progress() as step:
         from tagger.discovery import discover as find_candidates
         from tagger.discovery import far_from_tags
@@ -52,12 +58,12 @@ def discover(
         chances = loaded.predict(papers, partial(step, "Tagging")).probabilities
         texts = [paper.text for paper in papers]
         vectors = bundled_encoder(usual_cache()).encode(texts, partial(step, "Reading papers"))
-        found = {}
-        for one in facets:
-            p = chances[one.name]
-            found[one.name] = find_candidates(
-                papers, vectors, p, one, min_papers=min_papers, count=count
+        found = {
+            one.name: find_candidates(
+                papers, vectors, chances[one.name], one, min_papers=min_papers, count=count
             )
+            for one in facets
+        }
     far = {one.name: len(far_from_tags(chances[one.name])) for one in facets}
     # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
     labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
@@ -74,15 +80,6 @@ def discover(
         raise typer.Exit(2)
 
 
-def _facets(taxonomy: Taxonomy, name: str | None) -> Sequence[Facet]:
-    from tagger.taxonomy_changes import facet_of
-
-    if name is not None:
-        return [facet_of(taxonomy, name)]
-    # Every paper has a tag of an exclusive facet: few lack one there.
-    return [one for one in taxonomy.facets if not one.exclusive] or taxonomy.facets
-
-
 def _command(candidate: Candidate, labels: Path) -> str:
     place, definition = f"{candidate.facet}/{candidate.name}", shlex.quote(candidate.definition)
     where = "" if labels == Path("labels") else f" --labels {shlex.quote(str(labels))}"
@@ -94,10 +91,7 @@ def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:
         "name": candidate.name,
         "terms": candidate.terms,
         "coherence": candidate.coherence,
-        "papers": [
-            {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
-            for paper in candidate.papers
-        ],
+        "papers": output.paper_rows(candidate.papers),
         "command": _command(candidate, labels),
     }
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from tagger.explanation import Explanation
     from tagger.paper import Paper
 
-_SHOWN = 3
-
 
 def explain(
     paper: Annotated[str, typer.Argument(help="The title, a part of it, or the id of the paper.")],
@@ -56,15 +54,12 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
     part = wanted.casefold()
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
     if not found:
-        raise TaggerError(
-            f"no paper has the id or title '{wanted}'", hint="A part of the title will do"
-        )
+        problem = f"no paper has the id or title '{wanted}'"
+        raise TaggerError(problem, hint="A part of the title will do")
     if len(found) > 1:
-        titles = "; ".join(paper.title for paper in found[:_SHOWN])
-        raise TaggerError(
-            f"{len(found)} papers have '{wanted}' in their titles: {titles}",
-            hint="Give more of the title",
-        )
+        titles = "; ".join(paper.title for paper in found[:3])
+        problem = f"{len(found)} papers have '{wanted}' in their titles: {titles}"
+        raise TaggerError(problem, hint="Give more of the title")
     return found[0]
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tagger.paper import Paper
-    from tagger.taxonomy import Taxonomy
     from tagger.taxonomy_draft import TaxonomyDraft
 
 
@@ -84,7 +83,13 @@ def init(
     suggested: list[Paper] = []
     if digest:
         papers, problems = output.read_pages(digest, format_name, column)
-        suggested = _suggest(papers, taxonomy, count)
+        with output.needs_extra("train"), output.progress() as step:
+            from tagger.suggestion import suggest_papers
+            from tagger.vector_cache import bundled_encoder, usual_cache
+
+            encoder = bundled_encoder(usual_cache())
+            read = partial(step, "Reading papers")
+            suggested = suggest_papers(papers, (), taxonomy, encoder, count, read)
     write_taxonomy(path, taxonomy)
     # The next commands, and what each is for.
     pages = " ".join(shlex.quote(str(page)) for page in digest or [Path("page.txt")])
@@ -98,21 +103,25 @@ def init(
         f"tagger train{labels}": "with ten labels of every facet or more",
     }
     if as_json:
-        rows = [
-            {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
-            for paper in suggested
-        ]
         output.print_json(
             {
                 "taxonomy": str(path),
                 "version": taxonomy.version,
-                "facets": {facet.name: facet.tag_names for facet in taxonomy.facets},
-                "papers": rows,
+                "facets": {one.name: one.tag_names for one in taxonomy.facets},
+                "papers": output.paper_rows(suggested),
                 "next": list(commands),
             }
         )
     else:
-        _print_start(path, taxonomy, suggested, commands)
+        facets = ", ".join(f"{one.name} ({len(one.tags)} tags)" for one in taxonomy.facets)
+        echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
+        if suggested:
+            echo("\nLabel these papers first, they stand for many others:")
+            for paper in suggested:
+                echo(f"  {paper.title} ({', '.join(paper.sources)})")
+        echo("\nNext:")
+        for command, purpose in commands.items():
+            echo(f"  {command}\n      {purpose}")
     if problems:
         raise typer.Exit(2)
 
@@ -204,28 +213,4 @@ def _until_right(ask: Callable[[], _Answer]) -> _Answer:
 
 
 def _prompt(text: str) -> str:
-    return str(typer.prompt(text, default="", err=True)).strip()
-
-
-def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Paper]:
-    from tagger.suggestion import suggest_papers
-    from tagger.vector_cache import bundled_encoder, usual_cache
-
-    with output.needs_extra("train"), output.progress() as step:
-        encoder = bundled_encoder(usual_cache())
-        read = partial(step, "Reading papers")
-        return suggest_papers(papers, (), taxonomy, encoder, count, read)
-
-
-def _print_start(
-    path: Path, taxonomy: Taxonomy, suggested: Sequence[Paper], commands: dict[str, str]
-) -> None:
-    facets = ", ".join(f"{facet.name} ({len(facet.tags)} tags)" for facet in taxonomy.facets)
-    echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
-    if suggested:
-        echo("\nLabel these papers first, they stand for many others:")
-        for paper in suggested:
-            echo(f"  {paper.title} ({', '.join(paper.sources)})")
-    echo("\nNext:")
-    for command, purpose in commands.items():
-        echo(f"  {command}\n      {purpose}")
+    return str(typer.prompt(text, default="", show_default=False, err=True)).strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,21 +15,21 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.audit import SuspectLabel
     from tagger.labels import Label
-    from tagger.learning_curve import TagPlan
     from tagger.model import TaggerModel
     from tagger.registry import Registry, Version
 
 app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
 
+_VersionOption = Annotated[
+    str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
+]
+
 
 @app.command()
 def audit(
     labels: output.LabelsOption = Path("labels"),
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
-    ] = "champion",
+    model: _VersionOption = "champion",
     min_confidence: Annotated[
         float,
         typer.Option(min=0.5, max=1.0, help="Smallest confidence with which a model contradicts."),
@@ -80,11 +82,22 @@ def audit(
         }
         pushed = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
-        output.print_json(
-            {"model": version.name, "labels": len(merged), "suspects": suspects, "pushed": pushed}
-        )
+        counts = {"labels": len(merged), "suspects": suspects, "pushed": pushed}
+        output.print_json({"model": version.name, **counts})
     else:
-        _print_suspects(suspects, version.name, len(merged), pushed if recheck else None)
+        from tagger.cli.console import print_table
+
+        rows = []
+        for one in suspects:
+            given, suggested = (", ".join(tags) or "-" for tags in (one.given, one.suggested))
+            rows.append((one.title, one.facet, given, suggested, f"{one.confidence:.2f}"))
+        if rows:
+            print_table(("paper", "facet", "label", "model", "confidence"), rows, ("confidence",))
+        echo(f"{len(suspects)} of {len(merged)} labels are contradicted by {version.name}")
+        if recheck:
+            echo(f"{pushed} papers sent to Label Studio to be rechecked")
+        elif suspects:
+            echo("Nothing was changed. To recheck them: tagger labels audit --recheck")
     if suspects:
         raise typer.Exit(1)
 
@@ -118,24 +131,10 @@ def suggest(
 
         loaded = TorchEncoder(load_trainable(encoder, DEFAULT_MAX_TOKENS))
         with output.progress() as step:
-            chosen = suggest_papers(
-                papers,
-                labelled,
-                store.taxonomy,
-                loaded,
-                count,
-                lambda done, total: step("Reading papers", done, total),
-            )
+            read = partial(step, "Reading papers")
+            chosen = suggest_papers(papers, labelled, store.taxonomy, loaded, count, read)
     if as_json:
-        output.print_json(
-            {
-                "labelled": len(labelled),
-                "papers": [
-                    {"id": paper.id, "title": paper.title, "sources": list(paper.sources)}
-                    for paper in chosen
-                ],
-            }
-        )
+        output.print_json({"labelled": len(labelled), "papers": output.paper_rows(chosen)})
     else:
         if not chosen:
             echo("All of these papers are labelled.")
@@ -148,9 +147,7 @@ def suggest(
 @app.command()
 def plan(
     more: Annotated[int, typer.Option(min=1, help="Labels of each tag to come.")] = 20,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
-    ] = "champion",
+    model: _VersionOption = "champion",
     as_json: output.JsonOption = False,
 ) -> None:
     """Say what more labels of each tag should bring, most first.
@@ -169,15 +166,9 @@ def plan(
     with output.progress() as step:
         plans = plan_labels(registry, version, more, step, default_encoder_cache())
     if as_json:
-        from dataclasses import asdict
-
         tags = [{**asdict(one), "gain": one.gain} for one in plans]
         output.print_json({"model": version.name, "more": more, "tags": tags})
-    else:
-        _print_plans(plans, version.name, more)
-
-
-def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
+        return
     from tagger.cli.console import print_table
 
     rows = []
@@ -188,7 +179,7 @@ def _print_plans(plans: list[TagPlan], model: str, more: int) -> None:
             expected, gain = f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})", f"{one.gain:+.2f}"
         rows.append((one.facet, one.tag, str(one.labels), f"{one.f1:.2f}", expected, gain))
     numbers = ("labels", "F1", "F1 with more", "gain")
-    title = f"What {more} more labels of a tag should bring to {model}"
+    title = f"What {more} more labels of a tag should bring to {version.name}"
     print_table(("facet", "tag", *numbers), rows, numbers, title)
 
 
@@ -206,28 +197,3 @@ def _unseen_probabilities(
         for paper, row in zip(younger, rows, strict=True):
             chances[name][paper.id] = [float(p) for p in row]
     return chances
-
-
-def _print_suspects(
-    suspects: list[SuspectLabel], model: str, labels: int, pushed: int | None
-) -> None:
-    from tagger.cli.console import print_table
-
-    if suspects:
-        rows = [
-            (
-                suspect.title,
-                suspect.facet,
-                ", ".join(suspect.given) or "-",
-                ", ".join(suspect.suggested) or "-",
-                f"{suspect.confidence:.2f}",
-            )
-            for suspect in suspects
-        ]
-        columns = ("paper", "facet", "label", "model", "confidence")
-        print_table(columns, rows, numbers=("confidence",))
-    echo(f"{len(suspects)} of {labels} labels are contradicted by {model}")
-    if pushed is not None:
-        echo(f"{pushed} papers sent to Label Studio to be rechecked")
-    elif suspects:
-        echo("Nothing was changed. To recheck them: tagger labels audit --recheck")

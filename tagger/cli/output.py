@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -111,19 +111,18 @@ ConflictsOption = Annotated[
 
 
 def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
-    """Load a model as :func:`load_model_named` does, if its facets are those of the store.
+    """Load a model as :func:`load_model_named` does, if its facets have the same tags in the store.
 
     The definitions may differ, and the store may have facets that the model does not know.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such model, or a facet of it has other tags in the store.
     """
+
+    def form(facet: Facet) -> object:
+        return facet.exclusive, {tag.name: tag.parent for tag in facet.tags}
+
     loaded = load_model_named(model, papers)
     facets = {facet.name: facet for facet in store.taxonomy.facets}
     for facet in loaded.taxonomy.facets:
-        if facet.name not in facets or _form(facet) != _form(facets[facet.name]):
+        if facet.name not in facets or form(facet) != form(facets[facet.name]):
             raise TaggerError(
                 f"{loaded.name} was trained for another taxonomy than that of the label folder: "
                 f"the facet '{facet.name}' differs",
@@ -131,10 +130,6 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
                 hint="Train on it first: tagger train",
             )
     return loaded
-
-
-def _form(facet: Facet) -> object:
-    return facet.exclusive, {tag.name: tag.parent for tag in facet.tags}
 
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
@@ -155,6 +150,11 @@ def review_rule(
     for shortfall in promise.shortfalls if promise else ():
         warn(shortfall)
     return rule, promise
+
+
+def paper_rows(papers: Iterable[Paper]) -> list[dict[str, object]]:
+    """Return what JSON tells of suggested papers."""
+    return [{"id": one.id, "title": one.title, "sources": list(one.sources)} for one in papers]
 
 
 @contextmanager
@@ -186,12 +186,10 @@ def collect_pages(
     from tagger.readers import collect_papers
 
     problems: list[TaggerError] = []
+    given = parse_columns(columns or [])
     with working("Reading"):
         read = collect_papers(
-            files,
-            on_error=problems.append,
-            format_name=format_name,
-            columns=parse_columns(columns or []),
+            files, on_error=problems.append, format_name=format_name, columns=given
         )
     for problem in problems:
         complain(problem)
@@ -199,8 +197,7 @@ def collect_pages(
         rows = [*file.problems.values()]
         for problem in rows[:_ROWS_SHOWN]:
             complain(problem)
-        if len(rows) > _ROWS_SHOWN:
-            more = len(rows) - _ROWS_SHOWN
+        if (more := len(rows) - _ROWS_SHOWN) > 0:
             complain(TaggerError(f"{more} more rows are no papers", path=file.source.path))
         problems += rows
     if not read.papers:

@@ -15,7 +15,6 @@ from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.registry import Version
     from tagger.training import TrainingResult
 
 
@@ -116,20 +115,35 @@ def train(
             )
         with output.working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
             version = training_run.log_training(registry, result, settings, snapshot)
+    count = len(snapshot.labels)
     if as_json:
         output.print_json(
             {
                 "model": version.name,
                 "trained": True,
                 "aliases": list(version.aliases),
-                "labels": len(snapshot.labels),
+                "labels": count,
                 "seconds": round(result.seconds, 1),
                 "encoders_reused": result.reused,
                 "metrics": result.metrics,
             }
         )
-    else:
-        _print_training(version, len(snapshot.labels), result)
+        return
+    from tagger.cli.console import print_table
+    from tagger.evaluation import SHOWN_METRICS
+
+    metrics = [metric.label for metric in SHOWN_METRICS.values()]
+    rows = [
+        (facet, *(f"{result.metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
+        for facet in dict.fromkeys(key.split("/")[0] for key in result.metrics)
+    ]
+    title = f"{version.name}, cross-validated on {count} labels"
+    print_table(("facet", *metrics), rows, metrics, title)
+    alias = version.aliases[0] if version.aliases else "registered"
+    reused = f" ({result.reused} encoders were there from before)" if result.reused else ""
+    echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")
+    if alias == "challenger":
+        echo("Next: tagger compare, then tagger promote")
 
 
 @contextmanager
@@ -151,21 +165,3 @@ def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]
             raise
         hint = f"{error.hint}; {said}" if error.hint else said[0].upper() + said[1:]
         raise TaggerError(error.problem, path=error.path, hint=hint) from error
-
-
-def _print_training(version: Version, labels: int, result: TrainingResult) -> None:
-    from tagger.cli.console import print_table
-    from tagger.evaluation import SHOWN_METRICS
-
-    metrics = [metric.label for metric in SHOWN_METRICS.values()]
-    rows = [
-        (facet, *(f"{result.metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
-        for facet in dict.fromkeys(key.split("/")[0] for key in result.metrics)
-    ]
-    title = f"{version.name}, cross-validated on {labels} labels"
-    print_table(("facet", *metrics), rows, metrics, title)
-    alias = version.aliases[0] if version.aliases else "registered"
-    reused = f" ({result.reused} encoders were there from before)" if result.reused else ""
-    echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")
-    if alias == "challenger":
-        echo("Next: tagger compare, then tagger promote")
