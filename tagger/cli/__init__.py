@@ -17,10 +17,9 @@ from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.explain import explain
 from tagger.cli.init import init
-from tagger.cli.output import complain, warn
+from tagger.cli.output import complain, echo, warn
 from tagger.cli.report import report
 from tagger.cli.tag import tag
-from tagger.cli.terminal import echo
 from tagger.cli.train import train
 from tagger.cli.versions import compare, history, promote, rollback
 from tagger.errors import TaggerError

@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tagger.cli.output import load_model_for
-from tagger.cli.terminal import echo
+from tagger.cli.output import echo, load_model_for
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 from tagger.review.backend import (
@@ -63,25 +63,21 @@ class ModelInUse:
         self()
 
     def __call__(self) -> TaggerModel:
-        # One request looks, those beside it use what is there.
-        if not self._model.name.startswith("local/") and self._looking.acquire(blocking=False):
-            try:
-                if time.monotonic() >= self._due:
-                    self._look()
-            finally:
-                self._looking.release()
-        return self._model
-
-    def _look(self) -> None:
         from tagger.registry import Registry
 
-        try:
-            if Registry().find(self._name).name != self._model.name:
-                # The taxonomy may have changed with it.
-                self._model = load_model_for(LabelStore(self._folder), self._name)
-        except TaggerError as error:
-            self._report(f"error: {error}; {self._model.name} stays in use")
-        self._due = time.monotonic() + self._recheck
+        due = time.monotonic() >= self._due and not self._model.name.startswith("local/")
+        # One request looks, those beside it use what is there.
+        if due and self._looking.acquire(blocking=False):
+            try:
+                if Registry().find(self._name).name != self._model.name:
+                    # The taxonomy may have changed with it.
+                    self._model = load_model_for(LabelStore(self._folder), self._name)
+            except TaggerError as error:
+                self._report(f"error: {error}; {self._model.name} stays in use")
+            finally:
+                self._due = time.monotonic() + self._recheck
+                self._looking.release()
+        return self._model
 
 
 def run_backend(
@@ -98,22 +94,25 @@ def run_backend(
     Label Studio reaches the backend at ``url``, by default at ``address``. After ``train_after``
     new annotations a training run is started; 0 means never.
     """
-
-    def report(text: str) -> None:
-        echo(text, err=True)
-
+    report = partial(echo, err=True)
     in_use = ModelInUse(store, model, report)
     credentials = Credentials()
     url = url or "http://{}:{}".format(*address)
     worker = PullWorker(
-        lambda: pull(project, store, conflicts),
-        lambda: _train(store, in_use, conflicts, report),
+        partial(pull, project, store, conflicts),
+        partial(_train, store, in_use, conflicts),
         train_after,
         report,
     )
     hosts = (*LOOPBACK, address[0], urlsplit(url).hostname or address[0])
     server = make_server(make_backend(in_use, credentials, worker.wake, hosts))
-    listener = _listen(*address)
+    try:
+        listener = socket.create_server(address)
+    except OSError as error:
+        problem = "{}:{} cannot be listened on".format(*address)
+        raise TaggerError(
+            f"{problem} ({error.strerror or error})", hint="Choose another with --port"
+        ) from error
     # In a thread of its own, for Label Studio asks back while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     # Explicitly, for a shell that starts it in the background has interrupts ignored.
@@ -136,40 +135,29 @@ def run_backend(
         disconnect_backend(project, credentials)
 
 
-def _train(
-    store: LabelStore,
-    model: Callable[[], TaggerModel],
-    conflicts: ConflictRule,
-    report: Callable[[str], None],
-) -> None:
+def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> None:
     """Run 'tagger train' as the model in use was trained, and report what came of it."""
+    from tagger.registry import Registry
+    from tagger.registry.training_run import settings_of
+
     command = [sys.executable, "-m", "tagger", "train", "--json"]
     command += ["--labels", str(store.folder), "--conflicts", conflicts]
     try:
-        command += _as_trained(model())
+        if not (version := model().name).startswith("local/"):
+            registry = Registry()
+            settings = settings_of(registry, registry.find(version))
+            for name in ("encoder", "max_tokens", "epochs", "folds", "seed"):
+                command.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
     except TaggerError as error:
-        report(f"error: {error}")
+        echo(f"error: {error}", err=True)
         return
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         made = json.loads(done.stdout)
-        report(f"{made['model']} is now {', '.join(made['aliases'])}")
+        echo(f"{made['model']} is now {', '.join(made['aliases'])}", err=True)
     else:
         said = done.stderr.strip().splitlines()
-        report(said[-1] if said else "training ended without a word")
-
-
-def _as_trained(model: TaggerModel) -> list[str]:
-    """Return the options of 'tagger train' that a version was trained with."""
-    from tagger.registry import Registry
-    from tagger.registry.training_run import settings_of
-
-    if model.name.startswith("local/"):
-        return []
-    registry = Registry()
-    settings = settings_of(registry, registry.find(model.name))
-    names = ("encoder", "max_tokens", "epochs", "folds", "seed")
-    return [f"--{name.replace('_', '-')}={getattr(settings, name)}" for name in names]
+        echo(said[-1] if said else "training ended without a word", err=True)
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:
@@ -189,13 +177,3 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise TaggerError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error})",
-            hint="Choose another with --port",
-        ) from error

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,16 +99,16 @@ def _print_candidates(
     facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
 ) -> None:
     if not candidates:
-        echo(
+        output.echo(
             f"{facet}: nothing found. {far} of {papers} papers have no likely tag, and no group "
             "among them is large and coherent enough."
         )
         return
-    echo(f"{facet}: groups among {far} of {papers} papers that have no likely tag")
+    output.echo(f"{facet}: groups among {far} of {papers} papers that have no likely tag")
     for one in candidates:
         size = f"{len(one.papers)} papers, coherence {one.coherence:.2f}"
-        echo(f"\n{', '.join(one.terms)} ({size})")
+        output.echo(f"\n{', '.join(one.terms)} ({size})")
         for paper in one.papers[:3]:
-            echo(f"  {paper.title}")
-        echo(f"  {_command(one, labels)}")
-    echo("\nThe commands add a tag: give it a name and a definition in your own words.")
+            output.echo(f"  {paper.title}")
+        output.echo(f"  {_command(one, labels)}")
+    output.echo("\nThe commands add a tag: give it a name and a definition in your own words.")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -114,14 +113,14 @@ def init(
         )
     else:
         facets = ", ".join(f"{one.name} ({len(one.tags)} tags)" for one in taxonomy.facets)
-        echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
+        output.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
         if suggested:
-            echo("\nLabel these papers first, they stand for many others:")
+            output.echo("\nLabel these papers first, they stand for many others:")
             for paper in suggested:
-                echo(f"  {paper.title} ({', '.join(paper.sources)})")
-        echo("\nNext:")
+                output.echo(f"  {paper.title} ({', '.join(paper.sources)})")
+        output.echo("\nNext:")
         for command, purpose in commands.items():
-            echo(f"  {command}\n      {purpose}")
+            output.echo(f"  {command}\n      {purpose}")
     if problems:
         raise typer.Exit(2)
 
@@ -188,13 +187,13 @@ def _ask() -> TaxonomyDraft:
         return name
 
     try:
-        echo("Begin with a template, or leave it empty and make your own.", err=True)
+        output.echo("Begin with a template, or leave it empty and make your own.", err=True)
         if begun := _until_right(template):
             return begun
         draft = TaxonomyDraft()
-        echo("A facet is a question asked of every paper, such as 'design'.", err=True)
+        output.echo("A facet is a question asked of every paper, such as 'design'.", err=True)
         while of := _until_right(facet):
-            echo(f"The tags of '{of}' are its answers.", err=True)
+            output.echo(f"The tags of '{of}' are its answers.", err=True)
             while _until_right(tag):
                 pass
         return draft
@@ -209,7 +208,7 @@ def _until_right(ask: Callable[[], _Answer]) -> _Answer:
         try:
             return ask()
         except TaggerError as error:
-            echo(str(error), err=True)
+            output.echo(str(error), err=True)
 
 
 def _prompt(text: str) -> str:

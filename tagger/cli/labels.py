@@ -11,7 +11,6 @@ import typer
 
 from tagger.cli import output
 from tagger.cli.review import send_rechecks
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -93,11 +92,11 @@ def audit(
             rows.append((one.title, one.facet, given, suggested, f"{one.confidence:.2f}"))
         if rows:
             print_table(("paper", "facet", "label", "model", "confidence"), rows, ("confidence",))
-        echo(f"{len(suspects)} of {len(merged)} labels are contradicted by {version.name}")
+        output.echo(f"{len(suspects)} of {len(merged)} labels are contradicted by {version.name}")
         if recheck:
-            echo(f"{pushed} papers sent to Label Studio to be rechecked")
+            output.echo(f"{pushed} papers sent to Label Studio to be rechecked")
         elif suspects:
-            echo("Nothing was changed. To recheck them: tagger labels audit --recheck")
+            output.echo("Nothing was changed. To recheck them: tagger labels audit --recheck")
     if suspects:
         raise typer.Exit(1)
 
@@ -137,9 +136,9 @@ def suggest(
         output.print_json({"labelled": len(labelled), "papers": output.paper_rows(chosen)})
     else:
         if not chosen:
-            echo("All of these papers are labelled.")
+            output.echo("All of these papers are labelled.")
         for paper in chosen:
-            echo(f"{paper.title} ({', '.join(paper.sources)})")
+            output.echo(f"{paper.title} ({', '.join(paper.sources)})")
     if problems:
         raise typer.Exit(2)
 

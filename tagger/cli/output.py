@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, missing_package
-from tagger.text_safety import json_printable
+from tagger.text_safety import json_printable, printable
 from tagger.thresholds import MIN_CONFIDENCE, TARGET_PRECISION
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ FormatOption = Annotated[
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--column",
         metavar="FIELD=NAME",
         help="In tables, the column that holds a field of the papers: title=NAME, abstract=NAME; "
         "repeatable.",
@@ -59,8 +57,7 @@ ColumnOption = Annotated[
 EffortOption = Annotated[
     Literal["low", "balanced", "full"],
     typer.Option(
-        "--effort",
-        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all.",
+        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all."
     ),
 ]
 ModelOption = Annotated[
@@ -96,7 +93,7 @@ ProjectOption = Annotated[
     ),
 ]
 FolderOption = Annotated[
-    Path, typer.Option("--folder", help="Where the workspace's own Label Studio keeps its data.")
+    Path, typer.Option(help="Where the workspace's own Label Studio keeps its data.")
 ]
 _ROWS_SHOWN = 5
 LABEL_STUDIO_FOLDER = Path(".label-studio")
@@ -224,6 +221,16 @@ def parse_columns(given: list[str]) -> dict[str, str]:
             )
         columns[field] = name
     return columns
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines on standard output or standard error; a terminal finds nothing to obey in them.
+
+    Control sequences in a title could change the window's title, write to the clipboard (OSC 52),
+    hide a link (OSC 8) or reverse a line. All output goes through here or
+    :class:`tagger.cli.console.Console`.
+    """
+    typer.echo(printable(text), err=err)
 
 
 def complain(error: TaggerError) -> None:

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
-
-_LABELS = Path("labels")
 
 
 def report(
@@ -77,26 +74,24 @@ def report(
     """
     if file.suffix.lower() not in (".html", ".htm"):
         # So that a slip of the hand replaces no results.
-        raise TaggerError(
-            "a report is HTML", path=file, hint="Name a file that ends in .html with --output"
-        )
+        hint = "Name a file that ends in .html with --output"
+        raise TaggerError("a report is HTML", path=file, hint=hint)
     if label_studio and not label_studio.startswith(("http://", "https://")):
-        raise TaggerError(
-            f"'{label_studio}' is no address of a server", hint="It begins with http:// or https://"
-        )
+        hint = "It begins with http:// or https://"
+        raise TaggerError(f"'{label_studio}' is no address of a server", hint=hint)
     if evidence and not digest:
-        raise TaggerError(
-            "--evidence needs the abstracts", hint="Name the pages with --digest, once for each"
-        )
+        hint = "Name the pages with --digest, once for each"
+        raise TaggerError("--evidence needs the abstracts", hint=hint)
     from tagger.atomic import replacing
     from tagger.report.build import build_report
     from tagger.report.page import report_page
 
+    usual = Path("labels")
     pages, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
     with output.progress() as step:
         found = build_report(
             folders or [Path("tagged")],
-            labels or (_LABELS if _LABELS.is_dir() else None),
+            labels or (usual if usual.is_dir() else None),
             pages,
             model=model,
             evidence=evidence,
@@ -112,11 +107,11 @@ def report(
     else:
         flow = found.flow
         for part in found.left_out:
-            echo(f"Left out: {part.part} ({part.reason})")
-        echo(
+            output.echo(f"Left out: {part.part} ({part.reason})")
+        output.echo(
             f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
             f"{flow.corrected} corrected"
         )
-        echo(f"Written: {file}")
+        output.echo(f"Written: {file}")
     if problems:
         raise typer.Exit(2)

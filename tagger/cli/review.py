@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 
 if TYPE_CHECKING:
     from tagger.agreement import Agreement
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from tagger.paper import Paper
     from tagger.review.connection import Connection
     from tagger.review.project import ReviewProject
-    from tagger.review.push import PushReport
-    from tagger.review.status import ReviewStatus
 
 app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
 
@@ -44,14 +41,14 @@ def serve(
     from tagger.review.server import EmbeddedServer
 
     with output.needs_extra("review"), output.working("Label Studio is coming up"):
-        server = EmbeddedServer(folder).start(port, lambda text: echo(text, err=True))
+        server = EmbeddedServer(folder).start(port, lambda text: output.echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
         output.print_json({name: getattr(server, name) for name in fields})
     else:
-        echo(f"Label Studio: {server.url}")
-        echo(f"Log in as    {server.email}")
-        echo(f"Password     {server.password}")
+        output.echo(f"Label Studio: {server.url}")
+        output.echo(f"Log in as    {server.email}")
+        output.echo(f"Password     {server.password}")
 
 
 @app.command()
@@ -69,7 +66,7 @@ def stop(
     if as_json:
         output.print_json({"stopped": stopped})
     else:
-        echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
+        output.echo("Label Studio is stopped." if stopped else "No Label Studio was running here.")
 
 
 @app.command()
@@ -125,11 +122,20 @@ def push(
             papers, loaded, store.all_labels(), target, settings, step, store.taxonomy
         )
     if as_json:
-        output.print_json(
-            {**asdict(report), "files_failed": [str(problem) for problem in problems]}
-        )
+        unread = [str(problem) for problem in problems]
+        output.print_json({**asdict(report), "files_failed": unread})
     else:
-        _print_push(report)
+        queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
+        output.echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
+        if report.refreshed:
+            output.echo(f"{report.refreshed} waiting papers show the present model's tags")
+        if report.duplicates_removed:
+            output.echo(f"{report.duplicates_removed} copies removed")
+        for change in report.interface_changes:
+            output.echo(f"interface: {change}")
+        for problem in report.problems:
+            output.echo(f"left alone: {problem}", err=True)
+        output.echo(f"{report.waiting} papers wait at {report.url}")
     if problems:
         raise typer.Exit(2)
 
@@ -158,14 +164,14 @@ def pull(
     if as_json:
         output.print_json(asdict(report))
     else:
-        echo(
+        output.echo(
             f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
             f"{report.skipped} skipped"
         )
         _print_conflicts(report.conflicts)
         _print_agreement(report.agreement)
         for problem in report.problems:
-            echo(f"left out: {problem}", err=True)
+            output.echo(f"left out: {problem}", err=True)
     if any(not conflict.settled for conflict in report.conflicts):
         raise typer.Exit(1)
 
@@ -194,8 +200,40 @@ def status(
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     if as_json:
         output.print_json(asdict(found))
-    else:
-        _print_status(found, target.url)
+        return
+    from tagger.cli.console import print_table
+
+    queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
+    output.echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
+    output.echo(f"{found.done} done, {found.skipped} skipped")
+    if found.median_seconds:
+        output.echo(f"{found.median_seconds:.0f} s a paper (median)")
+    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
+    output.echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
+    _print_conflicts(open_)
+    rows = [
+        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
+        for facet, verdicts in found.verdicts.items()
+        for tag, verdict in verdicts.items()
+        if verdict.given or verdict.added
+    ]
+    if rows:
+        numbers = ("given by the model", "taken away", "added")
+        print_table(("facet", "tag", *numbers), rows, numbers)
+    for facet, (accuracy, count) in found.accuracy_by_chance.items():
+        output.echo(
+            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
+            "papers sampled at random"
+        )
+    for anchoring in found.anchoring:
+        output.echo(
+            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
+            f"{anchoring.shown} answers with its tags in view, {anchoring.agree_blind:.0%} of "
+            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
+            f"p = {anchoring.p_value:.2f})"
+        )
+    _print_agreement(found.agreement)
+    output.echo(target.url)
 
 
 @app.command()
@@ -216,7 +254,7 @@ def strategies(as_json: output.JsonOption = False) -> None:
         output.print_json(texts)
     else:
         for name, text in texts.items():
-            echo(f"{name:14} {text}")
+            output.echo(f"{name:14} {text}")
 
 
 @app.command()
@@ -293,20 +331,6 @@ def _open_project(
     return open_project(server, store.taxonomy, project, create=create)
 
 
-def _print_push(report: PushReport) -> None:
-    queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
-    echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
-    if report.refreshed:
-        echo(f"{report.refreshed} waiting papers show the present model's tags")
-    if report.duplicates_removed:
-        echo(f"{report.duplicates_removed} copies removed")
-    for change in report.interface_changes:
-        echo(f"interface: {change}")
-    for problem in report.problems:
-        echo(f"left alone: {problem}", err=True)
-    echo(f"{report.waiting} papers wait at {report.url}")
-
-
 def _print_conflicts(conflicts: list[Conflict]) -> None:
     for conflict in conflicts:
         answers = "; ".join(
@@ -314,49 +338,13 @@ def _print_conflicts(conflicts: list[Conflict]) -> None:
             for annotator, tags in conflict.answers.items()
         )
         state = "settled" if conflict.settled else "CONFLICT"
-        echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
+        output.echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
 
 
 def _print_agreement(agreements: list[Agreement]) -> None:
     for agreement in agreements:
         pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
-        echo(
+        output.echo(
             f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers with "
             "several reviewers; " + "; ".join(pairs)
         )
-
-
-def _print_status(found: ReviewStatus, url: str) -> None:
-    from tagger.cli.console import print_table
-
-    queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
-    echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
-    echo(f"{found.done} done, {found.skipped} skipped")
-    if found.median_seconds:
-        echo(f"{found.median_seconds:.0f} s a paper (median)")
-    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
-    echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
-    _print_conflicts(open_)
-    rows = [
-        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
-        for facet, verdicts in found.verdicts.items()
-        for tag, verdict in verdicts.items()
-        if verdict.given or verdict.added
-    ]
-    if rows:
-        numbers = ("given by the model", "taken away", "added")
-        print_table(("facet", "tag", *numbers), rows, numbers)
-    for facet, (accuracy, count) in found.accuracy_by_chance.items():
-        echo(
-            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
-            "papers sampled at random"
-        )
-    for anchoring in found.anchoring:
-        echo(
-            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
-            f"{anchoring.shown} answers with its tags in view, {anchoring.agree_blind:.0%} of "
-            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
-            f"p = {anchoring.p_value:.2f})"
-        )
-    _print_agreement(found.agreement)
-    echo(url)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.drift import Drift
     from tagger.model import TaggerModel
     from tagger.risk_control import Promise
-    from tagger.scale.run import Manifest
     from tagger.tagging import TagRun
 
 
@@ -38,9 +36,7 @@ def tag(
     write: Annotated[
         list[str] | None,
         typer.Option(
-            "--write",
-            metavar="NAME",
-            help="Write the tags as parquet, excel or dataset, too; repeatable.",
+            metavar="NAME", help="Write the tags as parquet, excel or dataset, too; repeatable."
         ),
     ] = None,
     format_name: output.FormatOption = None,
@@ -98,7 +94,7 @@ def tag(
 
         columns = output.parse_columns(column or [])
         check_reading(format_name, columns)
-        with output.needs_extra("scale"), tempfile.TemporaryDirectory() as scratch:
+        with output.needs_extra("scale"), TemporaryDirectory() as scratch:
             from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
             from tagger.scale.run import tag_tables
 
@@ -126,12 +122,25 @@ def tag(
             said = {"effort": effort, "promise": promised, "output": shown(folder)}
             output.print_json(counted | said)
         else:
-            _print_manifest(manifest, folder)
+            for facet, counts in manifest.counts.items():
+                given = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
+                output.echo(f"{facet}: {given or 'no tags'}")
+            shards = f"shards: {manifest.shards}"
+            if manifest.shards_before:
+                shards += f", done before: {manifest.shards_before}"
+            if manifest.worker_deaths:
+                shards += f", workers that died: {manifest.worker_deaths}"
+            output.echo(
+                f"{manifest.rows} rows ({shards}), "
+                f"{manifest.tagged} papers, {manifest.merged} more entries of them, "
+                f"{manifest.problems} not tagged, {manifest.to_review} to review, "
+                f"tagged by {manifest.model}"
+            )
+            output.echo(f"Written: {shown(folder / 'tags')}")
         if manifest.problems:
             where = shown(folder / "problems.jsonl")
-            output.warn(
-                f"rows that could not be tagged: {manifest.problems}; why is said in {where}"
-            )
+            refused = f"rows that could not be tagged: {manifest.problems}"
+            output.warn(f"{refused}; why is said in {where}")
             raise typer.Exit(2)
         return
     if workers or cluster or device != "cpu":
@@ -179,7 +188,7 @@ def tag(
         )
     else:
         _print_tag_run(run, loaded, len(read.entries), show)
-        echo("Written: " + ", ".join(map(shown, run.files)))
+        output.echo("Written: " + ", ".join(map(shown, run.files)))
     if run.drift and not loaded.name.startswith("local/"):
         sys.stdout.flush()  # MLflow takes longer than tagging did
         _log_drift(run.drift, loaded.name, model, paths)
@@ -247,18 +256,3 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
         f"tagged by {model.name}"
     )
-
-
-def _print_manifest(manifest: Manifest, folder: Path) -> None:
-    for facet, counts in manifest.counts.items():
-        said = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
-        echo(f"{facet}: {said or 'no tags'}")
-    before = f", done before: {manifest.shards_before}" if manifest.shards_before else ""
-    deaths = f", workers that died: {manifest.worker_deaths}" if manifest.worker_deaths else ""
-    echo(
-        f"{manifest.rows} rows (shards: {manifest.shards}{before}{deaths}), "
-        f"{manifest.tagged} papers, {manifest.merged} more entries of them, "
-        f"{manifest.problems} not tagged, {manifest.to_review} to review, "
-        f"tagged by {manifest.model}"
-    )
-    echo(f"Written: {shown(folder / 'tags')}")

@@ -12,12 +12,10 @@ import typer
 
 from tagger.cli import output
 from tagger.cli.review import send_rechecks
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.labels import LabelStore
-    from tagger.rereview import ChangePlan
     from tagger.taxonomy import Taxonomy
     from tagger.taxonomy_changes import Change
 
@@ -55,19 +53,30 @@ def show(
         for facet in content["facets"]:
             for tag in facet["tags"]:
                 tag["papers"] = counts[facet["name"]][tag["name"]]
-        output.print_json(
-            {
-                "version": store.taxonomy.version,
-                "papers": len(merged),
-                "papers_to_rereview": waiting,
-                "facets": content["facets"],
-            }
-        )
+        counted = {"papers": len(merged), "papers_to_rereview": waiting}
+        facets = {"facets": content["facets"]}
+        output.print_json({"version": store.taxonomy.version, **counted, **facets})
         return
-    _print_tree(store.taxonomy, counts)
-    echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from tagger.cli.console import Console
+
+    root = Tree(Text(store.taxonomy.name))
+    for facet in store.taxonomy.facets:
+        form = "exactly one" if facet.exclusive else "none, one or several"
+        branch = root.add(Text(f"{facet.name} ({form}): {facet.definition}"))
+        nodes: dict[str | None, Tree] = {None: branch}
+        for tag in sorted(facet.tags, key=lambda tag: len(facet.ancestors(tag.name))):
+            papers = counts[facet.name][tag.name]
+            count = len(tag.examples)
+            typical = f" ({count} example{'s' * (count > 1)})" if count else ""
+            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.hint}{typical}")
+            nodes[tag.name] = nodes[tag.parent].add(line)
+    Console(highlight=False).print(root)
+    output.echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
     if waiting:
-        echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
+        output.echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
 
 
 @app.command()
@@ -88,7 +97,7 @@ def check(labels: output.LabelsOption = Path("labels"), as_json: output.JsonOpti
         for misfit in misfits:
             output.complain(misfit)
         fit = "all labels fit" if not misfits else f"{len(misfits)} labels do not fit"
-        echo(f"{store.taxonomy.version}: {fit}")
+        output.echo(f"{store.taxonomy.version}: {fit}")
     if misfits:
         raise typer.Exit(1)
 
@@ -103,7 +112,7 @@ def diff(
     ],
     after: Annotated[
         str | None,
-        typer.Argument(metavar="[B]", help="Likewise; by default the taxonomy of the labels."),
+        typer.Argument(metavar="B", help="Likewise; by default the taxonomy of the labels."),
     ] = None,
     labels: output.LabelsOption = Path("labels"),
     as_json: output.JsonOption = False,
@@ -122,8 +131,8 @@ def diff(
         output.print_json({"before": old.version, "after": new.version, "differences": rows})
         return
     for difference in differences:
-        echo(difference.describe())
-    echo(f"{old.version} -> {new.version}: {len(differences)} differences")
+        output.echo(difference.describe())
+    output.echo(f"{old.version} -> {new.version}: {len(differences)} differences")
 
 
 @app.command()
@@ -159,7 +168,7 @@ def add(
 @app.command()
 def rename(
     tag: TagArgument,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
+    new: Annotated[str, typer.Argument(help="The new name.")],
     labels: output.LabelsOption = Path("labels"),
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -177,9 +186,7 @@ def rename(
 
 @app.command()
 def merge(
-    tags: Annotated[
-        list[str], typer.Argument(metavar="FACET/TAG FACET/TAG...", help="Tags of one facet.")
-    ],
+    tags: Annotated[list[str], typer.Argument(metavar="FACET/TAG", help="Tags of one facet.")],
     into: Annotated[
         str, typer.Option(help="Name of the one tag: one of them, another of the facet, or new.")
     ],
@@ -207,9 +214,7 @@ def merge(
 @app.command()
 def split(
     tag: TagArgument,
-    new: Annotated[
-        list[str] | None, typer.Argument(metavar="[NEW]...", help="More of the new tags.")
-    ] = None,
+    new: Annotated[list[str] | None, typer.Argument(help="More of the new tags.")] = None,
     into: Annotated[list[str] | None, typer.Option(help="A new tag; give several.")] = None,
     definition: Annotated[
         list[str] | None, typer.Option(metavar="NEW=TEXT", help="What a new tag means.")
@@ -298,24 +303,19 @@ def rereview(
         rechecks = {one.paper: one.reason for one in found}
         sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
-        rows = [
-            {
-                "id": one.paper.id,
-                "title": one.paper.title,
-                "facets": list(one.questions),
-                "reason": one.reason,
-            }
-            for one in found
-        ]
+        rows = []
+        for one in found:
+            asked = {"facets": list(one.questions), "reason": one.reason}
+            rows.append({"id": one.paper.id, "title": one.paper.title, **asked})
         output.print_json({"papers": rows, "pushed": sent})
     else:
         for one in found:
-            echo(f"{one.paper.title}: {'; '.join(one.questions.values())}")
-        echo(f"{len(found)} papers to look at again")
+            output.echo(f"{one.paper.title}: {'; '.join(one.questions.values())}")
+        output.echo(f"{len(found)} papers to look at again")
         if push:
-            echo(f"{sent} papers sent to Label Studio; the others have a task there already")
+            output.echo(f"{sent} papers sent to Label Studio; the others have a task there already")
         elif found:
-            echo("To send them to Label Studio: tagger taxonomy rereview --push")
+            output.echo("To send them to Label Studio: tagger taxonomy rereview --push")
     if found and not push:
         raise typer.Exit(1)
 
@@ -352,7 +352,20 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
     store = _open(labels)
     plan = plan_change(store, change)
     if not as_json:
-        _print_plan(plan, labels)
+        for line in plan.changes:
+            output.echo(line)
+        output.echo(f"{plan.from_version} becomes {plan.to_version}")
+        output.echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
+        if plan.papers_unjudged:
+            output.echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
+        if plan.papers_to_review:
+            output.echo(
+                f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview"
+            )
+        if plan.becomes_tree is not None:
+            form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
+            advice = "pull them first and go on in a new project (--project TITLE)"
+            output.echo(f"the facet {form}: if Label Studio has answers, {advice}")
     if not dry_run and not yes:
         if as_json or not sys.stdin.isatty():
             raise TaggerError(
@@ -360,51 +373,14 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
                 hint="--yes does it without asking, --dry-run only says what would change",
             )
         if not typer.confirm("Change the taxonomy?"):
-            echo("Nothing was changed.")
+            output.echo("Nothing was changed.")
             raise typer.Exit(1)
     if not dry_run:
         make_change_in(store, change)
     if as_json:
         output.print_json({**asdict(plan), "done": not dry_run})
     elif dry_run:
-        echo("Nothing was changed.")
+        output.echo("Nothing was changed.")
     else:
-        echo(f"Done: the taxonomy is {plan.to_version}")
-        echo("The models so far were trained for the one before; next: tagger train")
-
-
-def _print_plan(plan: ChangePlan, labels: Path) -> None:
-    for line in plan.changes:
-        echo(line)
-    echo(f"{plan.from_version} becomes {plan.to_version}")
-    echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
-    if plan.papers_unjudged:
-        echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
-    if plan.papers_to_review:
-        echo(f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview")
-    if plan.becomes_tree is not None:
-        form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
-        echo(
-            f"the facet {form}: if Label Studio has answers, pull them first and go on in a new "
-            "project (--project TITLE)"
-        )
-
-
-def _print_tree(taxonomy: Taxonomy, counts: dict[str, dict[str, int]]) -> None:
-    from rich.text import Text
-    from rich.tree import Tree
-
-    from tagger.cli.console import Console
-
-    root = Tree(Text(taxonomy.name))
-    for facet in taxonomy.facets:
-        form = "exactly one" if facet.exclusive else "none, one or several"
-        branch = root.add(Text(f"{facet.name} ({form}): {facet.definition}"))
-        nodes: dict[str | None, Tree] = {None: branch}
-        for tag in sorted(facet.tags, key=lambda tag: len(facet.ancestors(tag.name))):
-            papers = counts[facet.name][tag.name]
-            count = len(tag.examples)
-            typical = f" ({count} example{'s' * (count > 1)})" if count else ""
-            line = Text.assemble((tag.name, "bold"), f" {papers}: {tag.hint}{typical}")
-            nodes[tag.name] = nodes[tag.parent].add(line)
-    Console(highlight=False).print(root)
+        output.echo(f"Done: the taxonomy is {plan.to_version}")
+        output.echo("The models so far were trained for the one before; next: tagger train")

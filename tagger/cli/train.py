@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def train(
             if as_json:
                 output.print_json({"model": version.name, "trained": False})
             else:
-                echo(f"Nothing new: {version.name} was trained on just these inputs.")
+                output.echo(f"Nothing new: {version.name} was trained on just these inputs.")
             return
     training_run.check_writable(registry)
     with TemporaryDirectory() as scratch:
@@ -141,9 +140,9 @@ def train(
     print_table(("facet", *metrics), rows, metrics, title)
     alias = version.aliases[0] if version.aliases else "registered"
     reused = f" ({result.reused} encoders were there from before)" if result.reused else ""
-    echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")
+    output.echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")
     if alias == "challenger":
-        echo("Next: tagger compare, then tagger promote")
+        output.echo("Next: tagger compare, then tagger promote")
 
 
 @contextmanager

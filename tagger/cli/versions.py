@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import output
-from tagger.cli.terminal import echo
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.text import Text
 
     from tagger.cli.console import Console
     from tagger.comparison import Change, Comparison, FacetComparison
-    from tagger.gate import RuleOutcome
-    from tagger.registry.history import VersionSummary
 
 _SHOWN_FLIPS = 10
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def compare(
@@ -73,10 +69,29 @@ def compare(
         output.warn(f"the page was not logged: {error}")
     if as_json:
         output.print_json({**found.as_dict(), "run": second.run_id, "page": place})
-    else:
-        _print_comparison(found)
-        if place:
-            echo(f"The page is {place} of run {second.run_id} in MLflow")
+        return
+    from rich.text import Text
+
+    from tagger.cli.console import Console
+
+    console = Console(highlight=False)
+    for facet in found.facets:
+        _print_facet(console, found, facet)
+    if found.skipped:
+        skipped = ", ".join(found.skipped)
+        console.print(f"Not compared, for their tags do not fit each other: {skipped}")
+    if found.churn:
+        for name, share in found.churn.shares.items():
+            console.print(
+                f"{name}: the tags of {share:.1%} of {found.churn.papers} unlabelled papers differ"
+            )
+    if found.speed:
+        console.print(
+            f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts a second, in turns"
+        )
+    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+    if place:
+        output.echo(f"The page is {place} of run {second.run_id} in MLflow")
 
 
 def promote(
@@ -130,14 +145,21 @@ def promote(
             }
         )
     else:
-        _print_rules(done.outcomes)
+        from rich.text import Text
+
+        from tagger.cli.console import print_table
+
+        marks = {True: Text("passed", "green"), False: Text("failed", "bold red")}
+        rows = [(marks[one.passed], one.facet, one.rule, one.figure) for one in done.outcomes]
+        if rows:
+            print_table(("", "facet", "rule", "found"), rows)
         name = done.version.name
         if not done.promoted and done.replaced:
-            echo(f"{name} is not promoted: {done.replaced.name} stays champion")
+            output.echo(f"{name} is not promoted: {done.replaced.name} stays champion")
         elif done.replaced:
-            echo(f"{name} is champion now, in place of {done.replaced.name}")
+            output.echo(f"{name} is champion now, in place of {done.replaced.name}")
         else:
-            echo(f"{name} is champion")
+            output.echo(f"{name} is champion")
     if not done.promoted:
         raise typer.Exit(1)
 
@@ -157,7 +179,7 @@ def rollback(
     if as_json:
         output.print_json({"model": champion.name, "given_up": given_up.name, "reason": reason})
     else:
-        echo(f"{champion.name} is champion again, in place of {given_up.name}")
+        output.echo(f"{champion.name} is champion again, in place of {given_up.name}")
 
 
 def history(as_json: output.JsonOption = False) -> None:
@@ -171,34 +193,35 @@ def history(as_json: output.JsonOption = False) -> None:
         versions = read_history(output.open_registry())
     if as_json:
         output.print_json({"versions": versions})
-    elif versions:
-        _print_history(versions)
-    else:
-        echo("No version yet: 'tagger train' makes the first")
-
-
-def _print_comparison(found: Comparison) -> None:
+        return
+    if not versions:
+        output.echo("No version yet: 'tagger train' makes the first")
+        return
     from rich.text import Text
 
-    from tagger.cli.console import Console
+    from tagger.cli.console import print_table
 
-    console = Console(highlight=False)
-    for facet in found.facets:
-        _print_facet(console, found, facet)
-    if found.skipped:
-        console.print(
-            f"Not compared, for their tags do not fit each other: {', '.join(found.skipped)}"
+    facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
+    numbers = ("labels\n(reviewed)", *facets, "to\nreview")
+    rows: list[list[str | Text]] = []
+    for version in versions:
+        aliases = "".join(f"\n{alias}" for alias in version.aliases)
+        figures = (version.macro_f1.get(name) for name in facets)
+        rows.append(
+            [
+                Text.assemble(version.name, (aliases, "bold green")),
+                version.created[:10],
+                f"{version.labels} ({version.labels_from_review})",
+                *("-" if figure is None else f"{figure:.3f}" for figure in figures),
+                f"{version.review_share:.0%}",
+                version.why,
+            ]
         )
-    if found.churn:
-        for name, share in found.churn.shares.items():
-            console.print(
-                f"{name}: the tags of {share:.1%} of {found.churn.papers} unlabelled papers differ"
-            )
-    if found.speed:
-        console.print(
-            f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts a second, in turns"
-        )
-    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+    print_table(("version", "made", *numbers, "why"), rows, numbers)
+    for name in facets:
+        values = [version.macro_f1[name] for version in versions if name in version.macro_f1]
+        line = "".join(_BLOCKS[min(int(8 * value), 7)] for value in values)
+        output.echo(f"{name}: macro-F1 {line} {values[0]:.2f} to {values[-1]:.2f}")
 
 
 def _print_facet(console: Console, found: Comparison, facet: FacetComparison) -> None:
@@ -232,49 +255,3 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
             console.print(Text(f"  {flip.title} ({before} -> {after})"), soft_wrap=True)
         if len(flips) > _SHOWN_FLIPS:
             console.print(f"  and {len(flips) - _SHOWN_FLIPS} more on the page")
-
-
-def _print_rules(outcomes: Sequence[RuleOutcome]) -> None:
-    from rich.text import Text
-
-    from tagger.cli.console import print_table
-
-    marks = {True: Text("passed", "green"), False: Text("failed", "bold red")}
-    if outcomes:
-        print_table(
-            ("", "facet", "rule", "found"),
-            [(marks[one.passed], one.facet, one.rule, one.figure) for one in outcomes],
-        )
-
-
-def _print_history(versions: Sequence[VersionSummary]) -> None:
-    from rich.text import Text
-
-    from tagger.cli.console import print_table
-
-    facets = list(dict.fromkeys(name for version in versions for name in version.macro_f1))
-    numbers = ("labels\n(reviewed)", *facets, "to\nreview")
-    rows: list[list[str | Text]] = []
-    for version in versions:
-        aliases = "".join(f"\n{alias}" for alias in version.aliases)
-        figures = (version.macro_f1.get(name) for name in facets)
-        rows.append(
-            [
-                Text.assemble(version.name, (aliases, "bold green")),
-                version.created[:10],
-                f"{version.labels} ({version.labels_from_review})",
-                *("-" if figure is None else f"{figure:.3f}" for figure in figures),
-                f"{version.review_share:.0%}",
-                version.why,
-            ]
-        )
-    print_table(("version", "made", *numbers, "why"), rows, numbers)
-    for name in facets:
-        values = [version.macro_f1[name] for version in versions if name in version.macro_f1]
-        echo(f"{name}: macro-F1 {sparkline(values)} {values[0]:.2f} to {values[-1]:.2f}")
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Draw values from 0 to 1 as a line of block characters."""
-    blocks = "▁▂▃▄▅▆▇█"
-    return "".join(blocks[min(int(value * len(blocks)), len(blocks) - 1)] for value in values)
