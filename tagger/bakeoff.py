@@ -40,10 +40,7 @@ def bake_off(
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 
-    Raises
-    ------
-    TaggerError
-        If an encoder is named twice or cannot be loaded, or the labels are too few.
+    Raises TaggerError if one is named twice or cannot be loaded, or the labels are too few.
     """
     if len(set(encoders)) < len(encoders):
         raise TaggerError("an encoder is named twice", hint="Name each encoder once")

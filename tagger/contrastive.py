@@ -78,11 +78,7 @@ class FacetContrastiveLoss(nn.Module):
 def encode_by_length(
     model: nn.Module, features: Mapping[str, Any], texts: Tensor, frozen: FrozenLayers
 ) -> Tensor:
-    """Encode a batch in parts of similar length, shape (texts, dimensions).
-
-    A batch is padded to its longest text, so one abstract among titles would cost as much as a
-    batch of abstracts. Parameters are those of :meth:`FrozenLayers.encode`.
-    """
+    """Encode a batch, shape (texts, dimensions), in parts of similar length: less is padding."""
     lengths = features["attention_mask"].sum(dim=1)
     order = lengths.argsort()
     parts = []
@@ -135,10 +131,9 @@ def freeze_lower_layers(transformer: Any) -> FrozenLayers:
 
 
 class FrozenLayers:
-    """Layers whose output for a text is cached, since it never changes.
+    """Layers whose output for a text is cached, up to ``most_bytes``, since it never changes.
 
-    Each takes, first, and gives a tensor of shape (texts, tokens, dimensions); of layers that give
-    more nothing is cached. Texts beyond ``most_bytes`` are read again each time.
+    Each takes, first, and gives a tensor of shape (texts, tokens, dimensions).
     """
 
     def __init__(self, layers: Sequence[nn.Module], most_bytes: int = _MOST_BYTES) -> None:
@@ -162,10 +157,8 @@ class FrozenLayers:
             self._cached.clear()
 
     def encode(self, model: nn.Module, features: Mapping[str, Any], texts: Tensor) -> Any:
-        """Return the output of the model that these layers are part of.
-
-        ``features`` are tensors of shape (texts, tokens), padded on the right, ``attention_mask``
-        among them; ``texts`` has a number of its own for each text, shape (texts,).
+        """Return the output of the model, for ``features`` padded on the right, shape (texts,
+        tokens); ``texts`` has a number of its own for each text, shape (texts,).
         """
         lengths = features["attention_mask"].sum(dim=1)
         self._texts = list(zip(texts.tolist(), lengths.tolist(), strict=True))
@@ -196,13 +189,8 @@ def fine_tune(
 ) -> SentenceTransformer:
     """Return an encoder in which papers with similar tags are near each other.
 
-    Word embeddings and the lower layers stay as they are. ``targets`` has the tags of the texts per
-    facet. With 0 epochs the pretrained encoder is returned.
-
-    Raises
-    ------
-    TaggerError
-        If the encoder cannot be loaded.
+    Word embeddings and the lower layers stay as they are. With 0 epochs the pretrained encoder is
+    returned. Raises TaggerError if it cannot be loaded.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)

@@ -378,7 +378,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return render("estimator.html", model=self.model_, labels=labels, metrics=self.metrics_)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """Return what a notebook shows, which asks for this first."""
+        """Return what a notebook asks for first."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 

@@ -48,11 +48,10 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
 
 
 def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> Head:
-    """Fit the classifiers of a facet.
+    """Fit the classifiers of a facet; ``y_true`` has shape (papers, tags).
 
-    ``vectors`` have shape (views * papers, dimensions): those of all papers, then those of another
-    view of each, and so on. ``terms`` are TF-IDF weights, dense or sparse, shape (papers, terms),
-    and ``y_true`` has shape (papers, tags).
+    ``vectors`` have shape (views * papers, dimensions), one view after another, ``terms`` (papers,
+    terms).
     """
     of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
     return Head(

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import TrainingProgress, train_encoders
+from tagger.encoder_training import EncoderCache, TrainingProgress, train_encoders
 from tagger.evaluation import (
     Figure,
     HeldOut,

@@ -165,13 +165,7 @@ class TaggerModel:
         self.effort = "full"
 
     def at_effort(self, effort: str) -> TaggerModel:
-        """Return the same model with another effort; its reference is of that effort, too.
-
-        Raises
-        ------
-        TaggerError
-            If there is no such effort, or the model is not calibrated for it.
-        """
+        """Return the same model with another effort, or raise TaggerError if it has no such one."""
         if effort == self.effort:
             return self
         if effort not in EFFORTS:
@@ -190,11 +184,7 @@ class TaggerModel:
         return self.encoder.encode([paper.text for paper in papers], progress)
 
     def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
-        """Return the vectors and probabilities of papers.
-
-        Texts and words are taken in batches: memory grows by the result alone. ``progress`` is
-        called with papers done and papers in all.
-        """
+        """Return vectors and probabilities; ``progress`` gets papers done and papers in all."""
         batches = [
             self._predict_batch(papers, start, progress)
             for start in range(0, max(len(papers), 1), _BATCH_SIZE)
@@ -255,10 +245,7 @@ def save_heads(
     max_tokens: int,
     calibrations: Calibrations,
 ) -> None:
-    """Complete a folder that holds an exported encoder into a saved model.
-
-    The manifest is written last, so a folder that a kill left unfinished does not load.
-    """
+    """Save a model beside its exported encoder, the manifest last: half a model does not load."""
     from safetensors.numpy import save
 
     arrays = {_IDF: lexical.idf}

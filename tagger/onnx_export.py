@@ -65,13 +65,8 @@ def export_onnx(
 
     The graph takes ``input_ids`` of shape (texts, tokens), of texts of one length, as it knows of
     no padding, and gives ``vector`` of shape (texts, dimensions), pooled but of any length. Beside
-    examples of its own, ``texts`` show which numbers occur within the encoder, and whether the
-    rounded form is as good. With ``float32``, ``encoder.float32.onnx`` is written for GPUs, too.
-
-    Raises
-    ------
-    TaggerError
-        If its architecture or its tokenizer cannot be exported, or the export gives other vectors.
+    examples of its own, ``texts`` show which numbers occur, and whether the rounded form is as
+    good. A TaggerError says that the encoder cannot be exported, or then gives other vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
@@ -243,10 +238,7 @@ def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
 
 
 def _products_with_weights(model: Any) -> list[str]:
-    """Return the names of the products with weights, and note the types of what they multiply.
-
-    ONNX cannot infer a type behind operations of ONNX Runtime's own.
-    """
+    """Name the products with weights, and note types that ONNX cannot infer behind others."""
     from onnx import TensorProto, helper
 
     graph = model.graph

@@ -80,10 +80,7 @@ def review_rule(
 ) -> tuple[ReviewRule, Promise | None]:
     """Return when a paper goes to review, and the promise behind it if one is asked for.
 
-    Raises
-    ------
-    ArgumentError
-        If a threshold is out of range, see :mod:`tagger.thresholds`.
+    Raises ArgumentError if a threshold is out of range, see :mod:`tagger.thresholds`.
     """
     check_thresholds(min_confidence, target_precision)
     if target_precision is None:

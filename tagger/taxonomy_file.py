@@ -98,15 +98,7 @@ class TaxonomyDocument:
 
 
 def load_taxonomy(path: str | Path) -> Taxonomy:
-    """Read and validate a taxonomy file.
-
-    Raises
-    ------
-    TaggerError
-        With file, line and field, if the file is missing, not YAML, or not a taxonomy: a field
-        is missing or unknown, a name is used twice, a parent does not exist or is its own
-        ancestor.
-    """
+    """Read and validate a taxonomy file; a TaggerError names file, line and field."""
     return open_document(Path(path)).taxonomy
 
 

@@ -21,8 +21,13 @@ import numpy as np
 from tagger import __version__
 from tagger.definitions_only import prototypes
 from tagger.encoder import Encoder, OnnxEncoder, Vectors
-from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import EncoderPlan, TrainedEncoder, TrainingProgress, train_encoders
+from tagger.encoder_training import (
+    EncoderCache,
+    EncoderPlan,
+    TrainedEncoder,
+    TrainingProgress,
+    train_encoders,
+)
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, Integers, evaluate
 from tagger.fine_tuning import FineTuning

@@ -7,8 +7,13 @@ import psutil
 import pytest
 
 from tagger.encoder import BUNDLED_ENCODER
-from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import JOBS_VARIABLE, EncoderPlan, default_jobs, train_encoders
+from tagger.encoder_training import (
+    JOBS_VARIABLE,
+    EncoderCache,
+    EncoderPlan,
+    default_jobs,
+    train_encoders,
+)
 from tagger.errors import TaggerError
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
 

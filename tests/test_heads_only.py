@@ -5,7 +5,7 @@ import pytest
 from helpers.samples import QUICK, label_line, run
 from helpers.tiny_encoder import save_tiny_encoder
 
-from tagger.encoder_cache import EncoderCache
+from tagger.encoder_training import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.registry import Registry

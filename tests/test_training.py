@@ -7,7 +7,7 @@ from helpers.samples import label_line
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
 
-from tagger.encoder_cache import EncoderCache
+from tagger.encoder_training import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
 from tagger.learning_curve import learning_curve

@@ -158,7 +158,7 @@ def plan(
     Example: tagger labels plan --more 20
     """
     registry = output.open_registry()
-    from tagger.encoder_cache import default_encoder_cache
+    from tagger.encoder_training import default_encoder_cache
     from tagger.registry.planning import plan_labels
 
     version = registry.find(model)

@@ -63,7 +63,7 @@ def train(
     """
     from dataclasses import replace
 
-    from tagger.encoder_cache import default_encoder_cache
+    from tagger.encoder_training import default_encoder_cache
     from tagger.labels import LabelStore
 
     registry = output.open_registry()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tagger.encoder_cache import EncoderCache
-from tagger.encoder_training import TrainingProgress
+from tagger.encoder_training import EncoderCache, TrainingProgress
 from tagger.errors import TaggerError
 from tagger.evaluation import Figure, evaluate
 from tagger.learning_curve import TagPlan, learning_curve, learning_exponent, plan_tag
