@@ -33,16 +33,15 @@ def test_a_taxonomy_that_is_there_stays(tmp_path):
 def test_facets_may_come_from_options(tmp_path):
     options = ("--facet", "kind=How it was done.", "--exclusive", "kind")
     options += ("--tag", "kind/trial=Drawn by lot.", "--tag", "kind/cohort=Followed: a = b.")
-    done = run("init", "mine", "--template", "empty", *options, cwd=tmp_path)
+    more = ("--template", "medicine", "--tag", "topic/migraine=Headache.")
+    done = run("init", "mine", *more, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (facet,) = load_taxonomy(tmp_path / "mine" / "taxonomy.yaml").facets
-    assert (facet.name, facet.exclusive) == ("kind", True)
-    assert facet.descriptions == ("trial. Drawn by lot.", "cohort. Followed: a = b.")
-    more = ("--template", "medicine", "--tag", "topic/migraine=Headache.", *options)
-    assert run("init", "more", *more, cwd=tmp_path).returncode == 0
-    found = load_taxonomy(tmp_path / "more" / "taxonomy.yaml")
+    found = load_taxonomy(tmp_path / "mine" / "taxonomy.yaml")
     assert [facet.name for facet in found.facets] == ["design", "population", "topic", "kind"]
     assert found.facet("topic").tag_names[-1] == "migraine"
+    facet = found.facet("kind")
+    assert facet.exclusive
+    assert facet.descriptions == ("trial. Drawn by lot.", "cohort. Followed: a = b.")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,7 @@ def test_definitions_suggest_papers_and_tag_them(tmp_path):
     assert report["model"].startswith("local/definitions-")
     assert (report["papers"], report["to_review"], report["drift"]) == (3, 3, None)
     assert not (tmp_path / "mlruns").exists()
-    found = run(
-        "discover", "page.txt", "--model", "mine", "--min-papers", 2, "--json", cwd=tmp_path
-    )
+    options = ("--model", "mine", "--min-papers", 2, "--json")
+    found = run("discover", "page.txt", *options, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert set(json.loads(found.stdout)["facets"]) == {"population", "topic"}

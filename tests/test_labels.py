@@ -29,15 +29,7 @@ tags = st.fixed_dictionaries(
 ).filter(bool)
 labels = st.lists(
     st.builds(
-        lambda title, tags, hours, source: Label(
-            id=paper_id(title),
-            title=title,
-            text="",
-            tags=tags,
-            annotator="ann",
-            time=START + timedelta(hours=hours),
-            source=source,
-        ),
+        lambda title, tags, hours, source: review(title, "ann", hours, tags=tags, source=source),
         st.sampled_from(["one", "two", "three"]),
         tags,
         st.integers(0, 3),
@@ -47,9 +39,16 @@ labels = st.lists(
 )
 
 
+def review(title, annotator, hour=0, **changes):
+    fields = {"tags": {"kind": ("method",)}, "source": "review", "outcome": "tagged"}
+    fields |= {"text": "", "annotator": annotator, "time": START + timedelta(hours=hour)}
+    return Label(title=title, **{**fields, **changes})
+
+
 @given(labels)
 def test_merging_gives_one_label_a_paper_and_loses_no_facet(said):
     merged = merge_labels(said)
+    assert merge_labels(merged) == merged
     assert [label.id for label in merged] == list(dict.fromkeys(label.id for label in said))
     for label in merged:
         own = [other for other in said if other.id == label.id]
@@ -61,31 +60,21 @@ def test_merging_gives_one_label_a_paper_and_loses_no_facet(said):
             assert given_tags == [o for o in reviews if o.time == latest][-1].tags[facet]
 
 
-@given(labels)
-def test_merging_twice_changes_nothing(said):
-    merged = merge_labels(said)
-    assert merge_labels(merged) == merged
-
-
 def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
     def label(title="A Title", **changes):
         return Label(**json.loads(label_line(title, **changes)))
 
     seed = label(tags={"kind": ["survey"], "field": []})
-    review = label(
-        id="doi:10.1/a", title="A title.", source="review", tags={"kind": ["method"]}, annotator="b"
-    )
+    given = review("A title.", "b", id="doi:10.1/a")
     another = label(id="doi:10.1/b", title="Another")
-    merged = merge_labels([review, another, seed])
+    merged = merge_labels([given, another, seed])
     assert [one.id for one in merged] == [paper_id("A Title"), "doi:10.1/b"]
     assert merged[0].tags == {"kind": ("method",), "field": ()}
-    assert len(papers_spoken_of([seed, review, another])) == 2
-    third = review.model_copy(
-        update={"annotator": "c", "tags": {"kind": ("study",)}, "id": seed.id}
-    )
-    [conflict] = find_conflicts([seed, review, third])
+    assert len(papers_spoken_of([seed, given, another])) == 2
+    third = review("A Title", "c", tags={"kind": ("study",)})
+    [conflict] = find_conflicts([seed, given, third])
     assert set(conflict.answers) == {"b", "c"}
-    early = review.model_copy(update={"time": seed.time - timedelta(days=1)})
+    early = review("A title.", "b", -24, id="doi:10.1/a")
     assert merge_labels([seed, early])[0].id == early.id
     twins = [label(title="Introduction", id=f"doi:10.1/{n}") for n in range(2)]
     assert len(merge_labels(twins)) == 2
@@ -183,17 +172,6 @@ def test_a_snapshot_stays_as_the_files_were(label_folder):
     assert set(before.hashes()) == {"taxonomy.yaml", "seed.jsonl"}
 
 
-def review(title, annotator, hour=0, **changes):
-    fields = {"tags": {"kind": ("method",)}, "source": "review", "outcome": "tagged"}
-    return Label(
-        title=title,
-        text="",
-        annotator=annotator,
-        time=START + timedelta(hours=hour),
-        **{**fields, **changes},
-    )
-
-
 def origin(name, hour=0):
     updated = START + timedelta(hours=hour)
     return Origin(annotation=name, updated=updated, project="1/then", task=1)
@@ -204,11 +182,7 @@ def kinds(labels, rule):
 
 
 def test_conflicts_go_by_the_rule():
-    answers = [("a", "survey"), ("b", "method"), ("c", "method")]
-    labels = [
-        review("A", who, n, tags={"kind": (kind,)})
-        for n, (who, kind) in enumerate(reversed(answers))
-    ]
+    labels = [review("A", "c"), review("A", "b", 1), review("A", "a", 2, tags={"kind": ["survey"]})]
     assert kinds(labels, "latest") == {"A": ("survey",)}
     assert kinds(labels, "majority") == {"A": ("method",)}
     assert kinds(labels, "adjudicate") == {}

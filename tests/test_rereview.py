@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 import yaml
-from helpers.samples import write_taxonomy
+from helpers.samples import contents, write_taxonomy
 from helpers.tiny_model import save_tiny_model
 
 from tagger.cli.output import load_model_for
@@ -17,9 +17,8 @@ from tagger.taxonomy_file import TaxonomyDocument
 SPLIT_LAW = (split_tag, "law", {"civil": "C.", "penal": "P."})
 
 
-def change(folder, kind, *arguments, facet="field", **options):
-    step = lambda document: kind(document, facet, *arguments, **options)  # noqa: E731
-    return make_change_in(LabelStore(folder), step)
+def change(folder, kind, *arguments, facet="field", make=make_change_in, **options):
+    return make(LabelStore(folder), lambda document: kind(document, facet, *arguments, **options))
 
 
 def correct(folder, title, tags, **fields):
@@ -67,12 +66,8 @@ def test_a_model_without_the_new_tags_is_refused(label_folder, tmp_path):
 
 
 def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
-    before = sorted(path.read_bytes() for path in label_folder.glob("*.*"))
-
-    def plan(kind, *arguments, facet="field"):
-        step = lambda document: kind(document, facet, *arguments)  # noqa: E731
-        return plan_change(LabelStore(label_folder), step)
-
+    before = contents(label_folder)
+    plan = partial(change, label_folder, make=plan_change)
     retired = plan(retire_tag, "survey", facet="kind")
     assert (retired.labels, retired.labels_changed, retired.papers_unjudged) == (12, 4, 4)
     assert (retired.papers_to_review, retired.becomes_tree) == (4, None)
@@ -80,7 +75,7 @@ def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
     assert (added.labels_changed, added.papers_to_review) == (0, 0)
     assert plan(retire_tag, "heart").becomes_tree is False
     assert plan(*SPLIT_LAW).papers_to_review == 3
-    assert sorted(path.read_bytes() for path in label_folder.glob("*.*")) == before
+    assert contents(label_folder) == before
 
 
 def test_a_tag_taken_out_by_hand_is_named_with_what_to_do(label_folder):

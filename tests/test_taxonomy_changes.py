@@ -1,4 +1,5 @@
 import json
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,15 @@ def apply(taxonomy, change, *arguments, **options):
     return TaxonomyDocument(text, PATH).taxonomy
 
 
-def parents(taxonomy, facet="field"):
-    return {tag.name: tag.parent for tag in taxonomy.facet(facet).tags}
+def parents(taxonomy):
+    return {tag.name: tag.parent for tag in taxonomy.facet("field").tags}
 
 
-def chain(*names):
-    """A taxonomy of one facet whose tags each have the one before for a parent."""
+def tags_of(names, *parents):
+    """A taxonomy of one facet, whose tags have their names for examples."""
     tags = [
-        {"name": name, "definition": f"About {name}.", "parent": above}
-        for name, above in zip(names, (None, *names), strict=False)
+        {"name": name, "definition": "D.", "parent": above, "examples": [name]}
+        for name, above in zip_longest(names, parents)
     ]
     facet = {"name": "field", "definition": "F.", "tags": tags}
     return Taxonomy.model_validate({"name": "c", "facets": [facet]})
@@ -153,7 +154,7 @@ def test_a_tag_goes_and_comes_at_the_end_of_a_file_without_a_line_break():
     ],
 )
 def test_children_find_a_parent_and_papers_their_tags(change, arguments, tree, label, now):
-    after = apply(chain("a", "b", "c", "d"), change, "field", *arguments)
+    after = apply(tags_of("abcd", None, "a", "b", "c"), change, "field", *arguments)
     assert " ".join(f"{tag}:{parent}" for tag, parent in parents(after).items()) == tree
     assert after.read({"field": [label]}) == {"field": now}
 
@@ -163,7 +164,6 @@ def test_what_merged_tags_implied_is_not_lost(taxonomy):
     assert parents(both) == {"health": None, "both": None}
     assert both.read({"field": ("heart",)}) == {"field": ("health", "both")}
     assert both.read({"field": ("law",)}) == {"field": ("both",)}
-    assert parents(apply(taxonomy, merge_tags, "field", ["law"], "heart"))["heart"] == "health"
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,7 @@ def test_what_merged_tags_implied_is_not_lost(taxonomy):
     ],
 )
 def test_examples_go_where_papers_go(change, arguments, expected):
-    tags = [{"name": name, "definition": "D.", "examples": [name]} for name in "abc"]
-    content = {"name": "t", "facets": [{"name": "field", "definition": "F.", "tags": tags}]}
-    after = apply(Taxonomy.model_validate(content), change, "field", *arguments)
+    after = apply(tags_of("abc"), change, "field", *arguments)
     assert {tag.name: "".join(tag.examples) for tag in after.facets[0].tags} == expected
 
 
@@ -243,11 +241,7 @@ def test_differences_are_told(taxonomy):
     assert [one.kind for one in compare_taxonomies(taxonomy, turned)] == ["renamed", "reordered"]
     open_kind = kind.model_copy(update={"exclusive": False, "definition": "Else."})
     less = compare_taxonomies(taxonomy, Taxonomy(name="small", facets=(open_kind,)))
-    assert [(one.facet, one.kind) for one in less] == [
-        ("field", "removed"),
-        ("kind", "redefined"),
-        ("kind", "reformed"),
-    ]
+    assert [one.kind for one in less] == ["removed", "redefined", "reformed"]
 
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1)
@@ -259,52 +253,35 @@ texts = words.map(str.strip).filter(bool)
     st.lists(texts, min_size=4, max_size=4),
     st.lists(st.lists(texts, max_size=2), min_size=3, max_size=3),
     st.booleans(),
-    st.sampled_from(
-        [
-            (rename_tag, "b", "x"),
-            (retire_tag, "a"),
-            (retire_tag, "c"),
-            (merge_tags, ["a", "b"], "c"),
-            (merge_tags, ["b", "c"], "a"),
-        ]
-    ),
+    st.sampled_from([(rename_tag, "b", "x"), (retire_tag, "a"), (merge_tags, ["b", "c"], "a")]),
 )
 def test_whatever_a_definition_holds_the_file_can_be_edited(definitions, lists, as_json, change):
     *definitions, new = definitions
+    rows = zip("abc", definitions, (None, "a", "b"), lists, strict=True)
     tags = [
-        {"name": name, "definition": text, "parent": parent, "examples": some}
-        for name, text, parent, some in zip(
-            "abc", definitions, (None, "a", "b"), lists, strict=True
-        )
+        dict(zip(("name", "definition", "parent", "examples"), row, strict=True)) for row in rows
     ]
-    content = {"name": "t", "facets": [{"name": "f", "definition": new, "tags": tags}]}
+    content = {"name": "1e3", "facets": [{"name": "yes", "definition": new, "tags": tags}]}
     taxonomy = Taxonomy.model_validate(content)
     text = json.dumps(content, ensure_ascii=False) if as_json else to_yaml(taxonomy)
     assert TaxonomyDocument(text, PATH).taxonomy == taxonomy
     kind, *arguments = change
-    after = TaxonomyDocument(edit(text, kind, "f", *arguments), PATH).taxonomy
-    for said in (
-        lambda one: {tag.definition for tag in one.facets[0].tags},
-        lambda one: {example for tag in one.facets[0].tags for example in tag.examples},
-    ):
-        assert said(after) <= said(taxonomy)
-    [facet] = TaxonomyDocument(
-        edit(text, add_tag, "f", "z", new, examples=lists[0]), PATH
-    ).taxonomy.facets
+    after = TaxonomyDocument(edit(text, kind, "yes", *arguments), PATH).taxonomy
+    assert {*after.facets[0].descriptions} <= {*taxonomy.facets[0].descriptions}
+    added = edit(text, add_tag, "yes", "z", new, examples=lists[0])
+    [facet] = TaxonomyDocument(added, PATH).taxonomy.facets
     assert facet.tags[:-1] == taxonomy.facets[0].tags
     assert facet.tags[-1].definition == taxonomy.facets[0].definition
 
 
 @st.composite
 def answers(draw, taxonomy):
-    return taxonomy.read(
-        {
-            facet.name: [draw(st.sampled_from(facet.tag_names))]
-            if facet.exclusive
-            else list(draw(st.sets(st.sampled_from(facet.tag_names))))
-            for facet in taxonomy.facets
-        }
-    )
+    tags = {}
+    for facet in taxonomy.facets:
+        fewest, most = (1, 1) if facet.exclusive else (0, None)
+        some = st.sets(st.sampled_from(facet.tag_names), min_size=fewest, max_size=most)
+        tags[facet.name] = list(draw(some))
+    return taxonomy.read(tags)
 
 
 @st.composite
@@ -314,17 +291,14 @@ def changes(draw, facet):
     tag, into, above = draw(there), draw(st.sampled_from(NAMES)), draw(st.none() | there)
     tags = draw(st.lists(there, min_size=1, max_size=3))
     retired_into = above or next(iter(facet.ancestors(tag)), None)
-    return draw(
-        st.sampled_from(
-            [
-                ((add_tag, into, "D.", above), {}),
-                ((rename_tag, tag, into), {tag: into}),
-                ((merge_tags, tags, into, "D."), dict.fromkeys(tags, into)),
-                ((split_tag, tag, {into: "D.", NAMES[0]: "D."}), {}),
-                ((retire_tag, tag, above), {tag: retired_into}),
-            ]
-        )
-    )
+    possible = [
+        ((add_tag, into, "D.", above), {}),
+        ((rename_tag, tag, into), {tag: into}),
+        ((merge_tags, tags, into, "D."), dict.fromkeys(tags, into)),
+        ((split_tag, tag, {into: "D.", NAMES[0]: "D."}), {}),
+        ((retire_tag, tag, above), {tag: retired_into}),
+    ]
+    return draw(st.sampled_from(possible))
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_draft import (
@@ -11,11 +9,6 @@ from tagger.taxonomy_draft import (
     write_taxonomy,
 )
 from tagger.taxonomy_file import load_taxonomy
-
-NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True)
-DEFINITIONS = st.text(
-    st.characters(exclude_categories=["Cc", "Cf", "Cn", "Cs"]), min_size=1, max_size=120
-).filter(str.strip)
 
 
 @pytest.mark.parametrize("name", template_names())
@@ -30,32 +23,6 @@ def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
         said = "Exactly one" if facet.exclusive else "None, one or several"
         assert f"  # {said} of these tags a paper.\n  - name: {facet.name}\n" in text
         assert all(len(tag.definition.split()) >= 4 for tag in facet.tags)
-
-
-@settings(max_examples=40)
-@given(
-    st.dictionaries(
-        NAMES,
-        st.tuples(
-            DEFINITIONS, st.booleans(), st.dictionaries(NAMES, DEFINITIONS, min_size=2, max_size=4)
-        ),
-        min_size=1,
-        max_size=3,
-    )
-)
-def test_any_draft_reads_back_as_it_was(tmp_path_factory, facets):
-    draft = TaxonomyDraft()
-    for name, (definition, exclusive, tags) in facets.items():
-        draft.add_facet(name, definition, exclusive=exclusive)
-        for tag, meaning in tags.items():
-            draft.add_tag(name, tag, meaning)
-    taxonomy = draft.finished("1e3")
-    path = tmp_path_factory.mktemp("any") / "taxonomy.yaml"
-    write_taxonomy(path, taxonomy)
-    assert load_taxonomy(path) == taxonomy
-    for name, (_, _, tags) in facets.items():
-        meanings = [tag.definition for tag in taxonomy.facet(name).tags]
-        assert meanings == [meaning.strip() for meaning in tags.values()]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.samples import contents
 
 from tagger import taxonomy_migration
 from tagger.errors import TaggerError
@@ -26,7 +27,7 @@ def test_every_label_reads_as_the_version_before_read_it(folder, caplog):
     with caplog.at_level(logging.WARNING):
         store = LabelStore(folder)
     labels = {label.title: label for label in store.all_labels()}
-    assert {title: label.tags for title, label in labels.items()} == {
+    assert {label.title: label.tags for label in labels.values()} == {
         "One": {"kind": ("review",), "field": ("health", "both")},
         "Two": {"field": ("both",)},
         "Three": {"kind": ("method",), "field": ()},
@@ -55,9 +56,9 @@ def test_the_taxonomy_keeps_its_version_and_nothing_is_lost(folder):
     assert "# Of a review." in (folder / "taxonomy.yaml").read_text(encoding="utf-8")
     for name in ("taxonomy_history.jsonl", "seed.jsonl", "corrections.jsonl"):
         assert (folder / f"{name}.migrated").read_bytes() == (OLD / name).read_bytes()
-    content = {path.name: path.read_bytes() for path in folder.iterdir()}
+    content = contents(folder)
     LabelStore(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == content
+    assert contents(folder) == content
 
 
 def test_label_files_stay_where_no_name_has_two_meanings(folder):
@@ -71,23 +72,18 @@ def test_label_files_stay_where_no_name_has_two_meanings(folder):
     assert (folder / "seed.jsonl").read_bytes() == (OLD / "seed.jsonl").read_bytes()
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("number", range(5))
 def test_a_migration_that_is_killed_is_done_again(folder, tmp_path, monkeypatch, number):
     whole = Path(shutil.copytree(OLD, tmp_path / "whole"))
     expected = LabelStore(whole).all_labels()
-    replacing, calls = taxonomy_migration.replacing, []
+    replacing, left = taxonomy_migration.replacing, iter(range(number))
 
     def killed(path):
-        calls.append(path)
-        if len(calls) > number:
-            raise Killed
+        if next(left, None) is None:
+            raise KeyboardInterrupt
         return replacing(path)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
         patch.setattr(taxonomy_migration, "replacing", killed)
         LabelStore(folder)
     assert LabelStore(folder).all_labels() == expected

@@ -55,6 +55,11 @@ def test_the_second_start_finds_the_first(server):
     assert not server.stop()
     again = server.start(port)
     assert (again.password, again.token) == (first.password, first.token)
+    # That of another folder is not taken for this one.
+    other = EmbeddedServer(server.folder.with_name("other"), server.environment)
+    assert other.running() is None
+    assert not other.stop()
+    assert server.running()
 
 
 def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
@@ -99,15 +104,6 @@ def test_a_program_that_ends_is_quoted(server):
     program(server, "raise SystemExit('no room on the disk')")
     with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
         server.start(free_port())
-
-
-def test_the_server_of_another_folder_is_not_taken_for_this_one(server, tmp_path):
-    program(server, HEALTHY)
-    server.start(free_port())
-    other = EmbeddedServer(tmp_path / "other", server.environment)
-    assert other.running() is None
-    assert not other.stop()
-    assert server.running()
 
 
 def test_an_installation_that_fails_says_why(server, monkeypatch):

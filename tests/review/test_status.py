@@ -11,24 +11,12 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def reviewed(number, said, predicted, *, shown=True, queue="confused"):
-    return Label(
-        id=str(number),
-        title=f"Paper {number}",
-        text="",
-        tags={"kind": (said,)},
-        annotator="ann",
-        time=TIME,
-        source="review",
-        prediction=Prediction(model="tagger/1", tags={"kind": (predicted,)}, shown=shown),
-        origin=Origin(
-            annotation=f"u-{number}",
-            updated=TIME,
-            project="1",
-            task=number,
-            queue=queue,
-            lead_time=float(number + 1),
-        ),
-    )
+    origin = {"annotation": f"u-{number}", "updated": TIME, "project": "1", "task": number}
+    origin |= {"queue": queue, "lead_time": float(number + 1)}
+    label = {"id": str(number), "title": f"Paper {number}", "text": "", "tags": {"kind": (said,)}}
+    label |= {"annotator": "ann", "time": TIME, "source": "review"}
+    predicted = Prediction(model="tagger/1", tags={"kind": (predicted,)}, shown=shown)
+    return Label(**label, prediction=predicted, origin=Origin(**origin))
 
 
 def task(number, *, done=False, skipped=False, queue="confused"):

@@ -1,7 +1,5 @@
 import pytest
 from helpers.samples import small_taxonomy
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tagger.decision import ReviewRule, decide
 from tagger.paper import Paper
@@ -25,34 +23,23 @@ def task_of(model, paper=PAPER, queue="confused", shown=True):
 
 
 def annotation_of(result, **changes):
-    return {
-        "unique_id": "u-1",
-        "updated_at": "2026-03-01T10:00:00.5Z",
-        "lead_time": 4.5,
-        "result": result,
-        **changes,
-    }
+    made = {"unique_id": "u-1", "updated_at": "2026-03-01T10:00:00.5Z", "lead_time": 4.5}
+    return {**made, "result": result, **changes}
 
 
 def choice(control, *values):
     return {"from_name": control, "to_name": "Paper", "value": {"choices": list(values)}}
 
 
-def read(result, data=None, meta=None):
-    data = data or {"title": PAPER.title, "abstract": PAPER.abstract}
-    task = {"id": 3, "data": data, "meta": meta or {}}
-    return read_label(task, annotation_of(result), "ann@example.org", TAXONOMY, "1/now")
+def read(result, meta=None, **changes):
+    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": meta}
+    return read_label(task, annotation_of(result, **changes), "ann", TAXONOMY, "1/now")
 
 
-@given(
-    st.sampled_from(["survey", "method"]),
-    st.sets(st.sampled_from(["health", "heart", "law"])),
-)
-def test_tags_survive_the_round_trip(kind, field):
-    tags = {"kind": (kind,), "field": TAXONOMY.facet("field").with_ancestors(field)}
-    label = read(make_result(tags, TAXONOMY))
-    assert label.tags == tags
-    TAXONOMY.check_tags(label.tags)
+@pytest.mark.parametrize("field", [(), ("health",), ("health", "heart"), ("health", "law")])
+def test_tags_survive_the_round_trip(field):
+    tags = {"kind": ("survey",), "field": field}
+    assert read(make_result(tags, TAXONOMY)).tags == tags
 
 
 def test_a_task_carries_the_prediction_and_a_blind_one_hides_it(model):
@@ -79,13 +66,9 @@ def test_a_label_remembers_where_it_comes_from(model):
     assert label.note == "Not sure."
     assert label.prediction.model == "tagger/1"
     assert not label.prediction.shown
-    assert label.origin.model_dump(exclude={"updated"}) == {
-        "annotation": "u-1",
-        "project": "1/now",
-        "task": 3,
-        "queue": "confused",
-        "lead_time": 4.5,
-    }
+    origin = label.origin
+    assert (origin.annotation, origin.project, origin.task) == ("u-1", "1/now", 3)
+    assert (origin.queue, origin.lead_time) == ("confused", 4.5)
     assert label.time.isoformat() == "2026-03-01T10:00:00.500000+00:00"
 
 
@@ -124,9 +107,7 @@ META = {"model": "m", "tags": {"kind": ["survey"]}, "shown": True, "queue": "ran
     ],
 )
 def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
-    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": meta}
-    annotation = annotation_of([choice("kind", "survey")], prediction=kept)
-    label = read_label(task, annotation, "ann", TAXONOMY, "1/now")
+    label = read([choice("kind", "survey")], meta, prediction=kept)
     assert label.prediction.model_dump() == {"model": model, "tags": tags, "shown": shown}
 
 
@@ -134,14 +115,11 @@ def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
     "kept", [{}, None, 3, {"result": [choice("kind", "poem")], "model_version": "x"}]
 )
 def test_a_prediction_that_cannot_be_read_is_none(kept):
-    task = {"id": 3, "data": {"title": PAPER.title, "abstract": PAPER.abstract}, "meta": None}
-    annotation = annotation_of([choice("kind", "survey")], prediction=kept)
-    assert read_label(task, annotation, "ann", TAXONOMY, "1/now").prediction is None
+    assert read([choice("kind", "survey")], prediction=kept).prediction is None
 
 
 def test_a_facet_that_was_not_asked_is_not_judged():
-    meta = {"model": "m", "tags": {}, "shown": True, "queue": "random", "facets": ["kind"]}
-    label = read([choice("kind", "method")], meta=meta)
+    label = read([choice("kind", "method")], {**META, "tags": {}, "facets": ["kind"]})
     assert label.tags == {"kind": ("method",)}
 
 
