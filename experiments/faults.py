@@ -33,7 +33,7 @@ from helpers.fault_proxy import Exchange, FaultProxy, by_chance, no_faults
 from helpers.faulty_days import Day, ReviewDay, VersionsDay
 from helpers.mlflow_server import MlflowServer
 from helpers.ports import free_port
-from helpers.samples import label_line, small_taxonomy, write_taxonomy
+from helpers.samples import small_taxonomy, write_labels
 from helpers.tiny_model import save_tiny_model
 
 from tagger.review.connection import Connection
@@ -118,17 +118,8 @@ def review_days(days: int, scratch: Path) -> Tally:
 def versions_days(days: int, scratch: Path) -> Tally:
     """Train, compare, promote."""
     tally = Tally()
-    labels = scratch / "labels"
-    labels.mkdir()
     taxonomy = small_taxonomy()
-    write_taxonomy(labels, taxonomy)
-    kinds: list[str] = ["survey", "method", "study"]
-    fields: list[list[str]] = [["heart"], ["law"], []]
-    lines = [
-        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": fields[n // 3 % 3]})
-        for n in range(12)
-    ]
-    (labels / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    labels = write_labels(scratch / "labels", taxonomy)
     model = save_tiny_model(scratch / "model", taxonomy)
     folder = scratch / "mlflow"
     folder.mkdir()

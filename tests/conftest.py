@@ -11,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.samples import QUICK, label_line, page, run, small_taxonomy, write_taxonomy
+from helpers.samples import (
+    QUICK,
+    label_line,
+    page,
+    run,
+    small_taxonomy,
+    write_labels,
+    write_taxonomy,
+)
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import make_reference, random_heads, save_tiny_model
 from hypothesis import settings
@@ -144,17 +152,7 @@ def papers() -> list[Paper]:
 @pytest.fixture
 def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
     """A label folder with the small taxonomy and twelve seed labels."""
-    folder = tmp_path / "labels"
-    folder.mkdir()
-    write_taxonomy(folder, taxonomy)
-    kinds = ["survey", "method", "study"]
-    fields: list[list[str]] = [["heart"], ["law"], []]
-    lines = [
-        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": fields[n // 3 % 3]})
-        for n in range(12)
-    ]
-    (folder / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder
+    return write_labels(tmp_path / "labels", taxonomy)
 
 
 @pytest.fixture(scope="session")

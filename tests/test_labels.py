@@ -190,15 +190,13 @@ def test_conflicts_go_by_the_rule():
     assert conflict.facet == "kind"
     assert conflict.answers == {"a": ("survey",), "b": ("method",), "c": ("method",)}
     assert not conflict.settled
+    # The last answer of each counts.
+    agreed = [*labels, review("A", "a", 3)]
+    assert find_conflicts(agreed) == []
+    assert kinds(agreed, "adjudicate") == {"A": ("method",)}
     final = review("A", "d", -5, tags={"kind": ("study",)}, final=True)
     assert kinds([*labels, final], "adjudicate") == {"A": ("study",)}
     assert find_conflicts([*labels, final], "adjudicate")[0].settled
-
-
-def test_the_last_answer_of_an_annotator_counts():
-    labels = [review("A", "a", 0, tags={"kind": ("survey",)}), review("A", "a", 1)]
-    assert find_conflicts(labels) == []
-    assert kinds(labels, "adjudicate") == {"A": ("method",)}
 
 
 @pytest.mark.parametrize(

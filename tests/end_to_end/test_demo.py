@@ -2,9 +2,9 @@ import json
 import re
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from helpers.ports import free_port, wait_for
@@ -64,24 +64,19 @@ def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
 def test_the_run_can_be_read_in_mlflow(demo):
     port = free_port()
     mlflow = Path(sys.executable).with_name("mlflow")
-    server = subprocess.Popen(
-        [mlflow, "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--port", str(port)],
-        cwd=demo.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [mlflow, "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([*command, "--port", str(port)], cwd=demo.root, **silent)
+
+    def get(path):
+        url = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}"
+        return httpx.get(url, timeout=30).raise_for_status().json()
+
     try:
-        address = f"http://127.0.0.1:{port}"
-        wait_for(f"{address}/health")
-        request = urllib.request.Request(
-            f"{address}/api/2.0/mlflow/registered-models/alias?name=tagger&alias=champion"
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            version = json.load(answer)["model_version"]
+        wait_for(f"http://127.0.0.1:{port}/health")
+        version = get("registered-models/alias?name=tagger&alias=champion")["model_version"]
         assert version["version"] == "1"
-        run = f"{address}/api/2.0/mlflow/runs/get?run_id={version['run_id']}"
-        with urllib.request.urlopen(run, timeout=30) as answer:
-            data = json.load(answer)["run"]["data"]
+        data = get(f"runs/get?run_id={version['run_id']}")["run"]["data"]
         metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
         assert metrics["F1/contribution"] > 0.6
         assert metrics["interval/F1/contribution/low"] < metrics["F1/contribution"]
@@ -92,9 +87,7 @@ def test_the_run_can_be_read_in_mlflow(demo):
 
 
 def shell_lines():
-    blocks = re.findall(
-        r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.strip()]
 
@@ -108,13 +101,7 @@ def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environmen
     environment = demo.root / ".label-studio" / "venv"
     environment.parent.mkdir()
     environment.symlink_to(label_studio_environment)
-    elsewhere = (
-        "make ",
-        "mlflow ui",
-        "MLFLOW_TRACKING_URI=",
-        "python experiments/",
-        "tagger review backend",
-    )
+    elsewhere = ("make ", "mlflow ui", "MLFLOW_", "python experiments/", "tagger review backend")
     # What says something with exit code 1: suspect labels, and a gate that refuses.
     matters = ("tagger labels audit", "tagger promote")
     for line in shell_lines():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import pyarrow.parquet as pq
@@ -123,16 +124,8 @@ class Trying(ShardTagger):
 
 
 def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
-    return tag_tables(
-        [str(table)],
-        saved,
-        saved_model,
-        folder,
-        RULE,
-        RayEngine(),
-        rows_per_shard=ROWS_PER_SHARD,
-        progress=progress,
-    )
+    options = {"rows_per_shard": ROWS_PER_SHARD, "progress": progress}
+    return tag_tables([str(table)], saved, saved_model, folder, RULE, RayEngine(), **options)
 
 
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
@@ -141,9 +134,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     papers = merge_duplicates(read_papers(table, on_error=lambda _error: None))
     good = [paper for paper in papers if paper.title != "Poison"]
     expected = [paper.as_row() for paper in tag_batch(good, saved, RULE).papers]
-    monkeypatch.setattr(
-        "tagger.scale.run.ShardTagger", lambda *arguments: Trying(*arguments, room=8)
-    )
+    monkeypatch.setattr("tagger.scale.run.ShardTagger", partial(Trying, room=8))
     with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
         tag(table, tmp_path, saved, saved_model)
     done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}

@@ -54,7 +54,12 @@ def run(label_folder, saved_model, tmp_path, monkeypatch):
             [sys.executable, name], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        return sorted(pq.read_table(tmp_path / "tagged.parquet").to_pylist(), key=number)
+        rows = sorted(
+            pq.read_table(tmp_path / "tagged.parquet").to_pylist(),
+            key=lambda row: int(row["title"].split()[1]),
+        )
+        assert [row["title"] for row in rows] == [row["title"] for row in ROWS]
+        return rows
 
     return run
 
@@ -66,14 +71,8 @@ def expected(saved_model):
     return decide(papers, model.predict_proba(papers), model.taxonomy, "", ReviewRule())
 
 
-def number(row):
-    return int(row["title"].split()[1])
-
-
 def test_spark_tags_with_a_version_of_mlflow(run, expected):
-    rows = run("tag_with_spark.py")
-    assert [row["title"] for row in rows] == [row["title"] for row in ROWS]
-    for row, decision in zip(rows, expected, strict=True):
+    for row, decision in zip(run("tag_with_spark.py"), expected, strict=True):
         assert row["kind"] == list(decision.tags["kind"])
         assert row["field"] == list(decision.tags["field"])
         assert dict(row["kind.confidence"]) == decision.confidence["kind"]
@@ -82,9 +81,7 @@ def test_spark_tags_with_a_version_of_mlflow(run, expected):
 
 
 def test_datasets_tags_in_several_processes(run, expected):
-    rows = run("tag_with_datasets.py")
-    assert [row["title"] for row in rows] == [row["title"] for row in ROWS]
-    for row, decision in zip(rows, expected, strict=True):
+    for row, decision in zip(run("tag_with_datasets.py"), expected, strict=True):
         assert [row["kind"]] == list(decision.tags["kind"])
         assert row["field"] == list(decision.tags["field"])
         assert row["kind_confidence"] == decision.confidence["kind"][row["kind"]]

@@ -22,12 +22,11 @@ class ProjectInMemory:
         return changes
 
     def tasks(self):
-        tasks = []
-        for number, task in self.content.items():
-            paper, meta = read_paper(task["data"]), read_meta(task["meta"])
-            done = bool(task["annotations"])
-            tasks.append(ReviewTask(number, paper, task["data"], meta, done, skipped=False))
-        return tasks, []
+        def read(number, data, meta, annotations, **_):
+            done = bool(annotations)
+            return ReviewTask(number, read_paper(data), data, read_meta(meta), done, skipped=False)
+
+        return [read(number, **task) for number, task in self.content.items()], []
 
     def task_count(self):
         return len(self.content)
@@ -65,21 +64,15 @@ class ProjectInMemory:
 
     def annotate(self, paper, time=None, queue=None, **tags):
         """Answer the last task of a paper."""
-        task = [
+        *_, task = (
             task
             for task in self.content.values()
             if task["data"]["paper"] == paper.id and queue in (None, task["data"]["queue"])
-        ][-1]
+        )
         result = [
             {"from_name": facet, "value": {"taxonomy" if facet == "field" else "choices": values}}
             for facet, values in tags.items()
         ]
-        task["annotations"] = [
-            {
-                "unique_id": f"u-{task['id']}",
-                "updated_at": (time or datetime.now(UTC)).isoformat(),
-                "completed_by": 1,
-                "was_cancelled": False,
-                "result": result,
-            }
-        ]
+        answer = {"unique_id": f"u-{task['id']}", "completed_by": 1, "was_cancelled": False}
+        answer["updated_at"] = (time or datetime.now(UTC)).isoformat()
+        task["annotations"] = [{**answer, "result": result}]

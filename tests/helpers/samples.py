@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -82,6 +83,23 @@ def small_taxonomy() -> Taxonomy:
 def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
     """Write a taxonomy as YAML, of which JSON is a part."""
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")
+
+
+def write_labels(
+    folder: Path, taxonomy: Taxonomy, fields: Sequence[list[str]] = (["heart"], ["law"], [])
+) -> Path:
+    """Write a label folder with twelve seed labels; each of the fields goes to three in turn."""
+    folder.mkdir(parents=True)
+    write_taxonomy(folder, taxonomy)
+    kinds = ["survey", "method", "study"]
+    lines = [
+        label_line(
+            f"Title {n}", tags={"kind": [kinds[n % 3]], "field": fields[n // 3 % len(fields)]}
+        )
+        for n in range(12)
+    ]
+    (folder / "seed.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
 
 
 class Terminal(io.StringIO):

@@ -17,10 +17,6 @@ from tagger.review.interface import (
 )
 
 
-def nobody():
-    return set()
-
-
 def offered(config):
     """Per control, its choices as paths."""
 
@@ -69,11 +65,11 @@ def test_hotkeys_are_unique_and_the_tags_are_all_there(taxonomy):
 
 @given(made_taxonomies(), made_taxonomies())
 def test_an_interface_follows_the_taxonomy(before, after):
-    config, changes = adapt_interface(build_interface(before), after, nobody)
+    config, changes = adapt_interface(build_interface(before), after, set)
     found = offered(config)
     found.pop(VERDICT)
     assert found == expected(after)
-    assert adapt_interface(config, after, nobody) == (config, [])
+    assert adapt_interface(config, after, set) == (config, [])
     if before == after:
         assert not changes
 
@@ -92,14 +88,14 @@ def test_what_a_person_changed_by_hand_stays(taxonomy):
     edited = config.replace('<Header value="$title" size="3"/>', '<Header value="Paper: $title"/>')
     edited = edited.replace('hotkey="1"', 'hotkey="ctrl+1"').removesuffix("</View>\n")
     edited += '<Choices name="mood" toName="Paper"><Choice value="good"/></Choices></View>\n'
-    assert adapt_interface(edited, taxonomy, nobody) == (edited, [])
+    assert adapt_interface(edited, taxonomy, set) == (edited, [])
     turned = edited.replace('<Choice value="law" hint="Law."/>', "").replace(
         '<Choice value="health"',
         '<!-- mine --><Choice value="law" hint="Law."/><Choice value="health"',
     )
-    assert adapt_interface(turned, taxonomy, nobody) == (turned, [])
+    assert adapt_interface(turned, taxonomy, set) == (turned, [])
     broken = edited.replace('<Choice value="law" hint="Law."/>', "")
-    repaired, changes = adapt_interface(broken, taxonomy, nobody)
+    repaired, changes = adapt_interface(broken, taxonomy, set)
     assert changes == ["the facet 'field' changed (+law)"]
     assert ("law",) in offered(repaired)["field"]
     assert "Paper: $title" in repaired
@@ -111,13 +107,13 @@ def test_hints_and_headings_follow_the_definitions(taxonomy):
     config = build_interface(taxonomy)
     old = config.replace("Looks back.", "Old.").replace("kind: What it is.", "kind: Retired.")
     said = ["the facet 'kind' is described anew"]
-    assert adapt_interface(old, taxonomy, nobody) == (config, said)
+    assert adapt_interface(old, taxonomy, set) == (config, said)
     own = config.replace("kind: What it is.", "Say what it is")
-    assert adapt_interface(own, taxonomy, nobody) == (own, [])
+    assert adapt_interface(own, taxonomy, set) == (own, [])
 
 
 def test_lost_parts_are_put_back(taxonomy):
-    config, changes = adapt_interface('<View><Text name="x" value="$y"/></View>', taxonomy, nobody)
+    config, changes = adapt_interface('<View><Text name="x" value="$y"/></View>', taxonomy, set)
     assert len(changes) == 5
     assert set(offered(config)) == {"kind", "field", VERDICT}
     assert has_facet_of(config, taxonomy)
@@ -128,5 +124,5 @@ def test_entities_of_a_foreign_interface_are_not_expanded(taxonomy):
         '<!DOCTYPE View [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
         "<View><Header>&b;</Header></View>"
     )
-    config, _ = adapt_interface(bomb, taxonomy, nobody)
+    config, _ = adapt_interface(bomb, taxonomy, set)
     assert "aaaaaaaaaaaaaaaaaaaa" not in config
