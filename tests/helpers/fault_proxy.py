@@ -13,8 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -90,23 +89,23 @@ def by_chance(seed: int, share: float, most: int) -> Plan:
     return plan
 
 
-@dataclass
-class FaultProxy:
+class FaultProxy(ThreadingHTTPServer):
     """Listens on the loopback address and passes requests on to the server at ``upstream``.
 
     Each connection carries one request. With ``tls``, a certificate with its key, it speaks HTTPS.
     """
 
-    upstream: str
-    plan: Plan = no_faults
-    tls: Path | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
-    port: int = 0
+    daemon_threads = True
 
-    @property
-    def url(self) -> str:
-        """Where clients find it."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+    def __init__(self, upstream: str, tls: Path | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = upstream.removeprefix("http://")
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
+        self.use(no_faults)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
 
     @property
     def injected(self) -> Counter[str]:
@@ -115,38 +114,32 @@ class FaultProxy:
 
     def use(self, plan: Plan) -> None:
         """Forget what was, and follow another plan."""
-        self.exchanges.clear()
+        self.exchanges: list[Exchange] = []
         self.plan = plan
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[FaultProxy]:
         """Serve in threads of its own while the block runs."""
-        with ThreadingHTTPServer(("127.0.0.1", self.port), partial(_Handler, self)) as server:
-            server.daemon_threads = True
-            server.handle_error = lambda *_: None  # type: ignore[method-assign]
-            self.port = server.server_address[1]
-            if self.tls:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(self.tls)
-                server.socket = context.wrap_socket(server.socket, server_side=True)
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with self:
+            threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
             try:
                 yield self
             finally:
-                server.shutdown()
+                self.shutdown()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, proxy: FaultProxy, *arguments: Any) -> None:
-        self._proxy = proxy
-        super().__init__(*arguments)
+    server: FaultProxy
 
     def _pass_on(self) -> None:
         body = self._body()
         with _LOCK:
             exchange = Exchange(self.command, self.path)
-            fault = exchange.fault = self._proxy.plan(exchange)
-            self._proxy.exchanges.append(exchange)
+            fault = exchange.fault = self.server.plan(exchange)
+            self.server.exchanges.append(exchange)
         answer = self._answer(fault, body)
         if fault == "reset-answer":
             self.wfile.write(answer[: len(answer) // 2])
@@ -185,9 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "delay":
             time.sleep(DELAY)
         headers = {name: text for name, text in self.headers.items() if name.lower() not in _HOP}
-        with contextlib.closing(
-            HTTPConnection(self._proxy.upstream.removeprefix("http://"))
-        ) as upstream:
+        with contextlib.closing(HTTPConnection(self.server.upstream)) as upstream:
             if fault == "reset-during":
                 missing = {"Content-Length": str(2 * len(body) + 1)}
                 upstream.request(self.command, self.path, body, headers | missing)
