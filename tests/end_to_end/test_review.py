@@ -105,7 +105,6 @@ def test_papers_arrive_filled_in_and_sorted(desk, few):
         kinds = [r["value"]["choices"] for r in prediction.result if r["from_name"] == "kind"]
         assert kinds == [list(task.meta["tags"]["kind"])]
     scores = {task.id: task.predictions[0].score for task in tasks}
-    assert len(set(scores.values())) > 1
     tabs = {view.data["title"]: view for view in desk.client.views.list(project=desk.project.id)}
     assert list(tabs) == ["all papers", "confused", "unfamiliar", "recheck"]
     shown = [task.id for task in desk.client.tasks.list(view=tabs["all papers"].id)]

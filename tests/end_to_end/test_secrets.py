@@ -76,8 +76,7 @@ def test_neither_the_process_list_nor_a_traceback_tells_a_secret(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    connection, _ = deaf.accept()
-    with connection:
+    with deaf.accept()[0]:
         assert "planted" not in process_list()
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)

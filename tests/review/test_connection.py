@@ -4,7 +4,6 @@ import threading
 from types import ModuleType
 
 import pytest
-from helpers.ports import free_port
 
 from tagger.errors import TaggerError
 from tagger.review.connection import Connection, connect, find_token, make_client
@@ -25,14 +24,14 @@ def stranger():
     """A server that is no Label Studio; tests set what it answers."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        content, failures, headers_sent, asked = b"", [], {}, 0
+        content, failures, pause, asked = b"", [], None, 0
 
         def answer(self):
             own = type(self)
             own.asked += 1
             self.send_response(own.failures.pop(0) if own.failures else 200)
-            for name, value in own.headers_sent.items():
-                self.send_header(name, value)
+            if own.pause:
+                self.send_header("Retry-After", own.pause)
             self.end_headers()
             self.wfile.write(own.content)
 
@@ -41,13 +40,10 @@ def stranger():
         def log_message(self, *_):
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", Handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", Handler
+        server.shutdown()
 
 
 @pytest.mark.parametrize("content", [b"<html>hello</html>", b"{}", b"[]", b"null", b"3", b"\xff"])
@@ -83,7 +79,7 @@ def test_what_may_be_repeated_is(stranger, method, status):
 
 def test_repeating_comes_to_an_end_and_waits_as_told(stranger, impatient):
     url, handler = stranger
-    handler.failures, handler.headers_sent = [503] * 9, {"Retry-After": "7"}
+    handler.failures, handler.pause = [503] * 9, "7"
     assert make_client(url).get(url).status_code == 503
     assert handler.asked == 4
     assert impatient == [7, 7, 7]

@@ -20,9 +20,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(content)
-port = int(sys.argv[sys.argv.index("--port") + 1])
-http.server.HTTPServer((sys.argv[sys.argv.index("--internal-host") + 1], port), Handler)\
-.serve_forever()
+host, port = (sys.argv[sys.argv.index(name) + 1] for name in ("--internal-host", "--port"))
+http.server.HTTPServer((host, int(port)), Handler).serve_forever()
 """
 
 
