@@ -267,7 +267,11 @@ def test_whatever_a_definition_holds_the_file_can_be_edited(definitions, lists, 
     assert TaxonomyDocument(text, PATH).taxonomy == taxonomy
     kind, *arguments = change
     after = TaxonomyDocument(edit(text, kind, "yes", *arguments), PATH).taxonomy
-    assert {*after.facets[0].descriptions} <= {*taxonomy.facets[0].descriptions}
+    said, left = (
+        {text for tag in one.facets[0].tags for text in (tag.definition, *tag.examples)}
+        for one in (taxonomy, after)
+    )
+    assert left <= said
     added = edit(text, add_tag, "yes", "z", new, examples=lists[0])
     [facet] = TaxonomyDocument(added, PATH).taxonomy.facets
     assert facet.tags[:-1] == taxonomy.facets[0].tags
