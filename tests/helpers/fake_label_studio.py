@@ -94,12 +94,8 @@ def _serve(
         own = [task for task in tasks.values() if str(task["project"]) == query["project"]]
         start = (int(query.get("page", 1)) - 1) * int(query["page_size"])
         page = own[start : start + int(query["page_size"])]
-        return 200, {
-            "tasks": [_listed(task) for task in page],
-            "total": len(own),
-            "total_annotations": 0,
-            "total_predictions": 0,
-        }
+        totals = {"total": len(own), "total_annotations": 0, "total_predictions": 0}
+        return 200, {"tasks": [_listed(task) for task in page], **totals}
     if asked == "PATCH /api/tasks/N":
         tasks[number].update(body)
         return 200, _listed(tasks[number])
@@ -110,8 +106,12 @@ def _serve(
         views[name] = {**body, "id": int(name)}
         return 201, views[name]
     if asked == "POST /api/dm/actions":
-        chosen = map(str, body.get("selectedItems", body)["included"])
-        _act(state, query["id"], [name for name in chosen if name in tasks])
+        chosen = [*map(str, body.get("selectedItems", body)["included"])]
+        for name in filter(tasks.__contains__, chosen):
+            if query["id"] == "delete_tasks":
+                projects[str(tasks.pop(name)["project"])]["task_number"] -= 1
+            else:
+                tasks[name]["predictions"] = []
         return 200, {"processed_items": 0}
     if project is None:
         return 404, {"detail": f"nothing at {asked}"}
@@ -138,23 +138,10 @@ def _serve(
     return 404, {"detail": f"nothing at {asked}"}
 
 
-def _act(state: State, action: str, chosen: list[str]) -> None:
-    for name in chosen:
-        if action == "delete_tasks":
-            task = state["tasks"].pop(name)
-            state["projects"][str(task["project"])]["task_number"] -= 1
-        else:
-            state["tasks"][name]["predictions"] = []
-
-
 def _listed(task: dict[str, Any]) -> dict[str, Any]:
     cancelled = sum(annotation["was_cancelled"] for annotation in task["annotations"])
-    return {
-        **task,
-        "total_annotations": len(task["annotations"]) - cancelled,
-        "cancelled_annotations": cancelled,
-        "drafts": [],
-    }
+    counts = {"total_annotations": len(task["annotations"]) - cancelled, "drafts": []}
+    return {**task, **counts, "cancelled_annotations": cancelled}
 
 
 def _new(state: State) -> str:
