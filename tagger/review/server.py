@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path(".label-studio")
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
-_DATA_VARIABLE = "LABEL_STUDIO_BASE_DATA_DIR"
+_DATA_SETTING = "LABEL_STUDIO_BASE_DATA_DIR"
 _PROGRAM = "label-studio"
 _HOST = "127.0.0.1"
 _EMAIL = "reviewer@localhost.local"
@@ -109,7 +109,7 @@ class EmbeddedServer:
                 ours = any(Path(word).name == _PROGRAM for word in command)
                 alive = process.status() != psutil.STATUS_ZOMBIE
                 # Its working folder changes for a moment while it starts.
-                if ours and alive and process.environ().get(_DATA_VARIABLE) == str(self._data):
+                if ours and alive and process.environ().get(_DATA_SETTING) == str(self._data):
                     return process, int(command[command.index("--port") + 1])
         return None
 
@@ -143,7 +143,7 @@ class EmbeddedServer:
         # The password goes through the environment: arguments can be read by other users.
         environment = {
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
-            _DATA_VARIABLE: str(self._data),
+            _DATA_SETTING: str(self._data),
             "LABEL_STUDIO_USERNAME": account["email"],
             "LABEL_STUDIO_PASSWORD": account["password"],
             "LABEL_STUDIO_USER_TOKEN": account["token"],
