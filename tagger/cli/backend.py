@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
     from tagger.model import TaggerModel
 
-RECHECK_SECONDS = 1.0
-_CONCURRENT_REQUESTS = 1000
-_LARGEST_QUEUE = 2048
-_KEEP_ALIVE_SECONDS = 75
-
 
 class ModelInUse:
     """Loads a model once, and again when its alias has moved to another version.
@@ -52,7 +47,7 @@ class ModelInUse:
         store: LabelStore,
         name: str,
         report: Callable[[str], None],
-        recheck: float = RECHECK_SECONDS,
+        recheck: float = 1.0,
     ) -> None:
         self._folder, self._name = store.folder, name
         self._report, self._recheck = report, recheck
@@ -168,11 +163,11 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         app,
         log_level="warning",
         access_log=False,
-        backlog=_LARGEST_QUEUE,
-        limit_concurrency=_CONCURRENT_REQUESTS,
+        backlog=2048,
+        limit_concurrency=1000,
         server_header=False,
         # A connection is not closed just when a client that was busy uses it again.
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=75,
         # Without a limit, a request that hangs on the other side would keep it from ending.
         timeout_graceful_shutdown=5,
     )

@@ -30,10 +30,8 @@ class Console(rich.console.Console):
     ) -> Iterable[Segment]:
         """Give the pieces of what is printed, safe to be written."""
         for segment in super().render(renderable, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(printable(segment.text), segment.style)
+            control = segment.control
+            yield segment if control else Segment(printable(segment.text), segment.style)
 
 
 def print_table(

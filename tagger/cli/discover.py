@@ -99,10 +99,9 @@ def _print_candidates(
     facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
 ) -> None:
     if not candidates:
-        output.echo(
-            f"{facet}: nothing found. {far} of {papers} papers have no likely tag, and no group "
-            "among them is large and coherent enough."
-        )
+        lacking = f"{far} of {papers} papers have no likely tag"
+        found = "no group among them is large and coherent enough."
+        output.echo(f"{facet}: nothing found. {lacking}, and {found}")
         return
     output.echo(f"{facet}: groups among {far} of {papers} papers that have no likely tag")
     for one in candidates:
