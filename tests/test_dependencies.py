@@ -53,9 +53,12 @@ def imports():
                 yield path.relative_to(ROOT), node.lineno, package
 
 
+INSTALLED = packages_distributions()
+
+
 def distributions(package):
     """Return the names of the distributions that a package may come from."""
-    return {name_of(name) for name in packages_distributions().get(package, [package])}
+    return {name_of(name) for name in INSTALLED.get(package, [package])}
 
 
 def test_every_import_is_declared():

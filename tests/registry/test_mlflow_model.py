@@ -53,7 +53,7 @@ def test_it_has_a_signature_an_example_and_pinned_requirements(folder):
     import mlflow
     from numpy import __version__ as numpy_version
 
-    signature = mlflow.models.get_model_info(str(folder)).signature
+    signature = mlflow.models.Model.load(folder).signature
     assert signature.inputs.input_names() == ["title", "abstract"]
     assert signature.outputs.input_names()[:2] == ["kind", "field"]
     names = [param.name for param in signature.params]
