@@ -14,9 +14,9 @@ from tagger.heads import Calibration, probabilities
 from tagger.reference import OutOfFold
 
 
-def draw(facet, scores, calibration, seed=0):
+def draw(facet, scores, calibration):
     """Draw true tags by the probabilities of scores."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     chances = probabilities(facet, scores, calibration)
     if facet.exclusive:
         return np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
@@ -26,10 +26,8 @@ def draw(facet, scores, calibration, seed=0):
 @pytest.mark.parametrize("lost", [Calibration(0.5), Calibration(3.0)])
 def test_temperature_and_sigmoid_are_recovered(taxonomy, lost):
     scores = np.random.default_rng(0).normal(size=(2, 4000, 3))
-    kind, field = (
-        taxonomy.facet("kind"),
-        taxonomy.facet("kind").model_copy(update={"exclusive": False}),
-    )
+    kind = taxonomy.facet("kind")
+    field = kind.model_copy(update={"exclusive": False})
     found = fit_calibration(kind, draw(kind, scores, lost), scores)
     assert found.scale == pytest.approx(lost.scale, rel=0.1)
     assert found.shift == 0
@@ -70,9 +68,8 @@ def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
     y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
 
     def calibrated():
-        data = SimpleNamespace(
-            taxonomy=taxonomy, truth=y_true, judged=dict.fromkeys(y_true, judged)
-        )
+        by_facet = dict.fromkeys(y_true, judged)
+        data = SimpleNamespace(taxonomy=taxonomy, truth=y_true, judged=by_facet)
         return calibrate_view(data, folds, scores, np.ones(60))
 
     before = calibrated()
@@ -90,15 +87,15 @@ def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
 def test_out_of_fold_predictions_of_an_effort_are_of_the_views_it_would_have_read(taxonomy):
     sure, unsure = [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]
     fields = np.full((2, 3), 0.1)
+
+    def view(near, *kinds):
+        found = OutOfFold(np.full(2, near), {"kind": np.array(kinds), "field": fields})
+        return CalibratedView({}, found, {})
+
     views = {
-        view: CalibratedView(
-            {}, OutOfFold(np.full(2, near), {"kind": np.array(kinds), "field": fields}), {}
-        )
-        for view, near, kinds in (
-            ("title", 0.1, [unsure, unsure]),
-            ("excerpt", 0.2, [sure, unsure]),
-            ("whole", 0.3, [unsure, sure]),
-        )
+        "title": view(0.1, unsure, unsure),
+        "excerpt": view(0.2, sure, unsure),
+        "whole": view(0.3, unsure, sure),
     }
     found = out_of_fold_by_effort(taxonomy, views)
     assert {effort: each.familiarity.tolist() for effort, each in found.items()} == {

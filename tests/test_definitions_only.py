@@ -1,11 +1,8 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from tagger.decision import ReviewRule
 from tagger.definitions_only import model_of_definitions
-from tagger.encoder import Progress, Vectors
 from tagger.explanation import explain
 from tagger.paper import Paper
 from tagger.risk_control import NEVER, promise_precision
@@ -24,7 +21,7 @@ WORDS = " ".join([*MEANINGS.values(), COMMON]).split()
 class Counting:
     """Counts words that it knows, each a direction of its own."""
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts, progress=None):
         counts = np.array([[text.split().count(word) for word in WORDS] for text in texts])
         if progress:
             progress(len(texts), len(texts))
@@ -32,34 +29,25 @@ class Counting:
         return (counts / np.maximum(lengths, 1e-9)).astype(np.float32)
 
 
-@pytest.fixture
-def defined() -> Taxonomy:
-    tags = [{"name": name, "definition": words} for name, words in MEANINGS.items()]
-    return Taxonomy.model_validate(
-        {
-            "name": "defined",
-            "facets": [
-                {"name": "kind", "definition": "?", "exclusive": True, "tags": tags},
-                {"name": "topic", "definition": "?", "tags": tags},
-            ],
-        }
-    )
+def defined_by(tags: dict[str, str]) -> Taxonomy:
+    listed = [{"name": name, "definition": words} for name, words in tags.items()]
+    kind = {"name": "kind", "definition": "?", "exclusive": True, "tags": listed}
+    topic = {"name": "topic", "definition": "?", "tags": listed}
+    return Taxonomy.model_validate({"name": "defined", "facets": [kind, topic]})
 
 
-def on(name: str, number: int) -> Paper:
-    return Paper(f"Paper {number}", f"{COMMON} {MEANINGS[name]}")
+DEFINED = defined_by(MEANINGS)
+PAGE = [Paper(f"Paper {n}", f"{COMMON} {[*MEANINGS.values()][n % 3]}") for n in range(15)]
+PAGE.append(Paper("Something else", COMMON))
 
 
 @pytest.fixture
-def page() -> list[Paper]:
-    names = [*MEANINGS] * 5
-    papers = [on(name, number) for number, name in enumerate(names)]
-    return [*papers, Paper("Something else", COMMON)]
+def told():
+    return model_of_definitions(DEFINED, PAGE, Counting())
 
 
-def test_papers_get_the_tags_whose_definitions_they_are_near(defined, page):
-    told = model_of_definitions(defined, page, Counting())
-    chances = told.predict_proba(page)
+def test_papers_get_the_tags_whose_definitions_they_are_near(told):
+    chances = told.predict_proba(PAGE)
     expected = np.arange(15) % 3
     assert (chances["kind"][:15].argmax(axis=1) == expected).all()
     assert chances["kind"].sum(axis=1) == pytest.approx(np.ones(16))
@@ -68,46 +56,40 @@ def test_papers_get_the_tags_whose_definitions_they_are_near(defined, page):
     assert not given[15].any()
 
 
-def test_a_definition_in_general_terms_draws_no_more_than_its_share(page):
-    tags = [
-        {"name": "general", "definition": COMMON},
-        {"name": "heart", "definition": MEANINGS["heart"]},
-        {"name": "law", "definition": MEANINGS["law"]},
-    ]
-    facet = {"name": "topic", "definition": "?", "tags": tags}
-    taxonomy = Taxonomy.model_validate({"name": "any", "facets": [facet]})
-    alone = model_of_definitions(taxonomy, [], Counting()).predict_proba(page)["topic"]
-    beside = model_of_definitions(taxonomy, page, Counting()).predict_proba(page)["topic"]
+def test_a_definition_in_general_terms_draws_no_more_than_its_share():
+    tags = {"general": COMMON, "heart": MEANINGS["heart"], "law": MEANINGS["law"]}
+    alone, beside = (
+        model_of_definitions(defined_by(tags), papers, Counting()).predict_proba(PAGE)["topic"]
+        for papers in ([], PAGE)
+    )
     rows = [row for row in range(15) if row % 3 < 2]
     assert (alone[rows, 0] > 0.5).all()
     assert (beside[rows, 0] < 0.5).all()
     assert (beside[rows].argmax(axis=1) - 1 == np.array(rows) % 3).all()
 
 
-def test_the_model_is_named_by_what_it_is_made_of(defined, page):
-    told = model_of_definitions(defined, page, Counting())
-    again = model_of_definitions(defined, page, Counting())
-    other = model_of_definitions(defined, page[1:], Counting())
+def test_the_model_is_named_by_what_it_is_made_of(told):
+    again = model_of_definitions(DEFINED, PAGE, Counting())
+    other = model_of_definitions(DEFINED, PAGE[1:], Counting())
     assert told.name.startswith("local/definitions-")
     assert (told.name, told.digest) == (again.name, again.digest)
     assert told.digest != other.digest
 
 
-def test_it_tags_and_explains_and_promises_nothing(defined, page, tmp_path):
-    told = model_of_definitions(defined, page, Counting())
-    run = tag_papers(page, told, tmp_path, ReviewRule())
+def test_it_tags_and_explains_and_promises_nothing(told, tmp_path):
+    run = tag_papers(PAGE, told, tmp_path, ReviewRule())
     assert run.drift is None
     assert run.counts["topic"] == {"heart": 5, "law": 5, "code": 5}
-    explained = explain(page[0], told, ReviewRule())
+    explained = explain(PAGE[0], told, ReviewRule())
     assert explained.decision.tags["topic"] == ("heart",)
     assert explained.neighbours == ()
-    promise = promise_precision(told.reference, defined, 0.9, 0.6)
+    promise = promise_precision(told.reference, DEFINED, 0.9, 0.6)
     assert set(promise.rule.accept["topic"].values()) == {NEVER}
     assert len(promise.shortfalls) == 2
 
 
-def test_many_papers_are_looked_at_in_part(defined, page):
-    papers = [Paper(f"{paper.title} {n}", paper.abstract) for n in range(40) for paper in page]
+def test_many_papers_are_looked_at_in_part():
+    papers = [Paper(f"{paper.title} {n}", paper.abstract) for n in range(40) for paper in PAGE]
     steps = []
-    model_of_definitions(defined, papers, Counting(), lambda *step: steps.append(step))
+    model_of_definitions(DEFINED, papers, Counting(), lambda *step: steps.append(step))
     assert steps == [(500, 500)]

@@ -73,8 +73,7 @@ def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
 def test_definitions_that_say_nothing_change_nothing(exclusive):
     vectors = draw(KNOWN, 0)
     head = fit_head(facet_of(exclusive), vectors, no_words(PAPERS), Y_TRUE)
-    misleading = add_zero_shot_tags(head, vectors, Y_TRUE, -AXES[:TAGS], Calibration())
-    assert misleading is head
+    assert add_zero_shot_tags(head, vectors, Y_TRUE, -AXES[:TAGS], Calibration()) is head
     alike = np.tile(AXES[0], (PAPERS, 1))
     still = Head(head.facet, Linear(np.zeros((TAGS, SIZE)), np.full(TAGS, -3.0)), head.lexical)
     assert add_zero_shot_tags(still, alike, Y_TRUE, AXES[:TAGS], Calibration()) is still

@@ -67,7 +67,7 @@ def test_the_encoder_stays_and_every_prediction_is_of_the_new_heads(grown, tmp_p
 
 
 @pytest.mark.training
-def test_the_encoders_are_those_of_the_folds_then(label_folder, tmp_path, grown):
+def test_the_encoders_are_those_of_the_folds_then(tmp_path, grown):
     source, store, settings = grown
     settings = replace(settings, epochs=1)
     cache = EncoderCache(tmp_path / "cache")

@@ -29,13 +29,9 @@ def features_of(vectorizer):
 
 
 VECTORIZER = fit_vectorizer(PAPERS)
-ODD_TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.lists(
-        st.sampled_from(["we", "We", "a", "grow", "trees", "survey", "title", "-", "title:trees"])
-    ).map(" ".join),
-    st.sampled_from([text for paper in PAPERS for text in (paper.title, paper.abstract)]),
-)
+ODD_WORDS = st.sampled_from(["we", "We", "a", "grow", "trees", "title", "-", "title:trees"])
+TEXTS = st.sampled_from([text for paper in PAPERS for text in (paper.title, paper.abstract)])
+ODD_TEXTS = st.text(max_size=40) | st.lists(ODD_WORDS).map(" ".join) | TEXTS
 
 
 @given(st.lists(st.builds(Paper, ODD_TEXTS, ODD_TEXTS), max_size=4))
@@ -54,8 +50,7 @@ def test_the_vocabulary_holds_what_two_papers_share_and_is_bounded(monkeypatch):
     assert len(fit_vectorizer(PAPERS).vocabulary_) == 3
 
 
-def test_papers_without_a_known_term_have_no_features():
-    assert not (features_of(VECTORIZER).transform([Paper("Zebra", "")]) @ np.eye(18)[:, :1]).any()
+def test_without_a_vocabulary_there_are_no_features():
     nothing = fit_vectorizer([Paper("Zebra", ""), Paper("", "-")])
     assert not nothing.transform(PAPERS).nnz
     assert not (features_of(nothing).transform(PAPERS) @ np.ones((1, 1))).any()

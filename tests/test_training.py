@@ -22,13 +22,13 @@ QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
 
 def test_the_fingerprint_follows_every_input(label_folder):
     store = LabelStore(label_folder)
-    labels = store.labels()
-    same = QUICK.fingerprint(store.taxonomy, labels)
-    assert replace(QUICK).fingerprint(store.taxonomy, LabelStore(label_folder).labels()) == same
-    assert replace(QUICK, seed=1).fingerprint(store.taxonomy, labels) != same
-    assert QUICK.fingerprint(store.taxonomy, labels[1:]) != same
-    other = store.taxonomy.model_copy(update={"name": "other"})
-    assert QUICK.fingerprint(Taxonomy.model_validate(other.model_dump()), labels) != same
+    taxonomy, labels = store.taxonomy, store.labels()
+    same = QUICK.fingerprint(taxonomy, labels)
+    other = Taxonomy.model_validate(taxonomy.model_dump() | {"name": "other"})
+    assert replace(QUICK).fingerprint(taxonomy, LabelStore(label_folder).labels()) == same
+    assert replace(QUICK, seed=1).fingerprint(taxonomy, labels) != same
+    assert QUICK.fingerprint(taxonomy, labels[1:]) != same
+    assert QUICK.fingerprint(other, labels) != same
 
 
 def test_too_few_labels_are_refused(label_folder, tmp_path):
@@ -47,7 +47,7 @@ def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_fold
         label.model_copy(update={"tags": {**label.tags, "kind": (kind,)}})
         for label, kind in zip(store.labels(), kinds, strict=True)
     ]
-    folds = {label.id: int(kind == "study") for label, kind in zip(labels, kinds, strict=True)}
+    folds = {label.id: int(label.tags["kind"] == ("study",)) for label in labels}
     with pytest.raises(TaggerError, match="with fold 1 held out, all labels left have one tag"):
         train(labels, store.taxonomy, QUICK, tmp_path, known_folds=folds)
 
@@ -62,17 +62,16 @@ def topic_labels():
     }
     # Words that the tiny encoder knows, so that no two papers are the same to it.
     details = [" ".join(pair) for pair in combinations(("trial", "network", "drug", "judge"), 2)]
-    return [
-        Label.model_validate_json(
-            label_line(
-                f"{kind.title()} {number}",
-                text=text.format(detail),
-                tags={"kind": [kind], "field": fields} if number else {"kind": [kind]},
-            )
+    lines = [
+        label_line(
+            f"{kind.title()} {number}",
+            text=text.format(detail),
+            tags={"kind": [kind], "field": fields} if number else {"kind": [kind]},
         )
         for number, detail in enumerate(details)
         for (kind, fields), text in topics.items()
     ]
+    return [Label.model_validate_json(line) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +162,12 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
     points = learning_curve(data, tiny, held_out, cache=cache)
     assert [point.labels for point in points] == [2, 4, 9]
     kind = trained.out_of_fold[0]
-    for point in points:
-        assert point.held_out["kind"].ids == kind.ids
-        assert (point.held_out["kind"].truth == kind.truth).all()
-        assert point.held_out["kind"].probabilities.sum(axis=1) == pytest.approx(1)
-    assert (points[-1].held_out["kind"].probabilities == kind.probabilities).all()
+    kinds = [point.held_out["kind"] for point in points]
+    for each in kinds:
+        assert each.ids == kind.ids
+        assert (each.truth == kind.truth).all()
+        assert each.probabilities.sum(axis=1) == pytest.approx(1)
+    assert (kinds[-1].probabilities == kind.probabilities).all()
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
