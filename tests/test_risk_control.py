@@ -46,8 +46,6 @@ def test_the_promise_holds_for_all_tags_of_a_facet_together(taxonomy):
         ([], 0, 0.5, 1, NEVER),
         ([0.9] * 40, 0, 0.95, 2, 0.9),
         ([0.9] * 40, 0, 0.95, 3, NEVER),  # several tags a paper ask for more papers
-        ([0.9] * 19 + [0.8] * 2, 1, 0.95, 1, 0.9),  # equal confidences stand or fall together
-        ([0.9] * 19 + [0.8] * 2, 0, 0.95, 1, 0.8),
     ],
 )
 def test_the_threshold_is_the_lowest_that_labels_allow(confidence, wrong, target, most, expected):
