@@ -18,7 +18,7 @@ from tagger.encoder_training import _pretrained
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put an encoder of a few words in place of the fine-tuned one; all else is as ever."""
 
-    def export(_model: object, folder: Path, **_options: object) -> None:
+    def export(_model: object, folder: Path, *_texts: object, **_options: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
