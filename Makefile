@@ -69,15 +69,16 @@ lint: install
 
 install: $(VENV)/.installed
 
-# PyTorch comes first, so that no other package chooses its build.
+# PyTorch comes first, so that no other package chooses its build. Modules are compiled when they are
+# first imported: most never are.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch filelock
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch filelock
 	touch $@
 
 $(VENV)/.demo $(VENV)/.installed $(VENV)/.acceptance: $(VENV)/.torch pyproject.toml
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 $(VENV)/.demo: EXTRAS := formats,train,review
 $(VENV)/.installed: EXTRAS := all,dev

@@ -201,7 +201,8 @@ def install(environment: Path, report: Report = lambda _: None) -> None:
         pip = [str(environment / "bin" / "python"), "-m", "pip"]
         for command in (
             [sys.executable, "-m", "venv", str(environment)],
-            [*pip, "install", "--quiet", "--disable-pip-version-check", PACKAGE],
+            # Modules are compiled when they are first imported: most never are.
+            [*pip, "install", "--quiet", "--no-compile", "--disable-pip-version-check", PACKAGE],
         ):
             finished = subprocess.run(command, capture_output=True, text=True, check=False)
             if finished.returncode:
