@@ -12,7 +12,7 @@ file to write, fsync, a rename or deletion, a statement that changes the databas
 request to Label Studio.
 Processes are forked from one that has the libraries loaded already, for starting Python takes
 longer than most commands. In place of the bundled encoder there is one of a few thousand weights
-that knows a few words, in place of Label Studio tests/helpers/fake_label_studio.py.
+that knows a few words, in place of Label Studio fake_label_studio.py.
 
 Prints a table, writes experiments/results/kills.md and .json; the exit code is 1 if anything was
 lost, doubled, torn or different. With ``--jobs`` several workspaces are at work at the same time.
@@ -643,7 +643,7 @@ def start_server() -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    script = Path(__file__).parents[1] / "tests" / "helpers" / "fake_label_studio.py"
+    script = Path(__file__).with_name("fake_label_studio.py")
     server = subprocess.Popen([sys.executable, str(script), str(port)])
     url = f"http://127.0.0.1:{port}"
     for _ in range(200):

@@ -42,12 +42,6 @@ def test_every_command_has_help_an_example_and_a_place_in_the_reference():
         assert re.search(rf"^#+ `tagger {name}`$", reference, re.MULTILINE), name
 
 
-def test_version_is_printed():
-    from tagger import __version__
-
-    assert run_alone("--version").stdout == f"tagger {__version__}\n"
-
-
 def test_help_loads_no_model_library():
     code = (
         "import sys, tagger.cli; "
@@ -296,17 +290,6 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
 
 
 @pytest.mark.training
-def test_a_gate_that_refuses_is_exit_code_1_and_changes_nothing(challenged):
-    strict = ("--max-negative-flips", 0, "--max-tag-loss", 0)
-    done = run("promote", "2", *strict, "--json", cwd=challenged)
-    report = json.loads(done.stdout)
-    assert done.returncode == (0 if report["promoted"] else 1)
-    assert report["promoted"] == all(rule["passed"] for rule in report["rules"])
-    if report["promoted"]:
-        assert run("rollback", cwd=challenged).returncode == 0
-
-
-@pytest.mark.training
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -351,13 +334,3 @@ def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
     assert "MLflow did not record the run" in done.stderr
     assert "it is read-only" in done.stderr
     assert (challenged / "read-only" / "tags.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    ("line", "completed"),
-    [("tagger review pu", ["push", "pull"]), ("tagger tag --min", ["--min-confidence"])],
-)
-def test_the_shell_can_complete_commands_and_options(line, completed):
-    asked = {"_TAGGER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "2"}
-    done = subprocess.run([TAGGER], env={**os.environ, **asked}, capture_output=True, text=True)
-    assert done.stdout.split() == completed

@@ -10,6 +10,7 @@ from tagger.contrastive import (
     FrozenLayers,
     encode_by_length,
     fine_tune,
+    freeze_lower_layers,
     supervised_contrastive_loss,
 )
 from tagger.fine_tuning import ContrastiveTarget, FineTuning
@@ -88,3 +89,110 @@ def test_texts_of_like_length_are_encoded_together_to_the_same_vectors():
     vectors = encode_by_length(model, batch, torch.arange(len(lengths)), FrozenLayers([]))
     assert model.shapes == ((8, 4), (4, 50))
     assert torch.equal(vectors, model(batch)["sentence_embedding"])
+
+
+class Layer(torch.nn.Module):
+    """A layer whose tokens see one another, and which counts the texts that it reads."""
+
+    def __init__(self, *, tuples):
+        super().__init__()
+        self.tuples, self.read = tuples, 0
+        self.weight = torch.nn.Linear(3, 3)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, states, mask):
+        self.read += len(states)
+        mean = (states * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+        given = self.dropout(torch.tanh(self.weight(states + mean)))
+        return (given, None) if self.tuples else given
+
+
+class Encoder(torch.nn.Module):
+    def __init__(self, layers=4, *, tuples=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.positions = torch.nn.Embedding(100, 3), torch.nn.Embedding(2, 1)
+        if layers:
+            self.layers = torch.nn.ModuleList(Layer(tuples=tuples) for _ in range(layers))
+        self.pooler = torch.nn.Linear(1, 1, bias=False)
+
+    def get_input_embeddings(self):
+        return self.words
+
+    def forward(self, features):
+        states, mask = self.words(features["input_ids"]), features["attention_mask"][..., None]
+        for layer in self.layers:
+            states = layer(states, mask)
+            states = states[0] if layer.tuples else states
+        return (states * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def batch(*texts):
+    """Texts 1 to 9, of which each has as many tokens as its number says."""
+    width = max(texts)
+    mask = (torch.arange(width) < torch.tensor(texts)[:, None]).long()
+    ids = torch.arange(width) + 10 * torch.tensor(texts)[:, None]
+    return {"input_ids": ids * mask, "attention_mask": mask}, torch.tensor(texts)
+
+
+def vectors(encoder, *texts):
+    found = encoder.eval()(batch(*texts)[0])
+    for layer in encoder.layers:
+        layer.read = 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("layers", "trained"),
+    [
+        (6, {"layers.3", "layers.4", "layers.5"}),
+        (1, {"positions", "layers.0", "pooler"}),
+        (0, {"positions", "pooler"}),
+    ],
+)
+def test_the_lower_layers_are_not_trained(layers, trained):
+    encoder = Encoder(layers)
+    freeze_lower_layers(encoder)
+    weights = [name for name, weight in encoder.named_parameters() if weight.requires_grad]
+    assert {name.partition(".weight")[0] for name in weights} == trained
+
+
+def test_a_text_is_read_by_frozen_layers_once_whatever_it_is_encoded_beside():
+    encoder = Encoder()
+    frozen = freeze_lower_layers(encoder)
+    expected = vectors(encoder, 3, 5, 2)
+    encoder.train()
+    for layer in encoder.layers[2:]:
+        layer.dropout.p = 0
+    with frozen.caching():
+        first = frozen.encode(encoder, *batch(3, 5))
+        second = frozen.encode(encoder, *batch(2, 3))
+        last = frozen.encode(encoder, *batch(3, 2, 5))
+    assert torch.allclose(torch.stack([*first, second[0]]), expected, atol=1e-6)
+    assert torch.allclose(last, expected[[0, 2, 1]], atol=1e-6)
+    # The second batch has a text that is new; all texts of the last are known.
+    assert [layer.read for layer in encoder.layers] == [4, 4, 7, 7]
+    last.sum().backward()
+    assert encoder.layers[1].weight.weight.grad is None
+    assert encoder.layers[2].weight.weight.grad.any()
+    # Afterwards the layers read again.
+    torch.nn.init.zeros_(encoder.layers[0].weight.weight)
+    assert torch.equal(frozen.encode(encoder.eval(), *batch(3, 5)), vectors(encoder, 3, 5))
+    assert "forward" not in vars(encoder.layers[0])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "frozen", "most_bytes"),
+    [
+        (Encoder(), 2, 5 * 3 * 4),  # either text, not both
+        (Encoder(tuples=True), 2, 2**20),
+        (Encoder(layers=1), 0, 2**20),
+    ],
+)
+def test_what_is_too_large_or_cannot_be_cached_is_read_each_time(encoder, frozen, most_bytes):
+    layers = FrozenLayers(encoder.layers[:frozen], most_bytes)
+    expected = vectors(encoder, 3, 5)
+    with layers.caching():
+        for _ in range(2):
+            assert torch.allclose(layers.encode(encoder, *batch(3, 5)), expected, atol=1e-6)
+    assert encoder.layers[0].read == 4

@@ -8,7 +8,7 @@ from tagger.errors import TaggerError
 from tagger.model import Predictions
 from tagger.paper import Paper
 from tagger.strategies import load_strategy, strategy_names
-from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
+from tagger.strategies.base import Pool, Strategy
 from tagger.strategies.disagreement import Disagreement
 from tagger.strategies.diversity import Diversity
 from tagger.strategies.random import Random
@@ -141,14 +141,6 @@ def test_unfamiliar_picks_what_is_unlike_all_that_is_known(taxonomy):
     assert Unfamiliar().select(pool, 4)[0] in (2, 3)
     assert Unfamiliar().select(pool, 2)[1] == 1
     assert Unfamiliar().select(pool, 4)[-1] in (0, 3)
-
-
-def test_similarity_to_nearest_is_the_cosine_whatever_the_length():
-    vectors = np.array([[3, 0], [0, 0.5], [1, 1]], dtype=np.float32)
-    known = np.array([[1, 0], [0, -2]], dtype=np.float32)
-    assert similarity_to_nearest(vectors, known) == pytest.approx([1, 0, 2**-0.5])
-    for nothing in (vectors[:0], np.zeros((0, 0), np.float32)):
-        assert similarity_to_nearest(vectors, nothing).tolist() == [-1, -1, -1]
 
 
 def around(angle, spread, count):

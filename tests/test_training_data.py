@@ -1,9 +1,13 @@
+from collections import Counter
+
 import numpy as np
 from helpers.samples import small_taxonomy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tagger.labels import LabelStore
 from tagger.taxonomy import Taxonomy
-from tagger.training_data import TrainingData, fine_tuning_inputs
+from tagger.training_data import TrainingData, assign_folds, fine_tuning_inputs
 
 
 def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_folder):
@@ -31,3 +35,49 @@ def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_
     texts, targets = fine_tuning_inputs(data, rows, title_views=False)
     assert texts == data.texts(rows)
     assert targets["kind"].memberships.shape == (2, 3)
+
+
+labelled = st.lists(
+    st.tuples(st.text(min_size=1, max_size=5), st.integers(0, 3)), unique_by=lambda pair: pair[0]
+)
+
+
+def folds_of(papers, folds, seed=0, known=None):
+    ids, strata = [name for name, _ in papers], [kind for _, kind in papers]
+    assigned = assign_folds(ids, strata, folds, seed, known)
+    return dict(zip(ids, assigned.tolist(), strict=True))
+
+
+@given(labelled, st.integers(2, 5), st.integers(0, 3), st.data())
+def test_papers_keep_their_fold_when_labels_are_added(papers, folds, seed, data):
+    before = folds_of(papers[: data.draw(st.integers(0, len(papers)))], folds, seed)
+    assert before.items() <= folds_of(papers, folds, seed).items()
+
+
+@given(labelled, st.integers(2, 5))
+def test_each_fold_gets_about_as_many_of_each_kind(papers, folds):
+    assigned = folds_of(papers, folds)
+    sizes = Counter((kind, assigned[name]) for name, kind in papers)
+    for kind in {kind for _, kind in papers}:
+        of_kind = [sizes[kind, fold] for fold in range(folds)]
+        assert max(of_kind) - min(of_kind) <= 1
+
+
+@given(labelled, st.integers(2, 5), st.data())
+def test_papers_keep_their_fold_when_others_are_relabelled_or_gone(papers, folds, data):
+    before = folds_of(papers, folds)
+    left = data.draw(st.permutations(papers))[: len(papers) // 2]
+    changed = [(name, data.draw(st.integers(0, 3))) for name, _ in left] + [("new paper", 0)]
+    after = folds_of(changed, folds, 1, before)
+    assert all(after[name] == before[name] for name, _ in left)
+    assert 0 <= after["new paper"] < folds
+
+
+def test_no_fold_is_empty_though_every_paper_is_of_its_own_kind():
+    assigned = assign_folds([f"t-{n}" for n in range(6)], range(6), 3, 0)
+    assert Counter(assigned.tolist()) == {0: 2, 1: 2, 2: 2}
+
+
+def test_another_seed_gives_other_folds():
+    papers = [(f"t-{n}", n % 3) for n in range(30)]
+    assert folds_of(papers, 5, 0) != folds_of(papers, 5, 1)

@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from helpers.fake_label_studio import FakeLabelStudio
+from fake_label_studio import FakeLabelStudio
 from helpers.samples import page
 
 from tagger.labels import LabelStore

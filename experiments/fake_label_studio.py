@@ -3,7 +3,7 @@
 It holds projects, tasks with predictions and annotations, and tabs, does all of a request or
 nothing, as the real one does, and lets its whole state be read and replaced:
 
-    python tests/helpers/fake_label_studio.py 8300
+    python experiments/fake_label_studio.py 8300
 """
 
 from __future__ import annotations
