@@ -4,7 +4,7 @@ import pytest
 from bs4 import BeautifulSoup
 from hypothesis import example, given
 from hypothesis import strategies as st
-from markdown import markdown
+from markdown_it import MarkdownIt
 
 from tagger.rendering import render
 from tagger.taxonomy import Facet, Tag, Taxonomy
@@ -21,7 +21,7 @@ EVIL = (
 
 def shown(text):
     """Return the elements, and the text, that a reader of Markdown makes of a text."""
-    page = BeautifulSoup(markdown(text, extensions=["tables"]), "lxml")
+    page = BeautifulSoup(MarkdownIt("commonmark").enable("table").render(text), "lxml")
     return {node.name for node in page.find_all()}, " ".join(page.get_text().split())
 
 

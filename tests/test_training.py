@@ -141,14 +141,14 @@ def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_pat
     # As if nobody had ever labelled a paper of the new tag.
     labels = [label for label in topic_labels if "study" not in label.tags["kind"]]
     both = Taxonomy(name="wider", facets=(kind, wider))
-    model = train(labels, both, replace(QUICK, epochs=0), tmp_path / "model").model
+    model = train(labels, both, QUICK, tmp_path / "model").model
     papers = [
         Paper("A new oven for bread", "We bake bread and measure the dough."),
         Paper("Heart failure overview", "An overview of 9 studies of the beating heart."),
         Paper("Contracts", "A new algorithm that drafts contracts for the court."),
     ]
     baked = model.predict_proba(papers)["field"][:, -1]
-    assert baked[0] > 0.5 > baked[1:].max()
+    assert baked[0] > 0.9 > baked[1:].max()
 
 
 @pytest.mark.training
