@@ -42,10 +42,7 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests, and of the programs that they start.
-
-    Tests run several at once: a training within one takes one process.
-    """
+    """Keep the user's cache out of the tests; a training within a test takes one process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         patch.setenv(JOBS_VARIABLE, "1")
