@@ -43,7 +43,7 @@ FormatOption = Annotated[
         "--format",
         metavar="NAME",
         help="Read the files in this format, such as csv, rather than the one that their content "
-        "tells; of a name that is none, the error lists all.",
+        "tells. An unknown name gives an error that lists all.",
     ),
 ]
 ColumnOption = Annotated[
