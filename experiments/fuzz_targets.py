@@ -223,7 +223,7 @@ def _write_folder(path: Path, members: dict[str, bytes]) -> None:
 
 
 def _give_back(path: Path, content: bytes) -> None:
-    from tagger.writers.library import write_libraries
+    from tagger.tagging.writers.library import write_libraries
 
     suffix = ".ris" if content.startswith(b"TY") else ".bib"
     source = path.with_suffix(suffix)

@@ -39,7 +39,7 @@ from tagger.model import save_heads
 from tagger.paper import Paper, merge_duplicates
 from tagger.readers import read_papers
 from tagger.reference import OutOfFold, Reference
-from tagger.scale.shards import ROWS_PER_SHARD
+from tagger.tagging.shards import ROWS_PER_SHARD
 
 sys.path.append(str(ROOT / "tests"))
 from helpers.tiny_model import save_tiny_model
@@ -71,8 +71,8 @@ if engine == "local":
     note(0, len(read.papers))
     tag_papers(read.papers, loaded, Path(output), rule, note, (), read)
 else:
-    from tagger.scale.ray_engine import RayEngine, ray_cluster
-    from tagger.scale.run import tag_tables
+    from tagger.tagging.ray_engine import RayEngine, ray_cluster
+    from tagger.tagging.tables import tag_tables
     def step(stage, done, total):
         if stage == "Tagging":
             note(done, total)

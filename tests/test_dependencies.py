@@ -80,9 +80,9 @@ def test_every_requirement_is_imported():
     ("folder", "extras"),
     [
         ("readers", ["formats"]),
-        ("writers", ["formats"]),
+        ("tagging/writers", ["formats"]),
         ("review", ["review", "keyring"]),
-        ("scale", ["scale"]),
+        ("tagging", ["formats", "scale"]),
     ],
 )
 def test_a_folder_imports_from_its_own_extra(folder, extras):

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tagger.rendering import render
+from tagger.tagging.writers.dataset import dataset_card
+from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.text_safety import as_markdown
 from tagger.training import TrainingSettings
-from tagger.writers.dataset import dataset_card
-from tagger.writers.tally import Tally
 
 EVIL = (
     "<script>alert(1)</script> ![x](http://x.invalid/track.png) [a](javascript:alert(1)) "

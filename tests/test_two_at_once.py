@@ -8,7 +8,7 @@ from helpers.samples import page
 
 from tagger.atomic import exclusively
 from tagger.labels import LabelStore
-from tagger.writers import TAGS_FILE
+from tagger.tagging.writers import TAGS_FILE
 
 
 def start(place, *arguments):

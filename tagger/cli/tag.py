@@ -95,8 +95,8 @@ def tag(
         columns = output.parse_columns(column or [])
         check_reading(format_name, columns)
         with output.needs_extra("scale"), TemporaryDirectory() as scratch:
-            from tagger.scale.ray_engine import RayEngine, device_of_cluster, ray_cluster
-            from tagger.scale.run import tag_tables
+            from tagger.tagging.ray_engine import RayEngine, device_of_cluster, ray_cluster
+            from tagger.tagging.tables import tag_tables
 
             found = find_model_folder(model, Path(scratch))
             # With a cache, the encoder is not loaded here, where nothing is encoded.
@@ -146,8 +146,8 @@ def tag(
     if workers or cluster or device != "cpu":
         raise TaggerError("--workers, --cluster and --device are for --engine ray")
     from tagger.atomic import exclusively
-    from tagger.tagging import check_output, tag_papers
-    from tagger.writers import TAGS_FILE
+    from tagger.tagging.run import check_output, tag_papers
+    from tagger.tagging.writers import TAGS_FILE
 
     paths = [Path(file) for file in files]
     check_output(folder, write or [], paths)

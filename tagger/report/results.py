@@ -13,10 +13,10 @@ from tagger.errors import TaggerError
 from tagger.json_lines import read_lines
 from tagger.near_duplicates import NearDuplicate
 from tagger.tagged_paper import TaggedPaper
-from tagger.tagging import NEAR_DUPLICATES_FILE
+from tagger.tagging.run import NEAR_DUPLICATES_FILE
+from tagger.tagging.writers import TAGS_FILE
 from tagger.taxonomy import Taxonomy
 from tagger.taxonomy_translation import FacetTranslation, translate_facet
-from tagger.writers import TAGS_FILE
 
 
 @dataclass(frozen=True, slots=True)

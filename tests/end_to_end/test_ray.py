@@ -19,11 +19,11 @@ from tagger.errors import TaggerError
 from tagger.model import TaggerModel, load_model
 from tagger.paper import merge_duplicates
 from tagger.readers import read_papers
-from tagger.scale import tag_shard
-from tagger.scale.ray_engine import RayEngine, ray_cluster
-from tagger.scale.run import tag_tables
-from tagger.scale.tag_shard import ShardTagger
-from tagger.tagging import tag_batch
+from tagger.tagging import tag_shard
+from tagger.tagging.ray_engine import RayEngine, ray_cluster
+from tagger.tagging.run import tag_batch
+from tagger.tagging.tables import tag_tables
+from tagger.tagging.tag_shard import ShardTagger
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ray]
 
@@ -134,7 +134,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     papers = merge_duplicates(read_papers(table, on_error=lambda _error: None))
     good = [paper for paper in papers if paper.title != "Poison"]
     expected = [paper.as_row() for paper in tag_batch(good, saved, RULE).papers]
-    monkeypatch.setattr("tagger.scale.run.ShardTagger", partial(Trying, room=8))
+    monkeypatch.setattr("tagger.tagging.tables.ShardTagger", partial(Trying, room=8))
     with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
         tag(table, tmp_path, saved, saved_model)
     done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}
@@ -153,7 +153,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
             cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
             happened.append("node")
 
-    monkeypatch.setattr("tagger.scale.run.ShardTagger", Trying)
+    monkeypatch.setattr("tagger.tagging.tables.ShardTagger", Trying)
     run = tag(table, tmp_path, saved, saved_model, harm)
     assert happened == ["worker", "node"]
     assert run.shards_before == len(done)
@@ -172,8 +172,8 @@ import sys
 from pathlib import Path
 from tagger.decision import ReviewRule
 from tagger.model import load_model
-from tagger.scale.ray_engine import RayEngine, ray_cluster
-from tagger.scale.run import tag_tables
+from tagger.tagging.ray_engine import RayEngine, ray_cluster
+from tagger.tagging.tables import tag_tables
 
 address, table, model, folder, rows = sys.argv[1:]
 with ray_cluster(address):

@@ -23,7 +23,7 @@ from tagger.readers import collect_papers, read_papers
 from tagger.readers.cleaning import clean_text
 from tagger.readers.identifiers import normal_arxiv, normal_doi
 from tagger.readers.markup import blocks_of_markup
-from tagger.writers.library import write_libraries
+from tagger.tagging.writers.library import write_libraries
 
 MANY = 300_000
 TWO = "We look. And see."

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tagger.cli import app
 from tagger.errors import TaggerError
-from tagger.scale import ray_engine
+from tagger.tagging import ray_engine
 
 
 @pytest.fixture

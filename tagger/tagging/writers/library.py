@@ -13,9 +13,9 @@ import numpy as np
 from tagger.atomic import replacing, replacing_bytes
 from tagger.errors import TaggerError
 from tagger.readers import PaperCollection
+from tagger.tagging.writers.bibtex import add_bibtex_keywords
+from tagger.tagging.writers.ris import add_ris_keywords
 from tagger.taxonomy import Taxonomy
-from tagger.writers.bibtex import add_bibtex_keywords
-from tagger.writers.ris import add_ris_keywords
 
 WRITTEN_FILE = ".tagged_libraries.json"
 """Which libraries in a folder tagger wrote, by the SHA-256 of what they held: no other file, and

@@ -20,11 +20,11 @@ from tagger.decision import ReviewRule
 from tagger.errors import Problem
 from tagger.model import TaggerModel, load_model
 from tagger.paper import Paper
-from tagger.scale.shards import Shard, papers_of
 from tagger.tagged_paper import TaggedPaper
-from tagger.tagging import tag_batch, untaggable
-from tagger.writers.arrow import arrow_schema, arrow_tables
-from tagger.writers.tally import Tally
+from tagger.tagging.run import tag_batch, untaggable
+from tagger.tagging.shards import Shard, papers_of
+from tagger.tagging.writers.arrow import arrow_schema, arrow_tables
+from tagger.tagging.writers.tally import Tally
 
 FOLDER = "tags"
 MOST_DEATHS = 2

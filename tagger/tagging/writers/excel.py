@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.errors import TaggerError
 from tagger.tagged_paper import TaggedPaper
+from tagger.tagging.writers.table import table_cells, table_header
 from tagger.taxonomy import Taxonomy
 from tagger.text_safety import is_formula
-from tagger.writers.table import table_cells, table_header
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

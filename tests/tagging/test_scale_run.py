@@ -20,10 +20,9 @@ from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.model import load_model
 from tagger.readers import collect_papers
-from tagger.scale import tag_shard
-from tagger.scale.run import tag_tables
-from tagger.scale.storage import find_files
-from tagger.tagging import tag_papers
+from tagger.tagging import tag_papers, tag_shard
+from tagger.tagging.storage import find_files
+from tagger.tagging.tables import tag_tables
 
 RULE = ReviewRule()
 BAD = '{broken\n[1]\n{"abstract": "no title"}\n'
@@ -191,7 +190,7 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"tagger.scale.{target}", full)
+        patch.setattr(f"tagger.tagging.{target}", full)
         with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
             tag(path)
     run = tag(path)

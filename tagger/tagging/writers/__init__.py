@@ -12,12 +12,12 @@ from typing import Any
 from tagger.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
 from tagger.tagged_paper import TaggedPaper
+from tagger.tagging.writers.arrow import write_parquet
+from tagger.tagging.writers.dataset import write_dataset
+from tagger.tagging.writers.excel import write_excel
+from tagger.tagging.writers.jsonl import write_jsonl
+from tagger.tagging.writers.table import write_csv
 from tagger.taxonomy import Taxonomy
-from tagger.writers.arrow import write_parquet
-from tagger.writers.dataset import write_dataset
-from tagger.writers.excel import write_excel
-from tagger.writers.jsonl import write_jsonl
-from tagger.writers.table import write_csv
 
 __all__ = ["TAGS_FILE", "WRITERS", "Writer", "choose_writers"]
 

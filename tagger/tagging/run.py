@@ -26,18 +26,18 @@ from tagger.drift import Drift, DriftMeter
 from tagger.encoder import Progress
 from tagger.errors import Problem, TaggerError
 from tagger.heads import Floats
-from tagger.journal import Journal
 from tagger.model import TaggerModel
 from tagger.near_duplicates import NearDuplicate, find_near_duplicates
 from tagger.paper import Paper
 from tagger.readers import PaperCollection
 from tagger.spool import PaperSpool
 from tagger.tagged_paper import TaggedPaper, tagged_paper
+from tagger.tagging.journal import Journal
+from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
+from tagger.tagging.writers.jsonl import read_jsonl, write_jsonl
+from tagger.tagging.writers.library import write_libraries
+from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Taxonomy
-from tagger.writers import TAGS_FILE, Writer, choose_writers
-from tagger.writers.jsonl import read_jsonl, write_jsonl
-from tagger.writers.library import write_libraries
-from tagger.writers.tally import Tally
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
@@ -119,10 +119,12 @@ def tag_papers(
     progress:
         Called with papers done and papers in all.
     formats:
-        Names of :data:`tagger.writers.WRITERS` to write beside ``tags.jsonl`` and ``tags.csv``.
+        Names of :data:`tagger.tagging.writers.WRITERS` to write beside ``tags.jsonl`` and
+        ``tags.csv``.
     read:
         The files whose entries, merged, are the papers. None of them is replaced, and libraries
-        among them are given back with the tags, see :func:`tagger.writers.library.write_libraries`.
+        among them are given back with the tags, see
+        :func:`tagger.tagging.writers.library.write_libraries`.
     finishing:
         Called with steps done and steps in all, once all papers are tagged: the search for near
         duplicates is one, and so is each form of the results.

@@ -8,13 +8,13 @@ from unittest.mock import Mock
 import pytest
 from helpers.samples import untimed
 
-from tagger import tagging
 from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
 from tagger.paper import Paper
 from tagger.readers import collect_papers
-from tagger.tagging import JOURNAL_FILE, check_output, tag_papers
-from tagger.writers import arrow
+from tagger.tagging import run as tagging_run
+from tagger.tagging.run import JOURNAL_FILE, check_output, tag_papers
+from tagger.tagging.writers import arrow
 
 RULE = ReviewRule()
 
@@ -98,7 +98,7 @@ def test_a_journal_of_another_run_is_not_used(tmp_path, model, papers, monkeypat
     elif change == "papers":
         papers = papers[1:]
     elif change == "version":
-        monkeypatch.setattr(tagging, "__version__", "0.0.1")
+        monkeypatch.setattr(tagging_run, "__version__", "0.0.1")
     run = tag_papers(papers, model, tmp_path, rule)
     assert [paper.identifiers for paper in run.tagged()] == [paper.identifiers for paper in papers]
     assert model.encoder.calls == calls + 3
@@ -117,7 +117,7 @@ def test_libraries_are_given_back_unless_they_changed(tmp_path, model, monkeypat
     read = collect_papers([path])
 
     with monkeypatch.context() as patch:
-        patch.setattr(tagging, "write_libraries", KILLED)
+        patch.setattr(tagging_run, "write_libraries", KILLED)
         with pytest.raises(KeyboardInterrupt):
             tag_papers(read.papers, model, out, RULE, read=read)
     calls = model.encoder.calls
@@ -167,7 +167,7 @@ def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
 
 def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
     monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
-    monkeypatch.setattr(tagging, "_BATCH_SIZE", 8)
+    monkeypatch.setattr(tagging_run, "_BATCH_SIZE", 8)
 
     def peak(count):
         papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))

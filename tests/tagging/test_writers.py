@@ -20,8 +20,8 @@ from tagger.paper import Paper, paper_id
 from tagger.readers import read_papers
 from tagger.tagged_paper import COLUMNS
 from tagger.tagging import tag_papers
+from tagger.tagging.writers import WRITERS, choose_writers
 from tagger.text_safety import is_formula
-from tagger.writers import WRITERS, choose_writers
 
 EVERY = [writer.name for writer in WRITERS]
 OF_SHEETS = ["id", "title", "identifiers", "sources", "kind", "kind_confidence"]
@@ -32,7 +32,7 @@ OF_SHEETS += ["field", "field_confidence", "review", "model", "taxonomy", "time"
 def written(tmp_path, model, papers, monkeypatch):
     """A run that has written all formats, and its folder; two papers have identifiers."""
     monkeypatch.setattr(
-        "tagger.tagging.datetime", Mock(now=lambda zone: datetime(2026, 3, 2, 12, tzinfo=zone))
+        "tagger.tagging.run.datetime", Mock(now=lambda zone: datetime(2026, 3, 2, 12, tzinfo=zone))
     )
     names = ("doi:10.1002/(sici)1(1998)1:2<3::aid-x9>3.0.co;2-2", "arxiv:math/0309136", "pmid:7")
     papers[3] = replace(papers[3], id="", identifiers=names)

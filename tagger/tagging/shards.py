@@ -21,8 +21,8 @@ from tagger.atomic import cannot_write, replacing, replacing_bytes
 from tagger.errors import Problem, TaggerError
 from tagger.paper import EntryKeys, Paper, merge_entries
 from tagger.readers import read_records
-from tagger.scale.storage import StoredFile, local_file
 from tagger.spool import PaperSpool
+from tagger.tagging.storage import StoredFile, local_file
 
 ROWS_PER_SHARD = 8192
 """A shard takes a core about two minutes, and a worker that dies loses at most so much."""

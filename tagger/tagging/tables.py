@@ -26,10 +26,10 @@ from tagger.encoder import ENCODING, FLOAT32_FILE
 from tagger.errors import TaggerError
 from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
 from tagger.model import MODEL_FILES, TaggerModel
-from tagger.scale.shards import ROWS_PER_SHARD, Shard, merged_shards, read_file
-from tagger.scale.storage import find_files
-from tagger.scale.tag_shard import FOLDER, Receipt, ShardTagger, part_of, read_receipt
-from tagger.tagging import PROBLEMS_FILE, write_problems
+from tagger.tagging.run import PROBLEMS_FILE, write_problems
+from tagger.tagging.shards import ROWS_PER_SHARD, Shard, merged_shards, read_file
+from tagger.tagging.storage import find_files
+from tagger.tagging.tag_shard import FOLDER, Receipt, ShardTagger, part_of, read_receipt
 
 PLAN_FILE = "plan.json"
 MANIFEST_FILE = "manifest.json"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.readers import collect_papers, read_papers
-from tagger.writers.bibtex import add_bibtex_keywords
-from tagger.writers.library import WRITTEN_FILE, write_libraries
-from tagger.writers.ris import add_ris_keywords
+from tagger.tagging.writers.bibtex import add_bibtex_keywords
+from tagger.tagging.writers.library import WRITTEN_FILE, write_libraries
+from tagger.tagging.writers.ris import add_ris_keywords
 
 EXPORTS = Path(__file__).parents[1] / "readers" / "exports"
 OURS = re.compile(r"(?:kind|field): [a-z0-9][a-z0-9_-]*")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.journal import Journal
+from tagger.tagging.journal import Journal
 
 entries = st.dictionaries(
     st.text(max_size=5), st.fixed_dictionaries({"rows": st.text()}), max_size=3
