@@ -13,6 +13,8 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -40,6 +42,14 @@ class FakeLabelStudio(ThreadingHTTPServer):
         self.state = copy.deepcopy(EMPTY)
         self.lock = threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator[FakeLabelStudio]:
+        """Serve in a thread."""
+        with self:
+            threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+            yield self
+            self.shutdown()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 from fake_label_studio import FakeLabelStudio
@@ -17,10 +16,8 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def server():
-    with FakeLabelStudio() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with FakeLabelStudio().running() as server:
         yield server
-        server.shutdown()
 
 
 def both(place, url, *arguments):

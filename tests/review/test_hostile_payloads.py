@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fastapi.testclient import TestClient
-from helpers.project_in_memory import ProjectInMemory
+from helpers.stand_in_project import stand_in_project
 from lxml import etree
 
 from tagger.errors import TaggerError
@@ -106,11 +106,13 @@ def test_a_result_of_another_shape_chooses_nothing_that_there_is(taxonomy, value
 
 
 def test_one_bad_answer_does_not_keep_the_others_from_coming_home(taxonomy, label_folder):
-    project = ProjectInMemory(taxonomy)
-    project.content = {3: TASK, 4: {**spoiled(title="\ud800", unique_id="u-2"), "id": 4}}
-    report = pull(project, LabelStore(label_folder))
+    with stand_in_project(taxonomy) as project:
+        project.import_tasks([TASK, spoiled(unique_id="u-2")])
+        *_, (number, task) = project.kept.items()
+        task["data"]["title"] = "\ud800"
+        report = pull(project, LabelStore(label_folder))
     assert (report.new, len(report.problems)) == (1, 1)
-    assert report.problems[0].startswith("task 4 ")
+    assert report.problems[0].startswith(f"task {number} ")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Which papers a push sends, without a server; the rest is tested against a real one."""
+"""Which papers a push sends, on a stand-in server; the rest is tested against a real one."""
 
 import pytest
-from helpers.project_in_memory import ProjectInMemory
+from helpers.stand_in_project import stand_in_project
 
 from tagger.labels import Label
 from tagger.paper import Paper
@@ -15,11 +15,12 @@ ALL = PushSettings(100, Uncertainty(), random_share=0.0)
 
 @pytest.fixture
 def project(taxonomy):
-    return ProjectInMemory(taxonomy)
+    with stand_in_project(taxonomy) as project:
+        yield project
 
 
 def tasks_of(project):
-    return [*project.content.values()]
+    return [*project.kept.values()]
 
 
 def label(**changes):

@@ -1,10 +1,10 @@
-"""Changes of the taxonomy while papers are in review, on a project that only pretends."""
+"""Changes of the taxonomy while papers are in review, on a stand-in server."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from helpers.project_in_memory import ProjectInMemory
+from helpers.stand_in_project import stand_in_project
 from helpers.tiny_model import random_heads
 
 from tagger.labels import LabelStore
@@ -19,9 +19,8 @@ SPLIT_HEALTH = (split_tag, "field", "health", {"lungs": "Lungs.", "nerves": "Ner
 
 
 class Desk:
-    def __init__(self, folder, model):
-        self.folder, self.base = folder, model
-        self.project = ProjectInMemory(self.store.taxonomy)
+    def __init__(self, folder, model, project):
+        self.folder, self.base, self.project = folder, model, project
 
     @property
     def store(self):
@@ -60,8 +59,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(label_folder, model):
-    return Desk(label_folder, model)
+def desk(label_folder, model, taxonomy):
+    with stand_in_project(taxonomy) as project:
+        yield Desk(label_folder, model, project)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_what_waits_is_brought_to_the_new_taxonomy(desk, papers):
     report = desk.push(papers[:3])
     assert (report.new, report.refreshed) == (0, 3)
     version = desk.store.taxonomy.version
-    assert {task["meta"]["taxonomy"] for task in desk.project.content.values()} == {version}
+    assert {task["meta"]["taxonomy"] for task in desk.project.kept.values()} == {version}
 
 
 def test_papers_of_a_split_tag_go_out_and_come_home_answered(desk, papers):
@@ -127,7 +127,7 @@ def test_papers_of_a_split_tag_go_out_and_come_home_answered(desk, papers):
     assert report.queues == {"recheck": 7}
     assert (report.refreshed, report.waiting) == (1, 8)
     assert any("+lungs" in change for change in report.interface_changes)
-    sent = [task for task in desk.project.content.values() if task["data"]["queue"] == "recheck"]
+    sent = [task for task in desk.project.kept.values() if task["data"]["queue"] == "recheck"]
     assert "new tags: lungs, nerves" in sent[0]["data"]["reason"]
     assert desk.push_rereview().new == 0
     desk.project.annotate(one, queue="recheck", field=[["health", "lungs"]])
