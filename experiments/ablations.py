@@ -27,18 +27,18 @@ from seeds import for_each_seed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from tagger.contrastive import fine_tune
-from tagger.encoder import TorchEncoder, Vectors
+from tagger._util.arrays import Floats, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
-from tagger.fine_tuning import ContrastiveTarget, FineTuning
-from tagger.head_training import ENCODER_C, LEXICAL_C, fit_linear, fit_vectorizer
-from tagger.heads import Calibration, Floats, Linear, probabilities
 from tagger.labels import LabelStore
-from tagger.paper import Paper
+from tagger.model import Calibration, Linear, probabilities
+from tagger.papers import Paper, split_sentences
+from tagger.papers.text_views import excerpt
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.text_views import excerpt, split_sentences
-from tagger.training import TrainingSettings
-from tagger.training_data import TrainingData, fine_tuning_inputs
+from tagger.training import TorchEncoder, TrainingData, TrainingSettings
+from tagger.training.data import fine_tuning_inputs
+from tagger.training.fine_tuning import fine_tune
+from tagger.training.heads import ENCODER_C, LEXICAL_C, fit_linear, fit_vectorizer
+from tagger.training.settings import ContrastiveTarget, FineTuning
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy

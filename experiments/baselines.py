@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
 from tagger.labels import LabelStore
-from tagger.paper import Paper
+from tagger.papers import Paper
 
 Booleans = npt.NDArray[np.bool_]
 Predict = Callable[[Sequence[Paper]], dict[str, Booleans]]
@@ -145,7 +145,8 @@ def fit_tfidf(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
 
 
 def fit_frozen(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
-    from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
+    from tagger.model import DEFAULT_MAX_TOKENS
+    from tagger.training import BUNDLED_ENCODER, TorchEncoder, load_trainable
 
     encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS))
     return fit_linear(encoder.encode)(papers, truth)
@@ -156,7 +157,7 @@ def fit_setfit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
 
-    from tagger.encoder import bundled_encoder_folder
+    from tagger.training import bundled_encoder_folder
 
     rng = np.random.default_rng(0)
     models = {}

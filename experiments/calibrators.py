@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from tagger.head_training import fit_calibration
-from tagger.heads import Calibration, Floats, probabilities
+from tagger._util.arrays import Floats
+from tagger.model import Calibration, probabilities
 from tagger.taxonomy import Facet
+from tagger.training.heads import fit_calibration
 
 Booleans = npt.NDArray[np.bool_]
 Calibrate = Callable[[Facet, Booleans, Floats, Floats], Floats]

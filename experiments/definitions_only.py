@@ -31,16 +31,13 @@ from gold import (
     with_examples_of,
 )
 
-from tagger.decision import ReviewRule
-from tagger.definitions_only import model_of_definitions
-from tagger.encoder import Encoder
+from tagger._util.arrays import Floats
 from tagger.evaluation import assign
-from tagger.heads import Floats
 from tagger.labels import LabelStore
-from tagger.paper import Paper
-from tagger.taxonomy import Facet, Taxonomy
-from tagger.taxonomy_draft import load_template
-from tagger.vector_cache import VectorCache, bundled_encoder
+from tagger.model import Encoder, ReviewRule, VectorCache, model_of_definitions
+from tagger.papers import Paper
+from tagger.taxonomy import Facet, Taxonomy, load_template
+from tagger.training import bundled_encoder
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
 EMNLP = SHARED / "benchmarks/emnlp22_nlp_taxonomy/emnlp22_papers_with_nlp_taxonomy_labels.csv"

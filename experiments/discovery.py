@@ -27,21 +27,15 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
-from tagger.discovery import (
-    DISTANCE,
-    discover,
-    far_from_tags,
-    find_clusters,
-)
-from tagger.discovery import MIN_PAPERS as LEAST
-from tagger.encoder import Vectors
-from tagger.head_training import fit_calibration, fit_head, fit_vectorizer
-from tagger.heads import Calibration, Floats, Head, probabilities
+from tagger._util.arrays import Floats, Vectors, unit
 from tagger.labels import LabelStore
-from tagger.strategies.base import unit
-from tagger.taxonomy import Facet
-from tagger.training_data import TrainingData, assign_folds
-from tagger.vector_cache import VectorCache, bundled_encoder
+from tagger.model import Calibration, Head, VectorCache, probabilities
+from tagger.taxonomy import Facet, discover, far_from_tags
+from tagger.taxonomy.discovery import DISTANCE, find_clusters
+from tagger.taxonomy.discovery import MIN_PAPERS as LEAST
+from tagger.training import TrainingData, bundled_encoder
+from tagger.training.data import assign_folds
+from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
 FACET = "domain"

@@ -32,7 +32,7 @@ from gold import RESULTS, SHARED, machine
 
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
 from tagger.labels import Label
-from tagger.paper import Paper
+from tagger.papers import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings, train
 
@@ -53,7 +53,8 @@ Method = Callable[[list[Paper], Booleans, list[Paper]], Floats]
 def read() -> tuple[list[Paper], Booleans, list[str]]:
     from tokenizers import Tokenizer
 
-    from tagger.encoder import TOKENIZER_FILE, bundled_encoder_folder
+    from tagger.model import TOKENIZER_FILE
+    from tagger.training import bundled_encoder_folder
 
     tokenizer = Tokenizer.from_file(str(bundled_encoder_folder() / TOKENIZER_FILE))
     tokenizer.enable_truncation(TOKENS)
@@ -105,7 +106,7 @@ def tfidf(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
 
 
 def frozen(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
-    from tagger.encoder import BUNDLED_ENCODER, TorchEncoder, load_trainable
+    from tagger.training import BUNDLED_ENCODER, TorchEncoder, load_trainable
 
     encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, TOKENS))
     vectors = [encoder.encode([paper.text for paper in some]) for some in (papers, asked)]
@@ -117,7 +118,7 @@ def setfit(pairs: int, seed: int) -> Method:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
 
-        from tagger.encoder import bundled_encoder_folder
+        from tagger.training import bundled_encoder_folder
 
         model = SetFitModel.from_pretrained(
             str(bundled_encoder_folder()), multi_target_strategy="one-vs-rest"
@@ -154,7 +155,7 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
         from sklearn.multiclass import OneVsRestClassifier
         from transformers.trainer_utils import set_seed
 
-        from tagger.encoder import bundled_encoder_folder
+        from tagger.training import bundled_encoder_folder
 
         fusionsent.trainer.ContrastiveDataset = _pairs_for_fusionsent()
         model = FusionSentModel._from_pretrained(model_id=str(bundled_encoder_folder()))

@@ -36,8 +36,7 @@ from helpers.ports import free_port
 from helpers.samples import small_taxonomy, write_labels
 from helpers.tiny_model import save_tiny_model
 
-from tagger.review.connection import Connection
-from tagger.review.server import EmbeddedServer
+from tagger.review import Connection, EmbeddedServer
 
 REVIEW_SHARE, VERSIONS_SHARE = 0.2, 0.05
 MOST = 15

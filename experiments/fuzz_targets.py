@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, find_conflicts, merge_labels
-from tagger.near_duplicates import find_near_duplicates
-from tagger.paper import merge_duplicates
-from tagger.readers import FORMATS, collect_papers, read_papers
-from tagger.readers.cleaning import clean_marked_up_text, clean_text
-from tagger.readers.identifiers import identifiers_of, written_identifiers
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_file import TaxonomyDocument
+from tagger.model import ReviewRule, decide
+from tagger.papers import collect_papers, find_near_duplicates, merge_duplicates, read_papers
+from tagger.papers.readers import FORMATS
+from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
+from tagger.papers.readers.identifiers import identifiers_of, written_identifiers
+from tagger.taxonomy import Taxonomy, TaxonomyDocument
 
 TESTS = Path(__file__).parents[1] / "tests"
 
@@ -527,7 +525,7 @@ class _ExportedProject:
 
 
 def _pull(folder: Path, content: bytes) -> None:
-    from tagger.review.pull import pull
+    from tagger.review import pull_labels
     from tagger.review.tasks import read_export, tags_in_use
 
     try:
@@ -537,12 +535,12 @@ def _pull(folder: Path, content: bytes) -> None:
         return
     (folder / "corrections.jsonl").unlink(missing_ok=True)
     tags_in_use(tasks)
-    pull(_ExportedProject(tasks), LabelStore(folder))  # type: ignore[arg-type]
+    pull_labels(_ExportedProject(tasks), LabelStore(folder))  # type: ignore[arg-type]
     LabelStore(folder).labels("majority")
 
 
 def _backend() -> Callable[[bytes], None]:
-    from tagger.review.backend import Credentials, make_backend
+    from tagger.review import Credentials, make_backend
 
     sys.path.insert(0, str(TESTS))
     model = _small_model()
@@ -609,9 +607,8 @@ def _models(folder: Path) -> Iterator[Target]:
 
 def _load(path: Path, content: bytes) -> None:
     """Load a model whose hashes are made to fit: what its parts hold must not be trusted."""
-    from tagger.encoder import sha256_of
-    from tagger.model import load_model
-    from tagger.paper import Paper
+    from tagger.model import load_model, sha256_of
+    from tagger.papers import Paper
 
     try:
         members = members_of(content)

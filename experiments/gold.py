@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.labels import Label
-from tagger.paper import Paper, merge_duplicates, paper_id
-from tagger.readers import read_papers
+from tagger.papers import Paper, merge_duplicates, paper_id, read_papers
 from tagger.taxonomy import Taxonomy
 
 ROOT = Path(__file__).parents[1]

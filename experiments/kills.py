@@ -69,7 +69,7 @@ LIBRARIES = (
     "sentence_transformers",
     "sqlalchemy",
     "tagger.cli",
-    "tagger.definitions_only",
+    "tagger.model.zero_shot",
     "tagger.review.push",
     "tagger.tagging",
 )
@@ -355,7 +355,7 @@ class Bench:
 
     def _run(self, arguments: tuple[str, ...], kill_at: int | None) -> int:
         import tagger.cli
-        import tagger.encoder
+        import tagger.model.encoder
 
         os.chdir(self.workspace)
         out = os.open(self.root / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -369,7 +369,7 @@ class Bench:
             LABEL_STUDIO_API_KEY="a-key",
         )
         tempfile.tempdir = str(self.scratch)
-        tagger.encoder.bundled_encoder_folder = lambda: self.encoder
+        tagger.training.run.pretrained.bundled_encoder_folder = lambda: self.encoder
         count = 0
 
         def act() -> None:

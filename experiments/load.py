@@ -60,7 +60,7 @@ def serve(port: int) -> None:
     """Serve the champion of the current folder, as ``tagger review backend`` does."""
     from tagger.cli.backend import ModelInUse, make_server
     from tagger.labels import LabelStore
-    from tagger.review.backend import Credentials, make_backend
+    from tagger.review import Credentials, make_backend
 
     in_use = ModelInUse(LabelStore("labels"), "champion", print)
     app = make_backend(in_use, Credentials(password=PASSWORD), lambda: None)

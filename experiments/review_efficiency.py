@@ -63,33 +63,38 @@ from gold import RESULTS, ROOT, machine, read_gold
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from tagger import head_training, lexical
-from tagger.encoder import (
-    BUNDLED_ENCODER,
+from tagger._util.arrays import Booleans, Floats, Vectors
+from tagger.evaluation import assign
+from tagger.labels import Label, LabelStore
+from tagger.model import (
     DEFAULT_MAX_TOKENS,
+    MEMBERS,
+    Calibration,
     Encoder,
+    Head,
     Progress,
-    TorchEncoder,
-    Vectors,
-    bundled_encoder_folder,
-    load_trainable,
+    Reference,
+    TaggerModel,
     sha256_of,
 )
-from tagger.evaluation import Booleans, assign
+from tagger.model.model import tfidf as lexical
+from tagger.papers import Paper
+from tagger.registry import Registry
+from tagger.review import load_strategy, strategy_names
+from tagger.review.strategies.base import Pool, Strategy
+from tagger.review.strategies.random import Random
+from tagger.taxonomy import Taxonomy
+from tagger.training import (
+    BUNDLED_ENCODER,
+    TorchEncoder,
+    TrainingSettings,
+    bundled_encoder_folder,
+    load_trainable,
+)
 
 # The project's own fits: a simulation with others would answer another question.
-from tagger.head_training import fit_calibration, fit_head, fit_vectorizer
-from tagger.heads import MEMBERS, Calibration, Floats, Head
-from tagger.labels import Label, LabelStore
-from tagger.model import TaggerModel
-from tagger.paper import Paper
-from tagger.reference import Reference
-from tagger.registry import Registry
-from tagger.strategies import load_strategy, strategy_names
-from tagger.strategies.base import Pool, Strategy
-from tagger.strategies.random import Random
-from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings
+from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
+from tagger.training.run import heads as head_training
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]

@@ -19,14 +19,18 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tagger.labels import LabelStore
-from tagger.paper import merge_duplicates
-from tagger.readers import read_papers
+from tagger.papers import merge_duplicates, read_papers
 from tagger.registry import Registry
-from tagger.review.connection import Connection
-from tagger.review.project import ReviewProject, open_project
-from tagger.review.push import PushSettings, push
-from tagger.review.server import EmbeddedServer, RunningServer
-from tagger.strategies import load_strategy
+from tagger.review import (
+    Connection,
+    EmbeddedServer,
+    PushSettings,
+    ReviewProject,
+    load_strategy,
+    open_project,
+    push_papers,
+)
+from tagger.review.server import RunningServer
 
 
 def push_examples(connection: Connection) -> ReviewProject:
@@ -37,7 +41,7 @@ def push_examples(connection: Connection) -> ReviewProject:
     project = open_project(connection, labels.taxonomy, None, create=True)
     papers = merge_duplicates(read_papers(sorted((ROOT / "examples").glob("*.txt"))))
     settings = PushSettings(len(papers), load_strategy("uncertainty"), random_share=0)
-    push(papers, model, labels.all_labels(), project, settings)
+    push_papers(papers, model, labels.all_labels(), project, settings)
     return project
 
 

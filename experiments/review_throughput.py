@@ -24,17 +24,20 @@ from typing import Any
 import numpy as np
 from gold import RESULTS, ROOT, machine
 
-from tagger.decision import ReviewRule, decide
 from tagger.labels import LabelStore
-from tagger.model import Predictions
-from tagger.paper import Paper
-from tagger.review.connection import Connection
-from tagger.review.project import ReviewProject, open_project
-from tagger.review.pull import pull
-from tagger.review.push import PushSettings, push
-from tagger.review.server import EmbeddedServer
+from tagger.model import Predictions, ReviewRule, decide
+from tagger.papers import Paper
+from tagger.review import (
+    Connection,
+    EmbeddedServer,
+    PushSettings,
+    ReviewProject,
+    open_project,
+    pull_labels,
+    push_papers,
+)
+from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.review.tasks import make_result, make_task
-from tagger.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Taxonomy
 
 PAPERS = 5000
@@ -133,9 +136,9 @@ def measure_round(connection: Connection, number: int) -> dict[str, float]:
         store = LabelStore(scratch)
         sides = {
             "import": lambda: import_plainly(projects["plain"], tasks),
-            "push": lambda: push(papers, model, [], projects["tagger"], settings),  # type: ignore[arg-type]
+            "push": lambda: push_papers(papers, model, [], projects["tagger"], settings),  # type: ignore[arg-type]
             "export": lambda: export_plainly(projects["pull"]),
-            "pull": lambda: pull(projects["pull"], store),
+            "pull": lambda: pull_labels(projects["pull"], store),
         }
         order = ["import", "push", "export", "pull"]
         if number % 2:

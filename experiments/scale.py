@@ -31,15 +31,19 @@ import numpy as np
 import psutil
 from gold import RESULTS, ROOT, SHARED, machine
 
-from tagger.head_training import fit_vectorizer
-from tagger.heads import Calibration, Head, Linear
 from tagger.labels import LabelStore
-from tagger.lexical import LexicalFeatures
-from tagger.model import save_heads
-from tagger.paper import Paper, merge_duplicates
-from tagger.readers import read_papers
-from tagger.reference import OutOfFold, Reference
+from tagger.model import (
+    Calibration,
+    Head,
+    LexicalFeatures,
+    Linear,
+    OutOfFold,
+    Reference,
+    save_heads,
+)
+from tagger.papers import Paper, merge_duplicates, read_papers
 from tagger.tagging.shards import ROWS_PER_SHARD
+from tagger.training.heads import fit_vectorizer
 
 sys.path.append(str(ROOT / "tests"))
 from helpers.tiny_model import save_tiny_model
@@ -85,8 +89,9 @@ print(json.dumps({"seconds": time.time() - began, "marks": marks}))
 
 def make_model(folder: Path, papers: list[Paper]) -> None:
     """Export the bundled encoder, with heads and vocabulary of the usual size that say anything."""
-    from tagger.encoder import BUNDLED_ENCODER, DEFAULT_MAX_TOKENS, load_trainable
-    from tagger.onnx_export import export_onnx
+    from tagger.model import DEFAULT_MAX_TOKENS
+    from tagger.model.encoder import BUNDLED_ENCODER, load_trainable
+    from tagger.training.onnx_export import export_onnx
 
     taxonomy, size = LabelStore(ROOT / "labels").taxonomy, 384
     rng = np.random.default_rng(0)

@@ -32,8 +32,7 @@ from emnlp_tags import FOLDS, TOKENS, draw, read
 from gold import RESULTS, ROOT, SHARED, bootstrap_interval, machine
 from sklearn.metrics import f1_score
 
-from tagger.paper import Paper, merge_duplicates, paper_id
-from tagger.readers import read_papers
+from tagger.papers import Paper, merge_duplicates, paper_id, read_papers
 
 KEPT = Path(os.environ.get("SIDE_BY_SIDE", Path(__file__).parent / "cache" / "side_by_side"))
 PER_TAG = 8

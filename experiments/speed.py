@@ -30,17 +30,15 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
-from tagger.contrastive import fine_tune
 from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
-from tagger.model import TaggerModel, load_model
-from tagger.paper import Paper
-from tagger.registry import Registry
-from tagger.registry.training_run import log_training
+from tagger.model import CachedEncoder, TaggerModel, VectorCache, load_model
+from tagger.papers import Paper
+from tagger.registry import Registry, log_training
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings, plan_encoder, train
-from tagger.training_data import TrainingData
-from tagger.vector_cache import CachedEncoder, VectorCache
+from tagger.training import TrainingData, TrainingSettings, train
+from tagger.training.fine_tuning import fine_tune
+from tagger.training.run import plan_encoder
 
 BATCH = 32
 Answers = dict[str, npt.NDArray[np.float64]]
@@ -185,7 +183,7 @@ def processes(folder: Path, papers: list[Paper]) -> dict[str, str]:
     read = f"import json; papers = json.load(open({str(texts)!r}))[:COUNT]\n"
     return {
         "tagger": read
-        + "from tagger.model import load_model\nfrom tagger.paper import Paper\n"
+        + "from tagger.model import load_model\nfrom tagger.papers.paper import Paper\n"
         + f"model = load_model({str(folder / 'model')!r})\n"
         + "model.predict_proba([Paper(title, text) for title, text in papers])\n",
         "SetFit": read

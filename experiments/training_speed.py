@@ -26,8 +26,7 @@ from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from tagger.evaluation import evaluate
 from tagger.labels import Label, LabelStore
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training import TrainingSettings, train
-from tagger.training_data import TrainingData
+from tagger.training import TrainingData, TrainingSettings, train
 
 SIZES = (40, 100, 210)
 ASKED = 150
@@ -74,7 +73,7 @@ def measure_setfit(
     from setfit import SetFitModel, Trainer, TrainingArguments
     from setfit.sampler import ContrastiveDataset
 
-    from tagger.encoder import bundled_encoder_folder
+    from tagger.training import bundled_encoder_folder
 
     texts = data.texts()
     answers = data.truth[facet.name].argmax(axis=1).tolist()

@@ -24,15 +24,14 @@ from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
-from tagger.decision import ReviewRule
 from tagger.evaluation import assign, evaluate
-from tagger.head_training import cross_calibrate, fit_calibration
-from tagger.heads import probabilities
 from tagger.labels import LabelStore
-from tagger.reference import OutOfFold, Reference
-from tagger.risk_control import promise_precision
+from tagger.model import OutOfFold, Reference, ReviewRule, probabilities
+from tagger.model.risk_control import promise_precision
 from tagger.taxonomy import Taxonomy
-from tagger.training import CrossValidation, TrainingSettings, cross_validate, train
+from tagger.training import TrainingSettings, train
+from tagger.training.heads import cross_calibrate, fit_calibration
+from tagger.training.run import CrossValidation, cross_validate
 
 TARGET = 0.95
 SEEDS = "150 seed labels"

@@ -130,7 +130,7 @@ def annotation_of(line: str) -> str:
 def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
     """Return what the aliases stand for, and why the champion cannot be used if it cannot."""
     from tagger.errors import TaggerError
-    from tagger.paper import Paper
+    from tagger.papers import Paper
 
     if not Path("mlruns/mlflow.db").exists():
         return {}, None

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tagger.errors import TaggerError as TaggerError
     from tagger.estimator import Tagger as Tagger
-    from tagger.estimator_input import read_labels as read_labels
-    from tagger.paper import Paper as Paper
-    from tagger.paper import merge_duplicates as merge_duplicates
-    from tagger.readers import read_papers as read_papers
+    from tagger.estimator import read_labels as read_labels
+    from tagger.papers import Paper as Paper
+    from tagger.papers import merge_duplicates as merge_duplicates
+    from tagger.papers import read_papers as read_papers
 
 __version__ = "0.1.0"
 
@@ -26,12 +26,12 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_D
     os.environ.setdefault(_variable, "1")
 
 _PLACES = {
-    "Paper": "tagger.paper",
+    "Paper": "tagger.papers.paper",
     "Tagger": "tagger.estimator",
     "TaggerError": "tagger.errors",
-    "merge_duplicates": "tagger.paper",
-    "read_labels": "tagger.estimator_input",
-    "read_papers": "tagger.readers",
+    "merge_duplicates": "tagger.papers.paper",
+    "read_labels": "tagger.estimator.inputs",
+    "read_papers": "tagger.papers.readers",
 }
 """Where each name comes from; loaded when it is first asked for, so that the command line, which
 loads this module too, answers at once (PEP 562)."""

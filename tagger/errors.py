@@ -100,3 +100,8 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:
     return TaggerError(
         f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
     )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's message, at most 200 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -24,13 +24,12 @@ from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import make_reference, random_heads, save_tiny_model
 from hypothesis import settings
 
-from tagger.encoder import Progress, Vectors
-from tagger.encoder_training import JOBS_VARIABLE
-from tagger.lexical import LexicalFeatures
-from tagger.model import TaggerModel
-from tagger.paper import Paper
+from tagger._util.arrays import Vectors
+from tagger.model import LexicalFeatures, Progress, TaggerModel
+from tagger.model.vector_cache import CACHE_VARIABLE
+from tagger.papers import Paper
 from tagger.taxonomy import Taxonomy
-from tagger.vector_cache import CACHE_VARIABLE
+from tagger.training.encoders import JOBS_VARIABLE
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)

@@ -3,8 +3,7 @@ import json
 import pytest
 from helpers.samples import label_line
 
-from tagger.agreement import measure_agreement
-from tagger.labels import Label
+from tagger.labels import Label, measure_agreement
 
 
 def said(paper, annotator, **tags):

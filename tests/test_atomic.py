@@ -7,12 +7,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from tagger import atomic
-from tagger.atomic import append_line, exclusively, making, replacing, replacing_folder
+from tagger._util import atomic
+from tagger._util.atomic import append_line, exclusively, making, replacing, replacing_folder
 from tagger.errors import TaggerError
 
 HOLD = (
-    "import sys; from pathlib import Path; from tagger.atomic import exclusively\n"
+    "import sys; from pathlib import Path; from tagger._util.atomic import exclusively\n"
     "with exclusively(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 )
 

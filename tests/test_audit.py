@@ -3,8 +3,7 @@ import json
 import pytest
 from helpers.samples import label_line
 
-from tagger.audit import find_suspect_labels
-from tagger.labels import Label, Origin
+from tagger.labels import Label, Origin, find_suspect_labels
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
 KINDS = ["survey", "method", "study"]

@@ -4,11 +4,9 @@ import pytest
 from helpers.samples import run
 from helpers.tiny_encoder import save_tiny_encoder
 
-from tagger.bakeoff import bake_off
-from tagger.encoder import bundled_encoder_folder
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.training import TrainingSettings
+from tagger.training import TrainingSettings, bake_off, bundled_encoder_folder
 
 FROZEN = TrainingSettings(epochs=0, folds=2, max_tokens=32)
 

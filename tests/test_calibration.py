@@ -3,15 +3,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tagger.head_training import (
+from tagger.model import Calibration, OutOfFold, probabilities
+from tagger.training.heads import (
     CalibratedView,
     calibrate_view,
     cross_calibrate,
     fit_calibration,
     out_of_fold_by_effort,
 )
-from tagger.heads import Calibration, probabilities
-from tagger.reference import OutOfFold
 
 
 def draw(facet, scores, calibration):

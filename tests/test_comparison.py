@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.comparison import Flip, compare, measure_churn
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut
+from tagger.evaluation import HeldOut, compare, measure_churn
+from tagger.evaluation.comparison import Flip
 from tagger.taxonomy import Facet
 
 chances = arrays(np.float64, (8, 3), elements=st.floats(0, 1))

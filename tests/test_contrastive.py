@@ -6,14 +6,14 @@ import torch
 from helpers.tiny_encoder import save_tiny_encoder
 from sentence_transformers import SentenceTransformerTrainingArguments
 
-from tagger.contrastive import (
+from tagger.training.fine_tuning import (
     FrozenLayers,
     encode_by_length,
     fine_tune,
     freeze_lower_layers,
     supervised_contrastive_loss,
 )
-from tagger.fine_tuning import ContrastiveTarget, FineTuning
+from tagger.training.settings import ContrastiveTarget, FineTuning
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():
@@ -55,8 +55,8 @@ def test_several_gpus_do_not_share_out_a_batch_and_narrow_encoders_learn_as_fast
         taken.append((args.n_gpu, args.learning_rate))
         raise InterruptedError
 
-    monkeypatch.setattr("tagger.contrastive._QuietTrainer", trainer)
-    monkeypatch.setattr("tagger.contrastive.SentenceTransformerTrainingArguments", OfTwo)
+    monkeypatch.setattr("tagger.training.fine_tuning._QuietTrainer", trainer)
+    monkeypatch.setattr("tagger.training.fine_tuning.SentenceTransformerTrainingArguments", OfTwo)
     target = ContrastiveTarget(np.eye(2, dtype=bool), np.ones(2, dtype=bool), 1.0)
     encoder = str(save_tiny_encoder(tmp_path))
     with pytest.raises(InterruptedError):

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.decision import ReviewRule, decide
-from tagger.paper import Paper
+from tagger.model import ReviewRule, decide
+from tagger.papers import Paper
 
 PAPER = Paper("A title", "An abstract.", ("a.txt",))
 weights = arrays(np.float64, (3,), elements=st.floats(0.001, 1))

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.decision import ReviewRule
-from tagger.definitions_only import model_of_definitions
-from tagger.explanation import explain
-from tagger.paper import Paper
-from tagger.risk_control import NEVER, promise_precision
+from tagger.model import ReviewRule, explain, model_of_definitions
+from tagger.model.risk_control import NEVER, promise_precision
+from tagger.papers import Paper
 from tagger.tagging import tag_papers
 from tagger.taxonomy import Taxonomy
 

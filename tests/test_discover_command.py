@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-import tagger.vector_cache
+import tagger.model.vector_cache
 from tagger.cli import app
 from tagger.model import TaggerModel
 
@@ -16,7 +16,7 @@ KITES = [f"Box kites of silk on wind {n}" for n in range(6)]
 def runner(monkeypatch, tmp_path, model, saved_model):
     """The command line in this process, with an encoder that costs nothing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tagger.vector_cache, "bundled_encoder", lambda cache: model.encoder)
+    monkeypatch.setattr(tagger.training.pretrained, "bundled_encoder", lambda cache: model.encoder)
     others = ["Topic 0 of aaaaa nnnnnn", "Topic 7919 of bbbbb mmmmmm", "Topic 2 of ccccc llllll"]
     blocks = [f"{title}\n\n{title}. {title} again and {'silk kites ' * 12}." for title in KITES]
     blocks += [f"{title}\n\n{(title + ' ') * 5}{'. Plain ' * 9}" for title in others]

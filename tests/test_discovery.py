@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.discovery import discover, distinctive_terms, far_from_tags, find_clusters
-from tagger.paper import Paper
-from tagger.taxonomy import Facet, Tag
+from tagger.papers import Paper
+from tagger.taxonomy import Facet, Tag, discover, far_from_tags
+from tagger.taxonomy.discovery import distinctive_terms, find_clusters
 
 SIZE = 48
 TAGS = (Tag(name="heart", definition="Hearts."), Tag(name="pumps", definition="Pumps."))

@@ -3,8 +3,7 @@ import pytest
 from helpers.samples import small_taxonomy
 from helpers.tiny_model import make_reference
 
-from tagger.decision import ReviewRule
-from tagger.drift import expected_review_share, measure_drift
+from tagger.model import ReviewRule, expected_review_share, measure_drift
 
 RULE = ReviewRule()
 KINDS = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]])

@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.decision import paper_confidence
 from tagger.errors import TaggerError
-from tagger.heads import Calibration, probabilities
-from tagger.model import EFFORTS, load_model
-from tagger.paper import Paper
-from tagger.text_views import TEXT_VIEWS
+from tagger.model import EFFORTS, Calibration, load_model, paper_confidence, probabilities
+from tagger.papers import TEXT_VIEWS, Paper
 
 LONG = "Hearts beat and courts sit. " * 30
 PAPERS = [
@@ -46,7 +43,7 @@ def test_an_effort_reads_its_views_and_the_words_of_the_whole(
     (vectors, brief), (more_vectors, more) = by_view(calibrated, first), by_view(calibrated, last)
     confidence = paper_confidence(calibrated.taxonomy, brief)
     threshold = float(np.sort(confidence)[1])
-    monkeypatch.setattr("tagger.model.READ_ON_BELOW", threshold)
+    monkeypatch.setattr("tagger.model.model.READ_ON_BELOW", threshold)
     early = (confidence >= threshold)[:, None]
     assert 0 < early.sum() < len(PAPERS)
     model = calibrated.at_effort(effort)
@@ -54,7 +51,7 @@ def test_an_effort_reads_its_views_and_the_words_of_the_whole(
     assert np.allclose(found.vectors, np.where(early, vectors, more_vectors))
     assert found.members["kind"].shape == (2, len(PAPERS), 3)
     # A paper is tagged alike alone, among others, and in whatever batches.
-    monkeypatch.setattr("tagger.model._BATCH_SIZE", 3)
+    monkeypatch.setattr("tagger.model.model._BATCH_SIZE", 3)
     seen = []
     in_batches = model.predict(PAPERS, lambda *step: seen.append(step)).probabilities
     assert seen == [(3, 4), (4, 4)]

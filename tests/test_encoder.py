@@ -8,9 +8,10 @@ from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import save_word_encoder
 from onnx import numpy_helper
 
-from tagger.encoder import BUNDLED_ENCODER, OnnxEncoder, choose_device, load_trainable
 from tagger.errors import TaggerError
-from tagger.onnx_export import LEAST_COSINE, export_onnx
+from tagger.model import OnnxEncoder, choose_device
+from tagger.training import BUNDLED_ENCODER, load_trainable
+from tagger.training.onnx_export import LEAST_COSINE, export_onnx
 
 TEXTS = [
     "A short title.",
@@ -58,7 +59,7 @@ def test_the_exported_encoder_is_small_and_gives_the_same_vectors_on_any_process
 @pytest.mark.real_encoder
 def test_a_vector_does_not_hang_on_other_texts(exported, monkeypatch):
     encoder = OnnxEncoder(exported[0], 64)
-    monkeypatch.setattr("tagger.encoder._WINDOW", 50)
+    monkeypatch.setattr("tagger.model.encoder._WINDOW", 50)
     seen = []
     together = encoder.encode(TEXTS * 20, lambda *step: seen.append(step))
     assert seen[-1] == (80, 80)
@@ -78,7 +79,7 @@ def float32(tmp_path):
 
 
 def test_a_gpu_reads_the_float32_encoder_in_large_batches(float32, monkeypatch):
-    monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
+    monkeypatch.setattr("tagger.model.encoder._CUDA", "CPUExecutionProvider")
     encoder = OnnxEncoder(float32, 64, device="cuda")
     texts = ["heart court", "survey", "judge drug", "trial"]
     seen = []
@@ -92,20 +93,20 @@ def test_a_gpu_reads_the_float32_encoder_in_large_batches(float32, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_gpu_that_is_not_there_or_cannot_be_used_is_said(float32, monkeypatch):
-    monkeypatch.setattr("tagger.encoder._CUDA", "NoSuchExecutionProvider")
+    monkeypatch.setattr("tagger.model.encoder._CUDA", "NoSuchExecutionProvider")
     assert choose_device("cpu") == choose_device("auto") == "cpu"
     with pytest.raises(TaggerError, match="finds no GPU here"):
         OnnxEncoder(float32, 64, device="cuda")
     monkeypatch.undo()
     # As where it is listed and its libraries are missing: ONNX Runtime goes on without it.
-    monkeypatch.setattr("tagger.encoder.choose_device", lambda _wanted: "cuda")
+    monkeypatch.setattr("tagger.model.encoder.choose_device", lambda _wanted: "cuda")
     with pytest.raises(TaggerError, match=r"finds a GPU here, and cannot use it.*--device cpu"):
         OnnxEncoder(float32, 64, device="cuda")
 
 
 @pytest.mark.real_encoder
 def test_an_encoder_that_few_bits_would_spoil_keeps_32(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr("tagger.onnx_export.LEAST_COSINE", 0.9999)
+    monkeypatch.setattr("tagger.training.onnx_export.LEAST_COSINE", 0.9999)
     model = load_trainable(BUNDLED_ENCODER, 64)
     export_onnx(model, tmp_path, TEXTS)
     found = OnnxEncoder(tmp_path, 64).encode(TEXTS)
@@ -122,7 +123,7 @@ def test_an_encoder_that_is_another_once_exported_is_refused(
     untrained, tmp_path, monkeypatch, fault
 ):
     name, value = fault
-    monkeypatch.setattr(f"tagger.onnx_export.{name}", value)
+    monkeypatch.setattr(f"tagger.training.onnx_export.{name}", value)
     with pytest.raises(TaggerError, match="other vectors once it is exported") as caught:
         export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)
     assert caught.value.hint
@@ -172,6 +173,6 @@ def test_a_full_disk_is_no_fault_of_the_encoder(untrained, tmp_path, monkeypatch
     def full(*_inputs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"tagger.onnx_export.{step}", full)
+    monkeypatch.setattr(f"tagger.training.onnx_export.{step}", full)
     with pytest.raises(OSError, match="No space left on device"):
         export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)

@@ -5,9 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tagger.encoder_training import EncoderCache, default_encoder_cache, key_of
-from tagger.fine_tuning import ContrastiveTarget, FineTuning
-from tagger.vector_cache import CACHE_VARIABLE
+from tagger.model.vector_cache import CACHE_VARIABLE
+from tagger.training import EncoderCache, default_encoder_cache
+from tagger.training.encoders import key_of
+from tagger.training.settings import ContrastiveTarget, FineTuning
 
 TUNING = FineTuning(max_tokens=32, epochs=1)
 
@@ -96,7 +97,7 @@ def test_the_key_follows_every_input(tmp_path, monkeypatch):
     assert key(tuning=replace(TUNING)) in keys
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     assert key(**changes[-1]) not in keys
-    monkeypatch.setattr("tagger.encoder_training.CACHE_VERSION", 0)
+    monkeypatch.setattr("tagger.training.encoders.CACHE_VERSION", 0)
     assert key() not in keys
     # Without its weights at hand, an encoder is known by a name alone, which says too little.
     assert key(tuning=replace(TUNING, encoder="./mine")) is None

@@ -6,16 +6,10 @@ import numpy as np
 import psutil
 import pytest
 
-from tagger.encoder import BUNDLED_ENCODER
-from tagger.encoder_training import (
-    JOBS_VARIABLE,
-    EncoderCache,
-    EncoderPlan,
-    default_jobs,
-    train_encoders,
-)
 from tagger.errors import TaggerError
-from tagger.fine_tuning import ContrastiveTarget, FineTuning
+from tagger.training import BUNDLED_ENCODER, EncoderCache
+from tagger.training.encoders import JOBS_VARIABLE, EncoderPlan, default_jobs, train_encoders
+from tagger.training.settings import ContrastiveTarget, FineTuning
 
 TUNING = FineTuning(max_tokens=32, epochs=1, batch_size=8, projection_dimensions=16)
 
@@ -34,7 +28,7 @@ def machine(monkeypatch, tmp_path):
     def make(cores, gibibytes, limit="max"):
         (tmp_path / "limit").write_text(f"{limit}\n")
         limits = (tmp_path / "limit", tmp_path / "none")
-        monkeypatch.setattr("tagger.encoder_training._MEMORY_LIMITS", limits)
+        monkeypatch.setattr("tagger.training.encoders._MEMORY_LIMITS", limits)
         monkeypatch.setattr("shutil.which", lambda _name: None)
         monkeypatch.delenv(JOBS_VARIABLE)
         monkeypatch.setattr("joblib.cpu_count", lambda: cores)
@@ -124,6 +118,6 @@ def test_what_ends_a_process_of_its_own_is_said_with_what_to_do(monkeypatch, tmp
     with pytest.raises(TaggerError, match=r"none' cannot be loaded.*Give a folder"):
         list(train_encoders([a_plan(number, missing) for number in range(2)]))
     # As the system ends a process when memory runs out.
-    monkeypatch.setattr("tagger.encoder_training._train", lambda *_: os._exit(9))
+    monkeypatch.setattr("tagger.training.encoders._train", lambda *_: os._exit(9))
     with pytest.raises(TaggerError, match=r"2 processes .* was killed.*Set TAGGER_JOBS=1"):
         list(train_encoders([a_plan(number) for number in range(2)]))

@@ -7,18 +7,16 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
 from tagger.evaluation import (
+    LearningPoint,
     assign,
     bootstrap_weights,
-    evaluate,
-    interval,
-    weighted_figures,
-)
-from tagger.learning_curve import LearningPoint
-from tagger.plots import (
     confusion_counts,
     confusion_matrix_figure,
+    evaluate,
+    interval,
     learning_curve_figure,
     reliability_figure,
+    weighted_figures,
 )
 
 chances = arrays(np.float64, (5, 3), elements=st.floats(0, 1))

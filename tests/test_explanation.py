@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 from helpers.samples import page, run
 
-from tagger.decision import ReviewRule
-from tagger.explanation import explain
-from tagger.heads import Head, Linear
-from tagger.lexical import LexicalFeatures
-from tagger.model import TaggerModel
-from tagger.paper import Paper
-from tagger.text_views import split_sentences
+from tagger.model import Head, LexicalFeatures, Linear, ReviewRule, TaggerModel, explain
+from tagger.papers import Paper, split_sentences
 
 PAPER = Paper("On hearts", "The court is closed. Nothing happens here. A court is a court.")
 

@@ -2,9 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.comparison import Change, Comparison, FacetComparison, Flip
-from tagger.evaluation import SHOWN_METRICS
-from tagger.gate import GateRules, apply_gate
+from tagger.evaluation import (
+    SHOWN_METRICS,
+    Change,
+    Comparison,
+    FacetComparison,
+    GateRules,
+    apply_gate,
+)
+from tagger.evaluation.comparison import Flip
 
 SAME = Change(0.8, 0.8, (-0.05, 0.05))
 FLIP = Flip("t-1", "Title", ("a",), ("a",), ("b",))

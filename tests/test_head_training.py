@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from tagger.definitions_only import prototypes
-from tagger.head_training import add_zero_shot_tags, fit_head
-from tagger.heads import Calibration, Head, Linear, probabilities
+from tagger.model import Calibration, Head, Linear, probabilities, prototypes
 from tagger.taxonomy import Facet
+from tagger.training.heads import add_zero_shot_tags, fit_head
 
 TAGS, PAPERS, SIZE = 5, 60, 24
 AXES = np.eye(SIZE, dtype=np.float32)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.heads import Calibration, Head, Linear, member_probabilities, probabilities
+from tagger.model import Calibration, Head, Linear, probabilities
+from tagger.model.heads import member_probabilities
 
 logits = arrays(np.float64, (2, 4, 3), elements=st.floats(-50, 50))
 calibrations = st.builds(Calibration, st.floats(0, 10), st.floats(-5, 5))

@@ -5,13 +5,10 @@ import pytest
 from helpers.samples import QUICK, label_line, run
 from helpers.tiny_encoder import save_tiny_encoder
 
-from tagger.encoder_training import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.registry import Registry
-from tagger.registry.training_run import settings_of
-from tagger.training import EncoderSource, TrainingSettings, train
-from tagger.training_data import TrainingData
+from tagger.registry import Registry, settings_of
+from tagger.training import EncoderCache, EncoderSource, TrainingData, TrainingSettings, train
 
 TOPICS = [
     ("survey", ["heart"], "survey heart drug"),

@@ -4,7 +4,7 @@ import re
 import pytest
 from helpers.samples import Terminal, page, run
 
-from tagger.taxonomy_file import load_taxonomy
+from tagger.taxonomy import load_taxonomy
 
 
 def test_a_template_makes_a_folder_and_says_what_comes_next(tmp_path):

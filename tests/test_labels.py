@@ -17,7 +17,7 @@ from tagger.labels import (
     papers_spoken_of,
     standing_labels,
 )
-from tagger.paper import paper_id
+from tagger.papers import paper_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 tags = st.fixed_dictionaries(

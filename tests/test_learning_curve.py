@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from helpers.samples import small_taxonomy
 
-from tagger.evaluation import Figure, HeldOut
-from tagger.learning_curve import LearningPoint, learning_exponent, plan_tag
+from tagger.evaluation import Figure, HeldOut, LearningPoint
+from tagger.training import learning_exponent, plan_tag
 
 FACET = small_taxonomy().facets[0]
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.head_training import fit_vectorizer
-from tagger.lexical import LexicalFeatures, terms_of
-from tagger.paper import Paper
+from tagger.model import LexicalFeatures, terms_of
+from tagger.papers import Paper
+from tagger.training.heads import fit_vectorizer
 
 PAPERS = [
     Paper("A Survey of Trees", "We survey trees, and we survey graphs."),
@@ -46,7 +46,7 @@ def test_scores_equal_those_of_scikit_learn(papers):
 def test_the_vocabulary_holds_what_two_papers_share_and_is_bounded(monkeypatch):
     assert {"trees", "title:trees", "we", "树木"} <= set(VECTORIZER.vocabulary_)
     assert "survey" not in VECTORIZER.vocabulary_
-    monkeypatch.setattr("tagger.head_training.MAX_TERMS", 3)
+    monkeypatch.setattr("tagger.training.heads.MAX_TERMS", 3)
     assert len(fit_vectorizer(PAPERS).vocabulary_) == 3
 
 

@@ -21,10 +21,10 @@ from helpers.tiny_encoder import save_tiny_encoder
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
-from tagger.encoder import bundled_encoder_folder, load_trainable
 from tagger.errors import TaggerError
 from tagger.model import MODEL_FILES, load_model
-from tagger.paper import Paper
+from tagger.papers import Paper
+from tagger.training import bundled_encoder_folder, load_trainable
 
 PAPERS = [Paper("A survey of the court", "The judge and the heart.")]
 
@@ -78,7 +78,7 @@ def pickle_as(folder, name):
 
 
 def test_an_encoder_for_a_gpu_is_checked_where_it_is_used(folder, monkeypatch):
-    monkeypatch.setattr("tagger.encoder._CUDA", "CPUExecutionProvider")
+    monkeypatch.setattr("tagger.model.encoder._CUDA", "CPUExecutionProvider")
     with pytest.raises(TaggerError, match="which a GPU needs"):
         load_model(folder, device="cuda")
     graph = (folder / "encoder.onnx").read_bytes()

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger import near_duplicates
-from tagger.near_duplicates import find_near_duplicates
-from tagger.paper import Paper
+from tagger.papers import Paper, find_near_duplicates, near_duplicates
 
 THRESHOLD = 0.15
 

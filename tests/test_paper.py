@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import KnownPapers, Paper, group_entries, merge_duplicates, paper_id
+from tagger.papers import KnownPapers, Paper, group_entries, merge_duplicates, paper_id
 
 
 def test_the_identity_of_a_title_is_not_its_typesetting():

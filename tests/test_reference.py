@@ -7,8 +7,7 @@ from helpers.tiny_model import make_reference
 from safetensors.numpy import load_file, save_file
 
 from tagger.errors import TaggerError
-from tagger.model import EFFORTS
-from tagger.reference import Reference, familiarity
+from tagger.model import EFFORTS, Reference, familiarity
 
 SIZE = 4
 
@@ -90,7 +89,7 @@ def test_familiarity_is_the_cosine_of_the_nearest_found_part_by_part(monkeypatch
     rng = np.random.default_rng(0)
     vectors, known = (rng.normal(size=(n, 4)).astype(np.float32) for n in (23, 7))
     for at_once in (2**24, 21):
-        monkeypatch.setattr("tagger.reference._COSINES_AT_ONCE", at_once)
+        monkeypatch.setattr("tagger.model.training_reference._COSINES_AT_ONCE", at_once)
         assert np.allclose(familiarity(vectors, known), (vectors @ known.T).max(axis=1))
     assert familiarity(vectors[:0], known).shape == (0,)
     assert (familiarity(vectors, known[:0]) == -1).all()

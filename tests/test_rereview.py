@@ -8,11 +8,24 @@ from helpers.tiny_model import save_tiny_model
 
 from tagger.cli.output import load_model_for
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore, Prediction
-from tagger.rereview import count_tags, make_change_in, papers_to_rereview, plan_change
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
-from tagger.taxonomy_file import TaxonomyDocument
+from tagger.labels import (
+    Label,
+    LabelStore,
+    Prediction,
+    count_tags,
+    make_change_in,
+    papers_to_rereview,
+    plan_change,
+)
+from tagger.taxonomy import (
+    Taxonomy,
+    TaxonomyDocument,
+    add_tag,
+    merge_tags,
+    rename_tag,
+    retire_tag,
+    split_tag,
+)
 
 SPLIT_LAW = (split_tag, "law", {"civil": "C.", "penal": "P."})
 

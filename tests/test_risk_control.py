@@ -4,8 +4,8 @@ from helpers.tiny_model import make_reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.decision import ReviewRule
-from tagger.risk_control import NEVER, least_confidence, promise_precision
+from tagger.model import ReviewRule
+from tagger.model.risk_control import NEVER, least_confidence, promise_precision
 
 
 def test_the_promise_holds_on_average():

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import spool
 from tagger.errors import TaggerError
-from tagger.paper import Paper, merge_duplicates
-from tagger.spool import MergedPapers, PaperSpool
+from tagger.papers import Paper, PaperSpool, merge_duplicates, spool
+from tagger.papers.spool import MergedPapers
 
 texts = st.text(max_size=20) | st.just("half of a pair: \ud800")
 any_papers = st.lists(

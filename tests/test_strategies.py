@@ -3,18 +3,17 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from tagger import strategies
 from tagger.errors import TaggerError
 from tagger.model import Predictions
-from tagger.paper import Paper
-from tagger.strategies import load_strategy, strategy_names
-from tagger.strategies.base import Pool, Strategy
-from tagger.strategies.disagreement import Disagreement
-from tagger.strategies.diversity import Diversity
-from tagger.strategies.random import Random
-from tagger.strategies.typical import Typical
-from tagger.strategies.uncertainty import Uncertainty
-from tagger.strategies.unfamiliar import Unfamiliar
+from tagger.papers import Paper
+from tagger.review import load_strategy, strategies, strategy_names
+from tagger.review.strategies.base import Pool, Strategy
+from tagger.review.strategies.disagreement import Disagreement
+from tagger.review.strategies.diversity import Diversity
+from tagger.review.strategies.random import Random
+from tagger.review.strategies.typical import Typical
+from tagger.review.strategies.uncertainty import Uncertainty
+from tagger.review.strategies.unfamiliar import Unfamiliar
 
 OWN = ["disagreement", "diversity", "random", "typical", "uncertainty", "unfamiliar"]
 SURE = [0.9, 0.05, 0.05], [0.01, 0.01, 0.01]
@@ -154,7 +153,7 @@ def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy, monk
     pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
     assert Typical().select(pool, 3) == [9, 17, 2]
     # In parts, as in a cluster too large for the memory.
-    monkeypatch.setattr("tagger.strategies.typical._PART", 4)
+    monkeypatch.setattr("tagger.review.strategies.typical._PART", 4)
     assert Typical().select(pool, 3) == [9, 17, 2]
     # Groups that have labels are passed over.
     pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors[:14], known=around(2, 0.05, 1))

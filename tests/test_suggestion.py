@@ -1,7 +1,7 @@
 from helpers.samples import page, run
 
-from tagger.paper import Paper
-from tagger.suggestion import suggest_papers
+from tagger.papers import Paper
+from tagger.review import suggest_papers
 
 
 def test_labelled_papers_are_not_suggested(model, papers, taxonomy):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import MOST_LEVELS
-from tagger.taxonomy_file import load_taxonomy
+from tagger.taxonomy import load_taxonomy
+from tagger.taxonomy.schema import MOST_LEVELS
 
 GOOD = """\
 name: tiny

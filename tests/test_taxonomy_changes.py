@@ -8,11 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
-from tagger.taxonomy_diff import compare_taxonomies
-from tagger.taxonomy_draft import to_yaml
-from tagger.taxonomy_file import TaxonomyDocument
+from tagger.taxonomy import (
+    Taxonomy,
+    TaxonomyDocument,
+    add_tag,
+    compare_taxonomies,
+    merge_tags,
+    rename_tag,
+    retire_tag,
+    split_tag,
+)
+from tagger.taxonomy.draft import to_yaml
 
 PATH = Path("taxonomy.yaml")
 TWO = {"left": "On the left.", "right": "On the right."}

@@ -1,14 +1,14 @@
 import pytest
 
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_draft import (
+from tagger.taxonomy import (
+    Taxonomy,
     TaxonomyDraft,
+    load_taxonomy,
     load_template,
     taxonomy_name,
     template_names,
     write_taxonomy,
 )
-from tagger.taxonomy_file import load_taxonomy
 
 
 @pytest.mark.parametrize("name", template_names())

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from helpers.samples import contents
 
-from tagger import taxonomy_migration
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
-from tagger.rereview import papers_to_rereview
-from tagger.taxonomy_file import load_taxonomy
+from tagger.labels import LabelStore, papers_to_rereview
+from tagger.taxonomy import load_taxonomy
+from tagger.taxonomy.schema import migration as taxonomy_migration
 
 OLD = Path(__file__).parent / "data" / "label_folder_of_before"
 """Survey renamed, heart and law merged, study retired, law used anew, both split."""

@@ -1,8 +1,7 @@
 import numpy as np
 from test_taxonomy_changes import apply
 
-from tagger.taxonomy_changes import merge_tags, rename_tag, retire_tag
-from tagger.taxonomy_translation import translate_facet
+from tagger.taxonomy import merge_tags, rename_tag, retire_tag, translate_facet
 
 
 def test_one_of_several_tags_has_the_sum_of_what_it_was_made_of(taxonomy):

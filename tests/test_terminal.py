@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
+from tagger._util.text_safety import json_printable, printable
 from tagger.cli import app
 from tagger.cli.console import Console
 from tagger.cli.output import complain, print_json
 from tagger.errors import TaggerError
-from tagger.text_safety import json_printable, printable
 
 CLI = Path(__file__).parents[1] / "tagger" / "cli"
 HOSTILE = "\x1b]52;c;cm0=\x07\x1b]8;;http://x\x1b\\L\x1b[2J\x9b31m\u202ekcab\ud800\U000e0041\r\x7f"

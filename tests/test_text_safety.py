@@ -6,11 +6,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tagger.rendering import render
+from tagger._util.rendering import render
+from tagger._util.text_safety import as_markdown
 from tagger.tagging.writers.dataset import dataset_card
 from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Facet, Tag, Taxonomy
-from tagger.text_safety import as_markdown
 from tagger.training import TrainingSettings
 
 EVIL = (

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import Paper
-from tagger.text_views import EXCERPT_WORDS, TEXT_VIEWS, excerpt, title
+from tagger.papers import TEXT_VIEWS, Paper
+from tagger.papers.text_views import EXCERPT_WORDS, excerpt, title
 
 FILLER = "Hearts beat in many ways. " * 20
 

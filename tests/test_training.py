@@ -7,14 +7,18 @@ from helpers.samples import label_line
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
 
-from tagger.encoder_training import EncoderCache
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
-from tagger.learning_curve import learning_curve
-from tagger.paper import Paper
+from tagger.papers import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
-from tagger.training import TrainingSettings, cross_validate, train
-from tagger.training_data import TrainingData
+from tagger.training import (
+    EncoderCache,
+    TrainingData,
+    TrainingSettings,
+    measure_learning_curve,
+    train,
+)
+from tagger.training.run import cross_validate
 
 # Of two steps at least: the first one of a warm-up changes nothing.
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
@@ -159,7 +163,7 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
     }
     cache = EncoderCache(tmp_path / "cache")
     data = TrainingData.of(topic_labels, trained.model.taxonomy)
-    points = learning_curve(data, tiny, held_out, cache=cache)
+    points = measure_learning_curve(data, tiny, held_out, cache=cache)
     assert [point.labels for point in points] == [2, 4, 9]
     kind = trained.out_of_fold[0]
     kinds = [point.held_out["kind"] for point in points]

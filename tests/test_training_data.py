@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tagger.labels import LabelStore
 from tagger.taxonomy import Taxonomy
-from tagger.training_data import TrainingData, assign_folds, fine_tuning_inputs
+from tagger.training import TrainingData
+from tagger.training.data import assign_folds, fine_tuning_inputs
 
 
 def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_folder):

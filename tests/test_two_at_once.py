@@ -6,9 +6,9 @@ import sys
 
 from helpers.samples import page
 
-from tagger.atomic import exclusively
+from tagger._util.atomic import exclusively
 from tagger.labels import LabelStore
-from tagger.tagging.writers import TAGS_FILE
+from tagger.tagging import TAGS_FILE
 
 
 def start(place, *arguments):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tagger.vector_cache import CachedEncoder, VectorCache, usual_cache
+from tagger.model import CachedEncoder, VectorCache, usual_cache
 
 
 class Counting:

@@ -123,7 +123,7 @@ def main() -> None:
         # Without a file: a write to what is open already, or no folder for temporary files.
         if error.errno not in _NO_ROOM and not (error.errno == ENOENT and not error.filename):
             raise
-        from tagger.atomic import cannot_write
+        from tagger._util.atomic import cannot_write
 
         complain(cannot_write(error.filename, error))
     else:

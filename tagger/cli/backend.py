@@ -17,16 +17,16 @@ from urllib.parse import urlsplit
 from tagger.cli.output import echo, load_model_for
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
-from tagger.review.backend import (
+from tagger.review import (
     LOOPBACK,
     Credentials,
     PullWorker,
+    ReviewProject,
     connect_backend,
     disconnect_backend,
     make_backend,
+    pull_labels,
 )
-from tagger.review.project import ReviewProject
-from tagger.review.pull import pull
 
 if TYPE_CHECKING:
     import uvicorn
@@ -94,7 +94,7 @@ def run_backend(
     credentials = Credentials()
     url = url or "http://{}:{}".format(*address)
     worker = PullWorker(
-        partial(pull, project, store, conflicts),
+        partial(pull_labels, project, store, conflicts),
         partial(_train, store, in_use, conflicts),
         train_after,
         report,
@@ -132,8 +132,7 @@ def run_backend(
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> None:
     """Run 'tagger train' as the model in use was trained, and report what came of it."""
-    from tagger.registry import Registry
-    from tagger.registry.training_run import settings_of
+    from tagger.registry import Registry, settings_of
 
     command = [sys.executable, "-m", "tagger", "train", "--json"]
     command += ["--labels", str(store.folder), "--conflicts", conflicts]

@@ -38,8 +38,7 @@ def bakeoff(
     store = LabelStore(labels)
     merged = store.labels(conflicts)
     with output.needs_extra("train"):
-        from tagger.bakeoff import bake_off
-        from tagger.training import TrainingSettings
+        from tagger.training import TrainingSettings, bake_off
 
         settings = TrainingSettings(max_tokens=max_tokens, epochs=epochs, folds=folds, seed=seed)
         with output.progress() as step:

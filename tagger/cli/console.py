@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from tagger.text_safety import printable
+from tagger._util.text_safety import printable
 
 
 class Console(rich.console.Console):

@@ -14,8 +14,7 @@ from tagger.cli import output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tagger.discovery import Candidate
-    from tagger.taxonomy import Facet
+    from tagger.taxonomy import Candidate, Facet
 
 
 def discover(
@@ -41,8 +40,9 @@ def discover(
     """
     papers, problems = output.read_pages(files, format_name, column)
     loaded = output.load_model_named(model, papers)
-    from tagger.taxonomy_changes import facet_of
-    from tagger.vector_cache import bundled_encoder, usual_cache
+    from tagger.model import usual_cache
+    from tagger.taxonomy import facet_of
+    from tagger.training import bundled_encoder
 
     facets: Sequence[Facet] = loaded.taxonomy.facets
     if facet is not None:
@@ -51,8 +51,8 @@ def discover(
         # Every paper has a tag of an exclusive facet: few lack one there.
         facets = [one for one in facets if not one.exclusive] or facets
     with output.needs_extra("train"), output.progress() as step:
-        from tagger.discovery import discover as find_candidates
-        from tagger.discovery import far_from_tags
+        from tagger.taxonomy import discover as find_candidates
+        from tagger.taxonomy import far_from_tags
 
         chances = loaded.predict(papers, partial(step, "Tagging")).probabilities
         texts = [paper.text for paper in papers]

@@ -11,8 +11,8 @@ from tagger.cli import output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.explanation import Explanation
-    from tagger.paper import Paper
+    from tagger.model import Explanation
+    from tagger.papers import Paper
 
 
 def explain(
@@ -32,8 +32,8 @@ def explain(
     """
     papers, problems = output.read_pages(files, format_name, column)
     chosen = _find(paper, papers)
-    from tagger.decision import ReviewRule
-    from tagger.explanation import explain as explain_paper
+    from tagger.model import ReviewRule
+    from tagger.model import explain as explain_paper
 
     loaded = output.load_model_named(model, papers)
     with output.working("Leaving out one sentence at a time"):
@@ -47,7 +47,7 @@ def explain(
 
 
 def _find(wanted: str, papers: list[Paper]) -> Paper:
-    from tagger.paper import paper_id
+    from tagger.papers import paper_id
 
     wanted = " ".join(wanted.split())
     exact = [paper for paper in papers if not paper.known_as.isdisjoint((wanted, paper_id(wanted)))]
@@ -69,8 +69,8 @@ def _print_explanation(explanation: Explanation) -> None:
     from rich.text import Text
 
     from tagger.cli.console import Console
-    from tagger.explanation import telling
-    from tagger.readers.cleaning import clean_text
+    from tagger.model import telling
+    from tagger.papers.readers.cleaning import clean_text
 
     console = Console(highlight=False)
     decision = explanation.decision

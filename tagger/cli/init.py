@@ -16,8 +16,8 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tagger.paper import Paper
-    from tagger.taxonomy_draft import TaxonomyDraft
+    from tagger.papers import Paper
+    from tagger.taxonomy import TaxonomyDraft
 
 
 _Answer = TypeVar("_Answer")
@@ -71,8 +71,7 @@ def init(
 
     Example: tagger init my-review --template medicine --digest monday.txt
     """
-    from tagger.taxonomy import TAXONOMY_FILE
-    from tagger.taxonomy_draft import check_free, taxonomy_name, write_taxonomy
+    from tagger.taxonomy import TAXONOMY_FILE, check_free, taxonomy_name, write_taxonomy
 
     path = folder / TAXONOMY_FILE
     check_free(path)
@@ -83,8 +82,9 @@ def init(
     if digest:
         papers, problems = output.read_pages(digest, format_name, column)
         with output.needs_extra("train"), output.progress() as step:
-            from tagger.suggestion import suggest_papers
-            from tagger.vector_cache import bundled_encoder, usual_cache
+            from tagger.model import usual_cache
+            from tagger.review import suggest_papers
+            from tagger.training import bundled_encoder
 
             encoder = bundled_encoder(usual_cache())
             read = partial(step, "Reading papers")
@@ -128,7 +128,7 @@ def init(
 def _draft(
     template: str | None, facets: Sequence[str], exclusive: Sequence[str], tags: Sequence[str]
 ) -> TaxonomyDraft:
-    from tagger.taxonomy_draft import EMPTY, TaxonomyDraft, load_template
+    from tagger.taxonomy import EMPTY, TaxonomyDraft, load_template
 
     if template is None and not (facets or tags or exclusive):
         if not sys.stdin.isatty():
@@ -166,7 +166,7 @@ def _split(given: str, option: str, form: str) -> tuple[str, str]:
 
 def _ask() -> TaxonomyDraft:
     """Ask for a template, or for facets and tags until an empty answer."""
-    from tagger.taxonomy_draft import TaxonomyDraft, load_template, template_names
+    from tagger.taxonomy import TaxonomyDraft, load_template, template_names
 
     def template() -> TaxonomyDraft | None:
         name = _prompt(f"Template ({', '.join(template_names())})")

@@ -50,8 +50,7 @@ def audit(
 
     Example: tagger labels audit --labels labels
     """
-    from tagger.audit import find_suspect_labels
-    from tagger.labels import LabelStore
+    from tagger.labels import LabelStore, find_suspect_labels
     from tagger.registry import Registry
 
     store = LabelStore(labels)
@@ -125,8 +124,9 @@ def suggest(
     labelled = papers_spoken_of(store.all_labels())
     papers, problems = output.read_pages(files, format_name, column)
     with output.needs_extra("train"):
-        from tagger.encoder import DEFAULT_MAX_TOKENS, TorchEncoder, load_trainable
-        from tagger.suggestion import suggest_papers
+        from tagger.model import DEFAULT_MAX_TOKENS
+        from tagger.review import suggest_papers
+        from tagger.training import TorchEncoder, load_trainable
 
         loaded = TorchEncoder(load_trainable(encoder, DEFAULT_MAX_TOKENS))
         with output.progress() as step:
@@ -158,8 +158,8 @@ def plan(
     Example: tagger labels plan --more 20
     """
     registry = output.open_registry()
-    from tagger.encoder_training import default_encoder_cache
-    from tagger.registry.planning import plan_labels
+    from tagger.registry import plan_labels
+    from tagger.training import default_encoder_cache
 
     version = registry.find(model)
     with output.progress() as step:

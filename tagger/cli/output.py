@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tagger._util.text_safety import json_printable, printable
 from tagger.errors import TaggerError, missing_package
-from tagger.text_safety import json_printable, printable
-from tagger.thresholds import MIN_CONFIDENCE, TARGET_PRECISION
+from tagger.model import MIN_CONFIDENCE, TARGET_PRECISION
 
 if TYPE_CHECKING:
-    from tagger.decision import ReviewRule
     from tagger.labels import LabelStore
-    from tagger.model import TaggerModel
-    from tagger.paper import Paper
-    from tagger.readers import PaperCollection
+    from tagger.model import Promise, ReviewRule, TaggerModel
+    from tagger.papers import Paper, PaperCollection
     from tagger.registry import Registry
-    from tagger.risk_control import Promise
     from tagger.taxonomy import Facet
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
@@ -131,7 +128,7 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
     """Load what was given as ``--model``, for use on papers."""
-    from tagger.registry.resolve import load_model_by_name
+    from tagger.registry import load_model_by_name
 
     with progress() as step:
         return load_model_by_name(model, papers, step)
@@ -141,7 +138,7 @@ def review_rule(
     model: TaggerModel, min_confidence: float, target_precision: float | None
 ) -> tuple[ReviewRule, Promise | None]:
     """Return the rule and promise of options, and warn of facets without a promise."""
-    from tagger.risk_control import review_rule as rule_of
+    from tagger.model import review_rule as rule_of
 
     rule, promise = rule_of(model, min_confidence, target_precision)
     for shortfall in promise.shortfalls if promise else ():
@@ -180,7 +177,7 @@ def collect_pages(
 
     Prints what cannot be read and returns it, too; ends the program if nothing can.
     """
-    from tagger.readers import collect_papers
+    from tagger.papers import collect_papers
 
     problems: list[TaggerError] = []
     given = parse_columns(columns or [])

@@ -82,9 +82,8 @@ def report(
     if evidence and not digest:
         hint = "Name the pages with --digest, once for each"
         raise TaggerError("--evidence needs the abstracts", hint=hint)
-    from tagger.atomic import replacing
-    from tagger.report.build import build_report
-    from tagger.report.page import report_page
+    from tagger._util.atomic import replacing
+    from tagger.report import build_report, report_page
 
     usual = Path("labels")
     pages, problems = output.read_pages(digest, format_name, column) if digest else ([], [])

@@ -12,12 +12,10 @@ import typer
 from tagger.cli import output
 
 if TYPE_CHECKING:
-    from tagger.agreement import Agreement
-    from tagger.labels import Conflict, LabelStore
+    from tagger.labels import Agreement, Conflict, LabelStore
     from tagger.model import TaggerModel
-    from tagger.paper import Paper
-    from tagger.review.connection import Connection
-    from tagger.review.project import ReviewProject
+    from tagger.papers import Paper
+    from tagger.review import Connection, ReviewProject
 
 app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
 
@@ -38,7 +36,7 @@ def serve(
 
     Example: tagger review serve --port 8080
     """
-    from tagger.review.server import EmbeddedServer
+    from tagger.review import EmbeddedServer
 
     with output.needs_extra("review"), output.working("Label Studio is coming up"):
         server = EmbeddedServer(folder).start(port, lambda text: output.echo(text, err=True))
@@ -59,7 +57,7 @@ def stop(
 
     Example: tagger review stop
     """
-    from tagger.review.server import EmbeddedServer
+    from tagger.review import EmbeddedServer
 
     with output.needs_extra("review"):
         stopped = EmbeddedServer(folder).stop()
@@ -103,7 +101,7 @@ def push(
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """
-    from tagger.strategies import load_strategy
+    from tagger.review import load_strategy
 
     chosen = load_strategy(strategy)
     papers, problems = output.read_pages(files, format_name, column)
@@ -112,8 +110,7 @@ def push(
     # Without a model no project is made.
     loaded = output.load_model_for(store, model, papers)
     target = _open_project(server, store, project, create=True)
-    from tagger.review.push import PushSettings
-    from tagger.review.push import push as push_papers
+    from tagger.review import PushSettings, push_papers
 
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
@@ -157,10 +154,10 @@ def pull(
     """
     store = _read_store(labels)
     target = _open_project(_connect(folder), store, project)
-    from tagger.review.pull import pull as pull_corrections
+    from tagger.review import pull_labels
 
     with output.working("Reading annotations"):
-        report = pull_corrections(target, store, conflicts)
+        report = pull_labels(target, store, conflicts)
     if as_json:
         output.print_json(asdict(report))
     else:
@@ -193,7 +190,7 @@ def status(
     """
     store = _read_store(labels)
     target = _open_project(_connect(folder), store, project)
-    from tagger.review.status import review_status
+    from tagger.review import review_status
 
     with output.working("Reading tasks"):
         tasks, _ = target.tasks()
@@ -244,7 +241,7 @@ def strategies(as_json: output.JsonOption = False) -> None:
     """
     import inspect
 
-    from tagger.strategies import load_strategy, strategy_names
+    from tagger.review import load_strategy, strategy_names
 
     texts = {}
     for name in strategy_names():
@@ -301,7 +298,7 @@ def send_rechecks(
 ) -> int:
     """Send labelled papers to Label Studio with the reason to look again; return the new tasks."""
     target = _open_project(_connect(folder), store, project, create=True)
-    from tagger.review.push import push_rechecks
+    from tagger.review import push_rechecks
 
     with output.progress() as step:
         return push_rechecks(rechecks, model, target, step, store.taxonomy).new
@@ -317,7 +314,7 @@ def _read_store(labels: Path) -> LabelStore:
 
 
 def _connect(folder: Path) -> Connection:
-    from tagger.review.connection import connect
+    from tagger.review import connect
 
     with output.needs_extra("review"):
         return connect(folder)
@@ -326,7 +323,7 @@ def _connect(folder: Path) -> Connection:
 def _open_project(
     server: Connection, store: LabelStore, project: str | None, *, create: bool = False
 ) -> ReviewProject:
-    from tagger.review.project import open_project
+    from tagger.review import open_project
 
     return open_project(server, store.taxonomy, project, create=create)
 

@@ -15,9 +15,7 @@ from tagger.cli import output
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
-    from tagger.drift import Drift
-    from tagger.model import TaggerModel
-    from tagger.risk_control import Promise
+    from tagger.model import Drift, Promise, TaggerModel
     from tagger.tagging import TagRun
 
 
@@ -87,16 +85,14 @@ def tag(
     if engine == "ray":
         if write:
             raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
-        from tagger.model import load_model
-        from tagger.readers import check_reading
-        from tagger.registry.resolve import find_model_folder
-        from tagger.vector_cache import usual_cache
+        from tagger.model import load_model, usual_cache
+        from tagger.papers import check_reading
+        from tagger.registry import find_model_folder
 
         columns = output.parse_columns(column or [])
         check_reading(format_name, columns)
         with output.needs_extra("scale"), TemporaryDirectory() as scratch:
-            from tagger.tagging.ray_engine import RayEngine, device_of_cluster, ray_cluster
-            from tagger.tagging.tables import tag_tables
+            from tagger.tagging import RayEngine, device_of_cluster, ray_cluster, tag_tables
 
             found = find_model_folder(model, Path(scratch))
             # With a cache, the encoder is not loaded here, where nothing is encoded.
@@ -145,9 +141,8 @@ def tag(
         return
     if workers or cluster or device != "cpu":
         raise TaggerError("--workers, --cluster and --device are for --engine ray")
-    from tagger.atomic import exclusively
-    from tagger.tagging.run import check_output, tag_papers
-    from tagger.tagging.writers import TAGS_FILE
+    from tagger._util.atomic import exclusively
+    from tagger.tagging import TAGS_FILE, check_output, tag_papers
 
     paths = [Path(file) for file in files]
     check_output(folder, write or [], paths)
@@ -206,9 +201,7 @@ def _promise_as_json(promise: Promise | None, target_precision: float | None) ->
 
 def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> None:
     """Log with MLflow how unlike the labelled papers a digest is, once all else is done."""
-    from tagger.registry import Registry
-    from tagger.registry.resolve import look_up
-    from tagger.registry.tag_run import log_tag_run
+    from tagger.registry import Registry, log_tag_run, look_up
 
     registry = Registry()
     try:

@@ -16,8 +16,7 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.labels import LabelStore
-    from tagger.taxonomy import Taxonomy
-    from tagger.taxonomy_changes import Change
+    from tagger.taxonomy import Change, Taxonomy
 
 app = typer.Typer(
     no_args_is_help=True, help="Change what papers are tagged with; the labels come along."
@@ -42,7 +41,7 @@ def show(
 
     Example: tagger taxonomy show --labels labels
     """
-    from tagger.rereview import count_tags, papers_to_rereview
+    from tagger.labels import count_tags, papers_to_rereview
 
     store = _open(labels)
     merged = store.labels(conflicts)
@@ -121,7 +120,7 @@ def diff(
 
     Example: tagger taxonomy diff champion
     """
-    from tagger.taxonomy_diff import compare_taxonomies
+    from tagger.taxonomy import compare_taxonomies
 
     old = _named(before)
     new = _open(labels).taxonomy if after is None else _named(after)
@@ -158,7 +157,7 @@ def add(
 
     Example: tagger taxonomy add domain/law-of-the-sea --definition "Ships." --parent legal
     """
-    from tagger.taxonomy_changes import add_tag
+    from tagger.taxonomy import add_tag
 
     facet, name = _place(tag)
     change = partial(add_tag, facet=facet, tag=name, definition=definition, parent=parent)
@@ -178,7 +177,7 @@ def rename(
 
     Example: tagger taxonomy rename domain/medical medicine
     """
-    from tagger.taxonomy_changes import rename_tag
+    from tagger.taxonomy import rename_tag
 
     facet, name = _place(tag)
     _change(labels, partial(rename_tag, facet=facet, tag=name, into=new), yes, dry_run, as_json)
@@ -200,7 +199,7 @@ def merge(
 
     Example: tagger taxonomy merge domain/vision domain/speech --into vision
     """
-    from tagger.taxonomy_changes import merge_tags
+    from tagger.taxonomy import merge_tags
 
     places = [_place(tag) for tag in tags]
     facets = list(dict.fromkeys(facet for facet, _ in places))
@@ -231,7 +230,7 @@ def split(
     Example: tagger taxonomy split domain/science --into physics chemistry --definition
     physics="Matter." --definition chemistry="Substances."
     """
-    from tagger.taxonomy_changes import split_tag
+    from tagger.taxonomy import split_tag
 
     facet, name = _place(tag)
     meanings = {}
@@ -267,7 +266,7 @@ def retire(
 
     Example: tagger taxonomy retire domain/math --into science
     """
-    from tagger.taxonomy_changes import retire_tag
+    from tagger.taxonomy import retire_tag
 
     facet, name = _place(tag)
     _change(labels, partial(retire_tag, facet=facet, tag=name, into=into), yes, dry_run, as_json)
@@ -292,7 +291,7 @@ def rereview(
 
     Example: tagger taxonomy rereview --push
     """
-    from tagger.rereview import papers_to_rereview
+    from tagger.labels import papers_to_rereview
 
     store = _open(labels)
     store.all_labels()
@@ -335,8 +334,7 @@ def _place(tag: str) -> tuple[str, str]:
 
 def _named(name: str) -> Taxonomy:
     """Return the taxonomy that a person named: by file, folder or model."""
-    from tagger.taxonomy import TAXONOMY_FILE
-    from tagger.taxonomy_file import load_taxonomy
+    from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
     path = Path(name)
     if path.is_file() or path.suffix in (".yaml", ".yml"):
@@ -347,7 +345,7 @@ def _named(name: str) -> Taxonomy:
 
 def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Say what a change does, ask, and make it."""
-    from tagger.rereview import make_change_in, plan_change
+    from tagger.labels import make_change_in, plan_change
 
     store = _open(labels)
     plan = plan_change(store, change)

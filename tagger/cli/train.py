@@ -63,16 +63,21 @@ def train(
     """
     from dataclasses import replace
 
-    from tagger.encoder_training import default_encoder_cache
     from tagger.labels import LabelStore
+    from tagger.registry import (
+        check_writable,
+        encoder_origin,
+        encoder_source,
+        log_training,
+        settings_of,
+    )
+    from tagger.training import TrainingSettings, default_encoder_cache
+    from tagger.training import train as train_model
 
     registry = output.open_registry()
-    from tagger import training
-    from tagger.registry import training_run
-
     store = LabelStore(labels)
     snapshot = store.snapshot(conflicts)
-    settings = training.TrainingSettings(
+    settings = TrainingSettings(
         encoder=encoder,
         max_tokens=max_tokens,
         epochs=epochs,
@@ -87,8 +92,8 @@ def train(
         )
     champion = registry.find("champion") if heads_only else None
     if champion:
-        origin = training_run.encoder_origin(registry, champion)
-        settings = replace(training_run.settings_of(registry, origin), encoder_of=origin.name)
+        origin = encoder_origin(registry, champion)
+        settings = replace(settings_of(registry, origin), encoder_of=origin.name)
     fingerprint = settings.fingerprint(store.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
@@ -97,12 +102,12 @@ def train(
             else:
                 output.echo(f"Nothing new: {version.name} was trained on just these inputs.")
             return
-    training_run.check_writable(registry)
+    check_writable(registry)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        source = training_run.encoder_source(registry, champion, folder) if champion else None
+        source = encoder_source(registry, champion, folder) if champion else None
         with output.progress() as step:
-            result = training.train(
+            result = train_model(
                 snapshot.labels,
                 store.taxonomy,
                 settings,
@@ -113,7 +118,7 @@ def train(
                 cache=default_encoder_cache(),
             )
         with output.working("Logging to MLflow"), _kept_on_failure(result, fingerprint):
-            version = training_run.log_training(registry, result, settings, snapshot)
+            version = log_training(registry, result, settings, snapshot)
     count = len(snapshot.labels)
     if as_json:
         output.print_json(

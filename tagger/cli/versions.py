@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tagger.cli.console import Console
-    from tagger.comparison import Change, Comparison, FacetComparison
+    from tagger.evaluation import Change, Comparison, FacetComparison
 
 _SHOWN_FLIPS = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -44,12 +44,7 @@ def compare(
 
     Example: tagger compare champion challenger --digest monday.txt
     """
-    from tagger.registry.comparing import (
-        compare_versions,
-        comparison_page,
-        log_comparison,
-        measure_in_use,
-    )
+    from tagger.registry import compare_versions, comparison_page, log_comparison, measure_in_use
 
     registry = output.open_registry()
     first, second = registry.find(before), registry.find(after)
@@ -58,7 +53,7 @@ def compare(
     with output.progress() as step:
         found = measure_in_use(registry, found, first, second, papers, step)
     if html:
-        from tagger.atomic import replacing
+        from tagger._util.atomic import replacing
 
         with replacing(html) as file:
             file.write(comparison_page(found))
@@ -125,8 +120,8 @@ def promote(
 
     Example: tagger promote challenger
     """
-    from tagger.gate import GateRules
-    from tagger.registry.promotion import promote as promote_version
+    from tagger.evaluation import GateRules
+    from tagger.registry import promote as promote_version
 
     if force is not None and not force.strip():
         raise TaggerError("--force needs a reason", hint="--force 'why it is right all the same'")
@@ -172,7 +167,7 @@ def rollback(
 
     Example: tagger rollback --reason "too many papers called surveys"
     """
-    from tagger.registry.promotion import roll_back
+    from tagger.registry import roll_back
 
     with output.working("Rolling back"):
         given_up, champion = roll_back(output.open_registry(), reason)
@@ -187,10 +182,10 @@ def history(as_json: output.JsonOption = False) -> None:
 
     Example: tagger history
     """
-    from tagger.registry.history import history as read_history
+    from tagger.registry import version_history
 
     with output.working("Reading versions"):
-        versions = read_history(output.open_registry())
+        versions = version_history(output.open_registry())
     if as_json:
         output.print_json({"versions": versions})
         return

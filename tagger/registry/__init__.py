@@ -5,6 +5,6 @@ store and the artifacts beside it. A version becomes visible only when all of it
 and champion only after that.
 """
 
-from tagger.registry.versions import CHALLENGER, CHAMPION, Registry, Version
+import lazy_loader
 
-__all__ = ["CHALLENGER", "CHAMPION", "Registry", "Version"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

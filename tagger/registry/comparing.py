@@ -13,14 +13,22 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tagger.comparison import Churn, Comparison, Speed, compare, in_todays_terms, measure_churn
-from tagger.evaluation import METRICS, assign
+from tagger._util.progress import Progress, no_progress
+from tagger._util.rendering import render
+from tagger.evaluation import (
+    METRICS,
+    Churn,
+    Comparison,
+    Speed,
+    assign,
+    compare,
+    in_todays_terms,
+    measure_churn,
+)
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
-from tagger.paper import Paper
-from tagger.progress import Progress, no_progress
+from tagger.papers import Paper
 from tagger.registry.versions import Registry, Version
-from tagger.rendering import render
 from tagger.taxonomy import Taxonomy
 
 _TIMED_PAPERS = 32

@@ -35,7 +35,7 @@ class VersionSummary:
     why: str
 
 
-def history(registry: Registry) -> list[VersionSummary]:
+def version_history(registry: Registry) -> list[VersionSummary]:
     """Return all versions, oldest first."""
     versions = registry.versions()
     runs = registry.runs(versions)

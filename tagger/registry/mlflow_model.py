@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tagger
-from tagger.decision import ReviewRule
-from tagger.model import TaggerModel
+from tagger.model import ReviewRule, TaggerModel
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

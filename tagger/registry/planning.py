@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from tagger.encoder_training import EncoderCache, TrainingProgress
 from tagger.errors import TaggerError
-from tagger.evaluation import Figure, evaluate
-from tagger.learning_curve import TagPlan, learning_curve, learning_exponent, plan_tag
-from tagger.plots import learning_curve_figure
+from tagger.evaluation import Figure, evaluate, learning_curve_figure
 from tagger.registry.training_run import settings_of, training_data
 from tagger.registry.versions import Registry, Version
+from tagger.training import (
+    EncoderCache,
+    TagPlan,
+    TrainingProgress,
+    learning_exponent,
+    measure_learning_curve,
+    plan_tag,
+)
 
 _EXPONENT = "learning_exponent"
 
@@ -47,7 +52,7 @@ def _log_learning_curve(
 ) -> dict[str, float]:
     data, settings = training_data(registry, version), settings_of(registry, version)
     out_of_fold = registry.held_out(version)
-    points = learning_curve(data, settings, out_of_fold, progress, cache)
+    points = measure_learning_curve(data, settings, out_of_fold, progress, cache)
     metrics: dict[str, float] = {}
     for facet in out_of_fold:
         exponent = learning_exponent(points, facet)

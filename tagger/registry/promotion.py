@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
-from tagger.gate import GateRules, RuleOutcome, apply_gate
+from tagger.evaluation import GateRules, RuleOutcome, apply_gate
 from tagger.registry.comparing import compare_versions
 from tagger.registry.versions import CHALLENGER, CHAMPION, MODEL_NAME, Registry, Version
 

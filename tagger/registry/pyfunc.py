@@ -8,10 +8,8 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from tagger.decision import ReviewRule, decide
-from tagger.model import load_model
-from tagger.paper import Paper
-from tagger.risk_control import review_rule
+from tagger.model import ReviewRule, decide, load_model, review_rule
+from tagger.papers import Paper
 
 
 class TaggerPyfunc(PythonModel):

@@ -11,18 +11,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tagger.atomic import replacing
-from tagger.encoder import sha256_of
+from tagger._util.atomic import replacing
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
-from tagger.model import MANIFEST_FILE, TaggerModel, load_model
-from tagger.progress import Progress, no_progress
+from tagger.model import MANIFEST_FILE, TaggerModel, load_model, sha256_of, usual_cache
 from tagger.registry.versions import Registry
 from tagger.taxonomy import TAXONOMY_FILE
-from tagger.vector_cache import bundled_encoder, usual_cache
+from tagger.training import bundled_encoder
 
 if TYPE_CHECKING:
-    from tagger.paper import Paper
+    from tagger.papers import Paper
 
 _LOG = logging.getLogger(__name__)
 _KNOWN_FILE = "resolved_models.json"
@@ -151,7 +150,7 @@ def _model_of_definitions(
         "nobody has measured: take them for suggestions"
     )
     try:
-        from tagger.definitions_only import model_of_definitions
+        from tagger.model import model_of_definitions
 
         return model_of_definitions(
             store.taxonomy,

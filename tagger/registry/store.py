@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tagger.atomic import exclusively, making
+from tagger._util.atomic import exclusively, making
 from tagger.errors import TaggerError, without_password
 
 if TYPE_CHECKING:

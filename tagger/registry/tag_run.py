@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagger.drift import Drift
 from tagger.errors import shown
+from tagger.model import Drift
 from tagger.registry.versions import Registry
 
 DIGEST_EXPERIMENT = "tagger-digests"

@@ -9,13 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
-from tagger.decision import ReviewRule
-from tagger.drift import expected_review_share
+from tagger._util.rendering import render
 from tagger.errors import TaggerError
-from tagger.evaluation import METRICS, SHOWN_METRICS, evaluate_with_intervals
+from tagger.evaluation import (
+    METRICS,
+    SHOWN_METRICS,
+    confusion_matrix_figure,
+    evaluate_with_intervals,
+    reliability_figure,
+)
 from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
-from tagger.model import MANIFEST_FILE, MODEL_FILES
-from tagger.plots import confusion_matrix_figure, reliability_figure
+from tagger.model import MANIFEST_FILE, MODEL_FILES, ReviewRule, expected_review_share
 from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
 from tagger.registry.promotion import record_promotion
@@ -31,9 +35,7 @@ from tagger.registry.versions import (
     Version,
     out_of_fold_file,
 )
-from tagger.rendering import render
-from tagger.training import EncoderSource, TrainingResult, TrainingSettings
-from tagger.training_data import TrainingData
+from tagger.training import EncoderSource, TrainingData, TrainingResult, TrainingSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,15 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tagger.encoder import sha256_of
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
-from tagger.model import MANIFEST_FILE, TaggerModel, load_model
+from tagger.model import MANIFEST_FILE, TaggerModel, load_model, sha256_of
 from tagger.registry.held_out_table import from_table
 from tagger.registry.store import Store
-from tagger.taxonomy import TAXONOMY_FILE, Taxonomy
-from tagger.taxonomy_file import load_taxonomy
-from tagger.taxonomy_migration import open_taxonomy
+from tagger.taxonomy import TAXONOMY_FILE, Taxonomy, load_taxonomy, open_taxonomy
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

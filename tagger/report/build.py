@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.decision import ReviewRule
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
-from tagger.explanation import Explanation, explain
 from tagger.labels import ConflictRule, LabelStore
-from tagger.paper import KnownPapers, Paper
-from tagger.progress import Progress, no_progress
-from tagger.registry.resolve import load_model_by_name
-from tagger.registry.versions import Registry
+from tagger.model import Explanation, ReviewRule, explain
+from tagger.papers import KnownPapers, Paper
+from tagger.registry import Registry, load_model_by_name
 from tagger.report.page import LeftOut, Report
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
 from tagger.report.results import in_todays_terms, read_result_folder

@@ -12,11 +12,10 @@ from tagger.evaluation import (
     Figure,
     HeldOut,
     confidences,
+    confusion_counts,
     evaluate_with_intervals,
 )
-from tagger.plots import confusion_counts
-from tagger.registry import Registry, Version
-from tagger.registry.history import VersionSummary, history
+from tagger.registry import Registry, Version, VersionSummary, version_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class ConfidenceBin:
 class FacetFigures:
     """How good a version is in one facet, on labelled papers that it had not seen.
 
-    ``confusion`` is as in :func:`tagger.plots.confusion_counts`, with what people gave as rows;
+    ``confusion`` is as in :func:`tagger.evaluation.confusion_counts`, with the labels as rows;
     ``reliability`` leaves out empty bins.
     """
 
@@ -66,7 +65,7 @@ class ModelFigures:
 def read_figures(registry: Registry, version: Version) -> ModelFigures:
     """Read the figures of a version from MLflow."""
     facets = tuple(facet_figures(part) for part in registry.held_out(version).values())
-    versions = tuple(history(registry))
+    versions = tuple(version_history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
     return ModelFigures(own, facets, versions)
 

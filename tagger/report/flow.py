@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from tagger.paper import number_papers
+from tagger.papers import number_papers
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tagger._util.rendering import render
 from tagger.evaluation import METRICS
-from tagger.explanation import telling
-from tagger.near_duplicates import NearDuplicate
-from tagger.rendering import render
+from tagger.model import telling
+from tagger.papers import NearDuplicate
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder

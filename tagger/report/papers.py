@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from tagger.explanation import Explanation
 from tagger.labels import (
     ConflictRule,
     Label,
@@ -17,10 +16,9 @@ from tagger.labels import (
     settled_as_no_paper,
     standing_labels,
 )
-from tagger.near_duplicates import NearDuplicate
-from tagger.paper import Paper, number_papers
+from tagger.model import Explanation
+from tagger.papers import NearDuplicate, Paper, TaggedPaper, number_papers
 from tagger.report.results import ResultFolder
-from tagger.tagged_paper import TaggedPaper
 
 Tags = Mapping[str, tuple[str, ...]]
 Status = Literal[

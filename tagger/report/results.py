@@ -9,14 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.json_lines import read_lines
-from tagger.near_duplicates import NearDuplicate
-from tagger.tagged_paper import TaggedPaper
-from tagger.tagging.run import NEAR_DUPLICATES_FILE
-from tagger.tagging.writers import TAGS_FILE
-from tagger.taxonomy import Taxonomy
-from tagger.taxonomy_translation import FacetTranslation, translate_facet
+from tagger.papers import NearDuplicate, TaggedPaper
+from tagger.tagging import NEAR_DUPLICATES_FILE, TAGS_FILE
+from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,9 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from tagger.decision import ReviewRule, decide
 from tagger.errors import TaggerError
-from tagger.model import TaggerModel
-from tagger.paper import Paper
+from tagger.model import ReviewRule, TaggerModel, decide
+from tagger.papers import Paper
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
 from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper

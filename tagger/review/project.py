@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from tagger.errors import TaggerError
-from tagger.paper import Paper
+from tagger.papers import Paper
 from tagger.review.connection import Connection
 from tagger.review.interface import (
     InUse,

@@ -12,8 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tagger.agreement import Agreement, measure_agreement
-from tagger.labels import Conflict, ConflictRule, Label, LabelStore, Origin, find_conflicts
+from tagger.labels import (
+    Agreement,
+    Conflict,
+    ConflictRule,
+    Label,
+    LabelStore,
+    Origin,
+    find_conflicts,
+    measure_agreement,
+)
 from tagger.review.project import ReviewProject
 from tagger.review.tasks import TaskError, read_label
 
@@ -39,7 +47,9 @@ class PullReport:
     problems: list[str] = field(default_factory=list)
 
 
-def pull(project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest") -> PullReport:
+def pull_labels(
+    project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest"
+) -> PullReport:
     """Bring the annotations of a project into a label folder, as corrections.
 
     Nothing has been written if a :class:`TaggerError` is raised.

@@ -13,17 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from tagger.decision import ReviewRule, decide, doubtful_tags
+from tagger._util.arrays import Floats
 from tagger.errors import TaggerError
-from tagger.heads import Floats
 from tagger.labels import Label, standing_labels
-from tagger.model import TaggerModel
-from tagger.paper import KnownPapers, Paper
+from tagger.model import ReviewRule, TaggerModel, decide, doubtful_tags
+from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
+from tagger.review.strategies.base import Pool, Strategy, similarity_to_nearest
+from tagger.review.strategies.random import draw_of
 from tagger.review.tasks import QUEUES, Queue, make_task
-from tagger.strategies.base import Pool, Strategy, similarity_to_nearest
-from tagger.strategies.random import draw_of
-from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 Step = Callable[[str, int, int], None]
@@ -66,7 +64,7 @@ class PushReport:
     problems: list[str] = field(default_factory=list)
 
 
-def push(
+def push_papers(
     papers: Sequence[Paper],
     model: TaggerModel,
     labels: Sequence[Label],

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.atomic import exclusively, replacing
+from tagger._util.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:

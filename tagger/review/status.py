@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from tagger.agreement import Agreement, measure_agreement
-from tagger.labels import Conflict, ConflictRule, Label, find_conflicts, standing_labels
+from tagger.labels import (
+    Agreement,
+    Conflict,
+    ConflictRule,
+    Label,
+    find_conflicts,
+    measure_agreement,
+    standing_labels,
+)
 from tagger.review.project import ReviewTask
 from tagger.taxonomy import Facet, Taxonomy
 

@@ -15,9 +15,10 @@ from pydantic import (
     ValidationError,
 )
 
+from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.labels import Label, Origin, Prediction, Text
-from tagger.paper import Paper, paper_id
+from tagger.papers import Paper, TaggedPaper, paper_id
 from tagger.review.interface import (
     CANNOT_TELL,
     FINAL,
@@ -28,9 +29,7 @@ from tagger.review.interface import (
     is_tree,
     tag_path,
 )
-from tagger.tagged_paper import TaggedPaper
 from tagger.taxonomy import Tags, Taxonomy
-from tagger.validation import first_problem
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {

@@ -1,5 +1,5 @@
 """The batch run: papers are read, merged, tagged and written, on this machine or on a cluster."""
 
-from tagger.tagging.run import TagRun, tag_papers
+import lazy_loader
 
-__all__ = ["TagRun", "tag_papers"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

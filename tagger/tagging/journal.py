@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tagger.atomic import append_line
+from tagger._util.atomic import append_line
 from tagger.errors import TaggerError
 
 

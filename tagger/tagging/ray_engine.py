@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tagger.encoder import choose_device
 from tagger.errors import TaggerError
+from tagger.model import choose_device
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5

@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 
 from tagger import __version__
-from tagger.atomic import replacing
-from tagger.decision import ReviewRule, decide
-from tagger.drift import Drift, DriftMeter
-from tagger.encoder import Progress
+from tagger._util.arrays import Floats
+from tagger._util.atomic import replacing
 from tagger.errors import Problem, TaggerError
-from tagger.heads import Floats
-from tagger.model import TaggerModel
-from tagger.near_duplicates import NearDuplicate, find_near_duplicates
-from tagger.paper import Paper
-from tagger.readers import PaperCollection
-from tagger.spool import PaperSpool
-from tagger.tagged_paper import TaggedPaper, tagged_paper
+from tagger.model import Drift, DriftMeter, Progress, ReviewRule, TaggerModel, decide
+from tagger.papers import (
+    NearDuplicate,
+    Paper,
+    PaperCollection,
+    PaperSpool,
+    TaggedPaper,
+    find_near_duplicates,
+)
 from tagger.tagging.journal import Journal
 from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
 from tagger.tagging.writers.jsonl import read_jsonl, write_jsonl
@@ -233,7 +233,7 @@ class TaggedBatch:
     def of_json(cls, entry: dict[str, Any]) -> TaggedBatch:
         """Return the batch of an entry of the journal."""
         problems = [Problem(**problem) for problem in entry.get("problems", ())]
-        papers = [row and tagged_paper(row) for row in entry["rows"]]
+        papers = [row and TaggedPaper.from_row(row) for row in entry["rows"]]
         return cls(papers, entry["familiarity"], problems)
 
 

@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from tagger.atomic import cannot_write, replacing, replacing_bytes
+from tagger._util.atomic import cannot_write, replacing, replacing_bytes
 from tagger.errors import Problem, TaggerError
-from tagger.paper import EntryKeys, Paper, merge_entries
-from tagger.readers import read_records
-from tagger.spool import PaperSpool
+from tagger.papers import EntryKeys, Paper, PaperSpool, merge_entries, read_records
 from tagger.tagging.storage import StoredFile, local_file
 
 ROWS_PER_SHARD = 8192

@@ -20,12 +20,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from tagger import __version__
-from tagger.atomic import cannot_write, exclusively, replacing, replacing_folder
-from tagger.decision import ReviewRule
-from tagger.encoder import ENCODING, FLOAT32_FILE
+from tagger._util.atomic import cannot_write, exclusively, replacing, replacing_folder
 from tagger.errors import TaggerError
+from tagger.model import ENCODING, FLOAT32_FILE, MODEL_FILES, ReviewRule, TaggerModel
 from tagger.model import MANIFEST_FILE as MODEL_MANIFEST
-from tagger.model import MODEL_FILES, TaggerModel
 from tagger.tagging.run import PROBLEMS_FILE, write_problems
 from tagger.tagging.shards import ROWS_PER_SHARD, Shard, merged_shards, read_file
 from tagger.tagging.storage import find_files
@@ -97,7 +95,7 @@ def tag_tables(
     folder:
         Where results go, under one path for all workers.
     rule, columns, format_name:
-        As for :func:`tagger.tagging.tag_papers` and :func:`tagger.readers.read_papers`.
+        As for :func:`tagger.tagging.tag_papers` and :func:`tagger.papers.read_papers`.
     device:
         What encodes: ``cpu`` or ``cuda``.
 

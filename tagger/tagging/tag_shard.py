@@ -15,12 +15,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from tagger.atomic import cannot_write, replacing_bytes
-from tagger.decision import ReviewRule
+from tagger._util.atomic import cannot_write, replacing_bytes
 from tagger.errors import Problem
-from tagger.model import TaggerModel, load_model
-from tagger.paper import Paper
-from tagger.tagged_paper import TaggedPaper
+from tagger.model import ReviewRule, TaggerModel, load_model
+from tagger.papers import Paper, TaggedPaper
 from tagger.tagging.run import tag_batch, untaggable
 from tagger.tagging.shards import Shard, papers_of
 from tagger.tagging.writers.arrow import arrow_schema, arrow_tables

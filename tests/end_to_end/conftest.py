@@ -15,9 +15,9 @@ from helpers.mlflow_server import MlflowServer
 from helpers.ports import free_port
 from helpers.samples import shell_environment
 
-from tagger.encoder_training import JOBS_VARIABLE
-from tagger.review.connection import Connection
-from tagger.review.server import EmbeddedServer, install
+from tagger.review import Connection, EmbeddedServer
+from tagger.review.server import install
+from tagger.training.encoders import JOBS_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from helpers.ports import free_port, wait_for
 from helpers.samples import run_line, untimed
 from sklearn.metrics import f1_score
 
-from tagger.paper import paper_id
+from tagger.papers import paper_id
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.real_encoder]
 

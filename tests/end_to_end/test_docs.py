@@ -108,9 +108,8 @@ def test_every_environment_variable_is_described():
 
 def test_the_examples_of_files_are_what_the_program_reads_and_writes():
     from tagger.labels import Label
-    from tagger.paper import Paper
-    from tagger.tagged_paper import COLUMNS
-    from tagger.taxonomy_file import TaxonomyDocument
+    from tagger.papers import COLUMNS, Paper
+    from tagger.taxonomy import TaxonomyDocument
 
     given = {block["title"]: block["body"] for block in blocks(FILES) if block["title"]}
     taxonomy = TaxonomyDocument(given["taxonomy.yaml"], Path("taxonomy.yaml")).taxonomy

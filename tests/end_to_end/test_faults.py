@@ -13,7 +13,7 @@ from helpers.faulty_days import TITLES, ReviewDay, VersionsDay, command
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry
-from tagger.review.connection import Connection
+from tagger.review import Connection
 
 pytestmark = pytest.mark.acceptance
 

@@ -8,10 +8,8 @@ from helpers.samples import TAGGER, page
 from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
-from tagger.gate import GateRules
-from tagger.registry import Registry
-from tagger.registry.comparing import compare_versions, log_comparison
-from tagger.registry.promotion import promote, roll_back
+from tagger.evaluation import GateRules
+from tagger.registry import Registry, compare_versions, log_comparison, promote, roll_back
 
 
 @pytest.fixture

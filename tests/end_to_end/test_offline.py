@@ -12,7 +12,7 @@ from helpers.ports import free_port
 from helpers.samples import page, shell_environment, small_taxonomy, write_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 
-from tagger.review.server import EmbeddedServer
+from tagger.review import EmbeddedServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.training]
 

@@ -68,7 +68,7 @@ def test_the_wheel_holds_what_the_package_reads_and_no_tests(built):
     files = [path for path in (ROOT / "tagger").rglob("*") if path.suffix in kinds]
     there = {path.relative_to(ROOT).as_posix() for path in files}
     assert packed == there
-    assert {"tagger/py.typed", "tagger/templates/taxonomies/medicine.yaml"} <= packed
+    assert {"tagger/py.typed", "tagger/taxonomy/templates/medicine.yaml"} <= packed
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -13,16 +13,12 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tagger.atomic import cannot_write
-from tagger.decision import ReviewRule
+from tagger._util.atomic import cannot_write
 from tagger.errors import TaggerError
-from tagger.model import TaggerModel, load_model
-from tagger.paper import merge_duplicates
-from tagger.readers import read_papers
-from tagger.tagging import tag_shard
-from tagger.tagging.ray_engine import RayEngine, ray_cluster
+from tagger.model import ReviewRule, TaggerModel, load_model
+from tagger.papers import merge_duplicates, read_papers
+from tagger.tagging import RayEngine, ray_cluster, tag_shard, tag_tables
 from tagger.tagging.run import tag_batch
-from tagger.tagging.tables import tag_tables
 from tagger.tagging.tag_shard import ShardTagger
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ray]

@@ -14,15 +14,22 @@ from helpers.samples import write_taxonomy
 from tagger.cli.backend import make_server
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.paper import Paper
+from tagger.papers import Paper
+from tagger.review import (
+    Connection,
+    Credentials,
+    PushSettings,
+    connect_backend,
+    disconnect_backend,
+    make_backend,
+    open_project,
+    pull_labels,
+    push_papers,
+    push_rechecks,
+    review_status,
+)
 from tagger.review import push as push_module
-from tagger.review.backend import Credentials, connect_backend, disconnect_backend, make_backend
-from tagger.review.connection import Connection
-from tagger.review.project import open_project
-from tagger.review.pull import pull
-from tagger.review.push import PushSettings, push, push_rechecks
-from tagger.review.status import review_status
-from tagger.strategies.uncertainty import Uncertainty
+from tagger.review.strategies.uncertainty import Uncertainty
 
 pytestmark = pytest.mark.label_studio
 
@@ -60,10 +67,10 @@ class Desk:
 
     def push(self, papers, settings=ALL, model=None, **options):
         labels = self.store.all_labels()
-        return push(papers, model or self.model, labels, self.project, settings, **options)
+        return push_papers(papers, model or self.model, labels, self.project, settings, **options)
 
     def pull(self, rule="latest"):
-        return pull(self.project, self.store, rule)
+        return pull_labels(self.project, self.store, rule)
 
     def tasks(self):
         return {task.paper.id: task for task in self.project.tasks()[0]}

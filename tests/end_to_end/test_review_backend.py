@@ -11,9 +11,8 @@ from helpers.ports import free_port
 from helpers.samples import TAGGER, run
 
 from tagger.labels import LabelStore
-from tagger.registry import Registry
-from tagger.registry.training_run import settings_of
-from tagger.review.project import open_project
+from tagger.registry import Registry, settings_of
+from tagger.review import open_project
 from tagger.review.tasks import make_result
 
 pytestmark = pytest.mark.acceptance

@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.tiny_training import log_tiny
 
-from tagger.decision import ReviewRule, decide
-from tagger.model import load_model
-from tagger.paper import Paper
+from tagger.model import ReviewRule, decide, load_model
+from tagger.papers import Paper
 from tagger.registry import Registry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.spark]

@@ -11,7 +11,7 @@ import pytest
 from helpers.tiny_model import save_word_encoder
 
 from tagger import Paper
-from tagger.encoder_training import _pretrained
+from tagger.training.encoders import _pretrained
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
-    monkeypatch.setattr("tagger.contrastive.fine_tune", MagicMock())
-    monkeypatch.setattr("tagger.encoder.load_trainable", MagicMock())
-    monkeypatch.setattr("tagger.onnx_export.export_onnx", export)
+    monkeypatch.setattr("tagger.training.fine_tuning.fine_tune", MagicMock())
+    monkeypatch.setattr("tagger.training.pretrained.load_trainable", MagicMock())
+    monkeypatch.setattr("tagger.training.onnx_export.export_onnx", export)
     _pretrained.cache_clear()
     yield
     _pretrained.cache_clear()

@@ -23,7 +23,7 @@ from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_labels, re
 from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry
-from tagger.taxonomy_file import load_taxonomy
+from tagger.taxonomy import load_taxonomy
 
 QUICK = {"epochs": 0, "folds": 2, "max_tokens": 16}
 
@@ -315,7 +315,7 @@ def test_the_package_gives_its_names_late():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, loaded = done.stdout.splitlines()
     assert before == "set() True"
-    assert "tagger.estimator.Tagger" in loaded
+    assert "tagger.estimator.estimator.Tagger" in loaded
     with pytest.raises(ImportError, match="Tagged"):
         from tagger import Tagged  # noqa: F401
 

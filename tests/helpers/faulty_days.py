@@ -22,8 +22,7 @@ from tagger.cli import app
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, standing_labels
 from tagger.registry import Registry
-from tagger.review.connection import Connection
-from tagger.review.project import open_project
+from tagger.review import Connection, open_project
 from tagger.taxonomy import Taxonomy
 
 TRIES = 8

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagger.errors import TaggerError
-from tagger.readers.source import Source
+from tagger.papers.readers.source import Source
 
 
 def source(content, name="given.txt", **columns):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from fake_label_studio import FakeLabelStudio
 
-from tagger.review.connection import Connection
-from tagger.review.project import ReviewProject, open_project
+from tagger.review import Connection
+from tagger.review import ReviewProject, open_project
 
 
 @contextmanager

@@ -9,12 +9,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from tagger.heads import Calibration, Head, Linear
-from tagger.lexical import LexicalFeatures
-from tagger.model import save_heads
-from tagger.reference import OutOfFold, Reference
+from tagger.model import (
+    Calibration,
+    Head,
+    LexicalFeatures,
+    Linear,
+    OutOfFold,
+    Reference,
+    save_heads,
+)
+from tagger.papers import TEXT_VIEWS
 from tagger.taxonomy import Taxonomy
-from tagger.text_views import TEXT_VIEWS
 
 WORDS = ("[UNK]", "heart", "court", "survey", "trial", "network", "question", "drug", "judge")
 SIZE = 16

@@ -9,7 +9,7 @@ import numpy as np
 
 from tagger.evaluation import HeldOut
 from tagger.labels import Label
-from tagger.paper import paper_id
+from tagger.papers import paper_id
 from tagger.taxonomy import Facet
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'& {{ 7 * 7 }}"

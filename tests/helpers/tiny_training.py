@@ -8,10 +8,9 @@ import numpy as np
 
 from tagger.labels import LabelStore
 from tagger.model import load_model
-from tagger.registry import Registry, Version
-from tagger.registry.training_run import log_training
-from tagger.training import TrainingResult, TrainingSettings, metrics_of
-from tagger.training_data import TrainingData
+from tagger.registry import Registry, Version, log_training
+from tagger.training import TrainingData, TrainingResult, TrainingSettings
+from tagger.training.run import metrics_of
 
 
 def log_tiny(

@@ -5,7 +5,7 @@ from helpers.reading import refusal, source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.readers import FORMATS, bibtex, digest, nbib, pubmed_xml, ris
+from tagger.papers.readers import FORMATS, bibtex, digest, nbib, pubmed_xml, ris
 
 
 @pytest.mark.parametrize(

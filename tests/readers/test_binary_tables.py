@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from tagger.errors import TaggerError
-from tagger.readers import excel, read_papers
-from tagger.readers import parquet as parquet_reader
-from tagger.readers.cleaning import clean_text
+from tagger.papers import read_papers
+from tagger.papers.readers import excel
+from tagger.papers.readers import parquet as parquet_reader
+from tagger.papers.readers.cleaning import clean_text
 
 cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 # An abstract without a letter would be no abstract.

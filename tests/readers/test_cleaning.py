@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.readers.cleaning import clean_marked_up_text, clean_text
+from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
 
 
 @pytest.mark.parametrize(

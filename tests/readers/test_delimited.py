@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.paper import Paper
-from tagger.readers import delimited
-from tagger.readers.delimited import DELIMITERS, read_records
+from tagger.papers import Paper
+from tagger.papers.readers import delimited
+from tagger.papers.readers.delimited import DELIMITERS, read_records
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 rows = st.lists(st.tuples(cells, cells, cells).filter(lambda row: row[0].strip()), min_size=1)

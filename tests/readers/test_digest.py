@@ -3,8 +3,8 @@ from helpers.samples import page
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import merge_duplicates
-from tagger.readers import digest, read_papers
+from tagger.papers import merge_duplicates, read_papers
+from tagger.papers.readers import digest
 
 words = st.lists(st.sampled_from(["deep", "graph", "survey", "Of", "x"]), min_size=1, max_size=8)
 titles = st.lists(words.map(" ".join), min_size=1, max_size=8)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.paper import merge_duplicates
-from tagger.readers import collect_papers, read_papers
+from tagger.papers import collect_papers, merge_duplicates, read_papers
 
 EXPORTS = Path(__file__).parent / "exports"
 TIDES = "Tides of Text: A Survey of Streaming Classifiers"

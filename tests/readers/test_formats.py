@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.readers import FORMATS, read_papers
+from tagger.papers import read_papers
+from tagger.papers.readers import FORMATS
 
 NAMES = list(FORMATS)
 

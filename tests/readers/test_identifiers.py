@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import Paper
-from tagger.readers.identifiers import (
+from tagger.papers import Paper
+from tagger.papers.readers.identifiers import (
     arxiv_mentions,
     identifier_of_link,
     identifiers_of,

@@ -4,9 +4,9 @@ from helpers.reading import source, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.paper import Paper
-from tagger.readers import json_lines
-from tagger.readers.json_lines import read_values
+from tagger.papers import Paper
+from tagger.papers.readers import json_lines
+from tagger.papers.readers.json_lines import read_values
 
 objects = st.dictionaries(
     st.text(max_size=5),

@@ -6,7 +6,8 @@ import tracemalloc
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.readers import collect_papers, read_papers, source
+from tagger.papers import collect_papers, read_papers
+from tagger.papers.readers import source
 
 ABSTRACT = "so" * 2000
 ROWS = 150

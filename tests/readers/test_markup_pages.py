@@ -9,7 +9,8 @@ from helpers.reading import source, texts
 from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
-from tagger.readers import FORMATS, read_papers
+from tagger.papers import read_papers
+from tagger.papers.readers import FORMATS
 
 ATOM = f"""<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom"><title>Query results</title>

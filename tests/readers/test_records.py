@@ -2,9 +2,9 @@
 
 import pytest
 
-from tagger.readers import collect_papers, read_papers
-from tagger.readers.records import make_paper
-from tagger.readers.source import Source
+from tagger.papers import collect_papers, read_papers
+from tagger.papers.readers.records import make_paper
+from tagger.papers.readers.source import Source
 
 WRITE = {
     "a.bib": "@misc{{a, title={{{}}}, abstract={{{}}}}}\n",

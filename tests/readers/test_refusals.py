@@ -4,7 +4,7 @@ import pytest
 from helpers.reading import parquet, refusal, source, workbook
 from helpers.samples import ABSTRACT, page
 
-from tagger.readers import FORMATS
+from tagger.papers.readers import FORMATS
 
 RSS = """<rss version="2.0"><channel>
 <item><title>Tides</title>

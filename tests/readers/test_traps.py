@@ -17,12 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.reading import workbook
 
-from tagger import readers
 from tagger.errors import TaggerError
-from tagger.readers import collect_papers, read_papers
-from tagger.readers.cleaning import clean_text
-from tagger.readers.identifiers import normal_arxiv, normal_doi
-from tagger.readers.markup import blocks_of_markup
+from tagger.papers import collect_papers, read_papers, readers
+from tagger.papers.readers.cleaning import clean_text
+from tagger.papers.readers.identifiers import normal_arxiv, normal_doi
+from tagger.papers.readers.markup import blocks_of_markup
 from tagger.tagging.writers.library import write_libraries
 
 MANY = 300_000

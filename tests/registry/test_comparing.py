@@ -6,17 +6,11 @@ import pytest
 from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
+from tagger.labels import LabelStore, make_change_in
 from tagger.model import load_model
-from tagger.paper import Paper
-from tagger.registry.comparing import (
-    compare_versions,
-    comparison_page,
-    log_comparison,
-    measure_in_use,
-)
-from tagger.rereview import make_change_in
-from tagger.taxonomy_changes import merge_tags, rename_tag
+from tagger.papers import Paper
+from tagger.registry import compare_versions, comparison_page, log_comparison, measure_in_use
+from tagger.taxonomy import merge_tags, rename_tag
 
 DIGESTS = [Paper(f"Title {n}", "The heart of the court") for n in range(3)]
 

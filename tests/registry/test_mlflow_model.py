@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.decision import ReviewRule, decide
-from tagger.model import load_model
-from tagger.paper import Paper
+from tagger.model import ReviewRule, decide, load_model
+from tagger.papers import Paper
 
 TABLE = {"title": ["A survey of the court", "The heart"], "abstract": ["Judge and trial.", ""]}
 

@@ -4,27 +4,26 @@ import pytest
 from helpers.samples import small_taxonomy
 
 from tagger.errors import TaggerError
-from tagger.learning_curve import LearningPoint
-from tagger.registry import planning
-from tagger.registry.planning import plan_labels
+from tagger.evaluation import LearningPoint
+from tagger.registry import plan_labels, planning
 
 
 def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch):
     asked = []
 
-    def learning_curve(data, settings, out_of_fold, progress, cache):
+    def measure_learning_curve(data, settings, out_of_fold, progress, cache):
         asked.append((len(data.labels), data.taxonomy, settings.folds))
         half = {n: replace(part, truth=part.truth[::-1]) for n, part in out_of_fold.items()}
         return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
 
     version = log(right=0.7)
-    monkeypatch.setattr(planning, "learning_curve", lambda *_: ())
+    monkeypatch.setattr(planning, "measure_learning_curve", lambda *_: ())
     with pytest.raises(TaggerError, match="'kind' that tagger/1 was trained on are too few"):
         plan_labels(registry, version, 20)
-    monkeypatch.setattr(planning, "learning_curve", learning_curve)
+    monkeypatch.setattr(planning, "measure_learning_curve", measure_learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20) if plan.labels < 5]
     assert few == [None] * len(few) != []
-    monkeypatch.setattr("tagger.learning_curve._FEWEST_LABELS", 4)
+    monkeypatch.setattr("tagger.training.learning_curve._FEWEST_LABELS", 4)
     plans = plan_labels(registry, version, 20)
     assert asked == [(12, small_taxonomy(), 2)]
     metrics = registry.run(version).data.metrics

@@ -7,9 +7,9 @@ from unittest.mock import Mock
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.gate import GateRules
-from tagger.registry.history import history
-from tagger.registry.promotion import PROMOTION, promote, roll_back
+from tagger.evaluation import GateRules
+from tagger.registry import promote, roll_back, version_history
+from tagger.registry.promotion import PROMOTION
 from tagger.report.figures import read_figures
 
 RULES = GateRules()
@@ -45,8 +45,8 @@ def test_force_records_its_reason(registry, log):
     record = json.loads(registry.find("2").tags[PROMOTION])
     assert (record["forced"], record["replaced"]) == ("new codebook", "tagger/1")
     assert not all(rule["passed"] for rule in record["rules"])
-    assert history(registry)[1].why.startswith("forced past ")
-    assert history(registry)[1].why.endswith(" of 8 rules: new codebook")
+    assert version_history(registry)[1].why.startswith("forced past ")
+    assert version_history(registry)[1].why.endswith(" of 8 rules: new codebook")
 
 
 def test_rollback_undoes_promotions_one_by_one(registry, log):
@@ -55,7 +55,7 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     given_up, champion = roll_back(registry, "too slow")
     assert (given_up.name, champion.name) == ("tagger/3", "tagger/2")
     assert champions(registry) == [2]
-    assert history(registry)[2].why == (
+    assert version_history(registry)[2].why == (
         "passed the gate against tagger/2; given up for tagger/2: too slow"
     )
     assert roll_back(registry)[1].name == "tagger/1"
@@ -64,7 +64,7 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     assert champions(registry) == [1]
     # What was given up may come back, and the way back is known.
     assert promote(registry, registry.find("3"), RULES).promoted
-    assert history(registry)[2].why == "passed the gate against tagger/1"
+    assert version_history(registry)[2].why == "passed the gate against tagger/1"
     assert roll_back(registry)[1].name == "tagger/1"
 
 
@@ -149,9 +149,9 @@ def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, m
     for seed in range(2):
         promote(registry, log(seed=seed), RULES)
     roll_back(registry, "too slow")
-    assert history(registry)[1].why.endswith("given up for tagger/1: too slow")
+    assert version_history(registry)[1].why.endswith("given up for tagger/1: too slow")
     promote(registry, registry.find("2"), RULES)
-    assert history(registry)[1].why == "passed the gate against tagger/1"
+    assert version_history(registry)[1].why == "passed the gate against tagger/1"
 
 
 def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monkeypatch):
@@ -175,7 +175,7 @@ def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monk
 def test_history_tells_where_each_version_came_from(registry, log):
     version = log(right=0.5)
     log(right=1.0)
-    first, second = history(registry)
+    first, second = version_history(registry)
     assert (first.name, first.aliases) == ("tagger/1", ("champion",))
     assert (first.why, second.why) == ("there was no champion", "")
     assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
@@ -190,7 +190,7 @@ def test_history_tells_where_each_version_came_from(registry, log):
         assert facet.papers == 12
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
         registry.note(registry.find("1"), PROMOTION, spoiled)
-        assert history(registry)[0].why == ""
+        assert version_history(registry)[0].why == ""
     with registry.store.reading() as client:
         client.delete_run(first.run_id)
-    assert [version.name for version in history(registry)] == ["tagger/1", "tagger/2"]
+    assert [version.name for version in version_history(registry)] == ["tagger/1", "tagger/2"]

@@ -8,8 +8,7 @@ import pytest
 from helpers.samples import TAGGER, page
 
 from tagger.errors import TaggerError
-from tagger.registry import Registry
-from tagger.registry.resolve import find_model_folder, load_model_by_name
+from tagger.registry import Registry, find_model_folder, load_model_by_name
 
 STORE = Path("mlruns")
 

@@ -11,8 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.registry import Registry
-from tagger.registry.training_run import check_writable
+from tagger.registry import Registry, check_writable
 
 TESTS = Path(__file__).parents[1]
 LOG = (

@@ -8,8 +8,7 @@ import pytest
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.registry import Registry
-from tagger.registry.training_run import check_writable, log_training
+from tagger.registry import Registry, check_writable, log_training
 from tagger.training import TrainingSettings
 
 

@@ -7,14 +7,8 @@ import pytest
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import load_model
-from tagger.paper import Paper
-from tagger.registry import Registry
-from tagger.registry.training_run import (
-    encoder_origin,
-    encoder_source,
-    log_training,
-    settings_of,
-)
+from tagger.papers import Paper
+from tagger.registry import Registry, encoder_origin, encoder_source, log_training, settings_of
 
 
 def test_a_new_store_has_no_champion(registry):

@@ -16,8 +16,8 @@ import pytest
 from helpers.tiny_report import EVIL, held_out, review, tag_row
 
 from tagger.labels import Label
-from tagger.paper import paper_id
-from tagger.registry.history import VersionSummary
+from tagger.papers import paper_id
+from tagger.registry import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import Report
 from tagger.report.papers import gather_near_duplicates, gather_papers

@@ -6,9 +6,9 @@ import pytest
 from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 
-from tagger.comparison import Churn, Comparison
-from tagger.registry.comparing import comparison_page
-from tagger.report.page import report_page
+from tagger.evaluation import Churn, Comparison
+from tagger.registry import comparison_page
+from tagger.report import report_page
 
 TITLES = [
     "</script><script>document.title = 'run'</script>",

@@ -4,7 +4,7 @@ import pytest
 from helpers.samples import page, run
 from helpers.tiny_report import review, tag_row
 
-from tagger.labels import CORRECTIONS_FILE
+from tagger.labels.store import CORRECTIONS_FILE
 
 
 @pytest.fixture

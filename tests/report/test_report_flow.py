@@ -5,13 +5,12 @@ from functools import partial
 import pytest
 from helpers.tiny_report import review, tag_row
 
-from tagger.labels import LabelStore, Origin
-from tagger.paper import Paper, paper_id
+from tagger.labels import LabelStore, Origin, make_change_in
+from tagger.papers import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
 from tagger.report.results import in_todays_terms
-from tagger.rereview import make_change_in
-from tagger.taxonomy_changes import merge_tags, rename_tag, retire_tag
+from tagger.taxonomy import merge_tags, rename_tag, retire_tag
 
 
 @pytest.fixture

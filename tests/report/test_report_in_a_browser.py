@@ -7,15 +7,15 @@ from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tagger.report.page import report_page
-from tagger.tagged_paper import tagged_paper
+from tagger.papers import TaggedPaper
+from tagger.report import report_page
 
 
 @pytest.fixture
 def page(make_report, runs, answers, figures, tmp_path, browser):
     """Open a report of the eight papers and sixty more."""
     names = [f"Oak {number} {'of the very longest name' * 3}" for number in range(60)]
-    oaks = [tagged_paper(tag_row(name)) for name in names]
+    oaks = [TaggedPaper.from_row(tag_row(name)) for name in names]
     third = replace(runs[0], name="a/folder/of/a/long/name", papers=(*runs[0].papers, *oaks))
     report = make_report([third, *runs[1:]], answers, figures=figures)
     file = tmp_path / "report.html"

@@ -8,9 +8,11 @@ import pytest
 from bs4 import BeautifulSoup
 from helpers.tiny_report import EVIL, review, tag_row
 
-from tagger.explanation import Evidence, Explanation, Neighbour
-from tagger.paper import paper_id
-from tagger.report.page import LeftOut, report_page
+from tagger.model import Explanation
+from tagger.model.explanation import Evidence, Neighbour
+from tagger.papers import paper_id
+from tagger.report import report_page
+from tagger.report.page import LeftOut
 
 
 def texts(page, selector):

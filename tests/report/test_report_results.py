@@ -5,9 +5,8 @@ import pytest
 from helpers.tiny_report import tag_row
 
 from tagger.errors import TaggerError
-from tagger.paper import paper_id
+from tagger.papers import Review, TaggedPaper, paper_id
 from tagger.report.results import read_result_folder
-from tagger.tagged_paper import Review, TaggedPaper
 
 
 def test_what_tagging_writes_is_read(tmp_path):

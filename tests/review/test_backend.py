@@ -9,13 +9,12 @@ from helpers.tiny_model import save_tiny_model
 from tagger.cli import output
 from tagger.cli.backend import ModelInUse
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
+from tagger.labels import LabelStore, make_change_in
 from tagger.model import load_model
 from tagger.registry import Registry
-from tagger.rereview import make_change_in
-from tagger.review.backend import Credentials, PullWorker, make_backend
+from tagger.review import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
-from tagger.taxonomy_changes import rename_tag
+from tagger.taxonomy import rename_tag
 
 HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}

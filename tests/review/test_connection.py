@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.review.connection import Connection, connect, find_token, make_client
+from tagger.review import Connection, connect
+from tagger.review.connection import find_token, make_client
 
 KEY = "0" * 40
 

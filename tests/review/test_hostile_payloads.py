@@ -9,9 +9,10 @@ from lxml import etree
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.review.backend import Credentials, make_backend, predict_tasks
+from tagger.review import Credentials, make_backend
+from tagger.review.backend import predict_tasks
 from tagger.review.interface import adapt_interface, build_interface
-from tagger.review.pull import pull
+from tagger.review import pull_labels
 from tagger.review.tasks import TaskError, read_export, read_label, tags_in_use
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
@@ -110,7 +111,7 @@ def test_one_bad_answer_does_not_keep_the_others_from_coming_home(taxonomy, labe
         project.import_tasks([TASK, spoiled(unique_id="u-2")])
         *_, (number, task) = project.kept.items()
         task["data"]["title"] = "\ud800"
-        report = pull(project, LabelStore(label_folder))
+        report = pull_labels(project, LabelStore(label_folder))
     assert (report.new, len(report.problems)) == (1, 1)
     assert report.problems[0].startswith(f"task {number} ")
 

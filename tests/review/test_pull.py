@@ -6,8 +6,8 @@ import pytest
 from helpers.stand_in_project import stand_in_project
 
 from tagger.labels import LabelStore
-from tagger.paper import Paper
-from tagger.review.pull import pull
+from tagger.papers import Paper
+from tagger.review import pull_labels
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -38,22 +38,22 @@ def kinds(store):
 
 def test_an_answer_changed_by_a_clock_that_went_back_comes_home(project, store):
     answer(project, "one", 0, "survey")
-    pull(project, store)
+    pull_labels(project, store)
     answer(project, "one", -1, "method")
-    report = pull(project, store)
+    report = pull_labels(project, store)
     assert (report.new, report.changed) == (0, 1)
     assert kinds(store) == {"A Title": ("method",)}
-    assert pull(project, store).changed == 0
+    assert pull_labels(project, store).changed == 0
 
 
 def test_what_came_later_counts_whatever_the_clock_said(project, store):
     answer(project, "one", 2, "survey")
     answer(project, "two", 3, "survey", title="Another")
-    pull(project, store)
+    pull_labels(project, store)
     # The same person looks at the paper again, twice, on a day that the clock says is past.
     answer(project, "three", -20, "study")
     answer(project, "four", -24, "method")
-    assert pull(project, store).new == 2
+    assert pull_labels(project, store).new == 2
     assert kinds(store) == {"A Title": ("study",), "Another": ("survey",)}
     answers = {label.origin.task: label for label in store.all_labels() if label.origin}
     one, two, three, four = (answers[number] for number in sorted(answers))

@@ -4,10 +4,10 @@ import pytest
 from helpers.stand_in_project import stand_in_project
 
 from tagger.labels import Label
-from tagger.paper import Paper
-from tagger.review.push import PushSettings, push, push_rechecks
-from tagger.strategies.random import draw_of
-from tagger.strategies.uncertainty import Uncertainty
+from tagger.papers import Paper
+from tagger.review import PushSettings, push_papers, push_rechecks
+from tagger.review.strategies.random import draw_of
+from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
 
 ALL = PushSettings(100, Uncertainty(), random_share=0.0)
@@ -34,25 +34,25 @@ def with_doi(paper, doi):
 
 def test_a_paper_labelled_by_its_title_is_not_sent_again_with_a_doi(model, papers, project):
     said, waiting, new = papers[:3]
-    push([waiting], model, [], project, ALL)
+    push_papers([waiting], model, [], project, ALL)
     came = [with_doi(said, "a"), with_doi(waiting, "b"), with_doi(new, "c")]
-    report = push(came, model, [label(title=said.title)], project, ALL)
+    report = push_papers(came, model, [label(title=said.title)], project, ALL)
     assert [task["data"]["paper"] for task in tasks_of(project)] == [waiting.id, "doi:10.1/c"]
     assert (report.new, report.waiting) == (1, 2)
-    again = push([said, waiting, new], model, [label(title=said.title)], project, ALL)
+    again = push_papers([said, waiting, new], model, [label(title=said.title)], project, ALL)
     assert again.new == 0
 
 
 def test_another_paper_of_the_title_is_sent(model, project):
     first = label(title="Introduction", id="doi:10.1/a")
     other = Paper("Introduction", "Another one.", identifiers=("doi:10.1/b",))
-    assert push([other], model, [first], project, ALL).new == 1
+    assert push_papers([other], model, [first], project, ALL).new == 1
 
 
 def test_what_waits_under_its_title_counts_for_the_budget(model, papers, project):
     one = PushSettings(1, Uncertainty(), random_share=0.0)
-    push(papers[:1], model, [], project, one)
-    report = push([with_doi(papers[0], "a"), papers[1]], model, [], project, one)
+    push_papers(papers[:1], model, [], project, one)
+    report = push_papers([with_doi(papers[0], "a"), papers[1]], model, [], project, one)
     assert (report.new, report.waiting) == (0, 1)
 
 
@@ -67,7 +67,7 @@ def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
     sampled = []
     for number in range(1, 4):
         settings = PushSettings(20 * number, Uncertainty(), random_share=0.1)
-        report = push(papers, model, [], project, settings)
+        report = push_papers(papers, model, [], project, settings)
         assert (report.new, report.queues["random"]) == (20, 2)
         sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
     # Lowest draws first, whatever the model says of the papers.
@@ -75,7 +75,7 @@ def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
 
 
 def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers, project):
-    push(papers[:3], model, [], project, ALL)
+    push_papers(papers[:3], model, [], project, ALL)
 
     predict = model.predict_proba
 
@@ -84,7 +84,7 @@ def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers, 
         return predict(given)
 
     model.name, model.predict_proba = "tagger/2", slow
-    assert push(papers[:3], model, [], project, ALL).refreshed == 2
+    assert push_papers(papers[:3], model, [], project, ALL).refreshed == 2
     models = [task["meta"]["model"] for task in tasks_of(project)]
     assert models == ["tagger/2", "tagger/1", "tagger/2"]
 
@@ -94,20 +94,20 @@ def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers,
     kind, field = model.taxonomy.facets
     described = kind.model_copy(update={"definition": "Said anew."})
     taxonomy = model.taxonomy.model_copy(update={"facets": (described, facet, field)})
-    assert push(papers[:1], model, [], project, ALL, taxonomy=taxonomy).new == 1
+    assert push_papers(papers[:1], model, [], project, ALL, taxonomy=taxonomy).new == 1
     [task] = tasks_of(project)
     assert "size" not in {entry["from_name"] for entry in task["predictions"][0]["result"]}
     assert task["meta"]["facets"] == ["kind", "size", "field"]
     assert set(task["meta"]["tags"]) == {"kind", "field"}
     assert task["meta"]["taxonomy"] == taxonomy.version
-    assert push(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0
+    assert push_papers(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0
 
 
 def test_copies_that_a_killed_push_left_are_removed(model, papers, project):
-    push(papers[:3], model, [], project, ALL)
+    push_papers(papers[:3], model, [], project, ALL)
     project.import_tasks(tasks_of(project))
     project.annotate(papers[0], kind=["study"])
-    report = push(papers[:3], model, [], project, ALL)
+    report = push_papers(papers[:3], model, [], project, ALL)
     assert (report.new, report.duplicates_removed) == (0, 3)
     left = [task["data"]["paper"] for task in tasks_of(project)]
     assert sorted(left) == sorted(paper.id for paper in papers[:3])

@@ -9,7 +9,8 @@ import pytest
 from helpers.ports import free_port
 
 from tagger.errors import TaggerError
-from tagger.review.server import PACKAGE, EmbeddedServer
+from tagger.review import EmbeddedServer
+from tagger.review.server import PACKAGE
 
 HEALTHY = """
 import http.server, os, sys

@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 import pytest
 
 from tagger.labels import Label, Origin, Prediction
-from tagger.paper import Paper
+from tagger.papers import Paper
+from tagger.review import review_status
 from tagger.review.project import ReviewTask
-from tagger.review.status import TagVerdicts, review_status
+from tagger.review.status import TagVerdicts
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -1,8 +1,8 @@
 import pytest
 from helpers.samples import small_taxonomy
 
-from tagger.decision import ReviewRule, decide
-from tagger.paper import Paper
+from tagger.model import ReviewRule, decide
+from tagger.papers import Paper
 from tagger.review.tasks import (
     TaskError,
     make_result,

@@ -7,13 +7,11 @@ import pytest
 from helpers.stand_in_project import stand_in_project
 from helpers.tiny_model import random_heads
 
-from tagger.labels import LabelStore
+from tagger.labels import LabelStore, make_change_in, papers_to_rereview
 from tagger.model import TaggerModel
-from tagger.rereview import make_change_in, papers_to_rereview
-from tagger.review.pull import pull
-from tagger.review.push import PushSettings, push, push_rechecks
-from tagger.strategies.uncertainty import Uncertainty
-from tagger.taxonomy_changes import add_tag, merge_tags, rename_tag, retire_tag, split_tag
+from tagger.review import PushSettings, pull_labels, push_papers, push_rechecks
+from tagger.review.strategies.uncertainty import Uncertainty
+from tagger.taxonomy import add_tag, merge_tags, rename_tag, retire_tag, split_tag
 
 SPLIT_HEALTH = (split_tag, "field", "health", {"lungs": "Lungs.", "nerves": "Nerves."})
 
@@ -41,7 +39,7 @@ class Desk:
 
     def push(self, papers):
         settings = PushSettings(100, Uncertainty(), random_share=0.0)
-        return push(papers, self.model, self.store.all_labels(), self.project, settings)
+        return push_papers(papers, self.model, self.store.all_labels(), self.project, settings)
 
     def push_rereview(self):
         found = papers_to_rereview(self.store)
@@ -49,7 +47,7 @@ class Desk:
         return push_rechecks(rechecks, self.model, self.project)
 
     def pull(self):
-        report = pull(self.project, self.store)
+        report = pull_labels(self.project, self.store)
         assert report.problems == []
         return report
 

@@ -11,7 +11,7 @@ from helpers.samples import page, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.readers import collect_papers, read_papers
+from tagger.papers import collect_papers, read_papers
 from tagger.tagging.writers.bibtex import add_bibtex_keywords
 from tagger.tagging.writers.library import WRITTEN_FILE, write_libraries
 from tagger.tagging.writers.ris import add_ris_keywords

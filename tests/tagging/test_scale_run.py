@@ -15,14 +15,12 @@ import pytest
 from helpers.samples import contents
 from helpers.serial_engine import SerialEngine
 
-from tagger.atomic import replacing_bytes
-from tagger.decision import ReviewRule
+from tagger._util.atomic import replacing_bytes
 from tagger.errors import TaggerError
-from tagger.model import load_model
-from tagger.readers import collect_papers
-from tagger.tagging import tag_papers, tag_shard
+from tagger.model import ReviewRule, load_model
+from tagger.papers import collect_papers
+from tagger.tagging import tag_papers, tag_shard, tag_tables
 from tagger.tagging.storage import find_files
-from tagger.tagging.tables import tag_tables
 
 RULE = ReviewRule()
 BAD = '{broken\n[1]\n{"abstract": "no title"}\n'

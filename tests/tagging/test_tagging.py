@@ -8,12 +8,12 @@ from unittest.mock import Mock
 import pytest
 from helpers.samples import untimed
 
-from tagger.decision import ReviewRule
 from tagger.errors import TaggerError
-from tagger.paper import Paper
-from tagger.readers import collect_papers
+from tagger.model import ReviewRule
+from tagger.papers import Paper, collect_papers
+from tagger.tagging import check_output, tag_papers
 from tagger.tagging import run as tagging_run
-from tagger.tagging.run import JOURNAL_FILE, check_output, tag_papers
+from tagger.tagging.run import JOURNAL_FILE
 from tagger.tagging.writers import arrow
 
 RULE = ReviewRule()

@@ -14,14 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger.decision import ReviewRule
+from tagger._util.text_safety import is_formula
 from tagger.errors import TaggerError
-from tagger.paper import Paper, paper_id
-from tagger.readers import read_papers
-from tagger.tagged_paper import COLUMNS
+from tagger.model import ReviewRule
+from tagger.papers import COLUMNS, Paper, paper_id, read_papers
 from tagger.tagging import tag_papers
 from tagger.tagging.writers import WRITERS, choose_writers
-from tagger.text_safety import is_formula
 
 EVERY = [writer.name for writer in WRITERS]
 OF_SHEETS = ["id", "title", "identifiers", "sources", "kind", "kind_confidence"]

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tagger.atomic import replacing, replacing_bytes, replacing_folder
+from tagger._util.atomic import replacing, replacing_bytes, replacing_folder
 from tagger.errors import TaggerError, missing_package
-from tagger.tagged_paper import TaggedPaper
+from tagger.papers import TaggedPaper
 from tagger.tagging.writers.arrow import write_parquet
 from tagger.tagging.writers.dataset import write_dataset
 from tagger.tagging.writers.excel import write_excel

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from tagger.tagged_paper import COLUMNS, TaggedPaper
+from tagger.papers import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.readers.bibtex import is_enclosed, literals, parse_bibtex
+from tagger.papers.readers.bibtex import is_enclosed, literals, parse_bibtex
 
 _FIELD = "keywords"
 _SEPARATOR = ", "

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from tagger.tagged_paper import COLUMNS, TaggedPaper
+from tagger._util.text_safety import as_markdown
+from tagger.papers import COLUMNS, TaggedPaper
 from tagger.tagging.writers.arrow import arrow_schema, arrow_tables
 from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Taxonomy
-from tagger.text_safety import as_markdown
 
 CARD_FILE = "README.md"
 

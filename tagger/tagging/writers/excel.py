@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
+from tagger._util.text_safety import is_formula
 from tagger.errors import TaggerError
-from tagger.tagged_paper import TaggedPaper
+from tagger.papers import TaggedPaper
 from tagger.tagging.writers.table import table_cells, table_header
 from tagger.taxonomy import Taxonomy
-from tagger.text_safety import is_formula
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

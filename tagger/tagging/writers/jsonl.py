@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from tagger.tagged_paper import TaggedPaper, tagged_paper
+from tagger.papers import TaggedPaper
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
@@ -19,4 +19,4 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
 def read_jsonl(path: Path) -> Iterator[TaggedPaper]:
     """Yield the papers of a ``tags.jsonl`` of this version, a line at a time."""
     with path.open(encoding="utf-8", newline="\n") as file:
-        yield from map(tagged_paper, map(json.loads, file))
+        yield from map(TaggedPaper.from_row, map(json.loads, file))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.atomic import replacing, replacing_bytes
+from tagger._util.atomic import replacing, replacing_bytes
 from tagger.errors import TaggerError
-from tagger.readers import PaperCollection
+from tagger.papers import PaperCollection
 from tagger.tagging.writers.bibtex import add_bibtex_keywords
 from tagger.tagging.writers.ris import add_ris_keywords
 from tagger.taxonomy import Taxonomy

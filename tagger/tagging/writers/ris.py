@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.readers.ris import FIELD, find_records
+from tagger.papers.readers.ris import FIELD, find_records
 
 _TAG = "KW  - "
 

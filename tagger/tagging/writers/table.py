@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from tagger.tagged_paper import COLUMNS, TaggedPaper
+from tagger._util.text_safety import is_formula
+from tagger.papers import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
-from tagger.text_safety import is_formula
 
 SEPARATOR = "; "
 """Stands between several values in one cell."""

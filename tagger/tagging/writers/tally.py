@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tagger.tagged_paper import TaggedPaper
+from tagger.papers import TaggedPaper
 
 
 class Tally:

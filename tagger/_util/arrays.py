@@ -1,0 +1,18 @@
+"""Array types that packages share, and vectors of unit length."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int_]
+Vectors = npt.NDArray[np.float32]
+"""Vectors of texts, shape (texts, dimensions)."""
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Return the vectors at length 1, shape (texts, dimensions); a zero vector stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

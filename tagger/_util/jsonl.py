@@ -1,0 +1,63 @@
+"""Files of one JSON object a line, read with errors that name file, line and field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tagger._util.validation import first_problem
+from tagger.errors import TaggerError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+Record = TypeVar("Record")
+
+
+def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
+    """Yield the records of a file of JSON Lines, each with its line; empty lines are passed over.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read; with line and field, if a line is not such a record.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaggerError("is not UTF-8 text", path=path) from error
+    except OSError as error:
+        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    adapter = TypeAdapter(record)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, _parse(line, adapter)
+            except ValidationError as error:
+                invalid = first_problem(error)
+                raise TaggerError(
+                    invalid.problem, path=path, line=number, field=invalid.field, hint=invalid.hint
+                ) from error
+            except (ValueError, RecursionError) as error:
+                raise TaggerError(_reason(error), path=path, line=number) from error
+
+
+def _parse(line: str, adapter: TypeAdapter[Record]) -> Record:
+    value = json.loads(line)
+    if _SURROGATE.search(line):
+        # Half a pair is no text: nothing could be written, logged or encoded with it.
+        json.dumps(value, ensure_ascii=False).encode()
+    return adapter.validate_python(value)
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON: {error.msg} at column {error.colno}"
+    if isinstance(error, UnicodeEncodeError):
+        return "holds half a surrogate pair, which is no text"
+    # Of the others, one is of a number of thousands of digits.
+    nested = isinstance(error, RecursionError)
+    return "is nested too deeply" if nested else f"is not JSON: {error}"

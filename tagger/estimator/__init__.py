@@ -1,0 +1,5 @@
+"""The estimator: train and tag from Python, in the manner of scikit-learn."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Evaluation: metrics of predictions, comparison of two versions, and the gate for promotion."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,110 @@
+"""Pictures of how a model does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger._util.arrays import Integers
+from tagger.evaluation.metrics import (
+    HeldOut,
+    LearningPoint,
+    confidences,
+    evaluate,
+    evaluate_with_intervals,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def confusion_matrix_figure(held_out: HeldOut) -> Figure:
+    """Draw which tag was taken for which.
+
+    Rows are true tags and columns given tags. In a facet that is not exclusive the extra row and
+    column "none" hold papers without a tag; a tag missed is set against each tag wrongly given.
+    """
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    facet = held_out.facet
+    counts = confusion_counts(held_out)
+    names = [*facet.tag_names] if facet.exclusive else [*facet.tag_names, "none"]
+    size = 2.5 + 0.55 * len(names)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    ConfusionMatrixDisplay(counts, display_labels=names).plot(
+        ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45
+    )
+    axes.set_title(f"{facet.name}: {len(held_out.ids)} papers, out of fold")
+    axes.set_xlabel("given by the model")
+    axes.set_ylabel("given by people")
+    return figure
+
+
+def reliability_figure(held_out: HeldOut) -> Figure:
+    """Draw how often the model is right at each confidence, and how often it is that confident.
+
+    A reliability diagram (DeGroot and Fienberg, "The Comparison and Evaluation of Forecasters",
+    1983): on the diagonal, confidence can be believed.
+    """
+    from matplotlib.figure import Figure
+    from sklearn.calibration import CalibrationDisplay
+
+    facet = held_out.facet
+    confidence, right = confidences(facet, held_out.truth, held_out.probabilities)
+    figures = evaluate(facet, held_out.truth, held_out.probabilities)
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
+    CalibrationDisplay.from_predictions(
+        right.ravel(), confidence.ravel(), n_bins=10, ax=upper, name=facet.name
+    )
+    what = "of the tag given" if facet.exclusive else "of each tag"
+    error = figures["calibration_error"]
+    upper.set(title=f"{facet.name}: calibration error {error:.3f}, out of fold", xlabel=None)
+    upper.set_ylabel("share that is right")
+    lower.hist(confidence.ravel(), bins=10, range=(0, 1), color="tab:blue")
+    lower.set(xlabel=f"confidence {what}", ylabel="count")
+    if not facet.exclusive:
+        lower.set_yscale("log")
+    return figure
+
+
+def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
+    """Draw macro-F1 on the same held-out papers against the number of labels trained on.
+
+    Bars are 95% bootstrap intervals. A curve that still rises says that more labels would help.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    labels = [point.labels for point in points]
+    for name, last in points[-1].held_out.items():
+        found = [evaluate_with_intervals(point.held_out[name])["macro_f1"] for point in points]
+        values = np.array([figure.value for figure in found])
+        low, high = np.array([figure.interval for figure in found]).T
+        bars = np.maximum([values - low, high - values], 0)
+        caption = f"{name} ({len(last.ids)} papers)"
+        axes.errorbar(labels, values, bars, marker="o", capsize=4, label=caption)
+    axes.set(xlabel="labels trained on", ylabel="macro-F1", ylim=(0, 1), title="Learning curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def confusion_counts(held_out: HeldOut) -> Integers:
+    """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
+    truth, given = held_out.truth, held_out.predicted
+    missed, wrong = truth & ~given, given & ~truth
+    counts = missed.astype(int).T @ wrong + np.diag((truth & given).sum(axis=0))
+    if held_out.facet.exclusive:
+        return np.asarray(counts)
+    only_missed = missed[~wrong.any(axis=1)].sum(axis=0)
+    only_wrong = wrong[~missed.any(axis=1)].sum(axis=0)
+    neither = (~(truth | given).any(axis=1)).sum()
+    return np.block([[counts, only_missed[:, None]], [only_wrong[None], neither]])

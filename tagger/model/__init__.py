@@ -1,0 +1,5 @@
+"""The model that tags papers. Nothing here needs a training library."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

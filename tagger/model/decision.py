@@ -1,0 +1,145 @@
+"""From probabilities to a decision: which tags a paper gets, and whether a person should look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger._util.arrays import Booleans, Floats
+from tagger.evaluation import assign, facet_confidence
+from tagger.papers import Paper, Review, TaggedPaper
+from tagger.taxonomy import Facet, Taxonomy
+
+_STEPS = 10_000
+"""Confidences are given in steps of 1/10,000: finer ones mean nothing and differ by machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """When a paper goes to review.
+
+    Parameters
+    ----------
+    min_confidence:
+        A paper goes to review if the model is less sure than this of the tag of an exclusive
+        facet, or of the presence or absence of any tag of another facet. From 0.5 (hardly ever)
+        to 1 (always).
+    accept:
+        Per facet and tag, the confidence from which the tag is accepted when it is given, in
+        place of ``min_confidence``; see :mod:`tagger.model.risk_control`.
+    """
+
+    min_confidence: float = 0.6
+    accept: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def doubted_tags(self, facet: Facet, probabilities: Floats) -> Booleans:
+        """Return the tags in doubt, shape (papers, tags); in an exclusive facet one at most."""
+        thresholds = self.accept.get(facet.name, {})
+        bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
+        given = assign(facet, probabilities)
+        unsure = given & (probabilities < bars)
+        if not facet.exclusive:
+            unsure |= ~given & (1 - probabilities < self.min_confidence)
+        return np.asarray(unsure)
+
+    def doubts(self, facet: Facet, probabilities: Floats) -> Booleans:
+        """Return which papers it sends to review for a facet, shape (papers,)."""
+        return np.asarray(self.doubted_tags(facet, probabilities).any(axis=1))
+
+
+def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
+    """Return the lowest confidence over all facets, shape (papers,): the one definition of it.
+
+    See :func:`tagger.evaluation.facet_confidence`.
+    """
+    facets = [facet_confidence(facet, probabilities[facet.name]) for facet in taxonomy.facets]
+    return np.asarray(np.min(facets, axis=0))
+
+
+def decide(
+    papers: Sequence[Paper],
+    probabilities: Mapping[str, Floats],
+    taxonomy: Taxonomy,
+    model: str,
+    rule: ReviewRule,
+) -> list[TaggedPaper]:
+    """Decide on the tags of each paper.
+
+    Parameters
+    ----------
+    probabilities:
+        Per facet, calibrated, shape (papers, tags).
+    taxonomy, model:
+        Facets and tags, and the name of the model that gave the probabilities.
+    rule:
+        When a paper goes to review.
+    """
+    rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
+    return [
+        _decide_one(paper, row, taxonomy, model, rule)
+        for paper, row in zip(papers, rows, strict=True)
+    ]
+
+
+def _decide_one(
+    paper: Paper,
+    probabilities: Mapping[str, npt.NDArray[np.float64]],
+    taxonomy: Taxonomy,
+    model: str,
+    rule: ReviewRule,
+) -> TaggedPaper:
+    tags: dict[str, tuple[str, ...]] = {}
+    confidence, doubts = {}, {}
+    for facet in taxonomy.facets:
+        steps = _in_steps(probabilities[facet.name], facet.exclusive)
+        # Equal confidences keep the order of the taxonomy.
+        ranked = sorted(range(len(steps)), key=lambda column: -steps[column])
+        chances = {facet.tag_names[column]: steps[column] / _STEPS for column in ranked}
+        confidence[facet.name] = chances
+        if facet.exclusive:
+            tags[facet.name] = (facet.tag_names[ranked[0]],)
+        else:
+            tags[facet.name] = tuple(tag for tag in facet.tag_names if chances[tag] >= 0.5)
+        unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
+        if unsure:
+            listed = " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
+            doubts[facet.name] = f"{facet.name}: {listed}"
+    review = Review(tuple(doubts), "; ".join(doubts.values())) if doubts else None
+    return TaggedPaper(
+        paper.id,
+        paper.title,
+        paper.sources,
+        tags,
+        confidence,
+        review,
+        model,
+        taxonomy.version,
+        identifiers=paper.identifiers,
+    )
+
+
+def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:
+    """Return the tags in doubt, given confidences with the likeliest tag first.
+
+    In an exclusive facet these are the two likeliest tags, or none.
+    """
+    row = np.array([[chances[tag] for tag in facet.tag_names]])
+    doubted = rule.doubted_tags(facet, row)[0]
+    if facet.exclusive:
+        return tuple(list(chances)[:2]) if doubted.any() else ()
+    return tuple(tag for tag in chances if doubted[facet.tag_names.index(tag)])
+
+
+def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:
+    """Round to whole steps; those of an exclusive facet sum to 1 (largest remainder method)."""
+    exact = probabilities * _STEPS
+    if not exclusive:
+        return [int(step) for step in np.rint(exact)]
+    steps = np.floor(exact).astype(int)
+    missing = _STEPS - int(steps.sum())
+    for column in np.argsort(-(exact - steps), kind="stable")[:missing]:
+        steps[column] += 1
+    return [int(step) for step in steps]

@@ -1,0 +1,188 @@
+"""Encode texts as vectors with an exported encoder, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tagger._util.arrays import Vectors
+from tagger.errors import TaggerError, first_line
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+Progress = Callable[[int, int], None]
+"""Called with the number of texts done and the number in all."""
+
+ONNX_FILE = "encoder.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+FLOAT32_FILE = "encoder.float32.onnx"
+"""In 32 bits, for a GPU; a model may lack it."""
+DEFAULT_MAX_TOKENS = 256
+ENCODING = 3
+"""Version of the way in which an exported encoder is run; another one gives other vectors."""
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_WINDOW = 1024
+"""Texts among which those of one length are batched."""
+_TOKENS = 192
+"""Most tokens of a batch on a core; a longer text is a batch of its own."""
+_GPU_TOKENS = 65_536
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into vectors."""
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        ...
+
+
+def choose_device(wanted: str) -> str:
+    """Return ``cpu`` or ``cuda``; for ``auto`` a GPU if ONNX Runtime can use one here."""
+    if wanted == "cpu":
+        return wanted
+    import onnxruntime
+
+    if _CUDA in onnxruntime.get_available_providers():
+        return "cuda"
+    if wanted == "auto":
+        return "cpu"
+    raise TaggerError(
+        "ONNX Runtime finds no GPU here",
+        hint="pip install onnxruntime-gpu in place of onnxruntime, or leave --device out",
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OnnxEncoder:
+    """An exported encoder, run by ONNX Runtime without PyTorch.
+
+    Texts of one length are batched, a few on each core at a time: no time goes into padding, and
+    the vector of a text does not depend on other texts. A GPU has no kernels for weights of 8 bits:
+    on ``cuda`` the encoder of 32 bits is used, whose vectors differ somewhat. On a processor
+    ``threads`` is the number of cores, by default all.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        max_tokens: int,
+        dimensions: int | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        # Errors are raised, and need not be printed as well.
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        has_float32 = (folder / FLOAT32_FILE).exists()
+        on_gpu = choose_device(device) == "cuda" and (device != "auto" or has_float32)
+        graph = folder / (FLOAT32_FILE if on_gpu else ONNX_FILE)
+        if on_gpu and not has_float32:
+            raise TaggerError(
+                f"the model has no {FLOAT32_FILE}, which a GPU needs",
+                path=folder,
+                hint="Train a model with tagger train --float32, or leave --device out",
+            )
+        self._threads = 1 if on_gpu else threads or _cores()
+        self._tokens = _GPU_TOKENS if on_gpu else _TOKENS
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph),
+                options,
+                providers=list(dict.fromkeys([_CUDA, _CPU] if on_gpu else [_CPU])),
+                # It would try once more, and print that it does.
+                enable_fallback=0,
+                # On a processor an addition and a norm are three times faster than both in one.
+                disabled_optimizers=set() if on_gpu else {"SkipLayerNormFusion"},
+            )
+            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        except Exception as error:  # both libraries raise bare Exception subclasses
+            raise TaggerError(
+                f"the model's encoder cannot be loaded ({first_line(error)})", path=folder
+            ) from error
+        if on_gpu and _CUDA not in self._session.get_providers():
+            # ONNX Runtime falls back to the processor with a mere warning.
+            raise TaggerError(
+                "ONNX Runtime finds a GPU here, and cannot use it",
+                hint="Install the CUDA libraries that onnxruntime-gpu asks for, or: --device cpu",
+            )
+        self._folder = folder
+        self._dimensions = dimensions
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.no_padding()
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        vectors: dict[int, Vectors] = {}
+        with ThreadPoolExecutor(self._threads) as pool:
+            for start in range(0, len(texts), _WINDOW):
+                encodings = self._tokenize(list(texts[start : start + _WINDOW]))
+                batches = _batches([len(encoding.ids) for encoding in encodings], self._tokens)
+                ids = [[encodings[index].ids for index in batch] for batch in batches]
+                for batch, found in zip(batches, pool.map(self._encode, ids), strict=True):
+                    indices = [start + index for index in batch]
+                    vectors.update(zip(indices, found, strict=True))
+                    if progress:
+                        progress(len(vectors), len(texts))
+        if not vectors:
+            return np.zeros((0, self._dimensions or 0), dtype=np.float32)
+        return np.stack([vectors[index] for index in range(len(texts))])
+
+    def _tokenize(self, texts: list[str]) -> list[Encoding]:
+        try:
+            return self._tokenizer.encode_batch_fast(texts)
+        except Exception as error:  # tokenizers raises bare exceptions, too
+            raise self._unusable(first_line(error)) from error
+
+    def _encode(self, ids: list[list[int]]) -> list[Vectors]:
+        try:
+            found = self._session.run(["vector"], {"input_ids": np.array(ids, dtype=np.int64)})[0]
+        except Exception as error:  # ONNX Runtime raises bare Exception subclasses
+            raise self._unusable(first_line(error)) from error
+        vectors = np.asarray(found, dtype=np.float32)
+        fits = vectors.ndim == 2 and len(vectors) == len(ids)
+        if not fits or self._dimensions not in (None, vectors.shape[1]):
+            raise self._unusable(f"it gives vectors of shape {vectors.shape[1:]}")
+        if not np.isfinite(vectors).all():
+            raise self._unusable("it gives NaN or infinity")
+        # One by one: the norm of a row among many may differ in the last digit.
+        return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
+
+    def _unusable(self, reason: str) -> TaggerError:
+        return TaggerError(f"the model's encoder cannot be used ({reason})", path=self._folder)
+
+
+def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Return the indices of texts that are encoded together: of one length, the longest first."""
+    of_length: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        of_length.setdefault(length, []).append(index)
+    batches = []
+    for length, indices in sorted(of_length.items(), reverse=True):
+        size = max(tokens // max(length, 1), 1)
+        batches += [indices[start : start + size] for start in range(0, len(indices), size)]
+    return batches
+
+
+def _cores() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1

@@ -1,0 +1,122 @@
+"""Why a paper has its tags: the sentences that carried each, and the nearest labelled papers.
+
+A sentence carries a tag if the tag is less likely without it: leave-one-out importance as in
+Li et al., "Understanding Neural Networks through Representation Erasure" (2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tagger._util.arrays import Vectors
+from tagger.model.decision import ReviewRule, decide, doubtful_tags
+from tagger.model.encoder import Progress
+from tagger.model.model import TaggerModel
+from tagger.papers import KnownPapers, Paper, TaggedPaper, split_sentences
+
+_NEIGHBOURS = 3
+_TELLING = 3
+_LEAST_CHANGE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One sentence, or the title, and how likely a tag is with and without it."""
+
+    sentence: str
+    confidence: float
+    without: float
+
+    @property
+    def change(self) -> float:
+        """The importance of the sentence; below 0 if it speaks against the tag."""
+        return self.confidence - self.without
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A labelled paper, its tags per facet, and its cosine with the paper that is explained."""
+
+    id: str
+    title: str
+    tags: dict[str, tuple[str, ...]]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a paper has its tags.
+
+    ``evidence`` holds, per facet and tag given or in doubt, all sentences, those first without
+    which the tag is least likely; ``neighbours`` the nearest labelled papers other than itself.
+    """
+
+    decision: TaggedPaper
+    evidence: dict[str, dict[str, tuple[Evidence, ...]]]
+    neighbours: tuple[Neighbour, ...]
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the explanation as one JSON object: the line of ``tags.jsonl`` and the reasons."""
+        return {
+            **self.decision.as_row(),
+            "evidence": {
+                facet: {
+                    tag: [{**asdict(one), "change": round(one.change, 4)} for one in sentences]
+                    for tag, sentences in tags.items()
+                }
+                for facet, tags in self.evidence.items()
+            },
+            "neighbours": [asdict(neighbour) for neighbour in self.neighbours],
+        }
+
+
+def explain(
+    paper: Paper, model: TaggerModel, rule: ReviewRule, progress: Progress | None = None
+) -> Explanation:
+    """Explain the tags of a paper; one of n sentences is tagged n + 2 times."""
+    sentences = split_sentences(paper.abstract)
+    variants = [paper, replace(paper, title="")]
+    for left_out in range(len(sentences)):
+        kept = sentences[:left_out] + sentences[left_out + 1 :]
+        variants.append(replace(paper, abstract=" ".join(kept)))
+    predictions = model.predict(variants, progress)
+    chances = predictions.probabilities
+    [decision] = decide([paper], chances, model.taxonomy, model.name, rule)
+    evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
+    for facet in model.taxonomy.facets:
+        doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)
+        evidence[facet.name] = {}
+        for tag in dict.fromkeys([*decision.tags[facet.name], *doubted]):
+            column = chances[facet.name][:, facet.tag_names.index(tag)]
+            found = [
+                Evidence(text, round(float(column[0]), 4), round(float(without), 4))
+                for text, without in zip([paper.title, *sentences], column[1:], strict=True)
+            ]
+            evidence[facet.name][tag] = tuple(sorted(found, key=lambda one: one.without))
+    return Explanation(decision, evidence, _neighbours(paper, predictions.vectors[0], model))
+
+
+def telling(sentences: Sequence[Evidence]) -> list[Evidence]:
+    """Return the most influential sentences: at most 3, each of importance 0.005 or more."""
+    return [one for one in sentences if one.change >= _LEAST_CHANGE][:_TELLING]
+
+
+def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
+    reference, itself, found = model.reference, KnownPapers([paper]), []
+    cosines = reference.vectors @ vector
+    # One more than are shown: the paper may be among them.
+    for row in np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]:
+        name, title = reference.ids[row], reference.titles[row]
+        if Paper(title, "", id=name) in itself:
+            continue
+        tags = {
+            facet.name: tuple(np.array(facet.tag_names)[reference.truth[facet.name][row]].tolist())
+            for facet in model.taxonomy.facets
+            if reference.judged[facet.name][row]
+        }
+        found.append(Neighbour(name, title, tags, round(float(cosines[row]), 4)))
+    return tuple(found[:_NEIGHBOURS])

@@ -1,0 +1,88 @@
+"""Heads: the classifiers of one facet, and the calibration that makes their scores probabilities.
+
+A head has two members, a linear classifier on the vectors of the encoder and one on the words of
+the paper, and adds up their scores. It holds arrays and numbers only, so that a model can be kept
+as safetensors and JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import FiniteFloat
+
+from tagger._util.arrays import Floats
+from tagger.model.tfidf import SparseRows
+from tagger.taxonomy import Facet
+
+MEMBERS = ("encoder", "lexical")
+"""Names of the members of a head, in the order of their scores."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From a score to a logit, ``scale * score + shift``, the same for all tags of a facet.
+
+    In an exclusive facet the scale is the inverse temperature of Guo et al., "On Calibration of
+    Modern Neural Networks" (2017); in any other, scale and shift are those of the sigmoid of Platt,
+    "Probabilistic Outputs for Support Vector Machines" (1999).
+    """
+
+    scale: FiniteFloat = 1.0
+    shift: FiniteFloat = 0.0
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear classifier: ``weights`` of shape (tags, features), ``bias`` of shape (tags,)."""
+
+    weights: Floats
+    bias: Floats
+
+    def scores(self, features: npt.NDArray[np.floating] | SparseRows) -> Floats:
+        """Return scores of shape (papers, tags) for features of shape (papers, features)."""
+        return np.asarray(features @ self.weights.T + self.bias)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The classifiers of one facet: one on vectors, one on words, with tags as in ``tag_names``."""
+
+    facet: Facet
+    encoder: Linear
+    lexical: Linear
+
+    def scores(
+        self, vectors: npt.NDArray[np.floating], terms: npt.NDArray[np.floating] | SparseRows
+    ) -> Floats:
+        """Return the scores of the members, shape (members, papers, tags)."""
+        return np.stack([self.encoder.scores(vectors), self.lexical.scores(terms)])
+
+
+def probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
+    """Turn scores of shape (members, papers, tags) into probabilities of shape (papers, tags).
+
+    Rows of an exclusive facet sum to 1. In any other facet a tag is at least as likely as each tag
+    below it.
+    """
+    logits = calibration.scale * scores.sum(axis=0) + calibration.shift
+    if facet.exclusive:
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    found = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    for column, tag in enumerate(facet.tag_names):
+        for above in facet.ancestors(tag):
+            parent = facet.tag_names.index(above)
+            found[:, parent] = np.maximum(found[:, parent], found[:, column])
+    return np.asarray(found)
+
+
+def member_probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
+    """Return the probabilities by each member alone, shape (members, papers, tags).
+
+    A member stands in for all of them, so that the mean of their logits is the head's own.
+    """
+    alone = len(scores) * scores[:, None]
+    return np.stack([probabilities(facet, each, calibration) for each in alone])

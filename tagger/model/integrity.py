@@ -1,0 +1,76 @@
+"""Checks of the files of a saved model before they are used: a model may come from anybody.
+
+A model is data. Nothing here or in :mod:`tagger.model` executes anything of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.errors import TaggerError
+from tagger.model.encoder import sha256_of
+
+_KINDS = ("F64", "F32", "BOOL")
+
+Shape = tuple[int | str, ...]
+"""Of an array; a name stands for a size that is the same wherever in a file the name stands."""
+
+
+def check_hash(path: Path, expected: str) -> None:
+    """Raise an error if a file is missing, cannot be read or is not the one of the manifest."""
+    try:
+        found = sha256_of(path)
+    except FileNotFoundError as error:
+        raise TaggerError("the model lacks this file", path=path) from error
+    except OSError as error:
+        raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
+    if found != expected:
+        raise TaggerError("does not match the hash in model.json", path=path)
+
+
+def load_arrays(
+    path: Path, shapes: Mapping[str, Shape]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Load the arrays and the header of a safetensors file that holds just these arrays.
+
+    They are of finite real numbers or truth values; anything else raises an error.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    sizes: dict[str, int] = {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            for name in sorted(names ^ shapes.keys()):
+                problem = "lacks the" if name in shapes else "holds an unexpected"
+                raise TaggerError(f"{problem} array '{name}'", path=path)
+            # The header says all of it: nothing is read before everything fits.
+            for name, wanted in shapes.items():
+                part = file.get_slice(name)
+                if part.get_dtype() not in _KINDS or not _fits(part.get_shape(), wanted, sizes):
+                    raise TaggerError(
+                        f"the array '{name}' does not fit the rest of the model: it has shape "
+                        f"{tuple(part.get_shape())} and type {part.get_dtype()}",
+                        path=path,
+                    )
+            arrays = {name: file.get_tensor(name) for name in shapes}
+            header = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise TaggerError("cannot be read", path=path) from error
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise TaggerError(f"the array '{name}' holds NaN or infinity", path=path)
+    return arrays, header
+
+
+def _fits(shape: Sequence[int], wanted: Shape, sizes: dict[str, int]) -> bool:
+    """Tell whether a shape is the wanted one, and note the sizes of names."""
+    return len(shape) == len(wanted) and all(
+        size == (sizes.setdefault(target, size) if isinstance(target, str) else target)
+        for size, target in zip(shape, wanted, strict=True)
+    )

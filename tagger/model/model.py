@@ -1,0 +1,373 @@
+"""The model: papers to calibrated probabilities per facet and tag.
+
+A saved model is a folder of data: ``model.json`` (taxonomy, settings, vocabulary, SHA-256 of
+each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.onnx`` and
+``tokenizer.json``; for a GPU also ``encoder.float32.onnx``. Loading one executes nothing from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tagger._util.arrays import Floats, Integers, Vectors
+from tagger._util.atomic import replacing
+from tagger._util.validation import first_problem
+from tagger.errors import TaggerError
+from tagger.model.decision import paper_confidence
+from tagger.model.encoder import (
+    ENCODING,
+    FLOAT32_FILE,
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    Encoder,
+    OnnxEncoder,
+    Progress,
+    sha256_of,
+)
+from tagger.model.heads import (
+    MEMBERS,
+    Calibration,
+    Head,
+    Linear,
+    member_probabilities,
+    probabilities,
+)
+from tagger.model.integrity import Shape, check_hash, load_arrays
+from tagger.model.tfidf import LexicalFeatures, SparseRows
+from tagger.model.training_reference import Reference
+from tagger.model.vector_cache import CachedEncoder, VectorCache
+from tagger.papers import TEXT_VIEWS, Paper
+from tagger.taxonomy import Taxonomy, check_names
+
+MANIFEST_FILE = "model.json"
+HEADS_FILE = "heads.safetensors"
+REFERENCE_FILE = "reference.safetensors"
+MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
+"""The files of a saved model besides its manifest; ``encoder.float32.onnx`` may come on top."""
+_IDF = "lexical.idf"
+_BATCH_SIZE = 1024
+"""Papers whose texts and words are in memory at a time."""
+
+EFFORTS = {"low": ("title",), "balanced": ("excerpt", "whole"), "full": ("whole",)}
+"""The text views of a paper that the encoder reads with each effort; words are of the whole."""
+READ_ON_BELOW = 0.55
+"""A paper with at least this confidence is not read any further: a cascade as in Viola and Jones,
+"Rapid Object Detection using a Boosted Cascade of Simple Features" (2001)."""
+
+Calibrations = Mapping[str, Mapping[str, Calibration]]
+"""By text view and facet."""
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[4] = 4
+    taxonomy: Taxonomy
+    max_tokens: Annotated[int, Field(ge=1, le=8192)]
+    vocabulary: tuple[str, ...]
+    calibrations: dict[str, dict[str, Calibration]]
+    files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> _Manifest:
+        facets = {facet.name for facet in self.taxonomy.facets}
+        views = self.calibrations.keys()
+        if "whole" not in views or not views <= TEXT_VIEWS.keys():
+            raise ValueError(f"calibrations are by text view: {', '.join(TEXT_VIEWS)}")
+        if any(each.keys() != facets for each in self.calibrations.values()):
+            raise ValueError("a calibration of each facet is needed")
+        if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
+            raise ValueError(f"hashes of just these files are needed: {', '.join(MODEL_FILES)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Vectors of papers, shape (papers, dimensions), and calibrated probabilities per facet.
+
+    ``probabilities`` have shape (papers, tags); ``members``, those by each member of the head
+    alone, have shape (members, papers, tags).
+    """
+
+    vectors: Vectors
+    probabilities: dict[str, Floats]
+    members: dict[str, Floats]
+
+    def take(self, indices: Integers) -> Predictions:
+        """Return the predictions for some of the papers."""
+        return Predictions(
+            self.vectors[indices],
+            {name: values[indices] for name, values in self.probabilities.items()},
+            {name: values[:, indices] for name, values in self.members.items()},
+        )
+
+    def put(self, indices: Integers, other: Predictions) -> None:
+        """Replace the predictions for some of the papers."""
+        self.vectors[indices] = other.vectors
+        for name in self.probabilities:
+            self.probabilities[name][indices] = other.probabilities[name]
+            self.members[name][:, indices] = other.members[name]
+
+
+class TaggerModel:
+    """An encoder and lexical features, shared by one head a facet.
+
+    Parameters
+    ----------
+    taxonomy:
+        The facets and tags.
+    encoder:
+        Turns the text of a paper into a vector.
+    lexical:
+        Turns the words of a paper into TF-IDF weights.
+    heads:
+        One for each facet of the taxonomy, in its order.
+    reference:
+        The labelled papers that it remembers.
+    name:
+        Of the model in results, for example ``tagger/7``.
+    digest:
+        SHA-256 of the saved model's manifest, and through it of every file.
+    calibrations:
+        By text view and facet, the whole text at least; by default scores are taken as logits.
+    """
+
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        encoder: Encoder,
+        lexical: LexicalFeatures,
+        heads: Sequence[Head],
+        reference: Reference,
+        name: str,
+        digest: str,
+        calibrations: Calibrations | None = None,
+    ) -> None:
+        self.taxonomy = taxonomy
+        self.encoder = encoder
+        self.lexical = lexical
+        self.heads = {head.facet.name: head for head in heads}
+        self.reference = reference
+        self.name = name
+        self.digest = digest
+        self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
+        self.effort = "full"
+
+    def at_effort(self, effort: str) -> TaggerModel:
+        """Return the same model with another effort, or raise TaggerError if it has no such one."""
+        if effort == self.effort:
+            return self
+        if effort not in EFFORTS:
+            raise TaggerError(f"there is no effort '{effort}'", hint=f"One of {', '.join(EFFORTS)}")
+        if not {*EFFORTS[effort]} <= {*self.calibrations}:
+            raise TaggerError(
+                f"{self.name} is not calibrated for {effort} effort",
+                hint="Train a model with tagger train, or tag with --effort full",
+            )
+        model = copy(self)
+        model.effort, model.reference = effort, replace(self.reference, effort=effort)
+        return model
+
+    def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
+        """Return the vectors of whole papers, whatever the effort, shape (papers, dimensions)."""
+        return self.encoder.encode([paper.text for paper in papers], progress)
+
+    def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
+        """Return vectors and probabilities; ``progress`` gets papers done and papers in all."""
+        batches = [
+            self._predict_batch(papers, start, progress)
+            for start in range(0, max(len(papers), 1), _BATCH_SIZE)
+        ]
+        return Predictions(
+            np.concatenate([batch.vectors for batch in batches]),
+            {name: np.concatenate([b.probabilities[name] for b in batches]) for name in self.heads},
+            {
+                name: np.concatenate([b.members[name] for b in batches], axis=1)
+                for name in self.heads
+            },
+        )
+
+    def _predict_batch(
+        self, papers: Sequence[Paper], start: int, progress: Progress | None
+    ) -> Predictions:
+        batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
+        terms = self.lexical.transform(batch)
+        report = (lambda done, _: progress(start + done, len(papers))) if progress else None
+        first, *further = EFFORTS[self.effort]
+        found = self._classify(batch, terms, first, report)
+        for view in further:
+            confidence = paper_confidence(self.taxonomy, found.probabilities)
+            unsure = np.flatnonzero(confidence < READ_ON_BELOW)
+            if len(unsure):
+                rest = [batch[index] for index in unsure]
+                found.put(unsure, self._classify(rest, terms.take(unsure), view, None))
+        return found
+
+    def _classify(
+        self, papers: list[Paper], terms: SparseRows, view: str, report: Progress | None
+    ) -> Predictions:
+        vectors = self.encoder.encode([TEXT_VIEWS[view](paper) for paper in papers], report)
+        chances, members = {}, {}
+        for name, head in self.heads.items():
+            scores, calibration = head.scores(vectors, terms), self.calibrations[view][name]
+            chances[name] = probabilities(head.facet, scores, calibration)
+            members[name] = member_probabilities(head.facet, scores, calibration)
+        return Predictions(vectors, chances, members)
+
+    def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
+        """Return calibrated probabilities of shape (papers, tags) for each facet.
+
+        Columns are in the order of the facet's ``tag_names``; rows of an exclusive facet sum
+        to 1.
+        """
+        if not papers:
+            return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}
+        return self.predict(papers).probabilities
+
+
+def save_heads(
+    folder: Path,
+    taxonomy: Taxonomy,
+    lexical: LexicalFeatures,
+    heads: Sequence[Head],
+    reference: Reference,
+    max_tokens: int,
+    calibrations: Calibrations,
+) -> None:
+    """Save a model beside its exported encoder, the manifest last: half a model does not load."""
+    from safetensors.numpy import save
+
+    arrays = {_IDF: lexical.idf}
+    for head in heads:
+        for member in MEMBERS:
+            classifier: Linear = getattr(head, member)
+            arrays[f"{head.facet.name}.{member}.weights"] = classifier.weights
+            arrays[f"{head.facet.name}.{member}.bias"] = classifier.bias
+    arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    (folder / HEADS_FILE).write_bytes(save(arrays))
+    reference.sample().save(folder / REFERENCE_FILE)
+    files = [*MODEL_FILES, *([FLOAT32_FILE] if (folder / FLOAT32_FILE).exists() else [])]
+    manifest = _Manifest(
+        taxonomy=taxonomy,
+        max_tokens=max_tokens,
+        vocabulary=lexical.vocabulary,
+        calibrations={view: dict(each) for view, each in calibrations.items()},
+        files={name: sha256_of(folder / name) for name in files},
+    )
+    with replacing(folder / MANIFEST_FILE) as file:
+        file.write(manifest.model_dump_json(indent=2) + "\n")
+
+
+def load_model(
+    folder: str | Path,
+    name: str | None = None,
+    cache: VectorCache | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> TaggerModel:
+    """Load a saved model for use, without PyTorch.
+
+    Nothing in the folder is executed, and nothing of it is used before it is checked: files have
+    the hashes of the manifest, arrays the right shapes and finite numbers, and the encoder gives
+    vectors of the right size.
+
+    Parameters
+    ----------
+    folder:
+        A saved model.
+    name:
+        Of the model in results; without one, ``local/`` and the start of its hash.
+    cache:
+        Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
+        first text has to be encoded, so the folder has to stay.
+    device, threads:
+        As for :class:`tagger.model.model.OnnxEncoder`.
+
+    Raises
+    ------
+    TaggerError
+        If the folder is no model, a file is missing or was changed, or the parts do not fit.
+    """
+    folder = Path(folder)
+    manifest, digest = _load_manifest(folder)
+    for file in (HEADS_FILE, REFERENCE_FILE):
+        check_hash(folder / file, manifest.files[file])
+    heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
+    dimensions = heads[0].encoder.weights.shape[1]
+    efforts = [name for name, views in EFFORTS.items() if {*views} <= {*manifest.calibrations}]
+    reference = Reference.load(folder / REFERENCE_FILE, manifest.taxonomy, efforts, dimensions)
+
+    def make_encoder() -> Encoder:
+        for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
+            if file in manifest.files and (file != FLOAT32_FILE or device != "cpu"):
+                check_hash(folder / file, manifest.files[file])
+        return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
+
+    # Vectors of a GPU differ from those of a processor, which are the ones that are kept.
+    if cache is None or device != "cpu":
+        encoder = make_encoder()
+    else:
+        hashes = f"{manifest.files[ONNX_FILE]} {manifest.files[TOKENIZER_FILE]}"
+        identity = f"{ENCODING} {manifest.max_tokens} {hashes}"
+        encoder = CachedEncoder(make_encoder, identity, dimensions, cache)
+    return TaggerModel(
+        manifest.taxonomy,
+        encoder,
+        lexical,
+        heads,
+        reference,
+        name or f"local/{digest[:12]}",
+        digest,
+        manifest.calibrations,
+    )
+
+
+def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
+    """Return the manifest of a model, and its SHA-256."""
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise TaggerError("is not a saved model: it has no readable model.json", path=folder)
+    try:
+        content = path.read_bytes()
+        manifest = _Manifest.model_validate_json(content)
+        check_names(manifest.taxonomy)
+    except (OSError, ValidationError, TaggerError) as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            invalid = first_problem(error)
+            reason = f"{invalid.field}: {invalid.problem}" if invalid.field else invalid.problem
+        raise TaggerError(
+            f"is not a model manifest that this version reads: {reason}",
+            path=path,
+            hint="A model of an earlier version has to be trained anew: tagger train",
+        ) from error
+    return manifest, hashlib.sha256(content).hexdigest()
+
+
+def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
+    """Put the heads together, if all of their arrays fit the manifest and one another."""
+    terms = len(manifest.vocabulary)
+    shapes: dict[str, Shape] = {_IDF: (terms,)}
+    for facet in manifest.taxonomy.facets:
+        tags = len(facet.tags)
+        shapes |= {f"{facet.name}.{member}.bias": (tags,) for member in MEMBERS}
+        shapes[f"{facet.name}.encoder.weights"] = (tags, "dimensions")
+        shapes[f"{facet.name}.lexical.weights"] = (tags, terms)
+    arrays, _ = load_arrays(path, shapes)
+    heads = []
+    for facet in manifest.taxonomy.facets:
+        encoder, words = [
+            Linear(arrays[f"{facet.name}.{member}.weights"], arrays[f"{facet.name}.{member}.bias"])
+            for member in MEMBERS
+        ]
+        heads.append(Head(facet, encoder, words))
+    return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF])

@@ -1,0 +1,127 @@
+"""Thresholds for accepting tags at a target precision.
+
+The threshold is chosen on out-of-fold predictions. Where ``w`` of ``n`` tags at or above it are
+wrong, and ``a`` is the share that may be, the excess is ``w - a * n``. Conformal risk control
+(Angelopoulos et al., 2024) adds to it the most that one more paper could bring, and accepts if the
+sum is not above zero. Choosing what to answer is selective classification (Geifman and El-Yaniv,
+"Selective Classification for Deep Neural Networks", 2017).
+
+The target holds on average over draws of labelled papers and of digests like them, with all
+accepted tags taken together; a digest in which nothing is accepted counts as one without error. It
+is approximate: the confidences are those of the models of a cross-validation, not of the final one,
+and the threshold is the best of many. :mod:`tagger.model.drift` measures how similar a digest is to
+the labelled papers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagger._util.arrays import Booleans, Floats
+from tagger.evaluation import assign
+from tagger.model.decision import ReviewRule
+from tagger.model.model import TaggerModel
+from tagger.model.thresholds import check_thresholds
+from tagger.model.training_reference import Reference
+from tagger.taxonomy import Facet, Taxonomy
+
+NEVER = 2.0
+"""A confidence that no tag has."""
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The rule for a target precision.
+
+    ``coverage`` is, per facet, the share of held-out papers in which no tag needs review; these
+    papers chose the rule, so expect a little less. ``shortfalls`` says in words for which facets
+    labels are too few for a tag to be accepted.
+    """
+
+    rule: ReviewRule
+    coverage: dict[str, float]
+    shortfalls: tuple[str, ...]
+
+
+def promise_precision(
+    reference: Reference, taxonomy: Taxonomy, target: float, min_confidence: float
+) -> Promise:
+    """Return the rule that accepts as many tags as a target precision, between 0 and 1, allows.
+
+    A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
+    often enough has to reach the target alone, too, which may raise its threshold; the absence of a
+    tag is doubted by ``min_confidence`` as without a target. A tag without a label is never
+    accepted.
+    """
+    accept, coverage, shortfalls = {}, {}, []
+    for facet in taxonomy.facets:
+        judged = reference.judged[facet.name]
+        chances = reference.probabilities[facet.name][judged]
+        thresholds = _thresholds(facet, reference.truth[facet.name][judged], chances, target)
+        accept[facet.name] = thresholds
+        rule = ReviewRule(min_confidence, {facet.name: thresholds})
+        coverage[facet.name] = float(1 - rule.doubts(facet, chances).mean()) if len(chances) else 0
+        refused = [tag for tag, threshold in thresholds.items() if threshold == NEVER]
+        if refused:
+            of_tags = "" if len(refused) == len(facet.tags) else f" of {', '.join(refused)}"
+            shortfalls.append(
+                f"{facet.name}: {len(chances)} labelled papers are too few, or too hard, to "
+                f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
+            )
+    return Promise(ReviewRule(min_confidence, accept), coverage, tuple(shortfalls))
+
+
+def review_rule(
+    model: TaggerModel, min_confidence: float, target_precision: float | None = None
+) -> tuple[ReviewRule, Promise | None]:
+    """Return when a paper goes to review, and the promise behind it if one is asked for.
+
+    Raises ArgumentError if a threshold is out of range, see :mod:`tagger.model.thresholds`.
+    """
+    check_thresholds(min_confidence, target_precision)
+    if target_precision is None:
+        return ReviewRule(min_confidence), None
+    promise = promise_precision(model.reference, model.taxonomy, target_precision, min_confidence)
+    return promise.rule, promise
+
+
+def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:
+    """Return the least confidence at which tags are accepted; ``NEVER`` if at none.
+
+    ``confidence`` and ``right`` are those of the tags given to held-out papers; ``most`` is the
+    number of tags that one paper may be given.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    excess = np.cumsum(~right[order]) - (1 - target) * np.arange(1, len(order) + 1)
+    # Tags of equal confidence are accepted together or not at all.
+    last = np.append(np.diff(confidence[order]) != 0, True)[: len(order)]
+    kept = last & (excess + most * target <= _TOLERANCE)
+    if not kept.any():
+        return NEVER
+    return float(confidence[order][np.flatnonzero(kept)[-1]])
+
+
+def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -> dict[str, float]:
+    # The precision of a zero-shot tag is unknown.
+    known = np.asarray(truth.any(axis=0))
+    given = assign(facet, chances) & known
+    right = given & truth
+    most = max(1, int(given.sum(axis=1).max(initial=0)))
+    together = least_confidence(chances[given], right[given], target, most)
+    thresholds = {
+        tag: together if labelled else NEVER
+        for tag, labelled in zip(facet.tag_names, known, strict=True)
+    }
+    if facet.exclusive:
+        return thresholds
+    for column, tag in enumerate(facet.tag_names):
+        rows = given[:, column]
+        # With fewer, a single mistake would rule the tag out.
+        if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
+            alone = least_confidence(chances[rows, column], right[rows, column], target)
+            thresholds[tag] = max(thresholds[tag], alone)
+    return thresholds

@@ -1,0 +1,86 @@
+"""TF-IDF weights of the words and word pairs of a paper, without scikit-learn.
+
+An encoder blurs wording into meaning; set phrases such as "we survey" tell what a paper
+contributes, and in a title they weigh more than elsewhere. Weights are those of scikit-learn's
+``TfidfVectorizer`` with ``analyzer=terms_of`` and ``sublinear_tf`` (Manning et al., "Introduction
+to Information Retrieval", 2008, section 6.4), which training uses; tagging does without it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger.papers import Paper
+
+_WORD = re.compile(r"\w\w+")
+_TITLE_MARK = "title:"
+
+
+def terms_of(paper: Paper) -> list[str]:
+    """Return the words and word pairs of a paper, then those of its title again, marked."""
+    title = map(_TITLE_MARK.__add__, _words_and_pairs(paper.title))
+    return [*_words_and_pairs(paper.text), *title]
+
+
+def _words_and_pairs(text: str) -> list[str]:
+    words = _WORD.findall(text.lower())
+    return [*words, *map(" ".join, pairwise(words))]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A matrix of which each row is given by the columns and values that are not zero."""
+
+    rows: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
+
+    def take(self, indices: npt.NDArray[np.int64]) -> SparseRows:
+        """Return some of the rows."""
+        return SparseRows([self.rows[index] for index in indices])
+
+    def __matmul__(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the product with a matrix, as a dense array of one row a row."""
+        product = np.zeros((len(self.rows), matrix.shape[1]))
+        for row, (columns, values) in enumerate(self.rows):
+            product[row] = values @ matrix[columns]
+        return product
+
+
+@dataclass(frozen=True)
+class LexicalFeatures:
+    """TF-IDF over a fixed vocabulary, one column a term; ``idf`` has shape (terms,)."""
+
+    vocabulary: tuple[str, ...]
+    idf: npt.NDArray[np.float64]
+
+    @cached_property
+    def _columns(self) -> tuple[dict[Any, int], dict[Any, int]]:
+        """The columns of words and pairs, a pair as two words: of any text, and of titles."""
+        of_texts: dict[Any, int] = {}
+        of_titles: dict[Any, int] = {}
+        for column, term in enumerate(self.vocabulary):
+            words = tuple(term.removeprefix(_TITLE_MARK).split(" "))
+            columns = of_titles if term.startswith(_TITLE_MARK) else of_texts
+            columns[words if len(words) > 1 else words[0]] = column
+        return of_texts, of_titles
+
+    def transform(self, papers: Sequence[Paper]) -> SparseRows:
+        """Return one row of unit length a paper; of zeros, if it has no term of the vocabulary."""
+        rows = []
+        for paper in papers:
+            found: list[int | None] = []
+            for text, columns_of in zip((paper.text, paper.title), self._columns, strict=True):
+                words = _WORD.findall(text.lower())
+                found += map(columns_of.get, (*words, *pairwise(words)))
+            known = [column for column in found if column is not None]
+            columns, counts = np.unique(np.array(known, dtype=np.int64), return_counts=True)
+            weights = (1 + np.log(counts)) * self.idf[columns]
+            rows.append((columns, weights / max(float(np.linalg.norm(weights)), 1e-12)))
+        return SparseRows(rows)

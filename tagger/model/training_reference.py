@@ -1,0 +1,154 @@
+"""The labelled papers that a model remembers, to compare a digest with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger._util.arrays import Booleans, Floats, Integers, Vectors
+from tagger.errors import TaggerError
+from tagger.model.integrity import Shape, load_arrays
+from tagger.taxonomy import Taxonomy
+
+_COSINES_AT_ONCE = 2**24
+_MAX_PAPERS = 2000
+"""More labelled papers than that tell little more, and would make the model heavy."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of labelled papers.
+
+    ``familiarity`` is the cosine of each paper with the nearest training paper of its fold, shape
+    (papers,); ``probabilities`` are calibrated, per facet, shape (papers, tags).
+    """
+
+    familiarity: Floats
+    probabilities: dict[str, Floats]
+
+    def take(self, indices: Integers) -> OutOfFold:
+        """Return the predictions of some of the papers."""
+        chosen = {name: values[indices] for name, values in self.probabilities.items()}
+        return OutOfFold(self.familiarity[indices], chosen)
+
+    def where(self, chosen: Booleans, other: OutOfFold) -> OutOfFold:
+        """Return these predictions where chosen, shape (papers,), and the other ones elsewhere."""
+        found = {
+            name: np.where(chosen[:, None], values, other.probabilities[name])
+            for name, values in self.probabilities.items()
+        }
+        return OutOfFold(np.where(chosen, self.familiarity, other.familiarity), found)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The labelled papers of a model.
+
+    ``vectors`` have shape (papers, dimensions). Per facet, ``truth`` holds the tags that people
+    gave, shape (papers, tags), and ``judged`` whether anybody gave some, shape (papers,).
+    ``out_of_fold`` is by effort; ``familiarity`` and ``probabilities`` are those of ``effort``.
+    """
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    vectors: Vectors
+    truth: dict[str, Booleans]
+    judged: dict[str, Booleans]
+    out_of_fold: Mapping[str, OutOfFold]
+    effort: str = "full"
+
+    @property
+    def familiarity(self) -> Floats:
+        """Out-of-fold familiarity, shape (papers,)."""
+        return self.out_of_fold[self.effort].familiarity
+
+    @property
+    def probabilities(self) -> dict[str, Floats]:
+        """Per facet, out-of-fold probabilities, shape (papers, tags)."""
+        return self.out_of_fold[self.effort].probabilities
+
+    def familiarity_of(self, vectors: Vectors) -> Floats:
+        """Return the cosine of papers with the nearest labelled one, shape (papers,)."""
+        return familiarity(vectors, self.vectors)
+
+    def sample(self) -> Reference:
+        """Return a reference of at most 2000 papers, evenly taken."""
+        count = len(self.vectors)
+        indices = np.unique(np.linspace(0, count - 1, min(count, _MAX_PAPERS)).astype(int))
+        return Reference(
+            tuple(self.ids[index] for index in indices),
+            tuple(self.titles[index] for index in indices),
+            self.vectors[indices],
+            {name: values[indices] for name, values in self.truth.items()},
+            {name: values[indices] for name, values in self.judged.items()},
+            {effort: found.take(indices) for effort, found in self.out_of_fold.items()},
+        )
+
+    def save(self, path: Path) -> None:
+        """Save the reference as one safetensors file, ids and titles in its header."""
+        from safetensors.numpy import save
+
+        arrays: dict[str, npt.NDArray[Any]] = {"vectors": self.vectors}
+        for name, values in self.truth.items():
+            arrays[f"truth.{name}"] = values
+            arrays[f"judged.{name}"] = self.judged[name]
+        for effort, found in self.out_of_fold.items():
+            arrays[f"{effort}.familiarity"] = found.familiarity
+            for name, probabilities in found.probabilities.items():
+                arrays[f"{effort}.probabilities.{name}"] = probabilities
+        arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+        header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
+        path.write_bytes(save(arrays, metadata=header))
+
+    @classmethod
+    def load(
+        cls, path: Path, taxonomy: Taxonomy, efforts: Sequence[str], dimensions: int
+    ) -> Reference:
+        """Load a reference; raise an error if it does not fit the rest of the model."""
+        shapes: dict[str, Shape] = {"vectors": ("papers", dimensions)}
+        shapes |= {f"{effort}.familiarity": ("papers",) for effort in efforts}
+        for facet in taxonomy.facets:
+            table: Shape = ("papers", len(facet.tags))
+            shapes |= {f"truth.{facet.name}": table, f"judged.{facet.name}": ("papers",)}
+            shapes |= {f"{effort}.probabilities.{facet.name}": table for effort in efforts}
+        arrays, header = load_arrays(path, shapes)
+        try:
+            ids, titles = (tuple(json.loads(header[key])) for key in ("ids", "titles"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise TaggerError("lacks ids and titles in its header", path=path) from error
+        if {len(ids), len(titles)} != {len(arrays["vectors"])} or not all(
+            isinstance(text, str) for text in (*ids, *titles)
+        ):
+            raise TaggerError("the ids and titles in its header do not fit its arrays", path=path)
+
+        def per_facet(prefix: str, kind: type) -> dict[str, npt.NDArray[Any]]:
+            names = [facet.name for facet in taxonomy.facets]
+            return {name: arrays[f"{prefix}.{name}"].astype(kind, copy=False) for name in names}
+
+        out_of_fold = {
+            effort: OutOfFold(
+                arrays[f"{effort}.familiarity"].astype(np.float64, copy=False),
+                per_facet(f"{effort}.probabilities", np.float64),
+            )
+            for effort in efforts
+        }
+        vectors = arrays["vectors"].astype(np.float32, copy=False)
+        judged = per_facet("judged", np.bool_)
+        return cls(ids, titles, vectors, per_facet("truth", np.bool_), judged, out_of_fold)
+
+
+def familiarity(vectors: Vectors, known: Vectors) -> Floats:
+    """Return the cosine of each vector of unit length with the nearest known one."""
+    # In parts: all cosines at once of many with many would fill the memory.
+    rows = max(1, _COSINES_AT_ONCE // max(len(known), 1))
+    nearest = [
+        (vectors[start : start + rows] @ known.T).max(axis=1, initial=-1.0)
+        for start in range(0, len(vectors), rows)
+    ]
+    return np.asarray(np.concatenate([np.zeros(0), *nearest]), dtype=np.float64)

@@ -1,0 +1,5 @@
+"""Papers: reading them from files, their identity, and duplicates."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

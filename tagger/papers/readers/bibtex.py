@@ -1,0 +1,188 @@
+"""Reader for BibTeX, as Zotero, JabRef, publishers and arXiv write it.
+
+bibtexparser finds the entries and their fields. Values are resolved here: its middlewares leave out
+entries whose key is given twice, and do not join strings by ``#``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tagger.errors import TaggerError
+from tagger.papers.paper import Paper
+from tagger.papers.readers.cleaning import clean_marked_up_text
+from tagger.papers.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
+from tagger.papers.readers.records import make_paper
+from tagger.papers.readers.source import Source
+
+_START = re.compile(
+    r"(?:Scopus\s+EXPORT DATE:.*\n)?"
+    r"(?:[ \t]*(?:%.*)?\r?\n)*"  # comments of JabRef and others
+    r"[ \t]*@(?:(?:comment|preamble)[ \t]*[{(]|string[ \t]*[{(]\s*[\w:.-]+\s*="
+    r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*,)",
+    re.IGNORECASE,
+)
+_LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
+_MENTIONS = ("journal", "journaltitle", "number", "note")
+_IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_MENTIONS, *_LINKS)
+_FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
+_OPENING = {"{": "}", '"': '"'}
+_MARK = re.compile(r'(?<!\\)[{}"]|#')
+_LONGEST_STRING = 2000
+_LONGEST_EXPANSION = 20_000
+"""Characters that a string stands for, and that strings may add to one value. Strings of strings
+could else make a file of one line fill the memory."""
+_NAME = re.compile(r'[^\s{}"#=,]*')
+"""Of a string, or a number."""
+
+
+class BibtexEntry(NamedTuple):
+    """An entry: its line, from 1, where it begins in the text, and its fields.
+
+    A field is its name and its value as they are written, with braces or quotes.
+    """
+
+    line: int
+    start: int
+    fields: tuple[tuple[str, str], ...]
+
+
+def recognise(source: Source) -> bool:
+    """Tell a BibTeX file by what it begins with."""
+    return _START.match(source.head) is not None
+
+
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a BibTeX file, or why an entry is none."""
+    entries, strings = parse_bibtex(source.text)
+    for entry in entries:
+        # Of fields of one name, BibTeX reads the first.
+        raw = {name.lower(): value for name, value in reversed(entry.fields)}
+        values = {name: _resolve(value, strings) for name, value in raw.items() if name in _FIELDS}
+        parts = [clean_marked_up_text(values.get(name, "")) for name in ("title", "subtitle")]
+        title = ": ".join(part for part in parts if part)
+        abstract = values.get("abstract", "")
+        yield make_paper(source, entry.line, [title], [abstract], _identifiers(values))
+
+
+def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
+    """Find the entries of a BibTeX text, duplicates too, and its strings by their name."""
+    from bibtexparser import model
+    from bibtexparser.entrypoint import parse_string
+    from bibtexparser.exceptions import ParsingException
+
+    # What it warns of is reported as an error.
+    logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
+    try:
+        library = parse_string(text, parse_stack=[])
+    except ParsingException as error:
+        raise TaggerError(f"is not BibTeX: {error}") from error
+    entries: list[BibtexEntry] = []
+    strings: dict[str, str] = {}
+    place = 0
+    for block in library.blocks:
+        if isinstance(block, model.ImplicitComment):
+            continue
+        raw, line = block.raw or "", (block.start_line or 0) + 1
+        kept = block
+        while isinstance(kept, model.DuplicateBlockKeyBlock | model.DuplicateFieldKeyBlock):
+            kept = kept.ignore_error_block or kept
+        if isinstance(kept, model.ParsingFailedBlock):
+            reason = " ".join(getattr(kept.error, "abort_reason", str(kept.error)).split())
+            raise TaggerError(
+                f"this entry is not BibTeX: {reason.rstrip('.')}",
+                line=line,
+                hint="Look for a brace or a comma that is missing here",
+            )
+        start = text.index(raw, place)
+        place = start + len(raw)
+        if isinstance(kept, model.String):
+            resolved = strings[kept.key.lower()] = _resolve(str(kept.value), strings)
+            if len(resolved) > _LONGEST_STRING:
+                problem = f"the string '{kept.key}' stands for {len(resolved):,} characters"
+                hint = "Write long texts into the entries that use them"
+                raise TaggerError(problem, line=line, hint=hint)
+        elif isinstance(kept, model.Entry):
+            fields = tuple((field.key, str(field.value)) for field in kept.fields)
+            for field, (name, value) in zip(kept.fields, fields, strict=True):
+                if not _is_value(value):
+                    raise TaggerError(
+                        "this value does not end as it should",
+                        line=(field.start_line or 0) + 1,
+                        field=" ".join(name.lower().split()),
+                        hint="Look for a comma that is missing behind it",
+                    )
+            entries.append(BibtexEntry(line, start, fields))
+    return entries, strings
+
+
+def literals(value: str) -> Iterator[tuple[int, int]]:
+    """Yield where the parts of a value are that ``#`` joins, each without white space."""
+    depth, quoted, start = 0, False, 0
+    for found in _MARK.finditer(value):
+        mark = found[0]
+        if mark == "{":
+            depth += 1
+        elif mark == "}":
+            depth -= 1
+        elif depth == 0 and mark == '"':
+            quoted = not quoted
+        elif depth == 0 and not quoted:
+            yield _stripped(value, start, found.start())
+            start = found.end()
+    yield _stripped(value, start, len(value))
+
+
+def _stripped(value: str, start: int, end: int) -> tuple[int, int]:
+    part = value[start:end]
+    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+
+
+def is_enclosed(part: str) -> bool:
+    """Tell whether a part of a value is one text in braces or quotes, not the name of a string."""
+    if len(part) < 2 or _OPENING.get(part[0]) != part[-1]:
+        return False
+    depth = 0
+    for found in _MARK.finditer(part):
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        if found[0] == part[-1] and depth == 0 and found.start() > 0:
+            return found.end() == len(part)
+    return False
+
+
+def _is_value(value: str) -> bool:
+    """Tell whether each part is enclosed, a name or a number; two without a comma are not."""
+    parts = [value[start:end] for start, end in literals(value)]
+    return all(is_enclosed(part) or _NAME.fullmatch(part) for part in parts)
+
+
+def _resolve(value: str, strings: Mapping[str, str]) -> str:
+    resolved = []
+    left = len(value) + _LONGEST_EXPANSION
+    for start, end in literals(value):
+        part = value[start:end]
+        resolved.append(part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part))
+        left -= len(resolved[-1])
+        if left < 0:
+            break
+    return "".join(resolved)
+
+
+def _identifiers(values: Mapping[str, str]) -> tuple[str, ...]:
+    archive, eprint, doi, pmid, journal = (
+        values.get(name, "") for name in ("archiveprefix", "eprint", "doi", "pmid", "journal")
+    )
+    archive = (archive or values.get("eprinttype", "")).strip("{} ").lower()
+    # An eprint whose archive is not told is taken for arXiv's if it says so.
+    of_arxiv = archive == "arxiv" or (not archive and "arxiv" in eprint.lower())
+    of_pubmed = archive in ("pubmed", "pmid", "medline")
+    mentions = " ".join(values.get(name, "") for name in _MENTIONS)
+    return identifiers_of(
+        dois=[doi],
+        arxiv=[eprint if of_arxiv else "", *arxiv_mentions(journal)],
+        pmids=[pmid.strip("{} "), eprint if of_pubmed else "", *pmid_mentions(mentions)],
+        links=[values.get(name, "") for name in _LINKS],
+    )

@@ -1,0 +1,75 @@
+"""Reader for data sets of Hugging Face `datasets`, saved to disk: a folder, all its splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tagger.errors import TaggerError
+from tagger.papers.paper import Paper
+from tagger.papers.readers.columns import Columns
+from tagger.papers.readers.source import Source, parsing
+
+_STATE_FILE = "state.json"
+_SPLITS_FILE = "dataset_dict.json"
+_BATCH_SIZE = 1024
+
+
+def recognise(source: Source) -> bool:
+    """Tell a saved data set by the files that describe it."""
+    return source.is_folder and any(
+        (source.path / name).is_file() for name in (_STATE_FILE, _SPLITS_FILE)
+    )
+
+
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a saved data set, one a row, split after split, or why a row is none.
+
+    The row of the split, counted from 1, is given as line.
+    """
+    if not recognise(source):
+        raise TaggerError(f"is no folder with a saved data set: it has no {_STATE_FILE}")
+    import datasets
+
+    _refuse_traps(source.path.resolve())
+    with parsing("data set"):
+        loaded = datasets.load_from_disk(str(source.path))
+        splits = loaded.values() if isinstance(loaded, datasets.DatasetDict) else [loaded]
+        for split in splits:
+            columns = Columns.find(split.column_names, source)
+            if not len(split):
+                continue
+            wanted, chosen = columns.alone(split.column_names)
+            # Other columns may hold pictures or sound, which would be decoded.
+            tables = split.select_columns(wanted).with_format("arrow").iter(_BATCH_SIZE)
+            rows = count(1)
+            for table in tables:
+                table.validate(full=True)
+                for cells in zip(*(table.column(n).to_pylist() for n in wanted), strict=True):
+                    yield chosen.paper(cells, source, next(rows))
+
+
+def _refuse_traps(root: Path) -> None:
+    """Refuse a data set that names files, or leads, out of its folder."""
+    for path in sorted(root.rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise TaggerError("has a link that leads out of its folder", path=path)
+        for name in _named_files(path):
+            if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:"):
+                raise TaggerError(f"names a file out of its folder: {name!r}", path=path)
+
+
+def _named_files(path: Path) -> list[Any]:
+    """Return the names that a file of a data set gives; none if it is another file, or broken."""
+    names: Any = None
+    with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError):
+        if path.name == _SPLITS_FILE:
+            names = json.loads(path.read_bytes()).get("splits")
+        elif path.name == _STATE_FILE:
+            files = json.loads(path.read_bytes()).get("_data_files")
+            names = [each.get("filename") for each in files if isinstance(each, dict)]
+    return names if isinstance(names, list) else []

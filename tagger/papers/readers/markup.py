@@ -1,0 +1,146 @@
+"""What HTML and XML have in common here: the root element, and blocks of text with their kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tagger.papers.readers.source import check_encoding
+
+_PROLOG = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[[^\]]*\]\s*)?>", re.I | re.S)
+_ROOT = re.compile(r"<([a-z][\w.-]*:)?([a-z][\w.-]*)(?=[\s/>])", re.IGNORECASE)
+_DOCTYPE_HTML = re.compile(r"<!doctype\s+html\b", re.IGNORECASE)
+_LEFT_OUT = re.compile(
+    "script|style|noscript|template|head|svg|math|nav|footer|aside|form|button|select"
+)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_BLOCK = re.compile(
+    "address|article|blockquote|body|caption|center|d[dlt]|details|div|fieldset|figcaption|figure"
+    "|h[1-6]|header|hgroup|hr|html|li|main|[ou]l|p|pre|section|summary|table|tbody|t[dhr]|tfoot"
+    "|thead"
+)
+_HEADING = re.compile(r"h[1-6]")
+_TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])", re.IGNORECASE)
+
+
+class MarkupBlock(NamedTuple):
+    """A paragraph; its kind is ``h1`` to ``h6``, ``title`` where the page says so, or ``text``."""
+
+    kind: str
+    text: str
+
+
+def root_element(head: str) -> str:
+    """Return the first element of a document that begins so, in lower case and without prefix.
+
+    It is ``html`` where only a document type says so, and empty if this is neither HTML nor XML.
+    """
+    position = 0
+    while match := _PROLOG.match(head, position):
+        if _DOCTYPE_HTML.match(head, position):
+            return "html"
+        position = match.end()
+    root = _ROOT.match(head, position)
+    return root[2].lower() if root else ""
+
+
+def text_of(markup: str) -> str:
+    """Return the words of a piece of HTML."""
+    return " ".join(block.text for block in blocks_of_markup(markup))
+
+
+def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
+    """Take HTML apart into its paragraphs and headings, in order.
+
+    What is hidden, scripts, styles, navigation, footers and forms are left out. What cannot be
+    parsed raises :class:`ValueError`, an unknown encoding :class:`LookupError`.
+    """
+    from bs4.dammit import EncodingDetector
+    from lxml import etree
+
+    if isinstance(markup, bytes):
+        markup, marked = EncodingDetector.strip_byte_order_mark(markup)
+        declared = EncodingDetector.find_declared_encoding(markup, is_html=True)
+        # What browsers take a page for that says nothing (WHATWG, "HTML", 13.2.3.2).
+        encoding = marked or declared or "windows-1252"
+        check_encoding(encoding)
+        markup = markup.decode(encoding, "replace")
+    # Halves of surrogate pairs are no text, and to the parser a null character is the end.
+    text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
+    collector = _BlockCollector()
+    # The stubs of lxml have other names of parameters.
+    target: Any = collector
+    parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
+    if text.strip():
+        try:
+            parser.feed(text)
+            parser.close()
+        except etree.LxmlError as error:
+            raise ValueError(str(error)) from error
+    return collector.blocks
+
+
+class _Element(NamedTuple):
+    """An element that is open: the block that it belongs to, the block's kind, and its own."""
+
+    block: int
+    block_kind: str
+    kind: str
+
+
+class _BlockCollector:
+    """Makes blocks of the events of a parser (lxml's target interface)."""
+
+    def __init__(self) -> None:
+        self.blocks: list[MarkupBlock] = []
+        self._open = [_Element(0, "text", "text")]
+        self._left_out = 0
+        self._count = 0
+        self._owner = self._open[0]
+        self._parts: list[str] = []
+        self._breaks = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        hidden = "hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))
+        if self._left_out or hidden or _LEFT_OUT.fullmatch(tag):
+            self._left_out += 1
+            return
+        if tag == "br":
+            self._breaks += 1
+            self._parts.append(" ")
+        block, block_kind, kind = self._open[-1]
+        if tag in ("body", "html"):
+            kind = "text"
+        elif _HEADING.fullmatch(tag):
+            kind = tag
+        elif _TITLE_CLASS.search(attributes.get("class", "")):
+            kind = "title"
+        if _BLOCK.fullmatch(tag):
+            self._count += 1
+            block, block_kind = self._count, kind
+        self._open.append(_Element(block, block_kind, kind))
+
+    def end(self, _tag: str) -> None:
+        if self._left_out:
+            self._left_out -= 1
+        elif len(self._open) > 1:
+            self._open.pop()
+
+    def data(self, text: str) -> None:
+        if self._left_out:
+            return
+        element = self._open[-1]
+        if text.strip():
+            if element.block != self._owner.block or self._breaks > 1:
+                self.close()
+                self._owner = element
+            self._breaks = 0
+        self._parts.append(text)
+
+    def close(self) -> None:
+        """End the block that is open."""
+        text = " ".join("".join(self._parts).split())
+        if text:
+            self.blocks.append(MarkupBlock(self._owner.block_kind, text))
+        self._parts = []

@@ -1,0 +1,2 @@
+from .build import build_report as build_report
+from .page import report_page as report_page

@@ -1,0 +1,9 @@
+from .ray_engine import RayEngine as RayEngine
+from .ray_engine import device_of_cluster as device_of_cluster
+from .ray_engine import ray_cluster as ray_cluster
+from .run import NEAR_DUPLICATES_FILE as NEAR_DUPLICATES_FILE
+from .run import TagRun as TagRun
+from .run import check_output as check_output
+from .run import tag_papers as tag_papers
+from .tables import tag_tables as tag_tables
+from .writers import TAGS_FILE as TAGS_FILE

@@ -1,0 +1,5 @@
+"""Training: folds, fine-tuning of the encoder, heads, calibration, export."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,69 @@
+"""Compare pretrained encoders on one's own labels: the same folds for each, paired statistics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tagger.errors import TaggerError
+from tagger.evaluation import Comparison, HeldOut, compare, evaluate
+from tagger.labels import Label
+from tagger.taxonomy import Taxonomy
+from tagger.training.encoders import TrainingProgress
+from tagger.training.pretrained import load_trainable
+from tagger.training.run import TrainingSettings, cross_validate
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """An encoder and its figures, per facet those of :func:`tagger.evaluation.evaluate`.
+
+    ``seconds`` are those of the cross-validation, ``seconds_per_100`` those to encode 100 papers
+    with the exported encoder. The first encoder has no ``against_first``.
+    """
+
+    encoder: str
+    figures: dict[str, dict[str, float]]
+    seconds: float
+    seconds_per_100: float
+    against_first: Comparison | None
+
+
+def bake_off(
+    labels: Sequence[Label],
+    taxonomy: Taxonomy,
+    encoders: Sequence[str],
+    settings: TrainingSettings,
+    progress: TrainingProgress | None = None,
+) -> list[Contender]:
+    """Cross-validate each encoder on the same folds, and compare each with the first.
+
+    Raises TaggerError if one is named twice or cannot be loaded, or the labels are too few.
+    """
+    if len(set(encoders)) < len(encoders):
+        raise TaggerError("an encoder is named twice", hint="Name each encoder once")
+    for encoder in encoders:
+        # Found out now, not when the others are through.
+        load_trainable(encoder, settings.max_tokens)
+    contenders: list[Contender] = []
+    first: tuple[str, dict[str, HeldOut]] | None = None
+    for encoder in encoders:
+
+        def report(stage: str, done: int, total: int, of: str = encoder) -> None:
+            if progress:
+                progress(f"{of}: {stage}", done, total)
+
+        begin = time.perf_counter()
+        checked = cross_validate(labels, taxonomy, replace(settings, encoder=encoder), report)
+        seconds = time.perf_counter() - begin
+        held_out = {each.facet.name: each for each in checked.out_of_fold}
+        figures = {
+            name: evaluate(each.facet, each.truth, each.probabilities)
+            for name, each in held_out.items()
+        }
+        per_100 = 100 * checked.encoding_seconds / len(labels)
+        against = compare(first, (encoder, held_out)) if first else None
+        contenders.append(Contender(encoder, figures, seconds, per_100, against))
+        first = first or (encoder, held_out)
+    return contenders

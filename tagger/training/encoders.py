@@ -1,0 +1,307 @@
+"""The encoders of a training: fine-tuned and exported, several at once.
+
+Encoders do not depend on each other, so they are trained in parallel processes. That pays even on
+two cores: much of the work on a small batch runs on one core only.
+
+They are cached by the inputs of their fine-tuning: an interrupted training resumes, and heads are
+fitted again without it. What cannot be read or written is skipped, a damaged one trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tagger.errors import TaggerError
+from tagger.model import (
+    FLOAT32_FILE,
+    ONNX_FILE,
+    TOKENIZER_FILE,
+    CachedEncoder,
+    Encoder,
+    OnnxEncoder,
+    VectorCache,
+    sha256_of,
+    usual_cache_folder,
+)
+from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder
+from tagger.training.settings import ContrastiveTarget, FineTuning
+
+CACHE_VERSION = 3
+"""Raise it with every change after which fine-tuning or export gives another encoder."""
+
+_LIMIT = 512 * 2**20
+"""Bytes; a training with the bundled encoder makes six encoders of 23 MB."""
+_LIBRARIES = ("torch", "accelerate", "transformers", "sentence-transformers", "onnxruntime")
+_CHECKSUM = "sha256"
+JOBS_VARIABLE = "TAGGER_JOBS"
+_MOST_JOBS = 4
+_BYTES_PER_JOB = 2**30
+_TIMES_WEIGHTS = 10
+"""A process that fine-tunes takes 1 GiB and ten times its weights: at 256 tokens 1.6 GB were
+measured for all-MiniLM-L6-v2 (0.09 GB), and 5.3 GB for a BERT of base size (0.44 GB)."""
+_SHARE_OF_MEMORY = 0.5
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Of a container, by control groups of version 2 and 1 (kernel.org, "Control Group v2")."""
+
+TrainingProgress = Callable[[str, int, int], None]
+"""Called with the stage, steps done and steps in all."""
+
+
+@dataclass
+class EncoderCache:
+    """Exported encoders, up to a limit in bytes; the least recently used go, the last one stays."""
+
+    folder: Path
+    limit: int = _LIMIT
+
+    def get(self, key: str, target: Path) -> bool:
+        """Copy the encoder of a key to a new folder, and return whether there is one."""
+        kept = self.folder / key
+        try:
+            shutil.copytree(kept, target)
+        except OSError:
+            shutil.rmtree(target, ignore_errors=True)
+            return False
+        with suppress(OSError, ValueError):
+            if (target / _CHECKSUM).read_text("ascii") == _checksum(target):
+                os.utime(kept)
+                return True
+        for damaged in (target, kept):
+            shutil.rmtree(damaged, ignore_errors=True)
+        return False
+
+    def put(self, key: str, encoder: Path) -> None:
+        """Keep a copy of the encoder in a folder."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as scratch:
+                copy = Path(scratch) / "copy"
+                shutil.copytree(encoder, copy)
+                (copy / _CHECKSUM).write_text(_checksum(copy), "ascii")
+                copy.rename(self.folder / key)
+            self._drop_least_recently_used()
+
+    def _drop_least_recently_used(self) -> None:
+        # A folder that a killed training left half-written is an old one like any other.
+        folders = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        sizes = [sum(file.stat().st_size for file in path.rglob("*")) for path in folders]
+        excess = sum(sizes) - self.limit
+        for path, size in list(zip(folders, sizes, strict=True))[:-1]:
+            if excess <= 0:
+                return
+            shutil.rmtree(path, ignore_errors=True)
+            excess -= size
+
+
+def default_encoder_cache() -> EncoderCache | None:
+    """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
+    folder = usual_cache_folder()
+    return EncoderCache(folder / "encoders") if folder else None
+
+
+def key_of(
+    texts: Sequence[str],
+    targets: Mapping[str, ContrastiveTarget],
+    tuning: FineTuning,
+    arithmetic: str,
+    *,
+    float32: bool = False,
+) -> str | None:
+    """Return a name for the encoder that its inputs lead to, None if it is not on this machine."""
+    folder = local_folder(tuning.encoder)
+    if folder is None:
+        return None
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
+    versions = [CACHE_VERSION, arithmetic, float32, *map(version, _LIBRARIES)]
+    settings = {field.name: getattr(tuning, field.name) for field in fields(FineTuning)}
+    settings["encoder"] = pretrained
+    weights = {name: target.weight for name, target in targets.items()}
+    arrays = [array for target in targets.values() for array in (target.memberships, target.judged)]
+    shapes = [array.shape for array in arrays]
+    digest = hashlib.sha256(json.dumps([versions, settings, weights, shapes, texts]).encode())
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def local_folder(encoder: str) -> Path | None:
+    """Return the folder of a pretrained encoder, None if it is not on this machine."""
+    from huggingface_hub import snapshot_download
+
+    if encoder == BUNDLED_ENCODER:
+        return bundled_encoder_folder()
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    for name in (encoder, f"sentence-transformers/{encoder}"):
+        with suppress(OSError, ValueError):  # not downloaded, or not a name that a hub would give
+            return Path(snapshot_download(name, local_files_only=True))
+    return None
+
+
+def _checksum(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.name != _CHECKSUM)
+    return "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """The inputs of fine-tuning, the stage to report, and whether to export for GPUs, too."""
+
+    stage: str
+    texts: list[str]
+    targets: Mapping[str, ContrastiveTarget]
+    tuning: FineTuning
+    float32: bool = False
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """An exported encoder, ``reused`` from the cache or not; its folder lasts until the next."""
+
+    encoder: Encoder
+    folder: Path
+    reused: bool = False
+
+    def save(self, folder: Path) -> None:
+        """Copy its files into a folder, which is made if missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
+            if (self.folder / file).exists():
+                shutil.copyfile(self.folder / file, folder / file)
+
+
+def train_encoders(
+    plans: Sequence[EncoderPlan],
+    cache: EncoderCache | None = None,
+    progress: TrainingProgress | None = None,
+) -> Generator[TrainedEncoder, None, None]:
+    """Yield the encoder of each plan, in their order, while processes train those to come.
+
+    All plans are of one pretrained encoder and number of epochs. A TaggerError says that it cannot
+    be loaded or exported, a process was killed, or ``TAGGER_JOBS`` is not a number.
+    """
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    tuning = plans[0].tuning
+    if not tuning.epochs:
+        for plan in plans:
+            if progress:
+                progress(plan.stage, 1, 1)
+            yield _pretrained(tuning.encoder, tuning.max_tokens)[0]
+        return
+    jobs = min(default_jobs(tuning.encoder), len(plans))
+    stage = f"Encoders, {jobs} at once"
+    # A process whose memory has grown gives way to a fresh one, which need not concern the user.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    with TemporaryDirectory() as scratch:
+        folders = [Path(scratch) / str(place) for place in range(len(plans))]
+        tasks = (
+            delayed(_train)(plan, folder, cache, progress if jobs == 1 else None)
+            for plan, folder in zip(plans, folders, strict=True)
+        )
+        # Large targets would be mapped from files, which cannot be written to.
+        pool = Parallel(jobs, "loky", return_as="generator", pre_dispatch=jobs, max_nbytes=None)
+        with closing(pool(tasks)) as results:
+            for place, folder in enumerate(folders):
+                if progress and jobs > 1:
+                    progress(stage, place, len(plans))
+                try:
+                    reused = next(results)
+                except BrokenProcessPool as error:
+                    raise TaggerError(
+                        f"one of {jobs} processes that train was killed, as where memory runs out",
+                        hint=f"Set {JOBS_VARIABLE}=1, and give the command again",
+                    ) from error
+                yield TrainedEncoder(OnnxEncoder(folder, tuning.max_tokens), folder, reused)
+                shutil.rmtree(folder)
+    if progress and jobs > 1:
+        progress(stage, len(plans), len(plans))
+
+
+def default_jobs(encoder: str) -> int:
+    """Return how many encoders are trained at once: by cores and memory, or ``TAGGER_JOBS``.
+
+    It is one for an encoder that must be downloaded, on a GPU, and in one of several processes.
+    """
+    import psutil
+    from joblib import cpu_count
+
+    wish = os.environ.get(JOBS_VARIABLE, "")
+    if wish:
+        if wish.isdecimal() and int(wish) > 0:
+            return int(wish)
+        raise TaggerError(
+            f"{JOBS_VARIABLE} is '{wish}'", hint="Set it to a number from 1, or not at all"
+        )
+    folder = local_folder(encoder)
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) if folder else 0
+    if not size or multiprocessing.parent_process() or _trains_on_gpu():
+        return 1
+    limits = [int(psutil.virtual_memory().total)]
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # missing, or "max"
+            limits.append(int(path.read_text(encoding="ascii")))
+    by_memory = min(limits) * _SHARE_OF_MEMORY // (_BYTES_PER_JOB + _TIMES_WEIGHTS * size)
+    return max(1, min(_MOST_JOBS, int(cpu_count()), int(by_memory)))
+
+
+def _trains_on_gpu() -> bool:
+    # PyTorch takes seconds to import, which most machines need not spend here.
+    if shutil.which("nvidia-smi") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _train(
+    plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: TrainingProgress | None
+) -> bool:
+    """Fine-tune an encoder and export it, unless it is in the cache; return whether it was."""
+    # Imported here: reading settings and labels needs no PyTorch.
+    from tagger.training.fine_tuning import arithmetic, fine_tune
+    from tagger.training.onnx_export import export_onnx
+
+    inputs = plan.texts, plan.targets, plan.tuning
+    key = key_of(*inputs, arithmetic(), float32=plan.float32) if cache else None
+    if cache and key and cache.get(key, folder):
+        if progress:
+            progress(plan.stage, 1, 1)
+        return True
+    report = (lambda done, total: progress(plan.stage, done, total)) if progress else None
+    export_onnx(fine_tune(*inputs, report), folder, plan.texts, float32=plan.float32)
+    if cache and key:
+        cache.put(key, folder)
+    return False
+
+
+@lru_cache(maxsize=1)
+def _pretrained(name: str, max_tokens: int) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
+    """Export an encoder that is not fine-tuned; all folds and trainings share its vectors."""
+    from tagger.training.onnx_export import export_onnx
+    from tagger.training.pretrained import load_trainable
+
+    scratch = TemporaryDirectory()
+    folder = Path(scratch.name)
+    export_onnx(load_trainable(name, max_tokens).eval(), folder)
+    encoder = OnnxEncoder(folder, max_tokens)
+    size = encoder.encode([name]).shape[1]
+    cached = CachedEncoder(lambda: encoder, "", size, VectorCache(folder / "vectors.sqlite"))
+    return TrainedEncoder(cached, folder), scratch

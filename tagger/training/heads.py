@@ -1,0 +1,207 @@
+"""Fit heads on vectors and words that do not change any more, and calibrate their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tagger._util.arrays import Booleans, Floats, Integers, Vectors
+from tagger.model import (
+    EFFORTS,
+    READ_ON_BELOW,
+    Calibration,
+    Head,
+    Linear,
+    OutOfFold,
+    paper_confidence,
+    probabilities,
+    terms_of,
+)
+from tagger.papers import Paper
+from tagger.taxonomy import Facet, Taxonomy
+from tagger.training.data import TrainingData
+
+ENCODER_C = {True: 1.0, False: 10.0}
+LEXICAL_C = {True: 10.0, False: 3.0}
+"""scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
+
+MAX_TERMS = 10_000
+_MIN_SPREAD = 1e-6
+_LOG_SCALES = (-3.0, 3.0)
+"""Bounds of the logarithm of a scale: without them, a few papers that are all right or all wrong
+would be given a confidence of 1."""
+
+
+def fit_vectorizer(papers: Sequence[Paper]) -> Any:
+    """Fit a ``TfidfVectorizer`` on the terms that two papers or more have, the most frequent ones.
+
+    Its vocabulary and ``idf_`` are what :class:`tagger.model.model.LexicalFeatures` needs.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    def vectorizer(**options: Any) -> Any:
+        return TfidfVectorizer(analyzer=terms_of, sublinear_tf=True, **options)
+
+    try:
+        return vectorizer(min_df=2, max_features=MAX_TERMS).fit(papers)
+    except ValueError:  # no two papers share a term: the only one is none that a paper has
+        return vectorizer(vocabulary=[""]).fit(papers)
+
+
+def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> Head:
+    """Fit the classifiers of a facet; ``y_true`` has shape (papers, tags).
+
+    ``vectors`` have shape (views * papers, dimensions), one view after another, ``terms`` (papers,
+    terms).
+    """
+    of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
+    return Head(
+        facet,
+        fit_linear(facet, vectors, of_views, ENCODER_C[facet.exclusive]),
+        fit_linear(facet, terms, y_true, LEXICAL_C[facet.exclusive]),
+    )
+
+
+def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -> Linear:
+    """Fit logistic regression of the tags of a facet, with ``strength`` for scikit-learn's C.
+
+    ``features`` are dense or sparse, shape (papers, features); ``y_true`` has shape (papers, tags).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    papers, size = features.shape
+    weights = np.zeros((len(facet.tags), size))
+    # A tag that no paper has, or that all have, keeps no weights and the bias of never or always.
+    always = y_true.all(axis=0) & y_true.any(axis=0)
+    bias = np.where(always, 1.0, -1.0) * np.log(2.0 * max(papers, 1) + 1)
+
+    def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
+        classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
+        return classifier.fit(features, answers)
+
+    if not papers or not size:
+        return Linear(weights, np.where(y_true.any(axis=0), 0, bias))
+    if facet.exclusive:
+        classifier = fit(y_true.argmax(axis=1))
+        known = classifier.classes_
+        if len(known) == 2:
+            weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
+            bias[known] = np.concatenate([-classifier.intercept_ / 2, classifier.intercept_ / 2])
+        else:
+            weights[known], bias[known] = classifier.coef_, classifier.intercept_
+    else:
+        for column in range(len(facet.tags)):
+            if 0 < y_true[:, column].sum() < papers:
+                classifier = fit(y_true[:, column])
+                weights[column], bias[column] = classifier.coef_[0], classifier.intercept_[0]
+    return Linear(weights, bias)
+
+
+def add_zero_shot_tags(
+    head: Head, vectors: Vectors, y_true: Booleans, prototypes: Vectors, calibration: Calibration
+) -> Head:
+    """Return a head that tells tags without labels by the similarity to their definitions.
+
+    The similarity of a paper to a definition is its cosine less that of labelled papers on average,
+    in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
+    scores: by logistic regression of the truth where a facet is not exclusive; in an exclusive one,
+    where scores of tags compete, by least squares of the classifier's own. The head stays as it is
+    where similarity says nothing. Classification by the meaning of the label: Chang et al.,
+    "Importance of Semantic Representation: Dataless Classification" (2008).
+    """
+    known = np.asarray(y_true.any(axis=0))
+    if known.all() or not known.any():
+        return head
+    cosines = (vectors @ prototypes.T).astype(np.float64)
+    centre = cosines.mean(axis=0)
+    spread = max(float((cosines - centre).std()), _MIN_SPREAD)
+    similarity = ((cosines - centre) / spread)[:, known]
+    if not similarity.any() or y_true[:, known].all():
+        return head
+    if head.facet.exclusive:
+        scores = head.encoder.scores(vectors)[:, known]
+        slope, offset = np.polyfit(similarity.ravel(), scores.ravel(), 1)
+    else:
+        from sklearn.linear_model import LogisticRegression
+
+        scale = max(calibration.scale, _MIN_SPREAD)
+        fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true[:, known].ravel())
+        slope = fitted.coef_[0, 0] / scale
+        offset = (fitted.intercept_[0] - calibration.shift) / scale
+    if slope <= 0:
+        return head
+    weights = np.where(known[:, None], head.encoder.weights, slope / spread * prototypes)
+    bias = np.where(known, head.encoder.bias, offset - slope / spread * centre)
+    # Words have no score for such a tag.
+    words = Linear(head.lexical.weights, np.where(known, head.lexical.bias, 0.0))
+    return Head(head.facet, Linear(weights, bias), words)
+
+
+@dataclass(frozen=True)
+class CalibratedView:
+    """The calibrations for a text view, and out-of-fold predictions by those of other folds."""
+
+    calibrations: dict[str, Calibration]
+    out_of_fold: OutOfFold
+    scores: Mapping[str, Floats]
+
+
+def calibrate_view(
+    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], familiarity: Floats
+) -> CalibratedView:
+    """Calibrate out-of-fold scores of a text view, per facet of shape (members, papers, tags)."""
+    calibrations, found = {}, {}
+    for facet in data.taxonomy.facets:
+        name = facet.name
+        indices = np.flatnonzero(data.judged[name])
+        y_true, judged = data.truth[name][indices], scores[name][:, indices]
+        calibrations[name] = fit_calibration(facet, y_true, judged)
+        found[name] = probabilities(facet, scores[name], calibrations[name])
+        found[name][indices] = cross_calibrate(facet, y_true, judged, folds[indices])
+    return CalibratedView(calibrations, OutOfFold(familiarity, found), scores)
+
+
+def out_of_fold_by_effort(
+    taxonomy: Taxonomy, views: Mapping[str, CalibratedView]
+) -> dict[str, OutOfFold]:
+    """Return the out-of-fold predictions of each effort, given those of all text views."""
+    efforts = {}
+    for effort, (first, *further) in EFFORTS.items():
+        found = views[first].out_of_fold
+        for view in further:
+            sure = paper_confidence(taxonomy, found.probabilities) >= READ_ON_BELOW
+            found = found.where(sure, views[view].out_of_fold)
+        efforts[effort] = found
+    return efforts
+
+
+def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
+    """Fit a calibration on out-of-fold scores, shape (members, papers, tags)."""
+    if not y_true.any() or y_true.all():
+        return Calibration()
+    if facet.exclusive:
+        from scipy.optimize import minimize_scalar
+
+        def loss(log_scale: float) -> float:
+            calibration = Calibration(float(np.exp(log_scale)))
+            return -float(np.log(probabilities(facet, scores, calibration)[y_true] + 1e-12).sum())
+
+        return Calibration(float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x)))
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression().fit(scores.sum(axis=0).reshape(-1, 1), y_true.ravel())
+    return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]))
+
+
+def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:
+    """Return the probabilities of each fold by a calibration fitted on the other folds."""
+    found = np.zeros(y_true.shape)
+    for fold in np.unique(folds):
+        other, own = folds != fold, folds == fold
+        calibration = fit_calibration(facet, y_true[other], scores[:, other])
+        found[own] = probabilities(facet, scores[:, own], calibration)
+    return found

