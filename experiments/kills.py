@@ -369,7 +369,7 @@ class Bench:
             LABEL_STUDIO_API_KEY="a-key",
         )
         tempfile.tempdir = str(self.scratch)
-        tagger.training.run.pretrained.bundled_encoder_folder = lambda: self.encoder
+        tagger.training.pretrained.bundled_encoder_folder = lambda: self.encoder
         count = 0
 
         def act() -> None:

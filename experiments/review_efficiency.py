@@ -77,7 +77,7 @@ from tagger.model import (
     TaggerModel,
     sha256_of,
 )
-from tagger.model.model import tfidf as lexical
+from tagger.model import tfidf as lexical
 from tagger.papers import Paper
 from tagger.registry import Registry
 from tagger.review import load_strategy, strategy_names

@@ -69,7 +69,7 @@ loaded = load_model(model, threads=cores).at_effort(sys.argv[7])
 def note(done, total):
     marks.append((time.time(), done))
 if engine == "local":
-    from tagger.readers import collect_papers
+    from tagger.papers import collect_papers
     from tagger.tagging import tag_papers
     read = collect_papers(table)
     note(0, len(read.papers))
@@ -90,7 +90,7 @@ print(json.dumps({"seconds": time.time() - began, "marks": marks}))
 def make_model(folder: Path, papers: list[Paper]) -> None:
     """Export the bundled encoder, with heads and vocabulary of the usual size that say anything."""
     from tagger.model import DEFAULT_MAX_TOKENS
-    from tagger.model.encoder import BUNDLED_ENCODER, load_trainable
+    from tagger.training import BUNDLED_ENCODER, load_trainable
     from tagger.training.onnx_export import export_onnx
 
     taxonomy, size = LabelStore(ROOT / "labels").taxonomy, 384

@@ -183,7 +183,7 @@ def processes(folder: Path, papers: list[Paper]) -> dict[str, str]:
     read = f"import json; papers = json.load(open({str(texts)!r}))[:COUNT]\n"
     return {
         "tagger": read
-        + "from tagger.model import load_model\nfrom tagger.papers.paper import Paper\n"
+        + "from tagger.model import load_model\nfrom tagger.papers import Paper\n"
         + f"model = load_model({str(folder / 'model')!r})\n"
         + "model.predict_proba([Paper(title, text) for title, text in papers])\n",
         "SetFit": read

@@ -178,7 +178,7 @@ warnings.simplefilter("ignore")
 import numpy, onnxruntime, tokenizers, safetensors.numpy
 from tagger.errors import TaggerError
 from tagger.model import load_model
-from tagger.paper import Paper
+from tagger.papers import Paper
 folder, seen = os.path.realpath(sys.argv[1]), []
 FORBIDDEN = ("pickle.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
              "os.fork", "marshal.", "ctypes.", "socket.", "shutil.", "os.remove", "os.rename",

@@ -290,7 +290,7 @@ def load_model(
         Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
         first text has to be encoded, so the folder has to stay.
     device, threads:
-        As for :class:`tagger.model.model.OnnxEncoder`.
+        As for :class:`tagger.model.OnnxEncoder`.
 
     Raises
     ------

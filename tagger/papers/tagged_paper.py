@@ -84,7 +84,7 @@ class TaggedPaper:
 
     @property
     def paper_confidence(self) -> float:
-        """As :func:`tagger.model.model.paper_confidence`."""
+        """As :func:`tagger.model.paper_confidence`."""
         return min(
             (
                 probability if tag in self.tags.get(facet, ()) else 1 - probability

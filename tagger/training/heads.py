@@ -39,7 +39,7 @@ would be given a confidence of 1."""
 def fit_vectorizer(papers: Sequence[Paper]) -> Any:
     """Fit a ``TfidfVectorizer`` on the terms that two papers or more have, the most frequent ones.
 
-    Its vocabulary and ``idf_`` are what :class:`tagger.model.model.LexicalFeatures` needs.
+    Its vocabulary and ``idf_`` are what :class:`tagger.model.LexicalFeatures` needs.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
