@@ -94,7 +94,7 @@ from tagger.training import (
 
 # The project's own fits: a simulation with others would answer another question.
 from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
-from tagger.training.run import heads as head_training
+from tagger.training import heads as head_training
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]
