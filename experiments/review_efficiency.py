@@ -91,10 +91,10 @@ from tagger.training import (
     bundled_encoder_folder,
     load_trainable,
 )
+from tagger.training import heads as head_training
 
 # The project's own fits: a simulation with others would answer another question.
 from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
-from tagger.training import heads as head_training
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from fake_label_studio import FakeLabelStudio
 
-from tagger.review import Connection
-from tagger.review import ReviewProject, open_project
+from tagger.review import Connection, ReviewProject, open_project
 
 
 @contextmanager

@@ -9,10 +9,9 @@ from lxml import etree
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.review import Credentials, make_backend
+from tagger.review import Credentials, make_backend, pull_labels
 from tagger.review.backend import predict_tasks
 from tagger.review.interface import adapt_interface, build_interface
-from tagger.review import pull_labels
 from tagger.review.tasks import TaskError, read_export, read_label, tags_in_use
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
