@@ -182,5 +182,11 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
         text = sheet.read_text(encoding="utf-8")
         assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//", text), sheet.name
     python = (site / "reference" / "python.html").read_text(encoding="utf-8")
-    assert "merge_duplicates" in python
+    for package, members in re.findall(
+        r"^::: (\S+)\n(?:    options:\n      members:\n)?((?:        - \w+\n)*)",
+        (DOCS / "reference" / "python.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    ):
+        for name in [package, *(f"{package}.{name}" for name in re.findall(r"\w+", members))]:
+            assert f'id="{name}"' in python, name
     assert ":func:" not in python
