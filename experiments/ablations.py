@@ -30,7 +30,7 @@ from sklearn.model_selection import cross_val_predict
 from tagger._util.arrays import Floats, Vectors
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
 from tagger.labels import LabelStore
-from tagger.model import Calibration, Linear, probabilities
+from tagger.model import Calibration, Linear, calibrated_probabilities
 from tagger.papers import Paper, split_sentences
 from tagger.papers.text_views import excerpt
 from tagger.taxonomy import Facet, Taxonomy
@@ -112,14 +112,14 @@ def mistaken_and_nearest() -> list[int]:
     By the encoder as it comes, out of fold.
     """
     facet = next(facet for facet in TAXONOMY.facets if facet.exclusive)
-    truth = DATA.truth[facet.name].argmax(axis=1)
+    y_true = DATA.y_true[facet.name].argmax(axis=1)
     as_it_comes = TorchEncoder(fine_tune([], {}, fine_tuning(0, {"epochs": 0})))
     vectors = as_it_comes.encode([whole(paper) for paper in LABELLED])
     head = LogisticRegression(class_weight="balanced", max_iter=2000)
-    told = cross_val_predict(head, vectors, truth, cv=TrainingSettings().folds)
+    told = cross_val_predict(head, vectors, y_true, cv=TrainingSettings().folds)
     cosines = vectors @ vectors.T
-    wrong = np.flatnonzero(told != truth)
-    nearest = [np.where(truth == told[row], cosines[row], -1).argmax() for row in wrong]
+    wrong = np.flatnonzero(told != y_true)
+    nearest = [np.where(y_true == told[row], cosines[row], -1).argmax() for row in wrong]
     return [*wrong.tolist(), *map(int, nearest)]
 
 
@@ -228,8 +228,8 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
     examples, told = fine_tuning_inputs(taught, NOTHING, title_views=False)
     targets = {
         facet.name: ContrastiveTarget(
-            np.concatenate([DATA.truth[facet.name][rows], told[facet.name].memberships]),
-            np.concatenate([DATA.judged[facet.name][rows], told[facet.name].judged]),
+            np.concatenate([DATA.y_true[facet.name][rows], told[facet.name].memberships]),
+            np.concatenate([DATA.annotated[facet.name][rows], told[facet.name].annotated]),
             FACET_WEIGHT[facet.exclusive],
         )
         for facet in TAXONOMY.facets
@@ -260,8 +260,8 @@ class Case:
     asked_words: csr_matrix
 
     @property
-    def truth(self) -> Booleans:
-        return DATA.truth[self.facet.name]
+    def y_true(self) -> Booleans:
+        return DATA.y_true[self.facet.name]
 
     def on_vectors(
         self, encoded: Encoded, taught: tuple[Vectors, Booleans] | None = None
@@ -269,14 +269,14 @@ class Case:
         """Fit on all views, and what else is taught."""
         facet = encoded.taxonomy.facet(self.facet.name)
         views = encoded.views
-        truth = np.tile(self.truth, (len(views) // len(self.truth), 1))
+        y_true = np.tile(self.y_true, (len(views) // len(self.y_true), 1))
         if taught:
-            views, truth = np.vstack([views, taught[0]]), np.vstack([truth, taught[1]])
-        return fit_linear(facet, views, truth, ENCODER_C[facet.exclusive])
+            views, y_true = np.vstack([views, taught[0]]), np.vstack([y_true, taught[1]])
+        return fit_linear(facet, views, y_true, ENCODER_C[facet.exclusive])
 
     def scores(self) -> Floats:
         """Return the scores of the base head, shape (parts, papers, tags)."""
-        words = fit_linear(self.facet, self.words, self.truth, LEXICAL_C[self.facet.exclusive])
+        words = fit_linear(self.facet, self.words, self.y_true, LEXICAL_C[self.facet.exclusive])
         return np.stack(
             [
                 self.on_vectors(self.tuned).scores(self.tuned.asked),
@@ -284,64 +284,64 @@ class Case:
             ]
         )
 
-    def chances(self, scores: Floats) -> Floats:
-        return probabilities(self.facet, scores, TYPICAL[self.facet.exclusive])
+    def probabilities(self, scores: Floats) -> Floats:
+        return calibrated_probabilities(self.facet, scores, TYPICAL[self.facet.exclusive])
 
 
 def as_base(case: Case) -> Floats:
-    return case.chances(case.scores())
+    return case.probabilities(case.scores())
 
 
 def without_words(case: Case) -> Floats:
     scores = case.scores()
     scores[1] = 0
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def words_alone(case: Case) -> Floats:
     scores = case.scores()
     # The scale of the vectors: an ordinary classifier on words.
-    return case.chances(np.stack([scores[1], np.zeros_like(scores[1])]))
+    return case.probabilities(np.stack([scores[1], np.zeros_like(scores[1])]))
 
 
 def head_on_texts_only(case: Case) -> Floats:
     scores = case.scores()
-    texts = replace(case.tuned, views=case.tuned.views[: len(case.truth)])
+    texts = replace(case.tuned, views=case.tuned.views[: len(case.y_true)])
     scores[0] = case.on_vectors(texts).scores(case.tuned.asked)
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def title_asked_too(case: Case) -> Floats:
     scores = case.scores()
     scores[0] = 0.7 * scores[0] + 0.3 * case.tuned.parts["title"].mean(case.on_vectors(case.tuned))
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def frozen_vectors_beside(case: Case) -> Floats:
     scores = case.scores()
     scores[0] = (scores[0] + case.on_vectors(case.frozen).scores(case.frozen.asked)) / 2
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def excerpt_asked_too(case: Case) -> Floats:
     scores = case.scores()
     scores[0] = (scores[0] + case.tuned.parts["excerpt"].mean(case.on_vectors(case.tuned))) / 2
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def parts_asked(parts: str, joined: Callable[[Parts, Linear], Floats]) -> Callable[[Case], Floats]:
-    def chances(case: Case) -> Floats:
+    def probabilities(case: Case) -> Floats:
         scores = case.scores()
         scores[0] = joined(case.tuned.parts[parts], case.on_vectors(case.tuned))
-        return case.chances(scores)
+        return case.probabilities(scores)
 
-    return chances
+    return probabilities
 
 
 def nearest_papers_mixed_in(case: Case) -> Floats:
-    known = case.tuned.views[: len(case.truth)]
+    known = case.tuned.views[: len(case.y_true)]
     nearest = np.argsort(-(case.tuned.asked @ known.T), axis=1)[:, :NEIGHBOURS]
-    share = case.truth[nearest].mean(axis=1)
+    share = case.y_true[nearest].mean(axis=1)
     return (1 - NEIGHBOUR_SHARE) * as_base(case) + NEIGHBOUR_SHARE * share
 
 
@@ -349,18 +349,18 @@ def two_encoders(case: Case) -> Floats:
     scores = case.scores()
     other = case.on_vectors(case.other_seed).scores(case.other_seed.asked)
     scores[0] = (scores[0] + other) / 2
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 def self_training(case: Case) -> Floats:
     """Take what the model is sure of among the papers asked about for labels, and fit again."""
-    scores, chances = case.scores(), as_base(case)
-    sure = np.where(chances >= 0.5, chances, 1 - chances).min(axis=1) >= SURE
+    scores, probabilities = case.scores(), as_base(case)
+    sure = np.where(probabilities >= 0.5, probabilities, 1 - probabilities).min(axis=1) >= SURE
     if case.facet.exclusive:
-        sure = chances.max(axis=1) >= SURE
-    taught = case.tuned.asked[sure], chances[sure] >= 0.5
+        sure = probabilities.max(axis=1) >= SURE
+    taught = case.tuned.asked[sure], probabilities[sure] >= 0.5
     scores[0] = case.on_vectors(case.tuned, taught=taught).scores(case.tuned.asked)
-    return case.chances(scores)
+    return case.probabilities(scores)
 
 
 HEADS: dict[str, Callable[[Case], Floats]] = {
@@ -398,24 +398,24 @@ def main() -> None:
             for n in range(len(tuned))
         ]
 
-    chances: dict[str, dict[str, list[Floats]]] = {}
+    probabilities: dict[str, dict[str, list[Floats]]] = {}
     for facet in TAXONOMY.facets:
         for name in RECIPES:
             told = [as_base(case) for case in cases(facet, name)]
-            chances.setdefault(name, {})[facet.name] = told
+            probabilities.setdefault(name, {})[facet.name] = told
         for name, head in HEADS.items():
             if head is two_encoders and options.seeds < 2:
                 continue
             told = [head(case) for case in cases(facet, BASE)]
-            chances.setdefault(name, {})[facet.name] = told
+            probabilities.setdefault(name, {})[facet.name] = told
     seconds = {
         name: float(np.mean([one.seconds for one in all_])) for name, all_ in encoded.items()
     }
-    write(chances, seconds, options.seeds, options.jobs)
+    write(probabilities, seconds, options.seeds, options.jobs)
 
 
 def write(
-    chances: dict[str, dict[str, list[Floats]]],
+    probabilities: dict[str, dict[str, list[Floats]]],
     seconds: dict[str, float],
     seeds: int,
     jobs: int,
@@ -427,7 +427,7 @@ def write(
         name: {
             facet.name: np.mean(
                 [
-                    weighted_figures(facet, GOLD.truth[facet.name], one, weights)[
+                    weighted_figures(facet, GOLD.y_true[facet.name], one, weights)[
                         FACET_FIGURE[facet.exclusive]
                     ]
                     for one in per_facet[facet.name]
@@ -436,7 +436,7 @@ def write(
             )
             for facet in TAXONOMY.facets
         }
-        for name, per_facet in chances.items()
+        for name, per_facet in probabilities.items()
     }
     rows, details = [], {}
     for name, figures in found.items():

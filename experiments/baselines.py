@@ -65,13 +65,13 @@ def one_hot(column: npt.NDArray[np.int_], tags: int) -> Booleans:
     return np.eye(tags, dtype=bool)[column]
 
 
-def fit_majority(_papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+def fit_majority(_papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
     """The commonest contribution, and each domain tag that most papers have (none)."""
 
     def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
         answers = {}
         for facet in TAXONOMY.facets:
-            share = truth[facet.name].mean(axis=0)
+            share = y_true[facet.name].mean(axis=0)
             answer = (
                 one_hot(share.argmax()[None], len(share))[0] if facet.exclusive else share > 0.5
             )
@@ -108,7 +108,7 @@ def fit_keywords(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predi
 def fit_linear(embed: Callable[[list[str]], object]) -> Fit:
     """Logistic regression on fixed features."""
 
-    def fit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+    def fit(papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
         features = embed(texts_of(papers))
 
         def classifier(answers: npt.NDArray[np.generic]) -> LogisticRegression:
@@ -117,9 +117,9 @@ def fit_linear(embed: Callable[[list[str]], object]) -> Fit:
             )
 
         fitted = {
-            facet.name: classifier(truth[facet.name].argmax(axis=1))
+            facet.name: classifier(y_true[facet.name].argmax(axis=1))
             if facet.exclusive
-            else [classifier(column) for column in truth[facet.name].T]
+            else [classifier(column) for column in y_true[facet.name].T]
             for facet in TAXONOMY.facets
         }
 
@@ -139,20 +139,20 @@ def fit_linear(embed: Callable[[list[str]], object]) -> Fit:
     return fit
 
 
-def fit_tfidf(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+def fit_tfidf(papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts_of(papers))
-    return fit_linear(vectorizer.transform)(papers, truth)
+    return fit_linear(vectorizer.transform)(papers, y_true)
 
 
-def fit_frozen(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+def fit_frozen(papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
     from tagger.model import DEFAULT_MAX_TOKENS
     from tagger.training import BUNDLED_ENCODER, TorchEncoder, load_trainable
 
     encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS))
-    return fit_linear(encoder.encode)(papers, truth)
+    return fit_linear(encoder.encode)(papers, y_true)
 
 
-def fit_setfit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
+def fit_setfit(papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
     """SetFit as it comes, one model a facet, on at most 8 labels a tag."""
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
@@ -163,13 +163,13 @@ def fit_setfit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
     models = {}
     for facet in TAXONOMY.facets:
         rows: set[int] = set()
-        for column in truth[facet.name].T:
+        for column in y_true[facet.name].T:
             holders = rng.permutation(np.flatnonzero(column))
             rows.update(int(row) for row in holders[:PER_CLASS])
         chosen = sorted(rows)
         strategy = {} if facet.exclusive else {"multi_target_strategy": "one-vs-rest"}
         model = SetFitModel.from_pretrained(str(bundled_encoder_folder()), **strategy)
-        answers = truth[facet.name][chosen]
+        answers = y_true[facet.name][chosen]
         labels = (
             answers.argmax(axis=1).tolist() if facet.exclusive else answers.astype(int).tolist()
         )
@@ -200,7 +200,7 @@ def fit_setfit(papers: Sequence[Paper], truth: dict[str, Booleans]) -> Predict:
 
 def fit_shipped(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predict:
     """What ``tagger train`` makes and ``tagger tag`` uses, cross-validation included."""
-    from tagger.evaluation import assign
+    from tagger.evaluation import predict_labels
     from tagger.training import TrainingSettings, train
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -208,8 +208,11 @@ def fit_shipped(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predic
     model = result.model
 
     def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
-        chances = model.predict_proba(papers)
-        return {name: assign(head.facet, chances[name]) for name, head in model.heads.items()}
+        probabilities = model.predict_proba(papers)
+        return {
+            name: predict_labels(head.facet, probabilities[name])
+            for name, head in model.heads.items()
+        }
 
     return predict
 
@@ -229,7 +232,7 @@ def main() -> None:
     labels = STORE.labels()
     gold = read_gold(TAXONOMY)
     papers = [label.paper for label in labels]
-    truth = {
+    y_true = {
         facet.name: np.array(
             [[tag in label.tags[facet.name] for tag in facet.tag_names] for label in labels]
         )
@@ -238,7 +241,7 @@ def main() -> None:
     rows = []
     for name, fit in METHODS.items():
         begin = time.perf_counter()
-        predict = fit(papers, truth)
+        predict = fit(papers, y_true)
         trained = time.perf_counter() - begin
         begin = time.perf_counter()
         answers = predict(gold.papers)
@@ -248,7 +251,7 @@ def main() -> None:
             "seconds to train": trained,
             "abstracts/s": len(gold.papers) / tagged,
         }
-        row |= figures(gold.truth, answers)
+        row |= figures(gold.y_true, answers)
         rows.append(row)
         print(json.dumps(row), flush=True)
     RESULTS.mkdir(exist_ok=True)
@@ -256,8 +259,8 @@ def main() -> None:
     (RESULTS / "baselines.md").write_text(as_table(rows, len(labels)), encoding="utf-8")
 
 
-def figures(truth: dict[str, Booleans], answers: dict[str, Booleans]) -> dict[str, object]:
-    contribution, domain = truth["contribution"], truth["domain"]
+def figures(y_true: dict[str, Booleans], answers: dict[str, Booleans]) -> dict[str, object]:
+    contribution, domain = y_true["contribution"], y_true["domain"]
     given, fields = answers["contribution"], answers["domain"]
     number = contribution.shape[1]
 

@@ -32,7 +32,7 @@ from gold import (
 )
 
 from tagger._util.arrays import Floats
-from tagger.evaluation import assign
+from tagger.evaluation import predict_labels
 from tagger.labels import LabelStore
 from tagger.model import Encoder, ReviewRule, VectorCache, model_of_definitions
 from tagger.papers import Paper
@@ -73,21 +73,21 @@ Booleans = npt.NDArray[np.bool_]
 Figure = Callable[[Booleans, Booleans], float]
 
 
-def micro_f1(truth: Booleans, given: Booleans) -> float:
-    return 2 * int((truth & given).sum()) / max(int(truth.sum() + given.sum()), 1)
+def micro_f1(y_true: Booleans, given: Booleans) -> float:
+    return 2 * int((y_true & given).sum()) / max(int(y_true.sum() + given.sum()), 1)
 
 
-def macro_f1(truth: Booleans, given: Booleans) -> float:
-    columns = range(truth.shape[1])
-    return float(np.mean([micro_f1(truth[:, [c]], given[:, [c]]) for c in columns]))
+def macro_f1(y_true: Booleans, given: Booleans) -> float:
+    columns = range(y_true.shape[1])
+    return float(np.mean([micro_f1(y_true[:, [c]], given[:, [c]]) for c in columns]))
 
 
-def precision(truth: Booleans, given: Booleans) -> float:
-    return int((truth & given).sum()) / max(int(given.sum()), 1)
+def precision(y_true: Booleans, given: Booleans) -> float:
+    return int((y_true & given).sum()) / max(int(given.sum()), 1)
 
 
-def recall(truth: Booleans, given: Booleans) -> float:
-    return int((truth & given).sum()) / max(int(truth.sum()), 1)
+def recall(y_true: Booleans, given: Booleans) -> float:
+    return int((y_true & given).sum()) / max(int(y_true.sum()), 1)
 
 
 FIGURES: dict[str, Figure] = {
@@ -101,21 +101,21 @@ FIGURES: dict[str, Figure] = {
 def ask(papers: list[Paper], taxonomy: Taxonomy, encoder: Encoder, page: int) -> dict[str, Floats]:
     """Return the probabilities per facet, for papers that come so many at a time."""
     order = np.random.default_rng(0).permutation(len(papers))
-    chances = {f.name: np.zeros((len(papers), len(f.tags))) for f in taxonomy.facets}
+    probabilities = {f.name: np.zeros((len(papers), len(f.tags))) for f in taxonomy.facets}
     for start in range(0, len(papers), page):
         rows = order[start : start + page]
         own = [papers[row] for row in rows]
         for name, values in model_of_definitions(taxonomy, own, encoder).predict_proba(own).items():
-            chances[name][rows] = values
-    return chances
+            probabilities[name][rows] = values
+    return probabilities
 
 
 def read_emnlp() -> tuple[list[Paper], Booleans]:
     with EMNLP.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     given = [{tag.strip() for tag in row["labels"].split(";")} for row in rows]
-    truth = np.array([[field in tags for field in FIELDS.values()] for tags in given])
-    return [Paper(row["title"], row["abstract"]) for row in rows], truth
+    y_true = np.array([[field in tags for field in FIELDS.values()] for tags in given])
+    return [Paper(row["title"], row["abstract"]) for row in rows], y_true
 
 
 def main() -> None:
@@ -129,32 +129,32 @@ def main() -> None:
     rows: list[tuple[str, Facet, Booleans, Booleans, Floats]] = []
     cases = {"definitions": with_examples_of(taxonomy), "definitions and examples": taxonomy}
     for (told_by, known), page in product(cases.items(), (len(gold.papers), PAGE)):
-        chances = ask(gold.papers, known, encoder, page)
+        probabilities = ask(gold.papers, known, encoder, page)
         for facet in taxonomy.facets:
             name = f"{facet.name} by {told_by}, {page} papers at a time"
-            given = assign(facet, chances[facet.name])
-            rows.append((name, facet, gold.truth[facet.name], given, chances[facet.name]))
+            given = predict_labels(facet, probabilities[facet.name])
+            rows.append((name, facet, gold.y_true[facet.name], given, probabilities[facet.name]))
     chances_of_fields = ask(papers, nlp, encoder, len(papers))["field"]
-    given = assign(field, chances_of_fields)[:, columns]
+    given = predict_labels(field, chances_of_fields)[:, columns]
     rows.append(("EMNLP 2022: fields", field, fields, given, chances_of_fields))
     details, lines = {}, []
-    for name, facet, truth, given, chances in rows:
+    for name, facet, y_true, given, probabilities in rows:
         found = {}
         for key, figure in FIGURES.items():
 
             def drawn(
                 picked: npt.NDArray[np.int_],
-                truth: Booleans = truth,
+                y_true: Booleans = y_true,
                 given: Booleans = given,
                 figure: Figure = figure,
             ) -> float:
-                return figure(truth[picked], given[picked])
+                return figure(y_true[picked], given[picked])
 
-            found[key] = [figure(truth, given), *bootstrap_interval(drawn, len(truth))]
-        review = float(ReviewRule().doubts(facet, chances).mean())
-        details[name] = {**found, "papers": len(truth), "tags": truth.shape[1], "review": review}
+            found[key] = [figure(y_true, given), *bootstrap_interval(drawn, len(y_true))]
+        review = float(ReviewRule().doubts(facet, probabilities).mean())
+        details[name] = {**found, "papers": len(y_true), "tags": y_true.shape[1], "review": review}
         cells = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in found.values()]
-        lines.append(f"| {name} | {truth.shape[1]} | {' | '.join(cells)} | {review:.0%} |")
+        lines.append(f"| {name} | {y_true.shape[1]} | {' | '.join(cells)} | {review:.0%} |")
     table = "\n".join(
         [
             f"| | tags | {' | '.join(FIGURES)} | to review |",

@@ -104,8 +104,8 @@ class Papers:
         self.facet = store.taxonomy.facet(FACET)
         self.gold: Gold = read_gold(store.taxonomy)
         data = TrainingData.of(labels, store.taxonomy)
-        self.seed_truth = data.truth[FACET]
-        self.truth = self.gold.truth[FACET]
+        self.seed_truth = data.y_true[FACET]
+        self.y_true = self.gold.y_true[FACET]
         encoder = bundled_encoder(CACHE)
         self.seed_vectors = encoder.encode(data.texts())
         self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
@@ -121,7 +121,7 @@ class Papers:
             scores[:, unseen] = head.scores(self.seed_vectors[unseen], self.seed_terms[unseen])
         self.calibration: Calibration = fit_calibration(self.facet, self.seed_truth, scores)
 
-    def chances(self, hidden: Sequence[int]) -> Floats:
+    def probabilities(self, hidden: Sequence[int]) -> Floats:
         """Return what is said of the gold papers by heads that lack some tags."""
         known = [column for column in range(len(self.facet.tags)) if column not in hidden]
         head = self._head(known, np.arange(len(self.seed_truth)))
@@ -139,20 +139,22 @@ class Papers:
         )
 
 
-def look(papers: Papers, hidden: Sequence[int], chances: Floats, method: Method) -> Counter[str]:
+def look(
+    papers: Papers, hidden: Sequence[int], probabilities: Floats, method: Method
+) -> Counter[str]:
     """Count hidden tags, those recovered, candidates and those that match, over draws."""
     tally: Counter[str] = Counter()
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
-        count = round(DRAWN * len(papers.truth))
-        rows = np.sort(rng.choice(len(papers.truth), count, replace=False))
-        truth = papers.truth[np.ix_(rows, hidden)]
-        far = far_from_tags(chances[rows])
+        count = round(DRAWN * len(papers.y_true))
+        rows = np.sort(rng.choice(len(papers.y_true), count, replace=False))
+        y_true = papers.y_true[np.ix_(rows, hidden)]
+        far = far_from_tags(probabilities[rows])
         clusters = method.clusters(papers.vectors[rows], far)
         clusters.sort(key=lambda cluster: -len(cluster[0]) * cluster[1])
-        shares = [truth[own].mean(axis=0) for own, _ in clusters[:FIRST]]
+        shares = [y_true[own].mean(axis=0) for own, _ in clusters[:FIRST]]
         matched = {int(share.argmax()) for share in shares if share.max() >= 0.5}
-        asked = set(np.flatnonzero(truth[far].sum(axis=0) >= LEAST_PAPERS).tolist())
+        asked = set(np.flatnonzero(y_true[far].sum(axis=0) >= LEAST_PAPERS).tolist())
         tally.update(
             hidden=len(asked),
             recovered=len(asked & matched),
@@ -191,16 +193,16 @@ def cells(tally: Counter[str]) -> str:
 def main() -> None:
     papers = Papers()
     names = papers.facet.tag_names
-    asked = [column for column in range(len(names)) if papers.truth[:, column].sum() >= 5]
+    asked = [column for column in range(len(names)) if papers.y_true[:, column].sum() >= 5]
     rng = np.random.default_rng(0)
     groups = [sorted(rng.choice(asked, GROUP, replace=False).tolist()) for _ in range(GROUPS)]
     of_one: dict[Method, list[Counter[str]]] = {method: [] for method in METHODS}
     of_group: dict[Method, list[Counter[str]]] = {method: [] for method in METHODS}
     for found, hidden_sets in ((of_one, [[column] for column in asked]), (of_group, groups)):
         for hidden in hidden_sets:
-            chances = papers.chances(hidden)
+            probabilities = papers.probabilities(hidden)
             for method in METHODS:
-                found[method].append(look(papers, hidden, chances, method))
+                found[method].append(look(papers, hidden, probabilities, method))
     best = max(METHODS, key=lambda method: harmonic(together(of_group[method])))
     honest = []
     for place, column in enumerate(asked):
@@ -220,8 +222,8 @@ def main() -> None:
         f"{of_one[CHOSEN][place]['hidden']} | {of_one[CHOSEN][place]['recovered']} |"
         for place, column in enumerate(asked)
     ]
-    vectors, chances = papers.vectors, papers.chances([])
-    candidates = discover(papers.gold.papers, vectors, chances, papers.facet)
+    vectors, probabilities = papers.vectors, papers.probabilities([])
+    candidates = discover(papers.gold.papers, vectors, probabilities, papers.facet)
     real = [
         f"| {', '.join(one.terms)} | {len(one.papers)} | {one.coherence:.2f} |"
         for one in candidates

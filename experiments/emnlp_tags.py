@@ -70,51 +70,51 @@ def read() -> tuple[list[Paper], Booleans, list[str]]:
     given = [[tag.strip() for tag in row["labels"].split(";")] for row in rows]
     counts = Counter(tag for tags in given for tag in set(tags))
     names = sorted(tag for tag, papers in counts.items() if papers >= LEAST_PAPERS)
-    truth = np.array([[tag in tags for tag in names] for tags in given])
-    return [cut(row["title"], row["abstract"]) for row in rows], truth, names
+    y_true = np.array([[tag in tags for tag in names] for tags in given])
+    return [cut(row["title"], row["abstract"]) for row in rows], y_true, names
 
 
-def draw(truth: Booleans, per_tag: int, seed: int) -> Integers:
+def draw(y_true: Booleans, per_tag: int, seed: int) -> Integers:
     """Draw papers until each tag has enough, the rarest tag first."""
     rng = np.random.default_rng(seed)
-    chosen = np.zeros(len(truth), dtype=bool)
-    for column in truth[:, np.argsort(truth.sum(axis=0), kind="stable")].T:
+    chosen = np.zeros(len(y_true), dtype=bool)
+    for column in y_true[:, np.argsort(y_true.sum(axis=0), kind="stable")].T:
         missing = per_tag - int((column & chosen).sum())
         if missing > 0:
             chosen[rng.permutation(np.flatnonzero(column & ~chosen))[:missing]] = True
     return np.flatnonzero(chosen)
 
 
-def on_features(train_features: object, asked: object, truth: Booleans) -> Floats:
+def on_features(train_features: object, asked: object, y_true: Booleans) -> Floats:
     from sklearn.linear_model import LogisticRegression
 
     columns = [
         LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced")
         .fit(train_features, column)
         .predict_proba(asked)[:, 1]
-        for column in truth.T
+        for column in y_true.T
     ]
     return np.stack(columns, axis=1)
 
 
-def tfidf(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
+def tfidf(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     known = words.fit_transform([paper.text for paper in papers])
-    return on_features(known, words.transform([paper.text for paper in asked]), truth)
+    return on_features(known, words.transform([paper.text for paper in asked]), y_true)
 
 
-def frozen(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
+def frozen(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
     from tagger.training import BUNDLED_ENCODER, TorchEncoder, load_trainable
 
     encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, TOKENS))
     vectors = [encoder.encode([paper.text for paper in some]) for some in (papers, asked)]
-    return on_features(*vectors, truth)
+    return on_features(*vectors, y_true)
 
 
 def setfit(pairs: int, seed: int) -> Method:
-    def method(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
 
@@ -136,7 +136,7 @@ def setfit(pairs: int, seed: int) -> Method:
                     save_strategy="no",
                 ),
                 train_dataset=Dataset.from_dict(
-                    {"text": [paper.text for paper in papers], "label": truth.astype(int).tolist()}
+                    {"text": [paper.text for paper in papers], "label": y_true.astype(int).tolist()}
                 ),
             )
             trainer.train()
@@ -147,7 +147,7 @@ def setfit(pairs: int, seed: int) -> Method:
 
 
 def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
-    def method(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
         import fusionsent.trainer
         from datasets import Dataset
         from fusionsent import FusionSentModel, Trainer, TrainingArguments
@@ -162,7 +162,7 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
         body = model.model_body
         for part in (body.setfit_model_body, body.label_embedding_model_body):
             part.max_seq_length = TOKENS
-        described = [[names[tag] for tag in np.flatnonzero(row)] for row in truth]
+        described = [[names[tag] for tag in np.flatnonzero(row)] for row in y_true]
         trainer = Trainer(
             model=model,
             args=TrainingArguments(
@@ -174,7 +174,7 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
             train_dataset=Dataset.from_dict(
                 {
                     "text": [paper.text for paper in papers],
-                    "label": truth.astype(int).tolist(),
+                    "label": y_true.astype(int).tolist(),
                     "label_description": described,
                 }
             ),
@@ -185,7 +185,7 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
         merged = body.fusion_model_body
         merged.max_seq_length = TOKENS
         vectors = [merged.encode([paper.text for paper in some]) for some in (papers, asked)]
-        head = OneVsRestClassifier(LogisticRegression()).fit(vectors[0], truth)
+        head = OneVsRestClassifier(LogisticRegression()).fit(vectors[0], y_true)
         return np.asarray(head.predict_proba(vectors[1]))
 
     return method
@@ -210,7 +210,7 @@ def _pairs_for_fusionsent() -> type:
 
 
 def tagger(seed: int, facet: Facet) -> Method:
-    def method(papers: list[Paper], truth: Booleans, asked: list[Paper]) -> Floats:
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
         labels = [
             Label(
                 id=paper.id,
@@ -221,7 +221,7 @@ def tagger(seed: int, facet: Facet) -> Method:
                 time=datetime(2026, 1, 1, tzinfo=UTC),
                 source="seed",
             )
-            for paper, row in zip(papers, truth, strict=True)
+            for paper, row in zip(papers, y_true, strict=True)
         ]
         settings = TrainingSettings(max_tokens=TOKENS, seed=seed, folds=FOLDS)
         taxonomy = Taxonomy(name="emnlp", facets=(facet,))
@@ -237,13 +237,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=3, help="SetFit's num_iterations")
     options = parser.parse_args()
-    papers, truth, names = read()
+    papers, y_true, names = read()
     tags = [Tag(name=f"tag-{n}", definition=name) for n, name in enumerate(names)]
     facet = Facet(name="field", definition="Field of study.", tags=tuple(tags))
     rows = []
     for per_tag in PER_TAG:
         for seed in range(options.seeds):
-            known = draw(truth, per_tag, seed)
+            known = draw(y_true, per_tag, seed)
             rest = np.setdiff1d(np.arange(len(papers)), known)
             weights = np.vstack([np.ones(len(rest)), bootstrap_weights(len(rest))])
             methods: dict[str, Method] = {
@@ -255,10 +255,10 @@ def main() -> None:
             }
             for name, method in methods.items():
                 begin = time.perf_counter()
-                some = [papers[row] for row in known], truth[known], [papers[row] for row in rest]
-                chances = method(*some)
+                some = [papers[row] for row in known], y_true[known], [papers[row] for row in rest]
+                probabilities = method(*some)
                 seconds = time.perf_counter() - begin
-                figures = weighted_figures(facet, truth[rest], chances, weights)
+                figures = weighted_figures(facet, y_true[rest], probabilities, weights)
                 row = {
                     "method": name,
                     "per_tag": per_tag,

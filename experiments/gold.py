@@ -26,10 +26,10 @@ INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2"
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The 210 labelled papers: ``truth`` has shape (papers, tags) for each facet."""
+    """The 210 labelled papers: ``y_true`` has shape (papers, tags) for each facet."""
 
     papers: list[Paper]
-    truth: dict[str, npt.NDArray[np.bool_]]
+    y_true: dict[str, npt.NDArray[np.bool_]]
 
 
 def read_gold(taxonomy: Taxonomy) -> Gold:
@@ -38,13 +38,13 @@ def read_gold(taxonomy: Taxonomy) -> Gold:
     papers = {paper.id: paper for paper in merge_duplicates(read_papers(pages))}
     lines = (SHARED / "gold" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     labelled = [json.loads(line) for line in lines]
-    truth = {}
+    y_true = {}
     for facet in taxonomy.facets:
         answers = [np.atleast_1d(label[facet.name]) for label in labelled]
-        truth[facet.name] = np.array(
+        y_true[facet.name] = np.array(
             [[tag in given for tag in facet.tag_names] for given in answers], dtype=bool
         )
-    return Gold([papers[paper_id(label["title"])] for label in labelled], truth)
+    return Gold([papers[paper_id(label["title"])] for label in labelled], y_true)
 
 
 def with_examples_of(taxonomy: Taxonomy, *facets: str) -> Taxonomy:
@@ -60,7 +60,7 @@ def label_of(gold: Gold, row: int, taxonomy: Taxonomy) -> Label:
     """Return a labelled paper as a label that a reviewer might have given."""
     paper = gold.papers[row]
     tags = {
-        facet.name: tuple(np.array(facet.tag_names)[gold.truth[facet.name][row]])
+        facet.name: tuple(np.array(facet.tag_names)[gold.y_true[facet.name][row]])
         for facet in taxonomy.facets
     }
     return Label(

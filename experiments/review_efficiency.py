@@ -64,7 +64,7 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from tagger._util.arrays import Booleans, Floats, Vectors
-from tagger.evaluation import assign
+from tagger.evaluation import predict_labels
 from tagger.labels import Label, LabelStore
 from tagger.model import (
     DEFAULT_MAX_TOKENS,
@@ -151,7 +151,7 @@ class Situation:
     name: str
     taxonomy: Taxonomy
     papers: list[Paper]
-    truth: Truth
+    y_true: Truth
     encoder: Encoder
     gold: Rows
     start: Rows
@@ -183,7 +183,7 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
     vectorizer = fit_vectorizer(papers)
     terms = vectorizer.transform(papers)
     heads = [
-        fit_head(facet, vectors, terms, situation.truth[facet.name][rows])
+        fit_head(facet, vectors, terms, situation.y_true[facet.name][rows])
         for facet in situation.taxonomy.facets
     ]
     return lexical.LexicalFeatures(
@@ -194,12 +194,12 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
 def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
     """Calibrate on scores of papers that the heads had not seen."""
     taxonomy = situation.taxonomy
-    truth = {name: values[rows] for name, values in situation.truth.items()}
+    y_true = {name: values[rows] for name, values in situation.y_true.items()}
     scores = {
         facet.name: np.zeros((len(MEMBERS), len(rows), len(facet.tags)))
         for facet in taxonomy.facets
     }
-    for held_out in stratified_folds(taxonomy, truth, 5, 0):
+    for held_out in stratified_folds(taxonomy, y_true, 5, 0):
         features, heads = fit_heads(situation, np.delete(rows, held_out))
         papers = [situation.papers[row] for row in rows[held_out]]
         vectors = situation.encoder.encode([paper.text for paper in papers])
@@ -207,15 +207,15 @@ def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:
         for head in heads:
             scores[head.facet.name][:, held_out] = head.scores(vectors, terms)
     return {
-        facet.name: fit_calibration(facet, truth[facet.name], scores[facet.name])
+        facet.name: fit_calibration(facet, y_true[facet.name], scores[facet.name])
         for facet in taxonomy.facets
     }
 
 
-def stratified_folds(taxonomy: Taxonomy, truth: Truth, folds: int, seed: int) -> list[Rows]:
+def stratified_folds(taxonomy: Taxonomy, y_true: Truth, folds: int, seed: int) -> list[Rows]:
     """Split the papers into parts that are alike in the tags of the first exclusive facet."""
     facet = next(facet for facet in taxonomy.facets if facet.exclusive)
-    strata = truth[facet.name].argmax(axis=1)
+    strata = y_true[facet.name].argmax(axis=1)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A tag with fewer papers than folds is absent from some fold.
@@ -230,9 +230,11 @@ def review(
     given = []
     for budget in BUDGETS:
         model = fit(situation, known)
-        chances = model.predict_proba([situation.papers[row] for row in test])
+        probabilities = model.predict_proba([situation.papers[row] for row in test])
         facets = situation.taxonomy.facets
-        given.append({facet.name: assign(facet, chances[facet.name]) for facet in facets})
+        given.append(
+            {facet.name: predict_labels(facet, probabilities[facet.name]) for facet in facets}
+        )
         if budget < BUDGETS[-1]:
             papers = [situation.papers[row] for row in pool]
             labelled = situation.encoder.encode([situation.papers[row].text for row in known])
@@ -247,12 +249,12 @@ def simulate(situation: Situation, name: str, seed: int) -> Truth:
     # The same papers are counted thousands of times.
     lexical.terms_of = head_training.terms_of = functools.cache(lexical.terms_of)
     taxonomy, gold = situation.taxonomy, situation.gold
-    truth = {name: values[gold] for name, values in situation.truth.items()}
+    y_true = {name: values[gold] for name, values in situation.y_true.items()}
     given = {
-        name: np.zeros((len(BUDGETS), *values.shape), dtype=bool) for name, values in truth.items()
+        name: np.zeros((len(BUDGETS), *values.shape), dtype=bool) for name, values in y_true.items()
     }
     with threadpool_limits(1):
-        for fold in stratified_folds(taxonomy, truth, FOLDS, seed):
+        for fold in stratified_folds(taxonomy, y_true, FOLDS, seed):
             known, pool = situation.start, np.delete(gold, fold)
             if not len(known):
                 pool = np.random.default_rng(seed).permutation(pool)
@@ -264,14 +266,14 @@ def simulate(situation: Situation, name: str, seed: int) -> Truth:
     return given
 
 
-def figures(taxonomy: Taxonomy, truth: Truth, given: Truth, weights: Floats) -> dict[str, Floats]:
+def figures(taxonomy: Taxonomy, y_true: Truth, given: Truth, weights: Floats) -> dict[str, Floats]:
     """Return figures of shape (draws,), papers counted as often as weights of (draws, papers) say.
 
     Means over tags leave out tags without a paper in truth and answer, as tagger.evaluation does.
     """
     micro, macro = {}, {}
     for facet in taxonomy.facets:
-        right = truth[facet.name], given[facet.name]
+        right = y_true[facet.name], given[facet.name]
         hits = weights @ (right[0] & right[1])
         total = weights @ right[0] + weights @ right[1]
         micro[facet.name] = 2 * hits.sum(axis=1) / np.maximum(total.sum(axis=1), 1)
@@ -301,7 +303,7 @@ def papers_needed(curve: Floats, target: float) -> float:
 
 def measure(situation: Situation, answers: dict[str, list[Truth]]) -> dict[str, object]:
     """Turn the answers of each strategy, one a seed, into the figures of the table."""
-    truth = {name: values[situation.gold] for name, values in situation.truth.items()}
+    y_true = {name: values[situation.gold] for name, values in situation.y_true.items()}
     rng = np.random.default_rng(0)
     papers = len(situation.gold)
     draws = rng.multinomial(papers, np.full(papers, 1 / papers), DRAWS).astype(np.float64)
@@ -313,7 +315,7 @@ def measure(situation: Situation, answers: dict[str, list[Truth]]) -> dict[str, 
         weights = np.concatenate([np.ones((1, papers)), draws])
         steps = [
             [
-                figures(situation.taxonomy, truth, {f: v[step] for f, v in run.items()}, weights)
+                figures(situation.taxonomy, y_true, {f: v[step] for f, v in run.items()}, weights)
                 for step in range(len(BUDGETS))
             ]
             for run in runs
@@ -424,11 +426,11 @@ def situations() -> list[Situation]:
     taxonomy, labels = store.taxonomy, [label for label in store.labels() if label.source == "seed"]
     gold = read_gold(taxonomy)
     papers = [label.paper for label in labels] + gold.papers
-    truth = {
+    y_true = {
         facet.name: np.concatenate(
             [
                 [[tag in label.tags[facet.name] for tag in facet.tag_names] for label in labels],
-                gold.truth[facet.name],
+                gold.y_true[facet.name],
             ]
         )
         for facet in taxonomy.facets
@@ -440,7 +442,7 @@ def situations() -> list[Situation]:
     bundled = sha256_of(bundled_encoder_folder() / "model.safetensors")
     frozen = known_vectors(bundled, encode_frozen, papers)
     kept = dict(champion.calibrations["whole"])
-    common = taxonomy, papers, truth
+    common = taxonomy, papers, y_true
     return [
         Situation(f"from {len(seed)} seed labels", *common, frozen, others, seed),
         Situation(f"from {HANDFUL} labels", *common, frozen, others, seed[:0]),

@@ -72,14 +72,14 @@ class InstantModel:
 
     def predict(self, papers: list[Paper], progress: object = None) -> Predictions:
         rng = np.random.default_rng(0)
-        chances = {}
+        probabilities = {}
         for facet in self.taxonomy.facets:
             drawn = rng.random((len(papers), len(facet.tags)))
-            chances[facet.name] = (
+            probabilities[facet.name] = (
                 drawn / drawn.sum(axis=1, keepdims=True) if facet.exclusive else drawn
             )
-        members = {name: np.stack([p, p]) for name, p in chances.items()}
-        return Predictions(self.encode(papers), chances, members)
+        members = {name: np.stack([p, p]) for name, p in probabilities.items()}
+        return Predictions(self.encode(papers), probabilities, members)
 
 
 def make_papers() -> list[Paper]:
@@ -95,8 +95,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def plain_tasks(papers: list[Paper], model: InstantModel) -> list[dict[str, Any]]:
-    chances = model.predict(papers).probabilities
-    decisions = decide(papers, chances, TAXONOMY, model.name, ReviewRule())
+    probabilities = model.predict(papers).probabilities
+    decisions = decide(papers, probabilities, TAXONOMY, model.name, ReviewRule())
     return [
         make_task(paper, decision, TAXONOMY, "checked", "Why.")
         for paper, decision in zip(papers, decisions, strict=True)

@@ -111,12 +111,12 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     ]
     vectors = rng.normal(size=(150, size)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    chances = {f.name: np.full((150, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
+    probabilities = {f.name: np.full((150, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
     first = {f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets}
-    judged = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
+    annotated = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
     names = tuple(f"paper {n}" for n in range(150))
-    found = OutOfFold(np.linspace(0.5, 0.9, 150), chances)
-    reference = Reference(names, names, vectors, first, judged, {"low": found, "full": found})
+    found = OutOfFold(np.linspace(0.5, 0.9, 150), probabilities)
+    reference = Reference(names, names, vectors, first, annotated, {"low": found, "full": found})
     calibration = {facet.name: Calibration() for facet in taxonomy.facets}
     calibrations = {"title": calibration, "whole": calibration}
     save_heads(folder, taxonomy, lexical, heads, reference, 256, calibrations)

@@ -141,16 +141,16 @@ def measure_gold(state: State) -> dict[str, tuple[float, float, float]]:
 def measure_emnlp(state: State) -> dict[str, tuple[float, float, float]]:
     folder = state.workspace / "emnlp"
     (folder / "labels").mkdir(parents=True, exist_ok=True)
-    papers, truth, names = read()
+    papers, y_true, names = read()
     names = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
-    chosen = draw(truth, PER_TAG, seed=0)
+    chosen = draw(y_true, PER_TAG, seed=0)
     tags = [{"name": name, "definition": f"About {name}."} for name in names]
     facet = {"name": "topic", "definition": "What it is about.", "tags": tags}
     taxonomy = yaml.safe_dump({"name": "emnlp", "facets": [facet]}, sort_keys=False)
     (folder / "labels" / "taxonomy.yaml").write_text(taxonomy, encoding="utf-8")
 
     def given(row: int) -> list[str]:
-        return [name for name, has in zip(names, truth[row], strict=True) if has]
+        return [name for name, has in zip(names, y_true[row], strict=True) if has]
 
     lines = [
         json.dumps(

@@ -77,11 +77,11 @@ def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
         body = SentenceTransformer(str(folder / "torch"))
         body.max_seq_length = TrainingSettings().max_tokens
         vectors = body.encode(data.texts(), show_progress_bar=False)
-        truth = data.truth[facet.name]
+        y_true = data.y_true[facet.name]
         if facet.exclusive:
-            head = LogisticRegression().fit(vectors, truth.argmax(axis=1))
+            head = LogisticRegression().fit(vectors, y_true.argmax(axis=1))
         else:
-            head = OneVsRestClassifier(LogisticRegression()).fit(vectors, truth.astype(int))
+            head = OneVsRestClassifier(LogisticRegression()).fit(vectors, y_true.astype(int))
         models[facet.name] = SetFitModel(model_body=body, model_head=head)
     return models
 
@@ -90,8 +90,8 @@ def setfit(model: object) -> Tagging:
     """SetFit's own prediction of one facet, by which it is timed: each facet is a model to it."""
 
     def tag(papers: list[Paper]) -> Answers:
-        chances = model.predict_proba([paper.text for paper in papers], as_numpy=True)
-        return {"": np.asarray(chances, dtype=np.float64)}
+        probabilities = model.predict_proba([paper.text for paper in papers], as_numpy=True)
+        return {"": np.asarray(probabilities, dtype=np.float64)}
 
     return tag
 
@@ -120,8 +120,8 @@ def setfit_onnx(model: object, folder: Path) -> Tagging:
                 texts, padding=True, truncation=True, max_length=limit, return_tensors="np"
             )
             parts.append(session.run(None, {name: inputs[name] for name in names})[0])
-        chances = model.model_head.predict_proba(np.concatenate(parts))
-        return {"": np.asarray(chances, dtype=np.float64)}
+        probabilities = model.model_head.predict_proba(np.concatenate(parts))
+        return {"": np.asarray(probabilities, dtype=np.float64)}
 
     return tag
 
@@ -135,12 +135,12 @@ def tfidf(data: TrainingData) -> Tagging:
     known = words.fit_transform(data.texts())
     heads = {}
     for facet in data.taxonomy.facets:
-        truth = data.truth[facet.name]
+        y_true = data.y_true[facet.name]
         plain = LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000)
         if facet.exclusive:
-            heads[facet.name] = plain.fit(known, truth.argmax(axis=1))
+            heads[facet.name] = plain.fit(known, y_true.argmax(axis=1))
         else:
-            heads[facet.name] = OneVsRestClassifier(plain).fit(known, truth.astype(int))
+            heads[facet.name] = OneVsRestClassifier(plain).fit(known, y_true.astype(int))
 
     def tag(papers: list[Paper]) -> Answers:
         asked = words.transform([paper.text for paper in papers])
@@ -217,7 +217,7 @@ def figures(taxonomy: Taxonomy, gold: Gold, answers: Answers) -> dict[str, float
     for facet in taxonomy.facets:
         if facet.name in answers:
             key = "macro_f1" if facet.exclusive else "micro_f1"
-            found[facet.name] = evaluate(facet, gold.truth[facet.name], answers[facet.name])[key]
+            found[facet.name] = evaluate(facet, gold.y_true[facet.name], answers[facet.name])[key]
     return found
 
 
@@ -267,8 +267,8 @@ def measure(folder: Path, data: TrainingData, gold: Gold, rounds: int) -> list[d
         name: figures(data.taxonomy, gold, method(gold.papers)) for name, method in methods.items()
     }
     for name in ("SetFit", "SetFit, its own ONNX export"):
-        chances = methods[name](gold.papers)[""]
-        f1[name] = figures(data.taxonomy, gold, {exclusive: chances})
+        probabilities = methods[name](gold.papers)[""]
+        f1[name] = figures(data.taxonomy, gold, {exclusive: probabilities})
     whole = {
         facet: figures(data.taxonomy, gold, {facet: setfit(other)(gold.papers)[""]})
         for facet, other in others.items()

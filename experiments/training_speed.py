@@ -49,16 +49,18 @@ def measure_tagger(
 ) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         result = train(labels, taxonomy, TrainingSettings(), Path(scratch) / "model")
-        chances = result.model.predict_proba([gold.papers[row] for row in asked])
+        probabilities = result.model.predict_proba([gold.papers[row] for row in asked])
     f1 = {
-        facet.name: f1_of(facet, gold.truth[facet.name][asked], chances[facet.name])
+        facet.name: f1_of(facet, gold.y_true[facet.name][asked], probabilities[facet.name])
         for facet in taxonomy.facets
     }
     return {"seconds": result.seconds, "f1": f1}
 
 
-def f1_of(facet: Facet, truth: npt.NDArray[np.bool_], chances: npt.NDArray[np.float64]) -> float:
-    return evaluate(facet, truth, chances)["macro_f1" if facet.exclusive else "micro_f1"]
+def f1_of(
+    facet: Facet, y_true: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64]
+) -> float:
+    return evaluate(facet, y_true, probabilities)["macro_f1" if facet.exclusive else "micro_f1"]
 
 
 def measure_setfit(
@@ -76,7 +78,7 @@ def measure_setfit(
     from tagger.training import bundled_encoder_folder
 
     texts = data.texts()
-    answers = data.truth[facet.name].argmax(axis=1).tolist()
+    answers = data.y_true[facet.name].argmax(axis=1).tolist()
     pairs = len(ContrastiveDataset(texts, answers, multilabel=False))
     steps = math.ceil(pairs / SETFIT_BATCH)
     whole = steps <= most_steps
@@ -106,9 +108,9 @@ def measure_setfit(
     if not whole:
         return found
     given = model.predict_proba([gold.papers[row].text for row in asked], as_numpy=True)
-    chances = np.zeros((len(asked), len(facet.tags)))
-    chances[:, np.unique(answers)] = given
-    f1 = f1_of(facet, gold.truth[facet.name][asked], chances)
+    probabilities = np.zeros((len(asked), len(facet.tags)))
+    probabilities[:, np.unique(answers)] = given
+    f1 = f1_of(facet, gold.y_true[facet.name][asked], probabilities)
     return {**found, "f1": {facet.name: f1}}
 
 

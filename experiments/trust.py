@@ -24,9 +24,9 @@ from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
-from tagger.evaluation import assign, evaluate
+from tagger.evaluation import evaluate, predict_labels
 from tagger.labels import LabelStore
-from tagger.model import OutOfFold, Reference, ReviewRule, probabilities
+from tagger.model import OutOfFold, Reference, ReviewRule, calibrated_probabilities
 from tagger.model.risk_control import promise_precision
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, train
@@ -46,8 +46,8 @@ Chances = dict[str, npt.NDArray[np.float64]]
 class Decided:
     """Papers, and what a rule makes of them: tags ``accepted``, and papers in no doubt at all."""
 
-    truth: dict[str, Booleans]
-    chances: Chances
+    y_true: dict[str, Booleans]
+    probabilities: Chances
     accepted: dict[str, Booleans]
     settled: Booleans
 
@@ -55,14 +55,14 @@ class Decided:
         found = {}
         right = accepted = 0
         for facet in taxonomy.facets:
-            figures = evaluate(facet, self.truth[facet.name], self.chances[facet.name])
+            figures = evaluate(facet, self.y_true[facet.name], self.probabilities[facet.name])
             found[f"{facet.name} F1"] = figures[F1[facet.exclusive]]
             found[f"{facet.name} calibration error"] = figures["calibration_error"]
             mine = self.accepted[facet.name]
-            right += int((mine & self.truth[facet.name]).sum())
+            right += int((mine & self.y_true[facet.name]).sum())
             accepted += int(mine.sum())
             found[f"{facet.name} accepted"] = float(
-                mine.sum() / assign(facet, self.chances[facet.name]).sum()
+                mine.sum() / predict_labels(facet, self.probabilities[facet.name]).sum()
             )
         found["precision of accepted tags"] = right / accepted if accepted else float("nan")
         found["papers without review"] = float(self.settled.mean())
@@ -70,15 +70,15 @@ class Decided:
 
 
 def decide(
-    reference: Reference, taxonomy: Taxonomy, truth: dict[str, Booleans], chances: Chances
+    reference: Reference, taxonomy: Taxonomy, y_true: dict[str, Booleans], probabilities: Chances
 ) -> Decided:
     rule = promise_precision(reference, taxonomy, TARGET, MIN_CONFIDENCE).rule
-    accepted, settled = {}, np.ones(len(next(iter(truth.values()))), dtype=bool)
+    accepted, settled = {}, np.ones(len(next(iter(y_true.values()))), dtype=bool)
     for facet in taxonomy.facets:
-        doubted = rule.doubted_tags(facet, chances[facet.name])
-        accepted[facet.name] = assign(facet, chances[facet.name]) & ~doubted
+        doubted = rule.doubted_tags(facet, probabilities[facet.name])
+        accepted[facet.name] = predict_labels(facet, probabilities[facet.name]) & ~doubted
         settled &= ~doubted.any(axis=1)
-    return Decided(truth, chances, accepted, settled)
+    return Decided(y_true, probabilities, accepted, settled)
 
 
 def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
@@ -86,8 +86,8 @@ def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
         settings = TrainingSettings(seed=seed)
         labels = store.labels()
         model = train(labels, store.taxonomy, settings, Path(folder)).model
-        chances = model.predict_proba(gold.papers)
-    return decide(model.reference, store.taxonomy, gold.truth, chances)
+        probabilities = model.predict_proba(gold.papers)
+    return decide(model.reference, store.taxonomy, gold.y_true, probabilities)
 
 
 Calibrated = dict[str, dict[str, list[float]]]
@@ -99,13 +99,15 @@ def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
     for part in checked.out_of_fold:
         facet, scores = part.facet, checked.views["whole"].scores[part.facet.name]
         for name, calibrator in CALIBRATORS.items():
-            chances = np.zeros(part.truth.shape)
+            probabilities = np.zeros(part.y_true.shape)
             for fold in np.unique(part.folds):
                 own = part.folds == fold
-                chances[own] = calibrator(facet, part.truth[~own], scores[:, ~own], scores[:, own])
-            figures = evaluate(facet, part.truth, chances)
+                probabilities[own] = calibrator(
+                    facet, part.y_true[~own], scores[:, ~own], scores[:, own]
+                )
+            figures = evaluate(facet, part.y_true, probabilities)
             found.setdefault(name, {})[facet.name] = [
-                log_loss(facet, part.truth, chances),
+                log_loss(facet, part.y_true, probabilities),
                 figures["brier"],
                 figures["calibration_error"],
             ]
@@ -114,45 +116,45 @@ def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
 
 def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> Decided:
     labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]
-    chances = {part.facet.name: part.probabilities for part in checked.out_of_fold}
+    probabilities = {part.facet.name: part.probabilities for part in checked.out_of_fold}
     folds = checked.out_of_fold[0].folds
     ids = tuple(label.id for label in labels)
     everything = Reference(
         ids,
         tuple(label.title for label in labels),
         np.zeros((len(ids), 1), dtype=np.float32),
-        gold.truth,
+        gold.y_true,
         {facet.name: np.ones(len(ids), dtype=bool) for facet in store.taxonomy.facets},
         {"full": checked.views["whole"].out_of_fold},
     )
-    accepted = {name: np.zeros(truth.shape, dtype=bool) for name, truth in gold.truth.items()}
+    accepted = {name: np.zeros(y_true.shape, dtype=bool) for name, y_true in gold.y_true.items()}
     settled = np.zeros(len(ids), dtype=bool)
     for fold in np.unique(folds):
         own = folds == fold
         # What is known of the others must not come from papers of this fold, by no detour.
         honest, asked = {}, {}
         for facet in store.taxonomy.facets:
-            truth, scores = gold.truth[facet.name], checked.views["whole"].scores[facet.name]
-            honest[facet.name] = np.zeros(truth.shape)
+            y_true, scores = gold.y_true[facet.name], checked.views["whole"].scores[facet.name]
+            honest[facet.name] = np.zeros(y_true.shape)
             honest[facet.name][~own] = cross_calibrate(
-                facet, truth[~own], scores[:, ~own], folds[~own]
+                facet, y_true[~own], scores[:, ~own], folds[~own]
             )
-            calibration = fit_calibration(facet, truth[~own], scores[:, ~own])
-            asked[facet.name] = probabilities(facet, scores[:, own], calibration)
+            calibration = fit_calibration(facet, y_true[~own], scores[:, ~own])
+            asked[facet.name] = calibrated_probabilities(facet, scores[:, own], calibration)
         found = decide(
             replace(
                 everything,
-                out_of_fold={"full": OutOfFold(everything.familiarity, honest)},
-                judged=dict.fromkeys(everything.judged, ~own),
+                out_of_fold={"full": OutOfFold(everything.similarity, honest)},
+                annotated=dict.fromkeys(everything.annotated, ~own),
             ),
             store.taxonomy,
-            {name: truth[own] for name, truth in gold.truth.items()},
+            {name: y_true[own] for name, y_true in gold.y_true.items()},
             asked,
         )
         settled[own] = found.settled
         for name, mine in found.accepted.items():
             accepted[name][own] = mine
-    return Decided(gold.truth, chances, accepted, settled)
+    return Decided(gold.y_true, probabilities, accepted, settled)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from gold import RESULTS, ROOT, Gold, machine, read_gold
 
-from tagger.evaluation import assign
+from tagger.evaluation import predict_labels
 from tagger.labels import Label, LabelStore
 from tagger.training import TrainingSettings, train
 
@@ -33,8 +33,8 @@ def given(store: LabelStore, labels: list[Label], gold: Gold) -> Booleans:
     """Return the tags that a model gives, trained on some labels, shape (papers, tags)."""
     with tempfile.TemporaryDirectory() as scratch:
         result = train(labels, store.taxonomy, SETTINGS, Path(scratch))
-        chances = result.model.predict_proba(gold.papers)[FACET]
-    return assign(store.taxonomy.facet(FACET), chances)
+        probabilities = result.model.predict_proba(gold.papers)[FACET]
+    return predict_labels(store.taxonomy.facet(FACET), probabilities)
 
 
 def without(label: Label, tags: set[str]) -> Label:
@@ -42,20 +42,20 @@ def without(label: Label, tags: set[str]) -> Label:
     return label.model_copy(update={"tags": {**label.tags, FACET: left}})
 
 
-def figures(truth: Booleans, answers: Booleans) -> dict[str, float]:
-    hits = int((truth & answers).sum())
+def figures(y_true: Booleans, answers: Booleans) -> dict[str, float]:
+    hits = int((y_true & answers).sum())
     return {
         "precision": hits / max(int(answers.sum()), 1),
-        "recall": hits / max(int(truth.sum()), 1),
-        "f1": 2 * hits / max(int(truth.sum() + answers.sum()), 1),
+        "recall": hits / max(int(y_true.sum()), 1),
+        "f1": 2 * hits / max(int(y_true.sum() + answers.sum()), 1),
     }
 
 
 def main() -> None:
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
-    truth, names = gold.truth[FACET], store.taxonomy.facet(FACET).tag_names
-    asked = [column for column in range(len(names)) if truth[:, column].sum() >= LEAST_PAPERS]
+    y_true, names = gold.y_true[FACET], store.taxonomy.facet(FACET).tag_names
+    asked = [column for column in range(len(names)) if y_true[:, column].sum() >= LEAST_PAPERS]
     labels = store.labels()
     known = given(store, labels, gold)
     told = np.zeros_like(known)
@@ -64,19 +64,19 @@ def main() -> None:
         tags = {names[column] for column in columns}
         answers = given(store, [without(label, tags) for label in labels], gold)
         told[:, columns] = answers[:, columns]
-        print(sorted(tags), figures(truth[:, columns], told[:, columns]), flush=True)
+        print(sorted(tags), figures(y_true[:, columns], told[:, columns]), flush=True)
     rows = {
         **{names[column]: [column] for column in asked},
         "all together": asked,
     }
     details, lines = {}, []
     for name, columns in rows.items():
-        by_definition = figures(truth[:, columns], told[:, columns])
-        by_labels = figures(truth[:, columns], known[:, columns])
+        by_definition = figures(y_true[:, columns], told[:, columns])
+        by_labels = figures(y_true[:, columns], known[:, columns])
         details[name] = {"definition": by_definition, "labels": by_labels}
         cells = [f"{by_definition[key]:.2f}" for key in by_definition]
         lines.append(
-            f"| {name} | {int(truth[:, columns].sum())} | {' | '.join(cells)} "
+            f"| {name} | {int(y_true[:, columns].sum())} | {' | '.join(cells)} "
             f"| {by_labels['f1']:.2f} |"
         )
     table = "\n".join(

@@ -21,49 +21,53 @@ def labels_and_chances():
 
 
 def test_contradicted_labels_are_found_the_surest_first(taxonomy):
-    labels, chances = labels_and_chances()
+    labels, probabilities = labels_and_chances()
     labels[0] = labels[0].model_copy(update={"tags": {"kind": ("study",), "field": ("law",)}})
-    found = find_suspect_labels(labels, chances, taxonomy)
+    found = find_suspect_labels(labels, probabilities, taxonomy)
     assert [(one.facet, one.id, one.given, one.suggested, one.confidence) for one in found] == [
         ("field", "t-0", ("law",), (), 0.95),
         ("kind", "t-0", ("study",), ("survey",), 0.9),
     ]
-    assert [s.facet for s in find_suspect_labels(labels, chances, taxonomy, 0.92)] == ["field"]
+    assert [s.facet for s in find_suspect_labels(labels, probabilities, taxonomy, 0.92)] == [
+        "field"
+    ]
 
 
 def test_rechecked_and_final_labels_are_left_in_peace(taxonomy):
-    labels, chances = labels_and_chances()
+    labels, probabilities = labels_and_chances()
     wrong = {"tags": {"kind": ("study",), "field": ()}}
     origin = Origin(annotation="u", updated=labels[0].time, project="1", task=1, queue="recheck")
     labels[0] = labels[0].model_copy(update={**wrong, "origin": origin})
     labels[3] = labels[3].model_copy(update={**wrong, "final": True})
-    assert find_suspect_labels(labels, chances, taxonomy) == []
+    assert find_suspect_labels(labels, probabilities, taxonomy) == []
 
 
 def test_sound_labels_unjudged_facets_and_unseen_papers_raise_no_suspicion(taxonomy):
-    labels, chances = labels_and_chances()
-    assert find_suspect_labels(labels, chances, taxonomy) == []
+    labels, probabilities = labels_and_chances()
+    assert find_suspect_labels(labels, probabilities, taxonomy) == []
     labels[0] = labels[0].model_copy(update={"tags": {"kind": ("survey",)}})
-    del chances["kind"]["t-1"]
-    assert find_suspect_labels(labels, chances, taxonomy) == []
+    del probabilities["kind"]["t-1"]
+    assert find_suspect_labels(labels, probabilities, taxonomy) == []
     assert find_suspect_labels(labels, {}, taxonomy) == []
 
 
 @pytest.mark.parametrize("tags", [(), ("law",), ("health", "heart", "law")])
 def test_a_facet_without_a_choice_teaches_nothing(taxonomy, tags):
-    labels, chances = labels_and_chances()
+    labels, probabilities = labels_and_chances()
     same = [label.model_copy(update={"tags": {"field": tags}}) for label in labels]
-    assert find_suspect_labels(same, chances, taxonomy) == []
-    assert find_suspect_labels(same[:1], chances, taxonomy) == []
+    assert find_suspect_labels(same, probabilities, taxonomy) == []
+    assert find_suspect_labels(same[:1], probabilities, taxonomy) == []
 
 
 def test_a_facet_of_one_tag_can_be_audited():
     facet = Facet(name="old", definition="Old?", tags=(Tag(name="old", definition="Old."),))
     labels, _ = labels_and_chances()
-    chances = {label.id: [0.95 if n % 2 else 0.05] for n, label in enumerate(labels)}
+    probabilities = {label.id: [0.95 if n % 2 else 0.05] for n, label in enumerate(labels)}
     labels = [
         label.model_copy(update={"tags": {"old": ("old",) if n % 2 or n == 0 else ()}})
         for n, label in enumerate(labels)
     ]
-    [suspect] = find_suspect_labels(labels, {"old": chances}, Taxonomy(name="x", facets=(facet,)))
+    [suspect] = find_suspect_labels(
+        labels, {"old": probabilities}, Taxonomy(name="x", facets=(facet,))
+    )
     assert (suspect.id, suspect.given, suspect.suggested) == ("t-0", ("old",), ())

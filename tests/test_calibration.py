@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tagger.model import Calibration, OutOfFold, probabilities
+from tagger.model import Calibration, OutOfFold, calibrated_probabilities
 from tagger.training.heads import (
     CalibratedView,
     calibrate_view,
@@ -16,10 +16,10 @@ from tagger.training.heads import (
 def draw(facet, scores, calibration):
     """Draw true tags by the probabilities of scores."""
     rng = np.random.default_rng(0)
-    chances = probabilities(facet, scores, calibration)
+    probabilities = calibrated_probabilities(facet, scores, calibration)
     if facet.exclusive:
-        return np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in chances]]
-    return rng.random(chances.shape) < chances
+        return np.eye(3, dtype=bool)[[rng.choice(3, p=row) for row in probabilities]]
+    return rng.random(probabilities.shape) < probabilities
 
 
 @pytest.mark.parametrize("lost", [Calibration(0.5), Calibration(3.0)])
@@ -55,20 +55,20 @@ def test_a_fold_is_calibrated_by_the_others(taxonomy):
     found = cross_calibrate(facet, y_true, scores, folds)
     first, second = folds == 0, folds == 1
     by_others = fit_calibration(facet, y_true[second], scores[:, second])
-    assert (found[first] == probabilities(facet, scores[:, first], by_others)).all()
+    assert (found[first] == calibrated_probabilities(facet, scores[:, first], by_others)).all()
     # The labels of a fold do not count for it.
     y_true[first] = np.roll(y_true[first], 1, axis=1)
     assert (cross_calibrate(facet, y_true, scores, folds)[first] == found[first]).all()
 
 
 def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
-    folds, judged = np.arange(60) % 2, np.arange(60) < 40
+    folds, annotated = np.arange(60) % 2, np.arange(60) < 40
     scores = {f.name: np.random.default_rng(0).normal(size=(2, 60, 3)) for f in taxonomy.facets}
     y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
 
     def calibrated():
-        by_facet = dict.fromkeys(y_true, judged)
-        data = SimpleNamespace(taxonomy=taxonomy, truth=y_true, judged=by_facet)
+        by_facet = dict.fromkeys(y_true, annotated)
+        data = SimpleNamespace(taxonomy=taxonomy, y_true=y_true, annotated=by_facet)
         return calibrate_view(data, folds, scores, np.ones(60))
 
     before = calibrated()
@@ -79,7 +79,9 @@ def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
     for facet in taxonomy.facets:
         found = after.out_of_fold.probabilities[facet.name]
         assert (found == before.out_of_fold.probabilities[facet.name]).all()
-        expected = probabilities(facet, scores[facet.name], after.calibrations[facet.name])
+        expected = calibrated_probabilities(
+            facet, scores[facet.name], after.calibrations[facet.name]
+        )
         assert (found[40:] == expected[40:]).all()
 
 
@@ -97,7 +99,7 @@ def test_out_of_fold_predictions_of_an_effort_are_of_the_views_it_would_have_rea
         "whole": view(0.3, unsure, sure),
     }
     found = out_of_fold_by_effort(taxonomy, views)
-    assert {effort: each.familiarity.tolist() for effort, each in found.items()} == {
+    assert {effort: each.similarity.tolist() for effort, each in found.items()} == {
         "low": [0.1, 0.1],
         "balanced": [0.2, 0.3],
         "full": [0.3, 0.3],

@@ -12,26 +12,26 @@ from tagger.evaluation import HeldOut, compare, measure_churn
 from tagger.evaluation.comparison import Flip
 from tagger.taxonomy import Facet
 
-chances = arrays(np.float64, (8, 3), elements=st.floats(0, 1))
+probabilities = arrays(np.float64, (8, 3), elements=st.floats(0, 1))
 truths = arrays(np.bool_, (8, 3))
 
 
-def held_out(facet, truth, probabilities, names=None):
-    names = names or [f"t-{n}" for n in range(len(truth))]
+def held_out(facet, y_true, probabilities, names=None):
+    names = names or [f"t-{n}" for n in range(len(y_true))]
     titles = tuple(f"Title {name}" for name in names)
-    folds = np.arange(len(truth)) % 2 + 1
-    return HeldOut(facet, tuple(names), titles, folds, np.asarray(truth), probabilities)
+    folds = np.arange(len(y_true)) % 2 + 1
+    return HeldOut(facet, tuple(names), titles, folds, np.asarray(y_true), probabilities)
 
 
 def answers(columns):
     return np.eye(3)[columns] * 0.7 + 0.1
 
 
-def compared(facet, before, after, truth):
-    truth = np.eye(3, dtype=bool)[truth]
+def compared(facet, before, after, y_true):
+    y_true = np.eye(3, dtype=bool)[y_true]
     return compare(
-        ("tagger/1", {"kind": held_out(facet, truth, answers(before))}),
-        ("tagger/2", {"kind": held_out(facet, truth, answers(after))}),
+        ("tagger/1", {"kind": held_out(facet, y_true, answers(before))}),
+        ("tagger/2", {"kind": held_out(facet, y_true, answers(after))}),
     )
 
 
@@ -58,9 +58,9 @@ def test_flips_are_told_by_name(taxonomy):
 )
 def test_a_clear_difference_has_a_verdict_and_a_small_p(taxonomy, before, after, verdict):
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, 3, 200)
-    given_tags = [np.where(rng.random(200) < s, truth, (truth + 1) % 3) for s in (before, after)]
-    found = compared(taxonomy.facet("kind"), *given_tags, truth)
+    y_true = rng.integers(0, 3, 200)
+    given_tags = [np.where(rng.random(200) < s, y_true, (y_true + 1) % 3) for s in (before, after)]
+    found = compared(taxonomy.facet("kind"), *given_tags, y_true)
     (facet,) = found.facets
     assert found.verdict == facet.verdict == verdict
     assert facet.p_value < 0.001
@@ -76,10 +76,10 @@ def test_mcnemar_is_the_sign_test_of_the_flips(taxonomy):
     assert facet.p_value == pytest.approx(18 / 256)
 
 
-@given(truths, chances)
-def test_a_version_is_no_different_from_itself(taxonomy, truth, given_chances):
+@given(truths, probabilities)
+def test_a_version_is_no_different_from_itself(taxonomy, y_true, given_chances):
     for name in ("kind", "field"):
-        table = {name: held_out(taxonomy.facet(name), truth, given_chances)}
+        table = {name: held_out(taxonomy.facet(name), y_true, given_chances)}
         found = compare(("a", table), ("b", table))
         (facet,) = found.facets
         assert found.verdict == "no difference"
@@ -87,10 +87,10 @@ def test_a_version_is_no_different_from_itself(taxonomy, truth, given_chances):
         assert all(c.difference == 0 and c.interval == (0, 0) for c in facet.figures.values())
 
 
-@given(truths, chances, chances)
-def test_swapping_the_versions_swaps_the_signs(taxonomy, truth, one, two):
+@given(truths, probabilities, probabilities)
+def test_swapping_the_versions_swaps_the_signs(taxonomy, y_true, one, two):
     facet = taxonomy.facet("field")
-    tables = [("x", {"field": held_out(facet, truth, p)}) for p in (one, two)]
+    tables = [("x", {"field": held_out(facet, y_true, p)}) for p in (one, two)]
     (there,), (back,) = compare(*tables).facets, compare(*tables[::-1]).facets
     assert there.negative_flips == tuple(
         replace(flip, before=flip.after, after=flip.before) for flip in back.positive_flips
@@ -125,7 +125,7 @@ def test_a_tag_that_came_or_went_counts_as_never_given(taxonomy):
     (found,) = compare(("1", {"kind": old}), ("2", {"kind": new})).facets
     assert set(found.tags) == {"survey", "method", "study"}
     assert (found.tags["study"].before, found.tags["study"].after) == (0, 1)
-    assert [flip.truth for flip in found.positive_flips] == [("study",)]
+    assert [flip.y_true for flip in found.positive_flips] == [("study",)]
 
 
 def test_facets_that_cannot_be_compared_are_named(taxonomy):

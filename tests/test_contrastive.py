@@ -18,8 +18,8 @@ from tagger.training.settings import ContrastiveTarget, FineTuning
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():
     memberships = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=bool)
-    judged = np.array([True, True, True, True, False])
-    target = ContrastiveTarget(memberships, judged, 1.0)
+    annotated = np.array([True, True, True, True, False])
+    target = ContrastiveTarget(memberships, annotated, 1.0)
     overlap = target.similarity(np.arange(5))
     alike, none = [0, 0, 1, 1, 0], [0] * 5
     expected = np.array([[1, 0.5, 0, 0, 0], [0.5, 1, 0, 0, 0], alike, alike, none])

@@ -9,7 +9,7 @@ from tagger.papers import Paper
 
 PAPER = Paper("A title", "An abstract.", ("a.txt",))
 weights = arrays(np.float64, (3,), elements=st.floats(0.001, 1))
-chances = arrays(np.float64, (3,), elements=st.floats(0, 1))
+probabilities = arrays(np.float64, (3,), elements=st.floats(0, 1))
 
 
 def one(taxonomy, kind, field, rule=None):
@@ -40,7 +40,7 @@ def test_doubts_are_told_per_facet(taxonomy):
     assert review.reason == "kind: survey 0.50 or study 0.40; field: health 0.55?"
 
 
-@given(weights, chances, st.floats(0.5, 1))
+@given(weights, probabilities, st.floats(0.5, 1))
 def test_contract_holds_for_any_probabilities(taxonomy, kind, field, bar):
     decision = one(taxonomy, kind / kind.sum(), field, ReviewRule(bar))
     assert len(decision.tags["kind"]) == 1

@@ -45,11 +45,11 @@ def told():
 
 
 def test_papers_get_the_tags_whose_definitions_they_are_near(told):
-    chances = told.predict_proba(PAGE)
+    probabilities = told.predict_proba(PAGE)
     expected = np.arange(15) % 3
-    assert (chances["kind"][:15].argmax(axis=1) == expected).all()
-    assert chances["kind"].sum(axis=1) == pytest.approx(np.ones(16))
-    given = chances["topic"] > 0.5
+    assert (probabilities["kind"][:15].argmax(axis=1) == expected).all()
+    assert probabilities["kind"].sum(axis=1) == pytest.approx(np.ones(16))
+    given = probabilities["topic"] > 0.5
     assert (given[:15] == np.eye(3, dtype=bool)[expected]).all()
     assert not given[15].any()
 

@@ -32,14 +32,14 @@ def hidden() -> tuple[list[Paper], np.ndarray, np.ndarray]:
     texts += [f"we study something number {n} and find much" for n in range(30)]
     papers = [Paper(f"Title {n}", text, ("page.txt",)) for n, text in enumerate(texts)]
     vectors = np.concatenate([around(0, 10), around(1, 8), scattered(30, 2)])
-    chances = np.full((48, 2), 0.1)
-    chances[:10, 0] = 0.9
-    return papers, vectors, chances
+    probabilities = np.full((48, 2), 0.1)
+    probabilities[:10, 0] = 0.9
+    return papers, vectors, probabilities
 
 
 def test_a_hidden_group_is_found_and_named(hidden):
-    papers, vectors, chances = hidden
-    (found,) = discover(papers, vectors, chances, FACET)
+    papers, vectors, probabilities = hidden
+    (found,) = discover(papers, vectors, probabilities, FACET)
     assert set(found.papers) == set(papers[10:18])
     assert {"kites", "box kites"} & set(found.terms)
     assert not {"heart", "study"} & set(found.terms)
@@ -50,10 +50,10 @@ def test_a_hidden_group_is_found_and_named(hidden):
 
 
 def test_papers_with_a_likely_tag_are_left_out(hidden):
-    papers, vectors, chances = hidden
-    assert far_from_tags(chances).tolist() == list(range(10, 48))
-    chances[:, 0] = 0.1
-    groups = discover(papers, vectors, chances, FACET)
+    papers, vectors, probabilities = hidden
+    assert far_from_tags(probabilities).tolist() == list(range(10, 48))
+    probabilities[:, 0] = 0.1
+    groups = discover(papers, vectors, probabilities, FACET)
     # Ten papers before eight, at like coherence.
     assert [{*group.papers} for group in groups] == [{*papers[:10]}, {*papers[10:18]}]
     assert "heart" not in {group.name for group in groups}, "the facet has that tag"
@@ -74,13 +74,13 @@ def test_what_all_papers_share_makes_no_group():
 
 def test_settings_decide_how_many_and_how_large(hidden):
     papers, vectors, _ = hidden
-    chances = np.zeros((48, 2))
-    assert len(discover(papers, vectors, chances, FACET, count=1)) == 1
-    (large,) = discover(papers, vectors, chances, FACET, min_papers=9)
+    probabilities = np.zeros((48, 2))
+    assert len(discover(papers, vectors, probabilities, FACET, count=1)) == 1
+    (large,) = discover(papers, vectors, probabilities, FACET, min_papers=9)
     assert len(large.papers) == 10
     # A group without words gets a number.
     silent = [Paper(f"{n}", "!", paper.sources) for n, paper in enumerate(papers)]
-    groups = discover(silent, vectors, chances, FACET)
+    groups = discover(silent, vectors, probabilities, FACET)
     assert [group.name for group in groups] == ["new-1", "new-2"]
 
 

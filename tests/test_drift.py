@@ -15,23 +15,25 @@ TAXONOMY = small_taxonomy()
 def reference(doubtful):
     """A hundred papers that are told apart, but for so many."""
     made = make_reference(np.zeros((100, 2), dtype=np.float32), TAXONOMY)
-    made.familiarity[:] = np.linspace(0.3, 0.8, 100)
+    made.similarity[:] = np.linspace(0.3, 0.8, 100)
     made.probabilities["kind"][:] = KINDS[np.arange(100) % 2]
     made.probabilities["kind"][:doubtful] = [0.4, 0.35, 0.25]
     made.probabilities["field"][:] = 0.1
     return made
 
 
-def drift(familiarity, kinds, known=None):
-    chances = {"kind": kinds, "field": np.full((len(kinds), 3), 0.1)}
-    return measure_drift(np.array(familiarity), chances, known or reference(10), TAXONOMY, RULE)
+def drift(similarity, kinds, known=None):
+    probabilities = {"kind": kinds, "field": np.full((len(kinds), 3), 0.1)}
+    return measure_drift(
+        np.array(similarity), probabilities, known or reference(10), TAXONOMY, RULE
+    )
 
 
 def test_a_digest_like_the_labels_raises_no_warning():
     found = drift(np.linspace(0.3, 0.8, 40), KINDS[np.arange(40) % 2])
     assert found.warnings == ()
     assert found.unfamiliar_share == pytest.approx(0.05, abs=0.03)
-    assert found.familiarity == pytest.approx(found.expected_familiarity)
+    assert found.similarity == pytest.approx(found.expected_similarity)
     assert found.review_share == 0
     assert found.expected_review_share == pytest.approx(0.1)
     kind = found.facets["kind"]

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.model import EFFORTS, Calibration, load_model, paper_confidence, probabilities
+from tagger.model import (
+    EFFORTS,
+    Calibration,
+    calibrated_probabilities,
+    load_model,
+    paper_confidence,
+)
 from tagger.papers import TEXT_VIEWS, Paper
 
 LONG = "Hearts beat and courts sit. " * 30
@@ -28,7 +34,9 @@ def by_view(model, view):
     vectors = model.encoder.encode([TEXT_VIEWS[view](paper) for paper in PAPERS])
     terms = model.lexical.transform(PAPERS)
     return vectors, {
-        name: probabilities(head.facet, head.scores(vectors, terms), model.calibrations[view][name])
+        name: calibrated_probabilities(
+            head.facet, head.scores(vectors, terms), model.calibrations[view][name]
+        )
         for name, head in model.heads.items()
     }
 
@@ -76,8 +84,8 @@ def test_a_saved_model_knows_its_efforts(saved_model):
     low = model.at_effort("low")
     assert model.calibrations.keys() == TEXT_VIEWS.keys()
     assert model.reference.out_of_fold.keys() == EFFORTS.keys()
-    assert (low.reference.familiarity == model.reference.out_of_fold["low"].familiarity).all()
-    assert not np.array_equal(low.reference.familiarity, model.reference.familiarity)
+    assert (low.reference.similarity == model.reference.out_of_fold["low"].similarity).all()
+    assert not np.array_equal(low.reference.similarity, model.reference.similarity)
     assert not np.array_equal(
         low.predict_proba(PAPERS)["kind"], model.predict_proba(PAPERS)["kind"]
     )

@@ -75,8 +75,8 @@ def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, encoder, monkeypa
 
 def test_the_key_follows_every_input(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    tags, judged = np.array([[True, False], [False, False]]), np.array([True, True])
-    target = ContrastiveTarget(tags, judged, 1.0)
+    tags, annotated = np.array([[True, False], [False, False]]), np.array([True, True])
+    target = ContrastiveTarget(tags, annotated, 1.0)
     key = partial(
         key_of, texts=["a", "b"], targets={"kind": target}, tuning=TUNING, arithmetic="cpu"
     )
@@ -84,7 +84,7 @@ def test_the_key_follows_every_input(tmp_path, monkeypatch):
         {"texts": ["a", "c"]},
         {"texts": ["a", "\ud800"]},
         {"targets": {"kind": replace(target, memberships=tags[::-1].copy())}},
-        {"targets": {"kind": replace(target, judged=~judged)}},
+        {"targets": {"kind": replace(target, annotated=~annotated)}},
         {"targets": {"kind": replace(target, weight=0.5)}},
         {"targets": {"field": target}},
         {"tuning": replace(TUNING, seed=1)},

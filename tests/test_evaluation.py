@@ -8,60 +8,60 @@ from sklearn.metrics import f1_score
 
 from tagger.evaluation import (
     LearningPoint,
-    assign,
     bootstrap_weights,
     confusion_counts,
     confusion_matrix_figure,
     evaluate,
     interval,
     learning_curve_figure,
+    predict_labels,
     reliability_figure,
     weighted_figures,
 )
 
-chances = arrays(np.float64, (5, 3), elements=st.floats(0, 1))
+probabilities = arrays(np.float64, (5, 3), elements=st.floats(0, 1))
 truths = arrays(np.bool_, (5, 3))
 
 
 def test_tags_that_nobody_used_count_in_no_mean(taxonomy):
     facet = taxonomy.facet("field")
-    truth = np.array([[True, False, False], [True, False, False]])
-    figures = evaluate(facet, truth, np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1]]))
+    y_true = np.array([[True, False, False], [True, False, False]])
+    figures = evaluate(facet, y_true, np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1]]))
     assert (figures["macro_f1"], figures["micro_f1"], figures["f1/law"]) == (1, 1, 0)
     nobody = np.zeros((2, 3), dtype=bool)
     assert evaluate(facet, nobody, np.zeros((2, 3)))["macro_f1"] == 0
 
 
 @given(truths)
-def test_certainty_that_is_right_has_no_error(taxonomy, truth):
-    certain = truth.astype(float)
-    figures = evaluate(taxonomy.facet("field"), truth, certain)
+def test_certainty_that_is_right_has_no_error(taxonomy, y_true):
+    certain = y_true.astype(float)
+    figures = evaluate(taxonomy.facet("field"), y_true, certain)
     assert (figures["calibration_error"], figures["brier"]) == (0, 0)
-    assert (assign(taxonomy.facet("field"), certain) == truth).all()
+    assert (predict_labels(taxonomy.facet("field"), certain) == y_true).all()
 
 
-@given(truths, chances)
-def test_f1_is_that_of_scikit_learn(taxonomy, truth, given_chances):
+@given(truths, probabilities)
+def test_f1_is_that_of_scikit_learn(taxonomy, y_true, given_chances):
     facet = taxonomy.facet("field")
-    figures = evaluate(facet, truth, given_chances)
-    predicted = assign(facet, given_chances)
-    per_tag = f1_score(truth, predicted, average=None, zero_division=0.0)
+    figures = evaluate(facet, y_true, given_chances)
+    predicted = predict_labels(facet, given_chances)
+    per_tag = f1_score(y_true, predicted, average=None, zero_division=0.0)
     assert [figures[f"f1/{tag}"] for tag in facet.tag_names] == pytest.approx(list(per_tag))
-    micro = f1_score(truth, predicted, average="micro", zero_division=0.0)
+    micro = f1_score(y_true, predicted, average="micro", zero_division=0.0)
     assert figures["micro_f1"] == pytest.approx(micro)
-    assert figures["brier"] == pytest.approx(((given_chances - truth) ** 2).mean())
+    assert figures["brier"] == pytest.approx(((given_chances - y_true) ** 2).mean())
     bins = np.minimum((given_chances * 10).astype(int), 9)
-    gaps = [(given_chances - truth)[bins == number].sum() for number in range(10)]
+    gaps = [(given_chances - y_true)[bins == number].sum() for number in range(10)]
     assert figures["calibration_error"] == pytest.approx(np.abs(gaps).sum() / 15)
 
 
-@given(truths, chances, st.lists(st.integers(0, 3), min_size=5, max_size=5))
-def test_a_weight_counts_a_paper_so_often(taxonomy, truth, given_chances, weights):
+@given(truths, probabilities, st.lists(st.integers(0, 3), min_size=5, max_size=5))
+def test_a_weight_counts_a_paper_so_often(taxonomy, y_true, given_chances, weights):
     for name in ("kind", "field"):
         facet = taxonomy.facet(name)
         many = np.repeat(np.arange(5), weights)
-        repeated = evaluate(facet, truth[many], given_chances[many])
-        weighted = weighted_figures(facet, truth, given_chances, np.array([weights], dtype=float))
+        repeated = evaluate(facet, y_true[many], given_chances[many])
+        weighted = weighted_figures(facet, y_true, given_chances, np.array([weights], dtype=float))
         if len(many):
             assert {key: value[0] for key, value in weighted.items()} == pytest.approx(repeated)
 
@@ -76,9 +76,9 @@ def test_bootstrap_intervals_hold_what_they_should():
 
 
 def test_confusions_are_counted_where_they_belong(taxonomy):
-    truth = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
+    y_true = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
     given_tags = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=float)
-    data = held_out(taxonomy.facet("field"), truth, given_tags)
+    data = held_out(taxonomy.facet("field"), y_true, given_tags)
     counts = confusion_counts(data)
     assert counts[[0, 2, 3, 3], [0, 1, 2, 3]].tolist() == [1, 1, 1, 1]
     assert counts.sum() == 4
@@ -87,9 +87,9 @@ def test_confusions_are_counted_where_they_belong(taxonomy):
 
 
 def test_a_reliability_diagram_names_its_error_and_a_curve_its_labels(taxonomy):
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1]]
+    y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1]]
     for name, error, answers in (("kind", "0.200", 5), ("field", "0.133", 15)):
-        data = held_out(taxonomy.facet(name), truth, truth * 0.7 + 0.1)
+        data = held_out(taxonomy.facet(name), y_true, y_true * 0.7 + 0.1)
         upper, lower = reliability_figure(data).axes
         assert f"{name}: calibration error {error}" in upper.get_title()
         assert sum(bar.get_height() for bar in lower.patches) == answers

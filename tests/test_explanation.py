@@ -65,7 +65,7 @@ def test_neighbours_are_the_nearest_labelled_papers(lexical_model, monkeypatch):
         again = explain(itself, lexical_model, ReviewRule()).neighbours
         assert near[0].id not in {one.id for one in again}
         assert len(again) == 3
-    monkeypatch.setitem(lexical_model.reference.judged, "kind", np.zeros(12, dtype=bool))
+    monkeypatch.setitem(lexical_model.reference.annotated, "kind", np.zeros(12, dtype=bool))
     near = explain(PAPER, lexical_model, ReviewRule()).neighbours
     assert near[0].tags == {"field": ("health",)}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tagger.model import Calibration, Head, Linear, probabilities, prototypes
+from tagger.model import Calibration, Head, Linear, calibrated_probabilities, prototypes
 from tagger.taxonomy import Facet
 from tagger.training.heads import add_zero_shot_tags, fit_head
 
@@ -44,7 +44,7 @@ def test_a_tag_that_every_paper_has_is_given(taxonomy):
     vectors = draw(np.zeros(20, dtype=int), 0)
 
     def first(head):
-        return probabilities(facet, head.scores(vectors, no_words(20)), Calibration())[0]
+        return calibrated_probabilities(facet, head.scores(vectors, no_words(20)), Calibration())[0]
 
     always, never, _ = first(fit_head(facet, vectors, no_words(20), y_true))
     assert always > 0.9
@@ -59,7 +59,7 @@ def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
     head = add_zero_shot_tags(without, vectors, Y_TRUE, AXES[:TAGS], Calibration())
     asked = np.arange(50) % TAGS
     found, never = (
-        probabilities(facet, each.scores(draw(asked, 1), no_words(50)), Calibration())
+        calibrated_probabilities(facet, each.scores(draw(asked, 1), no_words(50)), Calibration())
         for each in (head, without)
     )
     assert (found.argmax(axis=1) == asked).mean() > 0.9

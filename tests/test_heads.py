@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.model import Calibration, Head, Linear, probabilities
+from tagger.model import Calibration, Head, Linear, calibrated_probabilities
 from tagger.model.heads import member_probabilities
 
 logits = arrays(np.float64, (2, 4, 3), elements=st.floats(-50, 50))
@@ -13,10 +13,10 @@ calibrations = st.builds(Calibration, st.floats(0, 10), st.floats(-5, 5))
 
 @given(logits, calibrations)
 def test_probabilities_of_any_scores_keep_their_contract(taxonomy, scores, calibration):
-    kinds = probabilities(taxonomy.facet("kind"), scores, calibration)
+    kinds = calibrated_probabilities(taxonomy.facet("kind"), scores, calibration)
     assert kinds.sum(axis=1) == pytest.approx(1)
     assert (kinds >= 0).all()
-    fields = probabilities(taxonomy.facet("field"), scores, calibration)
+    fields = calibrated_probabilities(taxonomy.facet("field"), scores, calibration)
     assert (fields[:, 0] >= fields[:, 1]).all(), "a parent is as likely as its child"
     assert ((fields >= 0) & (fields <= 1)).all()
 
@@ -28,7 +28,7 @@ def test_a_head_adds_up_its_members(taxonomy):
     scores = head.scores(np.array([[1.0, 2.0, 3.0]]), np.array([[0.5, 0.5]]))
     assert scores.tolist() == [[[1.0, 2.0, 4.0]], [[1.0, 1.0, 1.0]]]
     odds = np.exp(2 * np.array([2.0, 3.0, 5.0]))
-    found = probabilities(head.facet, scores, Calibration(2.0))
+    found = calibrated_probabilities(head.facet, scores, Calibration(2.0))
     assert found[0] == pytest.approx(odds / odds.sum())
     by_vectors, by_words = member_probabilities(head.facet, scores, Calibration(2.0))
     assert by_vectors[0] == pytest.approx(np.exp([4, 8, 16]) / np.exp([4, 8, 16]).sum())

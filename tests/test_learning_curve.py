@@ -10,12 +10,12 @@ FACET = small_taxonomy().facets[0]
 
 def point(labels, wrong, papers=90):
     """Of each tag, the same share of papers is wrong."""
-    truth = np.eye(3, dtype=bool)[np.arange(papers) % 3]
-    given = truth.copy()
-    given[:wrong] = np.roll(truth[:wrong], 1, axis=1)
-    chances = np.where(given, 0.8, 0.1)
+    y_true = np.eye(3, dtype=bool)[np.arange(papers) % 3]
+    given = y_true.copy()
+    given[:wrong] = np.roll(y_true[:wrong], 1, axis=1)
+    probabilities = np.where(given, 0.8, 0.1)
     names = tuple(map(str, range(papers)))
-    held_out = HeldOut(FACET, names, names, np.ones(papers, int), truth, chances)
+    held_out = HeldOut(FACET, names, names, np.ones(papers, int), y_true, probabilities)
     return LearningPoint(labels, {"kind": held_out})
 
 

@@ -7,7 +7,7 @@ from helpers.tiny_model import make_reference
 from safetensors.numpy import load_file, save_file
 
 from tagger.errors import TaggerError
-from tagger.model import EFFORTS, Reference, familiarity
+from tagger.model import EFFORTS, Reference, similarity
 
 SIZE = 4
 
@@ -20,8 +20,8 @@ def drawn(taxonomy):
         rng = np.random.default_rng(0)
         made = make_reference(rng.normal(size=(papers, SIZE)).astype(np.float32), taxonomy)
         for facet in taxonomy.facets:
-            made.truth[facet.name][:] = rng.random((papers, len(facet.tags))) < 0.5
-            made.judged[facet.name][:] = rng.random(papers) < 0.5
+            made.y_true[facet.name][:] = rng.random((papers, len(facet.tags))) < 0.5
+            made.annotated[facet.name][:] = rng.random(papers) < 0.5
             for found in made.out_of_fold.values():
                 found.probabilities[facet.name][:] = rng.random((papers, len(facet.tags)))
         return made
@@ -41,8 +41,8 @@ def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):
 
 def test_of_many_papers_a_part_is_kept(drawn):
     big = drawn(5001).sample()
-    assert len(big.ids) == len(big.vectors) == len(big.judged["kind"]) == 2000
-    assert len(big.out_of_fold["low"].familiarity) == 2000
+    assert len(big.ids) == len(big.vectors) == len(big.annotated["kind"]) == 2000
+    assert len(big.out_of_fold["low"].similarity) == 2000
     assert big.titles[-1] == "Title 5000"
     np.testing.assert_equal(asdict(drawn(7).sample()), asdict(drawn(7)))
 
@@ -63,10 +63,10 @@ def head(**fields):
     ("spoil", "reason"),
     [
         (drop("vectors"), "lacks the array 'vectors'"),
-        (drop("low.familiarity"), "lacks the array 'low.familiarity'"),
-        (put("full.familiarity", np.zeros(())), "'full.familiarity' does not fit"),
-        (put("judged.kind", np.ones(2, dtype=bool)), "does not fit"),
-        (put("truth.kind", np.ones((5, 9), dtype=bool)), "'truth.kind' does not fit"),
+        (drop("low.similarity"), "lacks the array 'low.similarity'"),
+        (put("full.similarity", np.zeros(())), "'full.similarity' does not fit"),
+        (put("annotated.kind", np.ones(2, dtype=bool)), "does not fit"),
+        (put("y_true.kind", np.ones((5, 9), dtype=bool)), "'y_true.kind' does not fit"),
         (put("vectors", np.zeros((5, 9), dtype=np.float32)), "'vectors' does not fit"),
         (head(ids="[1, 2"), "lacks ids and titles"),
         (head(ids=json.dumps(["a"])), "do not fit"),
@@ -90,6 +90,6 @@ def test_familiarity_is_the_cosine_of_the_nearest_found_part_by_part(monkeypatch
     vectors, known = (rng.normal(size=(n, 4)).astype(np.float32) for n in (23, 7))
     for at_once in (2**24, 21):
         monkeypatch.setattr("tagger.model.training_reference._COSINES_AT_ONCE", at_once)
-        assert np.allclose(familiarity(vectors, known), (vectors @ known.T).max(axis=1))
-    assert familiarity(vectors[:0], known).shape == (0,)
-    assert (familiarity(vectors, known[:0]) == -1).all()
+        assert np.allclose(similarity(vectors, known), (vectors @ known.T).max(axis=1))
+    assert similarity(vectors[:0], known).shape == (0,)
+    assert (similarity(vectors, known[:0]) == -1).all()

@@ -30,7 +30,7 @@ def test_the_promise_holds_for_all_tags_of_a_facet_together(taxonomy):
     wrong = []
     for _ in range(400):
         made.probabilities["field"][:] = rng.uniform(0.6, 1, (60, 3))
-        made.truth["field"][:] = rng.random((60, 3)) < 0.88
+        made.y_true["field"][:] = rng.random((60, 3)) < 0.88
         rule = promise_precision(made, taxonomy, 0.9, 0.5).rule
         bars = np.array(list(rule.accept["field"].values()))
         taken = rng.uniform(0.6, 1, (50, 3)) >= bars
@@ -75,9 +75,9 @@ def reference(taxonomy):
     made = make_reference(np.zeros((100, 2), dtype=np.float32), taxonomy)
     sure = np.arange(100) < 60
     made.probabilities["kind"][:] = np.where(sure[:, None], [0.9, 0.05, 0.05], [0.5, 0.3, 0.2])
-    made.truth["kind"][~sure] = rng.random((40, 1)) < [0.5, 0, 0]
+    made.y_true["kind"][~sure] = rng.random((40, 1)) < [0.5, 0, 0]
     made.probabilities["field"][:] = [0.8, 0.9, 0.1]
-    made.truth["field"][:] = rng.random((100, 3)) < [0.6, 1, 0]
+    made.y_true["field"][:] = rng.random((100, 3)) < [0.6, 1, 0]
     return made
 
 
@@ -95,7 +95,7 @@ def test_a_promise_accepts_what_is_safe(taxonomy, reference):
     assert of_fields.startswith("field: 100 labelled papers are too few, or too hard")
     assert f"90% of the tags of {first}, {last} are right" in of_fields
     # Papers that nobody judged promise nothing.
-    reference.judged["kind"][:] = False
+    reference.annotated["kind"][:] = False
     promise = promise_precision(reference, taxonomy, 0.9, 0.6)
     assert set(promise.rule.accept["kind"].values()) == {NEVER}
     assert promise.coverage["kind"] == 0
@@ -106,8 +106,8 @@ def test_a_rare_tag_is_not_accepted_for_what_others_have_right(taxonomy, referen
     """The first field is given to everybody and right; the second seldom, and then wrong."""
     reference.probabilities["field"][:] = [0.8, 0.1, 0.1]
     reference.probabilities["field"][:15, 1] = 0.9
-    reference.truth["field"][:] = [True, False, False]
-    reference.truth["field"][50, 1] = True
+    reference.y_true["field"][:] = [True, False, False]
+    reference.y_true["field"][50, 1] = True
     accept = promise_precision(reference, taxonomy, 0.9, 0.6).rule.accept["field"]
     assert set(accept.values()) == {NEVER}
 

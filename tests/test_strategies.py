@@ -23,12 +23,14 @@ def pool_of(taxonomy, kinds, fields=None, vectors=None, known=None, parts=None):
     """Offer papers with those probabilities of the two facets; the parts agree unless given."""
     size = len(kinds)
     fields = [SURE[1]] * size if fields is None else fields
-    chances = {"kind": np.array(kinds, dtype=float), "field": np.array(fields, dtype=float)}
-    agreed = parts or {name: np.stack([values] * 2) for name, values in chances.items()}
+    probabilities = {"kind": np.array(kinds, dtype=float), "field": np.array(fields, dtype=float)}
+    agreed = parts or {name: np.stack([values] * 2) for name, values in probabilities.items()}
     own = np.array(np.eye(size) if vectors is None else vectors, dtype=np.float32)
     seen = np.array([] if known is None else known, dtype=np.float32)
     papers = [Paper(f"Title {n}", f"Text {n}", ("a.txt",)) for n in range(size)]
-    return Pool(papers, Predictions(own, chances, agreed), seen.reshape(-1, own.shape[1]), taxonomy)
+    return Pool(
+        papers, Predictions(own, probabilities, agreed), seen.reshape(-1, own.shape[1]), taxonomy
+    )
 
 
 class First(Strategy):

@@ -112,17 +112,22 @@ def test_a_training_that_was_broken_off_goes_on(trained, tiny, topic_labels, tax
     assert [step for step in steps if step[0] == "Fold 1 of 2"] == [("Fold 1 of 2", 1, 1)]
     assert gone_on.metrics == trained.metrics
     papers = [label.paper for label in topic_labels]
-    for facet, chances in trained.model.predict_proba(papers).items():
-        assert (gone_on.model.predict_proba(papers)[facet] == chances).all()
+    for facet, probabilities in trained.model.predict_proba(papers).items():
+        assert (gone_on.model.predict_proba(papers)[facet] == probabilities).all()
 
 
 @pytest.mark.training
 def test_training_learns_the_topics(trained):
     papers = [Paper("Heart failure overview", "An overview of 9 studies of the beating heart.")]
-    chances = trained.model.predict_proba(papers)
-    assert chances["kind"][0].argmax() == 0
+    probabilities = trained.model.predict_proba(papers)
+    assert probabilities["kind"][0].argmax() == 0
     # A label for "heart" is one for its parent "health" too.
-    assert chances["field"][0, 0] >= chances["field"][0, 1] > 0.5 > chances["field"][0, 2]
+    assert (
+        probabilities["field"][0, 0]
+        >= probabilities["field"][0, 1]
+        > 0.5
+        > probabilities["field"][0, 2]
+    )
     assert trained.metrics["kind/accuracy"] > 0.8
     assert set(trained.metrics) >= {"kind/macro_f1", "field/f1/heart", "field/calibration_error"}
 
@@ -169,7 +174,7 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
     kinds = [point.held_out["kind"] for point in points]
     for each in kinds:
         assert each.ids == kind.ids
-        assert (each.truth == kind.truth).all()
+        assert (each.y_true == kind.y_true).all()
         assert each.probabilities.sum(axis=1) == pytest.approx(1)
     assert (kinds[-1].probabilities == kind.probabilities).all()
     assert len(list((tmp_path / "cache").iterdir())) == 4
@@ -179,7 +184,7 @@ def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_
 def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     kind, field = trained.out_of_fold
     assert sorted(np.bincount(kind.folds).tolist()) == [0, 9, 9]
-    assert kind.probabilities.shape == kind.truth.shape == (18, 3)
+    assert kind.probabilities.shape == kind.y_true.shape == (18, 3)
     assert kind.probabilities.sum(axis=1) == pytest.approx(1)
     assert field.ids == kind.ids[3:]
     assert kind.titles[:2] == ("Survey 0", "Method 0")
@@ -187,5 +192,5 @@ def test_out_of_fold_predictions_cover_each_judged_paper(trained):
     assert reference.vectors.shape == (18, SIZE)
     assert reference.probabilities["field"].shape == (18, 3)
     # A fold that held a paper out knows only its neighbours.
-    assert (reference.familiarity < 0.9999).all()
-    assert reference.familiarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)
+    assert (reference.similarity < 0.9999).all()
+    assert reference.similarity_of(reference.vectors) == pytest.approx(1, abs=1e-5)

@@ -23,11 +23,11 @@ def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_
     papers = data.papers(rows)
     views = [paper.text for paper in papers] + [paper.title for paper in papers]
     assert texts == [*views, "Does It Work?", "We Asked", "Heart Rates"]
-    for name, truth in data.truth.items():
-        assert (targets[name].memberships[:4] == truth[[3, 1, 3, 1]]).all()
-        assert targets[name].judged[:4].all()
-    assert targets["kind"].judged[4:].tolist() == [True, True, False]
-    assert targets["field"].judged[4:].tolist() == [False, False, True]
+    for name, y_true in data.y_true.items():
+        assert (targets[name].memberships[:4] == y_true[[3, 1, 3, 1]]).all()
+        assert targets[name].annotated[:4].all()
+    assert targets["kind"].annotated[4:].tolist() == [True, True, False]
+    assert targets["field"].annotated[4:].tolist() == [False, False, True]
     assert targets["kind"].memberships[4:].tolist() == [[False, False, True]] * 2 + [[False] * 3]
     # What is about the heart is about health.
     assert targets["field"].memberships[4:].tolist() == [[False] * 3] * 2 + [[True, True, False]]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tagger.model import CachedEncoder, VectorCache, usual_cache
+from tagger.model import CachedEncoder, VectorCache, default_cache
 
 
 class Counting:
@@ -109,9 +109,9 @@ def test_several_use_one_cache_at_once(cache):
 
 def test_the_usual_cache_is_where_the_user_says(tmp_path, monkeypatch):
     monkeypatch.setenv("TAGGER_CACHE", str(tmp_path))
-    assert usual_cache().path.parent == tmp_path
+    assert default_cache().path.parent == tmp_path
     monkeypatch.setenv("TAGGER_CACHE", "off")
-    assert usual_cache() is None
+    assert default_cache() is None
     monkeypatch.delenv("TAGGER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    assert usual_cache().path.is_relative_to(tmp_path / "home")
+    assert default_cache().path.is_relative_to(tmp_path / "home")

@@ -40,7 +40,7 @@ def discover(
     """
     papers, problems = output.read_pages(files, format_name, column)
     loaded = output.load_model_named(model, papers)
-    from tagger.model import usual_cache
+    from tagger.model import default_cache
     from tagger.taxonomy import facet_of
     from tagger.training import bundled_encoder
 
@@ -54,16 +54,16 @@ def discover(
         from tagger.taxonomy import discover as find_candidates
         from tagger.taxonomy import far_from_tags
 
-        chances = loaded.predict(papers, partial(step, "Tagging")).probabilities
+        probabilities = loaded.predict(papers, partial(step, "Tagging")).probabilities
         texts = [paper.text for paper in papers]
-        vectors = bundled_encoder(usual_cache()).encode(texts, partial(step, "Reading papers"))
+        vectors = bundled_encoder(default_cache()).encode(texts, partial(step, "Reading papers"))
         found = {
             one.name: find_candidates(
-                papers, vectors, chances[one.name], one, min_papers=min_papers, count=count
+                papers, vectors, probabilities[one.name], one, min_papers=min_papers, count=count
             )
             for one in facets
         }
-    far = {one.name: len(far_from_tags(chances[one.name])) for one in facets}
+    far = {one.name: len(far_from_tags(probabilities[one.name])) for one in facets}
     # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
     labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
     if as_json:

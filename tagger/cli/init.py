@@ -82,11 +82,11 @@ def init(
     if digest:
         papers, problems = output.read_pages(digest, format_name, column)
         with output.needs_extra("train"), output.progress() as step:
-            from tagger.model import usual_cache
+            from tagger.model import default_cache
             from tagger.review import suggest_papers
             from tagger.training import bundled_encoder
 
-            encoder = bundled_encoder(usual_cache())
+            encoder = bundled_encoder(default_cache())
             read = partial(step, "Reading papers")
             suggested = suggest_papers(papers, (), taxonomy, encoder, count, read)
     write_taxonomy(path, taxonomy)

@@ -65,9 +65,9 @@ def audit(
     merged = store.labels(conflicts)
     with output.working("Reading labels"):
         loaded = output.load_model_for(store, version.name)
-        chances = _unseen_probabilities(merged, registry, version, loaded)
+        probabilities = _unseen_probabilities(merged, registry, version, loaded)
         with output.needs_extra("review"):
-            suspects = find_suspect_labels(merged, chances, loaded.taxonomy, min_confidence)
+            suspects = find_suspect_labels(merged, probabilities, loaded.taxonomy, min_confidence)
     pushed = 0
     if recheck and suspects:
         papers = {label.id: label.paper for label in merged}
@@ -186,13 +186,13 @@ def _unseen_probabilities(
     labels: list[Label], registry: Registry, version: Version, model: TaggerModel
 ) -> dict[str, dict[str, list[float]]]:
     """Return what the model says of each label from outside its training."""
-    chances = {
+    probabilities = {
         name: dict(zip(held_out.ids, held_out.probabilities.tolist(), strict=True))
         for name, held_out in registry.held_out(version).items()
     }
-    seen = {name for papers in chances.values() for name in papers}
+    seen = {name for papers in probabilities.values() for name in papers}
     younger = [label.paper for label in labels if label.id not in seen]
     for name, rows in model.predict_proba(younger).items():
         for paper, row in zip(younger, rows, strict=True):
-            chances[name][paper.id] = [float(p) for p in row]
-    return chances
+            probabilities[name][paper.id] = [float(p) for p in row]
+    return probabilities

@@ -85,7 +85,7 @@ def tag(
     if engine == "ray":
         if write:
             raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
-        from tagger.model import load_model, usual_cache
+        from tagger.model import default_cache, load_model
         from tagger.papers import check_reading
         from tagger.registry import find_model_folder
 
@@ -96,7 +96,7 @@ def tag(
 
             found = find_model_folder(model, Path(scratch))
             # With a cache, the encoder is not loaded here, where nothing is encoded.
-            loaded = load_model(found.folder, found.version, usual_cache()).at_effort(effort)
+            loaded = load_model(found.folder, found.version, default_cache()).at_effort(effort)
             rule, promise = output.review_rule(loaded, min_confidence, target_precision)
             with ray_cluster(cluster, workers), output.progress() as step:
                 chosen = device_of_cluster(device)

@@ -31,10 +31,10 @@ from tagger.model import (
     ReviewRule,
     TaggerModel,
     decide,
+    default_cache,
     load_model,
     measure_drift,
     review_rule,
-    usual_cache,
 )
 from tagger.papers import TaggedPaper
 from tagger.taxonomy import Facet
@@ -247,7 +247,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(shortfall, stacklevel=2)
         found = model.predict(papers)
         if papers and model.reference.ids:
-            near = model.reference.familiarity_of(found.vectors)
+            near = model.reference.similarity_of(found.vectors)
             drift = measure_drift(near, found.probabilities, model.reference, model.taxonomy, rule)
             for warning in drift.warnings:
                 warnings.warn(f"{warning}; look some of them over", stacklevel=2)
@@ -321,7 +321,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             own = TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
             path = Path(kept.enter_context(own))
             _copy_model(folder, path)
-            model = load_model(path, name, usual_cache())
+            model = load_model(path, name, default_cache())
             weakref.finalize(model, kept.pop_all().close)
         return self._use(model, path)
 
@@ -382,8 +382,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return what a notebook shows: of a trained one its tags, with figures."""
         if not self.__sklearn_is_fitted__():
             return render("estimator.html", model=None, parameters=vars(self))
-        truth = self.model_.reference.truth
-        labels = {name: counted.sum(axis=0).tolist() for name, counted in truth.items()}
+        y_true = self.model_.reference.y_true
+        labels = {name: counted.sum(axis=0).tolist() for name, counted in y_true.items()}
         return render("estimator.html", model=self.model_, labels=labels, metrics=self.metrics_)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -429,9 +429,9 @@ def _cross_validated(model: TaggerModel) -> dict[str, float]:
     reference = model.reference
     figures: dict[str, float] = {}
     for facet in model.taxonomy.facets:
-        rows = reference.judged[facet.name]
+        rows = reference.annotated[facet.name]
         if rows.any():
-            truth = reference.truth[facet.name][rows]
-            found = evaluate(facet, truth, reference.probabilities[facet.name][rows])
+            y_true = reference.y_true[facet.name][rows]
+            found = evaluate(facet, y_true, reference.probabilities[facet.name][rows])
             figures |= {f"{facet.name}/{key}": value for key, value in found.items()}
     return figures

@@ -16,13 +16,13 @@ from .metrics import Figure as Figure
 from .metrics import HeldOut as HeldOut
 from .metrics import Interval as Interval
 from .metrics import LearningPoint as LearningPoint
-from .metrics import assign as assign
 from .metrics import bootstrap_weights as bootstrap_weights
 from .metrics import confidences as confidences
 from .metrics import evaluate as evaluate
 from .metrics import evaluate_with_intervals as evaluate_with_intervals
 from .metrics import facet_confidence as facet_confidence
 from .metrics import interval as interval
+from .metrics import predict_labels as predict_labels
 from .metrics import weighted_figures as weighted_figures
 from .plots import confusion_counts as confusion_counts
 from .plots import confusion_matrix_figure as confusion_matrix_figure

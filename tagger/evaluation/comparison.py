@@ -15,10 +15,10 @@ from tagger.evaluation.metrics import (
     SHOWN_METRICS,
     HeldOut,
     Interval,
-    assign,
     bootstrap_weights,
     evaluate,
     interval,
+    predict_labels,
     weighted_figures,
 )
 from tagger.taxonomy import Facet, Taxonomy, translate_facet
@@ -64,7 +64,7 @@ class Flip:
 
     id: str
     title: str
-    truth: tuple[str, ...]
+    y_true: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
 
@@ -193,12 +193,14 @@ def in_todays_terms(held_out: Mapping[str, HeldOut], taxonomy: Taxonomy) -> dict
         translation = translate_facet(taxonomy, name, part.facet.tag_names)
         if translation is None or translation.facet.exclusive != part.facet.exclusive:
             continue
-        chances = translation.probabilities(part.probabilities)
+        probabilities = translation.probabilities(part.probabilities)
         if part.facet.exclusive:
-            total = chances.sum(axis=1, keepdims=True)
-            chances = np.divide(chances, total, out=chances, where=total > 0)
-        truth = translation.probabilities(part.truth.astype(np.float64)) > 0
-        found[name] = replace(part, facet=translation.facet, truth=truth, probabilities=chances)
+            total = probabilities.sum(axis=1, keepdims=True)
+            probabilities = np.divide(probabilities, total, out=probabilities, where=total > 0)
+        y_true = translation.probabilities(part.y_true.astype(np.float64)) > 0
+        found[name] = replace(
+            part, facet=translation.facet, y_true=y_true, probabilities=probabilities
+        )
     return found
 
 
@@ -226,23 +228,23 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     new = new.take(rows)
     old = old.take([places[name] for name in new.ids])
     facet = _with_all_tags(new.facet, old.facet)
-    truth = _columns(new.truth, new.facet, facet)
-    chances = [_columns(part.probabilities, part.facet, facet) for part in (old, new)]
+    y_true = _columns(new.y_true, new.facet, facet)
+    probabilities = [_columns(part.probabilities, part.facet, facet) for part in (old, new)]
     weights = bootstrap_weights(len(rows))
-    points = [evaluate(facet, truth, p) for p in chances]
-    draws = [weighted_figures(facet, truth, p, weights) for p in chances]
+    points = [evaluate(facet, y_true, p) for p in probabilities]
+    draws = [weighted_figures(facet, y_true, p, weights) for p in probabilities]
 
     def change(name: str, *, higher_is_better: bool = True) -> Change:
         noise = interval(draws[1][name] - draws[0][name])
         return Change(points[0][name], points[1][name], noise, higher_is_better)
 
-    given = [assign(facet, p) for p in chances]
-    was_right, is_right = ((tags == truth).all(axis=1) for tags in given)
+    given = [predict_labels(facet, p) for p in probabilities]
+    was_right, is_right = ((tags == y_true).all(axis=1) for tags in given)
 
     def flips(which: Booleans) -> tuple[Flip, ...]:
         found = []
         for row in np.flatnonzero(which):
-            names = (tuple(np.array(facet.tag_names)[tags[row]]) for tags in (truth, *given))
+            names = (tuple(np.array(facet.tag_names)[tags[row]]) for tags in (y_true, *given))
             found.append(Flip(new.ids[row], new.titles[row], *names))
         return tuple(found)
 
@@ -257,7 +259,7 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
             for name, metric in SHOWN_METRICS.items()
         },
         tags={tag: change(f"f1/{tag}") for tag in facet.tag_names},
-        labels=dict(zip(facet.tag_names, map(int, truth.sum(axis=0)), strict=True)),
+        labels=dict(zip(facet.tag_names, map(int, y_true.sum(axis=0)), strict=True)),
         negative_flips=negative,
         positive_flips=positive,
         p_value=float(binomtest(len(negative), changed).pvalue) if changed else 1.0,

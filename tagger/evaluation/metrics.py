@@ -54,26 +54,26 @@ class Figure:
 class HeldOut:
     """Out-of-fold predictions: labelled papers in one facet, each predicted without it.
 
-    ``truth`` and the calibrated ``probabilities`` are of shape (papers, tags), columns in the order
-    of the facet's ``tag_names``; ``folds``, from 1, say which fold held a paper out.
+    ``y_true`` and the calibrated ``probabilities`` are of shape (papers, tags), in the order of the
+    facet's ``tag_names``; ``folds``, from 1, say which fold held a paper out.
     """
 
     facet: Facet
     ids: tuple[str, ...]
     titles: tuple[str, ...]
     folds: Integers
-    truth: Booleans
+    y_true: Booleans
     probabilities: Floats
 
     @property
     def predicted(self) -> Booleans:
         """Tags that the model gives, shape (papers, tags)."""
-        return assign(self.facet, self.probabilities)
+        return predict_labels(self.facet, self.probabilities)
 
     @property
     def right(self) -> Booleans:
         """Whether a paper got exactly its tags, shape (papers,)."""
-        return np.asarray((self.predicted == self.truth).all(axis=1))
+        return np.asarray((self.predicted == self.y_true).all(axis=1))
 
     def take(self, rows: Sequence[int] | Integers) -> HeldOut:
         """Return some of the papers, in the order of ``rows``."""
@@ -82,7 +82,7 @@ class HeldOut:
             ids=tuple(self.ids[row] for row in rows),
             titles=tuple(self.titles[row] for row in rows),
             folds=self.folds[rows],
-            truth=self.truth[rows],
+            y_true=self.y_true[rows],
             probabilities=self.probabilities[rows],
         )
 
@@ -95,7 +95,7 @@ class LearningPoint:
     held_out: dict[str, HeldOut]
 
 
-def assign(facet: Facet, probabilities: Floats) -> Booleans:
+def predict_labels(facet: Facet, probabilities: Floats) -> Booleans:
     """Return the tags that probabilities lead to, shape (papers, tags).
 
     One tag a paper in an exclusive facet, else every tag at 0.5 or above.
@@ -113,11 +113,11 @@ def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
     It is the lowest over its tags of the probability of a tag that is given, and of 1 minus that
     of a tag that is not. In an exclusive facet that is the probability of the likeliest tag.
     """
-    given = assign(facet, probabilities)
+    given = predict_labels(facet, probabilities)
     return np.asarray(np.where(given, probabilities, 1 - probabilities).min(axis=1, initial=1.0))
 
 
-def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, float]:
+def evaluate(facet: Facet, y_true: Booleans, probabilities: Floats) -> dict[str, float]:
     """Measure predictions in one facet.
 
     Parameters
@@ -141,13 +141,13 @@ def evaluate(facet: Facet, truth: Booleans, probabilities: Floats) -> dict[str, 
     of forecasts expressed in terms of probability", 1950) is divided by the number of tags, so
     that facets of different size compare.
     """
-    figures = weighted_figures(facet, truth, probabilities, np.ones((1, len(truth))))
+    figures = weighted_figures(facet, y_true, probabilities, np.ones((1, len(y_true))))
     return {name: float(values[0]) for name, values in figures.items()}
 
 
 def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
     """Return the figures of :func:`evaluate` with their intervals."""
-    answers = held_out.facet, held_out.truth, held_out.probabilities
+    answers = held_out.facet, held_out.y_true, held_out.probabilities
     draws = weighted_figures(*answers, bootstrap_weights(len(held_out.ids)))
     return {
         name: Figure(value, interval(draws[name])) for name, value in evaluate(*answers).items()
@@ -173,22 +173,22 @@ def interval(values: Floats) -> Interval:
 
 
 def weighted_figures(
-    facet: Facet, truth: Booleans, probabilities: Floats, weights: Floats
+    facet: Facet, y_true: Booleans, probabilities: Floats, weights: Floats
 ) -> dict[str, Floats]:
     """Return the figures of :func:`evaluate` for many weightings, each of shape (samples,).
 
     ``weights`` say how often each paper counts, shape (samples, papers).
     """
-    predicted = assign(facet, probabilities)
-    hits = weights @ (truth & predicted)
+    predicted = predict_labels(facet, probabilities)
+    hits = weights @ (y_true & predicted)
     # F1 = 2 hits / (papers that have the tag + papers that were given it)
-    either = weights @ truth + weights @ predicted
+    either = weights @ y_true + weights @ predicted
     per_tag = 2 * hits / np.maximum(either, 1)
     seen = either > 0
     total = np.maximum(weights.sum(axis=1), 1)
-    error, brier = _gaps(facet, truth, probabilities), (probabilities - truth) ** 2
+    error, brier = _gaps(facet, y_true, probabilities), (probabilities - y_true) ** 2
     figures = {
-        "accuracy": weights @ (truth == predicted).all(axis=1) / total,
+        "accuracy": weights @ (y_true == predicted).all(axis=1) / total,
         "macro_f1": (per_tag * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1),
         "micro_f1": 2 * hits.sum(axis=1) / np.maximum(either.sum(axis=1), 1),
         "calibration_error": np.abs(weights @ error).sum(axis=1) / total,
@@ -199,21 +199,21 @@ def weighted_figures(
     return {name: np.asarray(values) for name, values in figures.items()}
 
 
-def confidences(facet: Facet, truth: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
+def confidences(facet: Facet, y_true: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
     """Return what a calibration error is taken over: confidence, and whether it is right.
 
     Both of shape (papers, 1), of the likeliest tag, in an exclusive facet; of shape (papers, tags)
     in any other.
     """
     if not facet.exclusive:
-        return probabilities, truth
+        return probabilities, y_true
     best = probabilities.argmax(axis=1)[:, None]
-    return np.take_along_axis(probabilities, best, 1), np.take_along_axis(truth, best, 1)
+    return np.take_along_axis(probabilities, best, 1), np.take_along_axis(y_true, best, 1)
 
 
-def _gaps(facet: Facet, truth: Booleans, probabilities: Floats) -> Floats:
+def _gaps(facet: Facet, y_true: Booleans, probabilities: Floats) -> Floats:
     """Return the mean confidence minus accuracy of each paper in each bin, shape (papers, bins)."""
-    confidence, right = confidences(facet, truth, probabilities)
+    confidence, right = confidences(facet, y_true, probabilities)
     number = np.minimum((confidence * BINS).astype(int), BINS - 1)
     in_bin = number[:, :, None] == np.arange(BINS)
     gap = (confidence - right)[:, :, None] * in_bin

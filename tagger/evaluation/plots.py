@@ -54,8 +54,8 @@ def reliability_figure(held_out: HeldOut) -> Figure:
     from sklearn.calibration import CalibrationDisplay
 
     facet = held_out.facet
-    confidence, right = confidences(facet, held_out.truth, held_out.probabilities)
-    figures = evaluate(facet, held_out.truth, held_out.probabilities)
+    confidence, right = confidences(facet, held_out.y_true, held_out.probabilities)
+    figures = evaluate(facet, held_out.y_true, held_out.probabilities)
     figure = Figure(figsize=(5, 6), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
     CalibrationDisplay.from_predictions(
@@ -99,12 +99,12 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
 
 def confusion_counts(held_out: HeldOut) -> Integers:
     """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
-    truth, given = held_out.truth, held_out.predicted
-    missed, wrong = truth & ~given, given & ~truth
-    counts = missed.astype(int).T @ wrong + np.diag((truth & given).sum(axis=0))
+    y_true, given = held_out.y_true, held_out.predicted
+    missed, wrong = y_true & ~given, given & ~y_true
+    counts = missed.astype(int).T @ wrong + np.diag((y_true & given).sum(axis=0))
     if held_out.facet.exclusive:
         return np.asarray(counts)
     only_missed = missed[~wrong.any(axis=1)].sum(axis=0)
     only_wrong = wrong[~missed.any(axis=1)].sum(axis=0)
-    neither = (~(truth | given).any(axis=1)).sum()
+    neither = (~(y_true | given).any(axis=1)).sum()
     return np.block([[counts, only_missed[:, None]], [only_wrong[None], neither]])

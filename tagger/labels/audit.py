@@ -46,57 +46,61 @@ def find_suspect_labels(
     suspects = []
     for facet in taxonomy.facets:
         known = probabilities.get(facet.name, {})
-        judged = [label for label in labels if facet.name in label.tags and label.id in known]
-        if not judged:
+        annotated = [label for label in labels if facet.name in label.tags and label.id in known]
+        if not annotated:
             continue
-        chances = np.array([known[label.id] for label in judged], dtype=np.float64)
-        for row in _contradicted(facet, judged, chances):
-            suspect = _suspect(facet, judged[row], chances[row])
-            origin = judged[row].origin
-            settled = judged[row].final or (origin and origin.queue == "recheck")
+        table = np.array([known[label.id] for label in annotated], dtype=np.float64)
+        for row in _contradicted(facet, annotated, table):
+            suspect = _suspect(facet, annotated[row], table[row])
+            origin = annotated[row].origin
+            settled = annotated[row].final or (origin and origin.queue == "recheck")
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
     return sorted(suspects, key=lambda suspect: -suspect.confidence)
 
 
-def _contradicted(facet: Facet, labels: Sequence[Label], chances: Floats) -> list[int]:
+def _contradicted(facet: Facet, labels: Sequence[Label], probabilities: Floats) -> list[int]:
     """Return the rows that confident learning takes for wrong, in one tag or another."""
     places = {tag: column for column, tag in enumerate(facet.tag_names)}
-    truth = np.zeros(chances.shape, dtype=bool)
+    y_true = np.zeros(probabilities.shape, dtype=bool)
     for row, label in enumerate(labels):
         for tag in facet.with_ancestors(label.tags[facet.name]):
-            truth[row, places[tag]] = True
+            y_true[row, places[tag]] = True
     # Of tags that no label has, or all, there is nothing to learn.
-    used = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
+    used = np.flatnonzero(y_true.any(axis=0) & ~y_true.all(axis=0))
     if not len(used):
         return []
     if facet.exclusive:
-        odds = np.maximum(chances[:, used], 1e-9)
-        return _issues(truth[:, used].argmax(axis=1), odds / odds.sum(axis=1, keepdims=True))
+        odds = np.maximum(probabilities[:, used], 1e-9)
+        return _issues(y_true[:, used].argmax(axis=1), odds / odds.sum(axis=1, keepdims=True))
     found: set[int] = set()
     for column in used:
-        yes = chances[:, column]
-        found.update(_issues(truth[:, column].astype(int), np.stack([1 - yes, yes], axis=1)))
+        yes = probabilities[:, column]
+        found.update(_issues(y_true[:, column].astype(int), np.stack([1 - yes, yes], axis=1)))
     return sorted(found)
 
 
-def _issues(given: npt.NDArray[np.int_], chances: Floats) -> list[int]:
+def _issues(given: npt.NDArray[np.int_], probabilities: Floats) -> list[int]:
     from cleanlab.filter import find_label_issues
 
     with warnings.catch_warnings():
         # It warns that it says less of rare tags: known, and no harm.
         warnings.simplefilter("ignore", UserWarning)
-        return [int(row) for row in np.flatnonzero(find_label_issues(given, chances, n_jobs=1))]
+        return [
+            int(row) for row in np.flatnonzero(find_label_issues(given, probabilities, n_jobs=1))
+        ]
 
 
-def _suspect(facet: Facet, label: Label, chances: npt.NDArray[np.float64]) -> SuspectLabel | None:
+def _suspect(
+    facet: Facet, label: Label, probabilities: npt.NDArray[np.float64]
+) -> SuspectLabel | None:
     given = facet.with_ancestors(label.tags[facet.name])
     if facet.exclusive:
-        best = int(chances.argmax())
+        best = int(probabilities.argmax())
         suggested: tuple[str, ...] = (facet.tag_names[best],)
-        confidence = float(chances[best])
+        confidence = float(probabilities[best])
     else:
-        pairs = list(zip(facet.tag_names, chances, strict=True))
+        pairs = list(zip(facet.tag_names, probabilities, strict=True))
         suggested = tuple(tag for tag, p in pairs if p >= 0.5)
         against = [float(1 - p if tag in given else p) for tag, p in pairs]
         confidence = max(against)

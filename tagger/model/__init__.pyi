@@ -23,7 +23,7 @@ from .heads import MEMBERS as MEMBERS
 from .heads import Calibration as Calibration
 from .heads import Head as Head
 from .heads import Linear as Linear
-from .heads import probabilities as probabilities
+from .heads import calibrated_probabilities as calibrated_probabilities
 from .model import EFFORTS as EFFORTS
 from .model import MANIFEST_FILE as MANIFEST_FILE
 from .model import MODEL_FILES as MODEL_FILES
@@ -40,10 +40,10 @@ from .thresholds import MIN_CONFIDENCE as MIN_CONFIDENCE
 from .thresholds import TARGET_PRECISION as TARGET_PRECISION
 from .training_reference import OutOfFold as OutOfFold
 from .training_reference import Reference as Reference
-from .training_reference import familiarity as familiarity
+from .training_reference import similarity as similarity
 from .vector_cache import CachedEncoder as CachedEncoder
 from .vector_cache import VectorCache as VectorCache
-from .vector_cache import usual_cache as usual_cache
-from .vector_cache import usual_cache_folder as usual_cache_folder
+from .vector_cache import default_cache as default_cache
+from .vector_cache import default_cache_folder as default_cache_folder
 from .zero_shot import model_of_definitions as model_of_definitions
 from .zero_shot import prototypes as prototypes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import assign, facet_confidence
+from tagger.evaluation import facet_confidence, predict_labels
 from tagger.papers import Paper, Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
@@ -39,7 +39,7 @@ class ReviewRule:
         """Return the tags in doubt, shape (papers, tags); in an exclusive facet one at most."""
         thresholds = self.accept.get(facet.name, {})
         bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
-        given = assign(facet, probabilities)
+        given = predict_labels(facet, probabilities)
         unsure = given & (probabilities < bars)
         if not facet.exclusive:
             unsure |= ~given & (1 - probabilities < self.min_confidence)
@@ -97,13 +97,13 @@ def _decide_one(
         steps = _in_steps(probabilities[facet.name], facet.exclusive)
         # Equal confidences keep the order of the taxonomy.
         ranked = sorted(range(len(steps)), key=lambda column: -steps[column])
-        chances = {facet.tag_names[column]: steps[column] / _STEPS for column in ranked}
-        confidence[facet.name] = chances
+        by_tag = {facet.tag_names[column]: steps[column] / _STEPS for column in ranked}
+        confidence[facet.name] = by_tag
         if facet.exclusive:
             tags[facet.name] = (facet.tag_names[ranked[0]],)
         else:
-            tags[facet.name] = tuple(tag for tag in facet.tag_names if chances[tag] >= 0.5)
-        unsure = [f"{tag} {chances[tag]:.2f}" for tag in doubtful_tags(facet, chances, rule)]
+            tags[facet.name] = tuple(tag for tag in facet.tag_names if by_tag[tag] >= 0.5)
+        unsure = [f"{tag} {by_tag[tag]:.2f}" for tag in doubtful_tags(facet, by_tag, rule)]
         if unsure:
             listed = " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
             doubts[facet.name] = f"{facet.name}: {listed}"
@@ -121,16 +121,18 @@ def _decide_one(
     )
 
 
-def doubtful_tags(facet: Facet, chances: Mapping[str, float], rule: ReviewRule) -> tuple[str, ...]:
+def doubtful_tags(
+    facet: Facet, probabilities: Mapping[str, float], rule: ReviewRule
+) -> tuple[str, ...]:
     """Return the tags in doubt, given confidences with the likeliest tag first.
 
     In an exclusive facet these are the two likeliest tags, or none.
     """
-    row = np.array([[chances[tag] for tag in facet.tag_names]])
+    row = np.array([[probabilities[tag] for tag in facet.tag_names]])
     doubted = rule.doubted_tags(facet, row)[0]
     if facet.exclusive:
-        return tuple(list(chances)[:2]) if doubted.any() else ()
-    return tuple(tag for tag in chances if doubted[facet.tag_names.index(tag)])
+        return tuple(list(probabilities)[:2]) if doubted.any() else ()
+    return tuple(tag for tag in probabilities if doubted[facet.tag_names.index(tag)])
 
 
 def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import assign
+from tagger.evaluation import predict_labels
 from tagger.model.decision import ReviewRule
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
@@ -43,14 +43,14 @@ class FacetDrift:
 class Drift:
     """A digest compared with the labelled papers, as these were held out in cross-validation.
 
-    ``familiarity`` is the median cosine with the nearest labelled paper, ``unfamiliar_share`` the
+    ``similarity`` is the median cosine with the nearest labelled paper, ``unfamiliar_share`` the
     share of papers less familiar than 95% of those held out: about 0.05 if the digest is like them.
     ``review_share`` is the share of papers to review.
     """
 
     papers: int
-    familiarity: float
-    expected_familiarity: float
+    similarity: float
+    expected_similarity: float
     unfamiliar_share: float
     review_share: float
     expected_review_share: float
@@ -93,7 +93,7 @@ class Drift:
     def figures(self) -> dict[str, float]:
         """Return all figures under the names they are logged by."""
         found = {"papers": float(self.papers), "unfamiliar_share": self.unfamiliar_share}
-        for name in ("review_share", "familiarity"):
+        for name in ("review_share", "similarity"):
             found[name] = getattr(self, name)
             found[f"{name}_expected"] = getattr(self, f"expected_{name}")
         for name, facet in self.facets.items():
@@ -112,24 +112,24 @@ class DriftMeter:
         self._reference = reference
         self._taxonomy = taxonomy
         self._rule = rule
-        self._familiarity = array("d")
+        self._similarity = array("d")
         self._doubtful = 0
         self._confidence = dict.fromkeys((facet.name for facet in taxonomy.facets), 0.0)
         self._given = {facet.name: np.zeros(len(facet.tags)) for facet in taxonomy.facets}
 
-    def add(self, familiarity: Floats, probabilities: Mapping[str, Floats]) -> None:
-        """Add a batch: :meth:`Reference.familiarity_of` it, and probabilities per facet."""
-        self._familiarity.extend(familiarity.tolist())
+    def add(self, similarity: Floats, probabilities: Mapping[str, Floats]) -> None:
+        """Add a batch: :meth:`Reference.similarity_of` it, and probabilities per facet."""
+        self._similarity.extend(similarity.tolist())
         self._doubtful += int(_doubtful(self._taxonomy, probabilities, self._rule).sum())
         for facet in self._taxonomy.facets:
             self._confidence[facet.name] += _confidence(facet, probabilities[facet.name]).sum()
-            self._given[facet.name] += assign(facet, probabilities[facet.name]).sum(axis=0)
+            self._given[facet.name] += predict_labels(facet, probabilities[facet.name]).sum(axis=0)
 
     def drift(self) -> Drift:
         """Return the drift of the papers that were added, of which there has to be one."""
-        reference, papers = self._reference, len(self._familiarity)
-        familiarity = np.array(self._familiarity)
-        threshold = float(np.quantile(reference.familiarity, _UNFAMILIAR_QUANTILE))
+        reference, papers = self._reference, len(self._similarity)
+        similarity = np.array(self._similarity)
+        threshold = float(np.quantile(reference.similarity, _UNFAMILIAR_QUANTILE))
         facets = {}
         for facet in self._taxonomy.facets:
             expected = reference.probabilities[facet.name]
@@ -137,13 +137,13 @@ class DriftMeter:
                 float(self._confidence[facet.name] / papers),
                 float(_confidence(facet, expected).mean()),
                 _by_tag(facet, self._given[facet.name] / papers),
-                _by_tag(facet, assign(facet, expected).mean(axis=0)),
+                _by_tag(facet, predict_labels(facet, expected).mean(axis=0)),
             )
         return Drift(
             papers=papers,
-            familiarity=float(np.median(familiarity)),
-            expected_familiarity=float(np.median(reference.familiarity)),
-            unfamiliar_share=float((familiarity < threshold).mean()),
+            similarity=float(np.median(similarity)),
+            expected_similarity=float(np.median(reference.similarity)),
+            unfamiliar_share=float((similarity < threshold).mean()),
             review_share=self._doubtful / papers,
             expected_review_share=expected_review_share(reference, self._taxonomy, self._rule),
             facets=facets,
@@ -151,7 +151,7 @@ class DriftMeter:
 
 
 def measure_drift(
-    familiarity: Floats,
+    similarity: Floats,
     probabilities: Mapping[str, Floats],
     reference: Reference,
     taxonomy: Taxonomy,
@@ -159,7 +159,7 @@ def measure_drift(
 ) -> Drift:
     """Return the drift of one batch of papers; parameters as for :class:`DriftMeter`."""
     meter = DriftMeter(reference, taxonomy, rule)
-    meter.add(familiarity, probabilities)
+    meter.add(similarity, probabilities)
     return meter.drift()
 
 

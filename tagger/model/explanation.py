@@ -84,14 +84,14 @@ def explain(
         kept = sentences[:left_out] + sentences[left_out + 1 :]
         variants.append(replace(paper, abstract=" ".join(kept)))
     predictions = model.predict(variants, progress)
-    chances = predictions.probabilities
-    [decision] = decide([paper], chances, model.taxonomy, model.name, rule)
+    probabilities = predictions.probabilities
+    [decision] = decide([paper], probabilities, model.taxonomy, model.name, rule)
     evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
     for facet in model.taxonomy.facets:
         doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)
         evidence[facet.name] = {}
         for tag in dict.fromkeys([*decision.tags[facet.name], *doubted]):
-            column = chances[facet.name][:, facet.tag_names.index(tag)]
+            column = probabilities[facet.name][:, facet.tag_names.index(tag)]
             found = [
                 Evidence(text, round(float(column[0]), 4), round(float(without), 4))
                 for text, without in zip([paper.title, *sentences], column[1:], strict=True)
@@ -114,9 +114,9 @@ def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neig
         if Paper(title, "", id=name) in itself:
             continue
         tags = {
-            facet.name: tuple(np.array(facet.tag_names)[reference.truth[facet.name][row]].tolist())
+            facet.name: tuple(np.array(facet.tag_names)[reference.y_true[facet.name][row]].tolist())
             for facet in model.taxonomy.facets
-            if reference.judged[facet.name][row]
+            if reference.annotated[facet.name][row]
         }
         found.append(Neighbour(name, title, tags, round(float(cosines[row]), 4)))
     return tuple(found[:_NEIGHBOURS])

@@ -61,7 +61,7 @@ class Head:
         return np.stack([self.encoder.scores(vectors), self.lexical.scores(terms)])
 
 
-def probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
+def calibrated_probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
     """Turn scores of shape (members, papers, tags) into probabilities of shape (papers, tags).
 
     Rows of an exclusive facet sum to 1. In any other facet a tag is at least as likely as each tag
@@ -85,4 +85,4 @@ def member_probabilities(facet: Facet, scores: Floats, calibration: Calibration)
     A member stands in for all of them, so that the mean of their logits is the head's own.
     """
     alone = len(scores) * scores[:, None]
-    return np.stack([probabilities(facet, each, calibration) for each in alone])
+    return np.stack([calibrated_probabilities(facet, each, calibration) for each in alone])

@@ -37,8 +37,8 @@ from tagger.model.heads import (
     Calibration,
     Head,
     Linear,
+    calibrated_probabilities,
     member_probabilities,
-    probabilities,
 )
 from tagger.model.integrity import Shape, check_hash, load_arrays
 from tagger.model.tfidf import LexicalFeatures, SparseRows
@@ -215,12 +215,12 @@ class TaggerModel:
         self, papers: list[Paper], terms: SparseRows, view: str, report: Progress | None
     ) -> Predictions:
         vectors = self.encoder.encode([TEXT_VIEWS[view](paper) for paper in papers], report)
-        chances, members = {}, {}
+        probabilities, members = {}, {}
         for name, head in self.heads.items():
             scores, calibration = head.scores(vectors, terms), self.calibrations[view][name]
-            chances[name] = probabilities(head.facet, scores, calibration)
+            probabilities[name] = calibrated_probabilities(head.facet, scores, calibration)
             members[name] = member_probabilities(head.facet, scores, calibration)
-        return Predictions(vectors, chances, members)
+        return Predictions(vectors, probabilities, members)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import assign
+from tagger.evaluation import predict_labels
 from tagger.model.decision import ReviewRule
 from tagger.model.model import TaggerModel
 from tagger.model.thresholds import check_thresholds
@@ -59,17 +59,21 @@ def promise_precision(
     """
     accept, coverage, shortfalls = {}, {}, []
     for facet in taxonomy.facets:
-        judged = reference.judged[facet.name]
-        chances = reference.probabilities[facet.name][judged]
-        thresholds = _thresholds(facet, reference.truth[facet.name][judged], chances, target)
+        annotated = reference.annotated[facet.name]
+        probabilities = reference.probabilities[facet.name][annotated]
+        thresholds = _thresholds(
+            facet, reference.y_true[facet.name][annotated], probabilities, target
+        )
         accept[facet.name] = thresholds
         rule = ReviewRule(min_confidence, {facet.name: thresholds})
-        coverage[facet.name] = float(1 - rule.doubts(facet, chances).mean()) if len(chances) else 0
+        coverage[facet.name] = (
+            float(1 - rule.doubts(facet, probabilities).mean()) if len(probabilities) else 0
+        )
         refused = [tag for tag, threshold in thresholds.items() if threshold == NEVER]
         if refused:
             of_tags = "" if len(refused) == len(facet.tags) else f" of {', '.join(refused)}"
             shortfalls.append(
-                f"{facet.name}: {len(chances)} labelled papers are too few, or too hard, to "
+                f"{facet.name}: {len(probabilities)} labelled papers are too few, or too hard, to "
                 f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
             )
     return Promise(ReviewRule(min_confidence, accept), coverage, tuple(shortfalls))
@@ -105,13 +109,15 @@ def least_confidence(confidence: Floats, right: Booleans, target: float, most: i
     return float(confidence[order][np.flatnonzero(kept)[-1]])
 
 
-def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -> dict[str, float]:
+def _thresholds(
+    facet: Facet, y_true: Booleans, probabilities: Floats, target: float
+) -> dict[str, float]:
     # The precision of a zero-shot tag is unknown.
-    known = np.asarray(truth.any(axis=0))
-    given = assign(facet, chances) & known
-    right = given & truth
+    known = np.asarray(y_true.any(axis=0))
+    given = predict_labels(facet, probabilities) & known
+    right = given & y_true
     most = max(1, int(given.sum(axis=1).max(initial=0)))
-    together = least_confidence(chances[given], right[given], target, most)
+    together = least_confidence(probabilities[given], right[given], target, most)
     thresholds = {
         tag: together if labelled else NEVER
         for tag, labelled in zip(facet.tag_names, known, strict=True)
@@ -122,6 +128,6 @@ def _thresholds(facet: Facet, truth: Booleans, chances: Floats, target: float) -
         rows = given[:, column]
         # With fewer, a single mistake would rule the tag out.
         if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
-            alone = least_confidence(chances[rows, column], right[rows, column], target)
+            alone = least_confidence(probabilities[rows, column], right[rows, column], target)
             thresholds[tag] = max(thresholds[tag], alone)
     return thresholds

@@ -25,17 +25,17 @@ _MAX_PAPERS = 2000
 class OutOfFold:
     """Out-of-fold predictions of labelled papers.
 
-    ``familiarity`` is the cosine of each paper with the nearest training paper of its fold, shape
+    ``similarity`` is the cosine of each paper with the nearest training paper of its fold, shape
     (papers,); ``probabilities`` are calibrated, per facet, shape (papers, tags).
     """
 
-    familiarity: Floats
+    similarity: Floats
     probabilities: dict[str, Floats]
 
     def take(self, indices: Integers) -> OutOfFold:
         """Return the predictions of some of the papers."""
         chosen = {name: values[indices] for name, values in self.probabilities.items()}
-        return OutOfFold(self.familiarity[indices], chosen)
+        return OutOfFold(self.similarity[indices], chosen)
 
     def where(self, chosen: Booleans, other: OutOfFold) -> OutOfFold:
         """Return these predictions where chosen, shape (papers,), and the other ones elsewhere."""
@@ -43,39 +43,39 @@ class OutOfFold:
             name: np.where(chosen[:, None], values, other.probabilities[name])
             for name, values in self.probabilities.items()
         }
-        return OutOfFold(np.where(chosen, self.familiarity, other.familiarity), found)
+        return OutOfFold(np.where(chosen, self.similarity, other.similarity), found)
 
 
 @dataclass(frozen=True)
 class Reference:
     """The labelled papers of a model.
 
-    ``vectors`` have shape (papers, dimensions). Per facet, ``truth`` holds the tags that people
-    gave, shape (papers, tags), and ``judged`` whether anybody gave some, shape (papers,).
-    ``out_of_fold`` is by effort; ``familiarity`` and ``probabilities`` are those of ``effort``.
+    ``vectors`` have shape (papers, dimensions). Per facet, ``y_true`` holds the tags that people
+    gave, shape (papers, tags), and ``annotated`` whether anybody gave some, shape (papers,).
+    ``out_of_fold`` is by effort; ``similarity`` and ``probabilities`` are those of ``effort``.
     """
 
     ids: tuple[str, ...]
     titles: tuple[str, ...]
     vectors: Vectors
-    truth: dict[str, Booleans]
-    judged: dict[str, Booleans]
+    y_true: dict[str, Booleans]
+    annotated: dict[str, Booleans]
     out_of_fold: Mapping[str, OutOfFold]
     effort: str = "full"
 
     @property
-    def familiarity(self) -> Floats:
-        """Out-of-fold familiarity, shape (papers,)."""
-        return self.out_of_fold[self.effort].familiarity
+    def similarity(self) -> Floats:
+        """Out-of-fold similarity to the training set, shape (papers,)."""
+        return self.out_of_fold[self.effort].similarity
 
     @property
     def probabilities(self) -> dict[str, Floats]:
         """Per facet, out-of-fold probabilities, shape (papers, tags)."""
         return self.out_of_fold[self.effort].probabilities
 
-    def familiarity_of(self, vectors: Vectors) -> Floats:
+    def similarity_of(self, vectors: Vectors) -> Floats:
         """Return the cosine of papers with the nearest labelled one, shape (papers,)."""
-        return familiarity(vectors, self.vectors)
+        return similarity(vectors, self.vectors)
 
     def sample(self) -> Reference:
         """Return a reference of at most 2000 papers, evenly taken."""
@@ -85,8 +85,8 @@ class Reference:
             tuple(self.ids[index] for index in indices),
             tuple(self.titles[index] for index in indices),
             self.vectors[indices],
-            {name: values[indices] for name, values in self.truth.items()},
-            {name: values[indices] for name, values in self.judged.items()},
+            {name: values[indices] for name, values in self.y_true.items()},
+            {name: values[indices] for name, values in self.annotated.items()},
             {effort: found.take(indices) for effort, found in self.out_of_fold.items()},
         )
 
@@ -95,11 +95,11 @@ class Reference:
         from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[Any]] = {"vectors": self.vectors}
-        for name, values in self.truth.items():
-            arrays[f"truth.{name}"] = values
-            arrays[f"judged.{name}"] = self.judged[name]
+        for name, values in self.y_true.items():
+            arrays[f"y_true.{name}"] = values
+            arrays[f"annotated.{name}"] = self.annotated[name]
         for effort, found in self.out_of_fold.items():
-            arrays[f"{effort}.familiarity"] = found.familiarity
+            arrays[f"{effort}.similarity"] = found.similarity
             for name, probabilities in found.probabilities.items():
                 arrays[f"{effort}.probabilities.{name}"] = probabilities
         arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
@@ -112,10 +112,10 @@ class Reference:
     ) -> Reference:
         """Load a reference; raise an error if it does not fit the rest of the model."""
         shapes: dict[str, Shape] = {"vectors": ("papers", dimensions)}
-        shapes |= {f"{effort}.familiarity": ("papers",) for effort in efforts}
+        shapes |= {f"{effort}.similarity": ("papers",) for effort in efforts}
         for facet in taxonomy.facets:
             table: Shape = ("papers", len(facet.tags))
-            shapes |= {f"truth.{facet.name}": table, f"judged.{facet.name}": ("papers",)}
+            shapes |= {f"y_true.{facet.name}": table, f"annotated.{facet.name}": ("papers",)}
             shapes |= {f"{effort}.probabilities.{facet.name}": table for effort in efforts}
         arrays, header = load_arrays(path, shapes)
         try:
@@ -133,17 +133,17 @@ class Reference:
 
         out_of_fold = {
             effort: OutOfFold(
-                arrays[f"{effort}.familiarity"].astype(np.float64, copy=False),
+                arrays[f"{effort}.similarity"].astype(np.float64, copy=False),
                 per_facet(f"{effort}.probabilities", np.float64),
             )
             for effort in efforts
         }
         vectors = arrays["vectors"].astype(np.float32, copy=False)
-        judged = per_facet("judged", np.bool_)
-        return cls(ids, titles, vectors, per_facet("truth", np.bool_), judged, out_of_fold)
+        annotated = per_facet("annotated", np.bool_)
+        return cls(ids, titles, vectors, per_facet("y_true", np.bool_), annotated, out_of_fold)
 
 
-def familiarity(vectors: Vectors, known: Vectors) -> Floats:
+def similarity(vectors: Vectors, known: Vectors) -> Floats:
     """Return the cosine of each vector of unit length with the nearest known one."""
     # In parts: all cosines at once of many with many would fill the memory.
     rows = max(1, _COSINES_AT_ONCE // max(len(known), 1))

@@ -160,7 +160,7 @@ class CachedEncoder:
         return hashlib.sha256(content).digest()
 
 
-def usual_cache_folder() -> Path | None:
+def default_cache_folder() -> Path | None:
     """Return the user's cache folder, or None where ``TAGGER_CACHE`` is ``off``."""
     chosen = os.environ.get(CACHE_VARIABLE, "")
     if chosen.lower() == "off":
@@ -170,7 +170,7 @@ def usual_cache_folder() -> Path | None:
     return Path(chosen) if chosen else user_cache_path("tagger")
 
 
-def usual_cache() -> VectorCache | None:
+def default_cache() -> VectorCache | None:
     """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
-    folder = usual_cache_folder()
+    folder = default_cache_folder()
     return VectorCache(folder / CACHE_FILE) if folder else None

@@ -20,10 +20,10 @@ from tagger.evaluation import (
     Churn,
     Comparison,
     Speed,
-    assign,
     compare,
     in_todays_terms,
     measure_churn,
+    predict_labels,
 )
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
@@ -127,7 +127,9 @@ def _measure_churn(
         for name in facets:
             facet = model.taxonomy.facet(name)
             names = np.array(facet.tag_names)
-            rows = [tuple(names[row].tolist()) for row in assign(facet, probabilities[name])]
+            rows = [
+                tuple(names[row].tolist()) for row in predict_labels(facet, probabilities[name])
+            ]
             if number == earlier:
                 rows = [taxonomy.read({name: row}).get(name, ()) for row in rows]
             tags[name] = [frozenset(row) for row in rows]

@@ -30,7 +30,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
     order = np.lexsort((-confidence, right))
     return {
         "title": [held_out.titles[row] for row in order],
-        "label": [_SEPARATOR.join(tags[held_out.truth[row]]) for row in order],
+        "label": [_SEPARATOR.join(tags[held_out.y_true[row]]) for row in order],
         "prediction": [_SEPARATOR.join(tags[predicted[row]]) for row in order],
         "right": [bool(right[row]) for row in order],
         "confidence": [round(float(confidence[row]), 4) for row in order],

@@ -38,8 +38,8 @@ def plan_labels(
     for facet, held_out in out_of_fold.items():
         low, high = (metrics[f"interval/{_EXPONENT}/{facet}/{end}"] for end in ("low", "high"))
         exponent = Figure(metrics[f"{_EXPONENT}/{facet}"], (low, high))
-        figures = evaluate(held_out.facet, held_out.truth, held_out.probabilities)
-        for tag, count in zip(held_out.facet.tag_names, held_out.truth.sum(axis=0), strict=True):
+        figures = evaluate(held_out.facet, held_out.y_true, held_out.probabilities)
+        for tag, count in zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True):
             plans.append(plan_tag(facet, tag, int(count), figures[f"f1/{tag}"], exponent, more))
     return sorted(plans, key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)
 

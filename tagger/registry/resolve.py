@@ -15,7 +15,7 @@ from tagger._util.atomic import replacing
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
-from tagger.model import MANIFEST_FILE, TaggerModel, load_model, sha256_of, usual_cache
+from tagger.model import MANIFEST_FILE, TaggerModel, default_cache, load_model, sha256_of
 from tagger.registry.versions import Registry
 from tagger.taxonomy import TAXONOMY_FILE
 from tagger.training import bundled_encoder
@@ -64,7 +64,7 @@ def load_model_by_name(
         found = find_model_folder(name, Path(scratch))
         # With a cache the encoder is loaded when it is needed, so the folder has to stay.
         stays = Path(scratch) not in found.folder.parents
-        return load_model(found.folder, found.version, usual_cache() if stays else None)
+        return load_model(found.folder, found.version, default_cache() if stays else None)
 
 
 def is_label_folder(name: str | Path) -> bool:
@@ -155,7 +155,7 @@ def _model_of_definitions(
         return model_of_definitions(
             store.taxonomy,
             papers,
-            bundled_encoder(usual_cache()),
+            bundled_encoder(default_cache()),
             lambda done, total: progress("Reading papers", done, total),
         )
     except ModuleNotFoundError as error:

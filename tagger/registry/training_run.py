@@ -173,7 +173,7 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     }
     for held_out in result.out_of_fold:
         facet, tags = held_out.facet.name, held_out.facet.tag_names
-        for tag, count in zip(tags, held_out.truth.sum(axis=0), strict=True):
+        for tag, count in zip(tags, held_out.y_true.sum(axis=0), strict=True):
             metrics[f"tag_labels/{facet}/{tag}"] = float(count)
         names = {name: f"{metric.logged_as}/{facet}" for name, metric in METRICS.items()}
         names |= {f"f1/{tag}": f"tag_f1/{facet}/{tag}" for tag in tags}

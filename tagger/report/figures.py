@@ -82,9 +82,9 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
     }
     tags = tuple(
         TagFigure(tag, int(count), figures[f"f1/{tag}"])
-        for tag, count in zip(facet.tag_names, held_out.truth.sum(axis=0), strict=True)
+        for tag, count in zip(facet.tag_names, held_out.y_true.sum(axis=0), strict=True)
     )
-    stated, right = confidences(facet, held_out.truth, held_out.probabilities)
+    stated, right = confidences(facet, held_out.y_true, held_out.probabilities)
     number = np.minimum((stated * BINS).astype(int), BINS - 1)
     reliability = tuple(
         ConfidenceBin(int(own.sum()), float(stated[own].mean()), float(right[own].mean()))

@@ -283,7 +283,7 @@ def _choose(
     vectors = known[: len(labelled)]
     similarity = similarity_to_nearest(predictions.vectors, vectors)
     # One in twenty labelled papers is that far from those that its fold was trained on.
-    held_out = model.reference.familiarity
+    held_out = model.reference.similarity
     least = np.quantile(held_out, _NOVELTY_LEVEL) if labelled and len(held_out) else -1.0
     tasks = []
     for row, decision in zip(rows, decisions, strict=True):

@@ -159,7 +159,7 @@ def tag_papers(
             tally.add(paper)
         all_problems += done.problems
         if meter and tagged:
-            meter.add(np.array(done.familiarity), _probabilities(tagged, model.taxonomy))
+            meter.add(np.array(done.similarity), _probabilities(tagged, model.taxonomy))
         count += len(batch)
         if progress:
             progress(count, len(papers))
@@ -218,14 +218,14 @@ class TaggedBatch:
     """Papers with their tags, or None, and how familiar each that has tags is to the model."""
 
     papers: list[TaggedPaper | None]
-    familiarity: list[float]
+    similarity: list[float]
     problems: list[Problem]
 
     def as_json(self) -> dict[str, Any]:
         """Return what :meth:`of_json` reads."""
         return {
             "rows": [paper and paper.as_row() for paper in self.papers],
-            "familiarity": self.familiarity,
+            "similarity": self.similarity,
             "problems": [asdict(problem) for problem in self.problems],
         }
 
@@ -234,7 +234,7 @@ class TaggedBatch:
         """Return the batch of an entry of the journal."""
         problems = [Problem(**problem) for problem in entry.get("problems", ())]
         papers = [row and TaggedPaper.from_row(row) for row in entry["rows"]]
-        return cls(papers, entry["familiarity"], problems)
+        return cls(papers, entry["similarity"], problems)
 
 
 def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
@@ -245,7 +245,7 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     try:
         said = model.predict(papers)
         decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
-        familiarity = model.reference.familiarity_of(said.vectors)
+        similarity = model.reference.similarity_of(said.vectors)
     except TaggerError:
         raise
     except Exception as error:  # whatever a text makes a library raise
@@ -257,10 +257,10 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
             raise
         return TaggedBatch(
             [paper for one in each for paper in one.papers],
-            [value for one in each for value in one.familiarity],
+            [value for one in each for value in one.similarity],
             [problem for one in each for problem in one.problems],
         )
-    return TaggedBatch([*decisions], [float(value) for value in familiarity], [])
+    return TaggedBatch([*decisions], [float(value) for value in similarity], [])
 
 
 def untaggable(paper: Paper, reason: str) -> Problem:

@@ -149,8 +149,8 @@ def distinctive_terms(
     rest = np.setdiff1d(np.arange(len(texts)), np.concatenate(list(clusters)))
     classes = np.stack([np.asarray(counts[rows].sum(axis=0)).ravel() for rows in [*clusters, rest]])
     sizes = classes.sum(axis=1, keepdims=True)
-    rarity = np.log(1 + sizes.mean() / classes.sum(axis=0))
-    weights = np.sqrt(classes / np.maximum(sizes, 1)) * rarity
+    idf = np.log(1 + sizes.mean() / classes.sum(axis=0))
+    weights = np.sqrt(classes / np.maximum(sizes, 1)) * idf
     found = []
     for rows, weight in zip(clusters, weights, strict=False):
         holders = np.asarray((counts[rows] > 0).sum(axis=0)).ravel()

@@ -59,7 +59,7 @@ def bake_off(
         seconds = time.perf_counter() - begin
         held_out = {each.facet.name: each for each in checked.out_of_fold}
         figures = {
-            name: evaluate(each.facet, each.truth, each.probabilities)
+            name: evaluate(each.facet, each.y_true, each.probabilities)
             for name, each in held_out.items()
         }
         per_100 = 100 * checked.encoding_seconds / len(labels)

@@ -28,27 +28,27 @@ far more of what papers are about than of what they contribute."""
 class TrainingData:
     """Labels, one a paper, as arrays.
 
-    Per facet ``truth`` has the tags of each paper with all that they imply, shape (papers, tags),
-    and ``judged`` whether a paper was judged in it, shape (papers,).
+    Per facet ``y_true`` has the tags of each paper with all that they imply, shape (papers, tags),
+    and ``annotated`` whether a paper was judged in it, shape (papers,).
     """
 
     taxonomy: Taxonomy
     labels: Sequence[Label]
-    truth: dict[str, Booleans]
-    judged: dict[str, Booleans]
+    y_true: dict[str, Booleans]
+    annotated: dict[str, Booleans]
 
     @classmethod
     def of(cls, labels: Sequence[Label], taxonomy: Taxonomy) -> TrainingData:
         """Turn labels into arrays."""
-        truth: dict[str, Booleans] = {}
-        judged: dict[str, Booleans] = {}
+        y_true: dict[str, Booleans] = {}
+        annotated: dict[str, Booleans] = {}
         for facet in taxonomy.facets:
             name, shape = facet.name, (len(labels), len(facet.tags))
             given = [facet.with_ancestors(label.tags.get(name, ())) for label in labels]
             members = [[tag in tags for tag in facet.tag_names] for tags in given]
-            truth[name] = np.array(members, dtype=bool).reshape(shape)
-            judged[name] = np.array([name in label.tags for label in labels], dtype=bool)
-        return cls(taxonomy, labels, truth, judged)
+            y_true[name] = np.array(members, dtype=bool).reshape(shape)
+            annotated[name] = np.array([name in label.tags for label in labels], dtype=bool)
+        return cls(taxonomy, labels, y_true, annotated)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -73,31 +73,33 @@ class TrainingData:
         """Return the kind of each paper: its tag in the first exclusive facet, if judged."""
         facets = self.taxonomy.facets
         facet = next((facet for facet in facets if facet.exclusive), facets[0])
-        members = self.truth[facet.name]
+        members = self.y_true[facet.name]
         kinds = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
         return [int(kind) for kind in kinds]
 
-    def held_out(self, facet: Facet, rows: Integers, folds: Integers, chances: Floats) -> HeldOut:
+    def held_out(
+        self, facet: Facet, rows: Integers, folds: Integers, probabilities: Floats
+    ) -> HeldOut:
         """Return out-of-fold predictions of some rows; ``folds`` are of all papers, from 0."""
         return HeldOut(
             facet,
             tuple(self.ids[row] for row in rows),
             tuple(self.labels[row].title for row in rows),
             folds[rows] + 1,
-            self.truth[facet.name][rows],
-            chances,
+            self.y_true[facet.name][rows],
+            probabilities,
         )
 
     def check_enough(self, folds: int) -> None:
         """Raise a TaggerError with the facet that has too few labels for a number of folds."""
         for facet in self.taxonomy.facets:
-            count = int(self.judged[facet.name].sum())
+            count = int(self.annotated[facet.name].sum())
             if count < 2 * folds:
                 raise TaggerError(
                     f"{count} labels of the facet '{facet.name}' are too few to train on",
                     hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
                 )
-            used = int((self.truth[facet.name].sum(axis=0) > 1).sum())
+            used = int((self.y_true[facet.name].sum(axis=0) > 1).sum())
             if used < (2 if facet.exclusive else 1):
                 raise TaggerError(
                     f"the facet '{facet.name}' has too few tags with two labels or more to train "
@@ -108,7 +110,7 @@ class TrainingData:
     def can_teach(self, rows: Integers) -> bool:
         """Tell whether these papers show at least two tags of each exclusive facet."""
         return len(rows) > 1 and all(
-            self.truth[facet.name][rows].any(axis=0).sum() > 1
+            self.y_true[facet.name][rows].any(axis=0).sum() > 1
             for facet in self.taxonomy.facets
             if facet.exclusive
         )
@@ -128,15 +130,15 @@ def fine_tuning_inputs(
     ]
     targets = {}
     for facet in data.taxonomy.facets:
-        judged = [owner is facet for owner, _, _ in examples]
+        annotated = [owner is facet for owner, _, _ in examples]
         members = [
             [owner is facet and tag in tags for tag in facet.tag_names]
             for owner, tags, _ in examples
         ]
         shape = len(examples), len(facet.tags)
         targets[facet.name] = ContrastiveTarget(
-            np.concatenate([data.truth[facet.name][seen], np.array(members, bool).reshape(shape)]),
-            np.concatenate([data.judged[facet.name][seen], np.array(judged, bool)]),
+            np.concatenate([data.y_true[facet.name][seen], np.array(members, bool).reshape(shape)]),
+            np.concatenate([data.annotated[facet.name][seen], np.array(annotated, bool)]),
             _FACET_WEIGHT[facet.exclusive],
         )
     return [*views, *(text for _, _, text in examples)], targets

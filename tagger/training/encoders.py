@@ -32,8 +32,8 @@ from tagger.model import (
     Encoder,
     OnnxEncoder,
     VectorCache,
+    default_cache_folder,
     sha256_of,
-    usual_cache_folder,
 )
 from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder
 from tagger.training.settings import ContrastiveTarget, FineTuning
@@ -110,7 +110,7 @@ class EncoderCache:
 
 def default_encoder_cache() -> EncoderCache | None:
     """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
-    folder = usual_cache_folder()
+    folder = default_cache_folder()
     return EncoderCache(folder / "encoders") if folder else None
 
 
@@ -132,7 +132,9 @@ def key_of(
     settings = {field.name: getattr(tuning, field.name) for field in fields(FineTuning)}
     settings["encoder"] = pretrained
     weights = {name: target.weight for name, target in targets.items()}
-    arrays = [array for target in targets.values() for array in (target.memberships, target.judged)]
+    arrays = [
+        array for target in targets.values() for array in (target.memberships, target.annotated)
+    ]
     shapes = [array.shape for array in arrays]
     digest = hashlib.sha256(json.dumps([versions, settings, weights, shapes, texts]).encode())
     for array in arrays:

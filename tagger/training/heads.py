@@ -17,8 +17,8 @@ from tagger.model import (
     Head,
     Linear,
     OutOfFold,
+    calibrated_probabilities,
     paper_confidence,
-    probabilities,
     terms_of,
 )
 from tagger.papers import Paper
@@ -151,18 +151,18 @@ class CalibratedView:
 
 
 def calibrate_view(
-    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], familiarity: Floats
+    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], similarity: Floats
 ) -> CalibratedView:
     """Calibrate out-of-fold scores of a text view, per facet of shape (members, papers, tags)."""
     calibrations, found = {}, {}
     for facet in data.taxonomy.facets:
         name = facet.name
-        indices = np.flatnonzero(data.judged[name])
-        y_true, judged = data.truth[name][indices], scores[name][:, indices]
-        calibrations[name] = fit_calibration(facet, y_true, judged)
-        found[name] = probabilities(facet, scores[name], calibrations[name])
-        found[name][indices] = cross_calibrate(facet, y_true, judged, folds[indices])
-    return CalibratedView(calibrations, OutOfFold(familiarity, found), scores)
+        indices = np.flatnonzero(data.annotated[name])
+        y_true, annotated = data.y_true[name][indices], scores[name][:, indices]
+        calibrations[name] = fit_calibration(facet, y_true, annotated)
+        found[name] = calibrated_probabilities(facet, scores[name], calibrations[name])
+        found[name][indices] = cross_calibrate(facet, y_true, annotated, folds[indices])
+    return CalibratedView(calibrations, OutOfFold(similarity, found), scores)
 
 
 def out_of_fold_by_effort(
@@ -188,7 +188,9 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
 
         def loss(log_scale: float) -> float:
             calibration = Calibration(float(np.exp(log_scale)))
-            return -float(np.log(probabilities(facet, scores, calibration)[y_true] + 1e-12).sum())
+            return -float(
+                np.log(calibrated_probabilities(facet, scores, calibration)[y_true] + 1e-12).sum()
+            )
 
         return Calibration(float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x)))
     from sklearn.linear_model import LogisticRegression
@@ -203,5 +205,5 @@ def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integ
     for fold in np.unique(folds):
         other, own = folds != fold, folds == fold
         calibration = fit_calibration(facet, y_true[other], scores[:, other])
-        found[own] = probabilities(facet, scores[:, own], calibration)
+        found[own] = calibrated_probabilities(facet, scores[:, own], calibration)
     return found

@@ -109,13 +109,13 @@ def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Figure | N
     is kept between 0 (labels bring nothing) and 0.5. None from fewer than two points or 10 papers.
     """
     parts = [point.held_out[facet] for point in points]
-    papers = len(parts[0].truth) if parts else 0
+    papers = len(parts[0].y_true) if parts else 0
     if len(parts) < 2 or papers < _FEWEST_PAPERS:
         return None
     # All papers once, and then the samples.
     weights = np.vstack([np.ones(papers), bootstrap_weights(papers)])
     errors = [
-        1 - weighted_figures(part.facet, part.truth, part.probabilities, weights)["macro_f1"]
+        1 - weighted_figures(part.facet, part.y_true, part.probabilities, weights)["macro_f1"]
         for part in parts
     ]
     logs = np.log(np.maximum(errors, _LEAST_ERROR))

@@ -31,10 +31,10 @@ from tagger.model import (
     OnnxEncoder,
     Reference,
     TaggerModel,
-    familiarity,
     load_model,
     prototypes,
     save_heads,
+    similarity,
 )
 from tagger.papers import TEXT_VIEWS, Paper
 from tagger.taxonomy import Taxonomy
@@ -251,7 +251,7 @@ def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
     return {
         f"{held_out.facet.name}/{key}": value
         for held_out in out_of_fold
-        for key, value in evaluate(held_out.facet, held_out.truth, held_out.probabilities).items()
+        for key, value in evaluate(held_out.facet, held_out.y_true, held_out.probabilities).items()
     }
 
 
@@ -278,10 +278,10 @@ def fit_heads(
     terms = vectorizer.transform(data.papers(indices))
     heads = []
     for facet in data.taxonomy.facets:
-        judged = data.judged[facet.name][indices]
-        y_true = data.truth[facet.name][indices][judged]
-        shown = views[np.tile(judged, len(views) // len(indices))]
-        heads.append(fit_head(facet, shown, terms[judged], y_true))
+        annotated = data.annotated[facet.name][indices]
+        y_true = data.y_true[facet.name][indices][annotated]
+        shown = views[np.tile(annotated, len(views) // len(indices))]
+        heads.append(fit_head(facet, shown, terms[annotated], y_true))
     return FittedHeads(heads, vectorizer, views)
 
 
@@ -296,10 +296,10 @@ def cross_validate_rows(
 
     ``encoders`` were fine-tuned on the same rows. Papers of further folds are not predicted.
     """
-    held_out = {name: judged & (folds < len(rows)) for name, judged in data.judged.items()}
-    familiarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
+    held_out = {name: annotated & (folds < len(rows)) for name, annotated in data.annotated.items()}
+    similarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
     scores = {
-        view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.truth.items()}
+        view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.y_true.items()}
         for view in TEXT_VIEWS
     }
     seconds, reused = 0.0, 0
@@ -311,13 +311,13 @@ def cross_validate_rows(
             begin = time.perf_counter()
             vectors = trained.encoder.encode([text_of(paper) for paper in papers])
             seconds += (time.perf_counter() - begin) * (view == "whole")
-            familiarities[view][unseen] = familiarity(vectors, fitted.vectors[: len(shown)])
+            similarities[view][unseen] = similarity(vectors, fitted.vectors[: len(shown)])
             for name, values in fitted.scores(papers, vectors).items():
                 scores[view][name][:, unseen] = values
         reused += trained.reused
-    measured = replace(data, judged=held_out)
+    measured = replace(data, annotated=held_out)
     views = {
-        view: calibrate_view(measured, folds, scores[view], familiarities[view])
+        view: calibrate_view(measured, folds, scores[view], similarities[view])
         for view in TEXT_VIEWS
     }
     out_of_fold = []
@@ -354,16 +354,16 @@ def _fit_final(
     vectors = fitted.vectors[: len(data.labels)]
     heads = []
     for head in fitted.heads:
-        name, judged = head.facet.name, data.judged[head.facet.name]
+        name, annotated = head.facet.name, data.annotated[head.facet.name]
         calibration = checked.views["whole"].calibrations[name]
-        y_true, similar = data.truth[name][judged], prototypes(head.facet, encoder)
-        heads.append(add_zero_shot_tags(head, vectors[judged], y_true, similar, calibration))
+        y_true, similar = data.y_true[name][annotated], prototypes(head.facet, encoder)
+        heads.append(add_zero_shot_tags(head, vectors[annotated], y_true, similar, calibration))
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
         vectors,
-        data.truth,
-        data.judged,
+        data.y_true,
+        data.annotated,
         out_of_fold_by_effort(data.taxonomy, checked.views),
     )
     lexical = LexicalFeatures(

@@ -15,12 +15,12 @@ from tagger.training.pretrained import BUNDLED_ENCODER
 class ContrastiveTarget:
     """The tags of texts in one facet, which say how similar they are.
 
-    ``memberships`` has shape (texts, tags), ``judged`` (texts,); ``weight`` is the share of the
+    ``memberships`` has shape (texts, tags), ``annotated`` (texts,); ``weight`` is the share of the
     facet in the loss.
     """
 
     memberships: npt.NDArray[np.bool_]
-    judged: npt.NDArray[np.bool_]
+    annotated: npt.NDArray[np.bool_]
     weight: float
 
     def similarity(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
@@ -30,12 +30,12 @@ class ContrastiveTarget:
         any tag, and 0 for texts that were not judged.
         """
         members = self.memberships[rows].astype(np.float32)
-        judged = self.judged[rows]
+        annotated = self.annotated[rows]
         shared = members @ members.T
         sizes = members.sum(axis=1)
         union = sizes[:, None] + sizes[None, :] - shared
         overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
-        return np.asarray(overlap * np.outer(judged, judged), dtype=np.float32)
+        return np.asarray(overlap * np.outer(annotated, annotated), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

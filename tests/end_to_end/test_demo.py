@@ -55,10 +55,10 @@ def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
         average="macro",
     )
     fields = sorted({tag for label in gold for tag in label["domain"]})
-    truth = np.array([[field in label["domain"] for field in fields] for label in gold])
+    y_true = np.array([[field in label["domain"] for field in fields] for label in gold])
     found = np.array([[field in tags["domain"] for field in fields] for tags in given])
     assert macro >= 0.60
-    assert f1_score(truth, found, average="micro") >= 0.70
+    assert f1_score(y_true, found, average="micro") >= 0.70
 
 
 def test_the_run_can_be_read_in_mlflow(demo):

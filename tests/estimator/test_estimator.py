@@ -73,15 +73,15 @@ def test_a_clone_is_as_before_the_fit_and_learns_the_same(quick, labelled, fitte
 def test_one_facet_is_a_classifier(labelled, fitted):
     papers, kinds = labelled
     assert fitted.classes_.tolist() == ["method", "study", "survey"]
-    chances = fitted.predict_proba(papers)
-    assert chances.sum(axis=1) == pytest.approx(1)
+    probabilities = fitted.predict_proba(papers)
+    assert probabilities.sum(axis=1) == pytest.approx(1)
     assert fitted.predict(papers).tolist() == kinds
-    assert fitted.classes_[chances.argmax(axis=1)].tolist() == kinds
+    assert fitted.classes_[probabilities.argmax(axis=1)].tolist() == kinds
     assert fitted.score(papers, kinds) == 1
     assert fitted.score(papers[:4], ["study", *kinds[1:4]]) == 0.75
     assert fitted.metrics_["tag/accuracy"] == 1
     few = [5, 2, 11]
-    assert fitted.predict_proba([papers[n] for n in few]) == pytest.approx(chances[few])
+    assert fitted.predict_proba([papers[n] for n in few]) == pytest.approx(probabilities[few])
     assert fitted.predict([]).shape == (0,)
     assert fitted.predict_proba([]).shape == (0, 3)
 
@@ -169,17 +169,17 @@ def test_several_facets_are_dictionaries(quick, labelled, taxonomy):
     assert found["kind"].tolist() == kinds
     # A tag implies its parent.
     assert found["field"].tolist() == [("law",), ("health", "heart"), ()] * 8
-    chances = tagger.predict_proba(papers)
-    assert chances["field"].shape == (24, 3)
-    assert (chances["field"][1] > 0.5).tolist() == [True, True, False]
+    probabilities = tagger.predict_proba(papers)
+    assert probabilities["field"].shape == (24, 3)
+    assert (probabilities["field"][1] > 0.5).tolist() == [True, True, False]
     assert tagger.score(papers, y) == 1
     frame = pd.DataFrame(y)
     rows = [{"kind": kind, "field": each} for kind, each in zip(kinds, fields, strict=True)]
     for form in (frame, rows):
         assert tagger.score(papers, form) == 1
         again = Tagger(**QUICK).fit(papers, form, taxonomy).predict_proba(papers)
-        assert (again["kind"] == chances["kind"]).all()
-        assert (again["field"] == chances["field"]).all()
+        assert (again["kind"] == probabilities["kind"]).all()
+        assert (again["field"] == probabilities["field"]).all()
     # A facet that y does not speak of is left out, and the name of a series says which it is.
     for form in ({"kind": kinds}, frame["kind"]):
         only = Tagger(**QUICK).fit(papers, form, taxonomy)
@@ -280,8 +280,8 @@ def test_rows_of_one_paper_are_taken_together(quick, labelled):
     tagger = Tagger(**QUICK).fit([*papers, papers[0]], [*kinds, "study"])
     places = tagger.model_.reference.ids
     assert len(places) == 24
-    truth = tagger.model_.reference.truth["tag"][places.index(papers[0].id)]
-    assert np.array(tagger.taxonomy_.facets[0].tag_names)[truth].tolist() == ["study"]
+    y_true = tagger.model_.reference.y_true["tag"][places.index(papers[0].id)]
+    assert np.array(tagger.taxonomy_.facets[0].tag_names)[y_true].tolist() == ["study"]
 
 
 def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):

@@ -25,7 +25,7 @@ def tag_row(
 ) -> dict[str, Any]:
     """Make a line of ``tags.jsonl``; a paper less sure than 0.6 is marked for review."""
     others = [tag for tag in ("survey", "method", "study") if tag != kind]
-    chances = {kind: sure, others[0]: round(1 - sure, 4), others[1]: 0.0}
+    probabilities = {kind: sure, others[0]: round(1 - sure, 4), others[1]: 0.0}
     reason = f"kind: {kind} {sure:.2f} or {others[0]} {1 - sure:.2f}"
     return {
         "id": paper_id(title),
@@ -33,7 +33,7 @@ def tag_row(
         "sources": list(pages),
         "tags": {"kind": [kind], "field": list(fields)},
         "confidence": {
-            "kind": chances,
+            "kind": probabilities,
             "field": {tag: 0.97 if tag in fields else 0.02 for tag in ("health", "heart", "law")},
         },
         "review": {"facets": ["kind"], "reason": reason} if sure < 0.6 else None,
@@ -57,8 +57,8 @@ def review(title: str, kind: str | None, **changes: Any) -> Label:
     return Label.model_validate({**content, **changes})
 
 
-def held_out(facet: Facet, truth: Any, chances: Any) -> HeldOut:
+def held_out(facet: Facet, y_true: Any, probabilities: Any) -> HeldOut:
     """Make predictions of a cross-validation, both of shape (papers, tags)."""
-    ids = tuple(f"paper {n}" for n in range(len(truth)))
-    folds = np.ones(len(truth), dtype=int)
-    return HeldOut(facet, ids, ids, folds, np.array(truth, dtype=bool), np.array(chances))
+    ids = tuple(f"paper {n}" for n in range(len(y_true)))
+    folds = np.ones(len(y_true), dtype=int)
+    return HeldOut(facet, ids, ids, folds, np.array(y_true, dtype=bool), np.array(probabilities))

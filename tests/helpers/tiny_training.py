@@ -33,12 +33,12 @@ def make_result(
     rng = np.random.default_rng(seed)
     out_of_fold = []
     for facet in store.taxonomy.facets:
-        truth = data.truth[facet.name]
+        y_true = data.y_true[facet.name]
         wrong = rng.permutation(len(rows)) >= right * len(rows)
-        given = np.where(wrong[:, None], np.roll(truth, 1, axis=1), truth)
-        chances = given * 0.7 + 0.1
+        given = np.where(wrong[:, None], np.roll(y_true, 1, axis=1), y_true)
+        probabilities = given * 0.7 + 0.1
         if not facet.exclusive:
-            chances[wrong] = 1 - chances[wrong] * truth[wrong] - 0.2
-        out_of_fold.append(data.held_out(facet, rows, rows % 2, chances))
+            probabilities[wrong] = 1 - probabilities[wrong] * y_true[wrong] - 0.2
+        out_of_fold.append(data.held_out(facet, rows, rows % 2, probabilities))
     model = load_model(saved_model)
     return TrainingResult(model, saved_model, tuple(out_of_fold), metrics_of(out_of_fold), 1.5)

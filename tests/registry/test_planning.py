@@ -13,7 +13,7 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
 
     def measure_learning_curve(data, settings, out_of_fold, progress, cache):
         asked.append((len(data.labels), data.taxonomy, settings.folds))
-        half = {n: replace(part, truth=part.truth[::-1]) for n, part in out_of_fold.items()}
+        half = {n: replace(part, y_true=part.y_true[::-1]) for n, part in out_of_fold.items()}
         return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
 
     version = log(right=0.7)

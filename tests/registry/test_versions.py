@@ -39,8 +39,8 @@ def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
     assert model.name == "tagger/1"
     papers = [Paper("A survey of the court", "The judge and the heart.")]
     before = load_model(saved_model).predict_proba(papers)
-    for facet, chances in model.predict_proba(papers).items():
-        assert (chances == before[facet]).all()
+    for facet, probabilities in model.predict_proba(papers).items():
+        assert (probabilities == before[facet]).all()
     assert not Path("mlflow.db").exists()
 
 

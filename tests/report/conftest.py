@@ -75,8 +75,10 @@ def runs(write_results: WriteResults) -> list[ResultFolder]:
 def figures(taxonomy: Taxonomy) -> ModelFigures:
     """Figures of a model on four papers, whose note is markup."""
     version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0.2, EVIL)
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
-    facets = (facet_figures(held_out(facet, truth, truth * 0.7 + 0.1)) for facet in taxonomy.facets)
+    y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
+    facets = (
+        facet_figures(held_out(facet, y_true, y_true * 0.7 + 0.1)) for facet in taxonomy.facets
+    )
     return ModelFigures(version, tuple(facets), (version, replace(version, name="tagger/2")))
 
 

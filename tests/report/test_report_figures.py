@@ -5,9 +5,9 @@ from tagger.report.figures import ConfidenceBin, facet_figures
 
 
 def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
-    truth = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    chances = [[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.84, 0.06], [0, 0.05, 0.95]]
-    found = facet_figures(held_out(taxonomy.facets[0], truth, chances))
+    y_true = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    probabilities = [[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.84, 0.06], [0, 0.05, 0.95]]
+    found = facet_figures(held_out(taxonomy.facets[0], y_true, probabilities))
     assert found.figures["accuracy"].value == 0.75
     # F1 of survey 2/3, of method 2/3, of study 1.
     assert found.figures["macro_f1"].value == pytest.approx(7 / 9)

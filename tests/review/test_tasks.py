@@ -17,8 +17,8 @@ PAPER = Paper("On hearts", "We look at hearts.", ("monday.txt",))
 
 
 def task_of(model, paper=PAPER, queue="confused", shown=True):
-    chances = model.predict_proba([paper])
-    [decision] = decide([paper], chances, model.taxonomy, model.name, ReviewRule())
+    probabilities = model.predict_proba([paper])
+    [decision] = decide([paper], probabilities, model.taxonomy, model.name, ReviewRule())
     return make_task(paper, decision, model.taxonomy, queue, "Why it is here.", shown=shown)
 
 

@@ -1,7 +1,7 @@
 """Strategies: which papers are worth a person's time.
 
 A strategy is a small estimator with a name, found through the entry point group
-``tagger.review.strategies``, so that another package can add its own.
+``tagger.strategies``, so that another package can add its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from tagger.errors import TaggerError
 from tagger.review.strategies.base import Strategy
 
-ENTRY_POINTS = "tagger.review.strategies"
+ENTRY_POINTS = "tagger.strategies"
 
 
 def strategy_names() -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Floats, Integers, Vectors, unit
-from tagger.model import Predictions, familiarity
+from tagger.model import Predictions, similarity
 from tagger.papers import Paper
 from tagger.taxonomy import Taxonomy
 
@@ -81,9 +81,9 @@ def similarity_to_nearest(vectors: Vectors, known: Vectors) -> Floats:
     """
     if not len(known):  # an encoder without texts cannot tell how many dimensions it has
         return np.full(len(vectors), -1.0)
-    return familiarity(unit(vectors), unit(known))
+    return similarity(unit(vectors), unit(known))
 
 
-def entropy(chances: Floats) -> Floats:
+def entropy(probabilities: Floats) -> Floats:
     """Return Shannon's entropy over the last axis, in bits."""
-    return np.asarray(-(chances * np.log2(np.maximum(chances, 1e-300))).sum(axis=-1))
+    return np.asarray(-(probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum(axis=-1))

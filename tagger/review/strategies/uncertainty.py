@@ -21,10 +21,10 @@ class Uncertainty(ScoringStrategy):
         """Return the doubt of each paper."""
         doubts = []
         for facet in pool.taxonomy.facets:
-            chances = pool.predictions.probabilities[facet.name]
+            probabilities = pool.predictions.probabilities[facet.name]
             if facet.exclusive:
-                doubts.append(entropy(chances) / np.log2(len(facet.tags)))
+                doubts.append(entropy(probabilities) / np.log2(len(facet.tags)))
             else:
-                binary = np.stack([chances, 1 - chances], axis=-1)
+                binary = np.stack([probabilities, 1 - probabilities], axis=-1)
                 doubts.append(entropy(binary).mean(axis=1))
         return np.asarray(np.mean(doubts, axis=0))
