@@ -16,7 +16,7 @@ from tagger.tagging.writers.bibtex import add_bibtex_keywords
 from tagger.tagging.writers.library import WRITTEN_FILE, write_libraries
 from tagger.tagging.writers.ris import add_ris_keywords
 
-EXPORTS = Path(__file__).parents[1] / "readers" / "exports"
+EXPORTS = Path(__file__).parents[1] / "papers" / "readers" / "exports"
 OURS = re.compile(r"(?:kind|field): [a-z0-9][a-z0-9_-]*")
 NEW = ["kind: survey", "field: health"]
 LIBRARIES = sorted([*EXPORTS.glob("*.bib"), *EXPORTS.glob("*.ris")])

@@ -126,7 +126,7 @@ def test_a_digest_page_is_not_mistaken_for_something_else(header):
 
 
 def test_the_examples_are_digests_and_a_table():
-    examples = Path(__file__).parents[2] / "examples"
+    examples = Path(__file__).parents[3] / "examples"
     assert {name_of(path.read_bytes()) for path in examples.glob("*.txt")} == {"digest"}
     chosen = {"title": "Titel", "abstract": "Zusammenfassung"}
     assert len(list(read_papers([examples / "thursday.csv"], columns=chosen))) == 3

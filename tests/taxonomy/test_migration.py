@@ -13,7 +13,7 @@ from tagger.labels import LabelStore, papers_to_rereview
 from tagger.taxonomy import load_taxonomy
 from tagger.taxonomy import migration as taxonomy_migration
 
-OLD = Path(__file__).parent / "data" / "label_folder_of_before"
+OLD = Path(__file__).parent / "label_folder_of_before"
 """Survey renamed, heart and law merged, study retired, law used anew, both split."""
 
 

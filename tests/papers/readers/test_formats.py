@@ -88,5 +88,5 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_every_format_is_in_the_documentation():
-    page = (Path(__file__).parents[2] / "docs/how-to/read-formats.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/how-to/read-formats.md").read_text(encoding="utf-8")
     assert [name for name in NAMES if f"`{name}`" not in page] == []
