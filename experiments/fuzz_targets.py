@@ -419,10 +419,10 @@ def _read_history(folder: Path, content: bytes) -> None:
 
 def _read_results(folder: Path, content: bytes) -> None:
     from tagger.report.papers import gather_papers
-    from tagger.report.results import in_todays_terms, read_result_folder
+    from tagger.report.results import read_result_folder, translate_results
 
     (folder / "tags.jsonl").write_bytes(content)
-    found = in_todays_terms(read_result_folder(folder), _taxonomy())
+    found = translate_results(read_result_folder(folder), _taxonomy())
     for paper in gather_papers([found], [], "latest"):
         assert paper.status in ("sure", "waiting")
 

@@ -1,4 +1,4 @@
-"""Evaluation: metrics of predictions, comparison of two versions, and the gate for promotion."""
+"""Evaluation: metrics of predictions, comparison of two versions, and the promotion gate."""
 
 import lazy_loader
 

@@ -4,8 +4,8 @@ from .comparison import Comparison as Comparison
 from .comparison import FacetComparison as FacetComparison
 from .comparison import Speed as Speed
 from .comparison import compare as compare
-from .comparison import in_todays_terms as in_todays_terms
 from .comparison import measure_churn as measure_churn
+from .comparison import translate_predictions as translate_predictions
 from .gate import GateRules as GateRules
 from .gate import RuleOutcome as RuleOutcome
 from .gate import apply_gate as apply_gate

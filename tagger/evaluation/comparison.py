@@ -1,4 +1,4 @@
-"""Compare two versions: which tags better, and what the new one breaks."""
+"""Compare two model versions on labelled papers that both held out in cross-validation."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure before and after, and the 95% interval of the difference, after minus before.
+    """A figure before and after, with the 95% interval of the difference (after minus before).
 
-    The interval is of a bootstrap over papers that draws the same papers for both (Efron and
-    Tibshirani, "An Introduction to the Bootstrap", 1993).
+    The interval comes from a paired bootstrap: each sample holds the same papers for both versions
+    (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
     """
 
     before: float
@@ -47,12 +47,12 @@ class Change:
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the interval of the difference leaves out zero."""
+        """Whether the interval of the difference excludes zero."""
         return self.interval[0] > 0 or self.interval[1] < 0
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the figure changed beyond noise, and in which direction."""
+        """Direction of the change, if it is beyond noise."""
         if not self.beyond_noise:
             return "no difference"
         return "better" if (self.difference > 0) is self.higher_is_better else "worse"
@@ -60,7 +60,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A paper that one version tags rightly and the other does not, with its tags."""
+    """A paper that only one of the two versions tags correctly, with its true and given tags."""
 
     id: str
     title: str
@@ -71,13 +71,13 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class FacetComparison:
-    """Two versions in one facet, on papers that neither had seen.
+    """Two versions compared in one facet, on papers that both held out.
 
-    ``same_fold`` is how many papers both held out in the same fold; ``figures`` are by the names of
-    :data:`tagger.evaluation.SHOWN_METRICS`, ``tags`` the F1 and ``labels`` the papers of each tag.
-    Flips are papers right before and wrong now, and the other way round (Yan et al.,
-    "Positive-Congruent Training", 2021); ``p_value`` is of McNemar's exact test on them: how often
-    chance alone would split them so unevenly ("Note on the sampling error of the difference between
+    ``same_fold`` counts the papers that both held out in the same fold. ``figures`` has the names
+    of :data:`tagger.evaluation.SHOWN_METRICS`; ``tags`` holds the F1 of each tag and ``labels`` the
+    number of papers with it. Negative flips are papers that were right and are wrong now; positive
+    flips are the reverse (Yan et al., "Positive-Congruent Training", 2021). ``p_value`` is that of
+    McNemar's exact test on the flips ("Note on the sampling error of the difference between
     correlated proportions or percentages", 1947).
     """
 
@@ -104,7 +104,7 @@ class FacetComparison:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """How two versions differ on papers without labels: per facet, the papers whose tags differ."""
+    """Papers without labels that two versions tag differently: share and titles per facet."""
 
     papers: int
     shares: dict[str, float]
@@ -113,7 +113,7 @@ class Churn:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Abstracts a second of both versions, timed in turns on this machine."""
+    """Throughput of both versions on this machine, in abstracts per second."""
 
     before: float
     after: float
@@ -121,11 +121,11 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What there is to know before one version takes the place of another.
+    """Comparison of two versions, facet by facet.
 
-    ``skipped`` are facets that cannot be compared: only one version has them, they ask for one tag
-    in one and for several in the other, or nothing tells what became of the tags of the earlier
-    one. Churn and speed are set if they were measured.
+    ``skipped`` names the facets that cannot be compared: only one version has the facet, it is
+    exclusive in only one of them, or tags of the earlier version are missing from the later
+    taxonomy without a replacement. Churn and speed are set if they were measured.
     """
 
     before: str
@@ -137,14 +137,14 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Worse if any facet is worse beyond noise, else better if any is better."""
+        """``worse`` if any facet is worse beyond noise, else ``better`` if any is better."""
         verdicts = {facet.verdict for facet in self.facets}
         if "worse" in verdicts:
             return "worse"
         return "better" if "better" in verdicts else "no difference"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the comparison for a script, verdicts and differences included."""
+        """Return the comparison as JSON data, including verdicts and differences."""
         content = {**asdict(self), "verdict": self.verdict}
         for entry, facet in zip(content["facets"], self.facets, strict=True):
             entry |= {"verdict": facet.verdict, "negative_flip_rate": facet.negative_flip_rate}
@@ -157,12 +157,15 @@ class Comparison:
 def compare(
     before: tuple[str, Mapping[str, HeldOut]], after: tuple[str, Mapping[str, HeldOut]]
 ) -> Comparison:
-    """Compare two versions on the labelled papers that both held out.
+    """Compare two versions, each a name and its out-of-fold predictions per facet.
 
-    Where a paper was labelled anew between them, the label that the second was trained on counts.
-    A tag that only one of them knows counts as never given by the other. Each is given by its name
-    and, per facet, its out-of-fold predictions. Raises a :class:`TaggerError` if they have no
-    facet, or no labelled paper, in common.
+    If a paper was relabelled between the versions, the label that the second was trained on counts.
+    A tag that only one version knows counts as never predicted by the other.
+
+    Raises
+    ------
+    TaggerError
+        If the versions share no facet or no labelled paper.
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]
@@ -170,38 +173,39 @@ def compare(
     if not common:
         raise TaggerError(
             f"{before_name} and {after_name} have no facet in common that can be compared",
-            hint="Nothing tells what became of the tags of the earlier one: see 'tagger taxonomy "
-            "diff'",
+            hint="See 'tagger taxonomy diff': list renamed tags under 'replaces' in the taxonomy",
         )
     if not facets:
         raise TaggerError(
             f"{before_name} and {after_name} have no labelled paper in common",
-            hint="Versions are compared on papers that both were cross-validated on",
+            hint="Only papers in the training labels of both versions can be compared",
         )
     skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
     return Comparison(before_name, after_name, facets, skipped)
 
 
-def in_todays_terms(held_out: Mapping[str, HeldOut], taxonomy: Taxonomy) -> dict[str, HeldOut]:
-    """Put the predictions of an earlier version in terms of a later one's taxonomy.
+def translate_predictions(
+    held_out: Mapping[str, HeldOut], taxonomy: Taxonomy
+) -> dict[str, HeldOut]:
+    """Translate the predictions of an earlier version into a later taxonomy.
 
-    Retired tags are left out; in an exclusive facet the probabilities of the others add up to 1
-    without them. Facets of which nothing tells what became of their tags are left out, too.
+    Retired tags are dropped; in an exclusive facet the other probabilities are rescaled to sum
+    to 1. A facet is dropped if one of its tags cannot be translated.
     """
-    found = {}
-    for name, part in held_out.items():
-        translation = translate_facet(taxonomy, name, part.facet.tag_names)
-        if translation is None or translation.facet.exclusive != part.facet.exclusive:
+    translated = {}
+    for name, earlier in held_out.items():
+        translation = translate_facet(taxonomy, name, earlier.facet.tag_names)
+        if translation is None or translation.facet.exclusive != earlier.facet.exclusive:
             continue
-        probabilities = translation.probabilities(part.probabilities)
-        if part.facet.exclusive:
+        probabilities = translation.probabilities(earlier.probabilities)
+        if earlier.facet.exclusive:
             total = probabilities.sum(axis=1, keepdims=True)
             probabilities = np.divide(probabilities, total, out=probabilities, where=total > 0)
-        y_true = translation.probabilities(part.y_true.astype(np.float64)) > 0
-        found[name] = replace(
-            part, facet=translation.facet, y_true=y_true, probabilities=probabilities
+        y_true = translation.probabilities(earlier.y_true.astype(np.float64)) > 0
+        translated[name] = replace(
+            earlier, facet=translation.facet, y_true=y_true, probabilities=probabilities
         )
-    return found
+    return translated
 
 
 def measure_churn(
@@ -209,50 +213,55 @@ def measure_churn(
     before: Mapping[str, Sequence[frozenset[str]]],
     after: Mapping[str, Sequence[frozenset[str]]],
 ) -> Churn:
-    """Count how often the tags of each paper differ, per facet that both versions have."""
-    changed = {}
-    for name in (name for name in after if name in before):
-        rows = zip(titles, before[name], after[name], strict=True)
-        changed[name] = tuple(title for title, old, new in rows if old != new)
-    shares = {name: len(found) / max(len(titles), 1) for name, found in changed.items()}
+    """Find the papers whose tags differ, for each facet that both versions have."""
+    changed = {
+        name: tuple(
+            title
+            for title, old, new in zip(titles, before[name], after[name], strict=True)
+            if old != new
+        )
+        for name in after
+        if name in before
+    }
+    shares = {name: len(differing) / max(len(titles), 1) for name, differing in changed.items()}
     return Churn(len(titles), shares, changed)
 
 
 def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     from scipy.stats import binomtest
 
-    places = {name: row for row, name in enumerate(old.ids)}
-    rows = [row for row, name in enumerate(new.ids) if name in places]
-    if not rows or old.facet.exclusive != new.facet.exclusive:
+    old_index = {name: index for index, name in enumerate(old.ids)}
+    common = [index for index, name in enumerate(new.ids) if name in old_index]
+    if not common or old.facet.exclusive != new.facet.exclusive:
         return None
-    new = new.take(rows)
-    old = old.take([places[name] for name in new.ids])
+    new = new.take(common)
+    old = old.take([old_index[name] for name in new.ids])
     facet = _with_all_tags(new.facet, old.facet)
     y_true = _columns(new.y_true, new.facet, facet)
-    probabilities = [_columns(part.probabilities, part.facet, facet) for part in (old, new)]
-    weights = bootstrap_weights(len(rows))
+    probabilities = [_columns(side.probabilities, side.facet, facet) for side in (old, new)]
+    weights = bootstrap_weights(len(common))
     points = [evaluate(facet, y_true, p) for p in probabilities]
-    draws = [weighted_figures(facet, y_true, p, weights) for p in probabilities]
+    samples = [weighted_figures(facet, y_true, p, weights) for p in probabilities]
 
     def change(name: str, *, higher_is_better: bool = True) -> Change:
-        noise = interval(draws[1][name] - draws[0][name])
+        noise = interval(samples[1][name] - samples[0][name])
         return Change(points[0][name], points[1][name], noise, higher_is_better)
 
-    given = [predict_labels(facet, p) for p in probabilities]
-    was_right, is_right = ((tags == y_true).all(axis=1) for tags in given)
+    predicted = [predict_labels(facet, p) for p in probabilities]
+    was_right, is_right = ((tags == y_true).all(axis=1) for tags in predicted)
 
-    def flips(which: Booleans) -> tuple[Flip, ...]:
+    def flips(mask: Booleans) -> tuple[Flip, ...]:
         found = []
-        for row in np.flatnonzero(which):
-            names = (tuple(np.array(facet.tag_names)[tags[row]]) for tags in (y_true, *given))
-            found.append(Flip(new.ids[row], new.titles[row], *names))
+        for index in np.flatnonzero(mask):
+            names = (tuple(np.array(facet.tag_names)[tags[index]]) for tags in (y_true, *predicted))
+            found.append(Flip(new.ids[index], new.titles[index], *names))
         return tuple(found)
 
     negative, positive = flips(was_right & ~is_right), flips(~was_right & is_right)
     changed = len(negative) + len(positive)
     return FacetComparison(
         facet=facet.name,
-        papers=len(rows),
+        papers=len(common),
         same_fold=int((old.folds == new.folds).sum()),
         figures={
             name: change(name, higher_is_better=metric.higher_is_better)
@@ -268,14 +277,17 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
 
 def _with_all_tags(facet: Facet, other: Facet) -> Facet:
     """Add the tags that only the other facet has, as tags without a parent."""
-    extra = [tag for tag in other.tags if tag.name not in facet.tag_names]
-    loose = [{**tag.model_dump(), "parent": None} for tag in extra]
+    extra = [
+        {**tag.model_dump(), "parent": None}
+        for tag in other.tags
+        if tag.name not in facet.tag_names
+    ]
     content = facet.model_dump()
-    return Facet.model_validate({**content, "tags": [*content["tags"], *loose]})
+    return Facet.model_validate({**content, "tags": [*content["tags"], *extra]})
 
 
 def _columns(values: npt.NDArray[_Value], facet: Facet, target: Facet) -> npt.NDArray[_Value]:
-    """Put the columns of a facet in the order of another that has all its tags."""
+    """Arrange columns in the tag order of ``target``, which has all tags of ``facet``."""
     arranged = np.zeros((len(values), len(target.tags)), dtype=values.dtype)
     arranged[:, [target.tag_names.index(tag) for tag in facet.tag_names]] = values
     return arranged

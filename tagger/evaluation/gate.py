@@ -1,4 +1,4 @@
-"""The gate: may a challenger take the champion's place?"""
+"""The gate: decide whether a challenger may replace the champion."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tagger.evaluation.comparison import Change, Comparison, FacetComparison
 
 @dataclass(frozen=True, slots=True)
 class GateRules:
-    """What the gate asks of a challenger in every facet, all as shares from 0 to 1.
+    """Limits that a challenger must keep in every facet, as shares from 0 to 1.
 
-    ``max_negative_flips`` limits the papers that were right and are wrong now. A tag has collapsed
-    if its F1 fell by more than ``max_tag_loss`` beyond noise, or from something to nothing. The
-    calibration error may grow by ``max_calibration_loss``, or within noise.
+    ``max_negative_flips`` limits the share of papers that were right and are wrong now. A tag has
+    collapsed if its F1 fell to 0, or by more than ``max_tag_loss`` beyond noise. The calibration
+    error may grow by ``max_calibration_loss``, or by any amount within noise.
     """
 
     max_negative_flips: float = 0.05
@@ -23,7 +23,7 @@ class GateRules:
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """One rule of the gate, applied to one facet: what is asked and what was found, in words."""
+    """Result of one rule in one facet: the rule and the measured figure, both in words."""
 
     rule: str
     facet: str
@@ -36,7 +36,7 @@ def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:
     outcomes = [outcome for facet in comparison.facets for outcome in _apply(facet, rules)]
     return outcomes + [
         RuleOutcome(
-            "both versions answer the facet in tags that fit", name, "it cannot be compared", False
+            "the facet has comparable tags in both versions", name, "it cannot be compared", False
         )
         for name in comparison.skipped
     ]
@@ -61,19 +61,19 @@ def _apply(facet: FacetComparison, rules: GateRules) -> list[RuleOutcome]:
             facet.verdict != "worse",
         ),
         RuleOutcome(
-            f"at most {rules.max_negative_flips:.0%} of papers were right and are wrong now",
+            f"at most {rules.max_negative_flips:.0%} of papers change from right to wrong",
             facet.facet,
             f"{facet.negative_flip_rate:.1%} ({flips} of {facet.papers})",
             facet.negative_flip_rate <= rules.max_negative_flips,
         ),
         RuleOutcome(
-            f"no tag loses more than {rules.max_tag_loss:.2f} F1 beyond noise, or all of it",
+            f"no tag's F1 falls to 0, or by more than {rules.max_tag_loss:.2f} beyond noise",
             facet.facet,
             "; ".join(collapsed) or f"largest loss: {worst} {facet.tags[worst].difference:+.2f}",
             not collapsed,
         ),
         RuleOutcome(
-            f"the calibration error grows by at most {rules.max_calibration_loss:.2f}, or noise",
+            f"the calibration error grows by at most {rules.max_calibration_loss:.2f} beyond noise",
             facet.facet,
             _in_words(error),
             calibrated,

@@ -1,4 +1,4 @@
-"""Metrics of predictions: what is logged, compared, reported and quoted."""
+"""Metrics of predictions, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tagger.taxonomy import Facet
 Interval = tuple[float, float]
 
 BINS = 10
-"""Bins of equal width that the calibration error is taken over."""
+"""Number of equal-width confidence bins of the calibration error."""
 _BOOTSTRAP_SAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of one facet, 0 to 1: what people read, and its name in MLflow before the facet's.
+    """A metric of one facet, from 0 to 1.
 
-    Commands, the report and the model card show it if it is ``shown``; MLflow always does.
+    ``label`` is its name for people; MLflow logs it as ``logged_as/FACET``. Commands, the report
+    and the model card show only metrics that are ``shown``.
     """
 
     label: str
@@ -31,14 +32,14 @@ class Metric:
 
 
 METRICS = {
-    # MLflow sorts by name, and a capital comes first.
+    # MLflow sorts by name: a capital letter puts macro-F1 first.
     "macro_f1": Metric("macro-F1", "F1"),
     "accuracy": Metric("accuracy", "accuracy"),
     "micro_f1": Metric("micro-F1", "micro_f1"),
     "calibration_error": Metric("calibration error", "calibration_error", higher_is_better=False),
     "brier": Metric("Brier score", "score/brier", higher_is_better=False, shown=False),
 }
-"""All metrics of a facet, by their names in :func:`evaluate`."""
+"""All metrics of a facet, keyed by their names in :func:`evaluate`."""
 SHOWN_METRICS = {name: metric for name, metric in METRICS.items() if metric.shown}
 
 
@@ -52,10 +53,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Out-of-fold predictions: labelled papers in one facet, each predicted without it.
+    """Out-of-fold predictions of labelled papers in one facet.
 
-    ``y_true`` and the calibrated ``probabilities`` are of shape (papers, tags), in the order of the
-    facet's ``tag_names``; ``folds``, from 1, say which fold held a paper out.
+    ``y_true`` and the calibrated ``probabilities`` have shape (papers, tags), in the order of the
+    facet's ``tag_names``. ``folds`` holds the fold that held each paper out, counted from 1.
     """
 
     facet: Facet
@@ -67,54 +68,59 @@ class HeldOut:
 
     @property
     def predicted(self) -> Booleans:
-        """Tags that the model gives, shape (papers, tags)."""
+        """Predicted tags, shape (papers, tags)."""
         return predict_labels(self.facet, self.probabilities)
 
     @property
     def right(self) -> Booleans:
-        """Whether a paper got exactly its tags, shape (papers,)."""
+        """Whether exactly the true tags are predicted, shape (papers,)."""
         return np.asarray((self.predicted == self.y_true).all(axis=1))
 
-    def take(self, rows: Sequence[int] | Integers) -> HeldOut:
-        """Return some of the papers, in the order of ``rows``."""
+    def take(self, indices: Sequence[int] | Integers) -> HeldOut:
+        """Return the papers at ``indices``, in that order."""
         return replace(
             self,
-            ids=tuple(self.ids[row] for row in rows),
-            titles=tuple(self.titles[row] for row in rows),
-            folds=self.folds[rows],
-            y_true=self.y_true[rows],
-            probabilities=self.probabilities[rows],
+            ids=tuple(self.ids[index] for index in indices),
+            titles=tuple(self.titles[index] for index in indices),
+            folds=self.folds[indices],
+            y_true=self.y_true[indices],
+            probabilities=self.probabilities[indices],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LearningPoint:
-    """Predictions per facet of models trained on this many labels, always for the same papers."""
+    """One point of a learning curve: predictions per facet after training on ``labels`` labels.
+
+    All points of a curve hold predictions of the same papers.
+    """
 
     labels: int
     held_out: dict[str, HeldOut]
 
 
 def predict_labels(facet: Facet, probabilities: Floats) -> Booleans:
-    """Return the tags that probabilities lead to, shape (papers, tags).
+    """Return the predicted tags as a mask, shape (papers, tags).
 
-    One tag a paper in an exclusive facet, else every tag at 0.5 or above.
+    In an exclusive facet it is the most probable tag, else every tag at 0.5 or above.
     """
     if not facet.exclusive:
         return np.asarray(probabilities >= 0.5)
-    assigned = np.zeros(probabilities.shape, dtype=bool)
-    assigned[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
-    return assigned
+    predicted = np.zeros(probabilities.shape, dtype=bool)
+    predicted[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
+    return predicted
 
 
 def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
-    """Return how confident a model is of each paper's tags in one facet, shape (papers,).
+    """Return the confidence in each paper's predicted tags in one facet, shape (papers,).
 
-    It is the lowest over its tags of the probability of a tag that is given, and of 1 minus that
-    of a tag that is not. In an exclusive facet that is the probability of the likeliest tag.
+    It is the minimum over the tags of p for a predicted tag and 1 - p for any other. In an
+    exclusive facet this equals the probability of the predicted tag.
     """
-    given = predict_labels(facet, probabilities)
-    return np.asarray(np.where(given, probabilities, 1 - probabilities).min(axis=1, initial=1.0))
+    predicted = predict_labels(facet, probabilities)
+    return np.asarray(
+        np.where(predicted, probabilities, 1 - probabilities).min(axis=1, initial=1.0)
+    )
 
 
 def evaluate(facet: Facet, y_true: Booleans, probabilities: Floats) -> dict[str, float]:
@@ -122,43 +128,41 @@ def evaluate(facet: Facet, y_true: Booleans, probabilities: Floats) -> dict[str,
 
     Parameters
     ----------
-    truth, probabilities:
+    y_true, probabilities:
         Shape (papers, tags).
 
     Returns
     -------
     dict
         Each of :data:`METRICS`, and ``f1/TAG`` for each tag, from 0 to 1. ``macro_f1`` and
-        ``micro_f1`` are over tags, ``accuracy`` is the share of papers with exactly the right tags.
-        Tags without a single paper in truth or prediction count in neither mean.
+        ``micro_f1`` are averages over tags; ``accuracy`` is the share of papers with exactly the
+        true tags. Tags that are neither true nor predicted for any paper are left out of the
+        averages.
 
     Notes
     -----
-    The calibration error is the mean distance between confidence and share of right answers over
-    ten bins of equal width, weighted by their size (Naeini et al., "Obtaining Well Calibrated
-    Probabilities Using Bayesian Binning", 2015): over the likeliest tag of each paper in an
-    exclusive facet, over every paper and tag in any other. The Brier score (Brier, "Verification
-    of forecasts expressed in terms of probability", 1950) is divided by the number of tags, so
-    that facets of different size compare.
+    The calibration error is the expected calibration error over ten bins of equal width (Naeini et
+    al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015). It is computed on
+    the predicted tag of each paper in an exclusive facet, and on every pair of paper and tag in
+    any other. The Brier score (Brier, "Verification of forecasts expressed in terms of
+    probability", 1950) is divided by the number of tags, to make facets comparable.
     """
     figures = weighted_figures(facet, y_true, probabilities, np.ones((1, len(y_true))))
     return {name: float(values[0]) for name, values in figures.items()}
 
 
 def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
-    """Return the figures of :func:`evaluate` with their intervals."""
-    answers = held_out.facet, held_out.y_true, held_out.probabilities
-    draws = weighted_figures(*answers, bootstrap_weights(len(held_out.ids)))
-    return {
-        name: Figure(value, interval(draws[name])) for name, value in evaluate(*answers).items()
-    }
+    """Return the figures of :func:`evaluate` with their 95% bootstrap intervals."""
+    data = held_out.facet, held_out.y_true, held_out.probabilities
+    samples = weighted_figures(*data, bootstrap_weights(len(held_out.ids)))
+    return {name: Figure(value, interval(samples[name])) for name, value in evaluate(*data).items()}
 
 
 def bootstrap_weights(papers: int) -> Floats:
-    """Draw how often each paper stands in each bootstrap sample, shape (2000, papers).
+    """Draw how often each paper occurs in each bootstrap sample, shape (2000, papers).
 
-    Two models measured with the same weights are compared paper by paper. Efron, "Bootstrap
-    Methods: Another Look at the Jackknife" (1979).
+    The seed is fixed: two models measured on the same papers share their samples, which pairs the
+    comparison (Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979).
     """
     share = np.full(papers, 1 / max(papers, 1))
     return (
@@ -175,46 +179,47 @@ def interval(values: Floats) -> Interval:
 def weighted_figures(
     facet: Facet, y_true: Booleans, probabilities: Floats, weights: Floats
 ) -> dict[str, Floats]:
-    """Return the figures of :func:`evaluate` for many weightings, each of shape (samples,).
+    """Return the figures of :func:`evaluate` for each weighting of the papers, shape (samples,).
 
-    ``weights`` say how often each paper counts, shape (samples, papers).
+    ``weights`` counts each paper in each sample, shape (samples, papers).
     """
     predicted = predict_labels(facet, probabilities)
     hits = weights @ (y_true & predicted)
-    # F1 = 2 hits / (papers that have the tag + papers that were given it)
-    either = weights @ y_true + weights @ predicted
-    per_tag = 2 * hits / np.maximum(either, 1)
-    seen = either > 0
+    # F1 = 2 true positives / (papers with the tag + papers predicted to have it)
+    support = weights @ y_true + weights @ predicted
+    f1 = 2 * hits / np.maximum(support, 1)
+    used = support > 0
     total = np.maximum(weights.sum(axis=1), 1)
-    error, brier = _gaps(facet, y_true, probabilities), (probabilities - y_true) ** 2
+    gaps = _calibration_gaps(facet, y_true, probabilities)
+    brier = (probabilities - y_true) ** 2
     figures = {
         "accuracy": weights @ (y_true == predicted).all(axis=1) / total,
-        "macro_f1": (per_tag * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1),
-        "micro_f1": 2 * hits.sum(axis=1) / np.maximum(either.sum(axis=1), 1),
-        "calibration_error": np.abs(weights @ error).sum(axis=1) / total,
+        "macro_f1": (f1 * used).sum(axis=1) / np.maximum(used.sum(axis=1), 1),
+        "micro_f1": 2 * hits.sum(axis=1) / np.maximum(support.sum(axis=1), 1),
+        "calibration_error": np.abs(weights @ gaps).sum(axis=1) / total,
         "brier": weights @ brier.mean(axis=1) / total,
     }
-    for tag, values in zip(facet.tag_names, per_tag.T, strict=True):
+    for tag, values in zip(facet.tag_names, f1.T, strict=True):
         figures[f"f1/{tag}"] = values
     return {name: np.asarray(values) for name, values in figures.items()}
 
 
 def confidences(facet: Facet, y_true: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
-    """Return what a calibration error is taken over: confidence, and whether it is right.
+    """Return the confidences that the calibration error is computed on, and whether each is right.
 
-    Both of shape (papers, 1), of the likeliest tag, in an exclusive facet; of shape (papers, tags)
-    in any other.
+    Both have shape (papers, 1) in an exclusive facet, for the predicted tag, and (papers, tags) in
+    any other.
     """
     if not facet.exclusive:
         return probabilities, y_true
-    best = probabilities.argmax(axis=1)[:, None]
-    return np.take_along_axis(probabilities, best, 1), np.take_along_axis(y_true, best, 1)
+    predicted = probabilities.argmax(axis=1)[:, None]
+    return np.take_along_axis(probabilities, predicted, 1), np.take_along_axis(y_true, predicted, 1)
 
 
-def _gaps(facet: Facet, y_true: Booleans, probabilities: Floats) -> Floats:
-    """Return the mean confidence minus accuracy of each paper in each bin, shape (papers, bins)."""
+def _calibration_gaps(facet: Facet, y_true: Booleans, probabilities: Floats) -> Floats:
+    """Return each paper's confidence minus accuracy per bin, shape (papers, bins)."""
     confidence, right = confidences(facet, y_true, probabilities)
-    number = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    in_bin = number[:, :, None] == np.arange(BINS)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    in_bin = bins[:, :, None] == np.arange(BINS)
     gap = (confidence - right)[:, :, None] * in_bin
     return np.asarray(gap.sum(axis=1) / max(confidence.shape[1], 1))

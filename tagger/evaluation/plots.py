@@ -1,4 +1,4 @@
-"""Pictures of how a model does."""
+"""Plots of out-of-fold predictions: confusion matrix, reliability, learning curve."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 def confusion_matrix_figure(held_out: HeldOut) -> Figure:
-    """Draw which tag was taken for which.
-
-    Rows are true tags and columns given tags. In a facet that is not exclusive the extra row and
-    column "none" hold papers without a tag; a tag missed is set against each tag wrongly given.
-    """
+    """Draw the confusion matrix of a facet; see :func:`confusion_counts`."""
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -39,16 +35,16 @@ def confusion_matrix_figure(held_out: HeldOut) -> Figure:
         ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45
     )
     axes.set_title(f"{facet.name}: {len(held_out.ids)} papers, out of fold")
-    axes.set_xlabel("given by the model")
-    axes.set_ylabel("given by people")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
     return figure
 
 
 def reliability_figure(held_out: HeldOut) -> Figure:
-    """Draw how often the model is right at each confidence, and how often it is that confident.
+    """Draw a reliability diagram and the histogram of confidences below it.
 
-    A reliability diagram (DeGroot and Fienberg, "The Comparison and Evaluation of Forecasters",
-    1983): on the diagonal, confidence can be believed.
+    On the diagonal, confidence equals accuracy (DeGroot and Fienberg, "The Comparison and
+    Evaluation of Forecasters", 1983).
     """
     from matplotlib.figure import Figure
     from sklearn.calibration import CalibrationDisplay
@@ -61,21 +57,21 @@ def reliability_figure(held_out: HeldOut) -> Figure:
     CalibrationDisplay.from_predictions(
         right.ravel(), confidence.ravel(), n_bins=10, ax=upper, name=facet.name
     )
-    what = "of the tag given" if facet.exclusive else "of each tag"
+    unit = "predicted tag" if facet.exclusive else "each tag"
     error = figures["calibration_error"]
     upper.set(title=f"{facet.name}: calibration error {error:.3f}, out of fold", xlabel=None)
-    upper.set_ylabel("share that is right")
+    upper.set_ylabel("accuracy")
     lower.hist(confidence.ravel(), bins=10, range=(0, 1), color="tab:blue")
-    lower.set(xlabel=f"confidence {what}", ylabel="count")
+    lower.set(xlabel=f"confidence of {unit}", ylabel="count")
     if not facet.exclusive:
         lower.set_yscale("log")
     return figure
 
 
 def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
-    """Draw macro-F1 on the same held-out papers against the number of labels trained on.
+    """Draw macro-F1 against the number of training labels, with 95% bootstrap intervals.
 
-    Bars are 95% bootstrap intervals. A curve that still rises says that more labels would help.
+    A curve that still rises says that more labels would help.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -98,13 +94,18 @@ def learning_curve_figure(points: Sequence[LearningPoint]) -> Figure:
 
 
 def confusion_counts(held_out: HeldOut) -> Integers:
-    """Count which tag was taken for which, shape (tags, tags), plus "none" unless exclusive."""
-    y_true, given = held_out.y_true, held_out.predicted
-    missed, wrong = y_true & ~given, given & ~y_true
-    counts = missed.astype(int).T @ wrong + np.diag((y_true & given).sum(axis=0))
+    """Return the confusion matrix: true tags as rows, predicted tags as columns.
+
+    Shape (tags, tags); in a facet that is not exclusive a last row and column "none" are added.
+    There, each missed tag of a paper is counted against each wrongly predicted one, or against
+    "none" if there is no wrong one, and the reverse.
+    """
+    y_true, predicted = held_out.y_true, held_out.predicted
+    missed, wrong = y_true & ~predicted, predicted & ~y_true
+    counts = missed.astype(int).T @ wrong + np.diag((y_true & predicted).sum(axis=0))
     if held_out.facet.exclusive:
         return np.asarray(counts)
     only_missed = missed[~wrong.any(axis=1)].sum(axis=0)
     only_wrong = wrong[~missed.any(axis=1)].sum(axis=0)
-    neither = (~(y_true | given).any(axis=1)).sum()
+    neither = (~(y_true | predicted).any(axis=1)).sum()
     return np.block([[counts, only_missed[:, None]], [only_wrong[None], neither]])

@@ -21,9 +21,9 @@ from tagger.evaluation import (
     Comparison,
     Speed,
     compare,
-    in_todays_terms,
     measure_churn,
     predict_labels,
+    translate_predictions,
 )
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
@@ -42,7 +42,7 @@ def compare_versions(registry: Registry, before: Version, after: Version) -> Com
     """
     held_out = [registry.held_out(version) for version in (before, after)]
     earlier, taxonomy = _common_terms(registry, before, after)
-    held_out[earlier] = in_todays_terms(held_out[earlier], taxonomy)
+    held_out[earlier] = translate_predictions(held_out[earlier], taxonomy)
     return compare((before.name, held_out[0]), (after.name, held_out[1]))
 
 

@@ -16,7 +16,7 @@ from tagger.papers import KnownPapers, Paper
 from tagger.registry import Registry, load_model_by_name
 from tagger.report.page import LeftOut, Report
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
-from tagger.report.results import in_todays_terms, read_result_folder
+from tagger.report.results import read_result_folder, translate_results
 
 if TYPE_CHECKING:
     from tagger.report.figures import ModelFigures
@@ -46,7 +46,7 @@ def build_report(
     store = LabelStore(labels) if labels else None
     left_out = []
     if store:
-        results = [in_todays_terms(result, store.taxonomy) for result in results]
+        results = [translate_results(result, store.taxonomy) for result in results]
     else:
         left_out.append(LeftOut("what people said", "there is no label folder"))
     tagged = [paper for result in results for paper in result.papers]

@@ -57,7 +57,7 @@ def read_result_folder(folder: Path) -> ResultFolder:
     return ResultFolder(str(folder), time, papers, tuple(pair for _, pair in found))
 
 
-def in_todays_terms(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
+def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
     """Put tags and confidences of a run in today's terms, where it can be told what they became."""
 
     @cache

@@ -9,7 +9,7 @@ from tagger.labels import LabelStore, Origin, make_change_in
 from tagger.papers import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
-from tagger.report.results import in_todays_terms
+from tagger.report.results import translate_results
 from tagger.taxonomy import merge_tags, rename_tag, retire_tag
 
 
@@ -104,7 +104,7 @@ def test_answers_under_two_names_are_answers_on_one_paper(write_results):
     assert (ash.status, ash.answer) == ("waiting", None)
 
 
-def test_tags_of_a_run_are_told_in_todays_terms(write_results, label_folder):
+def test_tags_of_a_run_are_translated(write_results, label_folder):
     version = LabelStore(label_folder).taxonomy.version
     rows = [tag_row("Ash", "survey", 0.9, ["law"]), tag_row("Birch", "study", 0.9)]
     run = write_results("one", 1, *({**row, "taxonomy": version} for row in rows))
@@ -115,13 +115,13 @@ def test_tags_of_a_run_are_told_in_todays_terms(write_results, label_folder):
     ):
         make_change_in(LabelStore(label_folder), change)
     taxonomy = LabelStore(label_folder).taxonomy
-    ash, birch = in_todays_terms(run, taxonomy).papers
+    ash, birch = translate_results(run, taxonomy).papers
     assert ash.tags == {"kind": ("review",), "field": ("health", "heart")}
     assert ash.confidence["kind"] == {"review": 0.9, "method": 0.1}
     assert ash.confidence["field"] == {"health": 0.97, "heart": 0.97}
     assert birch.tags["kind"] == ()
     now = write_results("two", 2, {**rows[0], "taxonomy": taxonomy.version})
-    assert in_todays_terms(now, taxonomy) == now
+    assert translate_results(now, taxonomy) == now
 
 
 def test_runs_are_counted_oldest_first(runs):

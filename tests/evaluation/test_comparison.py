@@ -35,7 +35,7 @@ def compared(facet, before, after, y_true):
     )
 
 
-def test_flips_are_told_by_name(taxonomy):
+def test_flips_are_listed_with_their_tags(taxonomy):
     found = compared(taxonomy.facet("kind"), [0, 1, 2, 0], [0, 1, 0, 1], [0, 1, 2, 1])
     (facet,) = found.facets
     assert facet.negative_flips == (Flip("t-2", "Title t-2", ("study",), ("study",), ("survey",)),)
@@ -77,9 +77,9 @@ def test_mcnemar_is_the_sign_test_of_the_flips(taxonomy):
 
 
 @given(truths, probabilities)
-def test_a_version_is_no_different_from_itself(taxonomy, y_true, given_chances):
+def test_a_version_is_no_different_from_itself(taxonomy, y_true, drawn):
     for name in ("kind", "field"):
-        table = {name: held_out(taxonomy.facet(name), y_true, given_chances)}
+        table = {name: held_out(taxonomy.facet(name), y_true, drawn)}
         found = compare(("a", table), ("b", table))
         (facet,) = found.facets
         assert found.verdict == "no difference"
