@@ -11,7 +11,6 @@ OUTPUT ?= tagged
 export OMP_WAIT_POLICY ?= PASSIVE
 
 LABEL_STUDIO := .label-studio
-PORT ?= 8080
 
 # Installing takes one core, so independent steps run two at a time.
 MAKEFLAGS += --jobs=2
@@ -19,7 +18,7 @@ MAKEFLAGS += --jobs=2
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo check test acceptance lint label-studio label-studio-environment docs licences sbom \
+.PHONY: demo check test acceptance lint label-studio-environment docs licences sbom \
   audit install browser clean
 
 demo: $(VENV)/.demo
@@ -34,9 +33,6 @@ test: lint browser label-studio-environment
 
 acceptance: $(VENV)/.acceptance browser label-studio-environment
 	$(PYTEST) -m acceptance
-
-label-studio: $(VENV)/.demo
-	$(BIN)/tagger review serve --folder $(LABEL_STUDIO) --port $(PORT)
 
 # 'tagger review serve' installs the same at its first use.
 label-studio-environment: $(VENV)/.torch

@@ -88,32 +88,21 @@ def test_the_run_can_be_read_in_mlflow(demo):
 
 def shell_lines():
     blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.strip()]
+    return [line for line in "".join(blocks).splitlines() if line.strip()]
 
 
 def test_the_commands_of_the_readme_run_as_written(demo, label_studio_environment):
-    """The make targets, MLflow's own commands and the backend have tests of their own.
-
-    The second training takes one pass over the labels, and the bake-off two folds, to end in
-    seconds.
-    """
+    """The make targets have tests of their own. The second training takes one pass, to end soon."""
     environment = demo.root / ".label-studio" / "venv"
     environment.parent.mkdir()
     environment.symlink_to(label_studio_environment)
-    elsewhere = ("make ", "mlflow ui", "MLFLOW_", "python experiments/", "tagger review backend")
-    # What says something with exit code 1: suspect labels, and a gate that refuses.
-    matters = ("tagger labels audit", "tagger promote")
-    for line in shell_lines():
-        if line == "make label-studio":
-            demo.make("label-studio", f"PORT={demo.port}")
-        if line.startswith(elsewhere):
-            continue
+    lines = [line for line in shell_lines() if not line.startswith(("make ", "pip install "))]
+    assert "tagger promote" in lines
+    for line in lines:
         assert line.startswith("tagger "), line
         if line == "tagger train":
             line += " --epochs 1 --max-tokens 64"
-        if line.startswith("tagger bakeoff "):
-            line += " --folds 2"
         done = run_line(line, demo.root, demo.environment())
-        codes = (0, 1) if line.startswith(matters) else (0,)
+        # The gate may refuse the second version, with exit code 1.
+        codes = (0, 1) if line == "tagger promote" else (0,)
         assert done.returncode in codes, f"{line}: {done.stdout}\n{done.stderr}"

@@ -1,5 +1,6 @@
 """The documentation: its commands exist and run, and its reference is that of the code."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -14,7 +15,8 @@ from helpers.samples import run_line, shell_environment
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+TEXTS = [*PAGES, ROOT / "SECURITY.md"]
 FILES = DOCS / "reference" / "files.md"
 COMMANDS = DOCS / "reference" / "commands.md"
 FENCE = re.compile(
@@ -127,10 +129,44 @@ def test_the_python_examples_run():
         assert "contribution" in succeed(sys.executable, "-c", block["body"])
 
 
-def test_every_file_that_the_readme_links_to_exists():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / target).exists(), target
+def anchor(heading):
+    """Return the anchor of a heading, as GitHub and MkDocs make it."""
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda p: p.stem)
+def test_every_file_and_heading_that_a_page_names_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for target, heading in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", text):
+        file = (page.parent / target) if target else page
+        assert file.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in map(anchor, headings), f"{target}#{heading}"
+    for path in re.findall(r"`((?:tagger|tests|experiments|scripts|docs)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", ["results", "architecture"])
+def test_what_a_script_makes_is_up_to_date(name):
+    path = ROOT / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for target, content in script.made().items():
+        written = target.read_text(encoding="utf-8")
+        assert written == content, f"python {path.relative_to(ROOT)} writes it anew"
+
+
+def test_the_page_on_the_architecture_has_every_package_and_what_it_offers():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|[^|]+\|([^|]*)\|$", text, re.MULTILINE))
+    packages = {path.parent.name for path in (ROOT / "tagger").glob("*/__init__.py")}
+    assert rows.keys() == packages | {"errors"}
+    for package, offered in rows.items():
+        module = importlib.import_module(f"tagger.{package}")
+        missing = [name for name in re.findall(r"`(\w+)`", offered) if not hasattr(module, name)]
+        assert not missing, package
 
 
 @pytest.mark.acceptance
@@ -170,7 +206,7 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
     site = tmp_path / "site"
     succeed(sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site)
     pages = sorted(site.rglob("*.html"))
-    assert {"tutorial.html", "commands.html", "python.html", "trust.html"} <= {
+    assert {"tutorial.html", "commands.html", "python.html", "results.html"} <= {
         p.name for p in pages
     }
     for page in pages:
