@@ -1,5 +1,5 @@
 import numpy as np
-from test_taxonomy_changes import apply
+from test_changes import apply
 
 from tagger.taxonomy import merge_tags, rename_tag, retire_tag, translate_facet
 
