@@ -26,12 +26,12 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_D
     os.environ.setdefault(_variable, "1")
 
 _PLACES = {
-    "Paper": "tagger.papers.paper",
+    "Paper": "tagger.papers",
     "Tagger": "tagger.estimator",
     "TaggerError": "tagger.errors",
-    "merge_duplicates": "tagger.papers.paper",
+    "merge_duplicates": "tagger.papers",
     "read_labels": "tagger.estimator.inputs",
-    "read_papers": "tagger.papers.readers",
+    "read_papers": "tagger.papers",
 }
 """Where each name comes from; loaded when it is first asked for, so that the command line, which
 loads this module too, answers at once (PEP 562)."""

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""Exceptions whose message is written for the user."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class TaggerError(Exception):
-    """Something a user can put right, said in one line.
+    """An error that a user can correct, described in one line.
 
     Parameters
     ----------
     problem:
-        What is wrong, in words, without a final full stop.
+        Description of the error, without a final full stop.
     path, line, field:
-        Where it is wrong: a file, a line of it counted from 1, a field of that line.
+        Location of the error: the file, the line counted from 1, and the field of that line.
     hint:
-        What to do about it.
+        How to correct it.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TaggerError(Exception):
         self.hint = hint
 
     def at(self, path: str | os.PathLike[str]) -> TaggerError:
-        """Return the same error, of a file of that name."""
+        """Return the same error, located in the file ``path``."""
         return TaggerError(
             self.problem, path=path, line=self.line, field=self.field, hint=self.hint
         )
@@ -57,19 +57,20 @@ class TaggerError(Exception):
 
 
 class ArgumentError(TaggerError, ValueError):
-    """An argument that does not fit: a :class:`TaggerError` that is a ``ValueError``, too."""
+    """An invalid argument; both a :class:`TaggerError` and a ``ValueError``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that has no tags: where it stands, and why.
+    """A record that could not be read or tagged.
 
     Parameters
     ----------
     file, line:
-        The line, or in tables without lines the row, counted from 1; None where it is not known.
+        Location of the record. ``line`` counts from 1; in tables without lines it is the row.
+        None if unknown.
     reason:
-        Why it could not be read or tagged.
+        Why the record could not be read or tagged.
     """
 
     file: str | None
@@ -78,27 +79,28 @@ class Problem:
 
     @classmethod
     def of(cls, error: TaggerError, file: str | None = None) -> Problem:
-        """Return the problem that an error tells of, of ``file`` if that is given."""
+        """Convert an error to a problem; ``file`` replaces the path of the error."""
         return cls(
             file or error.path, error.line, str(TaggerError(error.problem, field=error.field))
         )
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that can be written; bytes in it that are no UTF-8 become U+FFFD."""
-    # Python keeps such bytes as halves of surrogate pairs, which UTF-16 alone can hold.
+    """Return a path as printable text; bytes that are not valid UTF-8 become U+FFFD."""
+    # Python stores such bytes as lone surrogates, which UTF-16 with "surrogatepass" can encode.
     return os.fspath(path).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def without_password(text: str) -> str:
-    """Return text in which no address names a user and password."""
+    """Remove user names and passwords from the URLs in a text."""
     return _USER_AND_PASSWORD.sub("", text)
 
 
 def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:
-    """Say which package is missing, and how to install the extra that brings it."""
+    """Return an error that names the missing package and the extra that installs it."""
     return TaggerError(
-        f"this needs the package '{error.name}'", hint=f"pip install 'tagger[{extra}]'"
+        f"the package '{error.name}' is not installed",
+        hint=f"Install it: pip install 'tagger[{extra}]'",
     )
 
 

@@ -64,11 +64,11 @@ def refused(done, reason):
     ("name", "content", "reason"),
     [
         ("missing.txt", None, "missing.txt: no such file"),
-        ("folder", "folder", "is a directory. Name the files in it"),
+        ("folder", "folder", "is a folder, not a file. Name the files in it"),
         ("empty.txt", b"", "empty.txt: the file is empty"),
         ("image.png", b"\x89PNG\0", "is a binary file"),
         ("latin.txt", b"caf\xe9\n\nx", "latin.txt:1: is not UTF-8 text"),
-        ("header.txt", b"new\n\nMar 12\n", "header.txt:3: no papers on this page"),
+        ("header.txt", b"new\n\nMar 12\n", "header.txt:3: there are no papers"),
         ("title.txt", page("One").encode() + b"\n\nLast", "title.txt:11: the title 'Last' has no"),
     ],
 )

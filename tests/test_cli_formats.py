@@ -45,9 +45,12 @@ def test_a_table_is_tagged_and_written_in_other_formats(saved_model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--format", "pdf"), "'pdf' is no format. One of: "),
+        (("--format", "pdf"), "unknown format 'pdf'. Known: "),
         (("--write", "word", "--column", "title=Titel"), "'word' is no format that can be written"),
-        ((), "table.csv:1: no column holds the title; the columns are: 'Titel', 'Abstract'"),
+        (
+            (),
+            "table.csv:1: cannot find the column with the titles; the columns are: 'Titel'",
+        ),
     ],
 )
 def test_bad_values_are_one_line_and_exit_code_2(saved_model, tmp_path, options, reason):
@@ -76,7 +79,7 @@ def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_p
     command = ("tag", *names, "--model", saved_model, "--output", out)
     done = run(*command, "--json", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert "error: bad\ufffd.bib:1: this entry is not BibTeX" in done.stderr
+    assert "error: bad\ufffd.bib:1: this entry is not valid BibTeX" in done.stderr
     report = json.loads(done.stdout)
     assert "out\ufffd/caf\ufffd.bib" in report["output"]
     assert (tmp_path / out / "caf\ufffd.bib").is_file()
@@ -89,5 +92,5 @@ def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_p
 
 @pytest.mark.parametrize("column", ["title", "title=", "=Titel", "  = ", "colour=Farbe"])
 def test_a_column_is_given_with_its_field(column):
-    with pytest.raises(TaggerError, match=r"--column title=Heading|papers have no field 'colour'"):
+    with pytest.raises(TaggerError, match=r"--column title=Heading|unknown field 'colour'"):
         read_pages([Path("table.csv")], columns=[column])

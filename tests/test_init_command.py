@@ -52,7 +52,7 @@ def test_facets_may_come_from_options(tmp_path):
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
         (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
         (("--facet", "a=1", "--facet", "a=2"), "a facet is given twice"),
-        (("--facet", "A B=1"), "'A B' is no name. A name is lower-case letters"),
+        (("--facet", "A B=1"), "'A B' is not a valid name"),
         (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "has a tag 'b' already"),
         (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
@@ -87,7 +87,7 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path, asked):
     assert done.returncode == 0, done.stderr
     for mistake in (
         "there is no template 'law'",
-        "'Big Facet' is no name",
+        "'Big Facet' is not a valid name",
         "has a tag 'trial' already",
         "'kind' has too few tags (0). It needs 2 or more",
         "'kind' has too few tags (1). It needs 2 or more",

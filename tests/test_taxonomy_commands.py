@@ -95,7 +95,7 @@ def test_labels_that_do_not_fit_are_listed(command, label_folder):
     ("arguments", "reason"),
     [
         (("rename", "law", "x"), "'law' names no tag. Write FACET/TAG"),
-        (("rename", "field/law", "A B"), "'A B' is no name"),
+        (("rename", "field/law", "A B"), "'A B' is not a valid name"),
         (("merge", "field/law", "kind/study", "--into", "law"), "two facets cannot be merged"),
         (("split", "field/law", "--into", "a", "--definition", "b"), "'b' is no definition"),
         (("retire", "field/sea"), "'field' has no tag 'sea'. Known: health, heart, law"),

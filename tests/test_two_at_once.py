@@ -29,7 +29,7 @@ def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
     with exclusively(tags):
         second = start(tmp_path, "tag", "page.txt", "-m", str(saved_model), "-o", "out")
         said = next(line for line in second.stderr if "waiting" in line)
-        assert said == f"warning: waiting for another tagger that is at work on out/{TAGS_FILE}\n"
+        assert said == f"warning: waiting for another tagger process that uses out/{TAGS_FILE}\n"
         assert not tags.exists()
     second.communicate()
     assert second.returncode == 0

@@ -1,1 +1,1 @@
-"""Code that several packages share: files, text, arrays and messages. Private to tagger."""
+"""Private helpers shared by several packages: files, text, arrays and messages."""

@@ -1,7 +1,7 @@
-"""Write files so that a kill or a full disk leaves the old content or the new, never a part.
+"""Write files atomically: after a crash or on a full disk, a file has its old or its new content.
 
-What is written before the rename lies beside the file, in a folder whose name begins with a dot and
-ends in ``.tmp``. The rename is atomic within a file system (POSIX ``rename``).
+New content is written to a temporary folder next to the file (``.NAME.*.tmp``) and then renamed.
+The rename is atomic within a file system (POSIX ``rename``).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from filelock import FileLock, Timeout
 from tagger.errors import TaggerError, shown
 
 _PATIENCE = 1.0
-"""Seconds after which a process that waits for another says so."""
+"""Seconds to wait for a lock before logging that the process waits."""
 _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
-    """Open a UTF-8 text file that takes the place of ``path``, as :func:`replacing_bytes` does."""
+    """Open a UTF-8 text file that replaces ``path``, like :func:`replacing_bytes`."""
     with replacing_bytes(path, mode) as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8", newline="")
         yield file
@@ -37,10 +37,15 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
 
 @contextmanager
 def replacing_bytes(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends well.
+    """Open a binary file that replaces ``path`` when the block ends without an exception.
 
-    Its permissions are ``mode``, or as before, or of a new file as the umask has them. If it cannot
-    be written, :class:`TaggerError` names it, and what was there is kept.
+    The permissions are ``mode``, else those of the old file, else those that the umask gives to a
+    new file.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be written. The old file is kept.
     """
     with making(path) as new, new.open("xb") as file:
         yield file
@@ -54,10 +59,10 @@ def replacing_bytes(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of ``path`` when the block ends well.
+    """Provide an empty folder that replaces ``path`` when the block ends without an exception.
 
-    The old folder is moved aside first, so that for a moment there is none. If a kill comes just
-    then, the next call puts it back.
+    The old folder is renamed before the new one takes its name, so for a moment ``path`` does not
+    exist. If the process is killed at that moment, the next call restores the old folder.
     """
     aside = _aside(path.resolve())
     if aside.exists() and not path.exists():
@@ -70,9 +75,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def making(path: Path) -> Iterator[Path]:
-    """Give a new path; what is made there takes the place of ``path`` when the block ends well."""
+    """Provide a temporary path; the file or folder created there replaces ``path`` at the end."""
     try:
-        # A link stays a link: what it points to is replaced.
+        # A symbolic link is kept: its target is replaced.
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
@@ -100,7 +105,10 @@ def making(path: Path) -> Iterator[Path]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line to a UTF-8 file, ending one that a kill cut short; on disk at the return."""
+    """Append a line to a UTF-8 file and flush it to disk.
+
+    A last line without line break, left by a killed process, is ended first.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -117,10 +125,15 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Let one process at a time change ``path``; others wait, and say so after a second.
+    """Hold a lock on ``path``, so that one process at a time changes it.
 
-    The lock is a file beside ``path`` that the system frees when its holder ends, however it ends.
-    The holder may take it again. Without ``wait``, :class:`TaggerError` says that it is taken.
+    Other processes wait, and log a warning after one second. The lock is a file next to ``path``;
+    the operating system releases it when the process ends, even after a crash. It is reentrant.
+
+    Raises
+    ------
+    TaggerError
+        If another process holds the lock and ``wait`` is false, or the lock file cannot be written.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
@@ -129,9 +142,11 @@ def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
             lock.acquire(timeout=_PATIENCE if wait else 0)
         except Timeout as error:
             if not wait:
-                hint = "Wait until it is done, or name another place"
-                raise TaggerError("another run writes here", path=path.parent, hint=hint) from error
-            _LOG.warning("waiting for another tagger that is at work on %s", shown(path))
+                hint = "Wait until it has finished, or choose another folder"
+                raise TaggerError(
+                    "another tagger process writes to this folder", path=path.parent, hint=hint
+                ) from error
+            _LOG.warning("waiting for another tagger process that uses %s", shown(path))
             lock.acquire(timeout=-1)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -142,10 +157,10 @@ def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def cannot_write(path: str | os.PathLike[str] | None, error: OSError) -> TaggerError:
-    """Say that ``path``, or without one some file, cannot be written, and why."""
+    """Return an error that says that ``path`` (None: an unknown file) cannot be written."""
     reason = error.strerror or error
     if path is None:
-        return TaggerError(f"a file cannot be written ({reason})", hint="See that there is room")
+        return TaggerError(f"a file cannot be written ({reason})", hint="Check the free disk space")
     return TaggerError(f"cannot be written ({reason})", path=path)
 
 
@@ -154,7 +169,7 @@ def _aside(path: Path) -> Path:
 
 
 def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, written to disk, where the system can."""
+    """Flush a file or a folder to disk, if the system supports it."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

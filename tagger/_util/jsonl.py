@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, read with errors that name file, line and field."""
+"""Read JSON Lines files; errors name file, line and field."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Record = TypeVar("Record")
 
 
 def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
-    """Yield the records of a file of JSON Lines, each with its line; empty lines are passed over.
+    """Yield the records of a JSON Lines file with their line numbers; empty lines are skipped.
 
     Raises
     ------
     TaggerError
-        If the file cannot be read; with line and field, if a line is not such a record.
+        If the file cannot be read, or a line is not a valid ``record``.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -48,16 +48,16 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
 def _parse(line: str, adapter: TypeAdapter[Record]) -> Record:
     value = json.loads(line)
     if _SURROGATE.search(line):
-        # Half a pair is no text: nothing could be written, logged or encoded with it.
+        # A lone surrogate cannot be written, logged or encoded: raise UnicodeEncodeError here.
         json.dumps(value, ensure_ascii=False).encode()
     return adapter.validate_python(value)
 
 
 def _reason(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"is not JSON: {error.msg} at column {error.colno}"
+        return f"is not valid JSON: {error.msg} at column {error.colno}"
     if isinstance(error, UnicodeEncodeError):
-        return "holds half a surrogate pair, which is no text"
-    # Of the others, one is of a number of thousands of digits.
-    nested = isinstance(error, RecursionError)
-    return "is nested too deeply" if nested else f"is not JSON: {error}"
+        return "contains an invalid Unicode escape (lone surrogate)"
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    return f"is not valid JSON: {error}"  # a number with thousands of digits, say

@@ -1,12 +1,12 @@
-"""How far a piece of work is: what long functions tell their callers."""
+"""Progress callbacks of long-running functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all."""
+"""Called with the name of the stage, the steps done and the total number of steps."""
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Ignore progress: the default callback."""

@@ -1,4 +1,4 @@
-"""Pages from the templates in ``templates/``."""
+"""Render the Jinja templates in ``templates/``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from tagger._util.text_safety import as_markdown
 
 
 def render(template: str, **content: Any) -> str:
-    """Fill in ``templates/<template>.j2``; a name that it uses and ``content`` lacks is an error.
+    """Render ``templates/<template>.j2`` with the values in ``content``.
 
-    In a template of HTML values are escaped, in one of Markdown by the filter ``as_markdown``.
+    HTML templates escape all values; Markdown templates use the filter ``as_markdown``.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template uses a name that ``content`` lacks.
     """
-    # Imported here: those who only tag have no need of it.
+    # Imported here because tagging does not need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(

@@ -229,7 +229,7 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
                 )
             )
         except ValidationError as error:
-            shown = first_problem(error).given
+            shown = first_problem(error).value
             raise ArgumentError(
                 f"{shown!r} cannot be the name of a facet or tag",
                 hint="A name is lower-case letters, digits, '-' and '_', at most 50 of them; "

@@ -1,4 +1,4 @@
-"""Papers: reading them from files, their identity, and duplicates."""
+"""Papers: read them from files, identify them, merge entries and find near duplicates."""
 
 import lazy_loader
 

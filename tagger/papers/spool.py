@@ -1,4 +1,4 @@
-"""Papers in a temporary database, for lists that are too long for memory."""
+"""Sequences of papers in a temporary database, for lists that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from pathlib import Path
 from typing import overload
 
 from tagger._util.atomic import cannot_write
-from tagger.papers.paper import Paper, merge_entries, number_papers
+from tagger.papers.identity import merge_entries, number_papers
+from tagger.papers.paper import Paper
 
 
 class _LazyPapers(Sequence[Paper]):
-    """Papers that are made when they are asked for, each time anew."""
+    """A sequence that builds each paper on access."""
 
     @abstractmethod
-    def _paper(self, place: int) -> Paper: ...
+    def _paper(self, index: int) -> Paper: ...
 
     @overload
-    def __getitem__(self, place: int) -> Paper: ...
+    def __getitem__(self, index: int) -> Paper: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Paper]: ...
-    def __getitem__(self, place: int | slice) -> Paper | list[Paper]:
-        """Return the paper of a place, or the list of those of a slice."""
-        places = range(len(self))[place]
-        return self._paper(places) if isinstance(places, int) else list(map(self._paper, places))
+    def __getitem__(self, index: slice) -> list[Paper]: ...
+    def __getitem__(self, index: int | slice) -> Paper | list[Paper]:
+        """Return one paper, or a list for a slice."""
+        found = range(len(self))[index]
+        return self._paper(found) if isinstance(found, int) else list(map(self._paper, found))
 
     def __iter__(self) -> Iterator[Paper]:
         return map(self._paper, range(len(self)))
 
 
 class PaperSpool(_LazyPapers):
-    """Papers in a database, by default a temporary one, which goes when the program ends."""
+    """Papers in a database: the file ``path``, else a temporary one, deleted at exit."""
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._folder = path.parent if path else Path(tempfile.gettempdir())
@@ -49,23 +50,23 @@ class PaperSpool(_LazyPapers):
         return int(self._length)
 
     def extend(self, papers: Iterable[Paper]) -> None:
-        """Put papers at the end: all of them, or none if one cannot be had or there is no room."""
+        """Append papers: all of them, or none if the iterable raises or the disk is full."""
         with self._full_disk(), self._database:
-            # As JSON, which holds halves of surrogate pairs, too.
+            # JSON can express lone surrogates.
             fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
             rows = ((json.dumps(each),) for each in fields)
             done = self._database.executemany("INSERT INTO papers VALUES (?)", rows)
         self._length += max(done.rowcount, 0)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
-    def _paper(self, place: int) -> Paper:
+    def _paper(self, index: int) -> Paper:
         query = "SELECT fields FROM papers WHERE rowid = ?"
-        ((fields,),) = self._database.execute(query, (place + 1,))
-        title, abstract, sources, own, identifiers = json.loads(fields)
-        return Paper(title, abstract, tuple(sources), own, tuple(identifiers))
+        ((fields,),) = self._database.execute(query, (index + 1,))
+        title, abstract, sources, identity, identifiers = json.loads(fields)
+        return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
 
     @contextmanager
     def _full_disk(self) -> Iterator[None]:
@@ -73,25 +74,25 @@ class PaperSpool(_LazyPapers):
             yield
         except sqlite3.OperationalError as error:
             problem = cannot_write(self._folder, OSError(str(error)))
-            problem.hint = "For temporary files, the variable TMPDIR names another folder"
+            problem.hint = "Set the variable TMPDIR to a folder on a disk with more free space"
             raise problem from error
 
 
 class MergedPapers(_LazyPapers):
-    """The papers that entries speak of, merged; no more may be added to these."""
+    """The merged papers of a spool of entries, which must not be extended afterwards."""
 
     def __init__(self, entries: PaperSpool) -> None:
         import numpy as np
 
         self._entries = entries
         self.numbers = number_papers(entries)
-        """For each entry, the place of its paper here, shape (entries,)."""
+        """For each entry, the index of its paper, shape (entries,)."""
         self._order = np.argsort(self.numbers, kind="stable")
         self._starts = np.append(0, np.cumsum(np.bincount(self.numbers)))
 
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def _paper(self, place: int) -> Paper:
-        start, end = self._starts[place : place + 2].tolist()
+    def _paper(self, index: int) -> Paper:
+        start, end = self._starts[index : index + 2].tolist()
         return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])

@@ -1,6 +1,6 @@
 """A tagged paper: the record behind ``tags.jsonl``, tables, the report and ``decide``.
 
-A column is added here; the files, their schemas and their descriptions follow.
+To add a column, add a field here: the files, their schemas and descriptions are derived from it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Why a person should look at a paper: the facets in doubt, and the doubt in words."""
+    """Why a person should check a paper: the uncertain facets, and the reason in words."""
 
     facets: tuple[str, ...]
     reason: str
@@ -26,33 +26,31 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class TaggedPaper:
-    """One paper with its tags; as JSON, one line of ``tags.jsonl``.
+    """A paper with its tags; as JSON, one line of ``tags.jsonl``.
 
     Raises
     ------
     ValueError
-        If an identifier is of an unknown kind, or a tag has no confidence.
+        If the kind of an identifier is unknown, or the confidence of a tag is missing.
     """
 
     id: Annotated[str, Field(min_length=1)] = field(metadata={"holds": "identity of the paper"})
     title: str = field(metadata={"holds": "its title"})
     identifiers: tuple[str, ...] = field(
-        metadata={"holds": "its DOI, arXiv id and PubMed number, as far as they are known"},
+        metadata={"holds": "its DOI, arXiv id and PubMed number, if known"},
         kw_only=True,
         default=(),
     )
-    sources: tuple[str, ...] = field(metadata={"holds": "the files that it stood in"})
-    tags: dict[str, tuple[str, ...]] = field(metadata={"holds": "per facet, the tags given"})
+    sources: tuple[str, ...] = field(metadata={"holds": "the files that contain it"})
+    tags: dict[str, tuple[str, ...]] = field(metadata={"holds": "its tags per facet"})
     confidence: dict[str, dict[str, Probability]] = field(
         metadata={"holds": "per facet and tag, the calibrated probability"}
     )
     review: Review | None = field(
-        metadata={
-            "holds": "the facets in doubt and the doubt in words; null where no person need look"
-        }
+        metadata={"holds": "the uncertain facets and the reason; null if no review is needed"}
     )
-    model: str = field(metadata={"holds": "what tagged it"})
-    taxonomy: str = field(metadata={"holds": "the taxonomy that the tags are from"})
+    model: str = field(metadata={"holds": "the model that tagged it"})
+    taxonomy: str = field(metadata={"holds": "the version of the taxonomy"})
     time: AwareDatetime | None = field(
         metadata={"holds": "when the run wrote its results, in UTC"}, default=None
     )
@@ -60,31 +58,31 @@ class TaggedPaper:
     def __post_init__(self) -> None:
         for name in self.identifiers:
             if name.partition(":")[0] not in IDENTIFIER_KINDS:
-                raise ValueError(f"'{name}' is no identifier")
+                raise ValueError(f"the identifier '{name}' must begin with doi:, arxiv: or pmid:")
         for facet, tags in self.tags.items():
             for tag in tags:
                 if tag not in self.confidence.get(facet, {}):
-                    raise ValueError(f"the tag '{tag}' of '{facet}' has no confidence")
+                    raise ValueError(f"the confidence of the tag '{facet}/{tag}' is missing")
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TaggedPaper:
-        """Return the paper of a line of ``tags.jsonl``; fields of later versions are ignored.
+        """Validate one line of ``tags.jsonl``; unknown fields of later versions are ignored.
 
         Raises
         ------
         pydantic.ValidationError
-            If the line lacks a field or a field has the wrong type.
+            If a field is missing or has the wrong type.
         """
         return _ADAPTER.validate_python(row)
 
     @property
     def paper(self) -> Paper:
-        """What tells the paper from others; its abstract is not known here."""
+        """The paper without its abstract, which is not recorded."""
         return Paper(self.title, "", self.sources, self.id, self.identifiers)
 
     @property
     def paper_confidence(self) -> float:
-        """As :func:`tagger.model.paper_confidence`."""
+        """The confidence of the least certain tag decision, as in the review of papers."""
         return min(
             (
                 probability if tag in self.tags.get(facet, ()) else 1 - probability
@@ -106,5 +104,5 @@ class TaggedPaper:
 
 
 COLUMNS: dict[str, str] = {column.name: column.metadata["holds"] for column in fields(TaggedPaper)}
-"""What each field holds, by name."""
+"""Description of each column by name."""
 _ADAPTER = TypeAdapter(TaggedPaper)

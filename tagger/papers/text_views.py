@@ -1,8 +1,8 @@
-"""Text views of a paper, which the encoder reads: its title, an excerpt, or the whole.
+"""Text views of a paper as input of the encoder: its title, an excerpt, or the whole text.
 
-The time to encode a text grows with its length. Title and sentences on the authors' own work say
-most about a paper's contribution, so an excerpt begins with these. The excerpt is of English; of a
-text in another language it is the beginning.
+Encoding time grows with the length of the text. The title and the sentences about the authors' own
+work ("we", "this paper") say most about a paper's contribution, so an excerpt begins with them.
+These sentences are found in English; the excerpt of another language is the beginning of the text.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ EXCERPT_WORDS = 48
 """About 70 tokens: a quarter of a typical title and abstract."""
 
 _SENTENCE_END = re.compile(
-    r"""(?<=[.!?])         # after a full stop or the like
+    r"""(?<=[.!?])
     (?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet\sal\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bw\.r\.t\.)
-    \s+(?=["'(\[]?[A-Z0-9])  # a sentence begins
+    \s+(?=["'(\[]?[A-Z0-9])
     """,
     re.VERBOSE,
 )
@@ -31,17 +31,17 @@ _OWN_WORK = re.compile(
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split a text into sentences; abbreviations of scholarly prose end none."""
+    """Split a text into sentences, but not after scholarly abbreviations such as "et al."."""
     return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
 
 
 def title(paper: Paper) -> str:
-    """Return the title, or the abstract of a paper without one."""
+    """Return the title, or the abstract if there is no title."""
     return replace(paper, abstract="").text or paper.text
 
 
 def excerpt(paper: Paper) -> str:
-    """Return the first words of title and abstract, sentences on the authors' own work first."""
+    """Return the first 48 words, with the sentences about the authors' own work moved up."""
     if len(paper.text.split()) <= EXCERPT_WORDS:
         return paper.text
     sentences = split_sentences(paper.abstract)
@@ -55,4 +55,4 @@ TEXT_VIEWS: Mapping[str, Callable[[Paper], str]] = {
     "excerpt": excerpt,
     "whole": lambda paper: paper.text,
 }
-"""The parts of a paper that an encoder can read, by name, the shortest first."""
+"""Functions from a paper to a text, by the name of the view, the shortest first."""

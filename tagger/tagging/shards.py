@@ -70,7 +70,7 @@ def read_file(
                 shard = Shard(label=label, papers=len(papers), problems=problems)
                 shards.append(shard.model_dump())
             if not shards:
-                raise TaggerError("there are no papers in this file", path=path)
+                raise TaggerError("the file contains no papers", path=path)
     except TaggerError as error:
         raise error.at(file.place) from error
     with replacing_bytes(done.with_suffix(".npz")) as content:

@@ -170,7 +170,7 @@ def tag_fields(**fields: object) -> dict[str, Any]:
         invalid = first_problem(error)
         problem, hint = invalid.problem, invalid.hint
         if invalid.kind == "string_pattern_mismatch":
-            problem, hint = f"'{invalid.given}' is no name", NAME_HINT
+            problem, hint = f"'{invalid.value}' is not a valid name", NAME_HINT
         raise TaggerError(problem, field=str(invalid.location[0]), hint=hint) from error
 
 

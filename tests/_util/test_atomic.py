@@ -141,7 +141,7 @@ def test_one_waits_for_another_and_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(atomic._LOG, "warning", release)
     with exclusively(path), exclusively(path):
         assert other.wait() == 0
-    assert caplog.messages == [f"waiting for another tagger that is at work on {path}"]
+    assert caplog.messages == [f"waiting for another tagger process that uses {path}"]
 
 
 def test_a_killed_process_keeps_nobody_waiting(tmp_path, caplog):

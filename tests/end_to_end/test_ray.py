@@ -157,7 +157,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
         assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert rows_in(tmp_path) == expected
     first, second = problems_in(tmp_path)
-    assert (first["line"], first["reason"]) == (334, "there is no title here")
+    assert (first["line"], "title" in first["reason"]) == (334, True)
     assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
     assert (run.rows, run.tagged, run.problems) == (2000, len(expected), 2)
     assert run.merged == 2000 - 2 - len(expected)
@@ -189,7 +189,7 @@ def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
         while not list(tmp_path.glob("tags/part-*")):
             assert driver.poll() is None
             time.sleep(0.02)
-        with pytest.raises(TaggerError, match="another run writes here"):
+        with pytest.raises(TaggerError, match="another tagger process"):
             tag(table, tmp_path, saved, saved_model)
     finally:
         driver.kill()

@@ -118,10 +118,10 @@ def test_papers_come_in_several_forms(labelled, fitted):
         (np.array("A text"), "X is a ndarray, not a list of papers"),
         (3, "X is a int, not a list of papers"),
         ([1.5], "X, row 0: a float is no paper"),
-        (["A title", " \n"], "X, row 1: there is no title"),
+        (["A title", " \n"], "X, row 1: .*title"),
         ([("a", "b", "c")], "X, row 0: a tuple is no paper"),
-        (pd.DataFrame({"name": ["a"]}), "X: no column holds the title; the columns are: 'name'"),
-        (pd.DataFrame({"title": ["a", pd.NA]}), "X, row 1: there is no title here"),
+        (pd.DataFrame({"name": ["a"]}), "X: .*the columns are: 'name'"),
+        (pd.DataFrame({"title": ["a", pd.NA]}), "X, row 1: .*title"),
         (pd.DataFrame({"title": [("a", "b")]}), "X, row 0, 'title': holds a tuple, not text"),
     ],
 )

@@ -216,7 +216,7 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     command = ("tag", *names, "--output", "out", "--model", saved_model)
     done = run(*command, "--json", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert "bad.bib:1: this entry is not BibTeX" in done.stderr
+    assert "bad.bib:1: this entry is not valid BibTeX" in done.stderr
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
     assert (report["entries"], report["papers"]) == (4, 4)

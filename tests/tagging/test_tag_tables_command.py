@@ -57,7 +57,7 @@ def test_columns_format_and_precision_are_taken(run, tmp_path):
         (("p.csv", "--workers", "2"), "are for --engine ray"),
         (("p.csv", "--device", "cuda"), "are for --engine ray"),
         (("p.csv", "--engine", "ray"), "p.csv: no such file"),
-        (("p.csv", "--engine", "ray", "--column", "name=x"), "papers have no field 'name'"),
+        (("p.csv", "--engine", "ray", "--column", "name=x"), "unknown field 'name'"),
         (("p.csv", "--engine", "ray", "--model", "labels"), "not a saved model"),
     ],
 )

@@ -197,7 +197,7 @@ def test_examples_go_where_papers_go(change, arguments, expected):
         (add_tag, ("field", "courts", "A."), "'courts' is a former name"),
         (add_tag, ("field", "sea", "A."), "'sea' is a former name"),
         (rename_tag, ("field", "a", "b"), "Known: health, heart, law"),
-        (rename_tag, ("field", "law", "New Name"), "'New Name' is no name. A name is lower-case"),
+        (rename_tag, ("field", "law", "New Name"), "'New Name' is not a valid name"),
         (rename_tag, ("field", "heart", "courts"), "cannot get a new meaning"),
         (merge_tags, ("field", ["law"], "law"), "two different tags"),
         (merge_tags, ("field", ["law", "law"], "law"), "two different tags"),

@@ -1,6 +1,6 @@
-"""Read papers from files; the content tells the format, and each format is one module.
+"""Read papers from files; each format is one module, and is recognised by the content of a file.
 
-To add a format, write a module with ``recognise`` and ``read`` (see :class:`Reader`) and name it in
+To add a format, write a module with ``recognise`` and ``read`` (see :class:`Reader`) and add it to
 :data:`FORMATS`.
 """
 
@@ -36,11 +36,11 @@ __all__ = ["FORMATS", "PaperCollection", "PaperFile", "Reader", "collect_papers"
 
 
 class Reader(Protocol):
-    """A module that reads one format: ``recognise`` tells it from the content of a source.
+    """Protocol of a module that reads one format.
 
-    ``read`` yields papers, in order and with repeats, and in place of a record that is no paper the
-    error that says why, with its line. An error that concerns the source as a whole is raised.
-    Neither needs to name the file.
+    ``recognise`` returns whether the content of a source has the format. ``read`` yields its papers
+    in order, including repeats, and a :class:`TaggerError` with the line for each invalid record.
+    It raises an error that concerns the whole source. Errors need not name the file.
     """
 
     def recognise(self, source: Source) -> bool: ...
@@ -63,19 +63,21 @@ FORMATS: Mapping[str, Reader] = {
     "csv": delimited,
     "digest": digest,
 }
-"""By name, as given to ``--format``, in the order in which they are tried."""
+"""Readers by the name of the format (``--format``), in the order in which they are tried."""
 _BY_SUFFIX = {".bib": "bibtex", ".ris": "ris", ".nbib": "nbib", ".csv": "csv", ".tsv": "csv"}
-"""Where the content does not tell, the name of the file does."""
+"""Formats by file name, used if no reader recognises the content."""
 
-_ANY_TEXT = 16 * 1024**2
-_MOST_TIMES = 100
+_FREE_TEXT = 16 * 1024**2
+_MAX_RATIO = 100
+"""A file may contain ``_FREE_TEXT + _MAX_RATIO * size`` characters of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaperFile:
-    """A file that was read, and its format; its entries by their places among those of all files.
+    """A file that was read, and its format.
 
-    Records that are no papers have a problem each, by their place among the records of the file.
+    ``entries`` are the indices of its entries among those of all files. ``problems`` maps the index
+    of each invalid record among the records of the file to its error.
     """
 
     source: Source
@@ -86,10 +88,10 @@ class PaperFile:
 
 @dataclass(frozen=True, slots=True)
 class PaperCollection:
-    """The files that could be read, their entries in order, and the papers that these speak of.
+    """The files that could be read, their entries, and the merged papers of these entries.
 
-    In memory are some 32 bytes an entry, the rest is in a temporary file. Papers are in the order
-    of their first entries.
+    Papers are in the order of their first entries. About 32 bytes an entry are held in memory, the
+    rest in a temporary file.
     """
 
     files: tuple[PaperFile, ...]
@@ -104,10 +106,10 @@ def collect_papers(
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> PaperCollection:
-    """Read files and find out which of their entries speak of one paper.
+    """Read files and merge the entries of each paper.
 
-    Parameters and errors are those of :func:`read_papers`, but ``on_error`` is not called for a
-    record: these problems are in the files.
+    Parameters and errors are those of :func:`read_papers`, except that ``on_error`` is not called
+    for invalid records: they are listed as :attr:`PaperFile.problems`.
     """
     entries = PaperSpool()
     files = tuple(_read_into(entries, paths, on_error, format_name, columns or {}))
@@ -121,30 +123,28 @@ def read_papers(
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Iterator[Paper]:
-    """Yield the papers of each file in turn, repeats included.
+    """Yield the papers of each file in turn, including repeats.
 
-    A file is read as a whole before its first paper is given, so a file that does not parse
-    gives none. A record that is no paper costs the others nothing. The papers are kept in a
-    temporary file meanwhile, not in memory.
+    A file is read completely before its first paper is yielded, so a broken file yields no papers.
+    An invalid record does not affect the others. Papers are buffered in a temporary file.
 
     Parameters
     ----------
     paths:
-        A file to read, or several, ``-`` for standard input. One that is named twice is read
-        once.
+        One file or several; ``-`` is standard input. A file that is named twice is read once.
     on_error:
-        Called with the reason for each file and each record that cannot be read; the others are
-        still read. Without it the first of them ends the reading.
+        Called with the error of each file and each record that cannot be read, while the others
+        are still read. If None, the first error is raised.
     format_name:
-        Name of one of :data:`FORMATS`; without it, the content tells.
+        A key of :data:`FORMATS`. If None, the format is recognised by the content.
     columns:
-        For tables, which column holds which field of a paper.
+        For tables, the name of the column of each field: ``{"title": "Article Title"}``.
 
     Raises
     ------
     TaggerError
-        If a file or a record cannot be read and ``on_error`` is not given, or there is no such
-        format or field.
+        If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
+        ``columns`` is unknown.
     """
     spool = PaperSpool()
     for file in _read_into(spool, paths, on_error, format_name, columns or {}):
@@ -161,7 +161,7 @@ def _read_into(
     format_name: str | None,
     columns: Mapping[str, str],
 ) -> Iterator[PaperFile]:
-    """Put the entries of each file at the end of a spool and yield it; none if it is broken."""
+    """Append the entries of each file to a spool and yield the file; skip broken files."""
     check_reading(format_name, columns)
     if isinstance(paths, str | Path):
         paths = [paths]
@@ -173,8 +173,8 @@ def _read_into(
             format_ = format_name or recognise(source)
             spool.extend(_papers(_records(source, format_), problems))
             if len(spool) == start or (problems and on_error is None):
-                none = TaggerError("there are no papers in this file", path=path)
-                raise next(iter(problems.values()), none)
+                empty = TaggerError("the file contains no papers", path=path)
+                raise next(iter(problems.values()), empty)
         except TaggerError as error:
             if on_error is None:
                 raise
@@ -184,34 +184,34 @@ def _read_into(
 
 
 def check_reading(format_name: str | None, columns: Mapping[str, str]) -> None:
-    """Raise :class:`TaggerError` if there is no such format, or no such field for a column."""
+    """Raise :class:`TaggerError` if the format, or a field of ``columns``, is unknown."""
     if format_name is not None and format_name not in FORMATS:
-        raise TaggerError(f"'{format_name}' is no format", hint=f"One of: {', '.join(FORMATS)}")
+        raise TaggerError(f"unknown format '{format_name}'", hint=f"Known: {', '.join(FORMATS)}")
     check_columns(columns)
 
 
 def read_records(
     path: Path, format_name: str | None, columns: Mapping[str, str]
 ) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of one file as they are read, and errors in place of records that are none.
+    """Yield the papers of one file as they are read, and an error for each invalid record.
 
-    A file that is broken as a whole may be found to be so after some records.
+    If the file as a whole is broken, the error may be raised after some records.
     """
     source = Source.open(path, columns)
     yield from _records(source, format_name or recognise(source))
 
 
 def _records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
-    """Yield the records of a source; texts very much larger than the file are refused."""
-    left = _ANY_TEXT + _MOST_TIMES * source.size
+    """Yield the records of a source; raise an error if the text is far larger than the file."""
+    remaining = _FREE_TEXT + _MAX_RATIO * source.size
     try:
         for record in FORMATS[format_].read(source):
             if isinstance(record, TaggerError):
                 yield record.at(source.path)
                 continue
-            left -= len(record.title) + len(record.abstract)
-            if left < 0:
-                raise TaggerError("holds very much more text than its size allows")
+            remaining -= len(record.title) + len(record.abstract)
+            if remaining < 0:
+                raise TaggerError("the text is far larger than the file; the file may be harmful")
             yield record
     except TaggerError as error:
         raise error.at(error.path or source.path) from error
@@ -222,20 +222,20 @@ def _records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
 def _papers(
     records: Iterable[Paper | TaggerError], problems: dict[int, TaggerError]
 ) -> Iterator[Paper]:
-    """Yield the papers among records; errors are added to ``problems`` by their place."""
-    for place, record in enumerate(records):
+    """Yield the papers among records; store the errors in ``problems`` by record index."""
+    for index, record in enumerate(records):
         if isinstance(record, TaggerError):
-            problems[place] = record
+            problems[index] = record
         else:
             yield record
 
 
 def recognise(source: Source) -> str:
-    """Return the name of the format of a source, told by its content or else by its name."""
+    """Return the name of the format of a source, from its content or else its file name."""
     for name, reader in FORMATS.items():
         if reader.recognise(source):
             return name
     if source.is_folder:
         hint = f"Name the files in it, for example {source.path}/*"
-        raise TaggerError("is a directory", path=source.path, hint=hint)
+        raise TaggerError("is a folder, not a file", path=source.path, hint=hint)
     return _BY_SUFFIX.get(source.path.suffix.lower(), "digest")

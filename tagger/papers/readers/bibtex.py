@@ -1,7 +1,7 @@
-"""Reader for BibTeX, as Zotero, JabRef, publishers and arXiv write it.
+"""Reader for BibTeX files of Zotero, JabRef, publishers, arXiv and others.
 
-bibtexparser finds the entries and their fields. Values are resolved here: its middlewares leave out
-entries whose key is given twice, and do not join strings by ``#``.
+bibtexparser finds the entries and their fields. Values are resolved here, because its middlewares
+drop entries with a repeated key and do not join strings with ``#``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
@@ -31,18 +31,19 @@ _IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_MENTIONS,
 _FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
-_LONGEST_STRING = 2000
-_LONGEST_EXPANSION = 20_000
-"""Characters that a string stands for, and that strings may add to one value. Strings of strings
-could else make a file of one line fill the memory."""
+_MAX_STRING = 2000
+_MAX_EXPANSION = 20_000
+"""Characters of a string (``@string``), and characters that strings may add to one value. Without
+limits, nested strings could make a file of one line fill the memory."""
 _NAME = re.compile(r'[^\s{}"#=,]*')
-"""Of a string, or a number."""
+"""The name of a string, or a number."""
 
 
 class BibtexEntry(NamedTuple):
-    """An entry: its line, from 1, where it begins in the text, and its fields.
+    """An entry of a BibTeX file.
 
-    A field is its name and its value as they are written, with braces or quotes.
+    ``line`` counts from 1, ``start`` is the offset in the text, and ``fields`` are pairs of a name
+    and a value as written, including braces or quotes.
     """
 
     line: int
@@ -51,15 +52,15 @@ class BibtexEntry(NamedTuple):
 
 
 def recognise(source: Source) -> bool:
-    """Tell a BibTeX file by what it begins with."""
+    """Recognise a BibTeX file by its first entry."""
     return _START.match(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a BibTeX file, or why an entry is none."""
+    """Yield the paper of each entry of a BibTeX file, or an error for an invalid entry."""
     entries, strings = parse_bibtex(source.text)
     for entry in entries:
-        # Of fields of one name, BibTeX reads the first.
+        # If a field is repeated, BibTeX reads the first one.
         raw = {name.lower(): value for name, value in reversed(entry.fields)}
         values = {name: _resolve(value, strings) for name, value in raw.items() if name in _FIELDS}
         parts = [clean_marked_up_text(values.get(name, "")) for name in ("title", "subtitle")]
@@ -69,20 +70,26 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
-    """Find the entries of a BibTeX text, duplicates too, and its strings by their name."""
+    """Parse a BibTeX text into its entries, including duplicates, and its strings by name.
+
+    Raises
+    ------
+    TaggerError
+        With the line, and for a value with the field, if the text is not valid BibTeX.
+    """
     from bibtexparser import model
     from bibtexparser.entrypoint import parse_string
     from bibtexparser.exceptions import ParsingException
 
-    # What it warns of is reported as an error.
+    # Its warnings are reported as errors below.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
     try:
         library = parse_string(text, parse_stack=[])
     except ParsingException as error:
-        raise TaggerError(f"is not BibTeX: {error}") from error
+        raise TaggerError(f"is not valid BibTeX: {error}") from error
     entries: list[BibtexEntry] = []
     strings: dict[str, str] = {}
-    place = 0
+    offset = 0
     for block in library.blocks:
         if isinstance(block, model.ImplicitComment):
             continue
@@ -93,34 +100,41 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
         if isinstance(kept, model.ParsingFailedBlock):
             reason = " ".join(getattr(kept.error, "abort_reason", str(kept.error)).split())
             raise TaggerError(
-                f"this entry is not BibTeX: {reason.rstrip('.')}",
+                f"this entry is not valid BibTeX: {reason.rstrip('.')}",
                 line=line,
-                hint="Look for a brace or a comma that is missing here",
+                hint="Look for a missing brace or comma here",
             )
-        start = text.index(raw, place)
-        place = start + len(raw)
+        start = text.index(raw, offset)
+        offset = start + len(raw)
         if isinstance(kept, model.String):
             resolved = strings[kept.key.lower()] = _resolve(str(kept.value), strings)
-            if len(resolved) > _LONGEST_STRING:
-                problem = f"the string '{kept.key}' stands for {len(resolved):,} characters"
-                hint = "Write long texts into the entries that use them"
-                raise TaggerError(problem, line=line, hint=hint)
+            if len(resolved) > _MAX_STRING:
+                raise TaggerError(
+                    f"the string '{kept.key}' has {len(resolved):,} characters, more than the "
+                    f"{_MAX_STRING:,} allowed",
+                    line=line,
+                    hint="Write long texts into the entries that use them",
+                )
         elif isinstance(kept, model.Entry):
-            fields = tuple((field.key, str(field.value)) for field in kept.fields)
-            for field, (name, value) in zip(kept.fields, fields, strict=True):
-                if not _is_value(value):
-                    raise TaggerError(
-                        "this value does not end as it should",
-                        line=(field.start_line or 0) + 1,
-                        field=" ".join(name.lower().split()),
-                        hint="Look for a comma that is missing behind it",
-                    )
-            entries.append(BibtexEntry(line, start, fields))
+            entries.append(BibtexEntry(line, start, tuple(map(_checked_field, kept.fields))))
     return entries, strings
 
 
+def _checked_field(field: Any) -> tuple[str, str]:
+    """Return the name and the value of a parsed field; raise an error if the value is invalid."""
+    value = str(field.value)
+    if not _is_value(value):
+        raise TaggerError(
+            "this value is not closed correctly",
+            line=(field.start_line or 0) + 1,
+            field=" ".join(field.key.lower().split()),
+            hint="Look for a missing comma after it",
+        )
+    return field.key, value
+
+
 def literals(value: str) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a value are that ``#`` joins, each without white space."""
+    """Yield the start and end of each part of a value joined by ``#``, without white space."""
     depth, quoted, start = 0, False, 0
     for found in _MARK.finditer(value):
         mark = found[0]
@@ -142,7 +156,7 @@ def _stripped(value: str, start: int, end: int) -> tuple[int, int]:
 
 
 def is_enclosed(part: str) -> bool:
-    """Tell whether a part of a value is one text in braces or quotes, not the name of a string."""
+    """Return whether a part of a value is a text in braces or quotes, not the name of a string."""
     if len(part) < 2 or _OPENING.get(part[0]) != part[-1]:
         return False
     depth = 0
@@ -154,19 +168,19 @@ def is_enclosed(part: str) -> bool:
 
 
 def _is_value(value: str) -> bool:
-    """Tell whether each part is enclosed, a name or a number; two without a comma are not."""
+    """Return whether each part is enclosed, a name or a number; a missing comma is detected."""
     parts = [value[start:end] for start, end in literals(value)]
     return all(is_enclosed(part) or _NAME.fullmatch(part) for part in parts)
 
 
 def _resolve(value: str, strings: Mapping[str, str]) -> str:
     resolved = []
-    left = len(value) + _LONGEST_EXPANSION
+    remaining = len(value) + _MAX_EXPANSION
     for start, end in literals(value):
         part = value[start:end]
         resolved.append(part[1:-1] if is_enclosed(part) else strings.get(part.lower(), part))
-        left -= len(resolved[-1])
-        if left < 0:
+        remaining -= len(resolved[-1])
+        if remaining < 0:
             break
     return "".join(resolved)
 
@@ -176,7 +190,7 @@ def _identifiers(values: Mapping[str, str]) -> tuple[str, ...]:
         values.get(name, "") for name in ("archiveprefix", "eprint", "doi", "pmid", "journal")
     )
     archive = (archive or values.get("eprinttype", "")).strip("{} ").lower()
-    # An eprint whose archive is not told is taken for arXiv's if it says so.
+    # An eprint without archive counts as an arXiv id if it contains "arxiv".
     of_arxiv = archive == "arxiv" or (not archive and "arxiv" in eprint.lower())
     of_pubmed = archive in ("pubmed", "pmid", "medline")
     mentions = " ".join(values.get(name, "") for name in _MENTIONS)

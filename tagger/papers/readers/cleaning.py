@@ -1,8 +1,8 @@
-"""Turn what typesetting and copying left in a text into plain words.
+"""Convert LaTeX, HTML and typewriter notation in titles and abstracts to plain text.
 
-Pages carry LaTeX in three states: whole (``\\textbf{x}``, ``5\\%``), with the backslash already
-lost (``mathcal{O}``), and as typewriter habits (``--``, quotes made of accents). The first is
-left to pylatexenc; the other two are no LaTeX any more, so they have rules here.
+Digest pages contain LaTeX in three states: complete (``\\textbf{x}``, ``5\\%``), with lost
+backslashes (``mathcal{O}``), and as typewriter notation (``--``, quotes made of accents). The first
+is converted by pylatexenc, the other two by the rules below.
 """
 
 from __future__ import annotations
@@ -27,54 +27,54 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
-# Marks that are put upon a letter; to bring thousands of them in order takes minutes.
+# Combining marks of one letter; normalising thousands of them takes minutes.
 _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
-_MOST_MARKS = 30
-"""Upon one letter, as in Unicode's Stream-Safe Text Format (UAX 15, 13)."""
+_MAX_MARKS = 30
+"""Combining marks a letter, as in Unicode's Stream-Safe Text Format (UAX 15, 13)."""
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
-# Tags of HTML, and of the JATS of publishers, that stand within a line of text.
+# Inline tags of HTML, and of JATS, the XML of publishers.
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>"""
 _INLINE_TAG = re.compile(
     r"</?(?:i|b|u|em|strong|sub|sup|inf|sc|scp|span|jats:(?!p\b|title\b)[a-z-]+)" + _ATTRIBUTES,
     re.IGNORECASE,
 )
 _BLOCK_TAG = re.compile(r"</?(?:p|br|div|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE)
-_MOST_PASSES = 8
-# Longer than any abstract: parsing such a text as LaTeX would take its time and gain nothing.
-_LONGEST_LATEX = 20_000
+_MAX_PASSES = 8
+_MAX_LATEX = 20_000
+"""Characters. A longer text is not an abstract, and parsing it as LaTeX is slow."""
 
 
 def clean_text(text: str) -> str:
-    """Return ``text`` as one line of plain words.
+    """Convert ``text`` to one line of plain text in Unicode normal form C.
 
-    HTML entities, LaTeX commands, stray braces, ties, typewriter quotes and dashes are resolved;
-    control and text-direction characters and lone surrogates are dropped; white space is folded;
-    the result is in Unicode normal form C. Cleaning a clean text changes nothing.
+    HTML entities, LaTeX commands, stray braces, ties, typewriter quotes and dashes are resolved.
+    Control and text-direction characters and lone surrogates are dropped. White space is collapsed.
+    The function is idempotent.
     """
-    return _settled(_clean_once, text)
+    return _until_stable(_clean_once, text)
 
 
 def clean_marked_up_text(text: str) -> str:
-    """Return ``text`` as :func:`clean_text` does, without the HTML tags of bibliographic records.
+    """Clean ``text`` like :func:`clean_text`, and remove the HTML tags of bibliographic records.
 
-    Only tags that records use are taken out: ``a < b`` and ``<mask>`` stay.
+    Only the tags that such records use are removed: ``a < b`` and ``<mask>`` stay.
     """
-    return _settled(
+    return _until_stable(
         lambda marked: _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(marked))), text
     )
 
 
 def unescape(text: str) -> str:
-    """Resolve the character references of HTML; :func:`html.unescape` fails at very long ones."""
+    """Resolve HTML character references, also very long ones, at which html.unescape fails."""
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
-def _settled(change: Callable[[str], str], text: str) -> str:
-    """Change a text until it stays: what one pass uncovers, the next one resolves."""
-    for _ in range(_MOST_PASSES):
-        before, text = text, change(text)
+def _until_stable(clean: Callable[[str], str], text: str) -> str:
+    """Apply ``clean`` until the text no longer changes, at most 8 times."""
+    for _ in range(_MAX_PASSES):
+        before, text = text, clean(text)
         if text == before:
             break
     return text
@@ -85,7 +85,7 @@ def _clean_once(text: str) -> str:
     text = _TIE.sub(" ", UNSAFE.sub(" ", text))
     if "{" in text:
         text = _LINK_PLACEHOLDER.sub("", _LINK_COMMAND.sub("", text))
-    if len(text) <= _LONGEST_LATEX and _LATEX.search(text):
+    if len(text) <= _MAX_LATEX and _LATEX.search(text):
         text = _latex_to_text(text)
     text = _STRIPPED_COMMAND.sub("", text).translate(_BRACES)
     text = _DOUBLE_QUOTES.sub('"', text)
@@ -94,22 +94,22 @@ def _clean_once(text: str) -> str:
 
 
 def _thin_out(found: re.Match[str]) -> str:
-    """Drop marks beyond those that one letter may have."""
+    """Remove the combining marks of a letter beyond the first 30."""
     kept, marks = "", 0
     for letter in found[0]:
         marks = marks + 1 if unicodedata.combining(letter) else 0
-        kept += letter if marks <= _MOST_MARKS else ""
+        kept += letter if marks <= _MAX_MARKS else ""
     return kept
 
 
 def _latex_to_text(text: str) -> str:
-    # A bare % would start a comment and swallow the rest, a $ before a figure is money, and a
-    # ~ that still stands here means 'about'.
+    # A bare % would start a comment, a $ before a digit is a currency, and a remaining ~ means
+    # 'about'.
     escaped = _CURRENCY.sub(r"\\$", _BARE_SPECIAL.sub(r"\\\1", text))
     escaped = _TILDE.sub(r"\\textasciitilde{}", escaped)
     try:
         return _converter()(escaped)
-    except Exception:  # whatever its parser chokes on stays as it stands
+    except Exception:  # pylatexenc raises various errors at broken LaTeX: keep the text
         return text
 
 
@@ -118,20 +118,20 @@ def _converter() -> Callable[[str], str]:
     from pylatexenc import latex2text, latexwalker
 
     context = latex2text.get_default_latex_context_db()
-    # The day would be another each time; what the next two raise or lower comes after them.
+    # \today would change every day. The other two commands are dropped; their arguments are kept.
     texts = {"today": "", "textsubscript": "", "textsuperscript": ""}
     texts |= {"textless": "<", "textgreater": ">"}
     macros = [latex2text.MacroTextSpec(name, text) for name, text in texts.items()]
     context.add_context_category("of texts", macros=macros, prepend=True)
-    # An unknown command is more often a lost name (\MyModel) than noise: keep its letters.
+    # An unknown command is usually a name (\MyModel): keep its letters.
     context.set_unknown_macro_spec(
         latex2text.MacroTextSpec("", lambda node, **_: node.macroname + node.macro_post_space)
     )
     converter = latex2text.LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False
     )
-    # What it says of broken commands would come between what is said to the user.
+    # Hide its warnings about broken commands from the user.
     logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
-    # The context of commands would be made anew for each text.
+    # Without this argument, pylatexenc builds the context again for each text.
     commands = latexwalker.get_default_latex_context_db()
     return partial(converter.latex_to_text, tolerant_parsing=True, latex_context=commands)

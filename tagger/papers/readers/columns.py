@@ -1,4 +1,4 @@
-"""Which column of a table holds which field of a paper, and how a row becomes a paper."""
+"""Find the columns of a table that contain the fields of a paper, and turn rows into papers."""
 
 from __future__ import annotations
 
@@ -30,115 +30,119 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
     "identifiers": ("identifiers",),
 }
-"""The default names of each field's column, the best first: those of Scopus, Web of Science, IEEE
-Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` do not count."""
+"""Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE
+Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""
 _MAY_BE_ANYTHING = ("link", "id", "identifiers")
-"""Columns whose cells are passed over where they hold no identifier of a paper."""
+"""Fields whose cells are ignored if they contain no identifier of a paper."""
 _TAGS_OF_WEB_OF_SCIENCE = {"ti", "ut"}
-"""Beside one of these, ``PM`` is the PubMed number."""
+"""In a table with one of these columns, the column ``PM`` is the PubMed number."""
 HEADER_WITHIN = 20
-"""Exports write a few lines about themselves above the header, at most this many with it."""
+"""The header is expected among this many first rows, since some exports begin with a preamble."""
 
 
 def check_columns(chosen: Mapping[str, str]) -> None:
-    """Raise :class:`TaggerError` if columns are chosen for a field that papers do not have."""
+    """Raise :class:`TaggerError` if a column is chosen for an unknown field."""
     for field in chosen:
         if field not in FIELDS:
             raise TaggerError(
-                f"papers have no field '{field}' that a column could hold",
-                hint=f"One of: {', '.join(FIELDS)}; for example --column title=NAME",
+                f"unknown field '{field}'",
+                hint=f"Known: {', '.join(FIELDS)}; for example --column title=NAME",
             )
 
 
 def has_title(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
-    """Tell whether one of the columns holds the title."""
+    """Return whether one of the columns contains the title."""
     return _position("title", names, chosen) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Per field of a paper, the position of its column in the rows of one table, from 0."""
+    """Positions of the columns of one table, from 0, by the field of a paper."""
 
     positions: Mapping[str, int]
 
     @classmethod
     def find(cls, names: Sequence[Any], source: Source, line: int | None = None) -> Columns:
-        """Find the columns among the ``names`` of a header, which is at ``line``.
+        """Find the columns among the ``names`` of a header in line ``line``.
 
-        The choice of the source comes first, then the default names. If no column holds the title,
-        or a chosen one is missing, that is an error.
+        The columns chosen by the user come first, then the default names.
+
+        Raises
+        ------
+        TaggerError
+            If a chosen column is missing or no column contains the title.
         """
         found = {field: _position(field, names, source.columns) for field in FIELDS}
-        there = ", ".join(f"'{_shown(name)}'" for name in names if _shown(name)) or "none"
+        listed = ", ".join(f"'{_one_line(name)}'" for name in names if _one_line(name)) or "none"
         for field, name in source.columns.items():
             if found[field] is None:
-                problem, hint = f"there is no column '{name}'", f"The columns are: {there}"
+                problem, hint = f"there is no column '{name}'", f"The columns are: {listed}"
                 raise TaggerError(problem, path=source.path, line=line, hint=hint)
         if found["title"] is None:
             raise TaggerError(
-                f"no column holds the title; the columns are: {there}",
+                f"cannot find the column with the titles; the columns are: {listed}",
                 path=source.path,
                 line=line,
-                hint="Say which one does: --column title=NAME",
+                hint="Name it with --column title=NAME",
             )
-        return cls({field: place for field, place in found.items() if place is not None})
+        return cls({field: index for field, index in found.items() if index is not None})
 
-    def alone(self, names: Sequence[str]) -> tuple[list[str], Columns]:
-        """Return the names of these columns, and what finds them in a table without others."""
-        own = Columns({field: place for place, field in enumerate(self.positions)})
-        return [names[position] for position in self.positions.values()], own
+    def select(self, names: Sequence[str]) -> tuple[list[str], Columns]:
+        """Return the names of these columns, and their positions in a table of only these."""
+        positions = {field: index for index, field in enumerate(self.positions)}
+        return [names[index] for index in self.positions.values()], Columns(positions)
 
     def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper | TaggerError:
-        """Return the paper of one row, or the error that says why it is none."""
+        """Return the paper of one row, or an error if the row is invalid."""
         fields = {name: cells[position] for name, position in self.positions.items()}
         return paper_of_fields(fields, source, line)
 
 
 def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Paper | TaggerError:
-    """Return the paper that fields of :data:`FIELDS` describe, or why there is none."""
+    """Return the paper described by fields of :data:`FIELDS`, or an error if they are invalid."""
     values = dict.fromkeys(FIELDS, "")
     for name, value in fields.items():
         try:
             values[name] = _text(value)
         except TypeError as error:
             if name not in _MAY_BE_ANYTHING:
-                return TaggerError(f"holds {error}, not text", line=line, field=name)
-    own = written_identifiers(f"{values['id']} {values['identifiers']}")
+                return TaggerError(f"expected text, found {error}", line=line, field=name)
+    written = written_identifiers(f"{values['id']} {values['identifiers']}")
     doi, arxiv, pmid, link = ([values[name]] for name in ("doi", "arxiv", "pmid", "link"))
     others = identifiers_of(dois=doi, arxiv=arxiv, pmids=pmid, links=link)
-    return make_paper(source, line, [values["title"]], [values["abstract"]], (*own, *others))
+    return make_paper(source, line, [values["title"]], [values["abstract"]], (*written, *others))
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:
-    own = chosen.get(field)
-    if own is not None and own in names:
-        return names.index(own)
-    known = [_normal(name) for name in names]
-    wanted = FIELDS[field] if own is None else (_normal(own),)
-    if field == "pmid" and own is None and _TAGS_OF_WEB_OF_SCIENCE.intersection(known):
+    column = chosen.get(field)
+    if column is not None and column in names:
+        return names.index(column)
+    normal = [_normal(name) for name in names]
+    wanted = FIELDS[field] if column is None else (_normal(column),)
+    if field == "pmid" and column is None and _TAGS_OF_WEB_OF_SCIENCE.intersection(normal):
         wanted = (*wanted, "pm")
-    return next((known.index(name) for name in wanted if name in known), None)
+    return next((normal.index(name) for name in wanted if name in normal), None)
 
 
 def _normal(name: object) -> str:
-    return " ".join(_shown(name).casefold().replace("_", " ").replace("-", " ").split())
+    return " ".join(_one_line(name).casefold().replace("_", " ").replace("-", " ").split())
 
 
-def _shown(name: object) -> str:
+def _one_line(name: object) -> str:
     return "" if name is None else " ".join(str(name).split())
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    # Not a number is how data frames write that there is nothing.
+    # Data frames use NaN, which differs from itself, for missing values.
     if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer():
-        # Spreadsheets keep whole numbers so.
+        # Spreadsheets store whole numbers as floats.
         return str(int(value))
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return " ".join(value)
     if isinstance(value, bytes | list | dict | tuple):
-        raise TypeError(f"a {type(value).__name__}")
+        raise TypeError(f"a value of type {type(value).__name__}")
     return str(value)

@@ -1,4 +1,4 @@
-"""Reader for CSV and TSV: delimiter, quoting and encoding are told from the content."""
+"""Reader for CSV and TSV files; delimiter, quoting and encoding are found in the content."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_title
 from tagger.papers.readers.source import Source
 
 DELIMITERS = (",", "\t", ";", "|")
-_LONGEST_CELL = 2**31 - 1
-"""More does not fit into a C long everywhere."""
-_LONGEST_NAME = 60
-"""A longer cell is a sentence, not the name of a column."""
+_MAX_CELL = 2**31 - 1
+"""Characters. A larger number does not fit into a C long on every platform."""
+_MAX_COLUMN_NAME = 60
+"""Characters. A longer cell is a sentence, not the name of a column."""
 
 
 class Record(NamedTuple):
-    """One row of a table, and the line that it begins at."""
+    """One row of a table and the number of its first line."""
 
     line: int
     cells: list[str]
 
     def is_as_long_as(self, header: Record) -> bool:
-        """Tell whether it has as many cells as the header, but for empty ones beyond it."""
+        """Return whether the row has as many cells as the header; more may follow if empty."""
         size = len(header.cells)
         return len(self.cells) >= size and not any(cell.strip() for cell in self.cells[size:])
 
 
 def recognise(source: Source) -> bool:
-    """Tell a table from a page by a header and rows of as many cells below it."""
+    """Recognise a table by its header and by rows with as many cells as the header."""
     return not source.is_folder and any(_looks_like_table(source, mark) for mark in DELIMITERS)
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a CSV or TSV file, one a row, or why a row is none."""
+    """Yield the paper of each row of a CSV or TSV file, or an error for an invalid row."""
     records = read_records(source)
     header = next(records, None)
     if header is None:
-        raise TaggerError("nothing but blank lines")
+        raise TaggerError("the file contains only blank lines")
     columns = Columns.find(header.cells, source, header.line)
     size = len(header.cells)
     for record in records:
@@ -53,40 +53,40 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
             yield TaggerError(
                 f"the row has {count} {'cell' if count == 1 else 'cells'}, the header has {size}",
                 line=record.line,
-                hint="Put cells that hold the delimiter or a line break into quotes",
+                hint="Quote cells that contain the delimiter or a line break",
             )
 
 
 def read_records(source: Source) -> Iterator[Record]:
-    """Yield the header of a CSV or TSV file, and the records with content below it.
+    """Yield the header of a CSV or TSV file, then its records that are not blank.
 
-    The delimiter is the one under which a header with a title comes first and has most columns.
-    Where tabs delimit, quotes may be part of the text.
+    The chosen delimiter is the one that gives the earliest header with a title column, and of
+    these the one with the most columns. In tab-separated files quotes may be part of the text.
     """
     delimiter, skipped = _find_dialect(source)
-    quotes = delimiter != "\t" or _quotes_are_of_cells(source, skipped)
+    quotes = delimiter != "\t" or _quotes_enclose_cells(source, skipped)
     return _table(source, delimiter, skipped, quotes=quotes)
 
 
 def _table(source: Source, delimiter: str, skipped: int, *, quotes: bool) -> Iterator[Record]:
     records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
     for header in islice(records, 1):
-        yield _without_blank_end(header)
+        yield _without_trailing_blanks(header)
         yield from records
 
 
-def _quotes_are_of_cells(source: Source, skipped: int) -> bool:
-    """Tell whether quotes of a table with tabs are of cells: they pair, and swallow no rows."""
-    plain, is_even = _count(_table(source, "\t", skipped, quotes=False))
+def _quotes_enclose_cells(source: Source, skipped: int) -> bool:
+    """Return whether the quotes of a tab-separated table are paired and swallow no rows."""
+    plain, is_regular = _count(_table(source, "\t", skipped, quotes=False))
     try:
-        quoted, is_even_quoted = _count(_table(source, "\t", skipped, quotes=True))
+        quoted, is_regular_quoted = _count(_table(source, "\t", skipped, quotes=True))
     except TaggerError:
         return False
-    return not (is_even and (quoted < plain or not is_even_quoted))
+    return not (is_regular and (quoted < plain or not is_regular_quoted))
 
 
 def _count(records: Iterator[Record]) -> tuple[int, bool]:
-    """Return the number of records below the header, and whether all have its length."""
+    """Return the number of records below the header, and whether all have the header's length."""
     header = next(records, Record(1, []))
     fits = [record.is_as_long_as(header) for record in records]
     return len(fits), all(fits)
@@ -100,22 +100,22 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         return False
     if not source.is_short:
         records.pop()
-    for number, header in enumerate(map(_without_blank_end, records[:HEADER_WITHIN])):
+    for number, header in enumerate(map(_without_trailing_blanks, records[:HEADER_WITHIN])):
         if len(header.cells) < 2 or not has_title(header.cells, source.columns):
             continue
         rows = records[number + 1 :]
-        if any(len(name) > _LONGEST_NAME for name in header.cells):
+        if any(len(name) > _MAX_COLUMN_NAME for name in header.cells):
             return False
         if not rows:
             return header.line == 1 or source.is_short
-        even = sum(row.is_as_long_as(header) for row in rows)
-        # On a page the next line is blank, and paragraphs hold commas as they please.
-        return bool(rows[0].cells) and 2 * even >= sum(bool(row.cells) for row in rows)
+        regular = sum(row.is_as_long_as(header) for row in rows)
+        # In a digest page a blank line follows, and the number of commas varies.
+        return bool(rows[0].cells) and 2 * regular >= sum(bool(row.cells) for row in rows)
     return False
 
 
 def _find_dialect(source: Source) -> tuple[str, int]:
-    """Return the delimiter, and the number of records with content above the header."""
+    """Return the delimiter, and the number of non-blank records above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
         start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
@@ -134,7 +134,7 @@ def _find_dialect(source: Source) -> tuple[str, int]:
 def _content(
     source: Source, delimiter: str, *, strict: bool = True, quotes: bool = True
 ) -> Iterator[Record]:
-    """Yield the records with content, reading as far as they are asked for."""
+    """Yield the records that are not blank, reading the file lazily."""
     with source.open_text() as file:
         for record in _records(file, delimiter, strict=strict, quotes=quotes):
             if any(cell.strip() for cell in record.cells):
@@ -144,7 +144,7 @@ def _content(
 def _records(
     lines: Iterable[str], delimiter: str, *, strict: bool, quotes: bool = True
 ) -> Iterator[Record]:
-    """Yield records of lines; if ``strict``, quotes have to be closed."""
+    """Yield the records of some lines; with ``strict`` an unclosed quote is an error."""
     reader = csv.reader(
         lines,
         delimiter=delimiter,
@@ -158,21 +158,21 @@ def _records(
             line = reader.line_num + 1
     except csv.Error as error:
         raise TaggerError(
-            f"a cell in quotes does not end as it should ({error})",
+            f"a quoted cell is not closed correctly ({error})",
             line=line,
-            hint="Close it with a quote; write a quote inside it twice",
+            hint='End the cell with a quote, and write a quote inside it as ""',
         ) from error
 
 
-def _without_blank_end(header: Record) -> Record:
-    """Take off the blank cells at the end of a header, such as a last tab makes."""
+def _without_trailing_blanks(header: Record) -> Record:
+    """Remove the blank cells at the end of a header."""
     size = max((n for n, cell in enumerate(header.cells, start=1) if cell.strip()), default=0)
     return Record(header.line, header.cells[:size])
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row, None at the end; the limit of cells is lifted for this row alone."""
-    before = csv.field_size_limit(_LONGEST_CELL)
+    """Return the next row, or None at the end, with a raised limit on the size of a cell."""
+    before = csv.field_size_limit(_MAX_CELL)
     try:
         return next(reader, None)
     finally:

@@ -1,7 +1,7 @@
-"""Reader for digest pages: a newsletter header, a date line, then title and abstract in turn.
+"""Reader for digest pages: a newsletter header, a date line, then titles and abstracts in turn.
 
-Blocks are separated by blank lines. The header is whatever is above the date line; further date
-lines between entries are allowed, since pages of several days get pasted together.
+Blocks are separated by blank lines. The header is the text above the first date line. Further date
+lines between entries are allowed, because users paste the pages of several days together.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _FOOTER = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
-LONGEST_TITLE = 300
-"""Characters; the longest title of the 210 in use has 169."""
-SHORTEST_ABSTRACT = 25
-"""A text of a single sentence with fewer words is a title, not an abstract."""
+MAX_TITLE = 300
+"""Characters. The longest of 210 titles measured has 169."""
+MIN_ABSTRACT = 25
+"""Words. A single sentence with fewer words is a title, not an abstract."""
 
 
 class Block(NamedTuple):
-    """A paragraph, and the line that it begins at where lines mean something."""
+    """A paragraph and the number of its first line; None if the file has no meaningful lines."""
 
     line: int | None
     text: str
 
 
 def recognise(_source: Source) -> bool:
-    """Tell nothing: any text that no other format has is a digest page."""
+    """Return False: a digest page is any text that no other reader recognises."""
     return False
 
 
@@ -53,37 +53,44 @@ def read(source: Source) -> list[Paper]:
 
 
 def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
-    """Read the papers of a page that is already taken apart into blocks, as :func:`read` does."""
+    """Read the papers of a digest page that is already split into blocks.
+
+    Raises
+    ------
+    TaggerError
+        If there is no paper, a title is too long, or the abstract of a title is missing.
+    """
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     body = blocks[dates[0] :] if dates else blocks
     entries = [block for block in body if not is_date(block.text)]
     if not entries:
-        what = "only a newsletter header" if blocks else "nothing but white space"
+        reason = "it contains only a header" if blocks else "it is blank"
         line = blocks[-1].line if blocks else 1
-        raise TaggerError(f"no papers on this page, {what}", line=line)
+        raise TaggerError(f"there are no papers on this page: {reason}", line=line)
     papers = []
     for title, abstract in zip(entries[::2], [*entries[1::2], None], strict=False):
-        if len(title.text) > LONGEST_TITLE:
+        if len(title.text) > MAX_TITLE:
             raise TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
                 line=title.line,
-                hint="Each entry is a title, a blank line, and its abstract as one paragraph",
+                hint="Write each entry as a title, a blank line, and the abstract in one paragraph",
             )
         if abstract is None or not is_abstract(abstract.text):
             short = title.text if len(title.text) <= 60 else f"{title.text[:59]}\u2026"
             raise TaggerError(
-                f"the title '{short}' has no abstract",
+                f"the abstract of '{short}' is missing",
                 line=title.line,
-                hint="Add its abstract after a blank line, or take the title out",
+                hint="Add the abstract after a blank line, or remove the title",
             )
         papers.append(Paper(clean_text(title.text), clean_text(abstract.text), (source.name,)))
     return papers
 
 
 def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
-    """Take off what a newsletter says of itself below the last abstract, such as how to leave.
+    """Remove the footer below the last abstract, such as a link to unsubscribe.
 
-    Blocks of which none speaks of that are kept: one may be a title that lost its abstract.
+    If none of the last blocks looks like a footer, they are kept: one may be a title whose abstract
+    is missing.
     """
     end = len(blocks)
     while end and not (is_abstract(blocks[end - 1].text) and not _is_footer(blocks[end - 1])):
@@ -92,7 +99,7 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
 
 
 def blocks_of(text: str) -> Iterator[Block]:
-    """Take a text apart into blocks, at blank lines."""
+    """Split a text into blocks at blank lines."""
     lines: list[str] = []
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         if line.strip():
@@ -103,15 +110,15 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 
 def is_date(text: str) -> bool:
-    """Tell whether a block is a date and nothing else."""
+    """Return whether a block consists of a date."""
     return _DATE_LINE.fullmatch(text) is not None
 
 
 def is_abstract(text: str) -> bool:
-    """Tell an abstract from a title, by its words and sentences."""
-    return len(text.split()) >= SHORTEST_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
+    """Return whether a text is an abstract, not a title: it is long or has several sentences."""
+    return len(text.split()) >= MIN_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
 
 
 def _is_footer(block: Block) -> bool:
-    # Longer than any footer's paragraph: an abstract may well speak of privacy.
-    return len(block.text.split()) < 2 * SHORTEST_ABSTRACT and bool(_FOOTER.search(block.text))
+    # A longer paragraph is an abstract, which may mention privacy.
+    return len(block.text.split()) < 2 * MIN_ABSTRACT and bool(_FOOTER.search(block.text))

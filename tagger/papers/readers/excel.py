@@ -1,4 +1,4 @@
-"""Reader for Excel workbooks (``.xlsx``): the first sheet with a header that fits."""
+"""Reader for Excel workbooks (``.xlsx``): the first sheet with a title column."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from tagger.papers.readers.source import Source, parsing
 
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_MOST_ROWS = 1_048_576
-_MOST_COLUMNS = 1024
-"""Cells further to the right are not looked at: one of them makes a row of 16,384."""
-_MOST_MISSING = 2 * _MOST_ROWS
-_MOST_BYTES = 2 * 1024**3
-_ANY_BYTES = 64 * 1024**2
-_MOST_TIMES = 100
-"""More than this unpacked is no list of papers, but a trap or a mistake: in all, or if it is not
-little anyway, beside its size packed (the ratio at which Apache POI draws the line)."""
+_MAX_ROWS = 1_048_576
+_MAX_COLUMNS = 1024
+"""Cells further to the right are ignored: a single one of them would make a row of 16,384 cells."""
+_MAX_MISSING = 2 * _MAX_ROWS
+_MAX_BYTES = 2 * 1024**3
+_FREE_BYTES = 64 * 1024**2
+_MAX_RATIO = 100
+"""Limits on the unpacked size: ``_MAX_BYTES``, and above ``_FREE_BYTES`` the ratio to the packed
+size (the ratio that Apache POI uses). Larger workbooks are decompression bombs or mistakes."""
 
 _Row = tuple[int, tuple[Any, ...]]
 """The number of a row, from 1, and its cells."""
 
 
 def recognise(source: Source) -> bool:
-    """Tell a workbook by its first bytes; one of before 2007, too, to be told about it."""
+    """Recognise a workbook by its first bytes, also an old ``.xls`` one, which ``read`` refuses."""
     return source.start.startswith((_ZIP, _OLD_EXCEL))
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of the first sheet that has a title column, one a row, or why a row is none.
+    """Yield the paper of each row of the first sheet with a title column, or an error for a row.
 
-    Without such a sheet, the first row with content of all is taken for the header.
+    If there is no such sheet, the first row that is not blank is the header.
     """
     if source.start.startswith(_OLD_EXCEL):
-        raise TaggerError("is a workbook of before Excel 2007", hint="Save it as .xlsx")
-    with parsing("Excel workbook"):
+        raise TaggerError("is an Excel 97-2003 workbook (.xls)", hint="Save it as .xlsx")
+    with parsing("an Excel workbook"):
         content = source.data
-        _refuse_traps(content)
+        _check_unpacked_size(content)
         (number, names), rows = _find_sheet(content, source)
         columns = Columns.find(names, source, number)
         for number, cells in rows:
-            # A row ends with its last cell.
-            width = max(columns.positions.values()) + 1 - len(cells)
-            yield columns.paper((*cells, *[None] * width), source, number)
+            # A row ends with its last non-empty cell, so it may be too short.
+            missing = max(columns.positions.values()) + 1 - len(cells)
+            yield columns.paper((*cells, *[None] * missing), source, number)
 
 
 def _find_sheet(content: bytes, source: Source) -> tuple[_Row, Iterator[_Row]]:
-    """Return the header, and the rows with content below it."""
+    """Return the header, and the rows below it that are not blank."""
     import openpyxl
 
     with warnings.catch_warnings():
-        # Of what else a workbook holds: styles, validation, drawings.
+        # openpyxl warns about styles, validation and drawings, which are not read.
         warnings.simplefilter("ignore")
         book = openpyxl.load_workbook(
             io.BytesIO(content), read_only=True, data_only=True, keep_links=False
@@ -66,37 +66,40 @@ def _find_sheet(content: bytes, source: Source) -> tuple[_Row, Iterator[_Row]]:
         first: _Row | None = None
         missing = count(1)
         for sheet in book.worksheets:
-            # What a sheet says of its size is often wrong.
+            # The declared size of a sheet is often wrong.
             sheet.reset_dimensions()
-            rows = _rows_with_content(sheet, missing)
+            rows = _rows_without_blanks(sheet, missing)
             for header in islice(rows, HEADER_WITHIN):
                 if has_title(header[1], source.columns):
                     return header, rows
                 first = first or header
     if first is None:
-        raise TaggerError("is a workbook without content")
+        raise TaggerError("the workbook is empty")
     return first, iter(())
 
 
-def _rows_with_content(sheet: Any, missing: Iterator[int]) -> Iterator[_Row]:
-    rows = sheet.iter_rows(values_only=True, max_row=_MOST_ROWS, max_col=_MOST_COLUMNS)
+def _rows_without_blanks(sheet: Any, missing: Iterator[int]) -> Iterator[_Row]:
+    rows = sheet.iter_rows(values_only=True, max_row=_MAX_ROWS, max_col=_MAX_COLUMNS)
     before = None
     for number, cells in enumerate(rows, start=1):
-        # One and the same stands for all rows that the file jumps over.
+        # openpyxl yields the same object for all rows that the file leaves out.
         if cells is before:
-            if next(missing) > _MOST_MISSING:
-                raise TaggerError("the sheets have more missing rows than a list of papers can")
+            if next(missing) > _MAX_MISSING:
+                raise TaggerError(
+                    "the sheets have too many blank rows", hint="Remove blank rows and sheets"
+                )
             continue
         before = cells
         if any(cell is not None and str(cell).strip() for cell in cells):
             yield number, tuple(cells)
 
 
-def _refuse_traps(content: bytes) -> None:
+def _check_unpacked_size(content: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     packed = len(content)
-    if unpacked > min(_MOST_BYTES, max(_ANY_BYTES, _MOST_TIMES * packed)):
+    if unpacked > min(_MAX_BYTES, max(_FREE_BYTES, _MAX_RATIO * packed)):
         raise TaggerError(
-            f"would take {unpacked / 1e6:,.0f} MB unpacked, {unpacked // packed:,} times its size"
+            f"the workbook takes {unpacked / 1e6:,.0f} MB unpacked, {unpacked // packed:,} times "
+            "the size of the file, which is not plausible for a list of papers"
         )

@@ -1,4 +1,4 @@
-"""Reader for feeds, Atom and RSS, such as arXiv's."""
+"""Reader for Atom and RSS feeds, such as those of arXiv."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from tagger.papers.readers.source import Source, check_encoding, parsing
 _ROOTS = ("rss", "feed", "rdf")
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']+)")
-# In UTF-16, too.
+# Also matches UTF-16.
 _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
-# What arXiv's RSS puts in front of an abstract.
+# arXiv's RSS puts this before an abstract.
 _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
 
 
 def recognise(source: Source) -> bool:
-    """Tell a feed by its root element."""
+    """Recognise a feed by its root element."""
     return root_element(source.head) in _ROOTS
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a feed, or why an entry is none; its number is given as line."""
+    """Yield the paper of each entry of a feed, or an error with the entry number as line."""
     import feedparser
 
     content = source.data
     if _ENTITY.search(content):
-        raise TaggerError("declares entities of its own, which no feed does")
-    with parsing("feed"):
+        raise TaggerError("declares XML entities, which can be harmful and which feeds never use")
+    with parsing("a feed"):
         declared = _DECLARED.match(content)
         if declared:
             check_encoding(declared[1].decode("ascii", "replace"))
-        # Bytes alone might be taken for the name of a file or an address to be opened.
+        # feedparser would take plain bytes for the name of a file or a URL to open.
         feed = feedparser.parse(io.BytesIO(content))
         broken = feed.get("bozo_exception")
         entries = [_fields(entry) for entry in feed.entries]
-    # It reads on over the many small mistakes of feeds; a half feed would look like a whole one.
+    # feedparser ignores small errors, but an incomplete feed would look like a complete one.
     if isinstance(broken, SAXException) and not _END.search(content[-4096:]):
         raise TaggerError(
-            f"the feed does not end as it should ({broken.getMessage()})",
+            f"the end of the feed is missing ({broken.getMessage()})",
             line=broken.getLineNumber() if isinstance(broken, SAXParseException) else None,
-            hint="It may be cut short: get it again",
+            hint="Download it again: it may be incomplete",
         )
     for number, fields in enumerate(entries, start=1):
         yield paper_of_fields(fields, source, number)

@@ -1,4 +1,4 @@
-"""Reader for data sets of Hugging Face `datasets`, saved to disk: a folder, all its splits."""
+"""Reader for data sets saved to disk by Hugging Face `datasets`: folders with all their splits."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _BATCH_SIZE = 1024
 
 
 def recognise(source: Source) -> bool:
-    """Tell a saved data set by the files that describe it."""
+    """Recognise a saved data set by the JSON files that describe it."""
     return source.is_folder and any(
         (source.path / name).is_file() for name in (_STATE_FILE, _SPLITS_FILE)
     )
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a saved data set, one a row, split after split, or why a row is none.
+    """Yield the paper of each row of all splits, or an error for an invalid row.
 
-    The row of the split, counted from 1, is given as line.
+    Errors give the row of the split, counted from 1, as line.
     """
     if not recognise(source):
-        raise TaggerError(f"is no folder with a saved data set: it has no {_STATE_FILE}")
+        raise TaggerError(f"is not a saved data set: the file {_STATE_FILE} is missing")
     import datasets
 
-    _refuse_traps(source.path.resolve())
-    with parsing("data set"):
+    _check_links(source.path.resolve())
+    with parsing("a data set"):
         loaded = datasets.load_from_disk(str(source.path))
         splits = loaded.values() if isinstance(loaded, datasets.DatasetDict) else [loaded]
         for split in splits:
             columns = Columns.find(split.column_names, source)
             if not len(split):
                 continue
-            wanted, chosen = columns.alone(split.column_names)
-            # Other columns may hold pictures or sound, which would be decoded.
+            wanted, chosen = columns.select(split.column_names)
+            # Other columns may contain images or sound, which would be decoded.
             tables = split.select_columns(wanted).with_format("arrow").iter(_BATCH_SIZE)
             rows = count(1)
             for table in tables:
@@ -53,18 +53,18 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
                     yield chosen.paper(cells, source, next(rows))
 
 
-def _refuse_traps(root: Path) -> None:
-    """Refuse a data set that names files, or leads, out of its folder."""
+def _check_links(root: Path) -> None:
+    """Refuse a data set with symbolic links or file names that point outside its folder."""
     for path in sorted(root.rglob("*")):
         if not path.resolve().is_relative_to(root):
-            raise TaggerError("has a link that leads out of its folder", path=path)
+            raise TaggerError("is a link to a file outside the data set", path=path)
         for name in _named_files(path):
             if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:"):
-                raise TaggerError(f"names a file out of its folder: {name!r}", path=path)
+                raise TaggerError(f"names a file outside the data set: {name!r}", path=path)
 
 
 def _named_files(path: Path) -> list[Any]:
-    """Return the names that a file of a data set gives; none if it is another file, or broken."""
+    """Return the file names listed in a JSON file of a data set; [] for other or broken files."""
     names: Any = None
     with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError):
         if path.name == _SPLITS_FILE:

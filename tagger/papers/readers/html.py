@@ -1,8 +1,7 @@
-"""Reader for saved web pages and newsletters in HTML: titles with their abstracts.
+"""Reader for saved web pages and newsletters in HTML.
 
-A page is turned into the blocks of a digest page, and read by the rules for those. Where titles
-are headings, what is between a title and its abstract (authors, links) is passed over, and so is
-what is above the first title.
+A page is converted to the blocks of a digest page. If the titles are headings, the text between a
+title and its abstract (authors, links) and the text above the first title are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 from tagger.papers.paper import Paper
 from tagger.papers.readers.digest import (
-    SHORTEST_ABSTRACT,
+    MIN_ABSTRACT,
     Block,
     is_abstract,
     is_date,
@@ -29,7 +28,7 @@ _LABEL = re.compile(r"(?:title|abstract)\s*:\s*", re.IGNORECASE)
 
 
 def recognise(source: Source) -> bool:
-    """Tell a web page by its document type or its first element."""
+    """Recognise a web page by its document type or root element."""
     return root_element(source.head) in ("html", "head", "body")
 
 
@@ -38,7 +37,7 @@ def read(source: Source) -> list[Paper]:
     try:
         markup: str | bytes = source.data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # The page says which encoding it is in.
+        # The encoding is declared in the page.
         markup = source.data
     with parsing("HTML"):
         blocks = digest_blocks(markup)
@@ -46,7 +45,7 @@ def read(source: Source) -> list[Paper]:
 
 
 def digest_blocks(markup: str | bytes) -> Sequence[Block]:
-    """Return the blocks of a digest page that is written in HTML."""
+    """Convert HTML to the blocks of a digest page."""
     blocks = [block for block in blocks_of_markup(markup) if not _ONLY_LABEL.fullmatch(block.text)]
     sections = _sections(blocks)
     kind = _kind_of_titles(sections)
@@ -59,7 +58,7 @@ def digest_blocks(markup: str | bytes) -> Sequence[Block]:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A heading, and the abstracts below it; long paragraphs that follow one another are one."""
+    """A heading and the abstracts below it; consecutive long paragraphs form one abstract."""
 
     kind: str
     heading: str
@@ -67,13 +66,13 @@ class _Section:
 
     @property
     def texts(self) -> list[str]:
-        """The title, and the longest abstract: a shorter text says where the paper appeared."""
+        """The title and the longest abstract; a shorter text is usually the venue of the paper."""
         return [self.heading, *sorted(self.abstracts, key=len)[-1:]]
 
 
 def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
     sections: list[_Section] = []
-    goes_on = False
+    continues = False
     for kind, text in blocks:
         if is_date(text):
             continue
@@ -81,22 +80,22 @@ def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
             sections.append(_Section(kind, text, []))
         elif sections and is_abstract(text):
             abstracts = sections[-1].abstracts
-            if goes_on and _is_long(text):
+            if continues and _is_long(text):
                 abstracts[-1] += " " + text
             else:
                 abstracts.append(text)
-        goes_on = kind == "text" and _is_long(text)
+        continues = kind == "text" and _is_long(text)
     return sections
 
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
-    """Return the kind of heading that most abstracts are under; None if titles are no headings."""
+    """Return the kind of the headings above most abstracts; None if titles are not headings."""
     above = Counter(section.kind for section in sections if section.abstracts)
     kind = max(above, key=above.__getitem__, default=None)
     of_kind = (section.abstracts for section in sections if section.kind == kind)
-    # Where several abstracts are apart under one heading, it is that of a part of the page.
+    # A heading above several separate abstracts is the heading of a section, not a title.
     return None if any(sum(map(_is_long, each)) > 1 for each in of_kind) else kind
 
 
 def _is_long(text: str) -> bool:
-    return len(text.split()) >= SHORTEST_ABSTRACT
+    return len(text.split()) >= MIN_ABSTRACT

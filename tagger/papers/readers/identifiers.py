@@ -1,7 +1,8 @@
-"""Identifiers of papers as they are written in the wild, in one form each.
+"""Normalise the identifiers of papers.
 
-``doi:10.1234/abc`` in lower case (DOI names are case-insensitive, DOI Handbook, 2.4),
-``arxiv:2101.00001`` without its version, ``pmid:123``. A DOI that arXiv gave is the arXiv id.
+The normal forms are ``doi:10.1234/abc`` in lower case (DOI names are case-insensitive, DOI
+Handbook, 2.4), ``arxiv:2101.00001`` without version, and ``pmid:123``. A DOI registered by arXiv
+becomes the arXiv id.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from urllib.parse import unquote
 from tagger.papers.readers.cleaning import unescape
 
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
-_LONGEST_DOI = 2048
-"""Those in use have far fewer characters; what is longer would only cost time."""
-# A semicolon may also be part of one.
+_MAX_DOI = 2048
+"""Characters. DOIs in use are far shorter; the limit bounds the running time."""
+# A semicolon may also be part of a DOI.
 _BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
-# before; the class of an archive, as in math.GT/0309136, is no part of the identity.
+# before. The subject class of an archive, as in math.GT/0309136, is not part of the identity.
 _ARXIV = re.compile(
     r"(?<![\w./])(?:(\d\d(?:0[1-9]|1[0-2])\.\d{4,5})|([a-z]{1,9}(?:-[a-z]{1,9})?)(?:\.[a-z]{2})?"
     r"/(\d{7}))"
@@ -42,13 +43,13 @@ _LINKS = {
 
 
 def normal_doi(text: str) -> str | None:
-    """Return the identifier of a DOI, however it is written; None if it is none.
+    """Return the normalised DOI in a text, or None.
 
-    ``https://doi.org/10.1234/ABC`` and ``DOI: 10.1234/abc.`` are ``doi:10.1234/abc``.
+    ``https://doi.org/10.1234/ABC`` and ``DOI: 10.1234/abc.`` become ``doi:10.1234/abc``.
     """
-    # Reference managers escape for LaTeX, browsers for links, publishers for HTML.
+    # Reference managers escape DOIs for LaTeX, browsers for URLs, publishers for HTML.
     found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", unescape(unquote(text))))
-    if not found or len(found[0]) > _LONGEST_DOI:
+    if not found or len(found[0]) > _MAX_DOI:
         return None
     doi = found[0].lower()
     while doi[-1] in ".,;:'\"" or (doi[-1] in ")]" and not _is_closed(doi)):
@@ -59,9 +60,9 @@ def normal_doi(text: str) -> str | None:
 
 
 def normal_arxiv(text: str) -> str | None:
-    """Return the identifier of an arXiv id; None if it is none.
+    """Return the normalised arXiv id in a text, or None.
 
-    ``arXiv:2101.00001v2`` and ``2101.00001 [cs.CL]`` are ``arxiv:2101.00001``.
+    ``arXiv:2101.00001v2`` and ``2101.00001 [cs.CL]`` become ``arxiv:2101.00001``.
     """
     found = _ARXIV.search(text.removesuffix(".pdf").replace("\\", ""))
     if not found:
@@ -71,7 +72,7 @@ def normal_arxiv(text: str) -> str | None:
 
 
 def normal_pmid(text: str) -> str | None:
-    """Return the identifier of a PubMed number; None if it is none."""
+    """Return the normalised PubMed number, or None if ``text`` is not one."""
     found = _PMID.fullmatch(text.strip())
     return f"pmid:{found[1]}" if found else None
 
@@ -80,7 +81,7 @@ _NORMAL = {"doi": normal_doi, "arxiv": normal_arxiv, "pmid": normal_pmid}
 
 
 def identifier_of_link(link: str) -> str | None:
-    """Return the identifier of a link to doi.org, arXiv or PubMed; None of any other."""
+    """Return the identifier in a link to doi.org, arXiv or PubMed, or None for other links."""
     for kind, pattern in _LINKS.items():
         if found := pattern.search(link):
             return _NORMAL[kind](found[1])
@@ -88,12 +89,12 @@ def identifier_of_link(link: str) -> str | None:
 
 
 def arxiv_mentions(text: str) -> list[str]:
-    """Return where a text names an arXiv id as such: ``arXiv:2101.00001``."""
+    """Return all mentions of arXiv ids in a text: ``arXiv:2101.00001``."""
     return _ARXIV_MENTION.findall(text)
 
 
 def pmid_mentions(text: str) -> list[str]:
-    """Return where a text names a PubMed number as such: ``PMID: 123``."""
+    """Return all mentions of PubMed numbers in a text: ``PMID: 123``."""
     return _PMID_MENTION.findall(text)
 
 
@@ -104,7 +105,7 @@ def identifiers_of(
     pmids: Iterable[str] = (),
     links: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """Return the identifiers among the values of some fields; what is none is passed over."""
+    """Normalise the values of identifier fields; values that are not identifiers are ignored."""
     found = [
         *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),
         *map(normal_arxiv, arxiv),
@@ -115,13 +116,13 @@ def identifiers_of(
 
 
 def written_identifiers(text: str) -> tuple[str, ...]:
-    """Return the identifiers in a text in the form that they have here, ``doi:10.1234/abc``."""
+    """Return the identifiers that a text contains in normal form: ``doi:10.1234/abc``."""
     words = (word.removesuffix(";").partition(":") for word in text.split())
     found = (_NORMAL[kind](name) for kind, _, name in words if kind in _NORMAL)
     return tuple(dict.fromkeys(name for name in found if name))
 
 
 def _is_closed(text: str) -> bool:
-    """Tell whether the bracket that ends a text has its counterpart in it."""
+    """Return whether the closing bracket at the end of a text has an opening bracket."""
     close = text[-1]
     return text.count({")": "(", "]": "["}[close]) >= text.count(close)

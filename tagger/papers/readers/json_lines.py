@@ -1,4 +1,4 @@
-"""Reader for JSON: one object a line (JSON Lines), several in a row, or an array of objects."""
+"""Reader for JSON: one object a line (JSON Lines), consecutive objects, or an array of objects."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ _KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "nul
 
 
 def recognise(source: Source) -> bool:
-    """Tell JSON from a page, which may begin with a bracket, too."""
+    """Recognise JSON by its first two characters, since a page may begin with a bracket, too."""
     return _START.match(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of JSON Lines or of a JSON array, or why a value is none."""
-    # Once for the fields that any of them has, and once for the papers.
+    """Yield the paper of each object of a JSON file, or an error for an invalid value."""
+    # The first pass collects the field names of all objects, the second yields the papers.
     names: dict[str, None] = {}
     for _, value in read_values(source):
         if isinstance(value, dict):
             names.update(dict.fromkeys(value))
-    # Without any name each value has a problem.
+    # Without field names every value is invalid.
     columns = Columns.find(list(names), source) if names else Columns({})
-    # Of the names, of which each row may have others: rows and names are both many.
-    wanted, chosen = columns.alone(list(names))
+    wanted, chosen = columns.select(list(names))
     for line, value in read_values(source):
         if isinstance(value, dict):
             yield chosen.paper([value.get(name) for name in wanted], source, line)
@@ -46,7 +45,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
-    """Yield each value with its line; in JSON Lines, an error in place of one that is no JSON."""
+    """Yield each value with its line; in JSON Lines, an error for each invalid line."""
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):
         yield from _array(source.text)
@@ -62,47 +61,47 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
 
 
 def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
-    """Yield the values of a text that begins at a line, each with its line."""
-    place, line = _go_on(text, 0, 0, line)
-    while place < len(text):
-        value, end = _decode(text, place, line)
+    """Yield the consecutive values of a text that starts in line ``line``, with their lines."""
+    offset, line = _skip_space(text, 0, 0, line)
+    while offset < len(text):
+        value, end = _decode(text, offset, line)
         yield line, value
-        place, line = _go_on(text, place, end, line)
+        offset, line = _skip_space(text, offset, end, line)
 
 
 def _array(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the values of the array that a text consists of, each with its line."""
-    place, line = _go_on(text, 0, text.index("[") + 1, 1)
+    """Yield the values of an array, with their lines."""
+    offset, line = _skip_space(text, 0, text.index("[") + 1, 1)
     is_first = True
-    while place < len(text) and text[place] != "]":
+    while offset < len(text) and text[offset] != "]":
         if not is_first:
-            if text[place] != ",":
-                raise TaggerError("is no JSON (a comma is missing)", line=line)
-            place, line = _go_on(text, place, place + 1, line)
-        value, end = _decode(text, place, line)
+            if text[offset] != ",":
+                raise TaggerError("is not valid JSON (a comma is missing)", line=line)
+            offset, line = _skip_space(text, offset, offset + 1, line)
+        value, end = _decode(text, offset, line)
         yield line, value
-        place, line = _go_on(text, place, end, line)
+        offset, line = _skip_space(text, offset, end, line)
         is_first = False
-    if place == len(text):
-        raise TaggerError("the array is not closed, so the file may be cut short", line=line)
-    place, line = _go_on(text, place, place + 1, line)
-    if place < len(text):
-        raise TaggerError("something follows the end of the array", line=line)
+    if offset == len(text):
+        raise TaggerError("the array is not closed; the file may be incomplete", line=line)
+    offset, line = _skip_space(text, offset, offset + 1, line)
+    if offset < len(text):
+        raise TaggerError("unexpected text after the end of the array", line=line)
 
 
-def _decode(text: str, place: int, line: int) -> tuple[Any, int]:
-    """Return the value at a place, which is in a line, and where it ends."""
+def _decode(text: str, offset: int, line: int) -> tuple[Any, int]:
+    """Return the value at an offset in line ``line``, and the offset of its end."""
     try:
-        return _DECODER.raw_decode(text, place)
+        return _DECODER.raw_decode(text, offset)
     except json.JSONDecodeError as error:
-        line += text.count("\n", place, error.pos)
-        raise TaggerError(f"is no JSON ({error.msg})", line=line) from error
+        line += text.count("\n", offset, error.pos)
+        raise TaggerError(f"is not valid JSON ({error.msg})", line=line) from error
     except (ValueError, RecursionError) as error:
-        raise TaggerError(f"is no JSON that can be read ({error})", line=line) from error
+        raise TaggerError(f"cannot be read as JSON ({error})", line=line) from error
 
 
-def _go_on(text: str, start: int, end: int, line: int) -> tuple[int, int]:
-    """Return the place of what follows white space from ``end`` on, and its line."""
+def _skip_space(text: str, start: int, end: int, line: int) -> tuple[int, int]:
+    """Skip white space from ``end`` on; return the new offset and its line (that of ``start``)."""
     match = _SPACE.match(text, end)
-    place = match.end() if match else end
-    return place, line + text.count("\n", start, place)
+    offset = match.end() if match else end
+    return offset, line + text.count("\n", start, offset)

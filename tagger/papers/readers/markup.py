@@ -1,4 +1,4 @@
-"""What HTML and XML have in common here: the root element, and blocks of text with their kind."""
+"""Parse markup: find the root element of HTML and XML, and split HTML into blocks of text."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])", re.IGNORECASE)
 
 
 class MarkupBlock(NamedTuple):
-    """A paragraph; its kind is ``h1`` to ``h6``, ``title`` where the page says so, or ``text``."""
+    """A paragraph or heading of kind ``h1`` to ``h6``, ``title`` (by CSS class) or ``text``."""
 
     kind: str
     text: str
 
 
 def root_element(head: str) -> str:
-    """Return the first element of a document that begins so, in lower case and without prefix.
+    """Return the root element of a document that begins with ``head``, in lower case, no prefix.
 
-    It is ``html`` where only a document type says so, and empty if this is neither HTML nor XML.
+    An HTML document type gives ``html``. The result is empty if this is neither HTML nor XML.
     """
     position = 0
     while match := _PROLOG.match(head, position):
@@ -46,15 +46,21 @@ def root_element(head: str) -> str:
 
 
 def text_of(markup: str) -> str:
-    """Return the words of a piece of HTML."""
+    """Return the text of a piece of HTML without markup."""
     return " ".join(block.text for block in blocks_of_markup(markup))
 
 
 def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
-    """Take HTML apart into its paragraphs and headings, in order.
+    """Split HTML into its paragraphs and headings, in order.
 
-    What is hidden, scripts, styles, navigation, footers and forms are left out. What cannot be
-    parsed raises :class:`ValueError`, an unknown encoding :class:`LookupError`.
+    Hidden elements, scripts, styles, navigation, footers and forms are skipped.
+
+    Raises
+    ------
+    ValueError
+        If the markup cannot be parsed.
+    LookupError
+        If the declared encoding is unknown.
     """
     from bs4.dammit import EncodingDetector
     from lxml import etree
@@ -62,14 +68,14 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     if isinstance(markup, bytes):
         markup, marked = EncodingDetector.strip_byte_order_mark(markup)
         declared = EncodingDetector.find_declared_encoding(markup, is_html=True)
-        # What browsers take a page for that says nothing (WHATWG, "HTML", 13.2.3.2).
+        # Browsers' default for pages without declared encoding (WHATWG, "HTML", 13.2.3.2).
         encoding = marked or declared or "windows-1252"
         check_encoding(encoding)
         markup = markup.decode(encoding, "replace")
-    # Halves of surrogate pairs are no text, and to the parser a null character is the end.
+    # UTF-8 cannot encode lone surrogates, and the parser stops at a null character.
     text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
     collector = _BlockCollector()
-    # The stubs of lxml have other names of parameters.
+    # Any, because the type stubs of lxml use other parameter names.
     target: Any = collector
     parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
     if text.strip():
@@ -82,7 +88,7 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
 
 
 class _Element(NamedTuple):
-    """An element that is open: the block that it belongs to, the block's kind, and its own."""
+    """An open element: the number and kind of its block, and the kind of blocks inside it."""
 
     block: int
     block_kind: str
@@ -90,7 +96,7 @@ class _Element(NamedTuple):
 
 
 class _BlockCollector:
-    """Makes blocks of the events of a parser (lxml's target interface)."""
+    """Parser target of lxml that collects blocks."""
 
     def __init__(self) -> None:
         self.blocks: list[MarkupBlock] = []
@@ -139,7 +145,7 @@ class _BlockCollector:
         self._parts.append(text)
 
     def close(self) -> None:
-        """End the block that is open."""
+        """Finish the current block."""
         text = " ".join("".join(self._parts).split())
         if text:
             self.blocks.append(MarkupBlock(self._owner.block_kind, text))

@@ -1,7 +1,7 @@
 """Reader for PubMed's text format (``.nbib``), the MEDLINE display of tagged fields.
 
-Layout and tags as in https://www.ncbi.nlm.nih.gov/books/NBK3827/ ("MEDLINE Display Format"): a tag
-of up to four letters, ``- ``, the value; further lines of a value begin with blanks.
+A field is a tag of up to four letters, ``- ``, and a value; continuation lines begin with spaces.
+See https://www.ncbi.nlm.nih.gov/books/NBK3827/ ("MEDLINE Display Format").
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _DOI_MARK = " [doi]"
 
 
 def recognise(source: Source) -> bool:
-    """Tell PubMed's text format by its first record."""
+    """Recognise PubMed's text format by its first record."""
     return _START.match(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a PubMed text file, or why a record is none."""
+    """Yield the paper of each record of a PubMed text file, or an error for an invalid record."""
     for line, lines in _records(source):
         fields = TaggedFields.of(lines, _FIELD)
-        # Of an article, a book, and an article in another language.
+        # Titles of an article, of a book, and of an article in its original language.
         titles = fields.values_of("TI", "BTI", "TT")
         abstract = " ".join(fields.values_of("AB"))
         dois = [name for name in fields.values_of("LID", "AID") if name.endswith(_DOI_MARK)]
@@ -40,7 +40,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Yield the lines of each record, with the number of the first."""
+    """Yield the lines of each record with the number of the first line."""
     start, lines = 0, list[str]()
     with source.open_text("\n") as file:
         for number, line in enumerate(file, start=1):
@@ -52,9 +52,9 @@ def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
                 start, lines = number, []
             elif line and not (start and (found or line.startswith(" "))):
                 raise TaggerError(
-                    "this line is neither a field nor goes on with one",
+                    "this line is neither a field nor the continuation of one",
                     line=number,
-                    hint="A record begins with 'PMID- ', and a longer value goes on after blanks",
+                    hint="Begin a record with 'PMID- ', and continuation lines with spaces",
                 )
             if line:
                 lines.append(line)

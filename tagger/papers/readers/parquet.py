@@ -1,4 +1,4 @@
-"""Reader for Parquet: only the columns that matter are read, a batch of rows at a time."""
+"""Reader for Parquet files; only the columns of a paper are read, in batches of rows."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from tagger.papers.readers.source import Source, parsing
 
 _MARK = b"PAR1"
 _BATCH_SIZE = 1024
-_ANY_ROWS = 10_000
-_LEAST_BYTES = 4
-"""So many a row at least: what says that it has more rows repeats one without end."""
-_ANY_BYTES = 256 * 1024**2
-_MOST_TIMES = 100
-"""How much larger than the file it may be in memory, if it is not small anyway."""
+_FREE_ROWS = 10_000
+_MIN_BYTES_PER_ROW = 4
+"""A file with more than ``_FREE_ROWS`` rows and fewer bytes a row repeats one row endlessly."""
+_FREE_BYTES = 256 * 1024**2
+_MAX_RATIO = 100
+"""Limit on the size in memory above ``_FREE_BYTES``, as a multiple of the size of the file."""
 
 
 def recognise(source: Source) -> bool:
-    """Tell Parquet by its first bytes."""
+    """Recognise Parquet by its first bytes."""
     return source.start.startswith(_MARK)
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a Parquet file, one a row, or why a row is none.
+    """Yield the paper of each row of a Parquet file, or an error for an invalid row.
 
-    The row, counted from 1, is given as line.
+    Errors give the row, counted from 1, as line.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with parsing("Parquet file"):
-        # By its path, a large file is never in memory as a whole.
-        where = source.path if source.given is None else io.BytesIO(source.given)
+    with parsing("a Parquet file"):
+        # Opened by path, a large file is never in memory as a whole.
+        where = source.path if source.content is None else io.BytesIO(source.content)
         file = pq.ParquetFile(where)
         schema = file.schema_arrow
         columns = Columns.find(list(schema.names), source)
-        _refuse_traps(file.metadata, source)
-        wanted, chosen = columns.alone(schema.names)
+        _check_size(file.metadata, source)
+        wanted, chosen = columns.select(schema.names)
         texts = [name for name in wanted if pa.types.is_string(schema.field(name).type)]
-        # A text that stands in many rows is in memory once, and of the rows one at a time.
+        # Dictionary encoding keeps a text that is repeated in many rows in memory once.
         file = pq.ParquetFile(where, metadata=file.metadata, read_dictionary=texts)
         rows = count(1)
         for group in range(file.num_row_groups):
@@ -54,13 +54,18 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
                     yield chosen.paper([cell.as_py() for cell in cells], source, next(rows))
 
 
-def _refuse_traps(metadata: Any, source: Source) -> None:
-    """Refuse a file that would be very much larger in memory, by what it says of itself."""
+def _check_size(metadata: Any, source: Source) -> None:
+    """Refuse a file whose metadata declare far more rows or bytes than its size allows."""
     rows = metadata.num_rows
-    if rows > max(_ANY_ROWS, source.size // _LEAST_BYTES):
-        raise TaggerError(f"says that it has {rows:,} rows, in {source.size:,} bytes")
-    # Of all columns: to ask for one of them, of a broken file, ends the process (pyarrow 25).
+    if rows > max(_FREE_ROWS, source.size // _MIN_BYTES_PER_ROW):
+        raise TaggerError(
+            f"declares {rows:,} rows in only {source.size:,} bytes; the file may be harmful"
+        )
+    # The size of all columns: asking for that of one ends the process if the file is broken
+    # (pyarrow 25).
     groups = range(metadata.num_row_groups)
     unpacked = sum(metadata.row_group(number).total_byte_size for number in groups)
-    if unpacked > max(_ANY_BYTES, _MOST_TIMES * source.size):
-        raise TaggerError(f"would take {unpacked / 1e6:,.0f} MB unpacked")
+    if unpacked > max(_FREE_BYTES, _MAX_RATIO * source.size):
+        raise TaggerError(
+            f"takes {unpacked / 1e6:,.0f} MB unpacked, more than {_MAX_RATIO} times its size"
+        )

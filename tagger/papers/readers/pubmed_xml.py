@@ -1,6 +1,6 @@
 """Reader for PubMed's XML: articles and book chapters of a ``PubmedArticleSet``.
 
-Elements as in https://www.nlm.nih.gov/bsd/licensee/elements_descriptions.html.
+The elements are described at https://www.nlm.nih.gov/bsd/licensee/elements_descriptions.html.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ROOT = re.compile(r"<Pubmed(?:Book)?Article(?:Set)?[\s>]|<!DOCTYPE PubmedArticleSet")
 _RECORDS = ("PubmedArticle", "PubmedBookArticle")
-# Of an article, a chapter and a book; a title that is not available in English has an own element.
+# Titles of an article (English, original language), a chapter and a book.
 _TITLES = (
     "MedlineCitation/Article/ArticleTitle",
     "MedlineCitation/Article/VernacularTitle",
@@ -42,15 +42,15 @@ _PMIDS = ("MedlineCitation/PMID", "BookDocument/PMID")
 
 
 def recognise(source: Source) -> bool:
-    """Tell PubMed's XML by its root, or its document type."""
+    """Recognise PubMed's XML by its root element or document type."""
     return source.head.startswith("<") and _ROOT.search(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a PubMed XML file, or why a record is none.
+    """Yield the paper of each record of a PubMed XML file, or an error for an invalid record.
 
-    The sections of a structured abstract keep their labels. Entities of the document's own are
-    refused, and nothing outside it is read. The number of the record is given as line.
+    The sections of a structured abstract keep their labels. Documents that declare entities are
+    refused, and external resources are not loaded. Errors give the record number as line.
     """
     root = _parse(source.data)
     records = [root] if root.tag in _RECORDS else [each for each in root if each.tag in _RECORDS]
@@ -72,12 +72,14 @@ def _parse(content: bytes) -> Element:
             root: Element = fromstring(content)
         except ParseError as error:
             raise TaggerError(
-                f"is not XML: {str(error).partition(':')[0]}",
+                f"is not valid XML: {str(error).partition(':')[0]}",
                 line=error.position[0],
-                hint="Download it again, it may be cut off",
+                hint="Download the file again: it may be incomplete",
             ) from error
         except DefusedXmlException as error:
-            raise TaggerError("declares entities of its own, which PubMed never does") from error
+            raise TaggerError(
+                "declares XML entities, which can be harmful and which PubMed never uses"
+            ) from error
     return root
 
 

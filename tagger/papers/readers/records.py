@@ -1,4 +1,4 @@
-"""How a record of any format becomes a paper."""
+"""Turn records of any format into papers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_marked_up_text
 from tagger.papers.readers.source import Source
 
-# PubMed's stand-in for a title that is not known in English.
+# PubMed's placeholder for a title without English translation.
 _NO_TITLE = re.compile(r"\[not available\]\.?", re.IGNORECASE)
-# Stand-ins of PubMed, Scopus, Web of Science, and of exports for an empty cell.
+# Placeholders of PubMed, Scopus and Web of Science, and of exports for an empty cell.
 _NO_ABSTRACT = re.compile(
     r"\W*+(?:(?:there is )?no abstract(?: (?:is |was )?(?:available|provided|supplied|found))?"
     r"|abstract (?:is |was )?(?:not (?:available|provided|supplied|found)|unavailable|missing)"
@@ -28,32 +28,33 @@ def make_paper(
     abstracts: list[str],
     identifiers: tuple[str, ...] = (),
 ) -> Paper | TaggerError:
-    """Return the paper of a record, or the error that says why it is none.
+    """Return the paper of a record, or an error if it has no title.
 
-    Of titles and abstracts, the first that says something is taken.
+    The first title and the first abstract that are neither empty nor a placeholder are taken.
     """
     title = _first(titles, _NO_TITLE)
     if not title:
         return TaggerError(
-            "there is no title here",
-            line=line,
-            hint="Every paper needs one: fill it in, or take the record out",
+            "the title of this record is missing", line=line, hint="Add it, or remove the record"
         )
     abstract = _first(abstracts, _NO_ABSTRACT)
     return Paper(title, abstract, (source.name,), identifiers=identifiers)
 
 
-def _first(texts: list[str], stand_in: re.Pattern[str]) -> str:
+def _first(texts: list[str], placeholder: re.Pattern[str]) -> str:
     cleaned = map(clean_marked_up_text, texts)
-    return next((text for text in cleaned if text and not stand_in.fullmatch(text)), "")
+    return next((text for text in cleaned if text and not placeholder.fullmatch(text)), "")
 
 
 class TaggedFields(dict[str, list[str]]):
-    """The values of each tag of a record, in order; lines of one value are joined by blanks."""
+    """The values of each field tag of a record, in order; lines of one value are joined."""
 
     @classmethod
     def of(cls, lines: Iterable[str], field: re.Pattern[str]) -> TaggedFields:
-        """Read the lines of a record; ``field`` matches a line's beginning, group 1 is the tag."""
+        """Parse the lines of a record.
+
+        ``field`` matches the beginning of a line that starts a value; its group 1 is the tag.
+        """
         values: dict[str, list[list[str]]] = {}
         parts: list[str] = []
         for line in lines:
@@ -67,5 +68,5 @@ class TaggedFields(dict[str, list[str]]):
         )
 
     def values_of(self, *tags: str) -> list[str]:
-        """Return the values of some tags, those of the first tag first."""
+        """Return the values of several tags, in the order of the arguments."""
         return [value for tag in tags for value in self.get(tag, ())]

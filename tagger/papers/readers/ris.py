@@ -1,4 +1,4 @@
-"""Reader for RIS, as Zotero, EndNote, Scopus, Web of Science and IEEE write it."""
+"""Reader for RIS files of Zotero, EndNote, Scopus, Web of Science, IEEE and others."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tagger.papers.readers.records import TaggedFields, make_paper
 from tagger.papers.readers.source import Source
 
 FIELD = re.compile(r"([A-Z][A-Z0-9])  -")
-"""How a line with a field begins."""
+"""The beginning of a line with a field."""
 _START = re.compile(r"^TY  -", re.MULTILINE)
 _PUBMED = re.compile(r"pubmed|medline|nlm", re.IGNORECASE)
 _BETWEEN_LINKS = re.compile(r"[;\s]+")
 
 
 def recognise(source: Source) -> bool:
-    """Tell a RIS file by its first record."""
+    """Recognise a RIS file by its first record."""
     return _START.search(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of a RIS file, or why a record is none."""
+    """Yield the paper of each record of a RIS file, or an error for an invalid record."""
     lines = source.text.split("\n")
     for start, end in find_records(lines):
         fields = TaggedFields.of(lines[start:end], FIELD)
@@ -33,15 +33,15 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def find_records(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where records are among the lines: their ``TY`` and ``ER`` lines, from 0."""
+    """Return the indices of the ``TY`` and ``ER`` lines of each record."""
     records = []
     start = None
     for number, line in enumerate([*lines, "TY  - "]):
         tag = line[:2] if FIELD.match(line) else None
         if tag == "TY":
             if start is not None:
-                hint = "A record ends with a line 'ER  - '"
-                raise TaggerError("this record has no end", line=start + 1, hint=hint)
+                hint = "End the record with a line 'ER  - '"
+                raise TaggerError("this record is not closed", line=start + 1, hint=hint)
             start = number
         elif tag == "ER" and start is not None:
             records.append((start, number))

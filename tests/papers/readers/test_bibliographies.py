@@ -43,7 +43,7 @@ def test_strings_are_put_in_and_joined(value, said):
 )
 def test_a_missing_comma_is_named_with_its_line(value):
     text = f"@misc{{k,\n  note = {{a}},\n  title = {value},\n  url = {{x}}\n}}"
-    assert "line 3: field 'title': this value does not end" in str(
+    assert "line 3: field 'title': this value is not closed" in str(
         refusal(bibtex.read, source(text))
     )
 

@@ -1,4 +1,4 @@
-"""Excel, Parquet and saved data sets, as written by the libraries that are usual for them."""
+"""Excel, Parquet and saved data sets, as written by their usual libraries."""
 
 import re
 from datetime import date
@@ -56,11 +56,11 @@ def test_all_splits_of_a_saved_data_set_are_read(tmp_path):
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
-    with pytest.raises(TaggerError, match="no folder with a saved data set"):
+    with pytest.raises(TaggerError, match="not a saved data set"):
         list(read_papers([tmp_path], format_name="dataset"))
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(TaggerError, match="is no data set that can be read"):
+    with pytest.raises(TaggerError, match="cannot be read as a data set"):
         list(read_papers([tmp_path]))
     datasets.Dataset.from_dict({"title": []}).save_to_disk(tmp_path / "empty", num_shards=1)
-    with pytest.raises(TaggerError, match="no papers in this file"):
+    with pytest.raises(TaggerError, match="no papers"):
         list(read_papers([tmp_path / "empty"]))

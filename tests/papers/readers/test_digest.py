@@ -47,7 +47,7 @@ def test_bad_files_are_named_and_good_ones_read(tmp_path):
         "picture.png": "binary",
         "latin.txt": "latin.txt:3: is not UTF-8",
         "missing.txt": "no such file",
-        ".": "directory",
+        ".": "folder",
     }
     problems = []
     paths = [good, *(tmp_path / name for name in bad), late, good, tmp_path / "wide.txt"]

@@ -102,7 +102,7 @@ def test_titles_and_abstracts_are_read(name, content, papers):
 def test_comments_at_the_end_of_a_feed_take_no_time():
     comments = "<!---->" * 200
     assert len(read(RSS + f"\n{comments}<!-- a -- b -->\n")) == 2
-    with pytest.raises(TaggerError, match="does not end as it should"):
+    with pytest.raises(TaggerError, match="end of the feed"):
         read(RSS + comments + "x")
 
 

@@ -75,7 +75,7 @@ def test_the_header_of_a_mail_cannot_stop_it(tmp_path, field):
     path.write_text(mail)
     papers = list(read_papers([path], problems.append, format_name="mail"))
     assert [paper.title for paper in papers] == ["A title"] * (not problems)
-    assert all("is no e-mail that can be read" in str(problem) for problem in problems)
+    assert all("cannot be read as an e-mail" in str(problem) for problem in problems)
 
 
 def test_a_mail_of_very_many_parts_is_refused(tmp_path):
@@ -87,7 +87,7 @@ def test_a_mail_of_very_many_parts_is_refused(tmp_path):
 def test_strings_of_strings_are_refused(tmp_path):
     strings = ["@string{s0 = {aaaaaaaaaaaaaaaaaaaa}}"]
     strings += [f"@string{{s{n} = {' # '.join([f's{n - 1}'] * 10)}}}" for n in range(1, 9)]
-    with pytest.raises(TaggerError, match=r":4: the string 's3' stands for 20,000 characters"):
+    with pytest.raises(TaggerError, match=r":4: the string 's3' has 20,000 characters"):
         read(tmp_path, "bibtex", "\n".join([*strings, "@a{k, title = s8}"]))
     once = "@string{s = {" + "a" * 1000 + "}}\n@a{k, title = {A}, abstract = "
     [paper] = read(tmp_path, "bibtex", once + " # ".join(["s"] * 9999) + "}")
@@ -102,7 +102,7 @@ def test_strings_of_strings_are_refused(tmp_path):
 def test_entities_are_refused(tmp_path, name, declared):
     text = f"<!DOCTYPE x [{declared}]><rss><channel><item><title>&b;</title></item></channel></rss>"
     for encoding in ("utf-8", "utf-16"):
-        with pytest.raises(TaggerError, match=r"entities of its own|not XML"):
+        with pytest.raises(TaggerError, match=r"XML entities|not valid XML"):
             read(tmp_path, name, text.encode(encoding))
 
 
@@ -122,7 +122,7 @@ END = b"</sheetData>"
 
 
 def test_a_workbook_that_unpacks_to_very_much_is_refused(tmp_path):
-    with pytest.raises(TaggerError, match=r"would take 80 MB unpacked, \d+ times its size"):
+    with pytest.raises(TaggerError, match=r"80 MB unpacked, \d+ times the size"):
         read(tmp_path, "excel", changed_workbook(lambda sheet: sheet + b" " * 80_000_000))
 
 
@@ -139,22 +139,22 @@ def test_a_workbook_with_entities_is_refused(tmp_path, declared):
     row = b'<row r="3"><c r="A3" t="inlineStr"><is><t>&a;</t></is></c></row>'
     head = f"<!DOCTYPE x [<!ENTITY a {declared}>]>".encode()
     content = changed_workbook(lambda sheet: head + sheet.replace(END, row + END))
-    with pytest.raises(TaggerError, match="no Excel workbook that can be read"):
+    with pytest.raises(TaggerError, match="cannot be read as an Excel workbook"):
         read(tmp_path, "excel", content)
 
 
 def test_a_parquet_file_that_repeats_itself_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "_ANY_TEXT", 10**6)
-    monkeypatch.setattr(readers, "_MOST_TIMES", 1)
+    monkeypatch.setattr(readers, "_FREE_TEXT", 10**6)
+    monkeypatch.setattr(readers, "_MAX_RATIO", 1)
     rows, texts = tmp_path / "rows", tmp_path / "texts"
     pq.write_table(pa.table({"title": ["the same"] * 500_000}), rows)
-    with pytest.raises(TaggerError, match="says that it has 500,000 rows, in "):
+    with pytest.raises(TaggerError, match="declares 500,000 rows"):
         list(read_papers([rows]))
     title = pa.array(["ab " * 200_000]).dictionary_encode()
     same = pa.DictionaryArray.from_arrays(pa.array([0] * 900, pa.int32()), title.dictionary)
     pq.write_table(pa.table({"title": same}), texts, compression="zstd")
     assert texts.stat().st_size < 100_000
-    with pytest.raises(TaggerError, match="more text than its size allows"):
+    with pytest.raises(TaggerError, match="far larger than the file"):
         list(read_papers([texts]))
 
 
@@ -177,7 +177,7 @@ def test_a_data_set_that_names_files_elsewhere_is_refused(saved, name):
     state = json.loads((saved / "state.json").read_text())
     state["_data_files"] = [{"filename": name}]
     (saved / "state.json").write_text(json.dumps(state))
-    with pytest.raises(TaggerError, match="names a file out of its folder"):
+    with pytest.raises(TaggerError, match="names a file outside"):
         list(read_papers([saved]))
 
 
@@ -185,11 +185,11 @@ def test_a_data_set_with_splits_or_links_elsewhere_is_refused(saved):
     [data] = saved.glob("*.arrow")
     data.rename(saved.parent / "moved.arrow")
     data.symlink_to(saved.parent / "moved.arrow")
-    with pytest.raises(TaggerError, match="a link that leads out of its folder"):
+    with pytest.raises(TaggerError, match="is a link"):
         list(read_papers([saved]))
     (saved.parent / "all").mkdir()
     (saved.parent / "all" / "dataset_dict.json").write_text('{"splits": ["../set"]}')
-    with pytest.raises(TaggerError, match="names a file out of its folder"):
+    with pytest.raises(TaggerError, match="names a file outside"):
         list(read_papers([saved.parent / "all"]))
 
 

@@ -1,0 +1,228 @@
+"""Identity of papers: find the entries that describe the same paper, and merge them.
+
+Entries that share an identifier describe the same paper. Entries with the same title do too, unless
+both have an identifier of one kind that differs: two papers may be called "Introduction".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, BinaryIO
+
+from tagger.papers.paper import IDENTIFIER_KINDS, Paper, kind_of_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Kinds = npt.NDArray[np.uint8]
+
+_KINDS = (*IDENTIFIER_KINDS, "other")
+
+
+def _title_ids(paper: Paper) -> frozenset[str]:
+    """Return the ids derived from titles; another paper may have the same."""
+    return paper.known_as - paper.unique_ids
+
+
+def _kinds(paper: Paper) -> int:
+    """Return the kinds of the unique ids of a paper as a bit mask."""
+    kinds = (1 << _KINDS.index(kind_of_id(name)) for name in paper.unique_ids)
+    return reduce(or_, kinds, 0)
+
+
+class KnownPapers:
+    """A set of papers that recognises other entries of its papers.
+
+    An entry without identifier whose title belongs to several papers of the set counts as known;
+    :class:`EntryKeys` merges it with none of them.
+    """
+
+    def __init__(self, papers: Iterable[Paper]) -> None:
+        self._ids: set[str] = set()
+        self._kinds_by_title: dict[str, set[int]] = defaultdict(set)
+        for paper in papers:
+            self._ids |= paper.unique_ids
+            for title in _title_ids(paper):
+                self._kinds_by_title[title].add(_kinds(paper))
+
+    def __contains__(self, paper: Paper) -> bool:
+        kinds = _kinds(paper)
+        return not self._ids.isdisjoint(paper.unique_ids) or any(
+            not kinds & others
+            for title in _title_ids(paper)
+            for others in self._kinds_by_title.get(title, ())
+        )
+
+
+class EntryKeys:
+    """64-bit hashes of the ids and titles of entries, to number the papers that they describe.
+
+    A title does not join entries if that would join two papers with different identifiers of one
+    kind: then the entries known by that title alone form a paper of their own. If two titles
+    together would join such papers, neither title joins any of these entries. The result does not
+    depend on the order of the entries. The probability that two of a million ids get the same hash
+    is below one in ten million.
+    """
+
+    def __init__(self) -> None:
+        # Pairs of hash and entry, flat.
+        self._ids, self._titles = array("Q"), array("Q")
+        self._kinds = bytearray()
+
+    def add(self, paper: Paper) -> None:
+        """Add an entry."""
+        entry, unique, titles = len(self._kinds), paper.unique_ids, _title_ids(paper)
+        for keys, names in ((self._ids, unique or titles), (self._titles, titles)):
+            for name in names:
+                keys.extend((hash_of(name.encode("utf-8", "surrogatepass")), entry))
+        self._kinds.append(_kinds(paper))
+
+    def save(self, file: BinaryIO) -> None:
+        """Write the keys to a file that :meth:`load` reads."""
+        import numpy as np
+
+        kinds = np.frombuffer(bytes(self._kinds), dtype=np.uint8)
+        np.savez(file, names=np.array(self._ids), titles=np.array(self._titles), kinds=kinds)
+
+    def load(self, path: Path) -> None:
+        """Add the entries written by :meth:`save`."""
+        import numpy as np
+
+        with np.load(path) as file:
+            for keys, name in ((self._ids, "names"), (self._titles, "titles")):
+                loaded = file[name].astype(np.uint64)
+                loaded[1::2] += np.uint64(len(self._kinds))
+                keys.frombytes(loaded.tobytes())
+            self._kinds += file["kinds"].tobytes()
+
+    def number(self) -> npt.NDArray[np.int64]:
+        """Return the paper number of each entry, shape (entries,), in order of first entries."""
+        import numpy as np
+
+        # Union-find with path halving (Tarjan and van Leeuwen, 1984).
+        groups, by_title = (array("q", range(len(self._kinds))) for _ in range(2))
+        for entries in _groups_by_key(self._ids, np.arange(len(self._kinds))):
+            _join(groups, entries)
+        roots = _roots(groups)
+        kinds = np.zeros(len(self._kinds), dtype=np.uint8)
+        np.bitwise_or.at(kinds, roots, np.frombuffer(self._kinds, dtype=np.uint8))
+        joined: set[int] = set()
+        for same_title in _groups_by_key(self._titles, roots):
+            for members in _unambiguous(same_title, kinds):
+                joined.update(members)
+                _join(by_title, members)
+        clusters: dict[int, list[int]] = defaultdict(list)
+        for group in joined:
+            clusters[_find(by_title, group)].append(group)
+        for members in clusters.values():
+            if _differ_in_kinds(members, kinds):
+                _join(groups, members)
+        # The root of a group is its first entry, so sorting by root gives the order of entries.
+        return np.unique(_roots(groups), return_inverse=True)[1]
+
+
+def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
+    """Number the papers that entries describe, as :meth:`EntryKeys.number` does."""
+    keys = EntryKeys()
+    for paper in papers:
+        keys.add(paper)
+    return keys.number()
+
+
+def group_entries(papers: Iterable[Paper]) -> list[list[int]]:
+    """Return the indices of the entries of each paper, papers in order of their first entries."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(number_papers(papers).tolist()):
+        groups[number].append(index)
+    return list(groups.values())
+
+
+def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
+    """Merge the entries of each paper; papers keep the order of their first entries."""
+    entries = list(papers)
+    return [merge_entries([entries[index] for index in group]) for group in group_entries(entries)]
+
+
+def merge_entries(entries: Sequence[Paper]) -> Paper:
+    """Merge entries of one paper: first title, longest abstract, all sources and identifiers."""
+    identifiers = dict.fromkeys(name for entry in entries for name in entry.identifiers)
+    custom = [entry.id for entry in entries if kind_of_id(entry.id) == "other"]
+    return replace(
+        entries[0],
+        abstract=max((entry.abstract for entry in entries), key=len),
+        sources=tuple(dict.fromkeys(source for entry in entries for source in entry.sources)),
+        # If there are identifiers, Paper takes the first of them as id.
+        id="" if identifiers else (custom or [entries[0].id])[0],
+        identifiers=tuple(identifiers),
+    )
+
+
+def hash_of(content: bytes) -> int:
+    """Return a 64-bit hash."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def _groups_by_key(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[list[int]]:
+    """Yield, for each key of several groups, these groups; ``groups`` has shape (entries,)."""
+    import numpy as np
+
+    hashes, entries = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2).T
+    own = groups[entries.astype(np.int64)]
+    order = np.lexsort((own, hashes))
+    pairs = np.column_stack([hashes[order], own[order].astype(np.uint64)])
+    pairs = pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))[: len(pairs)]]
+    ends = np.flatnonzero(np.append(pairs[1:, 0] != pairs[:-1, 0], True)[: len(pairs)]) + 1
+    starts = np.append(0, ends[:-1])[: len(ends)]
+    several = ends - starts > 1
+    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
+        yield pairs[start:end, 1].tolist()
+
+
+def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
+    """Yield the sets of groups with one title in which no two have a kind in common."""
+    # There are at most 16 bit masks, so the time does not grow with the square of the groups.
+    by_kinds: dict[int, list[int]] = defaultdict(list)
+    for group in groups:
+        by_kinds[int(kinds[group])].append(group)
+    clusters: list[set[int]] = []
+    for mask in by_kinds:
+        compatible = [cluster for cluster in clusters if any(not mask & other for other in cluster)]
+        clusters = [cluster for cluster in clusters if cluster not in compatible]
+        clusters.append({mask}.union(*compatible))
+    for cluster in clusters:
+        members = [group for mask in cluster for group in by_kinds[mask]]
+        if _differ_in_kinds(members, kinds):
+            yield members
+
+
+def _differ_in_kinds(groups: Iterable[int], kinds: Kinds) -> bool:
+    masks = [int(kinds[group]) for group in groups]
+    return sum(masks) == reduce(or_, masks, 0)
+
+
+def _find(parents: array[int], number: int) -> int:
+    """Return the root of a number, the least member of its set; shortens the path to it."""
+    while parents[number] != number:
+        parents[number] = number = parents[parents[number]]
+    return number
+
+
+def _join(parents: array[int], numbers: Sequence[int]) -> None:
+    for number in numbers[1:]:
+        one, other = _find(parents, number), _find(parents, numbers[0])
+        parents[max(one, other)] = min(one, other)
+
+
+def _roots(parents: array[int]) -> npt.NDArray[np.int64]:
+    import numpy as np
+
+    return np.array([_find(parents, number) for number in range(len(parents))], dtype=np.int64)
