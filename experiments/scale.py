@@ -33,6 +33,7 @@ from gold import RESULTS, ROOT, SHARED, machine
 
 from tagger.labels import LabelStore
 from tagger.model import (
+    EFFORTS,
     Calibration,
     Head,
     LexicalFeatures,
@@ -41,7 +42,7 @@ from tagger.model import (
     Reference,
     save_heads,
 )
-from tagger.papers import Paper, merge_duplicates, read_papers
+from tagger.papers import TEXT_VIEWS, Paper, merge_duplicates, read_papers
 from tagger.tagging.shards import ROWS_PER_SHARD
 from tagger.training.heads import fit_vectorizer
 
@@ -116,10 +117,19 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     annotated = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
     names = tuple(f"paper {n}" for n in range(150))
     found = OutOfFold(np.linspace(0.5, 0.9, 150), probabilities)
-    reference = Reference(names, names, vectors, first, annotated, {"low": found, "full": found})
+    reference = Reference(names, names, vectors, first, annotated, dict.fromkeys(EFFORTS, found))
     calibration = {facet.name: Calibration() for facet in taxonomy.facets}
-    calibrations = {"title": calibration, "whole": calibration}
-    save_heads(folder, taxonomy, lexical, heads, reference, 256, calibrations)
+    threshold = {facet.name: 0.5 for facet in taxonomy.facets}
+    save_heads(
+        folder,
+        taxonomy,
+        lexical,
+        heads,
+        reference,
+        max_tokens=256,
+        calibrations=dict.fromkeys(TEXT_VIEWS, calibration),
+        thresholds=dict.fromkeys(EFFORTS, threshold),
+    )
 
 
 def write_table(path: Path, papers: list[Paper], rows: int) -> Path:

@@ -3,12 +3,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tagger.evaluation import evaluate
 from tagger.model import Calibration, OutOfFold, calibrated_probabilities
 from tagger.training.heads import (
+    PRIOR_THRESHOLD,
     CalibratedView,
     calibrate_view,
     cross_calibrate,
     fit_calibration,
+    fit_threshold,
     out_of_fold_by_effort,
 )
 
@@ -85,23 +88,40 @@ def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
         assert (found[40:] == expected[40:]).all()
 
 
-def test_out_of_fold_predictions_of_an_effort_are_of_the_views_it_would_have_read(taxonomy):
-    sure, unsure = [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]
-    fields = np.full((2, 3), 0.1)
-
+def test_out_of_fold_predictions_of_an_effort_are_the_mean_of_its_views():
     def view(near, *kinds):
-        found = OutOfFold(np.full(2, near), {"kind": np.array(kinds), "field": fields})
-        return CalibratedView({}, found, {})
+        return CalibratedView({}, OutOfFold(np.full(2, near), {"kind": np.array(kinds)}), {})
 
     views = {
-        "title": view(0.1, unsure, unsure),
-        "excerpt": view(0.2, sure, unsure),
-        "whole": view(0.3, unsure, sure),
+        "title": view(0.1, [0.9, 0.1], [0.5, 0.5]),
+        "excerpt": view(0.2, [0.6, 0.4], [0.5, 0.5]),
+        "whole": view(0.3, [0.3, 0.7], [0.2, 0.8]),
     }
-    found = out_of_fold_by_effort(taxonomy, views)
-    assert {effort: each.similarity.tolist() for effort, each in found.items()} == {
-        "low": [0.1, 0.1],
-        "balanced": [0.2, 0.3],
-        "full": [0.3, 0.3],
+    found = out_of_fold_by_effort(views)
+    assert {effort: each.similarity[0] for effort, each in found.items()} == {
+        "low": 0.2,
+        "balanced": 0.2,
+        "full": 0.3,
     }
-    assert found["balanced"].probabilities["kind"].tolist() == [sure, sure]
+    assert found["low"].probabilities["kind"].tolist() == [[0.6, 0.4], [0.5, 0.5]]
+    assert found["full"].probabilities["kind"] == pytest.approx(np.array([[0.6, 0.4], [0.4, 0.6]]))
+
+
+def test_a_threshold_is_chosen_for_f1_where_labels_are_many(taxonomy):
+    field, rng = taxonomy.facet("field"), np.random.default_rng(0)
+    probabilities = rng.random((4000, 3)) ** 3
+    y_true = rng.random(probabilities.shape) < probabilities
+
+    def f1(threshold):
+        return evaluate(field, y_true, probabilities, threshold)["micro_f1"]
+
+    found = fit_threshold(field, y_true, probabilities)
+    best = max(f1(threshold) for threshold in np.arange(20, 61) / 100)
+    assert f1(found) == pytest.approx(best, abs=0.005)
+    few = fit_threshold(field, y_true[:40], probabilities[:40])
+    assert few == pytest.approx(PRIOR_THRESHOLD, abs=0.05)
+    # Labels that say otherwise move it; an exclusive facet has none.
+    moved = fit_threshold(field, probabilities >= 0.58, probabilities)
+    assert moved == pytest.approx(0.58, abs=0.01)
+    assert fit_threshold(field, probabilities[:0] > 1, probabilities[:0]) == 0.5
+    assert fit_threshold(taxonomy.facet("kind"), y_true, probabilities) == 0.5

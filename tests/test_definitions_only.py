@@ -81,7 +81,7 @@ def test_it_tags_and_explains_and_promises_nothing(told, tmp_path):
     explained = explain(PAGE[0], told, ReviewRule())
     assert explained.decision.tags["topic"] == ("heart",)
     assert explained.neighbours == ()
-    promise = promise_precision(told.reference, DEFINED, 0.9, 0.6)
+    promise = promise_precision(told.reference, DEFINED, 0.9, ReviewRule())
     assert set(promise.rule.accept["topic"].values()) == {NEVER}
     assert len(promise.shortfalls) == 2
 

@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.model import (
-    EFFORTS,
-    Calibration,
-    calibrated_probabilities,
-    load_model,
-    paper_confidence,
-)
+from tagger.model import EFFORTS, Calibration, calibrated_probabilities, load_model
 from tagger.papers import TEXT_VIEWS, Paper
 
 LONG = "Hearts beat and courts sit. " * 30
@@ -41,34 +35,37 @@ def by_view(model, view):
     }
 
 
-@pytest.mark.parametrize(
-    ("effort", "first", "last"),
-    [("low", "title", "title"), ("balanced", "excerpt", "whole"), ("full", "whole", "whole")],
-)
-def test_an_effort_reads_its_views_and_the_words_of_the_whole(
-    calibrated, effort, first, last, monkeypatch
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_an_effort_is_the_mean_of_its_views_and_has_the_words_of_the_whole(
+    calibrated, effort, monkeypatch
 ):
-    (vectors, brief), (more_vectors, more) = by_view(calibrated, first), by_view(calibrated, last)
-    confidence = paper_confidence(calibrated.taxonomy, brief)
-    threshold = float(np.sort(confidence)[1])
-    monkeypatch.setattr("tagger.model.model.READ_ON_BELOW", threshold)
-    early = (confidence >= threshold)[:, None]
-    assert 0 < early.sum() < len(PAPERS)
+    views = [by_view(calibrated, view) for view in EFFORTS[effort]]
     model = calibrated.at_effort(effort)
     found = model.predict(PAPERS)
-    assert np.allclose(found.vectors, np.where(early, vectors, more_vectors))
+    assert np.allclose(found.vectors, views[-1][0])
     assert found.members["kind"].shape == (2, len(PAPERS), 3)
     # A paper is tagged alike alone, among others, and in whatever batches.
     monkeypatch.setattr("tagger.model.model._BATCH_SIZE", 3)
     seen = []
     in_batches = model.predict(PAPERS, lambda *step: seen.append(step)).probabilities
-    assert seen == [(3, 4), (4, 4)]
+    assert sorted(seen) == seen
+    assert {(3, 4), (4, 4)} <= {*seen}
     for name, values in found.probabilities.items():
-        assert np.allclose(values, np.where(early, brief[name], more[name]))
+        assert np.allclose(values, np.mean([each[name] for _, each in views], axis=0))
         alone = [model.predict_proba([paper])[name] for paper in PAPERS]
         assert np.allclose(values, np.concatenate(alone))
         assert np.allclose(values, in_batches[name])
     assert model.predict_proba([])["kind"].shape == (0, 3)
+
+
+def test_a_text_is_encoded_once(calibrated, monkeypatch):
+    encoded, encode = [], calibrated.encoder.encode
+    monkeypatch.setattr(
+        calibrated.encoder, "encode", lambda texts, report: encoded.extend(texts) or encode(texts)
+    )
+    short = [Paper("A survey", ""), Paper("", "heart"), Paper("A survey", "")]
+    calibrated.predict(short)
+    assert sorted(encoded) == ["A survey.", "heart"]
 
 
 def test_an_effort_that_is_not_calibrated_is_named(model):
@@ -89,3 +86,10 @@ def test_a_saved_model_knows_its_efforts(saved_model):
     assert not np.array_equal(
         low.predict_proba(PAPERS)["kind"], model.predict_proba(PAPERS)["kind"]
     )
+
+
+def test_each_effort_has_its_thresholds(calibrated):
+    assert calibrated.rule().thresholds == dict.fromkeys(calibrated.heads, 0.5)
+    calibrated._thresholds = {"low": {"kind": 0.5, "field": 0.3}}
+    assert calibrated.at_effort("low").rule(0.7).thresholds["field"] == 0.3
+    assert calibrated.at_effort("full").rule().thresholds["field"] == 0.5

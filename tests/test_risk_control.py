@@ -31,7 +31,7 @@ def test_the_promise_holds_for_all_tags_of_a_facet_together(taxonomy):
     for _ in range(400):
         made.probabilities["field"][:] = rng.uniform(0.6, 1, (60, 3))
         made.y_true["field"][:] = rng.random((60, 3)) < 0.88
-        rule = promise_precision(made, taxonomy, 0.9, 0.5).rule
+        rule = promise_precision(made, taxonomy, 0.9, ReviewRule(0.5)).rule
         bars = np.array(list(rule.accept["field"].values()))
         taken = rng.uniform(0.6, 1, (50, 3)) >= bars
         wrong.append((taken & (rng.random((50, 3)) > 0.88)).sum() / max(taken.sum(), 1))
@@ -82,7 +82,7 @@ def reference(taxonomy):
 
 
 def test_a_promise_accepts_what_is_safe(taxonomy, reference):
-    promise = promise_precision(reference, taxonomy, 0.9, 0.6)
+    promise = promise_precision(reference, taxonomy, 0.9, ReviewRule())
     kinds = promise.rule.accept["kind"]
     assert list(kinds.values()) == [0.9, NEVER, NEVER], "two kinds have no label"
     assert promise.coverage["kind"] == 0.6
@@ -96,7 +96,7 @@ def test_a_promise_accepts_what_is_safe(taxonomy, reference):
     assert f"90% of the tags of {first}, {last} are right" in of_fields
     # Papers that nobody judged promise nothing.
     reference.annotated["kind"][:] = False
-    promise = promise_precision(reference, taxonomy, 0.9, 0.6)
+    promise = promise_precision(reference, taxonomy, 0.9, ReviewRule())
     assert set(promise.rule.accept["kind"].values()) == {NEVER}
     assert promise.coverage["kind"] == 0
     assert "the tags are right" in promise.shortfalls[0]
@@ -108,7 +108,7 @@ def test_a_rare_tag_is_not_accepted_for_what_others_have_right(taxonomy, referen
     reference.probabilities["field"][:15, 1] = 0.9
     reference.y_true["field"][:] = [True, False, False]
     reference.y_true["field"][50, 1] = True
-    accept = promise_precision(reference, taxonomy, 0.9, 0.6).rule.accept["field"]
+    accept = promise_precision(reference, taxonomy, 0.9, ReviewRule()).rule.accept["field"]
     assert set(accept.values()) == {NEVER}
 
 

@@ -32,12 +32,11 @@ def explain(
     """
     papers, problems = output.read_pages(files, format_name, column)
     chosen = _find(paper, papers)
-    from tagger.model import ReviewRule
     from tagger.model import explain as explain_paper
 
     loaded = output.load_model_named(model, papers)
     with output.working("Leaving out one sentence at a time"):
-        explanation = explain_paper(chosen, loaded, ReviewRule())
+        explanation = explain_paper(chosen, loaded, loaded.rule())
     if as_json:
         output.print_json(explanation.as_row())
     else:

@@ -54,7 +54,7 @@ ColumnOption = Annotated[
 EffortOption = Annotated[
     Literal["low", "balanced", "full"],
     typer.Option(
-        help="low reads titles only; balanced an excerpt, and the whole where in doubt; full all."
+        help="low reads an excerpt; balanced title and excerpt; full title, excerpt and the whole."
     ),
 ]
 ModelOption = Annotated[

@@ -28,7 +28,6 @@ from tagger.model import (
     FLOAT32_FILE,
     MANIFEST_FILE,
     MODEL_FILES,
-    ReviewRule,
     TaggerModel,
     decide,
     default_cache,
@@ -181,7 +180,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model, papers = self._fitted(), papers_of(X)
         probabilities = model.predict_proba(papers)
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, ReviewRule())
+        tagged = decide(papers, probabilities, model.taxonomy, model.name, model.rule())
         return self._per_facet(lambda facet: _names(facet, tagged))
 
     def predict_proba(self, X: Any) -> Floats | dict[str, Floats]:  # noqa: N803
@@ -432,6 +431,7 @@ def _cross_validated(model: TaggerModel) -> dict[str, float]:
         rows = reference.annotated[facet.name]
         if rows.any():
             y_true = reference.y_true[facet.name][rows]
-            found = evaluate(facet, y_true, reference.probabilities[facet.name][rows])
+            probabilities = reference.probabilities[facet.name][rows]
+            found = evaluate(facet, y_true, probabilities, model.thresholds[facet.name])
             figures |= {f"{facet.name}/{key}": value for key, value in found.items()}
     return figures

@@ -10,6 +10,7 @@ from .gate import GateRules as GateRules
 from .gate import RuleOutcome as RuleOutcome
 from .gate import apply_gate as apply_gate
 from .metrics import BINS as BINS
+from .metrics import DEFAULT_THRESHOLD as DEFAULT_THRESHOLD
 from .metrics import METRICS as METRICS
 from .metrics import SHOWN_METRICS as SHOWN_METRICS
 from .metrics import Figure as Figure

@@ -240,14 +240,15 @@ def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
     y_true = _columns(new.y_true, new.facet, facet)
     probabilities = [_columns(side.probabilities, side.facet, facet) for side in (old, new)]
     weights = bootstrap_weights(len(common))
-    points = [evaluate(facet, y_true, p) for p in probabilities]
-    samples = [weighted_figures(facet, y_true, p, weights) for p in probabilities]
+    pairs = list(zip(probabilities, (old.threshold, new.threshold), strict=True))
+    points = [evaluate(facet, y_true, *pair) for pair in pairs]
+    samples = [weighted_figures(facet, y_true, p, weights, threshold) for p, threshold in pairs]
 
     def change(name: str, *, higher_is_better: bool = True) -> Change:
         noise = interval(samples[1][name] - samples[0][name])
         return Change(points[0][name], points[1][name], noise, higher_is_better)
 
-    predicted = [predict_labels(facet, p) for p in probabilities]
+    predicted = [predict_labels(facet, *pair) for pair in pairs]
     was_right, is_right = ((tags == y_true).all(axis=1) for tags in predicted)
 
     def flips(mask: Booleans) -> tuple[Flip, ...]:

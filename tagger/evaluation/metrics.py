@@ -12,6 +12,8 @@ from tagger.taxonomy import Facet
 
 Interval = tuple[float, float]
 
+DEFAULT_THRESHOLD = 0.5
+"""Probability from which a tag is predicted where no threshold was chosen for its facet."""
 BINS = 10
 """Number of equal-width confidence bins of the calibration error."""
 _BOOTSTRAP_SAMPLES = 2000
@@ -56,7 +58,8 @@ class HeldOut:
     """Out-of-fold predictions of labelled papers in one facet.
 
     ``y_true`` and the calibrated ``probabilities`` have shape (papers, tags), in the order of the
-    facet's ``tag_names``. ``folds`` holds the fold that held each paper out, counted from 1.
+    facet's ``tag_names``. ``folds`` holds the fold that held each paper out, counted from 1. In a
+    facet that is not exclusive, tags are predicted from ``threshold`` on.
     """
 
     facet: Facet
@@ -65,16 +68,27 @@ class HeldOut:
     folds: Integers
     y_true: Booleans
     probabilities: Floats
+    threshold: float = DEFAULT_THRESHOLD
 
     @property
     def predicted(self) -> Booleans:
         """Predicted tags, shape (papers, tags)."""
-        return predict_labels(self.facet, self.probabilities)
+        return predict_labels(self.facet, self.probabilities, self.threshold)
 
     @property
     def right(self) -> Booleans:
         """Whether exactly the true tags are predicted, shape (papers,)."""
         return np.asarray((self.predicted == self.y_true).all(axis=1))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures of :func:`evaluate`."""
+        return evaluate(self.facet, self.y_true, self.probabilities, self.threshold)
+
+    def weighted_figures(self, weights: Floats) -> dict[str, Floats]:
+        """Return the figures of :func:`weighted_figures`."""
+        return weighted_figures(
+            self.facet, self.y_true, self.probabilities, weights, self.threshold
+        )
 
     def take(self, indices: Sequence[int] | Integers) -> HeldOut:
         """Return the papers at ``indices``, in that order."""
@@ -99,37 +113,45 @@ class LearningPoint:
     held_out: dict[str, HeldOut]
 
 
-def predict_labels(facet: Facet, probabilities: Floats) -> Booleans:
+def predict_labels(
+    facet: Facet, probabilities: Floats, threshold: float = DEFAULT_THRESHOLD
+) -> Booleans:
     """Return the predicted tags as a mask, shape (papers, tags).
 
-    In an exclusive facet it is the most probable tag, else every tag at 0.5 or above.
+    In an exclusive facet it is the most probable tag, else every tag at the threshold or above.
     """
     if not facet.exclusive:
-        return np.asarray(probabilities >= 0.5)
+        return np.asarray(probabilities >= threshold)
     predicted = np.zeros(probabilities.shape, dtype=bool)
     predicted[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
     return predicted
 
 
-def facet_confidence(facet: Facet, probabilities: Floats) -> Floats:
+def facet_confidence(
+    facet: Facet, probabilities: Floats, threshold: float = DEFAULT_THRESHOLD
+) -> Floats:
     """Return the confidence in each paper's predicted tags in one facet, shape (papers,).
 
     It is the minimum over the tags of p for a predicted tag and 1 - p for any other. In an
     exclusive facet this equals the probability of the predicted tag.
     """
-    predicted = predict_labels(facet, probabilities)
+    predicted = predict_labels(facet, probabilities, threshold)
     return np.asarray(
         np.where(predicted, probabilities, 1 - probabilities).min(axis=1, initial=1.0)
     )
 
 
-def evaluate(facet: Facet, y_true: Booleans, probabilities: Floats) -> dict[str, float]:
+def evaluate(
+    facet: Facet, y_true: Booleans, probabilities: Floats, threshold: float = DEFAULT_THRESHOLD
+) -> dict[str, float]:
     """Measure predictions in one facet.
 
     Parameters
     ----------
     y_true, probabilities:
         Shape (papers, tags).
+    threshold:
+        Probability from which a tag of a facet that is not exclusive is predicted.
 
     Returns
     -------
@@ -147,15 +169,17 @@ def evaluate(facet: Facet, y_true: Booleans, probabilities: Floats) -> dict[str,
     any other. The Brier score (Brier, "Verification of forecasts expressed in terms of
     probability", 1950) is divided by the number of tags, to make facets comparable.
     """
-    figures = weighted_figures(facet, y_true, probabilities, np.ones((1, len(y_true))))
+    once = np.ones((1, len(y_true)))
+    figures = weighted_figures(facet, y_true, probabilities, once, threshold)
     return {name: float(values[0]) for name, values in figures.items()}
 
 
 def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
     """Return the figures of :func:`evaluate` with their 95% bootstrap intervals."""
-    data = held_out.facet, held_out.y_true, held_out.probabilities
-    samples = weighted_figures(*data, bootstrap_weights(len(held_out.ids)))
-    return {name: Figure(value, interval(samples[name])) for name, value in evaluate(*data).items()}
+    samples = held_out.weighted_figures(bootstrap_weights(len(held_out.ids)))
+    return {
+        name: Figure(value, interval(samples[name])) for name, value in held_out.metrics().items()
+    }
 
 
 def bootstrap_weights(papers: int) -> Floats:
@@ -177,13 +201,17 @@ def interval(values: Floats) -> Interval:
 
 
 def weighted_figures(
-    facet: Facet, y_true: Booleans, probabilities: Floats, weights: Floats
+    facet: Facet,
+    y_true: Booleans,
+    probabilities: Floats,
+    weights: Floats,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> dict[str, Floats]:
     """Return the figures of :func:`evaluate` for each weighting of the papers, shape (samples,).
 
     ``weights`` counts each paper in each sample, shape (samples, papers).
     """
-    predicted = predict_labels(facet, probabilities)
+    predicted = predict_labels(facet, probabilities, threshold)
     hits = weights @ (y_true & predicted)
     # F1 = 2 true positives / (papers with the tag + papers predicted to have it)
     support = weights @ y_true + weights @ predicted

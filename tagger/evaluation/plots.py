@@ -12,7 +12,6 @@ from tagger.evaluation.metrics import (
     HeldOut,
     LearningPoint,
     confidences,
-    evaluate,
     evaluate_with_intervals,
 )
 
@@ -51,7 +50,7 @@ def reliability_figure(held_out: HeldOut) -> Figure:
 
     facet = held_out.facet
     confidence, right = confidences(facet, held_out.y_true, held_out.probabilities)
-    figures = evaluate(facet, held_out.y_true, held_out.probabilities)
+    figures = held_out.metrics()
     figure = Figure(figsize=(5, 6), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
     CalibrationDisplay.from_predictions(

@@ -1,7 +1,6 @@
 from .decision import ReviewRule as ReviewRule
 from .decision import decide as decide
 from .decision import doubtful_tags as doubtful_tags
-from .decision import paper_confidence as paper_confidence
 from .drift import Drift as Drift
 from .drift import DriftMeter as DriftMeter
 from .drift import expected_review_share as expected_review_share
@@ -27,9 +26,9 @@ from .heads import calibrated_probabilities as calibrated_probabilities
 from .model import EFFORTS as EFFORTS
 from .model import MANIFEST_FILE as MANIFEST_FILE
 from .model import MODEL_FILES as MODEL_FILES
-from .model import READ_ON_BELOW as READ_ON_BELOW
 from .model import Predictions as Predictions
 from .model import TaggerModel as TaggerModel
+from .model import Thresholds as Thresholds
 from .model import load_model as load_model
 from .model import save_heads as save_heads
 from .risk_control import Promise as Promise

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import facet_confidence, predict_labels
+from tagger.evaluation import DEFAULT_THRESHOLD, predict_labels
 from tagger.papers import Paper, Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
@@ -19,7 +19,7 @@ _STEPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ReviewRule:
-    """When a paper goes to review.
+    """Which tags a paper is given, and when it goes to review.
 
     Parameters
     ----------
@@ -30,16 +30,28 @@ class ReviewRule:
     accept:
         Per facet and tag, the confidence from which the tag is accepted when it is given, in
         place of ``min_confidence``; see :mod:`tagger.model.risk_control`.
+    thresholds:
+        Per facet, the probability from which a tag is given if the facet is not exclusive, 0.5 by
+        default.
     """
 
     min_confidence: float = 0.6
     accept: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def threshold(self, facet: Facet) -> float:
+        """Return the probability from which a tag of a facet is given."""
+        return self.thresholds.get(facet.name, DEFAULT_THRESHOLD)
+
+    def predict_labels(self, facet: Facet, probabilities: Floats) -> Booleans:
+        """Return the tags that papers are given, shape (papers, tags)."""
+        return predict_labels(facet, probabilities, self.threshold(facet))
 
     def doubted_tags(self, facet: Facet, probabilities: Floats) -> Booleans:
         """Return the tags in doubt, shape (papers, tags); in an exclusive facet one at most."""
         thresholds = self.accept.get(facet.name, {})
         bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
-        given = predict_labels(facet, probabilities)
+        given = self.predict_labels(facet, probabilities)
         unsure = given & (probabilities < bars)
         if not facet.exclusive:
             unsure |= ~given & (1 - probabilities < self.min_confidence)
@@ -48,15 +60,6 @@ class ReviewRule:
     def doubts(self, facet: Facet, probabilities: Floats) -> Booleans:
         """Return which papers it sends to review for a facet, shape (papers,)."""
         return np.asarray(self.doubted_tags(facet, probabilities).any(axis=1))
-
-
-def paper_confidence(taxonomy: Taxonomy, probabilities: Mapping[str, Floats]) -> Floats:
-    """Return the lowest confidence over all facets, shape (papers,): the one definition of it.
-
-    See :func:`tagger.evaluation.facet_confidence`.
-    """
-    facets = [facet_confidence(facet, probabilities[facet.name]) for facet in taxonomy.facets]
-    return np.asarray(np.min(facets, axis=0))
 
 
 def decide(
@@ -75,7 +78,7 @@ def decide(
     taxonomy, model:
         Facets and tags, and the name of the model that gave the probabilities.
     rule:
-        When a paper goes to review.
+        Which tags a paper is given, and when it goes to review.
     """
     rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [
@@ -102,7 +105,9 @@ def _decide_one(
         if facet.exclusive:
             tags[facet.name] = (facet.tag_names[ranked[0]],)
         else:
-            tags[facet.name] = tuple(tag for tag in facet.tag_names if by_tag[tag] >= 0.5)
+            tags[facet.name] = tuple(
+                tag for tag in facet.tag_names if by_tag[tag] >= rule.threshold(facet)
+            )
         unsure = [f"{tag} {by_tag[tag]:.2f}" for tag in doubtful_tags(facet, by_tag, rule)]
         if unsure:
             listed = " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"

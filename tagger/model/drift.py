@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import predict_labels
 from tagger.model.decision import ReviewRule
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
@@ -123,7 +122,8 @@ class DriftMeter:
         self._doubtful += int(_doubtful(self._taxonomy, probabilities, self._rule).sum())
         for facet in self._taxonomy.facets:
             self._confidence[facet.name] += _confidence(facet, probabilities[facet.name]).sum()
-            self._given[facet.name] += predict_labels(facet, probabilities[facet.name]).sum(axis=0)
+            predicted = self._rule.predict_labels(facet, probabilities[facet.name])
+            self._given[facet.name] += predicted.sum(axis=0)
 
     def drift(self) -> Drift:
         """Return the drift of the papers that were added, of which there has to be one."""
@@ -137,7 +137,7 @@ class DriftMeter:
                 float(self._confidence[facet.name] / papers),
                 float(_confidence(facet, expected).mean()),
                 _by_tag(facet, self._given[facet.name] / papers),
-                _by_tag(facet, predict_labels(facet, expected).mean(axis=0)),
+                _by_tag(facet, self._rule.predict_labels(facet, expected).mean(axis=0)),
             )
         return Drift(
             papers=papers,

@@ -21,7 +21,8 @@ from tagger._util.arrays import Floats, Integers, Vectors
 from tagger._util.atomic import replacing
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
-from tagger.model.decision import paper_confidence
+from tagger.evaluation import DEFAULT_THRESHOLD
+from tagger.model.decision import ReviewRule
 from tagger.model.encoder import (
     ENCODING,
     FLOAT32_FILE,
@@ -41,7 +42,7 @@ from tagger.model.heads import (
     member_probabilities,
 )
 from tagger.model.integrity import Shape, check_hash, load_arrays
-from tagger.model.tfidf import LexicalFeatures, SparseRows
+from tagger.model.tfidf import LexicalFeatures
 from tagger.model.training_reference import Reference
 from tagger.model.vector_cache import CachedEncoder, VectorCache
 from tagger.papers import TEXT_VIEWS, Paper
@@ -56,34 +57,45 @@ _IDF = "lexical.idf"
 _BATCH_SIZE = 1024
 """Papers whose texts and words are in memory at a time."""
 
-EFFORTS = {"low": ("title",), "balanced": ("excerpt", "whole"), "full": ("whole",)}
-"""The text views of a paper that the encoder reads with each effort; words are of the whole."""
-READ_ON_BELOW = 0.55
-"""A paper with at least this confidence is not read any further: a cascade as in Viola and Jones,
-"Rapid Object Detection using a Boosted Cascade of Simple Features" (2001)."""
+EFFORTS = {
+    "low": ("excerpt",),
+    "balanced": ("title", "excerpt"),
+    "full": ("title", "excerpt", "whole"),
+}
+"""The text views of a paper that the encoder reads with each effort; words are of the whole.
+
+The views are an ensemble: a probability is the mean of those by each view (Lakshminarayanan et al.,
+"Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", 2017).
+"""
 
 Calibrations = Mapping[str, Mapping[str, Calibration]]
 """By text view and facet."""
+Thresholds = Mapping[str, Mapping[str, float]]
+"""By effort and facet: the probability from which a tag is given."""
 
 
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     taxonomy: Taxonomy
     max_tokens: Annotated[int, Field(ge=1, le=8192)]
     vocabulary: tuple[str, ...]
     calibrations: dict[str, dict[str, Calibration]]
+    thresholds: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]]
     files: dict[str, str]
 
     @model_validator(mode="after")
     def _fit_together(self) -> _Manifest:
         facets = {facet.name for facet in self.taxonomy.facets}
-        views = self.calibrations.keys()
-        if "whole" not in views or not views <= TEXT_VIEWS.keys():
+        if self.calibrations.keys() != TEXT_VIEWS.keys():
             raise ValueError(f"calibrations are by text view: {', '.join(TEXT_VIEWS)}")
         if any(each.keys() != facets for each in self.calibrations.values()):
             raise ValueError("a calibration of each facet is needed")
+        if self.thresholds.keys() != EFFORTS.keys():
+            raise ValueError(f"thresholds are by effort: {', '.join(EFFORTS)}")
+        if any(each.keys() != facets for each in self.thresholds.values()):
+            raise ValueError("a threshold of each facet is needed")
         if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
             raise ValueError(f"hashes of just these files are needed: {', '.join(MODEL_FILES)}")
         return self
@@ -109,13 +121,6 @@ class Predictions:
             {name: values[:, indices] for name, values in self.members.items()},
         )
 
-    def put(self, indices: Integers, other: Predictions) -> None:
-        """Replace the predictions for some of the papers."""
-        self.vectors[indices] = other.vectors
-        for name in self.probabilities:
-            self.probabilities[name][indices] = other.probabilities[name]
-            self.members[name][:, indices] = other.members[name]
-
 
 class TaggerModel:
     """An encoder and lexical features, shared by one head a facet.
@@ -137,7 +142,9 @@ class TaggerModel:
     digest:
         SHA-256 of the saved model's manifest, and through it of every file.
     calibrations:
-        By text view and facet, the whole text at least; by default scores are taken as logits.
+        By text view and facet. By default the whole text alone is read, and scores are logits.
+    thresholds:
+        By effort and facet, 0.5 by default.
     """
 
     def __init__(
@@ -150,6 +157,7 @@ class TaggerModel:
         name: str,
         digest: str,
         calibrations: Calibrations | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.taxonomy = taxonomy
         self.encoder = encoder
@@ -159,7 +167,17 @@ class TaggerModel:
         self.name = name
         self.digest = digest
         self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
+        self._thresholds = thresholds or {}
         self.effort = "full"
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Per facet, the probability from which a tag is given if the facet is not exclusive."""
+        return self._thresholds.get(self.effort) or dict.fromkeys(self.heads, DEFAULT_THRESHOLD)
+
+    def rule(self, min_confidence: float = ReviewRule().min_confidence) -> ReviewRule:
+        """Return the rule that gives tags by the model's thresholds."""
+        return ReviewRule(min_confidence, thresholds=self.thresholds)
 
     def at_effort(self, effort: str) -> TaggerModel:
         """Return the same model with another effort, or raise TaggerError if it has no such one."""
@@ -199,28 +217,31 @@ class TaggerModel:
         self, papers: Sequence[Paper], start: int, progress: Progress | None
     ) -> Predictions:
         batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
-        terms = self.lexical.transform(batch)
-        report = (lambda done, _: progress(start + done, len(papers))) if progress else None
-        first, *further = EFFORTS[self.effort]
-        found = self._classify(batch, terms, first, report)
-        for view in further:
-            confidence = paper_confidence(self.taxonomy, found.probabilities)
-            unsure = np.flatnonzero(confidence < READ_ON_BELOW)
-            if len(unsure):
-                rest = [batch[index] for index in unsure]
-                found.put(unsure, self._classify(rest, terms.take(unsure), view, None))
-        return found
+        views = [view for view in EFFORTS[self.effort] if view in self.calibrations]
+        texts = [TEXT_VIEWS[view](paper) for view in views for paper in batch]
+        # Several views of a short paper are one text.
+        index = {text: place for place, text in enumerate(dict.fromkeys(texts))}
 
-    def _classify(
-        self, papers: list[Paper], terms: SparseRows, view: str, report: Progress | None
-    ) -> Predictions:
-        vectors = self.encoder.encode([TEXT_VIEWS[view](paper) for paper in papers], report)
+        def report(done: int, total: int) -> None:
+            if progress:
+                progress(start + done * len(batch) // total, len(papers))
+
+        distinct = self.encoder.encode([*index], report)
+        of_texts = distinct[[index[text] for text in texts]]
+        vectors = of_texts.reshape(len(views), len(batch), distinct.shape[1])
+        terms = self.lexical.transform(batch)
         probabilities, members = {}, {}
         for name, head in self.heads.items():
-            scores, calibration = head.scores(vectors, terms), self.calibrations[view][name]
-            probabilities[name] = calibrated_probabilities(head.facet, scores, calibration)
-            members[name] = member_probabilities(head.facet, scores, calibration)
-        return Predictions(vectors, probabilities, members)
+            words = head.lexical.scores(terms)
+            by_view = [
+                (np.stack([head.encoder.scores(each), words]), self.calibrations[view][name])
+                for view, each in zip(views, vectors, strict=True)
+            ]
+            found = [calibrated_probabilities(head.facet, *each) for each in by_view]
+            probabilities[name] = np.mean(found, axis=0)
+            found = [member_probabilities(head.facet, *each) for each in by_view]
+            members[name] = np.mean(found, axis=0)
+        return Predictions(vectors[-1], probabilities, members)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.
@@ -239,8 +260,10 @@ def save_heads(
     lexical: LexicalFeatures,
     heads: Sequence[Head],
     reference: Reference,
+    *,
     max_tokens: int,
     calibrations: Calibrations,
+    thresholds: Thresholds,
 ) -> None:
     """Save a model beside its exported encoder, the manifest last: half a model does not load."""
     from safetensors.numpy import save
@@ -260,6 +283,7 @@ def save_heads(
         max_tokens=max_tokens,
         vocabulary=lexical.vocabulary,
         calibrations={view: dict(each) for view, each in calibrations.items()},
+        thresholds={effort: dict(each) for effort, each in thresholds.items()},
         files={name: sha256_of(folder / name) for name in files},
     )
     with replacing(folder / MANIFEST_FILE) as file:
@@ -303,8 +327,7 @@ def load_model(
         check_hash(folder / file, manifest.files[file])
     heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
     dimensions = heads[0].encoder.weights.shape[1]
-    efforts = [name for name, views in EFFORTS.items() if {*views} <= {*manifest.calibrations}]
-    reference = Reference.load(folder / REFERENCE_FILE, manifest.taxonomy, efforts, dimensions)
+    reference = Reference.load(folder / REFERENCE_FILE, manifest.taxonomy, [*EFFORTS], dimensions)
 
     def make_encoder() -> Encoder:
         for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
@@ -328,6 +351,7 @@ def load_model(
         name or f"local/{digest[:12]}",
         digest,
         manifest.calibrations,
+        manifest.thresholds,
     )
 
 

@@ -15,12 +15,11 @@ the labelled papers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import predict_labels
 from tagger.model.decision import ReviewRule
 from tagger.model.model import TaggerModel
 from tagger.model.thresholds import check_thresholds
@@ -48,27 +47,27 @@ class Promise:
 
 
 def promise_precision(
-    reference: Reference, taxonomy: Taxonomy, target: float, min_confidence: float
+    reference: Reference, taxonomy: Taxonomy, target: float, rule: ReviewRule
 ) -> Promise:
     """Return the rule that accepts as many tags as a target precision, between 0 and 1, allows.
 
+    ``rule`` says which tags are given, and when a paper goes to review without a target.
+
     A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
     often enough has to reach the target alone, too, which may raise its threshold; the absence of a
-    tag is doubted by ``min_confidence`` as without a target. A tag without a label is never
+    tag is doubted as without a target. A tag without a label is never
     accepted.
     """
     accept, coverage, shortfalls = {}, {}, []
     for facet in taxonomy.facets:
         annotated = reference.annotated[facet.name]
         probabilities = reference.probabilities[facet.name][annotated]
-        thresholds = _thresholds(
-            facet, reference.y_true[facet.name][annotated], probabilities, target
-        )
+        predicted = rule.predict_labels(facet, probabilities)
+        y_true = reference.y_true[facet.name][annotated]
+        thresholds = _thresholds(facet, y_true, probabilities, predicted, target)
         accept[facet.name] = thresholds
-        rule = ReviewRule(min_confidence, {facet.name: thresholds})
-        coverage[facet.name] = (
-            float(1 - rule.doubts(facet, probabilities).mean()) if len(probabilities) else 0
-        )
+        doubts = replace(rule, accept=accept).doubts(facet, probabilities)
+        coverage[facet.name] = float(1 - doubts.mean()) if len(probabilities) else 0
         refused = [tag for tag, threshold in thresholds.items() if threshold == NEVER]
         if refused:
             of_tags = "" if len(refused) == len(facet.tags) else f" of {', '.join(refused)}"
@@ -76,7 +75,7 @@ def promise_precision(
                 f"{facet.name}: {len(probabilities)} labelled papers are too few, or too hard, to "
                 f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
             )
-    return Promise(ReviewRule(min_confidence, accept), coverage, tuple(shortfalls))
+    return Promise(replace(rule, accept=accept), coverage, tuple(shortfalls))
 
 
 def review_rule(
@@ -87,9 +86,10 @@ def review_rule(
     Raises ArgumentError if a threshold is out of range, see :mod:`tagger.model.thresholds`.
     """
     check_thresholds(min_confidence, target_precision)
+    rule = model.rule(min_confidence)
     if target_precision is None:
-        return ReviewRule(min_confidence), None
-    promise = promise_precision(model.reference, model.taxonomy, target_precision, min_confidence)
+        return rule, None
+    promise = promise_precision(model.reference, model.taxonomy, target_precision, rule)
     return promise.rule, promise
 
 
@@ -110,11 +110,11 @@ def least_confidence(confidence: Floats, right: Booleans, target: float, most: i
 
 
 def _thresholds(
-    facet: Facet, y_true: Booleans, probabilities: Floats, target: float
+    facet: Facet, y_true: Booleans, probabilities: Floats, predicted: Booleans, target: float
 ) -> dict[str, float]:
     # The precision of a zero-shot tag is unknown.
     known = np.asarray(y_true.any(axis=0))
-    given = predict_labels(facet, probabilities) & known
+    given = predicted & known
     right = given & y_true
     most = max(1, int(given.sum(axis=1).max(initial=0)))
     together = least_confidence(probabilities[given], right[given], target, most)

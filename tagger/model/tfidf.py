@@ -41,10 +41,6 @@ class SparseRows:
 
     rows: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
 
-    def take(self, indices: npt.NDArray[np.int64]) -> SparseRows:
-        """Return some of the rows."""
-        return SparseRows([self.rows[index] for index in indices])
-
     def __matmul__(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the product with a matrix, as a dense array of one row a row."""
         product = np.zeros((len(self.rows), matrix.shape[1]))

@@ -37,14 +37,6 @@ class OutOfFold:
         chosen = {name: values[indices] for name, values in self.probabilities.items()}
         return OutOfFold(self.similarity[indices], chosen)
 
-    def where(self, chosen: Booleans, other: OutOfFold) -> OutOfFold:
-        """Return these predictions where chosen, shape (papers,), and the other ones elsewhere."""
-        found = {
-            name: np.where(chosen[:, None], values, other.probabilities[name])
-            for name, values in self.probabilities.items()
-        }
-        return OutOfFold(np.where(chosen, self.similarity, other.similarity), found)
-
 
 @dataclass(frozen=True)
 class Reference:

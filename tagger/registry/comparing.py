@@ -22,7 +22,6 @@ from tagger.evaluation import (
     Speed,
     compare,
     measure_churn,
-    predict_labels,
     translate_predictions,
 )
 from tagger.labels import LabelStore
@@ -122,14 +121,13 @@ def _measure_churn(
     earlier, taxonomy = terms
     given: list[dict[str, list[frozenset[str]]]] = []
     for number, model in enumerate(models):
-        probabilities = model.predict_proba(papers)
+        probabilities, rule = model.predict_proba(papers), model.rule()
         tags = {}
         for name in facets:
             facet = model.taxonomy.facet(name)
             names = np.array(facet.tag_names)
-            rows = [
-                tuple(names[row].tolist()) for row in predict_labels(facet, probabilities[name])
-            ]
+            predicted = rule.predict_labels(facet, probabilities[name])
+            rows = [tuple(names[row].tolist()) for row in predicted]
             if number == earlier:
                 rows = [taxonomy.read({name: row}).get(name, ()) for row in rows]
             tags[name] = [frozenset(row) for row in rows]

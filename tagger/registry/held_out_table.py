@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut, facet_confidence
+from tagger.evaluation import DEFAULT_THRESHOLD, HeldOut, facet_confidence
 from tagger.taxonomy import Facet
 
 _SEPARATOR = "; "
@@ -26,7 +26,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
     facet = held_out.facet
     tags = np.array(facet.tag_names)
     predicted, right = held_out.predicted, held_out.right
-    confidence = facet_confidence(facet, held_out.probabilities)
+    confidence = facet_confidence(facet, held_out.probabilities, held_out.threshold)
     order = np.lexsort((-confidence, right))
     return {
         "title": [held_out.titles[row] for row in order],
@@ -36,6 +36,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
         "confidence": [round(float(confidence[row]), 4) for row in order],
         "fold": [int(held_out.folds[row]) for row in order],
         "id": [held_out.ids[row] for row in order],
+        "threshold": [held_out.threshold] * len(order),
         **{
             f"p({tag})": [round(float(held_out.probabilities[row, column]), 6) for row in order]
             for column, tag in enumerate(facet.tag_names)
@@ -49,6 +50,8 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
         columns = {name: column for column, name in enumerate(table["columns"])}
         rows = table["data"]
         labels = [set(row[columns["label"]].split(_SEPARATOR)) for row in rows]
+        # Tables of earlier versions have no such column.
+        place = columns.get("threshold")
         return HeldOut(
             facet,
             tuple(row[columns["id"]] for row in rows),
@@ -59,6 +62,7 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
                 [[row[columns[f"p({tag})"]] for tag in facet.tag_names] for row in rows],
                 dtype=np.float64,
             ),
+            DEFAULT_THRESHOLD if place is None or not rows else float(rows[0][place]),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TaggerError(

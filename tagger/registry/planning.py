@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tagger.errors import TaggerError
-from tagger.evaluation import Figure, evaluate, learning_curve_figure
+from tagger.evaluation import Figure, learning_curve_figure
 from tagger.registry.training_run import settings_of, training_data
 from tagger.registry.versions import Registry, Version
 from tagger.training import (
@@ -38,7 +38,7 @@ def plan_labels(
     for facet, held_out in out_of_fold.items():
         low, high = (metrics[f"interval/{_EXPONENT}/{facet}/{end}"] for end in ("low", "high"))
         exponent = Figure(metrics[f"{_EXPONENT}/{facet}"], (low, high))
-        figures = evaluate(held_out.facet, held_out.y_true, held_out.probabilities)
+        figures = held_out.metrics()
         for tag, count in zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True):
             plans.append(plan_tag(facet, tag, int(count), figures[f"f1/{tag}"], exponent, more))
     return sorted(plans, key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)

@@ -164,7 +164,7 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     model = result.model
     metrics = {
         "expected_review_share": expected_review_share(
-            model.reference, model.taxonomy, ReviewRule()
+            model.reference, model.taxonomy, model.rule()
         ),
         "labels": float(labels),
         "model_megabytes": sum(path.stat().st_size for path in result.folder.iterdir()) / 1e6,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
-from tagger.model import Explanation, ReviewRule, explain
+from tagger.model import Explanation, explain
 from tagger.papers import KnownPapers, Paper
 from tagger.registry import Registry, load_model_by_name
 from tagger.report.page import LeftOut, Report
@@ -108,6 +108,6 @@ def _explain(pages: Sequence[Paper], model: str, progress: Progress) -> Mapping[
     loaded = load_model_by_name(model, pages, progress)
     found = {}
     for done, paper in enumerate(pages, start=1):
-        found[paper.id] = explain(paper, loaded, ReviewRule())
+        found[paper.id] = explain(paper, loaded, loaded.rule())
         progress("Leaving out sentences", done, len(pages))
     return found

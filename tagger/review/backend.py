@@ -26,7 +26,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tagger.errors import TaggerError
-from tagger.model import ReviewRule, TaggerModel, decide
+from tagger.model import TaggerModel, decide
 from tagger.papers import Paper
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
@@ -191,7 +191,7 @@ def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
             if task["data"].get("queue") not in UNAIDED:
                 papers[place] = read_paper(task["data"])
     given = [*papers.values()]
-    tagged = decide(given, model.predict_proba(given), model.taxonomy, model.name, ReviewRule())
+    tagged = decide(given, model.predict_proba(given), model.taxonomy, model.name, model.rule())
     results = [{"result": [], "score": 0.0, "model_version": model.name} for _ in tasks]
     for place, one in zip(papers, tagged, strict=True):
         results[place] = make_prediction(one, model.taxonomy)

@@ -104,7 +104,7 @@ def push_rechecks(
     A paper that has such a task already gets no second one, unless the task was dealt with in terms
     of another taxonomy; if the taxonomy has changed, tasks that nobody has touched are refreshed.
     """
-    run = _Push(model, project, taxonomy or model.taxonomy, ReviewRule(), step)
+    run = _Push(model, project, taxonomy or model.taxonomy, model.rule(), step)
     known = KnownPapers(
         task.paper
         for task in run.tasks

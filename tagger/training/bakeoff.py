@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tagger.errors import TaggerError
-from tagger.evaluation import Comparison, HeldOut, compare, evaluate
+from tagger.evaluation import Comparison, HeldOut, compare
 from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
 from tagger.training.encoders import TrainingProgress
@@ -58,10 +58,7 @@ def bake_off(
         checked = cross_validate(labels, taxonomy, replace(settings, encoder=encoder), report)
         seconds = time.perf_counter() - begin
         held_out = {each.facet.name: each for each in checked.out_of_fold}
-        figures = {
-            name: evaluate(each.facet, each.y_true, each.probabilities)
-            for name, each in held_out.items()
-        }
+        figures = {name: each.metrics() for name, each in held_out.items()}
         per_100 = 100 * checked.encoding_seconds / len(labels)
         against = compare(first, (encoder, held_out)) if first else None
         contenders.append(Contender(encoder, figures, seconds, per_100, against))

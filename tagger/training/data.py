@@ -78,7 +78,7 @@ class TrainingData:
         return [int(kind) for kind in kinds]
 
     def held_out(
-        self, facet: Facet, rows: Integers, folds: Integers, probabilities: Floats
+        self, facet: Facet, rows: Integers, folds: Integers, probabilities: Floats, threshold: float
     ) -> HeldOut:
         """Return out-of-fold predictions of some rows; ``folds`` are of all papers, from 0."""
         return HeldOut(
@@ -88,6 +88,7 @@ class TrainingData:
             folds[rows] + 1,
             self.y_true[facet.name][rows],
             probabilities,
+            threshold,
         )
 
     def check_enough(self, folds: int) -> None:

@@ -10,24 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats, Integers, Vectors
+from tagger.evaluation import DEFAULT_THRESHOLD, bootstrap_weights, weighted_figures
 from tagger.model import (
     EFFORTS,
-    READ_ON_BELOW,
     Calibration,
     Head,
     Linear,
     OutOfFold,
     calibrated_probabilities,
-    paper_confidence,
     terms_of,
 )
 from tagger.papers import Paper
-from tagger.taxonomy import Facet, Taxonomy
+from tagger.taxonomy import Facet
 from tagger.training.data import TrainingData
 
 ENCODER_C = {True: 1.0, False: 10.0}
 LEXICAL_C = {True: 10.0, False: 3.0}
 """scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
+
+PRIOR_THRESHOLD = 0.4
+"""The threshold at which F1 is highest where F1 is 0.8."""
+_THRESHOLDS = np.arange(20, 61) / 100
+_BOOTSTRAPS = 200
 
 MAX_TERMS = 10_000
 _MIN_SPREAD = 1e-6
@@ -165,18 +169,43 @@ def calibrate_view(
     return CalibratedView(calibrations, OutOfFold(similarity, found), scores)
 
 
-def out_of_fold_by_effort(
-    taxonomy: Taxonomy, views: Mapping[str, CalibratedView]
-) -> dict[str, OutOfFold]:
+def out_of_fold_by_effort(views: Mapping[str, CalibratedView]) -> dict[str, OutOfFold]:
     """Return the out-of-fold predictions of each effort, given those of all text views."""
     efforts = {}
-    for effort, (first, *further) in EFFORTS.items():
-        found = views[first].out_of_fold
-        for view in further:
-            sure = paper_confidence(taxonomy, found.probabilities) >= READ_ON_BELOW
-            found = found.where(sure, views[view].out_of_fold)
-        efforts[effort] = found
+    for effort, names in EFFORTS.items():
+        found = [views[name].out_of_fold for name in names]
+        efforts[effort] = OutOfFold(
+            found[-1].similarity,
+            {
+                facet: np.mean([each.probabilities[facet] for each in found], axis=0)
+                for facet in found[-1].probabilities
+            },
+        )
     return efforts
+
+
+def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> float:
+    """Choose the threshold of a facet for micro-F1 on out-of-fold predictions.
+
+    Both arrays have shape (papers, tags); an exclusive facet has no threshold. The best threshold
+    of calibrated probabilities is half of the best F1 (Lipton et al., "Optimal Thresholding of
+    Classifiers to Maximize F1 Measure", 2014), about :data:`PRIOR_THRESHOLD`. Of the thresholds
+    whose F1 is within one standard error of the highest, the nearest to it is returned (Breiman et
+    al., "Classification and Regression Trees", 1984).
+    """
+    if facet.exclusive or not y_true.any():
+        return DEFAULT_THRESHOLD
+    weights = np.vstack([np.ones(len(y_true)), bootstrap_weights(len(y_true))[:_BOOTSTRAPS]])
+    f1 = np.array(
+        [
+            weighted_figures(facet, y_true, probabilities, weights, threshold)["micro_f1"]
+            for threshold in _THRESHOLDS
+        ]
+    )
+    loss = f1[f1[:, 0].argmax()] - f1
+    near = loss[:, 0] <= loss[:, 1:].std(axis=1)
+    distance = np.where(near, np.abs(_THRESHOLDS - PRIOR_THRESHOLD), np.inf)
+    return float(_THRESHOLDS[distance.argmin()])
 
 
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:

@@ -23,7 +23,6 @@ from tagger.evaluation import (
     LearningPoint,
     bootstrap_weights,
     interval,
-    weighted_figures,
 )
 from tagger.training.data import TrainingData
 from tagger.training.encoders import EncoderCache, TrainingProgress, train_encoders
@@ -114,10 +113,7 @@ def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Figure | N
         return None
     # All papers once, and then the samples.
     weights = np.vstack([np.ones(papers), bootstrap_weights(papers)])
-    errors = [
-        1 - weighted_figures(part.facet, part.y_true, part.probabilities, weights)["macro_f1"]
-        for part in parts
-    ]
+    errors = [1 - part.weighted_figures(weights)["macro_f1"] for part in parts]
     logs = np.log(np.maximum(errors, _LEAST_ERROR))
     sizes = np.log([point.labels for point in points])
     centred = sizes - sizes.mean()

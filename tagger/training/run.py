@@ -21,7 +21,7 @@ import numpy as np
 from tagger import __version__
 from tagger._util.arrays import Floats, Integers, Vectors
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut, evaluate
+from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.model import (
     MEMBERS,
@@ -29,8 +29,10 @@ from tagger.model import (
     Head,
     LexicalFeatures,
     OnnxEncoder,
+    OutOfFold,
     Reference,
     TaggerModel,
+    Thresholds,
     load_model,
     prototypes,
     save_heads,
@@ -51,6 +53,7 @@ from tagger.training.heads import (
     add_zero_shot_tags,
     calibrate_view,
     fit_head,
+    fit_threshold,
     fit_vectorizer,
     out_of_fold_by_effort,
 )
@@ -122,12 +125,14 @@ class TrainingResult:
 class CrossValidation:
     """Predictions of the folds for the papers that they held out.
 
-    ``out_of_fold`` has one table a facet, of judged papers; ``encoding_seconds`` is the time to
-    encode all papers once.
+    ``out_of_fold`` has one table a facet, of judged papers, with full effort; ``efforts`` and
+    ``thresholds`` are by effort. ``encoding_seconds`` is the time to encode all papers once.
     """
 
     out_of_fold: tuple[HeldOut, ...]
     views: dict[str, CalibratedView]
+    efforts: dict[str, OutOfFold]
+    thresholds: Thresholds
     encoding_seconds: float
     reused: int
 
@@ -251,7 +256,7 @@ def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
     return {
         f"{held_out.facet.name}/{key}": value
         for held_out in out_of_fold
-        for key, value in evaluate(held_out.facet, held_out.y_true, held_out.probabilities).items()
+        for key, value in held_out.metrics().items()
     }
 
 
@@ -320,12 +325,18 @@ def cross_validate_rows(
         view: calibrate_view(measured, folds, scores[view], similarities[view])
         for view in TEXT_VIEWS
     }
+    efforts = out_of_fold_by_effort(views)
+    thresholds: dict[str, dict[str, float]] = {effort: {} for effort in efforts}
     out_of_fold = []
     for facet in data.taxonomy.facets:
-        indices = np.flatnonzero(held_out[facet.name])
-        probabilities = views["whole"].out_of_fold.probabilities[facet.name][indices]
-        out_of_fold.append(data.held_out(facet, indices, folds, probabilities))
-    return CrossValidation(tuple(out_of_fold), views, seconds, reused)
+        name, indices = facet.name, np.flatnonzero(held_out[facet.name])
+        for effort, found in efforts.items():
+            known = data.y_true[name][indices], found.probabilities[name][indices]
+            thresholds[effort][name] = fit_threshold(facet, *known)
+        probabilities = efforts["full"].probabilities[name][indices]
+        threshold = thresholds["full"][name]
+        out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
+    return CrossValidation(tuple(out_of_fold), views, efforts, thresholds, seconds, reused)
 
 
 def _rows(folds: Integers, settings: TrainingSettings) -> list[Integers]:
@@ -364,10 +375,19 @@ def _fit_final(
         vectors,
         data.y_true,
         data.annotated,
-        out_of_fold_by_effort(data.taxonomy, checked.views),
+        checked.efforts,
     )
     lexical = LexicalFeatures(
         tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_
     )
     calibrations = {view: found.calibrations for view, found in checked.views.items()}
-    save_heads(folder, data.taxonomy, lexical, heads, reference, settings.max_tokens, calibrations)
+    save_heads(
+        folder,
+        data.taxonomy,
+        lexical,
+        heads,
+        reference,
+        max_tokens=settings.max_tokens,
+        calibrations=calibrations,
+        thresholds=checked.thresholds,
+    )

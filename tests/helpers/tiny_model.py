@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tagger.model import (
+    EFFORTS,
     Calibration,
     Head,
     LexicalFeatures,
@@ -36,7 +37,16 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     reference = make_reference(vectors, taxonomy)
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     calibrations = {view: {head.facet.name: Calibration() for head in heads} for view in TEXT_VIEWS}
-    save_heads(folder, taxonomy, lexical, heads, reference, 64, calibrations)
+    save_heads(
+        folder,
+        taxonomy,
+        lexical,
+        heads,
+        reference,
+        max_tokens=64,
+        calibrations=calibrations,
+        thresholds={effort: {facet.name: 0.5 for facet in taxonomy.facets} for effort in EFFORTS},
+    )
     return folder
 
 

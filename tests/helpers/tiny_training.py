@@ -39,6 +39,6 @@ def make_result(
         probabilities = given * 0.7 + 0.1
         if not facet.exclusive:
             probabilities[wrong] = 1 - probabilities[wrong] * y_true[wrong] - 0.2
-        out_of_fold.append(data.held_out(facet, rows, rows % 2, probabilities))
+        out_of_fold.append(data.held_out(facet, rows, rows % 2, probabilities, 0.5))
     model = load_model(saved_model)
     return TrainingResult(model, saved_model, tuple(out_of_fold), metrics_of(out_of_fold), 1.5)
