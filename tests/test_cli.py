@@ -284,7 +284,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     assert back == {"model": "tagger/1", "given_up": "tagger/2", "reason": "enough"}
     first, second = ran(root, "history")["versions"]
     assert (first["aliases"], first["why"]) == (["champion"], "there was no champion")
-    assert second["why"].endswith("given up for tagger/1: enough")
+    assert second["why"].endswith("rolled back to tagger/1: enough")
     shown = run("history", cwd=root).stdout
     assert re.search(r"kind: macro-F1 [▁-█]{2} 0\.\d\d to 0\.\d\d", shown)
 

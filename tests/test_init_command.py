@@ -115,7 +115,7 @@ def test_definitions_suggest_papers_and_tag_them(tmp_path):
     assert report["next"][0] == "tagger tag page.txt --model mine"
     done = run("tag", "page.txt", "--model", "mine", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "warning: mine: tags are told by their definitions alone; how right" in done.stderr
+    assert "warning: mine: tagging zero-shot" in done.stderr
     report = json.loads(done.stdout)
     assert report["model"].startswith("local/definitions-")
     assert (report["papers"], report["to_review"], report["drift"]) == (3, 3, None)

@@ -44,14 +44,19 @@ def compare(
 
     Example: tagger compare champion challenger --digest monday.txt
     """
-    from tagger.registry import compare_versions, comparison_page, log_comparison, measure_in_use
+    from tagger.registry import (
+        compare_versions,
+        comparison_page,
+        log_comparison,
+        measure_churn_and_speed,
+    )
 
     registry = output.open_registry()
     first, second = registry.find(before), registry.find(after)
     papers = output.read_pages(digest, format_name, column)[0] if digest else []
     found = compare_versions(registry, first, second)
     with output.progress() as step:
-        found = measure_in_use(registry, found, first, second, papers, step)
+        found = measure_churn_and_speed(registry, found, first, second, papers, step)
     if html:
         from tagger._util.atomic import replacing
 

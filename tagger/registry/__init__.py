@@ -1,8 +1,8 @@
-"""Model versions in MLflow: what each was trained on, how good it is, and which one is in use.
+"""The registry: training runs and model versions in MLflow, their comparison and promotion.
 
 Without ``MLFLOW_TRACKING_URI`` everything is kept in ``mlruns/`` of the current folder: a SQLite
-store and the artifacts beside it. A version becomes visible only when all of it has been logged,
-and champion only after that.
+database and the artifacts. A version is registered only after all its files have been logged, and
+becomes champion only after that.
 """
 
 import lazy_loader

@@ -1,10 +1,6 @@
-from .comparing import compare_versions as compare_versions
-from .comparing import comparison_page as comparison_page
-from .comparing import log_comparison as log_comparison
-from .comparing import measure_in_use as measure_in_use
 from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
-from .planning import plan_labels as plan_labels
+from .label_plan import plan_labels as plan_labels
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back
 from .resolve import find_model_folder as find_model_folder
@@ -17,6 +13,10 @@ from .training_run import encoder_origin as encoder_origin
 from .training_run import encoder_source as encoder_source
 from .training_run import log_training as log_training
 from .training_run import settings_of as settings_of
+from .version_comparison import compare_versions as compare_versions
+from .version_comparison import comparison_page as comparison_page
+from .version_comparison import log_comparison as log_comparison
+from .version_comparison import measure_churn_and_speed as measure_churn_and_speed
 from .versions import CHALLENGER as CHALLENGER
 from .versions import CHAMPION as CHAMPION
 from .versions import Registry as Registry

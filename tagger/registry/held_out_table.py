@@ -1,7 +1,7 @@
-"""Out-of-fold predictions as a table that MLflow's pages show.
+"""Convert out-of-fold predictions to and from the tables that MLflow logs and shows.
 
-One JSON file a facet, in the split orientation of pandas, as ``mlflow.log_table`` writes it. The
-probability of a tag is in the column ``p(TAG)``.
+Each facet has one JSON file in the "split" orientation of pandas, as ``mlflow.log_table`` writes
+it. The column ``p(TAG)`` holds the probability of a tag.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SEPARATOR = "; "
 def to_table(held_out: HeldOut) -> dict[str, Any]:
     """Return the predictions of a facet as columns by name.
 
-    Wrong answers come first, and the surest of them at the top: what one reads such a table for.
+    Wrong predictions come first, in order of falling confidence.
     """
     facet = held_out.facet
     tags = np.array(facet.tag_names)
@@ -45,7 +45,10 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
 
 
 def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
-    """Return the predictions of a facet from a table that was logged, as MLflow loads it."""
+    """Return the predictions of a facet from a logged table, as MLflow loads it.
+
+    Raises a TaggerError if columns are missing or hold other types.
+    """
     try:
         columns = {name: column for column, name in enumerate(table["columns"])}
         rows = table["data"]
@@ -57,7 +60,7 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
             tuple(row[columns["id"]] for row in rows),
             tuple(row[columns["title"]] for row in rows),
             np.array([row[columns["fold"]] for row in rows], dtype=int),
-            np.array([[tag in given for tag in facet.tag_names] for given in labels], dtype=bool),
+            np.array([[tag in label for tag in facet.tag_names] for label in labels], dtype=bool),
             np.array(
                 [[row[columns[f"p({tag})"]] for tag in facet.tag_names] for row in rows],
                 dtype=np.float64,

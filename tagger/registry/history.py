@@ -1,4 +1,4 @@
-"""All versions in a row: what each was trained on, how good it is, and why it is used."""
+"""List all versions with their labels, macro-F1 and the reason why each is or was champion."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VersionSummary:
-    """One version: from how many labels, how good, and why it is or was the champion.
+    """Summary of a version.
 
-    ``created`` is in ISO 8601 and UTC, ``parent`` the champion then, ``macro_f1`` per facet.
+    ``created`` is a time in ISO 8601 and UTC. ``parent`` is the champion at that time. ``macro_f1``
+    is per facet; ``review_share`` is the expected share of papers marked for review. ``why`` tells
+    why the version is or was the champion.
     """
 
     name: str
@@ -43,7 +45,7 @@ def version_history(registry: Registry) -> list[VersionSummary]:
 
 
 def _summary(version: Version, run: Run | None) -> VersionSummary:
-    # Runs may be deleted in MLflow; the version stays.
+    # A run may have been deleted in MLflow while its version remains.
     metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
     prefix = f"{METRICS['macro_f1'].logged_as}/"
@@ -66,23 +68,23 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
 
 
 def _why(version: Version) -> str:
-    said = []
+    reasons = []
     promotion = _record(version, PROMOTION)
     if promotion:
         failed = sum(not rule.passed for rule in promotion.rules)
         if promotion.forced is not None:
             past = f"forced past {failed} of {len(promotion.rules)} rules"
-            said.append(f"{past}: {promotion.forced}")
+            reasons.append(f"{past}: {promotion.forced}")
         elif promotion.replaced is None:
-            said.append("there was no champion")
+            reasons.append("there was no champion")
         else:
-            said.append(f"passed the gate against {promotion.replaced}")
+            reasons.append(f"passed the gate against {promotion.replaced}")
     rollback = _record(version, ROLLBACK)
-    # By what it undid, not by its time: a clock may have gone back.
+    # Matched by the promotion that it undid, not by time: clocks can go back.
     if rollback and rollback.promoted == (promotion.time if promotion else None):
         reason = f": {rollback.reason}" if rollback.reason else ""
-        said.append(f"given up for {rollback.to}{reason}")
-    return "; ".join(said)
+        reasons.append(f"rolled back to {rollback.to}{reason}")
+    return "; ".join(reasons)
 
 
 class _Rule(BaseModel):
@@ -90,7 +92,7 @@ class _Rule(BaseModel):
 
 
 class _Record(BaseModel):
-    """A promotion or a rollback, as far as it is told of."""
+    """The fields of a recorded promotion or rollback that the history shows."""
 
     time: str
     replaced: str | None = None
@@ -102,7 +104,7 @@ class _Record(BaseModel):
 
 
 def _record(version: Version, tag: str) -> _Record | None:
-    """Return what was noted of a version; a note that somebody spoiled by hand counts as none."""
+    """Return a record in the tags of a version, or None if it is missing or cannot be read."""
     try:
         return _Record.model_validate_json(version.tags.get(tag, ""))
     except ValidationError:

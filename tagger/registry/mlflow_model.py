@@ -1,7 +1,7 @@
-"""The model in MLflow's own format, for its tools and for those who serve it.
+"""Log a model in MLflow's pyfunc format, for MLflow's own tools and for serving.
 
-The format asks for code, so :mod:`tagger.registry.pyfunc` and this package travel with the data
-("models from code": nothing is pickled). ``tagger`` itself reads the data alone.
+The format requires code, so :mod:`tagger.registry.pyfunc` and this package are logged with the
+data ("models from code": nothing is pickled). ``tagger`` itself reads only the data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXAMPLE = {
 
 
 def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
-    """Log a model to the active MLflow run, with its data under the name of their folder."""
+    """Log a model and the data in its folder to the active MLflow run."""
     import mlflow
     import pandas as pd
 
@@ -66,7 +66,7 @@ def _signature(model: TaggerModel) -> ModelSignature:
 
 
 def _requirements() -> list[str]:
-    """Pin what tagging needs, to the versions that are installed here."""
+    """Return the packages that tagging needs, pinned to their installed versions."""
     from packaging.requirements import Requirement
 
     needed = [Requirement(text) for text in requires("tagger") or []]

@@ -1,4 +1,4 @@
-"""What MLflow runs to load and serve a model: a table of papers in, a table of tags out."""
+"""The code that MLflow runs to load and serve a model; it maps a table of papers to tags."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class TaggerPyfunc(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Tag papers: ``title`` and ``abstract`` in, one a row; tags, confidences and review out.
+        """Return a table of tags, confidences and review decisions, one row per paper.
 
-        ``params`` are ``min_confidence``, ``target_precision`` and ``effort``, as for
-        ``tagger tag``.
+        ``model_input`` has the columns ``title`` and ``abstract``. ``params`` are
+        ``min_confidence``, ``target_precision`` and ``effort``, as for ``tagger tag``.
         """
-        # What is missing in a table is no text, not the text "None".
+        # A missing cell becomes an empty text, not the text "None".
         texts = model_input[["title", "abstract"]].fillna("")
         papers = [Paper(*row) for row in texts.itertuples(index=False, name=None)]
         params = params or {}

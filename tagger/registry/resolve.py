@@ -1,4 +1,4 @@
-"""Find and load a model by name: one way for commands, Python and workers."""
+"""Find and load a model by name, for commands, Python and workers alike."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from tagger.papers import Paper
 
 _LOG = logging.getLogger(__name__)
-_KNOWN_FILE = "resolved_models.json"
+_CACHE_FILE = "resolved_models.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """Where the data of a model are, and its version if it is a registered one."""
+    """The folder of a model's files, and its version if it is registered."""
 
     folder: Path
     version: str | None = None
@@ -40,114 +40,113 @@ def load_model_by_name(
     papers: Sequence[Paper] = (),
     progress: Progress = no_progress,
 ) -> TaggerModel:
-    """Load a model for use; nothing in it is executed.
+    """Load a model for use; no code in it is executed.
 
     Parameters
     ----------
     name:
-        A model's folder; a label folder, whose definitions alone tell the tags then; or a version
+        A model folder; a label folder, for a zero-shot model of its tag definitions; or a version
         in MLflow: its number (``7``, ``tagger/7``), an alias (``champion``), the id of its training
         run, or ``tagger`` for the champion.
     papers:
-        What a model of definitions is wanted for: they show it what a typical paper is.
+        The papers to tag: a zero-shot model uses them as a sample of typical papers.
     progress:
-        Called with the stage, steps done and steps in all.
+        Called with the stage, the steps done and the number of steps.
 
     Raises
     ------
     TaggerError
-        If there is no such model, it is damaged, or a package that it needs is missing.
+        If the model does not exist or is damaged, or a package that it needs is missing.
     """
     if is_label_folder(name):
-        return _model_of_definitions(LabelStore(name), papers, progress)
+        return _zero_shot_model(LabelStore(name), papers, progress)
     with TemporaryDirectory() as scratch:
         found = find_model_folder(name, Path(scratch))
-        # With a cache the encoder is loaded when it is needed, so the folder has to stay.
+        # With a cache the encoder is loaded lazily, so the folder must outlive this block.
         stays = Path(scratch) not in found.folder.parents
         return load_model(found.folder, found.version, default_cache() if stays else None)
 
 
 def is_label_folder(name: str | Path) -> bool:
-    """Tell whether a name is that of a folder with a taxonomy and no model."""
+    """Tell whether a name is the path of a folder with a taxonomy and without a model."""
     folder = Path(name)
     return (folder / TAXONOMY_FILE).is_file() and not (folder / MANIFEST_FILE).exists()
 
 
 def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
-    """Return the folder of a saved model, or of a version, copied to ``scratch`` from a server.
+    """Return the folder of a saved model or of a version.
 
-    What MLflow says of a name is kept beside the database of a store on this machine, and holds
-    until that is written to: loading MLflow takes longer than tagging a page.
+    A version on a server is downloaded to ``scratch``. For a local store, MLflow's answers are
+    cached in a file until the database changes, because importing MLflow takes longer than tagging
+    a page. Raises a TaggerError if there is no such model.
     """
     if Path(name).is_dir():
         if is_label_folder(name):
             raise TaggerError(
                 "is a label folder, not a saved model",
                 path=Path(name),
-                hint="Train one first: tagger train",
+                hint="Train a model first: tagger train",
             )
         return ModelFolder(Path(name))
     name = str(name)
     if name.startswith("local/"):
         raise TaggerError(
             f"'{name}' is the name of an unregistered model",
-            hint="Give its folder with --model FOLDER; for a model of definitions, the label "
-            "folder that they are in",
+            hint="Give its folder with --model FOLDER; for a zero-shot model, give the label "
+            "folder with the definitions",
         )
     registry = Registry()
     if not registry.store.embedded:
         version = registry.find(name)
         return ModelFolder(registry.model_folder(version, scratch), version.name)
-    return _known_folder(registry, name) or look_up(registry, name)
+    return _cached_folder(registry, name) or look_up(registry, name)
 
 
 def look_up(registry: Registry, name: str) -> ModelFolder:
-    """Ask MLflow for a version in a store on this machine, and keep the answer beside it."""
+    """Look up a version in a local MLflow store and cache the answer in the store's folder."""
     state = registry.store.state()
     version = registry.find(name)
     found = ModelFolder(registry.model_folder(version), version.name)
     if state is not None:
-        known = _read_known(registry)
-        models = known.get("models", {}) if known.get("state") == state else {}
+        cached = _read_cache(registry)
+        models = cached.get("models", {}) if cached.get("state") == state else {}
         manifest = sha256_of(found.folder / MANIFEST_FILE)
         models[name] = {"folder": str(found.folder), "version": version.name, "manifest": manifest}
-        # It saves time, no more.
-        with suppress(OSError, TaggerError), replacing(registry.store.folder / _KNOWN_FILE) as file:
+        # The cache only saves time, so a failure to write it is ignored.
+        with suppress(OSError, TaggerError), replacing(registry.store.folder / _CACHE_FILE) as file:
             json.dump({"state": state, "models": models}, file, indent=1)
     return found
 
 
-def _known_folder(registry: Registry, name: str) -> ModelFolder | None:
-    """Return what was kept of a name, if the store and the model are as they were then."""
+def _cached_folder(registry: Registry, name: str) -> ModelFolder | None:
+    """Return the cached folder of a name if neither the store nor the model has changed."""
     try:
-        known = _read_known(registry)
-        model = known["models"][name]
+        cached = _read_cache(registry)
+        model = cached["models"][name]
         folder = Path(model["folder"])
-        fits = known["state"] == registry.store.state()
-        if fits and sha256_of(folder / MANIFEST_FILE) == model["manifest"]:
+        unchanged = cached["state"] == registry.store.state()
+        if unchanged and sha256_of(folder / MANIFEST_FILE) == model["manifest"]:
             return ModelFolder(folder, str(model["version"]))
     except (KeyError, TypeError, OSError):
         pass
     return None
 
 
-def _read_known(registry: Registry) -> dict[str, Any]:
+def _read_cache(registry: Registry) -> dict[str, Any]:
     try:
-        known = json.loads((registry.store.folder / _KNOWN_FILE).read_bytes())
+        cached = json.loads((registry.store.folder / _CACHE_FILE).read_bytes())
     except (OSError, ValueError):
         return {}
-    # Earlier versions of tagger kept something else in it.
-    return known if isinstance(known, dict) and isinstance(known.get("state"), list) else {}
+    # Earlier versions of tagger wrote another format.
+    return cached if isinstance(cached, dict) and isinstance(cached.get("state"), list) else {}
 
 
-def _model_of_definitions(
-    store: LabelStore, papers: Sequence[Paper], progress: Progress
-) -> TaggerModel:
+def _zero_shot_model(store: LabelStore, papers: Sequence[Paper], progress: Progress) -> TaggerModel:
     labels = len(store.labels())
-    unused = f", and its {labels} labels are not used" if labels else ""
+    unused = f"; its {labels} labels are not used" if labels else ""
     _LOG.warning(
-        f"{store.folder}: tags are told by their definitions alone{unused}; how right they are, "
-        "nobody has measured: take them for suggestions"
+        f"{store.folder}: tagging zero-shot, from tag definitions only{unused}. The accuracy has "
+        "not been measured: treat the tags as suggestions"
     )
     try:
         from tagger.model import model_of_definitions
@@ -156,7 +155,7 @@ def _model_of_definitions(
             store.taxonomy,
             papers,
             bundled_encoder(default_cache()),
-            lambda done, total: progress("Reading papers", done, total),
+            lambda done, total: progress("Encoding papers", done, total),
         )
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error

@@ -1,4 +1,4 @@
-"""The MLflow store of a workspace: where it is, how to reach it, what goes wrong with it."""
+"""The MLflow store of a workspace: its location, clients for it, and its error messages."""
 
 from __future__ import annotations
 
@@ -21,39 +21,40 @@ if TYPE_CHECKING:
 for _name, _value in {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # MLflow tells of each step of making its tables; a user wants to know of failures.
+    # MLflow logs each step of creating its tables; only failures matter to a user.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # A server that is gone is told of within a minute, not after MLflow's many.
+    # With MLflow's defaults it takes many minutes to report that a server is gone.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }.items():
-    # MLflow looks at them when it is loaded, which is always after this module.
+    # MLflow reads them when it is imported, which is always after this module.
     os.environ.setdefault(_name, _value)
 
 _FLUENT = threading.RLock()
-"""Held while MLflow's fluent functions, and the environment, speak of one store."""
+"""Held while MLflow's fluent API and the environment point to one store."""
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
-_START = "tagger.start"
+_START_TAG = "tagger.start"
 _LONGEST_REASON = 300
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
 _EXHAUSTED = re.compile(r"Max retries exceeded .*\(Caused by \w+\((.*)\)\)", re.DOTALL)
 
 
 class Store:
-    """An MLflow tracking store and model registry; ``tracking_uri`` is as for Registry."""
+    """An MLflow tracking store and model registry; ``tracking_uri`` is as for Registry.
+
+    ``embedded`` tells whether it is the workspace's own store in ``mlruns/``.
+    """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         with _FLUENT:
-            given = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
+            uri = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
         self.folder = Path.cwd() / _STORE_FOLDER
         own = f"sqlite:///{self.folder / _DATABASE}"
-        if given in (own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}"):
-            given = None
+        self.embedded = uri in (None, "", own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}")
+        self.tracking_uri = uri if uri and not self.embedded else own
         self._artifacts = (self.folder / "artifacts").as_uri()
-        self.embedded = not given
-        self.tracking_uri = given or own
 
     @property
     def place(self) -> str:
@@ -62,13 +63,13 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a store; one on a server is taken to be there."""
+        """Whether the store exists; a store on a server is assumed to exist."""
         return not self.embedded or (self.folder / _DATABASE).exists()
 
     def state(self) -> list[int] | None:
-        """Return what is different after each change of an embedded store, if that can be told."""
+        """Return size and time of change (ns) of an embedded database, or None if unknown."""
         database = self.folder / _DATABASE
-        # With a log of changes beside it, changes are not in the file itself.
+        # With a write-ahead log, recent changes are not in the database file.
         if not self.embedded or database.with_name(f"{_DATABASE}-wal").exists():
             return None
         try:
@@ -79,9 +80,9 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[MlflowClient]:
-        """Give a client; a failure of MLflow or its database is told in a TaggerError of a line."""
+        """Provide a client; raise errors of MLflow and its database as a one-line TaggerError."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        # It writes a traceback of what is told in one line below.
+        # It logs a traceback of errors that are raised below anyway.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
             if self.embedded:
@@ -101,7 +102,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[MlflowClient]:
-        """Give a client to one process at a time, and the store to MLflow's fluent functions."""
+        """Provide a client to one process at a time; MLflow's fluent API uses this store."""
         with self.reading() as client:
             writable = self.embedded and os.access(self.folder, os.W_OK)
             lock = exclusively(self.folder / _DATABASE) if writable else nullcontext()
@@ -110,10 +111,9 @@ class Store:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make this the store of MLflow's fluent functions, and leave no trace of it.
+        """Make MLflow's fluent API use this store within the block, one thread at a time.
 
-        MLflow writes the choice into the environment, where later stores would find it; so one
-        thread at a time has it.
+        MLflow writes the tracking URI into the environment; it is restored afterwards.
         """
         import mlflow
 
@@ -134,23 +134,26 @@ class Store:
     def run(
         self, client: MlflowClient, experiment: str, name: str, description: str | None = None
     ) -> Iterator[ActiveRun]:
-        """Start a run, of which MLflow's fluent functions speak while the block runs."""
+        """Start a run that is active for MLflow's fluent API within the block."""
         import mlflow
 
-        tags = {_START: uuid4().hex}
+        tags = {_START_TAG: uuid4().hex}
         with mlflow.start_run(
             experiment_id=experiment, run_name=name, description=description, tags=tags
         ) as run:
-            # MLflow repeats a request that a server did not answer, though it may have started one.
+            # MLflow repeats an unanswered request, though the server may have started a run.
             if not self.embedded:
-                mark = f"tags.`{_START}` = '{tags[_START]}'"
-                for other in client.search_runs([experiment], mark):
+                same_start = f"tags.`{_START_TAG}` = '{tags[_START_TAG]}'"
+                for other in client.search_runs([experiment], same_start):
                     if other.info.run_id != run.info.run_id:
                         client.delete_run(other.info.run_id)
             yield run
 
     def experiment_id(self, client: MlflowClient, name: str) -> str:
-        """Return the id of an experiment, made if missing; an error if the store was moved."""
+        """Return the id of an experiment, created if missing.
+
+        Raises a TaggerError if the store was created in another folder.
+        """
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(name)
@@ -159,21 +162,22 @@ class Store:
             try:
                 return str(client.create_experiment(name, artifact_location=location))
             except MlflowException as error:
-                # Another process may have made it just now.
+                # Another process may have created it just now.
                 found = client.get_experiment_by_name(name)
                 if found is None:
                     raise error
         if self.embedded and found.artifact_location != self._artifacts:
             raise TaggerError(
-                f"this store was made elsewhere and keeps its files in {found.artifact_location}",
+                f"this store was created in another folder; its files are in "
+                f"{found.artifact_location}",
                 path=self.folder,
                 hint=f"Move the folder back, or move {_STORE_FOLDER}/ away and train again",
             )
         return str(found.experiment_id)
 
     def unusable(self, error: Exception) -> TaggerError:
-        """Say in one line what is wrong with the store, and what to do about it."""
-        # What speaks of MLflow's ways, and the page that a gateway sent, are left out.
+        """Describe an error of the store in one line, with a hint."""
+        # Only the first line is useful, without the page that a gateway sent.
         lines = without_password(str(error)).strip().splitlines() or [type(error).__name__]
         reason = lines[0].split(" Response body: ")[0]
         if exhausted := _EXHAUSTED.search(lines[0]):
@@ -183,29 +187,29 @@ class Store:
         reason = reason.removesuffix(".")
         if "database schema" in reason:
             return TaggerError(
-                "the MLflow store was made by another version of MLflow",
+                "the MLflow store was created by another version of MLflow",
                 path=self.place,
-                hint=f"Copy it, then bring it up to date with: mlflow db upgrade {self.place}",
+                hint=f"Make a copy, then run: mlflow db upgrade {self.place}",
             )
         if "readonly database" in str(error):
-            reason, hint = "it is read-only", "See that you have the right to write to it"
+            reason, hint = "it is read-only", "Check that you have write permission"
         elif "not a database" in str(error) or "malformed" in str(error):
             hint = f"The file is damaged: move {_STORE_FOLDER}/ away and train again"
         elif self.embedded:
-            hint = f"See that {_STORE_FOLDER}/ is whole and that there is room"
+            hint = f"Check that {_STORE_FOLDER}/ is complete and that the disk is not full"
         elif "CERTIFICATE_VERIFY_FAILED" in str(error):
             hint = (
-                "Its certificate is not to be trusted; if it is signed by an authority of your "
-                "own, set MLFLOW_TRACKING_SERVER_CERT_PATH to that one's certificate"
+                "The server's certificate is not trusted; if your own authority signed it, set "
+                "MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of that authority"
             )
         elif getattr(error, "error_code", None) in _REFUSALS or "error code 401" in reason:
             hint = (
-                "See MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_TOKEN: it is missing, wrong, expired or revoked"
+                "The credentials are missing, wrong, expired or revoked: check "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
         else:
             hint = (
-                f"See that the server of {_TRACKING_VARIABLE} answers, then give the same "
+                f"Check that the server of {_TRACKING_VARIABLE} answers, then run the same "
                 "command again"
             )
         return TaggerError(
@@ -213,7 +217,7 @@ class Store:
         )
 
     def _make(self) -> None:
-        """Make the database, whole or not at all: MLflow cannot finish one that was cut short."""
+        """Create the database atomically: MLflow cannot use one that is incomplete."""
         from mlflow import MlflowClient
 
         database = self.folder / _DATABASE

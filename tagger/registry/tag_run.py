@@ -1,4 +1,4 @@
-"""Log what a model said of a digest, so that drift can be followed in MLflow."""
+"""Log the drift figures of tagged digests, so that drift can be followed in MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIGEST_EXPERIMENT = "tagger-digests"
 
 
 def log_tag_run(registry: Registry, drift: Drift, model: str, files: Sequence[Path]) -> None:
-    """Log the drift figures of digest pages that a version tagged; no text of a paper is logged."""
+    """Log the drift figures of the digest ``files`` that ``model`` tagged, without any text."""
     import mlflow
 
     names = [shown(path.name) for path in files]

@@ -1,4 +1,4 @@
-"""Log a training as an MLflow run that stands alone, and register its model."""
+"""Log a training as an MLflow run and register its model; read back what a run logged."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 TRAINING_EXPERIMENT = "tagger"
 _LONGEST_DESCRIPTION = 5000
-"""What MLflow's tables hold of a version's description, in characters."""
+"""Maximum length in characters of a version's description in MLflow."""
 
 
 def check_writable(registry: Registry) -> None:
-    """Raise an error before a training, not after it, if its run could not be logged."""
+    """Raise a TaggerError before a training if its run cannot be logged afterwards."""
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         checked = datetime.now(UTC).isoformat(timespec="seconds")
@@ -55,7 +55,7 @@ def check_writable(registry: Registry) -> None:
 
 
 def settings_of(registry: Registry, version: Version) -> TrainingSettings:
-    """Return how a version was trained; of heads alone, how their encoder was."""
+    """Return the settings that the encoder of a version was trained with."""
     logged = registry.run(encoder_origin(registry, version)).data.params
     return TrainingSettings(
         encoder=logged["encoder"],
@@ -76,7 +76,7 @@ def training_data(registry: Registry, version: Version) -> TrainingData:
 
 
 def encoder_source(registry: Registry, version: Version, folder: Path) -> EncoderSource:
-    """Return a version as the source of encoders, its model copied below a folder."""
+    """Return a version as a source of encoders, with its model copied into ``folder``."""
     origin = encoder_origin(registry, version)
     return EncoderSource(
         origin.name,
@@ -87,7 +87,7 @@ def encoder_source(registry: Registry, version: Version, folder: Path) -> Encode
 
 
 def encoder_origin(registry: Registry, version: Version) -> Version:
-    """Return the version whose training fine-tuned the encoder of a version."""
+    """Return the version whose training fine-tuned the encoder that a version uses."""
     encoder_of = registry.run(version).data.params.get("encoder_of", "None")
     return version if encoder_of == "None" else encoder_origin(registry, registry.find(encoder_of))
 
@@ -100,20 +100,21 @@ def log_training(
 ) -> Version:
     """Log a training run and register its model as a new version.
 
-    The first version becomes the champion, any other the challenger. The alias comes last: until
-    then nothing points to the version, and before that nothing is registered of which a part is
-    missing.
+    The first version becomes the champion, any other the challenger. The version is registered
+    after all its files were uploaded, and the alias is set last. Raises a TaggerError if the store
+    cannot be written or the upload is incomplete.
     """
     import mlflow
 
     champion = registry.champion()
-    labels, taxonomy = snapshot.labels, snapshot.taxonomy
-    fingerprint = settings.fingerprint(taxonomy, labels)
+    labels = len(snapshot.labels)
+    lineage = _lineage(snapshot, champion)
+    tags = {
+        FINGERPRINT: settings.fingerprint(snapshot.taxonomy, snapshot.labels),
+        "taxonomy": snapshot.taxonomy.version,
+    }
     with registry.store.writing() as client:
-        metrics = _metrics(result, len(labels))
-        lineage = _lineage(snapshot, champion)
-        experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
-        name = f"{len(labels)} labels, seed {settings.seed}"
+        metrics = _metrics(result, labels)
         card = render(
             "model_card.md",
             facets=[held_out.facet for held_out in result.out_of_fold],
@@ -123,30 +124,26 @@ def log_training(
             lineage=lineage,
             min_confidence=ReviewRule().min_confidence,
         )
+        experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
+        name = f"{labels} labels, seed {settings.seed}"
         with registry.store.run(client, experiment, name, card) as run:
-            mlflow.set_tag(FINGERPRINT, fingerprint)
+            mlflow.set_tag(FINGERPRINT, tags[FINGERPRINT])
             mlflow.log_params({**asdict(settings), **lineage})
-            # Parameters cannot be changed afterwards. The manifest holds the hashes of the rest.
+            # Parameters cannot be changed later. The manifest holds the hashes of the other files.
             mlflow.log_param(f"{HASH_OF}{MANIFEST_FILE}", result.model.digest)
             _log_labels(snapshot)
-            for held_out in result.out_of_fold:
-                facet = held_out.facet.name
-                mlflow.log_figure(
-                    confusion_matrix_figure(held_out), f"confusion_matrix/{facet}.png"
-                )
-                mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
-                mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
+            _log_predictions(result)
             mlflow.log_text(card, "model_card.md")
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)
-        _make_registered_model(client)
+        _create_registered_model(client)
         registered = client.create_model_version(
             MODEL_NAME,
             source=logged.model_uri,
             run_id=run.info.run_id,
             model_id=logged.model_id,
-            tags={FINGERPRINT: fingerprint, "taxonomy": taxonomy.version},
+            tags=tags,
             description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
         _delete_copies(client, registered)
@@ -155,12 +152,12 @@ def log_training(
         if registry.champion() is None:
             record_promotion(registry, version)
             alias = CHAMPION
-        registry.name_version(alias, version)
+        registry.set_alias(alias, version)
     return registry.find(version.name)
 
 
 def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
-    """Return figures with their 95% intervals, under the names that MLflow shows and sorts by."""
+    """Return all figures of a training with their 95% intervals, under their names in MLflow."""
     model = result.model
     metrics = {
         "expected_review_share": expected_review_share(
@@ -185,7 +182,7 @@ def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
 
 
 def _lineage(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
-    """Return what a version came from, as parameters that MLflow's pages set side by side."""
+    """Return the origin of a version as MLflow parameters: labels, taxonomy, parent, commit."""
     lineage = {
         "labels": str(len(snapshot.labels)),
         "labels_from_review": str(sum(label.source == "review" for label in snapshot.labels)),
@@ -198,12 +195,12 @@ def _lineage(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str
 
 
 def _git_commit(folder: Path) -> str:
-    """Return the commit that the label folder stands at, marked if its files differ from it."""
+    """Return the git commit of the label folder, with ``+changes`` if files differ from it."""
     try:
         from git import Repo
         from git.exc import GitError
     except ImportError:
-        # So says GitPython where there is no git to call.
+        # GitPython raises this if git is not installed.
         return "none"
     try:
         repository = Repo(folder, search_parent_directories=True)
@@ -234,33 +231,44 @@ def _log_labels(snapshot: LabelSnapshot) -> None:
         ]
     )
     with warnings.catch_warnings():
-        # MLflow's own: two of its sources take a local folder, and pandas deprecations.
+        # MLflow warns of its own matters: two of its sources match a folder, pandas deprecations.
         warnings.simplefilter("ignore")
         dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
 
 
+def _log_predictions(result: TrainingResult) -> None:
+    import mlflow
+
+    for held_out in result.out_of_fold:
+        facet = held_out.facet.name
+        mlflow.log_figure(confusion_matrix_figure(held_out), f"confusion_matrix/{facet}.png")
+        mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
+        mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
+
+
 def _check_uploaded(client: MlflowClient, model_id: str) -> None:
-    """Never register a version whose model did not arrive: MLflow is silent on a missing file."""
-    arrived = {
+    """Raise a TaggerError if a file of the model is missing: MLflow does not report that."""
+    uploaded = {
         Path(item.path).name for item in client.list_logged_model_artifacts(model_id, MODEL_DATA)
     }
-    missing = {*MODEL_FILES, MANIFEST_FILE} - arrived
+    missing = {*MODEL_FILES, MANIFEST_FILE} - uploaded
     if missing:
         raise TaggerError(
-            f"the model did not reach the artifact store whole: {', '.join(sorted(missing))}",
-            hint="See that there is room and the right to write, then train again",
+            "the upload to the artifact store is incomplete, missing: "
+            f"{', '.join(sorted(missing))}",
+            hint="Check that there is free space and write permission, then train again",
         )
 
 
 def _delete_copies(client: MlflowClient, registered: ModelVersion) -> None:
-    """Delete versions that MLflow made by asking again a server that had not answered."""
+    """Delete further versions of the run, which MLflow creates when it repeats a request."""
     for other in client.search_model_versions(f"run_id = '{registered.run_id}'"):
         if other.name == MODEL_NAME and other.version != registered.version:
             client.delete_model_version(MODEL_NAME, other.version)
 
 
-def _make_registered_model(client: MlflowClient) -> None:
+def _create_registered_model(client: MlflowClient) -> None:
     from mlflow.exceptions import MlflowException
 
     try:

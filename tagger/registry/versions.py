@@ -1,4 +1,4 @@
-"""Versions and their aliases: find one, load one, name the champion."""
+"""The registry of model versions: find a version, load it, set aliases and tags."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 FINGERPRINT = "tagger.fingerprint"
 MODEL_DATA = "artifacts/model"
-"""Where the data of a model are within an MLflow model."""
+"""Path of the model's files within an MLflow model."""
 OUT_OF_FOLD = "out_of_fold"
 LABELS = "labels"
 HASH_OF = "sha256_"
-"""Begins the parameters of a run that hold hashes of its files."""
+"""Prefix of the run parameters that hold the hashes of its files."""
 _RUNS_AT_ONCE = 100
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -48,43 +48,47 @@ class Version:
 
     @property
     def name(self) -> str:
-        """What the version is called in results, for example ``tagger/7``."""
+        """Name of the version in results, for example ``tagger/7``."""
         return f"{MODEL_NAME}/{self.number}"
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the labels, taxonomy and settings it was trained with."""
+        """Hash of the labels, taxonomy and settings of its training."""
         return self.tags.get(FINGERPRINT, "")
 
 
 class Registry:
-    """The versions in the MLflow store of a workspace.
+    """The model versions in the MLflow store of a workspace.
 
-    Every method raises :class:`TaggerError` if the store cannot be read or written. The tracking
-    URI is by default that of ``MLFLOW_TRACKING_URI``, or else ``mlruns/mlflow.db`` in this folder.
+    Every method raises :class:`TaggerError` if the store cannot be read or written. The default
+    tracking URI is that of ``MLFLOW_TRACKING_URI``, or else ``mlruns/mlflow.db`` in the current
+    folder.
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self.store = Store(tracking_uri)
 
     def champion(self) -> Version | None:
-        """Return the version in use, or None if there is none yet."""
+        """Return the champion, the version that tags by default, or None."""
         return self._look_up(CHAMPION)
 
     def challenger(self) -> Version | None:
-        """Return the version that waits to be promoted, or None."""
+        """Return the challenger, the newest version not yet promoted, or None."""
         return self._look_up(CHALLENGER)
 
     def find(self, name: str) -> Version:
-        """Return the version of a number (``7``, ``tagger/7``), alias or run id."""
+        """Return the version with a number (``7``, ``tagger/7``), alias or run id.
+
+        Raises a TaggerError if there is no such version or MLflow is not installed.
+        """
         if find_spec("mlflow") is None:
             raise TaggerError(
-                f"'{name}' is no folder, and without MLflow no version can be looked up",
+                f"'{name}' is not a folder, and looking up a version needs MLflow",
                 hint="Give the folder of a model, or: pip install 'tagger[train]'",
             )
-        # A store that is not there is not made for this.
-        name_only = CHAMPION if name == MODEL_NAME else name.removeprefix(f"{MODEL_NAME}/")
-        found = self._look_up(name_only) if self.store.exists else None
+        key = CHAMPION if name == MODEL_NAME else name.removeprefix(f"{MODEL_NAME}/")
+        # Reading a missing store would create it.
+        found = self._look_up(key) if self.store.exists else None
         if found is None:
             raise TaggerError(
                 f"there is no model '{name}'",
@@ -98,23 +102,23 @@ class Registry:
         """Return all versions, oldest first."""
         with self.store.reading() as client:
             found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
-            known = sorted(found, key=lambda version: int(version.version))
-            # The search leaves aliases out where the store is a database.
+            # In a database store, this search returns versions without their aliases.
             model = client.search_registered_models(f"name = '{MODEL_NAME}'")
             aliases: dict[str, list[str]] = {}
             for alias, number in (model[0].aliases if model else {}).items():
                 aliases.setdefault(str(number), []).append(alias)
             return [
-                _as_version(version, aliases.get(str(version.version), [])) for version in known
+                _as_version(version, aliases.get(str(version.version), []))
+                for version in sorted(found, key=lambda version: int(version.version))
             ]
 
     def run(self, version: Version) -> Run:
-        """Return the MLflow run that made a version."""
+        """Return the MLflow run that trained a version."""
         with self.store.reading() as client:
             return client.get_run(version.run_id)
 
     def runs(self, versions: Sequence[Version]) -> dict[str, Run]:
-        """Return the MLflow runs that made versions, by id; those that are gone are left out."""
+        """Return the training runs of versions by run id, without runs deleted from the store."""
         from mlflow.entities import ViewType
 
         found: dict[str, Run] = {}
@@ -128,16 +132,16 @@ class Registry:
         return found
 
     def load(self, version: Version) -> TaggerModel:
-        """Load a version for use, raising as :meth:`model_folder` does."""
+        """Load a version for use; raises as :meth:`model_folder` does."""
         with TemporaryDirectory() as scratch:
-            # What is on this machine already is read in its place.
+            # Files of an embedded store are read in place, without a copy.
             folder = self.model_folder(version, None if self.store.embedded else Path(scratch))
             return load_model(folder, version.name)
 
     def model_folder(self, version: Version, target: Path | None = None) -> Path:
-        """Return the folder of a version's model, copied below ``target`` if one is given.
+        """Return the folder of a version's model, copied into ``target`` if that is given.
 
-        Raises a TaggerError if its artifacts are missing or were changed.
+        Raises a TaggerError if files are missing or do not match the recorded hash.
         """
         with self.store.reading(), self.store.current():
             import mlflow
@@ -153,47 +157,50 @@ class Registry:
                     f"the model of {version.name} cannot be read from the artifact store "
                     f"({str(error).splitlines()[0]})",
                     path=self.store.place,
-                    hint="If its files are gone, choose another version ('tagger history'), or "
-                    "train again and 'tagger promote VERSION --force REASON'",
+                    hint="If its files were deleted, choose another version ('tagger history'), or "
+                    "train again and run 'tagger promote VERSION --force REASON'",
                 ) from error
         self._check_hash(version, Path(folder) / MANIFEST_FILE)
         return Path(folder)
 
     def _check_hash(self, version: Version, path: Path) -> None:
-        """Raise an error if a file is not the one that the run recorded, if it did."""
+        """Raise a TaggerError if a file differs from the hash that its run recorded."""
         recorded = self.run(version).data.params.get(f"{HASH_OF}{path.name}")
         if recorded is not None and path.is_file() and sha256_of(path) != recorded:
             raise TaggerError(
                 f"is not the file that the run of {version.name} recorded",
                 path=path,
-                hint="The artifact store was changed: choose another version ('tagger history'), "
-                "or train again",
+                hint="The file was changed: choose another version ('tagger history'), or train "
+                "again",
             )
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
-        """Return the out-of-fold predictions of a version per facet; an error if it has none."""
+        """Return the out-of-fold predictions of a version per facet.
+
+        Raises a TaggerError if those of a facet are missing or cannot be read.
+        """
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
 
-            arrived = {item.path for item in client.list_artifacts(version.run_id, OUT_OF_FOLD)}
+            logged = {item.path for item in client.list_artifacts(version.run_id, OUT_OF_FOLD)}
             taxonomy = load_taxonomy(self.label_folder(version, Path(scratch)) / TAXONOMY_FILE)
-            place = client.get_run(version.run_id).info.artifact_uri
+            artifacts = client.get_run(version.run_id).info.artifact_uri
             found = {}
             for facet in taxonomy.facets:
                 table = out_of_fold_file(facet.name)
-                if table not in arrived:
+                if table not in logged:
                     raise TaggerError(
                         f"{version.name} was logged without its out-of-fold predictions",
                         path=self.store.place,
                         hint="Train again with 'tagger train'",
                     )
                 with self.store.current():
-                    content = mlflow.artifacts.load_dict(f"{place}/{table}")
+                    content = mlflow.artifacts.load_dict(f"{artifacts}/{table}")
                 found[facet.name] = from_table(facet, content)
         return found
 
     def known_folds(self, folds: int) -> dict[str, int]:
-        """Return which fold, from 0, the champion held each paper out in, if it had as many."""
+        """Return the champion's fold of each paper, from 0; empty if it has another fold count."""
         champion = self.champion()
         if champion is None or self.run(champion).data.params.get("folds") != str(folds):
             return {}
@@ -203,7 +210,7 @@ class Registry:
             return {}
 
     def folds_of(self, version: Version) -> dict[str, int]:
-        """Return which fold, from 0, of a version held each paper out; raises as held_out does."""
+        """Return a version's fold of each paper id, from 0; raises as :meth:`held_out` does."""
         return {
             name: int(fold) - 1
             for table in self.held_out(version).values()
@@ -211,7 +218,7 @@ class Registry:
         }
 
     def label_folder(self, version: Version, target: Path) -> Path:
-        """Copy the label folder that a version was trained on below ``target``."""
+        """Copy the label folder that a version was trained on into ``target``; return the copy."""
         with self.store.reading() as client:
             folder = Path(client.download_artifacts(version.run_id, LABELS, str(target)))
         for path in sorted(folder.iterdir()):
@@ -219,22 +226,22 @@ class Registry:
         return folder
 
     def taxonomy(self, version: Version) -> Taxonomy:
-        """Return the taxonomy that a version was trained for, former names included."""
+        """Return the taxonomy that a version was trained on."""
         with TemporaryDirectory() as scratch:
             return open_taxonomy(self.label_folder(version, Path(scratch)), logging.DEBUG)
 
-    def name_version(self, alias: str, version: Version) -> None:
-        """Give an alias to a version; whichever had it loses it."""
+    def set_alias(self, alias: str, version: Version) -> None:
+        """Give an alias to a version; the version that had it loses it."""
         with self.store.writing() as client:
             client.set_registered_model_alias(MODEL_NAME, alias, str(version.number))
 
-    def drop_alias(self, alias: str) -> None:
-        """Take an alias from whichever version has it."""
+    def delete_alias(self, alias: str) -> None:
+        """Delete an alias; its version stays."""
         with self.store.writing() as client:
             client.delete_registered_model_alias(MODEL_NAME, alias)
 
-    def note(self, version: Version, key: str, value: str) -> None:
-        """Write a tag to a version."""
+    def set_tag(self, version: Version, key: str, value: str) -> None:
+        """Set an MLflow tag of a version."""
         with self.store.writing() as client:
             client.set_model_version_tag(MODEL_NAME, str(version.number), key, value)
 
@@ -250,9 +257,9 @@ class Registry:
             try:
                 registered = look_up(MODEL_NAME, name)
                 if not registered.version:
-                    raise MlflowException("the answer is no version")
+                    raise MlflowException("the answer is not a version")
             except MlflowException as error:
-                # An unknown alias is an invalid parameter to MLflow, an unknown version not found.
+                # MLflow reports an unknown alias as an invalid parameter.
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
@@ -260,7 +267,7 @@ class Registry:
 
 
 def out_of_fold_file(facet: str) -> str:
-    """Return where the out-of-fold predictions of a facet are within a run."""
+    """Return the artifact path of the out-of-fold predictions of a facet."""
     return f"{OUT_OF_FOLD}/{facet}.json"
 
 

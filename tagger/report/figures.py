@@ -1,4 +1,4 @@
-"""How good the model version behind the tags is, by its cross-validation."""
+"""Figures of a model version in the report, from its out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.registry import Registry, Version, VersionSummary, version_history
 
 @dataclass(frozen=True, slots=True)
 class TagFigure:
-    """F1 of one tag, and how many labelled papers have it."""
+    """F1 of one tag and the number of labelled papers with it."""
 
     tag: str
     labels: int
@@ -29,7 +29,7 @@ class TagFigure:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceBin:
-    """Answers of like confidence: how many, how confident on average, what share is right."""
+    """One point of a reliability diagram: predictions, their mean confidence and accuracy."""
 
     count: int
     confidence: float
@@ -38,10 +38,10 @@ class ConfidenceBin:
 
 @dataclass(frozen=True, slots=True)
 class FacetFigures:
-    """How good a version is in one facet, on labelled papers that it had not seen.
+    """Figures of a version in one facet, from out-of-fold predictions.
 
-    ``confusion`` is as in :func:`tagger.evaluation.confusion_counts`, with the labels as rows;
-    ``reliability`` leaves out empty bins.
+    ``confusion`` is the matrix of :func:`tagger.evaluation.confusion_counts`; ``reliability``
+    leaves out empty bins.
     """
 
     facet: str
@@ -55,7 +55,7 @@ class FacetFigures:
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """A version, its figures, and all versions up to today."""
+    """A version with its figures per facet, and a summary of all versions."""
 
     version: VersionSummary
     facets: tuple[FacetFigures, ...]
@@ -64,17 +64,17 @@ class ModelFigures:
 
 def read_figures(registry: Registry, version: Version) -> ModelFigures:
     """Read the figures of a version from MLflow."""
-    facets = tuple(facet_figures(part) for part in registry.held_out(version).values())
+    facets = tuple(map(facet_figures, registry.held_out(version).values()))
     versions = tuple(version_history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
     return ModelFigures(own, facets, versions)
 
 
 def facet_figures(held_out: HeldOut) -> FacetFigures:
-    """Measure a version in one facet."""
+    """Compute the figures of a version in one facet."""
     facet = held_out.facet
     figures = evaluate_with_intervals(held_out)
-    # Where each paper has one tag, micro-F1 is the accuracy.
+    # In an exclusive facet micro-F1 equals accuracy.
     shown = {
         name: figures[name]
         for name in SHOWN_METRICS
@@ -84,11 +84,11 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
         TagFigure(tag, int(count), figures[f"f1/{tag}"])
         for tag, count in zip(facet.tag_names, held_out.y_true.sum(axis=0), strict=True)
     )
-    stated, right = confidences(facet, held_out.y_true, held_out.probabilities)
-    number = np.minimum((stated * BINS).astype(int), BINS - 1)
+    confidence, right = confidences(facet, held_out.y_true, held_out.probabilities)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     reliability = tuple(
-        ConfidenceBin(int(own.sum()), float(stated[own].mean()), float(right[own].mean()))
-        for own in (number == place for place in np.unique(number))
+        ConfidenceBin(int(mask.sum()), float(confidence[mask].mean()), float(right[mask].mean()))
+        for mask in (bins == index for index in np.unique(bins))
     )
     names = facet.tag_names if facet.exclusive else (*facet.tag_names, "none")
     confusion = tuple(tuple(map(int, row)) for row in confusion_counts(held_out))

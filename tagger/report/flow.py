@@ -1,28 +1,28 @@
-"""How many papers came in, went to people, and came out changed, as in a PRISMA flow diagram.
+"""Count papers found, tagged, reviewed and corrected, as in a PRISMA flow diagram.
 
-Page et al., "The PRISMA 2020 statement" (2021): records found, duplicates removed, and what became
-of the rest.
+Page et al., "The PRISMA 2020 statement" (2021).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from tagger.papers import number_papers
+from tagger.papers import TaggedPaper, number_papers
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Counts of papers on their way.
+    """Counts of papers at each step.
 
-    ``pages`` are the files that papers were found in, where files of one name in two result folders
-    are two; ``found`` are entries in them. ``marked`` are papers that the latest run marked for
-    review, ``reviewed`` those that a person answered, marked or chosen for another reason.
+    ``pages`` counts the files that papers were found in; the same file name in two result folders
+    counts twice. ``found`` counts their entries, before duplicates are merged. ``marked`` counts
+    papers that the latest run marked for review, ``reviewed`` papers that a person answered,
+    whether marked or not.
     """
 
     pages: int
@@ -39,17 +39,17 @@ class Flow:
 
     @property
     def duplicates(self) -> int:
-        """Entries that were merged into a paper found before."""
+        """Entries that were merged into an earlier entry of the same paper."""
         return self.found - self.papers
 
     @property
     def unmarked(self) -> int:
-        """Reviewed papers that the latest run did not mark: drawn by chance, or learned since."""
+        """Reviewed papers that the latest run did not mark for review."""
         return self.reviewed - (self.marked - self.waiting)
 
     @property
     def sure(self) -> int:
-        """Papers that the model is sure of."""
+        """Papers that the latest run did not mark for review."""
         return self.papers - self.marked
 
 
@@ -73,7 +73,7 @@ def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
 
 @dataclass(frozen=True, slots=True)
 class RunCount:
-    """One run in numbers: its papers that no earlier run had, those marked, those with each tag."""
+    """Counts of one run: papers new in it, papers marked for review, papers with each tag."""
 
     run: ResultFolder
     new: int
@@ -86,26 +86,31 @@ class RunCount:
 
 
 def count_runs(folders: Sequence[ResultFolder]) -> list[RunCount]:
-    """Count each run, oldest first."""
+    """Count the papers of each run, oldest run first."""
     runs = sorted(folders, key=lambda folder: folder.time)
     numbers = iter(number_papers(paper.paper for run in runs for paper in run.papers).tolist())
-    seen: set[int] = set()
+    earlier: set[int] = set()
     counts = []
     for run in runs:
         own = {next(numbers) for _ in run.papers}
-        tags: dict[str, Counter[str]] = {}
-        for paper in run.papers:
-            for facet, given in paper.tags.items():
-                tags.setdefault(facet, Counter()).update(given)
         marked = sum(paper.review is not None for paper in run.papers)
-        counts.append(RunCount(run, len(own - seen), marked, tags))
-        seen |= own
+        counts.append(RunCount(run, len(own - earlier), marked, count_tags(run.papers)))
+        earlier |= own
+    return counts
+
+
+def count_tags(papers: Iterable[TaggedPaper | ReportedPaper]) -> dict[str, Counter[str]]:
+    """Return the number of papers with each tag, per facet."""
+    counts: dict[str, Counter[str]] = {}
+    for paper in papers:
+        for facet, tags in paper.tags.items():
+            counts.setdefault(facet, Counter()).update(tags)
     return counts
 
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """Papers whose last answer was given on a day, and how many of them were corrected."""
+    """Number of papers last reviewed on a day, and of those that were corrected."""
 
     day: date
     reviewed: int
@@ -113,7 +118,7 @@ class DayCount:
 
 
 def count_days(papers: Sequence[ReportedPaper]) -> list[DayCount]:
-    """Count reviewed papers by day in UTC, days without any left out."""
+    """Count reviewed papers per day in UTC, without empty days."""
     answers = [paper.answer for paper in papers if paper.answer]
     days = [(answer.time.astimezone(UTC).date(), answer.status) for answer in answers]
     reviewed = Counter(day for day, _ in days)

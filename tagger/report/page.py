@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no server, no network, no other file."""
+"""Render the report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tagger._util.rendering import render
 from tagger.evaluation import METRICS
 from tagger.model import telling
 from tagger.papers import NearDuplicate
-from tagger.report.flow import Flow, count_days, count_flow, count_runs
+from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    # It needs MLflow's side of the project, which a page without figures does without.
+    # Imported for types only: a page without figures needs none of MLflow's packages.
     from tagger.report.figures import ModelFigures
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedFacet:
-    """A facet: the number of papers with each tag, commonest first, and without any of them."""
+    """Number of papers with each tag of a facet, most frequent first, and without a tag."""
 
     name: str
     tags: dict[str, int]
@@ -34,7 +34,7 @@ class ReportedFacet:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A part that the report lacks, and why."""
+    """A part that is missing from the report, and the reason."""
 
     part: str
     reason: str
@@ -42,7 +42,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page shows; ``task_addresses`` are by the ids of papers."""
+    """Content of the page; ``task_addresses`` maps paper ids to tasks in Label Studio."""
 
     created: datetime
     folders: tuple[ResultFolder, ...]
@@ -55,40 +55,39 @@ class Report:
 
     @property
     def flow(self) -> Flow:
-        """How many papers came in, went to people, and came out changed."""
+        """Counts of papers found, tagged, reviewed and corrected."""
         return count_flow(self.papers)
 
     @property
     def facets(self) -> list[ReportedFacet]:
-        """The facets of all papers."""
-        counts: dict[str, Counter[str]] = {}
-        for paper in self.papers:
-            for facet, tags in paper.tags.items():
-                counts.setdefault(facet, Counter()).update(tags)
-        untagged = {name: sum(not paper.tags.get(name) for paper in self.papers) for name in counts}
+        """Tag counts per facet over all papers."""
         return [
-            ReportedFacet(name, dict(tags.most_common()), untagged[name])
-            for name, tags in counts.items()
+            ReportedFacet(
+                name,
+                dict(tags.most_common()),
+                sum(not paper.tags.get(name) for paper in self.papers),
+            )
+            for name, tags in count_tags(self.papers).items()
         ]
 
     @property
     def models(self) -> Counter[str]:
-        """How many papers have their tags from which model."""
+        """Number of papers tagged by each model."""
         return Counter(paper.tagged.model for paper in self.papers)
 
     @property
     def taxonomies(self) -> tuple[str, ...]:
-        """Versions of the taxonomies that the tags are of."""
+        """Taxonomy versions of the tags."""
         return tuple(dict.fromkeys(paper.tagged.taxonomy for paper in self.papers))
 
     @property
     def waiting(self) -> list[ReportedPaper]:
-        """Papers that wait for a person, the least sure first."""
+        """Papers that wait for review, lowest confidence first."""
         waiting = [paper for paper in self.papers if paper.status == "waiting"]
         return sorted(waiting, key=lambda paper: paper.tagged.paper_confidence)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the figures for a script; papers are in ``tags.jsonl``."""
+        """Return the counts of the report as JSON data; the papers are in ``tags.jsonl``."""
         flow = self.flow
         return {
             "created": self.created.isoformat(timespec="seconds"),
@@ -105,7 +104,7 @@ class Report:
 
 
 def report_page(report: Report) -> str:
-    """Return the report as HTML; its policy admits its one style and one script by their hashes."""
+    """Return the report as HTML; its content security policy allows only its style and script."""
     style, script = render("report.css"), render("report.js")
     facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
     policy = (
@@ -134,7 +133,7 @@ def report_page(report: Report) -> str:
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),
         folders=Counter(run for paper in report.papers for run in paper.runs),
-        # What the page filters by, in the order of its sets of boxes.
+        # Values of the filters, in the order of their checkbox groups.
         values=lambda paper: [
             *(paper.tags.get(facet.name, ()) for facet in facets),
             (paper.status,),
@@ -142,7 +141,7 @@ def report_page(report: Report) -> str:
             paper.runs,
         ],
     )
-    # Half a surrogate pair, which JSON can hold, is no text that could be written.
+    # JSON can hold lone surrogates, which cannot be written as UTF-8.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The papers of a report: what the latest run says of each, and what people said since."""
+"""The papers of a report: tags of the latest run, and answers of reviewers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What reviewers made of a paper; ``time`` and ``origin`` are of the last answer.
+    """The reviewers' answer to a paper; ``time`` and ``origin`` are those of the last one.
 
-    ``tags`` are those that count, per facet that was annotated and settled; ``before`` those that
-    the model had given, or gives now if that is not known.
+    ``tags`` holds the settled tags of each annotated facet. ``before`` holds the model's tags at
+    the time of review, or those of the latest run if they were not recorded.
     """
 
     status: Status
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Facets in which people say something other than the model had said."""
+        """Facets in which the reviewers' tags differ from the model's."""
         return tuple(
             facet
             for facet, tags in self.tags.items()
@@ -56,8 +56,8 @@ class Answer:
 class ReportedPaper:
     """One paper of the report, as the latest run tagged it.
 
-    ``ids`` are what the runs call it, ``entries`` result folder and name of each file that it stood
-    in, ``runs`` the result folders, earlier ones first.
+    ``ids`` are its ids in all runs, ``runs`` the result folders and ``entries`` the pairs of result
+    folder and source file, earliest first.
     """
 
     tagged: TaggedPaper
@@ -70,14 +70,14 @@ class ReportedPaper:
 
     @property
     def pages(self) -> tuple[str, ...]:
-        """Names of the files that it stood in, earlier ones first."""
+        """Names of its source files, earliest first."""
         return tuple(dict.fromkeys(page for _, page in self.entries))
 
     @property
     def tags(self) -> Tags:
-        """The tags in effect: a person's where one judged the facet, else the model's.
+        """Tags per facet: the reviewers' if they annotated it, else the model's.
 
-        What is no paper has none.
+        An entry that is not a paper has no tags.
         """
         if self.status == "not a paper":
             return dict.fromkeys(self.tagged.tags, ())
@@ -85,7 +85,7 @@ class ReportedPaper:
 
     @property
     def status(self) -> Status:
-        """Where the paper stands between model and people."""
+        """Review status: the reviewers' answer, else whether the model marked it for review."""
         if self.answer:
             return self.answer.status
         return "waiting" if self.tagged.review else "sure"
@@ -98,59 +98,57 @@ def gather_papers(
     pages: Sequence[Paper] = (),
     explanations: Mapping[str, Explanation] | None = None,
 ) -> list[ReportedPaper]:
-    """Return what is known of each paper, in the order in which they were first found.
+    """Merge runs, labels and pages into one entry per paper, in the order first found.
 
-    Where a paper is in several runs, the later one counts. Of all labels of a label folder, those
-    from review count; an abstract is known from ``pages`` or from a label. Explanations are by the
-    ids of ``pages``.
+    If a paper is in several runs, the latest one counts. Only labels from review are answers; an
+    abstract comes from ``pages`` or from a label. ``explanations`` has the ids of ``pages``.
     """
-    rows = [
-        (folder, tagged)
+    tagged = [
+        (folder, paper)
         for folder in sorted(folders, key=lambda folder: folder.time)
-        for tagged in folder.papers
+        for paper in folder.papers
     ]
-    entries = [tagged.paper for _, tagged in rows]
+    entries = [paper.paper for _, paper in tagged]
     numbers = number_papers([*entries, *(label.paper for label in labels), *pages]).tolist()
-    found: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
-    for number, row in zip(numbers, rows, strict=False):
-        found.setdefault(number, []).append(row)
-    said: dict[int, list[Label]] = {}
-    for number, label in zip(numbers[len(rows) :], labels, strict=False):
-        said.setdefault(number, []).append(label)
-    # A line that takes an answer back has no text.
-    abstracts = {
-        number: label.text for number, spoken in said.items() for label in spoken if label.text
-    }
-    why: dict[int, Explanation] = {}
-    for number, page in zip(numbers[len(rows) + len(labels) :], pages, strict=True):
+    by_paper: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
+    for number, entry in zip(numbers, tagged, strict=False):
+        by_paper.setdefault(number, []).append(entry)
+    paper_labels: dict[int, list[Label]] = {}
+    abstracts: dict[int, str] = {}
+    for number, label in zip(numbers[len(tagged) :], labels, strict=False):
+        paper_labels.setdefault(number, []).append(label)
+        # A label that withdraws an earlier one has no text.
+        abstracts[number] = label.text or abstracts.get(number, "")
+    explained: dict[int, Explanation] = {}
+    for number, page in zip(numbers[len(tagged) + len(labels) :], pages, strict=True):
         abstracts[number] = page.abstract or abstracts.get(number, "")
         if explanations and page.id in explanations:
-            why[number] = explanations[page.id]
+            explained[number] = explanations[page.id]
     return [
         ReportedPaper(
             own[-1][1],
-            tuple(dict.fromkeys(tagged.id for _, tagged in own)),
+            tuple(dict.fromkeys(paper.id for _, paper in own)),
             tuple(dict.fromkeys((run.name, page) for run, one in own for page in one.sources)),
             tuple(dict.fromkeys(run.name for run, _ in own)),
             abstracts.get(number, ""),
-            _answer(own[-1][1], said.get(number, ()), conflicts),
-            why.get(number),
+            _answer(own[-1][1], paper_labels.get(number, ()), conflicts),
+            explained.get(number),
         )
-        for number, own in found.items()
+        for number, own in by_paper.items()
     ]
 
 
 def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicate]:
-    """Return each pair once, most alike first."""
+    """Return each pair of near duplicates once, most similar first."""
     pairs = {tuple(sorted(pair.ids)): pair for folder in folders for pair in folder.near_duplicates}
     return sorted(pairs.values(), key=lambda pair: (-pair.similarity, pair.ids))
 
 
 def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | None:
-    """Return the address of an answer's task on a Label Studio server, if that is sure.
+    """Return the address of an answer's task on a Label Studio server, or None if ambiguous.
 
-    It is not if two of ``projects``, those of all labels, have one number: one of them stood on
-    another server, and nothing says which.
+    ``projects`` are those of all labels. If two of them have the same number, one was on another
+    server and the address is ambiguous.
     """
     number, _, _ = origin.project.partition("/")
     if sum(project.partition("/")[0] == number for project in projects) != 1:
@@ -159,15 +157,20 @@ def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | 
 
 
 def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRule) -> Answer | None:
-    """Return what reviewers made of a paper; None if they said nothing that still counts."""
-    # What is one paper here is one to all that ask, whatever its labels call it.
-    one = [label.model_copy(update={"id": tagged.id}) for label in standing_labels(labels)]
-    reviews = [label for label in one if label.source == "review"]
+    """Return the reviewers' answer to a paper, or None if no valid answer is left."""
+    # Labels of one paper may have different ids; conflicts are found by id.
+    reviews = [
+        label.model_copy(update={"id": tagged.id})
+        for label in standing_labels(labels)
+        if label.source == "review"
+    ]
     history = sorted(reviews, key=lambda label: label.time)
     if not history:
         return None
     settled = {
-        facet: tags for one in merge_labels(reviews, conflicts) for facet, tags in one.tags.items()
+        facet: tags
+        for label in merge_labels(reviews, conflicts)
+        for facet, tags in label.tags.items()
     }
     status: Status = "confirmed"
     if any(not conflict.settled for conflict in find_conflicts(reviews, conflicts)):
@@ -177,7 +180,7 @@ def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRul
     elif settled_as_no_paper(reviews, conflicts):
         status = "not a paper"
     elif not settled:
-        # All that they gave was retired, and is to be looked at again.
+        # All tags of the answer were retired: the paper needs a new review.
         return None
     predictions = [label.prediction for label in history if label.prediction]
     last = history[-1]

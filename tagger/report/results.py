@@ -1,4 +1,4 @@
-"""Read what ``tagger tag`` wrote: the papers of a result folder and its near duplicates."""
+"""Read the result folders of ``tagger tag``: tagged papers and near duplicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
 
 @dataclass(frozen=True, slots=True)
 class ResultFolder:
-    """What a run of ``tagger tag`` left; ``time`` is when it wrote its results, in UTC."""
+    """Results of a run of ``tagger tag``; ``time`` is when they were written, in UTC."""
 
     name: str
     time: datetime
@@ -27,17 +27,17 @@ class ResultFolder:
 
     @property
     def pages(self) -> tuple[str, ...]:
-        """Names of the files that the papers stood in."""
+        """Names of the source files of the papers."""
         return tuple(dict.fromkeys(page for paper in self.papers for page in paper.sources))
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Names of the models that gave the tags."""
+        """Names of the models that tagged the papers."""
         return tuple(dict.fromkeys(paper.model for paper in self.papers))
 
 
 def read_result_folder(folder: Path) -> ResultFolder:
-    """Read a result folder; errors name file, line and field."""
+    """Read a result folder; a TaggerError names file, line and field of a problem."""
     hint = "Name a folder that 'tagger tag' wrote to"
     if not folder.exists():
         raise TaggerError("no such result folder", path=folder, hint=hint)
@@ -45,11 +45,11 @@ def read_result_folder(folder: Path) -> ResultFolder:
         raise TaggerError("is a file, not a folder", path=folder, hint=hint)
     tags = folder / TAGS_FILE
     if not tags.exists():
-        raise TaggerError(f"holds no {TAGS_FILE}", path=folder, hint=hint)
+        raise TaggerError(f"contains no {TAGS_FILE}", path=folder, hint=hint)
     papers = tuple(line for _, line in read_lines(tags, TaggedPaper))
     if not papers:
-        raise TaggerError("holds no paper", path=tags, hint=hint)
-    # Results of earlier versions do not tell the time of their run.
+        raise TaggerError("contains no papers", path=tags, hint=hint)
+    # Results of earlier versions do not hold the time of their run.
     written = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
     time = max((paper.time for paper in papers if paper.time), default=written)
     pairs = folder / NEAR_DUPLICATES_FILE
@@ -58,7 +58,7 @@ def read_result_folder(folder: Path) -> ResultFolder:
 
 
 def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
-    """Put tags and confidences of a run in today's terms, where it can be told what they became."""
+    """Translate tags and confidences of a run into a later taxonomy, where that is possible."""
 
     @cache
     def translation_of(facet: str, tags: tuple[str, ...]) -> FacetTranslation | None:
@@ -72,8 +72,8 @@ def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:
             if translation := translation_of(facet, tuple(earlier)):
                 [row] = translation.probabilities(np.array([[*earlier.values()]])).round(6).tolist()
                 confidence[facet] = dict(zip(translation.facet.tag_names, row, strict=True))
-                given = taxonomy.read({facet: paper.tags.get(facet, ())}).get(facet, ())
-                tags[facet] = tuple(tag for tag in confidence[facet] if tag in given)
+                current = taxonomy.read({facet: paper.tags.get(facet, ())}).get(facet, ())
+                tags[facet] = tuple(tag for tag in confidence[facet] if tag in current)
         return replace(paper, tags=tags, confidence=confidence)
 
     return replace(folder, papers=tuple(translate(paper) for paper in folder.papers))

@@ -158,6 +158,6 @@ def test_an_mlflow_that_fails_for_good_is_told_in_a_line(versions_day, tracking,
 
 def test_a_certificate_of_nobody_known_is_refused_for_versions_too(mlflow_server, certificate):
     with FaultProxy(mlflow_server.url, tls=certificate).running() as proxy:
-        with pytest.raises(TaggerError, match="certificate is not to be trusted"):
+        with pytest.raises(TaggerError, match="certificate is not trusted"):
             Registry(proxy.url).champion()
         assert not proxy.exchanges

@@ -69,7 +69,7 @@ def test_a_server_that_dies_while_logging_has_no_half_champion(
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, dies)
-        with pytest.raises(TaggerError, match="the server of MLFLOW_TRACKING_URI answers"):
+        with pytest.raises(TaggerError, match="MLFLOW_TRACKING_URI"):
             log_tiny(registry, label_folder, saved_model, seed=1)
     mlflow_server.start()
     assert registry.champion().number == champion.number

@@ -56,10 +56,10 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     assert (given_up.name, champion.name) == ("tagger/3", "tagger/2")
     assert champions(registry) == [2]
     assert version_history(registry)[2].why == (
-        "passed the gate against tagger/2; given up for tagger/2: too slow"
+        "passed the gate against tagger/2; rolled back to tagger/2: too slow"
     )
     assert roll_back(registry)[1].name == "tagger/1"
-    with pytest.raises(TaggerError, match="no champion before the present one"):
+    with pytest.raises(TaggerError, match="no previous champion"):
         roll_back(registry)
     assert champions(registry) == [1]
     # What was given up may come back, and the way back is known.
@@ -149,7 +149,7 @@ def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, m
     for seed in range(2):
         promote(registry, log(seed=seed), RULES)
     roll_back(registry, "too slow")
-    assert version_history(registry)[1].why.endswith("given up for tagger/1: too slow")
+    assert version_history(registry)[1].why.endswith("rolled back to tagger/1: too slow")
     promote(registry, registry.find("2"), RULES)
     assert version_history(registry)[1].why == "passed the gate against tagger/1"
 
@@ -163,11 +163,11 @@ def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monk
 
     def slow(*arguments):
         found = compare(*arguments)
-        registry.name_version("champion", registry.find("2"))
+        registry.set_alias("champion", registry.find("2"))
         return found
 
     monkeypatch.setattr(promotion, "compare_versions", slow)
-    with pytest.raises(TaggerError, match="tagger/2 became champion meanwhile"):
+    with pytest.raises(TaggerError, match="tagger/2 became champion"):
         promote(registry, registry.find("3"), RULES)
     assert champions(registry) == [2]
 
@@ -189,7 +189,7 @@ def test_history_tells_where_each_version_came_from(registry, log):
         assert facet.figures["macro_f1"].value == pytest.approx(first.macro_f1[facet.facet])
         assert facet.papers == 12
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
-        registry.note(registry.find("1"), PROMOTION, spoiled)
+        registry.set_tag(registry.find("1"), PROMOTION, spoiled)
         assert version_history(registry)[0].why == ""
     with registry.store.reading() as client:
         client.delete_run(first.run_id)

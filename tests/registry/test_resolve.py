@@ -35,7 +35,7 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     for name in ("champion", "champion", first.run_id, "champion"):
         assert load_model_by_name(name).name == "tagger/1"
     assert asked == ["champion", first.run_id]
-    registry.name_version("champion", second)
+    registry.set_alias("champion", second)
     assert [load_model_by_name("champion").name for _ in range(2)] == ["tagger/2"] * 2
     assert asked == ["champion", first.run_id, "champion"]
     # Whoever changes it.

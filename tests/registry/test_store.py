@@ -55,7 +55,7 @@ def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
     )
     # In a process of its own: this one knows the store already.
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "was made by another version of MLflow" in said
+    assert "another version of MLflow" in said
     assert "mlflow db upgrade sqlite:///" in said
     assert said.count("\n") == 1
     with sqlite3.connect("mlruns/mlflow.db") as database:
@@ -69,14 +69,14 @@ def test_a_read_only_store_can_be_read_and_is_found_out_before_training(registry
     read_only = Registry(f"sqlite:///file:{tmp_path}/mlruns/mlflow.db?mode=ro&uri=true")
     assert read_only.champion() == version
     assert read_only.load(version).name == version.name
-    with pytest.raises(TaggerError, match="it is read-only"):
+    with pytest.raises(TaggerError, match="read-only"):
         check_writable(read_only)
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TaggerError, match="the server of MLFLOW_TRACKING_URI answers") as caught:
+    with pytest.raises(TaggerError, match="MLFLOW_TRACKING_URI") as caught:
         Registry().champion()
     assert "\n" not in str(caught.value)
 

@@ -25,8 +25,8 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
     done = run("report", cwd=root)
     assert done.returncode == 0, done.stderr
     for said in (
-        "Left out: how good tagger/1 is (there is no MLflow store here)",
-        "Left out: abstracts (2 of 2 papers stand on no page",
+        "Left out: figures of tagger/1 (there is no MLflow store here)",
+        "Left out: abstracts (2 of 2 papers",
         "2 papers, 0 to review, 1 reviewed, 1 corrected",
     ):
         assert said in done.stdout
@@ -45,7 +45,7 @@ def test_scripts_get_json_and_abstracts_come_from_pages(root):
     assert (found["output"], found["abstracts"]) == ("out/r.html", 2)
     assert found["flow"] | {"papers": 2, "waiting": 1, "reviewed": 0} == found["flow"]
     parts = [part["part"] for part in found["left_out"]]
-    assert parts == ["what people said", "how good tagger/1 is"]
+    assert parts == ["reviews", "figures of tagger/1"]
     assert len(found["files_failed"]) == 1
     assert "On first paper:" in (root / "out" / "r.html").read_text(encoding="utf-8")
 
@@ -55,7 +55,7 @@ def test_evidence_comes_from_the_model_named(root, saved_model):
     done = run("report", *options, "--model", saved_model, "--json", cwd=root)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["explained"] == 2
-    assert "What the tags hang on, by local/" in (root / "report.html").read_text(encoding="utf-8")
+    assert "influential sentences, by local/" in (root / "report.html").read_text(encoding="utf-8")
     # A model without a name needs its folder.
     row = tag_row("First paper", model="local/definitions-0123")
     (root / "tagged" / "tags.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
@@ -90,10 +90,10 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
     ("command", "reason"),
     [
         (("nowhere",), "nowhere: no such result folder. Name a folder that 'tagger tag' wrote to"),
-        (("labels",), "labels: holds no tags.jsonl"),
+        (("labels",), "labels: contains no tags.jsonl"),
         (("tagged", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("tagged", "--evidence"), "--evidence needs the abstracts. Name the pages with --digest"),
-        (("tagged", "--model", "7"), "there is no MLflow store here. Give the command where"),
+        (("tagged", "--model", "7"), "there is no MLflow store here"),
         (("tagged", "--label-studio", "javascript:alert(1)"), "is no address of a server"),
         (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is HTML. Name a file"),
         (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),

@@ -45,7 +45,7 @@ def test_the_page_tells_the_flow_and_shows_each_paper(full):
         "Tagged 8 3 duplicates merged",
         "Marked for review 5 the model is sure of 3",
         "Reviewed 6 1 still waits, 2 were not marked",
-        "Corrected 1 2 confirmed, 1 is no paper, 1 untold, 1 disputed",
+        "Corrected 1 2 confirmed, 1 not a paper, 1 undecided, 1 disputed",
     ]
     assert texts(page, "#list .title") == [paper.tagged.title for paper in full.papers]
     ash, _, _, dogwood, *_, hazel = texts(page, ".paper")
@@ -53,7 +53,7 @@ def test_the_page_tells_the_flow_and_shows_each_paper(full):
         "study ✓",
         "Corrected by ann on 2 Mar 2026 , kind: method → study",
         "study We ask why. 0.90, without it 0.30",
-        "A neighbour 0.80 alike; study",
+        "A neighbour similarity 0.80; study",
         "task in Label Studio",
     ):
         assert part in ash

@@ -1,4 +1,4 @@
-"""Compare two registered versions, and keep the comparison with the second one's run."""
+"""Compare two registered versions and log the comparison with the run of the second one."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _TIMED_ROUNDS = 3
 
 
 def compare_versions(registry: Registry, before: Version, after: Version) -> Comparison:
-    """Compare two versions on the labelled papers that both held out, in terms of the later one.
+    """Compare two versions on labelled papers that both held out, in the later taxonomy.
 
-    Raises a TaggerError if they have none in common, or were logged without predictions.
+    Raises a TaggerError if they have no such paper, or a version has no out-of-fold predictions.
     """
     held_out = [registry.held_out(version) for version in (before, after)]
-    earlier, taxonomy = _common_terms(registry, before, after)
+    earlier, taxonomy = _common_taxonomy(registry, before, after)
     held_out[earlier] = translate_predictions(held_out[earlier], taxonomy)
     return compare((before.name, held_out[0]), (after.name, held_out[1]))
 
 
-def measure_in_use(
+def measure_churn_and_speed(
     registry: Registry,
     comparison: Comparison,
     before: Version,
@@ -53,19 +53,19 @@ def measure_in_use(
     digests: Sequence[Paper],
     progress: Progress = no_progress,
 ) -> Comparison:
-    """Add to a comparison what both versions do with papers: how they differ, how fast they are.
+    """Add churn and speed to a comparison, by tagging papers with both versions.
 
-    Churn is measured on ``digests``, papers without labels. Without any it is left out, and
-    labelled papers are used to time both.
+    Churn is measured on ``digests``, papers without labels; without any it is left out, and speed
+    is measured on labelled papers.
     """
     models = registry.load(before), registry.load(after)
     papers = list(digests) or _labelled_papers(registry, after)
     speed = _measure_speed(models, papers[:_TIMED_PAPERS], progress)
     churn = None
     if digests:
-        terms = _common_terms(registry, before, after)
-        compared = [facet.facet for facet in comparison.facets]
-        churn = _measure_churn(models, digests, compared, terms, progress)
+        common = _common_taxonomy(registry, before, after)
+        facets = [facet.facet for facet in comparison.facets]
+        churn = _measure_churn(models, digests, facets, common, progress)
     return replace(comparison, speed=speed, churn=churn)
 
 
@@ -80,12 +80,12 @@ def log_comparison(registry: Registry, comparison: Comparison, after: Version) -
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """Return a comparison as one HTML page that needs nothing else."""
+    """Return a comparison as one self-contained HTML page."""
     return render("comparison.html", comparison=comparison, metrics=METRICS)
 
 
-def _common_terms(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:
-    """Return which of two versions is the earlier one, 0 or 1, and the taxonomy of the other."""
+def _common_taxonomy(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:
+    """Return the index (0 or 1) of the earlier version and the taxonomy of the later one."""
     if before.number <= after.number:
         return 0, registry.taxonomy(after)
     return 1, registry.taxonomy(before)
@@ -100,37 +100,37 @@ def _labelled_papers(registry: Registry, version: Version) -> list[Paper]:
 def _measure_speed(
     models: tuple[TaggerModel, TaggerModel], papers: Sequence[Paper], progress: Progress
 ) -> Speed:
-    """Time both in turns, so that a busy machine slows both; the medians count."""
+    """Time both models alternately, so that other load slows both; use the medians."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(_TIMED_ROUNDS):
-        for model, found in zip(models, seconds, strict=True):
-            begin = time.perf_counter()
+        for model, times in zip(models, seconds, strict=True):
+            start = time.perf_counter()
             model.predict_proba(papers)
-            found.append(time.perf_counter() - begin)
+            times.append(time.perf_counter() - start)
         progress("Timing", number + 1, _TIMED_ROUNDS)
-    return Speed(*(len(papers) / statistics.median(found) for found in seconds))
+    return Speed(*(len(papers) / statistics.median(times) for times in seconds))
 
 
 def _measure_churn(
     models: tuple[TaggerModel, TaggerModel],
     papers: Sequence[Paper],
     facets: Sequence[str],
-    terms: tuple[int, Taxonomy],
+    common: tuple[int, Taxonomy],
     progress: Progress,
 ) -> Churn:
-    earlier, taxonomy = terms
-    given: list[dict[str, list[frozenset[str]]]] = []
+    earlier, taxonomy = common
+    predictions: list[dict[str, list[frozenset[str]]]] = []
     for number, model in enumerate(models):
         probabilities, rule = model.predict_proba(papers), model.rule()
         tags = {}
         for name in facets:
             facet = model.taxonomy.facet(name)
             names = np.array(facet.tag_names)
-            predicted = rule.predict_labels(facet, probabilities[name])
-            rows = [tuple(names[row].tolist()) for row in predicted]
+            masks = rule.predict_labels(facet, probabilities[name])
+            predicted = [tuple(names[mask].tolist()) for mask in masks]
             if number == earlier:
-                rows = [taxonomy.read({name: row}).get(name, ()) for row in rows]
-            tags[name] = [frozenset(row) for row in rows]
-        given.append(tags)
+                predicted = [taxonomy.read({name: one}).get(name, ()) for one in predicted]
+            tags[name] = [frozenset(one) for one in predicted]
+        predictions.append(tags)
         progress("Tagging digests", number + 1, len(models))
-    return measure_churn([paper.title for paper in papers], *given)
+    return measure_churn([paper.title for paper in papers], *predictions)

@@ -88,7 +88,7 @@ def test_filters_search_and_groups(page):
     assert groups == ["health\n1", "heart\n1", "law\n1"]
     assert titles(page) == ["Dogwood", "Dogwood", "Fir"]
     choose(page, "group", "")
-    choose(page, "sort", "sure")
+    choose(page, "sort", "confidence")
     assert titles(page) == ["Dogwood", "Fir"]
     assert page.get_log("browser") == []
 

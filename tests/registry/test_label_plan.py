@@ -5,7 +5,7 @@ from helpers.samples import small_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.evaluation import LearningPoint
-from tagger.registry import plan_labels, planning
+from tagger.registry import label_plan, plan_labels
 
 
 def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch):
@@ -17,10 +17,10 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
         return LearningPoint(12, half), LearningPoint(24, dict(out_of_fold))
 
     version = log(right=0.7)
-    monkeypatch.setattr(planning, "measure_learning_curve", lambda *_: ())
-    with pytest.raises(TaggerError, match="'kind' that tagger/1 was trained on are too few"):
+    monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: ())
+    with pytest.raises(TaggerError, match="too few labels of 'kind'"):
         plan_labels(registry, version, 20)
-    monkeypatch.setattr(planning, "measure_learning_curve", measure_learning_curve)
+    monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20) if plan.labels < 5]
     assert few == [None] * len(few) != []
     monkeypatch.setattr("tagger.training.learning_curve._FEWEST_LABELS", 4)

@@ -1,4 +1,4 @@
-"""What more labels should bring to a version, by its learning curve."""
+"""Predict from a version's learning curve how much more labels of each tag would help."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def plan_labels(
     progress: TrainingProgress | None = None,
     cache: EncoderCache | None = None,
 ) -> list[TagPlan]:
-    """Return what ``more`` labels of each tag should bring, most first.
+    """Return the expected gain in F1 from ``more`` labels of each tag, largest gain first.
 
-    The learning curve is computed once and logged with the run of the version. It is an error if
-    that was trained on too few labels for one.
+    The learning curve is computed at the first call and logged with the run of the version. Raises
+    a TaggerError if the version was trained on too few labels for a learning curve.
     """
     out_of_fold = registry.held_out(version)
     metrics = registry.run(version).data.metrics
@@ -58,8 +58,7 @@ def _log_learning_curve(
         exponent = learning_exponent(points, facet)
         if exponent is None:
             raise TaggerError(
-                f"the labels of '{facet}' that {version.name} was trained on are too few for a "
-                "learning curve",
+                f"{version.name} was trained on too few labels of '{facet}' for a learning curve",
                 hint="Label more papers, then train again",
             )
         metrics[f"{_EXPONENT}/{facet}"] = exponent.value

@@ -9,7 +9,12 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore, make_change_in
 from tagger.model import load_model
 from tagger.papers import Paper
-from tagger.registry import compare_versions, comparison_page, log_comparison, measure_in_use
+from tagger.registry import (
+    compare_versions,
+    comparison_page,
+    log_comparison,
+    measure_churn_and_speed,
+)
 from tagger.taxonomy import merge_tags, rename_tag
 
 DIGESTS = [Paper(f"Title {n}", "The heart of the court") for n in range(3)]
@@ -23,7 +28,7 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     assert found.verdict == "better"
     assert found.facets[0].same_fold == 12
     steps = []
-    found = measure_in_use(
+    found = measure_churn_and_speed(
         registry, found, before, after, DIGESTS, lambda *step: steps.append(step)
     )
     # Both hold the same tiny model.
@@ -67,7 +72,7 @@ def test_versions_of_two_taxonomies_are_compared_in_the_terms_of_the_later(
         for version, taxonomy in ((first, before), (second, LabelStore(label_folder).taxonomy))
     }
     monkeypatch.setattr(type(registry), "load", lambda _, version: models[version.number])
-    churn = measure_in_use(registry, found, *pair, DIGESTS).churn
+    churn = measure_churn_and_speed(registry, found, *pair, DIGESTS).churn
     # But for the name, both give the same kinds.
     assert churn.shares["kind"] == 0
 
@@ -88,7 +93,7 @@ def test_labelled_papers_are_timed_and_a_version_without_predictions_is_named(
 ):
     before, after = log(), log(seed=1)
     found = compare_versions(registry, before, after)
-    found = measure_in_use(registry, found, before, after, [])
+    found = measure_churn_and_speed(registry, found, before, after, [])
     assert found.churn is None
     assert found.speed.after > 0
     page = comparison_page(replace(found, skipped=("<script>",)))

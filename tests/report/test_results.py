@@ -27,7 +27,7 @@ def test_what_tagging_writes_is_read(tmp_path):
     assert folder.near_duplicates == ()
 
 
-def test_a_paper_without_tags_is_as_sure_as_its_likeliest_tag_is_unlikely(write_results):
+def test_the_confidence_of_a_facet_without_tags_is_one_minus_its_highest_probability(write_results):
     row = tag_row("Ash", sure=0.99)
     row["confidence"]["field"]["law"] = 0.3
     assert write_results("run", 1, row).papers[0].paper_confidence == pytest.approx(0.7)
@@ -38,10 +38,10 @@ def test_what_is_no_result_folder_is_named(tmp_path):
     for name, problem in (("none", "no such result folder"), ("file", "is a file, not a folder")):
         with pytest.raises(TaggerError, match=f"{name}: {problem}.*tagger tag"):
             read_result_folder(tmp_path / name)
-    with pytest.raises(TaggerError, match=r"holds no tags\.jsonl"):
+    with pytest.raises(TaggerError, match=r"no tags\.jsonl"):
         read_result_folder(tmp_path)
     (tmp_path / "tags.jsonl").write_text("\n", encoding="utf-8")
-    with pytest.raises(TaggerError, match="holds no paper"):
+    with pytest.raises(TaggerError, match="no papers"):
         read_result_folder(tmp_path)
 
 
