@@ -1,4 +1,4 @@
-"""The estimator: train and tag from Python, in the manner of scikit-learn."""
+"""The estimator: train and tag from Python with scikit-learn's interface."""
 
 import lazy_loader
 

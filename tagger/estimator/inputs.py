@@ -1,4 +1,4 @@
-"""Turn the arguments of the estimator into papers, labels and a taxonomy."""
+"""Convert the arguments of the estimator to papers, labels and a taxonomy."""
 
 from __future__ import annotations
 
@@ -21,41 +21,39 @@ from tagger.papers.readers.source import Source
 from tagger.taxonomy import TAXONOMY_FILE, Facet, Tag, Taxonomy, check_names, load_taxonomy
 
 Answer = dict[str, tuple[str, ...]]
-"""The tags of one paper per facet; a facet that is missing was not annotated."""
+"""The tags of one paper per facet; a missing facet was not annotated."""
 
-ONLY_FACET = "tag"
-"""Name of a facet that nobody gave a name."""
-
+_DEFAULT_FACET = "tag"
 _FRAME = Source("", Path("X"))
 _FORMS = (
-    "Give papers, texts, pairs of title and abstract, or a data frame with a column 'title' and "
-    "one 'abstract'"
+    "Pass papers, texts, pairs of title and abstract, or a data frame with the columns 'title' and "
+    "'abstract'"
 )
 
 
 def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
-    """Read the papers of a label folder and their tags, as :meth:`tagger.Tagger.fit` takes them.
+    """Read the papers of a label folder and their tags, in the form of :meth:`tagger.Tagger.fit`.
 
     Raises
     ------
     TaggerError
-        With file and line, if the folder or a label is not valid.
+        If the folder or a label is invalid; it names file and line.
     """
     labels = LabelStore(folder).labels()
     return [label.paper for label in labels], [dict(label.tags) for label in labels]
 
 
 def papers_of(X: Any) -> list[Paper]:  # noqa: N803
-    """Return the papers, given as for :class:`tagger.Tagger`; an ArgumentError names the row."""
+    """Convert ``X`` of :class:`tagger.Tagger` to papers; an ArgumentError names the wrong row."""
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return _papers_of_frame(X)
     if not _is_list(X, Iterable):
-        raise ArgumentError(f"X is a {type(X).__name__}, not a list of papers", hint=_FORMS)
+        raise ArgumentError(f"X is of type {type(X).__name__}, not a list of papers", hint=_FORMS)
     return [_paper_of(entry, row) for row, entry in enumerate(X)]
 
 
 def _is_list(value: Any, kind: Any) -> bool:
-    """Tell whether a value has rows in order; an array without dimensions has none."""
+    """Tell whether a value is an ordered collection; an array without dimensions is not."""
     if isinstance(value, str | bytes | Mapping | set | frozenset):
         return False
     return isinstance(value, kind) and not (isinstance(value, np.ndarray) and value.ndim == 0)
@@ -66,15 +64,15 @@ def _papers_of_frame(frame: Any) -> list[Paper]:
         columns = Columns.find(list(frame.columns), _FRAME)
     except TaggerError as error:
         raise ArgumentError(
-            f"X: {error.problem}", hint="Rename it: X.rename(columns={'NAME': 'title'})"
+            f"X: {error.problem}", hint="Rename a column: X.rename(columns={'NAME': 'title'})"
         ) from error
     papers = []
-    known = frame.astype(object).where(frame.notna(), None)
-    for row, cells in enumerate(known.itertuples(index=False, name=None)):
+    without_nan = frame.astype(object).where(frame.notna(), None)
+    for row, cells in enumerate(without_nan.itertuples(index=False, name=None)):
         paper = columns.paper(cells, _FRAME, row)
         if isinstance(paper, TaggerError):
-            field = paper.field and f", '{paper.field}'"
-            raise ArgumentError(f"X, row {row}{field or ''}: {paper.problem}")
+            field = f", '{paper.field}'" if paper.field else ""
+            raise ArgumentError(f"X, row {row}{field}: {paper.problem}")
         papers.append(replace(paper, sources=()))
     return papers
 
@@ -82,25 +80,29 @@ def _papers_of_frame(frame: Any) -> list[Paper]:
 def _paper_of(entry: Any, row: int) -> Paper:
     if isinstance(entry, Paper):
         return entry
-    parts = entry.split("\n", 1) if isinstance(entry, str) else entry
-    known = isinstance(parts, list | tuple | np.ndarray) and len(parts) <= 2
-    if not known or not all(isinstance(part, str) for part in parts):
-        shown = type(entry).__name__
-        raise ArgumentError(f"X, row {row}: a {shown} is no paper and no text", hint=_FORMS)
-    title, abstract = (" ".join(part.split()) for part in [*parts, "", ""][:2])
+    texts = entry.split("\n", 1) if isinstance(entry, str) else entry
+    is_pair = isinstance(texts, list | tuple | np.ndarray) and len(texts) <= 2
+    if not is_pair or not all(isinstance(text, str) for text in texts):
+        kind = type(entry).__name__
+        raise ArgumentError(f"X, row {row}: expected a paper or text, got {kind}", hint=_FORMS)
+    title, abstract = (" ".join(text.split()) for text in [*texts, "", ""][:2])
     if not title:
-        raise ArgumentError(f"X, row {row}: there is no title here")
+        raise ArgumentError(f"X, row {row}: the title is missing")
     return Paper(title, abstract)
 
 
 def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[Answer]:
-    """Return the tags of each paper, given as for :meth:`tagger.Tagger.fit`; or ArgumentError."""
+    """Convert ``y`` of :meth:`tagger.Tagger.fit` to the tags of each paper.
+
+    Raises an ArgumentError if the number of rows is not ``papers``, or a cell is not a tag or does
+    not fit the taxonomy.
+    """
     columns = _columns_of(y, taxonomy)
     answers: list[Answer] = [{} for _ in range(papers)]
     for name, cells in columns.items():
         if len(cells) != papers:
             raise ArgumentError(
-                f"y has {len(cells)} rows for the facet '{name}', and X has {papers}"
+                f"y has {len(cells)} rows for the facet '{name}', but X has {papers}"
             )
         for row, cell in enumerate(cells):
             tags = _tags_of(cell, row)
@@ -133,24 +135,24 @@ def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
 
 
 def _cells(column: Any) -> list[Any]:
-    """Return the values of a list or series, None for each that is missing."""
+    """Return the values of a list or series, with None for missing ones."""
     if hasattr(column, "iloc"):
         column = column.astype(object).where(column.notna(), None)
     return list(column)
 
 
 def _only_facet(y: Any, taxonomy: Taxonomy | None) -> str:
-    """Return the facet that a list of tags is of."""
-    named = getattr(y, "name", None)
+    """Return the facet of a plain list of tags; the name of a series can choose it."""
+    series_name = getattr(y, "name", None)
     if taxonomy is None:
-        return named if isinstance(named, str) else ONLY_FACET
+        return series_name if isinstance(series_name, str) else _DEFAULT_FACET
     names = [facet.name for facet in taxonomy.facets]
-    if named in names:
-        return str(named)
+    if series_name in names:
+        return str(series_name)
     if len(names) > 1:
         raise ArgumentError(
-            "y does not say which facet it speaks of",
-            hint=f"Give a dictionary, such as {{'{names[0]}': y}}; facets: {', '.join(names)}",
+            "y does not name the facet of its tags",
+            hint=f"Pass a dictionary such as {{'{names[0]}': y}}; facets: {', '.join(names)}",
         )
     return names[0]
 
@@ -164,39 +166,40 @@ def _tags_of(cell: Any, row: int) -> tuple[str, ...] | None:
     if isinstance(cell, Collection) and all(isinstance(tag, str) for tag in cell):
         return tuple(sorted(cell) if isinstance(cell, set | frozenset) else map(str, cell))
     raise ArgumentError(
-        f"y, row {row}: {cell!r} is no tag",
-        hint="A tag is a name, such as 'survey', and several tags are a list of names",
+        f"y, row {row}: {cell!r} is not a tag",
+        hint="Pass the name of a tag, such as 'survey', or a list of names",
     )
 
 
-def taxonomy_of(given: Any, y: Any, papers: int) -> Taxonomy:
-    """Return the taxonomy that is given, without the facets that ``y`` does not speak of.
+def taxonomy_of(definitions: Any, y: Any, papers: int) -> Taxonomy:
+    """Convert ``taxonomy`` of :meth:`tagger.Tagger.fit`, without the facets that ``y`` lacks.
 
-    It is given as for :meth:`tagger.Tagger.fit`. Without one, tags are those of ``y`` in
-    alphabetical order, defined by their names, and a facet is exclusive if ``y`` has no list in it.
+    If it is None, the tags of ``y`` are taken in alphabetical order, defined by their names; a
+    facet is exclusive if ``y`` has no list in it. Raises an ArgumentError if the taxonomy or ``y``
+    is invalid.
     """
-    if given is None:
+    if definitions is None:
         return _taxonomy_of_tags(y, papers)
-    taxonomy = _load(given)
-    spoken = {name for answer in answers_of(y, papers, taxonomy) for name in answer}
-    facets = tuple(facet for facet in taxonomy.facets if facet.name in spoken)
+    taxonomy = _load(definitions)
+    annotated = {name for answer in answers_of(y, papers, taxonomy) for name in answer}
+    facets = tuple(facet for facet in taxonomy.facets if facet.name in annotated)
     if len(facets) in (0, len(taxonomy.facets)):
         return taxonomy
     return Taxonomy(name=taxonomy.name, facets=facets)
 
 
-def _load(given: Any) -> Taxonomy:
-    if isinstance(given, Taxonomy):
-        return given
-    if isinstance(given, str | Path):
-        path = Path(given)
+def _load(definitions: Any) -> Taxonomy:
+    if isinstance(definitions, Taxonomy):
+        return definitions
+    if isinstance(definitions, str | Path):
+        path = Path(definitions)
         return load_taxonomy(path / TAXONOMY_FILE if path.is_dir() else path)
     try:
-        taxonomy = Taxonomy.model_validate(given)
+        taxonomy = Taxonomy.model_validate(definitions)
     except ValidationError as error:
         invalid = first_problem(error)
         raise ArgumentError(
-            f"is no taxonomy: {invalid.problem}", field=invalid.field, hint=invalid.hint
+            f"invalid taxonomy: {invalid.problem}", field=invalid.field, hint=invalid.hint
         ) from error
     check_names(taxonomy)
     return taxonomy
@@ -214,14 +217,13 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
         tags = sorted({tag for answer in answers for tag in answer.get(name, ())})
         if name not in lists and len(tags) < 2:
             raise ArgumentError(
-                f"y has {len(tags)} class in the facet '{name}', two at least are needed to "
-                "choose from"
+                f"y has {len(tags)} class in the facet '{name}', but at least 2 are needed"
             )
         try:
             facets.append(
                 Facet(
                     name=name,
-                    definition=f"Which {name} it is.",
+                    definition=f"The {name} of the paper.",
                     exclusive=name not in lists,
                     tags=tuple(
                         Tag(name=tag, definition=re.sub("[-_]", " ", tag).strip()) for tag in tags
@@ -232,8 +234,8 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
             shown = first_problem(error).value
             raise ArgumentError(
                 f"{shown!r} cannot be the name of a facet or tag",
-                hint="A name is lower-case letters, digits, '-' and '_', at most 50 of them; "
-                "'Method paper' could be 'method-paper'",
+                hint="A name has at most 50 lower-case letters, digits, '-' and '_', for example "
+                "'method-paper'",
             ) from error
     if not facets:
         raise ArgumentError("y has no tags")
@@ -241,7 +243,7 @@ def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
 
 
 def labels_of(papers: Sequence[Paper], answers: Sequence[Answer]) -> list[Label]:
-    """Return one label a paper: of several rows the last one, none of rows without an answer."""
+    """Return one label per paper: that of its last row, and none if no row was annotated."""
     now = datetime.now(UTC)
     return merge_labels(
         Label(

@@ -62,7 +62,7 @@ def test_a_clone_is_as_before_the_fit_and_learns_the_same(quick, labelled, fitte
     again = clone(fitted)
     assert again.get_params() == fitted.get_params()
     for method in (again.predict, again.predict_proba, again.tag, again.save):
-        with pytest.raises(NotFittedError, match=r"take a trained one by 'Tagger.load'"):
+        with pytest.raises(NotFittedError, match=r"is not fitted yet\..*'Tagger.load'"):
             method(papers)
     before = fitted.predict_proba(papers)
     assert again.fit(papers, kinds) is again
@@ -114,15 +114,15 @@ def test_papers_come_in_several_forms(labelled, fitted):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("A text", "X is a str, not a list of papers"),
-        (np.array("A text"), "X is a ndarray, not a list of papers"),
-        (3, "X is a int, not a list of papers"),
-        ([1.5], "X, row 0: a float is no paper"),
+        ("A text", "X is of type str"),
+        (np.array("A text"), "X is of type ndarray"),
+        (3, "X is of type int"),
+        ([1.5], "X, row 0: .*float"),
         (["A title", " \n"], "X, row 1: .*title"),
-        ([("a", "b", "c")], "X, row 0: a tuple is no paper"),
-        (pd.DataFrame({"name": ["a"]}), "X: .*the columns are: 'name'"),
+        ([("a", "b", "c")], "X, row 0: .*tuple"),
+        (pd.DataFrame({"name": ["a"]}), "X: .*title.*'name'"),
         (pd.DataFrame({"title": ["a", pd.NA]}), "X, row 1: .*title"),
-        (pd.DataFrame({"title": [("a", "b")]}), "X, row 0, 'title': holds a tuple, not text"),
+        (pd.DataFrame({"title": [("a", "b")]}), "X, row 0, 'title': .*tuple"),
     ],
 )
 def test_what_is_no_paper_is_named(saved_model, given, problem):
@@ -134,16 +134,16 @@ def test_what_is_no_paper_is_named(saved_model, given, problem):
     ("kinds", "terms", "problem"),
     [
         (None, None, "requires y to be passed"),
-        (["survey"], None, "y has 1 rows for the facet 'tag', and X has 24"),
+        (["survey"], None, "y has 1 rows for the facet 'tag', but X has 24"),
         (["survey"] * 24, None, "y has 1 class"),
-        ([0, 1] * 12, None, "y, row 0: 0 is no tag"),
+        ([0, 1] * 12, None, "y, row 0: 0 is not a tag"),
         (["Method paper", "survey"] * 12, None, "'Method paper' cannot be the name"),
         ([None] * 24, None, "y has no tags"),
         ("survey", None, "y is a str, not a list"),
-        (["survey", "poem"] * 12, "labels", "y does not say which facet it speaks of"),
+        (["survey", "poem"] * 12, "labels", "y does not name the facet"),
         ({"kind": ["survey", "poem"] * 12}, "labels", "y, row 1: .*unknown tag 'poem'"),
         ({"kind": [["survey", "study"]] * 24}, "labels", "y, row 0: .*exactly one tag"),
-        (["survey"] * 24, {"name": "x"}, "facets.*is no taxonomy: this field is missing"),
+        (["survey"] * 24, {"name": "x"}, "facets.*invalid taxonomy: this field is missing"),
     ],
 )
 def test_tags_that_do_not_fit_are_named(quick, labelled, label_folder, kinds, terms, problem):
@@ -153,7 +153,7 @@ def test_tags_that_do_not_fit_are_named(quick, labelled, label_folder, kinds, te
 
 
 def test_parameters_out_of_range_are_named_by_fit(labelled):
-    for wrong, problem in ({"epochs": -1}, "epochs is -1"), ({"folds": 1}, "folds is 1, not a"):
+    for wrong, problem in ({"epochs": -1}, "epochs is -1"), ({"folds": 1}, "folds is 1, but"):
         with pytest.raises(ValueError, match=problem):
             Tagger(**wrong).fit(*labelled)
 
@@ -193,7 +193,7 @@ def test_what_was_not_judged_does_not_count(quick, labelled):
     tagger = Tagger(**QUICK).fit(papers, spotty)
     assert len(tagger.model_.reference.ids) == 21
     assert tagger.score(papers, spotty) == 1
-    with pytest.raises(ValueError, match="no paper of y is judged"):
+    with pytest.raises(ValueError, match="y holds no tags"):
         tagger.score(papers, [None] * 24)
 
 
@@ -249,7 +249,7 @@ def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
     loaded = Tagger.load(folder, min_confidence=0.9)
     assert loaded.get_params()["min_confidence"] == 0.9
     assert loaded.metrics_ == fitted.metrics_
-    # What was loaded does not hang on the folder any more, and can be saved over it.
+    # The loaded model does not need the folder any more, and can be saved to it.
     shutil.rmtree(folder)
     assert (loaded.predict_proba(papers) == before).all()
     loaded.save(folder)
@@ -259,7 +259,7 @@ def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
 
 def test_only_what_is_not_trained_is_pickled_and_other_files_are_not_saved_over(fitted, tmp_path):
     assert pickle.loads(pickle.dumps(clone(fitted))).get_params() == fitted.get_params()
-    with pytest.raises(TypeError, match=r"load it by Tagger\.load"):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(fitted)
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "notes.txt"):
