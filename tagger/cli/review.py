@@ -217,7 +217,7 @@ def status(
     if rows:
         numbers = ("given by the model", "taken away", "added")
         print_table(("facet", "tag", *numbers), rows, numbers)
-    for facet, (accuracy, count) in found.accuracy_by_chance.items():
+    for facet, (accuracy, count) in found.random_accuracy.items():
         output.echo(
             f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
             "papers sampled at random"

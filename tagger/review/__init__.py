@@ -1,4 +1,4 @@
-"""The round trip through Label Studio: papers go out for review, labels come back."""
+"""Review in Label Studio: push papers to people, pull their labels, serve live suggestions."""
 
 import lazy_loader
 

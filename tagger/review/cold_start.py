@@ -1,4 +1,4 @@
-"""Which papers to label first, when there is no model yet to say what it is unsure of."""
+"""Choose the first papers to label, when there is no trained model yet."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def suggest_papers(
     count: int,
     progress: Progress | None = None,
 ) -> list[Paper]:
-    """Return at most ``count`` papers to label, most useful first: typical ones of the unlabelled.
+    """Return the at most ``count`` most typical unlabelled papers, most useful first.
 
-    ``progress`` is called with texts done and texts in all.
+    ``progress`` is called with the number of encoded texts and the number of all texts.
     """
     known = KnownPapers(labelled)
     candidates = [paper for paper in papers if paper not in known]
     if not candidates:
         return []
     vectors = encoder.encode([paper.text for paper in [*candidates, *labelled]], progress)
-    own, seen = vectors[: len(candidates)], vectors[len(candidates) :]
-    pool = Pool(candidates, Predictions(own, {}, {}), seen, taxonomy)
-    return [candidates[row] for row in Typical().select(pool, count)]
+    split = len(candidates)
+    pool = Pool(candidates, Predictions(vectors[:split], {}, {}), vectors[split:], taxonomy)
+    return [candidates[index] for index in Typical().select(pool, count)]

@@ -1,8 +1,8 @@
-"""A connection to a Label Studio server, the token for it, and what its errors mean to a person.
+"""Connect to a Label Studio server, find the token for it, and translate its errors.
 
-The server is the one of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs
-in this workspace. A token is a legacy token or a personal access token; the SDK tells them apart.
-It is a password: it comes from no option, since others can read the arguments of a process.
+The server is that of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs in
+this workspace. The token can be a legacy token or a personal access token. There is no option for
+it, because other users can read the arguments of a process.
 """
 
 from __future__ import annotations
@@ -30,18 +30,22 @@ KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
 FILE_VARIABLE = "LABEL_STUDIO_API_KEY_FILE"
 KEYRING_SERVICE = "tagger"
 _TIMEOUT = 300.0
-"""Seconds; a large export takes minutes on a slow server."""
+"""In seconds; a large export takes minutes on a slow server."""
 _CONNECT_TIMEOUT = 10.0
 _RETRIES = 3
 _BACKOFF_SECONDS = 0.5
 _IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
 _TRANSIENT = (429, 500, 502, 503, 504)
-_AGAIN = "Give the same command again: it goes on where it stopped"
-_PERHAPS_ANOTHER = f"Give the same command again; if that does not help, see {URL_VARIABLE}"
+_REPEAT = "Run the same command again: it continues where it stopped"
+_CHECK_ADDRESS = f"Run the same command again; if that does not help, check {URL_VARIABLE}"
 
 
 class Connection:
-    """A Label Studio server that answers and accepts the token."""
+    """A Label Studio server that accepts the token.
+
+    Every method, like the constructor, raises a TaggerError if the server does not answer, refuses
+    the token or is not Label Studio.
+    """
 
     def __init__(self, url: str, key: str) -> None:
         from label_studio_sdk import LabelStudio
@@ -50,89 +54,92 @@ class Connection:
         self.url = without_password(url)
         if not (key.isascii() and key.isprintable()):
             # The key itself is not quoted: it is a secret.
-            raise TaggerError(f"{KEY_VARIABLE} has characters that no token has")
+            raise TaggerError(f"the token in {KEY_VARIABLE} has invalid characters")
         with self.errors():
-            # The SDK's own retries would repeat a POST, and so make a project twice.
+            # The SDK's own retries would repeat a POST, and so create a project twice.
             self.client: LabelStudio = LabelStudio(  # type: ignore[no-untyped-call]
                 base_url=url, api_key=key, httpx_client=make_client(url), max_retries=0
             )
             self.user = self.client.users.whoami()
             if not getattr(self.user, "email", None):
-                raise ValueError("it knows of no account")
+                raise ValueError("it returned no account")
 
     @contextmanager
     def errors(self, subject: str | None = None) -> Iterator[None]:
-        """Turn errors of the server into a :class:`TaggerError`; a 404 names the subject."""
+        """Raise errors of the server as a :class:`TaggerError`; a 404 names ``subject``."""
         import httpx
         from label_studio_sdk.core.api_error import ApiError
 
         try:
             yield
         except httpx.TimeoutException as error:
-            raise self._error("Label Studio takes too long to answer", _AGAIN) from error
+            raise self._error("Label Studio takes too long to answer", _REPEAT) from error
         except httpx.HTTPError as error:
             if _is_about_certificate(error):
-                problem = f"the certificate of Label Studio is not to be trusted ({error})"
-                hint = "If an authority of your own signed it, set SSL_CERT_FILE to the "
-                hint += f"authority's certificate; or correct {URL_VARIABLE}"
+                problem = f"the certificate of Label Studio is not trusted ({error})"
+                hint = "If your own authority signed it, set SSL_CERT_FILE to the certificate of "
+                hint += f"that authority; or correct {URL_VARIABLE}"
             else:
                 problem = f"Label Studio does not answer ({error})"
                 hint = f"Start it with 'tagger review serve', or correct {URL_VARIABLE}; "
-                hint += "then give the same command again"
+                hint += "then run the same command again"
             raise self._error(problem, hint) from error
         except ApiError as error:
             raise self._explain(error.status_code, error.body, subject) from error
         except (httpx.InvalidURL, ValueError, TypeError, AttributeError) as error:
-            # Something else than Label Studio answers, or the address is not valid.
+            # The SDK cannot parse the answer, or the address is invalid.
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise self._error(
-                f"this is no Label Studio, or one of another version ({reason[0][:300]})",
-                _PERHAPS_ANOTHER,
+                f"the server is not Label Studio, or another version of it ({reason[0][:300]})",
+                _CHECK_ADDRESS,
             ) from error
 
-    def contradicts_itself(self, how: str) -> TaggerError:
-        """Say that the server's answers do not fit together."""
+    def inconsistent(self, details: str) -> TaggerError:
+        """Return the error for answers of the server that contradict each other."""
         return self._error(
-            f"Label Studio's answers do not add up: {how}",
-            "Give the same command again, when nobody else adds or deletes tasks",
+            f"Label Studio's answers are inconsistent: {details}",
+            "Run the same command again while nobody else adds or deletes tasks",
         )
 
     def _error(self, problem: str, hint: str | None = None) -> TaggerError:
         return TaggerError(problem, path=self.url, hint=hint)
 
     def _explain(self, status: int | None, body: Any, subject: str | None) -> TaggerError:
-        known = {
+        explained = {
             401: (
                 "Label Studio refuses the token: it is wrong, expired or revoked",
-                f"Make a new one under Account & Settings and set {KEY_VARIABLE}",
+                f"Create a new token under Account & Settings and set {KEY_VARIABLE}",
             ),
-            403: (f"Label Studio does not let this account do that ({_detail(body)})", None),
-            404: (f"Label Studio has no {subject or 'such thing'}", None),
-            429: ("Label Studio gets too many requests, and wants a pause", _AGAIN),
+            403: (f"this account lacks the permission in Label Studio ({_detail(body)})", None),
+            404: (f"Label Studio has no {subject or 'page at this address'}", None),
+            429: ("Label Studio receives too many requests", _REPEAT),
         }
-        if status in known:
-            return self._error(*known[status])
+        if status in explained:
+            return self._error(*explained[status])
         if status is not None and 200 <= status < 300:
-            problem = f"Label Studio's answer is cut short, or none of its own ({_kind(body)})"
-            return self._error(problem, _PERHAPS_ANOTHER)
-        hint = _AGAIN if status is not None and status >= 500 else None
+            problem = f"Label Studio's answer is incomplete or not its own ({_kind(body)})"
+            return self._error(problem, _CHECK_ADDRESS)
+        hint = _REPEAT if status is not None and status >= 500 else None
         return self._error(f"Label Studio answers with error {status}: {_detail(body)}", hint)
 
 
 def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
-    """Connect to the server of the environment, or else to the workspace's own in ``folder``."""
+    """Connect to the server of ``LABEL_STUDIO_URL``, or else to the one that runs in ``folder``.
+
+    Raises a TaggerError if there is no server or no token.
+    """
     if url := os.environ.get(URL_VARIABLE):
         if key := find_token(url):
             return Connection(url, key)
         raise TaggerError(
             f"{KEY_VARIABLE} is not set",
-            hint=f"Set it, or {FILE_VARIABLE} to a file that only you can read; without "
-            f"{URL_VARIABLE} the workspace's own server is used",
+            hint=f"Set it, or set {FILE_VARIABLE} to a file that only you can read; without "
+            f"{URL_VARIABLE} the server of this workspace is used",
         )
     if os.environ.get(KEY_VARIABLE) or os.environ.get(FILE_VARIABLE):
         raise TaggerError(
             f"{URL_VARIABLE} is not set",
-            hint=f"It goes with {KEY_VARIABLE}; set both or neither",
+            hint="Set both the address and the token, or neither",
         )
     running = EmbeddedServer(folder).running()
     if running is None:
@@ -147,9 +154,9 @@ def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
 def find_token(url: str) -> str | None:
     """Return the token for a server, or None if there is none.
 
-    It is that of ``LABEL_STUDIO_API_KEY``, or else the content of the file that
-    ``LABEL_STUDIO_API_KEY_FILE`` names, or else what the system's keyring keeps for the service
-    ``tagger`` and the address, if the package ``keyring`` is installed.
+    It is looked up in ``LABEL_STUDIO_API_KEY``, in the file ``LABEL_STUDIO_API_KEY_FILE``, and, if
+    the package ``keyring`` is installed, in the system's keyring under the service ``tagger`` and
+    the address. Raises a TaggerError if the file or the keyring cannot be read.
     """
     if token := os.environ.get(KEY_VARIABLE):
         return token
@@ -161,18 +168,18 @@ def find_token(url: str) -> str | None:
 def _token_of_file(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
-            # Of the open file, that nobody can exchange in between.
+            # fstat on the open file: nobody can replace it in between.
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             token = file.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise TaggerError(
-            "the token cannot be read from this file", path=path, hint=f"See {FILE_VARIABLE}"
+            "the token cannot be read from this file", path=path, hint=f"Check {FILE_VARIABLE}"
         ) from error
     if mode & 0o077:
         raise TaggerError(
-            f"others may use this file (mode {mode:03o}), and it holds a token",
+            f"other users can access this file with a token (mode {mode:03o})",
             path=path,
-            hint=f"chmod 600 {path}, and make a new token if somebody may have read it",
+            hint=f"Run 'chmod 600 {path}', and create a new token if somebody may have read it",
         )
     return token
 
@@ -195,12 +202,12 @@ def _token_of_keyring(url: str) -> str | None:
 
 
 def make_client(url: str) -> httpx.Client:
-    """Make an HTTP client that repeats idempotent requests where a failure may pass."""
+    """Return an HTTP client that retries idempotent requests after transient failures."""
     import httpx
     from httpx_retries import Retry, RetryTransport
 
     address = httpx.URL(url)
-    # Nothing that goes to this machine goes through a proxy.
+    # Requests to this machine bypass proxies.
     local = address.host in ("127.0.0.1", "::1", "localhost")
     proxies = urllib.request.getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
@@ -224,7 +231,7 @@ def make_client(url: str) -> httpx.Client:
 
 
 def _is_about_certificate(error: BaseException | None) -> bool:
-    """Tell whether a request failed because the server could not prove who it is."""
+    """Tell whether a request failed because the server's certificate was rejected."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True
@@ -233,7 +240,7 @@ def _is_about_certificate(error: BaseException | None) -> bool:
 
 
 def _detail(body: Any) -> str:
-    """Return what the server says of an error, in one short line."""
+    """Return the server's description of an error in one short line."""
     if isinstance(body, dict):
         body = body.get("validation_errors") or body.get("detail") or body
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -241,11 +248,11 @@ def _detail(body: Any) -> str:
 
 
 def _kind(body: Any) -> str:
-    """Return what sort of answer this is; of a gateway's page its title."""
+    """Return the kind of an unexpected answer, with the title if it is an HTML page."""
     if not isinstance(body, str) or not _is_html(body):
-        return "no JSON"
+        return "not JSON"
     title = re.search(r"<title>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
-    return "a page of HTML" + (f", '{' '.join(title[1].split())[:100]}'" if title else "")
+    return "an HTML page" + (f", '{' '.join(title[1].split())[:100]}'" if title else "")
 
 
 def _is_html(text: str) -> bool:

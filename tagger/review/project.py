@@ -170,7 +170,7 @@ class ReviewProject:
             # More may have come meanwhile.
             if found >= counted:
                 return tasks
-        raise self.connection.contradicts_itself(
+        raise self.connection.inconsistent(
             f"project {self.id} has {counted} annotations, and {found} are exported"
         )
 
@@ -186,7 +186,7 @@ class ReviewProject:
         with self._client("list of users") as client:
             found = {user.id: user.email or f"user-{user.id}" for user in client.users.list()}
             if self.connection.user.id not in found:
-                raise self.connection.contradicts_itself("the list of users lacks this account")
+                raise self.connection.inconsistent("the list of users lacks this account")
             return found
 
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
@@ -254,7 +254,7 @@ class ReviewProject:
                 tasks = {task.id: task for task in pages}
             if len(tasks) == count:
                 return list(tasks.values())
-        raise self.connection.contradicts_itself(
+        raise self.connection.inconsistent(
             f"project {self.id} has {count} tasks, and {len(tasks)} are listed"
         )
 
@@ -331,5 +331,5 @@ def _called(connection: Connection, title: str) -> list[int]:
     titles = {int(project.id or 0): project.title for project in projects}
     if len(titles) < projects.response.count:
         # A project that is there must not be made again.
-        raise connection.contradicts_itself("the list of projects is not whole")
+        raise connection.inconsistent("the list of projects is not whole")
     return [number for number, known in titles.items() if known == title]

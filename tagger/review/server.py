@@ -1,8 +1,8 @@
-"""A Label Studio server of the workspace's own: installed apart, on loopback, data beside it.
+"""Install, start and stop a Label Studio server for the workspace, on the loopback interface.
 
-Label Studio pins versions that differ from ours, so it lives in an environment of its own. All it
-keeps is in one folder: ``venv``, ``data`` (SQLite), ``account.json`` (readable by the owner only)
-and ``server.log``. The running server is the process that works in ``data``.
+Label Studio pins other versions of packages, so it is installed in a separate virtual environment.
+One folder holds everything: ``venv``, ``data`` (SQLite), ``account.json`` (readable by the owner
+only) and ``server.log``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answers, and how to log in."""
+    """A running server and the login of its account."""
 
     url: str
     email: str
@@ -57,7 +57,7 @@ class RunningServer:
 
 
 class EmbeddedServer:
-    """The Label Studio of a workspace, in a folder and a virtual environment of its own."""
+    """The Label Studio server of a workspace, in its own folder and virtual environment."""
 
     def __init__(self, folder: Path = DEFAULT_FOLDER, environment: Path | None = None) -> None:
         self.folder = folder
@@ -66,14 +66,15 @@ class EmbeddedServer:
         self._log = folder / "server.log"
 
     def running(self) -> RunningServer | None:
-        """Return the running server, or None if none runs or it does not answer."""
+        """Return the running server, or None if it does not run or does not answer."""
         found = self._process()
-        return self._described(*found) if found and _healthy(found[1]) else None
+        return self._describe(*found) if found and _healthy(found[1]) else None
 
     def start(self, port: int = DEFAULT_PORT, report: Report = lambda _: None) -> RunningServer:
-        """Start the server, or find the running one, and wait until it answers.
+        """Start the server unless it runs, wait until it answers, and return it.
 
-        ``report`` is called with each step that takes a while, in words.
+        ``report`` is called with a message before each slow step. Raises a TaggerError if the
+        server cannot be installed or started, or the port is in use.
         """
         with exclusively(self._data):
             if self._process() is None:
@@ -81,10 +82,10 @@ class EmbeddedServer:
                 _wait_until_free(port)
                 report("Starting Label Studio")
                 self._launch(port)
-            return self._described(*self._wait_until_healthy())
+            return self._describe(*self._wait_until_healthy())
 
     def stop(self) -> bool:
-        """End the server and return True, or return False if none runs."""
+        """Stop the server; return whether it was running."""
         import psutil
 
         with exclusively(self._data):
@@ -92,10 +93,10 @@ class EmbeddedServer:
             if found is None:
                 return False
             alive = [found[0], *found[0].children(recursive=True)]
-            for number in (signal.SIGTERM, signal.SIGKILL):
+            for stop_signal in (signal.SIGTERM, signal.SIGKILL):
                 for process in alive:
                     with contextlib.suppress(psutil.NoSuchProcess):
-                        process.send_signal(number)
+                        process.send_signal(stop_signal)
                 _, alive = psutil.wait_procs(alive, timeout=_STOP_SECONDS)
             return True
 
@@ -108,20 +109,20 @@ class EmbeddedServer:
                 command = process.cmdline()
                 ours = any(Path(word).name == _PROGRAM for word in command)
                 alive = process.status() != psutil.STATUS_ZOMBIE
-                # Its working folder changes for a moment while it starts.
+                # The environment identifies it: its working folder changes while it starts.
                 if ours and alive and process.environ().get(_DATA_SETTING) == str(self._data):
                     return process, int(command[command.index("--port") + 1])
         return None
 
-    def _described(self, process: Process, port: int) -> RunningServer:
+    def _describe(self, process: Process, port: int) -> RunningServer:
         return RunningServer(_url(port), **self._account(), pid=process.pid)
 
     def _account(self) -> dict[str, str]:
-        """Return the login of the workspace's account; made at the first call."""
+        """Return the login of the workspace's account, created at the first call."""
         path = self.folder / "account.json"
         try:
             account: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-            # As it may have come out of a backup.
+            # A restored backup may have other permissions.
             path.chmod(0o600)
         except FileNotFoundError:
             account = {
@@ -140,7 +141,7 @@ class EmbeddedServer:
         self._data.mkdir(parents=True, exist_ok=True)
         # The database holds abstracts and tokens.
         self._data.chmod(0o700)
-        # The password goes through the environment: arguments can be read by other users.
+        # The password is passed in the environment: other users can read arguments.
         environment = {
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
             _DATA_SETTING: str(self._data),
@@ -148,19 +149,19 @@ class EmbeddedServer:
             "LABEL_STUDIO_PASSWORD": account["password"],
             "LABEL_STUDIO_USER_TOKEN": account["token"],
             "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-            # Nothing is sent anywhere.
+            # Turn off telemetry and update checks.
             "COLLECT_ANALYTICS": "false",
             "LATEST_VERSION_CHECK": "false",
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
-            # It may call the backend on this machine, but nothing else of a private network.
+            # Webhooks may call the backend on this machine, but no other private address.
             "USE_DEFAULT_BANNED_SUBNETS": "false",
             "USER_ADDITIONAL_BANNED_SUBNETS": _BANNED_SUBNETS,
         }
         command = [str(self.environment.resolve() / "bin" / _PROGRAM), "start"]
         command += ["--no-browser", "--enable-legacy-api-token"]
         command += ["--internal-host", _HOST, "--port", str(port)]
-        # It tells which papers were looked at.
+        # The log shows which papers were opened.
         self._log.touch(mode=0o600)
         with self._log.open("ab") as log:
             subprocess.Popen(
@@ -180,19 +181,19 @@ class EmbeddedServer:
                 return found
             if time.monotonic() > deadline:
                 raise TaggerError(
-                    f"Label Studio did not come up in {_START_SECONDS} s",
+                    f"Label Studio did not answer within {_START_SECONDS} s",
                     path=self._log,
-                    hint="End it with 'tagger review stop'",
+                    hint="Stop it with 'tagger review stop'",
                 )
             time.sleep(0.3)
         log = self._log.read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in log.splitlines() if line.strip()]
-        reason = lines[-1][:300] if lines else "it said nothing"
+        reason = lines[-1][:300] if lines else "its log is empty"
         raise TaggerError(f"Label Studio ended while starting: {reason}", path=self._log)
 
 
 def install(environment: Path, report: Report = lambda _: None) -> None:
-    """Install Label Studio into a virtual environment; one that was interrupted is taken up."""
+    """Install Label Studio into a virtual environment, unless that has been completed before."""
     done = environment / ".installed"
     with exclusively(environment):
         if done.exists() and done.read_text(encoding="utf-8") == PACKAGE:
@@ -201,13 +202,13 @@ def install(environment: Path, report: Report = lambda _: None) -> None:
         pip = [str(environment / "bin" / "python"), "-m", "pip"]
         for command in (
             [sys.executable, "-m", "venv", str(environment)],
-            # Modules are compiled when they are first imported: most never are.
+            # Modules are compiled at their first import; most are never imported.
             [*pip, "install", "--quiet", "--no-compile", "--disable-pip-version-check", PACKAGE],
         ):
             finished = subprocess.run(command, capture_output=True, text=True, check=False)
             if finished.returncode:
-                said = (finished.stderr or finished.stdout).strip().splitlines()
-                reason = said[-1] if said else "no reason given"
+                lines = (finished.stderr or finished.stdout).strip().splitlines()
+                reason = lines[-1] if lines else "no reason given"
                 raise TaggerError(f"Label Studio cannot be installed: {reason}", path=environment)
         with replacing(done) as file:
             file.write(PACKAGE)
@@ -221,7 +222,7 @@ def _healthy(port: int) -> bool:
     import httpx
 
     try:
-        # A proxy of the environment has no business on this machine.
+        # Requests to this machine bypass proxies.
         answer = httpx.get(f"{_url(port)}/health", trust_env=False, verify=False, timeout=10)
         return bool(answer.json()["status"] == "UP")
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -229,7 +230,7 @@ def _healthy(port: int) -> bool:
 
 
 def _wait_until_free(port: int) -> None:
-    """Wait for a port; a server that was just killed frees its own a moment later."""
+    """Wait until a port is free, because a stopped server frees its port with a delay."""
     deadline = time.monotonic() + _FREE_SECONDS
     while True:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Status: what waits, what is done, and how far reviewers and model agree."""
+"""Summarize a review: progress, agreement of reviewers with the model and with each other."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tagger.taxonomy import Facet, Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class TagVerdicts:
-    """What reviewers made of one tag.
+    """Answers of reviewers about one tag.
 
-    ``given`` counts the answers on papers that the model gave it to, ``taken_away`` those of them
-    without it, and ``added`` the answers with it where the model had not given it.
+    ``given`` counts answers to papers for which the model predicted the tag, ``taken_away`` those
+    of them without the tag, and ``added`` answers with the tag where the model did not predict it.
     """
 
     given: int
@@ -36,12 +36,11 @@ class TagVerdicts:
 
 @dataclass(frozen=True, slots=True)
 class Anchoring:
-    """Whether seeing the model's tags leads reviewers to agree with them.
+    """Anchoring: agreement with the model when its tags are shown, compared to blind answers.
 
-    ``shown`` and ``blind`` count the answers given with and without the model's tags in view,
-    ``agree_shown`` and ``agree_blind`` are the shares of them that equal the model's, and
-    ``difference`` is the first less the second. ``p_value`` is that of Fisher's exact test that
-    both shares are the same ("The Design of Experiments", 1935).
+    ``shown`` and ``blind`` count the answers; ``agree_shown`` and ``agree_blind`` are the shares
+    that equal the model's tags, and ``difference`` is the first minus the second. ``p_value`` is
+    that of Fisher's exact test for equal shares ("The Design of Experiments", 1935).
     """
 
     facet: str
@@ -55,11 +54,11 @@ class Anchoring:
 
 @dataclass(frozen=True, slots=True)
 class ReviewStatus:
-    """Where a review stands.
+    """Progress and results of a review.
 
-    ``accuracy_by_chance`` is, per facet, how often reviewers agreed with the model on papers that
-    were sampled at random, the one measure without selection bias, and the number of answers.
-    ``median_seconds`` is the time that an answer took.
+    ``random_accuracy`` holds, per facet, the share of papers sampled at random on which reviewers
+    agreed with the model, and the number of answers. It is the only estimate of accuracy without
+    selection bias. ``median_seconds`` is the median time of an answer.
     """
 
     waiting: int
@@ -70,7 +69,7 @@ class ReviewStatus:
     verdicts: dict[str, dict[str, TagVerdicts]]
     anchoring: list[Anchoring]
     agreement: list[Agreement]
-    accuracy_by_chance: dict[str, tuple[float, int]]
+    random_accuracy: dict[str, tuple[float, int]]
     median_seconds: float | None
 
 
@@ -80,7 +79,7 @@ def review_status(
     taxonomy: Taxonomy,
     rule: ConflictRule = "latest",
 ) -> ReviewStatus:
-    """Put together where a review stands, from all tasks and all labels."""
+    """Summarize a review from all tasks of its project and all labels."""
     waiting = [task for task in tasks if not task.touched]
     reviews = [label for label in standing_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
@@ -99,7 +98,7 @@ def review_status(
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
         anchoring=[found for found in anchoring if found],
         agreement=measure_agreement(labels, taxonomy),
-        accuracy_by_chance={
+        random_accuracy={
             facet: (sum(agree) / len(agree), len(agree))
             for facet, agree in sampled.items()
             if agree
@@ -109,7 +108,7 @@ def review_status(
 
 
 class _Answer(NamedTuple):
-    """The tags of one facet that a reviewer and the model gave a paper."""
+    """The tags of a paper in one facet, by a reviewer and by the model."""
 
     given: frozenset[str]
     predicted: frozenset[str]
@@ -119,7 +118,7 @@ class _Answer(NamedTuple):
 
 
 def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
-    """Return the answers to a facet that the model had predicted."""
+    """Pair the answers to a facet with the model's predictions of it."""
     answers = []
     for label in reviews:
         if label.prediction and facet in label.tags and facet in label.prediction.tags:
@@ -141,10 +140,10 @@ def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts
 def _anchoring(facet: str, answers: Sequence[_Answer]) -> Anchoring | None:
     from scipy.stats import fisher_exact
 
-    # Rechecks are chosen because the model differs: no comparison is fair to them.
-    fair = [answer for answer in answers if answer.queue != "recheck"]
-    shown = [answer.agrees for answer in fair if answer.shown]
-    blind = [answer.agrees for answer in fair if not answer.shown]
+    # Papers are rechecked because the model disagrees with their labels, which would bias this.
+    unbiased = [answer for answer in answers if answer.queue != "recheck"]
+    shown = [answer.agrees for answer in unbiased if answer.shown]
+    blind = [answer.agrees for answer in unbiased if not answer.shown]
     if not shown or not blind:
         return None
     table = [[agree.count(True), agree.count(False)] for agree in (shown, blind)]

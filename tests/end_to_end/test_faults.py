@@ -85,7 +85,7 @@ def test_lists_that_are_not_whole_are_not_believed(review_day, studio):
     injected = work_through(review_day, studio, plan)
     assert injected["empty"] >= 3
     assert injected["doubled"] == 2
-    assert "do not add up" in str(review_day.errors)
+    assert "are inconsistent" in str(review_day.errors)
 
 
 def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
@@ -93,12 +93,12 @@ def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
     review_day.review("push")
     for fault, said in {
         "reset-before": "does not answer",
-        "429": "wants a pause",
+        "429": "too many requests",
         "500": "error 500: went wrong",
-        "502": "error 502: a page of HTML, '502 Bad Gateway'",
-        "html": "a page of HTML",
-        "truncated": "cut short",
-        "hollow": "this is no Label Studio",
+        "502": "error 502: an HTML page, '502 Bad Gateway'",
+        "html": "an HTML page",
+        "truncated": "is incomplete",
+        "hollow": "is not Label Studio",
     }.items():
         studio.use(lambda _, fault=fault: fault)
         for step in ("push", "pull", "status"):
@@ -118,7 +118,7 @@ def test_a_server_that_fails_for_good_is_told_in_a_line(review_day, studio):
 
 def test_a_certificate_of_nobody_known_is_refused(server, monkeypatch, certificate):
     with FaultProxy(server.url, tls=certificate).running() as proxy:
-        with pytest.raises(TaggerError, match="certificate of Label Studio is not to be trusted"):
+        with pytest.raises(TaggerError, match="certificate of Label Studio is not trusted"):
             Connection(proxy.url, server.token)
         assert not proxy.exchanges
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

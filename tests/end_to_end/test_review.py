@@ -278,8 +278,8 @@ def test_the_wrong_project_is_named(desk, connection):
     )
     try:
         for name, said in {
-            str(other.id): "no review project of the taxonomy",
-            other.title: "no review project",
+            str(other.id): "not a review project of the taxonomy",
+            other.title: "not a review project",
             "99999": "has no project 99999",
             "nowhere": "there is no project 'nowhere'",
         }.items():

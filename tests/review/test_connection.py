@@ -153,7 +153,7 @@ def test_a_token_file_that_others_can_use_is_refused(variables, tmp_path, mode):
     path.write_text("planted-marker", encoding="utf-8")
     path.chmod(mode)
     variables(API_KEY_FILE=path)
-    with pytest.raises(TaggerError, match="others may use") as caught:
+    with pytest.raises(TaggerError, match="other users") as caught:
         find_token("http://x")
     assert "planted-marker" not in str(caught.value)
     variables(API_KEY_FILE=tmp_path / "nowhere")

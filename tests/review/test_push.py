@@ -6,7 +6,7 @@ from helpers.stand_in_project import stand_in_project
 from tagger.labels import Label
 from tagger.papers import Paper
 from tagger.review import PushSettings, push_papers, push_rechecks
-from tagger.review.strategies.random import draw_of
+from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
 
@@ -71,7 +71,7 @@ def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
         assert (report.new, report.queues["random"]) == (20, 2)
         sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
     # Lowest draws first, whatever the model says of the papers.
-    assert sampled == [paper.id for paper in sorted(papers, key=draw_of)[:6]]
+    assert sampled == [paper.id for paper in sorted(papers, key=random_number)[:6]]
 
 
 def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers, project):

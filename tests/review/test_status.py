@@ -53,11 +53,11 @@ def test_anchoring_is_the_difference_that_the_tags_in_view_make(taxonomy):
     assert review_status([], shown, taxonomy).anchoring == []
 
 
-def test_only_papers_drawn_by_chance_measure_accuracy(taxonomy):
+def test_only_papers_sampled_at_random_measure_accuracy(taxonomy):
     labels = [reviewed(n, "survey", "survey", queue="random") for n in range(3)]
     labels += [reviewed(9, "study", "survey", queue="random"), reviewed(5, "study", "survey")]
     found = review_status([], labels, taxonomy)
-    assert found.accuracy_by_chance == {"kind": (0.75, 4)}
+    assert found.random_accuracy == {"kind": (0.75, 4)}
     assert found.median_seconds == 3.0
 
 

@@ -155,7 +155,7 @@ def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy, monk
     pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
     assert Typical().select(pool, 3) == [9, 17, 2]
     # In parts, as in a cluster too large for the memory.
-    monkeypatch.setattr("tagger.review.strategies.typical._PART", 4)
+    monkeypatch.setattr("tagger.review.strategies.typical._CHUNK", 4)
     assert Typical().select(pool, 3) == [9, 17, 2]
     # Groups that have labels are passed over.
     pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors[:14], known=around(2, 0.05, 1))

@@ -1,7 +1,7 @@
-"""Strategies: which papers are worth a person's time.
+"""Strategies of active learning: choose the papers to review.
 
-A strategy is a small estimator with a name, found through the entry point group
-``tagger.strategies``, so that another package can add its own.
+A strategy is a subclass of :class:`~tagger.review.strategies.base.Strategy`, registered in the
+entry point group ``tagger.strategies``. Other packages can add their own.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ ENTRY_POINTS = "tagger.strategies"
 
 
 def strategy_names() -> list[str]:
-    """Return the names of all strategies that are installed."""
+    """Return the names of all installed strategies."""
     return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
 
 
 def load_strategy(name: str) -> Strategy:
-    """Return the strategy of that name with its default parameters.
+    """Return a strategy by name, with its default parameters.
 
     Raises
     ------
     TaggerError
-        If there is none, or the package that offers it fails to load.
+        If the name is unknown or the package of the strategy fails to load.
     """
     for point in entry_points(group=ENTRY_POINTS, name=name):
         try:
             strategy = point.load()()
         except Exception as error:  # whatever the code of another package raises
             raise TaggerError(
-                f"the strategy '{name}' does not load ({error})",
-                hint=f"It comes from {point.value}",
+                f"the strategy '{name}' cannot be loaded ({error})",
+                hint=f"It is defined by {point.value}",
             ) from error
         if not isinstance(strategy, Strategy):
             raise TaggerError(
-                f"'{name}' is no strategy", hint=f"{point.value} must derive from Strategy"
+                f"'{name}' is not a strategy", hint=f"{point.value} must derive from Strategy"
             )
         return strategy
     raise TaggerError(

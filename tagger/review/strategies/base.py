@@ -1,4 +1,4 @@
-"""The base of all strategies, and the pool of papers that they choose from."""
+"""Base classes of strategies, the pool that they choose from, and shared measures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tagger.taxonomy import Taxonomy
 
 @dataclass(frozen=True)
 class Pool:
-    """The unlabelled papers to choose from, with their predictions in terms of the taxonomy.
+    """The unlabelled papers to choose from, with their predictions.
 
-    ``known`` holds the vectors of the papers that are labelled already, or wait for a label; shape
-    (known papers, dimensions).
+    ``known`` holds the vectors of the papers that are labelled or wait for review, shape (known
+    papers, dimensions).
     """
 
     papers: Sequence[Paper]
@@ -28,62 +28,67 @@ class Pool:
     known: Vectors
     taxonomy: Taxonomy
 
-    def take(self, rows: Integers) -> Pool:
-        """Return a pool of some of the papers."""
-        papers = [self.papers[row] for row in rows]
-        return replace(self, papers=papers, predictions=self.predictions.take(rows))
+    def take(self, indices: Integers) -> Pool:
+        """Return a pool of the papers at ``indices``."""
+        papers = [self.papers[index] for index in indices]
+        return replace(self, papers=papers, predictions=self.predictions.take(indices))
 
 
 class Strategy(ABC):
-    """A way to choose papers for review. Parameters go to the constructor and have defaults."""
+    """A way to choose papers for review; all parameters of the constructor have defaults."""
 
     @abstractmethod
     def select(self, pool: Pool, count: int) -> list[int]:
-        """Return the places in the pool of at most ``count`` papers, most useful first."""
+        """Return the indices in the pool of at most ``count`` papers, most useful first."""
 
 
 class ScoringStrategy(Strategy):
-    """A strategy that gives every paper a score of its own, whatever else is chosen."""
+    """A strategy that scores each paper independently of the others."""
 
     @abstractmethod
     def score(self, pool: Pool) -> Floats:
-        """Return how useful a label would be for each paper, shape (papers,)."""
+        """Return the score of each paper, higher for a more useful label, shape (papers,)."""
 
     def select(self, pool: Pool, count: int) -> list[int]:
-        """Return the papers of highest score; equal ones keep their order."""
-        return [int(row) for row in np.argsort(-self.score(pool), kind="stable")[:count]]
+        """Return the papers with the highest scores; equal scores keep their order."""
+        return [int(index) for index in np.argsort(-self.score(pool), kind="stable")[:count]]
 
 
 def farthest_first(vectors: Vectors, known: Vectors, weights: Floats, count: int) -> list[int]:
-    """Choose at most ``count`` papers one by one, each far from all known or chosen before it.
+    """Choose at most ``count`` papers by weighted farthest-first traversal.
 
-    Farthest-first traversal (Gonzalez, "Clustering to minimize the maximum intercluster
-    distance", 1985), the core-set choice of Sener and Savarese, "Active Learning for
-    Convolutional Neural Networks" (2018). The distances of a paper, which are cosine distances of
-    vectors of shape (papers, dimensions), are multiplied by its weight, shape (papers,).
+    Each step takes the paper with the largest product of its weight, shape (papers,), and its
+    cosine distance to the nearest known or already chosen paper. Gonzalez, "Clustering to minimize
+    the maximum intercluster distance" (1985); the core-set selection of Sener and Savarese,
+    "Active Learning for Convolutional Neural Networks" (2018).
+
+    Parameters
+    ----------
+    vectors, known:
+        Shapes (papers, dimensions) and (known papers, dimensions).
     """
-    own = unit(vectors)
-    nearest = 1 - similarity_to_nearest(vectors, known)
+    candidates = unit(vectors)
+    distance = 1 - similarity_to_nearest(vectors, known)
     chosen: list[int] = []
-    open_: npt.NDArray[np.bool_] = np.ones(len(own), dtype=bool)
-    for _ in range(min(count, len(own))):
-        best = int(np.where(open_, nearest * weights, -np.inf).argmax())
-        chosen.append(best)
-        open_[best] = False
-        nearest = np.minimum(nearest, 1 - own @ own[best])
+    available: npt.NDArray[np.bool_] = np.ones(len(candidates), dtype=bool)
+    for _ in range(min(count, len(candidates))):
+        farthest = int(np.where(available, distance * weights, -np.inf).argmax())
+        chosen.append(farthest)
+        available[farthest] = False
+        distance = np.minimum(distance, 1 - candidates @ candidates[farthest])
     return chosen
 
 
 def similarity_to_nearest(vectors: Vectors, known: Vectors) -> Floats:
-    """Return the cosine similarity of each paper to the nearest known one, shape (papers,).
+    """Return the cosine similarity of each paper to the nearest known paper, shape (papers,).
 
-    -1, the least there is, where nothing is known.
+    It is -1, the minimum, if there is no known paper.
     """
-    if not len(known):  # an encoder without texts cannot tell how many dimensions it has
+    if not len(known):  # the vectors of no texts have no dimensions
         return np.full(len(vectors), -1.0)
     return similarity(unit(vectors), unit(known))
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """Return Shannon's entropy over the last axis, in bits."""
+    """Return the Shannon entropy over the last axis, in bits."""
     return np.asarray(-(probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum(axis=-1))

@@ -1,4 +1,4 @@
-"""Disagreement: papers of which the model's parts say different things."""
+"""Disagreement: papers on which the members of the model's ensemble disagree."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tagger.review.strategies.base import Pool, ScoringStrategy, entropy
 
 
 class Disagreement(ScoringStrategy):
-    """Query by committee, with the encoder's and the words' classifier for its members.
+    """Papers on which the embedding and TF-IDF classifiers disagree (query by committee).
 
-    The score of a facet is the Jensen-Shannon divergence of what the members say (McCallum and
-    Nigam, "Employing EM and Pool-Based Active Learning for Text Classification", 1998), in bits;
-    in a facet that is not exclusive, of the tag they differ most on. A paper's score is the mean
-    over facets, 0 to 1.
+    The score of an exclusive facet is the Jensen-Shannon divergence of the members' predictions,
+    in bits (McCallum and Nigam, "Employing EM and Pool-Based Active Learning for Text
+    Classification", 1998). In any other facet it is the largest divergence over its tags. The
+    score of a paper is the mean over facets, from 0 to 1.
     """
 
     def score(self, pool: Pool) -> Floats:
-        """Return how far the members are apart on each paper."""
+        """Return the disagreement on each paper."""
         scores = []
         for facet in pool.taxonomy.facets:
             members = pool.predictions.members[facet.name]
@@ -30,5 +30,5 @@ class Disagreement(ScoringStrategy):
 
 
 def _divergence(members: Floats) -> Floats:
-    """Jensen-Shannon divergence over the last axis, members along the first."""
+    """Return the Jensen-Shannon divergence over the last axis, with members along the first."""
     return np.asarray(entropy(members.mean(axis=0)) - entropy(members).mean(axis=0))

@@ -1,4 +1,4 @@
-"""Diversity: doubtful papers that are unlike each other, not ten copies of one doubt."""
+"""Diversity: uncertain papers that differ from each other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from tagger.review.strategies.uncertainty import Uncertainty
 
 
 class Diversity(Strategy):
-    """Cover the embedding space, doubtful regions first: distance times doubt decides."""
+    """Uncertain papers that differ from each other (farthest-first traversal, entropy weights)."""
 
     def select(self, pool: Pool, count: int) -> list[int]:
-        """Return papers that are doubtful and far from each other and from what is known."""
-        doubt = Uncertainty().score(pool)
-        return farthest_first(pool.predictions.vectors, pool.known, doubt, count)
+        """Return papers that are uncertain, and far from known papers and from each other."""
+        uncertainty = Uncertainty().score(pool)
+        return farthest_first(pool.predictions.vectors, pool.known, uncertainty, count)

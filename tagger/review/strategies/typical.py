@@ -1,4 +1,4 @@
-"""Typical: one paper that stands for many, out of each group that has no label yet."""
+"""Typical: the most typical paper of each cluster without labels, for the first labels."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tagger.review.strategies.base import Pool, Strategy
 
 _MOST_CLUSTERS = 500
 _NEIGHBOURS = 20
-_PART = 1024
-"""Papers whose distances are looked at together: all of a large cluster would fill the memory."""
+_CHUNK = 1024
+"""Number of papers whose distances are computed at once, to limit memory."""
 
 
 class Typical(Strategy):
-    """For the first labels: the most typical paper of each cluster, large clusters first.
+    """The most typical paper of each cluster, large clusters first; for the first labels.
 
     TypiClust (Hacohen, Dekel and Weinshall, "Active Learning on a Budget: Opposite Strategies Suit
-    High and Low Budgets", 2022): as many k-means clusters as there will be labels; those with
-    fewest labels come first, the larger ones before the smaller; typical is the paper whose
-    nearest in the cluster, up to 20, are nearest on average.
+    High and Low Budgets", 2022). There are as many k-means clusters as labels including the new ones.
+    Clusters with fewest labels come first, then larger ones. The most typical paper of a cluster
+    has the smallest mean distance to its 20 nearest neighbours there.
     """
 
     def select(self, pool: Pool, count: int) -> list[int]:
-        """Return typical papers of clusters with few labels."""
+        """Return the most typical papers of the clusters with fewest labels."""
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
 
@@ -37,27 +37,27 @@ class Typical(Strategy):
         everything = np.concatenate([papers, known])
         clusters = min(len(known) + count, len(everything), _MOST_CLUSTERS)
         with warnings.catch_warnings():
-            # Papers with the same words make fewer clusters than asked for, which is as well.
+            # Duplicate vectors make fewer clusters than requested, which does no harm.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            of = KMeans(clusters, n_init=3, random_state=0).fit_predict(everything)
-        labels = np.bincount(of[len(papers) :], minlength=clusters)
+            cluster_of = KMeans(clusters, n_init=3, random_state=0).fit_predict(everything)
+        labels = np.bincount(cluster_of[len(papers) :], minlength=clusters)
         ranked = []
         for cluster in range(clusters):
-            members = np.flatnonzero(of[: len(papers)] == cluster)
-            for place, row in enumerate(_most_typical_first(papers, members)):
-                # What is chosen before counts as labelled, and waits no more.
-                ranked.append((labels[cluster] + place, place - len(members), cluster, row))
-        return [row for _, _, _, row in sorted(ranked)[:count]]
+            members = np.flatnonzero(cluster_of[: len(papers)] == cluster)
+            for rank, index in enumerate(_most_typical_first(papers, members)):
+                # A paper chosen earlier counts as a label of its cluster.
+                ranked.append((labels[cluster] + rank, rank - len(members), cluster, index))
+        return [index for _, _, _, index in sorted(ranked)[:count]]
 
 
-def _most_typical_first(papers: Vectors, rows: Integers) -> list[int]:
-    own = papers[rows]
-    neighbours = min(_NEIGHBOURS, len(rows) - 1)
-    spread = np.zeros(len(rows))
-    for start in range(0, len(rows), _PART) if neighbours > 0 else ():
-        cosines = own[start : start + _PART] @ own.T
+def _most_typical_first(papers: Vectors, indices: Integers) -> list[int]:
+    members = papers[indices]
+    neighbours = min(_NEIGHBOURS, len(indices) - 1)
+    mean_distance = np.zeros(len(indices))
+    for start in range(0, len(indices), _CHUNK) if neighbours > 0 else ():
+        cosines = members[start : start + _CHUNK] @ members.T
         nearest = np.partition(-cosines, neighbours, axis=1)[:, : neighbours + 1]
-        # Of vectors of length 1; the paper itself is at distance 0.
+        # Euclidean distance of unit vectors; that of a paper to itself is 0.
         distances = np.sqrt(np.maximum(2 + 2 * nearest, 0))
-        spread[start : start + _PART] = distances.sum(axis=1) / neighbours
-    return [int(row) for row in rows[np.argsort(spread, kind="stable")]]
+        mean_distance[start : start + _CHUNK] = distances.sum(axis=1) / neighbours
+    return [int(index) for index in indices[np.argsort(mean_distance, kind="stable")]]

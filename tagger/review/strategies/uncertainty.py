@@ -1,4 +1,4 @@
-"""Uncertainty: the papers whose tags the model knows least about."""
+"""Uncertainty: papers with the highest entropy of their predictions."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from tagger.review.strategies.base import Pool, ScoringStrategy, entropy
 
 
 class Uncertainty(ScoringStrategy):
-    """High entropy first, every facet counting alike.
+    """Papers with the highest entropy of their predictions (entropy sampling).
 
-    Entropy sampling (Settles, "Active Learning Literature Survey", 2009). The doubt of an
-    exclusive facet is the entropy of its tags, that of any other facet the mean entropy of having
-    each tag or not, both as a share of the largest there can be. A paper's doubt is the mean over
-    facets, 0 to 1.
+    The score of an exclusive facet is the entropy over its tags, divided by its maximum; that of
+    any other facet is the mean binary entropy of its tags. The score of a paper is the mean over
+    facets, from 0 to 1 (Settles, "Active Learning Literature Survey", 2009).
     """
 
     def score(self, pool: Pool) -> Floats:
-        """Return the doubt of each paper."""
-        doubts = []
+        """Return the normalized entropy of each paper."""
+        scores = []
         for facet in pool.taxonomy.facets:
             probabilities = pool.predictions.probabilities[facet.name]
             if facet.exclusive:
-                doubts.append(entropy(probabilities) / np.log2(len(facet.tags)))
+                scores.append(entropy(probabilities) / np.log2(len(facet.tags)))
             else:
                 binary = np.stack([probabilities, 1 - probabilities], axis=-1)
-                doubts.append(entropy(binary).mean(axis=1))
-        return np.asarray(np.mean(doubts, axis=0))
+                scores.append(entropy(binary).mean(axis=1))
+        return np.asarray(np.mean(scores, axis=0))

@@ -1,4 +1,4 @@
-"""Unfamiliar: papers far from every labelled one."""
+"""Unfamiliar: papers far from all labelled papers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tagger.review.strategies.base import Pool, Strategy, farthest_first
 
 
 class Unfamiliar(Strategy):
-    """Nothing like it is labelled: each choice is far from what is known and chosen before."""
+    """Papers unlike all labelled papers and unlike each other (farthest-first traversal)."""
 
     def select(self, pool: Pool, count: int) -> list[int]:
-        """Return the papers farthest from all that is known."""
+        """Return the papers farthest from known papers and from each other."""
         return farthest_first(
             pool.predictions.vectors, pool.known, np.ones(len(pool.papers)), count
         )
