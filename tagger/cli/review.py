@@ -116,7 +116,13 @@ def push(
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
     with output.progress() as step:
         report = push_papers(
-            papers, loaded, store.all_labels(), target, settings, step, store.taxonomy
+            papers,
+            loaded,
+            store.all_labels(),
+            target,
+            settings,
+            progress=step,
+            taxonomy=store.taxonomy,
         )
     if as_json:
         unread = [str(problem) for problem in problems]
@@ -301,7 +307,7 @@ def send_rechecks(
     from tagger.review import push_rechecks
 
     with output.progress() as step:
-        return push_rechecks(rechecks, model, target, step, store.taxonomy).new
+        return push_rechecks(rechecks, model, target, progress=step, taxonomy=store.taxonomy).new
 
 
 def _read_store(labels: Path) -> LabelStore:

@@ -1,8 +1,8 @@
-"""The ML backend: Label Studio asks for tags when a task is opened, and tells of finished ones.
+"""The ML backend: a web application that Label Studio asks for tags and notifies of annotations.
 
-It speaks the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
-``/predict`` and ``/webhook``. Everything but ``/health`` needs the user name and password that
-Label Studio is given when the backend is connected.
+It implements the protocol of https://labelstud.io/guide/ml_create: ``/health``, ``/setup``,
+``/predict`` and ``/webhook``. All paths but ``/health`` require the user name and password that
+Label Studio receives when the backend is connected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tagger.model import TaggerModel, decide
 from tagger.papers import Paper
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
-from tagger.review.tasks import UNAIDED, TaskError, make_prediction, read_paper
+from tagger.review.tasks import BLIND_QUEUES, TaskError, make_prediction, read_paper
 
 LOOPBACK = ("127.0.0.1", "localhost")
 USER = "tagger"
@@ -42,14 +42,14 @@ _Login = Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]
 
 @dataclass(frozen=True)
 class Credentials:
-    """What Label Studio must show to be let in; a new password each time."""
+    """The login of Label Studio at the backend; every instance has a new password."""
 
     user: str = USER
     password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @property
     def title(self) -> str:
-        """What the backend is called in Label Studio; no two runs are called the same."""
+        """Title of the backend in Label Studio, different for every run."""
         return f"tagger {hashlib.sha256(self.password.encode()).hexdigest()[:8]}"
 
     @property
@@ -60,10 +60,10 @@ class Credentials:
 
 
 class PullWorker:
-    """Pulls in the background when annotations are finished, and trains after every so many.
+    """Pulls annotations in the background, and trains after each ``train_after`` of them.
 
-    ``train`` returns when the training has ended; ``train_after`` 0 means never. ``report`` is
-    called with what happened, in words.
+    ``train`` returns when the training has ended; it is never called if ``train_after`` is 0.
+    ``report`` is called with a message for each event.
     """
 
     def __init__(
@@ -75,32 +75,32 @@ class PullWorker:
     ) -> None:
         self._pull, self._train = pull, train
         self._train_after, self._report = train_after, report
-        self._wanted = threading.Event()
-        self._ended = False
+        self._requested = threading.Event()
+        self._stopping = False
         self._since_training = 0
         self._training: threading.Thread | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread that waits for requests."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Ask for a pull; several calls in a row make one."""
-        self._wanted.set()
+        """Request a pull; several requests before the next pull count as one."""
+        self._requested.set()
 
     def stop(self) -> None:
-        """End after the pull at hand."""
-        self._ended = True
-        self._wanted.set()
+        """Stop after the current pull."""
+        self._stopping = True
+        self._requested.set()
         self._thread.join()
 
     def _work(self) -> None:
-        while self._wanted.wait() and not self._ended:
-            self._wanted.clear()
+        while self._requested.wait() and not self._stopping:
+            self._requested.clear()
             try:
                 pulled = self._pull()
-            except Exception as error:  # whatever happens, the next annotation is listened to
+            except Exception as error:  # one failed pull must not stop later ones
                 self._report(f"error: {error}")
                 continue
             self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
@@ -116,45 +116,35 @@ class PullWorker:
 def make_backend(
     model: Callable[[], TaggerModel],
     credentials: Credentials,
-    finished: Callable[[], None],
+    notify: Callable[[], None],
     hosts: Sequence[str] = LOOPBACK,
 ) -> FastAPI:
-    """Make the web application.
+    """Return the web application of the backend.
 
-    ``model`` is called at each request, ``finished`` when Label Studio tells of annotations;
-    ``hosts`` are the names that the server may be called by.
+    ``model`` is called at each request and ``notify`` when annotations have changed. Requests must
+    name one of ``hosts`` in their Host header.
     """
-    # More at once would only get in each other's way; the others wait in the order of coming.
-    turns = CapacityLimiter(os.cpu_count() or 1)
+    # As many predictions at once as there are cores; other requests wait in order.
+    limiter = CapacityLimiter(os.cpu_count() or 1)
     app = FastAPI(title="tagger", docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_reject_browsers_and_large_bodies)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
 
-    def log_in(given: _Login) -> None:
-        name = secrets.compare_digest(given.username.encode(), credentials.user.encode())
-        password = secrets.compare_digest(given.password.encode(), credentials.password.encode())
+    def log_in(login: _Login) -> None:
+        name = secrets.compare_digest(login.username.encode(), credentials.user.encode())
+        password = secrets.compare_digest(login.password.encode(), credentials.password.encode())
         if not (name and password):
             raise HTTPException(401, "wrong user or password", {"WWW-Authenticate": "Basic"})
 
     private = [Depends(log_in)]
 
-    @app.middleware("http")
-    async def check(request: Request, answer: RequestResponseEndpoint) -> Response:
-        if "origin" in request.headers:
-            return JSONResponse({"detail": "no web page may ask this server"}, 403)
-        length = request.headers.get("content-length", "0")
-        in_parts = "transfer-encoding" in request.headers
-        if in_parts or not length.isdecimal() or int(length) > _LARGEST_BODY:
-            return JSONResponse({"detail": f"a request has at most {_LARGEST_BODY} bytes"}, 413)
-        return await answer(request)
-
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
-
     @app.exception_handler(TaggerError)
-    def unusable(_request: Request, error: TaggerError) -> JSONResponse:
+    def model_failed(_request: Request, error: TaggerError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503)
 
     @app.exception_handler(RequestValidationError)
-    def unreadable(_request: Request, _error: RequestValidationError) -> JSONResponse:
-        # FastAPI's own answer quotes the request, and not all of it can be written as JSON.
+    def invalid_request(_request: Request, _error: RequestValidationError) -> JSONResponse:
+        # FastAPI's default answer quotes the request, which may not be valid JSON.
         return JSONResponse({"detail": "the request must be a JSON object"}, 422)
 
     @app.get("/")
@@ -171,35 +161,47 @@ def make_backend(
         tasks = content.get("tasks")
         if not isinstance(tasks, list):
             raise HTTPException(422, "the field 'tasks' must be a list")
-        results = await to_thread.run_sync(lambda: predict_tasks(tasks, model()), limiter=turns)
+        results = await to_thread.run_sync(lambda: predict_tasks(tasks, model()), limiter=limiter)
         return {"results": results}
 
     @app.post("/webhook", dependencies=private)
     def webhook(content: _Content) -> dict[str, str]:
         if content.get("action") in _ACTIONS:
-            finished()
+            notify()
         return {"status": "ok"}
 
     return app
 
 
+async def _reject_browsers_and_large_bodies(
+    request: Request, answer: RequestResponseEndpoint
+) -> Response:
+    if "origin" in request.headers:
+        return JSONResponse({"detail": "requests from web pages are not allowed"}, 403)
+    length = request.headers.get("content-length", "0")
+    chunked = "transfer-encoding" in request.headers
+    if chunked or not length.isdecimal() or int(length) > _LARGEST_BODY:
+        return JSONResponse({"detail": f"a request has at most {_LARGEST_BODY} bytes"}, 413)
+    return await answer(request)
+
+
 def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
-    """Predict tasks; nothing for those that are none of ours, or for a person to tag unaided."""
+    """Return a prediction per task, an empty one for blind, recheck and unreadable tasks."""
     papers: dict[int, Paper] = {}
-    for place, task in enumerate(tasks):
+    for index, task in enumerate(tasks):
         with suppress(TaskError, KeyError, TypeError, AttributeError):
-            if task["data"].get("queue") not in UNAIDED:
-                papers[place] = read_paper(task["data"])
-    given = [*papers.values()]
-    tagged = decide(given, model.predict_proba(given), model.taxonomy, model.name, model.rule())
+            if task["data"].get("queue") not in BLIND_QUEUES:
+                papers[index] = read_paper(task["data"])
+    to_tag = [*papers.values()]
+    tagged = decide(to_tag, model.predict_proba(to_tag), model.taxonomy, model.name, model.rule())
     results = [{"result": [], "score": 0.0, "model_version": model.name} for _ in tasks]
-    for place, one in zip(papers, tagged, strict=True):
-        results[place] = make_prediction(one, model.taxonomy)
+    for index, paper in zip(papers, tagged, strict=True):
+        results[index] = make_prediction(paper, model.taxonomy)
     return results
 
 
 def connect_backend(project: ReviewProject, url: str, credentials: Credentials) -> None:
-    """Tell Label Studio where to ask for tags and tell of annotations; an earlier run's goes."""
+    """Register the backend and its webhook in a project, replacing those of an earlier run."""
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
         hook = f"{url}/webhook"
@@ -216,7 +218,7 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
             project=project.id,
             url=url,
             title=credentials.title,
-            description="The champion of tagger",
+            description="Tags by the champion of tagger",
             auth_method="BASIC_AUTH",
             basic_auth_user=credentials.user,
             basic_auth_pass=credentials.password,
@@ -225,13 +227,16 @@ def connect_backend(project: ReviewProject, url: str, credentials: Credentials) 
 
 
 def disconnect_backend(project: ReviewProject, credentials: Credentials) -> None:
-    """Take out the connections that :func:`connect_backend` made with these credentials."""
+    """Remove the backend and webhook that :func:`connect_backend` registered."""
     marks = (credentials.title, credentials.header)
     _disconnect(project, lambda _, mark: mark in marks)
 
 
 def _disconnect(project: ReviewProject, ours: Callable[[str, str], bool]) -> None:
-    """Take out the connections whose address, and title or password, are ours."""
+    """Remove backends and webhooks for which ``ours`` is true.
+
+    It is called with the address, and the title of a backend or the login of a webhook.
+    """
     client = project.connection.client
     with project.connection.errors(f"project {project.id}"):
         for backend in client.ml.list(project=project.id):

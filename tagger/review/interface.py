@@ -1,8 +1,8 @@
-"""The labelling interface: made from a taxonomy, and adapted when taxonomy or interface changed.
+"""Build the labelling interface of a taxonomy, and adapt it when the taxonomy changes.
 
-What a person changed by hand (layout, order, hotkeys, controls of their own) stays; only what the
-tags need is put back, and hints and headings follow the definitions. The elements are those of
-https://labelstud.io/tags/
+Changes that people made in Label Studio (layout, order, hotkeys, own controls) are kept; missing
+controls are restored, and hints and headings are updated to the definitions. The elements are
+documented at https://labelstud.io/tags/
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tagger.taxonomy import Facet, Taxonomy
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
-# A facet's control has the facet's name, which is in lower case: these never clash with one.
+# Names of controls. Those of facets are in lower case, so these are never the same.
 PAPER = "Paper"
 VERDICT = "Verdict"
 NOTE = "Note"
@@ -41,9 +41,9 @@ _CLOSING_BLOCKS = f"""<View>
 <View className="tagger-facet">
 <Choices name="{VERDICT}" toName="{PAPER}" choice="multiple" showInline="true">
 <Choice value="{NOT_A_PAPER}" hotkey="n"
- hint="An advertisement, a heading, a call for papers: no tags apply."/>
-<Choice value="{CANNOT_TELL}" hotkey="c" hint="The text does not say enough."/>
-<Choice value="{FINAL}" hotkey="x" hint="Your answer counts, whatever others say of this paper."/>
+ hint="For example an advertisement, a heading or a call for papers."/>
+<Choice value="{CANNOT_TELL}" hotkey="c" hint="The text is not sufficient to decide."/>
+<Choice value="{FINAL}" hotkey="x" hint="Your answer overrides those of other reviewers."/>
 </Choices>
 </View>
 <View className="tagger-facet">
@@ -53,14 +53,15 @@ _CLOSING_BLOCKS = f"""<View>
 </View>"""
 
 InUse = Set[tuple[str, str]]
-"""Facets and tags that annotations speak of."""
+"""Pairs of facet and tag that occur in annotations."""
 
 
 def build_interface(taxonomy: Taxonomy) -> str:
     """Return the labelling interface of a taxonomy as XML.
 
-    An exclusive facet is a single choice; any other is a multiple choice, or a tree if its tags
-    are nested. Definitions are hints; each choice outside a tree has a hotkey, while there are any.
+    An exclusive facet becomes a single choice; any other a multiple choice, or a tree if its tags
+    are nested. Definitions become hints; choices outside of trees get hotkeys, as far as there are
+    enough.
     """
     return adapt_interface(_EMPTY, taxonomy, frozenset)[0]
 
@@ -68,20 +69,20 @@ def build_interface(taxonomy: Taxonomy) -> str:
 def adapt_interface(
     config: str, taxonomy: Taxonomy, in_use: Callable[[], InUse]
 ) -> tuple[str, list[str]]:
-    """Return an interface that fits a taxonomy, and what was changed, in words.
+    """Adapt an interface to a taxonomy; return it with a description of each change.
 
-    Tags that are gone from the taxonomy go from the interface, but for those that annotations
-    use: they stay and are marked, so that no annotation is lost. ``in_use`` is called only where
-    a tag is gone. A :class:`TaggerError` is raised if the interface is no XML.
+    Tags that are not in the taxonomy any more are removed. Tags that annotations use are kept and
+    marked, so that no annotation is lost; ``in_use`` returns them and is called only if tags were
+    removed. Raises a :class:`TaggerError` if the interface is not valid XML.
     """
     from lxml import etree
 
     adaptation = _Adaptation(_parse(config), in_use)
-    adaptation.put_paper_back()
+    adaptation.restore_paper()
     for facet in taxonomy.facets:
-        adaptation.fit_facet(facet)
+        adaptation.adapt_facet(facet)
     adaptation.retire_facets({facet.name for facet in taxonomy.facets})
-    adaptation.put_closing_back()
+    adaptation.restore_closing()
     if not adaptation.changes:
         return config, []
     etree.indent(adaptation.root)
@@ -91,17 +92,17 @@ def adapt_interface(
 def has_facet_of(config: str, taxonomy: Taxonomy) -> bool:
     """Tell whether an interface has the control of at least one facet."""
     root = _parse(config)
-    return any(_named(root, facet.name) is not None for facet in taxonomy.facets)
+    return any(_find_control(root, facet.name) is not None for facet in taxonomy.facets)
 
 
 def is_review_interface(config: str) -> bool:
-    """Tell whether an interface is one of ours, of whatever taxonomy."""
+    """Tell whether an interface was built by tagger, for any taxonomy."""
     root = _parse(config)
-    return all(_named(root, name) is not None for name in (PAPER, VERDICT))
+    return all(_find_control(root, name) is not None for name in (PAPER, VERDICT))
 
 
 def is_tree(facet: Facet) -> bool:
-    """Tell whether a facet is shown as a tree."""
+    """Tell whether the control of a facet is a tree."""
     return not facet.exclusive and any(tag.parent for tag in facet.tags)
 
 
@@ -111,59 +112,61 @@ def tag_path(facet: Facet, tag: str) -> list[str]:
 
 
 class _Adaptation:
-    """Makes an interface fit, step by step; ``changes`` says in words what was changed."""
+    """Adapts an interface step by step; ``changes`` describes each change."""
 
     def __init__(self, root: Element, in_use: Callable[[], InUse]) -> None:
         self.root = root
         self.changes: list[str] = []
         self._in_use = in_use
-        taken = {choice.get("hotkey") for choice in root.iter("Choice")}
-        self._hotkeys = (key for key in _HOTKEYS if key not in taken)
+        used = {choice.get("hotkey") for choice in root.iter("Choice")}
+        self._hotkeys = (key for key in _HOTKEYS if key not in used)
 
-    def put_paper_back(self) -> None:
-        if _named(self.root, PAPER) is None:
-            for number, block in enumerate(_parse(_PAPER_BLOCKS)):
-                self.root.insert(number, block)
-            self.changes.append("title and abstract put back")
+    def restore_paper(self) -> None:
+        if _find_control(self.root, PAPER) is None:
+            for index, block in enumerate(_parse(_PAPER_BLOCKS)):
+                self.root.insert(index, block)
+            self.changes.append("title and abstract restored")
 
-    def put_closing_back(self) -> None:
+    def restore_closing(self) -> None:
         for name, block in zip((VERDICT, NOTE), _parse(_CLOSING_BLOCKS), strict=True):
-            if _named(self.root, name) is None:
+            if _find_control(self.root, name) is None:
                 self.root.append(block)
-                self.changes.append(f"'{name}' put back")
+                self.changes.append(f"'{name}' restored")
 
-    def fit_facet(self, facet: Facet) -> None:
-        control = _named(self.root, facet.name)
+    def adapt_facet(self, facet: Facet) -> None:
+        control = _find_control(self.root, facet.name)
         if control is None:
             self._add_facet(facet)
             return
         offered = [str(choice.get("value")) for choice in control.iter("Choice")]
         gone = [value for value in offered if value not in facet.tag_names]
         kept = [value for value in gone if (facet.name, value) in self._in_use()] if gone else []
-        wanted = self._control(facet, control, kept)
-        if _shape(control) == _shape(wanted):
-            if _describe(control, facet):
-                self.changes.append(f"the facet '{facet.name}' is described anew")
+        adapted = self._make_control(facet, control, kept)
+        if _options(control) == _options(adapted):
+            if _update_texts(control, facet):
+                self.changes.append(f"the facet '{facet.name}' has new definitions")
             return
         parent = control.getparent()
         if parent is None:
             raise TaggerError(
-                f"the labelling interface consists of the control '{facet.name}' alone",
+                f"the labelling interface has only the control '{facet.name}'",
                 hint="Put it into a <View>",
             )
-        parent.replace(control, wanted)
-        words = [f"+{tag}" for tag in facet.tag_names if tag not in offered]
-        words += [f"-{value}" for value in gone if value not in kept]
-        words += [f"{tag} kept for annotations that use it" for tag in kept]
-        self.changes.append(f"the facet '{facet.name}' changed ({', '.join(words) or 'its form'})")
+        parent.replace(control, adapted)
+        details = [f"+{tag}" for tag in facet.tag_names if tag not in offered]
+        details += [f"-{value}" for value in gone if value not in kept]
+        details += [f"{tag} kept for annotations that use it" for tag in kept]
+        self.changes.append(
+            f"the facet '{facet.name}' changed ({', '.join(details) or 'type of control'})"
+        )
 
-    def retire_facets(self, known: Set[str]) -> None:
-        """Take out controls of facets that are gone, unless annotations use them."""
+    def retire_facets(self, current: Set[str]) -> None:
+        """Remove controls of facets that are not current, unless annotations use them."""
         for block in list(self.root.iter("View")):
             controls = [child for child in block if child.tag in ("Choices", "Taxonomy")]
             name = str(controls[0].get("name")) if len(controls) == 1 else ""
-            # A control that a person has renamed or added is not a facet of former times.
-            if block.get("className") != _facet_class(name) or name in known:
+            # Controls that a person has renamed or added are kept.
+            if block.get("className") != _facet_class(name) or name in current:
                 continue
             heading, parent = block.find("Header"), block.getparent()
             if not any(facet == name for facet, _ in self._in_use()):
@@ -175,18 +178,18 @@ class _Adaptation:
                 self.changes.append(f"the facet '{name}' kept for annotations that use it")
 
     def _add_facet(self, facet: Facet) -> None:
-        """Put a facet before the verdict, if that is where we put it, or else at the end."""
+        """Insert a facet before the verdict, or at the end if the verdict was moved."""
         from lxml import etree
 
         block = etree.Element("View", className=_facet_class(facet.name))
         etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
-        block.append(self._control(facet, None, ()))
-        verdicts = [_named(child, VERDICT) is not None for child in self.root]
+        block.append(self._make_control(facet, None, ()))
+        verdicts = [_find_control(child, VERDICT) is not None for child in self.root]
         self.root.insert(verdicts.index(True) if any(verdicts) else len(verdicts), block)
         self.changes.append(f"the facet '{facet.name}' added")
 
-    def _control(self, facet: Facet, current: Element | None, kept: Sequence[str]) -> Element:
-        """Make the control of a facet; attributes and hotkeys of the current one are kept."""
+    def _make_control(self, facet: Facet, current: Element | None, kept: Sequence[str]) -> Element:
+        """Return the control of a facet, with attributes and hotkeys of the current control."""
         from lxml import etree
 
         tree = is_tree(facet)
@@ -206,7 +209,7 @@ class _Adaptation:
         waiting = [(tag.name, tag.hint, tag.parent if tree else None) for tag in facet.tags]
         waiting += [(value, _RETIRED, None) for value in kept]
         while waiting:
-            # A parent may stand after its children in the file.
+            # A parent can come after its children in the taxonomy file.
             value, hint, parent = next(entry for entry in waiting if entry[2] in nodes)
             waiting.remove((value, hint, parent))
             node = etree.SubElement(nodes[parent], "Choice", value=value)
@@ -219,8 +222,8 @@ class _Adaptation:
         return control
 
 
-def _shape(control: Element) -> object:
-    """Return what a control offers, in any order, and in which form."""
+def _options(control: Element) -> object:
+    """Return the type of a control and its choices, independent of their order."""
     return control.tag, control.get("choice"), set(_paths(control, ()))
 
 
@@ -231,19 +234,19 @@ def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from _paths(choice, here)
 
 
-def _describe(control: Element, facet: Facet) -> bool:
-    """Bring hints and heading in step with the definitions; tell whether they were not."""
+def _update_texts(control: Element, facet: Facet) -> bool:
+    """Update hints and heading to the definitions; return whether anything changed."""
     hints = {tag.name: tag.hint for tag in facet.tags}
-    wanted = [
+    texts = [
         (choice, "hint", hints.get(str(choice.get("value")), _RETIRED))
         for choice in control.iter("Choice")
     ]
     block = control.getparent()
     heading = None if block is None else block.find("Header")
-    # A heading that a person has worded does not begin with the name of the facet.
+    # A heading without the name of the facet was written by a person.
     if heading is not None and str(heading.get("value")).startswith(f"{facet.name}: "):
-        wanted.append((heading, "value", _heading(facet)))
-    stale = [(node, name, text) for node, name, text in wanted if node.get(name) != text]
+        texts.append((heading, "value", _heading(facet)))
+    stale = [(node, name, text) for node, name, text in texts if node.get(name) != text]
     for node, name, text in stale:
         node.set(name, text)
     return bool(stale)
@@ -257,14 +260,14 @@ def _facet_class(name: str) -> str:
     return f"tagger-facet tagger-facet-{name}"
 
 
-def _named(root: Element, name: str) -> Element | None:
+def _find_control(root: Element, name: str) -> Element | None:
     return next((node for node in root.iter() if node.get("name") == name), None)
 
 
 def _parse(config: str) -> Element:
     from lxml import etree
 
-    # The text comes from a server: no entities, no network.
+    # The text comes from a server: resolve no entities, load nothing from the network.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=False)
     try:
         return etree.fromstring(config.encode("utf-8"), parser)

@@ -1,4 +1,4 @@
-"""The project of a taxonomy in Label Studio: found or made, its tasks and annotations."""
+"""The review project of a taxonomy in Label Studio: find or create it, use its tasks."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from tagger.taxonomy import Taxonomy
 BATCH_SIZE = 500
 _PAGE_SIZE = 1000
 _TITLE_LENGTH = 50
-_READINGS = 3
-"""How often a list is read that does not hold as many entries as it should."""
+_ATTEMPTS = 3
+"""How often a list is read if its length differs from the number that the server states."""
 _FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations", "drafts"]
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
-# Of the Data Manager's columns a reviewer needs title, queue and how sure the model is.
+# Columns of the Data Manager that a reviewer does not need.
 _HIDDEN_COLUMNS = [
     "tasks:inner_id",
     "tasks:completed_at",
@@ -58,12 +58,15 @@ _HIDDEN_COLUMNS = [
     "tasks:data.abstract",
     "tasks:data.reason",
 ]
-_DESCRIPTION = "Papers that tagger is unsure of. The interface is kept in step with the taxonomy."
+_DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """A task; ``meta`` is None if it was made by hand, ``begun`` tells whether there is a draft."""
+    """A task of the project.
+
+    ``meta`` is None if the task was created by hand; ``begun`` tells whether there is a draft.
+    """
 
     id: int
     paper: Paper
@@ -75,17 +78,17 @@ class ReviewTask:
 
     @property
     def touched(self) -> bool:
-        """Whether anybody has dealt with it."""
+        """Whether somebody has annotated, skipped or begun the task."""
         return self.done or self.skipped or self.begun
 
     @property
     def is_recheck(self) -> bool:
-        """Whether it asks about a label that is there."""
+        """Whether the task asks to check an existing label."""
         return self.meta is not None and self.meta.queue == "recheck"
 
 
 class ReviewProject:
-    """A project in Label Studio; if the server does not obey, a :class:`TaggerError` is raised."""
+    """A project in Label Studio; every method raises a TaggerError if the server fails."""
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection
@@ -96,19 +99,19 @@ class ReviewProject:
         self.model_version = project.model_version or ""
         created = project.created_at
         self.key = f"{project.id}/{created.isoformat() if created else ''}"
-        """Tells the project from one of the same number on another server."""
+        """Differs from projects of the same number on other servers."""
 
     @property
     def url(self) -> str:
-        """Where a person finds the project."""
+        """The address of the project's Data Manager."""
         return f"{self.connection.url}/projects/{self.id}/data"
 
     def task_count(self) -> int:
-        """Return how many tasks the project has."""
+        """Return the number of tasks."""
         return int(self._project().task_number or 0)
 
     def tasks(self) -> tuple[list[ReviewTask], list[str]]:
-        """Return all tasks by number, and in words those that are none of ours."""
+        """Return all tasks in order of their ids, and a message for each unreadable task."""
         tasks, problems = [], []
         for task in sorted(self._list_tasks(_FIELDS), key=lambda task: int(task.id)):
             try:
@@ -128,16 +131,16 @@ class ReviewProject:
         return tasks, problems
 
     def import_tasks(self, tasks: Sequence[dict[str, Any]]) -> None:
-        """Add tasks with their predictions, all of them or none."""
+        """Add tasks with their predictions; the server adds all or none."""
         with self._client() as client:
             client.projects.import_tasks(self.id, request=tasks)
 
     def delete_tasks(self, tasks: Sequence[int]) -> None:
-        """Delete tasks with all that belongs to them."""
+        """Delete tasks with their annotations and predictions."""
         self._act("delete_tasks", tasks)
 
     def replace_predictions(self, predictions: dict[int, dict[str, Any]]) -> None:
-        """Put one prediction in place of all those of each task."""
+        """Replace all predictions of each task, by id, by one prediction."""
         if predictions:
             self._act("delete_tasks_predictions", list(predictions))
             entries = [{"task": task, **content} for task, content in predictions.items()]
@@ -145,44 +148,44 @@ class ReviewProject:
                 client.projects.import_predictions(self.id, request=entries)
 
     def update_task(self, task: int, data: dict[str, Any], meta: dict[str, Any]) -> None:
-        """Replace what a task shows and remembers."""
+        """Replace the data and metadata of a task."""
         with self._client(f"task {task}") as client:
             client.tasks.update(str(task), data=data, meta=meta)
 
     def show_predictions_of(self, model: str) -> None:
-        """Make the predictions of a model the ones that are filled in."""
+        """Show the predictions of a model as suggestions."""
         if model != self.model_version:
             with self._client() as client:
                 client.projects.update(self.id, model_version=model, show_collab_predictions=True)
             self.model_version = model
 
     def annotated_tasks(self) -> list[dict[str, Any]]:
-        """Return the tasks that somebody has dealt with, with their annotations, as exported."""
-        for _ in range(_READINGS):
-            counted = self._project().total_annotations_number or 0
+        """Export the annotated or skipped tasks with their annotations."""
+        for _ in range(_ATTEMPTS):
+            expected = self._project().total_annotations_number or 0
             with self._client() as client:
                 chunks = client.projects.exports.download_sync(self.id, export_type="JSON")
                 exported = read_export(b"".join(chunks))
-            # A task that an export holds twice is one.
+            # An export can contain a task twice.
             tasks = list({task["id"]: task for task in exported}.values())
-            answers = [answer for task in tasks for answer in task["annotations"]]
-            found = sum(not answer["was_cancelled"] for answer in answers)
-            # More may have come meanwhile.
-            if found >= counted:
+            annotations = [one for task in tasks for one in task["annotations"]]
+            found = sum(not annotation["was_cancelled"] for annotation in annotations)
+            # New annotations may have been added in the meantime.
+            if found >= expected:
                 return tasks
         raise self.connection.inconsistent(
-            f"project {self.id} has {counted} annotations, and {found} are exported"
+            f"project {self.id} has {expected} annotations, but {found} are exported"
         )
 
     def annotation_counts(self) -> dict[int, int]:
-        """Return, of each task by number, how many annotations it has, passed over or not."""
+        """Return the number of annotations of each task by id, including skips."""
         return {
             task.id: (task.total_annotations or 0) + (task.cancelled_annotations or 0)
             for task in self._list_tasks(["id", "total_annotations", "cancelled_annotations"])
         }
 
     def annotators(self) -> dict[int, str]:
-        """Return the e-mail address of each user by number."""
+        """Return the e-mail address of each user by id."""
         with self._client("list of users") as client:
             found = {user.id: user.email or f"user-{user.id}" for user in client.users.list()}
             if self.connection.user.id not in found:
@@ -190,7 +193,7 @@ class ReviewProject:
             return found
 
     def fit_interface(self, taxonomy: Taxonomy) -> list[str]:
-        """Make the interface fit the taxonomy; return what was changed, in words."""
+        """Adapt the interface to the taxonomy; return a description of each change."""
         from label_studio_sdk.core.api_error import ApiError
 
         @cache
@@ -210,19 +213,19 @@ class ReviewProject:
                     f"project {self.id} has answers that do not fit the changed taxonomy "
                     f"({'; '.join(changes)})",
                     path=self.connection.url,
-                    hint="Pull them, then go on in a new project: --project TITLE",
+                    hint="Pull them, then continue in a new project: --project TITLE",
                 ) from error
         self.interface = config
         return changes
 
     def add_tabs(self) -> None:
-        """Make a tab of the Data Manager for each queue that has none, least sure first."""
+        """Create missing tabs of the Data Manager, one per queue, lowest confidence first."""
         with self._client() as client:
             views = client.views.list(project=self.id)
-            present = {view.data.get("title") for view in views if view.data}
+            existing = {view.data.get("title") for view in views if view.data}
             for title in ("all papers", *_TABS):
-                of_queue = {"filter": "filter:tasks:data.queue", "operator": "equal"}
-                filters = [{**of_queue, "type": "String", "value": title}] * (title in _TABS)
+                by_queue = {"filter": "filter:tasks:data.queue", "operator": "equal"}
+                filters = [{**by_queue, "type": "String", "value": title}] * (title in _TABS)
                 data = {
                     "title": title,
                     "type": "list",
@@ -231,7 +234,7 @@ class ReviewProject:
                     "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
                     "filters": {"conjunction": "and", "items": filters},
                 }
-                if title not in present:
+                if title not in existing:
                     client.views.create(project=self.id, data=data)
 
     @contextmanager
@@ -244,8 +247,8 @@ class ReviewProject:
             return client.projects.get(self.id)
 
     def _list_tasks(self, fields: list[str]) -> list[Any]:
-        """Return the fields of all tasks; what does not add up to their number is read again."""
-        for _ in range(_READINGS):
+        """List all tasks with the given fields, again if their number is wrong."""
+        for _ in range(_ATTEMPTS):
             count = self.task_count()
             if not count:
                 return []
@@ -255,7 +258,7 @@ class ReviewProject:
             if len(tasks) == count:
                 return list(tasks.values())
         raise self.connection.inconsistent(
-            f"project {self.id} has {count} tasks, and {len(tasks)} are listed"
+            f"project {self.id} has {count} tasks, but {len(tasks)} are listed"
         )
 
     def _act(self, action: str, tasks: Sequence[int]) -> None:
@@ -268,25 +271,26 @@ class ReviewProject:
 def open_project(
     connection: Connection, taxonomy: Taxonomy, name: str | None, *, create: bool = False
 ) -> ReviewProject:
-    """Return the review project of a taxonomy; make it if there is none and ``create`` is set.
+    """Return the review project of a taxonomy, created if it is missing and ``create`` is set.
 
     ``name`` is the number or title of a project, by default ``tagger: `` and the taxonomy's name.
+    Raises a TaggerError if the project does not exist, is ambiguous or has none of the facets.
     """
     title = name or f"tagger: {taxonomy.name}"[:_TITLE_LENGTH]
     with connection.errors(f"project {title}"):
         number = name and name.isascii() and name.isdigit()
-        found = [int(title)] if number else _called(connection, title)
+        found = [int(title)] if number else _find_by_title(connection, title)
     if len(found) > 1:
         raise TaggerError(
-            f"several projects are called '{title}'",
+            f"several projects have the title '{title}'",
             path=connection.url,
-            hint=f"Name one of them by number with --project: {', '.join(map(str, found))}",
+            hint=f"Choose one by number with --project: {', '.join(map(str, found))}",
         )
     if not found and not create:
         raise TaggerError(
             f"there is no project '{title}'",
             path=connection.url,
-            hint="'tagger review push' makes it",
+            hint="'tagger review push' creates it",
         )
     if not found:
         return _create(connection, taxonomy, title)
@@ -294,10 +298,10 @@ def open_project(
     interface = project.interface
     if not (has_facet_of(interface, taxonomy) if name else is_review_interface(interface)):
         raise TaggerError(
-            f"project {project.id} '{project.title}' is no review project of the taxonomy "
+            f"project {project.id} '{project.title}' is not a review project of the taxonomy "
             f"'{taxonomy.name}': its interface has none of the facets",
             path=connection.url,
-            hint="Name another with --project, or leave that out",
+            hint="Choose another with --project, or omit the option",
         )
     return project
 
@@ -305,11 +309,11 @@ def open_project(
 def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewProject:
     if not 3 <= len(title) <= _TITLE_LENGTH:
         raise TaggerError(
-            f"a project cannot be called '{title}'",
+            f"'{title}' is not a valid title of a project",
             hint=f"A title has 3 to {_TITLE_LENGTH} characters",
         )
     with connection.errors():
-        made = connection.client.projects.create(
+        created = connection.client.projects.create(
             title=title,
             description=_DESCRIPTION,
             label_config=build_interface(taxonomy),
@@ -317,19 +321,19 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
             show_collab_predictions=True,
             enable_empty_annotation=True,
         )
-        number = int(made.id or 0)
-        # Of several made at the same moment the first one stays.
-        first = min([number, *_called(connection, title)])
+        number = int(created.id or 0)
+        # If another process created one at the same time, the first is kept.
+        first = min([number, *_find_by_title(connection, title)])
         if first != number:
             connection.client.projects.delete(number)
     return ReviewProject(connection, first)
 
 
-def _called(connection: Connection, title: str) -> list[int]:
-    """Return the numbers of the projects of a title."""
+def _find_by_title(connection: Connection, title: str) -> list[int]:
+    """Return the numbers of the projects with a title."""
     projects: Any = connection.client.projects.list(page_size=100)
     titles = {int(project.id or 0): project.title for project in projects}
     if len(titles) < projects.response.count:
-        # A project that is there must not be made again.
-        raise connection.inconsistent("the list of projects is not whole")
-    return [number for number, known in titles.items() if known == title]
+        # Otherwise an existing project could be created again.
+        raise connection.inconsistent("the list of projects is incomplete")
+    return [number for number, found in titles.items() if found == title]

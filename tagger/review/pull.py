@@ -1,8 +1,8 @@
-"""Pull: annotations come home as corrections, each once.
+"""Pull: add the annotations of a Label Studio project to a label folder as corrections.
 
-What was pulled before is known by the annotation's unique id and time of change, which every line
-of ``corrections.jsonl`` carries; all new lines are put in place at once. So a pull may be given
-again at any time, and lines that were edited by hand stay as they are.
+Every correction holds the unique id of its annotation and the time of its last change. They show
+what has been pulled before, so a pull can be repeated at any time. All new lines are written at
+once, and lines edited by hand are kept.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from tagger.review.project import ReviewProject
 from tagger.review.tasks import TaskError, read_label
 
 Recorded = Mapping[str, tuple[Label, Origin]]
+"""Labels of a project in the label folder, with their origins, by annotation id."""
 
 
 @dataclass(slots=True)
 class PullReport:
-    """What a pull brought.
+    """Result of a pull.
 
-    ``new`` are annotations seen for the first time, ``changed`` ones that a person has changed
-    since, ``withdrawn`` ones that were deleted or skipped since; ``skipped`` counts the papers
-    that somebody has passed over. ``conflicts`` lists what reviewers answer differently,
-    ``agreement`` says how far they agree.
+    ``new``, ``changed`` and ``withdrawn`` count the annotations that were added, edited, and
+    deleted or skipped since the last pull; ``skipped`` counts the papers that somebody skipped.
+    ``conflicts`` lists the disagreements of reviewers, ``agreement`` measures their agreement, and
+    ``problems`` lists annotations that could not be read.
     """
 
     new: int = 0
@@ -50,14 +51,16 @@ class PullReport:
 def pull_labels(
     project: ReviewProject, store: LabelStore, rule: ConflictRule = "latest"
 ) -> PullReport:
-    """Bring the annotations of a project into a label folder, as corrections.
+    """Add the annotations of a project to a label folder, as corrections.
 
-    Nothing has been written if a :class:`TaggerError` is raised.
+    ``rule`` decides which disagreements are reported as settled. If a :class:`TaggerError` is
+    raised, nothing has been written.
     """
     report = PullReport()
 
-    def choose(labels: list[Label]) -> Sequence[Label]:
-        # Read when no other pull can add anything: two of them would take back each other's news.
+    def new_corrections(labels: list[Label]) -> Sequence[Label]:
+        # The export is read under the lock of the store. Otherwise one of two concurrent pulls
+        # could withdraw what the other has added.
         exported = project.annotated_tasks()
         found = _read_annotations(exported, project, store, report)
         recorded = {
@@ -65,13 +68,13 @@ def pull_labels(
             for label in labels
             if label.origin and label.origin.project == project.key
         }
-        news = _changed(found, recorded, report)
+        corrections = _changed(found, recorded, report)
         counts = {task["id"]: len(task["annotations"]) for task in exported}
         missing = {name: pair for name, pair in recorded.items() if name not in found}
-        news += _withdrawn(missing, project, counts, report)
-        return _dated(news, [label for label, _ in recorded.values()])
+        corrections += _withdrawn(missing, project, counts, report)
+        return _date_after(corrections, [label for label, _ in recorded.values()])
 
-    store.add_corrections(choose)
+    store.add_corrections(new_corrections)
     labels = store.all_labels()
     report.conflicts = find_conflicts(labels, rule)
     report.agreement = measure_agreement(labels, store.taxonomy)
@@ -84,7 +87,7 @@ def _read_annotations(
     store: LabelStore,
     report: PullReport,
 ) -> dict[str, Label | None]:
-    """Return the label of each annotation by its unique id; None for one that makes no label."""
+    """Return the label of each annotation by its unique id, None if it cannot be read."""
     annotators = project.annotators()
     found: dict[str, Label | None] = {}
     skipped = set()
@@ -94,7 +97,7 @@ def _read_annotations(
                 skipped.add(task["id"])
                 continue
             author = annotation["completed_by"]
-            # Other editions of Label Studio export the person, not the number.
+            # Other editions of Label Studio export the user instead of the id.
             number = author["id"] if isinstance(author, dict) else author
             annotator = annotators.get(number, f"user-{number}")
             label = None
@@ -110,58 +113,60 @@ def _read_annotations(
 def _changed(
     found: Mapping[str, Label | None], recorded: Recorded, report: PullReport
 ) -> list[Label]:
-    """Return the annotations that are not recorded, or not as they are now."""
-    news = []
-    for name, now in found.items():
-        if now is None or now.origin is None:
+    """Return the labels that are not recorded, or were recorded differently."""
+    changed = []
+    for name, label in found.items():
+        if label is None or label.origin is None:
             continue
         if name in recorded:
             before, origin = recorded[name]
-            # Not a later time alone: clocks go back.
-            if before.outcome != "withdrawn" and origin.updated == now.origin.updated:
+            # Compared for equality, not for a later time: clocks can go back.
+            if before.outcome != "withdrawn" and origin.updated == label.origin.updated:
                 continue
             report.changed += 1
         else:
             report.new += 1
-        news.append(now)
-    return news
+        changed.append(label)
+    return changed
 
 
 def _withdrawn(
     missing: Recorded, project: ReviewProject, exported: Mapping[int, int], report: PullReport
 ) -> list[Label]:
-    """Return what takes back each annotation that is missing; exports are counted by task."""
-    standing = [pair for pair in missing.values() if pair[0].outcome != "withdrawn"]
-    # Whoever deletes a whole task clears up, and does not take back what was said of the paper.
-    listed = project.annotation_counts() if standing else {}
-    now = datetime.now(UTC)
+    """Return a withdrawal of each missing annotation whose task still exists.
+
+    ``exported`` counts the exported annotations of each task.
+    """
+    valid = [pair for pair in missing.values() if pair[0].outcome != "withdrawn"]
+    # Deleting a whole task does not withdraw its answers.
+    counts = project.annotation_counts() if valid else {}
     changes: dict[str, Any] = {
         "outcome": "withdrawn",
         "tags": {},
         "text": "",
         "note": None,
-        "time": now,
+        "time": datetime.now(UTC),
     }
-    gone, in_doubt = [], set()
-    for label, origin in standing:
-        if origin.task in listed and listed[origin.task] == exported.get(origin.task, 0):
-            gone.append(label.model_copy(update=changes))
-        elif origin.task in listed:
-            # The export is not whole, or somebody annotates just now.
-            in_doubt.add(origin.task)
-    report.withdrawn += len(gone)
+    withdrawals, inconsistent = [], set()
+    for label, origin in valid:
+        if origin.task in counts and counts[origin.task] == exported.get(origin.task, 0):
+            withdrawals.append(label.model_copy(update=changes))
+        elif origin.task in counts:
+            # The export is incomplete, or somebody is annotating now.
+            inconsistent.add(origin.task)
+    report.withdrawn += len(withdrawals)
     report.problems += [
-        f"task {task} has other annotations than were exported: nothing is withdrawn; pull again"
-        for task in sorted(in_doubt)
+        f"task {task}: listed and exported annotations differ; nothing was withdrawn. Pull again"
+        for task in sorted(inconsistent)
     ]
-    return gone
+    return withdrawals
 
 
-def _dated(news: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
-    """Date news later than what was pulled before, for the latest counts and clocks go back."""
+def _date_after(corrections: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
+    """Date corrections after the recorded labels: the latest label counts, but clocks can go back."""
     latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
     dated = []
-    for count, label in enumerate(sorted(news, key=lambda label: label.time), start=1):
+    for count, label in enumerate(sorted(corrections, key=lambda label: label.time), start=1):
         if latest and label.time <= latest:
             label = label.model_copy(update={"time": latest + timedelta(microseconds=count)})
         dated.append(label)

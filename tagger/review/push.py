@@ -1,7 +1,7 @@
-"""Push: the papers most worth a person's time go to Label Studio, already filled in.
+"""Push: send the most useful papers to Label Studio, with the model's suggestions.
 
-The same push may be given again at any time. A paper has at most one task; what a push that was
-killed left undone is done by the next one.
+A push can be repeated at any time: a paper gets at most one task, and the next push completes one
+that was interrupted.
 """
 
 from __future__ import annotations
@@ -14,30 +14,29 @@ from typing import Any
 import numpy as np
 
 from tagger._util.arrays import Floats
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, standing_labels
 from tagger.model import ReviewRule, TaggerModel, decide, doubtful_tags
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.strategies.base import Pool, Strategy, similarity_to_nearest
-from tagger.review.strategies.random import draw_of
+from tagger.review.strategies.random import random_number
 from tagger.review.tasks import QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
-Step = Callable[[str, int, int], None]
-Probabilities = Mapping[str, Floats]
 _NOVELTY_LEVEL = 0.05
 _NEAREST = " • The nearest labelled paper: "
 
 
 @dataclass(frozen=True, slots=True)
 class PushSettings:
-    """What to send.
+    """How many papers to send, and how to choose them.
 
-    ``budget`` is how many of the given papers should wait for review. The strategy does not choose
-    from the ``random_share`` of the papers, which is sampled at random to measure without bias;
-    each push takes that share of its budget from it. ``blind_share`` of the papers is sent without
-    suggestions, to measure anchoring.
+    ``budget`` is the number of the pushed papers that should wait for review. A ``random_share`` of
+    the papers is reserved for a random sample, which measures accuracy without bias; the strategy
+    chooses from the others, and each push takes this share of its budget from the sample. A
+    ``blind_share`` of the papers is sent without suggestions, to measure anchoring.
     """
 
     budget: int
@@ -49,9 +48,10 @@ class PushSettings:
 
 @dataclass(slots=True)
 class PushReport:
-    """What a push did.
+    """Result of a push.
 
-    ``waiting`` counts the tasks that nobody has touched, after the push; ``queues`` the new ones.
+    ``waiting`` counts the untouched tasks after the push, ``queues`` the new tasks per queue.
+    ``problems`` lists tasks that could not be read.
     """
 
     url: str
@@ -70,24 +70,38 @@ def push_papers(
     labels: Sequence[Label],
     project: ReviewProject,
     settings: PushSettings,
-    step: Step = lambda stage, done, total: None,
+    *,
+    progress: Progress = no_progress,
     taxonomy: Taxonomy | None = None,
 ) -> PushReport:
-    """Send the papers, of different identity, that are most worth a label; refresh what waits.
+    """Send the most useful unlabelled papers for review, and refresh the tasks that wait.
 
-    Labelled papers are not sent again. ``step`` is called with stage, papers done and papers in
-    all. Reviewers are asked in terms of ``taxonomy``, by default the model's; a facet that the
-    model does not know is shown without a suggestion.
+    Parameters
+    ----------
+    papers:
+        The papers to choose from, without duplicates.
+    labels:
+        All labels: labelled papers are not sent.
+    progress:
+        Called with the stage, the papers done and the number of papers.
+    taxonomy:
+        The taxonomy of the labelling interface, by default the model's. A facet that the model
+        lacks is shown without a suggestion.
+
+    Raises
+    ------
+    TaggerError
+        If the server fails or the strategy returns invalid indices.
     """
-    run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, step)
+    run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     standing = standing_labels(labels)
     known = KnownPapers([label.paper for label in standing] + [task.paper for task in run.tasks])
-    fresh = [paper for paper in papers if paper not in known]
-    given = KnownPapers(papers)
-    count = settings.budget - sum(task.paper in given for task in run.waiting)
-    if fresh and count > 0:
+    new = [paper for paper in papers if paper not in known]
+    pushed = KnownPapers(papers)
+    count = settings.budget - sum(task.paper in pushed for task in run.waiting)
+    if new and count > 0:
         labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
-        run.send(_choose(run, fresh, labelled, settings, count))
+        run.send(_make_new_tasks(run, new, labelled, settings, count))
     run.refresh()
     return run.finish()
 
@@ -96,15 +110,16 @@ def push_rechecks(
     rechecks: Mapping[Paper, str],
     model: TaggerModel,
     project: ReviewProject,
-    step: Step = lambda stage, done, total: None,
+    *,
+    progress: Progress = no_progress,
     taxonomy: Taxonomy | None = None,
 ) -> PushReport:
-    """Send labelled papers to be looked at again, without suggestions that could lead.
+    """Send labelled papers, each with a reason, for a second look without suggestions.
 
-    A paper that has such a task already gets no second one, unless the task was dealt with in terms
-    of another taxonomy; if the taxonomy has changed, tasks that nobody has touched are refreshed.
+    A paper with an open recheck task is not sent again. After a change of the taxonomy, untouched
+    tasks are refreshed, and papers rechecked under the old taxonomy may be sent again.
     """
-    run = _Push(model, project, taxonomy or model.taxonomy, model.rule(), step)
+    run = _Push(model, project, taxonomy or model.taxonomy, model.rule(), progress)
     known = KnownPapers(
         task.paper
         for task in run.tasks
@@ -124,7 +139,7 @@ def push_rechecks(
 
 
 class _Push:
-    """One push: fits the interface, then sends and refreshes tasks."""
+    """A push in progress: adapts the interface, then sends and refreshes tasks."""
 
     def __init__(
         self,
@@ -132,10 +147,10 @@ class _Push:
         project: ReviewProject,
         taxonomy: Taxonomy,
         rule: ReviewRule,
-        step: Step,
+        progress: Progress,
     ) -> None:
         self.model, self.project, self.taxonomy = model, project, taxonomy
-        self.rule, self._step = rule, step
+        self.rule, self._progress = rule, progress
         self._report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
@@ -145,22 +160,24 @@ class _Push:
         return task.meta is not None and task.meta.taxonomy == self.taxonomy.version
 
     def stage(self, name: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._step(name, done, total)
+        return lambda done, total: self._progress(name, done, total)
 
-    def decide(self, papers: Sequence[Paper], probabilities: Probabilities) -> list[TaggedPaper]:
+    def decide(
+        self, papers: Sequence[Paper], probabilities: Mapping[str, Floats]
+    ) -> list[TaggedPaper]:
         return decide(papers, probabilities, self.model.taxonomy, self.model.name, self.rule)
 
     def reason(self, decision: TaggedPaper, queue: Queue) -> str:
-        """Say why a paper is shown; between tags in doubt, what each of them means."""
-        parts = [f"{queue.capitalize()}: {QUEUES[queue]}."]
+        """Return why a paper is shown, with the definitions of the doubtful tags."""
+        sentences = [f"{queue.capitalize()}: {QUEUES[queue]}."]
         if queue in ("confused", "unfamiliar"):
             for facet in self.model.taxonomy.facets:
                 confidence = decision.confidence[facet.name]
-                told = self.taxonomy.facet(facet.name)
-                definitions = {tag.name: tag.definition for tag in told.tags}
+                tags = self.taxonomy.facet(facet.name).tags
+                definitions = {tag.name: tag.definition for tag in tags}
                 for tag in doubtful_tags(facet, confidence, self.rule):
-                    parts.append(f"{tag} {confidence[tag]:.2f}: {definitions[tag]}")
-        return " • ".join(parts)
+                    sentences.append(f"{tag} {confidence[tag]:.2f}: {definitions[tag]}")
+        return " • ".join(sentences)
 
     def send(self, tasks: Sequence[dict[str, Any]]) -> None:
         report = self._report
@@ -171,12 +188,12 @@ class _Push:
             for task in batch:
                 queue = task["data"]["queue"]
                 report.queues[queue] = report.queues.get(queue, 0) + 1
-            self._step("Sending", report.new, len(tasks))
+            self._progress("Sending", report.new, len(tasks))
         if any(task["predictions"] for task in tasks):
             self.project.show_predictions_of(self.model.name)
 
     def refresh(self) -> None:
-        """Give tasks that nobody has touched the suggestion of the present model."""
+        """Update the suggestions of untouched tasks to those of the present model."""
         model, report = self.model, self._report
         stale = [
             task
@@ -185,9 +202,9 @@ class _Push:
         ]
         papers = [task.paper for task in stale]
         decisions = self.decide(papers, model.predict_proba(papers))
-        # Somebody may have begun with a task while its paper was read.
-        now = self.project.tasks()[0] if stale else []
-        untouched = {task.id for task in now if not task.touched}
+        # Somebody may have begun a task while its paper was tagged.
+        current = self.project.tasks()[0] if stale else []
+        untouched = {task.id for task in current if not task.touched}
         renewed = [
             (task, self._renewed(task, decision))
             for task, decision in zip(stale, decisions, strict=True)
@@ -198,12 +215,12 @@ class _Push:
             self.project.replace_predictions(
                 {task.id: prediction for task, new in batch for prediction in new["predictions"]}
             )
-            # What a task remembers is written last: until then the task counts as stale.
+            # The metadata is written last: until then the task counts as stale.
             for task, new in batch:
                 self.project.update_task(task.id, {**task.data, **new["data"]}, new["meta"])
                 report.refreshed += 1
-                self._step("Refreshing", report.refreshed, len(renewed))
-        # Label Studio refuses a model of which the project has no prediction.
+                self._progress("Refreshing", report.refreshed, len(renewed))
+        # Label Studio refuses a model without predictions in the project.
         if any(task.meta is None or task.meta.shown for task in self.waiting):
             self.project.show_predictions_of(model.name)
 
@@ -212,17 +229,17 @@ class _Push:
         self.project.add_tabs()
         report.waiting = len(self.waiting) + report.new
         if self.project.task_count() != len(self.tasks) + len(report.problems) + report.new:
-            # Another push ran beside this one, or the last batch of a killed one arrived late.
+            # Another push ran at the same time, or the last batch of a killed one arrived late.
             tasks = self._without_copies(self.project.tasks()[0])
             report.waiting = sum(not task.touched for task in tasks)
         return report
 
     def _without_copies(self, tasks: Sequence[ReviewTask]) -> list[ReviewTask]:
-        """Delete tasks of a paper that has another one; what a person has touched stays."""
+        """Delete untouched tasks of papers that have another task; return the remaining tasks."""
         known = set()
         copies = set()
         for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
-            # A label that is looked at again has a second task by intention, in each taxonomy.
+            # A recheck is a second task by intention, one per taxonomy version.
             key = (task.paper.id, task.meta.taxonomy if task.meta and task.is_recheck else "")
             if key in known and not task.touched:
                 copies.add(task.id)
@@ -243,59 +260,65 @@ class _Push:
         return make_task(task.paper, decision, self.taxonomy, queue, reason, shown=shown)
 
 
-def _choose(
+def _make_new_tasks(
     run: _Push,
     papers: Sequence[Paper],
     labelled: Sequence[Paper],
     settings: PushSettings,
     count: int,
 ) -> list[dict[str, Any]]:
-    """Return the tasks of the chosen papers, most useful first, those sampled at random last."""
+    """Choose papers and make their tasks, most useful first, those sampled at random last."""
     model = run.model
-    in_queue = [task.paper for task in run.waiting]
-    known = model.encode([*labelled, *in_queue], run.stage("Reading labels"))
+    waiting = [task.paper for task in run.waiting]
+    known = model.encode([*labelled, *waiting], run.stage("Encoding labelled papers"))
     predictions = model.predict(papers, run.stage("Tagging"))
     pool = Pool(papers, predictions, known, model.taxonomy)
-    # By a hash of the paper: a later push goes on with the sample where this one ends.
-    draws = np.array([draw_of(paper) for paper in papers])
-    reserved = [int(row) for row in np.argsort(draws) if draws[row] < settings.random_share]
-    quota = min(math.ceil(settings.random_share * count), len(reserved))
-    open_ = draws >= settings.random_share
-    if settings.rule.accept:
-        # Under a precision target, only papers with a tag that does not reach it.
-        facets = model.taxonomy.facets
-        doubts = [settings.rule.doubts(f, predictions.probabilities[f.name]) for f in facets]
-        open_ &= np.any(doubts, axis=0)
-    candidates = np.flatnonzero(open_)
-    selected = settings.strategy.select(pool.take(candidates), count - quota)
-    if len({*selected} & {*range(len(candidates))}) < len(selected):
-        strategy = type(settings.strategy).__name__
-        raise TaggerError(f"the strategy {strategy} chose a paper twice, or one that is not there")
-    chosen = [int(candidates[row]) for row in selected[: count - quota]]
-    if not settings.rule.accept:
-        quota = count - len(chosen)
-    sampled = reserved[:quota]
-    rows = chosen + sampled
+    chosen, sampled = _select(pool, settings, count)
+    indices = chosen + sampled
     decisions = run.decide(
-        [papers[row] for row in rows],
-        {name: given[rows] for name, given in predictions.probabilities.items()},
+        [papers[index] for index in indices],
+        {name: values[indices] for name, values in predictions.probabilities.items()},
     )
     vectors = known[: len(labelled)]
     similarity = similarity_to_nearest(predictions.vectors, vectors)
-    # One in twenty labelled papers is that far from those that its fold was trained on.
+    # 5% of labelled papers are less similar than this to the training papers of their fold.
     held_out = model.reference.similarity
-    least = np.quantile(held_out, _NOVELTY_LEVEL) if labelled and len(held_out) else -1.0
+    threshold = np.quantile(held_out, _NOVELTY_LEVEL) if labelled and len(held_out) else -1.0
     tasks = []
-    for row, decision in zip(rows, decisions, strict=True):
+    for index, decision in zip(indices, decisions, strict=True):
+        paper = papers[index]
         queue: Queue = "confused" if decision.review else "checked"
-        if row in sampled:
+        if index in sampled:
             queue = "random"
-        elif similarity[row] < least:
+        elif similarity[index] < threshold:
             queue = "unfamiliar"
         reason = run.reason(decision, queue)
         if queue == "unfamiliar" and labelled:
-            nearest = int((vectors @ predictions.vectors[row]).argmax())
+            nearest = int((vectors @ predictions.vectors[index]).argmax())
             reason += f"{_NEAREST}“{labelled[nearest].title}”."
-        shown = draw_of(papers[row], "blind") >= settings.blind_share
-        tasks.append(make_task(papers[row], decision, run.taxonomy, queue, reason, shown=shown))
+        shown = random_number(paper, "blind") >= settings.blind_share
+        tasks.append(make_task(paper, decision, run.taxonomy, queue, reason, shown=shown))
     return tasks
+
+
+def _select(pool: Pool, settings: PushSettings, count: int) -> tuple[list[int], list[int]]:
+    """Return the indices of ``count`` papers: chosen by the strategy, and sampled at random."""
+    # The sample depends on a hash of the paper, so that later pushes continue it.
+    numbers = np.array([random_number(paper) for paper in pool.papers])
+    reserved = [int(i) for i in np.argsort(numbers) if numbers[i] < settings.random_share]
+    quota = min(math.ceil(settings.random_share * count), len(reserved))
+    available = numbers >= settings.random_share
+    if settings.rule.accept:
+        # With a precision target, only papers with a tag below the target are candidates.
+        probabilities = pool.predictions.probabilities
+        doubts = [settings.rule.doubts(f, probabilities[f.name]) for f in pool.taxonomy.facets]
+        available &= np.any(doubts, axis=0)
+    candidates = np.flatnonzero(available)
+    selected = settings.strategy.select(pool.take(candidates), count - quota)
+    if len({*selected} & {*range(len(candidates))}) < len(selected):
+        strategy = type(settings.strategy).__name__
+        raise TaggerError(f"the strategy {strategy} returned an index twice or out of range")
+    chosen = [int(candidates[index]) for index in selected[: count - quota]]
+    if not settings.rule.accept:
+        quota = count - len(chosen)
+    return chosen, reserved[:quota]

@@ -1,4 +1,4 @@
-"""Tasks and annotations of Label Studio, in the terms of this project and back."""
+"""Convert papers to tasks of Label Studio, and its annotations to labels."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from tagger.taxonomy import Tags, Taxonomy
 
 Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
-    "confused": "the model wavers between tags",
-    "unfamiliar": "nothing like it is labelled",
-    "random": "drawn by chance, to measure honestly",
-    "checked": "the model is sure; chosen by the strategy all the same",
-    "recheck": "a label that is in question",
+    "confused": "the model is uncertain between tags",
+    "unfamiliar": "no similar paper is labelled",
+    "random": "sampled at random, to measure accuracy",
+    "checked": "the model is confident; chosen by the strategy",
+    "recheck": "the label may be wrong",
 }
 NO_ABSTRACT = "(no abstract)"
-UNAIDED = ("blind", "recheck")
-"""Queues, as a task shows them, whose tasks carry no suggestion."""
+BLIND_QUEUES = ("blind", "recheck")
+"""Queue names, as shown in tasks, of the tasks without suggestions."""
 _BLIND = "Tag this paper without a suggestion."
 
 
 class TaskMeta(BaseModel):
-    """What a task remembers and the reviewer does not see.
+    """Metadata of a task, hidden from the reviewer.
 
-    ``shown`` is false for a task that was sent without suggestions; ``facets`` are those that the
-    interface offered, so that a facet added later does not count as judged. ``taxonomy`` is the
-    version that the interface was made of, and the tags are of.
+    ``model`` predicted ``tags``; ``shown`` tells whether they were sent as suggestions. ``facets``
+    are those of the interface, so that a facet added later does not count as annotated.
+    ``taxonomy`` is the taxonomy version of the interface and the tags.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +64,7 @@ class TaskMeta(BaseModel):
 
 
 class _Annotation(BaseModel):
-    """An annotation as Label Studio exports it, as far as it matters here."""
+    """The fields of an exported annotation that a label needs."""
 
     unique_id: Text
     updated_at: AwareDatetime
@@ -88,9 +88,9 @@ class _ExportedTask(BaseModel):
 
 
 def read_export(exported: bytes) -> list[dict[str, Any]]:
-    """Return exported tasks, of which each annotation has an id; answers are checked later.
+    """Parse an export of tasks, checking only ids; the answers are checked later.
 
-    A :class:`ValueError` is raised if something else was exported.
+    Raises a ValueError if the export has another form.
     """
     try:
         tasks: list[dict[str, Any]] = json.loads(exported)
@@ -103,7 +103,10 @@ def read_export(exported: bytes) -> list[dict[str, Any]]:
 
 
 class TaskError(Exception):
-    """A task or annotation that is not ours, or that does not fit the taxonomy."""
+    """A task or annotation that cannot be read, or does not fit the taxonomy.
+
+    The message continues a sentence that begins with the task, as in "task 3 has no title".
+    """
 
 
 def make_task(
@@ -115,9 +118,9 @@ def make_task(
     *,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """Make the task of a paper, with what the model says as a prediction if it is ``shown``."""
-    # Otherwise the reviewer is not told why the paper is there, unless it is to be rechecked.
-    told = shown or queue == "recheck"
+    """Return the task of a paper, with the model's tags as a prediction if ``shown``."""
+    # The reason would hint at the tags; only a recheck shows it without suggestions.
+    shows_reason = shown or queue == "recheck"
     meta = TaskMeta(
         model=tagged.model,
         tags=tagged.tags,
@@ -132,8 +135,8 @@ def make_task(
             "title": paper.title,
             "abstract": paper.abstract or NO_ABSTRACT,
             "source": ", ".join(paper.sources),
-            "queue": queue if told else "blind",
-            "reason": reason if told else _BLIND,
+            "queue": queue if shows_reason else "blind",
+            "reason": reason if shows_reason else _BLIND,
         },
         "meta": meta.model_dump(mode="json"),
         "predictions": [make_prediction(tagged, taxonomy)] if shown else [],
@@ -141,7 +144,7 @@ def make_task(
 
 
 def make_prediction(tagged: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Make a prediction: what is filled in, the model version, and the paper's confidence."""
+    """Return a prediction for Label Studio: suggested tags, model version and confidence."""
     return {
         "model_version": tagged.model,
         "score": tagged.paper_confidence,
@@ -150,22 +153,22 @@ def make_prediction(tagged: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def make_result(tags: Mapping[str, Sequence[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """Write tags as the result of a prediction or an annotation."""
+    """Convert tags to the result of a prediction or annotation."""
     result = []
     for facet in taxonomy.facets:
-        if given := tags.get(facet.name):
+        if names := tags.get(facet.name):
             kind = "taxonomy" if is_tree(facet) else "choices"
-            value = {kind: [tag_path(facet, tag) if is_tree(facet) else tag for tag in given]}
+            value = {kind: [tag_path(facet, tag) if is_tree(facet) else tag for tag in names]}
             result.append({"from_name": facet.name, "to_name": PAPER, "type": kind, "value": value})
     return result
 
 
 def read_paper(data: Any) -> Paper:
-    """Return the paper of a task; a :class:`TaskError` is raised if it has no title."""
+    """Return the paper of a task; raises a :class:`TaskError` without a title and abstract."""
     data = data if isinstance(data, Mapping) else {}
     title, abstract = data.get("title"), data.get("abstract")
     if not isinstance(title, str) or not title.strip() or not isinstance(abstract, str):
-        raise TaskError("is none of ours: it has no title and abstract")
+        raise TaskError("has no title and abstract, so it was not created by tagger")
     abstract = "" if abstract == NO_ABSTRACT else abstract
     source = data.get("source")
     sources = tuple(source.split(", ")) if isinstance(source, str) and source else ()
@@ -173,7 +176,7 @@ def read_paper(data: Any) -> Paper:
 
 
 def read_meta(meta: Any) -> TaskMeta | None:
-    """Return what a task remembers; None if it was made by hand or by another program."""
+    """Return the metadata of a task, or None if it was created by hand or another program."""
     try:
         return TaskMeta.model_validate(meta)
     except ValidationError:
@@ -187,9 +190,10 @@ def read_label(
     taxonomy: Taxonomy,
     project: str,
 ) -> Label:
-    """Read an exported annotation as a label, with the names that its interface offered.
+    """Convert an exported annotation to a label, with the tag names of its interface.
 
-    A :class:`TaskError` is raised if the task is none of ours, or a tag was never in the taxonomy.
+    Raises a :class:`TaskError` if task or annotation cannot be read, or a tag is neither a current
+    nor a former name in the taxonomy.
     """
     paper = read_paper(task.get("data"))
     meta = read_meta(task.get("meta"))
@@ -197,25 +201,13 @@ def read_label(
         answer = _Annotation.model_validate(annotation)
     except ValidationError as error:
         place = first_problem(error).field
-        raise TaskError(f"has an annotation that cannot be read: {place}") from error
+        raise TaskError(f"has an annotation with an invalid field: {place}") from error
     chosen = _choices(answer.result)
-    verdicts = chosen.get(VERDICT, ())
-    outcome: Literal["tagged", "not-a-paper", "cannot-tell"] = "tagged"
-    tags: dict[str, tuple[str, ...]] = {}
-    if NOT_A_PAPER in verdicts:
-        outcome = "not-a-paper"
-    elif CANNOT_TELL not in verdicts:
-        tags = _read_tags(chosen, taxonomy, meta)
-        try:
-            taxonomy.check_tags(taxonomy.read(tags))
-        except TaggerError as error:
-            raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
-    if outcome == "tagged" and not tags:
-        outcome = "cannot-tell"
+    outcome, tags = _read_outcome(chosen, taxonomy, meta)
     prediction = None
     if meta is None or meta.shown:
-        # What was on the screen, though the task may have been refreshed since.
-        prediction = _seen(annotation.get("prediction"), taxonomy, meta)
+        # The prediction that was on the screen; the task may have been refreshed since.
+        prediction = _shown_prediction(annotation.get("prediction"), taxonomy, meta)
     if meta and prediction is None:
         prediction = Prediction(model=meta.model, tags=meta.tags, shown=meta.shown)
     try:
@@ -228,7 +220,7 @@ def read_label(
             annotator=annotator,
             time=answer.updated_at,
             source="review",
-            final=FINAL in verdicts,
+            final=FINAL in chosen.get(VERDICT, ()),
             note="\n".join(chosen.get(NOTE, ())) or None,
             taxonomy=(meta and meta.taxonomy) or taxonomy.version,
             prediction=prediction,
@@ -243,37 +235,56 @@ def read_label(
         )
         label.model_dump_json()
     except ValueError as error:
-        # Halves of surrogate pairs, for example, which JSON may hold and a file may not.
-        raise TaskError("has a text that a label file cannot hold") from error
+        # For example lone surrogates, which JSON can hold but UTF-8 cannot.
+        raise TaskError("has text that cannot be written to a label file") from error
     return label
 
 
-def _seen(prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None) -> Prediction | None:
-    """Return the prediction that Label Studio keeps with an annotation."""
+def _read_outcome(
+    chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
+) -> tuple[Literal["tagged", "not-a-paper", "cannot-tell"], dict[str, tuple[str, ...]]]:
+    """Return the outcome of an annotation and its tags per annotated facet."""
+    verdicts = chosen.get(VERDICT, ())
+    if NOT_A_PAPER in verdicts:
+        return "not-a-paper", {}
+    if CANNOT_TELL in verdicts:
+        return "cannot-tell", {}
+    tags = _read_tags(chosen, taxonomy, meta)
+    try:
+        taxonomy.check_tags(taxonomy.read(tags))
+    except TaggerError as error:
+        raise TaskError(f"does not fit the taxonomy: {error.problem}") from error
+    return ("tagged" if tags else "cannot-tell"), tags
+
+
+def _shown_prediction(
+    prediction: Any, taxonomy: Taxonomy, meta: TaskMeta | None
+) -> Prediction | None:
+    """Return the prediction that Label Studio stored with an annotation, or None."""
     try:
         tags = _read_tags(_choices(prediction["result"]), taxonomy, None)
-        # A facet that the model does not know is no prediction of "none".
-        tags = {name: given for name, given in tags.items() if not meta or name in meta.tags}
+        # A facet that the model lacks was not predicted as "no tags".
+        tags = {name: value for name, value in tags.items() if not meta or name in meta.tags}
         return Prediction(model=prediction["model_version"], tags=tags)
     except (TaskError, KeyError, TypeError, ValidationError):
         return None
 
 
 def _choices(result: Any) -> dict[str, tuple[str, ...]]:
-    """Return what was chosen or written in each control; of a path in a tree, its end."""
+    """Return the choices or texts of each control; of a path in a tree only its last tag."""
     chosen: dict[str, list[str]] = {}
     for entry in result if isinstance(result, list) else ():
         if isinstance(entry, dict):
             value = entry.get("value")
             paths = [path for path in _entries(value, "taxonomy") if isinstance(path, list)]
-            own = [*_entries(value, "choices"), *_entries(value, "text")]
-            own += [path[-1] for path in paths if path]
-            chosen.setdefault(str(entry.get("from_name")), []).extend(map(str, own))
+            values = [*_entries(value, "choices"), *_entries(value, "text")]
+            values += [path[-1] for path in paths if path]
+            chosen.setdefault(str(entry.get("from_name")), []).extend(map(str, values))
     return {name: tuple(values) for name, values in chosen.items()}
 
 
 def _entries(value: Any, field: str) -> list[Any]:
-    """Return the list in a field of a result's value; an empty one if there is none."""
+    """Return the list in a field of a result's value, or an empty list."""
     found = value.get(field) if isinstance(value, dict) else None
     return found if isinstance(found, list) else []
 
@@ -281,13 +292,13 @@ def _entries(value: Any, field: str) -> list[Any]:
 def _read_tags(
     chosen: Tags, taxonomy: Taxonomy, meta: TaskMeta | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tags per facet that was judged, under the names that were chosen."""
+    """Return the chosen tags of each annotated facet, including former names."""
     tags: dict[str, tuple[str, ...]] = {}
     for facet in taxonomy.facets:
         values = tuple(dict.fromkeys(chosen.get(facet.name, ())))
         unknown = [value for value in values if value not in facet.readings]
         if unknown:
-            raise TaskError(f"has a tag that the taxonomy lacks: {facet.name}: {unknown[0]}")
+            raise TaskError(f"has the unknown tag '{unknown[0]}' in the facet '{facet.name}'")
         if facet.exclusive:
             if len({facet.readings[value] for value in values}) == 1:
                 tags[facet.name] = values
@@ -299,7 +310,7 @@ def _read_tags(
 
 
 def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """Return the facets and tags that annotations of exported tasks speak of."""
+    """Return the pairs of facet and tag that occur in annotations of exported tasks."""
     return {
         (name, value)
         for task in tasks

@@ -101,7 +101,7 @@ def test_what_a_person_changed_by_hand_stays(taxonomy):
 def test_hints_and_headings_follow_the_definitions(taxonomy):
     config = build_interface(taxonomy)
     old = config.replace("Looks back.", "Old.").replace("kind: What it is.", "kind: Retired.")
-    said = ["the facet 'kind' is described anew"]
+    said = ["the facet 'kind' has new definitions"]
     assert adapt_interface(old, taxonomy, set) == (config, said)
     own = config.replace("kind: What it is.", "Say what it is")
     assert adapt_interface(own, taxonomy, set) == (own, [])

@@ -87,7 +87,7 @@ def test_verdicts_and_empty_answers(result, outcome, tags):
 
 
 def test_an_answer_with_a_tag_that_the_taxonomy_lacks_is_refused_whole():
-    with pytest.raises(TaskError, match="the taxonomy lacks: kind: poem"):
+    with pytest.raises(TaskError, match="unknown tag 'poem'"):
         read([choice("kind", "poem"), choice("field", "law")])
     assert read([choice("kind", "poem"), choice("Verdict", "not a paper")]).tags == {}
 
@@ -127,7 +127,7 @@ def test_a_facet_that_was_not_asked_is_not_judged():
     "data", [{}, {"title": "", "abstract": "x"}, {"title": 3, "abstract": "x"}]
 )
 def test_tasks_of_others_are_refused(data):
-    with pytest.raises(TaskError, match="none of ours"):
+    with pytest.raises(TaskError, match="no title"):
         read_paper(data)
 
 

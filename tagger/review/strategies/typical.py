@@ -20,8 +20,8 @@ class Typical(Strategy):
 
     TypiClust (Hacohen, Dekel and Weinshall, "Active Learning on a Budget: Opposite Strategies Suit
     High and Low Budgets", 2022). There are as many k-means clusters as labels, including the new
-    ones. Clusters with fewest labels come first, then larger ones. The most typical paper of a cluster
-    has the smallest mean distance to its 20 nearest neighbours there.
+    ones. Clusters with fewest labels come first, then larger ones. The most typical paper of a
+    cluster has the smallest mean distance to its 20 nearest neighbours there.
     """
 
     def select(self, pool: Pool, count: int) -> list[int]:
