@@ -163,7 +163,7 @@ def _withdrawn(
 
 
 def _date_after(corrections: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
-    """Date corrections after the recorded labels: the latest label counts, but clocks can go back."""
+    """Date corrections after the recorded labels: the latest counts, but clocks can go back."""
     latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
     dated = []
     for count, label in enumerate(sorted(corrections, key=lambda label: label.time), start=1):
