@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
 from tagger.evaluation import METRICS
-from tagger.registry.promotion import PROMOTION, ROLLBACK
+from tagger.registry.promotion import PROMOTION, ROLLBACK, read_record
 from tagger.registry.versions import Registry, Version
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
 
 def _why(version: Version) -> str:
     reasons = []
-    promotion = _record(version, PROMOTION)
+    promotion = read_record(version, PROMOTION)
     if promotion:
         failed = sum(not rule.passed for rule in promotion.rules)
         if promotion.forced is not None:
@@ -79,33 +77,9 @@ def _why(version: Version) -> str:
             reasons.append("there was no champion")
         else:
             reasons.append(f"passed the gate against {promotion.replaced}")
-    rollback = _record(version, ROLLBACK)
+    rollback = read_record(version, ROLLBACK)
     # Matched by the promotion that it undid, not by time: clocks can go back.
     if rollback and rollback.promoted == (promotion.time if promotion else None):
         reason = f": {rollback.reason}" if rollback.reason else ""
         reasons.append(f"rolled back to {rollback.to}{reason}")
     return "; ".join(reasons)
-
-
-class _Rule(BaseModel):
-    passed: bool
-
-
-class _Record(BaseModel):
-    """The fields of a recorded promotion or rollback that the history shows."""
-
-    time: str
-    replaced: str | None = None
-    forced: str | None = None
-    rules: list[_Rule] = []
-    to: str = ""
-    reason: str | None = None
-    promoted: str | None = None
-
-
-def _record(version: Version, tag: str) -> _Record | None:
-    """Return a record in the tags of a version, or None if it is missing or cannot be read."""
-    try:
-        return _Record.model_validate_json(version.tags.get(tag, ""))
-    except ValidationError:
-        return None

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ValidationError
+
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules, RuleOutcome, apply_gate
 from tagger.registry.version_comparison import compare_versions
@@ -21,6 +23,25 @@ ROLLBACK = "tagger.rollback"
 _CHAMPIONS = "tagger.champions"
 _GIVING_UP = "tagger.giving_up"
 """Tag of a rollback in progress: the numbers of the present and of the previous champion."""
+
+
+class _Rule(BaseModel):
+    passed: bool
+
+
+class Record(BaseModel):
+    """Why a version was promoted or rolled back, as recorded in its tags.
+
+    ``promoted`` is the time of the promotion that a rollback to the version ``to`` undid.
+    """
+
+    time: str
+    replaced: str | None = None
+    forced: str | None = None
+    rules: list[_Rule] = []
+    to: str = ""
+    reason: str | None = None
+    promoted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +112,12 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
                 hint="List the versions with 'tagger history', choose one with 'tagger promote'",
             )
         previous = registry.find(str(champions[-2]))
+        promotion = read_record(champion, PROMOTION)
         record = {
             "time": datetime.now(UTC).isoformat(),
             "to": previous.name,
             "reason": reason,
-            "promoted": _promoted_at(champion),
+            "promoted": promotion.time if promotion else None,
         }
         registry.set_tag(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
         giving_up = json.dumps([champion.number, previous.number])
@@ -143,11 +165,11 @@ def _numbers(client: MlflowClient, tag: str) -> list[int]:
         return []
 
 
-def _promoted_at(version: Version) -> str | None:
-    """Return the recorded time of a version's promotion."""
+def read_record(version: Version, tag: str) -> Record | None:
+    """Return the record in a tag of a version, or None if it is missing or cannot be read."""
     try:
-        return str(json.loads(version.tags[PROMOTION])["time"])
-    except (KeyError, TypeError, ValueError):
+        return Record.model_validate_json(version.tags.get(tag, ""))
+    except ValidationError:
         return None
 
 
