@@ -1,4 +1,4 @@
-"""A training that costs nothing: the encoder knows a few words and is not fine-tuned."""
+"""Training without fine-tuning, with an encoder of a few words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tagger.training.encoders import _pretrained
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put an encoder of a few words in place of the fine-tuned one; all else is as ever."""
+    """Replace the fine-tuned encoder by one of a few words."""
 
     def export(_model: object, folder: Path, *_texts: object, **_options: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def labelled() -> tuple[list[Paper], list[str]]:
-    """Papers of three kinds that are told by a word."""
+    """Papers of three kinds, each with a characteristic word."""
     kinds = {"survey": "survey", "method": "network", "study": "question"}
     papers = [
         Paper(f"Paper {n} on a {word}", f"We look at the {word} in case {n}.")

@@ -28,8 +28,8 @@ from tagger.taxonomy import load_taxonomy
 QUICK = {"epochs": 0, "folds": 2, "max_tokens": 16}
 
 
-def test_scikit_learns_checks_that_need_no_numbers():
-    """The others fit on numbers, and a Tagger reads texts."""
+def test_checks_of_scikit_learn_for_texts():
+    """The other checks fit numbers, but a Tagger reads texts."""
     results = check_estimator(Tagger(), on_fail=None, on_skip=None)
     passed = {one["check_name"] for one in results if one["status"] == "passed"}
     assert passed >= {
@@ -56,7 +56,7 @@ def fitted(quick, labelled):
     return Tagger(**QUICK).fit(*labelled)
 
 
-def test_a_clone_is_as_before_the_fit_and_learns_the_same(quick, labelled, fitted):
+def test_a_clone_is_not_fitted_and_learns_the_same(quick, labelled, fitted):
     papers, kinds = labelled
     check_is_fitted(fitted)
     again = clone(fitted)
@@ -89,7 +89,7 @@ def test_one_facet_is_a_classifier(labelled, fitted):
 def test_scikit_learn_selects_models_by_it(quick, labelled):
     papers, kinds = labelled
     losses = cross_val_score(Tagger(**QUICK), papers, kinds, cv=2, scoring="neg_log_loss")
-    # Columns in another order than scikit-learn takes them to be would cost far more.
+    # A wrong order of columns would give a much higher log loss.
     assert (losses > -0.5).all()
     search = GridSearchCV(Tagger(**QUICK), {"max_tokens": [4, 16]}, cv=2).fit(papers, kinds)
     assert search.best_score_ == 1
@@ -125,7 +125,7 @@ def test_papers_come_in_several_forms(labelled, fitted):
         (pd.DataFrame({"title": [("a", "b")]}), "X, row 0, 'title': .*tuple"),
     ],
 )
-def test_what_is_no_paper_is_named(saved_model, given, problem):
+def test_an_invalid_paper_is_named(saved_model, given, problem):
     with pytest.raises(ValueError, match=problem):
         Tagger.load(saved_model).predict(given)
 
@@ -180,14 +180,14 @@ def test_several_facets_are_dictionaries(quick, labelled, taxonomy):
         again = Tagger(**QUICK).fit(papers, form, taxonomy).predict_proba(papers)
         assert (again["kind"] == probabilities["kind"]).all()
         assert (again["field"] == probabilities["field"]).all()
-    # A facet that y does not speak of is left out, and the name of a series says which it is.
+    # A facet without tags in y is left out; the name of a series chooses the facet.
     for form in ({"kind": kinds}, frame["kind"]):
         only = Tagger(**QUICK).fit(papers, form, taxonomy)
         assert [facet.name for facet in only.taxonomy_.facets] == ["kind"]
         assert only.predict(papers[:3]).tolist() == kinds[:3]
 
 
-def test_what_was_not_judged_does_not_count(quick, labelled):
+def test_facets_that_were_not_annotated_do_not_count(quick, labelled):
     papers, kinds = labelled
     spotty = pd.Series([None, np.nan, pd.NA, *kinds[3:]], name="kind")
     tagger = Tagger(**QUICK).fit(papers, spotty)
@@ -204,7 +204,7 @@ def test_lists_of_tags_make_a_facet_that_is_not_exclusive(quick, labelled):
     assert tagger.tag(papers[:3])["tag"].tolist() == [["survey"], ["method"], []]
 
 
-def test_tagging_gives_what_the_command_gives(saved_model, tmp_path, recwarn):
+def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
     (tmp_path / "page.csv").write_text(
         "title,abstract\nOne,The heart and the court.\nTwo < b,A survey of the drug.\n",
         encoding="utf-8",
@@ -229,7 +229,7 @@ def test_tagging_gives_what_the_command_gives(saved_model, tmp_path, recwarn):
     assert "Two &lt; b" in tags._repr_html_()
 
 
-def test_the_bar_for_review_is_a_parameter(saved_model):
+def test_the_review_rule_is_a_parameter(saved_model):
     frame = pd.DataFrame({"title": ["The court"], "abstract": ["The heart"]}, index=["mine"])
     tagger = Tagger.load(saved_model, min_confidence=1)
     assert tagger.tag(frame).loc["mine", "review"].startswith("kind: ")
@@ -257,7 +257,7 @@ def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
     assert (load_model(folder).predict_proba(papers)["tag"] == before[:, [0, 1, 2]]).all()
 
 
-def test_only_what_is_not_trained_is_pickled_and_other_files_are_not_saved_over(fitted, tmp_path):
+def test_a_fitted_tagger_is_not_pickled_and_save_keeps_other_files(fitted, tmp_path):
     assert pickle.loads(pickle.dumps(clone(fitted))).get_params() == fitted.get_params()
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(fitted)
@@ -298,13 +298,13 @@ def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):
     assert "<td>8</td><td>1.00</td>" in shown
 
 
-def test_fit_says_what_it_is_at_if_asked(quick, labelled, capsys):
+def test_a_verbose_fit_prints_its_stages(quick, labelled, capsys):
     Tagger(**QUICK, verbose=True).fit(*labelled)
     said = capsys.readouterr().err
     assert said.splitlines() == ["Final model", "Fold 1 of 2", "Fold 2 of 2"]
 
 
-def test_the_package_gives_its_names_late():
+def test_the_package_imports_its_names_lazily():
     code = (
         "import sys, tagger\n"
         "heavy = {'numpy', 'sklearn', 'pydantic', 'tagger.estimator'}\n"
@@ -343,7 +343,7 @@ def test_a_saved_model_tags_without_training_libraries(saved_model):
     assert "pip install 'tagger[train]'" in fit
 
 
-def test_a_label_folder_tags_by_its_definitions(label_folder, model, tmp_path, monkeypatch):
+def test_a_label_folder_is_a_zero_shot_model(label_folder, model, tmp_path, monkeypatch):
     monkeypatch.setattr("tagger.registry.resolve.bundled_encoder", lambda _: model.encoder)
     tagger = Tagger.load(label_folder)
     assert set(tagger.predict(["The law"])) == {"kind", "field"}

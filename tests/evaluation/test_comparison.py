@@ -101,7 +101,7 @@ def test_swapping_the_versions_swaps_the_signs(taxonomy, y_true, one, two):
         assert change.interval == pytest.approx((-high, -low))
 
 
-def test_only_papers_of_both_count_whatever_their_order(taxonomy):
+def test_only_common_papers_are_compared_in_any_order(taxonomy):
     facet = taxonomy.facet("kind")
     eye = np.eye(3, dtype=bool)
     old = held_out(facet, eye[[0, 1, 2]], answers([0, 1, 2]), ["a", "b", "c"])
@@ -115,7 +115,7 @@ def test_only_papers_of_both_count_whatever_their_order(taxonomy):
         compare(("1", {"kind": old}), ("2", {"kind": new.take([0])}))
 
 
-def test_a_tag_that_came_or_went_counts_as_never_given(taxonomy):
+def test_a_tag_that_one_version_lacks_counts_as_never_predicted(taxonomy):
     kind = taxonomy.facet("kind")
     tags = [tag.model_dump() for tag in kind.tags]
     narrow = Facet.model_validate({**kind.model_dump(), "tags": tags[:2]})

@@ -67,7 +67,7 @@ def test_a_facet_that_cannot_be_compared_does_not_pass():
     assert (outcome.facet, outcome.figure) == ("domain", "it cannot be compared")
 
 
-def test_too_many_papers_changed_to_wrong():
+def test_too_many_negative_flips_fail():
     assert failed(facet(negative_flips=(FLIP,) * 6)) == [("at", "6.0% (6 of 100)")]
     assert failed(facet(negative_flips=(FLIP,) * 6), GateRules(max_negative_flips=0.06)) == []
 

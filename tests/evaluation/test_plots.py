@@ -11,7 +11,7 @@ from tagger.evaluation import (
 )
 
 
-def test_confusions_are_counted_where_they_belong(taxonomy):
+def test_confusions_are_counted_by_true_and_predicted_tag(taxonomy):
     y_true = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
     given_tags = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=float)
     data = held_out(taxonomy.facet("field"), y_true, given_tags)

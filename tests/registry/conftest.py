@@ -1,4 +1,4 @@
-"""A store of its own for each test, and training results that cost nothing."""
+"""A separate store for each test, and training results without a training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tagger.training import TrainingResult
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without a run: to make one takes seconds."""
+    """An MLflow database without runs, shared because creating one takes seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     with Store(f"sqlite:///{path}").reading() as client:
         client.search_experiments(max_results=1)
@@ -36,7 +36,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Pa
 
 @pytest.fixture
 def make_result(saved_model: Path, label_folder: Path) -> Callable[..., TrainingResult]:
-    """Make the result of a training that got a share of the labels right."""
+    """Make the result of a training with a given accuracy."""
     return partial(tiny_training.make_result, label_folder, saved_model)
 
 

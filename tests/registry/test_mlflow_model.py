@@ -1,4 +1,4 @@
-"""The model as MLflow's own tools see it."""
+"""The model in the tools of MLflow."""
 
 import json
 import subprocess

@@ -62,7 +62,7 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     with pytest.raises(TaggerError, match="no previous champion"):
         roll_back(registry)
     assert champions(registry) == [1]
-    # What was given up may come back, and the way back is known.
+    # A version that was rolled back can be promoted again, and rolled back again.
     assert promote(registry, registry.find("3"), RULES).promoted
     assert version_history(registry)[2].why == "passed the gate against tagger/1"
     assert roll_back(registry)[1].name == "tagger/1"
@@ -70,7 +70,7 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
 
 @pytest.fixture
 def breaking(monkeypatch):
-    """Break the connection where the client writes something: a method, or a key that it gets."""
+    """Break the connection at a call of the client: a method, or a key among its arguments."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -133,7 +133,7 @@ def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
     with breaking(broken), pytest.raises(TaggerError, match="connection lost"):
         roll_back(registry)
     assert champions(registry) == [left]
-    # The next one goes as far back as the broken one was to, and no further.
+    # The next rollback only finishes the broken one.
     given_up, champion = roll_back(registry)
     assert (given_up.number, champion.number) == (3, 2)
     assert champions(registry) == [2]
@@ -154,7 +154,7 @@ def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, m
     assert version_history(registry)[1].why == "passed the gate against tagger/1"
 
 
-def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monkeypatch):
+def test_a_promotion_stops_if_the_champion_has_changed(registry, log, monkeypatch):
     from tagger.registry import promotion
 
     for seed in range(3):
@@ -172,7 +172,7 @@ def test_a_champion_that_changed_meanwhile_stops_a_promotion(registry, log, monk
     assert champions(registry) == [2]
 
 
-def test_history_tells_where_each_version_came_from(registry, log):
+def test_history_shows_the_origin_of_each_version(registry, log):
     version = log(right=0.5)
     log(right=1.0)
     first, second = version_history(registry)

@@ -38,13 +38,13 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     registry.set_alias("champion", second)
     assert [load_model_by_name("champion").name for _ in range(2)] == ["tagger/2"] * 2
     assert asked == ["champion", first.run_id, "champion"]
-    # Whoever changes it.
+    # Also if another process changes it.
     database = sqlite3.connect(STORE / "mlflow.db")
     with database:
         database.execute("DELETE FROM registered_model_aliases")
     with pytest.raises(TaggerError, match="there is no model 'champion'"):
         load_model_by_name("champion")
-    # With a log of changes beside the database they cannot be told.
+    # With a write-ahead log, changes cannot be detected.
     database.execute("PRAGMA journal_mode = WAL")
     with database:
         database.execute("UPDATE registered_models SET description = 'x'")
@@ -55,7 +55,7 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff", b'{"state": "", "models": 1}', b'{"state": [], "models": 1}']
 )
-def test_a_damaged_file_is_done_without(registry, log, asked, content):
+def test_a_damaged_cache_file_is_ignored(registry, log, asked, content):
     log()
     asked.clear()
     load_model_by_name("champion")
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_done_without(registry, log, asked, content):
     assert asked == ["champion"] * 2
 
 
-def test_a_model_that_was_changed_or_is_gone_is_not_taken(registry, log, tmp_path):
+def test_a_changed_or_missing_model_is_refused(registry, log, tmp_path):
     log()
     load_model_by_name("champion")
     folder = find_model_folder("champion", tmp_path / "scratch").folder
@@ -76,7 +76,7 @@ def test_a_model_that_was_changed_or_is_gone_is_not_taken(registry, log, tmp_pat
         load_model_by_name("champion")
 
 
-def test_what_is_no_model_is_named_and_no_store_is_made(tmp_path, monkeypatch, label_folder):
+def test_an_unknown_model_is_an_error_and_no_store_is_created(tmp_path, monkeypatch, label_folder):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "empty").mkdir()
@@ -92,7 +92,7 @@ def test_what_is_no_model_is_named_and_no_store_is_made(tmp_path, monkeypatch, l
     assert not STORE.exists()
 
 
-def test_a_command_on_a_known_model_does_not_load_mlflow(registry, log):
+def test_a_command_on_a_cached_model_does_not_import_mlflow(registry, log):
     log()
     Path("page.txt").write_text(page("One", "Two"), encoding="utf-8")
     command = ["explain", "One", "page.txt"]

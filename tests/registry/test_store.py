@@ -1,4 +1,4 @@
-"""What goes wrong with a store, and what must not happen then."""
+"""Errors of a store, and that they lose nothing."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ LOG = (
 )
 
 
-def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
+def test_a_damaged_store_is_one_line_of_error_and_stays_unchanged(registry):
     store = Path("mlruns/mlflow.db")
     store.write_bytes(b"not a database" * 100)
     with pytest.raises(TaggerError, match="MLflow store cannot be used") as caught:
@@ -30,7 +30,7 @@ def test_a_damaged_store_is_told_in_one_line_and_left_alone(registry):
     assert store.read_bytes() == b"not a database" * 100
 
 
-def test_a_kill_while_the_tables_are_made_leaves_none(registry, monkeypatch):
+def test_a_kill_while_tables_are_created_leaves_no_database(registry, monkeypatch):
     from mlflow.store.db import utils
 
     shutil.rmtree("mlruns")
@@ -43,7 +43,7 @@ def test_a_kill_while_the_tables_are_made_leaves_none(registry, monkeypatch):
     assert {path.name for path in Path("mlruns").iterdir()} == {".mlflow.db.lock", "mlflow.db"}
 
 
-def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
+def test_a_store_that_mlflow_must_upgrade_stays_unchanged(registry, log):
     log()
     with sqlite3.connect("mlruns/mlflow.db") as database:
         # The tables of this MLflow under the revision of an older one.
@@ -64,7 +64,7 @@ def test_a_store_that_mlflow_must_upgrade_is_left_as_it_is(registry, log):
         assert database.execute("select count(*) from model_versions").fetchone() == (1,)
 
 
-def test_a_read_only_store_can_be_read_and_is_found_out_before_training(registry, log, tmp_path):
+def test_a_read_only_store_can_be_read_and_is_reported_before_training(registry, log, tmp_path):
     version = log()
     read_only = Registry(f"sqlite:///file:{tmp_path}/mlruns/mlflow.db?mode=ro&uri=true")
     assert read_only.champion() == version
@@ -73,7 +73,7 @@ def test_a_read_only_store_can_be_read_and_is_found_out_before_training(registry
         check_writable(read_only)
 
 
-def test_a_server_that_is_not_there_is_named(monkeypatch):
+def test_a_server_that_does_not_answer_is_reported(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TaggerError, match="MLFLOW_TRACKING_URI") as caught:
@@ -82,7 +82,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch):
 
 
 def start_to_log(label_folder, saved_model, seed, code=LOG, **environment):
-    """Log a version in a process of its own."""
+    """Log a version in a separate process."""
     return subprocess.Popen(
         [sys.executable, "-c", code, str(label_folder), str(saved_model), str(seed)],
         env={**os.environ, "PYTHONPATH": str(TESTS), **environment},

@@ -12,7 +12,7 @@ from tagger.registry import Registry, check_writable, log_training
 from tagger.training import TrainingSettings
 
 
-def test_a_run_says_what_a_version_was_made_from_and_how_good_it_is(registry, log, label_folder):
+def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, label_folder):
     version = log(right=0.75)
     store = LabelStore(label_folder)
     settings = TrainingSettings(folds=2, seed=0)
@@ -64,7 +64,7 @@ def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch):
         assert os.environ.get("MLFLOW_TRACKING_URI") == before
 
 
-def test_a_commit_of_the_labels_is_noted(registry, log, label_folder):
+def test_the_git_commit_of_the_labels_is_logged(registry, log, label_folder):
     def git(*arguments):
         who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
         command = ["git", *who, *arguments]
@@ -81,7 +81,7 @@ def test_a_commit_of_the_labels_is_noted(registry, log, label_folder):
     assert registry.run(log(seed=2)).data.params["git_commit"] == commit + "+changes"
 
 
-def test_a_model_that_did_not_arrive_is_not_registered(
+def test_an_incomplete_upload_is_not_registered(
     registry, log, make_result, label_folder, monkeypatch, tmp_path
 ):
     import mlflow

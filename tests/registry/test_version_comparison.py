@@ -47,7 +47,7 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_versions_of_two_taxonomies_are_compared_in_the_terms_of_the_later(
+def test_versions_of_two_taxonomies_are_compared_in_the_later_one(
     registry, log, label_folder, backwards, tmp_path, monkeypatch
 ):
     before = LabelStore(label_folder).taxonomy
@@ -88,7 +88,7 @@ def test_a_facet_whose_tags_were_renamed_by_hand_is_not_compared(registry, log, 
     assert found.skipped == ("kind",)
 
 
-def test_labelled_papers_are_timed_and_a_version_without_predictions_is_named(
+def test_labelled_papers_are_timed_and_missing_predictions_are_an_error(
     registry, log, make_result, tmp_path
 ):
     before, after = log(), log(seed=1)

@@ -59,7 +59,7 @@ def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_f
     assert registry.known_folds(3) == {}
 
 
-def test_a_model_that_was_changed_exchanged_or_is_gone_is_refused(registry, log, tmp_path):
+def test_a_changed_exchanged_or_missing_model_is_refused(registry, log, tmp_path):
     version = log()
     assert registry.load(version).digest == registry.run(version).data.params["sha256_model.json"]
     (heads,) = (tmp_path / "mlruns").rglob("heads.safetensors")
@@ -67,7 +67,7 @@ def test_a_model_that_was_changed_exchanged_or_is_gone_is_refused(registry, log,
     with pytest.raises(TaggerError, match="does not match the hash"):
         registry.load(version)
     manifest = heads.with_name("model.json")
-    # Whole, and with hashes that fit: but not what the run recorded.
+    # Complete and with matching hashes, but not the model that the run recorded.
     manifest.write_text(manifest.read_text().replace("Looks back.", "Looks on."))
     for load in (registry.load, lambda version: registry.model_folder(version, tmp_path / "copy")):
         with pytest.raises(TaggerError, match="is not the file that the run of tagger/1 recorded"):
@@ -78,7 +78,7 @@ def test_a_model_that_was_changed_exchanged_or_is_gone_is_refused(registry, log,
             load(version)
 
 
-def test_labels_travel_with_the_version_and_may_not_be_exchanged(
+def test_labels_are_logged_with_the_version_and_protected_by_hashes(
     registry, log, label_folder, tmp_path
 ):
     version = log()
@@ -93,7 +93,7 @@ def test_labels_travel_with_the_version_and_may_not_be_exchanged(
         file.write_bytes(before)
 
 
-def test_another_store_is_taken_from_the_environment(monkeypatch, tmp_path):
+def test_the_environment_can_name_another_store(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
     assert Registry().champion() is None
     assert (tmp_path / "elsewhere.db").exists()

@@ -1,4 +1,4 @@
-"""Result folders and labels made up for the report, on eight papers of three runs."""
+"""Result folders and labels for the report: eight papers in three runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def figures(taxonomy: Taxonomy) -> ModelFigures:
 
 @pytest.fixture
 def answers() -> list[Label]:
-    """What two people said of six of the papers."""
+    """Answers of two people to six of the papers."""
     return [
         review("Ash", "study"),
         review("Birch", "method", annotator="ben", time="2026-03-04T10:00:00Z"),

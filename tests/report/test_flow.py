@@ -30,7 +30,7 @@ def test_papers_come_in_the_order_of_the_runs_and_the_latest_run_counts(papers):
     assert abstracts == ["On hazels.", "An abstract on Ash.", ""]
 
 
-def test_what_people_said_counts(papers):
+def test_answers_of_people_decide_the_status(papers):
     assert {title: paper.status for title, paper in papers.items()} == {
         "Ash": "corrected",
         "Birch": "confirmed",
@@ -45,7 +45,7 @@ def test_what_people_said_counts(papers):
     assert (ash.changed, ash.before["kind"]) == (("kind",), ("method",))
     assert ash.tags == {"kind": ("study",)}
     assert papers["Ginkgo"].answer.annotators == ("ann", "ben")
-    # What is no paper has no tags, what is disputed keeps those of the model.
+    # An entry that is not a paper has no tags; a disputed paper keeps those of the model.
     assert papers["Cedar"].tags == {"kind": (), "field": ()}
     assert papers["Ginkgo"].tags["kind"] == ("method",)
 
@@ -70,7 +70,7 @@ def test_the_flow_adds_up_as_counted_by_hand(papers):
 
 
 @pytest.mark.parametrize(("names", "counts"), [([], (0, 2, 0)), (["new.txt"], (2, 2, 0))])
-def test_pages_of_one_name_in_two_runs_are_two(write_results, names, counts):
+def test_files_of_one_name_in_two_runs_count_twice(write_results, names, counts):
     runs = [
         write_results(title, day, tag_row(title, pages=names))
         for day, title in enumerate(("Ash", "Birch"), start=1)
@@ -99,7 +99,7 @@ def test_answers_under_two_names_are_answers_on_one_paper(write_results):
     later = review("Ash", "survey", id="doi:10.1234/ash", time="2026-03-03T10:00:00Z")
     [ash] = gather_papers([run], [first, later])
     assert (ash.status, ash.answer.tags) == ("corrected", {"kind": ("survey",)})
-    # An answer whose tags were all retired is none.
+    # An answer with only retired tags does not count.
     [ash] = gather_papers([run], [first.model_copy(update={"tags": {}})])
     assert (ash.status, ash.answer) == ("waiting", None)
 
@@ -141,7 +141,7 @@ def test_days_are_counted_by_the_last_answer(papers):
     assert days == [(date(2026, 3, 2), 4, 1), (date(2026, 3, 4), 2, 0)]
 
 
-def test_a_pair_in_two_runs_is_told_once(write_results):
+def test_a_pair_in_two_runs_is_listed_once(write_results):
     rows = [tag_row("Ash"), tag_row("Birch")]
     pair = {"ids": ["a", "b"], "titles": ["Ash", "Birch"], "similarity": 0.3}
     other = {**pair, "ids": ["b", "a"], "titles": ["Birch", "Ash"]}
@@ -153,7 +153,7 @@ def test_a_pair_in_two_runs_is_told_once(write_results):
     assert [pair.similarity for pair in gather_near_duplicates(folders)] == [0.5, 0.3]
 
 
-def test_a_task_is_linked_only_where_it_is_sure():
+def test_a_task_is_linked_only_if_its_server_is_certain():
     origin = Origin(annotation="a", updated=datetime.now(UTC), project="3/2026-01-01", task=7)
     address = "http://127.0.0.1:8080/projects/3/data?task=7"
     places = {origin.project, "4/x"}

@@ -1,4 +1,4 @@
-"""Pages with titles that are markup, opened in a real browser: nothing of them runs or loads."""
+"""Titles with markup, opened in a real browser: nothing of them runs or loads."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def open_page(browser, tmp_path):
 
 
 def inert(browser):
-    """Tell that a page ran, and asked for, nothing but its own."""
+    """Tell whether a page ran and loaded only its own script."""
     return browser.execute_script(
         "const all = [...document.querySelectorAll('*')];"
         "for (const node of all) for (const kind of ['mouseover', 'error', 'load', 'click'])"

@@ -22,7 +22,7 @@ def texts(page, selector):
 
 @pytest.fixture
 def full(make_report, runs, answers, figures):
-    """A report with every part there is."""
+    """A report with all parts."""
     report = make_report(
         runs,
         answers,
@@ -37,7 +37,7 @@ def full(make_report, runs, answers, figures):
     return replace(report, papers=(ash, *report.papers[1:]))
 
 
-def test_the_page_tells_the_flow_and_shows_each_paper(full):
+def test_the_page_shows_the_flow_and_each_paper(full):
     page = report_page(full)
     assert texts(page, "h1") == ["8 papers from 4 pages, 1 to review"]
     assert texts(page, ".flow li") == [
@@ -64,7 +64,7 @@ def test_the_page_tells_the_flow_and_shows_each_paper(full):
     assert texts(page, "#duplicates li a") == ["Elm", "Fir"]
     assert texts(page, "footer li") == ["abstracts: no page was named"]
     # Filters know how many papers they leave: Ash by a person, Fir by the model and a person;
-    # Cedar is no paper.
+    # Cedar is not a paper.
     options = texts(page, ".filters > fieldset:nth-of-type(1) .option")
     assert options == ["method 5", "study 1", "survey 1", "no tag 1"]
     first = BeautifulSoup(page, "lxml").select_one(".paper")
@@ -95,7 +95,7 @@ def test_nothing_is_loaded_from_anywhere(full):
         assert f"{name}-src 'sha256-{digest}'" in policy
 
 
-def test_what_others_wrote_stays_text(make_report, write_results, taxonomy):
+def test_third_party_text_is_escaped(make_report, write_results, taxonomy):
     row = tag_row("Ash", sure=0.5, pages=[EVIL], model=EVIL)
     row |= {"title": EVIL, "review": {"facets": ["kind"], "reason": EVIL}, "taxonomy": EVIL}
     row["tags"]["field"] = [EVIL]

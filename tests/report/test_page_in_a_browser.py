@@ -66,7 +66,7 @@ def test_filters_search_and_groups(page):
     tick(page, "survey")
     assert titles(page) == ["Ash", "Fir"]
     assert text(page, "#count") == "2 of 68 papers"
-    # What the other facet would leave is told beside each of its tags.
+    # Each tag shows its count under the filters of the other facets.
     left = [text(page, f"[value={tag}] ~ output") for tag in ("law", "method")]
     assert left == ["1", "65"]
     tick(page, "law")
@@ -83,7 +83,7 @@ def test_filters_search_and_groups(page):
     tick(page, "health")
     tick(page, "law")
     choose(page, "group", "1")
-    # Dogwood has two tags of the facet and stands under each.
+    # Dogwood has two tags of the facet and is listed under each.
     groups = [node.text for node in page.find_elements(By.CSS_SELECTOR, ".group")]
     assert groups == ["health\n1", "heart\n1", "law\n1"]
     assert titles(page) == ["Dogwood", "Dogwood", "Fir"]
@@ -146,7 +146,7 @@ def test_nothing_is_wider_than_the_window_and_scripts_may_be_off(page):
         page.execute_script(
             "for (const one of document.querySelectorAll('details')) one.open = true"
         )
-        # What scrolls within itself may be wide.
+        # Elements with their own scroll bar may be wider.
         wider = page.execute_script(
             "return [...document.querySelectorAll('body *')].filter((node) =>"
             " !node.closest('.scroll, nav, svg') &&"

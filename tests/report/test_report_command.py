@@ -64,7 +64,7 @@ def test_evidence_comes_from_the_model_named(root, saved_model):
     assert "--model FOLDER" in done.stderr
 
 
-def test_definitions_are_shown_the_pages_that_they_are_to_tell(root, monkeypatch, model):
+def test_a_zero_shot_model_gets_the_pages_to_explain(root, monkeypatch, model):
     shown = []
 
     def load(name, papers, progress):
@@ -99,7 +99,7 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
         (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),
     ],
 )
-def test_what_cannot_be_reported_is_named(root, command, reason):
+def test_invalid_arguments_of_a_report_are_errors(root, command, reason):
     done = run("report", *command, cwd=root)
     assert done.returncode == 2
     assert reason in done.stderr

@@ -16,7 +16,7 @@ def test_what_tagging_writes_is_read(tmp_path):
     written = TaggedPaper(
         id_, "A title", ("monday.txt",), tags, confidence, doubt, "tagger/1", "small@0", time
     )
-    # A field of a later version is passed over.
+    # Unknown fields, for example of a later version, are ignored.
     line = json.dumps({**written.as_row(), "new": 1})
     (tmp_path / "tags.jsonl").write_text(line, encoding="utf-8")
     folder = read_result_folder(tmp_path)
@@ -33,7 +33,7 @@ def test_the_confidence_of_a_facet_without_tags_is_one_minus_its_highest_probabi
     assert write_results("run", 1, row).papers[0].paper_confidence == pytest.approx(0.7)
 
 
-def test_what_is_no_result_folder_is_named(tmp_path):
+def test_an_invalid_result_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     for name, problem in (("none", "no such result folder"), ("file", "is a file, not a folder")):
         with pytest.raises(TaggerError, match=f"{name}: {problem}.*tagger tag"):

@@ -55,7 +55,7 @@ def test_predictions_are_those_of_the_model(client, model):
     assert second["result"] == third["result"] == blind["result"] == []
 
 
-def test_the_webhook_tells_of_annotations_only(client, finished):
+def test_the_webhook_reacts_to_annotations_only(client, finished):
     client.post("/webhook", json={"action": "TASKS_CREATED"})
     assert not finished
     client.post("/webhook", json={"action": "ANNOTATION_CREATED"})
@@ -80,7 +80,7 @@ def test_enough_annotations_train_once():
     assert "Training on 3 new annotations" in said
 
 
-def test_a_model_that_cannot_be_loaded_is_a_plain_answer(credentials):
+def test_a_model_that_cannot_be_loaded_is_a_readable_error(credentials):
     def model():
         raise TaggerError("there is no model 'champion'")
 
@@ -91,14 +91,14 @@ def test_a_model_that_cannot_be_loaded_is_a_plain_answer(credentials):
     assert "there is no model" in answer.json()["detail"]
 
 
-def test_no_two_runs_share_a_password_or_a_name():
+def test_each_run_has_its_own_password_and_name():
     first, second = Credentials(), Credentials()
     assert first.password != second.password
     assert first.title != second.title
     assert first.password not in repr(first)
 
 
-def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_path, monkeypatch):
+def test_a_champion_of_a_changed_taxonomy_is_used(label_folder, tmp_path, monkeypatch):
     def trained(name):
         taxonomy = LabelStore(label_folder).taxonomy
         return load_model(save_tiny_model(tmp_path / name, taxonomy), f"tagger/{name}")
@@ -115,7 +115,7 @@ def test_a_champion_of_a_changed_taxonomy_is_taken_into_use(label_folder, tmp_pa
     monkeypatch.setattr(Registry, "find", find)
     in_use = ModelInUse(LabelStore(label_folder), "champion", told.append, recheck=3600)
     assert {in_use().name for _ in range(100)} == {"tagger/1"}
-    # Once, and before the first request, which would wait for MLflow to be loaded.
+    # Loaded once, before the first request, which would otherwise wait for MLflow.
     assert looked_up == ["champion"]
     in_use = ModelInUse(LabelStore(label_folder), "champion", told.append, recheck=0)
     rename = partial(rename_tag, facet="kind", tag="survey", into="review")
@@ -141,11 +141,11 @@ def test_web_pages_and_other_names_are_refused(client, headers, status):
     assert client.post("/predict", json={"tasks": []}, headers=headers).status_code == status
 
 
-def test_a_request_that_goes_on_and_on_is_refused(client, monkeypatch):
+def test_a_large_or_chunked_request_is_refused(client, monkeypatch):
     monkeypatch.setattr("tagger.review.backend._LARGEST_BODY", 1000)
     assert client.post("/predict", json={"tasks": []}).status_code == 200
     assert client.post("/predict", json={"tasks": ["x" * 1000]}).status_code == 413
-    # In parts, of which nobody says how many there will be.
+    # A chunked request has no stated length.
     assert client.post("/predict", content=iter([b"x" * 400] * 4)).status_code == 413
 
 

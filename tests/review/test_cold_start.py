@@ -14,7 +14,7 @@ def test_labelled_papers_are_not_suggested(model, papers, taxonomy):
     assert steps == [(50, 50)]
     assert suggest_papers(papers[:20], papers[:20], taxonomy, model.encoder, 5) == []
 
-    # Nor under another id.
+    # Also not under another id.
     named = [Paper(p.title, "", identifiers=(f"doi:10.1/{n}",)) for n, p in enumerate(papers[:3])]
     [chosen] = suggest_papers(named, papers[:2], taxonomy, model.encoder, 5)
     assert chosen.id == "doi:10.1/2"

@@ -14,7 +14,7 @@ KEY = "0" * 40
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Retry at once; return how long would have been waited."""
+    """Retry without waiting; return the waiting times."""
     waited = []
     monkeypatch.setattr("httpx_retries.retry.time.sleep", waited.append)
     return waited
@@ -22,7 +22,7 @@ def impatient(monkeypatch):
 
 @pytest.fixture
 def stranger():
-    """A server that is no Label Studio; tests set what it answers."""
+    """A server that is not Label Studio; tests set its answers."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         content, failures, pause, asked = b"", [], None, 0
@@ -60,7 +60,7 @@ def test_a_server_of_another_kind_is_recognized(stranger, content, key):
 @pytest.mark.parametrize(
     "url", ["http://[::1", "nowhere", "ftp://x", "http://127.0.0.1:1", "", "http://127.0.0.1:99999"]
 )
-def test_an_address_that_leads_nowhere_is_named(url):
+def test_an_unreachable_address_is_an_error(url):
     with pytest.raises(TaggerError):
         Connection(url, KEY)
 
@@ -70,7 +70,7 @@ REPEATED += [("PATCH", 502), ("DELETE", 502)]
 
 
 @pytest.mark.parametrize(("method", "status"), [*REPEATED, ("POST", 502), ("GET", 404)])
-def test_what_may_be_repeated_is(stranger, method, status):
+def test_idempotent_requests_are_retried(stranger, method, status):
     url, handler = stranger
     handler.failures = [status, status]
     answer = make_client(url).request(method, url)
@@ -78,7 +78,7 @@ def test_what_may_be_repeated_is(stranger, method, status):
     assert (answer.status_code, handler.asked) == ((200, 3) if again else (status, 1))
 
 
-def test_repeating_comes_to_an_end_and_waits_as_told(stranger, impatient):
+def test_retries_are_limited_and_follow_retry_after(stranger, impatient):
     url, handler = stranger
     handler.failures, handler.pause = [503] * 9, "7"
     assert make_client(url).get(url).status_code == 503
@@ -93,7 +93,7 @@ def test_a_damaged_key_is_not_quoted(key):
     assert key not in str(caught.value)
 
 
-def test_a_password_in_an_address_is_not_told_and_blanks_do_not_matter():
+def test_errors_hide_passwords_in_addresses_and_spaces_are_stripped():
     with pytest.raises(TaggerError, match="does not answer") as caught:
         Connection(" http://me:planted-marker@127.0.0.1:1/ ", KEY + "\r\n")
     assert "planted-marker" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_password_in_an_address_is_not_told_and_blanks_do_not_matter():
 
 @pytest.fixture
 def variables(monkeypatch):
-    """Set what names a server and its token; nothing else is set."""
+    """Set the variables for server and token; the others are unset."""
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "LABEL_STUDIO_API_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -148,7 +148,7 @@ def test_a_token_comes_from_the_environment_a_file_or_the_keyring(variables, tmp
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
-def test_a_token_file_that_others_can_use_is_refused(variables, tmp_path, mode):
+def test_a_token_file_that_other_users_can_access_is_refused(variables, tmp_path, mode):
     path = tmp_path / "token"
     path.write_text("planted-marker", encoding="utf-8")
     path.chmod(mode)

@@ -1,4 +1,4 @@
-"""What Label Studio is given shows text as text; what it gives is looked at before it is used."""
+"""Hostile content: text sent to Label Studio stays text, and its answers are validated."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_definitions_stay_text_in_the_interface():
 @pytest.mark.parametrize(
     "config", ["<View>", "\ud800", '<?xml version="1.0" encoding="x"?><View/>', "<View a='\x1b'/>"]
 )
-def test_an_interface_that_is_no_text_is_named(taxonomy, config):
+def test_an_interface_that_is_not_xml_is_an_error(taxonomy, config):
     with pytest.raises(TaggerError, match="not XML"):
         adapt_interface(config, taxonomy, set)
 
@@ -90,7 +90,7 @@ def spoiled(**changes):
         {"lead_time": "nan"},
     ],
 )
-def test_an_answer_that_cannot_be_read_is_left_out_and_named(taxonomy, changes):
+def test_an_unreadable_answer_is_an_error(taxonomy, changes):
     task = spoiled(**changes)
     with pytest.raises(TaskError):
         read_label(task, task["annotations"][0], "ann", taxonomy, "1/now")
@@ -100,12 +100,12 @@ def test_an_answer_that_cannot_be_read_is_left_out_and_named(taxonomy, changes):
     "value",
     [None, 3, "x", {"choices": 3}, {"taxonomy": [[], 3, ["x", {}]]}, {"choices": [{}, None]}],
 )
-def test_a_result_of_another_shape_chooses_nothing_that_there_is(taxonomy, value):
+def test_a_result_of_another_shape_chooses_no_tag(taxonomy, value):
     task = spoiled(result=[{"from_name": "kind", "value": value}])
     assert ("kind", "survey") not in tags_in_use([task])
 
 
-def test_one_bad_answer_does_not_keep_the_others_from_coming_home(taxonomy, label_folder):
+def test_one_bad_answer_does_not_stop_the_pull_of_others(taxonomy, label_folder):
     with stand_in_project(taxonomy) as project:
         project.import_tasks([TASK, spoiled(unique_id="u-2")])
         *_, (number, task) = project.kept.items()
@@ -135,6 +135,6 @@ def test_a_request_of_another_kind_is_answered(model, content, code):
     json.loads(answer.text)
 
 
-def test_markup_in_a_title_is_no_part_of_what_is_filled_in(model):
+def test_markup_in_a_title_does_not_reach_the_prediction(model):
     [result] = predict_tasks([{"data": {"title": EVIL, "abstract": EVIL}}], model)
     assert EVIL not in json.dumps(result)

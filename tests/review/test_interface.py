@@ -18,7 +18,7 @@ from tagger.review.interface import (
 
 
 def offered(config):
-    """Per control, its choices as paths."""
+    """Return the choices of each control as paths."""
 
     def walk(node, path=()):
         for child in node.findall("Choice"):
@@ -41,7 +41,7 @@ def expected(taxonomy):
     }
 
 
-def test_each_facet_is_asked_in_its_own_way(taxonomy):
+def test_the_control_depends_on_the_kind_of_facet(taxonomy):
     root = ET.fromstring(build_interface(taxonomy))
     kind = root.find(".//Choices[@name='kind']")
     assert kind.get("choice") == "single"
@@ -78,7 +78,7 @@ def test_tags_that_annotations_use_stay(before, after):
     assert adapt_interface(config, after, lambda: used) == (config, [])
 
 
-def test_what_a_person_changed_by_hand_stays(taxonomy):
+def test_manual_changes_of_the_interface_are_kept(taxonomy):
     config = build_interface(taxonomy)
     edited = config.replace('<Header value="$title" size="3"/>', '<Header value="Paper: $title"/>')
     edited = edited.replace('hotkey="1"', 'hotkey="ctrl+1"').removesuffix("</View>\n")
@@ -107,14 +107,14 @@ def test_hints_and_headings_follow_the_definitions(taxonomy):
     assert adapt_interface(own, taxonomy, set) == (own, [])
 
 
-def test_lost_parts_are_put_back(taxonomy):
+def test_missing_controls_are_restored(taxonomy):
     config, changes = adapt_interface('<View><Text name="x" value="$y"/></View>', taxonomy, set)
     assert len(changes) == 5
     assert set(offered(config)) == {"kind", "field", VERDICT}
     assert has_facet_of(config, taxonomy)
 
 
-def test_entities_of_a_foreign_interface_are_not_expanded(taxonomy):
+def test_xml_entities_are_not_expanded(taxonomy):
     bomb = (
         '<!DOCTYPE View [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
         "<View><Header>&b;</Header></View>"

@@ -1,4 +1,4 @@
-"""What a pull makes of annotations, on a stand-in server; the rest is tested against a real one."""
+"""Pulling annotations from a stand-in server; the acceptance tests use a real one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def answer(project, name, hour, kind, title="A Title"):
-    """Give an answer in a task of its own that has a name."""
+    """Annotate a separate task, found by its name."""
     paper = Paper(title, "On something.")
     data = {"paper": paper.id, "title": title, "abstract": paper.abstract, "queue": name}
     if not any(task["data"] == data for task in project.kept.values()):
@@ -36,7 +36,7 @@ def kinds(store):
     return {label.title: label.tags["kind"] for label in store.labels() if label.source == "review"}
 
 
-def test_an_answer_changed_by_a_clock_that_went_back_comes_home(project, store):
+def test_a_changed_answer_with_an_earlier_time_is_pulled(project, store):
     answer(project, "one", 0, "survey")
     pull_labels(project, store)
     answer(project, "one", -1, "method")
@@ -46,7 +46,7 @@ def test_an_answer_changed_by_a_clock_that_went_back_comes_home(project, store):
     assert pull_labels(project, store).changed == 0
 
 
-def test_what_came_later_counts_whatever_the_clock_said(project, store):
+def test_the_answer_pulled_last_counts_even_with_an_earlier_time(project, store):
     answer(project, "one", 2, "survey")
     answer(project, "two", 3, "survey", title="Another")
     pull_labels(project, store)

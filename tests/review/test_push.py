@@ -1,4 +1,4 @@
-"""Which papers a push sends, on a stand-in server; the rest is tested against a real one."""
+"""Which papers a push sends, on a stand-in server; the acceptance tests use a real one."""
 
 import pytest
 from helpers.stand_in_project import stand_in_project
@@ -49,14 +49,14 @@ def test_another_paper_of_the_title_is_sent(model, project):
     assert push_papers([other], model, [first], project, ALL).new == 1
 
 
-def test_what_waits_under_its_title_counts_for_the_budget(model, papers, project):
+def test_a_waiting_paper_with_another_id_counts_for_the_budget(model, papers, project):
     one = PushSettings(1, Uncertainty(), random_share=0.0)
     push_papers(papers[:1], model, [], project, one)
     report = push_papers([with_doi(papers[0], "a"), papers[1]], model, [], project, one)
     assert (report.new, report.waiting) == (0, 1)
 
 
-def test_a_label_is_rechecked_once_whatever_its_paper_is_called(model, papers, project):
+def test_a_label_is_rechecked_once_under_any_id_of_its_paper(model, papers, project):
     for paper in (papers[0], with_doi(papers[0], "a")):
         report = push_rechecks({paper: "Recheck."}, model, project)
     assert report.new == 0
@@ -70,11 +70,11 @@ def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
         report = push_papers(papers, model, [], project, settings)
         assert (report.new, report.queues["random"]) == (20, 2)
         sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
-    # Lowest draws first, whatever the model says of the papers.
+    # Lowest random numbers first, independent of the model.
     assert sampled == [paper.id for paper in sorted(papers, key=random_number)[:6]]
 
 
-def test_what_is_answered_while_papers_are_read_is_not_refreshed(model, papers, project):
+def test_a_task_answered_during_a_push_is_not_refreshed(model, papers, project):
     push_papers(papers[:3], model, [], project, ALL)
 
     predict = model.predict_proba
@@ -103,7 +103,7 @@ def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers,
     assert push_papers(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0
 
 
-def test_copies_that_a_killed_push_left_are_removed(model, papers, project):
+def test_duplicate_tasks_of_a_killed_push_are_removed(model, papers, project):
     push_papers(papers[:3], model, [], project, ALL)
     project.import_tasks(tasks_of(project))
     project.annotate(papers[0], kind=["study"])

@@ -28,7 +28,7 @@ http.server.HTTPServer((host, int(port)), Handler).serve_forever()
 
 @pytest.fixture
 def server(tmp_path):
-    """A stand-in for Label Studio, that answers at once."""
+    """A stand-in for Label Studio that answers at once."""
     made = EmbeddedServer(tmp_path / "home", tmp_path / "venv")
     yield made
     made.stop()
@@ -55,14 +55,14 @@ def test_the_second_start_finds_the_first(server):
     assert not server.stop()
     again = server.start(port)
     assert (again.password, again.token) == (first.password, first.token)
-    # That of another folder is not taken for this one.
+    # The server of another folder is not found.
     other = EmbeddedServer(server.folder.with_name("other"), server.environment)
     assert other.running() is None
     assert not other.stop()
     assert server.running()
 
 
-def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
+def test_the_server_gets_its_account_and_no_telemetry(server):
     program(server, HEALTHY)
     running = server.start(free_port())
     with urllib.request.urlopen(f"{running.url}/environment", timeout=10) as answer:
@@ -87,7 +87,7 @@ def test_it_is_told_who_may_log_in_and_to_keep_to_itself(server):
             assert running.token.encode() not in said
 
 
-def test_a_taken_port_is_named(server, monkeypatch):
+def test_a_port_in_use_is_an_error(server, monkeypatch):
     program(server, HEALTHY)
     monkeypatch.setattr("tagger.review.server._FREE_SECONDS", 0.1)
     other = EmbeddedServer(server.folder.with_name("other"), server.environment)
@@ -100,13 +100,13 @@ def test_a_taken_port_is_named(server, monkeypatch):
         other.stop()
 
 
-def test_a_program_that_ends_is_quoted(server):
+def test_the_last_line_of_a_failed_start_is_quoted(server):
     program(server, "raise SystemExit('no room on the disk')")
     with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
         server.start(free_port())
 
 
-def test_an_installation_that_fails_says_why(server, monkeypatch):
+def test_a_failed_installation_is_explained(server, monkeypatch):
     monkeypatch.setattr("tagger.review.server.PACKAGE", "no such package!")
     with pytest.raises(TaggerError, match="Label Studio cannot be installed: "):
         server.start(free_port())

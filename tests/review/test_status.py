@@ -39,7 +39,7 @@ def test_verdicts_count_what_was_taken_away_and_added(taxonomy):
     }
 
 
-def test_anchoring_is_the_difference_that_the_tags_in_view_make(taxonomy):
+def test_anchoring_compares_shown_and_blind_answers(taxonomy):
     shown = [reviewed(n, "survey", "survey") for n in range(8)]
     shown += [reviewed(n, "study", "survey") for n in range(8, 10)]
     blind = [reviewed(n, "survey", "survey", shown=False) for n in range(20, 24)]

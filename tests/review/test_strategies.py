@@ -20,7 +20,7 @@ SURE = [0.9, 0.05, 0.05], [0.01, 0.01, 0.01]
 
 
 def pool_of(taxonomy, kinds, fields=None, vectors=None, known=None, parts=None):
-    """Offer papers with those probabilities of the two facets; the parts agree unless given."""
+    """Make a pool with given probabilities; all members agree unless ``parts`` is given."""
     size = len(kinds)
     fields = [SURE[1]] * size if fields is None else fields
     probabilities = {"kind": np.array(kinds, dtype=float), "field": np.array(fields, dtype=float)}
@@ -34,7 +34,7 @@ def pool_of(taxonomy, kinds, fields=None, vectors=None, known=None, parts=None):
 
 
 class First(Strategy):
-    """What another package may offer."""
+    """A strategy of another package."""
 
     def select(self, pool, count):
         return list(range(min(count, len(pool.papers))))
@@ -46,7 +46,7 @@ class Broken(First):
 
 
 def install(monkeypatch, name, value):
-    """Act as if a package with this entry point were installed."""
+    """Simulate an installed package with this entry point."""
     point = EntryPoint(name, value, strategies.ENTRY_POINTS)
 
     def entry_points(group, name=None):
@@ -57,7 +57,7 @@ def install(monkeypatch, name, value):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_strategy_picks_each_paper_at_most_once_and_the_same_ones_again(model, papers, name):
+def test_a_strategy_is_deterministic_and_chooses_each_paper_once(model, papers, name):
     known = model.encode(papers[:20])
     pool = Pool(papers[20:], model.predict(papers[20:]), known, model.taxonomy)
     select = load_strategy(name).select
@@ -85,7 +85,7 @@ def test_a_strategy_of_another_package_is_found(monkeypatch):
         ("dict", "builtins:dict", "no strategy", "dict"),
     ],
 )
-def test_what_does_not_load_is_named(monkeypatch, name, value, problem, hint):
+def test_a_strategy_that_cannot_be_loaded_is_an_error(monkeypatch, name, value, problem, hint):
     if value:
         install(monkeypatch, name, value)
     with pytest.raises(TaggerError, match=problem) as caught:
@@ -105,20 +105,20 @@ def test_random_depends_on_the_seed_and_the_paper_but_not_on_the_others(taxonomy
     ("kinds", "fields", "order"),
     [
         ([[0.9, 0.05, 0.05], [0.5, 0.5, 0], [0.4, 0.35, 0.25]], None, [2, 1, 0]),
-        # The doubts of a facet that allows several tags add up.
+        # In a facet that is not exclusive, the entropies of the tags are averaged.
         ([SURE[0]] * 3, [[0.99, 0.01, 0.01], [0.99, 0.01, 0.5], [0.3, 0.3, 0.3]], [2, 1, 0]),
     ],
 )
-def test_uncertainty_prefers_what_the_model_knows_least_of(taxonomy, kinds, fields, order):
+def test_uncertainty_prefers_high_entropy(taxonomy, kinds, fields, order):
     assert Uncertainty().select(pool_of(taxonomy, kinds, fields), 3) == order
 
 
-def test_uncertainty_is_the_share_of_the_largest_doubt(taxonomy):
+def test_uncertainty_is_normalized_entropy(taxonomy):
     pool = pool_of(taxonomy, [[1.0, 0, 0], [1 / 3] * 3], [[0, 1.0, 0], [0.5] * 3])
     assert Uncertainty().score(pool) == pytest.approx([0, 1])
 
 
-def test_disagreement_is_whole_where_the_parts_contradict_each_other(taxonomy):
+def test_disagreement_is_one_where_members_contradict_each_other(taxonomy):
     kinds, other = [[1.0, 0, 0], [0.5, 0.5, 0]], [[0, 1.0, 0], [0.5, 0.5, 0]]
     fields = np.array([[1.0, 0, 0], [0.5, 0, 0]])
     parts = {"kind": np.array([kinds, other]), "field": np.array([fields, 1 - fields])}
@@ -128,7 +128,7 @@ def test_disagreement_is_whole_where_the_parts_contradict_each_other(taxonomy):
     assert Disagreement().score(agreed) == pytest.approx([0])
 
 
-def test_diversity_does_not_pick_the_same_doubt_twice(taxonomy):
+def test_diversity_does_not_choose_two_similar_papers(taxonomy):
     kinds = [[0.5, 0.5, 0], [0.5, 0.5, 0], [0.6, 0.4, 0], [0.98, 0.01, 0.01]]
     vectors = [[1, 0, 0], [1, 0.01, 0], [0, 1, 0], [0, 0, 1]]
     pool = pool_of(taxonomy, kinds, vectors=vectors)
@@ -136,7 +136,7 @@ def test_diversity_does_not_pick_the_same_doubt_twice(taxonomy):
     assert Diversity().select(pool, 2) == [0, 2]
 
 
-def test_unfamiliar_picks_what_is_unlike_all_that_is_known(taxonomy):
+def test_unfamiliar_chooses_papers_unlike_the_known_ones(taxonomy):
     vectors = [[1, 0, 0], [0.7, 0.7, 0], [0, 0, 1], [0, 0.1, 1]]
     pool = pool_of(taxonomy, [SURE[0]] * 4, vectors=vectors, known=[[2, 0, 0]])
     assert Unfamiliar().select(pool, 4)[0] in (2, 3)
@@ -145,24 +145,24 @@ def test_unfamiliar_picks_what_is_unlike_all_that_is_known(taxonomy):
 
 
 def around(angle, spread, count):
-    """Papers whose vectors lie on both sides of a direction, the middle one on it."""
+    """Return unit vectors spread evenly around a direction."""
     angles = angle + spread * np.linspace(-1, 1, count)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def test_typical_takes_the_middle_of_each_group_the_largest_first(taxonomy, monkeypatch):
+def test_typical_takes_the_centre_of_each_cluster_largest_first(taxonomy, monkeypatch):
     vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9), around(4, 0.1, 7)])
     pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
     assert Typical().select(pool, 3) == [9, 17, 2]
-    # In parts, as in a cluster too large for the memory.
+    # The same in chunks, as for large clusters.
     monkeypatch.setattr("tagger.review.strategies.typical._CHUNK", 4)
     assert Typical().select(pool, 3) == [9, 17, 2]
-    # Groups that have labels are passed over.
+    # Clusters with labels come last.
     pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors[:14], known=around(2, 0.05, 1))
     assert Typical().select(pool, 1) == [2]
 
 
-def test_typical_copes_with_papers_that_are_all_alike(taxonomy, recwarn):
+def test_typical_works_on_identical_papers(taxonomy, recwarn):
     pool = pool_of(taxonomy, [SURE[0]] * 4, vectors=np.ones((4, 3)))
     assert sorted(Typical().select(pool, 3)) == [0, 1, 2]
     assert not list(recwarn)

@@ -55,7 +55,7 @@ def test_a_task_carries_the_prediction_and_a_blind_one_hides_it(model):
     assert "confused" not in str(blind["data"])
 
 
-def test_a_label_remembers_where_it_comes_from(model):
+def test_a_label_holds_its_origin(model):
     task = {"id": 3, **task_of(model, shown=False)}
     note = {"from_name": "Note", "value": {"text": ["Not sure."]}}
     result = [choice("kind", "method"), note, choice("Verdict", "settles a disagreement")]
@@ -86,7 +86,7 @@ def test_verdicts_and_empty_answers(result, outcome, tags):
     assert (label.outcome, label.tags) == (outcome, tags)
 
 
-def test_an_answer_with_a_tag_that_the_taxonomy_lacks_is_refused_whole():
+def test_an_answer_with_an_unknown_tag_is_refused():
     with pytest.raises(TaskError, match="unknown tag 'poem'"):
         read([choice("kind", "poem"), choice("field", "law")])
     assert read([choice("kind", "poem"), choice("Verdict", "not a paper")]).tags == {}
@@ -106,7 +106,7 @@ META = {"model": "m", "tags": {"kind": ["survey"]}, "shown": True, "queue": "ran
         ({**META, "shown": False}, KEPT, "m", {"kind": ("survey",)}, False),
     ],
 )
-def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
+def test_the_shown_prediction_is_recorded(meta, kept, model, tags, shown):
     label = read([choice("kind", "survey")], meta, prediction=kept)
     assert label.prediction.model_dump() == {"model": model, "tags": tags, "shown": shown}
 
@@ -114,11 +114,11 @@ def test_what_was_on_the_screen_is_remembered(meta, kept, model, tags, shown):
 @pytest.mark.parametrize(
     "kept", [{}, None, 3, {"result": [choice("kind", "poem")], "model_version": "x"}]
 )
-def test_a_prediction_that_cannot_be_read_is_none(kept):
+def test_an_unreadable_prediction_is_none(kept):
     assert read([choice("kind", "survey")], prediction=kept).prediction is None
 
 
-def test_a_facet_that_was_not_asked_is_not_judged():
+def test_a_facet_that_was_not_offered_is_not_annotated():
     label = read([choice("kind", "method")], {**META, "tags": {}, "facets": ["kind"]})
     assert label.tags == {"kind": ("method",)}
 

@@ -70,7 +70,7 @@ def paper(papers):
 RENAME = (rename_tag, "kind", "survey", "review")
 
 
-def test_an_answer_given_after_the_change_on_the_old_interface_comes_home_too(desk, paper):
+def test_an_answer_on_the_old_interface_is_pulled_after_the_change(desk, paper):
     desk.push([paper])
     desk.change(*RENAME)
     desk.change(merge_tags, "field", ["heart", "law"], "law", "Both.")
@@ -94,7 +94,7 @@ def test_old_and_new_tags_in_one_answer_are_both_understood(desk, paper):
     assert desk.tags(paper) == {"kind": ("review",), "field": ("sea",)}
 
 
-def test_the_tag_of_a_retired_answer_comes_home_as_no_answer(desk, paper):
+def test_an_answer_with_only_a_retired_tag_is_not_a_label(desk, paper):
     desk.push([paper])
     desk.project.annotate(paper, kind=["survey"], field=[["law"]])
     desk.change(retire_tag, "kind", "survey")
@@ -103,7 +103,7 @@ def test_the_tag_of_a_retired_answer_comes_home_as_no_answer(desk, paper):
     assert paper.id in {one.paper.id for one in papers_to_rereview(desk.store)}
 
 
-def test_what_waits_is_brought_to_the_new_taxonomy(desk, papers):
+def test_waiting_tasks_are_refreshed_to_the_new_taxonomy(desk, papers):
     desk.push(papers[:3])
     assert desk.push(papers[:3]).refreshed == 0
     desk.change(*RENAME)
@@ -113,7 +113,7 @@ def test_what_waits_is_brought_to_the_new_taxonomy(desk, papers):
     assert {task["meta"]["taxonomy"] for task in desk.project.kept.values()} == {version}
 
 
-def test_papers_of_a_split_tag_go_out_and_come_home_answered(desk, papers):
+def test_papers_of_a_split_tag_are_rechecked_and_pulled(desk, papers):
     one, other, waiting = papers[:3]
     desk.push([one, other, waiting])
     desk.project.annotate(one, field=[["health"]])
@@ -135,7 +135,7 @@ def test_papers_of_a_split_tag_go_out_and_come_home_answered(desk, papers):
     assert one.id not in {found.paper.id for found in papers_to_rereview(desk.store)}
 
 
-def test_a_paper_may_be_asked_about_again_at_a_later_change(desk, paper):
+def test_a_paper_can_be_rechecked_after_each_change(desk, paper):
     desk.push([paper])
     desk.project.annotate(paper, kind=["survey"])
     desk.pull()
