@@ -30,7 +30,7 @@ from gold import RESULTS, ROOT, Gold, machine, read_gold
 from tagger._util.arrays import Floats, Vectors, unit
 from tagger.labels import LabelStore
 from tagger.model import Calibration, Head, VectorCache, probabilities
-from tagger.taxonomy import Facet, discover, far_from_tags
+from tagger.taxonomy import Facet, discover, uncovered_papers
 from tagger.taxonomy.discovery import DISTANCE, find_clusters
 from tagger.taxonomy.discovery import MIN_PAPERS as LEAST
 from tagger.training import TrainingData, bundled_encoder
@@ -149,7 +149,7 @@ def look(
         count = round(DRAWN * len(papers.y_true))
         rows = np.sort(rng.choice(len(papers.y_true), count, replace=False))
         y_true = papers.y_true[np.ix_(rows, hidden)]
-        far = far_from_tags(probabilities[rows])
+        far = uncovered_papers(probabilities[rows])
         clusters = method.clusters(papers.vectors[rows], far)
         clusters.sort(key=lambda cluster: -len(cluster[0]) * cluster[1])
         shares = [y_true[own].mean(axis=0) for own, _ in clusters[:FIRST]]

@@ -87,7 +87,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
     ("file", "line", "reason"),
     [
         ("seed.jsonl", label_line("A", tags={"kind": ["poem"]}), "unknown tag 'poem'"),
-        ("taxonomy.yaml", "name: x\nname: y", "taxonomy.yaml:2: a field is given twice: "),
+        ("taxonomy.yaml", "name: x\nname: y", "taxonomy.yaml:2: a field is repeated: "),
     ],
 )
 def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):

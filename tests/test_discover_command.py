@@ -61,7 +61,7 @@ def test_a_group_without_a_tag_comes_with_a_command(runner, no_likely_tag):
 
 def test_nothing_found_is_said_and_no_failure(runner, no_likely_tag):
     unknown = runner("kites.txt", "--facet", "colour")
-    assert str(unknown.exception) == "there is no facet 'colour'. Known: kind, field"
+    assert str(unknown.exception) == "unknown facet 'colour'. Known: kind, field"
     done = runner("kites.txt", "--min-papers", "7", "--facet", "kind")
     assert done.exit_code == 0
     assert done.stdout.startswith("kind: nothing found. 9 of 9 papers have no likely tag")

@@ -26,7 +26,7 @@ def test_a_taxonomy_that_is_there_stays(tmp_path):
     (tmp_path / "taxonomy.yaml").write_text("mine", encoding="utf-8")
     done = run("init", ".", "--template", "nlp", cwd=tmp_path)
     assert done.returncode == 2
-    assert "there is a taxonomy already" in done.stderr
+    assert "already exists" in done.stderr
     assert (tmp_path / "taxonomy.yaml").read_text(encoding="utf-8") == "mine"
 
 
@@ -48,15 +48,15 @@ def test_facets_may_come_from_options(tmp_path):
     ("options", "reason"),
     [
         ((), "no template and no facets are given. Give --template"),
-        (("--template", "law"), "there is no template 'law'. Known: medicine"),
+        (("--template", "law"), "unknown template 'law'. Known: medicine"),
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
         (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
         (("--facet", "a=1", "--facet", "a=2"), "a facet is given twice"),
         (("--facet", "A B=1"), "'A B' is not a valid name"),
-        (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "has a tag 'b' already"),
+        (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "already has a tag 'b'"),
         (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
-        (("--tag", "kind/trial=Lots."), "there is no facet 'kind' for the tag 'trial'"),
+        (("--tag", "kind/trial=Lots."), "unknown facet 'kind' of the tag 'trial'"),
         (("--template", "nlp", "--digest", "none.txt"), "none.txt: no such file"),
     ],
 )
@@ -86,11 +86,11 @@ def test_in_a_terminal_it_asks_until_an_empty_answer(tmp_path, asked):
     done = asked(*answers)
     assert done.returncode == 0, done.stderr
     for mistake in (
-        "there is no template 'law'",
+        "unknown template 'law'",
         "'Big Facet' is not a valid name",
-        "has a tag 'trial' already",
-        "'kind' has too few tags (0). It needs 2 or more",
-        "'kind' has too few tags (1). It needs 2 or more",
+        "already has a tag 'trial'",
+        "'kind' has too few tags (0). Add tags until it has at least 2",
+        "'kind' has too few tags (1). Add tags until it has at least 2",
     ):
         assert mistake in done.stderr
     assert "Written: asked/taxonomy.yaml, with kind (2 tags)." in done.stdout

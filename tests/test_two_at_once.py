@@ -48,7 +48,7 @@ def test_two_changes_of_one_taxonomy_are_made_one_after_the_other_or_refused(lab
     assert made, said
     for name in renames.keys() - made:
         assert renames[name].returncode == 2
-        assert "has been changed meanwhile" in said[name]
+        assert "was changed by another process" in said[name]
     store = LabelStore(label_folder)
     names = store.taxonomy.facet("field").tag_names
     assert {name for name in renames if f"{name}-2" in names} == made

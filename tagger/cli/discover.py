@@ -41,18 +41,18 @@ def discover(
     papers, problems = output.read_pages(files, format_name, column)
     loaded = output.load_model_named(model, papers)
     from tagger.model import default_cache
-    from tagger.taxonomy import facet_of
+    from tagger.taxonomy import find_facet
     from tagger.training import bundled_encoder
 
     facets: Sequence[Facet] = loaded.taxonomy.facets
     if facet is not None:
-        facets = [facet_of(loaded.taxonomy, facet)]
+        facets = [find_facet(loaded.taxonomy, facet)]
     else:
         # Every paper has a tag of an exclusive facet: few lack one there.
         facets = [one for one in facets if not one.exclusive] or facets
     with output.needs_extra("train"), output.progress() as step:
         from tagger.taxonomy import discover as find_candidates
-        from tagger.taxonomy import far_from_tags
+        from tagger.taxonomy import uncovered_papers
 
         probabilities = loaded.predict(papers, partial(step, "Tagging")).probabilities
         texts = [paper.text for paper in papers]
@@ -63,7 +63,7 @@ def discover(
             )
             for one in facets
         }
-    far = {one.name: len(far_from_tags(probabilities[one.name])) for one in facets}
+    far = {one.name: len(uncovered_papers(probabilities[one.name])) for one in facets}
     # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
     labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
     if as_json:

@@ -71,12 +71,12 @@ def init(
 
     Example: tagger init my-review --template medicine --digest monday.txt
     """
-    from tagger.taxonomy import TAXONOMY_FILE, check_free, taxonomy_name, write_taxonomy
+    from tagger.taxonomy import TAXONOMY_FILE, check_no_taxonomy, taxonomy_name, write_taxonomy
 
     path = folder / TAXONOMY_FILE
-    check_free(path)
+    check_no_taxonomy(path)
     draft = _draft(template, facet or [], exclusive or [], tag or [])
-    taxonomy = draft.finished(taxonomy_name(folder))
+    taxonomy = draft.build(taxonomy_name(folder))
     problems: list[TaggerError] = []
     suggested: list[Paper] = []
     if digest:

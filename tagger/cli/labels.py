@@ -118,10 +118,10 @@ def suggest(
 
     Example: tagger labels suggest 20 monday.txt
     """
-    from tagger.labels import LabelStore, papers_spoken_of
+    from tagger.labels import LabelStore, labelled_papers
 
     store = LabelStore(labels)
-    labelled = papers_spoken_of(store.all_labels())
+    labelled = labelled_papers(store.all_labels())
     papers, problems = output.read_pages(files, format_name, column)
     with output.needs_extra("train"):
         from tagger.model import DEFAULT_MAX_TOKENS

@@ -345,7 +345,7 @@ def _named(name: str) -> Taxonomy:
 
 def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Say what a change does, ask, and make it."""
-    from tagger.labels import make_change_in, plan_change
+    from tagger.labels import apply_change, plan_change
 
     store = _open(labels)
     plan = plan_change(store, change)
@@ -354,8 +354,8 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
             output.echo(line)
         output.echo(f"{plan.from_version} becomes {plan.to_version}")
         output.echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
-        if plan.papers_unjudged:
-            output.echo(f"{plan.papers_unjudged} papers are no longer judged in the facet")
+        if plan.papers_unannotated:
+            output.echo(f"{plan.papers_unannotated} papers lose their annotation in the facet")
         if plan.papers_to_review:
             output.echo(
                 f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview"
@@ -374,7 +374,7 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
             output.echo("Nothing was changed.")
             raise typer.Exit(1)
     if not dry_run:
-        make_change_in(store, change)
+        apply_change(store, change)
     if as_json:
         output.print_json({**asdict(plan), "done": not dry_run})
     elif dry_run:

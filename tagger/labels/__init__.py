@@ -1,4 +1,4 @@
-"""Labels: what people said of papers, kept in files, merged, audited and checked for agreement."""
+"""Labels: tags given by people. Store, merge and audit them, and measure agreement."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Audit: labels that the model contradicts, to be looked at again and never changed silently."""
+"""Audit labels: find those that the model contradicts, to be reviewed again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tagger._util.arrays import Floats
-from tagger.labels.store import Label
+from tagger._util.arrays import Floats, Integers
+from tagger.labels.label import Label
 from tagger.taxonomy import Facet, Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
 class SuspectLabel:
-    """A label that the model contradicts in one facet, with this confidence."""
+    """A label that the model contradicts in one facet, with the model's confidence."""
 
     id: str
     title: str
@@ -33,46 +32,53 @@ def find_suspect_labels(
     taxonomy: Taxonomy,
     min_confidence: float = 0.7,
 ) -> list[SuspectLabel]:
-    """Find labels that a model, which had not seen them, contradicts; the most confident first.
+    """Find labels that are likely wrong, the most confident contradictions first.
 
-    Which labels are likely wrong is decided by confident learning (Northcutt et al., "Confident
-    Learning: Estimating Uncertainty in Dataset Labels", 2021; for several tags a paper, Thyagarajan
-    et al., "Identifying Incorrect Annotations in Multi-Label Classification Data", 2022), as in
-    cleanlab. Labels that were rechecked since, or are final, are not called in question again.
+    The labels are found by confident learning (Northcutt et al., "Confident Learning: Estimating
+    Uncertainty in Dataset Labels", 2021; for non-exclusive facets, Thyagarajan et al., "Identifying
+    Incorrect Annotations in Multi-Label Classification Data", 2022), as implemented in cleanlab.
+    Final labels and labels that were rechecked are not reported again.
 
-    ``labels`` are one a paper; ``probabilities``, per facet and paper id, the out-of-fold
-    probability of each tag.
+    Parameters
+    ----------
+    labels:
+        One label per paper.
+    probabilities:
+        Out-of-fold probability of each tag, by facet and paper id.
+    min_confidence:
+        Minimum confidence of the model in the contradiction.
     """
     suspects = []
     for facet in taxonomy.facets:
-        known = probabilities.get(facet.name, {})
-        annotated = [label for label in labels if facet.name in label.tags and label.id in known]
+        by_id = probabilities.get(facet.name, {})
+        annotated = [label for label in labels if facet.name in label.tags and label.id in by_id]
         if not annotated:
             continue
-        table = np.array([known[label.id] for label in annotated], dtype=np.float64)
-        for row in _contradicted(facet, annotated, table):
-            suspect = _suspect(facet, annotated[row], table[row])
-            origin = annotated[row].origin
-            settled = annotated[row].final or (origin and origin.queue == "recheck")
+        table = np.array([by_id[label.id] for label in annotated], dtype=np.float64)
+        for index in _contradicted(facet, annotated, table):
+            suspect = _suspect(facet, annotated[index], table[index])
+            origin = annotated[index].origin
+            settled = annotated[index].final or (origin and origin.queue == "recheck")
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
     return sorted(suspects, key=lambda suspect: -suspect.confidence)
 
 
 def _contradicted(facet: Facet, labels: Sequence[Label], probabilities: Floats) -> list[int]:
-    """Return the rows that confident learning takes for wrong, in one tag or another."""
-    places = {tag: column for column, tag in enumerate(facet.tag_names)}
+    """Return the indices of the labels that confident learning finds wrong in any tag."""
+    columns = {tag: column for column, tag in enumerate(facet.tag_names)}
     y_true = np.zeros(probabilities.shape, dtype=bool)
-    for row, label in enumerate(labels):
+    for index, label in enumerate(labels):
         for tag in facet.with_ancestors(label.tags[facet.name]):
-            y_true[row, places[tag]] = True
-    # Of tags that no label has, or all, there is nothing to learn.
+            y_true[index, columns[tag]] = True
+    # Confident learning needs tags that some labels have and others lack.
     used = np.flatnonzero(y_true.any(axis=0) & ~y_true.all(axis=0))
     if not len(used):
         return []
     if facet.exclusive:
-        odds = np.maximum(probabilities[:, used], 1e-9)
-        return _issues(y_true[:, used].argmax(axis=1), odds / odds.sum(axis=1, keepdims=True))
+        positive = np.maximum(probabilities[:, used], 1e-9)
+        normalised = positive / positive.sum(axis=1, keepdims=True)
+        return _issues(y_true[:, used].argmax(axis=1), normalised)
     found: set[int] = set()
     for column in used:
         yes = probabilities[:, column]
@@ -80,20 +86,17 @@ def _contradicted(facet: Facet, labels: Sequence[Label], probabilities: Floats) 
     return sorted(found)
 
 
-def _issues(given: npt.NDArray[np.int_], probabilities: Floats) -> list[int]:
+def _issues(y_true: Integers, probabilities: Floats) -> list[int]:
     from cleanlab.filter import find_label_issues
 
     with warnings.catch_warnings():
-        # It warns that it says less of rare tags: known, and no harm.
+        # cleanlab warns about rare tags, for which it finds fewer errors.
         warnings.simplefilter("ignore", UserWarning)
-        return [
-            int(row) for row in np.flatnonzero(find_label_issues(given, probabilities, n_jobs=1))
-        ]
+        found = find_label_issues(y_true, probabilities, n_jobs=1)
+    return [int(index) for index in np.flatnonzero(found)]
 
 
-def _suspect(
-    facet: Facet, label: Label, probabilities: npt.NDArray[np.float64]
-) -> SuspectLabel | None:
+def _suspect(facet: Facet, label: Label, probabilities: Floats) -> SuspectLabel | None:
     given = facet.with_ancestors(label.tags[facet.name])
     if facet.exclusive:
         best = int(probabilities.argmax())

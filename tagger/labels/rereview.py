@@ -1,4 +1,4 @@
-"""Changes of the taxonomy of a label folder: what they do to labels, and what to look at again."""
+"""Change the taxonomy of a label folder: effects on labels, and papers to review again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from tagger._util.atomic import exclusively, replacing
 from tagger.errors import TaggerError
-from tagger.labels.store import ConflictRule, Label, LabelStore, labels_by_paper, merge_labels
+from tagger.labels.label import Label
+from tagger.labels.merging import ConflictRule, labels_by_paper, merge_labels
+from tagger.labels.store import LabelStore
 from tagger.papers import Paper
 from tagger.taxonomy import (
     TAXONOMY_FILE,
@@ -22,11 +24,11 @@ from tagger.taxonomy import (
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """What a change would do to a label folder: in words, and in numbers of labels and papers.
+    """The effects of a change on a label folder.
 
-    ``labels_changed`` labels read differently afterwards, ``papers_unjudged`` papers are no longer
-    judged in a facet. ``becomes_tree`` is True if a facet gets its first tag with a parent, False
-    if it loses its last.
+    ``changes`` describes the change. ``labels_changed`` labels would have other tags, and
+    ``papers_unannotated`` papers would lose their annotation in a facet. ``becomes_tree`` is True
+    if a facet gets its first tag with a parent, False if it loses the last one, else None.
     """
 
     changes: tuple[str, ...]
@@ -34,16 +36,16 @@ class ChangePlan:
     to_version: str
     labels: int
     labels_changed: int
-    papers_unjudged: int
+    papers_unannotated: int
     papers_to_review: int
     becomes_tree: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rereview:
-    """A labelled paper that changes of the taxonomy call in question: per facet, what to look at.
+    """A labelled paper to review again after changes of the taxonomy, with a question per facet.
 
-    Questions do not name the tags that the paper has, for that would lead the reviewer.
+    Questions do not name the tags of the paper, which could bias the reviewer (anchoring).
     """
 
     paper: Paper
@@ -51,22 +53,22 @@ class Rereview:
 
     @property
     def reason(self) -> str:
-        """What the reviewer is told."""
+        """The text displayed to the reviewer."""
         return f"Recheck: {'; '.join(self.questions.values())}."
 
 
 def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
-    """Say what a change would do, if the taxonomy allows it; nothing is written."""
+    """Return the effects of a change without writing it; raise TaggerError if it is not allowed."""
     before, after = store.taxonomy, _changed(store, change).taxonomy
-    given, labels = store.labels_as_given(), store.all_labels()
-    now = [label.model_copy(update={"tags": after.read(label.tags)}) for label in given]
-    judged_before, judged_after = (
+    originals, labels = store.original_labels(), store.all_labels()
+    now = _translated(originals, after)
+    annotated_before, annotated_after = (
         {(one.id, facet) for one in merge_labels(some, rule) for facet in one.tags}
         for some in (labels, now)
     )
 
-    def asked(taxonomy: Taxonomy) -> set[tuple[str, str]]:
-        found = _rereviews(given, taxonomy, rule)
+    def questions(taxonomy: Taxonomy) -> set[tuple[str, str]]:
+        found = _rereviews(originals, taxonomy, rule)
         return {(one.paper.id, facet) for one in found for facet in one.questions}
 
     trees = [
@@ -83,14 +85,17 @@ def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest"
         to_version=after.version,
         labels=len(labels),
         labels_changed=sum(old.tags != new.tags for old, new in zip(labels, now, strict=True)),
-        papers_unjudged=len(judged_before - judged_after),
-        papers_to_review=len(asked(after) - asked(before)),
+        papers_unannotated=len(annotated_before - annotated_after),
+        papers_to_review=len(questions(after) - questions(before)),
         becomes_tree=None if trees[0] == trees[1] else trees[0] < trees[1],
     )
 
 
-def make_change_in(store: LabelStore, change: Change) -> Taxonomy:
-    """Make a change in a label folder, whose label files stay; return its new taxonomy."""
+def apply_change(store: LabelStore, change: Change) -> Taxonomy:
+    """Write a change to the taxonomy of a label folder, and return the new taxonomy.
+
+    The label files are not changed.
+    """
     with exclusively(store.folder / TAXONOMY_FILE):
         document = _changed(store, change)
         with replacing(store.folder / TAXONOMY_FILE) as file:
@@ -99,17 +104,17 @@ def make_change_in(store: LabelStore, change: Change) -> Taxonomy:
 
 
 def papers_to_rereview(store: LabelStore, rule: ConflictRule = "latest") -> list[Rereview]:
-    """Return the papers that changes of the taxonomy call in question, and nobody has seen since.
+    """Return the papers to review again after changes of the taxonomy.
 
-    They are those labelled before the ``since`` of a tag that they lack, below a tag that they
-    have or at the top, and those whose answer in an exclusive facet is retired. A paper is seen
-    when somebody judges the facet afterwards, says that it is no paper, or that it cannot be told.
+    These are papers labelled before the time ``since`` of a tag that they lack, if they have its
+    parent or it has none, and papers whose tag in an exclusive facet is retired. A paper is done
+    when somebody annotates the facet afterwards or gives another outcome.
     """
-    return _rereviews(store.labels_as_given(), store.taxonomy, rule)
+    return _rereviews(store.original_labels(), store.taxonomy, rule)
 
 
 def count_tags(labels: Iterable[Label], taxonomy: Taxonomy) -> dict[str, dict[str, int]]:
-    """Count, per facet and tag, the papers that have the tag or one that implies it."""
+    """Count the papers of each facet and tag, including papers with a descendant of the tag."""
     counts = {facet.name: dict.fromkeys(facet.tag_names, 0) for facet in taxonomy.facets}
     for label in labels:
         for facet in taxonomy.facets:
@@ -123,44 +128,54 @@ def _changed(store: LabelStore, change: Change) -> TaxonomyDocument:
     document = open_document(path)
     if document.taxonomy != store.taxonomy:
         raise TaggerError(
-            "has been changed meanwhile", path=path, hint="See what is there, then try again"
+            "was changed by another process", path=path, hint="Check the file, then try again"
         )
     change(document)
     try:
         return TaxonomyDocument(document.text(), path)
     except TaggerError as error:
         raise TaggerError(
-            f"the taxonomy does not allow it: {error.problem}", path=path, hint=error.hint
+            f"this change is not possible: {error.problem}", path=path, hint=error.hint
         ) from error
 
 
-def _rereviews(given: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule) -> list[Rereview]:
-    read = [label.model_copy(update={"tags": taxonomy.read(label.tags)}) for label in given]
-    merged = {label.id: label.tags for label in merge_labels(read, rule)}
+def _translated(labels: Sequence[Label], taxonomy: Taxonomy) -> list[Label]:
+    return [label.model_copy(update={"tags": taxonomy.read(label.tags)}) for label in labels]
+
+
+def _rereviews(
+    originals: Sequence[Label], taxonomy: Taxonomy, rule: ConflictRule
+) -> list[Rereview]:
+    merged = {
+        label.id: label.tags for label in merge_labels(_translated(originals, taxonomy), rule)
+    }
     found = []
-    for name, labels in labels_by_paper(given).items():
+    for name, labels in labels_by_paper(originals).items():
         tags = merged.get(name, {})
         questions = {
-            facet.name: f"look at {facet.name}, which has {new}"
+            facet.name: f"look at {facet.name}, which has {change}"
             for facet in taxonomy.facets
-            if (new := _question(facet, tags.get(facet.name), labels))
+            if (change := _change(facet, tags.get(facet.name), labels))
         }
         if questions:
             found.append(Rereview(labels[-1].paper, questions))
     return found
 
 
-def _question(facet: Facet, tags: Sequence[str] | None, labels: Sequence[Label]) -> str | None:
-    """Return what a facet has that calls a paper's tags, None if not annotated, in question."""
-    seen = [one.time for one in labels if facet.name in one.tags or one.outcome != "tagged"]
-    latest = max(seen, default=None)
+def _change(facet: Facet, tags: Sequence[str] | None, labels: Sequence[Label]) -> str | None:
+    """Return the change of a facet that a paper must be reviewed for, or None.
+
+    ``tags`` are the merged tags of the paper, None if the facet is not annotated.
+    """
+    times = [one.time for one in labels if facet.name in one.tags or one.outcome != "tagged"]
+    latest = max(times, default=None)
     if latest is None:
         return None
     if tags is None:
         lost = [
             label.time
             for label in labels
-            if (given := label.tags.get(facet.name)) and not any(map(facet.readings.get, given))
+            if (names := label.tags.get(facet.name)) and not any(map(facet.meanings.get, names))
         ]
         return "one tag less" if facet.exclusive and lost and latest <= max(lost) else None
     new = [

@@ -11,10 +11,10 @@ from tagger.labels import (
     ConflictRule,
     Label,
     Origin,
+    current_labels,
     find_conflicts,
     merge_labels,
-    settled_as_no_paper,
-    standing_labels,
+    non_paper_ids,
 )
 from tagger.model import Explanation
 from tagger.papers import NearDuplicate, Paper, TaggedPaper, number_papers
@@ -161,7 +161,7 @@ def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRul
     # Labels of one paper may have different ids; conflicts are found by id.
     reviews = [
         label.model_copy(update={"id": tagged.id})
-        for label in standing_labels(labels)
+        for label in current_labels(labels)
         if label.source == "review"
     ]
     history = sorted(reviews, key=lambda label: label.time)
@@ -177,7 +177,7 @@ def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRul
         status = "disputed"
     elif all(label.outcome == "cannot-tell" for label in history):
         status = "cannot tell"
-    elif settled_as_no_paper(reviews, conflicts):
+    elif non_paper_ids(reviews, conflicts):
         status = "not a paper"
     elif not settled:
         # All tags of the answer were retired: the paper needs a new review.

@@ -16,7 +16,7 @@ import numpy as np
 from tagger._util.arrays import Floats
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
-from tagger.labels import Label, standing_labels
+from tagger.labels import Label, current_labels
 from tagger.model import ReviewRule, TaggerModel, decide, doubtful_tags
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
@@ -94,7 +94,7 @@ def push_papers(
         If the server fails or the strategy returns invalid indices.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
-    standing = standing_labels(labels)
+    standing = current_labels(labels)
     known = KnownPapers([label.paper for label in standing] + [task.paper for task in run.tasks])
     new = [paper for paper in papers if paper not in known]
     pushed = KnownPapers(papers)

@@ -13,9 +13,9 @@ from tagger.labels import (
     Conflict,
     ConflictRule,
     Label,
+    current_labels,
     find_conflicts,
     measure_agreement,
-    standing_labels,
 )
 from tagger.review.project import ReviewTask
 from tagger.taxonomy import Facet, Taxonomy
@@ -81,7 +81,7 @@ def review_status(
 ) -> ReviewStatus:
     """Summarize a review from all tasks of its project and all labels."""
     waiting = [task for task in tasks if not task.touched]
-    reviews = [label for label in standing_labels(labels) if label.source == "review"]
+    reviews = [label for label in current_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
     sampled = {

@@ -296,11 +296,11 @@ def _read_tags(
     tags: dict[str, tuple[str, ...]] = {}
     for facet in taxonomy.facets:
         values = tuple(dict.fromkeys(chosen.get(facet.name, ())))
-        unknown = [value for value in values if value not in facet.readings]
+        unknown = [value for value in values if value not in facet.meanings]
         if unknown:
             raise TaskError(f"has the unknown tag '{unknown[0]}' in the facet '{facet.name}'")
         if facet.exclusive:
-            if len({facet.readings[value] for value in values}) == 1:
+            if len({facet.meanings[value] for value in values}) == 1:
                 tags[facet.name] = values
         elif values or meta is None or facet.name in meta.facets:
             current = [value for value in values if value in facet.tag_names]

@@ -1,4 +1,4 @@
-"""Taxonomy: facets and tags, how a file of them is read, changed, compared and drafted."""
+"""Taxonomies: facets and tags. Read, change, compare and draft them, and discover missing tags."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
 from .changes import Change as Change
 from .changes import add_tag as add_tag
-from .changes import facet_of as facet_of
+from .changes import find_facet as find_facet
 from .changes import merge_tags as merge_tags
 from .changes import rename_tag as rename_tag
 from .changes import retire_tag as retire_tag
@@ -8,10 +8,10 @@ from .changes import split_tag as split_tag
 from .diff import compare_taxonomies as compare_taxonomies
 from .discovery import Candidate as Candidate
 from .discovery import discover as discover
-from .discovery import far_from_tags as far_from_tags
+from .discovery import uncovered_papers as uncovered_papers
 from .draft import EMPTY as EMPTY
 from .draft import TaxonomyDraft as TaxonomyDraft
-from .draft import check_free as check_free
+from .draft import check_no_taxonomy as check_no_taxonomy
 from .draft import load_template as load_template
 from .draft import taxonomy_name as taxonomy_name
 from .draft import template_names as template_names

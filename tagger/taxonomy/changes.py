@@ -1,8 +1,7 @@
-"""Changes of a taxonomy file: add, rename, merge, split and retire tags.
+"""Change a taxonomy file: add, rename, merge, split and retire tags.
 
-A name that a change takes away goes to the ``replaces`` of the tags that it stands for from then
-on, or to the ``retired`` of its facet (see :class:`tagger.taxonomy.Tag`), so that labels of before
-are read in the new terms.
+A name that is removed is added to ``replaces`` of its successors or to ``retired`` of its facet
+(see :class:`tagger.taxonomy.Tag`), so that older labels are translated.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tagger.taxonomy.file import TaxonomyDocument, drop_tag, insert_tag, tag_ent
 from tagger.taxonomy.schema import MOST_EXAMPLES, NAME_HINT, Facet, Tag, Taxonomy
 
 Change = Callable[[TaxonomyDocument], None]
-"""Edits a document; raises TaggerError if the taxonomy does not allow the change."""
+"""A function that edits a document, and raises TaggerError if the change is not possible."""
 
 
 def add_tag(
@@ -33,8 +32,8 @@ def add_tag(
     *,
     queue: bool = False,
 ) -> None:
-    """Add a tag at the end of a facet; ``queue`` asks about papers that were labelled before."""
-    before = facet_of(document.taxonomy, facet)
+    """Add a tag at the end of a facet; ``queue`` marks labelled papers for review."""
+    before = find_facet(document.taxonomy, facet)
     _check_new(before, tag)
     if parent:
         _check_tags(before, [parent])
@@ -46,8 +45,8 @@ def add_tag(
 
 
 def rename_tag(document: TaxonomyDocument, facet: str, tag: str, into: str) -> None:
-    """Give a tag another name; its papers keep it."""
-    before = facet_of(document.taxonomy, facet)
+    """Rename a tag; its papers keep it under the new name."""
+    before = find_facet(document.taxonomy, facet)
     _check_tags(before, [tag])
     _check_new(before, into, {tag})
     _join(document, before, {tag: into}, keeper=tag)
@@ -60,22 +59,22 @@ def merge_tags(
     into: str,
     definition: str | None = None,
 ) -> None:
-    """Make several tags one: one of them, another tag of the facet, or a new one.
+    """Merge tags into ``into``: one of them, another tag of the facet, or a new tag.
 
-    It has the papers and the examples of all of them.
+    It gets the papers and the examples of all of them. A new tag needs a definition.
     """
-    before = facet_of(document.taxonomy, facet)
+    before = find_facet(document.taxonomy, facet)
     _check_tags(before, tags)
     if len({*tags, into}) < 2 or len(set(tags)) < len(tags):
-        raise TaggerError("to merge, two different tags are needed")
+        raise TaggerError("a merge needs at least two different tags")
     keeper = into
     if into not in before.tag_names:
         _check_new(before, into, tags)
         if definition is None:
             raise TaggerError(
-                f"'{into}' is a new tag and needs a definition", hint="Give --definition"
+                f"the new tag '{into}' needs a definition", hint="Add --definition TEXT"
             )
-        # A new tag takes the place of the first that it is made of.
+        # A new tag replaces the first of the merged tags in the file.
         keeper = next(tag for tag in before.tag_names if tag in tags)
     _join(document, before, dict.fromkeys(tags, into), keeper, definition)
 
@@ -83,87 +82,89 @@ def merge_tags(
 def split_tag(
     document: TaxonomyDocument, facet: str, tag: str, definitions: Mapping[str, str]
 ) -> None:
-    """Put new tags below a tag, which stays; its papers are to be looked at again."""
-    before = facet_of(document.taxonomy, facet)
+    """Add child tags to a tag, which stays, and mark its papers for review."""
+    before = find_facet(document.taxonomy, facet)
     _check_tags(before, [tag])
     if len(definitions) < 2:
-        raise TaggerError(f"to split '{tag}', two different new tags are needed")
+        raise TaggerError(f"splitting '{tag}' needs at least two new tags")
     now = datetime.now(UTC)
-    for place, (name, definition) in enumerate(
+    for index, (name, definition) in enumerate(
         definitions.items(), start=before.tag_names.index(tag) + 1
     ):
         _check_new(before, name)
         fields = tag_fields(name=name, definition=definition, parent=tag, since=now)
-        insert_tag(document.facet(facet), place, fields)
+        insert_tag(document.facet(facet), index, fields)
 
 
 def retire_tag(document: TaxonomyDocument, facet: str, tag: str, into: str | None = None) -> None:
-    """Take a tag away; its papers and examples go to ``into``, else papers keep its parent."""
-    before = facet_of(document.taxonomy, facet)
+    """Remove a tag. Papers and examples move to ``into``; without it, papers keep the parent."""
+    before = find_facet(document.taxonomy, facet)
     _check_tags(before, [tag] if into is None else [tag, into])
     if into == tag:
-        raise TaggerError("a tag cannot be retired into itself")
+        raise TaggerError("a tag cannot replace itself")
     _join(document, before, {tag: into or next(iter(before.ancestors(tag)), None)}, into)
 
 
-def write_former_names(entry: CommentedMap, readings: Mapping[str, Collection[str]]) -> None:
-    """Write into the entry of a facet which tags each former name stands for.
+def write_former_names(entry: CommentedMap, meanings: Mapping[str, Collection[str]]) -> None:
+    """Write the current tags of each former name into the entry of a facet.
 
-    Tags that others of them imply are left out; a name that stands for none is retired.
+    Implied ancestors are left out. A name without tags is written to ``retired``.
     """
     facet = Facet.model_validate({**entry, "retired": ()})
-    least = {
+    minimal = {
         name: set(tags)
         - {above for tag in tags if not facet.exclusive for above in facet.ancestors(tag)}
-        for name, tags in readings.items()
+        for name, tags in meanings.items()
     }
-    for number, tag in enumerate(facet.tags):
-        names = [name for name, tags in least.items() if tag.name in tags]
+    for index, tag in enumerate(facet.tags):
+        names = [name for name, tags in minimal.items() if tag.name in tags]
         if names != list(tag.replaces):
-            with tag_entry(entry, number) as one:
+            with tag_entry(entry, index) as one:
                 one.pop("replaces", None)
                 if names:
                     one.insert(1, "replaces", names)
-    retired = [name for name, tags in least.items() if not tags]
+    retired = [name for name, tags in minimal.items() if not tags]
     if retired != list(entry.get("retired", ())):
         entry.pop("retired", None)
         entry.insert(list(entry).index("tags"), "retired", retired)
 
 
-def facet_of(taxonomy: Taxonomy, name: str) -> Facet:
-    """Return a facet that a person named; raises TaggerError with those there are."""
+def find_facet(taxonomy: Taxonomy, name: str) -> Facet:
+    """Return a facet by name; raise a TaggerError that lists the known facets if it is unknown."""
     try:
         return taxonomy.facet(name)
     except KeyError as error:
         known = ", ".join(facet.name for facet in taxonomy.facets)
-        raise TaggerError(f"there is no facet '{name}'", hint=f"Known: {known}") from error
+        raise TaggerError(f"unknown facet '{name}'", hint=f"Known: {known}") from error
 
 
 def _check_tags(facet: Facet, names: Collection[str]) -> None:
     for name in names:
         if name not in facet.tag_names:
             known = ", ".join(facet.tag_names)
-            raise TaggerError(f"'{facet.name}' has no tag '{name}'", hint=f"Known: {known}")
+            raise TaggerError(
+                f"the facet '{facet.name}' has no tag '{name}'", hint=f"Known: {known}"
+            )
 
 
-def _check_new(facet: Facet, name: str, own: Collection[str] = ()) -> None:
-    """Refuse a name that is taken, or that has stood for other tags than ``own``."""
+def _check_new(facet: Facet, name: str, allowed: Collection[str] = ()) -> None:
+    """Refuse a name that is in use, or a former name of other tags than ``allowed``."""
     if name in facet.tag_names:
         raise TaggerError(
-            f"'{facet.name}' has a tag '{name}' already",
-            hint="To make two tags one: tagger taxonomy merge",
+            f"the facet '{facet.name}' already has a tag '{name}'",
+            hint="To merge two tags: tagger taxonomy merge",
         )
     tag_fields(name=name, definition="-")
-    meaning = facet.readings.get(name)
-    if meaning is not None and not (meaning and set(meaning) <= set(own)):
+    meaning = facet.meanings.get(name)
+    if meaning is not None and not (meaning and set(meaning) <= set(allowed)):
         raise TaggerError(
-            f"'{name}' is a former name in '{facet.name}', and cannot get a new meaning",
-            hint="Choose another name; or, to undo a step, put taxonomy.yaml back as it was",
+            f"'{name}' is a former name in '{facet.name}' and cannot get a new meaning",
+            hint="Choose another name; to undo a change, restore taxonomy.yaml",
         )
 
 
 def tag_fields(**fields: object) -> dict[str, Any]:
-    """Return the fields of a tag as they are written; raises TaggerError if one is not valid."""
+    """Validate the fields of a tag and return them as written to the file."""
     try:
         return Tag.model_validate(fields).model_dump(exclude_none=True)
     except ValidationError as error:
@@ -181,23 +182,24 @@ def _join(
     keeper: str | None,
     definition: str | None = None,
 ) -> None:
-    """Make tags one, at the place of ``keeper``; without it they go.
+    """Merge tags into the entry of ``keeper``, or remove them if it is None.
 
-    ``moved`` says what becomes of the papers of each. Children of tags that go get a new parent.
+    ``moved`` maps each tag to the tag that its papers get. Children of removed tags get a new
+    parent.
     """
     into = moved.get(keeper, keeper) if keeper else None
     gone = {*moved, *filter(None, [keeper])}
     if gone >= set(facet.tag_names) and not keeper:
         raise TaggerError(
-            f"'{facet.name}' would have no tag left",
-            hint="Take the facet out of taxonomy.yaml and out of the label files",
+            f"this would remove the last tag of the facet '{facet.name}'",
+            hint="Remove the facet from taxonomy.yaml and from the label files instead",
         )
     entry = document.facet(facet.name)
-    for number, tag in reversed(list(enumerate(facet.tags))):
+    for index, tag in reversed(list(enumerate(facet.tags))):
         if tag.name in gone and tag.name != keeper:
-            drop_tag(entry, number)
+            drop_tag(entry, index)
             continue
-        with tag_entry(entry, number) as one:
+        with tag_entry(entry, index) as one:
             parent = _parent_after(facet, tag, gone, keeper, into)
             if parent is None:
                 one.pop("parent", None)
@@ -212,12 +214,12 @@ def _join(
                 if more := more[: MOST_EXAMPLES - len(tag.examples)]:
                     one.setdefault("examples", CommentedSeq()).extend(more)
     names = {str(one["name"]) for one in entry["tags"]}
-    readings = {
-        name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(was))
-        for name, was in facet.readings.items()
+    meanings = {
+        name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(tags))
+        for name, tags in facet.meanings.items()
         if name not in names
     }
-    write_former_names(entry, readings)
+    write_former_names(entry, meanings)
 
 
 def _parent_after(
@@ -227,10 +229,10 @@ def _parent_after(
         return into if tag.parent in gone else tag.parent
     above = [name for name in facet.ancestors(tag.name) if name not in gone]
     if tag.name == keeper:
-        # A tag that was there keeps what it implies; a new one implies what all merged ones did.
+        # An existing tag keeps its ancestors; a new one gets the common ancestors of the merged.
         merged = gone if keeper != into else {keeper}
         implied = set.intersection(*(set(facet.ancestors(name)) for name in merged))
-        # No tag below a merged one, or the tag would be its own ancestor.
+        # Descendants of merged tags are excluded, or the tag would be its own ancestor.
         above = [
             name for name in above if name in implied and not set(gone) & {*facet.ancestors(name)}
         ]

@@ -1,4 +1,4 @@
-"""In what two taxonomies differ."""
+"""Compare two taxonomies."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference: its place, afterwards if it has one, and what was and is there.
+    """One difference between two taxonomies, with the values ``before`` and ``after``.
 
-    A tag that is ``renamed`` is replaced by a new name, one that is ``illustrated`` has another
-    number of examples, a facet that is ``reformed`` is exclusive or no longer.
+    ``facet`` and ``tag`` are the names afterwards, unless it was removed. An ``illustrated`` tag
+    has other examples, a ``moved`` one another parent; a ``reformed`` facet became exclusive or
+    non-exclusive.
     """
 
     facet: str
@@ -28,7 +29,7 @@ class Difference:
     after: str | None = None
 
     def describe(self) -> str:
-        """Say the difference in one line."""
+        """Describe the difference in one line."""
         place = f"{self.facet}/{self.tag}" if self.tag else self.facet
         if self.kind == "added":
             return f"+ {place}: {self.after}"
@@ -41,7 +42,7 @@ class Difference:
 
 
 def compare_taxonomies(before: Taxonomy, after: Taxonomy) -> list[Difference]:
-    """Return in what a taxonomy differs from an earlier one."""
+    """Return the differences of a taxonomy from an earlier one."""
     old = {facet.name: facet for facet in before.facets}
     new = {facet.name: facet for facet in after.facets}
     found = [
@@ -69,15 +70,15 @@ def _compare_facets(before: Facet, after: Facet) -> Iterator[Difference]:
         forms = ["exclusive" if one.exclusive else "not exclusive" for one in (before, after)]
         yield Difference(name, None, "reformed", *forms)
     old = {tag.name: tag for tag in before.tags}
-    # Today's name of each tag that is still there, under its own or a new name.
+    # The current name of each earlier tag that still exists, possibly renamed.
     names = {tag: tag for tag in after.tag_names if tag in old}
     for gone in [tag for tag in old if tag not in names]:
-        for now in after.readings.get(gone, ()):
+        for now in after.meanings.get(gone, ()):
             if now not in old and now not in names.values():
                 names[gone] = now
     for tag in before.tags:
         if tag.name not in names:
-            into = ", ".join(after.readings.get(tag.name, ())) or None
+            into = ", ".join(after.meanings.get(tag.name, ())) or None
             yield Difference(name, tag.name, "removed", tag.definition, into)
     was = {now: old[tag] for tag, now in names.items()}
     for tag in after.tags:

@@ -1,12 +1,11 @@
-"""Tags that the taxonomy lacks: clusters among papers that no tag fits.
+"""Discover missing tags: clusters of papers without a likely tag.
 
-The search for classes that nobody has labelled is novel class discovery (Han, Vedaldi and
-Zisserman, "Learning to Discover Novel Visual Categories via Deep Transfer Clustering", 2019). Here
-the papers that no known tag is likely for are clustered by average linkage (Sokal and Michener, "A
-Statistical Method for Evaluating Systematic Relationships", 1958), and a cluster is named by the
-terms that set it apart. The settings are those that find tags again which were hidden from the
-model (``experiments/discovery.py``), with vectors of the encoder as it comes: fine-tuning draws
-papers together by the tags that are there.
+This is novel class discovery (Han, Vedaldi and Zisserman, "Learning to Discover Novel Visual
+Categories via Deep Transfer Clustering", 2019). Papers without a likely tag are clustered by
+average linkage (Sokal and Michener, "A Statistical Method for Evaluating Systematic Relationships",
+1958), and each cluster is named by its distinctive terms. The settings were chosen to rediscover
+tags that were hidden from the model (``experiments/discovery.py``). The vectors are those of the
+pretrained encoder, because fine-tuning moves papers together by the existing tags.
 """
 
 from __future__ import annotations
@@ -22,31 +21,28 @@ from tagger._util.arrays import Floats, Integers, Vectors, unit
 from tagger.papers import Paper
 from tagger.taxonomy.schema import Facet
 
-_FAR = 0.5
+_LIKELY = 0.5
 _TERMS = 5
-_HELD = 1 / 3
-"""Share of the papers of a cluster that have a term which names it."""
-_MOST_PAPERS = 5000
-"""Papers clustered at most, for all pairs are compared: of more, this many taken evenly."""
+_MIN_SHARE = 1 / 3
+"""Minimum share of the papers of a cluster that contain a term which names it."""
+_MAX_PAPERS = 5000
+"""Maximum number of papers to cluster, since all pairs are compared; more are sampled evenly."""
 _WORD = r"(?u)\b[^\W\d_][\w-]+\b"
 _NO_NAME = re.compile(r"[^a-z0-9]+")
-_LONGEST_NAME = 50
-
-
+_MAX_NAME = 50
 DISTANCE = 0.7
-"""Clusters are joined as long as the mean cosine distance of their papers, less what all papers
-have in common, stays below it."""
+"""Clusters are merged while the mean cosine distance of their papers' centred vectors is below."""
 MIN_PAPERS = 4
 """Smaller clusters are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Papers that might have a tag in common which the facet lacks, most central first.
+    """A candidate for a missing tag of a facet.
 
-    ``terms`` set its papers apart from all others, most telling first. ``coherence`` is the mean
-    cosine between them, less what all papers have in common: 0 for papers taken at random, 1 for
-    copies.
+    ``papers`` are those of the cluster, the most central first; ``terms`` its distinctive terms,
+    the most distinctive first. ``coherence`` is the mean cosine similarity of the centred vectors
+    of its papers: 0 for random papers, 1 for copies.
     """
 
     facet: str
@@ -57,7 +53,7 @@ class Candidate:
 
     @property
     def definition(self) -> str:
-        """The terms, in place of a definition until a person has written one."""
+        """The terms as a provisional definition, to be replaced by a person."""
         return ", ".join(self.terms).capitalize() + "."
 
 
@@ -70,71 +66,72 @@ def discover(
     min_papers: int = MIN_PAPERS,
     count: int = 5,
 ) -> list[Candidate]:
-    """Return candidates for tags that a facet lacks, large and coherent ones first.
+    """Return candidates for missing tags of a facet, at most ``count``, large coherent ones first.
 
-    ``vectors``, of shape (papers, dimensions), are of an encoder that was not fine-tuned for the
-    facet; ``probabilities``, of shape (papers, tags), are of the facet's tags.
+    ``vectors`` of shape (papers, dimensions) are those of a pretrained encoder, ``probabilities``
+    of shape (papers, tags) those of the facet's tags.
     """
-    clusters = find_clusters(vectors, far_from_tags(probabilities), min_papers=min_papers)
+    clusters = find_clusters(vectors, uncovered_papers(probabilities), min_papers=min_papers)
     chosen = sorted(clusters, key=lambda cluster: -len(cluster[0]) * cluster[1])[:count]
-    terms = distinctive_terms([paper.text for paper in papers], [rows for rows, _ in chosen])
-    taken = set(facet.readings)
+    terms = distinctive_terms([paper.text for paper in papers], [indices for indices, _ in chosen])
+    taken = set(facet.meanings)
     candidates = []
-    for (rows, coherence), found in zip(chosen, terms, strict=True):
+    for (indices, coherence), found in zip(chosen, terms, strict=True):
         name = _free_name(found, taken)
         taken.add(name)
-        own = tuple(papers[row] for row in rows)
-        candidates.append(Candidate(facet.name, name, found, own, round(coherence, 4)))
+        members = tuple(papers[index] for index in indices)
+        candidates.append(Candidate(facet.name, name, found, members, round(coherence, 4)))
     return candidates
 
 
-def far_from_tags(probabilities: Floats) -> Integers:
-    """Return the papers of which each tag is less likely than not, shape (far papers,)."""
-    return np.flatnonzero(probabilities.max(axis=1, initial=0.0) < _FAR)
+def uncovered_papers(probabilities: Floats) -> Integers:
+    """Return the indices of the papers whose tags all have a probability below 0.5."""
+    return np.flatnonzero(probabilities.max(axis=1, initial=0.0) < _LIKELY)
 
 
 def find_clusters(
-    vectors: Vectors, far: Integers, distance: float = DISTANCE, min_papers: int = MIN_PAPERS
+    vectors: Vectors, uncovered: Integers, distance: float = DISTANCE, min_papers: int = MIN_PAPERS
 ) -> list[tuple[Integers, float]]:
-    """Return the clusters among the ``far`` papers: their rows, most central first, and coherence.
+    """Cluster the papers with the indices ``uncovered``.
 
-    ``vectors`` are those of all papers, for their mean is what papers have in common.
+    ``vectors`` of shape (papers, dimensions) are those of all papers, whose mean is subtracted.
+    Returns, for each cluster, the indices of its papers, the most central first, and its coherence.
     """
     from sklearn.cluster import AgglomerativeClustering
 
-    least = max(2, min_papers)
-    if len(far) < least:
+    min_papers = max(2, min_papers)
+    if len(uncovered) < min_papers:
         return []
-    far = far[np.linspace(0, len(far) - 1, min(len(far), _MOST_PAPERS)).astype(int)]
-    own = unit(vectors - vectors.mean(axis=0))
-    # The cosine of a paper that is just like the mean is 0 with every other.
-    cosines = own[far] @ own[far].T
-    of = AgglomerativeClustering(
+    sample = np.linspace(0, len(uncovered) - 1, min(len(uncovered), _MAX_PAPERS)).astype(int)
+    uncovered = uncovered[sample]
+    centred = unit(vectors - vectors.mean(axis=0))
+    cosines = centred[uncovered] @ centred[uncovered].T
+    assignment = AgglomerativeClustering(
         None, metric="precomputed", linkage="average", distance_threshold=distance
     ).fit_predict(1 - cosines)
     clusters = []
-    for number in range(int(of.max()) + 1):
-        members = np.flatnonzero(of == number)
-        if len(members) < least:
+    for number in range(int(assignment.max()) + 1):
+        members = np.flatnonzero(assignment == number)
+        if len(members) < min_papers:
             continue
-        among = cosines[np.ix_(members, members)].astype(np.float64)
-        np.fill_diagonal(among, 0)
-        order = np.argsort(-among.sum(axis=1), kind="stable")
-        coherence = float(among.sum() / (len(members) * (len(members) - 1)))
-        clusters.append((far[members[order]], coherence))
+        similarities = cosines[np.ix_(members, members)].astype(np.float64)
+        np.fill_diagonal(similarities, 0)
+        order = np.argsort(-similarities.sum(axis=1), kind="stable")
+        coherence = float(similarities.sum() / (len(members) * (len(members) - 1)))
+        clusters.append((uncovered[members[order]], coherence))
     return clusters
 
 
 def distinctive_terms(
     texts: Sequence[str], clusters: Sequence[Integers], most: int = _TERMS
 ) -> list[tuple[str, ...]]:
-    """Return the words and word pairs that set clusters apart, most telling first.
+    """Return the distinctive words and word pairs of each cluster, the most distinctive first.
 
     Class-based TF-IDF (Grootendorst, "BERTopic: Neural topic modeling with a class-based TF-IDF
     procedure", 2022): ``tf * ln(1 + A / f)`` with the frequency ``f`` of a term in all texts, the
-    mean number ``A`` of terms a class, and the square root of its share ``tf`` of the class, which
-    keeps down what every paper says. The texts outside all clusters are a class of their own. A
-    word comes once, alone or in a pair, in the singular or the plural.
+    mean number ``A`` of terms of a class, and the square root ``tf`` of the share of the term in
+    the class. The square root reduces the weight of common terms. Texts outside all clusters form
+    one class. Terms of a cluster do not share a word, in singular or plural.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -146,30 +143,32 @@ def distinctive_terms(
     except ValueError:  # no text has a word
         return [() for _ in clusters]
     vocabulary = counter.get_feature_names_out()
-    rest = np.setdiff1d(np.arange(len(texts)), np.concatenate(list(clusters)))
-    classes = np.stack([np.asarray(counts[rows].sum(axis=0)).ravel() for rows in [*clusters, rest]])
+    others = np.setdiff1d(np.arange(len(texts)), np.concatenate(list(clusters)))
+    classes = np.stack(
+        [np.asarray(counts[indices].sum(axis=0)).ravel() for indices in (*clusters, others)]
+    )
     sizes = classes.sum(axis=1, keepdims=True)
     idf = np.log(1 + sizes.mean() / classes.sum(axis=0))
     weights = np.sqrt(classes / np.maximum(sizes, 1)) * idf
     found = []
-    for rows, weight in zip(clusters, weights, strict=False):
-        holders = np.asarray((counts[rows] > 0).sum(axis=0)).ravel()
-        weight = np.where(holders >= max(2, _HELD * len(rows)), weight, 0)
+    for indices, weight in zip(clusters, weights, strict=False):
+        papers = np.asarray((counts[indices] > 0).sum(axis=0)).ravel()
+        weight = np.where(papers >= max(2, _MIN_SHARE * len(indices)), weight, 0)
         chosen: list[str] = []
-        words: set[str] = set()
+        used: set[str] = set()
         for column in np.argsort(-weight, kind="stable"):
             term = str(vocabulary[column])
             if len(chosen) == most or not weight[column]:
                 break
-            own = {word.removesuffix("s") for word in term.split()}
-            if not words & own:
+            words = {word.removesuffix("s") for word in term.split()}
+            if not used & words:
                 chosen.append(term)
-                words |= own
+                used |= words
         found.append(tuple(chosen))
     return found
 
 
 def _free_name(terms: Sequence[str], taken: set[str]) -> str:
-    names = [_NO_NAME.sub("-", term.lower()).strip("-")[:_LONGEST_NAME] for term in terms]
+    names = [_NO_NAME.sub("-", term.lower()).strip("-")[:_MAX_NAME] for term in terms]
     numbered = (f"new-{number}" for number in count(1))
     return next(name for name in chain(names, numbered) if name and name not in taken)

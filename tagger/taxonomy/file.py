@@ -1,4 +1,4 @@
-"""Taxonomy files: YAML that is read with errors that name the line, written, and edited in place.
+"""Read, write and edit taxonomy files; errors name the line, and edits keep comments.
 
 A taxonomy looks like this::
 
@@ -14,8 +14,8 @@ A taxonomy looks like this::
             replaces: [overview]
             examples: ["Ten Years of Word Vectors: A Survey"]
 
-All values are read as text, so that ``name: yes`` and ``name: 2024`` are names. YAML's anchors and
-types are refused: a few lines of aliases can be nested into a text that fills the memory.
+All values are read as text, so that ``name: yes`` and ``name: 2024`` are names. Anchors, aliases
+and type tags of YAML are refused, because nested aliases can expand to fill the memory.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.taxonomy.schema import NAME_HINT, Taxonomy, check_names
 
-_LONGEST = 500_000
+_MAX_CHARACTERS = 500_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
 class _TextResolver(VersionedResolver):
-    """Takes every plain value but null for a text."""
+    """Resolve every plain scalar except null as a string."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is ScalarNode and implicit[0]:
@@ -57,20 +57,20 @@ class _TextResolver(VersionedResolver):
 
 
 class _PlainComposer(Composer):
-    """Refuses anchors, aliases and types before anything is built of them."""
+    """Refuse anchors, aliases and type tags."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
-        for attribute, what in (("anchor", "anchors and aliases"), ("ctag", "types")):
+        for attribute, feature in (("anchor", "anchors and aliases"), ("ctag", "type tags")):
             if getattr(event, attribute, None) is not None:
                 raise MarkedYAMLError(
-                    problem=f"{what} are not allowed here", problem_mark=event.start_mark
+                    problem=f"{feature} are not allowed", problem_mark=event.start_mark
                 )
         return super().compose_node(parent, index)
 
 
 class TaxonomyDocument:
-    """A taxonomy file: what it says, and its YAML to be edited, with comments and quotes."""
+    """A taxonomy file: the validated taxonomy, and its YAML, which keeps comments and quotes."""
 
     def __init__(self, text: str, path: Path) -> None:
         self._text = text
@@ -87,23 +87,29 @@ class TaxonomyDocument:
         check_names(self.taxonomy, path, lambda location: _line_of(self.content, location))
 
     def facet(self, name: str) -> CommentedMap:
-        """Return the entry of a facet; its tags are in the order of the taxonomy's."""
+        """Return the entry of a facet, with its tags in the order of :attr:`taxonomy`."""
         found: CommentedMap = next(one for one in self.content["facets"] if one["name"] == name)
         return found
 
     def text(self) -> str:
-        """Return the YAML with the indentation and the line breaks that it had."""
+        """Return the edited YAML with its original indentation and line breaks."""
         text = dump_yaml(self.content)
         return text.replace("\n", "\r\n") if "\r\n" in self._text else text
 
 
 def load_taxonomy(path: str | Path) -> Taxonomy:
-    """Read and validate a taxonomy file; a TaggerError names file, line and field."""
+    """Read and validate a taxonomy file.
+
+    Raises
+    ------
+    TaggerError
+        With line and field, if the file is missing, cannot be read or is not a valid taxonomy.
+    """
     return open_document(Path(path)).taxonomy
 
 
 def open_document(path: Path) -> TaxonomyDocument:
-    """Read a taxonomy file to edit it; raises as :func:`load_taxonomy`."""
+    """Read a taxonomy file for editing; raises the errors of :func:`load_taxonomy`."""
     try:
         return TaxonomyDocument(path.read_bytes().decode("utf-8-sig"), path)
     except FileNotFoundError as error:
@@ -115,7 +121,7 @@ def open_document(path: Path) -> TaxonomyDocument:
 
 
 def dump_yaml(content: CommentedMap, width: int = sys.maxsize) -> str:
-    """Write a taxonomy as YAML, with the indentation that its list of facets came with."""
+    """Return a taxonomy as YAML, with the indentation of its list of facets."""
     yaml = _yaml()
     yaml.width = width
     facets = content["facets"].lc
@@ -126,31 +132,31 @@ def dump_yaml(content: CommentedMap, width: int = sys.maxsize) -> str:
         return file.getvalue()
 
 
-def drop_tag(facet: CommentedMap, number: int) -> None:
-    """Take the entry of a tag out; comments between it and the next stay."""
-    comment = _take_comment(facet["tags"], number)
-    del facet["tags"][number]
-    if number:
-        _give_comment(facet["tags"], number - 1, comment)
+def drop_tag(facet: CommentedMap, index: int) -> None:
+    """Remove the entry of a tag; comments between it and the next entry stay."""
+    comment = _take_comment(facet["tags"], index)
+    del facet["tags"][index]
+    if index:
+        _put_comment(facet["tags"], index - 1, comment)
     elif comment:
         slots = facet.ca.items.setdefault("tags", [None, None, None, None])
         slots[3] = [*(slots[3] or ()), CommentToken(comment, CommentMark(0))]
 
 
-def insert_tag(facet: CommentedMap, number: int, fields: Mapping[str, Any]) -> None:
-    """Put a new entry after another one, before comments that lead to the next."""
-    comment = _take_comment(facet["tags"], number - 1)
-    lists = {key: CommentedSeq(said) for key, said in fields.items() if isinstance(said, tuple)}
-    facet["tags"].insert(number, CommentedMap({**fields, **lists}))
-    _give_comment(facet["tags"], number, comment)
+def insert_tag(facet: CommentedMap, index: int, fields: Mapping[str, Any]) -> None:
+    """Insert an entry at ``index`` > 0, before the comments above the next entry."""
+    comment = _take_comment(facet["tags"], index - 1)
+    lists = {key: CommentedSeq(value) for key, value in fields.items() if isinstance(value, tuple)}
+    facet["tags"].insert(index, CommentedMap({**fields, **lists}))
+    _put_comment(facet["tags"], index, comment)
 
 
 @contextmanager
-def tag_entry(facet: CommentedMap, number: int) -> Iterator[CommentedMap]:
-    """Give the entry of a tag to be edited; comments between it and the next stay there."""
-    comment = _take_comment(facet["tags"], number)
-    yield facet["tags"][number]
-    _give_comment(facet["tags"], number, comment)
+def tag_entry(facet: CommentedMap, index: int) -> Iterator[CommentedMap]:
+    """Provide the entry of a tag for editing; comments between it and the next entry stay."""
+    comment = _take_comment(facet["tags"], index)
+    yield facet["tags"][index]
+    _put_comment(facet["tags"], index, comment)
 
 
 def _yaml() -> YAML:
@@ -161,10 +167,10 @@ def _yaml() -> YAML:
 
 
 def _parse_yaml(text: str, path: Path) -> Any:
-    """Return the content of a file; lists and fields know their lines."""
-    if len(text) > _LONGEST:
+    """Parse a file; the lists and mappings of the result record their lines."""
+    if len(text) > _MAX_CHARACTERS:
         raise TaggerError(
-            f"has {len(text):,} characters, more than the {_LONGEST:,} of a taxonomy", path=path
+            f"has {len(text):,} characters; a taxonomy may have {_MAX_CHARACTERS:,}", path=path
         )
     try:
         return _yaml().load(text)
@@ -173,9 +179,9 @@ def _parse_yaml(text: str, path: Path) -> Any:
         problem = f"is not valid YAML: {error.problem or error.context}"
         hint = None
         if isinstance(error, DuplicateKeyError):
-            problem = f"a field is given twice: {str(error.problem).split(' with ')[0]}"
+            problem = f"a field is repeated: {str(error.problem).split(' with ')[0]}"
         elif "mapping values" in problem:
-            hint = "Put a text with a colon in it into quotes"
+            hint = "Put texts that contain a colon into quotes"
         line = None if mark is None else mark.line + 1
         raise TaggerError(problem, path=path, line=line, hint=hint) from error
     except (YAMLError, ValueError, TypeError) as error:  # TypeError: a list as a field name
@@ -186,49 +192,52 @@ def _parse_yaml(text: str, path: Path) -> Any:
 
 
 def _line_of(content: Any, location: Sequence[str | int]) -> int:
-    """Return the line, from 1, of the nearest place that the file has."""
+    """Return the line, from 1, of a location, or of its nearest ancestor in the file."""
     line = 0
     for part in location:
         try:
-            of = content.lc.key if isinstance(content, CommentedMap) else content.lc.item
-            line = of(part)[0]
+            position = content.lc.key if isinstance(content, CommentedMap) else content.lc.item
+            line = position(part)[0]
             content = content[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break
     return line + 1
 
 
-def _last_value(tags: CommentedSeq, number: int) -> tuple[dict[Any, Any], Any, int, bool]:
-    """Return where the comment after an entry is kept, and whether a block of text is before it."""
-    entry = tags[number]
+def _comment_slot(tags: CommentedSeq, index: int) -> tuple[dict[Any, Any], Any, int, bool]:
+    """Return where ruamel.yaml stores the comment after an entry.
+
+    It is ``holder[key][slot]``. The last element of the result says whether the entry ends with a
+    block scalar.
+    """
+    entry = tags[index]
     if entry.fa.flow_style():
-        return tags.ca.items, number, 0, False
+        return tags.ca.items, index, 0, False
     key, value = list(entry.items())[-1]
-    holder, place, slot = entry.ca.items, key, 2
+    holder, slot = entry.ca.items, 2
     if isinstance(value, CommentedSeq) and value and not value.fa.flow_style():
-        holder, place, slot, value = value.ca.items, len(value) - 1, 0, value[-1]
-    block = isinstance(value, FoldedScalarString | LiteralScalarString)
-    return holder, place, slot, block
+        holder, key, slot, value = value.ca.items, len(value) - 1, 0, value[-1]
+    return holder, key, slot, isinstance(value, FoldedScalarString | LiteralScalarString)
 
 
-def _take_comment(tags: CommentedSeq, number: int) -> str:
-    """Take away the comments and empty lines between an entry and the next, and return them."""
-    holder, place, slot, block = _last_value(tags, number)
-    token = holder[place][slot] if place in holder else None
+def _take_comment(tags: CommentedSeq, index: int) -> str:
+    """Remove and return the comments and empty lines between an entry and the next."""
+    holder, key, slot, block = _comment_slot(tags, index)
+    token = holder[key][slot] if key in holder else None
     if token is None:
         return ""
     own, _, after = ("", "", token.value) if block else token.value.partition("\n")
-    holder[place][slot] = token if own else None
+    holder[key][slot] = token if own else None
     token.value = f"{own}\n"
     return str(after)
 
 
-def _give_comment(tags: CommentedSeq, number: int, comment: str) -> None:
-    """Put comments and empty lines between an entry and the next."""
+def _put_comment(tags: CommentedSeq, index: int, comment: str) -> None:
+    """Insert comments and empty lines between an entry and the next."""
     if not comment:
         return
-    holder, place, slot, block = _last_value(tags, number)
-    slots = holder.setdefault(place, [None, None, None, None])
+    holder, key, slot, block = _comment_slot(tags, index)
+    slots = holder.setdefault(key, [None, None, None, None])
     if slots[slot] is None:
         slots[slot] = CommentToken(comment if block else f"\n{comment}", CommentMark(0))
     else:

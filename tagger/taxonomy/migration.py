@@ -1,9 +1,9 @@
-"""Label folders of before: ``taxonomy_history.jsonl`` becomes ``replaces`` and ``retired``.
+"""Migrate label folders of earlier versions of tagger.
 
-Each change used to be a line of that file, and a label was read by replaying the changes made since
-the version that it names, or else since its time. Here all names of the file are replayed once, and
-it is kept as ``taxonomy_history.jsonl.migrated``. Where a name has had two meanings, labels that
-use it in the earlier one get an alias for it.
+They recorded each change of the taxonomy as a line of ``taxonomy_history.jsonl``, and labels were
+read by replaying the later changes. Here the changes are replayed once for each name, and the
+result is written to ``replaces`` and ``retired`` in the taxonomy. If a name had two meanings, the
+labels with the earlier meaning get an alias. The old files are kept as ``*.migrated``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Change(BaseModel):
     queue: bool = False
 
     def moved(self, facet: Facet) -> dict[str, str | None]:
-        """Return what became of tags of the facet as it was: another tag, or none."""
+        """Map the tags removed by the change in ``facet`` to their successor or None."""
         into = self.into if isinstance(self.into, str) else None
         if self.operation == "retire" and into is None and self.tag in facet.tag_names:
             into = next(iter(facet.ancestors(self.tag)), None)
@@ -51,7 +51,7 @@ class _Change(BaseModel):
 
 
 class _Step(BaseModel, frozen=True):
-    """A line of the history: a change, and the taxonomy file before and after it."""
+    """A line of the history: a change with the taxonomy file before and after it."""
 
     change: _Change
     from_version: str
@@ -66,25 +66,25 @@ class _Step(BaseModel, frozen=True):
 
 
 def open_taxonomy(folder: Path, level: int = logging.WARNING) -> Taxonomy:
-    """Read the taxonomy of a label folder; bring a folder of before to the present form first.
+    """Read the taxonomy of a label folder, after migrating a folder of an earlier version.
 
-    What is done to such a folder is logged at ``level``.
+    The migration is logged at ``level``.
     """
     if (folder / HISTORY_FILE).exists():
         with exclusively(folder / TAXONOMY_FILE):
-            # Another process may have done it meanwhile.
+            # Another process may have migrated the folder meanwhile.
             if (folder / HISTORY_FILE).exists():
-                _LOG.log(level, "%s; what was there is kept in *.migrated", _migrate(folder))
+                _LOG.log(level, "%s; the old files are kept as *.migrated", _migrate(folder))
     return load_taxonomy(folder / TAXONOMY_FILE)
 
 
 def _migrate(folder: Path) -> str:
-    """Migrate a folder and say what was done; cut short, it is done again, with equal result."""
+    """Migrate a folder and describe the changes; an interrupted migration can be repeated."""
     path, history_path = folder / TAXONOMY_FILE, folder / HISTORY_FILE
     steps = [step for _, step in read_lines(history_path, _Step)]
     document = open_document(path)
     if steps and document.taxonomy.version == steps[-1].from_version:
-        # A change that was cut short between its two writes.
+        # The last change was interrupted between its two writes.
         document = TaxonomyDocument(steps[-1].to_text, history_path)
     history = _History(steps, document.taxonomy)
     labels = {folder / name: history.with_aliases(folder / name) for name in _LABEL_FILES}
@@ -92,16 +92,16 @@ def _migrate(folder: Path) -> str:
     text = TaxonomyDocument(document.text(), path).text()
     with replacing(path) as file:
         file.write(text)
-    did = [f"{len(steps)} changes are now 'replaces', 'retired' and 'since' in {TAXONOMY_FILE}"]
+    done = [f"{len(steps)} changes are now 'replaces', 'retired' and 'since' in {TAXONOMY_FILE}"]
     for label_path, (old, new) in labels.items():
         if new != old:
             with replacing(_aside(label_path)) as file:
                 file.write(old)
             with replacing(label_path) as file:
                 file.write(new)
-            did.append(f"names with two meanings are told apart in {label_path.name}")
+            done.append(f"names with two meanings got an alias in {label_path.name}")
     history_path.replace(_aside(history_path))
-    return f"{history_path}: {'; '.join(did)}"
+    return f"{history_path}: {'; '.join(done)}"
 
 
 def _aside(path: Path) -> Path:
@@ -109,15 +109,15 @@ def _aside(path: Path) -> Path:
 
 
 class _History:
-    """The changes made, and what the names of each time stand for today.
+    """The recorded changes, and the current meaning of each name at each position.
 
-    Positions count the changes: 0 is before the first, ``len(steps)`` is today.
+    Positions count the changes: 0 is before the first, ``len(steps)`` is now.
     """
 
     def __init__(self, steps: Sequence[_Step], today: Taxonomy) -> None:
         self._steps, self._today = steps, today
         self._aliases: dict[tuple[str, str], frozenset[str]] = {}
-        # Per facet and name, what it stands for at each position where it was a tag.
+        # Per facet and name, the current tags of the name at each position where it was a tag.
         self._meanings: dict[tuple[str, str], dict[int, frozenset[str]]] = {}
         for position, taxonomy in enumerate([*(step.before for step in steps), today]):
             for facet in taxonomy.facets:
@@ -126,7 +126,7 @@ class _History:
                     self._meanings.setdefault((facet.name, name), {})[position] = meaning
 
     def _replay(self, facet: str, name: str, position: int) -> frozenset[str]:
-        """Return what a tag of a position is today, with all that it implied on the way."""
+        """Return the current tags of a tag at a position, with all tags that it implied."""
         names = {name}
         for step in self._steps[position:]:
             before = _facet(step.before, facet)
@@ -136,28 +136,28 @@ class _History:
                 now = {moved.get(tag, tag) for tag in before.with_ancestors(known)}
                 names = names - known | {tag for tag in now if tag}
         today = _facet(self._today, facet)
-        # What was taken out by hand stays unknown, and is reported as such.
+        # A tag that was removed by hand stays unknown, and is reported when labels are read.
         known = names & set(today.tag_names if today else ())
         return frozenset(names.union(today.with_ancestors(known) if today else ()))
 
     def _latest(self, facet: str, name: str) -> frozenset[str]:
-        """Return what a name stands for from now on."""
+        """Return the meaning of a name at the last position where it was a tag."""
         found = self._meanings[facet, name]
         return found[max(found)]
 
     def _position(self, version: str | None, time: datetime) -> int:
-        """Return at which position a label was given: by its version, else by its time."""
+        """Return the position at which a label was given, by its version or else its time."""
         by_time = bisect_left([step.time for step in self._steps], time)
-        known = [place for place, step in enumerate(self._steps) if step.from_version == version]
-        known += [place for place, step in enumerate(self._steps, 1) if step.to_version == version]
+        found = [index for index, step in enumerate(self._steps) if step.from_version == version]
+        found += [index for index, step in enumerate(self._steps, 1) if step.to_version == version]
         if version == self._today.version:
-            known.append(len(self._steps))
-        if not known:
+            found.append(len(self._steps))
+        if not found:
             return by_time
-        return max((place for place in known if place <= by_time), default=min(known))
+        return max((index for index in found if index <= by_time), default=min(found))
 
     def with_aliases(self, path: Path) -> tuple[str, str]:
-        """Return the text of a label file as it is, and with names told apart that need it."""
+        """Return the text of a label file before and after adding aliases."""
         try:
             text = path.read_bytes().decode()
         except (FileNotFoundError, UnicodeDecodeError):
@@ -168,16 +168,16 @@ class _History:
         try:
             label = json.loads(line)
             position = self._position(label.get("taxonomy"), _TIME.validate_python(label["time"]))
-            said = [label["tags"], (label.get("prediction") or {}).get("tags", {})]
-            changed = [self._renamed(tags, position) for tags in said]
+            answers = [label["tags"], (label.get("prediction") or {}).get("tags", {})]
+            changed = [self._add_aliases(tags, position) for tags in answers]
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError):
-            return line  # no label: whoever reads it says so
+            return line  # an invalid label, reported when labels are read
         if not any(changed):
             return line
         return json.dumps(label, ensure_ascii=line.isascii())
 
-    def _renamed(self, tags: dict[str, list[str]], position: int) -> bool:
-        """Give names an alias if the tags of a paper read differently otherwise."""
+    def _add_aliases(self, tags: dict[str, list[str]], position: int) -> bool:
+        """Replace names whose meaning has changed by aliases; return whether any was replaced."""
         changed = False
         for facet, names in tags.items():
             meanings = {name: self._meanings.get((facet, name), {}) for name in names}
@@ -202,25 +202,25 @@ class _History:
         )
 
     def write_to(self, document: TaxonomyDocument) -> None:
-        """Write former names, aliases, and the questions of changes into today's taxonomy."""
+        """Write former names, aliases and ``since`` times into the current taxonomy."""
         for facet in self._today.facets:
             names = set(facet.tag_names)
-            found = {(facet.name, name): frozenset(tags) for name, tags in facet.readings.items()}
-            found |= {place: self._latest(*place) for place in self._meanings} | self._aliases
+            found = {(facet.name, name): frozenset(tags) for name, tags in facet.meanings.items()}
+            found |= {key: self._latest(*key) for key in self._meanings} | self._aliases
             entry = document.facet(facet.name)
-            for tag, time in self._questions(facet.name):
+            for tag, time in self._new_tags(facet.name):
                 if tag in names:
                     with tag_entry(entry, facet.tag_names.index(tag)) as one:
                         one["since"] = time.isoformat()
-            readings = {
+            meanings = {
                 name: tags
-                for (of, name), tags in found.items()
-                if of == facet.name and name not in names and tags <= names
+                for (owner, name), tags in found.items()
+                if owner == facet.name and name not in names and tags <= names
             }
-            write_former_names(entry, readings)
+            write_former_names(entry, meanings)
 
-    def _questions(self, facet: str) -> Iterator[tuple[str, datetime]]:
-        """Yield the tags that papers were to be looked at for, and since when they are there."""
+    def _new_tags(self, facet: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the tags added with a review of labelled papers, and the time of the change."""
         for position, step in enumerate(self._steps, start=1):
             change = step.change
             new, above = (change.tag,) * change.queue, change.parent

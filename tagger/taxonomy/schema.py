@@ -1,9 +1,8 @@
-"""The taxonomy: facets, their tags, and what each tag means.
+"""Taxonomies: facets and the definitions of their tags.
 
-A label, an answer or a result may use any name that a tag ever had: a tag lists its former names
-(``replaces``), a facet those that are given no more (``retired``), and what was said under them is
-read in today's terms. So an old name never gets a new meaning. :mod:`tagger.taxonomy.file` reads
-and writes taxonomies.
+Labels and results may use former names of tags. A tag lists the names that it replaces
+(``replaces``), a facet the names without successor (``retired``), and :meth:`Taxonomy.read`
+translates them to current tags. A former name therefore never gets a new meaning.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,34 +32,34 @@ from tagger._util.validation import field_name
 from tagger.errors import TaggerError
 
 TAXONOMY_FILE = "taxonomy.yaml"
-NAME_HINT = "A name is lower-case letters, digits, '-' and '_', at most 50 of them"
+NAME_HINT = "Use at most 50 lower-case letters, digits, '-' and '_'; begin with a letter or digit"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 MOST_LEVELS = 20
-"""How many tags may stand above one another."""
+"""Maximum depth of the tag hierarchy."""
 MOST_EXAMPLES = 200
-"""How many examples a tag may have."""
+"""Maximum number of examples of a tag."""
 Tags = Mapping[str, Sequence[str]]
 """The tags of one paper per facet."""
 Location = tuple[str | int, ...]
-"""A place in nested data, such as ``("facets", 0, "name")``."""
+"""A location in nested data, such as ``("facets", 0, "name")``."""
 # Control characters except line breaks and tabs, bidirectional overrides, lone surrogates.
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-_ADDITIONS = {"label", "replaces", "since", "retired"}
-"""Fields that change neither what a tag means nor, therefore, the version of a taxonomy."""
+_UNVERSIONED = {"label", "replaces", "since", "retired"}
+"""Fields that change neither the meaning of a tag nor the version of a taxonomy."""
 
 
 def _check_text(text: Any) -> Any:
     if isinstance(text, str) and (found := _UNSAFE.search(text)):
-        raise ValueError(f"the character U+{ord(found[0]):04X} is not allowed in a text")
+        raise ValueError(f"the character U+{ord(found[0]):04X} is not allowed in texts")
     return text
 
 
 Definition = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
-    # Runs first: the length of a lone surrogate cannot be counted.
+    # Runs first, because pydantic cannot measure a text with a lone surrogate.
     BeforeValidator(_check_text),
 ]
 
@@ -71,18 +70,29 @@ class _Model(BaseModel):
     @model_serializer(mode="wrap")
     def _without_empty_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
-        optional = {"examples", *_ADDITIONS}
+        optional = {"examples", *_UNVERSIONED}
         return {name: value for name, value in content.items() if value or name not in optional}
 
 
 class Tag(_Model):
-    """One tag. A paper with a tag has the tag's ``parent``, and the parent's parent, as well.
+    """One tag of a facet.
 
-    ``examples`` are titles or sentences typical of it, made up or not, as in SKOS
-    (https://www.w3.org/TR/skos-reference/#notes). ``label`` is what people are shown in place of
-    the name. ``replaces`` lists names that stand for this tag in older labels; one that several
-    tags list stands for all of them. Labels given before ``since`` were given without the tag, and
-    are to be looked at again.
+    Parameters
+    ----------
+    name, label:
+        The name in files; the label is displayed in its place.
+    definition:
+        One or two sentences, in the words that abstracts use.
+    parent:
+        A more general tag of the same facet. A paper with this tag also has all its ancestors.
+    replaces:
+        Former names, translated to this tag in older labels. A name that several tags list is
+        translated to all of them.
+    since:
+        Time when the tag was added. Papers labelled before are to be reviewed again.
+    examples:
+        Typical titles or sentences, real or invented, as in SKOS
+        (https://www.w3.org/TR/skos-reference/#notes).
     """
 
     name: Name
@@ -95,7 +105,7 @@ class Tag(_Model):
 
     @property
     def hint(self) -> str:
-        """What people are told of the tag: its label, if it has one, and its definition."""
+        """Text displayed to reviewers: the label, if any, and the definition."""
         return f"{self.label}: {self.definition}" if self.label else self.definition
 
     @field_serializer("since")
@@ -104,10 +114,10 @@ class Tag(_Model):
 
 
 class Facet(_Model):
-    """One question asked of every paper.
+    """One question about every paper, with the tags that answer it.
 
-    An ``exclusive`` facet is answered by exactly one tag, any other by none, one or several.
-    ``retired`` lists names of tags that are given no more: in older labels they say nothing.
+    An ``exclusive`` facet is answered by exactly one tag, another facet by any number of tags.
+    ``retired`` lists names of removed tags, which are ignored in older labels.
     """
 
     name: Name
@@ -118,18 +128,18 @@ class Facet(_Model):
 
     @cached_property
     def tag_names(self) -> tuple[str, ...]:
-        """Names of the tags in the order of the file."""
+        """Names of the tags, in the order of the file."""
         return tuple(tag.name for tag in self.tags)
 
     @cached_property
     def descriptions(self) -> tuple[str, ...]:
-        """Texts on the tags, to be encoded: the definition of each, then the examples of all."""
+        """Texts for the encoder: the definitions of all tags, then the examples of all tags."""
         definitions = (f"{tag.name}. {tag.definition}" for tag in self.tags)
         return (*definitions, *(example for tag in self.tags for example in tag.examples))
 
     @cached_property
-    def readings(self) -> dict[str, tuple[str, ...]]:
-        """The tags that each name stands for, former names included: none for a retired one."""
+    def meanings(self) -> dict[str, tuple[str, ...]]:
+        """Current tags by current or former name; empty for a retired name."""
         found: dict[str, tuple[str, ...]] = dict.fromkeys(self.retired, ())
         for tag in self.tags:
             for name in tag.replaces:
@@ -141,23 +151,23 @@ class Facet(_Model):
         return {tag.name: tag.parent for tag in self.tags}
 
     def ancestors(self, tag: str) -> tuple[str, ...]:
-        """Return the tags that ``tag`` implies, nearest first; KeyError if there is no such tag."""
+        """Return the ancestors of a tag, nearest first; KeyError if the tag is unknown."""
         parent = self._parents[tag]
         return () if parent is None else (parent, *self.ancestors(parent))
 
     def with_ancestors(self, tags: Iterable[str]) -> tuple[str, ...]:
-        """Return ``tags`` and all that they imply, in the order of the facet.
+        """Return ``tags`` and their ancestors, in the order of the facet.
 
-        In an exclusive facet the tags are returned as they are: one tag is the answer.
+        In an exclusive facet, which has one tag as its answer, no ancestors are added.
         """
-        given = set(tags)
+        found = set(tags)
         if not self.exclusive:
-            given.update(above for tag in tuple(given) for above in self.ancestors(tag))
-        return tuple(name for name in self.tag_names if name in given)
+            found.update(above for tag in tuple(found) for above in self.ancestors(tag))
+        return tuple(name for name in self.tag_names if name in found)
 
     def read(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the tags that names of any time stand for, and what these imply; or KeyError."""
-        return self.with_ancestors(tag for name in names for tag in self.readings[name])
+        """Translate current and former names to current tags with their ancestors; or KeyError."""
+        return self.with_ancestors(tag for name in names for tag in self.meanings[name])
 
 
 class Taxonomy(_Model):
@@ -168,13 +178,13 @@ class Taxonomy(_Model):
 
     @cached_property
     def version(self) -> str:
-        """``name@digest``: changes whenever a name, a definition, an example or a relation does."""
-        said = self.model_dump()
-        for facet in said["facets"]:
+        """``name@digest`` of all names, definitions, examples and relations."""
+        fields = self.model_dump()
+        for facet in fields["facets"]:
             for part in (facet, *facet["tags"]):
-                for field in _ADDITIONS & part.keys():
+                for field in _UNVERSIONED & part.keys():
                     del part[field]
-        content = json.dumps(said, sort_keys=True, ensure_ascii=True)
+        content = json.dumps(fields, sort_keys=True, ensure_ascii=True)
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     @cached_property
@@ -182,41 +192,46 @@ class Taxonomy(_Model):
         return {facet.name: facet for facet in self.facets}
 
     def facet(self, name: str) -> Facet:
-        """Return the facet of that name; KeyError if there is none."""
+        """Return the facet of that name; KeyError if it is unknown."""
         return self._facets[name]
 
     def read(self, tags: Tags) -> dict[str, tuple[str, ...]]:
-        """Put the tags of a paper in today's terms, with all that they imply.
+        """Translate the tags of a paper to current tags with their ancestors.
 
-        An exclusive facet whose answer is retired is left out: it counts as not annotated. A facet
-        whose tags are unknown or given twice is returned as it is, for :meth:`check_tags`.
+        An exclusive facet whose tag is retired is left out: it counts as not annotated. A facet
+        with unknown or repeated tags is returned unchanged, for :meth:`check_tags`.
         """
         found = {}
-        for name, given in tags.items():
+        for name, names in tags.items():
             facet = self._facets.get(name)
-            if facet is None or len(set(given)) < len(given) or set(given) - facet.readings.keys():
-                found[name] = tuple(given)
-            elif (now := facet.read(given)) or not given or not facet.exclusive:
+            if facet is None or len(set(names)) < len(names) or set(names) - facet.meanings.keys():
+                found[name] = tuple(names)
+            elif (now := facet.read(names)) or not names or not facet.exclusive:
                 found[name] = now
         return found
 
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
-        """Check that the tags of a paper fit: facets and tags are known, no tag is given twice, an
-        exclusive facet has exactly one. A TaggerError names the field.
+        """Check the tags of a paper against the taxonomy.
+
+        Raises
+        ------
+        TaggerError
+            With the field, if a facet or tag is unknown, a tag is repeated, or an exclusive facet
+            does not have exactly one tag.
         """
-        for name, given in tags.items():
+        for name, names in tags.items():
             facet = self._facets.get(name)
             if facet is None:
                 known = ", ".join(self._facets)
                 raise TaggerError(f"unknown facet '{name}'", field="tags", hint=f"Known: {known}")
-            chosen, problem, hint = list(given), None, None
+            chosen, problem, hint = list(names), None, None
             if unknown := [tag for tag in chosen if tag not in facet.tag_names]:
                 problem = f"unknown tag '{unknown[0]}'"
                 hint = f"Known: {', '.join(facet.tag_names)}"
             elif len(set(chosen)) != len(chosen):
-                problem = "a tag is given twice"
+                problem = "a tag is repeated"
             elif facet.exclusive and len(chosen) != 1:
-                problem = f"exactly one tag is needed here, {len(chosen)} are given"
+                problem = f"expected exactly one tag, found {len(chosen)}"
             if problem:
                 raise TaggerError(problem, field=f"tags.{name}", hint=hint)
 
@@ -226,53 +241,59 @@ def check_names(
     path: Path | None = None,
     line_of: Callable[[Location], int | None] = lambda _: None,
 ) -> None:
-    """Check what no single field can show: names are unique, former names have no new meaning,
-    parents exist, an exclusive facet has tags to choose from.
+    """Check the rules that concern several fields of a taxonomy.
 
-    A TaggerError names ``path`` and, by ``line_of``, the line of a place in it.
+    ``line_of`` returns the line of a location in the file ``path``.
+
+    Raises
+    ------
+    TaggerError
+        If a name is repeated, a former name is also a current one or has several successors in an
+        exclusive facet, a parent is unknown or a cycle, the hierarchy is too deep, or an exclusive
+        facet has fewer than two tags.
     """
-
-    def problem(text: str, *location: str | int, hint: str | None = None) -> TaggerError:
-        field = field_name(location)
-        return TaggerError(text, path=path, line=line_of(location), field=field, hint=hint)
-
     facets: set[str] = set()
     for i, facet in enumerate(taxonomy.facets):
-        if facet.name in facets:
-            raise problem(f"the facet '{facet.name}' is there twice", "facets", i, "name")
+        if found := next(_facet_problems(facet, facets), None):
+            location, text, hint = found
+            place = ("facets", i, *location)
+            raise TaggerError(
+                text, path=path, line=line_of(place), field=field_name(place), hint=hint
+            )
         facets.add(facet.name)
-        parents = {tag.name: tag.parent for tag in facet.tags}
-        names: set[str] = set()
-        former: set[str] = set()
-        for j, tag in enumerate(facet.tags):
-            place = ("facets", i, "tags", j)
-            if tag.name in names:
-                raise problem(f"the tag '{tag.name}' is there twice", *place, "name")
-            names.add(tag.name)
-            for name in tag.replaces:
-                if name in parents:
-                    raise problem(f"'{name}' is a tag, no former name", *place, "replaces")
-                if facet.exclusive and name in former:
-                    raise problem(f"two tags replace '{name}'", *place, "replaces")
-            former.update(tag.replaces)
-            chain = [tag.name]
-            while (above := parents[chain[-1]]) is not None:
-                wrong = hint = None
-                if above not in parents:
-                    wrong = f"the parent '{above}' is no tag of the facet '{facet.name}'"
-                    hint = f"Known: {', '.join(parents)}"
-                elif above in chain:
-                    wrong = f"the tag '{tag.name}' is its own ancestor"
-                elif len(chain) > MOST_LEVELS:
-                    wrong = f"more than {MOST_LEVELS} tags stand above '{tag.name}'"
-                if wrong:
-                    raise problem(wrong, *place, "parent", hint=hint)
-                chain.append(above)
-        if used := (former | names).intersection(facet.retired):
-            raise problem(
-                f"'{min(used)}' is retired, and used all the same", "facets", i, "retired"
-            )
-        if facet.exclusive and len(facet.tags) < 2:
-            raise problem(
-                "an exclusive facet needs at least two tags to choose from", "facets", i, "tags"
-            )
+
+
+def _facet_problems(
+    facet: Facet, facets: Collection[str]
+) -> Iterator[tuple[Location, str, str | None]]:
+    """Yield the location in the facet, the description and the hint of its first problem."""
+    if facet.name in facets:
+        yield ("name",), f"the facet '{facet.name}' is repeated", None
+    parents = {tag.name: tag.parent for tag in facet.tags}
+    names: set[str] = set()
+    former: set[str] = set()
+    for j, tag in enumerate(facet.tags):
+        if tag.name in names:
+            yield ("tags", j, "name"), f"the tag '{tag.name}' is repeated", None
+        names.add(tag.name)
+        for name in tag.replaces:
+            if name in parents:
+                yield ("tags", j, "replaces"), f"'{name}' is a current tag of this facet", None
+            if facet.exclusive and name in former:
+                yield ("tags", j, "replaces"), f"two tags replace '{name}'", None
+        former.update(tag.replaces)
+        chain = [tag.name]
+        while (above := parents[chain[-1]]) is not None:
+            place = ("tags", j, "parent")
+            if above not in parents:
+                known = f"Known: {', '.join(parents)}"
+                yield place, f"the facet '{facet.name}' has no tag '{above}'", known
+            if above in chain:
+                yield place, f"the tag '{tag.name}' is its own ancestor", None
+            if len(chain) > MOST_LEVELS:
+                yield place, f"'{tag.name}' has more than {MOST_LEVELS} ancestors", None
+            chain.append(above)
+    if used := (former | names).intersection(facet.retired):
+        yield ("retired",), f"the retired name '{min(used)}' is also used by a tag", None
+    if facet.exclusive and len(facet.tags) < 2:
+        yield ("tags",), "an exclusive facet needs at least two tags", None

@@ -1,4 +1,4 @@
-"""Predictions of a model put in terms of another version of its taxonomy."""
+"""Translate predictions of a model to another version of its taxonomy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tagger.taxonomy.schema import Facet, Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class FacetTranslation:
-    """A facet with the tags that earlier ones became, and per earlier tag what it implies now."""
+    """The translation of a facet: the facet of the current tags, and those of each earlier tag."""
 
     facet: Facet
     becomes: tuple[tuple[str, ...], ...]
@@ -21,33 +21,31 @@ class FacetTranslation:
     def probabilities(self, earlier: Floats) -> Floats:
         """Translate probabilities of shape (papers, earlier tags) to (papers, tags of ``facet``).
 
-        Where several tags became one, an exclusive facet has it with the sum of theirs, another
-        with the greatest of theirs: they may apply together.
+        If several tags became one, it gets their sum in an exclusive facet, and their maximum in
+        another one, where they may apply together.
         """
         names = self.facet.tag_names
         member = np.array([[name in tags for name in names] for tags in self.becomes], np.float64)
         if self.facet.exclusive:
-            now: Floats = np.minimum(earlier @ member, 1.0)
-        else:
-            now = (earlier[:, :, np.newaxis] * member).max(axis=1, initial=0.0)
-        return now
+            return np.asarray(np.minimum(earlier @ member, 1.0))
+        return np.asarray((earlier[:, :, np.newaxis] * member).max(axis=1, initial=0.0))
 
 
 def translate_facet(taxonomy: Taxonomy, name: str, tags: Sequence[str]) -> FacetTranslation | None:
-    """Find out what became of the tags of a facet; None if ``taxonomy`` does not tell."""
+    """Translate the earlier tags of a facet; None if one is unknown or no current tag remains."""
     facet = {facet.name: facet for facet in taxonomy.facets}.get(name)
-    if facet is None or not set(tags) <= facet.readings.keys():
+    if facet is None or not set(tags) <= facet.meanings.keys():
         return None
     becomes = tuple(facet.read((tag,)) for tag in tags)
-    kept = {tag for implied in becomes for tag in implied}
-    left = tuple(
-        tag if tag.parent in kept else tag.model_copy(update={"parent": None})
+    names = {tag for current in becomes for tag in current}
+    kept = tuple(
+        tag if tag.parent in names else tag.model_copy(update={"parent": None})
         for tag in facet.tags
-        if tag.name in kept
+        if tag.name in names
     )
-    if not left:
+    if not kept:
         return None
-    # Built anew: what a facet has worked out about itself does not carry over.
+    # A new object, because model_copy would keep the cached properties of the facet.
     return FacetTranslation(
-        Facet(name=name, definition=facet.definition, exclusive=facet.exclusive, tags=left), becomes
+        Facet(name=name, definition=facet.definition, exclusive=facet.exclusive, tags=kept), becomes
     )

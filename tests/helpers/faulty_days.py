@@ -20,7 +20,7 @@ from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
 from tagger.cli import app
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore, standing_labels
+from tagger.labels import LabelStore, current_labels
 from tagger.registry import Registry
 from tagger.review import Connection, open_project
 from tagger.taxonomy import Taxonomy
@@ -128,7 +128,7 @@ class ReviewDay(Day):
         said = [(TITLES[0], "study"), (TITLES[1], "survey"), (TITLES[0], "method")]
         assert sorted(given) == sorted(said)
         assert {label.annotator for label in lines} == {self.direct.user.email}
-        standing = [label for label in standing_labels(lines) if label.title == TITLES[0]]
+        standing = [label for label in current_labels(lines) if label.title == TITLES[0]]
         assert [label.tags["kind"] for label in standing] == [("method",)]
 
     def clean_up(self) -> None:

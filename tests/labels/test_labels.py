@@ -12,10 +12,10 @@ from tagger.labels import (
     Label,
     LabelStore,
     Origin,
+    current_labels,
     find_conflicts,
+    labelled_papers,
     merge_labels,
-    papers_spoken_of,
-    standing_labels,
 )
 from tagger.papers import paper_id
 
@@ -70,7 +70,7 @@ def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
     merged = merge_labels([given, another, seed])
     assert [one.id for one in merged] == [paper_id("A Title"), "doi:10.1/b"]
     assert merged[0].tags == {"kind": ("method",), "field": ()}
-    assert len(papers_spoken_of([seed, given, another])) == 2
+    assert len(labelled_papers([seed, given, another])) == 2
     third = review("A Title", "c", tags={"kind": ("study",)})
     [conflict] = find_conflicts([seed, given, third])
     assert set(conflict.answers) == {"b", "c"}
@@ -124,7 +124,7 @@ def test_a_correction_with_an_unknown_tag_is_not_written(label_folder):
         (label_line("A", tags={"kind": ["poem"]}), "tags.kind", "unknown tag 'poem'"),
         (label_line("A", tags={"colour": ["red"]}), "tags", "unknown facet"),
         (label_line("A", tags={}), "tags", "at least 1"),
-        (label_line("A", outcome="cannot-tell"), "tags", "no tags go with this outcome"),
+        (label_line("A", outcome="cannot-tell"), "tags", "this outcome"),
         (label_line("A", annotator=""), "annotator", "at least 1"),
         (label_line("A", time="yesterday"), "time", "datetime"),
         (label_line("A", time="2026-01-01T00:00:00"), "time", "timezone"),
@@ -237,11 +237,11 @@ def test_what_is_no_paper_is_not_trained_on():
 def test_the_last_line_of_an_annotation_stands():
     first = review("A", "a", tags={"kind": ("survey",)}, origin=origin("u"))
     changed = review("A", "a", 1, origin=origin("u", 1))
-    assert standing_labels([first, changed]) == [changed]
+    assert current_labels([first, changed]) == [changed]
     gone = review("A", "a", 2, tags={}, outcome="withdrawn", origin=origin("u", 1))
-    assert standing_labels([first, changed, gone]) == []
+    assert current_labels([first, changed, gone]) == []
     again = review("A", "a", 3, origin=origin("u", 3))
-    assert standing_labels([first, gone, again]) == [again]
+    assert current_labels([first, gone, again]) == [again]
 
 
 def test_lines_edited_by_hand_stay_byte_for_byte(label_folder):

@@ -12,8 +12,8 @@ from tagger.labels import (
     Label,
     LabelStore,
     Prediction,
+    apply_change,
     count_tags,
-    make_change_in,
     papers_to_rereview,
     plan_change,
 )
@@ -30,7 +30,7 @@ from tagger.taxonomy import (
 SPLIT_LAW = (split_tag, "law", {"civil": "C.", "penal": "P."})
 
 
-def change(folder, kind, *arguments, facet="field", make=make_change_in, **options):
+def change(folder, kind, *arguments, facet="field", make=apply_change, **options):
     return make(LabelStore(folder), lambda document: kind(document, facet, *arguments, **options))
 
 
@@ -82,7 +82,7 @@ def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
     before = contents(label_folder)
     plan = partial(change, label_folder, make=plan_change)
     retired = plan(retire_tag, "survey", facet="kind")
-    assert (retired.labels, retired.labels_changed, retired.papers_unjudged) == (12, 4, 4)
+    assert (retired.labels, retired.labels_changed, retired.papers_unannotated) == (12, 4, 4)
     assert (retired.papers_to_review, retired.becomes_tree) == (4, None)
     added = plan(add_tag, "sea", "The sea.")
     assert (added.labels_changed, added.papers_to_review) == (0, 0)

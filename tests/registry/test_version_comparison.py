@@ -6,7 +6,7 @@ import pytest
 from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore, make_change_in
+from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
 from tagger.papers import Paper
 from tagger.registry import (
@@ -57,7 +57,7 @@ def test_versions_of_two_taxonomies_are_compared_in_the_later_one(
         partial(rename_tag, facet="kind", tag="survey", into="review"),
         partial(merge_tags, facet="field", tags=("law",), into="health"),
     ):
-        make_change_in(LabelStore(label_folder), change)
+        apply_change(LabelStore(label_folder), change)
     second = log(right=better)
     pair = (second, first) if backwards else (first, second)
     found = compare_versions(registry, *pair)

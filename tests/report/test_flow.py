@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from helpers.tiny_report import review, tag_row
 
-from tagger.labels import LabelStore, Origin, make_change_in
+from tagger.labels import LabelStore, Origin, apply_change
 from tagger.papers import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
 from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
@@ -113,7 +113,7 @@ def test_tags_of_a_run_are_translated(write_results, label_folder):
         partial(retire_tag, facet="kind", tag="study"),
         partial(merge_tags, facet="field", tags=("law",), into="heart"),
     ):
-        make_change_in(LabelStore(label_folder), change)
+        apply_change(LabelStore(label_folder), change)
     taxonomy = LabelStore(label_folder).taxonomy
     ash, birch = translate_results(run, taxonomy).papers
     assert ash.tags == {"kind": ("review",), "field": ("health", "heart")}

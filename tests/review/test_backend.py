@@ -9,7 +9,7 @@ from helpers.tiny_model import save_tiny_model
 from tagger.cli import output
 from tagger.cli.backend import ModelInUse
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore, make_change_in
+from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
 from tagger.registry import Registry
 from tagger.review import Credentials, PullWorker, make_backend
@@ -119,7 +119,7 @@ def test_a_champion_of_a_changed_taxonomy_is_used(label_folder, tmp_path, monkey
     assert looked_up == ["champion"]
     in_use = ModelInUse(LabelStore(label_folder), "champion", told.append, recheck=0)
     rename = partial(rename_tag, facet="kind", tag="survey", into="review")
-    make_change_in(LabelStore(label_folder), rename)
+    apply_change(LabelStore(label_folder), rename)
     now["champion"] = trained("2")
     assert in_use().name == "tagger/2"
     del now["champion"]

@@ -7,7 +7,7 @@ import pytest
 from helpers.stand_in_project import stand_in_project
 from helpers.tiny_model import random_heads
 
-from tagger.labels import LabelStore, make_change_in, papers_to_rereview
+from tagger.labels import LabelStore, apply_change, papers_to_rereview
 from tagger.model import TaggerModel
 from tagger.review import PushSettings, pull_labels, push_papers, push_rechecks
 from tagger.review.strategies.uncertainty import Uncertainty
@@ -35,7 +35,7 @@ class Desk:
         )
 
     def change(self, kind, *arguments):
-        make_change_in(self.store, lambda document: kind(document, *arguments))
+        apply_change(self.store, lambda document: kind(document, *arguments))
 
     def push(self, papers):
         settings = PushSettings(100, Uncertainty(), random_share=0.0)

@@ -190,8 +190,8 @@ def test_examples_go_where_papers_go(change, arguments, expected):
 @pytest.mark.parametrize(
     ("change", "arguments", "reason"),
     [
-        (add_tag, ("colour", "a", "A."), "no facet 'colour'. Known: kind, field, one"),
-        (add_tag, ("field", "law", "A."), "has a tag 'law' already"),
+        (add_tag, ("colour", "a", "A."), "unknown facet 'colour'. Known: kind, field, one"),
+        (add_tag, ("field", "law", "A."), "already has a tag 'law'"),
         (add_tag, ("field", "a", "A.", "b"), "'field' has no tag 'b'"),
         (add_tag, ("field", "a", " "), "field 'definition'"),
         (add_tag, ("field", "courts", "A."), "'courts' is a former name"),
@@ -203,11 +203,11 @@ def test_examples_go_where_papers_go(change, arguments, expected):
         (merge_tags, ("field", ["law", "law"], "law"), "two different tags"),
         (merge_tags, ("field", ["law", "heart"], "new"), "needs a definition"),
         (merge_tags, ("kind", ["survey", "method", "study"], "study"), "at least two"),
-        (split_tag, ("field", "law", {"left": "L."}), "two different new"),
-        (split_tag, ("field", "law", {"law": "L.", "up": "U."}), "has a tag 'law' already"),
-        (retire_tag, ("field", "law", "law"), "into itself"),
+        (split_tag, ("field", "law", {"left": "L."}), "at least two new tags"),
+        (split_tag, ("field", "law", {"law": "L.", "up": "U."}), "already has a tag 'law'"),
+        (retire_tag, ("field", "law", "law"), "replace itself"),
         (retire_tag, ("field", "law", "a"), "'field' has no tag 'a'"),
-        (retire_tag, ("one", "only"), "'one' would have no tag left"),
+        (retire_tag, ("one", "only"), "the last tag of the facet 'one'"),
     ],
 )
 def test_changes_that_make_no_sense_are_refused(taxonomy, change, arguments, reason):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tagger.papers import Paper
-from tagger.taxonomy import Facet, Tag, discover, far_from_tags
+from tagger.taxonomy import Facet, Tag, discover, uncovered_papers
 from tagger.taxonomy.discovery import distinctive_terms, find_clusters
 
 SIZE = 48
@@ -51,7 +51,7 @@ def test_a_hidden_group_is_found_and_named(hidden):
 
 def test_papers_with_a_likely_tag_are_left_out(hidden):
     papers, vectors, probabilities = hidden
-    assert far_from_tags(probabilities).tolist() == list(range(10, 48))
+    assert uncovered_papers(probabilities).tolist() == list(range(10, 48))
     probabilities[:, 0] = 0.1
     groups = discover(papers, vectors, probabilities, FACET)
     # Ten papers before eight, at like coherence.

@@ -15,13 +15,13 @@ from tagger.taxonomy import (
 def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
     template = load_template(name)
     path = tmp_path / "review" / "taxonomy.yaml"
-    write_taxonomy(path, TaxonomyDraft(template).finished("review"))
+    write_taxonomy(path, TaxonomyDraft(template).build("review"))
     text = path.read_text(encoding="utf-8")
     assert load_taxonomy(path).facets == template.facets
-    assert text.startswith("# What the papers of this review are tagged with.")
+    assert text.startswith("# The tags of this review.")
     for facet in template.facets:
         said = "Exactly one" if facet.exclusive else "None, one or several"
-        assert f"  # {said} of these tags a paper.\n  - name: {facet.name}\n" in text
+        assert f"  # {said} of these tags per paper.\n  - name: {facet.name}\n" in text
         assert all(len(tag.definition.split()) >= 4 for tag in facet.tags)
 
 

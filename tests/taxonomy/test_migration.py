@@ -51,7 +51,7 @@ def test_the_taxonomy_keeps_its_version_and_nothing_is_lost(folder):
     assert taxonomy.version == before.version
     kind, field = taxonomy.facets
     assert (kind.retired, kind.tags[0].replaces) == (("study",), ("survey",))
-    assert field.readings["heart"] == ("health", "both")
+    assert field.meanings["heart"] == ("health", "both")
     assert "# Of a review." in (folder / "taxonomy.yaml").read_text(encoding="utf-8")
     for name in ("taxonomy_history.jsonl", "seed.jsonl", "corrections.jsonl"):
         assert (folder / f"{name}.migrated").read_bytes() == (OLD / name).read_bytes()

@@ -82,9 +82,9 @@ def test_former_names_are_read_in_todays_terms(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "line", "field", "reason"),
     [
-        ("name: method", "name: survey", 12, "facets[0].tags[1].name", "'survey' is there twice"),
-        ("name: field", "name: kind", 15, "facets[1].name", "'kind' is there twice"),
-        ("parent: health", "parent: lungs", 22, "facets[1].tags[1].parent", "is no tag of"),
+        ("name: method", "name: survey", 12, "facets[0].tags[1].name", "'survey' is repeated"),
+        ("name: field", "name: kind", 15, "facets[1].name", "'kind' is repeated"),
+        ("parent: health", "parent: lungs", 22, "facets[1].tags[1].parent", "has no tag 'lungs'"),
         ("parent: health", "parent: heart", 22, "facets[1].tags[1].parent", "own ancestor"),
         ("definition: Health.", "meaning: x", 18, "facets[1].tags[0].definition", "is missing"),
         ("parent: health", "partner: health", 22, "facets[1].tags[1].partner", "unknown field"),
@@ -96,7 +96,7 @@ def test_former_names_are_read_in_todays_terms(tmp_path):
         ("[A New Way,", "[[A],", 14, "facets[0].tags[1].examples[0]", "string"),
         ("[A New Way,", "[" + "A, " * 200, 14, "facets[0].tags[1].examples", "at most 200"),
         ("name: tiny", "name: &a tiny", 1, None, "anchors"),
-        ("name: tiny", "name: !!str tiny", 1, None, "types"),
+        ("name: tiny", "name: !!str tiny", 1, None, "type tags"),
         ("    exclusive: true\n", "\texclusive: true\n", 5, None, "not valid YAML"),
         ("Looks back.", "Looks: back.", 9, None, "quotes"),
         ("[overview, yes]", "[method]", 11, "facets[0].tags[0].replaces", "'method'"),
@@ -147,12 +147,12 @@ def chain(length):
         ("a: &a [1]\nb: [*a, *a, *a]", "anchors and aliases"),
         ("[" * 10_000, "nested too deeply"),
         ("- " * 10_000, "nested too deeply"),
-        ("a: !!python/object/apply:os.system [x]", "types"),
-        ("a: x" * 200_000, "more than the 500,000"),
+        ("a: !!python/object/apply:os.system [x]", "type tags"),
+        ("a: x" * 200_000, "a taxonomy may have 500,000"),
         ("{[a, {b: c}]: d}", "taxonomy.yaml"),
         (of_one_facet(definition="\\x1b[31m"), r"U\+001B"),
         (of_one_facet(definition="\\u202ekcab"), r"U\+202E"),
-        (of_one_facet(tags=chain(MOST_LEVELS + 2)), f"more than {MOST_LEVELS} tags stand above"),
+        (of_one_facet(tags=chain(MOST_LEVELS + 2)), f"more than {MOST_LEVELS} ancestors"),
         (of_one_facet(name="fіrst"), "lower-case"),  # Cyrillic
         (of_one_facet(name="../first"), "lower-case"),
         # As a number in base 60, this one would take minutes to work out.
@@ -194,9 +194,9 @@ def test_the_version_follows_what_tags_mean(tmp_path, taxonomy):
     [
         ({"colour": ["red"]}, "tags", "unknown facet 'colour'"),
         ({"field": ["lungs"]}, "tags.field", "unknown tag 'lungs'"),
-        ({"field": ["law", "law"]}, "tags.field", "given twice"),
-        ({"kind": []}, "tags.kind", "exactly one tag is needed here, 0"),
-        ({"kind": ["survey", "study"]}, "tags.kind", "exactly one tag is needed here, 2"),
+        ({"field": ["law", "law"]}, "tags.field", "repeated"),
+        ({"kind": []}, "tags.kind", "exactly one tag, found 0"),
+        ({"kind": ["survey", "study"]}, "tags.kind", "exactly one tag, found 2"),
     ],
 )
 def test_tags_that_do_not_fit_are_refused(taxonomy, tags, field, reason):

@@ -1,0 +1,117 @@
+"""Labels: the tags that one person gave to one paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from tagger.papers import Paper, paper_id
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Prediction(BaseModel):
+    """The prediction of a model for a paper at the time of its review.
+
+    ``shown`` is false if the reviewer did not see it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Text
+    tags: dict[str, tuple[str, ...]]
+    shown: bool = True
+
+
+class Origin(BaseModel):
+    """The Label Studio annotation that a correction was made in.
+
+    ``annotation`` is its unique id. ``project`` is the number and the creation time of the project,
+    which distinguish it from a project with the same number on another server.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    annotation: Text
+    updated: AwareDatetime
+    project: Text
+    task: int
+    queue: str | None = None
+    lead_time: float | None = None
+    """Seconds that the reviewer spent on the annotation."""
+
+
+class Label(BaseModel):
+    """The tags that one person gave to one paper; one line of a label file.
+
+    Parameters
+    ----------
+    id:
+        Identity of the paper; derived from the title if missing.
+    title, text:
+        Title and abstract.
+    outcome:
+        An outcome other than ``tagged`` has no tags: the entry is not a paper, the annotator could
+        not decide, or an earlier line of the same annotation is withdrawn.
+    tags:
+        Tags by facet. A missing facet was not annotated; an empty list means that no tag applies.
+        A label read by a :class:`LabelStore` has current tags, and may have lost retired ones.
+    source:
+        ``seed`` for initial labels, ``review`` for corrections.
+    final:
+        Whether the label decides a conflict.
+    taxonomy:
+        Version of the taxonomy that the tags are taken from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Text
+    title: Text
+    text: str
+    outcome: Literal["tagged", "not-a-paper", "cannot-tell", "withdrawn"] = "tagged"
+    tags: dict[str, tuple[str, ...]]
+    annotator: Text
+    time: AwareDatetime
+    source: Literal["seed", "review"]
+    final: bool = False
+    note: str | None = None
+    taxonomy: Text | None = None
+    prediction: Prediction | None = None
+    origin: Origin | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _identify(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "id" not in data:
+            title = data.get("title")
+            # A title that is not a text is reported by the validation of the field.
+            return {**data, "id": paper_id(title if isinstance(title, str) else "")}
+        return data
+
+    @field_validator("tags")
+    @classmethod
+    def _fit_outcome(
+        cls, tags: dict[str, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[str, ...]]:
+        tagged = info.data.get("outcome", "tagged") == "tagged"
+        if tagged != bool(tags):
+            raise ValueError(
+                "expected at least 1 facet" if tagged else "this outcome must not have tags"
+            )
+        return tags
+
+    @property
+    def paper(self) -> Paper:
+        """The labelled paper."""
+        return Paper(self.title, self.text, id=self.id)

@@ -1,0 +1,182 @@
+"""Merge the labels of several annotators, and find their conflicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from tagger.labels.label import Label
+from tagger.papers import Paper, group_entries
+
+ConflictRule = Literal["latest", "majority", "adjudicate"]
+"""Rule that decides a facet on which reviewers of a paper disagree.
+
+``latest``: the latest answer counts. ``majority``: the answer of more than half of the reviewers
+counts, for each tag separately in a non-exclusive facet. ``adjudicate``: no answer counts until a
+label is marked ``final``. A final answer overrules all others under each rule. A facet without a
+decision is not annotated.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A disagreement of reviewers on one facet of one paper.
+
+    ``answers`` are the tags in the latest answer of each annotator. If they disagree on whether the
+    entry is a paper, ``facet`` is None and the answers are outcomes. ``settled`` tells whether the
+    conflict rule decides it.
+    """
+
+    id: str
+    title: str
+    facet: str | None
+    answers: dict[str, tuple[str, ...]]
+    settled: bool
+
+
+def current_labels(labels: Iterable[Label]) -> list[Label]:
+    """Return the labels that were neither replaced nor withdrawn, in their order.
+
+    The last line of an annotation replaces its earlier lines.
+    """
+    current: dict[object, Label] = {}
+    for line, label in enumerate(labels):
+        key = label.origin.annotation if label.origin else line
+        if label.outcome == "withdrawn":
+            current.pop(key, None)
+        else:
+            current[key] = label
+    return list(current.values())
+
+
+def labels_by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
+    """Return the current labels of each paper by its id: seed labels, then corrections, by time.
+
+    Labels of one paper under its title and under an identifier are joined. The id is that of the
+    earliest label; at the same time, that of a seed label.
+    """
+    current = current_labels(labels)
+    found: dict[str, list[Label]] = {}
+    for indices in group_entries([label.paper for label in current]):
+        own = [current[index] for index in indices]
+        own.sort(key=lambda label: (label.source == "review", label.time))
+        first = min(own, key=lambda label: (label.time, label.source == "review"))
+        found[first.id] = own
+    return found
+
+
+def labelled_papers(labels: Iterable[Label]) -> list[Paper]:
+    """Return each paper with a current label of any outcome, once."""
+    return [own[-1].paper for own in labels_by_paper(labels).values()]
+
+
+def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
+    """Merge all labels into one label per paper, for training.
+
+    Corrections overrule seed labels at any time. Within one source, the latest answer of each
+    annotator on each facet counts (at the same time, the later line), and the rule ``conflicts``
+    decides between annotators. Papers are in the order of their first labels. Entries that are not
+    papers and papers without annotated facet are left out.
+    """
+    merged = []
+    for name, own in labels_by_paper(labels).items():
+        outcomes = _answers(_reviews(own), None)
+        if outcomes and _resolve(outcomes, conflicts) != ("tagged",):
+            continue
+        tags: dict[str, tuple[str, ...]] = {}
+        for source in ([label for label in own if label.source == "seed"], _reviews(own)):
+            for facet in _facets(source):
+                answer = _resolve(_answers(source, facet), conflicts)
+                if answer is None:
+                    tags.pop(facet, None)
+                else:
+                    tags[facet] = answer
+        if tags:
+            # The id must stay the same in later trainings, even if the paper gets an identifier.
+            changes = {"id": name, "tags": tags, "outcome": "tagged"}
+            merged.append(own[-1].model_copy(update=changes))
+    return merged
+
+
+def non_paper_ids(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> set[str]:
+    """Return the ids of the entries that reviewers marked as not a paper."""
+    return {
+        name
+        for name, own in labels_by_paper(labels).items()
+        if _resolve(_answers(_reviews(own), None), conflicts) == ("not-a-paper",)
+    }
+
+
+def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
+    """Return the disagreements of reviewers, and whether the rule decides them."""
+    found = []
+    for name, own in labels_by_paper(labels).items():
+        reviews = _reviews(own)
+        for facet in (None, *_facets(reviews)):
+            answers = _answers(reviews, facet)
+            if len({frozenset(answer.tags) for answer in answers}) > 1:
+                settled = _resolve(answers, conflicts) is not None
+                tags = {answer.annotator: answer.tags for answer in answers}
+                found.append(Conflict(name, own[0].title, facet, tags, settled))
+    return found
+
+
+def review_answers(
+    by_paper: Mapping[str, Sequence[Label]], facet: str
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the latest review answer to a facet by paper and annotator.
+
+    ``by_paper`` is the result of :func:`labels_by_paper`.
+    """
+    return {
+        paper: {answer.annotator: answer.tags for answer in _answers(_reviews(own), facet)}
+        for paper, own in by_paper.items()
+    }
+
+
+class _Answer(NamedTuple):
+    annotator: str
+    tags: tuple[str, ...]
+    final: bool
+
+
+def _reviews(labels: Sequence[Label]) -> list[Label]:
+    return [label for label in labels if label.source == "review"]
+
+
+def _facets(labels: Sequence[Label]) -> Iterable[str]:
+    return dict.fromkeys(facet for label in labels for facet in label.tags)
+
+
+def _answers(labels: Sequence[Label], facet: str | None) -> list[_Answer]:
+    """Return the last answer of each annotator, the latest last; outcomes if ``facet`` is None."""
+    last: dict[str, _Answer] = {}
+    for label in labels:
+        if facet is None and label.outcome != "cannot-tell":
+            tags: tuple[str, ...] = (label.outcome,)
+        elif facet in label.tags:
+            tags = label.tags[facet]
+        else:
+            continue
+        last.pop(label.annotator, None)
+        last[label.annotator] = _Answer(label.annotator, tags, label.final)
+    return list(last.values())
+
+
+def _resolve(answers: Sequence[_Answer], rule: ConflictRule) -> tuple[str, ...] | None:
+    """Return the tags of the deciding answer, or None; the last of ``answers`` is the latest."""
+    finals = [answer for answer in answers if answer.final]
+    if finals or not answers:
+        return finals[-1].tags if finals else None
+    if rule == "latest" or len({frozenset(answer.tags) for answer in answers}) == 1:
+        return answers[-1].tags
+    if rule == "adjudicate":
+        return None
+    votes = Counter(tag for answer in answers for tag in answer.tags)
+    chosen = tuple(tag for tag, count in votes.items() if 2 * count > len(answers))
+    tie = any(2 * count == len(answers) for count in votes.values())
+    # If everybody gave tags, but no tag has a majority, there is no majority for no tags either.
+    undecided = not chosen and all(answer.tags for answer in answers)
+    return None if tie or undecided else chosen
