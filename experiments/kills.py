@@ -71,7 +71,7 @@ LIBRARIES = (
     "tagger.cli",
     "tagger.model.zero_shot",
     "tagger.review.push",
-    "tagger.tagging",
+    "tagger.tagging.run",
 )
 LIBRARIES_OF_VERSIONS = (
     "cleanlab.classification",
@@ -89,7 +89,7 @@ LIBRARIES_OF_VERSIONS = (
     "scipy.stats",
     "sklearn.linear_model",
     "tagger.registry.training_run",
-    "tagger.training",
+    "tagger.training.run",
     "torch.onnx",
 )
 
