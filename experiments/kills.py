@@ -355,7 +355,7 @@ class Bench:
 
     def _run(self, arguments: tuple[str, ...], kill_at: int | None) -> int:
         import tagger.cli
-        import tagger.model.encoder
+        import tagger.training.pretrained
 
         os.chdir(self.workspace)
         out = os.open(self.root / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
