@@ -37,10 +37,12 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from unittest.mock import patch
 
 from gold import machine
 from invented_workspace import KIND, save_encoder, write_workspace
@@ -271,6 +273,14 @@ def before_each_write(root: Path, act: Callable[[], None]) -> None:
 # The workspace, and what is seen in it.
 
 
+class _Stopped(datetime):
+    """A clock that does not go on: files of a run hold its moment, and are compared."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 1, 1, tzinfo=UTC).astimezone(tz)
+
+
 class Bench:
     """A workspace that is put back to where it was, and the commands that run in it."""
 
@@ -370,6 +380,7 @@ class Bench:
         )
         tempfile.tempdir = str(self.scratch)
         tagger.training.pretrained.bundled_encoder_folder = lambda: self.encoder
+        patch("tagger.tagging.run.datetime", _Stopped).start()
         count = 0
 
         def act() -> None:

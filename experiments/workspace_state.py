@@ -53,17 +53,9 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
 
     for path in sorted(workspace.rglob("*")):
         inner = path.relative_to(workspace).parts
-        if (
-            not path.is_file()
-            or path.suffix in (".tmp", ".lock")
-            or inner[:2]
-            == (
-                "mlruns",
-                "artifacts",
-            )
-        ):
+        if not path.is_file() or path.suffix == ".lock" or is_left_behind(path):
             continue
-        if any(part.endswith(".tmp") for part in inner):
+        if inner[:2] == ("mlruns", "artifacts"):
             continue
         try:
             if path.name == ".tags.journal.jsonl":
@@ -105,6 +97,11 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
             load_from_disk(str(workspace / "tagged" / "tags_dataset"))
         except Exception as error:
             yield workspace / "tagged" / "tags_dataset", str(error)[:200]
+
+
+def is_left_behind(path: Path) -> bool:
+    """Tell whether a file is what a killed writer had not finished."""
+    return any(part.endswith(".tmp") for part in path.parts)
 
 
 def label_lines(workspace: Path) -> list[str]:
@@ -177,7 +174,9 @@ def files_of(workspace: Path) -> Iterator[tuple[str, str]]:
     """Yield the name and the hash of each file that a command is asked for."""
     for path in sorted(workspace.rglob("*")):
         name = str(path.relative_to(workspace))
-        if not path.is_file() or name.startswith(("mlruns/", "cache/")) or path.suffix == ".lock":
+        if not path.is_file() or path.suffix == ".lock" or is_left_behind(path):
+            continue
+        if name.startswith(("mlruns/", "cache/")):
             continue
         content = path.read_bytes()
         if path.name == "taxonomy.yaml":

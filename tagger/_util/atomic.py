@@ -2,16 +2,19 @@
 
 New content is written to a temporary folder next to the file (``.NAME.*.tmp``) and then renamed.
 The rename is atomic within a file system (POSIX ``rename``).
+Temporary folders of a killed process are deleted when the same file is written a day later.
 """
 
 from __future__ import annotations
 
+import glob
 import io
 import logging
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +26,8 @@ from tagger.errors import TaggerError, shown
 
 _PATIENCE = 1.0
 """Seconds to wait for a lock before logging that the process waits."""
+_LEFT_BEHIND = 86_400
+"""Age in seconds from which a temporary folder is taken for that of a killed process."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -80,6 +85,7 @@ def making(path: Path) -> Iterator[Path]:
         # A symbolic link is kept: its target is replaced.
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with tempfile.TemporaryDirectory(
             prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, ignore_cleanup_errors=True
         ) as work:
@@ -162,6 +168,14 @@ def cannot_write(path: str | os.PathLike[str] | None, error: OSError) -> TaggerE
     if path is None:
         return TaggerError(f"a file cannot be written ({reason})", hint="Check the free disk space")
     return TaggerError(f"cannot be written ({reason})", path=path)
+
+
+def _sweep(path: Path) -> None:
+    """Delete temporary folders of processes that were killed while they wrote ``path``."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                shutil.rmtree(left)
 
 
 def _aside(path: Path) -> Path:

@@ -53,6 +53,19 @@ def test_a_path_is_replaced_as_a_whole_or_not_at_all(tmp_path, write, part):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_killed_writers_left_goes_after_a_day(tmp_path):
+    path = tmp_path / "file[1].txt"
+    old, new, of_another = (
+        tmp_path / f".{name}.tmp" for name in ("file[1].txt.aaaaaaaa", "file[1].txt.bbbbbbbb", "x")
+    )
+    for left in (old, new, of_another):
+        write_folder(left, "half")
+    for left in (old, of_another):
+        os.utime(left, (0, 0))
+    write_file(path, "content")
+    assert {*tmp_path.iterdir()} == {path, new, of_another}
+
+
 def test_lines_are_appended_and_a_torn_one_is_ended_first(tmp_path):
     path = tmp_path / "log.jsonl"
     append_line(path, "one")
