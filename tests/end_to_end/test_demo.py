@@ -1,13 +1,11 @@
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from helpers.ports import free_port, wait_for
+from helpers.mlflow_server import MlflowServer
 from helpers.samples import run_line, untimed
 from sklearn.metrics import f1_score
 
@@ -62,18 +60,13 @@ def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
 
 
 def test_the_run_can_be_read_in_mlflow(demo):
-    port = free_port()
-    mlflow = Path(sys.executable).with_name("mlflow")
-    command = [mlflow, "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db"]
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen([*command, "--port", str(port)], cwd=demo.root, **silent)
+    server = MlflowServer(demo.root / "mlruns", "mlflow.db")
 
     def get(path):
-        url = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}"
+        url = f"{server.url}/api/2.0/mlflow/{path}"
         return httpx.get(url, timeout=30).raise_for_status().json()
 
     try:
-        wait_for(f"http://127.0.0.1:{port}/health")
         version = get("registered-models/alias?name=tagger&alias=champion")["model_version"]
         assert version["version"] == "1"
         data = get(f"runs/get?run_id={version['run_id']}")["run"]["data"]
@@ -82,8 +75,7 @@ def test_the_run_can_be_read_in_mlflow(demo):
         assert metrics["interval/F1/contribution/low"] < metrics["F1/contribution"]
         assert metrics["tag_f1/domain/legal"] >= 0
     finally:
-        server.terminate()
-        server.wait(30)
+        server.kill()
 
 
 def shell_lines():

@@ -15,8 +15,8 @@ from helpers.ports import free_port, wait_for
 class MlflowServer:
     """An MLflow server on SQLite that keeps the artifacts, too."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, database: str = "server.db") -> None:
+        self.folder, self.database = folder, database
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
@@ -24,9 +24,10 @@ class MlflowServer:
     def start(self) -> None:
         """Start it, at the same address if it was killed."""
         command = [Path(sys.executable).with_name("mlflow"), "server", "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/{self.database}"]
         command += ["--artifacts-destination", self.folder / "files", "--port", str(self.port)]
-        environment = {**os.environ}
+        # Seven processes for jobs, which tagger has none of, would start beside it.
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         environment.pop("MLFLOW_TRACKING_URI", None)
         with (self.folder / "server.log").open("a") as log:
             self.process = subprocess.Popen(
