@@ -60,7 +60,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A paper that only one of the two versions tags correctly, with its true and given tags."""
+    """A paper that only one of two versions tags correctly, with its true and predicted tags."""
 
     id: str
     title: str

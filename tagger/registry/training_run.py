@@ -106,13 +106,9 @@ def log_training(
     """
     import mlflow
 
-    champion = registry.champion()
     labels = len(snapshot.labels)
-    lineage = _lineage(snapshot, champion)
-    tags = {
-        FINGERPRINT: settings.fingerprint(snapshot.taxonomy, snapshot.labels),
-        "taxonomy": snapshot.taxonomy.version,
-    }
+    lineage = _lineage(snapshot, registry.champion())
+    fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
     with registry.store.writing() as client:
         metrics = _metrics(result, labels)
         card = render(
@@ -125,12 +121,12 @@ def log_training(
             min_confidence=ReviewRule().min_confidence,
         )
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
-        name = f"{labels} labels, seed {settings.seed}"
-        with registry.store.run(client, experiment, name, card) as run:
-            mlflow.set_tag(FINGERPRINT, tags[FINGERPRINT])
-            mlflow.log_params({**asdict(settings), **lineage})
+        title = f"{labels} labels, seed {settings.seed}"
+        with registry.store.run(client, experiment, title, card) as run:
+            mlflow.set_tag(FINGERPRINT, fingerprint)
             # Parameters cannot be changed later. The manifest holds the hashes of the other files.
-            mlflow.log_param(f"{HASH_OF}{MANIFEST_FILE}", result.model.digest)
+            digest = {f"{HASH_OF}{MANIFEST_FILE}": result.model.digest}
+            mlflow.log_params(asdict(settings) | lineage | digest)
             _log_labels(snapshot)
             _log_predictions(result)
             mlflow.log_text(card, "model_card.md")
@@ -143,16 +139,16 @@ def log_training(
             source=logged.model_uri,
             run_id=run.info.run_id,
             model_id=logged.model_id,
-            tags=tags,
+            tags={FINGERPRINT: fingerprint, "taxonomy": snapshot.taxonomy.version},
             description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
         _delete_copies(client, registered)
         version = registry.find(str(registered.version))
-        alias = CHALLENGER
-        if registry.champion() is None:
+        if registry.champion():
+            registry.set_alias(CHALLENGER, version)
+        else:
             record_promotion(registry, version)
-            alias = CHAMPION
-        registry.set_alias(alias, version)
+            registry.set_alias(CHAMPION, version)
     return registry.find(version.name)
 
 

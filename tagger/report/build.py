@@ -40,25 +40,18 @@ def build_report(
 ) -> Report:
     """Build a report; ``left_out`` names each missing part with the reason.
 
+    Raises a TaggerError if a folder cannot be read or ``model`` does not exist.
+
     Parameters
     ----------
-    folders:
-        Result folders. If a paper is in several of them, the latest run counts.
-    labels:
-        The label folder with the reviews.
+    folders, labels:
+        Result folders, of which the latest run of a paper counts, and a label folder with reviews.
     pages:
         Papers with their abstracts; with ``evidence`` their tags are explained.
     model:
         The version whose figures are shown; by default the one that tagged most papers.
-    conflicts:
-        How to settle disagreements of reviewers.
     label_studio:
         Address of the server that the labels came from, to link its tasks.
-
-    Raises
-    ------
-    TaggerError
-        If a folder cannot be read or ``model`` does not exist.
     """
     results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
     store = LabelStore(labels) if labels else None

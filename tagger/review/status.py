@@ -110,7 +110,7 @@ def review_status(
 class _Answer(NamedTuple):
     """The tags of a paper in one facet, by a reviewer and by the model."""
 
-    given: frozenset[str]
+    answered: frozenset[str]
     predicted: frozenset[str]
     agrees: bool
     shown: bool
@@ -122,18 +122,18 @@ def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
     answers = []
     for label in reviews:
         if label.prediction and facet in label.tags and facet in label.prediction.tags:
-            given = frozenset(label.tags[facet])
+            answered = frozenset(label.tags[facet])
             predicted = frozenset(label.prediction.tags[facet])
             queue = label.origin.queue if label.origin else None
-            agrees = given == predicted
-            answers.append(_Answer(given, predicted, agrees, label.prediction.shown, queue))
+            agrees = answered == predicted
+            answers.append(_Answer(answered, predicted, agrees, label.prediction.shown, queue))
     return answers
 
 
 def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts]:
     given = Counter(tag for answer in answers for tag in answer.predicted)
-    taken = Counter(tag for answer in answers for tag in answer.predicted - answer.given)
-    added = Counter(tag for answer in answers for tag in answer.given - answer.predicted)
+    taken = Counter(tag for answer in answers for tag in answer.predicted - answer.answered)
+    added = Counter(tag for answer in answers for tag in answer.answered - answer.predicted)
     return {tag: TagVerdicts(given[tag], taken[tag], added[tag]) for tag in facet.tag_names}
 
 
