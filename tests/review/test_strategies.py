@@ -82,7 +82,7 @@ def test_a_strategy_of_another_package_is_found(monkeypatch):
     [
         ("uncertain", None, "no strategy", "uncertainty"),
         ("broken", f"{__name__}:Broken", "no licence", "Broken"),
-        ("dict", "builtins:dict", "no strategy", "dict"),
+        ("dict", "builtins:dict", "not a strategy", "dict"),
     ],
 )
 def test_a_strategy_that_cannot_be_loaded_is_an_error(monkeypatch, name, value, problem, hint):
