@@ -43,7 +43,7 @@ from tagger.model import (
     save_heads,
 )
 from tagger.papers import TEXT_VIEWS, Paper, merge_duplicates, read_papers
-from tagger.tagging.shards import ROWS_PER_SHARD
+from tagger.tagging import RayEngine
 from tagger.training.heads import fit_vectorizer
 
 sys.path.append(str(ROOT / "tests"))
@@ -61,29 +61,23 @@ import json, os, sys, time
 cores = int(sys.argv[5])
 os.sched_setaffinity(0, range(cores))
 began = time.time()
+from contextlib import nullcontext
 from pathlib import Path
-from tagger.decision import ReviewRule
-from tagger.model import load_model
+from tagger.model import ReviewRule, load_model
+from tagger.tagging import RayEngine, ray_cluster, read_for_run, tag_papers
 model, table, output, engine = sys.argv[1:5]
-rule, marks = ReviewRule(), []
+marks, output = [], Path(output)
 loaded = load_model(model, threads=cores).at_effort(sys.argv[7])
-def note(done, total):
-    marks.append((time.time(), done))
-if engine == "local":
-    from tagger.papers import collect_papers
-    from tagger.tagging import tag_papers
-    read = collect_papers(table)
-    note(0, len(read.papers))
-    tag_papers(read.papers, loaded, Path(output), rule, note, (), read)
-else:
-    from tagger.tagging.ray_engine import RayEngine, ray_cluster
-    from tagger.tagging.tables import tag_tables
-    def step(stage, done, total):
-        if stage == "Tagging":
-            note(done, total)
-    with ray_cluster(workers=cores):
-        tag_tables([table], loaded, Path(model), Path(output), rule, RayEngine(cores),
-                   rows_per_shard=int(sys.argv[6]), progress=step)
+def note(stage, done, total):
+    if stage == "Tagging":
+        marks.append((time.time(), done))
+with ray_cluster(workers=cores) if engine == "ray" else nullcontext():
+    chosen = RayEngine(Path(model), cores) if engine == "ray" else None
+    if chosen:
+        chosen.shard_size = int(sys.argv[6])
+    read = read_for_run([table], print, folder=output, engine=chosen)
+    tag_papers(read.papers, loaded, output, ReviewRule(), read=read, parts=bool(chosen),
+               engine=chosen, progress=note)
 print(json.dumps({"seconds": time.time() - began, "marks": marks}))
 """
 
@@ -237,7 +231,7 @@ def main() -> None:
             found["overhead"] = {
                 "rows": options.overhead_rows,
                 "runs": [
-                    run(folder / "model", rows, engine, 2, ROWS_PER_SHARD, "low")
+                    run(folder / "model", rows, engine, 2, RayEngine.shard_size, "low")
                     for engine in ("local", "ray")
                 ],
             }
@@ -248,7 +242,7 @@ def main() -> None:
             save_tiny_model(model, LabelStore(ROOT / "labels").taxonomy)
             found["memory"] = []
             for rows in sizes:
-                measured = run(model, table(rows), "ray", 2, ROWS_PER_SHARD, "full")
+                measured = run(model, table(rows), "ray", 2, RayEngine.shard_size, "full")
                 found["memory"].append({"rows": rows, **measured})
                 write(found)
 

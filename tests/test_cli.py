@@ -64,7 +64,7 @@ def refused(done, reason):
     ("name", "content", "reason"),
     [
         ("missing.txt", None, "missing.txt: no such file"),
-        ("folder", "folder", "is a folder, not a file. Name the files in it"),
+        ("folder", "folder", "folder: no file in this folder"),
         ("empty.txt", b"", "empty.txt: the file is empty"),
         ("image.png", b"\x89PNG\0", "is a binary file"),
         ("latin.txt", b"caf\xe9\n\nx", "latin.txt:1: is not UTF-8 text"),

@@ -70,7 +70,7 @@ def test_results_of_an_earlier_run_stay_when_the_disk_is_full(place):
     (place / "page.txt").write_text(page(*more), encoding="utf-8")
     done = tagger(place, *TAG, prepare=small_files_only(4))
     assert done.returncode == 2
-    assert "cannot be written (File too large)" in done.stderr.splitlines()[-1]
+    assert "cannot be written (" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     after = contents(place / "tagged")
     assert {name: after[name] for name in before} == before

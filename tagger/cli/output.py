@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -171,18 +171,22 @@ def open_registry() -> Registry:
 
 
 def collect_pages(
-    files: list[Path], format_name: str | None = None, columns: list[str] | None = None
+    files: Sequence[Path | str],
+    format_name: str | None = None,
+    columns: list[str] | None = None,
+    collect: Callable[..., PaperCollection] | None = None,
 ) -> tuple[PaperCollection, list[TaggerError]]:
     """Read papers from files as given on the command line; ``-`` is standard input.
 
-    Prints what cannot be read and returns it, too; ends the program if nothing can.
+    Prints what cannot be read and returns it, too; ends the program if nothing can. Reading is done
+    by ``collect``, by default :func:`tagger.papers.collect_papers`.
     """
     from tagger.papers import collect_papers
 
     problems: list[TaggerError] = []
     given = parse_columns(columns or [])
     with working("Reading"):
-        read = collect_papers(
+        read = (collect or collect_papers)(
             files, on_error=problems.append, format_name=format_name, columns=given
         )
     for problem in problems:

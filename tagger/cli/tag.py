@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,21 @@ from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.model import Drift, Promise, TaggerModel
-    from tagger.tagging import TagRun
+    from tagger.papers import Paper
+    from tagger.tagging import RayEngine, TagRun
+
+_COUNTED = (
+    "rows",
+    "papers",
+    "merged",
+    "to_review",
+    "shards",
+    "shards_before",
+    "worker_deaths",
+    "failures",
+    "near_duplicates",
+    "problems",
+)
 
 
 def tag(
@@ -82,100 +98,50 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    if engine == "ray":
-        if write:
-            raise TaggerError("the engine ray writes Parquet only", hint="Leave --write out")
-        from tagger.model import default_cache, load_model
-        from tagger.papers import check_reading
-        from tagger.registry import find_model_folder
-
-        columns = output.parse_columns(column or [])
-        check_reading(format_name, columns)
-        with output.needs_extra("scale"), TemporaryDirectory() as scratch:
-            from tagger.tagging import RayEngine, device_of_cluster, ray_cluster, tag_tables
-
-            found = find_model_folder(model, Path(scratch))
-            # With a cache, the encoder is not loaded here, where nothing is encoded.
-            loaded = load_model(found.folder, found.version, default_cache()).at_effort(effort)
-            rule, promise = output.review_rule(loaded, min_confidence, target_precision)
-            with ray_cluster(cluster, workers), output.progress() as step:
-                chosen = device_of_cluster(device)
-                manifest = tag_tables(
-                    files,
-                    loaded,
-                    found.folder,
-                    folder,
-                    rule,
-                    RayEngine(workers, chosen),
-                    columns=columns,
-                    format_name=format_name,
-                    device=chosen,
-                    progress=step,
-                )
-        if as_json:
-            counted = manifest.model_dump(exclude={"parts", "run"})
-            promised = _promise_as_json(promise, target_precision)
-            said = {"effort": effort, "promise": promised, "output": shown(folder)}
-            output.print_json(counted | said)
-        else:
-            for facet, counts in manifest.counts.items():
-                given = ", ".join(f"{tag} {number}" for tag, number in counts.most_common())
-                output.echo(f"{facet}: {given or 'no tags'}")
-            shards = f"shards: {manifest.shards}"
-            if manifest.shards_before:
-                shards += f", done before: {manifest.shards_before}"
-            if manifest.worker_deaths:
-                shards += f", workers that died: {manifest.worker_deaths}"
-            output.echo(
-                f"{manifest.rows} rows ({shards}), "
-                f"{manifest.tagged} papers, {manifest.merged} more entries of them, "
-                f"{manifest.problems} not tagged, {manifest.to_review} to review, "
-                f"tagged by {manifest.model}"
-            )
-            output.echo(f"Written: {shown(folder / 'tags')}")
-        if manifest.problems:
-            where = shown(folder / "problems.jsonl")
-            refused = f"rows that could not be tagged: {manifest.problems}"
-            output.warn(f"{refused}; why is said in {where}")
-            raise typer.Exit(2)
-        return
-    if workers or cluster or device != "cpu":
+    if engine == "local" and (workers or cluster or device != "cpu"):
         raise TaggerError("--workers, --cluster and --device are for --engine ray")
     from tagger._util.atomic import exclusively
-    from tagger.tagging import TAGS_FILE, check_output, tag_papers
+    from tagger.tagging import TAGS_FILE, check_output, read_for_run, tag_papers
 
-    paths = [Path(file) for file in files]
-    check_output(folder, write or [], paths)
-    read, problems = output.collect_pages(paths, format_name, column)
-    loaded = output.load_model_named(model, read.papers).at_effort(effort)
-    rule, promise = output.review_rule(loaded, min_confidence, target_precision)
-    # Two runs into one folder would mix their results.
-    with exclusively(folder / TAGS_FILE), output.progress() as step:
-        run = tag_papers(
-            read.papers,
-            loaded,
-            folder,
-            rule,
-            partial(step, "Tagging"),
-            write or [],
-            read,
-            partial(step, "Writing results"),
-            problems,
-        )
+    check_output(folder, write or [], [Path(file) for file in files])
+    with ExitStack() as stack:
+        chosen: RayEngine | None = None
+        load: Callable[[Sequence[Paper]], TaggerModel] = partial(output.load_model_named, model)
+        if engine == "ray":
+            chosen, load = stack.enter_context(_ray(model, workers, cluster, device))
+            # Two runs into one folder would mix what they read.
+            stack.enter_context(exclusively(folder / TAGS_FILE))
+        collect = partial(read_for_run, folder=folder, engine=chosen)
+        read, problems = output.collect_pages(files, format_name, column, collect)
+        loaded = load(read.papers).at_effort(effort)
+        rule, promise = output.review_rule(loaded, min_confidence, target_precision)
+        with output.progress() as step:
+            run = tag_papers(
+                read.papers,
+                loaded,
+                folder,
+                rule,
+                read=read,
+                problems=problems,
+                formats=write or [],
+                parts=bool(chosen) and not write,
+                engine=chosen,
+                progress=step,
+            )
     for warning in run.drift.warnings if run.drift else ():
         output.warn(f"{warning}; review some of them: tagger review push")
     if as_json:
+        counted = {name: getattr(run, name) for name in _COUNTED}
+        for name in ("near_duplicates", "problems"):
+            counted[name] = len(counted[name])
         output.print_json(
             {
                 "model": loaded.name,
                 "effort": effort,
                 "files_failed": [str(problem) for problem in problems],
                 "entries": len(read.entries),
-                "papers": run.papers,
-                "to_review": run.to_review,
-                "problems": len(run.problems),
+                **counted,
                 "promise": _promise_as_json(promise, target_precision),
-                "near_duplicates": len(run.near_duplicates),
                 "counts": run.counts,
                 "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
                 "output": [shown(path) for path in run.files],
@@ -186,9 +152,27 @@ def tag(
         output.echo("Written: " + ", ".join(map(shown, run.files)))
     if run.drift and not loaded.name.startswith("local/"):
         sys.stdout.flush()  # MLflow takes longer than tagging did
-        _log_drift(run.drift, loaded.name, model, paths)
+        _log_drift(run.drift, loaded.name, model, [Path(file) for file in files])
     if run.problems:
         raise typer.Exit(2)
+
+
+@contextmanager
+def _ray(
+    model: str, workers: int | None, cluster: str | None, device: str
+) -> Iterator[tuple[RayEngine, Callable[[Sequence[Paper]], TaggerModel]]]:
+    """Give an engine of Ray, and what loads the model here, where nothing is encoded."""
+    from tagger.model import default_cache, load_model
+    from tagger.registry import find_model_folder
+
+    with output.needs_extra("scale"), TemporaryDirectory() as scratch:
+        from tagger.tagging import RayEngine, device_of_cluster, ray_cluster
+
+        found = find_model_folder(model, Path(scratch))
+        with ray_cluster(cluster, workers):
+            chosen = RayEngine(found.folder, workers, device_of_cluster(device))
+            # With a cache, the encoder is not loaded.
+            yield chosen, lambda _papers: load_model(found.folder, found.version, default_cache())
 
 
 def _promise_as_json(promise: Promise | None, target_precision: float | None) -> object:
@@ -245,6 +229,13 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         titles = f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)"
         console.print(Text.assemble(("versions of one study? ", "yellow"), titles))
     refused = f"{len(run.problems)} not tagged, " if run.problems else ""
+    if run.shards_before:
+        console.print(f"shards: {run.shards}, of them tagged before: {run.shards_before}")
+    if run.worker_deaths or run.failures:
+        console.print(
+            f"workers that died at a paper: {run.worker_deaths}, times that workers were started "
+            f"anew: {run.failures}"
+        )
     console.print(
         f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
         f"tagged by {model.name}"

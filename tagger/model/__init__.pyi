@@ -2,7 +2,9 @@ from .decision import ReviewRule as ReviewRule
 from .decision import decide as decide
 from .decision import doubtful_tags as doubtful_tags
 from .drift import Drift as Drift
-from .drift import DriftMeter as DriftMeter
+from .drift import DriftCounts as DriftCounts
+from .drift import count_drift as count_drift
+from .drift import drift_of as drift_of
 from .drift import expected_review_share as expected_review_share
 from .drift import measure_drift as measure_drift
 from .encoder import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS

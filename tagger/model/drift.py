@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel
 
 from tagger._util.arrays import Booleans, Floats
 from tagger.model.decision import ReviewRule
@@ -19,6 +20,7 @@ _WARN_UNFAMILIAR = 0.25
 """Share of unfamiliar papers: five times the expected one."""
 _WARN_REVIEW = (2.0, 0.2)
 """Share of papers to review: so many times the expected one, and more than it by so much."""
+_STEPS = 1000
 _SIGNIFICANCE = 0.005
 """Level of the one-sided binomial test behind both warnings."""
 
@@ -104,50 +106,83 @@ class Drift:
         return found
 
 
-class DriftMeter:
-    """Compares a digest, added a batch at a time, with the labelled papers, one at least."""
+class DriftCounts(BaseModel):
+    """What is counted of a digest to tell its drift; counts of parts of it can be added up.
 
-    def __init__(self, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> None:
-        self._reference = reference
-        self._taxonomy = taxonomy
-        self._rule = rule
-        self._similarity = array("d")
-        self._doubtful = 0
-        self._confidence = dict.fromkeys((facet.name for facet in taxonomy.facets), 0.0)
-        self._given = {facet.name: np.zeros(len(facet.tags)) for facet in taxonomy.facets}
+    ``similarity`` counts papers by their cosine with the nearest labelled one, in thousandths,
+    ``confidence`` holds its sum per facet, ``given`` the number of papers per facet and tag.
+    """
 
-    def add(self, similarity: Floats, probabilities: Mapping[str, Floats]) -> None:
-        """Add a batch: :meth:`Reference.similarity_of` it, and probabilities per facet."""
-        self._similarity.extend(similarity.tolist())
-        self._doubtful += int(_doubtful(self._taxonomy, probabilities, self._rule).sum())
-        for facet in self._taxonomy.facets:
-            self._confidence[facet.name] += _confidence(facet, probabilities[facet.name]).sum()
-            predicted = self._rule.predict_labels(facet, probabilities[facet.name])
-            self._given[facet.name] += predicted.sum(axis=0)
+    papers: int = 0
+    doubtful: int = 0
+    unfamiliar: int = 0
+    similarity: Counter[int] = Counter()
+    confidence: dict[str, float] = {}
+    given: dict[str, Counter[str]] = {}
 
-    def drift(self) -> Drift:
-        """Return the drift of the papers that were added, of which there has to be one."""
-        reference, papers = self._reference, len(self._similarity)
-        similarity = np.array(self._similarity)
-        threshold = float(np.quantile(reference.similarity, _UNFAMILIAR_QUANTILE))
-        facets = {}
-        for facet in self._taxonomy.facets:
-            expected = reference.probabilities[facet.name]
-            facets[facet.name] = FacetDrift(
-                float(self._confidence[facet.name] / papers),
-                float(_confidence(facet, expected).mean()),
-                _by_tag(facet, self._given[facet.name] / papers),
-                _by_tag(facet, self._rule.predict_labels(facet, expected).mean(axis=0)),
-            )
-        return Drift(
-            papers=papers,
-            similarity=float(np.median(similarity)),
-            expected_similarity=float(np.median(reference.similarity)),
-            unfamiliar_share=float((similarity < threshold).mean()),
-            review_share=self._doubtful / papers,
-            expected_review_share=expected_review_share(reference, self._taxonomy, self._rule),
-            facets=facets,
+    def add(self, other: DriftCounts) -> None:
+        """Add the counts of another part."""
+        self.papers += other.papers
+        self.doubtful += other.doubtful
+        self.unfamiliar += other.unfamiliar
+        self.similarity += other.similarity
+        for facet, counts in other.given.items():
+            self.confidence[facet] = self.confidence.get(facet, 0) + other.confidence[facet]
+            self.given.setdefault(facet, Counter()).update(counts)
+
+
+def count_drift(
+    similarity: Floats,
+    probabilities: Mapping[str, Floats],
+    reference: Reference,
+    taxonomy: Taxonomy,
+    rule: ReviewRule,
+) -> DriftCounts:
+    """Count papers: their :meth:`Reference.similarity_of`, and probabilities per facet.
+
+    The labelled papers of the reference have to be one at least.
+    """
+    threshold = np.quantile(reference.similarity, _UNFAMILIAR_QUANTILE)
+    return DriftCounts(
+        papers=len(similarity),
+        doubtful=int(_doubtful(taxonomy, probabilities, rule).sum()),
+        unfamiliar=int((similarity < threshold).sum()),
+        similarity=Counter(np.rint(similarity * _STEPS).astype(int).tolist()),
+        confidence={
+            facet.name: float(_confidence(facet, probabilities[facet.name]).sum())
+            for facet in taxonomy.facets
+        },
+        given={
+            facet.name: Counter(dict(zip(facet.tag_names, counts, strict=True)))
+            for facet in taxonomy.facets
+            for counts in [rule.predict_labels(facet, probabilities[facet.name]).sum(axis=0).tolist()]
+        },
+    )
+
+
+def drift_of(
+    counts: DriftCounts, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule
+) -> Drift:
+    """Return the drift of the papers that were counted, of which there has to be one."""
+    facets = {}
+    for facet in taxonomy.facets:
+        expected = reference.probabilities[facet.name]
+        given = counts.given[facet.name]
+        facets[facet.name] = FacetDrift(
+            counts.confidence[facet.name] / counts.papers,
+            float(_confidence(facet, expected).mean()),
+            {tag: given[tag] / counts.papers for tag in facet.tag_names},
+            _by_tag(facet, rule.predict_labels(facet, expected).mean(axis=0)),
         )
+    return Drift(
+        papers=counts.papers,
+        similarity=_median(counts.similarity) / _STEPS,
+        expected_similarity=float(np.median(reference.similarity)),
+        unfamiliar_share=counts.unfamiliar / counts.papers,
+        review_share=counts.doubtful / counts.papers,
+        expected_review_share=expected_review_share(reference, taxonomy, rule),
+        facets=facets,
+    )
 
 
 def measure_drift(
@@ -157,10 +192,16 @@ def measure_drift(
     taxonomy: Taxonomy,
     rule: ReviewRule,
 ) -> Drift:
-    """Return the drift of one batch of papers; parameters as for :class:`DriftMeter`."""
-    meter = DriftMeter(reference, taxonomy, rule)
-    meter.add(similarity, probabilities)
-    return meter.drift()
+    """Return the drift of papers, one at least; parameters as for :func:`count_drift`."""
+    counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
+    return drift_of(counts, reference, taxonomy, rule)
+
+
+def _median(counts: Counter[int]) -> float:
+    values = sorted(counts)
+    places = np.cumsum([counts[value] for value in values])
+    middle = np.array([places[-1] - 1, places[-1]]) // 2
+    return float(np.take(values, np.searchsorted(places, middle, side="right")).mean())
 
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:

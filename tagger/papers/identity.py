@@ -78,6 +78,15 @@ class EntryKeys:
         self._ids, self._titles = array("Q"), array("Q")
         self._kinds = bytearray()
 
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def noting(self, papers: Iterable[Paper]) -> Iterator[Paper]:
+        """Yield papers, each added as an entry."""
+        for paper in papers:
+            self.add(paper)
+            yield paper
+
     def add(self, paper: Paper) -> None:
         """Add an entry."""
         entry, unique, titles = len(self._kinds), paper.unique_ids, _title_ids(paper)

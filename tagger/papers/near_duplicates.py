@@ -8,19 +8,25 @@ resemblance and sketches follow Broder, "On the resemblance and containment of d
 from __future__ import annotations
 
 import re
+import tempfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tagger._util.atomic import replacing_bytes
 from tagger.papers.identity import hash_of
 from tagger.papers.paper import Paper
+from tagger.papers.spool import Each
 from tagger.papers.tagged_paper import Probability
 
 Hashes = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
 
 SKETCH_SIZE = 64
 _MIN_SHARED = 3
@@ -29,7 +35,8 @@ _MIN_SHARED = 3
 _SHINGLE = 3
 _WORD = re.compile(r"\w+")
 _CACHED_WORDS = 1 << 16
-_PAIRS_AT_ONCE = 1 << 22
+_PAPERS_AT_ONCE = 8192
+_KEYS_AT_ONCE = 1 << 19
 _LOW_32_BITS = np.uint64(0xFFFFFFFF)
 
 
@@ -47,13 +54,19 @@ class NearDuplicate:
 
 
 def find_near_duplicates(
-    papers: Sequence[Paper], *, threshold: float = 0.15, common: int = 50
+    papers: Sequence[Paper],
+    *,
+    threshold: float = 0.15,
+    common: int = 50,
+    folder: Path | None = None,
+    each: Each = map,
 ) -> list[NearDuplicate]:
     """Find pairs of papers that are likely versions of one study, the most similar first.
 
     Identical abstracts are each paired with the first of them, and only the first is compared with
     other abstracts. Pairs of abstracts of at most :data:`SKETCH_SIZE` shingles are always found,
-    others with the probability given at :data:`_MIN_SHARED`. Memory is about 600 bytes a paper.
+    others with the probability given at :data:`_MIN_SHARED`. Sketches and candidate pairs are on
+    disk, about 600 bytes a paper; 32 bytes a paper are in memory.
 
     Parameters
     ----------
@@ -63,99 +76,184 @@ def find_near_duplicates(
     common:
         Shingles in more than this many abstracts are set phrases and are ignored. This keeps the
         running time linear in the number of papers.
+    folder:
+        Where sketches and pairs are kept, for one list of papers; by default a temporary folder.
+    each:
+        What does the steps, as for :func:`tagger.papers.collect_papers`.
     """
-    sizes, sketches, copies = _sketches(papers)
-    similar = []
-    for one, other in _candidates(sizes, sketches, threshold, common):
-        first, second = _shingles(papers[one]), _shingles(papers[other])
-        shared = np.intersect1d(first, second, assume_unique=True)
-        if len(shared) >= threshold * (len(first) + len(second) - len(shared)):
-            similar.append((one, other, shared))
-    set_phrases = _set_phrases(papers, [shared for *_, shared in similar], set(copies), common)
-    pairs = [_pair(papers, first, copy, 1.0) for copy, first in copies.items()]
-    for one, other, shared in similar:
-        count = int((~np.isin(shared, set_phrases)).sum())
-        similarity = count / (sizes[one] + sizes[other] - count)
-        if similarity >= threshold:
-            pairs.append(_pair(papers, one, other, similarity))
+    with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as scratch:
+        search = _Search(papers, folder or Path(scratch), threshold, common)
+        search.folder.mkdir(parents=True, exist_ok=True)
+        chunks = range(-(-len(papers) // _PAPERS_AT_ONCE))
+        _finish(each(search.sketch, chunks))
+        sizes, copies = search.find_copies(chunks)
+        _finish(each(search.pair, range(_parts(search.folder, "sketch"))))
+        _finish(each(search.compare, range(_parts(search.folder, "pairs"))))
+        alike = [np.load(path)["shared"] for path in search.files("alike")]
+        set_phrases = np.zeros(0, dtype=np.uint64)
+        if sum(map(len, alike)) and len(papers) > common:
+            wanted = np.unique(np.concatenate(alike))
+            _save(search.folder / "wanted.npy", wanted)
+            counts = np.zeros(len(wanted), dtype=np.int64)
+            for places, found in each(search.count, chunks):
+                counts[places] += found
+            set_phrases = wanted[counts > common]
+        pairs = [_pair(papers, first, copy, 1.0) for copy, first in copies.items()]
+        for one, other, shared in search.alike():
+            count = int((~np.isin(shared, set_phrases)).sum())
+            similarity = count / (int(sizes[one] + sizes[other]) - count)
+            if similarity >= threshold:
+                pairs.append(_pair(papers, one, other, similarity))
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.ids))
+
+
+@dataclass
+class _Search:
+    """The steps of a search; what each finds is in the folder, and is not looked for again."""
+
+    papers: Sequence[Paper]
+    folder: Path
+    threshold: float
+    common: int
+
+    def sketch(self, chunk: int) -> None:
+        """Keep the sketches of a chunk of papers, and how many shingles each has, with a hash."""
+        path, own = self.folder / f"sketch-{chunk:06d}.npy", self.folder / f"own-{chunk:06d}.npy"
+        if path.exists():
+            return
+        sketches, sizes = array("Q"), array("Q")
+        for place in self._places(chunk):
+            shingles = _shingles(self.papers[place])
+            sizes.extend((len(shingles), hash_of(shingles.tobytes())))
+            # The upper half of each number is a hash, cut to 32 bits, the lower is the paper.
+            least = shingles[:SKETCH_SIZE]
+            sketches.frombytes((least & ~_LOW_32_BITS | np.uint64(place)).tobytes())
+        _save(own, np.array(sizes, dtype=np.uint64).reshape(-1, 2))
+        _save(path, np.sort(np.array(sketches, dtype=np.uint64)))
+
+    def find_copies(self, chunks: range) -> tuple[Indices, dict[int, int]]:
+        """Return the number of shingles of each paper, and copies with their originals.
+
+        Those of copies are kept as 0: they are not compared.
+        """
+        own = [np.load(path) for path in self.files("own")]
+        sizes, hashes = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *own]).T
+        firsts, originals = np.unique(hashes, return_index=True, return_inverse=True)[1:]
+        firsts = firsts[originals]
+        copies = np.flatnonzero((firsts != np.arange(len(firsts))) & (sizes > 0))
+        kept = sizes.astype(np.int64)
+        kept[copies] = 0
+        _save(self.folder / "sizes.npy", kept)
+        return kept, dict(zip(copies.tolist(), firsts[copies].tolist(), strict=True))
+
+    def pair(self, part: int) -> None:
+        """Keep the pairs of papers whose sketches have a hash in common, of some of the hashes."""
+        path = self.folder / f"pairs-{part:06d}.npy"
+        if path.exists():
+            return
+        keys = self._gathered("sketch", part, 1 << 64)
+        keys = np.sort(keys[self._sizes()[(keys & _LOW_32_BITS).astype(np.int64)] > 0])
+        same = np.zeros(len(keys) + 1, dtype=bool)
+        same[1:-1] = (keys[1:] ^ keys[:-1]) <= _LOW_32_BITS
+        starts = np.flatnonzero(~same[:-1] & same[1:])
+        lengths = np.flatnonzero(same[:-1] & ~same[1:]) + 1 - starts
+        found: list[Hashes] = [np.zeros(0, dtype=np.uint64)]
+        for length in np.unique(lengths[lengths <= self.common]).tolist():
+            one, other = np.triu_indices(length, 1)
+            group = keys[starts[lengths == length, None] + np.arange(length)] & _LOW_32_BITS
+            found.append((group[:, one] << np.uint64(32) | group[:, other]).ravel())
+        _save(path, np.sort(np.concatenate(found)))
+
+    def compare(self, part: int) -> None:
+        """Compare as a whole the pairs whose sketches have enough in common, some of them."""
+        path = self.folder / f"alike-{part:06d}.npz"
+        if path.exists():
+            return
+        pairs, shared = np.unique(
+            self._gathered("pairs", part, len(self.papers) << 32), return_counts=True
+        )
+        firsts, seconds = (pairs >> np.uint64(32)).astype(int), (pairs & _LOW_32_BITS).astype(int)
+        # Two sets of a and b shingles need to share so large a part of a + b for this Jaccard
+        # index; less a little, for what is a whole number but for rounding.
+        share, sizes = self.threshold / (1 + self.threshold), self._sizes()
+        needed = np.ceil(share * (sizes[firsts] + sizes[seconds]) - 1e-6)
+        enough = shared >= np.minimum(needed, _MIN_SHARED)
+        found = list[tuple[int, int, int]]()
+        parts: list[Hashes] = [np.zeros(0, dtype=np.uint64)]
+        for one, other in zip(firsts[enough].tolist(), seconds[enough].tolist(), strict=True):
+            first, second = _shingles(self.papers[one]), _shingles(self.papers[other])
+            both = np.intersect1d(first, second, assume_unique=True)
+            if len(both) >= self.threshold * (len(first) + len(second) - len(both)):
+                found.append((one, other, len(both)))
+                parts.append(both)
+        with replacing_bytes(path) as file:
+            np.savez(file, pairs=np.array(found).reshape(-1, 3), shared=np.concatenate(parts))
+
+    def count(self, chunk: int) -> tuple[Indices, Indices]:
+        """Return which of the wanted shingles papers of a chunk have, and how many have each."""
+        wanted = np.load(self.folder / "wanted.npy")
+        counts = np.zeros(len(wanted), dtype=np.int64)
+        sizes = self._sizes()
+        for place in self._places(chunk):
+            if sizes[place]:
+                shingles = _shingles(self.papers[place])
+                places = np.minimum(np.searchsorted(wanted, shingles), len(wanted) - 1)
+                counts[places[wanted[places] == shingles]] += 1
+        places = np.flatnonzero(counts)
+        return places, counts[places]
+
+    def alike(self) -> Iterator[tuple[int, int, Hashes]]:
+        """Yield the pairs that are alike, with the shingles that they share."""
+        for path in self.files("alike"):
+            with np.load(path) as file:
+                pairs, shared = file["pairs"], file["shared"]
+            ends = np.cumsum(pairs[:, 2])
+            for (one, other, count), end in zip(pairs.tolist(), ends.tolist(), strict=True):
+                yield one, other, shared[end - count : end]
+
+    def files(self, name: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{name}-*.np[yz]"))
+
+    def _places(self, chunk: int) -> range:
+        return range(len(self.papers))[chunk * _PAPERS_AT_ONCE :][:_PAPERS_AT_ONCE]
+
+    def _sizes(self) -> Indices:
+        sizes: Indices = np.load(self.folder / "sizes.npy")
+        return sizes
+
+    def _gathered(self, name: str, part: int, end: int) -> Hashes:
+        """Return those numbers of sorted files, all below an end, that belong to a part."""
+        parts = _parts(self.folder, name)
+        limits = [min(end * each // parts, (1 << 64) - 1) for each in (part, part + 1)]
+        # The lower half of a number is no part of what is looked at.
+        low, high = (np.uint64(limit & ~int(_LOW_32_BITS)) for limit in limits)
+        found: list[Hashes] = [np.zeros(0, dtype=np.uint64)]
+        for path in self.files(name):
+            numbers = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None)
+            start, stop = np.searchsorted(numbers, [low, high])
+            found.append(np.array(numbers[start : stop if part + 1 < parts else None]))
+        return np.concatenate(found)
+
+
+def _parts(folder: Path, name: str) -> int:
+    """Return in how many parts to look at what files hold, none too large for memory."""
+    size = sum(path.stat().st_size for path in folder.glob(f"{name}-*.npy"))
+    return 1 + size // (8 * _KEYS_AT_ONCE)
+
+
+def _finish(work: Iterable[object]) -> None:
+    for _ in work:
+        pass
+
+
+def _save(path: Path, values: npt.NDArray[Any]) -> None:
+    with replacing_bytes(path) as file:
+        np.save(file, values)
 
 
 def _pair(papers: Sequence[Paper], first: int, second: int, similarity: float) -> NearDuplicate:
     one, other = papers[first], papers[second]
     return NearDuplicate((one.id, other.id), (one.title, other.title), round(similarity, 4))
-
-
-def _sketches(papers: Sequence[Paper]) -> tuple[array[int], Hashes, dict[int, int]]:
-    """Return the number of shingles of each paper, all sketches, and the original of each copy."""
-    sizes, sketches = array("q"), array("Q")
-    originals: dict[int, int] = {}
-    copies: dict[int, int] = {}
-    for index, paper in enumerate(papers):
-        shingles = _shingles(paper)
-        sizes.append(len(shingles))
-        if not len(shingles):
-            continue
-        first = originals.setdefault(hash_of(shingles.tobytes()), index)
-        if first != index:
-            copies[index] = first
-            continue
-        # The upper 32 bits of each number are those of the hash, the lower the index of the paper.
-        smallest = shingles[:SKETCH_SIZE]
-        sketches.frombytes((smallest & ~_LOW_32_BITS | np.uint64(index)).tobytes())
-    keys = np.frombuffer(sketches, dtype=np.uint64)
-    keys.sort()
-    return sizes, keys, copies
-
-
-def _candidates(
-    sizes: array[int], sketches: Hashes, threshold: float, common: int
-) -> Iterator[tuple[int, int]]:
-    """Yield the index pairs of the papers whose sketches share enough hashes."""
-    counts = np.array(sizes)
-    # A Jaccard index t of two sets of sizes a and b means a shared part t / (1 + t) of a + b.
-    share = threshold / (1 + threshold)
-    same = (sketches[1:] ^ sketches[:-1]) <= _LOW_32_BITS
-    same = np.concatenate([[False], same, [False]])[: len(sketches) + 1]
-    starts = np.flatnonzero(~same[:-1] & same[1:])
-    lengths = np.flatnonzero(same[:-1] & ~same[1:]) + 1 - starts
-    starts, lengths = starts[lengths <= common], lengths[lengths <= common]
-    # Count the pairs of a part of the papers at a time, to bound the memory.
-    parts = 1 + int((lengths * (lengths - 1) // 2).sum()) // _PAIRS_AT_ONCE
-    for part in range(parts):
-        found = [np.zeros(0, dtype=np.uint64)]
-        for length in np.unique(lengths).tolist():
-            one, other = np.triu_indices(length, 1)
-            own = starts[lengths == length]
-            step = max(1, _PAIRS_AT_ONCE // len(one))
-            for begin in range(0, len(own), step):
-                group = sketches[own[begin : begin + step, None] + np.arange(length)]
-                group &= _LOW_32_BITS
-                pairs = (group[:, one] << np.uint64(32) | group[:, other]).ravel()
-                found.append(pairs[(pairs >> np.uint64(32)) % np.uint64(parts) == part])
-        pairs, shared = np.unique(np.concatenate(found), return_counts=True)
-        firsts = (pairs >> np.uint64(32)).astype(int)
-        seconds = (pairs & _LOW_32_BITS).astype(int)
-        # The small number guards against rounding errors above a whole number.
-        needed = np.ceil(share * (counts[firsts] + counts[seconds]) - 1e-6)
-        enough = shared >= np.minimum(needed, _MIN_SHARED)
-        yield from zip(firsts[enough].tolist(), seconds[enough].tolist(), strict=True)
-
-
-def _set_phrases(
-    papers: Sequence[Paper], shared: Sequence[Hashes], copies: set[int], common: int
-) -> Hashes:
-    """Return the shared shingles that occur in more than ``common`` abstracts."""
-    if not shared or len(papers) <= common:
-        return np.zeros(0, dtype=np.uint64)
-    wanted = np.unique(np.concatenate(shared))
-    counts = np.zeros(len(wanted), dtype=np.int64)
-    for index, paper in enumerate(papers):
-        if index not in copies:
-            shingles = _shingles(paper)
-            positions = np.minimum(np.searchsorted(wanted, shingles), len(wanted) - 1)
-            counts[positions[wanted[positions] == shingles]] += 1
-    return wanted[counts > common]
 
 
 def _shingles(paper: Paper) -> Hashes:

@@ -1,4 +1,4 @@
-"""Sequences of papers in a temporary database, for lists that do not fit into memory."""
+"""Sequences of papers on disk, for lists that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -6,30 +6,40 @@ import json
 import sqlite3
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
-from tagger._util.atomic import cannot_write
-from tagger.papers.identity import merge_entries, number_papers
+import numpy as np
+import numpy.typing as npt
+
+from tagger._util.atomic import cannot_write, replacing_bytes
+from tagger.papers.identity import EntryKeys, merge_entries
 from tagger.papers.paper import Paper
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Calls a function with each item and yields what it returns, in any order: ``map`` is one."""
+_OPEN_FILES = 64
+_ARRAYS = ("numbers", "order", "starts")
 
 
 class _LazyPapers(Sequence[Paper]):
     """A sequence that builds each paper on access."""
 
     @abstractmethod
-    def _paper(self, index: int) -> Paper: ...
+    def _paper(self, place: int) -> Paper: ...
 
     @overload
-    def __getitem__(self, index: int) -> Paper: ...
+    def __getitem__(self, place: int) -> Paper: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Paper]: ...
-    def __getitem__(self, index: int | slice) -> Paper | list[Paper]:
-        """Return one paper, or a list for a slice."""
-        found = range(len(self))[index]
-        return self._paper(found) if isinstance(found, int) else list(map(self._paper, found))
+    def __getitem__(self, place: slice) -> list[Paper]: ...
+    def __getitem__(self, place: int | slice) -> Paper | list[Paper]:
+        """Return the paper of a place, or the list of those of a slice."""
+        places = range(len(self))[place]
+        return self._paper(places) if isinstance(places, int) else list(map(self._paper, places))
 
     def __iter__(self) -> Iterator[Paper]:
         return map(self._paper, range(len(self)))
@@ -41,32 +51,29 @@ class PaperSpool(_LazyPapers):
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._folder = path.parent if path else Path(tempfile.gettempdir())
         self._database = sqlite3.connect(path or "", check_same_thread=False)
-        with self._full_disk():
+        with self._full_disk(), self._database:
+            # A file that a kill cut short is written anew, so nothing has to be undone.
+            self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
-            ((self._length,),) = self._database.execute("SELECT count(*) FROM papers")
-        self.extend(papers)
+            # As JSON, which holds halves of surrogate pairs, too.
+            fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
+            rows = ((json.dumps(each),) for each in fields)
+            self._database.executemany("INSERT INTO papers VALUES (?)", rows)
+            ((last,),) = self._database.execute("SELECT max(rowid) FROM papers")
+        self._length = last or 0
 
     def __len__(self) -> int:
         return int(self._length)
-
-    def extend(self, papers: Iterable[Paper]) -> None:
-        """Append papers: all of them, or none if the iterable raises or the disk is full."""
-        with self._full_disk(), self._database:
-            # JSON can express lone surrogates.
-            fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
-            rows = ((json.dumps(each),) for each in fields)
-            done = self._database.executemany("INSERT INTO papers VALUES (?)", rows)
-        self._length += max(done.rowcount, 0)
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _paper(self, index: int) -> Paper:
+    def _paper(self, place: int) -> Paper:
         query = "SELECT fields FROM papers WHERE rowid = ?"
-        ((fields,),) = self._database.execute(query, (index + 1,))
-        title, abstract, sources, identity, identifiers = json.loads(fields)
-        return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
+        ((fields,),) = self._database.execute(query, (place + 1,))
+        title, abstract, sources, own, identifiers = json.loads(fields)
+        return Paper(title, abstract, tuple(sources), own, tuple(identifiers))
 
     @contextmanager
     def _full_disk(self) -> Iterator[None]:
@@ -78,21 +85,62 @@ class PaperSpool(_LazyPapers):
             raise problem from error
 
 
+class Entries(_LazyPapers):
+    """The papers of several spools, one after the other; ``owner`` is kept for as long as they are.
+
+    They can be sent to another process, which reads the same files.
+    """
+
+    def __init__(self, lengths: Mapping[Path, int], owner: object = None) -> None:
+        self._lengths, self._owner = dict(lengths), owner
+        self._paths = list(self._lengths)
+        self._starts = [0, *accumulate(self._lengths.values())]
+        self._spools: dict[int, PaperSpool] = {}
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __reduce__(self) -> tuple[type[Entries], tuple[dict[Path, int]]]:
+        return Entries, (self._lengths,)
+
+    def _paper(self, place: int) -> Paper:
+        number = bisect_right(self._starts, place) - 1
+        if number not in self._spools:
+            while len(self._spools) >= _OPEN_FILES:
+                self._spools.popitem()[1].close()
+            self._spools[number] = PaperSpool(path=self._paths[number])
+        return self._spools[number][place - self._starts[number]]
+
+
 class MergedPapers(_LazyPapers):
-    """The merged papers of a spool of entries, which must not be extended afterwards."""
+    """The papers that entries speak of, merged; which entries these are is kept in a folder.
 
-    def __init__(self, entries: PaperSpool) -> None:
-        import numpy as np
+    ``numbers`` tells for each entry the place of its paper here, shape (entries,).
+    """
 
-        self._entries = entries
-        self.numbers = number_papers(entries)
-        """For each entry, the index of its paper, shape (entries,)."""
-        self._order = np.argsort(self.numbers, kind="stable")
-        self._starts = np.append(0, np.cumsum(np.bincount(self.numbers)))
+    def __init__(self, entries: Entries, keys: EntryKeys | None, folder: Path) -> None:
+        self._entries, self._folder = entries, folder
+        if keys is not None:
+            numbers = keys.number()
+            starts = np.append(0, np.cumsum(np.bincount(numbers)))
+            arrays = (numbers, np.argsort(numbers, kind="stable"), starts)
+            for name, values in zip(_ARRAYS, arrays, strict=True):
+                with replacing_bytes(folder / f"{name}.npy") as file:
+                    np.save(file, values)
+        self.numbers, self._order, self._starts = (self._mapped(name) for name in _ARRAYS)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def _paper(self, index: int) -> Paper:
-        start, end = self._starts[index : index + 2].tolist()
+    def __reduce__(self) -> tuple[type[MergedPapers], tuple[Entries, None, Path]]:
+        return MergedPapers, (self._entries, None, self._folder)
+
+    def _mapped(self, name: str) -> npt.NDArray[np.int64]:
+        path = self._folder / f"{name}.npy"
+        # An array without numbers cannot be mapped.
+        values: npt.NDArray[np.int64] = np.load(path, mmap_mode="r" if len(self._entries) else None)
+        return values
+
+    def _paper(self, place: int) -> Paper:
+        start, end = self._starts[place : place + 2].tolist()
         return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])

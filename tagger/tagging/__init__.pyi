@@ -4,6 +4,6 @@ from .ray_engine import ray_cluster as ray_cluster
 from .run import NEAR_DUPLICATES_FILE as NEAR_DUPLICATES_FILE
 from .run import TagRun as TagRun
 from .run import check_output as check_output
+from .run import read_for_run as read_for_run
 from .run import tag_papers as tag_papers
-from .tables import tag_tables as tag_tables
 from .writers import TAGS_FILE as TAGS_FILE

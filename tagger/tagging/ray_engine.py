@@ -1,8 +1,11 @@
 """Workers of Ray: work is done through Ray Data, on this machine or on a cluster.
 
-Only items and answers, a few hundred bytes each, pass through Ray: each worker reads the papers of
-its shard and writes its part by itself. What a failed worker or machine was doing is done by
-another: Ray Data hands the item out again.
+Ray Data hands out items, keeps the pool of workers and gives the item of a worker or machine that
+failed to another. Its readers are not used: they read bad rows, encodings and columns otherwise
+than ours, which are to give the same papers on a page as on a cluster. Nor are ``write_parquet``
+and its checkpoints: they name files and cut them as blocks happen to fall, so a run that was
+resumed would have other bytes, and all ids that are done would be in memory. Only numbers of shards
+pass through Ray: each worker reads its papers and writes its part by itself.
 """
 
 from __future__ import annotations
@@ -10,20 +13,30 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tagger._util.atomic import replacing_folder
 from tagger.errors import TaggerError
-from tagger.model import choose_device
+from tagger.model import (
+    FLOAT32_FILE,
+    MANIFEST_FILE,
+    MODEL_FILES,
+    TaggerModel,
+    choose_device,
+    load_model,
+)
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5
 """How often what is left is begun anew where Ray gives up and nothing was done meanwhile."""
-_RESTARTS = 8
-"""How often Ray restarts one worker that died."""
+_INIT_DEATHS = 8
+"""Workers in a row that may die while they start, as they do on a busy machine."""
 _STARTS = 3
 """On a busy machine Ray may take longer than the half minute that it gives itself."""
 _OBJECT_STORE = 100 * 2**20
@@ -32,11 +45,29 @@ _STANDARD_ERROR = 2
 
 
 class RayEngine:
-    """Runs work as Ray Data does, with so many models at once; by default one a core, or a GPU."""
+    """Runs work as Ray Data does, with so many models at once; by default one a core, or a GPU.
 
-    def __init__(self, workers: int | None = None, device: str = "cpu") -> None:
-        self._workers = workers
+    The model is copied from ``model_folder`` to where all workers find it. ``failures`` counts how
+    often Ray gave up and what was left was begun anew.
+    """
+
+    shard_size = 8192
+    """A shard takes a core some minutes, and a worker that dies loses at most so much."""
+
+    def __init__(self, model_folder: Path, workers: int | None = None, device: str = "cpu") -> None:
+        self._model_folder, self._workers, self.device = model_folder, workers, device
         self._resource = "GPU" if device == "cuda" else "CPU"
+        self.batch_size = 1024 if device == "cuda" else 64
+        self.failures = 0
+
+    def share(self, model: TaggerModel, folder: Path) -> Callable[[], TaggerModel]:
+        """Copy the model to a folder, and return what loads it from there."""
+        if not (folder / MANIFEST_FILE).exists():
+            with replacing_folder(folder) as copy:
+                for name in (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE):
+                    if name != FLOAT32_FILE or (self._model_folder / name).exists():
+                        shutil.copyfile(self._model_folder / name, copy / name)
+        return partial(_load, folder, model.name, model.effort, self.device)
 
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
@@ -47,7 +78,7 @@ class RayEngine:
         left, failures = dict.fromkeys(map(pickle.dumps, items)), 0
         while left:
             try:
-                for row in self._mapped(work, list(left), holds_model).iter_rows():
+                for row in self._mapped(work, list(left), holds_model):
                     if row["item"] not in left:
                         continue
                     del left[row["item"]]
@@ -63,10 +94,13 @@ class RayEngine:
                 if of_work or failures > _FAILURES:
                     hint = "What is done stays done: give the same command again"
                     raise TaggerError(reason, hint=hint) from error
+                self.failures += 1
                 again = f"{len(left)} items are begun anew, try {failures} of {_FAILURES}"
                 _LOG.warning("%s; %s", reason, again)
 
-    def _mapped(self, work: Callable[[Any], Any], items: list[bytes], holds_model: bool) -> Any:
+    def _mapped(
+        self, work: Callable[[Any], Any], items: list[bytes], holds_model: bool
+    ) -> Iterable[dict[str, Any]]:
         import ray.data
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -74,17 +108,18 @@ class RayEngine:
         # There is a progress bar already.
         context.enable_progress_bars = context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context.max_consecutive_actor_init_deaths = _RESTARTS
+        context.max_consecutive_actor_init_deaths = _INIT_DEATHS
         given: Any = ray.data.from_items(
             [{"item": item} for item in items], override_num_blocks=len(items)
         )
         if not holds_model:
-            return given.map_batches(_Doing(work), batch_size=1, num_cpus=1)
+            done: Any = given.map_batches(_Doing(work), batch_size=1, num_cpus=1)
+            return done.iter_rows()  # type: ignore[no-any-return]
         there = _number_of(self._resource)
         if not there:
             raise TaggerError(f"the cluster has no {self._resource} to tag with")
         workers = min(self._workers or there, len(items))
-        return given.map_batches(
+        done = given.map_batches(
             # As an actor, which keeps the work, and with it the model.
             _Doing,
             fn_constructor_args=(work,),
@@ -95,9 +130,14 @@ class RayEngine:
             ),
             num_cpus=1,
             num_gpus=1 if self._resource == "GPU" else None,
-            max_restarts=_RESTARTS,
-            max_task_retries=_RESTARTS,
         )
+        return done.iter_rows()  # type: ignore[no-any-return]
+
+
+def _load(folder: Path, name: str, effort: str, device: str) -> TaggerModel:
+    """Load the model on a worker, which has one core: all others have workers of their own."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    return load_model(folder, name, device=device, threads=1).at_effort(effort)
 
 
 class _Doing:

@@ -8,18 +8,21 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from helpers.samples import untimed
 
 from tagger._util.atomic import cannot_write
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule, TaggerModel, load_model
 from tagger.papers import merge_duplicates, read_papers
-from tagger.tagging import RayEngine, ray_cluster, tag_shard, tag_tables
-from tagger.tagging.run import tag_batch
-from tagger.tagging.tag_shard import ShardTagger
+from tagger.tagging import RayEngine, parts, ray_cluster, read_for_run, tag_papers
+from tagger.tagging.batch import tag_batch
+from tagger.tagging.engine import LocalEngine
+from tagger.tagging.parts import ShardTagger
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ray]
 
@@ -101,13 +104,13 @@ class Trying(ShardTagger):
 
     room: int = 10**9
 
-    def __call__(self, item):
+    def __call__(self, number):
         def predict(model, papers, real=TaggerModel.predict):
             if any(paper.title == "Poison" for paper in papers):
                 raise ValueError("poison")
             return real(model, papers)
 
-        def write(path, real=tag_shard.replacing_bytes):
+        def write(path, real=parts.replacing_bytes):
             if len(list(path.parent.glob("part-*"))) >= self.room:
                 raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             return real(path)
@@ -115,13 +118,18 @@ class Trying(ShardTagger):
         time.sleep(0.2)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TaggerModel, "predict", predict)
-            patch.setattr(tag_shard, "replacing_bytes", write)
-            return super().__call__(item)
+            patch.setattr(parts, "replacing_bytes", write)
+            return super().__call__(number)
 
 
-def tag(table, folder, saved, saved_model, progress=lambda *_step: None):
-    options = {"rows_per_shard": ROWS_PER_SHARD, "progress": progress}
-    return tag_tables([str(table)], saved, saved_model, folder, RULE, RayEngine(), **options)
+def tag(table, folder, saved, saved_model, engine=None, **options):
+    engine = engine or RayEngine(saved_model)
+    engine.shard_size = ROWS_PER_SHARD
+    problems = []
+    read = read_for_run([str(table)], problems.append, folder=folder, engine=engine)
+    problems += [problem for file in read.files for problem in file.problems.values()]
+    given = {"read": read, "problems": problems, "engine": engine, "parts": True, **options}
+    return tag_papers(read.papers, saved, folder, RULE, **given)
 
 
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
@@ -130,7 +138,7 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     papers = merge_duplicates(read_papers(table, on_error=lambda _error: None))
     good = [paper for paper in papers if paper.title != "Poison"]
     expected = [paper.as_row() for paper in tag_batch(good, saved, RULE).papers]
-    monkeypatch.setattr("tagger.tagging.tables.ShardTagger", partial(Trying, room=8))
+    monkeypatch.setattr("tagger.tagging.run.ShardTagger", partial(Trying, room=8))
     with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
         tag(table, tmp_path, saved, saved_model)
     done = {path: path.stat() for path in (tmp_path / "tags").glob("part-*")}
@@ -149,8 +157,8 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
             cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
             happened.append("node")
 
-    monkeypatch.setattr("tagger.tagging.tables.ShardTagger", Trying)
-    run = tag(table, tmp_path, saved, saved_model, harm)
+    monkeypatch.setattr("tagger.tagging.run.ShardTagger", Trying)
+    run = tag(table, tmp_path, saved, saved_model, progress=harm)
     assert happened == ["worker", "node"]
     assert run.shards_before == len(done)
     for path, before in done.items():
@@ -159,38 +167,47 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     first, second = problems_in(tmp_path)
     assert (first["line"], "title" in first["reason"]) == (334, True)
     assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
-    assert (run.rows, run.tagged, run.problems) == (2000, len(expected), 2)
+    assert (run.rows, run.papers, len(run.problems)) == (2000, len(expected), 2)
     assert run.merged == 2000 - 2 - len(expected)
+
+
+@pytest.mark.parametrize("in_parts", [True, False])
+def test_both_engines_write_the_same_bytes(cluster, table, saved, saved_model, tmp_path, in_parts):
+    def written(engine):
+        folder = tmp_path / type(engine).__name__
+        tag(table, folder, saved, saved_model, engine, parts=in_parts)
+        files = [path for path in folder.rglob("[!.]*") if path.is_file()]
+        return {path.relative_to(folder): untimed(path.read_bytes()) for path in files}
+
+    on_ray = written(RayEngine(saved_model))
+    assert {*on_ray} >= {Path("manifest.json"), Path("problems.jsonl")}
+    assert on_ray == written(LocalEngine())
 
 
 DRIVER = """
 import sys
 from pathlib import Path
-from tagger.decision import ReviewRule
-from tagger.model import load_model
-from tagger.tagging.ray_engine import RayEngine, ray_cluster
-from tagger.tagging.tables import tag_tables
+from tagger.model import ReviewRule, load_model
+from tagger.tagging import RayEngine, ray_cluster, read_for_run, tag_papers
 
-address, table, model, folder, rows = sys.argv[1:]
+address, table, model, folder, size = sys.argv[1:]
 with ray_cluster(address):
-    tag_tables(
-        [table], load_model(model), Path(model), Path(folder), ReviewRule(), RayEngine(),
-        rows_per_shard=int(rows),
-    )
+    engine, folder = RayEngine(Path(model)), Path(folder)
+    engine.shard_size = int(size)
+    problems = []
+    read = read_for_run([table], problems.append, folder=folder, engine=engine)
+    given = {"read": read, "problems": problems, "engine": engine, "parts": True}
+    tag_papers(read.papers, load_model(model), folder, ReviewRule(), **given)
 """
 
 
-def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
-    cluster, table, saved, saved_model, tmp_path
-):
+def test_a_killed_driver_is_taken_up(cluster, table, saved, saved_model, tmp_path):
     arguments = [cluster.address, table, saved_model, tmp_path, ROWS_PER_SHARD]
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, arguments)])
     try:
         while not list(tmp_path.glob("tags/part-*")):
             assert driver.poll() is None
             time.sleep(0.02)
-        with pytest.raises(TaggerError, match="another tagger process"):
-            tag(table, tmp_path, saved, saved_model)
     finally:
         driver.kill()
         driver.wait(60)
@@ -198,6 +215,6 @@ def test_a_killed_driver_is_taken_up_and_two_at_once_are_refused(
     assert done < 40
     run = tag(table, tmp_path, saved, saved_model)
     assert run.shards_before >= 1
-    assert (run.rows, run.problems, len(run.parts)) == (2000, 1, 40)
+    assert (run.rows, len(run.problems), run.shards) == (2000, 1, 39)
     ids = [row["id"] for row in rows_in(tmp_path)]
-    assert len(ids) == len(set(ids)) == run.tagged
+    assert len(ids) == len(set(ids)) == run.papers

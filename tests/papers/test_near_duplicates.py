@@ -66,9 +66,12 @@ def rewritten():
     return papers, every_pair(papers)
 
 
-@pytest.mark.parametrize("at_once", [1 << 22, 1000])
-def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(monkeypatch, rewritten, at_once):
-    monkeypatch.setattr(near_duplicates, "_PAIRS_AT_ONCE", at_once)
+@pytest.mark.parametrize(("at_once", "keys"), [(8192, 1 << 19), (100, 1000)])
+def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(
+    monkeypatch, rewritten, at_once, keys
+):
+    monkeypatch.setattr(near_duplicates, "_PAPERS_AT_ONCE", at_once)
+    monkeypatch.setattr(near_duplicates, "_KEYS_AT_ONCE", keys)
     papers, expected = rewritten
     found = found_pairs(papers)
     assert found.items() <= expected.items()

@@ -1,6 +1,9 @@
 """Papers in a database are the papers that were put there."""
 
+import pickle
 import sqlite3
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +11,8 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.papers import Paper, PaperSpool, merge_duplicates, spool
-from tagger.papers.spool import MergedPapers
+from tagger.papers.paper import EntryKeys
+from tagger.papers.spool import Entries, MergedPapers
 
 texts = st.text(max_size=20) | st.just("half of a pair: \ud800")
 any_papers = st.lists(
@@ -33,32 +37,32 @@ def test_papers_come_back_as_they_were_and_merged_as_in_memory(papers):
     assert [kept[n] for n in range(-len(papers), 0)] == papers
     with pytest.raises(IndexError):
         kept[len(papers)]
-    merged, expected = MergedPapers(kept), merge_duplicates(papers)
-    assert list(merged) == expected
-    assert merged[::-1] == expected[::-1]
-
-
-def test_of_papers_that_break_off_none_is_kept(tmp_path):
-    def breaking():
-        yield Paper("Two", "")
-        raise TaggerError("no more")
-
-    kept = PaperSpool([Paper("One", "")], tmp_path / "papers")
-    with pytest.raises(TaggerError, match="no more"):
-        kept.extend(breaking())
-    kept.extend([Paper("Three", "")])
-    assert [paper.title for paper in kept] == ["One", "Three"]
-    kept.close()
-    assert [paper.title for paper in PaperSpool(path=tmp_path / "papers")] == ["One", "Three"]
+    with tempfile.TemporaryDirectory() as folder:
+        places = {}
+        for number, some in enumerate((papers[:3], papers[3:])):
+            places[Path(folder, str(number))] = len(some)
+            PaperSpool(some, Path(folder, str(number))).close()
+        keys = EntryKeys()
+        entries = Entries(places)
+        assert list(keys.noting(entries)) == papers
+        merged, expected = MergedPapers(entries, keys, Path(folder)), merge_duplicates(papers)
+        for each in (merged, pickle.loads(pickle.dumps(merged))):
+            assert list(each) == expected
+            assert each[::-1] == expected[::-1]
 
 
 def test_a_full_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(spool.tempfile, "tempdir", None)
-    kept = PaperSpool()
-    kept._database.execute("PRAGMA max_page_count = 4")
+    real = sqlite3.connect
+
+    def small(*arguments, **options):
+        database = real(*arguments, **options)
+        database.execute("PRAGMA max_page_count = 4")
+        return database
+
+    monkeypatch.setattr(spool.sqlite3, "connect", small)
     with pytest.raises(TaggerError, match=r"cannot be written .*full.*TMPDIR") as caught:
-        kept.extend(Paper(f"Paper {n}", "text " * 100) for n in range(1000))
+        PaperSpool(Paper(f"Paper {n}", "text " * 100) for n in range(1000))
     assert caught.value.path == str(tmp_path)
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
-    assert list(kept) == []

@@ -220,7 +220,8 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
     assert (report["entries"], report["papers"]) == (4, 4)
-    assert report["output"][3:] == ["out/zotero.bib", "out/endnote.ris", "out/problems.jsonl"]
+    names = ("zotero.bib", "endnote.ris", "problems.jsonl", "manifest.json")
+    assert report["output"][3:] == [f"out/{name}" for name in names]
     lines = (tmp_path / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     rows = {row["id"]: row for row in map(json.loads, lines)}
     [kind] = rows["doi:10.5555/quiet.wards"]["tags"]["kind"]

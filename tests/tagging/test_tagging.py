@@ -13,28 +13,33 @@ from tagger.model import ReviewRule
 from tagger.papers import Paper, collect_papers
 from tagger.tagging import check_output, tag_papers
 from tagger.tagging import run as tagging_run
-from tagger.tagging.run import JOURNAL_FILE
+from tagger.tagging.engine import LocalEngine
+from tagger.tagging.run import WORK_FOLDER
 from tagger.tagging.writers import arrow
 
 RULE = ReviewRule()
 
 
 def contents(folder):
-    return {path.name: untimed(path.read_bytes()) for path in folder.iterdir()}
+    files = (path for path in folder.iterdir() if path.is_file() and path.suffix != ".lock")
+    return {path.name: untimed(path.read_bytes()) for path in files}
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(LocalEngine, "shard_size", 64)
 
 
 def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     papers[7] = replace(papers[6], title="Another version", id="another")
-    seen, steps = [], []
+    seen = []
     out = tmp_path / "new" / "out"
-    notes = {"progress": lambda *step: seen.append(step)}
-    notes["finishing"] = lambda *step: steps.append(step)
-    run = tag_papers(papers, model, out, RULE, **notes)
+    run = tag_papers(papers, model, out, RULE, progress=lambda *step: seen.append(step))
     lines = (out / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
     assert [paper.id for paper in run.tagged()] == [paper.id for paper in papers]
-    assert seen == [(64, 150), (128, 150), (150, 150)]
-    assert steps == [(step, 4) for step in range(5)]
+    tagged = [("Tagging", done, 150) for done in (0, 64, 128, 150)]
+    assert seen == tagged + [("Writing results", step, 4) for step in range(5)]
     assert run.to_review == sum(paper.review is not None for paper in run.tagged())
     assert sum(run.counts["kind"].values()) == 150
     pairs = (out / "near_duplicates.jsonl").read_text(encoding="utf-8")
@@ -71,27 +76,29 @@ def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers,
     assert not (tmp_path / "out" / "problems.jsonl").exists()
 
 
-KILLED = Mock(side_effect=KeyboardInterrupt)
+def killed_after(shards):
+    """Return what is told of progress and kills the run when so many shards are done."""
+    return Mock(side_effect=[None] * shards + [KeyboardInterrupt])
 
 
 def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, out, RULE, Mock(side_effect=[None, KeyboardInterrupt]))
-    assert set(contents(out)) == {JOURNAL_FILE}
-    with (out / JOURNAL_FILE).open("ab") as journal:
-        journal.write(b'{"batch": "torn')
+        tag_papers(papers, model, out, RULE, progress=killed_after(2))
+    assert contents(out) == {}
     calls = model.encoder.calls
-    tag_papers(papers, model, out, RULE)
+    run = tag_papers(papers, model, out, RULE)
+    assert (run.shards, run.shards_before) == (3, 2)
     assert model.encoder.calls == calls + 1
     tag_papers(papers, model, tmp_path / "whole", RULE)
     assert contents(out) == contents(tmp_path / "whole")
+    assert not (out / WORK_FOLDER).exists()
 
 
 @pytest.mark.parametrize("change", ["identifiers", "papers", "rule", "version"])
-def test_a_journal_of_another_run_is_not_used(tmp_path, model, papers, monkeypatch, change):
+def test_shards_of_another_run_are_not_used(tmp_path, model, papers, monkeypatch, change):
     with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, tmp_path, RULE, KILLED)
+        tag_papers(papers, model, tmp_path, RULE, progress=killed_after(1))
     calls, rule = model.encoder.calls, ReviewRule(1.0) if change == "rule" else RULE
     if change == "identifiers":
         papers = [replace(paper, identifiers=("doi:10.1/a",)) for paper in papers]
@@ -117,19 +124,19 @@ def test_libraries_are_given_back_unless_they_changed(tmp_path, model, monkeypat
     read = collect_papers([path])
 
     with monkeypatch.context() as patch:
-        patch.setattr(tagging_run, "write_libraries", KILLED)
+        patch.setattr(tagging_run, "write_libraries", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tag_papers(read.papers, model, out, RULE, read=read)
     calls = model.encoder.calls
     run = tag_papers(read.papers, model, out, RULE, read=read)
     assert model.encoder.calls == calls
     assert "keywords" in (out / "my.bib").read_text(encoding="utf-8")
-    assert run.files[-1] == out / "my.bib"
-    assert JOURNAL_FILE not in contents(out)
+    assert out / "my.bib" in run.files
+    assert not (out / WORK_FOLDER).exists()
     path.write_text("@misc{b, title={Another}}@misc{a, title={One heart}}", encoding="utf-8")
     with pytest.raises(TaggerError, match=r"my\.bib: was changed while its papers were tagged"):
         tag_papers(read.papers, model, tmp_path / "other", RULE, read=read)
-    assert set(contents(tmp_path / "other")) >= {JOURNAL_FILE}
+    assert (tmp_path / "other" / WORK_FOLDER).exists()
     assert "my.bib" not in contents(tmp_path / "other")
 
 
@@ -167,7 +174,7 @@ def test_csv_tells_the_same_as_json_lines(tmp_path, model, papers):
 
 def test_memory_does_not_grow_with_the_papers(tmp_path, model, monkeypatch):
     monkeypatch.setattr(arrow, "ROWS_AT_ONCE", 16)
-    monkeypatch.setattr(tagging_run, "_BATCH_SIZE", 8)
+    monkeypatch.setattr(LocalEngine, "shard_size", 8)
 
     def peak(count):
         papers = (Paper(f"Paper {n}", "so" * 2000) for n in range(count))

@@ -40,7 +40,7 @@ def written(tmp_path, model, papers, monkeypatch):
 
 def test_every_format_holds_every_paper_and_field(written):
     run, folder = written
-    assert {path.name for path in run.files} == {path.name for path in folder.iterdir()}
+    assert {path.name for path in run.files} == {path.name for path in folder.glob("[!.]*")}
     rows = [paper.as_row() for paper in run.tagged()]
     assert all([*row] == [*COLUMNS] for row in rows)
     lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
@@ -88,8 +88,8 @@ def test_the_same_papers_give_the_same_bytes(written, model, papers, tmp_path_fa
     other = tmp_path_factory.mktemp("other")
     for _ in range(2):
         tag_papers(papers[:20], model, other, ReviewRule(), formats=["dataset", "parquet"])
-    files = [path for path in other.rglob("*") if path.is_file()]
-    assert len(files) == 8
+    files = [path for path in other.rglob("[!.]*") if path.is_file()]
+    assert len(files) == 9
     for file in files:
         assert file.read_bytes() == (folder / file.relative_to(other)).read_bytes(), file
 

@@ -41,9 +41,14 @@ def write_libraries(
     Only keywords are added, or replaced where they were put there for other tags: all other bytes
     are those of the file. It keeps its name, with a number if another one has it: only what was
     written here before, and is as it was left, is overwritten, and none of ``taken``. A file that
-    was changed since it was read raises :class:`TaggerError`. Returned is what was written.
+    was changed since it was read raises :class:`TaggerError`; one that is compressed or lies in
+    object storage is not given back. Returned is what was written.
     """
-    libraries = [file for file in read.files if file.format in _WRITERS]
+    libraries = [
+        file
+        for file in read.files
+        if file.format in _WRITERS and (file.source.stamp or file.source.content)
+    ]
     if not libraries:
         return []
     numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in libraries]

@@ -18,7 +18,8 @@ import pytest
 from helpers.reading import workbook
 
 from tagger.errors import TaggerError
-from tagger.papers import collect_papers, read_papers, readers
+from tagger.papers import collect_papers, read_papers
+from tagger.papers.readers import formats
 from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import normal_arxiv, normal_doi
 from tagger.papers.readers.markup import blocks_of_markup
@@ -144,8 +145,8 @@ def test_a_workbook_with_entities_is_refused(tmp_path, declared):
 
 
 def test_a_parquet_file_that_repeats_itself_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "_FREE_TEXT", 10**6)
-    monkeypatch.setattr(readers, "_MAX_RATIO", 1)
+    monkeypatch.setattr(formats, "_FREE_TEXT", 10**6)
+    monkeypatch.setattr(formats, "_MAX_RATIO", 1)
     rows, texts = tmp_path / "rows", tmp_path / "texts"
     pq.write_table(pa.table({"title": ["the same"] * 500_000}), rows)
     with pytest.raises(TaggerError, match="declares 500,000 rows"):

@@ -8,19 +8,19 @@ import os
 import zipfile
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.samples import contents
+from helpers.samples import contents, untimed
 from helpers.serial_engine import SerialEngine
 
 from tagger._util.atomic import replacing_bytes
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule, load_model
-from tagger.papers import collect_papers
-from tagger.tagging import tag_papers, tag_shard, tag_tables
-from tagger.tagging.storage import find_files
+from tagger.papers.readers.storage import find_files
+from tagger.tagging import parts, read_for_run, tag_papers
 
 RULE = ReviewRule()
 BAD = '{broken\n[1]\n{"abstract": "no title"}\n'
@@ -31,28 +31,36 @@ def saved(saved_model):
     return load_model(saved_model)
 
 
-@pytest.fixture
-def tag(out, saved, saved_model):
-    """Tag tables with an engine in this process, 16 rows a shard."""
+def read(places, out, engine, **options):
+    """Read files for a run; return papers and all problems."""
+    problems = []
+    found = read_for_run([*map(str, places)], problems.append, folder=out, engine=engine, **options)
+    problems += [problem for file in found.files for problem in file.problems.values()]
+    return found, problems
 
-    def tag(*places, engine=None, rule=RULE, **options):
-        options |= {"rows_per_shard": 16}
+
+@pytest.fixture
+def tag(out, saved):
+    """Tag files into parts, with an engine in this process, 16 papers a shard."""
+
+    def tag(*places, engine=None, rule=RULE, model=saved, **options):
         engine = engine or SerialEngine()
-        return tag_tables([*map(str, places)], saved, saved_model, out, rule, engine, **options)
+        found, problems = read(places, out, engine, **options)
+        return tag_papers(
+            found.papers, model, out, rule, read=found, problems=problems, parts=True, engine=engine
+        )
 
     return tag
 
 
 @pytest.fixture
 def local(tmp_path, saved):
-    """Tag files without shards: the rows, and the problems."""
+    """Tag files as usual: the rows, and the problems."""
 
     def local(*paths):
-        problems = []
-        read = collect_papers(paths, problems.append)
-        problems += [problem for file in read.files for problem in file.problems.values()]
         out = tmp_path / "local"
-        run = tag_papers(read.papers, saved, out, RULE, read=read, problems=problems)
+        found, problems = read(paths, out, None)
+        run = tag_papers(found.papers, saved, out, RULE, read=found, problems=problems)
         return [replace(paper, time=None).as_row() for paper in run.tagged()], problems_in(out)
 
     return local
@@ -90,15 +98,15 @@ def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkey
     assert tagged(out) == whole
     merged = [row["sources"] for row in whole if len(row["sources"]) > 1]
     assert merged == [["a.jsonl", "b.jsonl"]] * 3
-    by_line = sorted(problems_in(out), key=lambda problem: problem["line"] or 0)
-    assert by_line == sorted(problems, key=lambda problem: problem["line"] or 0)
-    assert "too much for the tokenizer" in by_line[0]["reason"]
-    places = [(problem["file"], problem["line"]) for problem in by_line[1:]]
+    assert problems_in(out) == problems
+    assert "too much for the tokenizer" in problems[-1]["reason"]
+    places = [(problem["file"], problem["line"]) for problem in problems[:-1]]
     assert places == [(str(second), line) for line in (81, 82, 83)]
-    assert (run.rows, run.tagged, run.merged, run.problems) == (203, len(whole), 3, 4)
+    assert (run.rows, run.papers, run.merged, len(run.problems)) == (203, len(whole), 3, 4)
     assert run.to_review == sum(row["review"] is not None for row in whole)
-    assert run.counts["kind"].total() == sum(run.parts.values()) == len(whole)
-    assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["tagged"] == len(whole)
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert run.counts["kind"].total() == sum(manifest["parts"].values()) == len(whole)
+    assert [replace(paper, time=None).as_row() for paper in run.tagged()] == whole
     assert not (out / ".work").exists()
 
 
@@ -113,29 +121,35 @@ def test_packed_and_stored_files_are_read(tag, out, local, tmp_path, rows, write
     with zipfile.ZipFile(tmp_path / "store.zip", "w") as file:
         file.write(plain, "in/plain.jsonl")
     archive = f"zip://in/plain.jsonl::{tmp_path / 'store.zip'}"
-    assert tag(archive, f"{tmp_path}/*.gz", f"file://{table}", stored).tagged == 61
+    assert tag(archive, f"{tmp_path}/*.gz", f"file://{table}", stored).papers == 61
     assert tagged(out) == local(plain, packed, table, library)[0]
 
 
 @pytest.mark.parametrize("lost", [("read", 1), ("tag", 7)])
-def test_a_run_that_was_killed_goes_on_where_it_stopped(tag, out, rows, write_json, lost):
+@pytest.mark.parametrize("parts", [True, False])
+def test_a_run_that_was_killed_goes_on_where_it_stopped(
+    tag, saved, out, rows, write_json, lost, parts
+):
     paths = write_json(rows[:150], "a.jsonl"), write_json(rows[150:], "b.jsonl", after=BAD)
+
+    def run(engine, folder=out):
+        found, problems = read(paths, folder, engine)
+        given = {"read": found, "problems": problems, "parts": parts, "engine": engine}
+        return tag_papers(found.papers, saved, folder, RULE, **given)
+
     with pytest.raises(KeyboardInterrupt):
-        tag(*paths, engine=SerialEngine(lost))
-    before = contents(out / "tags")
-    assert len(before) == (7 if lost[0] == "tag" else 0)
-    engine = SerialEngine()
-    run = tag(*paths, engine=engine)
-    assert run.shards_before == len(before)
-    assert engine.steps.count("tag") == 14 - len(before)
-    after = contents(out / "tags")
-    assert {name: after[name] for name in before} == before
-    assert run.rows == 203
-    assert len(tagged(out)) == run.tagged == 197
+        run(SerialEngine(lost))
+    assert not (out / "manifest.json").exists()
+    done = run(engine := SerialEngine())
+    assert done.shards_before == (7 if lost[0] == "tag" else 0)
+    assert engine.steps.count("tag") == 13 - done.shards_before
+    run(SerialEngine(), whole := out.with_name("whole"))
+    made = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    assert made == {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
+    for path in made:
+        assert untimed((out / path).read_bytes()) == untimed((whole / path).read_bytes())
+    assert (done.rows, done.papers) == (203, 197)
     assert [problem["line"] for problem in problems_in(out)] == [51, 52, 53]
-    # The same command again does nothing.
-    again = tag(*paths, engine=(engine := SerialEngine()))
-    assert (engine.steps, again.shards_before, contents(out / "tags")) == ([], run.shards, after)
 
 
 def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
@@ -145,9 +159,10 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
     parts = sorted((out / "tags").iterdir())
     parts[0].unlink()
     parts[3].write_bytes(parts[3].read_bytes()[:-9])
-    (out / "tags" / ".part-000005.parquet.abc.tmp").write_text("half", encoding="utf-8")
+    (out / "tags" / ".part-000005.parquet.abc.tmp").mkdir()
     run = tag(path)
     assert run.shards_before == 11
+    assert run.shards == 13
     assert contents(out / "tags") == before
     (out / "tags" / "part-000099.parquet").write_bytes(b"mine")
     with pytest.raises(TaggerError, match=r"part-000099\.parquet: is no part of this run"):
@@ -155,7 +170,7 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
 
 
 def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_json, monkeypatch):
-    real, deaths = tag_shard.tag_batch, []
+    real, deaths = parts.tag_batch, []
 
     def deadly(papers, model, rule):
         if any("number 42 " in paper.title or "number 44 " in paper.title for paper in papers):
@@ -163,22 +178,29 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
             raise SystemExit
         return real(papers, model, rule)
 
-    monkeypatch.setattr(tag_shard, "tag_batch", deadly)
     path = write_json(rows)
+    whole, _ = local(path)
+    monkeypatch.setattr(parts, "tag_batch", deadly)
     for _ in range(9):
         with suppress(SystemExit):
             run = tag(path)
-    assert (run.problems, run.worker_deaths) == (2, len(deaths))
+            break
+    assert (len(run.problems), run.worker_deaths) == (2, len(deaths))
     assert deaths[1:3] == [1, 1]
     for number, problem in zip((42, 44), problems_in(out), strict=True):
         assert f"Paper number {number} " in problem["reason"]
         assert "2 workers died" in problem["reason"]
-    left = [row for row in local(path)[0] if not {"42", "44"} & {*row["title"].split()}]
+    left = [row for row in whole if not {"42", "44"} & {*row["title"].split()}]
     assert tagged(out) == left
 
 
 @pytest.mark.parametrize(
-    "target", ["tag_shard.replacing_bytes", "shards.EntryKeys.save", "tag_shard.Path.write_text"]
+    "target",
+    [
+        "tagging.parts.replacing_bytes",
+        "papers.paper.EntryKeys.save",
+        "tagging.parts.Path.write_text",
+    ],
 )
 def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, monkeypatch, target):
     path = write_json(rows, after="{broken\n")
@@ -188,11 +210,11 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"tagger.tagging.{target}", full)
+        patch.setattr(f"tagger.{target}", full)
         with pytest.raises(TaggerError, match=r"cannot be written \(No space left on device\)"):
             tag(path)
     run = tag(path)
-    assert (run.rows, run.problems) == (201, 1)
+    assert (run.rows, len(run.problems)) == (201, 1)
     assert not list(out.rglob("*.tmp"))
 
 
@@ -200,15 +222,12 @@ def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
     path = write_json(rows)
     tag(path)
     before = contents(out / "tags")
-    for name, other in {"rule": ReviewRule(0.9), "columns": {"abstract": "title"}}.items():
-        with pytest.raises(TaggerError, match=f"with other {name}"):
+    others = {"rule": ReviewRule(0.9), "columns": {"abstract": "title"}}
+    for name, other in others.items():
+        with pytest.raises(TaggerError, match=r"part-000000\.parquet: is no part of this run"):
             tag(path, **{name: other})
     write_json(rows[1:])
-    with pytest.raises(TaggerError, match="with other files"):
-        tag(path)
-    assert contents(out / "tags") == before
-    (out / "plan.json").unlink()
-    with pytest.raises(TaggerError, match="something else than results"):
+    with pytest.raises(TaggerError, match="is no part of this run"):
         tag(path)
     assert contents(out / "tags") == before
 
@@ -219,15 +238,20 @@ def test_a_result_that_is_lost_at_the_end_is_noticed(tag, out, rows, write_json)
             yield from super().each(work, items, **options)
             (out / "tags" / "part-000002.parquet").unlink(missing_ok=True)
 
-    with pytest.raises(TaggerError, match="16 rows came in, and 0 are there"):
+    with pytest.raises(TaggerError, match="16 papers came in, and 0 are there"):
         tag(write_json(rows), engine=Elsewhere())
 
 
-def test_a_broken_file_ends_the_run_before_anything_is_tagged(tag, out, tmp_path):
-    (tmp_path / "a.csv").write_text('title,abstract\nA,"open\n', encoding="utf-8")
-    with pytest.raises(TaggerError, match=r"a\.csv:2: a cell in quotes does not end"):
-        tag(tmp_path / "a.csv")
-    assert contents(out / "tags") == {}
+def test_a_broken_file_costs_the_others_nothing(tag, out, local, tmp_path, rows, write_json):
+    good, bad = write_json(rows[:20]), tmp_path / "a.csv"
+    bad.write_text('title,abstract\nA,"open\n', encoding="utf-8")
+    run = tag(bad, good, tmp_path / "none.csv")
+    assert (run.rows, run.papers, len(run.problems)) == (22, 20, 2)
+    whole, problems = local(bad, good, tmp_path / "none.csv")
+    assert tagged(out) == whole
+    assert problems_in(out) == problems
+    assert [Path(problem["file"]).name for problem in problems] == ["a.csv", "none.csv"]
+    assert problems[0]["line"] == 2
 
 
 def test_folders_and_patterns_name_their_files_in_order(tmp_path):
@@ -243,6 +267,7 @@ def test_folders_and_patterns_name_their_files_in_order(tmp_path):
     assert found(f"file://{tmp_path}/") == [f"file://{name}" for name in names]
     assert found(f"{tmp_path}/*.csv") == names[:2]
     assert found(names[1], str(tmp_path)) == [names[1], names[0], names[2]]
-    for place in ("missing.csv", "nosuch://a/b.csv"):
+    assert found("missing.csv") == ["missing.csv"]
+    for place in ("missing*.csv", "nosuch://a/b.csv"):
         with pytest.raises(TaggerError, match=r"no such file|cannot be reached"):
             find_files([place])

@@ -1,7 +1,7 @@
 """Where files lie: on this machine, on a shared disk, or in object storage.
 
 URLs of what Arrow knows (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``) are read by Arrow, all
-others by fsspec, if what fsspec needs for them is installed.
+others by fsspec, if what fsspec needs for them is installed. A file of this machine needs neither.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, missing_package
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PATTERN = frozenset("*?[")
 _ASIDE = (".", "_")
 """Names that begin so are not data: locks, markers of success, checksums."""
+_DATA_SET = ("state.json", "dataset_dict.json")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
@@ -36,23 +37,33 @@ class StoredFile:
 
 
 def find_files(places: Sequence[str]) -> list[StoredFile]:
-    """Return the files of paths, URLs, folders and patterns, each once, in the order of names."""
+    """Return the files of paths, URLs, folders and patterns, each once, in the order of names.
+
+    A path that leads nowhere is returned as it is: reading says so. A folder that is a data set of
+    Hugging Face is one file.
+    """
     found: dict[str, StoredFile] = {}
     for place in places:
-        files = list(_find(place))
+        files = [_on_this_machine(place)] if _is_one_file(place) else list(_find(place))
         if not files:
-            raise TaggerError("no such file", path=place)
+            folder = "://" not in place and Path(place).is_dir()
+            raise TaggerError("no file in this folder" if folder else "no such file", path=place)
         found |= {file.place: file for file in files if file.place not in found}
     return list(found.values())
+
+
+def is_stored_plainly(place: str) -> bool:
+    """Tell whether a place is a path of this machine to what is read as it is."""
+    return "://" not in place and not _name_of(place).endswith(_COMPRESSED)
 
 
 @contextmanager
 def local_file(place: str) -> Iterator[Path]:
     """Give a file as one of this machine, not compressed; a copy of it goes when the block ends."""
-    name = place.split("::")[0].rstrip("/").rpartition("/")[2]
-    if "://" not in place and not name.endswith(_COMPRESSED):
+    if is_stored_plainly(place):
         yield Path(place)
         return
+    name = _name_of(place)
     with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
         copy = Path(folder) / name
         if name.endswith(_COMPRESSED):
@@ -67,10 +78,31 @@ def local_file(place: str) -> Iterator[Path]:
         yield copy
 
 
+def _name_of(place: str) -> str:
+    return place.split("::")[0].rstrip("/").rpartition("/")[2]
+
+
+def _is_one_file(place: str) -> bool:
+    if "://" in place:
+        return False
+    path = Path(place)
+    if path.is_dir():
+        return any((path / name).is_file() for name in _DATA_SET)
+    return path.exists() or not _PATTERN & set(place)
+
+
+def _on_this_machine(place: str) -> StoredFile:
+    try:
+        found = Path(place).stat()
+    except OSError:
+        return StoredFile(place, 0, None)
+    return StoredFile(place, found.st_size, found.st_mtime_ns)
+
+
 def _find(place: str) -> Iterator[StoredFile]:
+    system, path = _open_storage(place)
     from pyarrow.fs import FileSelector, FileType
 
-    system, path = _open_storage(place)
     with _refusing(place, "cannot be read"):
         info = system.get_file_info([path])[0]
         if info.type == FileType.File:
@@ -95,9 +127,11 @@ def _find(place: str) -> Iterator[StoredFile]:
 
 def _open_storage(place: str) -> tuple[FileSystem, str]:
     """Return the file system of a path or URL, and the path within it."""
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
-
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "scale") from error
     if "://" not in place:
         return LocalFileSystem(), str(Path(place).absolute())
     with _refusing(place, "this storage cannot be reached"):

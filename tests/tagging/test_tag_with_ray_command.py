@@ -8,6 +8,7 @@ import pytest
 from helpers.serial_engine import SerialEngine
 from typer.testing import CliRunner
 
+from tagger import tagging
 from tagger.cli import app
 from tagger.errors import TaggerError
 from tagger.tagging import ray_engine
@@ -17,8 +18,8 @@ from tagger.tagging import ray_engine
 def run(monkeypatch, saved_model, tmp_path):
     """Run the command with an engine in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ray_engine, "RayEngine", lambda *_: SerialEngine())
-    monkeypatch.setattr(ray_engine, "ray_cluster", lambda *_: nullcontext())
+    monkeypatch.setattr(tagging, "RayEngine", lambda *_: SerialEngine(shard_size=8192))
+    monkeypatch.setattr(tagging, "ray_cluster", lambda *_: nullcontext())
 
     words = ["tag", "--model", str(saved_model)]
     return lambda *arguments: CliRunner().invoke(app, [*words, *map(str, arguments)])
@@ -28,35 +29,35 @@ def test_it_tags_and_says_what_it_counted(run, rows, write_json, tmp_path):
     path = write_json(rows)
     done = run(path, "--engine", "ray", "--output", "large")
     assert done.exit_code == 0, done.output
-    assert "200 rows (shards: 1), 197 papers, 3 more entries of them, 0 not tagged" in done.stdout
-    assert "Written: large/tags" in done.stdout
+    assert "200 entries, 197 papers, " in done.stdout
+    assert "Written: large/tags, large/near_duplicates.jsonl, large/manifest.json" in done.stdout
     again = run(f"file://{path}", "--engine", "ray", "--output", "other", "--json")
     said = json.loads(again.stdout)
-    assert (said["rows"], said["tagged"], said["shards_before"]) == (200, 197, 0)
+    assert (said["rows"], said["papers"], said["shards_before"]) == (200, 197, 0)
     assert sum(said["counts"]["kind"].values()) == 197
 
 
-def test_problems_are_a_matter_for_the_one_who_gave_them(run, rows, write_json):
+def test_problems_are_a_matter_for_the_one_who_gave_them(run, rows, write_json, tmp_path):
     done = run(write_json(rows, after="{broken\n"), "--engine", "ray", "--output", "large")
     assert done.exit_code == 2
-    assert "rows that could not be tagged: 1; why is said in large/problems.jsonl" in done.stderr
+    assert "papers.jsonl:201: " in done.stderr
+    assert "1 not tagged" in done.stdout
+    assert (tmp_path / "large" / "problems.jsonl").read_text(encoding="utf-8").count("\n") == 1
 
 
 def test_columns_format_and_precision_are_taken(run, tmp_path):
     (tmp_path / "t.txt").write_text("Titel,Text\nOne,A heart\n", encoding="utf-8")
     chosen = ("--column", "title=Titel", "--format", "csv", "--target-precision", "0.9")
     said = json.loads(run("t.txt", "--engine", "ray", "--json", *chosen).stdout)
-    assert said["tagged"] == said["to_review"] == 1
+    assert said["papers"] == said["to_review"] == 1
     assert said["promise"]["target_precision"] == 0.9
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("p.csv", "--engine", "ray", "--write", "excel"), "writes Parquet only"),
         (("p.csv", "--workers", "2"), "are for --engine ray"),
         (("p.csv", "--device", "cuda"), "are for --engine ray"),
-        (("p.csv", "--engine", "ray"), "p.csv: no such file"),
         (("p.csv", "--engine", "ray", "--column", "name=x"), "unknown field 'name'"),
         (("p.csv", "--engine", "ray", "--model", "labels"), "not a saved model"),
     ],

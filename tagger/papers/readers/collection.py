@@ -1,0 +1,249 @@
+"""Files read once each, their entries kept on disk, and merged to papers across all of them.
+
+A file leaves in a folder its entries, the keys that tell which of them speak of one paper, and a
+summary, which is written last: a file with a summary is not read again.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tagger._util.atomic import making, replacing, replacing_bytes
+from tagger.errors import TaggerError
+from tagger.papers.identity import EntryKeys
+from tagger.papers.paper import Paper
+from tagger.papers.readers.formats import check_reading, read_records, recognise
+from tagger.papers.readers.source import Source
+from tagger.papers.readers.storage import is_stored_plainly, local_file
+from tagger.papers.spool import Each, Entries, MergedPapers, PaperSpool
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFile:
+    """A file that was read, and its format.
+
+    ``entries`` are the indices of its entries among those of all files. ``problems`` maps the index
+    of each invalid record among the records of the file to its error.
+    """
+
+    source: Source
+    format: str
+    entries: range
+    problems: Mapping[int, TaggerError]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCollection:
+    """The files that could be read, their entries, and the merged papers of these entries.
+
+    Papers are in the order of their first entries. Everything is on disk: in a temporary folder,
+    deleted with the collection, or in a named one, whose ``key`` then identifies the content.
+    """
+
+    files: tuple[PaperFile, ...]
+    entries: Entries
+    papers: MergedPapers
+    key: str | None = None
+
+
+def collect_papers(
+    paths: str | Path | Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None = None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    each: Each = map,
+) -> PaperCollection:
+    """Read files and merge the entries of each paper.
+
+    Parameters and errors are those of :func:`read_papers`, except that ``on_error`` is not called
+    for invalid records: they are listed as :attr:`PaperFile.problems`.
+
+    Parameters
+    ----------
+    folder:
+        Where entries are kept; by default a temporary folder. Files that are there already are not
+        read again, so a folder is for one list of files, one format and one choice of columns.
+    each:
+        Calls a function with each item and yields the results in any order, here or elsewhere.
+    """
+    check_reading(format_name, columns or {})
+    places = _places(paths)
+    scratch = None
+    if folder is None:
+        scratch = tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
+        folder = Path(scratch.name)
+    read = partial(_read_file, folder, format_name, columns or {})
+    found: dict[int, PaperFile | TaggerError] = {}
+    for number, file in each(read, enumerate(places)):
+        if on_error is None:
+            _raise_first(file)
+        found[number] = file
+    keys, files, spools = EntryKeys(), list[PaperFile](), dict[Path, int]()
+    for number, file in sorted(found.items()):
+        if isinstance(file, TaggerError):
+            if on_error:
+                on_error(file)
+            continue
+        start, count = len(keys), len(file.entries)
+        keys.load(_path(folder, number, "npz"))
+        files.append(replace(file, entries=range(start, start + count)))
+        spools[_path(folder, number, "sqlite")] = count
+    entries = Entries(spools, scratch)
+    return PaperCollection(
+        tuple(files),
+        entries,
+        MergedPapers(entries, keys, folder),
+        None if scratch else folder.name,
+    )
+
+
+def read_papers(
+    paths: str | Path | Iterable[str | Path],
+    on_error: Callable[[TaggerError], None] | None = None,
+    *,
+    format_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Iterator[Paper]:
+    """Yield the papers of each file in turn, including repeats.
+
+    A file is read completely before its first paper is yielded, so a broken file yields no papers.
+    An invalid record does not affect the others. Papers are buffered in a temporary file.
+
+    Parameters
+    ----------
+    paths:
+        One file or several; ``-`` is standard input. A file that is named twice is read once.
+    on_error:
+        Called with the error of each file and each record that cannot be read, while the others
+        are still read. If None, the first error is raised.
+    format_name:
+        A key of :data:`FORMATS`. If None, the format is recognised by the content.
+    columns:
+        For tables, the name of the column of each field: ``{"title": "Article Title"}``.
+
+    Raises
+    ------
+    TaggerError
+        If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
+        ``columns`` is unknown.
+    """
+    check_reading(format_name, columns or {})
+    for place in _places(paths):
+        with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as folder:
+            _, file = _read_file(Path(folder), format_name, columns or {}, (0, place))
+            if on_error is None:
+                _raise_first(file)
+            elif isinstance(file, TaggerError):
+                on_error(file)
+            else:
+                for problem in file.problems.values():
+                    on_error(problem)
+            if isinstance(file, PaperFile):
+                yield from PaperSpool(path=_path(Path(folder), 0, "sqlite"))
+
+
+def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
+    """Return paths and URLs, each once."""
+    given = [paths] if isinstance(paths, str | Path) else paths
+    places = (str(path) if "://" in str(path) else str(Path(path)) for path in given)
+    return list(dict.fromkeys(places))
+
+
+def _raise_first(file: PaperFile | TaggerError) -> None:
+    if isinstance(file, TaggerError):
+        raise file
+    for problem in file.problems.values():
+        raise problem
+
+
+def _read_file(
+    folder: Path, format_name: str | None, columns: Mapping[str, str], item: tuple[int, str]
+) -> tuple[int, PaperFile | TaggerError]:
+    """Read a numbered file into the folder, if that was not done; return it, or why it is broken.
+
+    Neither it nor a problem holds an entry.
+    """
+    number, place = item
+    summary = _path(folder, number, "json")
+    if summary.exists():
+        return number, _summarised(json.loads(summary.read_text(encoding="utf-8")), place, columns)
+    keys, reading = EntryKeys(), _Reading(place, format_name, columns)
+    with making(_path(folder, number, "sqlite")) as new:
+        PaperSpool(keys.noting(reading.papers()), new).close()
+    file = reading.result(len(keys))
+    with replacing_bytes(_path(folder, number, "npz")) as content:
+        keys.save(content)
+    with replacing(summary) as text:
+        json.dump(_summary(file), text)
+    return number, file
+
+
+class _Reading:
+    """The reading of one file: what is wrong with it is no matter of where its papers are put."""
+
+    def __init__(self, place: str, format_name: str | None, columns: Mapping[str, str]) -> None:
+        self._place, self._format, self._columns = place, format_name, columns
+        self._problems: dict[int, TaggerError] = {}
+        self._source: Source
+        self._broken: TaggerError | None = None
+
+    def papers(self) -> Iterator[Paper]:
+        """Yield the papers, up to where the file is broken."""
+        try:
+            with local_file(self._place) as path:
+                self._source = Source.open(path, self._columns)
+                self._format = self._format or recognise(self._source)
+                for at, record in enumerate(read_records(self._source, self._format)):
+                    if isinstance(record, TaggerError):
+                        self._problems[at] = record.at(self._place)
+                    else:
+                        yield record
+        except TaggerError as error:
+            self._broken = error
+
+    def result(self, entries: int) -> PaperFile | TaggerError:
+        """Return the file with its number of entries, or why it gives none."""
+        if not entries and not self._broken:
+            none = TaggerError("the file contains no papers")
+            self._broken = next(iter(self._problems.values()), none)
+        if self._broken:
+            return self._broken.at(self._place)
+        source = self._source
+        if not is_stored_plainly(self._place):
+            source = replace(source, path=Path(self._place), stamp=None)
+        return PaperFile(source, str(self._format), range(entries), self._problems)
+
+
+def _summary(file: PaperFile | TaggerError) -> dict[str, Any]:
+    if isinstance(file, TaggerError):
+        return {"broken": vars(file)}
+    return {
+        "name": file.source.name,
+        "stamp": file.source.stamp,
+        "format": file.format,
+        "entries": len(file.entries),
+        "problems": {place: vars(problem) for place, problem in file.problems.items()},
+    }
+
+
+def _summarised(
+    summary: Mapping[str, Any], place: str, columns: Mapping[str, str]
+) -> PaperFile | TaggerError:
+    if "broken" in summary:
+        return TaggerError(**summary["broken"])
+    stamp = summary["stamp"] and tuple(summary["stamp"])
+    problems = {int(at): TaggerError(**error) for at, error in summary["problems"].items()}
+    source = Source(summary["name"], Path(place), columns, stamp=stamp)
+    return PaperFile(source, summary["format"], range(summary["entries"]), problems)
+
+
+def _path(folder: Path, number: int, ending: str) -> Path:
+    return folder / f"{number:06d}.{ending}"
