@@ -69,7 +69,11 @@ def refused(done, reason):
         ("image.png", b"\x89PNG\0", "is a binary file"),
         ("latin.txt", b"caf\xe9\n\nx", "latin.txt:1: is not UTF-8 text"),
         ("header.txt", b"new\n\nMar 12\n", "header.txt:3: there are no papers"),
-        ("title.txt", page("One").encode() + b"\n\nLast", "title.txt:11: the title 'Last' has no"),
+        (
+            "title.txt",
+            page("One").encode() + b"\n\nLast",
+            "title.txt:11: the abstract of 'Last' is missing",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):

@@ -104,19 +104,19 @@ def push(
     from tagger.review import load_strategy
 
     chosen = load_strategy(strategy)
-    papers, problems = output.read_pages(files, format_name, column)
+    read, problems = output.collect_pages(files, format_name, column)
     store = _read_store(labels)
     server = _connect(folder)
     # Without a model no project is made.
-    loaded = output.load_model_for(store, model, papers)
+    loaded = output.load_model_for(store, model, read.papers)
     target = _open_project(server, store, project, create=True)
-    from tagger.review import PushSettings, push_papers
+    from tagger.review import POOL_SIZE, PushSettings, push_papers
 
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
     with output.progress() as step:
         report = push_papers(
-            papers,
+            read.papers,
             loaded,
             store.all_labels(),
             target,
@@ -130,6 +130,9 @@ def push(
     else:
         queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
         output.echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
+        if report.candidates > POOL_SIZE:
+            sampled = f"{POOL_SIZE:,} of {report.candidates:,} papers"
+            output.echo(f"chosen from {sampled}, sampled at random")
         if report.refreshed:
             output.echo(f"{report.refreshed} waiting papers show the present model's tags")
         if report.duplicates_removed:

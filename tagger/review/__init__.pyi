@@ -10,6 +10,7 @@ from .connection import connect as connect
 from .project import ReviewProject as ReviewProject
 from .project import open_project as open_project
 from .pull import pull_labels as pull_labels
+from .push import POOL_SIZE as POOL_SIZE
 from .push import PushSettings as PushSettings
 from .push import push_papers as push_papers
 from .push import push_rechecks as push_rechecks

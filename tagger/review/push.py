@@ -7,8 +7,9 @@ that was interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from tagger.review.strategies.random import random_number
 from tagger.review.tasks import QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
+POOL_SIZE = 20_000
+"""Maximum number of papers that a strategy chooses from: texts and vectors take about 100 MB."""
 _NOVELTY_LEVEL = 0.05
 _NEAREST = " • The nearest labelled paper: "
 
@@ -50,11 +53,13 @@ class PushSettings:
 class PushReport:
     """Result of a push.
 
-    ``waiting`` counts the untouched tasks after the push, ``queues`` the new tasks per queue.
-    ``problems`` lists tasks that could not be read.
+    ``candidates`` counts the papers without label and task; of more than :data:`POOL_SIZE`, so many
+    were sampled at random for the strategy to choose from. ``waiting`` counts the untouched tasks
+    after the push, ``queues`` the new tasks per queue. ``problems`` lists tasks that could not be read.
     """
 
     url: str
+    candidates: int = 0
     new: int = 0
     refreshed: int = 0
     waiting: int = 0
@@ -96,10 +101,11 @@ def push_papers(
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     standing = current_labels(labels)
     known = KnownPapers([label.paper for label in standing] + [task.paper for task in run.tasks])
-    new = [paper for paper in papers if paper not in known]
-    pushed = KnownPapers(papers)
+    waiting = KnownPapers(task.paper for task in run.waiting)
+    pushed = KnownPapers(paper for paper in papers if paper in waiting)
     count = settings.budget - sum(task.paper in pushed for task in run.waiting)
-    if new and count > 0:
+    new = run.sample(paper for paper in papers if paper not in known) if count > 0 else []
+    if new:
         labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
         run.send(_make_new_tasks(run, new, labelled, settings, count))
     run.refresh()
@@ -155,6 +161,16 @@ class _Push:
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
         self.waiting = [task for task in self.tasks if not task.touched]
+
+    def sample(self, papers: Iterable[Paper]) -> list[Paper]:
+        """Return the papers to choose from, in order: at most :data:`POOL_SIZE`, at random."""
+        numbered = enumerate(map(self._counted, papers))
+        chosen = nsmallest(POOL_SIZE, numbered, lambda each: random_number(each[1], "pool"))
+        return [paper for _, paper in sorted(chosen, key=lambda each: each[0])]
+
+    def _counted(self, paper: Paper) -> Paper:
+        self._report.candidates += 1
+        return paper
 
     def is_current(self, task: ReviewTask) -> bool:
         return task.meta is not None and task.meta.taxonomy == self.taxonomy.version

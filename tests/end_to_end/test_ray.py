@@ -32,7 +32,11 @@ ENOUGH = 90 * 2**20
 """Bytes of the object store of each node; nothing but names of shards passes through it."""
 
 
-def patiently(start, tries=3):
+ROUNDS = int(os.environ.get("TAGGER_KILL_ROUNDS", "1"))
+"""How often everything is killed; 20 takes an hour."""
+
+
+def patiently(start, tries=6):
     """Start a node; Ray gives itself half a minute for it, too little on a busy machine."""
     try:
         return start()
@@ -59,15 +63,26 @@ def cluster():
         head |= {**shared, "no_monitor": True, "include_dashboard": False}
         cluster = patiently(lambda: Cluster(True, head_node_args=head))
         try:
-            cluster.nodes = [
-                patiently(lambda: cluster.add_node(num_cpus=1, wait=False, **shared))
-                for _ in range(2)
-            ]
+            cluster.more = lambda: patiently(
+                lambda: cluster.add_node(num_cpus=1, wait=False, **shared)
+            )
+            cluster.nodes = [cluster.more(), cluster.more()]
             cluster.wait_for_nodes()
             with ray_cluster(cluster.address):
                 yield cluster
         finally:
             cluster.shutdown()
+
+
+@pytest.fixture
+def busy():
+    """Keep both cores busy with something else."""
+    program = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(program) for _ in range(2)]
+    yield
+    for other in others:
+        other.kill()
+        other.wait()
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +147,9 @@ def tag(table, folder, saved, saved_model, engine=None, **options):
     return tag_papers(read.papers, saved, folder, RULE, **given)
 
 
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
-    cluster, table, saved, saved_model, tmp_path, monkeypatch
+    cluster, busy, table, saved, saved_model, tmp_path, monkeypatch, number
 ):
     papers = merge_duplicates(read_papers(table, on_error=lambda _error: None))
     good = [paper for paper in papers if paper.title != "Poison"]
@@ -169,6 +185,8 @@ def test_a_full_disk_a_dead_worker_and_a_dead_node_lose_and_repeat_nothing(
     assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
     assert (run.rows, run.papers, len(run.problems)) == (2000, len(expected), 2)
     assert run.merged == 2000 - 2 - len(expected)
+    cluster.nodes.append(cluster.more())
+    cluster.wait_for_nodes()
 
 
 @pytest.mark.parametrize("in_parts", [True, False])
@@ -201,7 +219,8 @@ with ray_cluster(address):
 """
 
 
-def test_a_killed_driver_is_taken_up(cluster, table, saved, saved_model, tmp_path):
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_killed_driver_is_taken_up(cluster, busy, table, saved, saved_model, tmp_path, number):
     arguments = [cluster.address, table, saved_model, tmp_path, ROWS_PER_SHARD]
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, arguments)])
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.papers import Paper, PaperSpool, merge_duplicates, spool
-from tagger.papers.paper import EntryKeys
+from tagger.papers.identity import EntryKeys
 from tagger.papers.spool import Entries, MergedPapers
 
 texts = st.text(max_size=20) | st.just("half of a pair: \ud800")

@@ -5,7 +5,7 @@ from helpers.stand_in_project import stand_in_project
 
 from tagger.labels import Label
 from tagger.papers import Paper
-from tagger.review import PushSettings, push_papers, push_rechecks
+from tagger.review import PushSettings, push, push_papers, push_rechecks
 from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
@@ -61,6 +61,17 @@ def test_a_label_is_rechecked_once_under_any_id_of_its_paper(model, papers, proj
         report = push_rechecks({paper: "Recheck."}, model, project)
     assert report.new == 0
     assert len(tasks_of(project)) == 1
+
+
+def test_of_very_many_papers_a_strategy_chooses_from_a_sample(
+    model, papers, project, monkeypatch
+):
+    monkeypatch.setattr(push, "POOL_SIZE", 30)
+    report = push_papers(papers, model, [], project, ALL)
+    assert (report.candidates, report.new) == (len(papers), 30)
+    # The next push chooses from what is left.
+    report = push_papers(papers, model, [], project, ALL)
+    assert (report.candidates, report.new) == (len(papers) - 30, 30)
 
 
 def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):

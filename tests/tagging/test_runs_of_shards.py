@@ -198,7 +198,7 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
     "target",
     [
         "tagging.parts.replacing_bytes",
-        "papers.paper.EntryKeys.save",
+        "papers.identity.EntryKeys.save",
         "tagging.parts.Path.write_text",
     ],
 )
