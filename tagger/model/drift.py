@@ -155,7 +155,8 @@ def count_drift(
         given={
             facet.name: Counter(dict(zip(facet.tag_names, counts, strict=True)))
             for facet in taxonomy.facets
-            for counts in [rule.predict_labels(facet, probabilities[facet.name]).sum(axis=0).tolist()]
+            for predicted in [rule.predict_labels(facet, probabilities[facet.name])]
+            for counts in [predicted.sum(axis=0).tolist()]
         },
     )
 

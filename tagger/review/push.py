@@ -55,7 +55,8 @@ class PushReport:
 
     ``candidates`` counts the papers without label and task; of more than :data:`POOL_SIZE`, so many
     were sampled at random for the strategy to choose from. ``waiting`` counts the untouched tasks
-    after the push, ``queues`` the new tasks per queue. ``problems`` lists tasks that could not be read.
+    after the push, ``queues`` the new tasks per queue. ``problems`` lists tasks that could not be
+    read.
     """
 
     url: str

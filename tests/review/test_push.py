@@ -63,9 +63,7 @@ def test_a_label_is_rechecked_once_under_any_id_of_its_paper(model, papers, proj
     assert len(tasks_of(project)) == 1
 
 
-def test_of_very_many_papers_a_strategy_chooses_from_a_sample(
-    model, papers, project, monkeypatch
-):
+def test_of_very_many_papers_a_strategy_chooses_from_a_sample(model, papers, project, monkeypatch):
     monkeypatch.setattr(push, "POOL_SIZE", 30)
     report = push_papers(papers, model, [], project, ALL)
     assert (report.candidates, report.new) == (len(papers), 30)
