@@ -300,8 +300,8 @@ def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):
 
 def test_a_verbose_fit_prints_its_stages(quick, labelled, capsys):
     Tagger(**QUICK, verbose=True).fit(*labelled)
-    said = capsys.readouterr().err
-    assert said.splitlines() == ["Final model", "Fold 1 of 2", "Fold 2 of 2"]
+    output = capsys.readouterr().err
+    assert output.splitlines() == ["Final model", "Fold 1 of 2", "Fold 2 of 2"]
 
 
 def test_the_package_imports_its_names_lazily():

@@ -54,10 +54,10 @@ def test_a_store_that_mlflow_must_upgrade_stays_unchanged(registry, log):
         "except TaggerError as error: print(error)"
     )
     # In a process of its own: this one knows the store already.
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "another version of MLflow" in said
-    assert "mlflow db upgrade sqlite:///" in said
-    assert said.count("\n") == 1
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "another version of MLflow" in output
+    assert "mlflow db upgrade sqlite:///" in output
+    assert output.count("\n") == 1
     with sqlite3.connect("mlruns/mlflow.db") as database:
         found = database.execute("select version_num from alembic_version").fetchall()
         assert found == [("cc1f77228345",)]
@@ -95,8 +95,8 @@ def start_to_log(label_folder, saved_model, seed, code=LOG, **environment):
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model):
     shutil.rmtree("mlruns")
     both = [start_to_log(label_folder, saved_model, seed) for seed in range(2)]
-    said = [process.communicate() for process in both]
-    assert sorted(out.strip() for out, _ in said) == ["tagger/1", "tagger/2"], said
+    output = [process.communicate() for process in both]
+    assert sorted(out.strip() for out, _ in output) == ["tagger/1", "tagger/2"], output
     versions = registry.versions()
     assert [version.aliases for version in versions] == [("champion",), ("challenger",)]
     for version in versions:
@@ -112,8 +112,8 @@ def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder
     )
     for moment in ("create_model_version", "set_registered_model_alias", "log_artifact"):
         killed = start_to_log(label_folder, saved_model, 1, code, KILL=moment)
-        _, said = killed.communicate()
-        assert killed.returncode == 9, said
+        _, output = killed.communicate()
+        assert killed.returncode == 9, output
         assert registry.champion() == first
         assert registry.challenger() is None
         for version in registry.versions():

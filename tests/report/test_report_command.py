@@ -24,12 +24,12 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
     (root / "labels" / CORRECTIONS_FILE).write_text(answer + "\n", encoding="utf-8")
     done = run("report", cwd=root)
     assert done.returncode == 0, done.stderr
-    for said in (
+    for expected in (
         "Left out: figures of tagger/1 (there is no MLflow store here)",
         "Left out: abstracts (2 of 2 papers",
         "2 papers, 0 to review, 1 reviewed, 1 corrected",
     ):
-        assert said in done.stdout
+        assert expected in done.stdout
     content = (root / "report.html").read_text(encoding="utf-8")
     assert "there is no MLflow store here" in content
     assert not (root / "mlruns").exists(), "a report makes no store"

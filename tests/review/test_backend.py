@@ -63,21 +63,21 @@ def test_the_webhook_reacts_to_annotations_only(client, finished):
 
 
 def test_enough_annotations_train_once():
-    trained, pulled, said = threading.Event(), threading.Event(), []
+    trained, pulled, messages = threading.Event(), threading.Event(), []
     reports = iter([PullReport(new=2), PullReport(new=1), PullReport()])
 
     def pull():
         pulled.set()
         return next(reports)
 
-    worker = PullWorker(pull, trained.set, 3, said.append)
+    worker = PullWorker(pull, trained.set, 3, messages.append)
     worker.start()
     worker.wake()
     assert pulled.wait(10)
     worker.wake()
     assert trained.wait(10)
     worker.stop()
-    assert "Training on 3 new annotations" in said
+    assert "Training on 3 new annotations" in messages
 
 
 def test_a_model_that_cannot_be_loaded_is_a_readable_error(credentials):

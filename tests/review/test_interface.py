@@ -101,8 +101,8 @@ def test_manual_changes_of_the_interface_are_kept(taxonomy):
 def test_hints_and_headings_follow_the_definitions(taxonomy):
     config = build_interface(taxonomy)
     old = config.replace("Looks back.", "Old.").replace("kind: What it is.", "kind: Retired.")
-    said = ["the facet 'kind' has new definitions"]
-    assert adapt_interface(old, taxonomy, set) == (config, said)
+    changes = ["the facet 'kind' has new definitions"]
+    assert adapt_interface(old, taxonomy, set) == (config, changes)
     own = config.replace("kind: What it is.", "Say what it is")
     assert adapt_interface(own, taxonomy, set) == (own, [])
 

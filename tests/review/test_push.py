@@ -33,13 +33,13 @@ def with_doi(paper, doi):
 
 
 def test_a_paper_labelled_by_its_title_is_not_sent_again_with_a_doi(model, papers, project):
-    said, waiting, new = papers[:3]
+    done, waiting, new = papers[:3]
     push_papers([waiting], model, [], project, ALL)
-    came = [with_doi(said, "a"), with_doi(waiting, "b"), with_doi(new, "c")]
-    report = push_papers(came, model, [label(title=said.title)], project, ALL)
+    came = [with_doi(done, "a"), with_doi(waiting, "b"), with_doi(new, "c")]
+    report = push_papers(came, model, [label(title=done.title)], project, ALL)
     assert [task["data"]["paper"] for task in tasks_of(project)] == [waiting.id, "doi:10.1/c"]
     assert (report.new, report.waiting) == (1, 2)
-    again = push_papers([said, waiting, new], model, [label(title=said.title)], project, ALL)
+    again = push_papers([done, waiting, new], model, [label(title=done.title)], project, ALL)
     assert again.new == 0
 
 

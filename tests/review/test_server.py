@@ -82,9 +82,9 @@ def test_the_server_gets_its_account_and_no_telemetry(server):
     assert stat.S_IMODE(account.stat().st_mode) == 0o600
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            said = line.read_bytes()
-            assert running.password.encode() not in said
-            assert running.token.encode() not in said
+            logged = line.read_bytes()
+            assert running.password.encode() not in logged
+            assert running.token.encode() not in logged
 
 
 def test_a_port_in_use_is_an_error(server, monkeypatch):

@@ -11,10 +11,10 @@ from tagger.review.status import TagVerdicts
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def reviewed(number, said, predicted, *, shown=True, queue="confused"):
+def reviewed(number, tag, predicted, *, shown=True, queue="confused"):
     origin = {"annotation": f"u-{number}", "updated": TIME, "project": "1", "task": number}
     origin |= {"queue": queue, "lead_time": float(number + 1)}
-    label = {"id": str(number), "title": f"Paper {number}", "text": "", "tags": {"kind": (said,)}}
+    label = {"id": str(number), "title": f"Paper {number}", "text": "", "tags": {"kind": (tag,)}}
     label |= {"annotator": "ann", "time": TIME, "source": "review"}
     predicted = Prediction(model="tagger/1", tags={"kind": (predicted,)}, shown=shown)
     return Label(**label, prediction=predicted, origin=Origin(**origin))
