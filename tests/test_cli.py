@@ -300,7 +300,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
         (("compare", "1", "9"), "there is no model '9'"),
         (("compare", "1", "2", "--digest", "none.txt"), "none.txt: no such file"),
         (("promote", "2", "--force", " "), "--force needs a reason"),
-        (("rollback",), "no champion before the present one"),
+        (("rollback",), "no previous champion"),
     ],
 )
 def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
