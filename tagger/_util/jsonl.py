@@ -37,10 +37,7 @@ def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]
             try:
                 yield number, _parse(line, adapter)
             except ValidationError as error:
-                invalid = first_problem(error)
-                raise TaggerError(
-                    invalid.problem, path=path, line=number, field=invalid.field, hint=invalid.hint
-                ) from error
+                raise first_problem(error).as_error(path, number) from error
             except (ValueError, RecursionError) as error:
                 raise TaggerError(_reason(error), path=path, line=number) from error
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+
+from tagger.errors import TaggerError
 
 _PROBLEMS = {
     "missing": "this field is missing",
@@ -17,12 +20,8 @@ _PROBLEMS = {
 
 
 class InvalidValue(NamedTuple):
-    """The first problem of a failed validation.
+    """The first problem of a failed validation; ``value`` is the invalid input."""
 
-    ``kind`` is pydantic's error type, ``value`` the invalid input.
-    """
-
-    kind: str
     location: tuple[str | int, ...]
     problem: str
     hint: str | None
@@ -33,6 +32,10 @@ class InvalidValue(NamedTuple):
         """The location as written by :func:`field_name`."""
         return field_name(self.location)
 
+    def as_error(self, path: Path, line: int) -> TaggerError:
+        """Return the problem as an error in a file."""
+        return TaggerError(self.problem, path=path, line=line, field=self.field, hint=self.hint)
+
 
 def first_problem(error: ValidationError) -> InvalidValue:
     """Return the first problem of a failed validation."""
@@ -40,9 +43,7 @@ def first_problem(error: ValidationError) -> InvalidValue:
     kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
     problem = message if kind == "value_error" else message[0].lower() + message[1:]
     hint = "Remove it or correct its spelling" if kind == "extra_forbidden" else None
-    return InvalidValue(
-        kind, detail["loc"], _PROBLEMS.get(kind, problem), hint, detail.get("input")
-    )
+    return InvalidValue(detail["loc"], _PROBLEMS.get(kind, problem), hint, detail.get("input"))
 
 
 def field_name(location: Iterable[str | int]) -> str | None:

@@ -128,7 +128,7 @@ def init(
 def _draft(
     template: str | None, facets: Sequence[str], exclusive: Sequence[str], tags: Sequence[str]
 ) -> TaxonomyDraft:
-    from tagger.taxonomy import EMPTY, TaxonomyDraft, load_template
+    from tagger.taxonomy import EMPTY_TEMPLATE, TaxonomyDraft, load_template
 
     if template is None and not (facets or tags or exclusive):
         if not sys.stdin.isatty():
@@ -138,7 +138,11 @@ def _draft(
             )
         return _ask()
     # The example of the empty template makes way for facets of one's own.
-    begin = None if template is None or (template == EMPTY and facets) else load_template(template)
+    begin = (
+        None
+        if template is None or (template == EMPTY_TEMPLATE and facets)
+        else load_template(template)
+    )
     draft = TaxonomyDraft(begin)
     own = dict(_split(given, "--facet", "NAME=DEFINITION") for given in facets)
     if len(own) < len(facets):

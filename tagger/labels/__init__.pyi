@@ -2,9 +2,9 @@ from .agreement import Agreement as Agreement
 from .agreement import measure_agreement as measure_agreement
 from .audit import find_suspect_labels as find_suspect_labels
 from .label import Label as Label
+from .label import NonEmptyText as NonEmptyText
 from .label import Origin as Origin
 from .label import Prediction as Prediction
-from .label import Text as Text
 from .merging import Conflict as Conflict
 from .merging import ConflictRule as ConflictRule
 from .merging import current_labels as current_labels

@@ -17,7 +17,7 @@ from pydantic import (
 
 from tagger.papers import Paper, paper_id
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NonEmptyText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Prediction(BaseModel):
@@ -28,7 +28,7 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Text
+    model: NonEmptyText
     tags: dict[str, tuple[str, ...]]
     shown: bool = True
 
@@ -42,9 +42,9 @@ class Origin(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    annotation: Text
+    annotation: NonEmptyText
     updated: AwareDatetime
-    project: Text
+    project: NonEmptyText
     task: int
     queue: str | None = None
     lead_time: float | None = None
@@ -76,17 +76,17 @@ class Label(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Text
-    title: Text
+    id: NonEmptyText
+    title: NonEmptyText
     text: str
     outcome: Literal["tagged", "not-a-paper", "cannot-tell", "withdrawn"] = "tagged"
     tags: dict[str, tuple[str, ...]]
-    annotator: Text
+    annotator: NonEmptyText
     time: AwareDatetime
     source: Literal["seed", "review"]
     final: bool = False
     note: str | None = None
-    taxonomy: Text | None = None
+    taxonomy: NonEmptyText | None = None
     prediction: Prediction | None = None
     origin: Origin | None = None
 

@@ -17,7 +17,7 @@ from pydantic import (
 
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
-from tagger.labels import Label, Origin, Prediction, Text
+from tagger.labels import Label, NonEmptyText, Origin, Prediction
 from tagger.papers import Paper, TaggedPaper, paper_id
 from tagger.review.interface import (
     CANNOT_TELL,
@@ -66,7 +66,7 @@ class TaskMeta(BaseModel):
 class _Annotation(BaseModel):
     """The fields of an exported annotation that a label needs."""
 
-    unique_id: Text
+    unique_id: NonEmptyText
     updated_at: AwareDatetime
     result: list[dict[str, Any]]
     lead_time: FiniteFloat | None = None
@@ -77,7 +77,7 @@ class _Person(BaseModel):
 
 
 class _ExportedAnnotation(BaseModel):
-    unique_id: Text
+    unique_id: NonEmptyText
     was_cancelled: bool
     completed_by: int | _Person
 

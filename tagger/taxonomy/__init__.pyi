@@ -9,7 +9,7 @@ from .diff import compare_taxonomies as compare_taxonomies
 from .discovery import Candidate as Candidate
 from .discovery import discover as discover
 from .discovery import uncovered_papers as uncovered_papers
-from .draft import EMPTY as EMPTY
+from .draft import EMPTY_TEMPLATE as EMPTY_TEMPLATE
 from .draft import TaxonomyDraft as TaxonomyDraft
 from .draft import check_no_taxonomy as check_no_taxonomy
 from .draft import load_template as load_template

@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.taxonomy.file import TaxonomyDocument, drop_tag, insert_tag, tag_entry
-from tagger.taxonomy.schema import MOST_EXAMPLES, NAME_HINT, Facet, Tag, Taxonomy
+from tagger.taxonomy.schema import MAX_EXAMPLES, Facet, Tag, Taxonomy
 
 Change = Callable[[TaxonomyDocument], None]
 """A function that edits a document, and raises TaggerError if the change is not possible."""
@@ -169,10 +169,7 @@ def tag_fields(**fields: object) -> dict[str, Any]:
         return Tag.model_validate(fields).model_dump(exclude_none=True)
     except ValidationError as error:
         invalid = first_problem(error)
-        problem, hint = invalid.problem, invalid.hint
-        if invalid.kind == "string_pattern_mismatch":
-            problem, hint = f"'{invalid.value}' is not a valid name", NAME_HINT
-        raise TaggerError(problem, field=str(invalid.location[0]), hint=hint) from error
+        raise TaggerError(invalid.problem, field=invalid.field, hint=invalid.hint) from error
 
 
 def _join(
@@ -211,7 +208,7 @@ def _join(
                     one["definition"] = tag_fields(name=into, definition=definition)["definition"]
                 merged = dict.fromkeys(e for o in facet.tags if o.name in gone for e in o.examples)
                 more = [example for example in merged if example not in tag.examples]
-                if more := more[: MOST_EXAMPLES - len(tag.examples)]:
+                if more := more[: MAX_EXAMPLES - len(tag.examples)]:
                     one.setdefault("examples", CommentedSeq()).extend(more)
     names = {str(one["name"]) for one in entry["tags"]}
     meanings = {

@@ -15,7 +15,7 @@ from tagger.taxonomy.changes import tag_fields
 from tagger.taxonomy.file import dump_yaml, load_taxonomy
 from tagger.taxonomy.schema import Taxonomy
 
-EMPTY = "empty"
+EMPTY_TEMPLATE = "empty"
 """The name of the template that contains only an example."""
 _TEMPLATES = Path(str(resources.files("tagger"))) / "taxonomy" / "templates"
 _WIDTH = 100
@@ -35,7 +35,7 @@ _HEADER = """\
 def template_names() -> list[str]:
     """Return the names of the templates, with the empty one last."""
     names = (path.stem for path in _TEMPLATES.glob("*.yaml"))
-    return sorted(names, key=lambda name: (name == EMPTY, name))
+    return sorted(names, key=lambda name: (name == EMPTY_TEMPLATE, name))
 
 
 def load_template(name: str) -> Taxonomy:

@@ -41,7 +41,7 @@ from ruamel.yaml.tokens import CommentToken
 
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
-from tagger.taxonomy.schema import NAME_HINT, Taxonomy, check_names
+from tagger.taxonomy.schema import Taxonomy, check_names
 
 _MAX_CHARACTERS = 500_000
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -79,11 +79,8 @@ class TaxonomyDocument:
             self.taxonomy = Taxonomy.model_validate(self.content)
         except ValidationError as error:
             invalid = first_problem(error)
-            hint = NAME_HINT if invalid.kind == "string_pattern_mismatch" else invalid.hint
             line = _line_of(self.content, invalid.location)
-            raise TaggerError(
-                invalid.problem, path=path, line=line, field=invalid.field, hint=hint
-            ) from error
+            raise invalid.as_error(path, line) from error
         check_names(self.taxonomy, path, lambda location: _line_of(self.content, location))
 
     def facet(self, name: str) -> CommentedMap:

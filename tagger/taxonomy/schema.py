@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -32,11 +33,10 @@ from tagger._util.validation import field_name
 from tagger.errors import TaggerError
 
 TAXONOMY_FILE = "taxonomy.yaml"
-NAME_HINT = "Use at most 50 lower-case letters, digits, '-' and '_'; begin with a letter or digit"
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
-MOST_LEVELS = 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+MAX_LEVELS = 20
 """Maximum depth of the tag hierarchy."""
-MOST_EXAMPLES = 200
+MAX_EXAMPLES = 200
 """Maximum number of examples of a tag."""
 Tags = Mapping[str, Sequence[str]]
 """The tags of one paper per facet."""
@@ -50,12 +50,22 @@ _UNVERSIONED = {"label", "replaces", "since", "retired"}
 """Fields that change neither the meaning of a tag nor the version of a taxonomy."""
 
 
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"'{name[:60]}' is not a valid name; use at most 50 lower-case letters, digits, '-' "
+            "and '_', and begin with a letter or digit"
+        )
+    return name
+
+
 def _check_text(text: Any) -> Any:
     if isinstance(text, str) and (found := _UNSAFE.search(text)):
         raise ValueError(f"the character U+{ord(found[0]):04X} is not allowed in texts")
     return text
 
 
+Name = Annotated[str, AfterValidator(_check_name)]
 Definition = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
@@ -101,7 +111,7 @@ class Tag(_Model):
     parent: Name | None = None
     replaces: tuple[Name, ...] = ()
     since: AwareDatetime | None = None
-    examples: Annotated[tuple[Definition, ...], Field(max_length=MOST_EXAMPLES)] = ()
+    examples: Annotated[tuple[Definition, ...], Field(max_length=MAX_EXAMPLES)] = ()
 
     @property
     def hint(self) -> str:
@@ -290,8 +300,8 @@ def _facet_problems(
                 yield place, f"the facet '{facet.name}' has no tag '{above}'", known
             if above in chain:
                 yield place, f"the tag '{tag.name}' is its own ancestor", None
-            if len(chain) > MOST_LEVELS:
-                yield place, f"'{tag.name}' has more than {MOST_LEVELS} ancestors", None
+            if len(chain) > MAX_LEVELS:
+                yield place, f"'{tag.name}' has more than {MAX_LEVELS} ancestors", None
             chain.append(above)
     if used := (former | names).intersection(facet.retired):
         yield ("retired",), f"the retired name '{min(used)}' is also used by a tag", None

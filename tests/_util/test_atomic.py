@@ -43,7 +43,7 @@ def write_by_library(path, content):
 @pytest.mark.parametrize(
     ("write", "part"), [(write_file, ""), (write_folder, "part"), (write_by_library, "")]
 )
-def test_a_path_is_replaced_as_a_whole_or_not_at_all(tmp_path, write, part):
+def test_paths_are_replaced_atomically(tmp_path, write, part):
     path = tmp_path / "new" / "path"
     for content in ("first", "second"):
         write(path, content)
@@ -66,7 +66,7 @@ def test_what_killed_writers_left_goes_after_a_day(tmp_path):
     assert {*tmp_path.iterdir()} == {path, new, of_another}
 
 
-def test_lines_are_appended_and_a_torn_one_is_ended_first(tmp_path):
+def test_appending_ends_a_torn_line(tmp_path):
     path = tmp_path / "log.jsonl"
     append_line(path, "one")
     with path.open("a", encoding="utf-8") as file:
@@ -75,14 +75,14 @@ def test_lines_are_appended_and_a_torn_one_is_ended_first(tmp_path):
     assert path.read_text(encoding="utf-8") == "one\ntorn\nthree\n"
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_unwritable_path_is_named(tmp_path):
     (tmp_path / "file").touch()
     for write in (write_file, append_line):
         with pytest.raises(TaggerError, match="file/x: cannot be written"):
             write(tmp_path / "file" / "x", "line")
 
 
-def test_permissions_and_link_of_a_file_stay(tmp_path):
+def test_permissions_and_links_are_kept(tmp_path):
     real, link = tmp_path / "real.txt", tmp_path / "link.txt"
     real.write_text("old", encoding="utf-8")
     real.chmod(0o600)
@@ -108,7 +108,7 @@ def test_new_files_and_folders_follow_the_umask(tmp_path, umask):
 
 
 @pytest.mark.parametrize("reason", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_a_folder_that_is_not_moved_in_leaves_the_old_one(tmp_path, monkeypatch, reason):
+def test_failed_rename_keeps_the_old_folder(tmp_path, monkeypatch, reason):
     path = tmp_path / "folder"
     write_folder(path, "old")
     move = type(path).replace
@@ -130,7 +130,7 @@ def test_a_folder_that_is_not_moved_in_leaves_the_old_one(tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_costs_nothing_and_the_file_is_named(tmp_path, monkeypatch):
+def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file.txt"
     write_file(path, "first")
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -141,7 +141,7 @@ def test_a_full_disk_costs_nothing_and_the_file_is_named(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_one_waits_for_another_and_says_so(tmp_path, monkeypatch, caplog):
+def test_waiting_for_a_lock_is_logged(tmp_path, monkeypatch, caplog):
     path = tmp_path / "file.txt"
     other = holder(path)
     monkeypatch.setattr(atomic, "_PATIENCE", 0.05)
@@ -157,7 +157,7 @@ def test_one_waits_for_another_and_says_so(tmp_path, monkeypatch, caplog):
     assert caplog.messages == [f"waiting for another tagger process that uses {path}"]
 
 
-def test_a_killed_process_keeps_nobody_waiting(tmp_path, caplog):
+def test_lock_of_a_killed_process_is_released(tmp_path, caplog):
     other = holder(tmp_path / "file.txt")
     other.kill()
     other.communicate()

@@ -20,14 +20,14 @@ EVIL = (
 
 
 def shown(text):
-    """Return the elements, and the text, that a reader of Markdown makes of a text."""
+    """Render a text as Markdown, and return the elements and the displayed text."""
     page = BeautifulSoup(MarkdownIt("commonmark").enable("table").render(text), "lxml")
     return {node.name for node in page.find_all()}, " ".join(page.get_text().split())
 
 
 @example(EVIL)
 @given(st.text(st.sampled_from("ab <>&|\\`*_[]()!#~\n"), max_size=40))
-def test_any_text_is_shown_as_it_is(text):
+def test_markdown_displays_any_text_literally(text):
     expected = " ".join(f"A {text} b".split())
     assert shown(f"A {as_markdown(text)} b") == ({"html", "body", "p"}, expected)
 

@@ -25,7 +25,7 @@ def test_equal_answers_agree_fully(taxonomy):
     assert field.alpha == 1.0
 
 
-def test_kappa_is_that_of_the_textbook(taxonomy):
+def test_kappa_equals_the_textbook_example(taxonomy):
     # 20 of 50 both yes, 15 both no: observed 0.7, by chance 0.5, so kappa is 0.4.
     answers = [("survey", "survey")] * 20 + [("survey", "method")] * 5
     answers += [("method", "survey")] * 10 + [("method", "method")] * 15
@@ -48,7 +48,7 @@ def test_partly_equal_answers_agree_partly(taxonomy):
     assert 0 < field.alpha < 1
 
 
-def test_one_answer_for_all_is_agreement_and_one_reviewer_is_none(taxonomy):
+def test_constant_answers_agree_and_one_reviewer_is_not_measured(taxonomy):
     labels = [said("1", who, kind=("survey",)) for who in ("ann", "bob")]
     [kind] = measure_agreement(labels, taxonomy)
     assert (kind.alpha, kind.kappa) == (1.0, {"ann and bob": 1.0})

@@ -20,7 +20,7 @@ def labels_and_chances():
     return labels, {"kind": kind, "field": field}
 
 
-def test_contradicted_labels_are_found_the_surest_first(taxonomy):
+def test_contradicted_labels_are_sorted_by_confidence(taxonomy):
     labels, probabilities = labels_and_chances()
     labels[0] = labels[0].model_copy(update={"tags": {"kind": ("study",), "field": ("law",)}})
     found = find_suspect_labels(labels, probabilities, taxonomy)
@@ -33,7 +33,7 @@ def test_contradicted_labels_are_found_the_surest_first(taxonomy):
     ]
 
 
-def test_rechecked_and_final_labels_are_left_in_peace(taxonomy):
+def test_rechecked_and_final_labels_are_not_reported(taxonomy):
     labels, probabilities = labels_and_chances()
     wrong = {"tags": {"kind": ("study",), "field": ()}}
     origin = Origin(annotation="u", updated=labels[0].time, project="1", task=1, queue="recheck")
@@ -42,7 +42,7 @@ def test_rechecked_and_final_labels_are_left_in_peace(taxonomy):
     assert find_suspect_labels(labels, probabilities, taxonomy) == []
 
 
-def test_sound_labels_unjudged_facets_and_unseen_papers_raise_no_suspicion(taxonomy):
+def test_correct_labels_and_missing_annotations_are_not_reported(taxonomy):
     labels, probabilities = labels_and_chances()
     assert find_suspect_labels(labels, probabilities, taxonomy) == []
     labels[0] = labels[0].model_copy(update={"tags": {"kind": ("survey",)}})
@@ -52,7 +52,7 @@ def test_sound_labels_unjudged_facets_and_unseen_papers_raise_no_suspicion(taxon
 
 
 @pytest.mark.parametrize("tags", [(), ("law",), ("health", "heart", "law")])
-def test_a_facet_without_a_choice_teaches_nothing(taxonomy, tags):
+def test_facet_with_constant_labels_is_skipped(taxonomy, tags):
     labels, probabilities = labels_and_chances()
     same = [label.model_copy(update={"tags": {"field": tags}}) for label in labels]
     assert find_suspect_labels(same, probabilities, taxonomy) == []

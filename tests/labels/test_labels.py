@@ -60,7 +60,7 @@ def test_merging_gives_one_label_a_paper_and_loses_no_facet(said):
             assert given_tags == [o for o in reviews if o.time == latest][-1].tags[facet]
 
 
-def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
+def test_labels_by_title_and_doi_are_joined_under_the_first_id():
     def label(title="A Title", **changes):
         return Label(**json.loads(label_line(title, **changes)))
 
@@ -80,7 +80,7 @@ def test_a_paper_labelled_by_title_and_by_doi_is_one_and_keeps_its_first_id():
     assert len(merge_labels(twins)) == 2
 
 
-def test_the_shipped_seed_is_balanced_as_promised():
+def test_shipped_seed_labels_are_balanced():
     store = LabelStore("labels")
     seed = store.labels()
     assert 100 <= len(seed) <= 150
@@ -99,7 +99,7 @@ def test_no_seed_label_is_a_paper_of_the_gold_set(shared):
     assert not known & {label.id for label in LabelStore("labels").labels()}
 
 
-def test_a_correction_outweighs_the_seed_and_is_on_disk(label_folder):
+def test_corrections_overrule_seed_labels(label_folder):
     store = LabelStore(label_folder)
     seed = store.labels()[0]
     assert seed.tags["kind"] == ("survey",)
@@ -158,7 +158,7 @@ def test_missing_folder_and_wrong_encoding_are_named(tmp_path, label_folder):
         LabelStore(label_folder).labels()
 
 
-def test_a_snapshot_stays_as_the_files_were(label_folder):
+def test_snapshot_keeps_the_files(label_folder):
     store = LabelStore(label_folder)
     before = store.snapshot()
     assert list(before.labels) == store.labels()
@@ -181,7 +181,7 @@ def kinds(labels, rule):
     return {label.title: label.tags.get("kind") for label in merge_labels(labels, rule)}
 
 
-def test_conflicts_go_by_the_rule():
+def test_conflict_rules_decide():
     labels = [review("A", "c"), review("A", "b", 1), review("A", "a", 2, tags={"kind": ["survey"]})]
     assert kinds(labels, "latest") == {"A": ("survey",)}
     assert kinds(labels, "majority") == {"A": ("method",)}
@@ -208,20 +208,20 @@ def test_conflicts_go_by_the_rule():
         ([("law",), ("health",), ("heart",)], {}),
     ],
 )
-def test_a_majority_is_counted_tag_by_tag(answers, merged):
+def test_majority_is_counted_per_tag(answers, merged):
     labels = [review("A", str(n), n, tags={"field": tags}) for n, tags in enumerate(answers)]
     found = merge_labels(labels, "majority")
     assert {label.title: label.tags["field"] for label in found} == merged
 
 
-def test_a_conflict_leaves_the_facet_open_even_where_a_seed_spoke():
+def test_undecided_conflict_overrules_a_seed_label():
     seed = review("A", "s", tags={"kind": ("study",), "field": ()}, source="seed")
     labels = [seed, review("A", "a", tags={"kind": ("survey",)}), review("A", "b")]
     [label] = merge_labels(labels, "adjudicate")
     assert label.tags == {"field": ()}
 
 
-def test_what_is_no_paper_is_not_trained_on():
+def test_entries_that_are_not_papers_are_left_out():
     seed = review("A", "s", source="seed")
     not_one = review("A", "a", tags={}, outcome="not-a-paper")
     assert merge_labels([seed, not_one]) == []
@@ -234,7 +234,7 @@ def test_what_is_no_paper_is_not_trained_on():
     assert kinds([seed, cannot_tell], "latest") == {"A": ("method",)}
 
 
-def test_the_last_line_of_an_annotation_stands():
+def test_last_line_of_an_annotation_counts():
     first = review("A", "a", tags={"kind": ("survey",)}, origin=origin("u"))
     changed = review("A", "a", 1, origin=origin("u", 1))
     assert current_labels([first, changed]) == [changed]
@@ -255,7 +255,7 @@ def test_lines_edited_by_hand_stay_byte_for_byte(label_folder):
     assert titles[-2:] == ["By hand", "New"]
 
 
-def test_corrections_are_written_all_or_none(label_folder, monkeypatch):
+def test_corrections_are_written_atomically(label_folder, monkeypatch):
     store = LabelStore(label_folder)
     store.add_corrections(lambda _: [review("Old", "a")])
     before = (label_folder / "corrections.jsonl").read_bytes()

@@ -35,7 +35,7 @@ def change(folder, kind, *arguments, facet="field", make=apply_change, **options
 
 
 def correct(folder, title, tags, **fields):
-    """Add a correction in today's terms, as a pull does."""
+    """Add a correction with current tags, as a pull does."""
     store = LabelStore(folder)
     said = {"outcome": "tagged", "annotator": "ann", "time": datetime.now(UTC), **fields}
     label = Label(title=title, text="", tags=tags, source="review", **said)
@@ -50,7 +50,7 @@ def asked(folder):
     return {one.paper.title: list(one.questions) for one in papers_to_rereview(LabelStore(folder))}
 
 
-def test_labels_follow_and_their_files_stay(label_folder):
+def test_labels_are_translated_and_files_stay(label_folder):
     prediction = Prediction(model="tagger/1", tags={"kind": ("survey",), "field": ("law",)})
     correct(label_folder, "Title 0", {"kind": ("survey",)}, prediction=prediction)
     files = ("seed.jsonl", "corrections.jsonl")
@@ -78,7 +78,7 @@ def test_a_model_without_the_new_tags_is_refused(label_folder, tmp_path):
     assert load_model_for(LabelStore(label_folder), str(old))
 
 
-def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
+def test_plan_describes_a_change_without_writing(label_folder):
     before = contents(label_folder)
     plan = partial(change, label_folder, make=plan_change)
     retired = plan(retire_tag, "survey", facet="kind")
@@ -91,7 +91,7 @@ def test_a_plan_tells_what_a_change_does_and_writes_nothing(label_folder):
     assert contents(label_folder) == before
 
 
-def test_a_tag_taken_out_by_hand_is_named_with_what_to_do(label_folder):
+def test_manually_removed_tag_is_reported_with_a_hint(label_folder):
     changed = yaml.safe_load((label_folder / "taxonomy.yaml").read_text(encoding="utf-8"))
     del changed["facets"][0]["tags"][0]
     write_taxonomy(label_folder, Taxonomy.model_validate(changed))
@@ -104,7 +104,7 @@ def test_a_tag_taken_out_by_hand_is_named_with_what_to_do(label_folder):
         plan_change(store, partial(rename_tag, facet="kind", tag="study", into="survey"))
 
 
-def test_papers_of_a_split_tag_are_asked_about_until_somebody_answers(label_folder):
+def test_papers_of_a_split_tag_need_review_until_answered(label_folder):
     correct(label_folder, "Title 4", {"field": ("health",)})
     change(label_folder, *SPLIT_LAW)
     # Title 4 was corrected before the split: it is no paper of the tag.
@@ -123,7 +123,7 @@ def test_papers_of_a_split_tag_are_asked_about_until_somebody_answers(label_fold
     assert asked(label_folder) == {}
 
 
-def test_papers_without_an_answer_are_asked_about(label_folder):
+def test_papers_without_an_answer_need_review(label_folder):
     correct(label_folder, "Alone", {"kind": ("survey",)})
     change(label_folder, retire_tag, "survey", facet="kind")
     waiting = {**{f"Title {n}": ["kind"] for n in (0, 3, 6, 9)}, "Alone": ["kind"]}
@@ -141,7 +141,7 @@ def test_papers_without_an_answer_are_asked_about(label_folder):
     assert set(asked(label_folder)) == {f"Title {n}" for n in (0, 1, 2, 3, 6, 9, 10, 11)}
 
 
-def test_a_store_that_is_held_open_learns_of_changes(label_folder):
+def test_open_store_reads_a_changed_taxonomy(label_folder):
     held = LabelStore(label_folder)
     change(label_folder, rename_tag, "survey", "review", facet="kind")
     correct(label_folder, "Elsewhere", {"kind": ("review",)})
@@ -149,7 +149,7 @@ def test_a_store_that_is_held_open_learns_of_changes(label_folder):
     assert tags_of(label_folder)["Here"]["kind"] == ("review",)
 
 
-def test_a_snapshot_taken_while_the_taxonomy_changes_is_of_one_time(label_folder, monkeypatch):
+def test_snapshot_is_consistent_during_changes(label_folder, monkeypatch):
     held, whole = LabelStore(label_folder), LabelStore.labels
     late = [(rename_tag, "survey", "review")]
 

@@ -1,4 +1,4 @@
-"""Near duplicates are those that comparing every pair would find."""
+"""Near duplicates equal those found by comparing every pair."""
 
 import re
 from collections import Counter, defaultdict
@@ -49,7 +49,7 @@ def found_pairs(papers, **options):
 
 @pytest.fixture(scope="module")
 def rewritten():
-    """Invent studies with three versions each, in which more or fewer of the words are changed."""
+    """Generate studies with three versions each, which differ in a varying number of words."""
     rng = np.random.default_rng(0)
     vocabulary = np.array([f"w{n}" for n in range(5000)])
     # As in any language, few words make most of a text.
@@ -67,9 +67,7 @@ def rewritten():
 
 
 @pytest.mark.parametrize(("at_once", "keys"), [(8192, 1 << 19), (100, 1000)])
-def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(
-    monkeypatch, rewritten, at_once, keys
-):
+def test_all_similar_pairs_among_thousands_are_found(monkeypatch, rewritten, at_once, keys):
     monkeypatch.setattr(near_duplicates, "_PAPERS_AT_ONCE", at_once)
     monkeypatch.setattr(near_duplicates, "_KEYS_AT_ONCE", keys)
     papers, expected = rewritten
@@ -83,19 +81,19 @@ def test_of_thousands_of_papers_all_pairs_are_found_that_are_alike(
 
 @settings(max_examples=60)
 @given(st.lists(st.text("ab c", max_size=40), max_size=12), st.integers(2, 5))
-def test_short_abstracts_are_compared_without_a_miss(texts, common):
+def test_pairs_of_short_abstracts_are_always_found(texts, common):
     papers = [Paper(f"Title {n}", text) for n, text in enumerate(texts)]
     assert found_pairs(papers, common=common) == every_pair(papers, common)
 
 
-def test_sixty_copies_of_one_abstract_are_found_and_set_phrases_are_no_evidence():
+def test_copies_are_found_and_set_phrases_are_ignored():
     papers = [Paper(f"Part {n}", "The committee agreed on rules.") for n in range(60)]
     assert found_pairs(papers) == {(papers[0].id, paper.id): 1.0 for paper in papers[1:]}
     papers = [Paper(f"Title {n}", f"in this paper we propose {n}") for n in range(60)]
     assert find_near_duplicates(papers, common=50) == []
 
 
-def test_a_phrase_of_many_papers_is_taken_off_what_two_have_in_common():
+def test_common_phrases_do_not_count_as_similarity():
     phrase = " ".join(f"we{n}" for n in range(30))
     own = " ".join(f"own{n}" for n in range(30))
     papers = [Paper(f"Title {n}", f"{phrase} {n}") for n in range(60)]

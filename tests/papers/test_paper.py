@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tagger.papers import KnownPapers, Paper, group_entries, merge_duplicates, paper_id
 
 
-def test_the_identity_of_a_title_is_not_its_typesetting():
+def test_title_identity_ignores_typesetting():
     assert paper_id("Byte-~and Word-Level") == paper_id("byte and  word level")
     assert paper_id("ﬁne tuning") == paper_id("fine-tuning")
     assert paper_id("Fine tuning") != paper_id("Fine tuning 2")
@@ -36,7 +36,7 @@ identified = st.builds(
 
 
 def is_same(one, other):
-    """What the words say: an identifier in common, or a title and nothing that differs."""
+    """Papers are the same if they share an identifier, or a title and no kind of identifier."""
     kinds = [{name.split(":")[0] for name in paper.identifiers} for paper in (one, other)]
     if set(one.identifiers) & set(other.identifiers):
         return True
@@ -44,7 +44,7 @@ def is_same(one, other):
 
 
 @given(st.lists(identified, max_size=7), st.randoms(use_true_random=False))
-def test_the_order_of_entries_does_not_change_what_is_joined(papers, random):
+def test_grouping_does_not_depend_on_order(papers, random):
     order = list(range(len(papers)))
     random.shuffle(order)
     groups, shuffled = group_entries(papers), group_entries([papers[place] for place in order])
@@ -72,7 +72,7 @@ def test_merging_loses_no_identifier_and_no_source(papers):
 
 
 @given(st.lists(identified, max_size=5), identified)
-def test_a_paper_is_known_if_it_is_the_same_as_one_that_is(papers, paper):
+def test_known_papers_recognise_the_same_paper(papers, paper):
     assert (paper in KnownPapers(papers)) == any(is_same(paper, other) for other in papers)
 
 
@@ -109,13 +109,13 @@ def test_entries_are_joined_across_what_they_share():
         ([("C", "arxiv:3"), ("C", "pmid:3")], [[0, 1]]),
     ],
 )
-def test_what_cannot_be_told_stays_apart(entries, groups):
+def test_ambiguous_entries_are_not_joined(entries, groups):
     papers = [Paper(title, "", identifiers=tuple(names)) for title, *names in entries]
     assert group_entries(papers) == groups
 
 
 @given(st.lists(identified, max_size=8))
-def test_titles_join_no_two_identifiers_of_one_kind(papers):
+def test_titles_do_not_join_different_identifiers_of_one_kind(papers):
     for group in group_entries(papers):
         # The group's entries by identifiers alone: those of a paper, all linked.
         linked = []
@@ -126,13 +126,13 @@ def test_titles_join_no_two_identifiers_of_one_kind(papers):
         assert sum(map(len, kinds)) == len(set().union(*kinds))
 
 
-def test_a_title_that_thousands_have_costs_no_more():
+def test_thousands_of_papers_with_one_title_stay_apart():
     papers = [Paper("Editorial", "", identifiers=(f"doi:10.1/{n}",)) for n in range(20_000)]
     assert len(merge_duplicates(papers)) == 20_000
     assert Paper("Editorial", "", identifiers=("doi:10.1/x",)) not in KnownPapers(papers)
 
 
-def test_an_id_that_somebody_gave_is_kept_when_entries_are_joined():
+def test_custom_id_is_kept_when_entries_are_merged():
     given_id = Paper("One", "", id="my-7")
     assert [p.id for p in merge_duplicates([Paper("One", "Text."), given_id])] == ["my-7"]
     assert len(merge_duplicates([given_id, Paper("One", "", id="my-8")])) == 2

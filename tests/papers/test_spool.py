@@ -1,4 +1,4 @@
-"""Papers in a database are the papers that were put there."""
+"""A spool returns the papers that were added."""
 
 import pickle
 import sqlite3
@@ -29,7 +29,7 @@ any_papers = st.lists(
 
 
 @given(any_papers)
-def test_papers_come_back_as_they_were_and_merged_as_in_memory(papers):
+def test_spool_returns_and_merges_papers_like_a_list(papers):
     kept = PaperSpool(iter(papers))
     assert list(kept) == papers
     assert len(kept) == len(papers)
@@ -51,7 +51,7 @@ def test_papers_come_back_as_they_were_and_merged_as_in_memory(papers):
             assert each[::-1] == expected[::-1]
 
 
-def test_a_full_folder_is_named(monkeypatch, tmp_path):
+def test_full_disk_is_reported_with_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(spool.tempfile, "tempdir", None)
     real = sqlite3.connect

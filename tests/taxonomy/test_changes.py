@@ -63,7 +63,7 @@ def parents(taxonomy):
 
 
 def tags_of(names, *parents):
-    """A taxonomy of one facet, whose tags have their names for examples."""
+    """Return a taxonomy of one facet; the example of each tag is its name."""
     tags = [
         {"name": name, "definition": "D.", "parent": above, "examples": [name]}
         for name, above in zip_longest(names, parents)
@@ -121,7 +121,7 @@ SEA = "      - name: sea\n        definition: 'The sea: ships.'\n        parent:
     ],
 )
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])
-def test_only_what_changes_is_written_anew(change, arguments, edits, line_break):
+def test_edits_keep_the_rest_of_the_file(change, arguments, edits, line_break):
     expected = TEXT
     for old, new in edits.items():
         assert expected.count(old) == 1
@@ -137,7 +137,7 @@ def test_a_split_tag_has_its_children_after_it(taxonomy):
     assert after.facet("field").tags[1].since is not None
 
 
-def test_a_tag_goes_and_comes_at_the_end_of_a_file_without_a_line_break():
+def test_last_tag_of_a_file_without_line_break_can_be_edited():
     text = "name: s\nfacets:\n- name: f\n  definition: F\n  tags:\n  - name: a\n    definition: A"
     after = edit(text, add_tag, "f", "b", "B")
     assert after == text + "\n  - name: b\n    definition: B\n"
@@ -159,13 +159,13 @@ def test_a_tag_goes_and_comes_at_the_end_of_a_file_without_a_line_break():
         (retire_tag, ("a", "c"), "b:c c:None d:c", "a", ("c",)),
     ],
 )
-def test_children_find_a_parent_and_papers_their_tags(change, arguments, tree, label, now):
+def test_changes_update_parents_and_papers(change, arguments, tree, label, now):
     after = apply(tags_of("abcd", None, "a", "b", "c"), change, "field", *arguments)
     assert " ".join(f"{tag}:{parent}" for tag, parent in parents(after).items()) == tree
     assert after.read({"field": [label]}) == {"field": now}
 
 
-def test_what_merged_tags_implied_is_not_lost(taxonomy):
+def test_merged_tags_keep_common_ancestors(taxonomy):
     both = apply(taxonomy, merge_tags, "field", ["heart", "law"], "both", "Both.")
     assert parents(both) == {"health": None, "both": None}
     assert both.read({"field": ("heart",)}) == {"field": ("health", "both")}
@@ -182,7 +182,7 @@ def test_what_merged_tags_implied_is_not_lost(taxonomy):
         (retire_tag, ("a",), {"b": "b", "c": "c"}),
     ],
 )
-def test_examples_go_where_papers_go(change, arguments, expected):
+def test_examples_move_with_papers(change, arguments, expected):
     after = apply(tags_of("abc"), change, "field", *arguments)
     assert {tag.name: "".join(tag.examples) for tag in after.facets[0].tags} == expected
 
@@ -210,7 +210,7 @@ def test_examples_go_where_papers_go(change, arguments, expected):
         (retire_tag, ("one", "only"), "the last tag of the facet 'one'"),
     ],
 )
-def test_changes_that_make_no_sense_are_refused(taxonomy, change, arguments, reason):
+def test_invalid_changes_are_refused(taxonomy, change, arguments, reason):
     content = taxonomy.model_dump()
     content["facets"][1]["tags"][2]["replaces"] = ["courts"]
     content["facets"][1]["retired"] = ["sea"]
@@ -221,7 +221,7 @@ def test_changes_that_make_no_sense_are_refused(taxonomy, change, arguments, rea
     assert reason in str(caught.value)
 
 
-def test_a_name_that_comes_back_is_no_former_name(taxonomy):
+def test_reused_own_name_is_not_a_former_name(taxonomy):
     there = apply(taxonomy, rename_tag, "field", "health", "x")
     back = apply(there, rename_tag, "field", "x", "health")
     assert back.version == taxonomy.version
@@ -229,7 +229,7 @@ def test_a_name_that_comes_back_is_no_former_name(taxonomy):
     assert back.read({"field": ("x", "law")}) == {"field": ("health", "law")}
 
 
-def test_differences_are_told(taxonomy):
+def test_differences_are_described(taxonomy):
     assert compare_taxonomies(taxonomy, taxonomy) == []
     after = apply(taxonomy, rename_tag, "field", "health", "medicine")
     after = apply(after, add_tag, "field", "sea", "The sea.")
@@ -261,7 +261,7 @@ texts = words.map(str.strip).filter(bool)
     st.booleans(),
     st.sampled_from([(rename_tag, "b", "x"), (retire_tag, "a"), (merge_tags, ["b", "c"], "a")]),
 )
-def test_whatever_a_definition_holds_the_file_can_be_edited(definitions, lists, as_json, change):
+def test_files_with_any_definition_can_be_edited(definitions, lists, as_json, change):
     *definitions, new = definitions
     rows = zip("abc", definitions, (None, "a", "b"), lists, strict=True)
     tags = [
@@ -296,7 +296,7 @@ def answers(draw, taxonomy):
 
 @st.composite
 def changes(draw, facet):
-    """A change of a facet, and what it makes of tags: another tag, or none."""
+    """A change of a facet, and the successor of each removed tag or None."""
     there = st.sampled_from(facet.tag_names)
     tag, into, above = draw(there), draw(st.sampled_from(NAMES)), draw(st.none() | there)
     tags = draw(st.lists(there, min_size=1, max_size=3))
@@ -313,8 +313,8 @@ def changes(draw, facet):
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_reading_through_all_changes_is_applying_each_to_the_tags(data):
-    """The oracle rewrites tags at each change; what is read stays as it was said."""
+def test_translation_equals_applying_each_change(data):
+    """The oracle rewrites tags at each change; translation starts from the original tags."""
     one, many = data.draw(made_facets("one", True)), data.draw(made_facets("many", False))
     taxonomy = Taxonomy(name="made", facets=(one, many))
     said, expected = [], []

@@ -15,7 +15,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def scattered(count: int, seed: int = 0) -> np.ndarray:
-    """Draw vectors that have no direction in common."""
+    """Draw vectors without a common direction."""
     return unit(np.random.default_rng(seed).normal(size=(count, SIZE)))
 
 
@@ -26,7 +26,7 @@ def around(axis: int, count: int, seed: int = 1) -> np.ndarray:
 
 @pytest.fixture
 def hidden() -> tuple[list[Paper], np.ndarray, np.ndarray]:
-    """Ten papers with a known tag, eight on kites that have none, thirty on anything."""
+    """Return ten papers with a known tag, eight on kites without a tag, and thirty random ones."""
     texts = [f"the heart of patient {n} beats" for n in range(10)]
     texts += [f"box kites of silk soar on wind {n}" for n in range(8)]
     texts += [f"we study something number {n} and find much" for n in range(30)]
@@ -37,7 +37,7 @@ def hidden() -> tuple[list[Paper], np.ndarray, np.ndarray]:
     return papers, vectors, probabilities
 
 
-def test_a_hidden_group_is_found_and_named(hidden):
+def test_hidden_tag_is_rediscovered(hidden):
     papers, vectors, probabilities = hidden
     (found,) = discover(papers, vectors, probabilities, FACET)
     assert set(found.papers) == set(papers[10:18])
@@ -59,20 +59,20 @@ def test_papers_with_a_likely_tag_are_left_out(hidden):
     assert "heart" not in {group.name for group in groups}, "the facet has that tag"
 
 
-def test_nothing_is_found_where_papers_have_nothing_in_common():
+def test_random_papers_give_no_candidates():
     for count in (0, 1, 3, 60):
         papers = [Paper(f"Title {n}", f"text {n}") for n in range(count)]
         assert discover(papers, scattered(count, 3), np.zeros((count, 2)), FACET) == []
 
 
-def test_what_all_papers_share_makes_no_group():
+def test_common_direction_makes_no_cluster():
     # All of one field: near to each other, and yet no group among them.
     vectors = unit(scattered(60) + 2 * np.eye(SIZE)[0])
     assert (vectors @ vectors.T).min() > 0.5
     assert find_clusters(vectors, np.arange(60)) == []
 
 
-def test_settings_decide_how_many_and_how_large(hidden):
+def test_settings_limit_number_and_size_of_clusters(hidden):
     papers, vectors, _ = hidden
     probabilities = np.zeros((48, 2))
     assert len(discover(papers, vectors, probabilities, FACET, count=1)) == 1
@@ -84,7 +84,7 @@ def test_settings_decide_how_many_and_how_large(hidden):
     assert [group.name for group in groups] == ["new-1", "new-2"]
 
 
-def test_a_term_has_to_stand_in_several_papers_of_a_group():
+def test_terms_occur_in_several_papers_of_a_cluster():
     texts = ["zebra zebra kite kites", "kites soar", "kites glide, a kite"] + ["on boats"] * 9
     (terms,) = distinctive_terms(texts, [np.arange(3)])
     assert terms == ("kites",)

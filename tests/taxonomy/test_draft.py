@@ -12,7 +12,7 @@ from tagger.taxonomy import (
 
 
 @pytest.mark.parametrize("name", template_names())
-def test_a_template_is_a_taxonomy_that_survives_being_written(tmp_path, name):
+def test_templates_survive_writing_and_loading(tmp_path, name):
     template = load_template(name)
     path = tmp_path / "review" / "taxonomy.yaml"
     write_taxonomy(path, TaxonomyDraft(template).build("review"))

@@ -1,4 +1,4 @@
-"""Label folders that the version before wrote, with a history of changes beside the taxonomy."""
+"""Migration of label folders of an earlier version, with a history of changes."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from tagger.taxonomy import load_taxonomy
 from tagger.taxonomy import migration as taxonomy_migration
 
 OLD = Path(__file__).parent / "label_folder_of_before"
-"""Survey renamed, heart and law merged, study retired, law used anew, both split."""
+"""Survey renamed, heart and law merged, study retired, law reused, both split."""
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path):
     return Path(shutil.copytree(OLD, tmp_path / "labels"))
 
 
-def test_every_label_reads_as_the_version_before_read_it(folder, caplog):
+def test_migration_keeps_the_meaning_of_every_label(folder, caplog):
     with caplog.at_level(logging.WARNING):
         store = LabelStore(folder)
     labels = {label.title: label for label in store.all_labels()}
@@ -60,7 +60,7 @@ def test_the_taxonomy_keeps_its_version_and_nothing_is_lost(folder):
     assert contents(folder) == content
 
 
-def test_label_files_stay_where_no_name_has_two_meanings(folder):
+def test_label_files_without_ambiguous_names_stay(folder):
     history = folder / "taxonomy_history.jsonl"
     first, *_ = history.read_text(encoding="utf-8").splitlines()
     history.write_text(first + "\n", encoding="utf-8")
@@ -72,7 +72,7 @@ def test_label_files_stay_where_no_name_has_two_meanings(folder):
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_migration_that_is_killed_is_done_again(folder, tmp_path, monkeypatch, number):
+def test_killed_migration_is_repeated(folder, tmp_path, monkeypatch, number):
     whole = Path(shutil.copytree(OLD, tmp_path / "whole"))
     expected = LabelStore(whole).all_labels()
     replacing, left = taxonomy_migration.replacing, iter(range(number))
@@ -90,7 +90,7 @@ def test_a_migration_that_is_killed_is_done_again(folder, tmp_path, monkeypatch,
         assert (folder / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_change_that_was_cut_short_is_finished(folder):
+def test_interrupted_change_is_completed(folder):
     last = (folder / "taxonomy_history.jsonl").read_text(encoding="utf-8").splitlines()[-1]
     (folder / "taxonomy.yaml").write_text(json.loads(last)["from_text"], encoding="utf-8")
     assert "penal" in LabelStore(folder).taxonomy.facet("field").tag_names

@@ -1,4 +1,4 @@
-"""Taxonomies and their files, those made as traps included."""
+"""Taxonomies and their files, including hostile files."""
 
 import pytest
 from helpers.samples import write_taxonomy
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
 from tagger.taxonomy import load_taxonomy
-from tagger.taxonomy.schema import MOST_LEVELS
+from tagger.taxonomy.schema import MAX_LEVELS
 
 GOOD = """\
 name: tiny
@@ -65,7 +65,7 @@ def test_a_good_file_loads(tmp_path):
     assert kind.tags[0].hint == "Survey or review: Looks back."
 
 
-def test_former_names_are_read_in_todays_terms(tmp_path):
+def test_former_names_are_translated(tmp_path):
     taxonomy = load(tmp_path, GOOD)
     assert taxonomy.read({"kind": ["yes"], "field": ["heart"]}) == {
         "kind": ("survey",),
@@ -152,30 +152,30 @@ def chain(length):
         ("{[a, {b: c}]: d}", "taxonomy.yaml"),
         (of_one_facet(definition="\\x1b[31m"), r"U\+001B"),
         (of_one_facet(definition="\\u202ekcab"), r"U\+202E"),
-        (of_one_facet(tags=chain(MOST_LEVELS + 2)), f"more than {MOST_LEVELS} ancestors"),
+        (of_one_facet(tags=chain(MAX_LEVELS + 2)), f"more than {MAX_LEVELS} ancestors"),
         (of_one_facet(name="fіrst"), "lower-case"),  # Cyrillic
         (of_one_facet(name="../first"), "lower-case"),
         # As a number in base 60, this one would take minutes to work out.
         (of_one_facet(name="1:" * 100_000 + "1"), "lower-case"),
     ],
 )
-def test_a_trap_is_refused(tmp_path, text, reason):
+def test_hostile_files_are_refused(tmp_path, text, reason):
     with pytest.raises(TaggerError, match=reason):
         load(tmp_path, text)
 
 
 @pytest.mark.parametrize("name", ["2024", "yes", "true", "0x1f", "1e3", "2026-01-01"])
-def test_what_yaml_takes_for_a_number_or_a_boolean_may_be_a_name(tmp_path, name):
+def test_yaml_numbers_and_booleans_are_valid_names(tmp_path, name):
     assert load(tmp_path, of_one_facet(name=name)).facets[0].tag_names == (name,)
 
 
 @given(st.text(alphabet=st.sampled_from(list("name:facets-[]{}&*!|>'\" \n#?,0")), max_size=80))
-def test_any_text_loads_or_is_refused_in_words(tmp_path_factory, text):
+def test_any_invalid_text_raises_a_tagger_error(tmp_path_factory, text):
     with pytest.raises(TaggerError):
         load(tmp_path_factory.mktemp("t"), text)
 
 
-def test_the_version_follows_what_tags_mean(tmp_path, taxonomy):
+def test_version_changes_with_the_meaning_of_tags(tmp_path, taxonomy):
     version = load(tmp_path, GOOD).version
     assert version.startswith("tiny@")
     for same in (("[essay]", "[]"), ("[overview, yes]", "[]"), ("Survey or review", "Review")):
@@ -199,7 +199,7 @@ def test_the_version_follows_what_tags_mean(tmp_path, taxonomy):
         ({"kind": ["survey", "study"]}, "tags.kind", "exactly one tag, found 2"),
     ],
 )
-def test_tags_that_do_not_fit_are_refused(taxonomy, tags, field, reason):
+def test_invalid_tags_are_refused(taxonomy, tags, field, reason):
     with pytest.raises(TaggerError, match=reason) as caught:
         taxonomy.check_tags(tags)
     assert caught.value.field == field

@@ -4,7 +4,7 @@ from test_changes import apply
 from tagger.taxonomy import merge_tags, rename_tag, retire_tag, translate_facet
 
 
-def test_one_of_several_tags_has_the_sum_of_what_it_was_made_of(taxonomy):
+def test_merged_exclusive_tags_add_probabilities(taxonomy):
     after = apply(taxonomy, rename_tag, "kind", "survey", "review")
     after = apply(after, merge_tags, "kind", ["study"], "review")
     found = translate_facet(after, "kind", ("survey", "method", "study"))
@@ -12,13 +12,13 @@ def test_one_of_several_tags_has_the_sum_of_what_it_was_made_of(taxonomy):
     np.testing.assert_allclose(found.probabilities(np.array([[0.2, 0.3, 0.5]])), [[0.7, 0.3]])
 
 
-def test_tags_that_may_apply_together_are_as_likely_as_the_likeliest(taxonomy):
+def test_merged_non_exclusive_tags_take_the_maximum(taxonomy):
     after = apply(taxonomy, retire_tag, "field", "law", "heart")
     found = translate_facet(after, "field", ("health", "heart", "law"))
     np.testing.assert_allclose(found.probabilities(np.array([[0.4, 0.1, 0.8]])), [[0.8, 0.8]])
 
 
-def test_what_cannot_be_told_is_not_translated(taxonomy):
+def test_unknown_tags_are_not_translated(taxonomy):
     after = apply(taxonomy, retire_tag, "kind", "survey")
     found = translate_facet(after, "kind", ("survey", "method", "study"))
     assert found.facet.tag_names == ("method", "study")

@@ -18,7 +18,7 @@ from tagger._util.atomic import making, replacing, replacing_bytes
 from tagger.errors import TaggerError
 from tagger.papers.identity import EntryKeys
 from tagger.papers.paper import Paper
-from tagger.papers.readers.formats import check_reading, read_records, recognise
+from tagger.papers.readers.formats import check_reading_options, read_records, recognise
 from tagger.papers.readers.source import Source
 from tagger.papers.readers.storage import is_stored_plainly, local_file
 from tagger.papers.spool import Each, Entries, MergedPapers, PaperSpool
@@ -74,7 +74,7 @@ def collect_papers(
     each:
         Calls a function with each item and yields the results in any order, here or elsewhere.
     """
-    check_reading(format_name, columns or {})
+    check_reading_options(format_name, columns or {})
     places = _places(paths)
     scratch = None
     if folder is None:
@@ -135,7 +135,7 @@ def read_papers(
         If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
         ``columns`` is unknown.
     """
-    check_reading(format_name, columns or {})
+    check_reading_options(format_name, columns or {})
     for place in _places(paths):
         with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as folder:
             _, file = _read_file(Path(folder), format_name, columns or {}, (0, place))

@@ -67,7 +67,7 @@ _MAX_RATIO = 100
 """A file may contain ``_FREE_TEXT + _MAX_RATIO * size`` characters of text."""
 
 
-def check_reading(format_name: str | None, columns: Mapping[str, str]) -> None:
+def check_reading_options(format_name: str | None, columns: Mapping[str, str]) -> None:
     """Raise :class:`TaggerError` if the format, or a field of ``columns``, is unknown."""
     if format_name is not None and format_name not in FORMATS:
         raise TaggerError(f"unknown format '{format_name}'", hint=f"Known: {', '.join(FORMATS)}")

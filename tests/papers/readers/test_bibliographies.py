@@ -1,4 +1,4 @@
-"""What is wrong in a bibliography is named with its place, and nothing gives a traceback."""
+"""Bibliographies: values are resolved, and errors name line and field."""
 
 import pytest
 from helpers.reading import refusal, source
@@ -20,7 +20,7 @@ from tagger.papers.readers import FORMATS, bibtex, digest, nbib, pubmed_xml, ris
         (r"{50\% of \{x\}}", r"50\% of \{x\}"),
     ],
 )
-def test_strings_are_put_in_and_joined(value, said):
+def test_bibtex_strings_are_resolved_and_joined(value, said):
     entries, strings = bibtex.parse_bibtex(
         f'@string{{pre = "Journal"}}\n@string(jir = pre # " of Results")\n'
         f"@misc{{k,\n title = {value},\n Note={{later, title = not}}\n}}"
@@ -84,7 +84,7 @@ def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
         ([], "TY for it"),
     ],
 )
-def test_a_format_is_told_by_its_content_alone(formats, text):
+def test_formats_are_recognised_by_content(formats, text):
     every = ("bibtex", "ris", "nbib", "pubmed-xml")
     assert [name for name in every if FORMATS[name].recognise(source(text))] == formats
 

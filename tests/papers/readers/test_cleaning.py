@@ -29,7 +29,7 @@ from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
         (r"\href{https://x.io}{a link} and \url{https://x.io}.", "a link and ."),
     ],
 )
-def test_residue_is_resolved(raw, clean):
+def test_latex_and_html_are_converted(raw, clean):
     assert clean_text(raw) == clean
 
 
@@ -43,13 +43,13 @@ def test_residue_is_resolved(raw, clean):
         ("a <mask> where b <i and c> d", "a <mask> where b <i and c> d"),
     ],
 )
-def test_markup_of_records_is_taken_out(raw, clean):
+def test_markup_of_records_is_removed(raw, clean):
     assert clean_marked_up_text(raw) == clean
     assert clean_marked_up_text(clean) == clean
 
 
 @given(st.text(alphabet=st.sampled_from("ab {}\\$~%&#;^_`'-\né\u202e")), st.text())
-def test_cleaning_a_clean_text_changes_nothing_and_refuses_none(text, other):
+def test_cleaning_is_idempotent_for_any_text(text, other):
     assert isinstance(clean_text(other), str)
     clean = clean_text(text)
     assert clean_text(clean) == clean

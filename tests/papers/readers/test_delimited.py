@@ -44,12 +44,12 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
         ('TI\tAB\n"A\tone\nB"\ttwo\n', ['"A', 'B"']),
     ],
 )
-def test_dialect_and_header_are_told_from_the_content(content, titles):
+def test_dialect_and_header_are_recognised(content, titles):
     assert delimited.recognise(source(content))
     assert [paper.title for paper in delimited.read(source(content))] == titles
 
 
-def test_chosen_columns_win_over_usual_ones_and_make_a_table():
+def test_chosen_columns_precede_default_ones():
     content = "Titel,Title,Text\nA,B,one\n"
     (paper,) = delimited.read(source(content, title="Titel", abstract="text"))
     assert (paper.title, paper.abstract) == ("A", "one")
@@ -81,6 +81,6 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():
         ),
     ],
 )
-def test_identifiers_of_columns_are_read_and_others_passed_over(header, cell, identifiers):
+def test_identifiers_of_columns_are_read_and_other_values_ignored(header, cell, identifiers):
     (paper,) = delimited.read(source(f"{header}\nOne\t{cell}\n"))
     assert paper == Paper("One", "", ("given.txt",), identifiers=identifiers)

@@ -26,7 +26,7 @@ DATES = st.sampled_from(["Mar 12", "March 12, 2025", "12 March", "2025-03-12"])
 
 
 @given(titles, DATES, st.booleans(), st.sampled_from(["\n", "\r\n"]))
-def test_every_entry_is_read_back_and_dates_are_no_titles(names, date, has_header, newline):
+def test_every_entry_is_read_and_dates_are_skipped(names, date, has_header, newline):
     header = f"new\n\nSubscribe\n\n{date}\n\n" if has_header else ""
     text = page(*names, header=header) + (header and f"\n\n{date}\n\n")
     papers = digest.read(source(text.replace("\n", newline)))
@@ -34,7 +34,7 @@ def test_every_entry_is_read_back_and_dates_are_no_titles(names, date, has_heade
     assert all(paper.sources == ("given.txt",) for paper in papers)
 
 
-def test_bad_files_are_named_and_good_ones_read(tmp_path):
+def test_errors_name_bad_files_and_good_files_are_read(tmp_path):
     good, late = tmp_path / "good.txt", tmp_path / "late.txt"
     good.write_text(page("One"), encoding="utf-8")
     late.write_text("\ufeff" + page("Two"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What programs export: every paper, title, abstract and identifier arrives."""
+"""Exports of reference managers: every paper, title, abstract and identifier is read."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ FORMATS = {".bib": "bibtex", ".ris": "ris", ".nbib": "nbib", ".xml": "pubmed-xml
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXPORTS.iterdir()))
-def test_every_field_arrives_whatever_the_name(name, tmp_path):
+def test_every_field_of_an_export_is_read(name, tmp_path):
     renamed = tmp_path / "export.txt"
     renamed.write_bytes(b"\xef\xbb\xbf" + (EXPORTS / name).read_bytes().lstrip())
     read = collect_papers([EXPORTS / name, renamed])

@@ -1,4 +1,4 @@
-"""Whatever is given to read, papers come out of it or an error that says why not."""
+"""Reading any content gives papers or a TaggerError."""
 
 import io
 import sys
@@ -34,7 +34,7 @@ STARTS = [
 
 @st.composite
 def broken(draw):
-    """Draw any bytes at all, or a file of some format with a part of it overwritten."""
+    """Draw arbitrary bytes, or a file of some format with an overwritten part."""
     content = bytearray(draw(st.sampled_from(STARTS)))
     position = draw(st.integers(0, len(content)))
     new = draw(st.binary(max_size=20))
@@ -46,7 +46,7 @@ def broken(draw):
 @settings(max_examples=15)
 @pytest.mark.parametrize("name", [None, *NAMES])
 @given(content=broken(), suffix=st.sampled_from([".txt", ".csv", ".xlsx"]))
-def test_any_bytes_end_in_papers_or_an_error(tmp_path_factory, name, content, suffix):
+def test_any_bytes_give_papers_or_a_tagger_error(tmp_path_factory, name, content, suffix):
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"
     path.write_bytes(content)
     problems = []

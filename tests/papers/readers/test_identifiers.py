@@ -48,11 +48,11 @@ from tagger.papers.readers.identifiers import (
         (identifier_of_link, "https://example.org/10.1234/abc", None),
     ],
 )
-def test_an_identifier_has_one_form(normal, written, identifier):
+def test_identifiers_are_normalised(normal, written, identifier):
     assert normal(written) == identifier
 
 
-def test_identifiers_of_fields_are_found_once_and_others_passed_over():
+def test_identifiers_of_fields_are_unique():
     several = "10.1000/a;10.1000/B; https://doi.org/10.1000/c"
     assert identifiers_of(dois=[several]) == ("doi:10.1000/a", "doi:10.1000/b", "doi:10.1000/c")
     assert identifiers_of(dois=["10.1000/a;2-2;"]) == ("doi:10.1000/a;2-2",)
@@ -64,7 +64,7 @@ def test_identifiers_of_fields_are_found_once_and_others_passed_over():
 
 
 @given(st.text(), st.sampled_from([normal_doi, normal_arxiv, normal_pmid, identifier_of_link]))
-def test_whatever_comes_out_is_an_identity(text, normal):
+def test_normalised_identifiers_are_valid_ids(text, normal):
     for prefix in ("", "10.1234/", "https://doi.org/10.1234/", "2101.00001"):
         found = normal(prefix + text)
         if found:

@@ -25,7 +25,7 @@ def test_any_objects_are_read_without_loss(rows, ascii_only, indent):
         assert [row for _, row in read_values(source(content))] == rows
 
 
-def test_lines_and_arrays_hold_papers():
+def test_json_lines_and_arrays_are_read():
     rows = [{"title": "A", "abstract": "one"}, {"title": ["B", "c"], "abstract": None}]
     for content in ("\n\n".join(map(json.dumps, rows)), json.dumps(rows), json.dumps(rows[0])):
         assert json_lines.recognise(source(content))
@@ -36,7 +36,7 @@ def test_lines_and_arrays_hold_papers():
     assert paper.title == "A"
 
 
-def test_half_a_surrogate_pair_and_an_id_of_another_kind_do_no_harm():
+def test_lone_surrogates_and_foreign_ids_are_tolerated():
     odd = r'{"title": "a\ud800b", "link": {}, "id": {"$oid": "5"}, "identifiers": {"doi": 1}}'
     (paper,) = json_lines.read(source(odd))
     assert (paper.title, paper.identifiers) == ("a b", ())

@@ -1,4 +1,4 @@
-"""Formats that are naturally big are read a part at a time, and all of a file or nothing of it."""
+"""Large files are streamed, and are read completely or not at all."""
 
 import json
 import tracemalloc
@@ -28,7 +28,7 @@ def write(path, titles):
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
+def test_large_files_are_streamed(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(source, "_CHUNK", 1 << 13)
     path = tmp_path / f"large.{suffix}"
     write(path, (f"T{n}" for n in range(1, ROWS + 1)))
@@ -45,7 +45,7 @@ def test_a_file_is_never_in_memory_as_a_whole(tmp_path, monkeypatch, suffix):
     assert peak < 200_000
 
 
-def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
+def test_file_broken_at_its_end_yields_no_papers(tmp_path):
     good, bad = tmp_path / "good.nbib", tmp_path / "bad.nbib"
     write(good, ["T1", "T2"])
     write(bad, ["T3", "T4"])
@@ -61,7 +61,7 @@ def test_of_a_file_that_is_broken_at_its_end_nothing_is_taken(tmp_path):
         next(read_papers([bad]))
 
 
-def test_entries_of_several_files_know_their_paper(tmp_path):
+def test_entries_of_several_files_are_merged(tmp_path):
     write(tmp_path / "a.csv", ["One", "Two", "one!"])
     write(tmp_path / "b.json", ["Three", "Two"])
     read = collect_papers([tmp_path / "a.csv", tmp_path / "b.json"])

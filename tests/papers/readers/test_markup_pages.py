@@ -118,7 +118,7 @@ def test_comments_at_the_end_of_a_feed_take_no_time():
         "",
     ],
 )
-def test_a_digest_page_is_not_mistaken_for_something_else(header):
+def test_digest_pages_are_recognised_as_digests(header):
     titles = ("Title, abstract and the rest", "Tabs\tin a title", "From: here; to | there")
     content = page(*titles, header=header)
     assert name_of(content) == "digest"

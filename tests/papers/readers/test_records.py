@@ -1,4 +1,4 @@
-"""What holds of a record in every format."""
+"""Rules for records that hold in every format."""
 
 import pytest
 
@@ -22,7 +22,7 @@ ESCAPED = {"a.xml": {ord("<"): "&lt;", ord(">"): "&gt;"}}
 
 @pytest.fixture(params=WRITE)
 def write(request, tmp_path):
-    """Write records, each a title and an abstract, in a format; return the file."""
+    """Write records of a title and an abstract in a format, and return the file."""
 
     def in_format(*records):
         name = request.param
@@ -47,7 +47,7 @@ def test_a_title_is_the_same_in_every_format(write, title, clean):
     assert (paper.title, paper.abstract) == (clean, "")
 
 
-def test_a_record_without_a_title_costs_the_others_nothing(write):
+def test_record_without_title_does_not_affect_the_others(write):
     path = write(("One", "x"), (" ", "y"), ("Three", "z"))
     read = collect_papers(path, print)
     assert [paper.title for paper in read.entries] == ["One", "Three"]
@@ -64,6 +64,6 @@ def test_a_record_without_a_title_costs_the_others_nothing(write):
         *((text, True) for text in ("No abstract art was shown.", "None of us knows.", "Wards.")),
     ],
 )
-def test_a_stand_in_is_no_abstract(text, is_abstract):
+def test_placeholder_abstracts_become_empty(text, is_abstract):
     paper = make_paper(Source("x", None), 1, ["[Not Available].", "Not available"], [text])
     assert (paper.title, paper.abstract) == ("Not available", text if is_abstract else "")

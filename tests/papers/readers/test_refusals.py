@@ -1,4 +1,4 @@
-"""What cannot be read is named with its place, in every format, and never gives a traceback."""
+"""Errors of every format name line and reason, and never give a traceback."""
 
 import pytest
 from helpers.reading import parquet, refusal, source, workbook
@@ -108,7 +108,7 @@ ENTITY = '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>'
         ("digest", page("One") + "\n\n" + ABSTRACT * 5, 11, "expected a title, found a paragraph"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(name, content, line, reason):
+def test_errors_name_line_and_reason(name, content, line, reason):
     error = refusal(FORMATS[name].read, source(content))
     assert error.line == line
     assert reason in str(error)
