@@ -53,10 +53,10 @@ class PushSettings:
 class PushReport:
     """Result of a push.
 
-    ``candidates`` counts the papers without label and task; of more than :data:`POOL_SIZE`, so many
-    were sampled at random for the strategy to choose from. ``waiting`` counts the untouched tasks
-    after the push, ``queues`` the new tasks per queue. ``problems`` lists tasks that could not be
-    read.
+    ``candidates`` counts the papers without label and task; if there are more than
+    :data:`POOL_SIZE`, the strategy chooses from a random sample of that size. ``waiting`` counts
+    the untouched tasks after the push, ``queues`` the new tasks per queue, and ``problems`` lists
+    tasks that could not be read.
     """
 
     url: str
@@ -100,14 +100,14 @@ def push_papers(
         If the server fails or the strategy returns invalid indices.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
-    standing = current_labels(labels)
-    known = KnownPapers([label.paper for label in standing] + [task.paper for task in run.tasks])
+    current = current_labels(labels)
+    known = KnownPapers([label.paper for label in current] + [task.paper for task in run.tasks])
     waiting = KnownPapers(task.paper for task in run.waiting)
     pushed = KnownPapers(paper for paper in papers if paper in waiting)
     count = settings.budget - sum(task.paper in pushed for task in run.waiting)
     new = run.sample(paper for paper in papers if paper not in known) if count > 0 else []
     if new:
-        labelled = [*{label.id: label.paper for label in standing if label.tags}.values()]
+        labelled = [*{label.id: label.paper for label in current if label.tags}.values()]
         run.send(_make_new_tasks(run, new, labelled, settings, count))
     run.refresh()
     return run.finish()
