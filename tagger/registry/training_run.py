@@ -227,7 +227,7 @@ def _log_labels(snapshot: LabelSnapshot) -> None:
         ]
     )
     with warnings.catch_warnings():
-        # MLflow warns of its own matters: two of its sources match a folder, pandas deprecations.
+        # MLflow warns that two of its sources match a folder, and of deprecations in pandas.
         warnings.simplefilter("ignore")
         dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
