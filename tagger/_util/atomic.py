@@ -27,7 +27,7 @@ from tagger.errors import TaggerError, shown
 _PATIENCE = 1.0
 """Seconds to wait for a lock before logging that the process waits."""
 _LEFT_BEHIND = 86_400
-"""Age in seconds from which a temporary folder is taken for that of a killed process."""
+"""Age in seconds from which a temporary folder is considered left by a killed process."""
 _LOG = logging.getLogger(__name__)
 
 

@@ -81,8 +81,8 @@ class EntryKeys:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def noting(self, papers: Iterable[Paper]) -> Iterator[Paper]:
-        """Yield papers, each added as an entry."""
+    def adding(self, papers: Iterable[Paper]) -> Iterator[Paper]:
+        """Yield papers and add each as an entry."""
         for paper in papers:
             self.add(paper)
             yield paper

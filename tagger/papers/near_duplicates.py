@@ -77,9 +77,9 @@ def find_near_duplicates(
         Shingles in more than this many abstracts are set phrases and are ignored. This keeps the
         running time linear in the number of papers.
     folder:
-        Where sketches and pairs are kept, for one list of papers; by default a temporary folder.
+        Folder for sketches and pairs of one list of papers; by default a temporary folder.
     each:
-        What does the steps, as for :func:`tagger.papers.collect_papers`.
+        Function like ``map`` that runs the steps, see :func:`tagger.papers.collect_papers`.
     """
     with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as scratch:
         search = _Search(papers, folder or Path(scratch), threshold, common)
@@ -109,7 +109,7 @@ def find_near_duplicates(
 
 @dataclass
 class _Search:
-    """The steps of a search; what each finds is in the folder, and is not looked for again."""
+    """The steps of a search; the results of each step are stored in ``folder`` and reused."""
 
     papers: Sequence[Paper]
     folder: Path
@@ -117,24 +117,25 @@ class _Search:
     common: int
 
     def sketch(self, chunk: int) -> None:
-        """Keep the sketches of a chunk of papers, and how many shingles each has, with a hash."""
+        """Store the sketches of a chunk of papers, and the number and hash of their shingles."""
         path, own = self.folder / f"sketch-{chunk:06d}.npy", self.folder / f"own-{chunk:06d}.npy"
         if path.exists():
             return
         sketches, sizes = array("Q"), array("Q")
-        for place in self._places(chunk):
-            shingles = _shingles(self.papers[place])
+        for index in self._indices(chunk):
+            shingles = _shingles(self.papers[index])
             sizes.extend((len(shingles), hash_of(shingles.tobytes())))
-            # The upper half of each number is a hash, cut to 32 bits, the lower is the paper.
-            least = shingles[:SKETCH_SIZE]
-            sketches.frombytes((least & ~_LOW_32_BITS | np.uint64(place)).tobytes())
+            # The upper 32 bits of each number are those of the hash, the lower the index of the
+            # paper.
+            smallest = shingles[:SKETCH_SIZE]
+            sketches.frombytes((smallest & ~_LOW_32_BITS | np.uint64(index)).tobytes())
         _save(own, np.array(sizes, dtype=np.uint64).reshape(-1, 2))
         _save(path, np.sort(np.array(sketches, dtype=np.uint64)))
 
     def find_copies(self, chunks: range) -> tuple[Indices, dict[int, int]]:
-        """Return the number of shingles of each paper, and copies with their originals.
+        """Return the number of shingles of each paper, and the original of each copy.
 
-        Those of copies are kept as 0: they are not compared.
+        The number is 0 for copies, which are not compared.
         """
         own = [np.load(path) for path in self.files("own")]
         sizes, hashes = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *own]).T
@@ -147,7 +148,7 @@ class _Search:
         return kept, dict(zip(copies.tolist(), firsts[copies].tolist(), strict=True))
 
     def pair(self, part: int) -> None:
-        """Keep the pairs of papers whose sketches have a hash in common, of some of the hashes."""
+        """Store the pairs of papers that share a sketch hash, for one part of the hashes."""
         path = self.folder / f"pairs-{part:06d}.npy"
         if path.exists():
             return
@@ -165,7 +166,7 @@ class _Search:
         _save(path, np.sort(np.concatenate(found)))
 
     def compare(self, part: int) -> None:
-        """Compare as a whole the pairs whose sketches have enough in common, some of them."""
+        """Compare in full the pairs whose sketches share enough hashes, for one part of them."""
         path = self.folder / f"alike-{part:06d}.npz"
         if path.exists():
             return
@@ -173,8 +174,8 @@ class _Search:
             self._gathered("pairs", part, len(self.papers) << 32), return_counts=True
         )
         firsts, seconds = (pairs >> np.uint64(32)).astype(int), (pairs & _LOW_32_BITS).astype(int)
-        # Two sets of a and b shingles need to share so large a part of a + b for this Jaccard
-        # index; less a little, for what is a whole number but for rounding.
+        # A Jaccard index t of two sets of sizes a and b means a shared part t / (1 + t) of a + b.
+        # The small number guards against rounding errors above a whole number.
         share, sizes = self.threshold / (1 + self.threshold), self._sizes()
         needed = np.ceil(share * (sizes[firsts] + sizes[seconds]) - 1e-6)
         enough = shared >= np.minimum(needed, _MIN_SHARED)
@@ -190,20 +191,20 @@ class _Search:
             np.savez(file, pairs=np.array(found).reshape(-1, 3), shared=np.concatenate(parts))
 
     def count(self, chunk: int) -> tuple[Indices, Indices]:
-        """Return which of the wanted shingles papers of a chunk have, and how many have each."""
+        """Return the indices of the wanted shingles in a chunk, and their numbers of papers."""
         wanted = np.load(self.folder / "wanted.npy")
         counts = np.zeros(len(wanted), dtype=np.int64)
         sizes = self._sizes()
-        for place in self._places(chunk):
-            if sizes[place]:
-                shingles = _shingles(self.papers[place])
-                places = np.minimum(np.searchsorted(wanted, shingles), len(wanted) - 1)
-                counts[places[wanted[places] == shingles]] += 1
-        places = np.flatnonzero(counts)
-        return places, counts[places]
+        for index in self._indices(chunk):
+            if sizes[index]:
+                shingles = _shingles(self.papers[index])
+                positions = np.minimum(np.searchsorted(wanted, shingles), len(wanted) - 1)
+                counts[positions[wanted[positions] == shingles]] += 1
+        found = np.flatnonzero(counts)
+        return found, counts[found]
 
     def alike(self) -> Iterator[tuple[int, int, Hashes]]:
-        """Yield the pairs that are alike, with the shingles that they share."""
+        """Yield the indices of the similar pairs, with the shingles that they share."""
         for path in self.files("alike"):
             with np.load(path) as file:
                 pairs, shared = file["pairs"], file["shared"]
@@ -214,7 +215,7 @@ class _Search:
     def files(self, name: str) -> list[Path]:
         return sorted(self.folder.glob(f"{name}-*.np[yz]"))
 
-    def _places(self, chunk: int) -> range:
+    def _indices(self, chunk: int) -> range:
         return range(len(self.papers))[chunk * _PAPERS_AT_ONCE :][:_PAPERS_AT_ONCE]
 
     def _sizes(self) -> Indices:
@@ -222,10 +223,10 @@ class _Search:
         return sizes
 
     def _gathered(self, name: str, part: int, end: int) -> Hashes:
-        """Return those numbers of sorted files, all below an end, that belong to a part."""
+        """Return the numbers of one part from sorted files, whose numbers are below ``end``."""
         parts = _parts(self.folder, name)
         limits = [min(end * each // parts, (1 << 64) - 1) for each in (part, part + 1)]
-        # The lower half of a number is no part of what is looked at.
+        # Numbers with the same upper 32 bits belong to the same part.
         low, high = (np.uint64(limit & ~int(_LOW_32_BITS)) for limit in limits)
         found: list[Hashes] = [np.zeros(0, dtype=np.uint64)]
         for path in self.files(name):
@@ -236,7 +237,7 @@ class _Search:
 
 
 def _parts(folder: Path, name: str) -> int:
-    """Return in how many parts to look at what files hold, none too large for memory."""
+    """Return the number of parts into which to split the files, so that each fits into memory."""
     size = sum(path.stat().st_size for path in folder.glob(f"{name}-*.npy"))
     return 1 + size // (8 * _KEYS_AT_ONCE)
 

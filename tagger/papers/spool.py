@@ -21,7 +21,7 @@ from tagger.papers.identity import EntryKeys, merge_entries
 from tagger.papers.paper import Paper
 
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Calls a function with each item and yields what it returns, in any order: ``map`` is one."""
+"""A function like ``map``, which may yield the results in any order."""
 _OPEN_FILES = 64
 _ARRAYS = ("numbers", "order", "starts")
 
@@ -30,16 +30,16 @@ class _LazyPapers(Sequence[Paper]):
     """A sequence that builds each paper on access."""
 
     @abstractmethod
-    def _paper(self, place: int) -> Paper: ...
+    def _paper(self, index: int) -> Paper: ...
 
     @overload
-    def __getitem__(self, place: int) -> Paper: ...
+    def __getitem__(self, index: int) -> Paper: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Paper]: ...
-    def __getitem__(self, place: int | slice) -> Paper | list[Paper]:
-        """Return the paper of a place, or the list of those of a slice."""
-        places = range(len(self))[place]
-        return self._paper(places) if isinstance(places, int) else list(map(self._paper, places))
+    def __getitem__(self, index: slice) -> list[Paper]: ...
+    def __getitem__(self, index: int | slice) -> Paper | list[Paper]:
+        """Return one paper, or a list for a slice."""
+        found = range(len(self))[index]
+        return self._paper(found) if isinstance(found, int) else list(map(self._paper, found))
 
     def __iter__(self) -> Iterator[Paper]:
         return map(self._paper, range(len(self)))
@@ -52,10 +52,10 @@ class PaperSpool(_LazyPapers):
         self._folder = path.parent if path else Path(tempfile.gettempdir())
         self._database = sqlite3.connect(path or "", check_same_thread=False)
         with self._full_disk(), self._database:
-            # A file that a kill cut short is written anew, so nothing has to be undone.
+            # A file of a killed process is written again, so no rollback journal is needed.
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
-            # As JSON, which holds halves of surrogate pairs, too.
+            # JSON can express lone surrogates.
             fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
             rows = ((json.dumps(each),) for each in fields)
             self._database.executemany("INSERT INTO papers VALUES (?)", rows)
@@ -69,11 +69,11 @@ class PaperSpool(_LazyPapers):
         """Close the database."""
         self._database.close()
 
-    def _paper(self, place: int) -> Paper:
+    def _paper(self, index: int) -> Paper:
         query = "SELECT fields FROM papers WHERE rowid = ?"
-        ((fields,),) = self._database.execute(query, (place + 1,))
-        title, abstract, sources, own, identifiers = json.loads(fields)
-        return Paper(title, abstract, tuple(sources), own, tuple(identifiers))
+        ((fields,),) = self._database.execute(query, (index + 1,))
+        title, abstract, sources, identity, identifiers = json.loads(fields)
+        return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
 
     @contextmanager
     def _full_disk(self) -> Iterator[None]:
@@ -86,9 +86,10 @@ class PaperSpool(_LazyPapers):
 
 
 class Entries(_LazyPapers):
-    """The papers of several spools, one after the other; ``owner`` is kept for as long as they are.
+    """The concatenation of several spools.
 
-    They can be sent to another process, which reads the same files.
+    It can be pickled for another process, which then reads the same files. The reference to
+    ``owner`` keeps the temporary folder of the files alive.
     """
 
     def __init__(self, lengths: Mapping[Path, int], owner: object = None) -> None:
@@ -103,19 +104,19 @@ class Entries(_LazyPapers):
     def __reduce__(self) -> tuple[type[Entries], tuple[dict[Path, int]]]:
         return Entries, (self._lengths,)
 
-    def _paper(self, place: int) -> Paper:
-        number = bisect_right(self._starts, place) - 1
+    def _paper(self, index: int) -> Paper:
+        number = bisect_right(self._starts, index) - 1
         if number not in self._spools:
             while len(self._spools) >= _OPEN_FILES:
                 self._spools.popitem()[1].close()
             self._spools[number] = PaperSpool(path=self._paths[number])
-        return self._spools[number][place - self._starts[number]]
+        return self._spools[number][index - self._starts[number]]
 
 
 class MergedPapers(_LazyPapers):
-    """The papers that entries speak of, merged; which entries these are is kept in a folder.
+    """The merged papers of entries; the assignment of entries to papers is stored in ``folder``.
 
-    ``numbers`` tells for each entry the place of its paper here, shape (entries,).
+    ``numbers`` is the index of the paper of each entry, shape (entries,).
     """
 
     def __init__(self, entries: Entries, keys: EntryKeys | None, folder: Path) -> None:
@@ -137,10 +138,10 @@ class MergedPapers(_LazyPapers):
 
     def _mapped(self, name: str) -> npt.NDArray[np.int64]:
         path = self._folder / f"{name}.npy"
-        # An array without numbers cannot be mapped.
+        # An empty array cannot be memory-mapped.
         values: npt.NDArray[np.int64] = np.load(path, mmap_mode="r" if len(self._entries) else None)
         return values
 
-    def _paper(self, place: int) -> Paper:
-        start, end = self._starts[place : place + 2].tolist()
+    def _paper(self, index: int) -> Paper:
+        start, end = self._starts[index : index + 2].tolist()
         return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])

@@ -44,7 +44,7 @@ def test_spool_returns_and_merges_papers_like_a_list(papers):
             PaperSpool(some, Path(folder, str(number))).close()
         keys = EntryKeys()
         entries = Entries(places)
-        assert list(keys.noting(entries)) == papers
+        assert list(keys.adding(entries)) == papers
         merged, expected = MergedPapers(entries, keys, Path(folder)), merge_duplicates(papers)
         for each in (merged, pickle.loads(pickle.dumps(merged))):
             assert list(each) == expected

@@ -1,7 +1,7 @@
-"""Files read once each, their entries kept on disk, and merged to papers across all of them.
+"""Collect the entries of several files on disk, and merge the entries of each paper.
 
-A file leaves in a folder its entries, the keys that tell which of them speak of one paper, and a
-summary, which is written last: a file with a summary is not read again.
+For each file, its entries, their :class:`EntryKeys` and a summary are written to a folder. The
+summary is written last, and a file with a summary is not read again.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class PaperFile:
 class PaperCollection:
     """The files that could be read, their entries, and the merged papers of these entries.
 
-    Papers are in the order of their first entries. Everything is on disk: in a temporary folder,
-    deleted with the collection, or in a named one, whose ``key`` then identifies the content.
+    Papers are in the order of their first entries. They are stored in a temporary folder, deleted
+    with the collection, or in a named folder; ``key`` then identifies its content.
     """
 
     files: tuple[PaperFile, ...]
@@ -69,10 +69,11 @@ def collect_papers(
     Parameters
     ----------
     folder:
-        Where entries are kept; by default a temporary folder. Files that are there already are not
-        read again, so a folder is for one list of files, one format and one choice of columns.
+        Folder for the entries; by default a temporary one. Files that are already stored there are
+        not read again, so use one folder per list of files, format and choice of columns.
     each:
-        Calls a function with each item and yields the results in any order, here or elsewhere.
+        Function like ``map`` that applies a function to items, possibly in other processes, and
+        yields the results in any order.
     """
     check_reading_options(format_name, columns or {})
     places = _places(paths)
@@ -151,9 +152,9 @@ def read_papers(
 
 
 def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
-    """Return paths and URLs, each once."""
-    given = [paths] if isinstance(paths, str | Path) else paths
-    places = (str(path) if "://" in str(path) else str(Path(path)) for path in given)
+    """Return the distinct paths and URLs, in order."""
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    places = (str(path) if "://" in str(path) else str(Path(path)) for path in paths)
     return list(dict.fromkeys(places))
 
 
@@ -167,9 +168,10 @@ def _raise_first(file: PaperFile | TaggerError) -> None:
 def _read_file(
     folder: Path, format_name: str | None, columns: Mapping[str, str], item: tuple[int, str]
 ) -> tuple[int, PaperFile | TaggerError]:
-    """Read a numbered file into the folder, if that was not done; return it, or why it is broken.
+    """Read a file into the folder unless its summary exists; return its number and the result.
 
-    Neither it nor a problem holds an entry.
+    ``item`` is the number and the path or URL of the file. The result contains no entries, so it is
+    small enough to be sent between processes.
     """
     number, place = item
     summary = _path(folder, number, "json")
@@ -177,7 +179,7 @@ def _read_file(
         return number, _summarised(json.loads(summary.read_text(encoding="utf-8")), place, columns)
     keys, reading = EntryKeys(), _Reading(place, format_name, columns)
     with making(_path(folder, number, "sqlite")) as new:
-        PaperSpool(keys.noting(reading.papers()), new).close()
+        PaperSpool(keys.adding(reading.papers()), new).close()
     file = reading.result(len(keys))
     with replacing_bytes(_path(folder, number, "npz")) as content:
         keys.save(content)
@@ -187,7 +189,7 @@ def _read_file(
 
 
 class _Reading:
-    """The reading of one file: what is wrong with it is no matter of where its papers are put."""
+    """The state of reading one file; errors are collected, so that the spool is always finished."""
 
     def __init__(self, place: str, format_name: str | None, columns: Mapping[str, str]) -> None:
         self._place, self._format, self._columns = place, format_name, columns
@@ -196,7 +198,7 @@ class _Reading:
         self._broken: TaggerError | None = None
 
     def papers(self) -> Iterator[Paper]:
-        """Yield the papers, up to where the file is broken."""
+        """Yield the papers, up to the first error that concerns the whole file."""
         try:
             with local_file(self._place) as path:
                 self._source = Source.open(path, self._columns)
@@ -210,10 +212,10 @@ class _Reading:
             self._broken = error
 
     def result(self, entries: int) -> PaperFile | TaggerError:
-        """Return the file with its number of entries, or why it gives none."""
+        """Return the file with its number of entries, or an error if it gave no papers."""
         if not entries and not self._broken:
-            none = TaggerError("the file contains no papers")
-            self._broken = next(iter(self._problems.values()), none)
+            empty = TaggerError("the file contains no papers")
+            self._broken = next(iter(self._problems.values()), empty)
         if self._broken:
             return self._broken.at(self._place)
         source = self._source

@@ -1,7 +1,7 @@
-"""Where files lie: on this machine, on a shared disk, or in object storage.
+"""Find and open files on this machine, on a shared disk, or in object storage.
 
-URLs of what Arrow knows (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``) are read by Arrow, all
-others by fsspec, if what fsspec needs for them is installed. A file of this machine needs neither.
+Arrow reads the URLs that it supports (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``); fsspec reads
+all others, if the package for their protocol is installed. Local files need neither.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _PATTERN = frozenset("*?[")
 _ASIDE = (".", "_")
-"""Names that begin so are not data: locks, markers of success, checksums."""
+"""Prefixes of files that are not data: locks, success markers, checksums."""
 _DATA_SET = ("state.json", "dataset_dict.json")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file: path or URL, bytes, and nanoseconds since 1970, if its storage tells the time."""
+    """A file: path or URL, size in bytes, and time of change in ns since 1970, None if unknown."""
 
     place: str
     size: int
@@ -37,10 +37,15 @@ class StoredFile:
 
 
 def find_files(places: Sequence[str]) -> list[StoredFile]:
-    """Return the files of paths, URLs, folders and patterns, each once, in the order of names.
+    """Return the distinct files of paths, URLs, folders and patterns, sorted by name in a folder.
 
-    A path that leads nowhere is returned as it is: reading says so. A folder that is a data set of
-    Hugging Face is one file.
+    A path that does not exist is returned, and is reported when it is read. A folder with a saved
+    data set of Hugging Face counts as one file.
+
+    Raises
+    ------
+    TaggerError
+        If a folder or pattern contains no file, or its storage cannot be reached.
     """
     found: dict[str, StoredFile] = {}
     for place in places:
@@ -53,13 +58,13 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
 
 
 def is_stored_plainly(place: str) -> bool:
-    """Tell whether a place is a path of this machine to what is read as it is."""
+    """Return whether ``place`` is a path on this machine to a file that is not compressed."""
     return "://" not in place and not _name_of(place).endswith(_COMPRESSED)
 
 
 @contextmanager
 def local_file(place: str) -> Iterator[Path]:
-    """Give a file as one of this machine, not compressed; a copy of it goes when the block ends."""
+    """Provide a local, uncompressed copy of a file during the block, or the file itself."""
     if is_stored_plainly(place):
         yield Path(place)
         return
@@ -112,7 +117,7 @@ def _find(place: str) -> Iterator[StoredFile]:
         if info.type == FileType.NotFound:
             if not _PATTERN & set(path):
                 return
-            # The folder below which all that a pattern may mean lies.
+            # The deepest folder that contains all possible matches of the pattern.
             first = min(path.index(mark) for mark in _PATTERN & set(path))
             folder, pattern = path[:first].rpartition("/")[0], path
             prefix = place[: len(place) - len(path) + len(folder)]
@@ -140,8 +145,7 @@ def _open_storage(place: str) -> tuple[FileSystem, str]:
                 known: tuple[FileSystem, str] = FileSystem.from_uri(place)
                 return known
             except (ArrowException, ValueError):
-                # Not one of Arrow's own.
-                pass
+                pass  # not a protocol that Arrow supports
         from fsspec.core import url_to_fs
 
         files, path = url_to_fs(place)
@@ -152,6 +156,6 @@ def _open_storage(place: str) -> tuple[FileSystem, str]:
 def _refusing(place: str, problem: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # each storage raises what its own library likes
+    except Exception as error:  # each storage library raises its own exceptions
         reason = " ".join(str(error).split())[:300]
         raise TaggerError(f"{problem} ({reason})", path=place) from error
