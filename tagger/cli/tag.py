@@ -80,8 +80,8 @@ def tag(
 ) -> None:
     """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
 
-    Writes tags.jsonl, tags.csv and near_duplicates.jsonl to the output folder, with --write other
-    forms beside them, and each BibTeX or RIS file anew, unchanged but for the tags among its
+    Writes tags.jsonl, tags.csv, near_duplicates.jsonl and manifest.json to the output folder, with
+    --write other forms, and each BibTeX or RIS file anew, unchanged but for the tags among its
     keywords. The content of a file tells its format. A page or row that cannot be read is listed in
     problems.jsonl, and the others are tagged all the same; the exit code is then 2. A warning says
     if the papers are unlike those that the model was trained on; the figures are logged to MLflow.
@@ -93,8 +93,9 @@ def tag(
     Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
     that is, the more papers are in doubt.
 
-    With --engine ray, files of any size and number, also in object storage, are tagged on many
-    workers, into Parquet. Given again after any failure, the same command goes on where it stopped.
+    Files may also be folders, patterns and URLs of object storage. Given again after any failure,
+    the same command goes on where it stopped. With --engine ray, files of any size and number are
+    tagged on many workers, and without --write into a folder of Parquet files.
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     Kinds = npt.NDArray[np.uint8]
 
 _KINDS = (*IDENTIFIER_KINDS, "other")
+_KEYS_AT_ONCE = 1 << 18
+"""Number of keys that are sorted in memory together."""
 
 
 def _title_ids(paper: Paper) -> frozenset[str]:
@@ -185,15 +187,18 @@ def _groups_by_key(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[
     import numpy as np
 
     hashes, entries = np.frombuffer(keys, dtype=np.uint64).reshape(-1, 2).T
-    own = groups[entries.astype(np.int64)]
-    order = np.lexsort((own, hashes))
-    pairs = np.column_stack([hashes[order], own[order].astype(np.uint64)])
-    pairs = pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))[: len(pairs)]]
-    ends = np.flatnonzero(np.append(pairs[1:, 0] != pairs[:-1, 0], True)[: len(pairs)]) + 1
-    starts = np.append(0, ends[:-1])[: len(ends)]
-    several = ends - starts > 1
-    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-        yield pairs[start:end, 1].tolist()
+    parts = 1 + len(hashes) // _KEYS_AT_ONCE
+    for part in range(parts):
+        chosen = np.flatnonzero(hashes % np.uint64(parts) == part)
+        own = groups[entries[chosen].astype(np.int64)]
+        pairs = np.column_stack([hashes[chosen], own.astype(np.uint64)])
+        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        pairs = pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))[: len(pairs)]]
+        ends = np.flatnonzero(np.append(pairs[1:, 0] != pairs[:-1, 0], True)[: len(pairs)]) + 1
+        starts = np.append(0, ends[:-1])[: len(ends)]
+        several = ends - starts > 1
+        for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
+            yield pairs[start:end, 1].tolist()
 
 
 def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
