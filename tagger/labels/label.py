@@ -54,7 +54,7 @@ class Origin(BaseModel):
 class Label(BaseModel):
     """The tags that one person gave to one paper; one line of a label file.
 
-    Parameters
+    Attributes
     ----------
     id:
         Identity of the paper; derived from the title if missing.

@@ -87,7 +87,7 @@ class _Model(BaseModel):
 class Tag(_Model):
     """One tag of a facet.
 
-    Parameters
+    Attributes
     ----------
     name, label:
         The name in files; the label is displayed in its place.
