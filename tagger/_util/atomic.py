@@ -110,25 +110,6 @@ def making(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append a line to a UTF-8 file and flush it to disk.
-
-    A last line without line break, left by a killed process, is ended first.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            if file.seek(0, os.SEEK_END) > 0:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(line.encode("utf-8") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
 @contextmanager
 def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock on ``path``, so that one process at a time changes it.

@@ -1,4 +1,4 @@
-"""Render the Jinja templates in ``templates/``."""
+"""Render Jinja templates; each lies next to the module that renders it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tagger._util.text_safety import as_markdown
 
 
 def render(template: str, **content: Any) -> str:
-    """Render ``templates/<template>.j2`` with the values in ``content``.
+    """Render ``tagger/<template>.j2`` with the values in ``content``.
 
     HTML templates escape all values; Markdown templates use the filter ``as_markdown``.
 
@@ -21,7 +21,7 @@ def render(template: str, **content: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=PackageLoader("tagger", "_util/templates"),
+        loader=PackageLoader("tagger", ""),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -43,10 +43,12 @@ class PaperClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         """Return the HTML for notebooks: the parameters or, once fitted, the tags with figures."""
         if not self.__sklearn_is_fitted__():
-            return render("estimator.html", model=None, parameters=vars(self))
+            return render("estimator/sklearn_base.html", model=None, parameters=vars(self))
         y_true = self.model_.reference.y_true
         labels = {name: counted.sum(axis=0).tolist() for name, counted in y_true.items()}
-        return render("estimator.html", model=self.model_, labels=labels, metrics=self.metrics_)
+        return render(
+            "estimator/sklearn_base.html", model=self.model_, labels=labels, metrics=self.metrics_
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """Return the representations that a notebook chooses from."""

@@ -1,6 +1,7 @@
 """A tagged paper: the record behind ``tags.jsonl``, tables, the report and ``decide``.
 
-To add a column, add a field here: the files, their schemas and descriptions are derived from it.
+To add a column, add a field here and set it in :mod:`tagger.model.decision`. The files, their
+schemas and descriptions are derived from it. ``tagger/report/page.html.j2`` displays it.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def log_training(
     with registry.store.writing() as client:
         metrics = _metrics(result, labels)
         card = render(
-            "model_card.md",
+            "registry/model_card.md",
             facets=[held_out.facet for held_out in result.out_of_fold],
             settings=settings,
             metrics=metrics,

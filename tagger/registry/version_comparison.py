@@ -81,7 +81,7 @@ def log_comparison(registry: Registry, comparison: Comparison, after: Version) -
 
 def comparison_page(comparison: Comparison) -> str:
     """Return a comparison as one self-contained HTML page."""
-    return render("comparison.html", comparison=comparison, metrics=METRICS)
+    return render("registry/version_comparison.html", comparison=comparison, metrics=METRICS)
 
 
 def _common_taxonomy(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:

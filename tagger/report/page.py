@@ -105,14 +105,14 @@ class Report:
 
 def report_page(report: Report) -> str:
     """Return the report as HTML; its content security policy allows only its style and script."""
-    style, script = render("report.css"), render("report.js")
+    style, script = render("report/page.css"), render("report/page.js")
     facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
     policy = (
         f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     page = render(
-        "report.html",
+        "report/page.html",
         report=report,
         policy=policy,
         style=style,

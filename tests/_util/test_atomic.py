@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from tagger._util import atomic
-from tagger._util.atomic import append_line, exclusively, making, replacing, replacing_folder
+from tagger._util.atomic import exclusively, making, replacing, replacing_folder
 from tagger.errors import TaggerError
 
 HOLD = (
@@ -66,20 +66,10 @@ def test_what_killed_writers_left_goes_after_a_day(tmp_path):
     assert {*tmp_path.iterdir()} == {path, new, of_another}
 
 
-def test_appending_ends_a_torn_line(tmp_path):
-    path = tmp_path / "log.jsonl"
-    append_line(path, "one")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("torn")
-    append_line(path, "three")
-    assert path.read_text(encoding="utf-8") == "one\ntorn\nthree\n"
-
-
 def test_unwritable_path_is_named(tmp_path):
     (tmp_path / "file").touch()
-    for write in (write_file, append_line):
-        with pytest.raises(TaggerError, match="file/x: cannot be written"):
-            write(tmp_path / "file" / "x", "line")
+    with pytest.raises(TaggerError, match="file/x: cannot be written"):
+        write_file(tmp_path / "file" / "x", "line")
 
 
 def test_permissions_and_links_are_kept(tmp_path):

@@ -47,7 +47,7 @@ def test_the_card_of_a_data_set_shows_definitions_as_text(hostile):
 def test_the_card_of_a_model_shows_definitions_as_text(hostile):
     half = defaultdict(lambda: 0.5)
     card = render(
-        "model_card.md",
+        "registry/model_card.md",
         facets=hostile.facets,
         settings=TrainingSettings(encoder="![x](y)<b>"),
         metrics=half,

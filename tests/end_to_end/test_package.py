@@ -64,7 +64,7 @@ def test_the_wheel_holds_what_the_package_reads_and_no_tests(built):
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
     packed = {name for name in names if ".dist-info/" not in name}
-    kinds = (".py", ".j2", ".yaml", ".typed")
+    kinds = (".py", ".pyi", ".j2", ".yaml", ".typed")
     files = [path for path in (ROOT / "tagger").rglob("*") if path.suffix in kinds]
     there = {path.relative_to(ROOT).as_posix() for path in files}
     assert packed == there
