@@ -112,7 +112,7 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("review", "backend"), "no Label Studio is running here"),
         (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("labels", "audit"), "there is no model 'champion'"),
-        (("labels", "audit", "--model", "labels"), "which keeps no answers on papers"),
+        (("labels", "audit", "--model", "labels"), "has no out-of-fold predictions"),
     ],
 )
 def test_a_command_without_what_it_needs_is_one_line(label_folder, monkeypatch, command, reason):

@@ -56,7 +56,7 @@ def test_a_group_without_a_tag_comes_with_a_command(runner, no_likely_tag):
     shown = runner("kites.txt")
     assert shown.exit_code == 0
     assert found["command"] in shown.stdout
-    assert "groups among 9 of 9 papers" in shown.stdout
+    assert "9 of 9 papers have no likely tag" in shown.stdout
 
 
 def test_nothing_found_is_said_and_no_failure(runner, no_likely_tag):

@@ -96,7 +96,7 @@ def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_
     assert again.returncode == 0, again.stderr
     assert "tagger/2 is now challenger" in again.stdout
     same = run("train", "--heads-only", "--if-changed", cwd=root)
-    assert "Nothing new: tagger/2 was trained on just these inputs" in same.stdout
+    assert "Nothing new: tagger/2 was trained on the same inputs" in same.stdout
     compared = run("compare", "1", "2", cwd=root)
     assert compared.returncode == 0, compared.stderr
     monkeypatch.chdir(root)

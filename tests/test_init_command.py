@@ -47,14 +47,14 @@ def test_facets_may_come_from_options(tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "no template and no facets are given. Give --template"),
+        ((), "no template and no facets given"),
         (("--template", "law"), "unknown template 'law'. Known: medicine"),
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
         (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
-        (("--facet", "a=1", "--facet", "a=2"), "a facet is given twice"),
+        (("--facet", "a=1", "--facet", "a=2"), "the same facet is given twice"),
         (("--facet", "A B=1"), "'A B' is not a valid name"),
         (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "already has a tag 'b'"),
-        (("--exclusive", "kind"), "--exclusive kind: there is no --facet of that name"),
+        (("--exclusive", "kind"), "--exclusive kind: no --facet has this name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
         (("--tag", "kind/trial=Lots."), "unknown facet 'kind' of the tag 'trial'"),
         (("--template", "nlp", "--digest", "none.txt"), "none.txt: no such file"),

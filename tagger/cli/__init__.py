@@ -24,13 +24,13 @@ from tagger.cli.train import train
 from tagger.cli.versions import compare, history, promote, rollback
 from tagger.errors import TaggerError
 
-# Threads of PyTorch that wait for one another spin long by default, and on a busy machine take the
-# processors from those they wait for: it takes twice the time. Read when PyTorch is loaded.
+# By default, waiting threads of PyTorch spin for long, and on a busy machine they take the
+# processors from the threads that they wait for. Read when PyTorch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-_REVIEW = "Daily use 2: review what the model is unsure of"
-_COMPARE = "Daily use 3: train on your labels, compare the versions, promote the better"
+_REVIEW = "Daily use 2: review the papers that the model is unsure of"
+_COMPARE = "Daily use 3: train on your labels, compare two versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Daily use 1: tag new digests": (tag, explain, report),
     _COMPARE: (train, compare, promote, rollback, history, bakeoff),
@@ -62,7 +62,7 @@ def _tour(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:
@@ -70,15 +70,14 @@ def _tour(
 
     A day with tagger:
 
-    [bold]1. A digest arrives.[/bold] Every paper on it gets its tags, and a confidence to
-    believe:
+    [bold]1. A digest arrives.[/bold] Tag every paper, with a confidence for each tag:
 
         tagger tag digest.txt --output tagged
 
         tagger report tagged
 
-    [bold]2. Some papers are doubtful.[/bold] Send them to Label Studio, correct them in the
-    browser, bring the corrections home:
+    [bold]2. The model is unsure of some papers.[/bold] Send them to Label Studio, correct them
+    in the browser, and bring the corrections home:
 
         tagger review serve
 
@@ -86,8 +85,8 @@ def _tour(
 
         tagger review pull
 
-    [bold]3. A better model.[/bold] Train on all labels, set it beside the one in use, and use it
-    if it is better:
+    [bold]3. A better model.[/bold] Train on all labels, compare the new version with the one
+    in use, and use it if it is better:
 
         tagger train
 
@@ -101,16 +100,16 @@ _NO_ROOM = (ENOSPC, EDQUOT, EFBIG, EIO, EROFS, EACCES, EPERM)
 
 
 class _Notices(logging.Handler):
-    """Prints what the library has to say, such as that it waits, on standard error."""
+    """Print messages of the library, such as that it waits for a lock, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         warn(record.getMessage())
 
 
 def main() -> None:
-    """Run the command line; a :class:`TaggerError` is one line and exit code 2.
+    """Run the command line; print a :class:`TaggerError` as one line, with exit code 2.
 
-    So is a disk that is full or read-only, whichever library finds out.
+    A disk that is full or read-only is reported in the same way, whichever library fails.
     """
     logger = logging.getLogger("tagger")
     logger.addHandler(_Notices())
@@ -120,7 +119,7 @@ def main() -> None:
     except TaggerError as error:
         complain(error)
     except OSError as error:
-        # Without a file: a write to what is open already, or no folder for temporary files.
+        # Without a file name: a write to an open file, or no folder for temporary files.
         if error.errno not in _NO_ROOM and not (error.errno == ENOENT and not error.filename):
             raise
         from tagger._util.atomic import cannot_write

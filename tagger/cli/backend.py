@@ -1,4 +1,4 @@
-"""The process behind ``tagger review backend``: a web server, a puller, and training runs."""
+"""Run ``tagger review backend``: a web server, a thread that pulls, and training runs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class ModelInUse:
-    """Loads a model once, and again when its alias has moved to another version.
+    """Load a model once, and again when its alias points to another version.
 
-    The alias is looked up again after ``recheck`` seconds; ``report`` is called with what went
-    wrong, in words.
+    The alias is looked up at most every ``recheck`` seconds. Errors of a lookup are passed to
+    ``report``; the loaded model stays in use.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class ModelInUse:
         self._model = load_model_for(store, name)
         self._due = 0.0
         self._looking = threading.Lock()
-        # MLflow takes longer to load than Label Studio waits for some of its answers.
+        # Loading MLflow takes longer than Label Studio waits for some answers: do it now.
         self()
 
     def __call__(self) -> TaggerModel:
         from tagger.registry import Registry
 
         due = time.monotonic() >= self._due and not self._model.name.startswith("local/")
-        # One request looks, those beside it use what is there.
+        # One request looks; concurrent requests use the loaded model.
         if due and self._looking.acquire(blocking=False):
             try:
                 if Registry().find(self._name).name != self._model.name:
@@ -84,10 +84,10 @@ def run_backend(
     train_after: int,
     conflicts: ConflictRule,
 ) -> None:
-    """Serve until interrupted; then take the connection to Label Studio back.
+    """Serve until interrupted, then remove the connection to Label Studio.
 
     Label Studio reaches the backend at ``url``, by default at ``address``. After ``train_after``
-    new annotations a training run is started; 0 means never.
+    new annotations a training run starts; 0 means never.
     """
     report = partial(echo, err=True)
     in_use = ModelInUse(store, model, report)
@@ -104,20 +104,20 @@ def run_backend(
     try:
         listener = socket.create_server(address)
     except OSError as error:
-        problem = "{}:{} cannot be listened on".format(*address)
+        problem = "cannot listen on {}:{}".format(*address)
         raise TaggerError(
             f"{problem} ({error.strerror or error})", hint="Choose another with --port"
         ) from error
-    # In a thread of its own, for Label Studio asks back while the backend is being connected.
+    # In a thread, because Label Studio sends a request while the backend is being connected.
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    # Explicitly, for a shell that starts it in the background has interrupts ignored.
+    # A shell that starts it in the background ignores interrupts, so set the handlers.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
     try:
         thread.start()
         worker.start()
         connect_backend(project, url, credentials)
-        # What was finished while no backend listened.
+        # Pull annotations that were finished while no backend was running.
         worker.wake()
         report(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it")
         thread.join()
@@ -131,7 +131,7 @@ def run_backend(
 
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> None:
-    """Run 'tagger train' as the model in use was trained, and report what came of it."""
+    """Run 'tagger train' with the settings of the model in use, and report the result."""
     from tagger.registry import Registry, settings_of
 
     command = [sys.executable, "-m", "tagger", "train", "--json"]
@@ -150,12 +150,12 @@ def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: Confl
         made = json.loads(done.stdout)
         echo(f"{made['model']} is now {', '.join(made['aliases'])}", err=True)
     else:
-        said = done.stderr.strip().splitlines()
-        echo(said[-1] if said else "training ended without a word", err=True)
+        lines = done.stderr.strip().splitlines()
+        echo(lines[-1] if lines else "error: training failed without a message", err=True)
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:
-    """Make the web server that an application runs in."""
+    """Return the web server for an application."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -165,9 +165,9 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         backlog=2048,
         limit_concurrency=1000,
         server_header=False,
-        # A connection is not closed just when a client that was busy uses it again.
+        # Keep connections open, so that none is closed when a busy client uses it again.
         timeout_keep_alive=75,
-        # Without a limit, a request that hangs on the other side would keep it from ending.
+        # Without a limit, a request that never ends would prevent the shutdown.
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)

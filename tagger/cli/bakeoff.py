@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
+
+if TYPE_CHECKING:
+    from tagger.training import Contender
+
+Encoders = Annotated[
+    list[str],
+    typer.Argument(help="sentence-transformers models: folders, names, or bundled-minilm."),
+]
+Epochs = Annotated[
+    int, typer.Option(min=0, help="Number of passes over the labels; 0: no fine-tuning.")
+]
 
 
 def bakeoff(
-    encoders: Annotated[
-        list[str],
-        typer.Argument(help="sentence-transformers models: folders, names, or bundled-minilm."),
-    ],
-    labels: output.LabelsOption = Path("labels"),
-    max_tokens: output.MaxTokensOption = 256,
-    epochs: Annotated[
-        int, typer.Option(min=0, help="Passes over the labels; 0 takes the encoders as they come.")
-    ] = 6,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
-    seed: output.SeedOption = 0,
-    conflicts: output.ConflictsOption = "latest",
-    as_json: output.JsonOption = False,
+    encoders: Encoders,
+    labels: options.Labels = options.LABELS_FOLDER,
+    max_tokens: options.MaxTokens = 256,
+    epochs: Epochs = 6,
+    folds: options.Folds = 5,
+    seed: options.Seed = 0,
+    conflicts: options.Conflicts = "latest",
+    as_json: options.Json = False,
 ) -> None:
-    """Compare encoders on your labels, each with the first one named.
+    """Compare encoders on your labels, each with the first one.
 
-    All of them are cross-validated on the same folds. The verdict is by macro-F1, beyond what
-    chance does to papers that both were tried on. Nothing is registered: train with the winner by
+    All encoders are cross-validated on the same folds. The verdict is by macro-F1, with paired
+    statistics on the papers of both. No version is recorded: train with the best encoder by
     'tagger train --encoder'.
 
     Example: tagger bakeoff bundled-minilm ./another-encoder --epochs 0
@@ -55,7 +60,11 @@ def bakeoff(
             for one in contenders
         ]
         output.print_json({"labels": len(merged), "encoders": report})
-        return
+    else:
+        _print_contenders(contenders, len(merged))
+
+
+def _print_contenders(contenders: list[Contender], labels: int) -> None:
     from tagger.cli.console import print_table
 
     facets, seconds = list(contenders[0].figures), "s per 100 papers"
@@ -68,5 +77,5 @@ def bakeoff(
             cells[found.facet] += f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
         verdict = one.against_first.verdict if one.against_first else ""
         rows.append((one.encoder, *cells.values(), verdict, f"{one.seconds_per_100:.1f}"))
-    title = f"Macro-F1, cross-validated on {len(merged)} labels, and its difference from the first"
+    title = f"Macro-F1, cross-validated on {labels} labels, and its difference from the first"
     print_table(("encoder", *facets, "verdict", seconds), rows, (*facets, seconds), title)

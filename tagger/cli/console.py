@@ -1,4 +1,4 @@
-"""The console that tables and colours are printed with."""
+"""Print tables and colours."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tagger._util.text_safety import printable
 
 
 class Console(rich.console.Console):
-    """A console of rich that takes text for text: no markup, no emoji names, no control sequences.
+    """A console of rich that prints text unchanged: no markup, no emoji, no control sequences.
 
-    What rich itself sends to move the cursor or to colour passes.
+    The control sequences of rich itself, for colours and the cursor, are sent.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -28,7 +28,7 @@ class Console(rich.console.Console):
         renderable: rich.console.RenderableType,
         options: rich.console.ConsoleOptions | None = None,
     ) -> Iterable[Segment]:
-        """Give the pieces of what is printed, safe to be written."""
+        """Yield the segments to print, with control sequences made visible."""
         for segment in super().render(renderable, options):
             control = segment.control
             yield segment if control else Segment(printable(segment.text), segment.style)
@@ -40,7 +40,7 @@ def print_table(
     numbers: Container[str] = (),
     title: str | None = None,
 ) -> None:
-    """Print a table on standard output; the columns in ``numbers`` are set to the right."""
+    """Print a table on standard output, with the columns in ``numbers`` aligned to the right."""
     heads = [Column(name, justify="right" if name in numbers else "left") for name in columns]
     table = Table(*heads, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:

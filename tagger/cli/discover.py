@@ -9,63 +9,50 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tagger.model import TaggerModel
+    from tagger.papers import Paper
     from tagger.taxonomy import Candidate, Facet
+
+FacetName = Annotated[
+    str | None,
+    typer.Option(
+        "--facet", help="The facet to search; by default every facet that is not exclusive."
+    ),
+]
+MinPapers = Annotated[int, typer.Option(min=2, help="Smallest number of papers of a group.")]
+Count = Annotated[int, typer.Option(min=1, help="Largest number of groups for each facet.")]
 
 
 def discover(
-    files: Annotated[list[Path], typer.Argument(help="Digest pages.")],
-    model: output.ModelOption = "champion",
-    facet: Annotated[
-        str | None,
-        typer.Option(help="The facet that may lack tags; by default each that is not exclusive."),
-    ] = None,
-    min_papers: Annotated[int, typer.Option(min=2, help="Fewer papers make no candidate.")] = 4,
-    count: Annotated[int, typer.Option(min=1, help="Candidates a facet, at most.")] = 5,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
+    files: options.Files,
+    model: options.Model = "champion",
+    facet: FacetName = None,
+    min_papers: MinPapers = 4,
+    count: Count = 5,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
 ) -> None:
     """Find tags that the taxonomy lacks: groups of papers that no tag fits.
 
-    Papers for which each tag of a facet is less likely than not are grouped by what they are about.
-    Each group comes with the terms that set it apart, its most central papers, and a line that adds
-    a tag for it. Whether it is one is yours to say: put its definition into your own words.
+    The papers for which every tag of a facet has a probability below 0.5 are grouped by similarity.
+    Each group comes with its most specific terms, its most central papers, and a command that adds
+    a tag for it. You decide whether it is a tag; write the definition in your own words.
 
     Example: tagger discover monday.txt tuesday.txt
     """
     papers, problems = output.read_pages(files, format_name, column)
     loaded = output.load_model_named(model, papers)
-    from tagger.model import default_cache
-    from tagger.taxonomy import find_facet
-    from tagger.training import bundled_encoder
-
-    facets: Sequence[Facet] = loaded.taxonomy.facets
-    if facet is not None:
-        facets = [find_facet(loaded.taxonomy, facet)]
-    else:
-        # Every paper has a tag of an exclusive facet: few lack one there.
-        facets = [one for one in facets if not one.exclusive] or facets
-    with output.needs_extra("train"), output.progress() as step:
-        from tagger.taxonomy import discover as find_candidates
-        from tagger.taxonomy import uncovered_papers
-
-        probabilities = loaded.predict(papers, partial(step, "Tagging")).probabilities
-        texts = [paper.text for paper in papers]
-        vectors = bundled_encoder(default_cache()).encode(texts, partial(step, "Reading papers"))
-        found = {
-            one.name: find_candidates(
-                papers, vectors, probabilities[one.name], one, min_papers=min_papers, count=count
-            )
-            for one in facets
-        }
-    far = {one.name: len(uncovered_papers(probabilities[one.name])) for one in facets}
-    # The tag is added to the folder whose definitions were asked; otherwise to the usual one.
-    labels = Path(model) if loaded.name.startswith("local/definitions-") else Path("labels")
+    facets = _facets(loaded, facet)
+    found, far = _groups(loaded, facets, papers, min_papers, count)
+    # The command adds the tag to the folder whose definitions were used, or else to the default.
+    by_definitions = loaded.name.startswith("local/definitions-")
+    labels = Path(model) if by_definitions else options.LABELS_FOLDER
     if as_json:
         rows = {
             name: {"far_papers": far[name], "candidates": [_as_dict(one, labels) for one in some]}
@@ -79,9 +66,46 @@ def discover(
         raise typer.Exit(2)
 
 
+def _facets(model: TaggerModel, name: str | None) -> Sequence[Facet]:
+    from tagger.taxonomy import find_facet
+
+    if name is not None:
+        return [find_facet(model.taxonomy, name)]
+    # Every paper has a tag of an exclusive facet, so few papers lack one.
+    facets = model.taxonomy.facets
+    return [facet for facet in facets if not facet.exclusive] or facets
+
+
+def _groups(
+    model: TaggerModel,
+    facets: Sequence[Facet],
+    papers: Sequence[Paper],
+    min_papers: int,
+    count: int,
+) -> tuple[Mapping[str, Sequence[Candidate]], Mapping[str, int]]:
+    """Return the groups of each facet, and the number of papers without a likely tag."""
+    with output.needs_extra("train"), output.progress() as step:
+        from tagger.model import default_cache
+        from tagger.taxonomy import discover as find_candidates
+        from tagger.taxonomy import uncovered_papers
+        from tagger.training import bundled_encoder
+
+        probabilities = model.predict(papers, partial(step, "Tagging")).probabilities
+        texts = [paper.text for paper in papers]
+        vectors = bundled_encoder(default_cache()).encode(texts, partial(step, "Reading papers"))
+        found = {
+            one.name: find_candidates(
+                papers, vectors, probabilities[one.name], one, min_papers=min_papers, count=count
+            )
+            for one in facets
+        }
+    return found, {one.name: len(uncovered_papers(probabilities[one.name])) for one in facets}
+
+
 def _command(candidate: Candidate, labels: Path) -> str:
     place, definition = f"{candidate.facet}/{candidate.name}", shlex.quote(candidate.definition)
-    where = "" if labels == Path("labels") else f" --labels {shlex.quote(str(labels))}"
+    default = labels == options.LABELS_FOLDER
+    where = "" if default else f" --labels {shlex.quote(str(labels))}"
     return f"tagger taxonomy add {place} --definition {definition}{where}"
 
 
@@ -98,12 +122,11 @@ def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:
 def _print_candidates(
     facet: str, candidates: Sequence[Candidate], far: int, papers: int, labels: Path
 ) -> None:
+    counted = f"{far} of {papers} papers have no likely tag"
     if not candidates:
-        lacking = f"{far} of {papers} papers have no likely tag"
-        found = "no group among them is large and coherent enough."
-        output.echo(f"{facet}: nothing found. {lacking}, and {found}")
+        output.echo(f"{facet}: nothing found. {counted}; no group of them is large and coherent.")
         return
-    output.echo(f"{facet}: groups among {far} of {papers} papers that have no likely tag")
+    output.echo(f"{facet}: {counted}; groups of them:")
     for one in candidates:
         size = f"{len(one.papers)} papers, coherence {one.coherence:.2f}"
         output.echo(f"\n{', '.join(one.terms)} ({size})")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
 
 def explain(
     paper: Annotated[str, typer.Argument(help="The title, a part of it, or the id of the paper.")],
-    files: Annotated[list[Path], typer.Argument(help="Pages or tables to find it in.")],
-    model: output.ModelOption = "champion",
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
+    files: options.Files,
+    model: options.Model = "champion",
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show why a paper has its tags.
 
-    For each tag, the sentences without which it would be less likely, and how much; and the three
-    nearest papers that people have labelled, with their tags.
+    For each tag it shows the sentences that raise its probability most, with the probability
+    without them. It also shows the three nearest labelled papers, with their tags.
 
     Example: tagger explain "a part of its title" monday.txt
     """
@@ -54,7 +53,7 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
     if not found:
         problem = f"no paper has the id or title '{wanted}'"
-        raise TaggerError(problem, hint="A part of the title will do")
+        raise TaggerError(problem, hint="Give the title, a part of it, or the id")
     if len(found) > 1:
         titles = "; ".join(paper.title for paper in found[:3])
         problem = f"{len(found)} papers have '{wanted}' in their titles: {titles}"

@@ -1,4 +1,4 @@
-"""``tagger init``: begin a review of one's own."""
+"""``tagger init``: begin a review with a taxonomy of one's own."""
 
 from __future__ import annotations
 
@@ -10,64 +10,66 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tagger.papers import Paper
-    from tagger.taxonomy import TaxonomyDraft
+    from tagger.taxonomy import Taxonomy, TaxonomyDraft
 
 
 _Answer = TypeVar("_Answer")
 
 
-def init(
-    folder: Annotated[Path, typer.Argument(help="The label folder to make.")],
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template", "-t", help="What to begin with: medicine, nlp, software, or empty."
-        ),
-    ] = None,
-    facet: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=DEFINITION",
-            help="A facet of your own, beside those of the template; repeatable.",
-        ),
-    ] = None,
-    exclusive: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Of this --facet a paper has exactly one tag; repeatable."
-        ),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FACET/TAG=DEFINITION", help="A tag of such a facet or another; repeatable."
-        ),
-    ] = None,
-    digest: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--digest", "-d", help="Pages to suggest the first papers to label from; repeatable."
-        ),
-    ] = None,
-    count: Annotated[
-        int, typer.Option("--suggest", min=1, help="How many papers to suggest.")
-    ] = 10,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
-) -> None:
-    """Begin a review of your own: a taxonomy with definitions, no labels yet.
+Folder = Annotated[Path, typer.Argument(help="The label folder to make.")]
+Template = Annotated[
+    str | None,
+    typer.Option("--template", "-t", help="The template: medicine, nlp, software or empty."),
+]
+Facets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--facet",
+        metavar="NAME=DEFINITION",
+        help="A facet of your own, in addition to those of the template; repeatable.",
+    ),
+]
+Exclusive = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A paper has exactly one tag of this --facet; repeatable."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="FACET/TAG=DEFINITION",
+        help="A tag of your own facet or of one of the template; repeatable.",
+    ),
+]
+Count = Annotated[
+    int, typer.Option("--suggest", min=1, help="Number of papers of --digest to suggest.")
+]
 
-    Without a template and facets it asks for them, facet by facet. A folder that has a taxonomy is
-    left as it is. Until there are labels, 'tagger tag --model FOLDER' tells tags by their
-    definitions.
+
+def init(
+    folder: Folder,
+    template: Template = None,
+    facet: Facets = None,
+    exclusive: Exclusive = None,
+    tag: Tags = None,
+    digest: options.Digests = None,
+    count: Count = 10,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
+) -> None:
+    """Begin a review of your own: write a taxonomy, from a template or from options.
+
+    Without --template and --facet it asks for facets and tags. A folder that already has a taxonomy
+    is not changed. With --digest it suggests which papers to label first. Before there are labels,
+    'tagger tag --model FOLDER' assigns tags by their definitions.
 
     Example: tagger init my-review --template medicine --digest monday.txt
     """
@@ -81,26 +83,9 @@ def init(
     suggested: list[Paper] = []
     if digest:
         papers, problems = output.read_pages(digest, format_name, column)
-        with output.needs_extra("train"), output.progress() as step:
-            from tagger.model import default_cache
-            from tagger.review import suggest_papers
-            from tagger.training import bundled_encoder
-
-            encoder = bundled_encoder(default_cache())
-            read = partial(step, "Reading papers")
-            suggested = suggest_papers(papers, (), taxonomy, encoder, count, read)
+        suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
-    # The next commands, and what each is for.
-    pages = " ".join(shlex.quote(str(page)) for page in digest or [Path("page.txt")])
-    here = shlex.quote(str(folder))
-    labels = "" if folder == Path("labels") else f" --labels {here}"
-    commands = {
-        f"tagger tag {pages} --model {here}": "see what the definitions alone make of it",
-        f"tagger review push {pages}{labels} --model {here} --strategy typical": "label papers "
-        "in Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels "
-        "home",
-        f"tagger train{labels}": "with ten labels of every facet or more",
-    }
+    commands = _next_commands(folder, digest or [Path("page.txt")])
     if as_json:
         output.print_json(
             {
@@ -115,7 +100,7 @@ def init(
         facets = ", ".join(f"{one.name} ({len(one.tags)} tags)" for one in taxonomy.facets)
         output.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
         if suggested:
-            output.echo("\nLabel these papers first, they stand for many others:")
+            output.echo("\nLabel these papers first; each is similar to many others:")
             for paper in suggested:
                 output.echo(f"  {paper.title} ({', '.join(paper.sources)})")
         output.echo("\nNext:")
@@ -123,6 +108,29 @@ def init(
             output.echo(f"  {command}\n      {purpose}")
     if problems:
         raise typer.Exit(2)
+
+
+def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Paper]:
+    with output.needs_extra("train"), output.progress() as step:
+        from tagger.model import default_cache
+        from tagger.review import suggest_papers
+        from tagger.training import bundled_encoder
+
+        encoder = bundled_encoder(default_cache())
+        return suggest_papers(papers, (), taxonomy, encoder, count, partial(step, "Reading papers"))
+
+
+def _next_commands(folder: Path, digests: Sequence[Path]) -> dict[str, str]:
+    """Return the commands to continue with, and the purpose of each."""
+    pages = " ".join(shlex.quote(str(page)) for page in digests)
+    here = shlex.quote(str(folder))
+    labels = "" if folder == options.LABELS_FOLDER else f" --labels {here}"
+    return {
+        f"tagger tag {pages} --model {here}": "tags papers by the definitions alone",
+        f"tagger review push {pages}{labels} --model {here} --strategy typical": "sends papers to "
+        "Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels home",
+        f"tagger train{labels}": "trains, with ten labels of every facet or more",
+    }
 
 
 def _draft(
@@ -133,23 +141,20 @@ def _draft(
     if template is None and not (facets or tags or exclusive):
         if not sys.stdin.isatty():
             raise TaggerError(
-                "no template and no facets are given",
-                hint="Give --template, or --facet and --tag; in a terminal you will be asked",
+                "no template and no facets given",
+                hint="Give --template, or --facet and --tag; in a terminal you are asked for them",
             )
         return _ask()
-    # The example of the empty template makes way for facets of one's own.
-    begin = (
-        None
-        if template is None or (template == EMPTY_TEMPLATE and facets)
-        else load_template(template)
-    )
+    # Own facets replace the example of the empty template.
+    replaced = template == EMPTY_TEMPLATE and facets
+    begin = None if template is None or replaced else load_template(template)
     draft = TaxonomyDraft(begin)
     own = dict(_split(given, "--facet", "NAME=DEFINITION") for given in facets)
     if len(own) < len(facets):
-        raise TaggerError("--facet: a facet is given twice")
+        raise TaggerError("--facet: the same facet is given twice")
     for name in exclusive:
         if name not in own:
-            raise TaggerError(f"--exclusive {name}: there is no --facet of that name")
+            raise TaggerError(f"--exclusive {name}: no --facet has this name")
     for name, definition in own.items():
         draft.add_facet(name, definition, exclusive=name in exclusive)
     for given in tags:
@@ -178,36 +183,38 @@ def _ask() -> TaxonomyDraft:
 
     def facet() -> str:
         if name := _prompt("Facet (empty to end)"):
-            definition = _prompt("  What does it ask?")
-            exclusive = typer.confirm("  Exactly one tag a paper?", default=False, err=True)
+            definition = _prompt("  Which question does it ask of a paper?")
+            exclusive = typer.confirm("  Exactly one tag for each paper?", default=False, err=True)
             draft.add_facet(name, definition, exclusive=exclusive)
         return name
 
     def tag() -> str:
         if name := _prompt("  Tag (empty to end)"):
-            draft.add_tag(of, name, _prompt("    What does a paper with it do, or deal with?"))
+            draft.add_tag(
+                of, name, _prompt("    Definition: what do papers with this tag have in common?")
+            )
         else:
             draft.check_tags_of(of)
         return name
 
     try:
-        output.echo("Begin with a template, or leave it empty and make your own.", err=True)
+        output.echo("Choose a template, or leave this empty to write your own facets.", err=True)
         if begun := _until_right(template):
             return begun
         draft = TaxonomyDraft()
         output.echo("A facet is a question asked of every paper, such as 'design'.", err=True)
         while of := _until_right(facet):
-            output.echo(f"The tags of '{of}' are its answers.", err=True)
+            output.echo(f"The tags of '{of}' are the possible answers.", err=True)
             while _until_right(tag):
                 pass
         return draft
     except typer.Abort as stop:
-        # Interrupted: nothing is written yet.
+        # Interrupted; nothing has been written.
         raise typer.Exit(130) from stop
 
 
 def _until_right(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask, and ask again as long as something is wrong with the answer."""
+    """Ask until the answer is valid."""
     while True:
         try:
             return ask()

@@ -1,4 +1,4 @@
-"""``tagger labels``: look after the labels."""
+"""``tagger labels``: audit labels, and choose what to label next."""
 
 from __future__ import annotations
 
@@ -9,89 +9,81 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.cli.review import send_rechecks
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.labels import Label
-    from tagger.model import TaggerModel
-    from tagger.registry import Registry, Version
+    from collections.abc import Sequence
 
-app = typer.Typer(no_args_is_help=True, help="Look after the labels.")
+    from tagger.labels import Label, SuspectLabel
+    from tagger.papers import Paper
+    from tagger.training import TagPlan
 
-_VersionOption = Annotated[
-    str, typer.Option("--model", "-m", help="A version (7) or an alias (champion).")
+app = typer.Typer(
+    no_args_is_help=True, help="Find wrong labels, and choose which papers to label next."
+)
+
+Contradiction = Annotated[
+    float,
+    typer.Option(
+        min=0.5, max=1.0, help="List a label if the model contradicts it with this confidence."
+    ),
 ]
+Recheck = Annotated[
+    bool, typer.Option("--recheck", help="Send the suspect labels to Label Studio.")
+]
+Count = Annotated[int, typer.Argument(min=1, metavar="N", help="Number of papers to suggest.")]
+More = Annotated[int, typer.Option(min=1, help="Number of further labels of each tag.")]
 
 
 @app.command()
 def audit(
-    labels: output.LabelsOption = Path("labels"),
-    model: _VersionOption = "champion",
-    min_confidence: Annotated[
-        float,
-        typer.Option(min=0.5, max=1.0, help="Smallest confidence with which a model contradicts."),
-    ] = 0.7,
-    conflicts: output.ConflictsOption = "latest",
-    recheck: Annotated[
-        bool, typer.Option("--recheck", help="Send the suspects to Label Studio.")
-    ] = False,
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    model: options.Version = "champion",
+    min_confidence: Contradiction = 0.7,
+    conflicts: options.Conflicts = "latest",
+    recheck: Recheck = False,
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """List labels that the model contradicts, though it had not seen them.
+    """List labels that the model contradicts although it was trained without them.
 
-    What the model says of each label comes from a fold of its cross-validation that was trained
-    without it, or from the model itself if the label is younger. Nothing is changed: with
-    --recheck the suspects go to Label Studio, and come back with 'tagger review pull'. The exit
-    code is 1 if there are suspects.
+    The predictions are out-of-fold predictions of the cross-validation. For labels that are younger
+    than the model, they are predictions of the model. No label is changed. With --recheck the
+    papers go to Label Studio, and 'tagger review pull' brings the answers home. The exit code is 1
+    if there are suspect labels.
 
     Example: tagger labels audit --labels labels
     """
-    from tagger.labels import LabelStore, find_suspect_labels
-    from tagger.registry import Registry
+    from tagger.labels import LabelStore
+    from tagger.registry import Registry, audit_labels
 
     store = LabelStore(labels)
     if Path(model).is_dir():
         raise TaggerError(
-            "is a folder, which keeps no answers on papers that a model had not seen",
+            "the folder of a model has no out-of-fold predictions",
             path=Path(model),
-            hint="Name a version with --model; 'tagger train' makes the first",
+            hint="Name a version with --model, such as champion; 'tagger train' makes the first",
         )
     registry = Registry()
     version = registry.find(model)
     merged = store.labels(conflicts)
     with output.working("Reading labels"):
         loaded = output.load_model_for(store, version.name)
-        probabilities = _unseen_probabilities(merged, registry, version, loaded)
         with output.needs_extra("review"):
-            suspects = find_suspect_labels(merged, probabilities, loaded.taxonomy, min_confidence)
+            suspects = audit_labels(registry, version, loaded, merged, min_confidence)
     pushed = 0
     if recheck and suspects:
-        papers = {label.id: label.paper for label in merged}
-        facets: dict[str, list[str]] = {}
-        for suspect in suspects:
-            facets.setdefault(suspect.id, []).append(suspect.facet)
-        # Neither the label nor the model's answer is named: they would lead.
-        rechecks = {
-            papers[name]: f"Recheck: look at {', '.join(found)}." for name, found in facets.items()
-        }
-        pushed = send_rechecks(rechecks, loaded, store, project, folder)
+        reasons = _recheck_reasons(suspects, merged)
+        pushed = send_rechecks(reasons, loaded, store, project, folder)
     if as_json:
         counts = {"labels": len(merged), "suspects": suspects, "pushed": pushed}
         output.print_json({"model": version.name, **counts})
     else:
-        from tagger.cli.console import print_table
-
-        rows = []
-        for one in suspects:
-            given, suggested = (", ".join(tags) or "-" for tags in (one.given, one.suggested))
-            rows.append((one.title, one.facet, given, suggested, f"{one.confidence:.2f}"))
-        if rows:
-            print_table(("paper", "facet", "label", "model", "confidence"), rows, ("confidence",))
-        output.echo(f"{len(suspects)} of {len(merged)} labels are contradicted by {version.name}")
+        _print_suspects(suspects)
+        output.echo(f"{version.name} contradicts {len(suspects)} of {len(merged)} labels")
         if recheck:
             output.echo(f"{pushed} papers sent to Label Studio to be rechecked")
         elif suspects:
@@ -102,19 +94,19 @@ def audit(
 
 @app.command()
 def suggest(
-    count: Annotated[int, typer.Argument(min=1, metavar="N", help="How many papers.")],
-    files: output.FilesArgument,
-    labels: output.LabelsOption = Path("labels"),
-    encoder: output.EncoderOption = "bundled-minilm",
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
+    count: Count,
+    files: options.Files,
+    labels: options.Labels = options.LABELS_FOLDER,
+    encoder: options.Encoder = options.BUNDLED_ENCODER,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Say which papers to label first, when there are few labels or none.
+    """Suggest which papers to label first, when there are few labels or none.
 
-    Papers that stand for many others are chosen, out of all that the labels there are do not cover.
-    It needs no trained model; once there is one, 'tagger review push' asks about what it is unsure
-    of.
+    It chooses papers that are similar to many others and unlike the labelled ones. It needs no
+    trained model. With a trained model, use 'tagger review push', which sends the papers that the
+    model is unsure of.
 
     Example: tagger labels suggest 20 monday.txt
     """
@@ -145,15 +137,13 @@ def suggest(
 
 @app.command()
 def plan(
-    more: Annotated[int, typer.Option(min=1, help="Labels of each tag to come.")] = 20,
-    model: _VersionOption = "champion",
-    as_json: output.JsonOption = False,
+    more: More = 20, model: options.Version = "champion", as_json: options.Json = False
 ) -> None:
-    """Say what more labels of each tag should bring, most first.
+    """Estimate what more labels of each tag will bring, largest gain first.
 
-    From the learning curve of a version: how its error falls with the labels. The first time,
-    four encoders are trained for it, on a quarter and on half of the labels; later it is known. It
-    is an extrapolation; the interval is that of the curve's slope.
+    The estimate extrapolates the learning curve of a version. The interval is that of the slope of
+    the curve. The first call trains encoders on a quarter and on half of the labels; later calls
+    reuse the curve.
 
     Example: tagger labels plan --more 20
     """
@@ -167,32 +157,44 @@ def plan(
     if as_json:
         tags = [{**asdict(one), "gain": one.gain} for one in plans]
         output.print_json({"model": version.name, "more": more, "tags": tags})
-        return
+    else:
+        _print_plans(plans, f"F1 of {version.name}, and with {more} more labels of a tag")
+
+
+def _recheck_reasons(suspects: Sequence[SuspectLabel], labels: Sequence[Label]) -> dict[Paper, str]:
+    """Return each suspect paper with the facets to look at.
+
+    Neither the label nor the prediction is named: it would influence the reviewer.
+    """
+    papers = {label.id: label.paper for label in labels}
+    facets: dict[str, list[str]] = {}
+    for suspect in suspects:
+        facets.setdefault(suspect.id, []).append(suspect.facet)
+    return {
+        papers[paper]: f"Recheck: look at {', '.join(names)}." for paper, names in facets.items()
+    }
+
+
+def _print_suspects(suspects: Sequence[SuspectLabel]) -> None:
+    from tagger.cli.console import print_table
+
+    rows = []
+    for one in suspects:
+        label, suggested = (", ".join(tags) or "-" for tags in (one.given, one.suggested))
+        rows.append((one.title, one.facet, label, suggested, f"{one.confidence:.2f}"))
+    if rows:
+        print_table(("paper", "facet", "label", "model", "confidence"), rows, ("confidence",))
+
+
+def _print_plans(plans: Sequence[TagPlan], title: str) -> None:
     from tagger.cli.console import print_table
 
     rows = []
     for one in plans:
-        expected, gain = "too few labels to tell", ""
+        expected, gain = "too few labels", ""
         if one.expected_f1 is not None and one.interval and one.gain is not None:
             low, high = one.interval
             expected, gain = f"{one.expected_f1:.2f} ({low:.2f} to {high:.2f})", f"{one.gain:+.2f}"
         rows.append((one.facet, one.tag, str(one.labels), f"{one.f1:.2f}", expected, gain))
     numbers = ("labels", "F1", "F1 with more", "gain")
-    title = f"What {more} more labels of a tag should bring to {version.name}"
     print_table(("facet", "tag", *numbers), rows, numbers, title)
-
-
-def _unseen_probabilities(
-    labels: list[Label], registry: Registry, version: Version, model: TaggerModel
-) -> dict[str, dict[str, list[float]]]:
-    """Return what the model says of each label from outside its training."""
-    probabilities = {
-        name: dict(zip(held_out.ids, held_out.probabilities.tolist(), strict=True))
-        for name, held_out in registry.held_out(version).items()
-    }
-    seen = {name for papers in probabilities.values() for name in papers}
-    younger = [label.paper for label in labels if label.id not in seen]
-    for name, rows in model.predict_proba(younger).items():
-        for paper, row in zip(younger, rows, strict=True):
-            probabilities[name][paper.id] = [float(p) for p in row]
-    return probabilities

@@ -3,95 +3,92 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tagger.report import Report
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Result folders of 'tagger tag'; by default 'tagged'."),
+]
+ReportFile = Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")]
+ReviewedLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        "-l",
+        help="The label folder with the reviews; by default 'labels' if it exists.",
+    ),
+]
+ShownModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="The version whose figures are shown (7, champion, the id of a training run). By "
+        "default the version that assigned most of the tags.",
+    ),
+]
+Evidence = Annotated[
+    bool,
+    typer.Option(
+        "--evidence",
+        help="Show the sentences behind each tag. Needs --digest, and about a second for each "
+        "paper.",
+    ),
+]
+LabelStudio = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LABEL_STUDIO_URL",
+        help="Address of the Label Studio that the labels came from, for links to its tasks.",
+    ),
+]
 
 
 def report(
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Result folders of 'tagger tag'; by default 'tagged'."),
-    ] = None,
-    file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
-        "report.html"
-    ),
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            "--labels",
-            "-l",
-            help="The label folder that tells what was reviewed; by default 'labels' if there is "
-            "one.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="The version whose figures are shown (7, champion, the id of a training run); by "
-            "default the one that gave most of the tags.",
-        ),
-    ] = None,
-    digest: Annotated[
-        list[Path] | None,
-        typer.Option("--digest", "-d", help="Pages to take abstracts from; repeatable."),
-    ] = None,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    evidence: Annotated[
-        bool,
-        typer.Option(
-            "--evidence",
-            help="Show the sentences that each tag hangs on; needs --digest, and a second or so "
-            "for each paper.",
-        ),
-    ] = False,
-    conflicts: output.ConflictsOption = "latest",
-    label_studio: Annotated[
-        str | None,
-        typer.Option(
-            envvar="LABEL_STUDIO_URL",
-            help="Address of the Label Studio that the labels came from, to link its tasks.",
-        ),
-    ] = None,
-    as_json: output.JsonOption = False,
+    folders: Folders = None,
+    file: ReportFile = Path("report.html"),
+    labels: ReviewedLabels = None,
+    model: ShownModel = None,
+    digest: options.Digests = None,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    evidence: Evidence = False,
+    conflicts: options.Conflicts = "latest",
+    label_studio: LabelStudio = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write a report: one HTML file to look through, filter, search and print.
 
-    It shows the papers with tags and confidences, what waits for review and why, what people
-    confirmed and corrected, counts over time, near duplicates, and how good the model version is
-    that gave the tags. It opens without a network and holds all that it needs. A part that cannot
-    be shown, for example because there is no MLflow, is named with the reason.
+    It shows the papers with tags and confidences, which of them wait for review and why, what
+    reviewers confirmed and corrected, counts over time, near duplicates, and the figures of the
+    model version. It opens without a network. A part that cannot be shown, for example because
+    MLflow is missing, is named with the reason. --digest adds the abstracts of the papers.
 
-    Where a paper is in several folders, the run that wrote its results last counts.
+    If a paper is in several folders, the latest run counts.
 
     Example: tagger report tagged --output report.html --digest monday.txt
     """
-    if file.suffix.lower() not in (".html", ".htm"):
-        # So that a slip of the hand replaces no results.
-        hint = "Name a file that ends in .html with --output"
-        raise TaggerError("a report is HTML", path=file, hint=hint)
-    if label_studio and not label_studio.startswith(("http://", "https://")):
-        hint = "It begins with http:// or https://"
-        raise TaggerError(f"'{label_studio}' is no address of a server", hint=hint)
-    if evidence and not digest:
-        hint = "Name the pages with --digest, once for each"
-        raise TaggerError("--evidence needs the abstracts", hint=hint)
+    _check_options(file, label_studio, evidence, digest or ())
     from tagger._util.atomic import replacing
     from tagger.report import build_report, report_page
 
-    usual = Path("labels")
-    pages, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
+    default = options.LABELS_FOLDER
+    papers, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
     with output.progress() as step:
         found = build_report(
             folders or [Path("tagged")],
-            labels or (usual if usual.is_dir() else None),
-            pages,
+            labels or (default if default.is_dir() else None),
+            papers,
             model=model,
             evidence=evidence,
             conflicts=conflicts,
@@ -101,16 +98,35 @@ def report(
     with replacing(file) as opened:
         opened.write(report_page(found))
     if as_json:
-        unread = [str(problem) for problem in problems]
-        output.print_json({"output": str(file), **found.as_dict(), "files_failed": unread})
+        failed = [str(problem) for problem in problems]
+        output.print_json({"output": str(file), **found.as_dict(), "files_failed": failed})
     else:
-        flow = found.flow
-        for part in found.left_out:
-            output.echo(f"Left out: {part.part} ({part.reason})")
-        output.echo(
-            f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
-            f"{flow.corrected} corrected"
-        )
+        _print_summary(found)
         output.echo(f"Written: {file}")
     if problems:
         raise typer.Exit(2)
+
+
+def _check_options(
+    file: Path, label_studio: str | None, evidence: bool, digests: Sequence[Path]
+) -> None:
+    # A mistyped --output must not replace a file of results.
+    if file.suffix.lower() not in (".html", ".htm"):
+        hint = "Name a file that ends in .html with --output"
+        raise TaggerError("a report is an HTML file", path=file, hint=hint)
+    if label_studio and not label_studio.startswith(("http://", "https://")):
+        hint = "The address begins with http:// or https://"
+        raise TaggerError(f"'{label_studio}' is not the address of a server", hint=hint)
+    if evidence and not digests:
+        hint = "Name the files with the papers, each with --digest"
+        raise TaggerError("--evidence needs the abstracts of the papers", hint=hint)
+
+
+def _print_summary(found: Report) -> None:
+    for part in found.left_out:
+        output.echo(f"Left out: {part.part} ({part.reason})")
+    flow = found.flow
+    output.echo(
+        f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
+        f"{flow.corrected} corrected"
+    )

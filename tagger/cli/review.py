@@ -9,27 +9,57 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 
 if TYPE_CHECKING:
     from tagger.labels import Agreement, Conflict, LabelStore
     from tagger.model import TaggerModel
     from tagger.papers import Paper
-    from tagger.review import Connection, ReviewProject
+    from tagger.review import Connection, PushReport, ReviewProject, ReviewStatus
 
-app = typer.Typer(no_args_is_help=True, help="Correct in Label Studio what the model is unsure of.")
+app = typer.Typer(
+    no_args_is_help=True, help="Review in Label Studio the papers that the model is unsure of."
+)
+
+ServerPort = Annotated[
+    int, typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine.")
+]
+Budget = Annotated[
+    int, typer.Option(min=1, help="Number of these papers that wait for review afterwards.")
+]
+StrategyName = Annotated[
+    str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
+]
+RandomShare = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Share of papers sampled at random, to measure accuracy with."),
+]
+BlindShare = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of papers sent without the model's tags.")
+]
+BackendHost = Annotated[str, typer.Option(help="Address to listen on.")]
+BackendPort = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+BackendUrl = Annotated[
+    str | None,
+    typer.Option(help="Address at which Label Studio reaches it, if not at host and port."),
+]
+TrainAfter = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Train a challenger, with the settings of the model, after this number of new "
+        "annotations; 0: never.",
+    ),
+]
 
 
 @app.command()
 def serve(
-    port: Annotated[
-        int,
-        typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine."),
-    ] = 8080,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    as_json: output.JsonOption = False,
+    port: ServerPort = 8080,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """Start a Label Studio server on this machine, or find the running one.
+    """Start Label Studio on this machine, or find the running server.
 
     The first call installs Label Studio into an environment of its own. The server listens on
     127.0.0.1 only and keeps its data in the folder.
@@ -38,7 +68,7 @@ def serve(
     """
     from tagger.review import EmbeddedServer
 
-    with output.needs_extra("review"), output.working("Label Studio is coming up"):
+    with output.needs_extra("review"), output.working("Label Studio is starting"):
         server = EmbeddedServer(folder).start(port, lambda text: output.echo(text, err=True))
     if as_json:
         fields = ("url", "email", "password", "token", "pid")
@@ -51,9 +81,9 @@ def serve(
 
 @app.command()
 def stop(
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER, as_json: output.JsonOption = False
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER, as_json: options.Json = False
 ) -> None:
-    """Stop the Label Studio server of this workspace. Its data stay.
+    """Stop the Label Studio of this workspace. Its data stay.
 
     Example: tagger review stop
     """
@@ -69,35 +99,26 @@ def stop(
 
 @app.command()
 def push(
-    files: output.FilesArgument,
-    labels: output.LabelsOption = Path("labels"),
-    model: output.ModelOption = "champion",
-    budget: Annotated[
-        int, typer.Option(min=1, help="How many of these papers should wait for review.")
-    ] = 20,
-    strategy: Annotated[
-        str, typer.Option(help="What to send: see 'tagger review strategies'.")
-    ] = "uncertainty",
-    random_share: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of the papers sampled at random, to measure with."),
-    ] = 0.1,
-    blind_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the papers sent without suggestions.")
-    ] = 0.0,
-    min_confidence: output.MinConfidenceOption = 0.6,
-    target_precision: output.TargetPrecisionOption = None,
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
+    files: options.Files,
+    labels: options.Labels = options.LABELS_FOLDER,
+    model: options.Model = "champion",
+    budget: Budget = 20,
+    strategy: StrategyName = "uncertainty",
+    random_share: RandomShare = 0.1,
+    blind_share: BlindShare = 0.0,
+    min_confidence: options.MinConfidence = 0.6,
+    target_precision: options.TargetPrecision = None,
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Send the papers that are most worth a person's time to Label Studio.
+    """Send the papers that are most worth a reviewer's time to Label Studio.
 
-    Papers that are labelled already are passed over. Pushing again adds only what is new, and
-    shows the present model's tags on tasks that nobody has touched. With --target-precision only
-    papers with a tag below that precision are sent, and those sampled at random.
+    Labelled papers are left out. A second push adds only new papers, and updates the tags on tasks
+    that nobody has touched. With --target-precision, only papers with a tag that misses it are
+    sent, and the random sample.
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
     """
@@ -107,10 +128,10 @@ def push(
     read, problems = output.collect_pages(files, format_name, column)
     store = _read_store(labels)
     server = _connect(folder)
-    # Without a model no project is made.
+    # If there is no model, no project is created.
     loaded = output.load_model_for(store, model, read.papers)
     target = _open_project(server, store, project, create=True)
-    from tagger.review import POOL_SIZE, PushSettings, push_papers
+    from tagger.review import PushSettings, push_papers
 
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     settings = PushSettings(budget, chosen, random_share, blind_share, rule)
@@ -125,39 +146,26 @@ def push(
             taxonomy=store.taxonomy,
         )
     if as_json:
-        unread = [str(problem) for problem in problems]
-        output.print_json({**asdict(report), "files_failed": unread})
+        failed = [str(problem) for problem in problems]
+        output.print_json({**asdict(report), "files_failed": failed})
     else:
-        queues = ", ".join(f"{name} {count}" for name, count in report.queues.items())
-        output.echo(f"{report.new} new papers sent" + (f" ({queues})" if queues else ""))
-        if report.candidates > POOL_SIZE:
-            sampled = f"{POOL_SIZE:,} of {report.candidates:,} papers"
-            output.echo(f"chosen from {sampled}, sampled at random")
-        if report.refreshed:
-            output.echo(f"{report.refreshed} waiting papers show the present model's tags")
-        if report.duplicates_removed:
-            output.echo(f"{report.duplicates_removed} copies removed")
-        for change in report.interface_changes:
-            output.echo(f"interface: {change}")
-        for problem in report.problems:
-            output.echo(f"left alone: {problem}", err=True)
-        output.echo(f"{report.waiting} papers wait at {report.url}")
+        _print_push(report)
     if problems:
         raise typer.Exit(2)
 
 
 @app.command()
 def pull(
-    labels: output.LabelsOption = Path("labels"),
-    conflicts: output.ConflictsOption = "latest",
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    conflicts: options.Conflicts = "latest",
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """Bring the corrections home, into corrections.jsonl of the label folder.
+    """Bring the annotations home, into corrections.jsonl of the label folder.
 
-    Each annotation comes once; pulled again, only what is new or was changed is added. Lines that
-    you edited by hand stay. The exit code is 1 if reviewers differ and no rule settles it.
+    A second pull adds only new and changed annotations. Lines that you have edited stay. The exit
+    code is 1 if reviewers differ and the rule of --conflicts does not settle it.
 
     Example: tagger review pull --conflicts majority
     """
@@ -184,16 +192,16 @@ def pull(
 
 @app.command()
 def status(
-    labels: output.LabelsOption = Path("labels"),
-    conflicts: output.ConflictsOption = "latest",
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    conflicts: options.Conflicts = "latest",
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """Show what waits, what is done, and what reviewers and model make of each other.
+    """Show the state of the review, and how far reviewers and model agree.
 
-    Tells how often each tag of the model was taken away or had to be added, how far reviewers
-    agree, and whether they agree more with a model whose tags they see. Speaks of what was pulled.
+    It shows how often reviewers removed or added each tag, how far they agree with each other, and
+    whether they agree more with the model if they see its tags. It counts what was pulled.
 
     Example: tagger review status
     """
@@ -206,45 +214,14 @@ def status(
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     if as_json:
         output.print_json(asdict(found))
-        return
-    from tagger.cli.console import print_table
-
-    queues = ", ".join(f"{name} {count}" for name, count in found.queues.items())
-    output.echo(f"{found.waiting} waiting" + (f" ({queues})" if queues else ""))
-    output.echo(f"{found.done} done, {found.skipped} skipped")
-    if found.median_seconds:
-        output.echo(f"{found.median_seconds:.0f} s a paper (median)")
-    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
-    output.echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
-    _print_conflicts(open_)
-    rows = [
-        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
-        for facet, verdicts in found.verdicts.items()
-        for tag, verdict in verdicts.items()
-        if verdict.given or verdict.added
-    ]
-    if rows:
-        numbers = ("given by the model", "taken away", "added")
-        print_table(("facet", "tag", *numbers), rows, numbers)
-    for facet, (accuracy, count) in found.random_accuracy.items():
-        output.echo(
-            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
-            "papers sampled at random"
-        )
-    for anchoring in found.anchoring:
-        output.echo(
-            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
-            f"{anchoring.shown} answers with its tags in view, {anchoring.agree_blind:.0%} of "
-            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
-            f"p = {anchoring.p_value:.2f})"
-        )
-    _print_agreement(found.agreement)
-    output.echo(target.url)
+    else:
+        _print_status(found)
+        output.echo(target.url)
 
 
 @app.command()
-def strategies(as_json: output.JsonOption = False) -> None:
-    """List the strategies that choose papers for review, those of other packages too.
+def strategies(as_json: options.Json = False) -> None:
+    """List the strategies that choose papers for review, also those of other packages.
 
     Example: tagger review strategies
     """
@@ -265,29 +242,20 @@ def strategies(as_json: output.JsonOption = False) -> None:
 
 @app.command()
 def backend(
-    labels: output.LabelsOption = Path("labels"),
-    model: output.ModelOption = "champion",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9090,
-    url: Annotated[
-        str | None, typer.Option(help="Where Label Studio reaches it, if not at host and port.")
-    ] = None,
-    train_after: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Train a challenger, as the model was trained, after so many new annotations; "
-            "0: never.",
-        ),
-    ] = 0,
-    conflicts: output.ConflictsOption = "latest",
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
+    labels: options.Labels = options.LABELS_FOLDER,
+    model: options.Model = "champion",
+    host: BackendHost = "127.0.0.1",
+    port: BackendPort = 9090,
+    url: BackendUrl = None,
+    train_after: TrainAfter = 0,
+    conflicts: options.Conflicts = "latest",
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
 ) -> None:
-    """Serve live predictions to Label Studio, and pull when annotations are finished.
+    """Serve predictions to Label Studio, and pull each annotation when it is finished.
 
-    Connects itself to the project: a task without tags gets the champion's when it is opened, and
-    each finished annotation is brought home. Runs until it is interrupted.
+    It connects itself to the project. A task without tags gets those of the model when somebody
+    opens it. It runs until it is interrupted.
 
     Example: tagger review backend --train-after 20
     """
@@ -305,7 +273,7 @@ def send_rechecks(
     project: str | None,
     folder: Path,
 ) -> int:
-    """Send labelled papers to Label Studio with the reason to look again; return the new tasks."""
+    """Send papers to Label Studio again, each with a reason; return the number of new tasks."""
     target = _open_project(_connect(folder), store, project, create=True)
     from tagger.review import push_rechecks
 
@@ -314,7 +282,7 @@ def send_rechecks(
 
 
 def _read_store(labels: Path) -> LabelStore:
-    """Open the label folder; a damaged file is found before anything is asked of the server."""
+    """Open the label folder, and find damaged files before the server is used."""
     from tagger.labels import LabelStore
 
     store = LabelStore(labels)
@@ -335,6 +303,62 @@ def _open_project(
     from tagger.review import open_project
 
     return open_project(server, store.taxonomy, project, create=create)
+
+
+def _in_queues(queues: Mapping[str, int]) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in queues.items())
+    return f" ({counts})" if counts else ""
+
+
+def _print_push(report: PushReport) -> None:
+    from tagger.review import POOL_SIZE
+
+    output.echo(f"{report.new} new papers sent{_in_queues(report.queues)}")
+    if report.candidates > POOL_SIZE:
+        output.echo(f"chosen from {POOL_SIZE:,} of {report.candidates:,} papers, sampled at random")
+    if report.refreshed:
+        output.echo(f"{report.refreshed} waiting papers have the tags of the current model now")
+    if report.duplicates_removed:
+        output.echo(f"{report.duplicates_removed} duplicate tasks removed")
+    for change in report.interface_changes:
+        output.echo(f"interface: {change}")
+    for problem in report.problems:
+        output.echo(f"not changed: {problem}", err=True)
+    output.echo(f"{report.waiting} papers wait at {report.url}")
+
+
+def _print_status(found: ReviewStatus) -> None:
+    from tagger.cli.console import print_table
+
+    output.echo(f"{found.waiting} waiting{_in_queues(found.queues)}")
+    output.echo(f"{found.done} done, {found.skipped} skipped")
+    if found.median_seconds:
+        output.echo(f"{found.median_seconds:.0f} s a paper (median)")
+    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
+    output.echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
+    _print_conflicts(open_)
+    rows = [
+        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
+        for facet, verdicts in found.verdicts.items()
+        for tag, verdict in verdicts.items()
+        if verdict.given or verdict.added
+    ]
+    if rows:
+        numbers = ("assigned by the model", "removed", "added")
+        print_table(("facet", "tag", *numbers), rows, numbers)
+    for facet, (accuracy, count) in found.random_accuracy.items():
+        output.echo(
+            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
+            "papers sampled at random"
+        )
+    for anchoring in found.anchoring:
+        output.echo(
+            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
+            f"{anchoring.shown} answers with its tags shown, {anchoring.agree_blind:.0%} of "
+            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
+            f"p = {anchoring.p_value:.2f})"
+        )
+    _print_agreement(found.agreement)
 
 
 def _print_conflicts(conflicts: list[Conflict]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
-    from tagger.model import Drift, Promise, TaggerModel
+    from tagger.cli.console import Console
+    from tagger.model import Promise, TaggerModel
     from tagger.papers import Paper
     from tagger.tagging import RayEngine, TagRun
 
@@ -35,83 +36,76 @@ _COUNTED = (
 )
 
 
-def tag(
-    files: Annotated[
-        list[str],
-        typer.Argument(help="Digest pages, tables, feeds, mails, ...; - for standard input."),
-    ],
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
-        "tagged"
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files with papers: digest pages, libraries, tables, feeds, e-mails; - is standard "
+        "input."
     ),
-    model: output.ModelOption = "champion",
-    effort: output.EffortOption = "full",
-    min_confidence: output.MinConfidenceOption = 0.6,
-    target_precision: output.TargetPrecisionOption = None,
-    write: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Write the tags as parquet, excel or dataset, too; repeatable."
-        ),
-    ] = None,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    show: Annotated[
-        int, typer.Option(min=0, help="Print at most this many papers; the files hold all.")
-    ] = 25,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="What tags: this program, or workers of Ray, for tables of any size."),
-    ] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="With ray: models at work; by default one a core.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="With ray: a cluster (auto, host:port); by default this machine alone.",
-        ),
-    ] = None,
-    device: Annotated[
-        Literal["cpu", "cuda", "auto"],
-        typer.Option(help="With ray: what encodes; auto takes a GPU if there is one."),
-    ] = "cpu",
-    as_json: output.JsonOption = False,
+]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+Write = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Also write the tags as parquet, excel or dataset; repeatable."
+    ),
+]
+Show = Annotated[
+    int, typer.Option(min=0, help="Largest number of papers to print; the files hold all.")
+]
+EngineName = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Tag in this program, or with workers of Ray, for tables of any size."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="With ray: number of workers; by default one per core.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="With ray: the cluster (auto, host:port); by default only this machine.",
+    ),
+]
+Device = Annotated[
+    Literal["cpu", "cuda", "auto"],
+    typer.Option(help="With ray: where texts are encoded; auto uses a GPU if there is one."),
+]
+
+
+def tag(
+    files: Files,
+    folder: OutputFolder = Path("tagged"),
+    model: options.Model = "champion",
+    effort: options.Effort = "full",
+    min_confidence: options.MinConfidence = 0.6,
+    target_precision: options.TargetPrecision = None,
+    write: Write = None,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    show: Show = 25,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    cluster: Cluster = None,
+    device: Device = "cpu",
+    as_json: options.Json = False,
 ) -> None:
-    """Tag every paper of one or more pages: digests, libraries, tables, feeds, mails, web pages.
+    """Tag every paper of one or more files: digests, libraries, tables, feeds, e-mails, web pages.
 
-    Writes tags.jsonl, tags.csv, near_duplicates.jsonl and manifest.json to the output folder, with
-    --write other forms, and each BibTeX or RIS file anew, unchanged but for the tags among its
-    keywords. The content of a file tells its format. A page or row that cannot be read is listed in
-    problems.jsonl, and the others are tagged all the same; the exit code is then 2. A warning says
-    if the papers are unlike those that the model was trained on; the figures are logged to MLflow.
+    It writes tags.jsonl, tags.csv, near_duplicates.jsonl and manifest.json to the output folder,
+    and each BibTeX or RIS file with the tags among its keywords. Papers that cannot be read are
+    listed in problems.jsonl, all others are tagged, and the exit code is then 2. After a failure,
+    the same command continues where it stopped. Files may be folders, patterns and URLs of storage.
 
-    With --target-precision 0.95, as many tags are accepted as leave at most 5 in 100 wrong, judged
-    by labelled papers that the model had not seen; a warning names the facets that have too few
-    labels for that.
-
-    Less --effort is faster. Confidences, warnings and promises are those of what was read: the less
-    that is, the more papers are in doubt.
-
-    Files may also be folders, patterns and URLs of object storage. Given again after any failure,
-    the same command goes on where it stopped. With --engine ray, files of any size and number are
-    tagged on many workers, and without --write into a folder of Parquet files.
+    With --target-precision 0.95, at most 5 in 100 accepted tags are wrong on average, measured on
+    out-of-fold predictions. With --engine ray, many workers tag files of any size.
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    if engine == "local" and (workers or cluster or device != "cpu"):
-        raise TaggerError("--workers, --cluster and --device are for --engine ray")
-    from tagger._util.atomic import exclusively
-    from tagger.tagging import TAGS_FILE, check_output, read_for_run, tag_papers
+    from tagger.tagging import check_output, read_for_run, tag_papers
 
     check_output(folder, write or [], [Path(file) for file in files])
-    with ExitStack() as stack:
-        chosen: RayEngine | None = None
-        load: Callable[[Sequence[Paper]], TaggerModel] = partial(output.load_model_named, model)
-        if engine == "ray":
-            chosen, load = stack.enter_context(_ray(model, workers, cluster, device))
-            # Two runs into one folder would mix what they read.
-            stack.enter_context(exclusively(folder / TAGS_FILE))
+    with _engine(engine, model, folder, workers, cluster, device) as (chosen, load):
         collect = partial(read_for_run, folder=folder, engine=chosen)
         read, problems = output.collect_pages(files, format_name, column, collect)
         loaded = load(read.papers).at_effort(effort)
@@ -129,51 +123,72 @@ def tag(
                 engine=chosen,
                 progress=step,
             )
-    for warning in run.drift.warnings if run.drift else ():
-        output.warn(f"{warning}; review some of them: tagger review push")
+    _warn(run)
     if as_json:
-        counted = {name: getattr(run, name) for name in _COUNTED}
-        for name in ("near_duplicates", "problems"):
-            counted[name] = len(counted[name])
-        output.print_json(
-            {
-                "model": loaded.name,
-                "effort": effort,
-                "files_failed": [str(problem) for problem in problems],
-                "entries": len(read.entries),
-                **counted,
-                "promise": _promise_as_json(promise, target_precision),
-                "counts": run.counts,
-                "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-                "output": [shown(path) for path in run.files],
-            }
-        )
+        content = _run_as_json(run, loaded.name, len(read.entries), problems)
+        promised = _promise_as_json(promise, target_precision)
+        output.print_json(content | {"effort": effort, "promise": promised})
     else:
         _print_tag_run(run, loaded, len(read.entries), show)
-        output.echo("Written: " + ", ".join(map(shown, run.files)))
-    if run.drift and not loaded.name.startswith("local/"):
-        sys.stdout.flush()  # MLflow takes longer than tagging did
-        _log_drift(run.drift, loaded.name, model, [Path(file) for file in files])
+    _log_drift(run, loaded.name, model, files)
     if run.problems:
         raise typer.Exit(2)
 
 
+_Loader = Callable[["Sequence[Paper]"], "TaggerModel"]
+
+
 @contextmanager
-def _ray(
-    model: str, workers: int | None, cluster: str | None, device: str
-) -> Iterator[tuple[RayEngine, Callable[[Sequence[Paper]], TaggerModel]]]:
-    """Give an engine of Ray, and what loads the model here, where nothing is encoded."""
+def _engine(
+    name: str,
+    model: str,
+    folder: Path,
+    workers: int | None,
+    cluster: str | None,
+    device: str,
+) -> Iterator[tuple[RayEngine | None, _Loader]]:
+    """Start the engine; return it, None for the local one, and a function that loads the model."""
+    if name == "local":
+        if workers or cluster or device != "cpu":
+            raise TaggerError("--workers, --cluster and --device need --engine ray")
+        yield None, partial(output.load_model_named, model)
+        return
+    from tagger._util.atomic import exclusively
     from tagger.model import default_cache, load_model
     from tagger.registry import find_model_folder
+    from tagger.tagging import TAGS_FILE
 
     with output.needs_extra("scale"), TemporaryDirectory() as scratch:
         from tagger.tagging import RayEngine, device_of_cluster, ray_cluster
 
         found = find_model_folder(model, Path(scratch))
-        with ray_cluster(cluster, workers):
+        # Two runs into one folder would mix the files that they have read.
+        with ray_cluster(cluster, workers), exclusively(folder / TAGS_FILE):
             chosen = RayEngine(found.folder, workers, device_of_cluster(device))
-            # With a cache, the encoder is not loaded.
+            # With a cache, the encoder is not loaded here, where no text is encoded.
             yield chosen, lambda _papers: load_model(found.folder, found.version, default_cache())
+
+
+def _warn(run: TagRun) -> None:
+    for warning in run.drift.warnings if run.drift else ():
+        output.warn(f"{warning}; review some of them: tagger review push")
+
+
+def _run_as_json(
+    run: TagRun, model: str, entries: int, failed: Sequence[TaggerError]
+) -> dict[str, object]:
+    counted = {name: getattr(run, name) for name in _COUNTED}
+    for name in ("near_duplicates", "problems"):
+        counted[name] = len(counted[name])
+    return {
+        "model": model,
+        "files_failed": [str(problem) for problem in failed],
+        "entries": entries,
+        **counted,
+        "counts": run.counts,
+        "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
+        "output": [shown(path) for path in run.files],
+    }
 
 
 def _promise_as_json(promise: Promise | None, target_precision: float | None) -> object:
@@ -184,60 +199,69 @@ def _promise_as_json(promise: Promise | None, target_precision: float | None) ->
     }
 
 
-def _log_drift(drift: Drift, version: str, wanted: str, files: list[Path]) -> None:
-    """Log with MLflow how unlike the labelled papers a digest is, once all else is done."""
+def _log_drift(run: TagRun, version: str, wanted: str, files: Sequence[str]) -> None:
+    """Log the figures of a run of a version to MLflow, after everything else is done."""
+    if not run.drift or version.startswith("local/"):
+        return
+    sys.stdout.flush()  # MLflow takes longer than tagging did
     from tagger.registry import Registry, log_tag_run, look_up
 
     registry = Registry()
     try:
         with output.working("Recording the run in MLflow"):
-            log_tag_run(registry, drift, version, files)
+            log_tag_run(registry, run.drift, version, [Path(file) for file in files])
             if registry.store.embedded:
-                # The store is another than it was when this was looked up; MLflow is loaded now.
+                # The run has changed the store: note the version again while MLflow is loaded.
                 look_up(registry, wanted)
     except TaggerError as error:
         output.warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
 def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from tagger.cli.console import Console
 
     console = Console(highlight=False)
     if show:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-        table.add_column("paper", ratio=2)
-        for facet in model.taxonomy.facets:
-            table.add_column(facet.name, no_wrap=True)
-        table.add_column("review", ratio=1, min_width=16)
-        for paper in islice(run.tagged(), show):
-            cells = [Text(paper.title)]
-            for name, tags in paper.tags.items():
-                sure = paper.confidence[name]
-                cells.append(Text("\n".join(f"{tag} {sure[tag]:.2f}" for tag in tags) or "-"))
-            cells.append(Text(paper.review.reason if paper.review else ""))
-            table.add_row(*cells)
-        console.print(table)
-        if run.papers > show:
-            console.print(f"and {run.papers - show} more in the files")
+        _print_papers(console, run, model, show)
     for facet in model.taxonomy.facets:
-        shown = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
-        console.print(Text.assemble((f"{facet.name}: ", "bold"), shown or "no tags"))
+        counts = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
+        console.print(Text.assemble((f"{facet.name}: ", "bold"), counts or "no tags"))
     for pair in run.near_duplicates:
         titles = f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)"
         console.print(Text.assemble(("versions of one study? ", "yellow"), titles))
-    refused = f"{len(run.problems)} not tagged, " if run.problems else ""
     if run.shards_before:
         console.print(f"shards: {run.shards}, of them tagged before: {run.shards_before}")
     if run.worker_deaths or run.failures:
         console.print(
-            f"workers that died at a paper: {run.worker_deaths}, times that workers were started "
-            f"anew: {run.failures}"
+            f"workers that died: {run.worker_deaths}, restarts of all workers: {run.failures}"
         )
+    refused = f"{len(run.problems)} not tagged, " if run.problems else ""
     console.print(
         f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
         f"tagged by {model.name}"
     )
+    output.echo("Written: " + ", ".join(map(shown, run.files)))
+
+
+def _print_papers(console: Console, run: TagRun, model: TaggerModel, show: int) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("paper", ratio=2)
+    for facet in model.taxonomy.facets:
+        table.add_column(facet.name, no_wrap=True)
+    table.add_column("review", ratio=1, min_width=16)
+    for paper in islice(run.tagged(), show):
+        cells = [Text(paper.title)]
+        for name, tags in paper.tags.items():
+            confidence = paper.confidence[name]
+            cells.append(Text("\n".join(f"{tag} {confidence[tag]:.2f}" for tag in tags) or "-"))
+        cells.append(Text(paper.review.reason if paper.review else ""))
+        table.add_row(*cells)
+    console.print(table)
+    if run.papers > show:
+        console.print(f"and {run.papers - show} more in the files")

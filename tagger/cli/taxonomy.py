@@ -1,4 +1,4 @@
-"""``tagger taxonomy``: change what papers are tagged with, and take the labels along."""
+"""``tagger taxonomy``: show and change the taxonomy; the labels follow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.cli.review import send_rechecks
 from tagger.errors import TaggerError
 
@@ -19,25 +19,23 @@ if TYPE_CHECKING:
     from tagger.taxonomy import Change, Taxonomy
 
 app = typer.Typer(
-    no_args_is_help=True, help="Change what papers are tagged with; the labels come along."
+    no_args_is_help=True, help="Show and change the facets and tags; your labels follow."
 )
 
 TagArgument = Annotated[str, typer.Argument(metavar="FACET/TAG", help="The tag.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
-]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Make the change without asking.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")]
 
 
 @app.command()
 def show(
-    labels: output.LabelsOption = Path("labels"),
-    conflicts: output.ConflictsOption = "latest",
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    conflicts: options.Conflicts = "latest",
+    as_json: options.Json = False,
 ) -> None:
-    """Show facets, tags and definitions, and how many papers have each tag.
+    """Show facets, tags, definitions, and the number of labelled papers with each tag.
 
-    A paper with a tag counts for the tag's parent as well.
+    A paper with a tag also counts for the parent of the tag.
 
     Example: tagger taxonomy show --labels labels
     """
@@ -79,10 +77,10 @@ def show(
 
 
 @app.command()
-def check(labels: output.LabelsOption = Path("labels"), as_json: output.JsonOption = False) -> None:
+def check(labels: options.Labels = options.LABELS_FOLDER, as_json: options.Json = False) -> None:
     """Check the taxonomy, and that every label fits it.
 
-    The exit code is 1 if labels do not fit; each is named, with file and line.
+    Labels that do not fit are listed with file and line; the exit code is then 1.
 
     Example: tagger taxonomy check --labels labels
     """
@@ -106,17 +104,17 @@ def diff(
     before: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="A taxonomy file, a label folder, or a model such as champion."
+            metavar="A", help="A taxonomy file, a label folder, or a model, such as champion."
         ),
     ],
     after: Annotated[
         str | None,
-        typer.Argument(metavar="B", help="Likewise; by default the taxonomy of the labels."),
+        typer.Argument(metavar="B", help="The same; by default the taxonomy of the label folder."),
     ] = None,
-    labels: output.LabelsOption = Path("labels"),
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """Say in what two taxonomies differ: tags added, removed, renamed, redefined, moved.
+    """List the differences of two taxonomies: tags added, removed, renamed, redefined, moved.
 
     Example: tagger taxonomy diff champion
     """
@@ -137,23 +135,24 @@ def diff(
 @app.command()
 def add(
     tag: TagArgument,
-    definition: Annotated[str, typer.Option(help="What the tag means.")],
+    definition: Annotated[str, typer.Option(help="The definition of the tag.")],
     parent: Annotated[str | None, typer.Option(help="The tag that it implies.")] = None,
     example: Annotated[
-        list[str] | None, typer.Option(help="A title or sentence typical of it; repeat it.")
+        list[str] | None, typer.Option(help="A typical title or sentence; repeatable.")
     ] = None,
     queue: Annotated[
-        bool, typer.Option("--queue", help="Ask again about papers that were labelled without it.")
+        bool,
+        typer.Option("--queue", help="Ask again about papers that were labelled without the tag."),
     ] = False,
-    labels: output.LabelsOption = Path("labels"),
+    labels: options.Labels = options.LABELS_FOLDER,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: output.JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Add a tag at the end of a facet.
 
-    Papers that are labelled already stay as they are: without the tag. With --queue they are to be
-    looked at again, those with the parent if there is one: tagger taxonomy rereview.
+    Labelled papers stay without the tag. With --queue they are listed for another look by 'tagger
+    taxonomy rereview': all of them, or those with the parent if the tag has one.
 
     Example: tagger taxonomy add domain/law-of-the-sea --definition "Ships." --parent legal
     """
@@ -168,12 +167,12 @@ def add(
 def rename(
     tag: TagArgument,
     new: Annotated[str, typer.Argument(help="The new name.")],
-    labels: output.LabelsOption = Path("labels"),
+    labels: options.Labels = options.LABELS_FOLDER,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: output.JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Give a tag another name; its papers keep it.
+    """Rename a tag; its papers keep it.
 
     Example: tagger taxonomy rename domain/medical medicine
     """
@@ -185,17 +184,24 @@ def rename(
 
 @app.command()
 def merge(
-    tags: Annotated[list[str], typer.Argument(metavar="FACET/TAG", help="Tags of one facet.")],
-    into: Annotated[
-        str, typer.Option(help="Name of the one tag: one of them, another of the facet, or new.")
+    tags: Annotated[
+        list[str], typer.Argument(metavar="FACET/TAG", help="The tags, all of one facet.")
     ],
-    definition: Annotated[str | None, typer.Option(help="What it means now.")] = None,
-    labels: output.LabelsOption = Path("labels"),
+    into: Annotated[
+        str,
+        typer.Option(
+            help="The resulting tag: one of them, another tag of the facet, or a new name."
+        ),
+    ],
+    definition: Annotated[
+        str | None, typer.Option(help="The definition of the resulting tag.")
+    ] = None,
+    labels: options.Labels = options.LABELS_FOLDER,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: output.JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Make several tags of a facet one; papers with any of them have it.
+    """Merge several tags of a facet; papers with any of them have the resulting tag.
 
     Example: tagger taxonomy merge domain/vision domain/speech --into vision
     """
@@ -204,7 +210,9 @@ def merge(
     places = [_place(tag) for tag in tags]
     facets = list(dict.fromkeys(facet for facet, _ in places))
     if len(facets) > 1:
-        raise TaggerError(f"tags of two facets cannot be merged: {', '.join(facets)}")
+        raise TaggerError(
+            f"the tags are of several facets and cannot be merged: {', '.join(facets)}"
+        )
     names = [name for _, name in places]
     change = partial(merge_tags, facet=facets[0], tags=names, into=into, definition=definition)
     _change(labels, change, yes, dry_run, as_json)
@@ -213,19 +221,20 @@ def merge(
 @app.command()
 def split(
     tag: TagArgument,
-    new: Annotated[list[str] | None, typer.Argument(help="More of the new tags.")] = None,
-    into: Annotated[list[str] | None, typer.Option(help="A new tag; give several.")] = None,
+    new: Annotated[list[str] | None, typer.Argument(help="Further new tags.")] = None,
+    into: Annotated[list[str] | None, typer.Option(help="A new tag; repeatable.")] = None,
     definition: Annotated[
-        list[str] | None, typer.Option(metavar="NEW=TEXT", help="What a new tag means.")
+        list[str] | None,
+        typer.Option(metavar="NEW=TEXT", help="The definition of a new tag; repeatable."),
     ] = None,
-    labels: output.LabelsOption = Path("labels"),
+    labels: options.Labels = options.LABELS_FOLDER,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: output.JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Put new tags below a tag. The tag stays, and its papers are to be looked at again.
+    """Add new tags below a tag. The tag stays, and its papers must be looked at again.
 
-    To send them to Label Studio: tagger taxonomy rereview --push
+    'tagger taxonomy rereview --push' sends these papers to Label Studio.
 
     Example: tagger taxonomy split domain/science --into physics chemistry --definition
     physics="Matter." --definition chemistry="Substances."
@@ -237,13 +246,13 @@ def split(
     for text in definition or []:
         key, sign, meaning = text.partition("=")
         if not sign:
-            raise TaggerError(f"'{text}' is no definition", hint="Write NEW=TEXT")
+            raise TaggerError(f"--definition: expected NEW=TEXT, got '{text}'")
         meanings[key.strip()] = meaning
     names = [*(into or ()), *(new or ())]
     if odd := set(names) ^ set(meanings):
         raise TaggerError(
-            f"each new tag needs one definition, and nothing else does: see '{min(odd)}'",
-            hint="Give --definition NAME=TEXT once for each",
+            f"new tags and definitions do not match: '{min(odd)}'",
+            hint="Give --definition NAME=TEXT once for each new tag",
         )
     definitions = {name: meanings[name] for name in names}
     change = partial(split_tag, facet=facet, tag=name, definitions=definitions)
@@ -254,15 +263,15 @@ def split(
 def retire(
     tag: TagArgument,
     into: Annotated[str | None, typer.Option(help="The tag that its papers get instead.")] = None,
-    labels: output.LabelsOption = Path("labels"),
+    labels: options.Labels = options.LABELS_FOLDER,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
-    as_json: output.JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Take a tag away: no model trained from then on can give it.
+    """Remove a tag. Models that are trained afterwards do not assign it.
 
-    Papers lose it. In an exclusive facet they are no longer judged then, and are to be looked at
-    again: tagger taxonomy rereview.
+    Its papers get the tag of --into, or else lose the tag. In an exclusive facet, papers that lose
+    it count as not annotated and must be looked at again: tagger taxonomy rereview.
 
     Example: tagger taxonomy retire domain/math --into science
     """
@@ -274,20 +283,20 @@ def retire(
 
 @app.command()
 def rereview(
-    labels: output.LabelsOption = Path("labels"),
-    conflicts: output.ConflictsOption = "latest",
-    push: Annotated[bool, typer.Option("--push", help="Send them to Label Studio.")] = False,
-    model: output.ModelOption = "champion",
-    project: output.ProjectOption = None,
-    folder: output.FolderOption = output.LABEL_STUDIO_FOLDER,
-    as_json: output.JsonOption = False,
+    labels: options.Labels = options.LABELS_FOLDER,
+    conflicts: options.Conflicts = "latest",
+    push: Annotated[bool, typer.Option("--push", help="Send the papers to Label Studio.")] = False,
+    model: options.Model = "champion",
+    project: options.Project = None,
+    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    as_json: options.Json = False,
 ) -> None:
-    """List labelled papers that a change of the taxonomy calls in question.
+    """List labelled papers that must be looked at again after a change of the taxonomy.
 
-    They are those of a tag that was split, of a tag of an exclusive facet that was retired, and
-    those that may need a tag added with --queue, until somebody has answered again. With --push
-    they go to Label Studio, and come back with 'tagger review pull'. The exit code is 1 if there
-    are any that were not sent.
+    These are papers of a tag that was split, papers that lost their tag in an exclusive facet, and
+    papers that may need a tag that was added with --queue. A paper is listed until somebody has
+    answered again. With --push the papers go to Label Studio, and 'tagger review pull' brings the
+    answers home. Without --push the exit code is 1 if there are any.
 
     Example: tagger taxonomy rereview --push
     """
@@ -328,12 +337,12 @@ def _open(labels: Path) -> LabelStore:
 def _place(tag: str) -> tuple[str, str]:
     facet, sign, name = tag.partition("/")
     if not sign:
-        raise TaggerError(f"'{tag}' names no tag", hint="Write FACET/TAG, as in domain/medical")
+        raise TaggerError(f"expected FACET/TAG, got '{tag}'", hint="For example domain/medical")
     return facet, name
 
 
 def _named(name: str) -> Taxonomy:
-    """Return the taxonomy that a person named: by file, folder or model."""
+    """Return the taxonomy of a file, a label folder or a model."""
     from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
     path = Path(name)
@@ -344,7 +353,7 @@ def _named(name: str) -> Taxonomy:
 
 
 def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Say what a change does, ask, and make it."""
+    """Print what a change does, ask, and make the change."""
     from tagger.labels import apply_change, plan_change
 
     store = _open(labels)
@@ -353,22 +362,24 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         for line in plan.changes:
             output.echo(line)
         output.echo(f"{plan.from_version} becomes {plan.to_version}")
-        output.echo(f"{plan.labels_changed} of {plan.labels} labels in {labels} read differently")
+        output.echo(
+            f"{plan.labels_changed} of {plan.labels} labels in {labels} change their meaning"
+        )
         if plan.papers_unannotated:
-            output.echo(f"{plan.papers_unannotated} papers lose their annotation in the facet")
+            output.echo(f"{plan.papers_unannotated} papers count as not annotated in the facet")
         if plan.papers_to_review:
             output.echo(
                 f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview"
             )
         if plan.becomes_tree is not None:
-            form = "becomes a tree" if plan.becomes_tree else "is a tree no longer"
-            advice = "pull them first and go on in a new project (--project TITLE)"
+            form = "gets its first parent tag" if plan.becomes_tree else "loses its last parent tag"
+            advice = "pull them first, then continue in a new project (--project TITLE)"
             output.echo(f"the facet {form}: if Label Studio has answers, {advice}")
     if not dry_run and not yes:
         if as_json or not sys.stdin.isatty():
             raise TaggerError(
-                "nothing was changed: nobody can be asked here",
-                hint="--yes does it without asking, --dry-run only says what would change",
+                "nothing was changed, because the question cannot be asked here",
+                hint="--yes makes the change without asking, --dry-run only prints it",
             )
         if not typer.confirm("Change the taxonomy?"):
             output.echo("Nothing was changed.")
@@ -381,4 +392,4 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         output.echo("Nothing was changed.")
     else:
         output.echo(f"Done: the taxonomy is {plan.to_version}")
-        output.echo("The models so far were trained for the one before; next: tagger train")
+        output.echo("Existing models were trained for the previous taxonomy. Next: tagger train")

@@ -7,40 +7,64 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tagger.cli import output
+from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.text import Text
 
     from tagger.cli.console import Console
     from tagger.evaluation import Change, Comparison, FacetComparison
+    from tagger.registry import Promotion, VersionSummary
 
 _SHOWN_FLIPS = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def compare(
-    before: Annotated[
-        str, typer.Argument(help="A version (3), an alias (champion) or the id of a training run.")
-    ] = "champion",
-    after: Annotated[str, typer.Argument(help="What it is compared with.")] = "challenger",
-    digest: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--digest", "-d", help="Pages without labels to tell how often tags differ; repeatable."
-        ),
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the page to this file, too.")] = None,
-    format_name: output.FormatOption = None,
-    column: output.ColumnOption = None,
-    as_json: output.JsonOption = False,
-) -> None:
-    """Compare two versions on the labelled papers that both had held out.
+VersionArgument = typer.Argument(
+    help="A version (3), an alias (champion) or the id of a training run."
+)
+Before = Annotated[str, VersionArgument]
+After = Annotated[str, typer.Argument(help="The version to compare with it.")]
+Html = Annotated[Path | None, typer.Option(help="Also write the page to this file.")]
+MaxNegativeFlips = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="Largest share of papers that were right before and are wrong now."
+    ),
+]
+MaxTagLoss = Annotated[
+    float, typer.Option(min=0, max=1, help="Largest loss of F1 of one tag, beyond noise.")
+]
+MaxCalibrationLoss = Annotated[
+    float, typer.Option(min=0, max=1, help="Largest rise of the calibration error, beyond noise.")
+]
+Force = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REASON", help="Promote the version even if the gate refuses; record this reason."
+    ),
+]
+Reason = Annotated[str | None, typer.Option(help="The reason, which is recorded.")]
 
-    Says of each facet whether the second is better, worse, or no different beyond noise; which
-    papers it gets wrong that the first got right, and the other way round. The page with all of
-    it is logged to the second version's run in MLflow.
+
+def compare(
+    before: Before = "champion",
+    after: After = "challenger",
+    digest: options.Digests = None,
+    html: Html = None,
+    format_name: options.FormatName = None,
+    column: options.Columns = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare two versions on the labelled papers that both held out.
+
+    For each facet it says whether the second version is better, worse or not different beyond
+    noise, and which papers it gets wrong that the first got right, and the reverse. With --digest
+    it also says how often the tags of unlabelled papers differ. The full page is logged to the
+    second version's run in MLflow.
 
     Example: tagger compare champion challenger --digest monday.txt
     """
@@ -70,58 +94,24 @@ def compare(
     if as_json:
         output.print_json({**found.as_dict(), "run": second.run_id, "page": place})
         return
-    from rich.text import Text
-
-    from tagger.cli.console import Console
-
-    console = Console(highlight=False)
-    for facet in found.facets:
-        _print_facet(console, found, facet)
-    if found.skipped:
-        skipped = ", ".join(found.skipped)
-        console.print(f"Not compared, for their tags do not fit each other: {skipped}")
-    if found.churn:
-        for name, share in found.churn.shares.items():
-            console.print(
-                f"{name}: the tags of {share:.1%} of {found.churn.papers} unlabelled papers differ"
-            )
-    if found.speed:
-        console.print(
-            f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts a second, in turns"
-        )
-    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+    _print_comparison(found)
     if place:
         output.echo(f"The page is {place} of run {second.run_id} in MLflow")
 
 
 def promote(
-    version: Annotated[
-        str, typer.Argument(help="A version (3), an alias or the id of a training run.")
-    ] = "challenger",
-    max_negative_flips: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Largest share of papers right before and wrong now."),
-    ] = 0.05,
-    max_tag_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="Largest loss of F1 of a single tag, beyond noise.")
-    ] = 0.15,
-    max_calibration_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="Largest growth of calibration error, beyond noise.")
-    ] = 0.02,
-    force: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REASON",
-            help="Promote it whatever the gate says, for this reason, which is recorded.",
-        ),
-    ] = None,
-    as_json: output.JsonOption = False,
+    version: Before = "challenger",
+    max_negative_flips: MaxNegativeFlips = 0.05,
+    max_tag_loss: MaxTagLoss = 0.15,
+    max_calibration_loss: MaxCalibrationLoss = 0.02,
+    force: Force = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Make a version the champion that 'tagger tag' uses, if the gate lets it.
+    """Make a version the champion, which 'tagger tag' uses, if it passes the gate.
 
-    The gate sets it against the champion on labelled papers that both had held out: macro-F1 not
-    worse beyond noise, few papers right before and wrong now, no tag collapsed, confidences as
-    good. The exit code is 1 if a rule fails; nothing is changed then.
+    The gate compares it with the champion on labelled papers that both held out: macro-F1 not worse
+    beyond noise, few papers right before and wrong now, no large loss of a single tag, calibration
+    not worse beyond noise. If a rule fails, nothing is changed and the exit code is 1.
 
     Example: tagger promote challenger
     """
@@ -145,30 +135,13 @@ def promote(
             }
         )
     else:
-        from rich.text import Text
-
-        from tagger.cli.console import print_table
-
-        marks = {True: Text("passed", "green"), False: Text("failed", "bold red")}
-        rows = [(marks[one.passed], one.facet, one.rule, one.figure) for one in done.outcomes]
-        if rows:
-            print_table(("", "facet", "rule", "found"), rows)
-        name = done.version.name
-        if not done.promoted and done.replaced:
-            output.echo(f"{name} is not promoted: {done.replaced.name} stays champion")
-        elif done.replaced:
-            output.echo(f"{name} is champion now, in place of {done.replaced.name}")
-        else:
-            output.echo(f"{name} is champion")
+        _print_promotion(done)
     if not done.promoted:
         raise typer.Exit(1)
 
 
-def rollback(
-    reason: Annotated[str | None, typer.Option(help="Why; it is recorded.")] = None,
-    as_json: output.JsonOption = False,
-) -> None:
-    """Make the champion before the present one the champion again.
+def rollback(reason: Reason = None, as_json: options.Json = False) -> None:
+    """Make the previous champion the champion again.
 
     Example: tagger rollback --reason "too many papers called surveys"
     """
@@ -182,8 +155,8 @@ def rollback(
         output.echo(f"{champion.name} is champion again, in place of {given_up.name}")
 
 
-def history(as_json: output.JsonOption = False) -> None:
-    """List the versions: what each was trained on, how good it is, why it is or was champion.
+def history(as_json: options.Json = False) -> None:
+    """List the versions: their labels, their macro-F1, and why each is or was champion.
 
     Example: tagger history
     """
@@ -193,10 +166,49 @@ def history(as_json: output.JsonOption = False) -> None:
         versions = version_history(output.open_registry())
     if as_json:
         output.print_json({"versions": versions})
-        return
-    if not versions:
+    elif versions:
+        _print_history(versions)
+    else:
         output.echo("No version yet: 'tagger train' makes the first")
-        return
+
+
+def _print_comparison(found: Comparison) -> None:
+    from rich.text import Text
+
+    from tagger.cli.console import Console
+
+    console = Console(highlight=False)
+    for facet in found.facets:
+        _print_facet(console, found, facet)
+    if found.skipped:
+        console.print(f"Not compared, because their tags differ: {', '.join(found.skipped)}")
+    for name, share in found.churn.shares.items() if found.churn else ():
+        papers = found.churn.papers if found.churn else 0
+        console.print(f"{name}: the tags of {share:.1%} of {papers} unlabelled papers differ")
+    if found.speed:
+        console.print(f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts per second")
+    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+
+
+def _print_promotion(done: Promotion) -> None:
+    from rich.text import Text
+
+    from tagger.cli.console import print_table
+
+    marks = {True: Text("passed", "green"), False: Text("failed", "bold red")}
+    rows = [(marks[one.passed], one.facet, one.rule, one.figure) for one in done.outcomes]
+    if rows:
+        print_table(("", "facet", "rule", "found"), rows)
+    name = done.version.name
+    if not done.promoted and done.replaced:
+        output.echo(f"{name} is not promoted: {done.replaced.name} stays champion")
+    elif done.replaced:
+        output.echo(f"{name} is champion now, in place of {done.replaced.name}")
+    else:
+        output.echo(f"{name} is champion")
+
+
+def _print_history(versions: Sequence[VersionSummary]) -> None:
     from rich.text import Text
 
     from tagger.cli.console import print_table
@@ -240,10 +252,10 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     rows = [row(METRICS[name].label, "", change) for name, change in facet.figures.items()]
     rows += [row(f"F1 of {tag}", str(facet.labels[tag]), c) for tag, c in facet.tags.items()]
     print_table(("", *numbers), rows, numbers, f"{facet.facet}: {facet.verdict}")
-    chance = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"
+    p_value = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"
     console.print(
         f"{facet.papers} papers, {facet.same_fold} held out in the same fold; "
-        f"McNemar's test: {chance}"
+        f"McNemar's test: {p_value}"
     )
     for title, flips in (
         ("Right before and wrong now", facet.negative_flips),

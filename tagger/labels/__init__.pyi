@@ -1,5 +1,6 @@
 from .agreement import Agreement as Agreement
 from .agreement import measure_agreement as measure_agreement
+from .audit import SuspectLabel as SuspectLabel
 from .audit import find_suspect_labels as find_suspect_labels
 from .label import Label as Label
 from .label import NonEmptyText as NonEmptyText

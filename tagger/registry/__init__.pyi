@@ -1,6 +1,8 @@
+from .auditing import audit_labels as audit_labels
 from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
 from .label_plan import plan_labels as plan_labels
+from .promotion import Promotion as Promotion
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back
 from .resolve import find_model_folder as find_model_folder
@@ -8,6 +10,8 @@ from .resolve import is_label_folder as is_label_folder
 from .resolve import load_model_by_name as load_model_by_name
 from .resolve import look_up as look_up
 from .tag_run import log_tag_run as log_tag_run
+from .train_version import TrainedVersion as TrainedVersion
+from .train_version import train_version as train_version
 from .training_run import check_writable as check_writable
 from .training_run import encoder_origin as encoder_origin
 from .training_run import encoder_source as encoder_source

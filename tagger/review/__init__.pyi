@@ -11,10 +11,12 @@ from .project import ReviewProject as ReviewProject
 from .project import open_project as open_project
 from .pull import pull_labels as pull_labels
 from .push import POOL_SIZE as POOL_SIZE
+from .push import PushReport as PushReport
 from .push import PushSettings as PushSettings
 from .push import push_papers as push_papers
 from .push import push_rechecks as push_rechecks
 from .server import EmbeddedServer as EmbeddedServer
+from .status import ReviewStatus as ReviewStatus
 from .status import review_status as review_status
 from .strategies import load_strategy as load_strategy
 from .strategies import strategy_names as strategy_names

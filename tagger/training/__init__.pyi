@@ -1,3 +1,4 @@
+from .bakeoff import Contender as Contender
 from .bakeoff import bake_off as bake_off
 from .data import TrainingData as TrainingData
 from .encoders import EncoderCache as EncoderCache

@@ -36,7 +36,7 @@ def test_the_demo_trains_tags_and_prints_a_table(demo):
 def test_a_second_demo_reuses_everything(demo):
     before = untimed((demo.root / "tagged" / "tags.jsonl").read_bytes())
     output = demo.make("demo")
-    assert "Nothing new: tagger/1 was trained on just these inputs" in output
+    assert "Nothing new: tagger/1 was trained on the same inputs" in output
     assert untimed((demo.root / "tagged" / "tags.jsonl").read_bytes()) == before
 
 

@@ -52,7 +52,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
         wait_until(lambda: "Serving tagger/1" in log.read_text(), "the backend does not come up")
         taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace)
         assert taken.returncode == 2
-        assert "cannot be listened on" in taken.stderr
+        assert "cannot listen on" in taken.stderr
         data = {"title": "By hand", "abstract": "A paper without tags.", "reason": "None."}
         project.import_tasks([{"data": data}])
         [task] = [task for task in project.tasks()[0] if task.paper.title == "By hand"]

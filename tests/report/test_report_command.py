@@ -92,10 +92,10 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
         (("nowhere",), "nowhere: no such result folder. Name a folder that 'tagger tag' wrote to"),
         (("labels",), "labels: contains no tags.jsonl"),
         (("tagged", "--labels", "nowhere"), "nowhere: no such label folder"),
-        (("tagged", "--evidence"), "--evidence needs the abstracts. Name the pages with --digest"),
+        (("tagged", "--evidence"), "--evidence needs the abstracts"),
         (("tagged", "--model", "7"), "there is no MLflow store here"),
-        (("tagged", "--label-studio", "javascript:alert(1)"), "is no address of a server"),
-        (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is HTML. Name a file"),
+        (("tagged", "--label-studio", "javascript:alert(1)"), "is not the address of a server"),
+        (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is an HTML file"),
         (("tagged", "--output", "page.txt/r.html"), "r.html: cannot be written"),
     ],
 )

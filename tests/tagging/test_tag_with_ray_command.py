@@ -56,8 +56,8 @@ def test_columns_format_and_precision_are_taken(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("p.csv", "--workers", "2"), "are for --engine ray"),
-        (("p.csv", "--device", "cuda"), "are for --engine ray"),
+        (("p.csv", "--workers", "2"), "need --engine ray"),
+        (("p.csv", "--device", "cuda"), "need --engine ray"),
         (("p.csv", "--engine", "ray", "--column", "name=x"), "unknown field 'name'"),
         (("p.csv", "--engine", "ray", "--model", "labels"), "not a saved model"),
     ],

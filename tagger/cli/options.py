@@ -1,0 +1,111 @@
+"""Arguments and options that several commands have, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tagger.model import MIN_CONFIDENCE, TARGET_PRECISION
+
+LABELS_FOLDER = Path("labels")
+LABEL_STUDIO_FOLDER = Path(".label-studio")
+BUNDLED_ENCODER = "bundled-minilm"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="Files with papers: digest pages, libraries, tables, feeds, e-mails."),
+]
+Digests = Annotated[
+    list[Path] | None,
+    typer.Option("--digest", "-d", help="A file with papers; repeatable."),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Read the files in this format, such as csv. By default the content of each file "
+        "decides. An unknown name gives an error that lists all formats.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=NAME",
+        help="The column of a table that holds a field, such as title=NAME or abstract=NAME; "
+        "repeatable.",
+    ),
+]
+
+Labels = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
+Conflicts = Annotated[
+    Literal["latest", "majority", "adjudicate"],
+    typer.Option(
+        envvar="TAGGER_CONFLICTS",
+        help="Which answer counts where reviewers differ: the latest, that of the majority, or "
+        "only one that is marked as final.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A version (7), an alias (champion), the id of a training run, the folder of a model, "
+        "or a label folder, whose definitions are then used without training.",
+    ),
+]
+Version = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="A version (7), an alias (champion) or the id of a training run."
+    ),
+]
+Effort = Annotated[
+    Literal["low", "balanced", "full"],
+    typer.Option(
+        help="The text that is read of each paper. low: an excerpt. balanced: title and excerpt. "
+        "full: title, excerpt and the whole text."
+    ),
+]
+MinConfidence = Annotated[
+    float,
+    typer.Option(
+        min=MIN_CONFIDENCE[0],
+        max=MIN_CONFIDENCE[1],
+        help="A paper with a lower confidence goes to review.",
+    ),
+]
+TargetPrecision = Annotated[
+    float | None,
+    typer.Option(
+        min=TARGET_PRECISION[0],
+        max=TARGET_PRECISION[1],
+        help="Share of the accepted tags that must be right; all other tags go to review.",
+    ),
+]
+
+Encoder = Annotated[
+    str, typer.Option(help="A sentence-transformers model: a folder, a name, or bundled-minilm.")
+]
+MaxTokens = Annotated[
+    int, typer.Option(min=16, max=512, help="Number of tokens of each text that are read.")
+]
+Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
+
+Project = Annotated[
+    str | None,
+    typer.Option(
+        help="Number or title of the project in Label Studio. By default its title is 'tagger: ' "
+        "and the name of the taxonomy."
+    ),
+]
+ServerFolder = Annotated[
+    Path, typer.Option("--folder", help="Data folder of the workspace's own Label Studio.")
+]

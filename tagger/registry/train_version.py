@@ -1,0 +1,113 @@
+"""Train a version: settings, training and logging as one step."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelSnapshot
+from tagger.registry.training_run import (
+    check_writable,
+    encoder_origin,
+    encoder_source,
+    log_training,
+    settings_of,
+)
+from tagger.registry.versions import CHAMPION, Registry, Version
+from tagger.training import (
+    EncoderCache,
+    TrainingProgress,
+    TrainingResult,
+    TrainingSettings,
+    train,
+)
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedVersion:
+    """A version and the result of its training, None if it had been trained before."""
+
+    version: Version
+    result: TrainingResult | None
+
+
+def train_version(
+    registry: Registry,
+    snapshot: LabelSnapshot,
+    settings: TrainingSettings,
+    *,
+    heads_only: bool = False,
+    if_changed: bool = False,
+    progress: TrainingProgress,
+    cache: EncoderCache | None = None,
+) -> TrainedVersion:
+    """Train a model on labels and register it as a new version.
+
+    Parameters
+    ----------
+    heads_only:
+        Keep the champion's encoder and settings; fit only heads and calibration.
+    if_changed:
+        Return the champion or challenger if it was trained on the same labels, taxonomy and
+        settings.
+
+    Raises
+    ------
+    TaggerError
+        If there are too few labels, ``heads_only`` is asked for without a champion, or MLflow
+        cannot store the run. In the last case the model is kept in the current folder, which the
+        hint names.
+    """
+    champion = registry.find(CHAMPION) if heads_only else None
+    if champion:
+        origin = encoder_origin(registry, champion)
+        settings = replace(settings_of(registry, origin), encoder_of=origin.name)
+    fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
+    for version in (registry.champion(), registry.challenger()) if if_changed else ():
+        if version and version.fingerprint == fingerprint:
+            return TrainedVersion(version, None)
+    check_writable(registry)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        result = train(
+            snapshot.labels,
+            snapshot.taxonomy,
+            settings,
+            folder / "model",
+            progress,
+            known_folds=registry.known_folds(settings.folds),
+            source=encoder_source(registry, champion, folder) if champion else None,
+            cache=cache,
+        )
+        progress("Logging to MLflow", 0, 1)
+        with _kept_on_failure(result, fingerprint):
+            version = log_training(registry, result, settings, snapshot)
+        progress("Logging to MLflow", 1, 1)
+    return TrainedVersion(version, result)
+
+
+@contextmanager
+def _kept_on_failure(result: TrainingResult, fingerprint: str) -> Iterator[None]:
+    """Keep a trained model in the current folder if it does not arrive in MLflow."""
+    try:
+        yield
+    except BaseException as error:
+        kept = Path(f"tagger-model-{fingerprint[:12]}")
+        try:
+            shutil.copytree(result.folder, kept, dirs_exist_ok=True)
+        except OSError:
+            raise error from None
+        note = f"the model is kept in {kept}, which 'tagger tag --model' takes"
+        if not isinstance(error, TaggerError):
+            _LOGGER.warning(note)
+            raise
+        hint = f"{error.hint}; {note}" if error.hint else note[0].upper() + note[1:]
+        raise TaggerError(error.problem, path=error.path, hint=hint) from error
