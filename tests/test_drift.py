@@ -53,7 +53,7 @@ def test_strange_papers_are_warned_of():
 def test_doubtful_papers_are_warned_of():
     doubts = np.full((10, 3), 1 / 3)
     (warning,) = drift(np.full(10, 0.7), doubts).warnings
-    assert warning == "100% of the papers are doubtful, where 10% were in cross-validation"
+    assert warning == "100% of the papers need review (in cross-validation: 10%)"
     half = np.vstack([doubts[:2], KINDS[np.arange(8) % 2]])
     assert drift(np.full(10, 0.7), half).warnings == ()
     used_to_it = reference(doubtful=90)

@@ -100,7 +100,7 @@ def test_a_gpu_that_is_not_there_or_cannot_be_used_is_said(float32, monkeypatch)
     monkeypatch.undo()
     # As where it is listed and its libraries are missing: ONNX Runtime goes on without it.
     monkeypatch.setattr("tagger.model.encoder.choose_device", lambda _wanted: "cuda")
-    with pytest.raises(TaggerError, match=r"finds a GPU here, and cannot use it.*--device cpu"):
+    with pytest.raises(TaggerError, match=r"finds a GPU but cannot use it.*--device cpu"):
         OnnxEncoder(float32, 64, device="cuda")
 
 

@@ -266,7 +266,7 @@ def test_the_bundled_encoder_is_checked_file_by_file(tmp_path, monkeypatch):
         ("model.json", lambda path: path.unlink(), "no readable model.json"),
         ("model.json", lambda path: path.write_text("{}"), "not a model manifest"),
         ("encoder.onnx", lambda path: path.write_bytes(b"x"), "does not match the hash"),
-        ("tokenizer.json", lambda path: path.unlink(), "lacks this file"),
+        ("tokenizer.json", lambda path: path.unlink(), "this file of the model is missing"),
     ],
 )
 def test_a_file_that_was_changed_or_is_gone_is_refused(folder, name, spoil, reason):

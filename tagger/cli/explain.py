@@ -67,7 +67,7 @@ def _print_explanation(explanation: Explanation) -> None:
     from rich.text import Text
 
     from tagger.cli.console import Console
-    from tagger.model import telling
+    from tagger.model import most_influential
     from tagger.papers.readers.cleaning import clean_text
 
     console = Console(highlight=False)
@@ -84,7 +84,7 @@ def _print_explanation(explanation: Explanation) -> None:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
             table.add_column("without it", justify="right")
             table.add_column("sentence", ratio=1)
-            carrying = telling(sentences)
+            carrying = most_influential(sentences)
             for one in carrying:
                 table.add_row(f"{one.without:.2f}", Text(one.sentence))
             console.print(table if carrying else "No single sentence carries it.")

@@ -116,7 +116,7 @@ class LearningPoint:
 def predict_labels(
     facet: Facet, probabilities: Floats, threshold: float = DEFAULT_THRESHOLD
 ) -> Booleans:
-    """Return the predicted tags as a mask, shape (papers, tags).
+    """Return the predicted tags as a mask, shape (papers, tags) as the probabilities.
 
     In an exclusive facet it is the most probable tag, else every tag at the threshold or above.
     """
@@ -132,8 +132,9 @@ def facet_confidence(
 ) -> Floats:
     """Return the confidence in each paper's predicted tags in one facet, shape (papers,).
 
-    It is the minimum over the tags of p for a predicted tag and 1 - p for any other. In an
-    exclusive facet this equals the probability of the predicted tag.
+    ``probabilities`` have shape (papers, tags). The confidence is the minimum over the tags of p
+    for a predicted tag and 1 - p for any other. In an exclusive facet this equals the probability
+    of the predicted tag.
     """
     predicted = predict_labels(facet, probabilities, threshold)
     return np.asarray(

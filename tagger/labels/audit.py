@@ -15,7 +15,10 @@ from tagger.taxonomy import Facet, Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class SuspectLabel:
-    """A label that the model contradicts in one facet, with the model's confidence."""
+    """A label that the model contradicts in one facet, with the model's confidence.
+
+    ``given`` are the tags of the label, ``suggested`` those of the model.
+    """
 
     id: str
     title: str

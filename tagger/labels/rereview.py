@@ -59,7 +59,7 @@ class Rereview:
 
 def plan_change(store: LabelStore, change: Change, rule: ConflictRule = "latest") -> ChangePlan:
     """Return the effects of a change without writing it; raise TaggerError if it is not allowed."""
-    before, after = store.taxonomy, _changed(store, change).taxonomy
+    before, after = store.taxonomy, _changed_document(store, change).taxonomy
     originals, labels = store.original_labels(), store.all_labels()
     now = _translated(originals, after)
     annotated_before, annotated_after = (
@@ -97,7 +97,7 @@ def apply_change(store: LabelStore, change: Change) -> Taxonomy:
     The label files are not changed.
     """
     with exclusively(store.folder / TAXONOMY_FILE):
-        document = _changed(store, change)
+        document = _changed_document(store, change)
         with replacing(store.folder / TAXONOMY_FILE) as file:
             file.write(document.text())
     return document.taxonomy
@@ -123,7 +123,7 @@ def count_tags(labels: Iterable[Label], taxonomy: Taxonomy) -> dict[str, dict[st
     return counts
 
 
-def _changed(store: LabelStore, change: Change) -> TaxonomyDocument:
+def _changed_document(store: LabelStore, change: Change) -> TaxonomyDocument:
     path = store.folder / TAXONOMY_FILE
     document = open_document(path)
     if document.taxonomy != store.taxonomy:

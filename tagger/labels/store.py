@@ -91,7 +91,7 @@ class LabelStore:
             With file, line and field, if a line is not a valid label, or names an unknown facet
             or tag.
         """
-        return [self._fitting(label, path, line) for path, line, label in self._lines()]
+        return [self._checked(label, path, line) for path, line, label in self._lines()]
 
     def original_labels(self) -> list[Label]:
         """Return every label with its original tag names, in the same order."""
@@ -102,7 +102,7 @@ class LabelStore:
         found = []
         for path, line, label in self._lines():
             try:
-                self._fitting(label, path, line)
+                self._checked(label, path, line)
             except TaggerError as error:
                 found.append(error)
         return found
@@ -153,7 +153,8 @@ class LabelStore:
             changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
         return label.model_copy(update=changes)
 
-    def _fitting(self, label: Label, path: Path, line: int) -> Label:
+    def _checked(self, label: Label, path: Path, line: int) -> Label:
+        """Return a label with current tags; raise a TaggerError if it does not fit the taxonomy."""
         translated = self._translated(label)
         try:
             self.taxonomy.check_tags(translated.tags)

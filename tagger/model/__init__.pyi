@@ -19,7 +19,7 @@ from .encoder import choose_device as choose_device
 from .encoder import sha256_of as sha256_of
 from .explanation import Explanation as Explanation
 from .explanation import explain as explain
-from .explanation import telling as telling
+from .explanation import most_influential as most_influential
 from .heads import MEMBERS as MEMBERS
 from .heads import Calibration as Calibration
 from .heads import Head as Head
@@ -37,8 +37,8 @@ from .risk_control import Promise as Promise
 from .risk_control import review_rule as review_rule
 from .tfidf import LexicalFeatures as LexicalFeatures
 from .tfidf import terms_of as terms_of
-from .thresholds import MIN_CONFIDENCE as MIN_CONFIDENCE
-from .thresholds import TARGET_PRECISION as TARGET_PRECISION
+from .threshold_ranges import MIN_CONFIDENCE as MIN_CONFIDENCE
+from .threshold_ranges import TARGET_PRECISION as TARGET_PRECISION
 from .training_reference import OutOfFold as OutOfFold
 from .training_reference import Reference as Reference
 from .training_reference import similarity as similarity

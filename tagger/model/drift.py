@@ -1,4 +1,4 @@
-"""Drift: is a digest unlike the papers that the model was trained on?"""
+"""Drift: measure how much new papers differ from those that the model was trained on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNFAMILIAR_QUANTILE = 0.05
 _WARN_UNFAMILIAR = 0.25
 """Share of unfamiliar papers: five times the expected one."""
 _WARN_REVIEW = (2.0, 0.2)
-"""Share of papers to review: so many times the expected one, and more than it by so much."""
+"""Warn if the share to review is at least twice the expected one, and larger by at least 0.2."""
 _STEPS = 1000
 _SIGNIFICANCE = 0.005
 """Level of the one-sided binomial test behind both warnings."""
@@ -27,7 +27,10 @@ _SIGNIFICANCE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class FacetDrift:
-    """Mean confidence in one facet and the share of papers of each tag; expected: held out."""
+    """Mean confidence in one facet, and the share of papers with each tag.
+
+    The expected values are those of the labelled papers in cross-validation.
+    """
 
     confidence: float
     expected_confidence: float
@@ -42,11 +45,11 @@ class FacetDrift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A digest compared with the labelled papers, as these were held out in cross-validation.
+    """New papers compared with the labelled papers, as predicted in cross-validation.
 
-    ``similarity`` is the median cosine with the nearest labelled paper, ``unfamiliar_share`` the
-    share of papers less familiar than 95% of those held out: about 0.05 if the digest is like them.
-    ``review_share`` is the share of papers to review.
+    ``similarity`` is the median cosine similarity to the nearest labelled paper. Papers with a
+    lower similarity than 95% of the labelled papers are unfamiliar; ``unfamiliar_share`` is about
+    0.05 without drift. ``review_share`` is the share of papers to review.
     """
 
     papers: int
@@ -59,28 +62,30 @@ class Drift:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings for a user, in words; empty if the digest is like the labelled papers."""
+        """Warnings for the user; empty if the new papers are like the labelled ones."""
         found = []
         share, expected = self.unfamiliar_share, _UNFAMILIAR_QUANTILE
         if share >= _WARN_UNFAMILIAR and self._is_significant(share, expected):
             found.append(
-                f"{share:.0%} of the papers are unlike those that the model was trained on, where "
-                f"{expected:.0%} are to be expected"
+                f"{share:.0%} of the papers are unlike those that the model was trained on "
+                f"(expected: {expected:.0%})"
             )
         share, expected = self.review_share, self.expected_review_share
         factor, margin = _WARN_REVIEW
         least = max(factor * expected, expected + margin)
         if share >= least and self._is_significant(share, expected):
             found.append(
-                f"{share:.0%} of the papers are doubtful, where {expected:.0%} were in "
-                "cross-validation"
+                f"{share:.0%} of the papers need review (in cross-validation: {expected:.0%})"
             )
         return tuple(found)
 
     def _is_significant(self, share: float, expected: float) -> bool:
-        """Test whether a binomial count is above what is expected; a light install has no SciPy."""
+        """Return whether a share is above the expected one by a one-sided binomial test.
+
+        Tagging is installed without SciPy.
+        """
         papers, p = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
-        # In logarithms, for pages of thousands.
+        # In logarithms, because the factorials of thousands of papers overflow.
         tail = (
             math.lgamma(papers + 1)
             - math.lgamma(k + 1)
@@ -92,7 +97,7 @@ class Drift:
         return sum(map(math.exp, tail)) < _SIGNIFICANCE
 
     def figures(self) -> dict[str, float]:
-        """Return all figures under the names they are logged by."""
+        """Return all figures by the names under which MLflow logs them."""
         found = {"papers": float(self.papers), "unfamiliar_share": self.unfamiliar_share}
         for name in ("review_share", "similarity"):
             found[name] = getattr(self, name)
@@ -107,10 +112,11 @@ class Drift:
 
 
 class DriftCounts(BaseModel):
-    """What is counted of a digest to tell its drift; counts of parts of it can be added up.
+    """Counts from which the drift of papers is computed; counts of several parts can be added.
 
-    ``similarity`` counts papers by their cosine with the nearest labelled one, in thousandths,
-    ``confidence`` holds its sum per facet, ``given`` the number of papers per facet and tag.
+    ``similarity`` is the number of papers by their cosine similarity to the nearest labelled paper,
+    in thousandths. ``confidence`` is the sum of the confidences per facet, ``given`` the number of
+    papers per facet and predicted tag.
     """
 
     papers: int = 0
@@ -138,10 +144,15 @@ def count_drift(
     taxonomy: Taxonomy,
     rule: ReviewRule,
 ) -> DriftCounts:
-    """Count papers: their :meth:`Reference.similarity_of`, and probabilities per facet.
+    """Count papers by their similarity, shape (papers,), and probabilities per facet.
 
-    The labelled papers of the reference have to be one at least.
+    ``similarity`` is that of :meth:`Reference.similarity_of`; ``probabilities`` have shape (papers,
+    tags). The reference must contain at least one paper.
     """
+    predicted = {
+        facet.name: rule.predict_labels(facet, probabilities[facet.name])
+        for facet in taxonomy.facets
+    }
     threshold = np.quantile(reference.similarity, _UNFAMILIAR_QUANTILE)
     return DriftCounts(
         papers=len(similarity),
@@ -153,10 +164,10 @@ def count_drift(
             for facet in taxonomy.facets
         },
         given={
-            facet.name: Counter(dict(zip(facet.tag_names, counts, strict=True)))
+            facet.name: Counter(
+                dict(zip(facet.tag_names, predicted[facet.name].sum(axis=0).tolist(), strict=True))
+            )
             for facet in taxonomy.facets
-            for predicted in [rule.predict_labels(facet, probabilities[facet.name])]
-            for counts in [predicted.sum(axis=0).tolist()]
         },
     )
 
@@ -164,7 +175,7 @@ def count_drift(
 def drift_of(
     counts: DriftCounts, reference: Reference, taxonomy: Taxonomy, rule: ReviewRule
 ) -> Drift:
-    """Return the drift of the papers that were counted, of which there has to be one."""
+    """Return the drift of the papers that were counted; there must be at least one."""
     facets = {}
     for facet in taxonomy.facets:
         expected = reference.probabilities[facet.name]
@@ -193,12 +204,13 @@ def measure_drift(
     taxonomy: Taxonomy,
     rule: ReviewRule,
 ) -> Drift:
-    """Return the drift of papers, one at least; parameters as for :func:`count_drift`."""
+    """Return the drift of at least one paper; the parameters are those of :func:`count_drift`."""
     counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
     return drift_of(counts, reference, taxonomy, rule)
 
 
 def _median(counts: Counter[int]) -> float:
+    """Return the median of values, given how often each occurs."""
     values = sorted(counts)
     places = np.cumsum([counts[value] for value in values])
     middle = np.array([places[-1] - 1, places[-1]]) // 2
@@ -206,13 +218,14 @@ def _median(counts: Counter[int]) -> float:
 
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
-    """Return the share of labelled papers that would have gone to review, held out, 0 to 1."""
+    """Return the share of labelled papers to review by their out-of-fold predictions, 0 to 1."""
     return float(_doubtful(taxonomy, reference.probabilities, rule).mean())
 
 
 def _doubtful(
     taxonomy: Taxonomy, probabilities: Mapping[str, Floats], rule: ReviewRule
 ) -> Booleans:
+    """Return whether each paper goes to review, shape (papers,)."""
     doubts = [rule.doubts(facet, probabilities[facet.name]) for facet in taxonomy.facets]
     return np.asarray(np.any(doubts, axis=0))
 
@@ -222,7 +235,7 @@ def _by_tag(facet: Facet, shares: Floats) -> dict[str, float]:
 
 
 def _confidence(facet: Facet, probabilities: Floats) -> Floats:
-    """Return the confidence in each paper's tag, of several tags the mean, shape (papers,)."""
+    """Return the mean confidence in the decisions on a paper's tags, shape (papers,)."""
     if facet.exclusive:
         return np.asarray(probabilities.max(axis=1))
     return np.asarray(np.maximum(probabilities, 1 - probabilities).mean(axis=1))

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 Progress = Callable[[int, int], None]
-"""Called with the number of texts done and the number in all."""
+"""Called with the number of texts done and the total number."""
 
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 FLOAT32_FILE = "encoder.float32.onnx"
-"""In 32 bits, for a GPU; a model may lack it."""
+"""The encoder with 32-bit weights, for a GPU; optional."""
 DEFAULT_MAX_TOKENS = 256
 ENCODING = 3
-"""Version of the way in which an exported encoder is run; another one gives other vectors."""
+"""Version of the encoding procedure; increase it after a change that gives other vectors."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _WINDOW = 1024
-"""Texts among which those of one length are batched."""
+"""Number of texts from which batches of texts of equal length are formed."""
 _TOKENS = 192
-"""Most tokens of a batch on a core; a longer text is a batch of its own."""
+"""Maximum number of tokens of a batch on one core; a longer text forms its own batch."""
 _GPU_TOKENS = 65_536
 
 
@@ -45,7 +45,13 @@ class Encoder(Protocol):
 
 
 def choose_device(wanted: str) -> str:
-    """Return ``cpu`` or ``cuda``; for ``auto`` a GPU if ONNX Runtime can use one here."""
+    """Return ``cpu`` or ``cuda``; for ``auto``, ``cuda`` if ONNX Runtime finds a GPU.
+
+    Raises
+    ------
+    TaggerError
+        If ``cuda`` is wanted and ONNX Runtime finds no GPU.
+    """
     if wanted == "cpu":
         return wanted
     import onnxruntime
@@ -56,7 +62,7 @@ def choose_device(wanted: str) -> str:
         return "cpu"
     raise TaggerError(
         "ONNX Runtime finds no GPU here",
-        hint="pip install onnxruntime-gpu in place of onnxruntime, or leave --device out",
+        hint="Install onnxruntime-gpu in place of onnxruntime, or omit --device",
     )
 
 
@@ -69,10 +75,14 @@ def sha256_of(path: Path) -> str:
 class OnnxEncoder:
     """An exported encoder, run by ONNX Runtime without PyTorch.
 
-    Texts of one length are batched, a few on each core at a time: no time goes into padding, and
-    the vector of a text does not depend on other texts. A GPU has no kernels for weights of 8 bits:
-    on ``cuda`` the encoder of 32 bits is used, whose vectors differ somewhat. On a processor
-    ``threads`` is the number of cores, by default all.
+    Each batch has texts of equal length, so there is no padding, and the vector of a text does not
+    depend on other texts. A GPU cannot run 8-bit weights: on ``cuda`` the 32-bit encoder is used,
+    whose vectors differ slightly. ``threads`` is the number of CPU cores to use, by default all.
+
+    Raises
+    ------
+    TaggerError
+        If the encoder cannot be loaded, or the wanted device cannot run it.
     """
 
     def __init__(
@@ -87,7 +97,7 @@ class OnnxEncoder:
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
-        # Errors are raised, and need not be printed as well.
+        # Errors are raised, so they need not be printed.
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         has_float32 = (folder / FLOAT32_FILE).exists()
@@ -97,7 +107,7 @@ class OnnxEncoder:
             raise TaggerError(
                 f"the model has no {FLOAT32_FILE}, which a GPU needs",
                 path=folder,
-                hint="Train a model with tagger train --float32, or leave --device out",
+                hint="Train a model with tagger train --float32, or omit --device",
             )
         self._threads = 1 if on_gpu else threads or _cores()
         self._tokens = _GPU_TOKENS if on_gpu else _TOKENS
@@ -106,9 +116,9 @@ class OnnxEncoder:
                 str(graph),
                 options,
                 providers=list(dict.fromkeys([_CUDA, _CPU] if on_gpu else [_CPU])),
-                # It would try once more, and print that it does.
+                # Otherwise it would try again and print a message.
                 enable_fallback=0,
-                # On a processor an addition and a norm are three times faster than both in one.
+                # On a CPU, separate addition and normalisation are three times faster than fused.
                 disabled_optimizers=set() if on_gpu else {"SkipLayerNormFusion"},
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
@@ -117,10 +127,10 @@ class OnnxEncoder:
                 f"the model's encoder cannot be loaded ({first_line(error)})", path=folder
             ) from error
         if on_gpu and _CUDA not in self._session.get_providers():
-            # ONNX Runtime falls back to the processor with a mere warning.
+            # ONNX Runtime falls back to the CPU with only a warning.
             raise TaggerError(
-                "ONNX Runtime finds a GPU here, and cannot use it",
-                hint="Install the CUDA libraries that onnxruntime-gpu asks for, or: --device cpu",
+                "ONNX Runtime finds a GPU but cannot use it",
+                hint="Install the CUDA libraries that onnxruntime-gpu needs, or use --device cpu",
             )
         self._folder = folder
         self._dimensions = dimensions
@@ -128,7 +138,14 @@ class OnnxEncoder:
         self._tokenizer.no_padding()
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        """Return one vector of unit length per text, shape (texts, dimensions).
+
+        Raises
+        ------
+        TaggerError
+            If the encoder fails, or its vectors are not finite or have another number of
+            dimensions.
+        """
         vectors: dict[int, Vectors] = {}
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(texts), _WINDOW):
@@ -158,10 +175,10 @@ class OnnxEncoder:
         vectors = np.asarray(found, dtype=np.float32)
         fits = vectors.ndim == 2 and len(vectors) == len(ids)
         if not fits or self._dimensions not in (None, vectors.shape[1]):
-            raise self._unusable(f"it gives vectors of shape {vectors.shape[1:]}")
+            raise self._unusable(f"its vectors have shape {vectors.shape[1:]}")
         if not np.isfinite(vectors).all():
-            raise self._unusable("it gives NaN or infinity")
-        # One by one: the norm of a row among many may differ in the last digit.
+            raise self._unusable("its vectors contain NaN or infinity")
+        # One by one, because the norm of a row among many may differ in the last digit.
         return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
 
     def _unusable(self, reason: str) -> TaggerError:
@@ -169,7 +186,7 @@ class OnnxEncoder:
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Return the indices of texts that are encoded together: of one length, the longest first."""
+    """Group the indices of texts of equal length into batches, the longest texts first."""
     of_length: dict[int, list[int]] = {}
     for index, length in enumerate(lengths):
         of_length.setdefault(length, []).append(index)
@@ -181,7 +198,7 @@ def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 
 def _cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of CPU cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

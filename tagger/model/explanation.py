@@ -1,7 +1,7 @@
-"""Why a paper has its tags: the sentences that carried each, and the nearest labelled papers.
+"""Explain the tags of a paper by its most influential sentences and the nearest labelled papers.
 
-A sentence carries a tag if the tag is less likely without it: leave-one-out importance as in
-Li et al., "Understanding Neural Networks through Representation Erasure" (2016).
+The influence of a sentence on a tag is the loss of probability without it: leave-one-out importance
+as in Li et al., "Understanding Neural Networks through Representation Erasure" (2016).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tagger.model.model import TaggerModel
 from tagger.papers import KnownPapers, Paper, TaggedPaper, split_sentences
 
 _NEIGHBOURS = 3
-_TELLING = 3
+_MOST_SENTENCES = 3
 _LEAST_CHANGE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One sentence, or the title, and how likely a tag is with and without it."""
+    """A sentence or the title, and the probability of a tag with and without it."""
 
     sentence: str
     confidence: float
@@ -33,13 +33,13 @@ class Evidence:
 
     @property
     def change(self) -> float:
-        """The importance of the sentence; below 0 if it speaks against the tag."""
+        """The influence of the sentence; negative if the tag is more likely without it."""
         return self.confidence - self.without
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A labelled paper, its tags per facet, and its cosine with the paper that is explained."""
+    """A labelled paper, its tags per facet, and its cosine similarity to the explained paper."""
 
     id: str
     title: str
@@ -49,10 +49,10 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a paper has its tags.
+    """The reasons for the tags of a paper.
 
-    ``evidence`` holds, per facet and tag given or in doubt, all sentences, those first without
-    which the tag is least likely; ``neighbours`` the nearest labelled papers other than itself.
+    ``evidence`` holds all sentences, the most influential first, per facet and predicted or
+    uncertain tag. ``neighbours`` are the nearest other labelled papers, the nearest first.
     """
 
     decision: TaggedPaper
@@ -77,7 +77,7 @@ class Explanation:
 def explain(
     paper: Paper, model: TaggerModel, rule: ReviewRule, progress: Progress | None = None
 ) -> Explanation:
-    """Explain the tags of a paper; one of n sentences is tagged n + 2 times."""
+    """Explain the tags of a paper; a paper of n sentences is tagged n + 2 times."""
     sentences = split_sentences(paper.abstract)
     variants = [paper, replace(paper, title="")]
     for left_out in range(len(sentences)):
@@ -100,15 +100,15 @@ def explain(
     return Explanation(decision, evidence, _neighbours(paper, predictions.vectors[0], model))
 
 
-def telling(sentences: Sequence[Evidence]) -> list[Evidence]:
-    """Return the most influential sentences: at most 3, each of importance 0.005 or more."""
-    return [one for one in sentences if one.change >= _LEAST_CHANGE][:_TELLING]
+def most_influential(sentences: Sequence[Evidence]) -> list[Evidence]:
+    """Return the most influential sentences: at most 3, each of influence 0.005 or more."""
+    return [one for one in sentences if one.change >= _LEAST_CHANGE][:_MOST_SENTENCES]
 
 
 def _neighbours(paper: Paper, vector: Vectors, model: TaggerModel) -> tuple[Neighbour, ...]:
     reference, itself, found = model.reference, KnownPapers([paper]), []
     cosines = reference.vectors @ vector
-    # One more than are shown: the paper may be among them.
+    # One more than needed, because the paper itself may be among them.
     for row in np.argsort(-cosines, kind="stable")[: _NEIGHBOURS + 1]:
         name, title = reference.ids[row], reference.titles[row]
         if Paper(title, "", id=name) in itself:

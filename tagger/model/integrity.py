@@ -1,6 +1,6 @@
-"""Checks of the files of a saved model before they are used: a model may come from anybody.
+"""Check the files of a saved model before use: a model may come from an untrusted source.
 
-A model is data. Nothing here or in :mod:`tagger.model` executes anything of it.
+A model is data. Nothing here or in :mod:`tagger.model` executes any part of it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tagger.model.encoder import sha256_of
 _KINDS = ("F64", "F32", "BOOL")
 
 Shape = tuple[int | str, ...]
-"""Of an array; a name stands for a size that is the same wherever in a file the name stands."""
+"""Shape of an array. Sizes with the same name must be equal in all arrays of a file."""
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Raise an error if a file is missing, cannot be read or is not the one of the manifest."""
+    """Raise TaggerError if a file is missing, cannot be read or does not have the expected hash."""
     try:
         found = sha256_of(path)
     except FileNotFoundError as error:
-        raise TaggerError("the model lacks this file", path=path) from error
+        raise TaggerError("this file of the model is missing", path=path) from error
     except OSError as error:
         raise TaggerError(f"cannot be read ({error.strerror or error})", path=path) from error
     if found != expected:
@@ -36,9 +36,13 @@ def check_hash(path: Path, expected: str) -> None:
 def load_arrays(
     path: Path, shapes: Mapping[str, Shape]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Load the arrays and the header of a safetensors file that holds just these arrays.
+    """Load the arrays and the header of a safetensors file.
 
-    They are of finite real numbers or truth values; anything else raises an error.
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read, has other arrays than ``shapes``, or an array has another shape,
+        another type than float or bool, or a value that is not finite.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -49,7 +53,7 @@ def load_arrays(
             for name in sorted(names ^ shapes.keys()):
                 problem = "lacks the" if name in shapes else "holds an unexpected"
                 raise TaggerError(f"{problem} array '{name}'", path=path)
-            # The header says all of it: nothing is read before everything fits.
+            # The header has shapes and types, so nothing is read before all of them fit.
             for name, wanted in shapes.items():
                 part = file.get_slice(name)
                 if part.get_dtype() not in _KINDS or not _fits(part.get_shape(), wanted, sizes):
@@ -69,7 +73,7 @@ def load_arrays(
 
 
 def _fits(shape: Sequence[int], wanted: Shape, sizes: dict[str, int]) -> bool:
-    """Tell whether a shape is the wanted one, and note the sizes of names."""
+    """Return whether a shape is as wanted; ``sizes`` collects the sizes of names."""
     return len(shape) == len(wanted) and all(
         size == (sizes.setdefault(target, size) if isinstance(target, str) else target)
         for size, target in zip(shape, wanted, strict=True)

@@ -22,7 +22,7 @@ import numpy as np
 from tagger._util.arrays import Booleans, Floats
 from tagger.model.decision import ReviewRule
 from tagger.model.model import TaggerModel
-from tagger.model.thresholds import check_thresholds
+from tagger.model.threshold_ranges import check_thresholds
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
 
@@ -83,7 +83,7 @@ def review_rule(
 ) -> tuple[ReviewRule, Promise | None]:
     """Return when a paper goes to review, and the promise behind it if one is asked for.
 
-    Raises ArgumentError if a threshold is out of range, see :mod:`tagger.model.thresholds`.
+    Raises ArgumentError if a threshold is out of range, see :mod:`tagger.model.threshold_ranges`.
     """
     check_thresholds(min_confidence, target_precision)
     rule = model.rule(min_confidence)

@@ -1,9 +1,9 @@
 """TF-IDF weights of the words and word pairs of a paper, without scikit-learn.
 
-An encoder blurs wording into meaning; set phrases such as "we survey" tell what a paper
-contributes, and in a title they weigh more than elsewhere. Weights are those of scikit-learn's
+An encoder represents meaning rather than wording. Set phrases such as "we survey" tell what a paper
+contributes, especially in a title. Weights are those of scikit-learn's
 ``TfidfVectorizer`` with ``analyzer=terms_of`` and ``sublinear_tf`` (Manning et al., "Introduction
-to Information Retrieval", 2008, section 6.4), which training uses; tagging does without it.
+to Information Retrieval", 2008, section 6.4), which training uses. Tagging is installed without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TITLE_MARK = "title:"
 
 
 def terms_of(paper: Paper) -> list[str]:
-    """Return the words and word pairs of a paper, then those of its title again, marked."""
+    """Return the words and word pairs of a paper, then those of its title with a prefix."""
     title = map(_TITLE_MARK.__add__, _words_and_pairs(paper.title))
     return [*_words_and_pairs(paper.text), *title]
 
@@ -37,12 +37,12 @@ def _words_and_pairs(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class SparseRows:
-    """A matrix of which each row is given by the columns and values that are not zero."""
+    """A sparse matrix: for each row, the columns and the values that are not zero."""
 
     rows: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
 
     def __matmul__(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the product with a matrix, as a dense array of one row a row."""
+        """Return the product with a dense matrix, shape (rows, columns of ``matrix``)."""
         product = np.zeros((len(self.rows), matrix.shape[1]))
         for row, (columns, values) in enumerate(self.rows):
             product[row] = values @ matrix[columns]
@@ -58,7 +58,7 @@ class LexicalFeatures:
 
     @cached_property
     def _columns(self) -> tuple[dict[Any, int], dict[Any, int]]:
-        """The columns of words and pairs, a pair as two words: of any text, and of titles."""
+        """Columns by word or pair of words, for terms of the text and for terms of the title."""
         of_texts: dict[Any, int] = {}
         of_titles: dict[Any, int] = {}
         for column, term in enumerate(self.vocabulary):
@@ -68,7 +68,10 @@ class LexicalFeatures:
         return of_texts, of_titles
 
     def transform(self, papers: Sequence[Paper]) -> SparseRows:
-        """Return one row of unit length a paper; of zeros, if it has no term of the vocabulary."""
+        """Return the TF-IDF weights of papers, shape (papers, terms), in rows of unit length.
+
+        The row of a paper without a term of the vocabulary is zero.
+        """
         rows = []
         for paper in papers:
             found: list[int | None] = []

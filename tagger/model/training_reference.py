@@ -1,4 +1,4 @@
-"""The labelled papers that a model remembers, to compare a digest with."""
+"""The labelled papers that are stored in a model, to compare new papers with."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tagger.taxonomy import Taxonomy
 
 _COSINES_AT_ONCE = 2**24
 _MAX_PAPERS = 2000
-"""More labelled papers than that tell little more, and would make the model heavy."""
+"""Maximum number of stored papers; more would add little information and make models large."""
 
 
 @dataclass(frozen=True)
 class OutOfFold:
     """Out-of-fold predictions of labelled papers.
 
-    ``similarity`` is the cosine of each paper with the nearest training paper of its fold, shape
-    (papers,); ``probabilities`` are calibrated, per facet, shape (papers, tags).
+    ``similarity`` is the cosine similarity of each paper to the nearest training paper of its fold,
+    shape (papers,); ``probabilities`` are calibrated, per facet, shape (papers, tags).
     """
 
     similarity: Floats
@@ -42,8 +42,8 @@ class OutOfFold:
 class Reference:
     """The labelled papers of a model.
 
-    ``vectors`` have shape (papers, dimensions). Per facet, ``y_true`` holds the tags that people
-    gave, shape (papers, tags), and ``annotated`` whether anybody gave some, shape (papers,).
+    ``vectors`` have shape (papers, dimensions). Per facet, ``y_true`` is the mask of the labelled
+    tags, shape (papers, tags), and ``annotated`` that of the labelled papers, shape (papers,).
     ``out_of_fold`` is by effort; ``similarity`` and ``probabilities`` are those of ``effort``.
     """
 
@@ -66,11 +66,14 @@ class Reference:
         return self.out_of_fold[self.effort].probabilities
 
     def similarity_of(self, vectors: Vectors) -> Floats:
-        """Return the cosine of papers with the nearest labelled one, shape (papers,)."""
+        """Return the cosine similarity of each paper to the nearest labelled one, shape (papers,).
+
+        ``vectors`` have shape (papers, dimensions) and unit length.
+        """
         return similarity(vectors, self.vectors)
 
     def sample(self) -> Reference:
-        """Return a reference of at most 2000 papers, evenly taken."""
+        """Return a reference of at most 2000 papers, evenly spaced."""
         count = len(self.vectors)
         indices = np.unique(np.linspace(0, count - 1, min(count, _MAX_PAPERS)).astype(int))
         return Reference(
@@ -102,7 +105,7 @@ class Reference:
     def load(
         cls, path: Path, taxonomy: Taxonomy, efforts: Sequence[str], dimensions: int
     ) -> Reference:
-        """Load a reference; raise an error if it does not fit the rest of the model."""
+        """Load a reference; raise TaggerError if it does not fit the rest of the model."""
         shapes: dict[str, Shape] = {"vectors": ("papers", dimensions)}
         shapes |= {f"{effort}.similarity": ("papers",) for effort in efforts}
         for facet in taxonomy.facets:
@@ -136,8 +139,11 @@ class Reference:
 
 
 def similarity(vectors: Vectors, known: Vectors) -> Floats:
-    """Return the cosine of each vector of unit length with the nearest known one."""
-    # In parts: all cosines at once of many with many would fill the memory.
+    """Return the cosine similarity of each vector to the nearest known one, shape (vectors,).
+
+    Both arrays have shape (vectors, dimensions) and rows of unit length.
+    """
+    # In parts, because all cosines at once might not fit into memory.
     rows = max(1, _COSINES_AT_ONCE // max(len(known), 1))
     nearest = [
         (vectors[start : start + rows] @ known.T).max(axis=1, initial=-1.0)

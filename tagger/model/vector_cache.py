@@ -1,8 +1,8 @@
-"""Vectors of texts that were encoded before, so that a page seen again costs next to nothing.
+"""Cache the vectors of texts, so that a text is encoded once.
 
-One SQLite file for all workspaces of a user, in the user's cache folder or where
-``TAGGER_CACHE`` says (``off`` for none). It holds hashes and numbers, no text. An encoder works
-without it: a cache that cannot be read or written is left alone, and a damaged one begun anew.
+The cache is one SQLite file for all projects of a user, in the user's cache folder or the folder
+``TAGGER_CACHE`` (``off`` for no cache). It contains hashes and numbers, no text. If it cannot be
+read or written, texts are encoded without it. A damaged cache is deleted.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from tagger.model.encoder import Encoder, Progress
 
 CACHE_VARIABLE = "TAGGER_CACHE"
 CACHE_FILE = "vectors-1.sqlite"
-"""The number is the version of the table's layout."""
+"""The number is the version of the table."""
 _LIMIT = 512 * 2**20
-"""Bytes; a vector of the bundled encoder takes about 1,600."""
+"""Maximum size in bytes; a vector of the bundled encoder takes about 1,600."""
 _KEPT = 0.8
-"""Share of the limit that is left when the least recently used are dropped."""
+"""Share of the maximum size that is kept when the least recently used vectors are dropped."""
 _TOUCH_AFTER = 24 * 3600
-"""Seconds after which use is noted again: noting each would turn every read into a write."""
+"""Seconds after which the time of use is updated; not at each use, which would be a write."""
 _CHUNK = 500
-"""Keys of one query; SQLite takes a limited number of parameters."""
+"""Maximum number of keys of a query; SQLite limits the number of parameters."""
 
 
 @dataclass
 class VectorCache:
-    """Vectors by key, kept in a file up to a limit in bytes; those unused for longest go first.
+    """Vectors by key, in a file of at most ``limit`` bytes; the least recently used are dropped.
 
-    Several processes may use one file at once. It is made, with its folder, when something is first
-    put in.
+    Several processes may use the file at the same time. The file and its folder are created by the
+    first :meth:`put`.
     """
 
     path: Path
     limit: int = _LIMIT
 
     def get(self, keys: Sequence[bytes], size: int) -> dict[bytes, Vectors]:
-        """Return the vectors that are there, each of shape (size,); any other is left out."""
+        """Return the cached vectors, each of shape (size,); missing ones are left out."""
         found: dict[bytes, Vectors] = {}
         now = int(time.time())
 
@@ -73,7 +73,7 @@ class VectorCache:
         return found
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
-        """Keep vectors."""
+        """Store vectors of shape (size,), and drop old ones if the file is too large."""
         now = int(time.time())
         rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
 
@@ -97,14 +97,14 @@ class VectorCache:
             )
 
     def _attempt(self, work: Callable[[sqlite3.Connection], None], *, create: bool) -> None:
-        """Do some work in one transaction; go on without the cache where that fails."""
+        """Run ``work`` in one transaction; without the cache if its file cannot be used."""
         try:
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             elif not self.path.exists():
                 return
             with closing(sqlite3.connect(self.path, timeout=5)) as connection, connection:
-                # Vectors can be made again: a crash of the machine may cost them.
+                # Vectors can be computed again, so losing them in a crash is acceptable.
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors "
@@ -112,7 +112,7 @@ class VectorCache:
                 )
                 work(connection)
         except (OSError, sqlite3.OperationalError):
-            return  # read-only, full, or busy for long
+            return  # read-only, full, or locked
         except sqlite3.DatabaseError as error:
             # The lowest byte is the kind of error.
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -125,10 +125,9 @@ class VectorCache:
 
 @dataclass
 class CachedEncoder:
-    """An encoder that asks a cache first, and is made only if the cache lacks something.
+    """An encoder with a cache; it is created by ``make`` only if a vector is not cached.
 
-    ``identity`` stands for all that vectors depend on besides the text; they have ``size``
-    dimensions.
+    ``identity`` names all that vectors depend on besides the text. They have ``size`` dimensions.
     """
 
     make: Callable[[], Encoder]
@@ -161,7 +160,7 @@ class CachedEncoder:
 
 
 def default_cache_folder() -> Path | None:
-    """Return the user's cache folder, or None where ``TAGGER_CACHE`` is ``off``."""
+    """Return the user's cache folder, or None if ``TAGGER_CACHE`` is ``off``."""
     chosen = os.environ.get(CACHE_VARIABLE, "")
     if chosen.lower() == "off":
         return None
@@ -171,6 +170,6 @@ def default_cache_folder() -> Path | None:
 
 
 def default_cache() -> VectorCache | None:
-    """Return the user's cache, or None where ``TAGGER_CACHE`` is ``off``."""
+    """Return the user's cache, or None if ``TAGGER_CACHE`` is ``off``."""
     folder = default_cache_folder()
     return VectorCache(folder / CACHE_FILE) if folder else None

@@ -1,15 +1,15 @@
-"""Zero-shot: tags that are told by their definitions, and examples if any, without labels.
+"""Zero-shot models: predict tags from their definitions and examples, without labels.
 
-A tag is the likelier the nearer a paper is to its definition, by the pretrained bundled encoder.
-Two things are taken off a cosine first. One is the cosine of the definition with a typical paper:
-it is high for a definition in general terms, whatever the paper. The other is what the paper has in
-common with all definitions of the taxonomy. Classification by the meaning of the label: Chang et
-al., "Importance of Semantic Representation: Dataless Classification" (2008).
+The probability of a tag grows with the cosine similarity of the paper and the definition, as
+vectors of the pretrained encoder. Two terms are subtracted from it first: the similarity of the
+definition to a typical paper, which is high for a general definition, and the similarity of the
+paper to the mean of all definitions of the taxonomy. This is dataless classification (Chang et al.,
+"Importance of Semantic Representation: Dataless Classification", 2008).
 
-Without labels the threshold cannot be learned. It is set to what came out on labelled papers of
-other taxonomies (``experiments/definitions_only.py``), on the careful side: see :data:`NEARNESS`
-and :data:`SLOPE`. A model of definitions alone has no out-of-fold predictions, and no precision can
-be promised of it.
+Without labels, threshold and slope cannot be fitted. :data:`NEARNESS` and :data:`SLOPE` are
+cautious values, fitted on labelled papers of other taxonomies
+(``experiments/definitions_only.py``). Such a model has no out-of-fold predictions, so it cannot
+guarantee a precision.
 """
 
 from __future__ import annotations
@@ -30,16 +30,15 @@ from tagger.papers import Paper
 from tagger.taxonomy import Facet, Taxonomy
 
 NEARNESS = 0.15
-"""The rest of the cosine at which a tag of a facet that is not exclusive has probability 0.5: 0.14
-to 0.16 on three labelled sets."""
+"""The reduced cosine at which a tag of a facet that is not exclusive has probability 0.5: 0.14 to
+0.16 on three labelled sets."""
 
 SLOPE = {True: 8.0, False: 18.0}
-"""Growth of the logit with the rest of the cosine, in exclusive facets and others. The lower of the
-fitted values: where definitions tell tags well, confidences could be higher."""
+"""Slope of the logit over the reduced cosine, for exclusive facets (True) and others: the lowest
+fitted values, so confidences are rather too low than too high."""
 
 _SHRINKAGE = 5.0
-"""Papers without content that are mixed into the typical one: a few papers on one subject do not
-show what is typical."""
+"""Number of zero vectors in the mean of the papers: a few papers on one subject are not typical."""
 
 _MAX_PAPERS = 500
 
@@ -60,11 +59,11 @@ def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
 def model_of_definitions(
     taxonomy: Taxonomy, papers: Sequence[Paper], encoder: Encoder, progress: Progress | None = None
 ) -> TaggerModel:
-    """Return a model that tells tags by their definitions.
+    """Return a model that predicts tags from their definitions.
 
-    ``papers``, those to be tagged, show what a typical paper is. At most 500 of them are encoded,
-    evenly taken; with none, general definitions draw more than their share. With a single tag in
-    all, no definition is nearer than another and the tag is never likely.
+    The typical paper is the mean of at most 500 of ``papers``, the papers to tag. Without papers,
+    tags with general definitions are predicted too often. If the taxonomy has only one tag, that
+    tag is never predicted.
     """
     indices = np.linspace(0, len(papers) - 1, min(len(papers), _MAX_PAPERS)).astype(int)
     texts = [papers[index].text for index in indices]
@@ -76,7 +75,7 @@ def model_of_definitions(
     heads = []
     for facet in taxonomy.facets:
         weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
-        # In an exclusive facet tags compete: a threshold that all of them share cancels.
+        # In an exclusive facet the threshold cancels, because all tags share it.
         threshold = SLOPE[facet.exclusive] * NEARNESS
         words = Linear(np.zeros((len(facet.tags), 0)), np.zeros(len(facet.tags)))
         heads.append(Head(facet, Linear(weights, -weights @ typical - threshold), words))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tagger._util.atomic import replacing_bytes
 from tagger.papers.identity import hash_of
 from tagger.papers.paper import Paper
-from tagger.papers.spool import Each
+from tagger.papers.spool import MapFunction
 from tagger.papers.tagged_paper import Probability
 
 Hashes = npt.NDArray[np.uint64]
@@ -59,7 +59,7 @@ def find_near_duplicates(
     threshold: float = 0.15,
     common: int = 50,
     folder: Path | None = None,
-    each: Each = map,
+    each: MapFunction = map,
 ) -> list[NearDuplicate]:
     """Find pairs of papers that are likely versions of one study, the most similar first.
 
@@ -89,17 +89,17 @@ def find_near_duplicates(
         sizes, copies = search.find_copies(chunks)
         _finish(each(search.pair, range(_parts(search.folder, "sketch"))))
         _finish(each(search.compare, range(_parts(search.folder, "pairs"))))
-        alike = [np.load(path)["shared"] for path in search.files("alike")]
+        shared_shingles = [np.load(path)["shared"] for path in search.files("similar")]
         set_phrases = np.zeros(0, dtype=np.uint64)
-        if sum(map(len, alike)) and len(papers) > common:
-            wanted = np.unique(np.concatenate(alike))
+        if sum(map(len, shared_shingles)) and len(papers) > common:
+            wanted = np.unique(np.concatenate(shared_shingles))
             _save(search.folder / "wanted.npy", wanted)
             counts = np.zeros(len(wanted), dtype=np.int64)
             for places, found in each(search.count, chunks):
                 counts[places] += found
             set_phrases = wanted[counts > common]
         pairs = [_pair(papers, first, copy, 1.0) for copy, first in copies.items()]
-        for one, other, shared in search.alike():
+        for one, other, shared in search.similar_pairs():
             count = int((~np.isin(shared, set_phrases)).sum())
             similarity = count / (int(sizes[one] + sizes[other]) - count)
             if similarity >= threshold:
@@ -118,7 +118,7 @@ class _Search:
 
     def sketch(self, chunk: int) -> None:
         """Store the sketches of a chunk of papers, and the number and hash of their shingles."""
-        path, own = self.folder / f"sketch-{chunk:06d}.npy", self.folder / f"own-{chunk:06d}.npy"
+        path, totals = (self.folder / f"{name}-{chunk:06d}.npy" for name in ("sketch", "totals"))
         if path.exists():
             return
         sketches, sizes = array("Q"), array("Q")
@@ -129,16 +129,16 @@ class _Search:
             # paper.
             smallest = shingles[:SKETCH_SIZE]
             sketches.frombytes((smallest & ~_LOW_32_BITS | np.uint64(index)).tobytes())
-        _save(own, np.array(sizes, dtype=np.uint64).reshape(-1, 2))
+        _save(totals, np.array(sizes, dtype=np.uint64).reshape(-1, 2))
         _save(path, np.sort(np.array(sketches, dtype=np.uint64)))
 
     def find_copies(self, chunks: range) -> tuple[Indices, dict[int, int]]:
-        """Return the number of shingles of each paper, and the original of each copy.
+        """Return the number of shingles of each paper, shape (papers,), and the original by copy.
 
         The number is 0 for copies, which are not compared.
         """
-        own = [np.load(path) for path in self.files("own")]
-        sizes, hashes = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *own]).T
+        totals = [np.load(path) for path in self.files("totals")]
+        sizes, hashes = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *totals]).T
         firsts, originals = np.unique(hashes, return_index=True, return_inverse=True)[1:]
         firsts = firsts[originals]
         copies = np.flatnonzero((firsts != np.arange(len(firsts))) & (sizes > 0))
@@ -167,7 +167,7 @@ class _Search:
 
     def compare(self, part: int) -> None:
         """Compare in full the pairs whose sketches share enough hashes, for one part of them."""
-        path = self.folder / f"alike-{part:06d}.npz"
+        path = self.folder / f"similar-{part:06d}.npz"
         if path.exists():
             return
         pairs, shared = np.unique(
@@ -191,7 +191,10 @@ class _Search:
             np.savez(file, pairs=np.array(found).reshape(-1, 3), shared=np.concatenate(parts))
 
     def count(self, chunk: int) -> tuple[Indices, Indices]:
-        """Return the indices of the wanted shingles in a chunk, and their numbers of papers."""
+        """Return the indices of the wanted shingles in a chunk, and the number of papers with each.
+
+        Both have shape (shingles found,).
+        """
         wanted = np.load(self.folder / "wanted.npy")
         counts = np.zeros(len(wanted), dtype=np.int64)
         sizes = self._sizes()
@@ -203,9 +206,9 @@ class _Search:
         found = np.flatnonzero(counts)
         return found, counts[found]
 
-    def alike(self) -> Iterator[tuple[int, int, Hashes]]:
+    def similar_pairs(self) -> Iterator[tuple[int, int, Hashes]]:
         """Yield the indices of the similar pairs, with the shingles that they share."""
-        for path in self.files("alike"):
+        for path in self.files("similar"):
             with np.load(path) as file:
                 pairs, shared = file["pairs"], file["shared"]
             ends = np.cumsum(pairs[:, 2])
@@ -213,6 +216,7 @@ class _Search:
                 yield one, other, shared[end - count : end]
 
     def files(self, name: str) -> list[Path]:
+        """Return the files that the step ``name`` has stored, in order."""
         return sorted(self.folder.glob(f"{name}-*.np[yz]"))
 
     def _indices(self, chunk: int) -> range:

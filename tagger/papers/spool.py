@@ -20,7 +20,7 @@ from tagger._util.atomic import cannot_write, replacing_bytes
 from tagger.papers.identity import EntryKeys, merge_entries
 from tagger.papers.paper import Paper
 
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+MapFunction = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """A function like ``map``, which may yield the results in any order."""
 _OPEN_FILES = 64
 _ARRAYS = ("numbers", "order", "starts")
@@ -46,12 +46,20 @@ class _LazyPapers(Sequence[Paper]):
 
 
 class PaperSpool(_LazyPapers):
-    """Papers in a database: the file ``path``, else a temporary one, deleted at exit."""
+    """A sequence of papers in an SQLite database: the file ``path``, or a temporary one.
+
+    ``papers`` are added to those of the file.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be written, for example because the disk is full.
+    """
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._folder = path.parent if path else Path(tempfile.gettempdir())
         self._database = sqlite3.connect(path or "", check_same_thread=False)
-        with self._full_disk(), self._database:
+        with self._reporting_full_disk(), self._database:
             # A file of a killed process is written again, so no rollback journal is needed.
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
@@ -76,7 +84,7 @@ class PaperSpool(_LazyPapers):
         return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
 
     @contextmanager
-    def _full_disk(self) -> Iterator[None]:
+    def _reporting_full_disk(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -86,7 +94,7 @@ class PaperSpool(_LazyPapers):
 
 
 class Entries(_LazyPapers):
-    """The concatenation of several spools.
+    """The concatenation of several spools; ``lengths`` is the number of papers of each file.
 
     It can be pickled for another process, which then reads the same files. The reference to
     ``owner`` keeps the temporary folder of the files alive.
@@ -116,7 +124,8 @@ class Entries(_LazyPapers):
 class MergedPapers(_LazyPapers):
     """The merged papers of entries; the assignment of entries to papers is stored in ``folder``.
 
-    ``numbers`` is the index of the paper of each entry, shape (entries,).
+    It is computed from ``keys``, or read from the folder if ``keys`` is None. ``numbers`` is the
+    index of the paper of each entry, shape (entries,).
     """
 
     def __init__(self, entries: Entries, keys: EntryKeys | None, folder: Path) -> None:

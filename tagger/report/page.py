@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagger._util.rendering import render
 from tagger.evaluation import METRICS
-from tagger.model import telling
+from tagger.model import most_influential
 from tagger.papers import NearDuplicate
 from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
 from tagger.report.papers import ReportedPaper
@@ -117,7 +117,7 @@ def report_page(report: Report) -> str:
         policy=policy,
         style=style,
         script=script,
-        telling=telling,
+        most_influential=most_influential,
         moment=datetime.fromisoformat,
         anchors={
             name: f"paper-{n}"

@@ -222,6 +222,7 @@ def _join(
 def _parent_after(
     facet: Facet, tag: Tag, gone: Collection[str], keeper: str | None, into: str | None
 ) -> str | None:
+    """Return the parent of a tag after the tags ``gone`` became ``into``, or were removed."""
     if tag.name != keeper and (tag.parent not in gone or keeper):
         return into if tag.parent in gone else tag.parent
     above = [name for name in facet.ancestors(tag.name) if name not in gone]

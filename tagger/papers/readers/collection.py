@@ -20,8 +20,8 @@ from tagger.papers.identity import EntryKeys
 from tagger.papers.paper import Paper
 from tagger.papers.readers.formats import check_reading_options, read_records, recognise
 from tagger.papers.readers.source import Source
-from tagger.papers.readers.storage import is_stored_plainly, local_file
-from tagger.papers.spool import Each, Entries, MergedPapers, PaperSpool
+from tagger.papers.readers.storage import is_local_and_uncompressed, local_file
+from tagger.papers.spool import Entries, MapFunction, MergedPapers, PaperSpool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def collect_papers(
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    each: Each = map,
+    each: MapFunction = map,
 ) -> PaperCollection:
     """Read files and merge the entries of each paper.
 
@@ -176,7 +176,9 @@ def _read_file(
     number, place = item
     summary = _path(folder, number, "json")
     if summary.exists():
-        return number, _summarised(json.loads(summary.read_text(encoding="utf-8")), place, columns)
+        return number, _from_summary(
+            json.loads(summary.read_text(encoding="utf-8")), place, columns
+        )
     keys, reading = EntryKeys(), _Reading(place, format_name, columns)
     with making(_path(folder, number, "sqlite")) as new:
         PaperSpool(keys.adding(reading.papers()), new).close()
@@ -203,9 +205,9 @@ class _Reading:
             with local_file(self._place) as path:
                 self._source = Source.open(path, self._columns)
                 self._format = self._format or recognise(self._source)
-                for at, record in enumerate(read_records(self._source, self._format)):
+                for index, record in enumerate(read_records(self._source, self._format)):
                     if isinstance(record, TaggerError):
-                        self._problems[at] = record.at(self._place)
+                        self._problems[index] = record.at(self._place)
                     else:
                         yield record
         except TaggerError as error:
@@ -219,7 +221,7 @@ class _Reading:
         if self._broken:
             return self._broken.at(self._place)
         source = self._source
-        if not is_stored_plainly(self._place):
+        if not is_local_and_uncompressed(self._place):
             source = replace(source, path=Path(self._place), stamp=None)
         return PaperFile(source, str(self._format), range(entries), self._problems)
 
@@ -232,17 +234,17 @@ def _summary(file: PaperFile | TaggerError) -> dict[str, Any]:
         "stamp": file.source.stamp,
         "format": file.format,
         "entries": len(file.entries),
-        "problems": {place: vars(problem) for place, problem in file.problems.items()},
+        "problems": {index: vars(problem) for index, problem in file.problems.items()},
     }
 
 
-def _summarised(
+def _from_summary(
     summary: Mapping[str, Any], place: str, columns: Mapping[str, str]
 ) -> PaperFile | TaggerError:
     if "broken" in summary:
         return TaggerError(**summary["broken"])
     stamp = summary["stamp"] and tuple(summary["stamp"])
-    problems = {int(at): TaggerError(**error) for at, error in summary["problems"].items()}
+    problems = {int(index): TaggerError(**error) for index, error in summary["problems"].items()}
     source = Source(summary["name"], Path(place), columns, stamp=stamp)
     return PaperFile(source, summary["format"], range(summary["entries"]), problems)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _PATTERN = frozenset("*?[")
-_ASIDE = (".", "_")
+_HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
 _DATA_SET = ("state.json", "dataset_dict.json")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
@@ -29,7 +29,10 @@ _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file: path or URL, size in bytes, and time of change in ns since 1970, None if unknown."""
+    """A file by its path or URL (``place``), with its size in bytes.
+
+    ``changed`` is the time of the last change in nanoseconds since 1970, None if unknown.
+    """
 
     place: str
     size: int
@@ -57,15 +60,21 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
     return list(found.values())
 
 
-def is_stored_plainly(place: str) -> bool:
-    """Return whether ``place`` is a path on this machine to a file that is not compressed."""
+def is_local_and_uncompressed(place: str) -> bool:
+    """Return whether ``place`` is a path on this machine, not that of a compressed file."""
     return "://" not in place and not _name_of(place).endswith(_COMPRESSED)
 
 
 @contextmanager
 def local_file(place: str) -> Iterator[Path]:
-    """Provide a local, uncompressed copy of a file during the block, or the file itself."""
-    if is_stored_plainly(place):
+    """Provide a file itself if it is local and uncompressed, else a temporary copy that is both.
+
+    Raises
+    ------
+    TaggerError
+        If the file cannot be read or its storage cannot be reached.
+    """
+    if is_local_and_uncompressed(place):
         yield Path(place)
         return
     name = _name_of(place)
@@ -75,7 +84,7 @@ def local_file(place: str) -> Iterator[Path]:
             copy = copy.with_suffix("")
         system, path = _open_storage(place)
         with (
-            _refusing(place, "cannot be read"),
+            _storage_errors(place, "cannot be read"),
             system.open_input_stream(path) as source,
             copy.open("wb") as target,
         ):
@@ -108,7 +117,7 @@ def _find(place: str) -> Iterator[StoredFile]:
     system, path = _open_storage(place)
     from pyarrow.fs import FileSelector, FileType
 
-    with _refusing(place, "cannot be read"):
+    with _storage_errors(place, "cannot be read"):
         info = system.get_file_info([path])[0]
         if info.type == FileType.File:
             yield StoredFile(place, info.size, info.mtime_ns)
@@ -124,7 +133,7 @@ def _find(place: str) -> Iterator[StoredFile]:
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
-        hidden = any(part.startswith(_ASIDE) for part in within.split("/"))
+        hidden = any(part.startswith(_HIDDEN) for part in within.split("/"))
         if each.type != FileType.File or hidden or (pattern and not fnmatch(each.path, pattern)):
             continue
         yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
@@ -139,7 +148,7 @@ def _open_storage(place: str) -> tuple[FileSystem, str]:
         raise missing_package(error, "scale") from error
     if "://" not in place:
         return LocalFileSystem(), str(Path(place).absolute())
-    with _refusing(place, "this storage cannot be reached"):
+    with _storage_errors(place, "this storage cannot be reached"):
         if "::" not in place:
             try:
                 known: tuple[FileSystem, str] = FileSystem.from_uri(place)
@@ -153,7 +162,8 @@ def _open_storage(place: str) -> tuple[FileSystem, str]:
 
 
 @contextmanager
-def _refusing(place: str, problem: str) -> Iterator[None]:
+def _storage_errors(place: str, problem: str) -> Iterator[None]:
+    """Convert any exception of a storage library to a TaggerError."""
     try:
         yield
     except Exception as error:  # each storage library raises its own exceptions
