@@ -71,7 +71,7 @@ def test_a_text_is_encoded_once(calibrated, monkeypatch):
 def test_an_effort_that_is_not_calibrated_is_named(model):
     with pytest.raises(TaggerError, match="not calibrated for low effort"):
         model.at_effort("low")
-    with pytest.raises(TaggerError, match="no effort 'lazy'"):
+    with pytest.raises(TaggerError, match="unknown effort 'lazy'"):
         model.at_effort("lazy")
     assert model.at_effort("full") is model
 

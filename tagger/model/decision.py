@@ -1,4 +1,4 @@
-"""From probabilities to a decision: which tags a paper gets, and whether a person should look."""
+"""Decide from probabilities which tags a paper gets, and whether it goes to review."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from tagger.papers import Paper, Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
 _STEPS = 10_000
-"""Confidences are given in steps of 1/10,000: finer ones mean nothing and differ by machine."""
+"""Confidences are rounded to 1/10,000; smaller differences are noise and depend on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRule:
-    """Which tags a paper is given, and when it goes to review.
+    """The rule that gives tags to papers and sends papers to review.
 
     Parameters
     ----------
     min_confidence:
-        A paper goes to review if the model is less sure than this of the tag of an exclusive
-        facet, or of the presence or absence of any tag of another facet. From 0.5 (hardly ever)
-        to 1 (always).
+        A paper goes to review if the confidence in the tag of an exclusive facet, or in the
+        presence or absence of any tag of another facet, is lower. From 0.5 (almost no paper) to 1
+        (almost every paper).
     accept:
-        Per facet and tag, the confidence from which the tag is accepted when it is given, in
-        place of ``min_confidence``; see :mod:`tagger.model.risk_control`.
+        Minimum confidence of a given tag by facet and tag, in place of ``min_confidence``; see
+        :mod:`tagger.model.risk_control`.
     thresholds:
-        Per facet, the probability from which a tag is given if the facet is not exclusive, 0.5 by
-        default.
+        Minimum probability of a given tag by facet, 0.5 by default; not for exclusive facets.
     """
 
     min_confidence: float = 0.6
@@ -40,15 +39,15 @@ class ReviewRule:
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def threshold(self, facet: Facet) -> float:
-        """Return the probability from which a tag of a facet is given."""
+        """Return the minimum probability of a given tag of a facet."""
         return self.thresholds.get(facet.name, DEFAULT_THRESHOLD)
 
     def predict_labels(self, facet: Facet, probabilities: Floats) -> Booleans:
-        """Return the tags that papers are given, shape (papers, tags)."""
+        """Return the mask of the given tags, shape (papers, tags) as the probabilities."""
         return predict_labels(facet, probabilities, self.threshold(facet))
 
     def doubted_tags(self, facet: Facet, probabilities: Floats) -> Booleans:
-        """Return the tags in doubt, shape (papers, tags); in an exclusive facet one at most."""
+        """Return the mask of the uncertain tags, shape (papers, tags); one at most if exclusive."""
         thresholds = self.accept.get(facet.name, {})
         bars = np.array([thresholds.get(tag, self.min_confidence) for tag in facet.tag_names])
         given = self.predict_labels(facet, probabilities)
@@ -58,7 +57,7 @@ class ReviewRule:
         return np.asarray(unsure)
 
     def doubts(self, facet: Facet, probabilities: Floats) -> Booleans:
-        """Return which papers it sends to review for a facet, shape (papers,)."""
+        """Return whether each paper goes to review because of a facet, shape (papers,)."""
         return np.asarray(self.doubted_tags(facet, probabilities).any(axis=1))
 
 
@@ -69,16 +68,16 @@ def decide(
     model: str,
     rule: ReviewRule,
 ) -> list[TaggedPaper]:
-    """Decide on the tags of each paper.
+    """Return each paper with its tags and, if it goes to review, the reason.
 
     Parameters
     ----------
     probabilities:
         Per facet, calibrated, shape (papers, tags).
     taxonomy, model:
-        Facets and tags, and the name of the model that gave the probabilities.
+        Facets and tags, and the name of the model that predicted the probabilities.
     rule:
-        Which tags a paper is given, and when it goes to review.
+        Gives the tags and sends papers to review.
     """
     rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [
@@ -129,9 +128,9 @@ def _decide_one(
 def doubtful_tags(
     facet: Facet, probabilities: Mapping[str, float], rule: ReviewRule
 ) -> tuple[str, ...]:
-    """Return the tags in doubt, given confidences with the likeliest tag first.
+    """Return the uncertain tags, given probabilities in descending order.
 
-    In an exclusive facet these are the two likeliest tags, or none.
+    In an exclusive facet these are the two most probable tags, or none.
     """
     row = np.array([[probabilities[tag] for tag in facet.tag_names]])
     doubted = rule.doubted_tags(facet, row)[0]
@@ -141,7 +140,7 @@ def doubtful_tags(
 
 
 def _in_steps(probabilities: npt.NDArray[np.float64], exclusive: bool) -> list[int]:
-    """Round to whole steps; those of an exclusive facet sum to 1 (largest remainder method)."""
+    """Round to steps; those of an exclusive facet sum to ``_STEPS`` (largest remainder method)."""
     exact = probabilities * _STEPS
     if not exclusive:
         return [int(step) for step in np.rint(exact)]

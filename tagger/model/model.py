@@ -1,4 +1,4 @@
-"""The model: papers to calibrated probabilities per facet and tag.
+"""The model: predict calibrated probabilities of the tags of papers.
 
 A saved model is a folder of data: ``model.json`` (taxonomy, settings, vocabulary, SHA-256 of
 each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.onnx`` and
@@ -52,26 +52,26 @@ MANIFEST_FILE = "model.json"
 HEADS_FILE = "heads.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
-"""The files of a saved model besides its manifest; ``encoder.float32.onnx`` may come on top."""
+"""Files of each saved model besides its manifest; ``encoder.float32.onnx`` is optional."""
 _IDF = "lexical.idf"
 _BATCH_SIZE = 1024
-"""Papers whose texts and words are in memory at a time."""
+"""Number of papers that are predicted at a time."""
 
 EFFORTS = {
     "low": ("excerpt",),
     "balanced": ("title", "excerpt"),
     "full": ("title", "excerpt", "whole"),
 }
-"""The text views of a paper that the encoder reads with each effort; words are of the whole.
+"""The text views that the encoder reads at each effort; lexical features use the whole text.
 
 The views are an ensemble: a probability is the mean of those by each view (Lakshminarayanan et al.,
 "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", 2017).
 """
 
 Calibrations = Mapping[str, Mapping[str, Calibration]]
-"""By text view and facet."""
+"""Calibrations by text view and facet."""
 Thresholds = Mapping[str, Mapping[str, float]]
-"""By effort and facet: the probability from which a tag is given."""
+"""Minimum probabilities of a given tag, by effort and facet."""
 
 
 class _Manifest(BaseModel):
@@ -89,15 +89,15 @@ class _Manifest(BaseModel):
     def _fit_together(self) -> _Manifest:
         facets = {facet.name for facet in self.taxonomy.facets}
         if self.calibrations.keys() != TEXT_VIEWS.keys():
-            raise ValueError(f"calibrations are by text view: {', '.join(TEXT_VIEWS)}")
+            raise ValueError(f"calibrations must have the keys {', '.join(TEXT_VIEWS)}")
         if any(each.keys() != facets for each in self.calibrations.values()):
-            raise ValueError("a calibration of each facet is needed")
+            raise ValueError("calibrations must have one entry per facet")
         if self.thresholds.keys() != EFFORTS.keys():
-            raise ValueError(f"thresholds are by effort: {', '.join(EFFORTS)}")
+            raise ValueError(f"thresholds must have the keys {', '.join(EFFORTS)}")
         if any(each.keys() != facets for each in self.thresholds.values()):
-            raise ValueError("a threshold of each facet is needed")
+            raise ValueError("thresholds must have one entry per facet")
         if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
-            raise ValueError(f"hashes of just these files are needed: {', '.join(MODEL_FILES)}")
+            raise ValueError(f"files must have the keys {', '.join(MODEL_FILES)}")
         return self
 
 
@@ -123,7 +123,7 @@ class Predictions:
 
 
 class TaggerModel:
-    """An encoder and lexical features, shared by one head a facet.
+    """An encoder and lexical features, shared by the heads of all facets.
 
     Parameters
     ----------
@@ -136,13 +136,13 @@ class TaggerModel:
     heads:
         One for each facet of the taxonomy, in its order.
     reference:
-        The labelled papers that it remembers.
+        The labelled papers, to compare new papers with.
     name:
-        Of the model in results, for example ``tagger/7``.
+        Name of the model in results, for example ``tagger/7``.
     digest:
-        SHA-256 of the saved model's manifest, and through it of every file.
+        SHA-256 of the manifest, which contains the SHA-256 of every other file.
     calibrations:
-        By text view and facet. By default the whole text alone is read, and scores are logits.
+        By text view and facet. By default only the whole text is read, and scores are logits.
     thresholds:
         By effort and facet, 0.5 by default.
     """
@@ -172,7 +172,7 @@ class TaggerModel:
 
     @property
     def thresholds(self) -> Mapping[str, float]:
-        """Per facet, the probability from which a tag is given if the facet is not exclusive."""
+        """Minimum probability of a given tag by facet; not for exclusive facets."""
         return self._thresholds.get(self.effort) or dict.fromkeys(self.heads, DEFAULT_THRESHOLD)
 
     def rule(self, min_confidence: float = ReviewRule().min_confidence) -> ReviewRule:
@@ -180,11 +180,17 @@ class TaggerModel:
         return ReviewRule(min_confidence, thresholds=self.thresholds)
 
     def at_effort(self, effort: str) -> TaggerModel:
-        """Return the same model with another effort, or raise TaggerError if it has no such one."""
+        """Return the same model with another effort.
+
+        Raises
+        ------
+        TaggerError
+            If the effort is unknown, or the model has no calibrations for it.
+        """
         if effort == self.effort:
             return self
         if effort not in EFFORTS:
-            raise TaggerError(f"there is no effort '{effort}'", hint=f"One of {', '.join(EFFORTS)}")
+            raise TaggerError(f"unknown effort '{effort}'", hint=f"Known: {', '.join(EFFORTS)}")
         if not {*EFFORTS[effort]} <= {*self.calibrations}:
             raise TaggerError(
                 f"{self.name} is not calibrated for {effort} effort",
@@ -195,11 +201,11 @@ class TaggerModel:
         return model
 
     def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
-        """Return the vectors of whole papers, whatever the effort, shape (papers, dimensions)."""
+        """Return vectors of the whole texts at any effort, shape (papers, dimensions)."""
         return self.encoder.encode([paper.text for paper in papers], progress)
 
     def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
-        """Return vectors and probabilities; ``progress`` gets papers done and papers in all."""
+        """Predict papers; ``progress`` is called with the papers done and the total number."""
         batches = [
             self._predict_batch(papers, start, progress)
             for start in range(0, max(len(papers), 1), _BATCH_SIZE)
@@ -219,7 +225,7 @@ class TaggerModel:
         batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
         views = [view for view in EFFORTS[self.effort] if view in self.calibrations]
         texts = [TEXT_VIEWS[view](paper) for view in views for paper in batch]
-        # Several views of a short paper are one text.
+        # Views of a short paper may be the same text.
         index = {text: place for place, text in enumerate(dict.fromkeys(texts))}
 
         def report(done: int, total: int) -> None:
@@ -265,7 +271,10 @@ def save_heads(
     calibrations: Calibrations,
     thresholds: Thresholds,
 ) -> None:
-    """Save a model beside its exported encoder, the manifest last: half a model does not load."""
+    """Save a model next to its exported encoder.
+
+    The manifest is written last, so that an incomplete model does not load.
+    """
     from safetensors.numpy import save
 
     arrays = {_IDF: lexical.idf}
@@ -300,26 +309,26 @@ def load_model(
 ) -> TaggerModel:
     """Load a saved model for use, without PyTorch.
 
-    Nothing in the folder is executed, and nothing of it is used before it is checked: files have
-    the hashes of the manifest, arrays the right shapes and finite numbers, and the encoder gives
-    vectors of the right size.
+    Nothing in the folder is executed, and everything is checked before use: the hashes of the
+    files, the shapes and finite numbers of the arrays, and the size of the encoder's vectors.
 
     Parameters
     ----------
     folder:
         A saved model.
     name:
-        Of the model in results; without one, ``local/`` and the start of its hash.
+        Name of the model in results; by default ``local/`` and the start of its hash.
     cache:
-        Where vectors are looked up and kept. With one, the encoder is checked and loaded when the
-        first text has to be encoded, so the folder has to stay.
+        Cache of vectors. With a cache, the encoder is checked and loaded when the first text must
+        be encoded, so keep the folder until then.
     device, threads:
         As for :class:`tagger.model.OnnxEncoder`.
 
     Raises
     ------
     TaggerError
-        If the folder is no model, a file is missing or was changed, or the parts do not fit.
+        If the folder is not a saved model, a file is missing or was changed, or the files do not
+        fit together.
     """
     folder = Path(folder)
     manifest, digest = _load_manifest(folder)
@@ -335,7 +344,7 @@ def load_model(
                 check_hash(folder / file, manifest.files[file])
         return OnnxEncoder(folder, manifest.max_tokens, dimensions, device, threads)
 
-    # Vectors of a GPU differ from those of a processor, which are the ones that are kept.
+    # The cache is for vectors of a CPU; those of a GPU differ.
     if cache is None or device != "cpu":
         encoder = make_encoder()
     else:
@@ -370,15 +379,15 @@ def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
             invalid = first_problem(error)
             reason = f"{invalid.field}: {invalid.problem}" if invalid.field else invalid.problem
         raise TaggerError(
-            f"is not a model manifest that this version reads: {reason}",
+            f"is not a valid model manifest: {reason}",
             path=path,
-            hint="A model of an earlier version has to be trained anew: tagger train",
+            hint="Train models of earlier versions of tagger again: tagger train",
         ) from error
     return manifest, hashlib.sha256(content).hexdigest()
 
 
 def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
-    """Put the heads together, if all of their arrays fit the manifest and one another."""
+    """Load heads and lexical features; raise TaggerError if an array does not fit the manifest."""
     terms = len(manifest.vocabulary)
     shapes: dict[str, Shape] = {_IDF: (terms,)}
     for facet in manifest.taxonomy.facets:

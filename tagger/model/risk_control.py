@@ -1,16 +1,16 @@
 """Thresholds for accepting tags at a target precision.
 
-The threshold is chosen on out-of-fold predictions. Where ``w`` of ``n`` tags at or above it are
-wrong, and ``a`` is the share that may be, the excess is ``w - a * n``. Conformal risk control
-(Angelopoulos et al., 2024) adds to it the most that one more paper could bring, and accepts if the
-sum is not above zero. Choosing what to answer is selective classification (Geifman and El-Yaniv,
-"Selective Classification for Deep Neural Networks", 2017).
+The threshold is chosen on out-of-fold predictions. If ``w`` of the ``n`` tags at or above it are
+wrong and the share ``a`` may be wrong, the excess is ``w - a * n``. Conformal risk control
+(Angelopoulos et al., 2024) adds the largest excess that one more paper could have, and accepts the
+threshold if the sum is at most zero. Accepting only some predictions is selective
+classification (Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017).
 
-The target holds on average over draws of labelled papers and of digests like them, with all
-accepted tags taken together; a digest in which nothing is accepted counts as one without error. It
-is approximate: the confidences are those of the models of a cross-validation, not of the final one,
-and the threshold is the best of many. :mod:`tagger.model.drift` measures how similar a digest is to
-the labelled papers.
+The target holds on average over samples of labelled papers and of new papers like them, for all
+accepted tags together; new papers without an accepted tag count as free of errors. It is
+approximate: the confidences come from the models of the cross-validation, not from the final one,
+and the threshold is the best of many. :mod:`tagger.model.drift` measures how similar new papers
+are to the labelled ones.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _TOLERANCE = 1e-9
 class Promise:
     """The rule for a target precision.
 
-    ``coverage`` is, per facet, the share of held-out papers in which no tag needs review; these
-    papers chose the rule, so expect a little less. ``shortfalls`` says in words for which facets
-    labels are too few for a tag to be accepted.
+    ``coverage`` is, per facet, the share of held-out papers without a tag that needs review. The
+    rule was chosen on these papers, so expect slightly less on others. ``shortfalls`` describes the
+    facets that have too few labels to accept some or all tags.
     """
 
     rule: ReviewRule
@@ -49,9 +49,9 @@ class Promise:
 def promise_precision(
     reference: Reference, taxonomy: Taxonomy, target: float, rule: ReviewRule
 ) -> Promise:
-    """Return the rule that accepts as many tags as a target precision, between 0 and 1, allows.
+    """Return the rule that accepts the most tags at a target precision, between 0 and 1.
 
-    ``rule`` says which tags are given, and when a paper goes to review without a target.
+    ``rule`` is the rule without a target.
 
     A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
     often enough has to reach the target alone, too, which may raise its threshold; the absence of a
@@ -81,9 +81,12 @@ def promise_precision(
 def review_rule(
     model: TaggerModel, min_confidence: float, target_precision: float | None = None
 ) -> tuple[ReviewRule, Promise | None]:
-    """Return when a paper goes to review, and the promise behind it if one is asked for.
+    """Return the review rule of a model, and the promise of a target precision, if there is one.
 
-    Raises ArgumentError if a threshold is out of range, see :mod:`tagger.model.threshold_ranges`.
+    Raises
+    ------
+    ArgumentError
+        If a threshold is out of range, see :mod:`tagger.model.threshold_ranges`.
     """
     check_thresholds(min_confidence, target_precision)
     rule = model.rule(min_confidence)
@@ -94,10 +97,10 @@ def review_rule(
 
 
 def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:
-    """Return the least confidence at which tags are accepted; ``NEVER`` if at none.
+    """Return the minimum confidence of an accepted tag, or ``NEVER`` if no tag can be accepted.
 
-    ``confidence`` and ``right`` are those of the tags given to held-out papers; ``most`` is the
-    number of tags that one paper may be given.
+    ``confidence`` and ``right``, shape (given tags,), are those of held-out papers; ``most`` is the
+    maximum number of given tags of a paper.
     """
     order = np.argsort(-confidence, kind="stable")
     excess = np.cumsum(~right[order]) - (1 - target) * np.arange(1, len(order) + 1)
@@ -126,7 +129,7 @@ def _thresholds(
         return thresholds
     for column, tag in enumerate(facet.tag_names):
         rows = given[:, column]
-        # With fewer, a single mistake would rule the tag out.
+        # With fewer rows, a single error would prevent any accepted tag.
         if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
             alone = least_confidence(probabilities[rows, column], right[rows, column], target)
             thresholds[tag] = max(thresholds[tag], alone)

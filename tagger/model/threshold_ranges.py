@@ -1,4 +1,4 @@
-"""Ranges of what sends a paper to review: the same for commands, Python and the served model."""
+"""Allowed ranges of the review thresholds, for commands, Python and the served model."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def check_thresholds(min_confidence: float, target_precision: float | None) -> N
         ("target_precision", target_precision, TARGET_PRECISION),
     ):
         if value is not None and not low <= value <= high:
-            raise ArgumentError(f"{name} is {value!r}, not from {low:g} to {high:g}")
+            raise ArgumentError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
