@@ -25,7 +25,8 @@ from helpers.tiny_model import make_reference, random_heads, save_tiny_model
 from hypothesis import settings
 
 from tagger._util.arrays import Vectors
-from tagger.model import LexicalFeatures, Progress, TaggerModel
+from tagger._util.progress import StepProgress
+from tagger.model import LexicalFeatures, TaggerModel
 from tagger.model.vector_cache import CACHE_VARIABLE
 from tagger.papers import Paper
 from tagger.taxonomy import Taxonomy
@@ -96,7 +97,7 @@ class WordEncoder:
     def __init__(self) -> None:
         self.calls = 0
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         self.calls += 1
         vectors = np.zeros((len(texts), 32), dtype=np.float32)
         for row, text in enumerate(texts):

@@ -14,7 +14,6 @@ from .encoder import ONNX_FILE as ONNX_FILE
 from .encoder import TOKENIZER_FILE as TOKENIZER_FILE
 from .encoder import Encoder as Encoder
 from .encoder import OnnxEncoder as OnnxEncoder
-from .encoder import Progress as Progress
 from .encoder import choose_device as choose_device
 from .encoder import sha256_of as sha256_of
 from .explanation import Explanation as Explanation

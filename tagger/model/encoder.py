@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tagger._util.arrays import Vectors
+from tagger._util.progress import StepProgress
 from tagger.errors import TaggerError, first_line
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
-
-Progress = Callable[[int, int], None]
-"""Called with the number of texts done and the total number."""
 
 ONNX_FILE = "encoder.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -39,7 +37,7 @@ _GPU_TOKENS = 65_536
 class Encoder(Protocol):
     """Anything that turns texts into vectors."""
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         ...
 
@@ -137,7 +135,7 @@ class OnnxEncoder:
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions).
 
         Raises

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tagger._util.arrays import Vectors
+from tagger._util.progress import StepProgress
 from tagger.model.decision import ReviewRule, decide, doubtful_tags
-from tagger.model.encoder import Progress
 from tagger.model.model import TaggerModel
 from tagger.papers import KnownPapers, Paper, TaggedPaper, split_sentences
 
@@ -75,7 +75,7 @@ class Explanation:
 
 
 def explain(
-    paper: Paper, model: TaggerModel, rule: ReviewRule, progress: Progress | None = None
+    paper: Paper, model: TaggerModel, rule: ReviewRule, progress: StepProgress | None = None
 ) -> Explanation:
     """Explain the tags of a paper; a paper of n sentences is tagged n + 2 times."""
     sentences = split_sentences(paper.abstract)

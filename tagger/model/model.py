@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tagger._util.arrays import Floats, Integers, Vectors
 from tagger._util.atomic import replacing
+from tagger._util.progress import StepProgress
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.evaluation import DEFAULT_THRESHOLD
@@ -30,7 +31,6 @@ from tagger.model.encoder import (
     TOKENIZER_FILE,
     Encoder,
     OnnxEncoder,
-    Progress,
     sha256_of,
 )
 from tagger.model.heads import (
@@ -200,11 +200,11 @@ class TaggerModel:
         model.effort, model.reference = effort, replace(self.reference, effort=effort)
         return model
 
-    def encode(self, papers: Sequence[Paper], progress: Progress | None = None) -> Vectors:
+    def encode(self, papers: Sequence[Paper], progress: StepProgress | None = None) -> Vectors:
         """Return vectors of the whole texts at any effort, shape (papers, dimensions)."""
         return self.encoder.encode([paper.text for paper in papers], progress)
 
-    def predict(self, papers: Sequence[Paper], progress: Progress | None = None) -> Predictions:
+    def predict(self, papers: Sequence[Paper], progress: StepProgress | None = None) -> Predictions:
         """Predict papers; ``progress`` is called with the papers done and the total number."""
         batches = [
             self._predict_batch(papers, start, progress)
@@ -220,7 +220,7 @@ class TaggerModel:
         )
 
     def _predict_batch(
-        self, papers: Sequence[Paper], start: int, progress: Progress | None
+        self, papers: Sequence[Paper], start: int, progress: StepProgress | None
     ) -> Predictions:
         batch = [papers[index] for index in range(start, min(start + _BATCH_SIZE, len(papers)))]
         views = [view for view in EFFORTS[self.effort] if view in self.calibrations]

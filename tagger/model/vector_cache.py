@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from tagger._util.arrays import Vectors
-from tagger.model.encoder import Encoder, Progress
+from tagger._util.progress import StepProgress
+from tagger.model.encoder import Encoder
 
 CACHE_VARIABLE = "TAGGER_CACHE"
 CACHE_FILE = "vectors-1.sqlite"
@@ -136,7 +137,7 @@ class CachedEncoder:
     cache: VectorCache
     _encoder: Encoder | None = None
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         keys = [self._key(text) for text in texts]
         vectors = self.cache.get(keys, self.size)

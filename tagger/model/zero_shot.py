@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tagger._util.arrays import Floats, Vectors
-from tagger.model.encoder import Encoder, Progress
+from tagger._util.progress import StepProgress
+from tagger.model.encoder import Encoder
 from tagger.model.heads import Head, Linear
 from tagger.model.model import TaggerModel
 from tagger.model.tfidf import LexicalFeatures
@@ -57,7 +58,10 @@ def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
 
 
 def model_of_definitions(
-    taxonomy: Taxonomy, papers: Sequence[Paper], encoder: Encoder, progress: Progress | None = None
+    taxonomy: Taxonomy,
+    papers: Sequence[Paper],
+    encoder: Encoder,
+    progress: StepProgress | None = None,
 ) -> TaggerModel:
     """Return a model that predicts tags from their definitions.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.evaluation import Figure, learning_curve_figure
 from tagger.registry.training_run import settings_of, training_data
@@ -9,7 +10,6 @@ from tagger.registry.versions import Registry, Version
 from tagger.training import (
     EncoderCache,
     TagPlan,
-    TrainingProgress,
     learning_exponent,
     measure_learning_curve,
     plan_tag,
@@ -22,7 +22,7 @@ def plan_labels(
     registry: Registry,
     version: Version,
     more: int,
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
     cache: EncoderCache | None = None,
 ) -> list[TagPlan]:
     """Return the expected gain in F1 from ``more`` labels of each tag, largest gain first.
@@ -47,7 +47,7 @@ def plan_labels(
 def _log_learning_curve(
     registry: Registry,
     version: Version,
-    progress: TrainingProgress | None,
+    progress: Progress | None,
     cache: EncoderCache | None,
 ) -> dict[str, float]:
     data, settings = training_data(registry, version), settings_of(registry, version)

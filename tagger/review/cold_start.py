@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tagger.model import Encoder, Predictions, Progress
+from tagger._util.progress import StepProgress
+from tagger.model import Encoder, Predictions
 from tagger.papers import KnownPapers, Paper
 from tagger.review.strategies.base import Pool
 from tagger.review.strategies.typical import Typical
@@ -17,7 +18,7 @@ def suggest_papers(
     taxonomy: Taxonomy,
     encoder: Encoder,
     count: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> list[Paper]:
     """Return the at most ``count`` most typical unlabelled papers, most useful first.
 

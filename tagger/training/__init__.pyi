@@ -2,7 +2,6 @@ from .bakeoff import Contender as Contender
 from .bakeoff import bake_off as bake_off
 from .data import TrainingData as TrainingData
 from .encoders import EncoderCache as EncoderCache
-from .encoders import TrainingProgress as TrainingProgress
 from .encoders import default_encoder_cache as default_encoder_cache
 from .learning_curve import TagPlan as TagPlan
 from .learning_curve import learning_exponent as learning_exponent

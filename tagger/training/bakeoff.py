@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.evaluation import Comparison, HeldOut, compare
 from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
-from tagger.training.encoders import TrainingProgress
 from tagger.training.pretrained import load_trainable
 from tagger.training.run import TrainingSettings, cross_validate
 
@@ -35,7 +35,7 @@ def bake_off(
     taxonomy: Taxonomy,
     encoders: Sequence[str],
     settings: TrainingSettings,
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 

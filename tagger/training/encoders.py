@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.model import (
     FLOAT32_FILE,
@@ -57,9 +58,6 @@ _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 """Of a container, by control groups of version 2 and 1 (kernel.org, "Control Group v2")."""
-
-TrainingProgress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all."""
 
 
 @dataclass
@@ -191,7 +189,7 @@ class TrainedEncoder:
 def train_encoders(
     plans: Sequence[EncoderPlan],
     cache: EncoderCache | None = None,
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
 ) -> Generator[TrainedEncoder, None, None]:
     """Yield the encoder of each plan, in their order, while processes train those to come.
 
@@ -274,7 +272,7 @@ def _trains_on_gpu() -> bool:
 
 
 def _train(
-    plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: TrainingProgress | None
+    plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: Progress | None
 ) -> bool:
     """Fine-tune an encoder and export it, unless it is in the cache; return whether it was."""
     # Imported here: reading settings and labels needs no PyTorch.

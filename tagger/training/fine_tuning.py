@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PrinterCallback, TrainerCallback
 
-from tagger.model import Progress
+from tagger._util.progress import StepProgress
 from tagger.training.pretrained import load_trainable
 from tagger.training.settings import ContrastiveTarget, FineTuning
 
@@ -186,7 +186,7 @@ def fine_tune(
     texts: list[str],
     targets: Mapping[str, ContrastiveTarget],
     settings: FineTuning,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> SentenceTransformer:
     """Return an encoder in which papers with similar tags are near each other.
 
@@ -259,7 +259,7 @@ class _QuietTrainer(SentenceTransformerTrainer):
 
 
 class _Report(TrainerCallback):
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: StepProgress) -> None:
         self.progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger._util.arrays import Integers
+from tagger._util.progress import Progress
 from tagger.evaluation import (
     Figure,
     HeldOut,
@@ -25,7 +26,7 @@ from tagger.evaluation import (
     interval,
 )
 from tagger.training.data import TrainingData
-from tagger.training.encoders import EncoderCache, TrainingProgress, train_encoders
+from tagger.training.encoders import EncoderCache, train_encoders
 from tagger.training.run import TrainingSettings, cross_validate_rows, plan_encoder, plan_folds
 
 _SHARES = (0.25, 0.5)
@@ -64,7 +65,7 @@ def measure_learning_curve(
     data: TrainingData,
     settings: TrainingSettings,
     out_of_fold: Mapping[str, HeldOut],
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
     cache: EncoderCache | None = None,
 ) -> tuple[LearningPoint, ...]:
     """Train on a quarter and on half of the labels outside of two folds, and measure on these.

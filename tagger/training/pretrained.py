@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger._util.arrays import Vectors
+from tagger._util.progress import StepProgress
 from tagger.errors import TaggerError, first_line
 from tagger.model import (
     DEFAULT_MAX_TOKENS,
     CachedEncoder,
     Encoder,
-    Progress,
     VectorCache,
     sha256_of,
 )
@@ -124,7 +124,7 @@ class TorchEncoder:
     def __init__(self, model: SentenceTransformer) -> None:
         self.model = model
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
         size = _REPORT_EVERY if progress else max(len(texts), 1)
         encoded = []

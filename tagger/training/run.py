@@ -20,6 +20,7 @@ import numpy as np
 
 from tagger import __version__
 from tagger._util.arrays import Floats, Integers, Vectors
+from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.labels import Label
@@ -45,7 +46,6 @@ from tagger.training.encoders import (
     EncoderCache,
     EncoderPlan,
     TrainedEncoder,
-    TrainingProgress,
     train_encoders,
 )
 from tagger.training.heads import (
@@ -142,7 +142,7 @@ def train(
     taxonomy: Taxonomy,
     settings: TrainingSettings,
     folder: Path,
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
     *,
     known_folds: Mapping[str, int] | None = None,
     source: EncoderSource | None = None,
@@ -210,7 +210,7 @@ def cross_validate(
     labels: Sequence[Label],
     taxonomy: Taxonomy,
     settings: TrainingSettings,
-    progress: TrainingProgress | None = None,
+    progress: Progress | None = None,
 ) -> CrossValidation:
     """Measure settings on labels without making a model; parameters and errors as for ``train``."""
     data = TrainingData.of(labels, taxonomy)
