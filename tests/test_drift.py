@@ -3,7 +3,7 @@ import pytest
 from helpers.samples import small_taxonomy
 from helpers.tiny_model import make_reference
 
-from tagger.model import ReviewRule, expected_review_share, measure_drift
+from tagger.model import ReviewRule, count_drift, drift_of, expected_review_share
 
 RULE = ReviewRule()
 KINDS = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]])
@@ -24,9 +24,9 @@ def reference(doubtful):
 
 def drift(similarity, kinds, known=None):
     probabilities = {"kind": kinds, "field": np.full((len(kinds), 3), 0.1)}
-    return measure_drift(
-        np.array(similarity), probabilities, known or reference(10), TAXONOMY, RULE
-    )
+    known = known or reference(10)
+    counts = count_drift(np.array(similarity), probabilities, known, TAXONOMY, RULE)
+    return drift_of(counts, known, TAXONOMY, RULE)
 
 
 def test_a_digest_like_the_labels_raises_no_warning():

@@ -23,8 +23,9 @@ from tagger.model import (
     DEFAULT_MAX_TOKENS,
     EFFORTS,
     TaggerModel,
+    count_drift,
     decide,
-    measure_drift,
+    drift_of,
     review_rule,
 )
 from tagger.papers import TaggedPaper
@@ -230,7 +231,9 @@ class Tagger(PaperClassifier):
         probabilities = predictions.probabilities
         if papers and model.reference.ids:
             similarity = model.reference.similarity_of(predictions.vectors)
-            drift = measure_drift(similarity, probabilities, model.reference, model.taxonomy, rule)
+            reference, taxonomy = model.reference, model.taxonomy
+            counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
+            drift = drift_of(counts, reference, taxonomy, rule)
             for warning in drift.warnings:
                 warnings.warn(f"{warning}; check a sample of the tags", stacklevel=2)
         tagged = decide(papers, probabilities, model.taxonomy, model.name, rule)

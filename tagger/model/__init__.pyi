@@ -6,7 +6,6 @@ from .drift import DriftCounts as DriftCounts
 from .drift import count_drift as count_drift
 from .drift import drift_of as drift_of
 from .drift import expected_review_share as expected_review_share
-from .drift import measure_drift as measure_drift
 from .encoder import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
 from .encoder import ENCODING as ENCODING
 from .encoder import FLOAT32_FILE as FLOAT32_FILE

@@ -180,11 +180,12 @@ def drift_of(
     for facet in taxonomy.facets:
         expected = reference.probabilities[facet.name]
         given = counts.given[facet.name]
+        shares = rule.predict_labels(facet, expected).mean(axis=0)
         facets[facet.name] = FacetDrift(
             counts.confidence[facet.name] / counts.papers,
             float(_confidence(facet, expected).mean()),
             {tag: given[tag] / counts.papers for tag in facet.tag_names},
-            _by_tag(facet, rule.predict_labels(facet, expected).mean(axis=0)),
+            dict(zip(facet.tag_names, shares.tolist(), strict=True)),
         )
     return Drift(
         papers=counts.papers,
@@ -195,18 +196,6 @@ def drift_of(
         expected_review_share=expected_review_share(reference, taxonomy, rule),
         facets=facets,
     )
-
-
-def measure_drift(
-    similarity: Floats,
-    probabilities: Mapping[str, Floats],
-    reference: Reference,
-    taxonomy: Taxonomy,
-    rule: ReviewRule,
-) -> Drift:
-    """Return the drift of at least one paper; the parameters are those of :func:`count_drift`."""
-    counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
-    return drift_of(counts, reference, taxonomy, rule)
 
 
 def _median(counts: Counter[int]) -> float:
@@ -228,10 +217,6 @@ def _doubtful(
     """Return whether each paper goes to review, shape (papers,)."""
     doubts = [rule.doubts(facet, probabilities[facet.name]) for facet in taxonomy.facets]
     return np.asarray(np.any(doubts, axis=0))
-
-
-def _by_tag(facet: Facet, shares: Floats) -> dict[str, float]:
-    return dict(zip(facet.tag_names, map(float, shares), strict=True))
 
 
 def _confidence(facet: Facet, probabilities: Floats) -> Floats:
