@@ -47,7 +47,7 @@ def test_strange_papers_are_warned_of():
     found = drift([0.1, 0.1, 0.1, 0.7, 0.7, 0.7], KINDS[np.arange(6) % 2])
     (warning,) = found.warnings
     assert warning.startswith("50% of the papers are unlike those that")
-    assert warning.endswith("where 5% are to be expected")
+    assert warning.endswith("(expected: 5%)")
 
 
 def test_doubtful_papers_are_warned_of():
