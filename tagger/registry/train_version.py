@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.labels import LabelSnapshot
 from tagger.registry.training_run import (
@@ -22,7 +23,6 @@ from tagger.registry.training_run import (
 from tagger.registry.versions import CHAMPION, Registry, Version
 from tagger.training import (
     EncoderCache,
-    TrainingProgress,
     TrainingResult,
     TrainingSettings,
     train,
@@ -46,7 +46,7 @@ def train_version(
     *,
     heads_only: bool = False,
     if_changed: bool = False,
-    progress: TrainingProgress,
+    progress: Progress,
     cache: EncoderCache | None = None,
 ) -> TrainedVersion:
     """Train a model on labels and register it as a new version.
