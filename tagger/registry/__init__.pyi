@@ -10,8 +10,6 @@ from .resolve import is_label_folder as is_label_folder
 from .resolve import load_model_by_name as load_model_by_name
 from .resolve import look_up as look_up
 from .tag_run import log_tag_run as log_tag_run
-from .train_version import TrainedVersion as TrainedVersion
-from .train_version import train_version as train_version
 from .training_run import check_writable as check_writable
 from .training_run import encoder_origin as encoder_origin
 from .training_run import encoder_source as encoder_source
@@ -21,6 +19,8 @@ from .version_comparison import compare_versions as compare_versions
 from .version_comparison import comparison_page as comparison_page
 from .version_comparison import log_comparison as log_comparison
 from .version_comparison import measure_churn_and_speed as measure_churn_and_speed
+from .version_training import TrainedVersion as TrainedVersion
+from .version_training import train_version as train_version
 from .versions import CHALLENGER as CHALLENGER
 from .versions import CHAMPION as CHAMPION
 from .versions import Registry as Registry
