@@ -42,7 +42,8 @@ def test_temperature_and_sigmoid_are_recovered(taxonomy, lost):
 def test_labels_that_say_little_give_no_certainty(taxonomy, name):
     facet = taxonomy.facet(name)
     nothing = np.zeros((0, 3), dtype=bool)
-    assert fit_calibration(facet, nothing, np.zeros((2, 0, 3))) == Calibration()
+    unknown = Calibration(capped=facet.tag_names)
+    assert fit_calibration(facet, nothing, np.zeros((2, 0, 3))) == unknown
     y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
     scores = np.stack([2.0 * y_true - 1, 0.5 * y_true])
     right = fit_calibration(facet, y_true, scores)

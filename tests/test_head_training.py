@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from tagger.model import Calibration, Head, Linear, calibrated_probabilities, prototypes
+from tagger.model import Calibration, calibrated_probabilities, prototypes
+from tagger.model.heads import CAP
 from tagger.taxonomy import Facet
-from tagger.training.heads import add_zero_shot_tags, fit_head
+from tagger.training.heads import ENOUGH_LABELS, fit_calibration, fit_head
 
 TAGS, PAPERS, SIZE = 5, 60, 24
 AXES = np.eye(SIZE, dtype=np.float32)
@@ -29,11 +30,15 @@ def draw(tags: np.ndarray, seed: int) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+NOTHING = np.zeros((TAGS, SIZE), dtype=np.float32)
+"""Vectors of definitions that say nothing."""
+
+
 def test_a_head_learns_from_all_views_of_a_paper(taxonomy):
     facet, y_true = taxonomy.facet("kind"), np.eye(3, dtype=bool)
     vectors, titles = AXES[:3], AXES[3:6]
-    alone = fit_head(facet, vectors, no_words(3), y_true).encoder.scores(titles)
-    both = fit_head(facet, AXES[:6], no_words(3), y_true).encoder.scores(titles)
+    alone = fit_head(facet, vectors, no_words(3), y_true, NOTHING[:3]).encoder.scores(titles)
+    both = fit_head(facet, AXES[:6], no_words(3), y_true, NOTHING[:3]).encoder.scores(titles)
     assert np.ptp(alone, axis=1) == pytest.approx(0, abs=1e-6)
     assert both.argmax(axis=1).tolist() == [0, 1, 2]
 
@@ -44,38 +49,71 @@ def test_a_tag_that_every_paper_has_is_given(taxonomy):
     vectors = draw(np.zeros(20, dtype=int), 0)
 
     def first(head):
-        return calibrated_probabilities(facet, head.scores(vectors, no_words(20)), Calibration())[0]
+        scores = head.scores(vectors, no_words(20))
+        return calibrated_probabilities(facet, scores, Calibration())[0]
 
-    always, never, _ = first(fit_head(facet, vectors, no_words(20), y_true))
+    def fit(papers):
+        return fit_head(facet, vectors[:papers], no_words(papers), y_true[:papers], NOTHING[:3])
+
+    always, never, _ = first(fit(20))
     assert always > 0.9
     assert never < 0.1
-    assert (first(fit_head(facet, vectors[:0], no_words(0), y_true[:0])) < 0.5).all()
+    assert (first(fit(0)) < 0.5).all()
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
     facet, vectors = facet_of(exclusive), draw(KNOWN, 0)
-    without = fit_head(facet, vectors, no_words(PAPERS), Y_TRUE)
-    head = add_zero_shot_tags(without, vectors, Y_TRUE, AXES[:TAGS], Calibration())
     asked = np.arange(50) % TAGS
     found, never = (
-        calibrated_probabilities(facet, each.scores(draw(asked, 1), no_words(50)), Calibration())
-        for each in (head, without)
+        calibrated_probabilities(
+            facet,
+            fit_head(facet, vectors, no_words(PAPERS), Y_TRUE, definitions).scores(
+                draw(asked, 1), no_words(50)
+            ),
+            Calibration(),
+        )
+        for definitions in (AXES[:TAGS], -AXES[:TAGS])
     )
     assert (found.argmax(axis=1) == asked).mean() > 0.9
+    # Definitions that mislead are not followed.
     assert (never[:, -1] < 0.05).all()
-    assert (head.encoder.weights[:-1] == without.encoder.weights[:-1]).all()
-    assert (head.encoder.bias[:-1] == without.encoder.bias[:-1]).all()
+    assert (never.argmax(axis=1) == asked)[asked < TAGS - 1].mean() > 0.9
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_definitions_that_say_nothing_change_nothing(exclusive):
-    vectors = draw(KNOWN, 0)
-    head = fit_head(facet_of(exclusive), vectors, no_words(PAPERS), Y_TRUE)
-    assert add_zero_shot_tags(head, vectors, Y_TRUE, -AXES[:TAGS], Calibration()) is head
-    alike = np.tile(AXES[0], (PAPERS, 1))
-    still = Head(head.facet, Linear(np.zeros((TAGS, SIZE)), np.full(TAGS, -3.0)), head.lexical)
-    assert add_zero_shot_tags(still, alike, Y_TRUE, AXES[:TAGS], Calibration()) is still
+def test_one_label_of_a_tag_does_not_make_it_less_likely_than_none(exclusive):
+    facet, known = facet_of(exclusive), np.append(KNOWN, TAGS - 1)
+    vectors, y_true = draw(known, 0), np.eye(TAGS, dtype=bool)[known]
+    asked = draw(np.full(20, TAGS - 1), 1)
+
+    def last(papers):
+        terms = no_words(papers)
+        head = fit_head(facet, vectors[:papers], terms, y_true[:papers], AXES[:TAGS])
+        scores = head.scores(asked, no_words(20))
+        return calibrated_probabilities(facet, scores, Calibration())[:, -1].mean()
+
+    assert last(PAPERS + 1) > last(PAPERS) - 0.05
+    assert last(PAPERS) > 0.3
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_tag_with_few_labels_is_never_certain(exclusive):
+    facet, scores = facet_of(exclusive), np.zeros((2, PAPERS, TAGS))
+    scores[0, :, -1] = 100.0
+    few = Y_TRUE.copy()
+    few[: ENOUGH_LABELS - 1] = np.eye(TAGS, dtype=bool)[-1]
+    enough = few.copy()
+    enough[ENOUGH_LABELS - 1] = few[0]
+    assert fit_calibration(facet, enough, scores).capped == ()
+    assert fit_calibration(facet, ~few, scores).capped[-1] == facet.tag_names[-1]
+    capped = fit_calibration(facet, few, scores).capped
+    assert capped == (facet.tag_names[-1],)
+    found = calibrated_probabilities(facet, scores, Calibration(capped=capped))
+    assert found[:, -1] == pytest.approx(CAP)
+    if exclusive:
+        assert found.sum(axis=1) == pytest.approx(1)
+        assert found[:, :-1] == pytest.approx((1 - CAP) / (TAGS - 1))
 
 
 def test_examples_stand_in_where_a_definition_says_nothing():

@@ -13,6 +13,8 @@ from tagger.evaluation import DEFAULT_THRESHOLD, predict_labels
 from tagger.papers import Paper, Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
+NEVER = 2.0
+"""A confidence that no tag has."""
 _STEPS = 10_000
 """Confidences are rounded to 1/10,000; smaller differences are noise and depend on the machine."""
 

@@ -17,6 +17,8 @@ from tagger._util.arrays import Floats
 from tagger.model.tfidf import SparseRows
 from tagger.taxonomy import Facet
 
+CAP = 0.9
+"""The highest probability of a tag with too few labels."""
 MEMBERS = ("encoder", "lexical")
 """Names of the members of a head, in the order of their scores."""
 
@@ -27,11 +29,13 @@ class Calibration:
 
     In an exclusive facet the scale is the inverse temperature of Guo et al., "On Calibration of
     Modern Neural Networks" (2017); in any other, scale and shift are those of the sigmoid of Platt,
-    "Probabilistic Outputs for Support Vector Machines" (1999).
+    "Probabilistic Outputs for Support Vector Machines" (1999). ``capped`` are the tags with too few
+    labels, for or against, to be certain of: their probability is at most :data:`CAP`.
     """
 
     scale: FiniteFloat = 1.0
     shift: FiniteFloat = 0.0
+    capped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,15 @@ def calibrated_probabilities(facet: Facet, scores: Floats, calibration: Calibrat
     below it.
     """
     logits = calibration.scale * scores.sum(axis=0) + calibration.shift
+    most = np.where(np.isin(facet.tag_names, calibration.capped), CAP, 1.0)
     if facet.exclusive:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-    found = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+        found = odds / odds.sum(axis=1, keepdims=True)
+        # What a tag has above its cap goes to the others in equal parts.
+        others, excess = found <= most, np.maximum(found - most, 0).sum(axis=1, keepdims=True)
+        shares = others / np.maximum(others.sum(axis=1, keepdims=True), 1)
+        return np.asarray(np.minimum(found, most) + excess * shares)
+    found = np.minimum(1 / (1 + np.exp(-np.clip(logits, -500, 500))), most)
     for column, tag in enumerate(facet.tag_names):
         for above in facet.ancestors(tag):
             parent = facet.tag_names.index(above)

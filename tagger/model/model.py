@@ -23,7 +23,7 @@ from tagger._util.progress import StepProgress
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.evaluation import DEFAULT_THRESHOLD
-from tagger.model.decision import ReviewRule
+from tagger.model.decision import NEVER, ReviewRule
 from tagger.model.encoder import (
     ENCODING,
     FLOAT32_FILE,
@@ -176,8 +176,15 @@ class TaggerModel:
         return self._thresholds.get(self.effort) or dict.fromkeys(self.heads, DEFAULT_THRESHOLD)
 
     def rule(self, min_confidence: float = ReviewRule().min_confidence) -> ReviewRule:
-        """Return the rule that gives tags by the model's thresholds."""
-        return ReviewRule(min_confidence, thresholds=self.thresholds)
+        """Return the rule that gives tags by the model's thresholds.
+
+        A paper that is given a tag with too few labels goes to review.
+        """
+        accept = {
+            name: dict.fromkeys(calibration.capped, NEVER)
+            for name, calibration in self.calibrations["whole"].items()
+        }
+        return ReviewRule(min_confidence, accept, self.thresholds)
 
     def at_effort(self, effort: str) -> TaggerModel:
         """Return the same model with another effort.

@@ -20,14 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.model.decision import ReviewRule
+from tagger.model.decision import NEVER, ReviewRule
 from tagger.model.model import TaggerModel
 from tagger.model.threshold_ranges import check_thresholds
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
-
-NEVER = 2.0
-"""A confidence that no tag has."""
 
 _TOLERANCE = 1e-9
 
@@ -55,8 +52,8 @@ def promise_precision(
 
     A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
     often enough has to reach the target alone, too, which may raise its threshold; the absence of a
-    tag is doubted as without a target. A tag without a label is never
-    accepted.
+    tag is doubted as without a target. A tag without a label,
+    or that ``rule`` never accepts, is never accepted.
     """
     accept, coverage, shortfalls = {}, {}, []
     for facet in taxonomy.facets:
@@ -64,7 +61,10 @@ def promise_precision(
         probabilities = reference.probabilities[facet.name][annotated]
         predicted = rule.predict_labels(facet, probabilities)
         y_true = reference.y_true[facet.name][annotated]
-        thresholds = _thresholds(facet, y_true, probabilities, predicted, target)
+        # The precision of a tag with few labels, or with none, is unknown.
+        unknown = rule.accept.get(facet.name, {})
+        known = y_true.any(axis=0) & ~np.isin(facet.tag_names, [*unknown])
+        thresholds = _thresholds(facet, y_true, probabilities, predicted & known, known, target)
         accept[facet.name] = thresholds
         doubts = replace(rule, accept=accept).doubts(facet, probabilities)
         coverage[facet.name] = float(1 - doubts.mean()) if len(probabilities) else 0
@@ -113,11 +113,13 @@ def least_confidence(confidence: Floats, right: Booleans, target: float, most: i
 
 
 def _thresholds(
-    facet: Facet, y_true: Booleans, probabilities: Floats, predicted: Booleans, target: float
+    facet: Facet,
+    y_true: Booleans,
+    probabilities: Floats,
+    given: Booleans,
+    known: Booleans,
+    target: float,
 ) -> dict[str, float]:
-    # The precision of a zero-shot tag is unknown.
-    known = np.asarray(y_true.any(axis=0))
-    given = predicted & known
     right = given & y_true
     most = max(1, int(given.sum(axis=1).max(initial=0)))
     together = least_confidence(probabilities[given], right[given], target, most)

@@ -25,8 +25,12 @@ from tagger.taxonomy import Facet
 from tagger.training.data import TrainingData
 
 ENCODER_C = {True: 1.0, False: 10.0}
-LEXICAL_C = {True: 10.0, False: 3.0}
+LEXICAL_C = {True: 5.0, False: 10.0}
 """scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
+ENOUGH_LABELS = 5
+"""With fewer papers that have a tag, or that do not, its probability is capped."""
+BLEND_LABELS = 4
+"""Labels of a tag with which classifiers and similarity to its definition count alike."""
 
 PRIOR_THRESHOLD = 0.4
 """The threshold at which F1 is highest where F1 is 0.8."""
@@ -56,17 +60,37 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
         return vectorizer(vocabulary=[""]).fit(papers)
 
 
-def fit_head(facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans) -> Head:
+def fit_head(
+    facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans, prototypes: Vectors
+) -> Head:
     """Fit the classifiers of a facet; ``y_true`` has shape (papers, tags).
 
-    ``vectors`` have shape (views * papers, dimensions), one view after another, ``terms`` (papers,
-    terms).
+    ``vectors`` have shape (views * papers, dimensions), one view after another and the whole first,
+    ``terms`` (papers, terms), ``prototypes``, the vectors of definitions, (tags, dimensions). A
+    prototype counts as one more paper of its tag. The fewer the labels of a tag, the more its score
+    is that of similarity to the definition: one label does not make it less likely than none.
     """
+    labelled = np.asarray(y_true.any(axis=0))
+    rows = np.concatenate([vectors, prototypes[labelled]])
     of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
+    implied = np.array(
+        [np.isin(facet.tag_names, facet.with_ancestors((t,))) for t in facet.tag_names]
+    )
+    of_rows = np.concatenate([of_views, implied[labelled]])
+    encoder = fit_linear(facet, rows, of_rows, ENCODER_C[facet.exclusive])
+    lexical = fit_linear(facet, terms, y_true, LEXICAL_C[facet.exclusive])
+    by_definition = fit_similarity(facet, vectors[: len(y_true)], y_true, prototypes, encoder)
+    if by_definition is None:
+        return Head(facet, encoder, lexical)
+    counts = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0))
+    share = counts**2 / (counts**2 + BLEND_LABELS**2)
     return Head(
         facet,
-        fit_linear(facet, vectors, of_views, ENCODER_C[facet.exclusive]),
-        fit_linear(facet, terms, y_true, LEXICAL_C[facet.exclusive]),
+        Linear(
+            share[:, None] * encoder.weights + (1 - share)[:, None] * by_definition.weights,
+            share * encoder.bias + (1 - share) * by_definition.bias,
+        ),
+        Linear(share[:, None] * lexical.weights, share * lexical.bias),
     )
 
 
@@ -105,44 +129,37 @@ def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -
     return Linear(weights, bias)
 
 
-def add_zero_shot_tags(
-    head: Head, vectors: Vectors, y_true: Booleans, prototypes: Vectors, calibration: Calibration
-) -> Head:
-    """Return a head that tells tags without labels by the similarity to their definitions.
+def fit_similarity(
+    facet: Facet, vectors: Vectors, y_true: Booleans, prototypes: Vectors, classifier: Linear
+) -> Linear | None:
+    """Fit scores by similarity to definitions, the same function for all tags of a facet.
 
     The similarity of a paper to a definition is its cosine less that of labelled papers on average,
     in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
     scores: by logistic regression of the truth where a facet is not exclusive; in an exclusive one,
-    where scores of tags compete, by least squares of the classifier's own. The head stays as it is
-    where similarity says nothing. Classification by the meaning of the label: Chang et al.,
-    "Importance of Semantic Representation: Dataless Classification" (2008).
+    where scores of tags compete, by least squares of the classifier's own. None where similarity
+    says nothing. Classification by the meaning of the label: Chang et al., "Importance of Semantic
+    Representation: Dataless Classification" (2008).
     """
-    known = np.asarray(y_true.any(axis=0))
-    if known.all() or not known.any():
-        return head
+    labelled = np.asarray(y_true.any(axis=0))
     cosines = (vectors @ prototypes.T).astype(np.float64)
-    centre = cosines.mean(axis=0)
-    spread = max(float((cosines - centre).std()), _MIN_SPREAD)
-    similarity = ((cosines - centre) / spread)[:, known]
-    if not similarity.any() or y_true[:, known].all():
-        return head
-    if head.facet.exclusive:
-        scores = head.encoder.scores(vectors)[:, known]
+    centre = cosines.mean(axis=0) if len(cosines) else np.zeros(len(prototypes))
+    spread = max(float((cosines - centre).std()), _MIN_SPREAD) if len(cosines) else 1.0
+    similarity = ((cosines - centre) / spread)[:, labelled]
+    if not similarity.any() or y_true[:, labelled].all():
+        return None
+    if facet.exclusive:
+        scores = classifier.scores(vectors)[:, labelled]
         slope, offset = np.polyfit(similarity.ravel(), scores.ravel(), 1)
     else:
         from sklearn.linear_model import LogisticRegression
 
-        scale = max(calibration.scale, _MIN_SPREAD)
-        fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true[:, known].ravel())
-        slope = fitted.coef_[0, 0] / scale
-        offset = (fitted.intercept_[0] - calibration.shift) / scale
+        fitted = LogisticRegression().fit(similarity.reshape(-1, 1), y_true[:, labelled].ravel())
+        slope, offset = fitted.coef_[0, 0], fitted.intercept_[0]
     if slope <= 0:
-        return head
-    weights = np.where(known[:, None], head.encoder.weights, slope / spread * prototypes)
-    bias = np.where(known, head.encoder.bias, offset - slope / spread * centre)
-    # Words have no score for such a tag.
-    words = Linear(head.lexical.weights, np.where(known, head.lexical.bias, 0.0))
-    return Head(head.facet, Linear(weights, bias), words)
+        return None
+    weights = slope / spread * prototypes.astype(np.float64)
+    return Linear(weights, offset - slope / spread * centre)
 
 
 @dataclass(frozen=True)
@@ -209,9 +226,14 @@ def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> floa
 
 
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
-    """Fit a calibration on out-of-fold scores, shape (members, papers, tags)."""
-    if not y_true.any() or y_true.all():
-        return Calibration()
+    """Fit a calibration on out-of-fold scores, shape (members, papers, tags).
+
+    Tags without a label are left out: nobody knows which papers have them.
+    """
+    few = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0)) < ENOUGH_LABELS
+    capped = tuple(np.array(facet.tag_names)[few].tolist())
+    if not y_true.any() or y_true[:, y_true.any(axis=0)].all():
+        return Calibration(capped=capped)
     if facet.exclusive:
         from scipy.optimize import minimize_scalar
 
@@ -221,11 +243,14 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
                 np.log(calibrated_probabilities(facet, scores, calibration)[y_true] + 1e-12).sum()
             )
 
-        return Calibration(float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x)))
+        scale = float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x))
+        return Calibration(scale, capped=capped)
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression().fit(scores.sum(axis=0).reshape(-1, 1), y_true.ravel())
-    return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]))
+    labelled = y_true.any(axis=0)
+    summed = scores.sum(axis=0)[:, labelled].reshape(-1, 1)
+    fitted = LogisticRegression().fit(summed, y_true[:, labelled].ravel())
+    return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]), capped)
 
 
 def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:

@@ -50,7 +50,6 @@ from tagger.training.encoders import (
 )
 from tagger.training.heads import (
     CalibratedView,
-    add_zero_shot_tags,
     calibrate_view,
     fit_head,
     fit_threshold,
@@ -277,7 +276,7 @@ class FittedHeads:
 def fit_heads(
     data: TrainingData, indices: Integers, settings: TrainingSettings, encoder: Encoder
 ) -> FittedHeads:
-    """Fit heads on some papers. They never give a tag that none of these papers has."""
+    """Fit heads on some papers. Tags that none of them has are told by their definitions."""
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
     vectorizer = fit_vectorizer(data.papers(indices))
     terms = vectorizer.transform(data.papers(indices))
@@ -286,7 +285,8 @@ def fit_heads(
         annotated = data.annotated[facet.name][indices]
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
-        heads.append(fit_head(facet, shown, terms[annotated], y_true))
+        definitions = prototypes(facet, encoder)
+        heads.append(fit_head(facet, shown, terms[annotated], y_true, definitions))
     return FittedHeads(heads, vectorizer, views)
 
 
@@ -363,12 +363,6 @@ def _fit_final(
     """Fit heads on all papers and save them, next to the encoder, as a model."""
     fitted = fit_heads(data, np.arange(len(data.labels)), settings, encoder)
     vectors = fitted.vectors[: len(data.labels)]
-    heads = []
-    for head in fitted.heads:
-        name, annotated = head.facet.name, data.annotated[head.facet.name]
-        calibration = checked.views["whole"].calibrations[name]
-        y_true, similar = data.y_true[name][annotated], prototypes(head.facet, encoder)
-        heads.append(add_zero_shot_tags(head, vectors[annotated], y_true, similar, calibration))
     reference = Reference(
         tuple(data.ids),
         tuple(label.title for label in data.labels),
@@ -385,7 +379,7 @@ def _fit_final(
         folder,
         data.taxonomy,
         lexical,
-        heads,
+        fitted.heads,
         reference,
         max_tokens=settings.max_tokens,
         calibrations=calibrations,
