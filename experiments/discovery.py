@@ -29,7 +29,7 @@ from gold import RESULTS, ROOT, Gold, machine, read_gold
 
 from tagger._util.arrays import Floats, Vectors, unit
 from tagger.labels import LabelStore
-from tagger.model import Calibration, Head, VectorCache, probabilities
+from tagger.model import Calibration, Head, VectorCache, calibrated_probabilities, prototypes
 from tagger.taxonomy import Facet, discover, uncovered_papers
 from tagger.taxonomy.discovery import DISTANCE, find_clusters
 from tagger.taxonomy.discovery import MIN_PAPERS as LEAST
@@ -108,6 +108,7 @@ class Papers:
         self.y_true = self.gold.y_true[FACET]
         encoder = bundled_encoder(CACHE)
         self.seed_vectors = encoder.encode(data.texts())
+        self.definitions = prototypes(self.facet, encoder)
         self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
         vectorizer = fit_vectorizer(data.papers())
         self.seed_terms = vectorizer.transform(data.papers())
@@ -126,7 +127,7 @@ class Papers:
         known = [column for column in range(len(self.facet.tags)) if column not in hidden]
         head = self._head(known, np.arange(len(self.seed_truth)))
         scores = head.scores(self.vectors, self.terms)
-        return probabilities(head.facet, scores, self.calibration)
+        return calibrated_probabilities(head.facet, scores, self.calibration)
 
     def _head(self, columns: list[int], rows: Integers) -> Head:
         tags = [self.facet.tags[column].model_dump() for column in columns]
@@ -136,6 +137,7 @@ class Papers:
             self.seed_vectors[rows],
             self.seed_terms[rows],
             self.seed_truth[np.ix_(rows, columns)],
+            self.definitions[columns],
         )
 
 

@@ -75,6 +75,7 @@ from tagger.model import (
     Progress,
     Reference,
     TaggerModel,
+    prototypes,
     sha256_of,
 )
 from tagger.model import tfidf as lexical
@@ -183,7 +184,13 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
     vectorizer = fit_vectorizer(papers)
     terms = vectorizer.transform(papers)
     heads = [
-        fit_head(facet, vectors, terms, situation.y_true[facet.name][rows])
+        fit_head(
+            facet,
+            vectors,
+            terms,
+            situation.y_true[facet.name][rows],
+            prototypes(facet, situation.encoder),
+        )
         for facet in situation.taxonomy.facets
     ]
     return lexical.LexicalFeatures(

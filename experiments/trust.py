@@ -3,10 +3,9 @@
 Twice, for each seed: a model trained on labels/seed.jsonl alone is asked about the 210 papers of
 ../shared/gold; and these 210 are cross-validated in 5 folds. The promise is a target precision of
 0.95: how many papers need no review, and how many of the tags accepted are right. In
-cross-validation, each fold is decided by a rule that was made from the others. On the same scores,
-ways of calibrating are compared, each fitted on the other folds.
+cross-validation, each fold is decided by a rule that was made from the others.
 
-    python experiments/trust.py            # writes experiments/results/trust.*, calibration.*
+    python experiments/trust.py            # writes experiments/results/trust.*
     python experiments/trust.py --seeds 1  # a quicker look
 """
 
@@ -19,16 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from calibrators import CALIBRATORS, log_loss
 from gold import RESULTS, ROOT, Gold, label_of, machine, read_gold
 from seeds import for_each_seed
 
-from tagger.evaluation import evaluate, predict_labels
+from tagger._util.arrays import Booleans, Floats, Integers
+from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
-from tagger.model import OutOfFold, Reference, ReviewRule, calibrated_probabilities
+from tagger.model import EFFORTS, OutOfFold, Reference, ReviewRule, calibrated_probabilities
 from tagger.model.risk_control import promise_precision
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings, train
 from tagger.training.heads import cross_calibrate, fit_calibration
 from tagger.training.run import CrossValidation, cross_validate
@@ -36,10 +34,8 @@ from tagger.training.run import CrossValidation, cross_validate
 TARGET = 0.95
 SEEDS = "150 seed labels"
 DEVELOPMENT = "210 papers, 5-fold cross-validation"
-MIN_CONFIDENCE = ReviewRule().min_confidence
 F1 = {True: "macro_f1", False: "micro_f1"}
-Booleans = npt.NDArray[np.bool_]
-Chances = dict[str, npt.NDArray[np.float64]]
+Chances = dict[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -50,19 +46,25 @@ class Decided:
     probabilities: Chances
     accepted: dict[str, Booleans]
     settled: Booleans
+    rule: ReviewRule
 
     def figures(self, taxonomy: Taxonomy) -> dict[str, float]:
         found = {}
         right = accepted = 0
         for facet in taxonomy.facets:
-            figures = evaluate(facet, self.y_true[facet.name], self.probabilities[facet.name])
+            figures = evaluate(
+                facet,
+                self.y_true[facet.name],
+                self.probabilities[facet.name],
+                self.rule.threshold(facet),
+            )
             found[f"{facet.name} F1"] = figures[F1[facet.exclusive]]
             found[f"{facet.name} calibration error"] = figures["calibration_error"]
             mine = self.accepted[facet.name]
             right += int((mine & self.y_true[facet.name]).sum())
             accepted += int(mine.sum())
             found[f"{facet.name} accepted"] = float(
-                mine.sum() / predict_labels(facet, self.probabilities[facet.name]).sum()
+                mine.sum() / self.rule.predict_labels(facet, self.probabilities[facet.name]).sum()
             )
         found["precision of accepted tags"] = right / accepted if accepted else float("nan")
         found["papers without review"] = float(self.settled.mean())
@@ -70,15 +72,19 @@ class Decided:
 
 
 def decide(
-    reference: Reference, taxonomy: Taxonomy, y_true: dict[str, Booleans], probabilities: Chances
+    reference: Reference,
+    taxonomy: Taxonomy,
+    y_true: dict[str, Booleans],
+    probabilities: Chances,
+    given_by: ReviewRule,
 ) -> Decided:
-    rule = promise_precision(reference, taxonomy, TARGET, MIN_CONFIDENCE).rule
+    rule = promise_precision(reference, taxonomy, TARGET, given_by).rule
     accepted, settled = {}, np.ones(len(next(iter(y_true.values()))), dtype=bool)
     for facet in taxonomy.facets:
         doubted = rule.doubted_tags(facet, probabilities[facet.name])
-        accepted[facet.name] = predict_labels(facet, probabilities[facet.name]) & ~doubted
+        accepted[facet.name] = rule.predict_labels(facet, probabilities[facet.name]) & ~doubted
         settled &= ~doubted.any(axis=1)
-    return Decided(y_true, probabilities, accepted, settled)
+    return Decided(y_true, probabilities, accepted, settled, rule)
 
 
 def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
@@ -87,31 +93,20 @@ def from_seed_labels(store: LabelStore, gold: Gold, seed: int) -> Decided:
         labels = store.labels()
         model = train(labels, store.taxonomy, settings, Path(folder)).model
         probabilities = model.predict_proba(gold.papers)
-    return decide(model.reference, store.taxonomy, gold.y_true, probabilities)
+    return decide(model.reference, store.taxonomy, gold.y_true, probabilities, model.rule())
 
 
-Calibrated = dict[str, dict[str, list[float]]]
-"""Per way of calibrating and facet: log loss, Brier score, calibration error."""
-
-
-def calibrate(checked: CrossValidation, taxonomy: Taxonomy) -> Calibrated:
-    found: Calibrated = {}
-    for part in checked.out_of_fold:
-        facet, scores = part.facet, checked.views["whole"].scores[part.facet.name]
-        for name, calibrator in CALIBRATORS.items():
-            probabilities = np.zeros(part.y_true.shape)
-            for fold in np.unique(part.folds):
-                own = part.folds == fold
-                probabilities[own] = calibrator(
-                    facet, part.y_true[~own], scores[:, ~own], scores[:, own]
-                )
-            figures = evaluate(facet, part.y_true, probabilities)
-            found.setdefault(name, {})[facet.name] = [
-                log_loss(facet, part.y_true, probabilities),
-                figures["brier"],
-                figures["calibration_error"],
-            ]
-    return found
+def calibrate(
+    facet: Facet, y_true: Booleans, views: list[Floats], folds: Integers, own: Booleans
+) -> tuple[Floats, Floats]:
+    """Return probabilities of papers outside of a fold, each by others of these, and of its own."""
+    left = y_true[~own]
+    honest = [cross_calibrate(facet, left, view[:, ~own], folds[~own]) for view in views]
+    asked = [
+        calibrated_probabilities(facet, view[:, own], fit_calibration(facet, left, view[:, ~own]))
+        for view in views
+    ]
+    return np.mean(honest, axis=0), np.mean(asked, axis=0)
 
 
 def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> Decided:
@@ -125,8 +120,9 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         np.zeros((len(ids), 1), dtype=np.float32),
         gold.y_true,
         {facet.name: np.ones(len(ids), dtype=bool) for facet in store.taxonomy.facets},
-        {"full": checked.views["whole"].out_of_fold},
+        {"full": checked.efforts["full"]},
     )
+    rule = ReviewRule(thresholds=checked.thresholds["full"])
     accepted = {name: np.zeros(y_true.shape, dtype=bool) for name, y_true in gold.y_true.items()}
     settled = np.zeros(len(ids), dtype=bool)
     for fold in np.unique(folds):
@@ -134,13 +130,12 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
         # What is known of the others must not come from papers of this fold, by no detour.
         honest, asked = {}, {}
         for facet in store.taxonomy.facets:
-            y_true, scores = gold.y_true[facet.name], checked.views["whole"].scores[facet.name]
+            y_true = gold.y_true[facet.name]
+            views = [checked.views[view].scores[facet.name] for view in EFFORTS["full"]]
             honest[facet.name] = np.zeros(y_true.shape)
-            honest[facet.name][~own] = cross_calibrate(
-                facet, y_true[~own], scores[:, ~own], folds[~own]
+            honest[facet.name][~own], asked[facet.name] = calibrate(
+                facet, y_true, views, folds, own
             )
-            calibration = fit_calibration(facet, y_true[~own], scores[:, ~own])
-            asked[facet.name] = calibrated_probabilities(facet, scores[:, own], calibration)
         found = decide(
             replace(
                 everything,
@@ -150,11 +145,12 @@ def cross_validated(store: LabelStore, gold: Gold, checked: CrossValidation) -> 
             store.taxonomy,
             {name: y_true[own] for name, y_true in gold.y_true.items()},
             asked,
+            rule,
         )
         settled[own] = found.settled
         for name, mine in found.accepted.items():
             accepted[name][own] = mine
-    return Decided(gold.y_true, probabilities, accepted, settled)
+    return Decided(gold.y_true, probabilities, accepted, settled, rule)
 
 
 def main() -> None:
@@ -163,16 +159,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one core each")
     options = parser.parse_args()
     found = for_each_seed(measured, options.seeds, options.jobs)
-    figures = {name: [each[name] for each, _ in found] for name in (SEEDS, DEVELOPMENT)}
-    calibrated = [each for _, each in found]
+    figures = {name: [each[name] for each in found] for name in (SEEDS, DEVELOPMENT)}
     RESULTS.mkdir(exist_ok=True)
-    taxonomy = LabelStore(ROOT / "labels").taxonomy
     write("trust", trust_table(figures), figures)
-    write("calibration", calibration_table(calibrated, taxonomy), calibrated)
 
 
-def measured(seed: int) -> tuple[dict[str, dict[str, float]], Calibrated]:
-    """Return the figures from the seed labels and of cross-validation, and ways to calibrate."""
+def measured(seed: int) -> dict[str, dict[str, float]]:
+    """Return the figures from the seed labels and of cross-validation."""
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
     labels = [label_of(gold, row, store.taxonomy) for row in range(len(gold.papers))]
@@ -181,7 +174,7 @@ def measured(seed: int) -> tuple[dict[str, dict[str, float]], Calibrated]:
     checked = cross_validate(labels, store.taxonomy, TrainingSettings(seed=seed))
     figures[DEVELOPMENT] = cross_validated(store, gold, checked).figures(store.taxonomy)
     print(DEVELOPMENT, seed, figures[DEVELOPMENT], flush=True)
-    return figures, calibrate(checked, store.taxonomy)
+    return figures
 
 
 def trust_table(figures: dict[str, list[dict[str, float]]]) -> str:
@@ -201,24 +194,6 @@ def trust_table(figures: dict[str, list[dict[str, float]]]) -> str:
             f"{many(seeds)}on the 210 labelled papers; F1 "
             "is macro-F1 of the contribution, micro-F1 of the domain; accepted is the share of "
             f"the tags given that need no review at a target precision of {TARGET}; one run on "
-            f"{machine()}.",
-        ]
-    )
-
-
-def calibration_table(calibrated: list[Calibrated], taxonomy: Taxonomy) -> str:
-    measures = ("log loss", "Brier score", "calibration error")
-    columns = [f"{facet.name} {measure}" for facet in taxonomy.facets for measure in measures]
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name in CALIBRATORS:
-        means = np.mean([list(each[name].values()) for each in calibrated], axis=0).ravel()
-        lines.append(f"| {name} | {' | '.join(f'{value:.3f}' for value in means)} |")
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Scores of 5-fold cross-validation on the 210 labelled papers, each fold calibrated "
-            f"by the others. {many(len(calibrated))}less is better; one run on "
             f"{machine()}.",
         ]
     )

@@ -61,7 +61,12 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
 
 
 def fit_head(
-    facet: Facet, vectors: Vectors, terms: Any, y_true: Booleans, prototypes: Vectors
+    facet: Facet,
+    vectors: Vectors,
+    terms: Any,
+    y_true: Booleans,
+    prototypes: Vectors,
+    calibration: Calibration | None = None,
 ) -> Head:
     """Fit the classifiers of a facet; ``y_true`` has shape (papers, tags).
 
@@ -69,6 +74,7 @@ def fit_head(
     ``terms`` (papers, terms), ``prototypes``, the vectors of definitions, (tags, dimensions). A
     prototype counts as one more paper of its tag. The fewer the labels of a tag, the more its score
     is that of similarity to the definition: one label does not make it less likely than none.
+    ``calibration`` is the one that the scores will be given, if it is known.
     """
     labelled = np.asarray(y_true.any(axis=0))
     rows = np.concatenate([vectors, prototypes[labelled]])
@@ -82,6 +88,10 @@ def fit_head(
     by_definition = fit_similarity(facet, vectors[: len(y_true)], y_true, prototypes, encoder)
     if by_definition is None:
         return Head(facet, encoder, lexical)
+    if calibration and not facet.exclusive:  # its scores are logits already
+        scale = max(calibration.scale, _MIN_SPREAD)
+        bias = (by_definition.bias - calibration.shift) / scale
+        by_definition = Linear(by_definition.weights / scale, bias)
     counts = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0))
     share = counts**2 / (counts**2 + BLEND_LABELS**2)
     return Head(

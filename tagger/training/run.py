@@ -26,6 +26,7 @@ from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.model import (
     MEMBERS,
+    Calibration,
     Encoder,
     Head,
     LexicalFeatures,
@@ -274,9 +275,16 @@ class FittedHeads:
 
 
 def fit_heads(
-    data: TrainingData, indices: Integers, settings: TrainingSettings, encoder: Encoder
+    data: TrainingData,
+    indices: Integers,
+    settings: TrainingSettings,
+    encoder: Encoder,
+    calibrations: Mapping[str, Calibration] | None = None,
 ) -> FittedHeads:
-    """Fit heads on some papers. Tags that none of them has are told by their definitions."""
+    """Fit heads on some papers, of which tags without a label are told by their definitions.
+
+    ``calibrations`` of the scores, by facet, are known once there are out-of-fold predictions.
+    """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
     vectorizer = fit_vectorizer(data.papers(indices))
     terms = vectorizer.transform(data.papers(indices))
@@ -285,8 +293,16 @@ def fit_heads(
         annotated = data.annotated[facet.name][indices]
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
-        definitions = prototypes(facet, encoder)
-        heads.append(fit_head(facet, shown, terms[annotated], y_true, definitions))
+        heads.append(
+            fit_head(
+                facet,
+                shown,
+                terms[annotated],
+                y_true,
+                prototypes(facet, encoder),
+                calibrations[facet.name] if calibrations else None,
+            )
+        )
     return FittedHeads(heads, vectorizer, views)
 
 
@@ -361,7 +377,8 @@ def _fit_final(
     folder: Path,
 ) -> None:
     """Fit heads on all papers and save them, next to the encoder, as a model."""
-    fitted = fit_heads(data, np.arange(len(data.labels)), settings, encoder)
+    whole = checked.views["whole"].calibrations
+    fitted = fit_heads(data, np.arange(len(data.labels)), settings, encoder, whole)
     vectors = fitted.vectors[: len(data.labels)]
     reference = Reference(
         tuple(data.ids),
