@@ -107,7 +107,7 @@ class Papers:
         self.seed_truth = data.y_true[FACET]
         self.y_true = self.gold.y_true[FACET]
         encoder = bundled_encoder(CACHE)
-        self.seed_vectors = encoder.encode(data.texts())
+        self.seed_vectors = encoder.encode([label.paper.text for label in data.labels])
         self.definitions = prototypes(self.facet, encoder)
         self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
         vectorizer = fit_vectorizer(data.papers())

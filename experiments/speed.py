@@ -76,7 +76,7 @@ def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
     for facet in data.taxonomy.facets:
         body = SentenceTransformer(str(folder / "torch"))
         body.max_seq_length = TrainingSettings().max_tokens
-        vectors = body.encode(data.texts(), show_progress_bar=False)
+        vectors = body.encode([label.paper.text for label in data.labels], show_progress_bar=False)
         y_true = data.y_true[facet.name]
         if facet.exclusive:
             head = LogisticRegression().fit(vectors, y_true.argmax(axis=1))
@@ -132,7 +132,7 @@ def tfidf(data: TrainingData) -> Tagging:
     from sklearn.multiclass import OneVsRestClassifier
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    known = words.fit_transform(data.texts())
+    known = words.fit_transform([label.paper.text for label in data.labels])
     heads = {}
     for facet in data.taxonomy.facets:
         y_true = data.y_true[facet.name]

@@ -77,7 +77,7 @@ def measure_setfit(
 
     from tagger.training import bundled_encoder_folder
 
-    texts = data.texts()
+    texts = [label.paper.text for label in data.labels]
     answers = data.y_true[facet.name].argmax(axis=1).tolist()
     pairs = len(ContrastiveDataset(texts, answers, multilabel=False))
     steps = math.ceil(pairs / SETFIT_BATCH)

@@ -1,13 +1,12 @@
 import os
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
 from tagger.model.vector_cache import CACHE_VARIABLE
 from tagger.training import EncoderCache, default_encoder_cache
-from tagger.training.encoders import key_of
+from tagger.training.encoders import EncoderPlan
 from tagger.training.settings import ContrastiveTarget, FineTuning
 
 TUNING = FineTuning(max_tokens=32, epochs=1)
@@ -77,9 +76,11 @@ def test_the_key_follows_every_input(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     tags, annotated = np.array([[True, False], [False, False]]), np.array([True, True])
     target = ContrastiveTarget(tags, annotated, 1.0)
-    key = partial(
-        key_of, texts=["a", "b"], targets={"kind": target}, tuning=TUNING, arithmetic="cpu"
-    )
+    plan = EncoderPlan("", ["a", "b"], {"kind": target}, TUNING)
+
+    def key(arithmetic="cpu", **change):
+        return replace(plan, **change).cache_key(arithmetic)
+
     changes = [
         {"texts": ["a", "c"]},
         {"texts": ["a", "\ud800"]},

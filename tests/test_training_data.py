@@ -34,7 +34,7 @@ def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_
     # Without examples and titles there are the papers.
     data = TrainingData.of(labels, small_taxonomy())
     texts, targets = fine_tuning_inputs(data, rows, title_views=False)
-    assert texts == data.texts(rows)
+    assert texts == [paper.text for paper in data.papers(rows)]
     assert targets["kind"].memberships.shape == (2, 3)
 
 

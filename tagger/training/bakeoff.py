@@ -1,4 +1,4 @@
-"""Compare pretrained encoders on one's own labels: the same folds for each, paired statistics."""
+"""Compare pretrained encoders on the user's labels, with the same folds and paired statistics."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tagger.training.run import TrainingSettings, cross_validate
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """An encoder and its figures, per facet those of :func:`tagger.evaluation.evaluate`.
+    """An encoder and its metrics by facet, those of :func:`tagger.evaluation.evaluate`.
 
-    ``seconds`` are those of the cross-validation, ``seconds_per_100`` those to encode 100 papers
-    with the exported encoder. The first encoder has no ``against_first``.
+    ``seconds`` is the time of the cross-validation, ``seconds_per_100`` that of encoding 100 papers
+    with the exported encoder. ``against_first`` is None for the first encoder.
     """
 
     encoder: str
@@ -39,12 +39,13 @@ def bake_off(
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 
-    Raises TaggerError if one is named twice or cannot be loaded, or the labels are too few.
+    Raises a TaggerError if an encoder is named twice or cannot be loaded, or there are too few
+    labels.
     """
     if len(set(encoders)) < len(encoders):
         raise TaggerError("an encoder is named twice", hint="Name each encoder once")
     for encoder in encoders:
-        # Found out now, not when the others are through.
+        # Fail now, not after the others have been trained.
         load_trainable(encoder, settings.max_tokens)
     contenders: list[Contender] = []
     first: tuple[str, dict[str, HeldOut]] | None = None

@@ -20,16 +20,16 @@ from tagger.taxonomy import Facet, Taxonomy
 from tagger.training.settings import ContrastiveTarget
 
 _FACET_WEIGHT = {True: 1.0, False: 0.5}
-"""Share in the loss of an exclusive facet and of any other: the pretrained bundled encoder knows
-far more of what papers are about than of what they contribute."""
+"""Weight in the loss, by whether a facet is exclusive. Other facets weigh less: they describe
+topics, which the bundled encoder has learned in its pretraining."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Labels, one a paper, as arrays.
+    """Labels as arrays, one label per paper.
 
-    Per facet ``y_true`` has the tags of each paper with all that they imply, shape (papers, tags),
-    and ``annotated`` whether a paper was judged in it, shape (papers,).
+    Per facet, ``y_true`` holds the tags of each paper and their ancestors, shape (papers, tags);
+    ``annotated`` tells which papers are labelled in the facet, shape (papers,).
     """
 
     taxonomy: Taxonomy
@@ -44,55 +44,64 @@ class TrainingData:
         annotated: dict[str, Booleans] = {}
         for facet in taxonomy.facets:
             name, shape = facet.name, (len(labels), len(facet.tags))
-            given = [facet.with_ancestors(label.tags.get(name, ())) for label in labels]
-            members = [[tag in tags for tag in facet.tag_names] for tags in given]
+            tag_sets = [facet.with_ancestors(label.tags.get(name, ())) for label in labels]
+            members = [[tag in tags for tag in facet.tag_names] for tags in tag_sets]
             y_true[name] = np.array(members, dtype=bool).reshape(shape)
             annotated[name] = np.array([name in label.tags for label in labels], dtype=bool)
         return cls(taxonomy, labels, y_true, annotated)
 
     @cached_property
     def ids(self) -> list[str]:
-        """Of the papers, in the order of the labels."""
+        """Ids of the papers, in the order of the labels."""
         return [label.id for label in self.labels]
 
-    def texts(self, rows: Integers | None = None) -> list[str]:
-        """Return the texts of all papers, or of some rows."""
-        return [paper.text for paper in self.papers(rows)]
+    def papers(self, indices: Integers) -> list[Paper]:
+        """Return the papers at some indices."""
+        return [self.labels[index].paper for index in indices]
 
-    def papers(self, rows: Integers | None = None) -> list[Paper]:
-        """Return all papers, or those of some rows."""
-        chosen = range(len(self.labels)) if rows is None else rows
-        return [self.labels[row].paper for row in chosen]
-
-    def views(self, rows: Integers, *, title_views: bool) -> list[str]:
-        """Return the texts of papers, then, with ``title_views``, their titles."""
-        titles = [paper.title for paper in self.papers(rows)] if title_views else []
-        return self.texts(rows) + titles
+    def views(self, indices: Integers, *, title_views: bool) -> list[str]:
+        """Return the texts of papers, followed, with ``title_views``, by their titles."""
+        papers = self.papers(indices)
+        titles = [paper.title for paper in papers] if title_views else []
+        return [paper.text for paper in papers] + titles
 
     def strata(self) -> list[int]:
-        """Return the kind of each paper: its tag in the first exclusive facet, if judged."""
+        """Return the stratum of each paper: the index of its tag in the first exclusive facet.
+
+        Papers without a tag in it share one more stratum. Without an exclusive facet the first
+        facet is used.
+        """
         facets = self.taxonomy.facets
         facet = next((facet for facet in facets if facet.exclusive), facets[0])
         members = self.y_true[facet.name]
-        kinds = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
-        return [int(kind) for kind in kinds]
+        strata = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
+        return [int(stratum) for stratum in strata]
 
     def held_out(
-        self, facet: Facet, rows: Integers, folds: Integers, probabilities: Floats, threshold: float
+        self,
+        facet: Facet,
+        indices: Integers,
+        folds: Integers,
+        probabilities: Floats,
+        threshold: float,
     ) -> HeldOut:
-        """Return out-of-fold predictions of some rows; ``folds`` are of all papers, from 0."""
+        """Return a table of out-of-fold predictions of the papers at some indices.
+
+        ``folds`` has the fold of each paper of the data, from 0, shape (papers,);
+        ``probabilities`` have shape (indices, tags).
+        """
         return HeldOut(
             facet,
-            tuple(self.ids[row] for row in rows),
-            tuple(self.labels[row].title for row in rows),
-            folds[rows] + 1,
-            self.y_true[facet.name][rows],
+            tuple(self.ids[index] for index in indices),
+            tuple(self.labels[index].title for index in indices),
+            folds[indices] + 1,
+            self.y_true[facet.name][indices],
             probabilities,
             threshold,
         )
 
     def check_enough(self, folds: int) -> None:
-        """Raise a TaggerError with the facet that has too few labels for a number of folds."""
+        """Raise a TaggerError if a facet has too few labels for a number of folds."""
         for facet in self.taxonomy.facets:
             count = int(self.annotated[facet.name].sum())
             if count < 2 * folds:
@@ -101,28 +110,33 @@ class TrainingData:
                     hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
                 )
             used = int((self.y_true[facet.name].sum(axis=0) > 1).sum())
-            if used < (2 if facet.exclusive else 1):
+            needed = 2 if facet.exclusive else 1
+            if used < needed:
                 raise TaggerError(
-                    f"the facet '{facet.name}' has too few tags with two labels or more to train "
-                    "on",
-                    hint="Add labels for it, or take the facet out of the taxonomy",
+                    f"the facet '{facet.name}' has too few labels to train on: tags with two "
+                    f"labels or more: {used}, needed: {needed}",
+                    hint="Add labels for it, or remove the facet from the taxonomy",
                 )
 
-    def can_teach(self, rows: Integers) -> bool:
-        """Tell whether these papers show at least two tags of each exclusive facet."""
-        return len(rows) > 1 and all(
-            self.y_true[facet.name][rows].any(axis=0).sum() > 1
+    def has_two_tags(self, indices: Integers) -> bool:
+        """Tell whether some papers have at least two different tags in each exclusive facet."""
+        return len(indices) > 1 and all(
+            self.y_true[facet.name][indices].any(axis=0).sum() > 1
             for facet in self.taxonomy.facets
             if facet.exclusive
         )
 
 
 def fine_tuning_inputs(
-    data: TrainingData, rows: Integers, *, title_views: bool
+    data: TrainingData, indices: Integers, *, title_views: bool
 ) -> tuple[list[str], dict[str, ContrastiveTarget]]:
-    """Return views of papers, then the taxonomy's examples, judged in their own facet alone."""
-    views = data.views(rows, title_views=title_views)
-    seen = np.tile(rows, len(views) // max(len(rows), 1))
+    """Return the texts that an encoder is fine-tuned on, and their target in each facet.
+
+    The texts are the views of some papers, then the taxonomy's examples of tags. An example is
+    annotated in the facet of its tag only.
+    """
+    views = data.views(indices, title_views=title_views)
+    of_views = np.tile(indices, len(views) // max(len(indices), 1))
     examples = [
         (facet, facet.with_ancestors((tag.name,)), text)
         for facet in data.taxonomy.facets
@@ -138,8 +152,10 @@ def fine_tuning_inputs(
         ]
         shape = len(examples), len(facet.tags)
         targets[facet.name] = ContrastiveTarget(
-            np.concatenate([data.y_true[facet.name][seen], np.array(members, bool).reshape(shape)]),
-            np.concatenate([data.annotated[facet.name][seen], np.array(annotated, bool)]),
+            np.concatenate(
+                [data.y_true[facet.name][of_views], np.array(members, bool).reshape(shape)]
+            ),
+            np.concatenate([data.annotated[facet.name][of_views], np.array(annotated, bool)]),
             _FACET_WEIGHT[facet.exclusive],
         )
     return [*views, *(text for _, _, text in examples)], targets
@@ -154,30 +170,30 @@ def assign_folds(
 ) -> npt.NDArray[np.int_]:
     """Return the fold of each paper, from 0, shape (papers,).
 
-    A new paper, in the order of ``ids``, goes into the fold that has fewest of its stratum so far;
-    the seed decides between equals. So its fold depends on the papers before it alone, and on those
-    of ``known``, which stay in their folds.
+    Papers in ``known`` stay in their folds. Each other paper, in the order of ``ids``, goes to the
+    fold with the fewest papers of its stratum so far; the seed breaks ties. Papers that are added
+    at the end therefore do not change the folds of the others.
     """
     of_stratum: Counter[tuple[int, int]] = Counter()
     of_fold: Counter[int] = Counter()
     assigned = np.zeros(len(ids), dtype=int)
 
-    def put(row: int, fold: int) -> None:
-        assigned[row] = fold
-        of_stratum[strata[row], fold] += 1
+    def put(index: int, fold: int) -> None:
+        assigned[index] = fold
+        of_stratum[strata[index], fold] += 1
         of_fold[fold] += 1
 
-    stay = known or {}
-    for row, name in enumerate(ids):
-        if name in stay:
-            put(row, stay[name])
-    for row, name in enumerate(ids):
-        if name in stay:
+    known = known or {}
+    for index, name in enumerate(ids):
+        if name in known:
+            put(index, known[name])
+    for index, name in enumerate(ids):
+        if name in known:
             continue
         draw = {
             fold: hashlib.sha256(f"{seed}/{fold}/{name}".encode("utf-8", "replace")).digest()
             for fold in range(folds)
         }
-        kind = strata[row]
-        put(row, min(draw, key=lambda f: (of_stratum[kind, f], of_fold[f], draw[f])))
+        stratum = strata[index]
+        put(index, min(draw, key=lambda f: (of_stratum[stratum, f], of_fold[f], draw[f])))
     return assigned

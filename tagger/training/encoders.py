@@ -1,10 +1,11 @@
-"""The encoders of a training: fine-tuned and exported, several at once.
+"""Fine-tune and export the encoders of a training run, in parallel.
 
-Encoders do not depend on each other, so they are trained in parallel processes. That pays even on
+Encoders do not depend on each other, so they are trained in parallel processes. That helps even on
 two cores: much of the work on a small batch runs on one core only.
 
-They are cached by the inputs of their fine-tuning: an interrupted training resumes, and heads are
-fitted again without it. What cannot be read or written is skipped, a damaged one trained again.
+Encoders are cached by the inputs of their fine-tuning, so an interrupted training run resumes, and
+heads can be fitted again without fine-tuning. Cache errors are ignored; a damaged entry is deleted
+and its encoder trained again.
 """
 
 from __future__ import annotations
@@ -40,51 +41,55 @@ from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder
 from tagger.training.settings import ContrastiveTarget, FineTuning
 
 CACHE_VERSION = 3
-"""Raise it with every change after which fine-tuning or export gives another encoder."""
+"""Increase it with each change of fine-tuning or export that changes the encoder."""
 
 _LIMIT = 512 * 2**20
-"""Bytes; a training with the bundled encoder makes six encoders of 23 MB."""
+"""Bytes. A training run with the bundled encoder makes six encoders of 23 MB each."""
 _LIBRARIES = ("torch", "accelerate", "transformers", "sentence-transformers", "onnxruntime")
 _CHECKSUM = "sha256"
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
 _BYTES_PER_JOB = 2**30
 _TIMES_WEIGHTS = 10
-"""A process that fine-tunes takes 1 GiB and ten times its weights: at 256 tokens 1.6 GB were
-measured for all-MiniLM-L6-v2 (0.09 GB), and 5.3 GB for a BERT of base size (0.44 GB)."""
+"""A fine-tuning process is expected to take 1 GiB and ten times the size of its weights. At 256
+tokens, 1.6 GB were measured for all-MiniLM-L6-v2 (0.09 GB) and 5.3 GB for BERT base (0.44 GB)."""
 _SHARE_OF_MEMORY = 0.5
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-"""Of a container, by control groups of version 2 and 1 (kernel.org, "Control Group v2")."""
+"""Files with the memory limit of a container: control groups of version 2 and of version 1
+(kernel.org, "Control Group v2")."""
 
 
 @dataclass
 class EncoderCache:
-    """Exported encoders, up to a limit in bytes; the least recently used go, the last one stays."""
+    """Cache of exported encoders in a folder, up to ``limit`` bytes.
+
+    The least recently used encoders are deleted first; the newest one is always kept.
+    """
 
     folder: Path
     limit: int = _LIMIT
 
     def get(self, key: str, target: Path) -> bool:
-        """Copy the encoder of a key to a new folder, and return whether there is one."""
-        kept = self.folder / key
+        """Copy the encoder of a key to a new folder; return whether the cache has it."""
+        entry = self.folder / key
         try:
-            shutil.copytree(kept, target)
+            shutil.copytree(entry, target)
         except OSError:
             shutil.rmtree(target, ignore_errors=True)
             return False
         with suppress(OSError, ValueError):
             if (target / _CHECKSUM).read_text("ascii") == _checksum(target):
-                os.utime(kept)
+                os.utime(entry)
                 return True
-        for damaged in (target, kept):
+        for damaged in (target, entry):
             shutil.rmtree(damaged, ignore_errors=True)
         return False
 
     def put(self, key: str, encoder: Path) -> None:
-        """Keep a copy of the encoder in a folder."""
+        """Copy the encoder in a folder into the cache, under a key."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as scratch:
@@ -95,7 +100,7 @@ class EncoderCache:
             self._drop_least_recently_used()
 
     def _drop_least_recently_used(self) -> None:
-        # A folder that a killed training left half-written is an old one like any other.
+        # Half-written folders of killed training runs count, and are deleted, like entries.
         folders = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
         sizes = [sum(file.stat().st_size for file in path.rglob("*")) for path in folders]
         excess = sum(sizes) - self.limit
@@ -112,36 +117,8 @@ def default_encoder_cache() -> EncoderCache | None:
     return EncoderCache(folder / "encoders") if folder else None
 
 
-def key_of(
-    texts: Sequence[str],
-    targets: Mapping[str, ContrastiveTarget],
-    tuning: FineTuning,
-    arithmetic: str,
-    *,
-    float32: bool = False,
-) -> str | None:
-    """Return a name for the encoder that its inputs lead to, None if it is not on this machine."""
-    folder = local_folder(tuning.encoder)
-    if folder is None:
-        return None
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
-    versions = [CACHE_VERSION, arithmetic, float32, *map(version, _LIBRARIES)]
-    settings = {field.name: getattr(tuning, field.name) for field in fields(FineTuning)}
-    settings["encoder"] = pretrained
-    weights = {name: target.weight for name, target in targets.items()}
-    arrays = [
-        array for target in targets.values() for array in (target.memberships, target.annotated)
-    ]
-    shapes = [array.shape for array in arrays]
-    digest = hashlib.sha256(json.dumps([versions, settings, weights, shapes, texts]).encode())
-    for array in arrays:
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def local_folder(encoder: str) -> Path | None:
-    """Return the folder of a pretrained encoder, None if it is not on this machine."""
+def _local_folder(encoder: str) -> Path | None:
+    """Return the folder of a pretrained encoder, or None if it is not on this machine."""
     from huggingface_hub import snapshot_download
 
     if encoder == BUNDLED_ENCODER:
@@ -161,7 +138,11 @@ def _checksum(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """The inputs of fine-tuning, the stage to report, and whether to export for GPUs, too."""
+    """The inputs of fine-tuning and exporting an encoder, and the stage to report.
+
+    ``targets`` has the target of the texts in each facet. ``float32`` tells whether to export the
+    encoder with 32-bit weights, too, for GPUs.
+    """
 
     stage: str
     texts: list[str]
@@ -169,17 +150,43 @@ class EncoderPlan:
     tuning: FineTuning
     float32: bool = False
 
+    def cache_key(self, arithmetic: str) -> str | None:
+        """Return a hash of all inputs of the encoder.
+
+        None if the pretrained encoder is not on this machine. ``arithmetic`` names the device and
+        precision of fine-tuning.
+        """
+        folder = _local_folder(self.tuning.encoder)
+        if folder is None:
+            return None
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
+        versions = [CACHE_VERSION, arithmetic, self.float32, *map(version, _LIBRARIES)]
+        settings = {field.name: getattr(self.tuning, field.name) for field in fields(FineTuning)}
+        settings["encoder"] = pretrained
+        targets = self.targets.values()
+        weights = {name: target.weight for name, target in self.targets.items()}
+        arrays = [array for each in targets for array in (each.memberships, each.annotated)]
+        content = [versions, settings, weights, [array.shape for array in arrays], self.texts]
+        digest = hashlib.sha256(json.dumps(content).encode())
+        for array in arrays:
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """An exported encoder, ``reused`` from the cache or not; its folder lasts until the next."""
+    """An exported encoder. Its folder is deleted when the next encoder is requested.
+
+    ``reused`` tells whether it was taken from the cache.
+    """
 
     encoder: Encoder
     folder: Path
     reused: bool = False
 
     def save(self, folder: Path) -> None:
-        """Copy its files into a folder, which is made if missing."""
+        """Copy the files of the encoder into a folder, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
             if (self.folder / file).exists():
@@ -191,10 +198,10 @@ def train_encoders(
     cache: EncoderCache | None = None,
     progress: Progress | None = None,
 ) -> Generator[TrainedEncoder, None, None]:
-    """Yield the encoder of each plan, in their order, while processes train those to come.
+    """Yield the encoder of each plan, in order, while processes train the next ones.
 
-    All plans are of one pretrained encoder and number of epochs. A TaggerError says that it cannot
-    be loaded or exported, a process was killed, or ``TAGGER_JOBS`` is not a number.
+    All plans must have the same pretrained encoder and number of epochs. Raises a TaggerError if
+    the encoder cannot be loaded or exported, a process was killed, or ``TAGGER_JOBS`` is invalid.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -208,26 +215,27 @@ def train_encoders(
         return
     jobs = min(default_jobs(tuning.encoder), len(plans))
     stage = f"Encoders, {jobs} at once"
-    # A process whose memory has grown gives way to a fresh one, which need not concern the user.
+    # joblib replaces a process whose memory has grown, and warns of it: the user need not know.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     with TemporaryDirectory() as scratch:
-        folders = [Path(scratch) / str(place) for place in range(len(plans))]
+        folders = [Path(scratch) / str(position) for position in range(len(plans))]
         tasks = (
             delayed(_train)(plan, folder, cache, progress if jobs == 1 else None)
             for plan, folder in zip(plans, folders, strict=True)
         )
-        # Large targets would be mapped from files, which cannot be written to.
+        # Without a maximum, large arrays would be mapped from read-only files.
         pool = Parallel(jobs, "loky", return_as="generator", pre_dispatch=jobs, max_nbytes=None)
         with closing(pool(tasks)) as results:
-            for place, folder in enumerate(folders):
+            for position, folder in enumerate(folders):
                 if progress and jobs > 1:
-                    progress(stage, place, len(plans))
+                    progress(stage, position, len(plans))
                 try:
                     reused = next(results)
                 except BrokenProcessPool as error:
                     raise TaggerError(
-                        f"one of {jobs} processes that train was killed, as where memory runs out",
-                        hint=f"Set {JOBS_VARIABLE}=1, and give the command again",
+                        f"one of {jobs} training processes was killed; a likely cause is that "
+                        "memory ran out",
+                        hint=f"Set {JOBS_VARIABLE}=1 and run the command again",
                     ) from error
                 yield TrainedEncoder(OnnxEncoder(folder, tuning.max_tokens), folder, reused)
                 shutil.rmtree(folder)
@@ -236,21 +244,23 @@ def train_encoders(
 
 
 def default_jobs(encoder: str) -> int:
-    """Return how many encoders are trained at once: by cores and memory, or ``TAGGER_JOBS``.
+    """Return how many encoders to train in parallel: ``TAGGER_JOBS``, or by cores and memory.
 
-    It is one for an encoder that must be downloaded, on a GPU, and in one of several processes.
+    The default is 1 for an encoder that must be downloaded, on a GPU, and in a child process.
+    Raises a TaggerError if ``TAGGER_JOBS`` is not a whole number from 1.
     """
     import psutil
     from joblib import cpu_count
 
-    wish = os.environ.get(JOBS_VARIABLE, "")
-    if wish:
-        if wish.isdecimal() and int(wish) > 0:
-            return int(wish)
+    jobs = os.environ.get(JOBS_VARIABLE, "")
+    if jobs:
+        if jobs.isdecimal() and int(jobs) > 0:
+            return int(jobs)
         raise TaggerError(
-            f"{JOBS_VARIABLE} is '{wish}'", hint="Set it to a number from 1, or not at all"
+            f"the environment variable {JOBS_VARIABLE} is '{jobs}', not a whole number from 1",
+            hint=f"Set {JOBS_VARIABLE}=1 or more, or remove the variable",
         )
-    folder = local_folder(encoder)
+    folder = _local_folder(encoder)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) if folder else 0
     if not size or multiprocessing.parent_process() or _trains_on_gpu():
         return 1
@@ -274,19 +284,22 @@ def _trains_on_gpu() -> bool:
 def _train(
     plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: Progress | None
 ) -> bool:
-    """Fine-tune an encoder and export it, unless it is in the cache; return whether it was."""
-    # Imported here: reading settings and labels needs no PyTorch.
+    """Fine-tune and export an encoder into a folder, or copy it from the cache.
+
+    Returns whether it came from the cache.
+    """
+    # Imported here: reading settings and labels does not need PyTorch.
     from tagger.training.fine_tuning import arithmetic, fine_tune
     from tagger.training.onnx_export import export_onnx
 
-    inputs = plan.texts, plan.targets, plan.tuning
-    key = key_of(*inputs, arithmetic(), float32=plan.float32) if cache else None
+    key = plan.cache_key(arithmetic()) if cache else None
     if cache and key and cache.get(key, folder):
         if progress:
             progress(plan.stage, 1, 1)
         return True
     report = (lambda done, total: progress(plan.stage, done, total)) if progress else None
-    export_onnx(fine_tune(*inputs, report), folder, plan.texts, float32=plan.float32)
+    model = fine_tune(plan.texts, plan.targets, plan.tuning, report)
+    export_onnx(model, folder, plan.texts, float32=plan.float32)
     if cache and key:
         cache.put(key, folder)
     return False
@@ -294,7 +307,10 @@ def _train(
 
 @lru_cache(maxsize=1)
 def _pretrained(name: str, max_tokens: int) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
-    """Export an encoder that is not fine-tuned; all folds and trainings share its vectors."""
+    """Export a pretrained encoder without fine-tuning. All folds and training runs share it.
+
+    It comes with the temporary folder that holds it, which must stay alive as long.
+    """
     from tagger.training.onnx_export import export_onnx
     from tagger.training.pretrained import load_trainable
 

@@ -1,11 +1,11 @@
 """Contrastive fine-tuning of a sentence encoder on the labels of all facets at once.
 
 SetFit (Tunstall et al., "Efficient Few-Shot Learning Without Prompts", 2022) trains on pairs,
-whose number grows with the square of the labels. Here every batch is compared with itself, as in
-Khosla et al., "Supervised Contrastive Learning" (2020), so the work grows with the labels alone.
-Each facet has a linear projection of its own, used in training only: two papers may be neighbours
-in what they contribute and strangers in what they are about. The lower layers are not trained, so
-what they give for a text is cached.
+whose number grows with the square of the number of labels. Here the texts of each batch are
+compared with each other, as in Khosla et al., "Supervised Contrastive Learning" (2020), so the work
+is proportional to the number of labels. Each facet has its own linear projection, used in training
+only: two papers can be similar in one facet and different in another. The lower layers are frozen,
+so their output for a text is cached.
 """
 
 from __future__ import annotations
@@ -33,16 +33,20 @@ from tagger.training.settings import ContrastiveTarget, FineTuning
 
 _PROJECTION_LEARNING_RATE = 1e-3
 _REFERENCE_DIMENSIONS = 384
-"""A wider encoder has a smaller learning rate, in proportion: Yang et al., "Tensor Programs V:
-Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer" (2022), for Adam."""
+"""Dimensions up to which the learning rate is as set. For a wider encoder it is lower, in
+proportion (Yang et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot
+Hyperparameter Transfer", 2022, for Adam)."""
 _PART_SIZE = 8
 _FROZEN_SHARE = 1 / 2
 _MOST_BYTES = 512 * 2**20
-"""Some 1,400 abstracts of the bundled encoder."""
+"""Size of the cache of frozen layers: about 1,400 abstracts with the bundled encoder."""
 
 
 class FacetContrastiveLoss(nn.Module):
-    """Supervised contrastive loss, one projection a facet; labels are rows of the targets."""
+    """Supervised contrastive loss, with one projection per facet.
+
+    The trainer passes the index of each text in the targets as its label.
+    """
 
     def __init__(
         self,
@@ -64,12 +68,12 @@ class FacetContrastiveLoss(nn.Module):
 
     def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        rows = labels.flatten().cpu()
-        vectors = encode_by_length(self.model, sentence_features[0], rows, self.frozen)
+        indices = labels.flatten().cpu()
+        vectors = encode_by_length(self.model, sentence_features[0], indices, self.frozen)
         total: Tensor = vectors.sum() * 0
         for name, target in self.targets.items():
             projected = self.projections[f"to_{name}"](vectors)
-            similarity = torch.from_numpy(target.similarity(rows.numpy())).to(vectors.device)
+            similarity = torch.from_numpy(target.similarity(indices.numpy())).to(vectors.device)
             total = total + target.weight * supervised_contrastive_loss(
                 projected, similarity, self.temperature
             )
@@ -79,13 +83,17 @@ class FacetContrastiveLoss(nn.Module):
 def encode_by_length(
     model: nn.Module, features: Mapping[str, Any], texts: Tensor, frozen: FrozenLayers
 ) -> Tensor:
-    """Encode a batch, shape (texts, dimensions), in parts of similar length: less is padding."""
+    """Encode a batch in parts of texts of similar length, which need less padding.
+
+    ``texts`` has the index of each text in the targets, shape (texts,). Returns vectors of shape
+    (texts, dimensions).
+    """
     lengths = features["attention_mask"].sum(dim=1)
     order = lengths.argsort()
     parts = []
     for rows in torch.split(order, _PART_SIZE):
         length = int(lengths[rows[-1]])
-        # Beside the tensors there are notes such as the modality.
+        # Not all features are tensors: one is the modality.
         part = {
             name: value[rows, :length] if isinstance(value, Tensor) else value
             for name, value in features.items()
@@ -97,9 +105,9 @@ def encode_by_length(
 def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch, a scalar.
 
-    Equation 2 of Khosla et al. (2020) with each positive weighted by its similarity, shape (texts,
-    texts), 0 to 1; texts without a positive in the batch do not count. ``vectors`` have shape
-    (texts, dimensions) and any length.
+    This is equation 2 of Khosla et al. (2020), with each positive weighted by its similarity.
+    ``vectors`` have shape (texts, dimensions) and any length. ``similarity`` has shape (texts,
+    texts) and is between 0 and 1. Texts without a positive in the batch are ignored.
     """
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     unit = nn.functional.normalize(vectors, dim=-1)
@@ -115,11 +123,11 @@ def supervised_contrastive_loss(vectors: Tensor, similarity: Tensor, temperature
 
 
 def freeze_lower_layers(transformer: Any) -> FrozenLayers:
-    """Let the upper half of a transformer's layers learn, and nothing else.
+    """Freeze all of a transformer but the upper half of its layers.
 
-    A few labels say nothing on most words, nor on how words go together (Lee et al., "What Would
-    Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019). The layers are the largest list
-    of modules, from the input upwards; where there is none, all but word embeddings is trained.
+    A few labels cannot improve the embeddings of most words, nor the lower layers (Lee et al.,
+    "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning", 2019). The layers are the
+    longest list of modules; without such a list, only the word embeddings are frozen.
     """
     stacks = [module for module in transformer.modules() if isinstance(module, nn.ModuleList)]
     layers = max(map(list, stacks), key=len, default=[])
@@ -132,9 +140,9 @@ def freeze_lower_layers(transformer: Any) -> FrozenLayers:
 
 
 class FrozenLayers:
-    """Layers whose output for a text is cached, up to ``most_bytes``, since it never changes.
+    """Frozen layers with a cache of their output for each text, up to ``most_bytes``.
 
-    Each takes, first, and gives a tensor of shape (texts, tokens, dimensions).
+    The first input of a layer and its output have shape (texts, tokens, dimensions).
     """
 
     def __init__(self, layers: Sequence[nn.Module], most_bytes: int = _MOST_BYTES) -> None:
@@ -142,11 +150,11 @@ class FrozenLayers:
         self._room = most_bytes
         self._cached: dict[int, Tensor] = {}
         self._texts: list[tuple[int, int]] = []
-        """Number and length of the texts that are being read."""
+        """Index and length in tokens of each text that is being encoded."""
 
     @contextmanager
     def caching(self) -> Iterator[None]:
-        """Cache what the layers give for the texts of :meth:`encode`."""
+        """Cache the output of the layers for the texts of :meth:`encode`."""
         for layer in self._layers:
             last = layer is self._layers[-1]
             layer.forward = partial(self._forward, layer.forward, last)
@@ -154,12 +162,14 @@ class FrozenLayers:
             yield
         finally:
             for layer in self._layers:
-                del layer.forward  # that of its class is uncovered
+                del layer.forward  # restores the method of its class
             self._cached.clear()
 
     def encode(self, model: nn.Module, features: Mapping[str, Any], texts: Tensor) -> Any:
-        """Return the output of the model, for ``features`` padded on the right, shape (texts,
-        tokens); ``texts`` has a number of its own for each text, shape (texts,).
+        """Return the output of a model for a batch of texts.
+
+        ``features`` are padded on the right, shape (texts, tokens). ``texts`` has a unique number
+        for each text, shape (texts,).
         """
         lengths = features["attention_mask"].sum(dim=1)
         self._texts = list(zip(texts.tolist(), lengths.tolist(), strict=True))
@@ -172,14 +182,14 @@ class FrozenLayers:
             if not last:
                 return inputs[0]
             return pad_sequence([self._cached[text] for text, _ in self._texts], batch_first=True)
-        given = forward(*inputs, **named)
-        if last and isinstance(given, Tensor):
-            for states, (text, length) in zip(given, self._texts, strict=True):
+        output = forward(*inputs, **named)
+        if last and isinstance(output, Tensor):
+            for states, (text, length) in zip(output, self._texts, strict=True):
                 part = states[:length]
                 if text not in self._cached and part.nbytes <= self._room:
-                    self._cached[text] = part.clone()  # a slice would hold the whole
+                    self._cached[text] = part.clone()  # a slice would keep the whole in memory
                     self._room -= part.nbytes
-        return given
+        return output
 
 
 def fine_tune(
@@ -188,10 +198,10 @@ def fine_tune(
     settings: FineTuning,
     progress: StepProgress | None = None,
 ) -> SentenceTransformer:
-    """Return an encoder in which papers with similar tags are near each other.
+    """Fine-tune an encoder so that texts with similar tags get similar vectors.
 
-    Word embeddings and the lower layers stay as they are. With 0 epochs the pretrained encoder is
-    returned. Raises TaggerError if it cannot be loaded.
+    Word embeddings and the lower layers are frozen. With 0 epochs the pretrained encoder is
+    returned. Raises a TaggerError if it cannot be loaded.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)
@@ -199,7 +209,7 @@ def fine_tune(
         return model.eval()
     transformer: Any = model[0].auto_model
     if not torch.cuda.is_available():
-        # PyTorch's fused attention is slow on processors when it learns.
+        # In training, PyTorch's fused attention is slow on CPUs.
         with suppress(Exception):
             transformer.set_attn_implementation("eager")
     frozen = freeze_lower_layers(transformer)
@@ -221,10 +231,10 @@ def fine_tune(
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
             bf16="bfloat16" in arithmetic(),
-            # The trainer takes bfloat16 for a wish for a GPU unless told otherwise.
+            # With bfloat16 the trainer would otherwise expect a GPU.
             use_cpu=arithmetic() == "cpu bfloat16",
         )
-        # Several would share out a batch, which is compared with itself as a whole.
+        # Several GPUs would divide a batch, whose texts must be compared with each other.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         trainer = _QuietTrainer(
             model=model,
@@ -236,16 +246,16 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         with frozen.caching():
             trainer.train()
-        # Else the model would go on computing in bfloat16.
+        # Otherwise the model would still compute in bfloat16.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     model.eval()
     return model
 
 
 def arithmetic() -> str:
-    """Return the device and precision of fine-tuning here: others give other weights.
+    """Return the device and precision of fine-tuning on this machine; the weights depend on it.
 
-    bfloat16 takes half the time at the same quality, on machines that multiply in it.
+    bfloat16 takes half the time at the same quality on hardware that multiplies in it.
     """
     if torch.cuda.is_available():
         return "cuda bfloat16" if torch.cuda.is_bf16_supported() else "cuda float32"
@@ -255,7 +265,7 @@ def arithmetic() -> str:
 
 class _QuietTrainer(SentenceTransformerTrainer):
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Gather nothing for a model card: the encoder is never published."""
+        """Add no callback: the encoder is never published, so it needs no model card."""
 
 
 class _Report(TrainerCallback):

@@ -1,4 +1,4 @@
-"""Fit heads on vectors and words that do not change any more, and calibrate their scores."""
+"""Fit the heads of a model on encoder vectors and TF-IDF terms, and calibrate their scores."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ _BOOTSTRAPS = 200
 MAX_TERMS = 10_000
 _MIN_SPREAD = 1e-6
 _LOG_SCALES = (-3.0, 3.0)
-"""Bounds of the logarithm of a scale: without them, a few papers that are all right or all wrong
-would be given a confidence of 1."""
+"""Bounds of the logarithm of a calibration's scale. Without them, a few papers that are all
+predicted right would get a confidence of 1."""
 
 
 def fit_vectorizer(papers: Sequence[Paper]) -> Any:
-    """Fit a ``TfidfVectorizer`` on the terms that two papers or more have, the most frequent ones.
+    """Fit a ``TfidfVectorizer`` on papers.
 
-    Its vocabulary and ``idf_`` are what :class:`tagger.model.LexicalFeatures` needs.
+    It keeps the :data:`MAX_TERMS` most frequent terms that at least two papers share.
+    :class:`tagger.model.LexicalFeatures` is made from its vocabulary and ``idf_``.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -56,7 +57,7 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
 
     try:
         return vectorizer(min_df=2, max_features=MAX_TERMS).fit(papers)
-    except ValueError:  # no two papers share a term: the only one is none that a paper has
+    except ValueError:  # no two papers share a term: use one term that no paper contains
         return vectorizer(vocabulary=[""]).fit(papers)
 
 
@@ -113,13 +114,13 @@ def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -
 
     papers, size = features.shape
     weights = np.zeros((len(facet.tags), size))
-    # A tag that no paper has, or that all have, keeps no weights and the bias of never or always.
+    # A tag of no paper, or of all, has zero weights and a bias that gives it to none, or to all.
     always = y_true.all(axis=0) & y_true.any(axis=0)
     bias = np.where(always, 1.0, -1.0) * np.log(2.0 * max(papers, 1) + 1)
 
-    def fit(answers: npt.NDArray[np.generic]) -> LogisticRegression:
+    def fit(classes: npt.NDArray[np.generic]) -> LogisticRegression:
         classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
-        return classifier.fit(features, answers)
+        return classifier.fit(features, classes)
 
     if not papers or not size:
         return Linear(weights, np.where(y_true.any(axis=0), 0, bias))
@@ -174,7 +175,11 @@ def fit_similarity(
 
 @dataclass(frozen=True)
 class CalibratedView:
-    """The calibrations for a text view, and out-of-fold predictions by those of other folds."""
+    """The calibrations of a text view by facet, and what they were fitted on.
+
+    ``scores`` are out-of-fold scores by facet, shape (members, papers, tags). The probabilities of
+    ``out_of_fold`` are calibrated on the other folds.
+    """
 
     calibrations: dict[str, Calibration]
     out_of_fold: OutOfFold
@@ -184,28 +189,32 @@ class CalibratedView:
 def calibrate_view(
     data: TrainingData, folds: Integers, scores: Mapping[str, Floats], similarity: Floats
 ) -> CalibratedView:
-    """Calibrate out-of-fold scores of a text view, per facet of shape (members, papers, tags)."""
-    calibrations, found = {}, {}
+    """Calibrate the out-of-fold scores of a text view.
+
+    ``folds`` and ``similarity`` (to the training set) have shape (papers,), ``scores`` per facet
+    (members, papers, tags).
+    """
+    calibrations, probabilities = {}, {}
     for facet in data.taxonomy.facets:
         name = facet.name
         indices = np.flatnonzero(data.annotated[name])
         y_true, annotated = data.y_true[name][indices], scores[name][:, indices]
         calibrations[name] = fit_calibration(facet, y_true, annotated)
-        found[name] = calibrated_probabilities(facet, scores[name], calibrations[name])
-        found[name][indices] = cross_calibrate(facet, y_true, annotated, folds[indices])
-    return CalibratedView(calibrations, OutOfFold(similarity, found), scores)
+        probabilities[name] = calibrated_probabilities(facet, scores[name], calibrations[name])
+        probabilities[name][indices] = cross_calibrate(facet, y_true, annotated, folds[indices])
+    return CalibratedView(calibrations, OutOfFold(similarity, probabilities), scores)
 
 
 def out_of_fold_by_effort(views: Mapping[str, CalibratedView]) -> dict[str, OutOfFold]:
-    """Return the out-of-fold predictions of each effort, given those of all text views."""
+    """Return the out-of-fold predictions of each effort: the mean over its text views."""
     efforts = {}
     for effort, names in EFFORTS.items():
-        found = [views[name].out_of_fold for name in names]
+        parts = [views[name].out_of_fold for name in names]
         efforts[effort] = OutOfFold(
-            found[-1].similarity,
+            parts[-1].similarity,
             {
-                facet: np.mean([each.probabilities[facet] for each in found], axis=0)
-                for facet in found[-1].probabilities
+                facet: np.mean([part.probabilities[facet] for part in parts], axis=0)
+                for facet in parts[-1].probabilities
             },
         )
     return efforts
@@ -214,11 +223,11 @@ def out_of_fold_by_effort(views: Mapping[str, CalibratedView]) -> dict[str, OutO
 def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> float:
     """Choose the threshold of a facet for micro-F1 on out-of-fold predictions.
 
-    Both arrays have shape (papers, tags); an exclusive facet has no threshold. The best threshold
-    of calibrated probabilities is half of the best F1 (Lipton et al., "Optimal Thresholding of
-    Classifiers to Maximize F1 Measure", 2014), about :data:`PRIOR_THRESHOLD`. Of the thresholds
-    whose F1 is within one standard error of the highest, the nearest to it is returned (Breiman et
-    al., "Classification and Regression Trees", 1984).
+    Both arrays have shape (papers, tags). The best threshold of calibrated probabilities is half of
+    the best F1 (Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014),
+    about :data:`PRIOR_THRESHOLD`. Among the thresholds whose F1 is within one standard error of the
+    highest, the one nearest to it is returned (Breiman et al., "Classification and Regression
+    Trees", 1984). An exclusive facet, which needs no threshold, gets the default.
     """
     if facet.exclusive or not y_true.any():
         return DEFAULT_THRESHOLD
@@ -264,10 +273,10 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
 
 
 def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:
-    """Return the probabilities of each fold by a calibration fitted on the other folds."""
-    found = np.zeros(y_true.shape)
+    """Return probabilities of shape (papers, tags), each fold calibrated on the other folds."""
+    probabilities = np.zeros(y_true.shape)
     for fold in np.unique(folds):
         other, own = folds != fold, folds == fold
         calibration = fit_calibration(facet, y_true[other], scores[:, other])
-        found[own] = calibrated_probabilities(facet, scores[:, own], calibration)
-    return found
+        probabilities[own] = calibrated_probabilities(facet, scores[:, own], calibration)
+    return probabilities

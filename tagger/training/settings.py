@@ -1,4 +1,7 @@
-"""Settings and targets of contrastive fine-tuning; PyTorch is not imported, which takes seconds."""
+"""Settings and targets of contrastive fine-tuning.
+
+This module does not import PyTorch, which takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from tagger.training.pretrained import BUNDLED_ENCODER
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveTarget:
-    """The tags of texts in one facet, which say how similar they are.
+    """The tags of texts in one facet: texts with similar tags get similar vectors.
 
-    ``memberships`` has shape (texts, tags), ``annotated`` (texts,); ``weight`` is the share of the
+    ``memberships`` has shape (texts, tags), ``annotated`` (texts,); ``weight`` is the weight of the
     facet in the loss.
     """
 
@@ -23,14 +26,13 @@ class ContrastiveTarget:
     annotated: npt.NDArray[np.bool_]
     weight: float
 
-    def similarity(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return the Jaccard index of the tag sets of every two of some texts, shape (rows, rows).
+    def similarity(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return the Jaccard index of the tag sets of each pair of texts, shape (n, n) for n texts.
 
-        For one tag a text this is 1 for the same tag and 0 otherwise. It is 1 between texts without
-        any tag, and 0 for texts that were not judged.
+        Two texts without a tag have similarity 1. A text that is not annotated has similarity 0.
         """
-        members = self.memberships[rows].astype(np.float32)
-        annotated = self.annotated[rows]
+        members = self.memberships[indices].astype(np.float32)
+        annotated = self.annotated[indices]
         shared = members @ members.T
         sizes = members.sum(axis=1)
         union = sizes[:, None] + sizes[None, :] - shared
@@ -47,13 +49,19 @@ class FineTuning:
     encoder:
         ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
     max_tokens:
-        Length at which texts are cut, in training as in tagging.
+        Tokens after which a text is cut off, in training and in tagging.
     epochs:
         Passes over the texts; with 0 the pretrained encoder is used.
+    batch_size:
+        Texts in a batch; each is compared with the others of its batch.
     learning_rate:
-        Of an encoder of 384 dimensions; less for a wider one.
+        For an encoder of 384 dimensions; a wider one gets a lower rate, in proportion.
     temperature:
-        Divides the cosines in the loss.
+        Divisor of the cosine similarities in the loss.
+    projection_dimensions:
+        Dimensions of the projection that each facet has during training.
+    seed:
+        Seed of initial projections, of the order of texts, and of the folds.
     """
 
     encoder: str = BUNDLED_ENCODER
