@@ -46,7 +46,7 @@ def test_a_table_is_tagged_and_written_in_other_formats(saved_model, tmp_path):
     ("options", "reason"),
     [
         (("--format", "pdf"), "unknown format 'pdf'. Known: "),
-        (("--write", "word", "--column", "title=Titel"), "'word' is no format that can be written"),
+        (("--write", "word", "--column", "title=Titel"), "unknown output format 'word'"),
         (
             (),
             "table.csv:1: cannot find the column with the titles; the columns are: 'Titel'",
@@ -67,7 +67,7 @@ def test_a_table_that_is_read_is_not_replaced_by_results(saved_model, tmp_path):
     table.write_text(TABLE.replace("Titel", "Title"), encoding="utf-8")
     done = run("tag", "tags.csv", "--model", saved_model, "-o", ".", cwd=tmp_path)
     assert done.returncode == 2
-    assert "error: tags.csv: is to be read, and the results would take its place" in done.stderr
+    assert "error: tags.csv: is one of the inputs" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["tags.csv"]
     assert table.read_text(encoding="utf-8").startswith("Title,")
 

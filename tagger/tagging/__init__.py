@@ -1,4 +1,4 @@
-"""The batch run: papers are read, merged, tagged and written, on this machine or on a cluster."""
+"""The batch run: read, merge, tag and write papers, on this machine or on a Ray cluster."""
 
 import lazy_loader
 

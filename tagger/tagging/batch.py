@@ -1,4 +1,4 @@
-"""Tag papers in memory, one bad paper at no cost to the others."""
+"""Tag papers in memory. A paper that cannot be tagged does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from tagger.papers import Paper, TaggedPaper
 
 @dataclass(frozen=True, slots=True)
 class TaggedBatch:
-    """Papers with their tags, or None, and how familiar each that has tags is to the model."""
+    """The result of tagging a batch.
+
+    ``papers`` has None for each paper that cannot be tagged. ``similarity`` is the similarity to
+    the training set of each paper that was tagged, in the same order. ``problems`` has the reasons
+    why the others cannot be tagged.
+    """
 
     papers: list[TaggedPaper | None]
     similarity: list[float]
@@ -20,29 +25,30 @@ class TaggedBatch:
 
 
 def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> TaggedBatch:
-    """Tag papers in memory; what is said of one does not depend on the others.
+    """Tag papers in memory; the tags of a paper do not depend on the other papers.
 
-    What tagging raises is a problem of the paper, unless it does so for each of several.
+    If a batch raises an exception, its papers are tagged one by one, and an exception of one paper
+    becomes a problem. It is raised if every one of several papers fails, as is any TaggerError.
     """
     try:
-        said = model.predict(papers)
-        decisions = decide(papers, said.probabilities, model.taxonomy, model.name, rule)
-        similarity = model.reference.similarity_of(said.vectors)
+        predictions = model.predict(papers)
+        tagged = decide(papers, predictions.probabilities, model.taxonomy, model.name, rule)
+        similarity = model.reference.similarity_of(predictions.vectors)
     except TaggerError:
         raise
-    except Exception as error:  # whatever a text makes a library raise
+    except Exception as error:  # a text may make a library raise any exception
         if len(papers) == 1:
             problem = untaggable(papers[0], f"{type(error).__name__}: {error}")
             return TaggedBatch([None], [], [problem])
-        each = [tag_batch([paper], model, rule) for paper in papers]
-        if all(one.problems for one in each):
+        batches = [tag_batch([paper], model, rule) for paper in papers]
+        if all(batch.problems for batch in batches):
             raise
         return TaggedBatch(
-            [paper for one in each for paper in one.papers],
-            [value for one in each for value in one.similarity],
-            [problem for one in each for problem in one.problems],
+            [paper for batch in batches for paper in batch.papers],
+            [value for batch in batches for value in batch.similarity],
+            [problem for batch in batches for problem in batch.problems],
         )
-    return TaggedBatch([*decisions], [float(value) for value in similarity], [])
+    return TaggedBatch([*tagged], [float(value) for value in similarity], [])
 
 
 def untaggable(paper: Paper, reason: str) -> Problem:

@@ -1,4 +1,4 @@
-"""What does the work of a run: this process, one item after the other, or workers elsewhere."""
+"""Engines execute the work of a run, in this process or in workers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tagger.model import TaggerModel
 
 
 class Engine(Protocol):
-    """Does work on items.
+    """Executes work on items.
 
-    ``shard_size`` is the number of papers of one item of tagging, ``batch_size`` of those encoded
-    together. ``device`` is what encodes, ``failures`` counts how often the engine gave up and was
-    begun anew.
+    ``shard_size`` is the number of papers in a shard, ``batch_size`` the number that is encoded
+    together. ``device`` is ``cpu`` or ``cuda``. ``failures`` counts how often the engine failed and
+    was restarted.
     """
 
     shard_size: int
@@ -25,22 +25,22 @@ class Engine(Protocol):
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
     ) -> Iterator[Any]:
-        """Yield what ``work`` returns for every item, in any order, as soon as it is there.
+        """Yield the result of ``work`` for every item, in any order, as soon as it is available.
 
-        With ``holds_model``, each worker keeps one copy of the work from item to item.
+        With ``holds_model``, each worker keeps one copy of the work, and so its loaded model.
         """
         ...
 
     def share(self, model: TaggerModel, folder: Path) -> Callable[[], TaggerModel]:
-        """Return what loads the model where the work is done; a copy may be put into a folder."""
+        """Return a function that loads the model in a worker; it may copy it to ``folder`` now."""
         ...
 
 
 class LocalEngine:
-    """Works in this process."""
+    """Executes work in this process."""
 
     shard_size = 256
-    """Ten seconds of work: so much is done anew after a kill."""
+    """Ten seconds of work, which is all that an interrupted run has to repeat."""
     batch_size = 64
     device = "cpu"
     failures = 0
@@ -48,9 +48,9 @@ class LocalEngine:
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
     ) -> Iterator[Any]:
-        """Do the work for one item after the other."""
+        """Yield the result of ``work`` for one item after the other."""
         return map(work, items)
 
     def share(self, model: TaggerModel, folder: Path) -> Callable[[], TaggerModel]:
-        """Give the model itself."""
+        """Return a function that returns the model itself."""
         return lambda: model

@@ -1,7 +1,7 @@
-"""A shard of papers, tagged into one file, which says itself what was counted when it was made.
+"""Tag shards of papers: the results of each shard are one file, a part, which holds a receipt.
 
-A part is put in place in one step when all of it is written. So a shard is done if and only if its
-part is there and is of this run: this is how a run that was stopped goes on, on any engine.
+A part is written under a temporary name and then renamed. A shard is therefore done if and only if
+its part exists and belongs to this run. This is how an interrupted run resumes, on any engine.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from tagger.errors import Problem, TaggerError
 from tagger.model import DriftCounts, ReviewRule, TaggerModel, count_drift
 from tagger.papers import Paper, TaggedPaper
 from tagger.tagging.batch import tag_batch, untaggable
-from tagger.tagging.writers.arrow import arrow_schema, arrow_tables
+from tagger.tagging.writers.arrow import write_parquet
 from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Taxonomy
 
 MOST_DEATHS = 2
-"""Workers that may die at one paper alone before it is given up."""
+"""Number of workers that may die while they tag one paper alone, before it is given up."""
 _MOST_STARTS = 8
-"""Workers that may die at one shard before they read a paper: then it is not a paper's fault."""
+"""Number of workers that may die while they load the model, before the run fails."""
 _KEY = b"tagger.receipt"
 
 
 class Receipt(BaseModel):
-    """What became of the papers of a shard, by the run with the fingerprint ``run``.
+    """Summary of the results of a shard.
 
-    ``untagged`` are the places in the shard of the papers that have no tags.
+    ``run`` is the fingerprint of the run, ``papers`` the number of tagged papers, ``counts`` the
+    number of papers by facet and tag. ``untagged`` has the indices in the shard of the papers that
+    cannot be tagged. ``drift`` is None if no paper was tagged or the model has no training set.
     """
 
     run: str
@@ -49,7 +51,7 @@ class Receipt(BaseModel):
 
 
 def read_receipt(path: Path, run: str) -> Receipt | None:
-    """Return the receipt of a part; None if there is no whole part of this run."""
+    """Return the receipt of a part, or None if the part is missing, damaged or of another run."""
     try:
         if path.suffix == ".parquet":
             import pyarrow as pa
@@ -60,18 +62,18 @@ def read_receipt(path: Path, run: str) -> Receipt | None:
             except pa.ArrowException:
                 return None
             receipt = Receipt.model_validate_json((footer.metadata or {}).get(_KEY, b""))
-            whole = footer.num_rows == receipt.papers
+            if footer.num_rows != receipt.papers:
+                return None
         else:
             with path.open(encoding="utf-8") as file:
                 receipt = Receipt.model_validate_json(file.readline())
-            whole = True
     except (OSError, ValidationError, UnicodeDecodeError):
         return None
-    return receipt if whole and receipt.run == run else None
+    return receipt if receipt.run == run else None
 
 
 def read_part(path: Path) -> Iterator[TaggedPaper]:
-    """Yield the papers of a part."""
+    """Yield the tagged papers of a part."""
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -88,15 +90,8 @@ def _write_part(
     path: Path, receipt: Receipt, papers: Sequence[TaggedPaper], taxonomy: Taxonomy
 ) -> None:
     if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        with (
-            replacing_bytes(path) as raw,
-            pq.ParquetWriter(raw, arrow_schema(taxonomy)) as writer,
-        ):
-            for table in arrow_tables(papers, taxonomy):
-                writer.write_table(table)
-            writer.add_key_value_metadata({_KEY: receipt.model_dump_json()})
+        with replacing_bytes(path) as raw:
+            write_parquet(papers, taxonomy, raw, {_KEY: receipt.model_dump_json()})
         return
     with replacing(path) as text:
         text.write(receipt.model_dump_json() + "\n")
@@ -106,10 +101,10 @@ def _write_part(
 
 @dataclass
 class ShardTagger:
-    """Tags shards of papers, the shard of a number into the part of this number.
+    """Tags the shards of papers, and writes the results of each shard into a part.
 
-    The model is loaded once, when the first shard needs it. ``notes`` is a folder for what a worker
-    leaves to the one that comes after it if it dies.
+    ``run`` is the fingerprint of the run. Parts go into ``folder`` and end in ``suffix``. The model
+    is loaded once, when the first shard needs it. ``notes`` is the folder for :class:`Attempts`.
     """
 
     run: str
@@ -125,32 +120,35 @@ class ShardTagger:
 
     @property
     def shards(self) -> range:
-        """The numbers of all shards."""
+        """The numbers of all shards, from 0."""
         return range(-(-len(self.papers) // self.shard_size))
 
-    def places(self, number: int) -> range:
-        """Return the places of the papers of a shard."""
+    def indices(self, number: int) -> range:
+        """Return the indices of the papers of a shard."""
         return range(len(self.papers))[number * self.shard_size :][: self.shard_size]
 
     def part(self, number: int) -> Path:
-        """Return where the results of a shard go."""
+        """Return the path of the part of a shard."""
         return self.folder / f"part-{number:06d}{self.suffix}"
 
     def receipt(self, number: int) -> Receipt | None:
-        """Return the receipt of a shard that is done, every paper accounted for."""
+        """Return the receipt of a shard if it is done, with every paper accounted for."""
         receipt = read_receipt(self.part(number), self.run)
-        size = len(self.places(number))
+        size = len(self.indices(number))
         return receipt if receipt and receipt.papers + len(receipt.untagged) == size else None
 
     def __call__(self, number: int) -> int:
-        """Tag a shard, unless that was done; return its number of papers."""
+        """Tag a shard, unless it is done; return its number of papers.
+
+        Raises a TaggerError if the model cannot be loaded, or the part cannot be written.
+        """
         if not self.receipt(number):
             attempts = Attempts(self.notes / f"{number:06d}.json")
             if self._model is None:
                 attempts.begin(0, 0)
                 self._model = self.load()
             self._tag(number, attempts, self._model)
-        return len(self.places(number))
+        return len(self.indices(number))
 
     def _tag(self, number: int, attempts: Attempts, model: TaggerModel) -> None:
         papers, tally = list[TaggedPaper](), Tally()
@@ -161,20 +159,24 @@ class ShardTagger:
                 problems.append(untaggable(batch[0], reason))
                 untagged.append(start)
                 continue
-            done = tag_batch(batch, model, self.rule)
-            problems += done.problems
-            similarity += done.similarity
-            for place, paper in enumerate(done.papers, start):
+            tagged = tag_batch(batch, model, self.rule)
+            problems += tagged.problems
+            similarity += tagged.similarity
+            for index, paper in enumerate(tagged.papers, start):
                 if paper is None:
-                    untagged.append(place)
+                    untagged.append(index)
                 else:
                     papers.append(paper)
                     tally.add(paper)
         drift = None
         if papers and model.reference.ids:
-            known = _probabilities(papers, model.taxonomy)
-            near = np.array(similarity)
-            drift = count_drift(near, known, model.reference, model.taxonomy, self.rule)
+            drift = count_drift(
+                np.array(similarity),
+                _probabilities(papers, model.taxonomy),
+                model.reference,
+                model.taxonomy,
+                self.rule,
+            )
         receipt = Receipt(
             run=self.run,
             papers=tally.papers,
@@ -187,16 +189,16 @@ class ShardTagger:
         _write_part(self.part(number), receipt, papers, model.taxonomy)
 
     def _batches(self, number: int, attempts: Attempts) -> Iterator[tuple[int, Sequence[Paper]]]:
-        """Yield papers to tag together with the place of the first of them in the shard."""
-        papers = self.papers[self.places(number).start : self.places(number).stop]
-        # Those at which a worker died are tagged alone, and what follows begins a batch.
+        """Yield batches of papers to tag, each after the index of its first paper in the shard."""
+        papers = self.papers[self.indices(number).start : self.indices(number).stop]
+        # Papers of a batch at which a worker died are tagged one by one.
         alone = {*range(attempts.start, attempts.stop), *attempts.given_up}
         start = 0
         while start < len(papers):
             stop = start + 1
             if start not in alone:
                 last = min(start + self.batch_size, len(papers))
-                stop = next((place for place in range(stop, last) if place in alone), last)
+                stop = next((index for index in range(stop, last) if index in alone), last)
             if start not in attempts.given_up:
                 attempts.begin(start, stop)
             yield start, papers[start:stop]
@@ -204,7 +206,7 @@ class ShardTagger:
 
 
 def _probabilities(papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> dict[str, Floats]:
-    """Return the confidences of papers, per facet in the order of its tags."""
+    """Return the confidences of papers per facet, shape (papers, tags)."""
     return {
         facet.name: np.array(
             [[paper.confidence[facet.name][tag] for tag in facet.tag_names] for paper in papers]
@@ -214,10 +216,12 @@ def _probabilities(papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> dict[st
 
 
 class Attempts:
-    """A note of the papers that a worker is at, for the one that comes after it if it dies.
+    """A file that records which papers of a shard a worker is tagging, in case the worker dies.
 
-    The next one tags the papers from ``start`` to before ``stop`` one by one; ``given_up`` are
-    those at which too many died. Without the note a paper is tried once more, no worse.
+    Its successor tags the papers from ``start`` to before ``stop`` one by one, and skips those in
+    ``given_up``, at which :data:`MOST_DEATHS` workers died. ``deaths`` counts all workers that died
+    at the shard. A missing or damaged file counts as no deaths. Raises a TaggerError if
+    :data:`_MOST_STARTS` workers died while they loaded the model.
     """
 
     def __init__(self, path: Path) -> None:
@@ -233,10 +237,13 @@ class Attempts:
         if stop - start == 1 and self._here >= MOST_DEATHS:
             self.given_up.add(start)
         if start == stop and self._here >= _MOST_STARTS:
-            raise TaggerError(f"{self._here} workers died while they loaded the model")
+            raise TaggerError(
+                f"{self._here} workers died while they loaded the model",
+                hint="Give the workers more memory, or use fewer of them",
+            )
 
     def begin(self, start: int, stop: int) -> None:
-        """Note that the papers from ``start`` to before ``stop`` are being tagged now."""
+        """Record that the papers from ``start`` to before ``stop`` are being tagged now."""
         here = self._here if (start, stop) == (self.start, self.stop) else 0
         note = [[start, stop, here, self.deaths], sorted(self.given_up)]
         new = self.path.with_suffix(".new")
@@ -249,7 +256,7 @@ class Attempts:
 
 
 def count_deaths(notes: Path) -> int:
-    """Return how many workers died, by the notes that are left."""
+    """Return the number of workers that died, from the files of :class:`Attempts` in a folder."""
     deaths = 0
     for path in notes.glob("*.json"):
         with suppress(OSError, ValueError, TypeError, IndexError):

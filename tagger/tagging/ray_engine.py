@@ -1,11 +1,11 @@
-"""Workers of Ray: work is done through Ray Data, on this machine or on a cluster.
+"""Execute work with Ray Data, on this machine or on a cluster.
 
-Ray Data hands out items, keeps the pool of workers and gives the item of a worker or machine that
-failed to another. Its readers are not used: they read bad rows, encodings and columns otherwise
-than ours, which are to give the same papers on a page as on a cluster. Nor are ``write_parquet``
-and its checkpoints: they name files and cut them as blocks happen to fall, so a run that was
-resumed would have other bytes, and all ids that are done would be in memory. Only numbers of shards
-pass through Ray: each worker reads its papers and writes its part by itself.
+Ray Data distributes items, manages the pool of workers, and gives the item of a worker or machine
+that failed to another one. Its readers are not used, because they treat bad rows, encodings and
+columns differently: papers must be the same with and without a cluster. Its ``write_parquet`` and
+checkpoints are not used either: files would depend on how blocks fall, so that a resumed run would
+give other bytes, and the ids of all finished papers would be in memory. Only the numbers of shards
+pass through Ray; each worker reads its papers and writes its part itself.
 """
 
 from __future__ import annotations
@@ -34,25 +34,26 @@ from tagger.model import (
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5
-"""How often what is left is begun anew where Ray gives up and nothing was done meanwhile."""
+"""How often Ray may fail in a row, without a finished item in between, before the run fails."""
 _INIT_DEATHS = 8
-"""Workers in a row that may die while they start, as they do on a busy machine."""
+"""How many workers may die in a row while they start, as happens on a busy machine."""
 _STARTS = 3
-"""On a busy machine Ray may take longer than the half minute that it gives itself."""
+"""Attempts to start Ray, which may exceed its own limit of 30 seconds on a busy machine."""
 _OBJECT_STORE = 100 * 2**20
-"""Bytes, for a cluster on this machine alone; Ray takes a third of all memory otherwise."""
+"""Bytes, for a cluster on this machine only; Ray's default is a third of all memory."""
 _STANDARD_ERROR = 2
 
 
 class RayEngine:
-    """Runs work as Ray Data does, with so many models at once; by default one a core, or a GPU.
+    """Executes work with Ray Data.
 
-    The model is copied from ``model_folder`` to where all workers find it. ``failures`` counts how
-    often Ray gave up and what was left was begun anew.
+    ``workers`` is the number of workers, each with a copy of the model from ``model_folder``; by
+    default one per core, or per GPU if ``device`` is ``cuda``. ``failures`` counts how often Ray
+    failed and was restarted.
     """
 
     shard_size = 8192
-    """A shard takes a core some minutes, and a worker that dies loses at most so much."""
+    """Some minutes of work on a core, which is all that is lost if a worker dies."""
 
     def __init__(self, model_folder: Path, workers: int | None = None, device: str = "cpu") -> None:
         self._model_folder, self._workers, self.device = model_folder, workers, device
@@ -61,7 +62,7 @@ class RayEngine:
         self.failures = 0
 
     def share(self, model: TaggerModel, folder: Path) -> Callable[[], TaggerModel]:
-        """Copy the model to a folder, and return what loads it from there."""
+        """Copy the model to a folder that all workers see; return a function that loads it."""
         if not (folder / MANIFEST_FILE).exists():
             with replacing_folder(folder) as copy:
                 for name in (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE):
@@ -72,31 +73,34 @@ class RayEngine:
     def each(
         self, work: Callable[[Any], Any], items: Iterable[Any], *, holds_model: bool = False
     ) -> Iterator[Any]:
-        """Yield what ``work`` returns for every item, in any order, as soon as it is there."""
+        """Yield the result of ``work`` for every item, in any order, as soon as it is available.
+
+        Raises the TaggerError that ``work`` raised, or one that the workers failed.
+        """
         from ray.exceptions import RayError, RayTaskError
 
-        left, failures = dict.fromkeys(map(pickle.dumps, items)), 0
-        while left:
+        remaining, failures = dict.fromkeys(map(pickle.dumps, items)), 0
+        while remaining:
             try:
-                for row in self._mapped(work, list(left), holds_model):
-                    if row["item"] not in left:
+                for row in self._mapped(work, list(remaining), holds_model):
+                    if row["item"] not in remaining:
                         continue
-                    del left[row["item"]]
+                    del remaining[row["item"]]
                     failures = 0
-                    answer, problem = pickle.loads(row["answer"])
-                    if problem:
-                        raise TaggerError(**problem)
-                    yield answer
+                    result, error_fields = pickle.loads(row["result"])
+                    if error_fields:
+                        raise TaggerError(**error_fields)
+                    yield result
             except RayError as error:
                 failures += 1
                 reason = f"the workers failed ({' '.join(str(error).split())[:500]})"
                 of_work = isinstance(error, RayTaskError) and not isinstance(error.cause, RayError)
                 if of_work or failures > _FAILURES:
-                    hint = "What is done stays done: give the same command again"
+                    hint = "Run the same command again: finished work is kept"
                     raise TaggerError(reason, hint=hint) from error
                 self.failures += 1
-                again = f"{len(left)} items are begun anew, try {failures} of {_FAILURES}"
-                _LOG.warning("%s; %s", reason, again)
+                retry = f"retry {failures} of {_FAILURES} with {len(remaining)} items"
+                _LOG.warning("%s; %s", reason, retry)
 
     def _mapped(
         self, work: Callable[[Any], Any], items: list[bytes], holds_model: bool
@@ -105,70 +109,77 @@ class RayEngine:
         from ray.data import ActorPoolStrategy, DataContext
 
         context = DataContext.get_current()
-        # There is a progress bar already.
+        # The run has a progress bar of its own.
         context.enable_progress_bars = context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         context.max_consecutive_actor_init_deaths = _INIT_DEATHS
-        given: Any = ray.data.from_items(
+        dataset: Any = ray.data.from_items(
             [{"item": item} for item in items], override_num_blocks=len(items)
         )
         if not holds_model:
-            done: Any = given.map_batches(_Doing(work), batch_size=1, num_cpus=1)
-            return done.iter_rows()  # type: ignore[no-any-return]
-        there = _number_of(self._resource)
-        if not there:
-            raise TaggerError(f"the cluster has no {self._resource} to tag with")
-        workers = min(self._workers or there, len(items))
-        done = given.map_batches(
-            # As an actor, which keeps the work, and with it the model.
-            _Doing,
+            results: Any = dataset.map_batches(_Work(work), batch_size=1, num_cpus=1)
+            return results.iter_rows()  # type: ignore[no-any-return]
+        available = _count_resource(self._resource)
+        if not available:
+            raise TaggerError(
+                f"the cluster has no {self._resource}",
+                hint="Choose another --device, or add machines to the cluster",
+            )
+        workers = min(self._workers or available, len(items))
+        results = dataset.map_batches(
+            # A class becomes an actor, which keeps the work, and with it the model.
+            _Work,
             fn_constructor_args=(work,),
             batch_size=1,
-            # With fewer machines than hoped for, it goes on with those that are there.
+            # One machine is enough to start and to go on.
             compute=ActorPoolStrategy(
-                min_size=1, max_size=workers, initial_size=min(workers, there)
+                min_size=1, max_size=workers, initial_size=min(workers, available)
             ),
             num_cpus=1,
             num_gpus=1 if self._resource == "GPU" else None,
         )
-        return done.iter_rows()  # type: ignore[no-any-return]
+        return results.iter_rows()  # type: ignore[no-any-return]
 
 
 def _load(folder: Path, name: str, effort: str, device: str) -> TaggerModel:
-    """Load the model on a worker, which has one core: all others have workers of their own."""
+    """Load the model in a worker, which uses one core, as there is a worker for each core."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     return load_model(folder, name, device=device, threads=1).at_effort(effort)
 
 
-class _Doing:
-    """Work as a function of Ray Data; what a person can put right is an answer, not tried again."""
+class _Work:
+    """Work as a function of Ray Data.
+
+    A TaggerError is returned rather than raised: Ray would repeat the work, and fail again.
+    """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self._work = work
-        self.__name__ = "Doing"
+        self.__name__ = "Work"
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         (item,) = batch["item"]
-        answer: tuple[Any, dict[str, Any] | None]
+        result: tuple[Any, dict[str, Any] | None]
         try:
-            answer = self._work(pickle.loads(item)), None
+            result = self._work(pickle.loads(item)), None
         except TaggerError as error:
-            answer = None, {**vars(error)}
-        return {"item": [item], "answer": [pickle.dumps(answer)]}
+            result = None, {**vars(error)}
+        return {"item": [item], "result": [pickle.dumps(result)]}
 
 
 @contextmanager
 def ray_cluster(address: str | None = None, workers: int | None = None) -> Iterator[None]:
-    """Connect to a cluster for as long as the block takes, or have one on this machine alone.
+    """Connect to a Ray cluster, or start one on this machine, for the duration of the block.
 
-    Nothing is reported to the makers of Ray, and a cluster of this machine, with a processor for
-    each worker, listens on the loopback interface only. A program that is connected stays so.
+    ``workers`` is the number of cores of a new cluster, which listens on the loopback interface
+    only. Usage reports to the makers of Ray are switched off. An existing connection of this
+    process is used and kept. Raises a TaggerError if Ray cannot be reached.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Ray warns of arguments that this program holds for as long as they are needed.
+    # Ray would warn of large arguments, which this program needs.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address is None:
-        # On Linux Ray would take an address that other machines see; elsewhere it does not.
+        # Otherwise Ray on Linux listens on an address that other machines can reach.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
@@ -180,7 +191,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         "object_store_memory": _OBJECT_STORE,
         "include_dashboard": False,
     }
-    for left in reversed(range(1 if address else _STARTS)):
+    for more_attempts in reversed(range(1 if address else _STARTS)):
         try:
             with _silence():
                 ray.init(
@@ -190,13 +201,13 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
                     **({} if address else own),
                 )
             break
-        except Exception as error:  # that a start took too long, Ray says in just that
+        except Exception as error:  # Ray raises a plain Exception if its start takes too long
             ray.shutdown()
-            if not left:
+            if not more_attempts:
                 raise TaggerError(
                     f"Ray cannot be reached ({' '.join(str(error).split())[:300]})",
-                    hint="Start a cluster with 'ray start --head', or leave --cluster out for this "
-                    "machine alone; if it is very busy, try again",
+                    hint="Start a cluster with 'ray start --head', or leave out --cluster to use "
+                    "this machine only; if it is very busy, try again",
                 ) from error
     try:
         yield
@@ -205,17 +216,16 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
 
 
 def device_of_cluster(wanted: str) -> str:
-    """Return what encodes on the cluster that is connected: ``cpu`` or ``cuda``.
+    """Return the device that encodes on the connected cluster: ``cpu`` or ``cuda``.
 
-    ``auto`` takes GPUs if the cluster has some and ONNX Runtime, as it is installed here, can use
-    them.
+    ``auto`` is ``cuda`` if the cluster has GPUs and the installed ONNX Runtime supports them.
     """
     if wanted == "auto":
-        return choose_device(wanted) if _number_of("GPU") else "cpu"
+        return choose_device(wanted) if _count_resource("GPU") else "cpu"
     return wanted
 
 
-def _number_of(resource: str) -> int:
+def _count_resource(resource: str) -> int:
     import ray
 
     return int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
@@ -223,7 +233,7 @@ def _number_of(resource: str) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what Ray's own processes say on standard error; what fails is raised as well."""
+    """Hide what Ray's own processes write to standard error; failures are raised as well."""
     sys.stderr.flush()
     kept = os.dup(_STANDARD_ERROR)
     with Path(os.devnull).open("w") as nowhere:

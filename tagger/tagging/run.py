@@ -1,8 +1,8 @@
-"""The batch run: papers are read, merged, tagged and written, here or on a cluster.
+"""The batch run: read, merge, tag and write papers, on this machine or on a cluster.
 
-Every step leaves files in a work folder of the output that is named by the fingerprint of what they
-are made of, and what is there is not made again. So after any failure the same command goes on
-where the last one stopped, and nothing is lost or there twice.
+Each step writes files to a work folder in the output folder, named by the fingerprint of its
+inputs, and skips files that exist. After any failure the same command therefore resumes where the
+last one stopped, and no paper is lost or written twice.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from tagger.tagging.writers.library import write_libraries
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
-"""What could not be tagged, a line each: file, line, reason."""
+"""Records that could not be read or tagged, one per line: file, line, reason."""
 MANIFEST_FILE = "manifest.json"
-"""What came in and what came out."""
+"""Numbers of rows, papers and tags, and what the run was made of."""
 PARTS_FOLDER = "tags"
 WORK_FOLDER = ".work"
 
 
 @dataclass(frozen=True, slots=True)
 class TagRun:
-    """What a run did.
+    """The results of a run.
 
-    ``rows`` came in: of these ``papers`` were tagged, ``merged`` are more entries of such a paper,
-    and each other one is among ``problems``. ``counts`` has the papers of each facet and tag.
-    ``drift`` tells how far the papers are from those that the model was trained on; None if there
-    are no papers, or if it was trained on none. ``shards_before`` had been tagged when the run
-    began, ``worker_deaths`` counts workers that died at a paper, and ``failures`` how often the
-    engine had to be started anew.
+    Of the ``rows`` that were read, ``papers`` were tagged, ``merged`` are duplicates of these, and
+    the others are ``problems``. ``counts`` has the number of papers by facet and tag. ``drift``
+    compares the papers with the training set; it is None if no paper was tagged, or the model has
+    no training set. ``shards_before`` counts the shards tagged by an interrupted run before this
+    one, ``worker_deaths`` the workers that died while they tagged, and ``failures`` how often the
+    engine was restarted.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ class TagRun:
     failures: int
 
     def tagged(self) -> Iterator[TaggedPaper]:
-        """Yield the tagged papers."""
+        """Yield the tagged papers, read from the files of the run."""
         if (self.folder / TAGS_FILE) in self.files:
             yield from read_jsonl(self.folder / TAGS_FILE)
             return
@@ -87,25 +87,27 @@ class TagRun:
 def check_output(
     folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
 ) -> list[Writer]:
-    """Return what writes the results, none of which replaces what was given to read."""
+    """Return the writers of some formats, and of those that are always written.
+
+    Raises a TaggerError if a format is unknown, if something in the folder must not be replaced, or
+    if the results would replace one of the inputs.
+    """
     writers = choose_writers(formats)
+    hint = "Choose another --output"
     if folder.exists() and not folder.is_dir():
-        raise TaggerError("is a file, not a folder", path=folder, hint="Name another --output")
+        raise TaggerError("is a file, not a folder", path=folder, hint=hint)
     for writer in writers:
         writer.check(folder / writer.target)
-    given = [path for path in inputs if path.exists()]
+    existing = [path for path in inputs if path.exists()]
     targets = [writer.target for writer in writers]
     others = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, MANIFEST_FILE, PARTS_FOLDER, WORK_FOLDER)
     for name in (*targets, *others):
         target = folder / name
-        for path in given:
+        for path in existing:
             above = path.resolve().parents
             if target.exists() and (target.samefile(path) or target.resolve() in above):
-                raise TaggerError(
-                    "is to be read, and the results would take its place",
-                    path=path,
-                    hint="Name another --output",
-                )
+                problem = "is one of the inputs, and the results would replace it"
+                raise TaggerError(problem, path=path, hint=hint)
     return writers
 
 
@@ -118,16 +120,17 @@ def read_for_run(
     columns: Mapping[str, str] | None = None,
     engine: Engine | None = None,
 ) -> PaperCollection:
-    """Read the papers of files, folders, patterns and URLs for a run with this output folder.
+    """Read the papers of files, folders, patterns and URLs for a run into an output folder.
 
-    Parameters are those of :func:`tagger.papers.collect_papers` and :func:`tag_papers`. With an
-    engine, entries are kept in the output folder: what an earlier run into it has read is not read
-    again, unless a file has changed since. This process reads into a temporary folder.
+    Parameters and errors are those of :func:`tagger.papers.collect_papers` and :func:`tag_papers`.
+    With an engine, its workers read, and the entries are kept in the output folder, so that an
+    interrupted run reads only files that have changed. Without one, entries are kept in a temporary
+    folder.
     """
     files = find_files(places)
     names = [file.place for file in files]
     if engine and STANDARD_INPUT in names:
-        raise TaggerError("workers cannot read standard input", hint="Put it into a file first")
+        raise TaggerError("workers cannot read standard input", hint="Save it to a file first")
     work = None
     if engine:
         key = [__version__, format_name, dict(columns or {}), [*map(asdict, files)]]
@@ -157,48 +160,59 @@ def tag_papers(
 ) -> TagRun:
     """Tag papers and write the results to ``folder``.
 
-    The same papers and model give the same results, but for the time of the run, whatever the
-    engine, whether or not it was interrupted, and whether vectors are computed or come from a
-    cache. A paper that cannot be tagged costs the others nothing.
+    The same papers and model give the same results, except for the time of the run. They do not
+    depend on the engine, on interruptions, or on cached vectors. A paper that cannot be tagged does
+    not stop the others.
 
     Parameters
     ----------
     papers:
-        Papers of different identity. If they are no sequence, they are put into a temporary file.
+        Papers of different identity. If they are not a sequence, they are saved to a temporary
+        file.
     folder:
-        Where ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl``, ``manifest.json`` and, if
-        there are problems, ``problems.jsonl`` go; made if missing.
+        Folder for ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl``, ``manifest.json`` and,
+        if there are problems, ``problems.jsonl``; created if missing.
     read:
-        The files whose entries, merged, are the papers. None of them is replaced, and libraries
-        among them are given back with the tags, see
+        The files that the papers were read from. None of them is replaced, and BibTeX and RIS files
+        among them are written with the tags, see
         :func:`tagger.tagging.writers.library.write_libraries`.
     problems:
-        What could not be read, to be listed with what cannot be tagged.
+        Records that could not be read, to be listed with those that cannot be tagged.
     formats:
-        Names of :data:`tagger.tagging.writers.WRITERS` to write beside ``tags.jsonl`` and
+        Names of :data:`tagger.tagging.writers.WRITERS` to write in addition to ``tags.jsonl`` and
         ``tags.csv``.
     parts:
-        Write a Parquet file a shard, in a folder ``tags``, in place of all these and of libraries.
+        Write one Parquet file per shard, in a folder ``tags``, instead of all other formats and
+        libraries.
     engine:
-        What does the work; by default this process.
+        Executes the work; by default this process.
     progress:
-        Called with the stage, papers or steps done, and how many there are.
+        Called with the stage, papers or steps done, and their total.
 
     Raises
     ------
     TaggerError
-        As :func:`check_output` does, if the folder, or that for temporary files, cannot be
-        written to, or holds parts of another run, or if at the end a row is not accounted for.
+        As :func:`check_output` does; if the output or temporary folder cannot be written to; if
+        the folder has parts of another run; or if a row is not accounted for at the end.
     """
     inputs = [file.source.path for file in read.files] if read else []
     writers = [] if parts else check_output(folder, formats, inputs)
     with exclusively(folder / TAGS_FILE):
-        run = _Run(papers, model, folder, rule, engine or LocalEngine(), read, parts, progress)
-        return run.finish(writers, [Problem.of(error) for error in problems])
+        run = _Run(
+            papers,
+            model,
+            folder,
+            rule,
+            engine=engine or LocalEngine(),
+            read=read,
+            parts=parts,
+            progress=progress,
+        )
+        return run.execute(writers, [Problem.of(error) for error in problems])
 
 
 class _Run:
-    """One run: its papers, what tags their shards, and what is written of them."""
+    """One run: its papers, the tagger of their shards, and the files that it writes."""
 
     def __init__(
         self,
@@ -206,6 +220,7 @@ class _Run:
         model: TaggerModel,
         folder: Path,
         rule: ReviewRule,
+        *,
         engine: Engine,
         read: PaperCollection | None,
         parts: bool,
@@ -215,7 +230,7 @@ class _Run:
             papers = PaperSpool(papers)
         self.papers, self.model, self.folder, self.rule = papers, model, folder, rule
         self.engine, self.read, self.parts, self.progress = engine, read, parts, progress
-        # Absolute, for workers that begin elsewhere.
+        # Absolute, since workers may have another working directory.
         self.work = folder.absolute() / WORK_FOLDER
         run = self._key()
         self.tagger = ShardTagger(
@@ -231,11 +246,11 @@ class _Run:
         )
 
     def _key(self) -> str:
-        """Return what tells this run from others: papers, model and settings."""
+        """Return the fingerprint of the run: of papers, model, settings and engine."""
         if self.read and self.read.key:
             content = self.read.key
         else:
-            # An interrupted run is taken up for the same papers, whatever file they are in now.
+            # An interrupted run resumes with the same papers, even if their file was renamed.
             content = _fingerprint(
                 (p.title, p.abstract, p.sources, p.id, p.identifiers) for p in self.papers
             )
@@ -243,8 +258,8 @@ class _Run:
         engine = [self.engine.device, self.engine.shard_size]
         return _fingerprint([__version__, ENCODING, *settings, *engine, content])
 
-    def finish(self, writers: Sequence[Writer], problems: list[Problem]) -> TagRun:
-        """Tag, write everything, and take stock."""
+    def execute(self, writers: Sequence[Writer], problems: list[Problem]) -> TagRun:
+        """Tag the papers, write all results, and return their numbers."""
         before = self._tag()
         counts = {facet.name: Counter[str]() for facet in self.model.taxonomy.facets}
         drift, sizes, to_review = DriftCounts(), list[int](), 0
@@ -288,50 +303,50 @@ class _Run:
         return run
 
     def _tag(self) -> int:
-        """Tag all shards that are not done; return how many were."""
+        """Tag all shards that are not done; return how many were done before."""
         done = {number for number in self.tagger.shards if self.tagger.receipt(number)}
         if self.parts:
-            self._refuse_others(done)
-        count = sum(len(self.tagger.places(number)) for number in done)
-        left = [number for number in self.tagger.shards if number not in done]
+            self._check_parts(done)
+        count = sum(len(self.tagger.indices(number)) for number in done)
+        remaining = [number for number in self.tagger.shards if number not in done]
         self.progress("Tagging", count, len(self.papers))
-        for tagged in self.engine.each(self.tagger, left, holds_model=True):
+        for tagged in self.engine.each(self.tagger, remaining, holds_model=True):
             count += tagged
             self.progress("Tagging", count, len(self.papers))
         return len(done)
 
-    def _refuse_others(self, done: set[int]) -> None:
-        """Raise an error if the folder of parts holds anything that is not of this run."""
+    def _check_parts(self, done: set[int]) -> None:
+        """Raise a TaggerError if the folder of parts contains anything that is not of this run."""
         parts = self.tagger.folder
         ours = {self.tagger.part(number) for number in self.tagger.shards} if done else set[Path]()
         try:
             parts.mkdir(parents=True, exist_ok=True)
             for path in sorted(parts.iterdir()):
                 if path.name.startswith("."):
-                    # What a worker that was killed left half written.
+                    # A worker that was killed left it half-written.
                     shutil.rmtree(path, ignore_errors=True)
                 elif path not in ours:
-                    hint = "Name another --output, or move it elsewhere"
-                    raise TaggerError("is no part of this run", path=path, hint=hint)
+                    hint = "Choose another --output, or move it elsewhere"
+                    raise TaggerError("does not belong to this run", path=path, hint=hint)
         except OSError as error:
             raise cannot_write(parts, error) from error
 
     def _receipts(self) -> Iterator[Receipt]:
-        """Yield the receipts of all shards; every paper is accounted for in them."""
+        """Yield the receipts of all shards; raise a TaggerError if one is missing."""
         for number in self.tagger.shards:
             receipt = self.tagger.receipt(number)
             if receipt is None:
                 raise TaggerError(
-                    f"{len(self.tagger.places(number))} papers came in, and 0 are there",
+                    f"the results of {len(self.tagger.indices(number))} papers are missing",
                     path=self.tagger.part(number),
-                    hint="All machines must see the output folder under one path",
+                    hint="All machines must see the output folder at the same path",
                 )
             yield receipt
 
     def _write(
         self, writers: Sequence[Writer], pairs: Sequence[NearDuplicate], steps: int
     ) -> list[Path]:
-        """Write the results in all forms; return the files."""
+        """Write the results in all formats; return the files."""
         time, taxonomy = datetime.now(UTC), self.model.taxonomy
         for step, writer in enumerate(writers, start=1):
             self.progress("Writing results", step, steps)
@@ -351,22 +366,26 @@ class _Run:
         return files
 
     def _tagged(self) -> Iterator[TaggedPaper | None]:
-        """Yield all papers in order, None for one that could not be tagged."""
+        """Yield all papers in order, with None for each that could not be tagged."""
         for number, receipt in zip(self.tagger.shards, self._receipts(), strict=True):
             tagged = read_part(self.tagger.part(number))
             untagged = set(receipt.untagged)
-            for place in range(len(self.tagger.places(number))):
-                yield None if place in untagged else next(tagged)
+            for index in range(len(self.tagger.indices(number))):
+                yield None if index in untagged else next(tagged)
 
     def _write_manifest(self, run: TagRun, sizes: Sequence[int]) -> None:
-        """Write down what came in and what came out."""
+        """Write the manifest; raise a TaggerError if a row is not accounted for."""
         manifest: dict[str, Any] = {"run": self.tagger.run, "model": self.model.name}
         manifest["taxonomy"] = self.model.taxonomy.version
         for name in ("rows", "papers", "merged", "to_review", "counts"):
             manifest[name] = getattr(run, name)
         manifest["problems"] = len(run.problems)
         if run.rows != run.papers + run.merged + len(run.problems):
-            raise TaggerError(f"the rows that came in are not all accounted for: {manifest}")
+            raise TaggerError(
+                f"of {run.rows} rows, {run.papers} were tagged, {run.merged} merged and "
+                f"{len(run.problems)} are problems, which does not add up",
+                hint="Please report this error",
+            )
         if self.parts:
             manifest["parts"] = {
                 self.tagger.part(number).name: size for number, size in enumerate(sizes)
@@ -376,13 +395,16 @@ class _Run:
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> bool:
-    """List problems in a file, a line each; without any there is no such file."""
+    """Write problems to a file, one per line; return whether there are any.
+
+    Without problems the file is deleted.
+    """
     if not problems:
         path.unlink(missing_ok=True)
         return False
     with replacing(path) as file:
         for problem in problems:
-            # JSON may hold halves of surrogate pairs, which no file can be written with.
+            # Text may contain lone surrogates, which UTF-8 cannot encode.
             line = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
             file.write(line.decode() + "\n")
     return True

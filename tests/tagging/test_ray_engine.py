@@ -35,7 +35,7 @@ def test_what_is_left_is_begun_anew_and_counted(monkeypatch, caplog):
     assert list(ray.each(lambda item: item * 10, range(7))) == [0, 10, 20, 30, 40, 50, 60]
     assert given == [7, 5, 5, 2]
     assert ray.failures == 3
-    assert "5 items are begun anew, try 2 of 5" in caplog.text
+    assert "retry 2 of 5 with 5 items" in caplog.text
 
 
 def test_tries_without_progress_are_bounded(monkeypatch):

@@ -165,7 +165,7 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
     assert run.shards == 13
     assert contents(out / "tags") == before
     (out / "tags" / "part-000099.parquet").write_bytes(b"mine")
-    with pytest.raises(TaggerError, match=r"part-000099\.parquet: is no part of this run"):
+    with pytest.raises(TaggerError, match=r"part-000099\.parquet: does not belong"):
         tag(path)
 
 
@@ -224,10 +224,10 @@ def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
     before = contents(out / "tags")
     others = {"rule": ReviewRule(0.9), "columns": {"abstract": "title"}}
     for name, other in others.items():
-        with pytest.raises(TaggerError, match=r"part-000000\.parquet: is no part of this run"):
+        with pytest.raises(TaggerError, match=r"part-000000\.parquet: does not belong"):
             tag(path, **{name: other})
     write_json(rows[1:])
-    with pytest.raises(TaggerError, match="is no part of this run"):
+    with pytest.raises(TaggerError, match="does not belong"):
         tag(path)
     assert contents(out / "tags") == before
 
@@ -238,7 +238,7 @@ def test_a_result_that_is_lost_at_the_end_is_noticed(tag, out, rows, write_json)
             yield from super().each(work, items, **options)
             (out / "tags" / "part-000002.parquet").unlink(missing_ok=True)
 
-    with pytest.raises(TaggerError, match="16 papers came in, and 0 are there"):
+    with pytest.raises(TaggerError, match="results of 16 papers"):
         tag(write_json(rows), engine=Elsewhere())
 
 

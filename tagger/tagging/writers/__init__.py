@@ -1,4 +1,4 @@
-"""Write tagged papers to files, one module a format."""
+"""Write tagged papers to files, one module per format."""
 
 from __future__ import annotations
 
@@ -26,32 +26,41 @@ TAGS_FILE = "tags.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A format that tagged papers are written in, by its ``--write`` name.
+    """An output format; ``name`` is its name in ``--write``.
 
-    Its ``target`` is the name of the file or folder that ``opened`` gives, to take the place of a
-    path. What ``write_to`` writes there it goes through once. It needs ``package`` to be installed.
+    Parameters
+    ----------
+    target:
+        Name of the file or folder in the output folder.
+    write_to:
+        Called with the papers, which it iterates over once, the taxonomy, and what ``replacing_at``
+        returned.
+    replacing_at:
+        Opens a temporary file or folder that replaces a path when all is written.
+    package:
+        Package that must be installed.
     """
 
     name: str
     target: str
     write_to: Callable[[Iterable[TaggedPaper], Taxonomy, Any], None]
-    opened: Callable[[Path], AbstractContextManager[Any]] = replacing
+    replacing_at: Callable[[Path], AbstractContextManager[Any]] = replacing
     package: str | None = None
 
     def write(self, papers: Iterable[TaggedPaper], taxonomy: Taxonomy, path: Path) -> None:
-        """Write papers; what was at ``path`` is replaced as a whole or not at all."""
-        with self.opened(path) as out:
+        """Write papers; the file or folder at ``path`` is replaced completely or not at all."""
+        with self.replacing_at(path) as out:
             self.write_to(papers, taxonomy, out)
 
     def check(self, path: Path) -> None:
-        """Raise :class:`TaggerError` if what is at ``path`` must not be replaced."""
-        if self.opened is replacing_folder:
-            problem = "is no data set, so it is not replaced"
+        """Raise a :class:`TaggerError` if ``path`` must not be replaced."""
+        if self.replacing_at is replacing_folder:
+            problem = "exists and is not a data set, so it is not replaced"
             refused = path.exists() and not (path / "dataset_info.json").is_file()
         else:
             problem, refused = "is a folder, so no file can be written there", path.is_dir()
         if refused:
-            raise TaggerError(problem, path=path, hint="Move it away, or name another --output")
+            raise TaggerError(problem, path=path, hint="Move it, or choose another --output")
 
 
 def _write_jsonl(papers: Iterable[TaggedPaper], _taxonomy: Taxonomy, file: Any) -> None:
@@ -70,15 +79,15 @@ _ALWAYS = ("jsonl", "csv")
 
 
 def choose_writers(names: Iterable[str] = ()) -> list[Writer]:
-    """Return the writers of these names, and those of JSON Lines and CSV, which always write.
+    """Return the writers of the given names, and those of JSON Lines and CSV, which always write.
 
-    Raises a :class:`TaggerError` if there is no such format, or a package for it is missing.
+    Raises a :class:`TaggerError` if a format is unknown, or a package for it is missing.
     """
     wanted = {*_ALWAYS, *names}
     known = [writer.name for writer in WRITERS]
     for name in wanted.difference(known):
         raise TaggerError(
-            f"'{name}' is no format that can be written", hint=f"One of: {', '.join(known)}"
+            f"unknown output format '{name}'", hint=f"Choose one of: {', '.join(known)}"
         )
     chosen = [writer for writer in WRITERS if writer.name in wanted]
     for writer in chosen:

@@ -1,4 +1,4 @@
-"""A data set of Hugging Face `datasets`, saved to disk with a card that describes it."""
+"""Write tagged papers as a data set of Hugging Face `datasets`, with a card that describes it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CARD_FILE = "README.md"
 
 
 def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:
-    """Write papers, with a card, into an empty folder, for ``datasets.load_from_disk``."""
+    """Write papers and a card into an empty folder, for ``datasets.load_from_disk``."""
     import datasets
     import pyarrow as pa
 
     tally = Tally()
-    # Otherwise drawn by chance: the same rows give the same bytes.
+    # Without this fingerprint datasets draws a random one, and equal rows give different bytes.
     fingerprint = hashlib.sha256()
     quiet = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
@@ -37,9 +37,9 @@ def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Pat
                 pa.OSFile(path, "wb") as sink,
                 pa.ipc.new_stream(sink, arrow_schema(taxonomy)) as writer,
             ):
-                for table in arrow_tables(_noted(papers, tally, fingerprint), taxonomy):
+                for table in arrow_tables(_counted(papers, tally, fingerprint), taxonomy):
                     writer.write_table(table)
-            # Mapped, not read: what is not needed is not in memory.
+            # Mapped rather than read, so that not all rows are in memory.
             with pa.memory_map(path) as mapped, pa.ipc.open_stream(mapped) as reader:
                 whole = datasets.Dataset(
                     reader.read_all(), fingerprint=fingerprint.hexdigest()[:16]
@@ -51,10 +51,10 @@ def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Pat
     (folder / CARD_FILE).write_text(dataset_card(tally, taxonomy), encoding="utf-8")
 
 
-def _noted(
+def _counted(
     papers: Iterable[TaggedPaper], tally: Tally, digest: hashlib._Hash
 ) -> Iterator[TaggedPaper]:
-    """Yield the papers, counted and hashed as they go by."""
+    """Yield the papers; add each to the tally and to the digest."""
     for paper in papers:
         tally.add(paper)
         digest.update(json.dumps(paper.as_row()).encode() + b"\n")
@@ -62,7 +62,7 @@ def _noted(
 
 
 def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
-    """Describe the data set in Markdown: what it is, made by what, how much, which columns."""
+    """Describe the data set in Markdown: models, numbers of papers, columns and tags."""
     models = ", ".join(tally.models) or "no model"
     title = f"Papers tagged by {taxonomy.name}"
     front = yaml.safe_dump(
@@ -72,10 +72,9 @@ def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
     lines = [
         f"---\n{front}---\n",
         f"# {title}\n",
-        f"{tally.papers} papers with the tags that {as_markdown(models)} gave them, with "
-        f"calibrated confidences; {tally.to_review} of them are marked for a person to look at. "
-        "The tags are a model's, not labels by hand. Texts of the papers are not in here, only "
-        "titles.\n",
+        f"{tally.papers} papers, tagged by {as_markdown(models)}, with calibrated confidences. "
+        f"{tally.to_review} of them are marked for review. The tags were given by a model, not by "
+        "people. The data set contains titles, but not the texts of the papers.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
         *_markdown_table(("column", "what it holds"), list(COLUMNS.items())),
     ]

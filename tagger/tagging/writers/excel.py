@@ -1,4 +1,4 @@
-"""An Excel workbook of one sheet, with the columns of the CSV."""
+"""Write tagged papers as an Excel workbook with one sheet, which has the columns of the CSV."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _SHEET = "tags"
 _WIDTHS = {"title": 60, "review": 40}
-_USUAL_WIDTH = 18
+_DEFAULT_WIDTH = 18
 _MOST_ROWS = 1_048_576
-# What XML cannot hold.
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that XML does not allow."""
 
 
 def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryIO) -> None:
     """Write papers as a workbook.
 
-    Every cell is text, never a formula, but for the confidence in an exclusive facet, which is a
-    number. What looks like a formula is marked as text, so that it stays one when it is edited.
-    The workbook says when it was made, so no two are the same byte by byte. Raises a
-    :class:`TaggerError` if there are more papers than a sheet has rows.
+    Cells are text, never formulas; only the confidence of an exclusive facet is a number. Text that
+    looks like a formula is marked as text, so that it remains text when it is edited. A workbook
+    contains its creation time, so its bytes differ from run to run. Raises a
+    :class:`TaggerError` if there are more papers than a sheet can have rows.
     """
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
@@ -42,7 +42,7 @@ def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryI
     sheet = book.create_sheet(_SHEET)
     sheet.freeze_panes = "C2"
     for number, name in enumerate(header, start=1):
-        width = _WIDTHS.get(name, _USUAL_WIDTH)
+        width = _WIDTHS.get(name, _DEFAULT_WIDTH)
         sheet.column_dimensions[get_column_letter(number)].width = width
 
     def text_cell(text: str) -> Cell:
@@ -58,8 +58,8 @@ def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryI
     for number, paper in enumerate(papers, start=2):
         if number > _MOST_ROWS:
             raise TaggerError(
-                f"a sheet of Excel has {_MOST_ROWS:,} rows, fewer than there are papers",
-                hint="Leave out --write excel; the papers that are tagged already stay so",
+                f"an Excel sheet has at most {_MOST_ROWS:,} rows, and there are more papers",
+                hint="Run the command again without --write excel; tagged papers are kept",
             )
         cells = zip(header, table_cells(paper, taxonomy), strict=True)
         sheet.append([float(cell) if name in numbers else text_cell(cell) for name, cell in cells])

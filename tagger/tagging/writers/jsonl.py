@@ -1,4 +1,4 @@
-"""JSON Lines: one tagged paper a line, the form that other programs read."""
+"""Write and read tagged papers as JSON Lines, one paper per line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tagger.papers import TaggedPaper
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
-    """Write one JSON object a line, in UTF-8 and with keys in the order given."""
+    """Write one JSON object per line, with its keys in the given order."""
     for row in rows:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_jsonl(path: Path) -> Iterator[TaggedPaper]:
-    """Yield the papers of a ``tags.jsonl`` of this version, a line at a time."""
+    """Yield the papers of a valid ``tags.jsonl``, one line at a time."""
     with path.open(encoding="utf-8", newline="\n") as file:
         yield from map(TaggedPaper.from_row, map(json.loads, file))

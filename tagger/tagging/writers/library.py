@@ -1,4 +1,4 @@
-"""The user's own BibTeX and RIS files given back, their papers' tags among the keywords."""
+"""Write the user's BibTeX and RIS files with the tags of their papers as keywords."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,15 @@ from tagger.tagging.writers.ris import add_ris_keywords
 from tagger.taxonomy import Taxonomy
 
 WRITTEN_FILE = ".tagged_libraries.json"
-"""Which libraries in a folder tagger wrote, by the SHA-256 of what they held: no other file, and
-none that was changed since, is overwritten."""
+"""The libraries that tagger wrote into a folder, with the SHA-256 of their content. Other files,
+and libraries that were changed afterwards, are not overwritten."""
 
 _AddKeywords = Callable[[str, Sequence[Sequence[str]], re.Pattern[str]], str]
 _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
     "bibtex": (".bib", add_bibtex_keywords),
     "ris": (".ris", add_ris_keywords),
 }
-"""Per format, the usual end of a file's name, and what puts keywords in."""
+"""Per format, the default suffix and the function that adds keywords."""
 
 
 def write_libraries(
@@ -36,13 +37,31 @@ def write_libraries(
     folder: Path,
     taken: Iterable[Path] = (),
 ) -> list[Path]:
-    """Write each BibTeX and RIS file to a folder, with its papers' tags as keywords.
+    """Write each BibTeX and RIS file to a folder, with the tags of its papers as keywords.
 
-    Only keywords are added, or replaced where they were put there for other tags: all other bytes
-    are those of the file. It keeps its name, with a number if another one has it: only what was
-    written here before, and is as it was left, is overwritten, and none of ``taken``. A file that
-    was changed since it was read raises :class:`TaggerError`; one that is compressed or lies in
-    object storage is not given back. Returned is what was written.
+    Keywords are added, and keywords that tagger added earlier are replaced; all other bytes stay
+    the same. A file keeps its name, with a number appended if the name is in use. Only libraries
+    written earlier and not changed since are overwritten. Compressed files and files in object
+    storage are skipped.
+
+    Parameters
+    ----------
+    read:
+        The files and their papers.
+    tags:
+        Tags by facet of each paper of ``read``, in order.
+    folder, taken:
+        The output folder, and files in it that must not be overwritten.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    TaggerError
+        If a file was changed after it was read, or cannot be written.
     """
     libraries = [
         file
@@ -54,16 +73,9 @@ def write_libraries(
     numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in libraries]
     wanted = np.zeros(len(read.papers), dtype=bool)
     wanted[np.concatenate(numbers)] = True
-    # Of many papers, most have the keywords of another.
-    distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
-    keywords = {}
-    for number, of_paper in enumerate(tags):
-        if wanted[number]:
-            # The facet in front tells such a keyword from those of the user.
-            own = tuple(f"{facet}: {tag}" for facet, given in of_paper.items() for tag in given)
-            keywords[number] = distinct.setdefault(own, own)
+    keywords = _keywords_of(compress(enumerate(tags), wanted))
     facets = "|".join(re.escape(facet.name) for facet in taxonomy.facets)
-    # Also those of former tags.
+    # This matches tags that were removed from the taxonomy, too.
     ours = re.compile(rf"(?:{facets}): [a-z0-9][a-z0-9_-]*")
     reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
@@ -76,13 +88,13 @@ def write_libraries(
             raise TaggerError(
                 "was changed while its papers were tagged",
                 path=file.source.path,
-                hint="Give the same command again",
+                hint="Run the same command again",
             )
         of_records: list[Sequence[str]] = [keywords[number] for number in papers.tolist()]
-        for place in sorted(file.problems):
-            of_records.insert(place, ())
+        for index in sorted(file.problems):
+            of_records.insert(index, ())
         content = file.source.encode(add_keywords(file.source.text, of_records, ours))
-        # Noted before, beside what it replaces: a kill may leave either.
+        # Recorded first, together with the old digest: a kill may leave the old file or the new.
         digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
         known[path.name] = sorted(digest for digest in digests if digest)
         with replacing(folder / WRITTEN_FILE) as note:
@@ -93,27 +105,42 @@ def write_libraries(
     return written
 
 
+def _keywords_of(
+    numbered_tags: Iterable[tuple[int, Mapping[str, Sequence[str]]]],
+) -> dict[int, tuple[str, ...]]:
+    """Return the keywords of papers by number: each tag after its facet.
+
+    The facet distinguishes them from the user's keywords.
+    """
+    # Papers with the same tags share one tuple, to save memory.
+    distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
+    keywords = {}
+    for number, by_facet in numbered_tags:
+        own = tuple(f"{facet}: {tag}" for facet, names in by_facet.items() for tag in names)
+        keywords[number] = distinct.setdefault(own, own)
+    return keywords
+
+
 def _free_path(
     folder: Path, name: str, suffix: str, reserved: set[str], known: Mapping[str, Sequence[str]]
 ) -> Path:
-    """Return where to write a file of that name without overwriting what is not ours."""
-    given = Path(name)
-    suffix = given.suffix or suffix
-    path = folder / f"{given.stem}{suffix}"
+    """Return a path for a file of that name which overwrites only what tagger wrote."""
+    stem, suffix = Path(name).stem, Path(name).suffix or suffix
+    path = folder / f"{stem}{suffix}"
     number = 2
     while _key(path) in reserved or (
         path.exists() and _digest_of(path) not in known.get(path.name, ())
     ):
-        path = folder / f"{given.stem}-{number}{suffix}"
+        path = folder / f"{stem}-{number}{suffix}"
         number += 1
     return path
 
 
 def _written_before(folder: Path) -> dict[str, list[str]]:
-    """Return what libraries in a folder held when they were written, by name."""
+    """Return the digests of the libraries that tagger wrote into a folder, by file name."""
     try:
         known = json.loads((folder / WRITTEN_FILE).read_text(encoding="utf-8"))
-        return {name: held for name, held in known.items() if isinstance(held, list)}
+        return {name: digests for name, digests in known.items() if isinstance(digests, list)}
     except (OSError, ValueError, AttributeError):
         return {}
 
@@ -126,5 +153,5 @@ def _digest_of(path: Path) -> str | None:
 
 
 def _key(path: Path) -> str:
-    """Return what two names of one file have in common, also where case does not count."""
+    """Return a key that is equal for paths of one file, even if the disk ignores case."""
     return str(path.resolve()).casefold()

@@ -1,6 +1,6 @@
-"""RIS given back as it was, but for tags among the keywords (``KW``) of its records.
+"""Add tags to the keywords (``KW``) of RIS records.
 
-Lines are added and taken out; all others stay as they are to the byte.
+Only lines of keywords are added or removed; all other bytes stay the same.
 """
 
 from __future__ import annotations
@@ -14,41 +14,44 @@ _TAG = "KW  - "
 
 
 def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Pattern[str]) -> str:
-    """Put the ``keywords`` of each record in order into a RIS text.
+    """Return a RIS text with ``keywords`` added to its records, one list per record.
 
-    Keywords that match ``ours`` as a whole are of an earlier time and make room for the new ones.
+    Earlier keywords that fully match ``ours`` are removed.
     """
     lines = text.split("\n")
     written: list[str] = []
-    place = 0
+    position = 0
     for (start, end), added in zip(find_records(lines), keywords, strict=True):
-        written += lines[place:start]
-        written += _changed(lines[start:end], added, ours)
-        place = end
-    return "\n".join([*written, *lines[place:]])
+        written += lines[position:start]
+        written += _with_keywords(lines[start:end], added, ours)
+        position = end
+    return "\n".join([*written, *lines[position:]])
 
 
-def _changed(record: Sequence[str], keywords: Sequence[str], ours: re.Pattern[str]) -> list[str]:
-    """Return the lines of a record, new keywords after the last of its own."""
+def _with_keywords(
+    record: Sequence[str], keywords: Sequence[str], ours: re.Pattern[str]
+) -> list[str]:
+    """Return the lines of a record, with new keywords after its last keyword or at its end."""
     ending = "\r" if record[0].endswith("\r") else ""
     kept: list[str] = []
-    after = None
+    last_keyword = None
     in_keywords = False
-    # EndNote writes one keyword a line, and the tag before the first of them alone.
-    tag_owed = False
+    # EndNote writes one keyword per line, but the field tag only before the first one. If that one
+    # is removed, the next one gets the tag.
+    tag_missing = False
     for line in record:
         if FIELD.match(line):
-            in_keywords, tag_owed = line.startswith(_TAG.rstrip()), False
+            in_keywords, tag_missing = line.startswith(_TAG.rstrip()), False
         if in_keywords:
             keyword = line.removeprefix(_TAG)
             if ours.fullmatch(keyword.strip()):
-                tag_owed = tag_owed or line.startswith(_TAG)
+                tag_missing = tag_missing or line.startswith(_TAG)
                 continue
-            if tag_owed and keyword.strip():
-                line, tag_owed = _TAG + line, False
+            if tag_missing and keyword.strip():
+                line, tag_missing = _TAG + line, False
         kept.append(line)
         if in_keywords and line.strip():
-            after = len(kept)
-    after = len(kept) if after is None else after
+            last_keyword = len(kept)
+    end = len(kept) if last_keyword is None else last_keyword
     new = [f"{_TAG}{keyword}{ending}" for keyword in keywords]
-    return [*kept[:after], *new, *kept[after:]]
+    return [*kept[:end], *new, *kept[end:]]

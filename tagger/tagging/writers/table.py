@@ -1,4 +1,7 @@
-"""Tagged papers as rows of plain cells: a column of tags and one of confidence a facet; CSV."""
+"""Convert tagged papers to table rows, and write them as CSV.
+
+Each facet has a column of tags and a column of their confidences.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from tagger.papers import COLUMNS, TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 SEPARATOR = "; "
-"""Stands between several values in one cell."""
+"""Separates the values of a cell."""
 
 
 def write_csv(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: TextIO) -> None:
     """Write papers as CSV.
 
-    A cell that a spreadsheet would take for a formula gets an apostrophe in front.
+    A cell that a spreadsheet would read as a formula gets an apostrophe in front.
     """
     writer = csv.writer(file)
     writer.writerow(table_header(taxonomy))
@@ -27,7 +30,7 @@ def write_csv(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: TextIO) -
 
 
 def table_header(taxonomy: Taxonomy) -> list[str]:
-    """Return the names of the columns."""
+    """Return the names of the columns: those of ``tags.jsonl``, with two columns per facet."""
     facets = [facet.name for facet in taxonomy.facets]
     names = {name: [name] for name in COLUMNS} | {"confidence": []}
     names["tags"] = [column for name in facets for column in (name, f"{name}_confidence")]
@@ -35,17 +38,17 @@ def table_header(taxonomy: Taxonomy) -> list[str]:
 
 
 def table_cells(paper: TaggedPaper, taxonomy: Taxonomy) -> list[str]:
-    """Return a tagged paper as one cell a column."""
+    """Return the cells of a tagged paper, one per column of :func:`table_header`."""
     cells: dict[str, list[str]] = {
         name: [SEPARATOR.join(value) if isinstance(value, list) else str(value or "")]
         for name, value in paper.as_row().items()
     }
-    cells["tags"], cells["confidence"] = list(_tags_of(paper, taxonomy)), []
+    cells["tags"], cells["confidence"] = list(_facet_cells(paper, taxonomy)), []
     cells["review"] = [paper.review.reason if paper.review else ""]
     return [cell for group in cells.values() for cell in group]
 
 
-def _tags_of(paper: TaggedPaper, taxonomy: Taxonomy) -> Iterator[str]:
+def _facet_cells(paper: TaggedPaper, taxonomy: Taxonomy) -> Iterator[str]:
     for facet in taxonomy.facets:
         tags = paper.tags[facet.name]
         probabilities = paper.confidence[facet.name]

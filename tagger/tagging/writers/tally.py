@@ -1,4 +1,4 @@
-"""What can be said of tagged papers in a few numbers, counted as they go by."""
+"""Count tagged papers while they are written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tagger.papers import TaggedPaper
 
 
 class Tally:
-    """Numbers of tagged papers: in all, to review, per facet and tag, and per model."""
+    """Numbers of tagged papers: in total, to review, by facet and tag, and by model."""
 
     def __init__(self) -> None:
         self.papers = 0
