@@ -106,4 +106,4 @@ def missing_package(error: ModuleNotFoundError, extra: str) -> TaggerError:
 
 def first_line(error: Exception) -> str:
     """Return the first line of another library's message, at most 200 characters."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -135,14 +135,14 @@ class Tagger(PaperClassifier):
         papers = papers_of(X)
         if not papers:
             raise ArgumentError("X has 0 papers, while a minimum of 1 is required")
-        terms = taxonomy_of(taxonomy, y, len(papers))
-        labels = labels_of(papers, answers_of(y, len(papers), terms))
+        taxonomy = taxonomy_of(taxonomy, y, len(papers))
+        labels = labels_of(papers, answers_of(y, len(papers), taxonomy))
         try:
             from tagger.training import train
 
             with TemporaryDirectory() as scratch:
                 folder, stages = Path(scratch), _print_stages() if self.verbose else None
-                train(labels, terms, self._settings(), folder, stages)
+                train(labels, taxonomy, self._settings(), folder, stages)
                 return self._use(*load_own_copy(folder, None))
         except ModuleNotFoundError as error:
             raise missing_package(error, "train") from error
@@ -200,7 +200,7 @@ class Tagger(PaperClassifier):
             if right:
                 shares.append(sum(right) / len(right))
         if not shares:
-            raise ArgumentError("y holds no tags in a facet of the model")
+            raise ArgumentError("y has no tags in any facet of the model")
         return float(np.mean(shares))
 
     def tag(self, X: Any) -> DataFrame:  # noqa: N803

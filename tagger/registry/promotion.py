@@ -77,10 +77,10 @@ def promote(
     if force is None and not all(outcome.passed for outcome in outcomes):
         return Promotion(version, champion, outcomes, False)
     with registry.store.writing() as client:
-        now = registry.champion()
-        if (now and now.number) != (champion and champion.number):
+        current = registry.champion()
+        if (current and current.number) != (champion and champion.number):
             raise TaggerError(
-                f"{now.name if now else 'no version'} became champion in the meantime",
+                f"{current.name if current else 'no version'} became champion in the meantime",
                 hint="Look at 'tagger history', then promote again",
             )
         record_promotion(registry, version, champion, outcomes, force)

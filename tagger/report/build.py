@@ -1,4 +1,4 @@
-"""Build a report from result folders, labels, digest pages and MLflow."""
+"""Build a report from result folders, labels, digests and MLflow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def build_report(
     folders: Sequence[Path],
     labels: Path | None,
-    pages: Sequence[Paper] = (),
+    digest: Sequence[Paper] = (),
     *,
     model: str | None = None,
     evidence: bool = False,
@@ -45,13 +45,20 @@ def build_report(
     Parameters
     ----------
     folders, labels:
-        Result folders, of which the latest run of a paper counts, and a label folder with reviews.
-    pages:
-        Papers with their abstracts; with ``evidence`` their tags are explained.
+        Result folders, and a label folder with reviews. If a paper is in several result folders,
+        its latest run counts.
+    digest:
+        Papers with their abstracts.
     model:
         The version whose figures are shown; by default the one that tagged most papers.
+    evidence:
+        Whether to explain the tags of ``digest`` by influential sentences.
+    conflicts:
+        How to settle disagreements of reviewers.
     label_studio:
         Address of the server that the labels came from, to link its tasks.
+    progress:
+        Called with the stage, papers done and the number of papers.
     """
     results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
     store = LabelStore(labels) if labels else None
@@ -70,12 +77,12 @@ def build_report(
             raise
         left_out.append(LeftOut(f"figures of {name}", error.problem))
     known = KnownPapers(paper.paper for paper in tagged)
-    pages = [paper for paper in pages if paper in known]
+    digest = [paper for paper in digest if paper in known]
     labelled = store.all_labels() if store else []
-    explanations = _explain(pages, name, progress) if evidence else {}
-    papers = gather_papers(results, labelled, conflicts, pages, explanations)
+    explanations = _explain(digest, name, progress) if evidence else {}
+    papers = gather_papers(results, labelled, conflicts, digest, explanations)
     if missing := sum(not paper.abstract for paper in papers):
-        reason = f"{missing} of {len(papers)} papers are on no page given with --digest"
+        reason = f"{missing} of {len(papers)} papers are not in a digest given with --digest"
         left_out.append(LeftOut("abstracts", reason))
     return Report(
         created=datetime.now(UTC),
@@ -95,25 +102,25 @@ def _is_unregistered(model: str) -> bool:
 
 def _read_figures(model: str) -> ModelFigures:
     if _is_unregistered(model):
-        raise TaggerError("a model folder holds no figures; name a version with --model")
+        raise TaggerError("a model folder has no figures; give a version with --model")
     registry = Registry()
     if not registry.store.exists:
         raise TaggerError(
             "there is no MLflow store here", hint="Run the command in the folder of 'mlruns'"
         )
     version = registry.find(model)
-    # Imported late: a report without figures needs none of MLflow's packages.
+    # Imported here: a report without figures does not need MLflow.
     from tagger.report.figures import read_figures
 
     return read_figures(registry, version)
 
 
-def _explain(pages: Sequence[Paper], model: str, progress: Progress) -> Mapping[str, Explanation]:
-    loaded = load_model_by_name(model, pages, progress)
+def _explain(papers: Sequence[Paper], model: str, progress: Progress) -> Mapping[str, Explanation]:
+    loaded = load_model_by_name(model, papers, progress)
     explanations = {}
-    for done, paper in enumerate(pages, start=1):
+    for done, paper in enumerate(papers, start=1):
         explanations[paper.id] = explain(paper, loaded, loaded.rule())
-        progress("Leaving out sentences", done, len(pages))
+        progress("Explaining tags", done, len(papers))
     return explanations
 
 

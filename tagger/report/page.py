@@ -19,7 +19,7 @@ from tagger.report.results import ResultFolder
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    # Imported for types only: a page without figures needs none of MLflow's packages.
+    # Imported for types only: a report without figures does not need MLflow.
     from tagger.report.figures import ModelFigures
 
 

@@ -95,13 +95,13 @@ def gather_papers(
     folders: Sequence[ResultFolder],
     labels: Sequence[Label] = (),
     conflicts: ConflictRule = "latest",
-    pages: Sequence[Paper] = (),
+    digest: Sequence[Paper] = (),
     explanations: Mapping[str, Explanation] | None = None,
 ) -> list[ReportedPaper]:
-    """Merge runs, labels and pages into one entry per paper, in the order first found.
+    """Merge runs, labels and digest papers into one entry per paper, in the order first found.
 
-    If a paper is in several runs, the latest one counts. Only labels from review are answers; an
-    abstract comes from ``pages`` or from a label. ``explanations`` has the ids of ``pages``.
+    If a paper is in several runs, the latest one counts. Only labels from review are answers.
+    Abstracts come from ``digest`` or from labels. ``explanations`` has the ids of ``digest``.
     """
     tagged = [
         (folder, paper)
@@ -109,7 +109,7 @@ def gather_papers(
         for paper in folder.papers
     ]
     entries = [paper.paper for _, paper in tagged]
-    numbers = number_papers([*entries, *(label.paper for label in labels), *pages]).tolist()
+    numbers = number_papers([*entries, *(label.paper for label in labels), *digest]).tolist()
     by_paper: dict[int, list[tuple[ResultFolder, TaggedPaper]]] = {}
     for number, entry in zip(numbers, tagged, strict=False):
         by_paper.setdefault(number, []).append(entry)
@@ -120,10 +120,10 @@ def gather_papers(
         # A label that withdraws an earlier one has no text.
         abstracts[number] = label.text or abstracts.get(number, "")
     explained: dict[int, Explanation] = {}
-    for number, page in zip(numbers[len(tagged) + len(labels) :], pages, strict=True):
-        abstracts[number] = page.abstract or abstracts.get(number, "")
-        if explanations and page.id in explanations:
-            explained[number] = explanations[page.id]
+    for number, paper in zip(numbers[len(tagged) + len(labels) :], digest, strict=True):
+        abstracts[number] = paper.abstract or abstracts.get(number, "")
+        if explanations and paper.id in explanations:
+            explained[number] = explanations[paper.id]
     return [
         ReportedPaper(
             own[-1][1],

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.errors import TaggerError, without_password
+from tagger.errors import TaggerError, first_line, without_password
 from tagger.review.server import DEFAULT_FOLDER, EmbeddedServer
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ class Connection:
             raise self._explain(error.status_code, error.body, subject) from error
         except (httpx.InvalidURL, ValueError, TypeError, AttributeError) as error:
             # The SDK cannot parse the answer, or the address is invalid.
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise self._error(
-                f"the server is not Label Studio, or another version of it ({reason[0][:300]})",
+                f"the server is not Label Studio, or another version of it ({first_line(error)})",
                 _CHECK_ADDRESS,
             ) from error
 

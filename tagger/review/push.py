@@ -256,7 +256,7 @@ class _Push:
         known = set()
         copies = set()
         for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
-            # A recheck is a second task by intention, one per taxonomy version.
+            # A recheck is a second task on purpose, one per taxonomy version.
             key = (task.paper.id, task.meta.taxonomy if task.meta and task.is_recheck else "")
             if key in known and not task.touched:
                 copies.add(task.id)
