@@ -85,7 +85,7 @@ def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
     monkeypatch.setenv(JOBS_VARIABLE, "3")
     assert default_jobs(BUNDLED_ENCODER) == 3
     monkeypatch.setenv(JOBS_VARIABLE, wish)
-    with pytest.raises(TaggerError, match=f"TAGGER_JOBS is '{wish}'. Set it to a number"):
+    with pytest.raises(TaggerError, match=f"TAGGER_JOBS is '{wish}', not a whole number"):
         default_jobs(BUNDLED_ENCODER)
 
 
@@ -119,5 +119,5 @@ def test_what_ends_a_process_of_its_own_is_said_with_what_to_do(monkeypatch, tmp
         list(train_encoders([a_plan(number, missing) for number in range(2)]))
     # As the system ends a process when memory runs out.
     monkeypatch.setattr("tagger.training.encoders._train", lambda *_: os._exit(9))
-    with pytest.raises(TaggerError, match=r"2 processes .* was killed.*Set TAGGER_JOBS=1"):
+    with pytest.raises(TaggerError, match=r"2 training processes was killed.*Set TAGGER_JOBS=1"):
         list(train_encoders([a_plan(number) for number in range(2)]))

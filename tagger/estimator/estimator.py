@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Floats
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator.inputs import answers_of, labels_of, papers_of, taxonomy_of
 from tagger.estimator.model_copy import load_own_copy, save_copy
@@ -141,8 +141,8 @@ class Tagger(PaperClassifier):
             from tagger.training import train
 
             with TemporaryDirectory() as scratch:
-                folder, stages = Path(scratch), _print_stages() if self.verbose else None
-                train(labels, taxonomy, self._settings(), folder, stages)
+                folder, progress = Path(scratch), _print_stages() if self.verbose else no_progress
+                train(labels, taxonomy, self._settings(), folder, progress)
                 return self._use(*load_own_copy(folder, None))
         except ModuleNotFoundError as error:
             raise missing_package(error, "train") from error

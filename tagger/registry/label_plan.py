@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.evaluation import Figure, learning_curve_figure
 from tagger.registry.training_run import settings_of, training_data
@@ -22,7 +22,7 @@ def plan_labels(
     registry: Registry,
     version: Version,
     more: int,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     cache: EncoderCache | None = None,
 ) -> list[TagPlan]:
     """Return the expected gain in F1 from ``more`` labels of each tag, largest gain first.
@@ -47,7 +47,7 @@ def plan_labels(
 def _log_learning_curve(
     registry: Registry,
     version: Version,
-    progress: Progress | None,
+    progress: Progress,
     cache: EncoderCache | None,
 ) -> dict[str, float]:
     data, settings = training_data(registry, version), settings_of(registry, version)

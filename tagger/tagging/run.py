@@ -199,7 +199,7 @@ def tag_papers(
     writers = [] if parts else check_output(folder, formats, inputs)
     with exclusively(folder / TAGS_FILE):
         run = _Run(
-            papers,
+            papers if isinstance(papers, Sequence) else PaperSpool(papers),
             model,
             folder,
             rule,
@@ -211,38 +211,33 @@ def tag_papers(
         return run.execute(writers, [Problem.of(error) for error in problems])
 
 
+@dataclass
 class _Run:
     """One run: its papers, the tagger of their shards, and the files that it writes."""
 
-    def __init__(
-        self,
-        papers: Iterable[Paper],
-        model: TaggerModel,
-        folder: Path,
-        rule: ReviewRule,
-        *,
-        engine: Engine,
-        read: PaperCollection | None,
-        parts: bool,
-        progress: Progress,
-    ) -> None:
-        if not isinstance(papers, Sequence):
-            papers = PaperSpool(papers)
-        self.papers, self.model, self.folder, self.rule = papers, model, folder, rule
-        self.engine, self.read, self.parts, self.progress = engine, read, parts, progress
+    papers: Sequence[Paper]
+    model: TaggerModel
+    folder: Path
+    rule: ReviewRule
+    engine: Engine
+    read: PaperCollection | None
+    parts: bool
+    progress: Progress
+
+    def __post_init__(self) -> None:
         # Absolute, since workers may have another working directory.
-        self.work = folder.absolute() / WORK_FOLDER
+        self.work = self.folder.absolute() / WORK_FOLDER
         run = self._key()
         self.tagger = ShardTagger(
             run,
-            papers,
-            engine.share(model, self.work / "model"),
-            rule,
-            folder.absolute() / PARTS_FOLDER if parts else self.work / f"tags-{run[:16]}",
-            ".parquet" if parts else ".jsonl",
+            self.papers,
+            self.engine.share(self.model, self.work / "model"),
+            self.rule,
+            self.folder.absolute() / PARTS_FOLDER if self.parts else self.work / f"tags-{run[:16]}",
+            ".parquet" if self.parts else ".jsonl",
             self.work / f"notes-{run[:16]}",
-            engine.shard_size,
-            engine.batch_size,
+            self.engine.shard_size,
+            self.engine.batch_size,
         )
 
     def _key(self) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.evaluation import Comparison, HeldOut, compare
 from tagger.labels import Label
@@ -35,7 +35,7 @@ def bake_off(
     taxonomy: Taxonomy,
     encoders: Sequence[str],
     settings: TrainingSettings,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> list[Contender]:
     """Cross-validate each encoder on the same folds, and compare each with the first.
 
@@ -52,8 +52,7 @@ def bake_off(
     for encoder in encoders:
 
         def report(stage: str, done: int, total: int, of: str = encoder) -> None:
-            if progress:
-                progress(f"{of}: {stage}", done, total)
+            progress(f"{of}: {stage}", done, total)
 
         begin = time.perf_counter()
         checked = cross_validate(labels, taxonomy, replace(settings, encoder=encoder), report)

@@ -19,12 +19,12 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.model import (
     FLOAT32_FILE,
@@ -196,7 +196,7 @@ class TrainedEncoder:
 def train_encoders(
     plans: Sequence[EncoderPlan],
     cache: EncoderCache | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Generator[TrainedEncoder, None, None]:
     """Yield the encoder of each plan, in order, while processes train the next ones.
 
@@ -209,8 +209,7 @@ def train_encoders(
     tuning = plans[0].tuning
     if not tuning.epochs:
         for plan in plans:
-            if progress:
-                progress(plan.stage, 1, 1)
+            progress(plan.stage, 1, 1)
             yield _pretrained(tuning.encoder, tuning.max_tokens)[0]
         return
     jobs = min(default_jobs(tuning.encoder), len(plans))
@@ -220,14 +219,14 @@ def train_encoders(
     with TemporaryDirectory() as scratch:
         folders = [Path(scratch) / str(position) for position in range(len(plans))]
         tasks = (
-            delayed(_train)(plan, folder, cache, progress if jobs == 1 else None)
+            delayed(_train)(plan, folder, cache, progress if jobs == 1 else no_progress)
             for plan, folder in zip(plans, folders, strict=True)
         )
         # Without a maximum, large arrays would be mapped from read-only files.
         pool = Parallel(jobs, "loky", return_as="generator", pre_dispatch=jobs, max_nbytes=None)
         with closing(pool(tasks)) as results:
             for position, folder in enumerate(folders):
-                if progress and jobs > 1:
+                if jobs > 1:
                     progress(stage, position, len(plans))
                 try:
                     reused = next(results)
@@ -239,7 +238,7 @@ def train_encoders(
                     ) from error
                 yield TrainedEncoder(OnnxEncoder(folder, tuning.max_tokens), folder, reused)
                 shutil.rmtree(folder)
-    if progress and jobs > 1:
+    if jobs > 1:
         progress(stage, len(plans), len(plans))
 
 
@@ -281,9 +280,7 @@ def _trains_on_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _train(
-    plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: Progress | None
-) -> bool:
+def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress: Progress) -> bool:
     """Fine-tune and export an encoder into a folder, or copy it from the cache.
 
     Returns whether it came from the cache.
@@ -294,11 +291,9 @@ def _train(
 
     key = plan.cache_key(arithmetic()) if cache else None
     if cache and key and cache.get(key, folder):
-        if progress:
-            progress(plan.stage, 1, 1)
+        progress(plan.stage, 1, 1)
         return True
-    report = (lambda done, total: progress(plan.stage, done, total)) if progress else None
-    model = fine_tune(plan.texts, plan.targets, plan.tuning, report)
+    model = fine_tune(plan.texts, plan.targets, plan.tuning, partial(progress, plan.stage))
     export_onnx(model, folder, plan.texts, float32=plan.float32)
     if cache and key:
         cache.put(key, folder)

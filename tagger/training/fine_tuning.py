@@ -201,7 +201,8 @@ def fine_tune(
     """Fine-tune an encoder so that texts with similar tags get similar vectors.
 
     Word embeddings and the lower layers are frozen. With 0 epochs the pretrained encoder is
-    returned. Raises a TaggerError if it cannot be loaded.
+    returned. ``progress`` is called with the training steps done and their total. Raises a
+    TaggerError if the encoder cannot be loaded.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)

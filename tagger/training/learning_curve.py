@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagger._util.arrays import Integers
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.evaluation import (
     Figure,
     HeldOut,
@@ -66,7 +66,7 @@ def measure_learning_curve(
     data: TrainingData,
     settings: TrainingSettings,
     out_of_fold: Mapping[str, HeldOut],
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     cache: EncoderCache | None = None,
 ) -> tuple[LearningPoint, ...]:
     """Measure the learning curve: train on a quarter and on half of the labels, and on all.
@@ -101,7 +101,8 @@ def measure_learning_curve(
     last = {}
     for facet, table in out_of_fold.items():
         rows = [row for row, fold in enumerate(table.folds) if fold <= count]
-        last[facet] = table.take(sorted(rows, key=lambda row, ids=table.ids: order[ids[row]]))
+        positions = [order[name] for name in table.ids]
+        last[facet] = table.take(sorted(rows, key=positions.__getitem__))
     return (*points, LearningPoint(min(map(len, outside)), last))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from tagger import __version__
 from tagger._util.arrays import Floats, Integers, Vectors
-from tagger._util.progress import Progress
+from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.labels import Label
@@ -146,7 +146,7 @@ def train(
     taxonomy: Taxonomy,
     settings: TrainingSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     known_folds: Mapping[str, int] | None = None,
     source: EncoderSource | None = None,
@@ -214,7 +214,7 @@ def cross_validate(
     labels: Sequence[Label],
     taxonomy: Taxonomy,
     settings: TrainingSettings,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> CrossValidation:
     """Cross-validate settings without training a final model.
 
