@@ -21,7 +21,5 @@ from .version_comparison import log_comparison as log_comparison
 from .version_comparison import measure_churn_and_speed as measure_churn_and_speed
 from .version_training import TrainedVersion as TrainedVersion
 from .version_training import train_version as train_version
-from .versions import CHALLENGER as CHALLENGER
-from .versions import CHAMPION as CHAMPION
 from .versions import Registry as Registry
 from .versions import Version as Version

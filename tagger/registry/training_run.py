@@ -1,4 +1,4 @@
-"""Log a training as an MLflow run and register its model; read back what a run logged."""
+"""Log a training run to MLflow and register its model; read settings and labels of a run."""
 
 from __future__ import annotations
 

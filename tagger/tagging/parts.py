@@ -1,4 +1,4 @@
-"""Tag shards of papers: the results of each shard are one file, a part, which holds a receipt.
+"""Tag shards of papers. The results of a shard and their receipt are one file, called a part.
 
 A part is written under a temporary name and then renamed. A shard is therefore done if and only if
 its part exists and belongs to this run. This is how an interrupted run resumes, on any engine.

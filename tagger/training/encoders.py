@@ -304,7 +304,7 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
 def _pretrained(name: str, max_tokens: int) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
     """Export a pretrained encoder without fine-tuning. All folds and training runs share it.
 
-    It comes with the temporary folder that holds it, which must stay alive as long.
+    Also returns its temporary folder, which is deleted when nothing refers to it.
     """
     from tagger.training.onnx_export import export_onnx
     from tagger.training.pretrained import load_trainable

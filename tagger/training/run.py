@@ -170,7 +170,7 @@ def train(
         and metrics are comparable with those of a full training run. Encoders of folds that are
         not in the cache are fine-tuned again, on the labels of that version.
     cache:
-        Cache of fine-tuned encoders, read and written; None trains each anew.
+        Cache of fine-tuned encoders, read and written; without it all encoders are trained.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def train(
     else:
         folds = plan_folds(data, settings, known)
         plan = plan_encoder(data, np.arange(len(labels)), settings, "Final model")
-        # The longest first: the last ones are trained alone.
+        # The longest training comes first, since the last ones may not share the cores.
         plans = [replace(plan, float32=settings.float32), *_fold_plans(data, folds, settings)]
     with closing(train_encoders(plans, cache, progress)) as encoders:
         if source:

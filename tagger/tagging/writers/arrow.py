@@ -62,4 +62,5 @@ def write_parquet(
     with pq.ParquetWriter(file, arrow_schema(taxonomy)) as writer:
         for table in arrow_tables(papers, taxonomy):
             writer.write_table(table)
-        writer.add_key_value_metadata(dict(metadata or {}))
+        if metadata:
+            writer.add_key_value_metadata(dict(metadata))

@@ -76,7 +76,7 @@ def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
         f"{tally.to_review} of them are marked for review. The tags were given by a model, not by "
         "people. The data set contains titles, but not the texts of the papers.\n",
         "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
-        *_markdown_table(("column", "what it holds"), list(COLUMNS.items())),
+        *_markdown_table(("column", "content"), list(COLUMNS.items())),
     ]
     for facet in taxonomy.facets:
         counts = tally.tags.get(facet.name, Counter())
