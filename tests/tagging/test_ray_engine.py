@@ -22,7 +22,7 @@ def engine(monkeypatch, *tries, problem=None):
         given.append(len(items))
         for item in items[:count]:
             done = work(pickle.loads(item))
-            yield {"item": item, "answer": pickle.dumps((done, problem))}
+            yield {"item": item, "result": pickle.dumps((done, problem))}
         if error:
             raise error
 
@@ -41,7 +41,7 @@ def test_what_is_left_is_begun_anew_and_counted(monkeypatch, caplog):
 def test_tries_without_progress_are_bounded(monkeypatch):
     ray, given = engine(monkeypatch, (1, NEVER_STARTED), *[(0, NEVER_STARTED)] * 9)
     done = []
-    with pytest.raises(TaggerError, match=r"the workers failed .*give the same command again"):
+    with pytest.raises(TaggerError, match=r"the workers failed .*same command again"):
         done.extend(ray.each(abs, range(3)))
     assert given == [3, 2, 2, 2, 2, 2]
 

@@ -155,7 +155,7 @@ def test_results_never_take_the_place_of_what_is_read(tmp_path, monkeypatch, tar
     file.parent.mkdir(parents=True)
     file.touch()
     check_output(Path("other"), [form], [tmp_path / "data" / given])
-    with pytest.raises(TaggerError, match=r"the results would take its place. Name another --outp"):
+    with pytest.raises(TaggerError, match=r"results would replace it. Choose another --outp"):
         check_output(Path("data"), [form], [tmp_path / "data" / given])
 
 

@@ -75,7 +75,7 @@ def test_the_data_set_has_a_card(written):
     run, folder = written
     card = (folder / "tags_dataset" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\npretty_name: Papers tagged by small\n")
-    assert "20 papers with the tags that tagger/1 gave them" in card
+    assert "20 papers, tagged by tagger/1" in card
     assert f"{run.to_review} of them are marked" in card
     for facet, counts in run.counts.items():
         assert f"## {facet}" in card
@@ -100,14 +100,14 @@ def test_the_same_papers_give_the_same_bytes(written, model, papers, tmp_path_fa
 def test_what_is_in_the_way_is_told_first(tmp_path, model, papers, target, form):
     (tmp_path / target).mkdir()
     (tmp_path / target / "mine.txt").touch()
-    with pytest.raises(TaggerError, match="name another --output"):
+    with pytest.raises(TaggerError, match="choose another --output"):
         tag_papers(papers[:2], model, tmp_path, ReviewRule(), formats=[form])
     assert model.encoder.calls == 0
     assert [*tmp_path.rglob("*")] == [tmp_path / target, tmp_path / target / "mine.txt"]
 
 
 def test_an_unknown_format_is_refused_before_anything_is_tagged(tmp_path, model, papers):
-    with pytest.raises(TaggerError, match=r"'word' is no format .*One of: jsonl"):
+    with pytest.raises(TaggerError, match=r"unknown output format 'word'.*one of: jsonl"):
         tag_papers(papers, model, tmp_path / "out", ReviewRule(), formats=["word"])
     assert not (tmp_path / "out").exists()
     assert [writer.name for writer in choose_writers(["excel", "csv"])] == ["jsonl", "csv", "excel"]
