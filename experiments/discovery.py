@@ -107,11 +107,12 @@ class Papers:
         self.seed_truth = data.y_true[FACET]
         self.y_true = self.gold.y_true[FACET]
         encoder = bundled_encoder(CACHE)
-        self.seed_vectors = encoder.encode([label.paper.text for label in data.labels])
+        papers = [label.paper for label in data.labels]
+        self.seed_vectors = encoder.encode([paper.text for paper in papers])
         self.definitions = prototypes(self.facet, encoder)
         self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
-        vectorizer = fit_vectorizer(data.papers())
-        self.seed_terms = vectorizer.transform(data.papers())
+        vectorizer = fit_vectorizer(papers)
+        self.seed_terms = vectorizer.transform(papers)
         self.terms = vectorizer.transform(self.gold.papers)
         folds = assign_folds(data.ids, data.strata(), 5, 0)
         everything = list(range(len(self.facet.tags)))

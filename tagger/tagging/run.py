@@ -198,16 +198,8 @@ def tag_papers(
     inputs = [file.source.path for file in read.files] if read else []
     writers = [] if parts else check_output(folder, formats, inputs)
     with exclusively(folder / TAGS_FILE):
-        run = _Run(
-            papers if isinstance(papers, Sequence) else PaperSpool(papers),
-            model,
-            folder,
-            rule,
-            engine=engine or LocalEngine(),
-            read=read,
-            parts=parts,
-            progress=progress,
-        )
+        papers = papers if isinstance(papers, Sequence) else PaperSpool(papers)
+        run = _Run(papers, model, folder, rule, engine or LocalEngine(), read, parts, progress)
         return run.execute(writers, [Problem.of(error) for error in problems])
 
 

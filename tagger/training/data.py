@@ -55,9 +55,10 @@ class TrainingData:
         """Ids of the papers, in the order of the labels."""
         return [label.id for label in self.labels]
 
-    def papers(self, indices: Integers) -> list[Paper]:
-        """Return the papers at some indices."""
-        return [self.labels[index].paper for index in indices]
+    def papers(self, indices: Integers | None = None) -> list[Paper]:
+        """Return all papers, or those at some indices."""
+        chosen = range(len(self.labels)) if indices is None else indices
+        return [self.labels[index].paper for index in chosen]
 
     def views(self, indices: Integers, *, title_views: bool) -> list[str]:
         """Return the texts of papers, followed, with ``title_views``, by their titles."""

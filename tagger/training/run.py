@@ -179,17 +179,7 @@ def train(
     """
     begin = time.perf_counter()
     data = TrainingData.of(labels, taxonomy)
-    known = dict(known_folds or {})
-    if source:
-        folds = plan_folds(data, settings, known | dict(source.folds))
-        _check_folds_kept(data, folds, source)
-        held_out = np.array([source.folds.get(name, -1) for name in source.data.ids])
-        plans = _fold_plans(source.data, held_out, settings)
-    else:
-        folds = plan_folds(data, settings, known)
-        plan = plan_encoder(data, np.arange(len(labels)), settings, "Final model")
-        # The longest training comes first, since the last ones may not share the cores.
-        plans = [replace(plan, float32=settings.float32), *_fold_plans(data, folds, settings)]
+    folds, plans = _plan_training(data, settings, dict(known_folds or {}), source)
     with closing(train_encoders(plans, cache, progress)) as encoders:
         if source:
             final = TrainedEncoder(OnnxEncoder(source.folder, settings.max_tokens), source.folder)
@@ -388,14 +378,31 @@ def _fold_plans(
     ]
 
 
-def _check_folds_kept(data: TrainingData, folds: Integers, source: EncoderSource) -> None:
-    """Raise a TaggerError if a paper left the fold in which the source held it out."""
+def _plan_training(
+    data: TrainingData,
+    settings: TrainingSettings,
+    known_folds: dict[str, int],
+    source: EncoderSource | None,
+) -> tuple[Integers, list[EncoderPlan]]:
+    """Return the fold of each paper and the encoders to train: the final one, then the folds'.
+
+    With a source there is no final one. Raises a TaggerError if its folds cannot be kept.
+    """
+    if source is None:
+        folds = plan_folds(data, settings, known_folds)
+        final = plan_encoder(data, np.arange(len(data.labels)), settings, "Final model")
+        # The longest training comes first, since the last ones may not share the cores.
+        final = replace(final, float32=settings.float32)
+        return folds, [final, *_fold_plans(data, folds, settings)]
+    folds = plan_folds(data, settings, known_folds | dict(source.folds))
     planned = dict(zip(data.ids, folds.tolist(), strict=True))
     if any(planned.get(name, fold) != fold for name, fold in source.folds.items()):
         raise TaggerError(
             f"there are too few labels to keep the folds of {source.name}",
             hint="Train without --heads-only",
         )
+    held_out = np.array([source.folds.get(name, -1) for name in source.data.ids])
+    return folds, _fold_plans(source.data, held_out, settings)
 
 
 def _fit_final(

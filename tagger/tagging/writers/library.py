@@ -44,24 +44,9 @@ def write_libraries(
     written earlier and not changed since are overwritten. Compressed files and files in object
     storage are skipped.
 
-    Parameters
-    ----------
-    read:
-        The files and their papers.
-    tags:
-        Tags by facet of each paper of ``read``, in order.
-    folder, taken:
-        The output folder, and files in it that must not be overwritten.
-
-    Returns
-    -------
-    list of Path
-        The files that were written.
-
-    Raises
-    ------
-    TaggerError
-        If a file was changed after it was read, or cannot be written.
+    ``tags`` has the tags by facet of each paper of ``read``, in order. Files in ``taken`` are not
+    overwritten. Returns the files that were written. Raises a TaggerError if a file was changed
+    after it was read, or cannot be written.
     """
     libraries = [
         file
@@ -94,15 +79,20 @@ def write_libraries(
         for index in sorted(file.problems):
             of_records.insert(index, ())
         content = file.source.encode(add_keywords(file.source.text, of_records, ours))
-        # Recorded first, together with the old digest: a kill may leave the old file or the new.
-        digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
-        known[path.name] = sorted(digest for digest in digests if digest)
-        with replacing(folder / WRITTEN_FILE) as note:
-            json.dump(known, note, indent=1)
-        with replacing_bytes(path) as out:
-            out.write(content)
+        _write_recorded(path, content, known)
         written.append(path)
     return written
+
+
+def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> None:
+    """Write a library, and record its digest in :data:`WRITTEN_FILE` and in ``known``."""
+    # Recorded first, together with the old digest: a kill may leave the old file or the new.
+    digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
+    known[path.name] = sorted(digest for digest in digests if digest)
+    with replacing(path.parent / WRITTEN_FILE) as note:
+        json.dump(known, note, indent=1)
+    with replacing_bytes(path) as out:
+        out.write(content)
 
 
 def _keywords_of(
