@@ -25,7 +25,7 @@ from gold import RESULTS, ROOT, SHARED, machine
 from sklearn.isotonic import IsotonicRegression
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import BINS, evaluate, predict_labels
+from tagger.evaluation import BINS, METRICS, evaluate, predict_labels
 from tagger.labels import Label, LabelStore
 from tagger.model import Calibration, calibrated_probabilities, prototypes
 from tagger.papers import TEXT_VIEWS, Paper, merge_duplicates, paper_id, read_papers
@@ -255,7 +255,9 @@ def measure(
         given = predict_labels(facet, probabilities, threshold)
         bins = np.minimum((probabilities[given] * BINS).astype(int), BINS - 1)
         gaps = np.bincount(bins, probabilities[given] - truth[given], BINS)
-        figures[key] = evaluate(facet, truth, probabilities, threshold) | {
+        measured = evaluate(facet, truth, probabilities, threshold)
+        figures[key] = {
+            **{name: measured[name] for name in METRICS},
             "error": float(np.abs(gaps).sum() / max(given.sum(), 1)),
             "tags": float(given.sum(axis=1).mean()),
             "threshold": threshold,
@@ -280,7 +282,7 @@ def main() -> None:
                         found[setting].setdefault(column, []).append(each)
                 print(name, seed, facet.name, flush=True)
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(found) + "\n"
     (RESULTS / "calibration.json").write_text(text, encoding="utf-8")
     page = table(found, options.seeds)
     (RESULTS / "calibration.md").write_text(page, encoding="utf-8")
