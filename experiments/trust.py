@@ -28,8 +28,9 @@ from tagger.model import EFFORTS, OutOfFold, Reference, ReviewRule, calibrated_p
 from tagger.model.risk_control import promise_precision
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings, train
+from tagger.training.cross_validation import CrossValidation
 from tagger.training.heads import cross_calibrate, fit_calibration
-from tagger.training.run import CrossValidation, cross_validate
+from tagger.training.run import cross_validate
 
 TARGET = 0.95
 SEEDS = "150 seed labels"

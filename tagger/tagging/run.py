@@ -36,7 +36,7 @@ from tagger.papers.readers.storage import find_files
 from tagger.tagging.engine import Engine, LocalEngine
 from tagger.tagging.parts import Receipt, ShardTagger, count_deaths, read_part
 from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
-from tagger.tagging.writers.jsonl import read_jsonl, write_jsonl
+from tagger.tagging.writers.jsonl import read_jsonl, write_jsonl, write_problems
 from tagger.tagging.writers.library import write_libraries
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
@@ -379,22 +379,6 @@ class _Run:
             }
         with replacing(self.folder / MANIFEST_FILE) as file:
             file.write(json.dumps(manifest, indent=1) + "\n")
-
-
-def write_problems(path: Path, problems: Sequence[Problem]) -> bool:
-    """Write problems to a file, one per line; return whether there are any.
-
-    Without problems the file is deleted.
-    """
-    if not problems:
-        path.unlink(missing_ok=True)
-        return False
-    with replacing(path) as file:
-        for problem in problems:
-            # Text may contain lone surrogates, which UTF-8 cannot encode.
-            line = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
-            file.write(line.decode() + "\n")
-    return True
 
 
 def _fingerprint(content: Iterable[Any]) -> str:

@@ -14,5 +14,5 @@ from .pretrained import bundled_encoder_folder as bundled_encoder_folder
 from .pretrained import load_trainable as load_trainable
 from .run import EncoderSource as EncoderSource
 from .run import TrainingResult as TrainingResult
-from .run import TrainingSettings as TrainingSettings
 from .run import train as train
+from .settings import TrainingSettings as TrainingSettings

@@ -12,7 +12,8 @@ from tagger.evaluation import Comparison, HeldOut, compare
 from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
 from tagger.training.pretrained import load_trainable
-from tagger.training.run import TrainingSettings, cross_validate
+from tagger.training.run import cross_validate
+from tagger.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)

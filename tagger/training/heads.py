@@ -28,9 +28,9 @@ ENCODER_C = {True: 1.0, False: 10.0}
 LEXICAL_C = {True: 5.0, False: 10.0}
 """scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
 ENOUGH_LABELS = 5
-"""With fewer papers that have a tag, or that do not, its probability is capped."""
+"""The probability of a tag is capped if fewer papers have it, or fewer do not have it."""
 BLEND_LABELS = 4
-"""Labels of a tag with which classifiers and similarity to its definition count alike."""
+"""Number of labels at which classifiers and similarity to the definition have equal weight."""
 
 PRIOR_THRESHOLD = 0.4
 """The threshold at which F1 is highest where F1 is 0.8."""
@@ -69,13 +69,21 @@ def fit_head(
     prototypes: Vectors,
     calibration: Calibration | None = None,
 ) -> Head:
-    """Fit the classifiers of a facet; ``y_true`` has shape (papers, tags).
+    """Fit the classifiers of a facet.
 
-    ``vectors`` have shape (views * papers, dimensions), one view after another and the whole first,
-    ``terms`` (papers, terms), ``prototypes``, the vectors of definitions, (tags, dimensions). A
-    prototype counts as one more paper of its tag. The fewer the labels of a tag, the more its score
-    is that of similarity to the definition: one label does not make it less likely than none.
-    ``calibration`` is the one that the scores will be given, if it is known.
+    The definition of a tag counts as one more paper with it. The fewer labels a tag has, the more
+    its score is the similarity to its definition.
+
+    Parameters
+    ----------
+    vectors:
+        Shape (views * papers, dimensions), one view after another, the whole text first.
+    terms, y_true:
+        Shapes (papers, terms) and (papers, tags).
+    prototypes:
+        Vectors of the definitions, shape (tags, dimensions).
+    calibration:
+        The calibration of the head's scores, if it is known.
     """
     labelled = np.asarray(y_true.any(axis=0))
     rows = np.concatenate([vectors, prototypes[labelled]])
@@ -143,14 +151,17 @@ def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -
 def fit_similarity(
     facet: Facet, vectors: Vectors, y_true: Booleans, prototypes: Vectors, classifier: Linear
 ) -> Linear | None:
-    """Fit scores by similarity to definitions, the same function for all tags of a facet.
+    """Fit scores from the similarity to definitions, with one function for all tags of a facet.
 
-    The similarity of a paper to a definition is its cosine less that of labelled papers on average,
-    in units of the spread over all papers and tags. Over the tags that have labels it is mapped to
-    scores: by logistic regression of the truth where a facet is not exclusive; in an exclusive one,
-    where scores of tags compete, by least squares of the classifier's own. None where similarity
-    says nothing. Classification by the meaning of the label: Chang et al., "Importance of Semantic
+    The similarity of a paper to a definition is their cosine minus its mean over labelled papers,
+    divided by the standard deviation over all papers and tags. It is mapped to scores on the tags
+    with labels: by logistic regression of ``y_true``, or, in an exclusive facet, where scores of
+    tags compete, by least squares of the classifier's scores. Returns None if similarity predicts
+    nothing. Classification by the meaning of the label: Chang et al., "Importance of Semantic
     Representation: Dataless Classification" (2008).
+
+    ``vectors`` have shape (papers, dimensions), ``y_true`` (papers, tags), ``prototypes`` (tags,
+    dimensions).
     """
     labelled = np.asarray(y_true.any(axis=0))
     cosines = (vectors @ prototypes.T).astype(np.float64)
@@ -247,7 +258,8 @@ def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> floa
 def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
     """Fit a calibration on out-of-fold scores, shape (members, papers, tags).
 
-    Tags without a label are left out: nobody knows which papers have them.
+    ``y_true`` has shape (papers, tags). Tags without a label are left out, since it is unknown
+    which papers have them.
     """
     few = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0)) < ENOUGH_LABELS
     capped = tuple(np.array(facet.tag_names)[few].tolist())

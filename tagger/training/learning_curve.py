@@ -26,9 +26,11 @@ from tagger.evaluation import (
     bootstrap_weights,
     interval,
 )
+from tagger.training.cross_validation import cross_validate_on
 from tagger.training.data import TrainingData
 from tagger.training.encoders import EncoderCache, train_encoders
-from tagger.training.run import TrainingSettings, cross_validate_on, plan_encoder, plan_folds
+from tagger.training.run import plan_encoder, plan_folds
+from tagger.training.settings import TrainingSettings
 
 _SHARES = (0.25, 0.5)
 _FOLDS = 2

@@ -1,16 +1,22 @@
-"""Settings and targets of contrastive fine-tuning.
+"""Settings of a training run, and targets of contrastive fine-tuning.
 
 This module does not import PyTorch, which takes seconds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tagger import __version__
+from tagger.labels import Label
 from tagger.model import DEFAULT_MAX_TOKENS
+from tagger.taxonomy import Taxonomy
 from tagger.training.pretrained import BUNDLED_ENCODER
 
 
@@ -72,3 +78,41 @@ class FineTuning:
     temperature: float = 0.1
     projection_dimensions: int = 128
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings(FineTuning):
+    """Settings of a training run; all are logged. Those of :class:`FineTuning` come first.
+
+    Parameters
+    ----------
+    folds:
+        Number of folds of the cross-validation.
+    title_views:
+        Whether the title of each paper is one more training example, for the encoder and for the
+        heads. A title names the subject in a few words, without the phrases that the abstracts of
+        the labelled papers happen to share.
+    float32:
+        Whether to export the encoder with 32-bit weights, too, for GPUs.
+    encoder_of:
+        Name of the version whose fine-tuned encoders are reused, or None.
+    """
+
+    folds: int = 5
+    title_views: bool = True
+    float32: bool = False
+    encoder_of: str | None = None
+
+    def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
+        """Return a hash of all inputs of a training run: equal inputs give an equal model."""
+        content = {
+            "tagger": __version__,
+            "settings": asdict(self),
+            "taxonomy": taxonomy.version,
+            "labels": [
+                [label.id, label.paper.text, {k: sorted(v) for k, v in sorted(label.tags.items())}]
+                for label in labels
+            ],
+        }
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

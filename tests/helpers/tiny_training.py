@@ -10,7 +10,7 @@ from tagger.labels import LabelStore
 from tagger.model import load_model
 from tagger.registry import Registry, Version, log_training
 from tagger.training import TrainingData, TrainingResult, TrainingSettings
-from tagger.training.run import metrics_of
+from tagger.training.cross_validation import metrics_of
 
 
 def log_tiny(

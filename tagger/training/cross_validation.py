@@ -1,0 +1,170 @@
+"""Cross-validation: fit heads for each fold, predict the papers that it holds out, calibrate.
+
+Calibrations and thresholds are fitted on the out-of-fold predictions of all folds. For the metrics,
+the predictions of a fold are calibrated on those of the other folds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tagger._util.arrays import Floats, Integers, Vectors
+from tagger.evaluation import HeldOut
+from tagger.model import (
+    MEMBERS,
+    Calibration,
+    Encoder,
+    Head,
+    OutOfFold,
+    Thresholds,
+    prototypes,
+    similarity,
+)
+from tagger.papers import TEXT_VIEWS, Paper
+from tagger.training.data import TrainingData
+from tagger.training.encoders import TrainedEncoder
+from tagger.training.heads import (
+    CalibratedView,
+    calibrate_view,
+    fit_head,
+    fit_threshold,
+    fit_vectorizer,
+    out_of_fold_by_effort,
+)
+from tagger.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
+
+    ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
+    ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``encoding_seconds`` is
+    the time to encode all papers once. ``reused`` counts the encoders taken from the cache.
+    """
+
+    out_of_fold: tuple[HeldOut, ...]
+    views: dict[str, CalibratedView]
+    efforts: dict[str, OutOfFold]
+    thresholds: Thresholds
+    encoding_seconds: float
+    reused: int
+
+
+def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
+    """Return the metrics of all facets, under keys such as ``contribution/macro_f1``."""
+    return {
+        f"{held_out.facet.name}/{key}": value
+        for held_out in out_of_fold
+        for key, value in held_out.metrics().items()
+    }
+
+
+@dataclass(frozen=True)
+class FittedHeads:
+    """Heads fitted on some papers.
+
+    ``vectorizer`` is a fitted ``TfidfVectorizer``. ``vectors`` are those of the papers' texts, then
+    of their other views, shape (views * papers, dimensions).
+    """
+
+    heads: list[Head]
+    vectorizer: Any
+    vectors: Vectors
+
+    def scores(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
+        """Return the scores of papers per facet, shape (members, papers, tags).
+
+        ``vectors`` are those of the papers, shape (papers, dimensions).
+        """
+        terms = self.vectorizer.transform(papers)
+        return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
+
+
+def fit_heads(
+    data: TrainingData,
+    indices: Integers,
+    settings: TrainingSettings,
+    encoder: Encoder,
+    calibrations: Mapping[str, Calibration] | None = None,
+) -> FittedHeads:
+    """Fit heads on some papers; tags without a label are predicted from their definitions.
+
+    ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
+    """
+    views = encoder.encode(data.views(indices, title_views=settings.title_views))
+    vectorizer = fit_vectorizer(data.papers(indices))
+    terms = vectorizer.transform(data.papers(indices))
+    heads = []
+    for facet in data.taxonomy.facets:
+        annotated = data.annotated[facet.name][indices]
+        y_true = data.y_true[facet.name][indices][annotated]
+        shown = views[np.tile(annotated, len(views) // len(indices))]
+        heads.append(
+            fit_head(
+                facet,
+                shown,
+                terms[annotated],
+                y_true,
+                prototypes(facet, encoder),
+                calibrations[facet.name] if calibrations else None,
+            )
+        )
+    return FittedHeads(heads, vectorizer, views)
+
+
+def cross_validate_on(
+    data: TrainingData,
+    folds: Integers,
+    train_indices: Sequence[Integers],
+    settings: TrainingSettings,
+    encoders: Iterator[TrainedEncoder],
+) -> CrossValidation:
+    """Fit heads for each fold and predict the papers that it holds out.
+
+    ``folds`` has the fold of each paper, from 0, shape (papers,). ``train_indices`` has, for each
+    fold, the indices of the papers to fit on; papers of folds beyond these are not predicted.
+    ``encoders`` gives, for each fold, an encoder fine-tuned on the same papers.
+    """
+    predicted = folds < len(train_indices)
+    held_out = {name: annotated & predicted for name, annotated in data.annotated.items()}
+    similarities = {view: np.zeros(len(folds)) for view in TEXT_VIEWS}
+    scores = {
+        view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.y_true.items()}
+        for view in TEXT_VIEWS
+    }
+    seconds, reused = 0.0, 0
+    for fold, indices in enumerate(train_indices):
+        test_indices = np.flatnonzero(folds == fold)
+        papers, trained = data.papers(test_indices), next(encoders)
+        fitted = fit_heads(data, indices, settings, trained.encoder)
+        for view, text_of in TEXT_VIEWS.items():
+            begin = time.perf_counter()
+            vectors = trained.encoder.encode([text_of(paper) for paper in papers])
+            seconds += (time.perf_counter() - begin) * (view == "whole")
+            similarities[view][test_indices] = similarity(vectors, fitted.vectors[: len(indices)])
+            for name, values in fitted.scores(papers, vectors).items():
+                scores[view][name][:, test_indices] = values
+        reused += trained.reused
+    measured = replace(data, annotated=held_out)
+    views = {
+        view: calibrate_view(measured, folds, scores[view], similarities[view])
+        for view in TEXT_VIEWS
+    }
+    efforts = out_of_fold_by_effort(views)
+    thresholds: dict[str, dict[str, float]] = {effort: {} for effort in efforts}
+    out_of_fold = []
+    for facet in data.taxonomy.facets:
+        name, indices = facet.name, np.flatnonzero(held_out[facet.name])
+        for effort, found in efforts.items():
+            y_true, probabilities = data.y_true[name][indices], found.probabilities[name][indices]
+            thresholds[effort][name] = fit_threshold(facet, y_true, probabilities)
+        probabilities = efforts["full"].probabilities[name][indices]
+        threshold = thresholds["full"][name]
+        out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
+    return CrossValidation(tuple(out_of_fold), views, efforts, thresholds, seconds, reused)
