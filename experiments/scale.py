@@ -33,7 +33,6 @@ from gold import RESULTS, ROOT, SHARED, machine
 
 from tagger.labels import LabelStore
 from tagger.model import (
-    EFFORTS,
     Calibration,
     Head,
     LexicalFeatures,
@@ -42,7 +41,7 @@ from tagger.model import (
     Reference,
     save_heads,
 )
-from tagger.papers import TEXT_VIEWS, Paper, merge_duplicates, read_papers
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper, merge_duplicates, read_papers
 from tagger.tagging import RayEngine
 from tagger.training.heads import fit_vectorizer
 

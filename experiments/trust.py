@@ -24,8 +24,9 @@ from seeds import for_each_seed
 from tagger._util.arrays import Booleans, Floats, Integers
 from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
-from tagger.model import EFFORTS, OutOfFold, Reference, ReviewRule, calibrated_probabilities
+from tagger.model import OutOfFold, Reference, ReviewRule, calibrated_probabilities
 from tagger.model.risk_control import promise_precision
+from tagger.papers import EFFORTS
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings, train
 from tagger.training.cross_validation import CrossValidation

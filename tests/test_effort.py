@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.model import EFFORTS, Calibration, calibrated_probabilities, load_model
-from tagger.papers import TEXT_VIEWS, Paper
+from tagger.model import Calibration, calibrated_probabilities, load_model
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 
 LONG = "Hearts beat and courts sit. " * 30
 PAPERS = [

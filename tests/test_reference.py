@@ -7,7 +7,8 @@ from helpers.tiny_model import make_reference
 from safetensors.numpy import load_file, save_file
 
 from tagger.errors import TaggerError
-from tagger.model import EFFORTS, Reference, similarity
+from tagger.model import Reference, similarity
+from tagger.papers import EFFORTS
 
 SIZE = 4
 

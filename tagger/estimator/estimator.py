@@ -21,14 +21,13 @@ from tagger.estimator.sklearn_base import NotFittedError, PaperClassifier
 from tagger.evaluation import evaluate
 from tagger.model import (
     DEFAULT_MAX_TOKENS,
-    EFFORTS,
     TaggerModel,
     count_drift,
     decide,
     drift_of,
     review_rule,
 )
-from tagger.papers import TaggedPaper
+from tagger.papers import EFFORTS, TaggedPaper
 from tagger.taxonomy import Facet
 from tagger.training import BUNDLED_ENCODER
 

@@ -23,7 +23,6 @@ from .heads import Calibration as Calibration
 from .heads import Head as Head
 from .heads import Linear as Linear
 from .heads import calibrated_probabilities as calibrated_probabilities
-from .model import EFFORTS as EFFORTS
 from .model import MANIFEST_FILE as MANIFEST_FILE
 from .model import MODEL_FILES as MODEL_FILES
 from .model import Predictions as Predictions

@@ -45,7 +45,7 @@ from tagger.model.integrity import Shape, check_hash, load_arrays
 from tagger.model.tfidf import LexicalFeatures
 from tagger.model.training_reference import Reference
 from tagger.model.vector_cache import CachedEncoder, VectorCache
-from tagger.papers import TEXT_VIEWS, Paper
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.taxonomy import Taxonomy, check_names
 
 MANIFEST_FILE = "model.json"
@@ -56,17 +56,6 @@ MODEL_FILES = (ONNX_FILE, TOKENIZER_FILE, HEADS_FILE, REFERENCE_FILE)
 _IDF = "lexical.idf"
 _BATCH_SIZE = 1024
 """Number of papers that are predicted at a time."""
-
-EFFORTS = {
-    "low": ("excerpt",),
-    "balanced": ("title", "excerpt"),
-    "full": ("title", "excerpt", "whole"),
-}
-"""The text views that the encoder reads at each effort; lexical features use the whole text.
-
-The views are an ensemble: a probability is the mean of those by each view (Lakshminarayanan et al.,
-"Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", 2017).
-"""
 
 Calibrations = Mapping[str, Mapping[str, Calibration]]
 """Calibrations by text view and facet."""
@@ -239,9 +228,9 @@ class TaggerModel:
             if progress:
                 progress(start + done * len(batch) // total, len(papers))
 
-        distinct = self.encoder.encode([*index], report)
-        of_texts = distinct[[index[text] for text in texts]]
-        vectors = of_texts.reshape(len(views), len(batch), distinct.shape[1])
+        vectors = self.encoder.encode([*index], report)
+        shape = len(views), len(batch), vectors.shape[1]
+        vectors = vectors[[index[text] for text in texts]].reshape(shape)
         terms = self.lexical.transform(batch)
         probabilities, members = {}, {}
         for name, head in self.heads.items():
@@ -251,16 +240,14 @@ class TaggerModel:
                 for view, each in zip(views, vectors, strict=True)
             ]
             found = [calibrated_probabilities(head.facet, *each) for each in by_view]
-            probabilities[name] = np.mean(found, axis=0)
-            found = [member_probabilities(head.facet, *each) for each in by_view]
-            members[name] = np.mean(found, axis=0)
+            alone = [member_probabilities(head.facet, *each) for each in by_view]
+            probabilities[name], members[name] = np.mean(found, axis=0), np.mean(alone, axis=0)
         return Predictions(vectors[-1], probabilities, members)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.
 
-        Columns are in the order of the facet's ``tag_names``; rows of an exclusive facet sum
-        to 1.
+        Columns are in the order of ``tag_names``; rows of an exclusive facet sum to 1.
         """
         if not papers:
             return {name: np.zeros((0, len(h.facet.tags))) for name, h in self.heads.items()}

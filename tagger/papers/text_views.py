@@ -56,3 +56,14 @@ TEXT_VIEWS: Mapping[str, Callable[[Paper], str]] = {
     "whole": lambda paper: paper.text,
 }
 """Functions from a paper to a text, by the name of the view, the shortest first."""
+
+EFFORTS: Mapping[str, tuple[str, ...]] = {
+    "low": ("excerpt",),
+    "balanced": ("title", "excerpt"),
+    "full": ("title", "excerpt", "whole"),
+}
+"""The text views that the encoder reads at each effort; lexical features use the whole text.
+
+The views are an ensemble: a probability is the mean of those by each view (Lakshminarayanan et al.,
+"Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", 2017).
+"""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from tagger._util.arrays import Booleans, Floats, Integers, Vectors
 from tagger.evaluation import DEFAULT_THRESHOLD, bootstrap_weights, weighted_figures
 from tagger.model import (
-    EFFORTS,
     Calibration,
     Head,
     Linear,
@@ -20,7 +19,7 @@ from tagger.model import (
     calibrated_probabilities,
     terms_of,
 )
-from tagger.papers import Paper
+from tagger.papers import EFFORTS, Paper
 from tagger.taxonomy import Facet
 from tagger.training.data import TrainingData
 

@@ -10,7 +10,6 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tagger.model import (
-    EFFORTS,
     Calibration,
     Head,
     LexicalFeatures,
@@ -19,7 +18,7 @@ from tagger.model import (
     Reference,
     save_heads,
 )
-from tagger.papers import TEXT_VIEWS
+from tagger.papers import EFFORTS, TEXT_VIEWS
 from tagger.taxonomy import Taxonomy
 
 WORDS = ("[UNK]", "heart", "court", "survey", "trial", "network", "question", "drug", "judge")
