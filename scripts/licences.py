@@ -29,11 +29,11 @@ NOT_STATED = "not stated; see its files"
 _INTRODUCTION = """\
 # Licences
 
-tagger itself is under the MIT licence. It copies no code of others; what it needs is installed
-beside it, each part under its own licence. This list is made of what the installed packages state
-of themselves, on Linux and with the versions of `constraints.txt`; `make licences` writes it anew,
-and a test checks that nothing in the light install is under a licence that would bind the whole it
-is a part of (GPL, AGPL, SSPL and the like), or under none that is stated.
+tagger is under the MIT licence and contains no code of others. It needs the packages below, each
+with its own licence. `make licences` writes this list from the metadata of the packages, installed
+on Linux in the versions of `constraints.txt`. A test checks that every package of the light install
+states a licence, and that none is a copyleft licence for the whole program (GPL, AGPL, SSPL and the
+like).
 """
 
 

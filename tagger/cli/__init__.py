@@ -29,12 +29,12 @@ from tagger.errors import TaggerError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-_REVIEW = "Daily use 2: review the papers that the model is unsure of"
-_COMPARE = "Daily use 3: train on your labels, compare two versions, promote the better one"
+_REVIEW = "Review papers, and look after labels and taxonomy"
+_COMPARE = "Train on your labels, compare two versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Daily use 1: tag new digests": (tag, explain, report),
+    "Tag new papers": (tag, explain, report),
     _COMPARE: (train, compare, promote, rollback, history, bakeoff),
-    "A taxonomy of your own": (init, discover),
+    "Begin a taxonomy, and extend it": (init, discover),
 }
 
 app = typer.Typer(
