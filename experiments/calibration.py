@@ -31,8 +31,9 @@ from tagger.model import Calibration, calibrated_probabilities, prototypes
 from tagger.papers import TEXT_VIEWS, Paper, merge_duplicates, paper_id, read_papers
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingData, TrainingSettings
+from tagger.training.calibration import fit_calibration, fit_threshold
 from tagger.training.encoders import train_encoders
-from tagger.training.heads import fit_calibration, fit_head, fit_threshold, fit_vectorizer
+from tagger.training.heads import fit_head, fit_vectorizer
 from tagger.training.run import plan_encoder, plan_folds
 
 CACHE = Path(__file__).parent / "cache" / "calibration"

@@ -34,8 +34,9 @@ from tagger.taxonomy import Facet, discover, uncovered_papers
 from tagger.taxonomy.discovery import DISTANCE, find_clusters
 from tagger.taxonomy.discovery import MIN_PAPERS as LEAST
 from tagger.training import TrainingData, bundled_encoder
+from tagger.training.calibration import fit_calibration
 from tagger.training.data import assign_folds
-from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
+from tagger.training.heads import fit_head, fit_vectorizer
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
 FACET = "domain"

@@ -95,7 +95,8 @@ from tagger.training import (
 from tagger.training import heads as head_training
 
 # The project's own fits: a simulation with others would answer another question.
-from tagger.training.heads import fit_calibration, fit_head, fit_vectorizer
+from tagger.training.calibration import fit_calibration
+from tagger.training.heads import fit_head, fit_vectorizer
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]

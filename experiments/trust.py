@@ -29,8 +29,8 @@ from tagger.model.risk_control import promise_precision
 from tagger.papers import EFFORTS
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training import TrainingSettings, train
+from tagger.training.calibration import cross_calibrate, fit_calibration
 from tagger.training.cross_validation import CrossValidation
-from tagger.training.heads import cross_calibrate, fit_calibration
 from tagger.training.run import cross_validate
 
 TARGET = 0.95

@@ -5,7 +5,7 @@ import pytest
 
 from tagger.evaluation import evaluate
 from tagger.model import Calibration, OutOfFold, calibrated_probabilities
-from tagger.training.heads import (
+from tagger.training.calibration import (
     PRIOR_THRESHOLD,
     CalibratedView,
     calibrate_view,

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from tagger.model import Calibration, calibrated_probabilities, prototypes
-from tagger.model.heads import CAP
+from tagger.model.calibration import CAP
 from tagger.taxonomy import Facet
-from tagger.training.heads import ENOUGH_LABELS, fit_calibration, fit_head
+from tagger.training.calibration import ENOUGH_LABELS, fit_calibration
+from tagger.training.heads import fit_head
 
 TAGS, PAPERS, SIZE = 5, 60, 24
 AXES = np.eye(SIZE, dtype=np.float32)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tagger.model import Calibration, Head, Linear, calibrated_probabilities
-from tagger.model.heads import member_probabilities
+from tagger.model.calibration import member_probabilities
 
 logits = arrays(np.float64, (2, 4, 3), elements=st.floats(-50, 50))
 calibrations = st.builds(Calibration, st.floats(0, 10), st.floats(-5, 5))

@@ -1,3 +1,5 @@
+from .calibration import Calibration as Calibration
+from .calibration import calibrated_probabilities as calibrated_probabilities
 from .decision import ReviewRule as ReviewRule
 from .decision import decide as decide
 from .decision import doubtful_tags as doubtful_tags
@@ -19,10 +21,8 @@ from .explanation import Explanation as Explanation
 from .explanation import explain as explain
 from .explanation import most_influential as most_influential
 from .heads import MEMBERS as MEMBERS
-from .heads import Calibration as Calibration
 from .heads import Head as Head
 from .heads import Linear as Linear
-from .heads import calibrated_probabilities as calibrated_probabilities
 from .model import MANIFEST_FILE as MANIFEST_FILE
 from .model import MODEL_FILES as MODEL_FILES
 from .model import Predictions as Predictions

@@ -23,6 +23,7 @@ from tagger._util.progress import StepProgress
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.evaluation import DEFAULT_THRESHOLD
+from tagger.model.calibration import Calibration, calibrated_probabilities, member_probabilities
 from tagger.model.decision import NEVER, ReviewRule
 from tagger.model.encoder import (
     ENCODING,
@@ -33,14 +34,7 @@ from tagger.model.encoder import (
     OnnxEncoder,
     sha256_of,
 )
-from tagger.model.heads import (
-    MEMBERS,
-    Calibration,
-    Head,
-    Linear,
-    calibrated_probabilities,
-    member_probabilities,
-)
+from tagger.model.heads import MEMBERS, Head, Linear
 from tagger.model.integrity import Shape, check_hash, load_arrays
 from tagger.model.tfidf import LexicalFeatures
 from tagger.model.training_reference import Reference

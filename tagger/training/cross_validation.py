@@ -26,16 +26,15 @@ from tagger.model import (
     similarity,
 )
 from tagger.papers import TEXT_VIEWS, Paper
-from tagger.training.data import TrainingData
-from tagger.training.encoders import TrainedEncoder
-from tagger.training.heads import (
+from tagger.training.calibration import (
     CalibratedView,
     calibrate_view,
-    fit_head,
     fit_threshold,
-    fit_vectorizer,
     out_of_fold_by_effort,
 )
+from tagger.training.data import TrainingData
+from tagger.training.encoders import TrainedEncoder
+from tagger.training.heads import fit_head, fit_vectorizer
 from tagger.training.settings import TrainingSettings
 
 
