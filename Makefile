@@ -31,8 +31,9 @@ check: lint
 test: lint browser label-studio-environment
 	$(PYTEST) -m 'not acceptance'
 
+# The tests of a file share servers and trainings, so one process takes them all.
 acceptance: $(VENV)/.acceptance browser label-studio-environment
-	$(PYTEST) -m acceptance
+	$(PYTEST) --dist loadfile -m acceptance
 
 # 'tagger review serve' installs the same at its first use.
 label-studio-environment: $(VENV)/.torch
