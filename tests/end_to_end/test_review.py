@@ -323,7 +323,7 @@ def test_a_server_killed_while_pushing_costs_nothing(desk, monkeypatch, server):
             threading.Timer(0.05, server.kill).start()
 
     with pytest.raises(TaggerError, match="does not answer"):
-        desk.push(papers, step=kill_during_next_batch)
+        desk.push(papers, progress=kill_during_next_batch)
     with pytest.raises(TaggerError, match="does not answer"):
         desk.pull()
     server.restart()
