@@ -119,13 +119,13 @@ class TrainingData:
                     hint="Add labels for it, or remove the facet from the taxonomy",
                 )
 
-    def has_two_tags(self, indices: Integers) -> bool:
-        """Tell whether some papers have at least two different tags in each exclusive facet."""
-        return len(indices) > 1 and all(
-            self.y_true[facet.name][indices].any(axis=0).sum() > 1
+    def facets_of_one_tag(self, indices: Integers) -> list[str]:
+        """Return the names of the exclusive facets in which these papers have at most one tag."""
+        return [
+            facet.name
             for facet in self.taxonomy.facets
-            if facet.exclusive
-        )
+            if facet.exclusive and self.y_true[facet.name][indices].any(axis=0).sum() < 2
+        ]
 
 
 def fine_tuning_inputs(

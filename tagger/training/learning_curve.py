@@ -85,7 +85,7 @@ def measure_learning_curve(
     folds, count = plan_folds(data, settings, known), min(_FOLDS, settings.folds)
     outside = [_interleaved(np.flatnonzero(folds != fold), data.strata()) for fold in range(count)]
     parts = [[indices[: round(share * len(indices))] for indices in outside] for share in _SHARES]
-    parts = [part for part in parts if all(map(data.has_two_tags, part))]
+    parts = [part for part in parts if not any(map(data.facets_of_one_tag, part))]
     plans = [
         plan_encoder(data, indices, settings, f"Learning curve, {len(indices)} labels, fold {fold}")
         for part in parts

@@ -164,9 +164,9 @@ def plan_folds(
         if len(set(folds.tolist())) == settings.folds:
             break
     for fold in range(settings.folds):
-        if not data.has_two_tags(np.flatnonzero(folds != fold)):
+        for name in data.facets_of_one_tag(np.flatnonzero(folds != fold)):
             raise TaggerError(
-                "an exclusive facet has too few labels for cross-validation: all papers outside "
+                f"the facet '{name}' has too few labels for cross-validation: all papers outside "
                 f"of fold {fold + 1} have the same tag",
                 hint="Add labels of its other tags, or remove the facet from the taxonomy",
             )

@@ -193,7 +193,7 @@ def test_facets_that_were_not_annotated_do_not_count(quick, labelled):
     tagger = Tagger(**QUICK).fit(papers, spotty)
     assert len(tagger.model_.reference.ids) == 21
     assert tagger.score(papers, spotty) == 1
-    with pytest.raises(ValueError, match="y holds no tags"):
+    with pytest.raises(ValueError, match="no tags"):
         tagger.score(papers, [None] * 24)
 
 
@@ -236,7 +236,7 @@ def test_the_review_rule_is_a_parameter(saved_model):
     with pytest.warns(UserWarning, match="labelled papers are too few"):
         tagger.set_params(target_precision=0.95).tag(frame)
     for wrong in ({"min_confidence": 0.4}, {"target_precision": 1}):
-        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
             Tagger.load(saved_model, **wrong).tag(frame)
     with pytest.warns(UserWarning, match="unlike those that the model was trained on"):
         tagger.tag([f"A title in other words, {n}" for n in range(40)])
