@@ -71,7 +71,7 @@ install: $(VENV)/.installed
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch filelock
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch filelock lazy-loader
 	touch $@
 
 $(VENV)/.demo $(VENV)/.installed $(VENV)/.acceptance: $(VENV)/.torch pyproject.toml
