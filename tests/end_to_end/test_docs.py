@@ -134,6 +134,21 @@ def anchor(heading):
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
 
 
+def documented():
+    """Yield each package of the Python reference, or single name, and the names of it."""
+    text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    blocks = r"^::: (\S+)\n(?:    options:\n      members:\n)?((?:        - \w+\n)*)"
+    for package, members in re.findall(blocks, text, re.MULTILINE):
+        yield package, re.findall(r"\w+", members)
+
+
+def test_the_python_reference_names_what_the_packages_offer():
+    for package, members in documented():
+        if members:
+            module = importlib.import_module(package)
+            assert [name for name in members if not hasattr(module, name)] == [], package
+
+
 @pytest.mark.parametrize("page", TEXTS, ids=lambda p: p.stem)
 def test_every_file_and_heading_that_a_page_names_exists(page):
     text = page.read_text(encoding="utf-8")
@@ -210,11 +225,7 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
         text = sheet.read_text(encoding="utf-8")
         assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//", text), sheet.name
     python = (site / "reference" / "python.html").read_text(encoding="utf-8")
-    for package, members in re.findall(
-        r"^::: (\S+)\n(?:    options:\n      members:\n)?((?:        - \w+\n)*)",
-        (DOCS / "reference" / "python.md").read_text(encoding="utf-8"),
-        re.MULTILINE,
-    ):
-        for name in [package, *(f"{package}.{name}" for name in re.findall(r"\w+", members))]:
+    for package, members in documented():
+        for name in [package, *(f"{package}.{name}" for name in members)]:
             assert f'id="{name}"' in python, name
     assert ":func:" not in python
