@@ -124,7 +124,7 @@ def test_an_encoder_that_is_another_once_exported_is_refused(
 ):
     name, value = fault
     monkeypatch.setattr(f"tagger.training.onnx_export.{name}", value)
-    with pytest.raises(TaggerError, match="other vectors once it is exported") as caught:
+    with pytest.raises(TaggerError, match="different vectors") as caught:
         export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS)
     assert caught.value.hint
     assert not (tmp_path / "encoder.onnx").exists()
