@@ -109,7 +109,7 @@ def fine_tuning(seed: int, settings: dict[str, int | float]) -> FineTuning:
 def mistaken_and_nearest() -> list[int]:
     """Return rows of papers whose contribution is told wrong, and of those they were taken for.
 
-    By the encoder as it comes, out of fold.
+    By the pretrained encoder, out of fold.
     """
     facet = next(facet for facet in TAXONOMY.facets if facet.exclusive)
     y_true = DATA.y_true[facet.name].argmax(axis=1)
@@ -156,7 +156,7 @@ RECIPES = {
         taxonomy=with_examples_of(TAXONOMY, "contribution")
     ),
     "definitions among the examples of tags": Recipe(taxonomy=with_definitions_as_examples()),
-    "encoder as it comes": Recipe(settings={"epochs": 0}),
+    "pretrained encoder, not fine-tuned": Recipe(settings={"epochs": 0}),
     "3 epochs": Recipe(settings={"epochs": 3}),
     "10 epochs": Recipe(settings={"epochs": 10}),
     "batches of 64": Recipe(settings={"batch_size": 64}),
@@ -368,7 +368,7 @@ HEADS: dict[str, Callable[[Case], Floats]] = {
     "words alone, no vectors": words_alone,
     "head on texts only, not on titles": head_on_texts_only,
     "title asked too when tagging": title_asked_too,
-    "vectors of the encoder as it comes beside": frozen_vectors_beside,
+    "pretrained vectors added": frozen_vectors_beside,
     "each half of the abstract asked, mean of the scores": parts_asked("halves", Parts.mean),
     "each half of the abstract asked, the higher score": parts_asked("halves", Parts.highest),
     "each sentence asked, mean of the scores": parts_asked("sentences", Parts.mean),
@@ -389,7 +389,7 @@ def main() -> None:
     words, asked_words = vectorizer.transform(LABELLED), vectorizer.transform(GOLD.papers)
     found = for_each_seed(encode_all, options.seeds, options.jobs)
     encoded = {name: [each[name] for each in found] for name in RECIPES}
-    frozen = encoded["encoder as it comes"]
+    frozen = encoded["pretrained encoder, not fine-tuned"]
 
     def cases(facet: Facet, name: str) -> list[Case]:
         tuned = encoded[name]

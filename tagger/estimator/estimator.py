@@ -16,7 +16,6 @@ from tagger._util.arrays import Floats
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator.inputs import answers_of, labels_of, papers_of, taxonomy_of
-from tagger.estimator.model_copy import load_own_copy, save_copy
 from tagger.estimator.sklearn_base import NotFittedError, PaperClassifier
 from tagger.evaluation import evaluate
 from tagger.model import (
@@ -25,7 +24,9 @@ from tagger.model import (
     count_drift,
     decide,
     drift_of,
+    load_own_copy,
     review_rule,
+    save_copy,
 )
 from tagger.papers import EFFORTS, TaggedPaper
 from tagger.taxonomy import Facet

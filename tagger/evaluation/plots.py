@@ -9,6 +9,7 @@ import numpy as np
 
 from tagger._util.arrays import Integers
 from tagger.evaluation.metrics import (
+    BINS,
     HeldOut,
     LearningPoint,
     confidences,
@@ -54,13 +55,13 @@ def reliability_figure(held_out: HeldOut) -> Figure:
     figure = Figure(figsize=(5, 6), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
     CalibrationDisplay.from_predictions(
-        right.ravel(), confidence.ravel(), n_bins=10, ax=upper, name=facet.name
+        right.ravel(), confidence.ravel(), n_bins=BINS, ax=upper, name=facet.name
     )
     unit = "predicted tag" if facet.exclusive else "each tag"
     error = figures["calibration_error"]
     upper.set(title=f"{facet.name}: calibration error {error:.3f}, out of fold", xlabel=None)
     upper.set_ylabel("accuracy")
-    lower.hist(confidence.ravel(), bins=10, range=(0, 1), color="tab:blue")
+    lower.hist(confidence.ravel(), bins=BINS, range=(0, 1), color="tab:blue")
     lower.set(xlabel=f"confidence of {unit}", ylabel="count")
     if not facet.exclusive:
         lower.set_yscale("log")

@@ -30,6 +30,9 @@ from .model import TaggerModel as TaggerModel
 from .model import Thresholds as Thresholds
 from .model import load_model as load_model
 from .model import save_heads as save_heads
+from .model_copy import copy_model as copy_model
+from .model_copy import load_own_copy as load_own_copy
+from .model_copy import save_copy as save_copy
 from .risk_control import Promise as Promise
 from .risk_control import review_rule as review_rule
 from .tfidf import LexicalFeatures as LexicalFeatures

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,11 +23,10 @@ from typing import Any
 from tagger._util.atomic import replacing_folder
 from tagger.errors import TaggerError
 from tagger.model import (
-    FLOAT32_FILE,
     MANIFEST_FILE,
-    MODEL_FILES,
     TaggerModel,
     choose_device,
+    copy_model,
     load_model,
 )
 
@@ -65,9 +63,7 @@ class RayEngine:
         """Copy the model to a folder that all workers see; return a function that loads it."""
         if not (folder / MANIFEST_FILE).exists():
             with replacing_folder(folder) as copy:
-                for name in (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE):
-                    if name != FLOAT32_FILE or (self._model_folder / name).exists():
-                        shutil.copyfile(self._model_folder / name, copy / name)
+                copy_model(self._model_folder, copy)
         return partial(_load, folder, model.name, model.effort, self.device)
 
     def each(

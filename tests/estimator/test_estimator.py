@@ -308,7 +308,7 @@ def test_the_package_imports_its_names_lazily():
     code = (
         "import sys, tagger\n"
         "heavy = {'numpy', 'sklearn', 'pydantic', 'tagger.estimator'}\n"
-        "print(heavy & {*sys.modules}, set(tagger.__all__) <= set(dir(tagger)))\n"
+        "print(heavy & {*sys.modules}, set(dir(tagger)) <= set(tagger.__all__))\n"
         "from tagger import *\n"
         "print(Tagger, read_papers)\n"
     )

@@ -1,4 +1,4 @@
-"""Copy the files of a model: a fitted estimator owns a copy, and saves it to other folders."""
+"""Copy the files of a model: for an estimator that owns it, to a folder, or to workers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from tempfile import TemporaryDirectory
 
 from tagger._util.atomic import replacing_folder
 from tagger.errors import TaggerError
-from tagger.model import (
-    FLOAT32_FILE,
-    MANIFEST_FILE,
-    MODEL_FILES,
-    TaggerModel,
-    default_cache,
-    load_model,
-)
+from tagger.model.encoder import FLOAT32_FILE
+from tagger.model.model import MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
+from tagger.model.vector_cache import default_cache
 
 _FILES = (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE)
 """The manifest is last: an interrupted copy has none and does not load."""
@@ -31,7 +26,7 @@ def load_own_copy(folder: Path, name: str | None) -> tuple[TaggerModel, Path]:
     with ExitStack() as stack:
         temporary = TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
         copy = Path(stack.enter_context(temporary))
-        _copy_files(folder, copy)
+        copy_model(folder, copy)
         model = load_model(copy, name, default_cache())
         weakref.finalize(model, stack.pop_all().close)
     return model, copy
@@ -46,10 +41,10 @@ def save_copy(source: Path, folder: Path) -> None:
     if others or (folder.exists() and not folder.is_dir()):
         raise TaggerError("contains other files; not overwritten", path=folder)
     with replacing_folder(folder) as new:
-        _copy_files(source, new)
+        copy_model(source, new)
 
 
-def _copy_files(source: Path, target: Path) -> None:
+def copy_model(source: Path, target: Path) -> None:
     """Copy the files of a model; loading the copy reports a missing file."""
     for name in _FILES:
         if (source / name).is_file():
