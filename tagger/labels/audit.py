@@ -60,8 +60,7 @@ def find_suspect_labels(
         table = np.array([by_id[label.id] for label in annotated], dtype=np.float64)
         for index in _contradicted(facet, annotated, table):
             suspect = _suspect(facet, annotated[index], table[index])
-            origin = annotated[index].origin
-            settled = annotated[index].final or (origin and origin.queue == "recheck")
+            settled = annotated[index].final or annotated[index].queue == "recheck"
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
     return sorted(suspects, key=lambda suspect: -suspect.confidence)

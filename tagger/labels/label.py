@@ -46,7 +46,6 @@ class Origin(BaseModel):
     updated: AwareDatetime
     project: NonEmptyText
     task: int
-    queue: str | None = None
     lead_time: float | None = None
     """Seconds that the reviewer spent on the annotation."""
 
@@ -72,6 +71,9 @@ class Label(BaseModel):
         Whether the label decides a conflict.
     taxonomy:
         Version of the taxonomy that the tags are taken from.
+    queue:
+        Queue that a reviewed paper was sent in. Only papers of the queue ``audit``, sampled at
+        random and labelled without a suggestion, may calibrate, set thresholds and measure.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,16 +89,24 @@ class Label(BaseModel):
     final: bool = False
     note: str | None = None
     taxonomy: NonEmptyText | None = None
+    queue: NonEmptyText | None = None
     prediction: Prediction | None = None
     origin: Origin | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _identify(cls, data: object) -> object:
-        if isinstance(data, Mapping) and "id" not in data:
+        if not isinstance(data, Mapping):
+            return data
+        data = dict(data)
+        if "id" not in data:
             title = data.get("title")
             # A title that is not a text is reported by the validation of the field.
-            return {**data, "id": paper_id(title if isinstance(title, str) else "")}
+            data["id"] = paper_id(title if isinstance(title, str) else "")
+        if isinstance(origin := data.get("origin"), Mapping) and "queue" in origin:
+            # Written so before version 0.2, with another name for the audit.
+            data["origin"] = {name: value for name, value in origin.items() if name != "queue"}
+            data["queue"] = "audit" if origin["queue"] == "random" else origin["queue"]
         return data
 
     @field_validator("tags")
@@ -110,6 +120,16 @@ class Label(BaseModel):
                 "expected at least 1 facet" if tagged else "this outcome must not have tags"
             )
         return tags
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the paper arrived to be tagged; a seed was chosen or written for training."""
+        return self.source == "review"
+
+    @property
+    def audited(self) -> bool:
+        """Whether the paper belongs to the audit sample."""
+        return self.arrived and self.queue == "audit"
 
     @property
     def paper(self) -> Paper:

@@ -306,7 +306,7 @@ def _make_new_tasks(
         paper = papers[index]
         queue: Queue = "confused" if decision.review else "checked"
         if index in sampled:
-            queue = "random"
+            queue = "audit"
         elif similarity[index] < threshold:
             queue = "unfamiliar"
         reason = run.reason(decision, queue)

@@ -85,7 +85,7 @@ def review_status(
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
     sampled = {
-        facet: [answer.agrees for answer in answers if answer.queue == "random"]
+        facet: [answer.agrees for answer in answers if answer.queue == "audit"]
         for facet, answers in compared.items()
     }
     anchoring = [_anchoring(facet, answers) for facet, answers in compared.items()]
@@ -124,9 +124,10 @@ def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
         if label.prediction and facet in label.tags and facet in label.prediction.tags:
             answered = frozenset(label.tags[facet])
             predicted = frozenset(label.prediction.tags[facet])
-            queue = label.origin.queue if label.origin else None
             agrees = answered == predicted
-            answers.append(_Answer(answered, predicted, agrees, label.prediction.shown, queue))
+            answers.append(
+                _Answer(answered, predicted, agrees, label.prediction.shown, label.queue)
+            )
     return answers
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FiniteFloat,
     TypeAdapter,
@@ -31,11 +32,11 @@ from tagger.review.interface import (
 )
 from tagger.taxonomy import Tags, Taxonomy
 
-Queue = Literal["confused", "unfamiliar", "random", "checked", "recheck"]
+Queue = Literal["confused", "unfamiliar", "audit", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
     "confused": "the model is uncertain between tags",
     "unfamiliar": "no similar paper is labelled",
-    "random": "sampled at random, to measure accuracy",
+    "audit": "sampled at random, to measure accuracy",
     "checked": "the model is confident; chosen by the strategy",
     "recheck": "the label may be wrong",
 }
@@ -58,7 +59,7 @@ class TaskMeta(BaseModel):
     model: str
     tags: dict[str, tuple[str, ...]]
     shown: bool
-    queue: Queue
+    queue: Annotated[Queue, BeforeValidator(lambda queue: "audit" if queue == "random" else queue)]
     facets: tuple[str, ...]
     taxonomy: str | None = None
 
@@ -223,13 +224,13 @@ def read_label(
             final=FINAL in chosen.get(VERDICT, ()),
             note="\n".join(chosen.get(NOTE, ())) or None,
             taxonomy=(meta and meta.taxonomy) or taxonomy.version,
+            queue=meta.queue if meta else None,
             prediction=prediction,
             origin=Origin(
                 annotation=answer.unique_id,
                 updated=answer.updated_at,
                 project=project,
                 task=task["id"],
-                queue=meta.queue if meta else None,
                 lead_time=answer.lead_time,
             ),
         )

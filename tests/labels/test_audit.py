@@ -3,7 +3,7 @@ import json
 import pytest
 from helpers.samples import label_line
 
-from tagger.labels import Label, Origin, find_suspect_labels
+from tagger.labels import Label, find_suspect_labels
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
 KINDS = ["survey", "method", "study"]
@@ -36,8 +36,7 @@ def test_contradicted_labels_are_sorted_by_confidence(taxonomy):
 def test_rechecked_and_final_labels_are_not_reported(taxonomy):
     labels, probabilities = labels_and_chances()
     wrong = {"tags": {"kind": ("study",), "field": ()}}
-    origin = Origin(annotation="u", updated=labels[0].time, project="1", task=1, queue="recheck")
-    labels[0] = labels[0].model_copy(update={**wrong, "origin": origin})
+    labels[0] = labels[0].model_copy(update={**wrong, "queue": "recheck"})
     labels[3] = labels[3].model_copy(update={**wrong, "final": True})
     assert find_suspect_labels(labels, probabilities, taxonomy) == []
 

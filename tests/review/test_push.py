@@ -77,7 +77,7 @@ def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
     for number in range(1, 4):
         settings = PushSettings(20 * number, Uncertainty(), random_share=0.1)
         report = push_papers(papers, model, [], project, settings)
-        assert (report.new, report.queues["random"]) == (20, 2)
+        assert (report.new, report.queues["audit"]) == (20, 2)
         sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
     # Lowest random numbers first, independent of the model.
     assert sampled == [paper.id for paper in sorted(papers, key=random_number)[:6]]

@@ -13,11 +13,11 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 def reviewed(number, tag, predicted, *, shown=True, queue="confused"):
     origin = {"annotation": f"u-{number}", "updated": TIME, "project": "1", "task": number}
-    origin |= {"queue": queue, "lead_time": float(number + 1)}
+    origin |= {"lead_time": float(number + 1)}
     label = {"id": str(number), "title": f"Paper {number}", "text": "", "tags": {"kind": (tag,)}}
     label |= {"annotator": "ann", "time": TIME, "source": "review"}
     predicted = Prediction(model="tagger/1", tags={"kind": (predicted,)}, shown=shown)
-    return Label(**label, prediction=predicted, origin=Origin(**origin))
+    return Label(**label, queue=queue, prediction=predicted, origin=Origin(**origin))
 
 
 def task(number, *, done=False, skipped=False, queue="confused"):
@@ -54,15 +54,15 @@ def test_anchoring_compares_shown_and_blind_answers(taxonomy):
 
 
 def test_only_papers_sampled_at_random_measure_accuracy(taxonomy):
-    labels = [reviewed(n, "survey", "survey", queue="random") for n in range(3)]
-    labels += [reviewed(9, "study", "survey", queue="random"), reviewed(5, "study", "survey")]
+    labels = [reviewed(n, "survey", "survey", queue="audit") for n in range(3)]
+    labels += [reviewed(9, "study", "survey", queue="audit"), reviewed(5, "study", "survey")]
     found = review_status([], labels, taxonomy)
     assert found.random_accuracy == {"kind": (0.75, 4)}
     assert found.median_seconds == 3.0
 
 
 def test_tasks_are_counted_by_what_was_done(taxonomy):
-    tasks = [task(1), task(2, queue="random"), task(3, done=True), task(4, skipped=True)]
+    tasks = [task(1), task(2, queue="audit"), task(3, done=True), task(4, skipped=True)]
     found = review_status([*tasks, task(5, done=True, skipped=True)], [], taxonomy)
     assert (found.waiting, found.done, found.skipped) == (2, 2, 1)
-    assert found.queues == {"confused": 1, "random": 1}
+    assert found.queues == {"confused": 1, "audit": 1}

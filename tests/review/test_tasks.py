@@ -68,7 +68,7 @@ def test_a_label_holds_its_origin(model):
     assert not label.prediction.shown
     origin = label.origin
     assert (origin.annotation, origin.project, origin.task) == ("u-1", "1/now", 3)
-    assert (origin.queue, origin.lead_time) == ("confused", 4.5)
+    assert (label.queue, origin.lead_time) == ("confused", 4.5)
     assert label.time.isoformat() == "2026-03-01T10:00:00.500000+00:00"
 
 
