@@ -156,7 +156,8 @@ def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
 def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
     """A workspace with a champion that was trained in one pass over few labels.
 
-    Its encoder, ``tiny/encoder``, is one of a few kilobytes.
+    Its encoder, ``tiny/encoder``, is one of a few kilobytes. Of two labels without a text, one has
+    its text in ``texts``.
     """
     root = tmp_path_factory.mktemp("workspace")
     (root / "labels").mkdir()
@@ -167,11 +168,18 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
         for n in range(12)
     ]
     (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    lines = [
+        label_line(title, text=None, source="review", queue="audit") for title in ("Known", "Lost")
+    ]
+    (root / "labels" / "real.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (root / "texts").mkdir()
+    (root / "texts" / "old.txt").write_text(page("Known", "Other"), encoding="utf-8")
     encoder = save_tiny_encoder(root / "tiny").relative_to(root)
-    done = run("train", *QUICK, "--encoder", encoder, "--json", cwd=root)
+    done = run("train", *QUICK, "--encoder", encoder, "--texts", "texts", "--json", cwd=root)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 12)
+    assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 13)
+    assert "without a text that do not count: 1;" in done.stderr
     assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
     (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
     return root

@@ -201,7 +201,8 @@ def test_good_pages_are_tagged_beside_bad_ones(workspace):
 
 @pytest.mark.training
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
-    done = ran(workspace, "train", *QUICK, "--encoder", "tiny/encoder", "--if-changed")
+    given = ("--encoder", "tiny/encoder", "--texts", "texts")
+    done = ran(workspace, "train", *QUICK, *given, "--if-changed")
     assert done == {"model": "tagger/1", "trained": False}
 
 

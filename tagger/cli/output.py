@@ -133,6 +133,16 @@ def read_pages(
     return list(read.papers), problems
 
 
+def read_texts(places: Sequence[Path]) -> list[Paper]:
+    """Read the papers of files and of the files in folders; print what cannot be read."""
+    files: list[Path] = []
+    for place in places:
+        if not place.exists():
+            raise TaggerError("no such file or folder", path=place, hint="Check --texts")
+        files += sorted(place.iterdir()) if place.is_dir() else [place]
+    return read_pages([file for file in files if file.is_file()])[0] if files else []
+
+
 def parse_columns(pairs: list[str]) -> dict[str, str]:
     """Parse options of the form ``--column FIELD=NAME``; return the column of each field."""
     columns = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,14 @@ Float32 = Annotated[
         "--float32", help="Also export the encoder in 32 bits, for GPUs; the model is larger."
     ),
 ]
+Texts = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="A file with papers, or a folder of such files, where the abstracts of labels are "
+        "found that are stored without them; repeatable.",
+    ),
+]
 IfChanged = Annotated[
     bool,
     typer.Option(
@@ -47,6 +56,7 @@ def train(
     float32: Float32 = False,
     conflicts: options.Conflicts = "latest",
     if_changed: IfChanged = False,
+    texts: Texts = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a model on all labels and register it in MLflow.
@@ -59,6 +69,8 @@ def train(
     are fitted to all labels, for example to see the effect of a review. The encoders of the folds
     come from the cache; missing ones are trained again.
 
+    A label that is stored without an abstract, as in real.jsonl, counts only if --texts has it.
+
     Example: tagger train --labels labels
     """
     registry = output.open_registry()
@@ -66,7 +78,10 @@ def train(
     from tagger.registry import train_version
     from tagger.training import TrainingSettings, default_encoder_cache
 
-    snapshot = LabelStore(labels).snapshot(conflicts)
+    snapshot = LabelStore(labels, output.read_texts(texts or [])).snapshot(conflicts)
+    if snapshot.without_text:
+        place = "their texts are not in --texts" if texts else "give their texts with --texts"
+        output.warn(f"labels without a text that do not count: {snapshot.without_text}; {place}")
     settings = TrainingSettings(
         encoder=encoder,
         max_tokens=max_tokens,

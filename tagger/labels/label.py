@@ -58,7 +58,8 @@ class Label(BaseModel):
     id:
         Identity of the paper; derived from the title if missing.
     title, text:
-        Title and abstract.
+        Title and abstract. Without a text, the abstract is not stored with the label; an empty
+        text says that the paper has none.
     outcome:
         An outcome other than ``tagged`` has no tags: the entry is not a paper, the annotator could
         not decide, or an earlier line of the same annotation is withdrawn.
@@ -80,7 +81,7 @@ class Label(BaseModel):
 
     id: NonEmptyText
     title: NonEmptyText
-    text: str
+    text: str | None = None
     outcome: Literal["tagged", "not-a-paper", "cannot-tell", "withdrawn"] = "tagged"
     tags: dict[str, tuple[str, ...]]
     annotator: NonEmptyText
@@ -133,5 +134,5 @@ class Label(BaseModel):
 
     @property
     def paper(self) -> Paper:
-        """The labelled paper."""
-        return Paper(self.title, self.text, id=self.id)
+        """The labelled paper, without an abstract if that is not stored."""
+        return Paper(self.title, self.text or "", id=self.id)

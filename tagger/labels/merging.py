@@ -78,7 +78,8 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
     Corrections overrule seed labels at any time. Within one source, the latest answer of each
     annotator on each facet counts (at the same time, the later line), and the rule ``conflicts``
     decides between annotators. Papers are in the order of their first labels. Entries that are not
-    papers and papers without annotated facet are left out.
+    papers and papers without annotated facet are left out. A paper has a text if one of its labels
+    has it.
     """
     merged = []
     for name, own in labels_by_paper(labels).items():
@@ -95,7 +96,7 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
                     tags[facet] = answer
         if tags:
             # The id must stay the same in later trainings, even if the paper gets an identifier.
-            changes = {"id": name, "tags": tags, "outcome": "tagged"}
+            changes = {"id": name, "tags": tags, "outcome": "tagged", "text": _text(own)}
             merged.append(own[-1].model_copy(update=changes))
     return merged
 
@@ -134,6 +135,12 @@ def review_answers(
         paper: {answer.annotator: answer.tags for answer in _answers(_reviews(own), facet)}
         for paper, own in by_paper.items()
     }
+
+
+def _text(labels: Sequence[Label]) -> str | None:
+    """Return the latest text of a paper; an empty one only if no label says that it has another."""
+    texts = [label.text for label in labels if label.text != ""]
+    return next((text for text in reversed(texts) if text), None if texts else "")
 
 
 class _Answer(NamedTuple):

@@ -1,25 +1,29 @@
 """Label folders: the taxonomy, the seed labels and the corrections from review.
 
-A label folder contains ``taxonomy.yaml``, ``seed.jsonl`` (the initial labels) and
-``corrections.jsonl`` (labels from review). Both label files are append-only, one JSON object a
-line. Former names of tags are translated to current ones, see :mod:`tagger.taxonomy.schema`.
+A label folder contains ``taxonomy.yaml``, ``seed.jsonl`` (the initial labels), ``real.jsonl``
+(labels of published papers, without their abstracts) and ``corrections.jsonl`` (labels from
+review). Label files are append-only, one JSON object a line. Former names of tags are translated to
+current ones, see :mod:`tagger.taxonomy.schema`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tagger._util.atomic import exclusively, replacing
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
 from tagger.labels.label import Label
 from tagger.labels.merging import ConflictRule, merge_labels
+from tagger.papers import Paper, group_entries
 from tagger.taxonomy import TAXONOMY_FILE, Taxonomy, open_taxonomy
 
 SEED_FILE = "seed.jsonl"
+REAL_FILE = "real.jsonl"
 CORRECTIONS_FILE = "corrections.jsonl"
 _MISFIT = (
     "Restore it in taxonomy.yaml, then use 'tagger taxonomy rename', 'merge' or 'retire', which "
@@ -31,7 +35,8 @@ _MISFIT = (
 class LabelSnapshot:
     """The labels of a folder at one time, merged by the rule ``conflicts``.
 
-    ``files`` maps the name of each file to its content.
+    ``files`` maps the name of each file to its content, with the texts that were found.
+    ``without_text`` counts the papers that are left out because their texts were not found.
     """
 
     folder: Path
@@ -39,14 +44,29 @@ class LabelSnapshot:
     files: dict[str, bytes]
     conflicts: ConflictRule
     labels: tuple[Label, ...]
+    without_text: int = 0
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file by name."""
         return {name: hashlib.sha256(text).hexdigest() for name, text in self.files.items()}
 
 
+class _Line(NamedTuple):
+    path: Path
+    number: int
+    label: Label
+
+
 class LabelStore:
-    """A label folder; ``seed.jsonl`` and ``corrections.jsonl`` may be missing.
+    """A label folder; the label files may be missing.
+
+    Parameters
+    ----------
+    folder:
+        The label folder.
+    texts:
+        Papers with abstracts. They give a text to the labels that have none, by identifier or
+        title.
 
     Raises
     ------
@@ -54,8 +74,9 @@ class LabelStore:
         If the folder or its taxonomy is missing or invalid.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, texts: Iterable[Paper] = ()) -> None:
         self.folder = Path(folder)
+        self._texts = [paper for paper in texts if paper.abstract]
         if not self.folder.is_dir():
             raise TaggerError(
                 "no such label folder", path=self.folder, hint="Name one with --labels"
@@ -69,7 +90,7 @@ class LabelStore:
     @property
     def files(self) -> list[Path]:
         """The existing files of the folder, the taxonomy first."""
-        names = (TAXONOMY_FILE, SEED_FILE, CORRECTIONS_FILE)
+        names = (TAXONOMY_FILE, SEED_FILE, REAL_FILE, CORRECTIONS_FILE)
         return [path for name in names if (path := self.folder / name).exists()]
 
     def snapshot(self, conflicts: ConflictRule = "latest") -> LabelSnapshot:
@@ -77,10 +98,18 @@ class LabelStore:
         while True:
             files = {path.name: path.read_bytes() for path in self.files}
             self.reopen()
-            labels = self.labels(conflicts)
+            stored = self._stored_lines()
             # Another process may have changed a file meanwhile: read again.
             if files == {path.name: path.read_bytes() for path in self.files}:
-                return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, tuple(labels))
+                break
+        lines = self._with_texts(stored)
+        for name in {line.path.name for line, old in zip(lines, stored, strict=True) if line != old}:
+            own = [line.label for line in lines if line.path.name == name]
+            files[name] = "".join(map(_as_line, own)).encode()
+        merged = merge_labels([self._checked(*line) for line in lines], conflicts)
+        labels = tuple(label for label in merged if label.text is not None)
+        missing = len(merged) - len(labels)
+        return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, labels, missing)
 
     def all_labels(self) -> list[Label]:
         """Return every label with current tags, seed labels first.
@@ -91,7 +120,7 @@ class LabelStore:
             With file, line and field, if a line is not a valid label, or names an unknown facet
             or tag.
         """
-        return [self._checked(label, path, line) for path, line, label in self._lines()]
+        return [self._checked(*line) for line in self._lines()]
 
     def original_labels(self) -> list[Label]:
         """Return every label with its original tag names, in the same order."""
@@ -100,16 +129,17 @@ class LabelStore:
     def misfits(self) -> list[TaggerError]:
         """Return an error, with file and line, for each label that does not fit the taxonomy."""
         found = []
-        for path, line, label in self._lines():
+        for line in self._lines():
             try:
-                self._checked(label, path, line)
+                self._checked(*line)
             except TaggerError as error:
                 found.append(error)
         return found
 
     def labels(self, conflicts: ConflictRule = "latest") -> list[Label]:
-        """Return one label per paper, merged by :func:`merge_labels`."""
-        return merge_labels(self.all_labels(), conflicts)
+        """Return one label per paper with a text, merged by :func:`merge_labels`."""
+        merged = merge_labels(self.all_labels(), conflicts)
+        return [label for label in merged if label.text is not None]
 
     def add_corrections(self, choose: Callable[[list[Label]], Sequence[Label]]) -> list[Label]:
         """Append corrections atomically and return them; earlier lines are not changed.
@@ -133,14 +163,32 @@ class LabelStore:
                 with replacing(path) as file:
                     file.write(before + ("\n" if before and before[-1] != "\n" else ""))
                     for label in chosen:
-                        file.write(label.model_dump_json(exclude_defaults=True) + "\n")
+                        file.write(_as_line(label))
         return chosen
 
-    def _lines(self) -> Iterator[tuple[Path, int, Label]]:
-        for path in self.files:
-            if path.name != TAXONOMY_FILE:
-                for line, label in read_lines(path, Label):
-                    yield path, line, label
+    def _stored_lines(self) -> list[_Line]:
+        return [
+            _Line(path, number, label)
+            for path in self.files
+            if path.name != TAXONOMY_FILE
+            for number, label in read_lines(path, Label)
+        ]
+
+    def _lines(self) -> list[_Line]:
+        return self._with_texts(self._stored_lines())
+
+    def _with_texts(self, stored: Sequence[_Line]) -> list[_Line]:
+        """Give the longest text of the same paper to each label that has none."""
+        lines = list(stored)
+        papers = [line.label.paper for line in lines] + self._texts if self._texts else []
+        for indices in group_entries(papers):
+            texts = [papers[index].abstract for index in indices if index >= len(lines)]
+            for index in indices if texts else ():
+                if index < len(lines) and lines[index].label.text is None:
+                    update = {"text": max(texts, key=len)}
+                    label = lines[index].label.model_copy(update=update)
+                    lines[index] = lines[index]._replace(label=label)
+        return lines
 
     def _translated(self, label: Label) -> Label:
         """Translate a label and its prediction to current tags with their ancestors."""
@@ -153,7 +201,7 @@ class LabelStore:
             changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
         return label.model_copy(update=changes)
 
-    def _checked(self, label: Label, path: Path, line: int) -> Label:
+    def _checked(self, path: Path, line: int, label: Label) -> Label:
         """Return a label with current tags; raise a TaggerError if it does not fit the taxonomy."""
         translated = self._translated(label)
         try:
@@ -164,3 +212,7 @@ class LabelStore:
                 error.problem, path=path, line=line, field=error.field, hint=hint
             ) from error
         return translated
+
+
+def _as_line(label: Label) -> str:
+    return label.model_dump_json(exclude_defaults=True) + "\n"

@@ -107,7 +107,9 @@ def push_papers(
     count = settings.budget - sum(task.paper in pushed for task in run.waiting)
     new = run.sample(paper for paper in papers if paper not in known) if count > 0 else []
     if new:
-        labelled = [*{label.id: label.paper for label in current if label.tags}.values()]
+        # A title alone is less similar to a paper than its whole text would be.
+        whole = [label for label in current if label.tags and label.text is not None]
+        labelled = [*{label.id: label.paper for label in whole}.values()]
         run.send(_make_new_tasks(run, new, labelled, settings, count))
     run.refresh()
     return run.finish()

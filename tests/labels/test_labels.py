@@ -17,7 +17,7 @@ from tagger.labels import (
     labelled_papers,
     merge_labels,
 )
-from tagger.papers import paper_id
+from tagger.papers import Paper, paper_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 tags = st.fixed_dictionaries(
@@ -83,20 +83,25 @@ def test_labels_by_title_and_doi_are_joined_under_the_first_id():
 def test_shipped_seed_labels_are_balanced():
     store = LabelStore("labels")
     seed = store.labels()
-    assert 100 <= len(seed) <= 150
+    assert len(seed) == 313
     counts = Counter(tag for label in seed for tags in label.tags.values() for tag in tags)
     contribution, domain = store.taxonomy.facets
-    assert min(counts[tag] for tag in contribution.tag_names) >= 12
-    assert min(counts[tag] for tag in domain.tag_names) >= 6
+    assert min(counts[tag] for tag in contribution.tag_names) >= 15
+    assert min(counts[tag] for tag in domain.tag_names) >= 15
     for label in seed:
         assert set(label.tags) == {"contribution", "domain"}
-        assert 30 <= len(label.text.split()) <= 150
+        assert 30 <= len(label.text.split()) <= 220
 
 
 def test_no_seed_label_is_a_paper_of_the_gold_set(shared):
-    gold = (shared / "gold" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    names = ("dev.jsonl", "dev2.jsonl", "pool.jsonl")
+    gold = [line for name in names for line in (shared / "gold" / name).open(encoding="utf-8")]
     known = {paper_id(json.loads(line)["title"]) for line in gold}
     assert not known & {label.id for label in LabelStore("labels").labels()}
+    # Of these the tags are there, and no text of others.
+    real = [label for label in LabelStore("labels").all_labels() if label.arrived]
+    assert known == {label.id for label in real}
+    assert {label.text for label in real} == {None}
 
 
 def test_corrections_overrule_seed_labels(label_folder):
@@ -130,7 +135,7 @@ def test_a_correction_with_an_unknown_tag_is_not_written(label_folder):
         (label_line("A", time="2026-01-01T00:00:00"), "time", "timezone"),
         (label_line("A", source="guess"), "source", "'seed' or 'review'"),
         (label_line("A", extra=1), "extra", "unknown field"),
-        ('{"title": "A"}', "text", "missing"),
+        ('{"title": "A"}', "tags", "missing"),
         ('{"title": ', None, "not valid JSON"),
         ("[]", None, "expected fields"),
         ("1" * 5000, None, "not valid JSON"),
@@ -268,3 +273,46 @@ def test_corrections_are_written_atomically(label_folder, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             store.add_corrections(lambda _: [review("New", "a")])
     assert (label_folder / "corrections.jsonl").read_bytes() == before
+
+
+def test_a_label_without_a_text_counts_where_its_text_is_found(label_folder):
+    lines = [
+        label_line("By Title", text=None, source="review"),
+        label_line("Another Name", id="doi:10.1/a", text=None, source="review"),
+        label_line("Lost", text=None, source="review"),
+        label_line("Only a Title", text="", source="review"),
+    ]
+    (label_folder / "real.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    texts = [
+        Paper("BY TITLE.", "Short."),
+        Paper("By title", "The longest abstract."),
+        Paper("A Name", "With an identifier.", identifiers=("doi:10.1/a",)),
+        Paper("Lost", ""),
+        Paper("Only a title", "This one has no abstract where it was labelled."),
+    ]
+    found = LabelStore(label_folder, texts).snapshot()
+    by_title = {label.title: label.text for label in found.labels}
+    assert by_title["By Title"] == "The longest abstract."
+    assert by_title["Another Name"] == "With an identifier."
+    assert by_title["Only a Title"] == ""
+    assert "Lost" not in by_title
+    assert found.without_text == 1
+    # What is logged with a training holds the texts; the files themselves do not change.
+    assert found.files["seed.jsonl"] == (label_folder / "seed.jsonl").read_bytes()
+    (label_folder / "copy").mkdir()
+    for name, content in found.files.items():
+        (label_folder / "copy" / name).write_bytes(content)
+    assert tuple(LabelStore(label_folder / "copy").labels()) == found.labels
+    without = LabelStore(label_folder).snapshot()
+    assert without.without_text == 3
+    assert len(without.labels) == len(found.labels) - 2
+    assert {"By Title", "Lost"} < {label.title for label in LabelStore(label_folder).all_labels()}
+
+
+def test_a_correction_without_abstract_does_not_make_a_paper_title_only():
+    stored = review("A Title", "ann", text=None)
+    title_only = review("A Title", "bob", 1, text="")
+    assert merge_labels([stored, title_only])[0].text is None
+    assert merge_labels([title_only])[0].text == ""
+    known = review("A Title", "ann", text="An abstract.")
+    assert merge_labels([stored, known, title_only])[0].text == "An abstract."
