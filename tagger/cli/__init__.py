@@ -21,6 +21,7 @@ from tagger.cli.output import complain, echo, warn
 from tagger.cli.report import report
 from tagger.cli.tag import tag
 from tagger.cli.train import train
+from tagger.cli.ui import ui
 from tagger.cli.versions import compare, history, promote, rollback
 from tagger.errors import TaggerError
 
@@ -33,7 +34,7 @@ _REVIEW = "Review papers, and look after labels and taxonomy"
 _COMPARE = "Train on your labels, compare two versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Tag new papers": (tag, explain, report),
-    _COMPARE: (train, compare, promote, rollback, history, bakeoff),
+    _COMPARE: (train, compare, promote, rollback, history, ui, bakeoff),
     "Begin a taxonomy, and extend it": (init, discover),
 }
 

@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger._util.atomic import exclusively, replacing
+from tagger._util.ports import HOST, wait_until_free
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
 _DATA_SETTING = "LABEL_STUDIO_BASE_DATA_DIR"
 _PROGRAM = "label-studio"
-_HOST = "127.0.0.1"
 _EMAIL = "reviewer@localhost.local"
 _BANNED_SUBNETS = (
     "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16,"
@@ -40,7 +39,6 @@ _BANNED_SUBNETS = (
 )
 _START_SECONDS = 300
 _STOP_SECONDS = 20
-_FREE_SECONDS = 5.0
 
 Report = Callable[[str], None]
 
@@ -79,7 +77,7 @@ class EmbeddedServer:
         with exclusively(self._data):
             if self._process() is None:
                 install(self.environment, report)
-                _wait_until_free(port)
+                wait_until_free(port)
                 report("Starting Label Studio")
                 self._launch(port)
             return self._describe(*self._wait_until_healthy())
@@ -160,7 +158,7 @@ class EmbeddedServer:
         }
         command = [str(self.environment.resolve() / "bin" / _PROGRAM), "start"]
         command += ["--no-browser", "--enable-legacy-api-token"]
-        command += ["--internal-host", _HOST, "--port", str(port)]
+        command += ["--internal-host", HOST, "--port", str(port)]
         # The log shows which papers were opened.
         self._log.touch(mode=0o600)
         with self._log.open("ab") as log:
@@ -215,7 +213,7 @@ def install(environment: Path, report: Report = lambda _: None) -> None:
 
 
 def _url(port: int) -> str:
-    return f"http://{_HOST}:{port}"
+    return f"http://{HOST}:{port}"
 
 
 def _healthy(port: int) -> bool:
@@ -227,21 +225,3 @@ def _healthy(port: int) -> bool:
         return bool(answer.json()["status"] == "UP")
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
-
-
-def _wait_until_free(port: int) -> None:
-    """Wait until a port is free, because a stopped server frees its port with a delay."""
-    deadline = time.monotonic() + _FREE_SECONDS
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((_HOST, port))
-                return
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise TaggerError(
-                        f"port {port} is in use by another program",
-                        hint="Choose another with --port",
-                    ) from error
-        time.sleep(0.2)

@@ -75,6 +75,11 @@ class RayEngine:
         """
         from ray.exceptions import RayError, RayTaskError
 
+        items = list(items)
+        if len(items) == 1 and not holds_model:
+            # One item is done here sooner than Ray starts a worker.
+            yield work(items[0])
+            return
         remaining, failures = dict.fromkeys(map(pickle.dumps, items)), 0
         while remaining:
             try:
