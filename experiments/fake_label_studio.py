@@ -102,6 +102,10 @@ def _serve(
         return 201, projects[name]
     if asked == "GET /api/tasks":
         own = [task for task in tasks.values() if str(task["project"]) == query["project"]]
+        if "query" in query:
+            [by_id] = json.loads(query["query"])["filters"]["items"]
+            low, high = by_id["value"]["min"], by_id["value"]["max"]
+            own = [task for task in own if low <= task["id"] <= high]
         start = (int(query.get("page", 1)) - 1) * int(query["page_size"])
         page = own[start : start + int(query["page_size"])]
         totals = {"total": len(own), "total_annotations": 0, "total_predictions": 0}

@@ -40,7 +40,7 @@ def push_examples(connection: Connection) -> ReviewProject:
     labels = LabelStore(ROOT / "labels")
     project = open_project(connection, labels.taxonomy, None, create=True)
     papers = merge_duplicates(read_papers(sorted((ROOT / "examples").glob("*.txt"))))
-    settings = PushSettings(len(papers), load_strategy("uncertainty"), random_share=0)
+    settings = PushSettings(len(papers), load_strategy("uncertainty"), audit_share=0)
     push_papers(papers, model, labels.all_labels(), project, settings)
     return project
 

@@ -30,9 +30,17 @@ Budget = Annotated[
 StrategyName = Annotated[
     str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
 ]
-RandomShare = Annotated[
+AuditShare = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Share of papers sampled at random, to measure accuracy with."),
+    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy with."),
+]
+Audit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Send only papers drawn at random: number of them that wait for review afterwards. "
+        "Sets --budget and --audit-share.",
+    ),
 ]
 BlindShare = Annotated[
     float, typer.Option(min=0, max=1, help="Share of papers sent without the model's tags.")
@@ -104,7 +112,8 @@ def push(
     model: options.Model = "champion",
     budget: Budget = 20,
     strategy: StrategyName = "uncertainty",
-    random_share: RandomShare = 0.1,
+    audit: Audit = None,
+    audit_share: AuditShare = 0.1,
     blind_share: BlindShare = 0.0,
     min_confidence: options.MinConfidence = 0.6,
     target_precision: options.TargetPrecision = None,
@@ -118,9 +127,15 @@ def push(
 
     Labelled papers are left out. A second push adds only new papers, and updates the tags on tasks
     that nobody has touched. With --target-precision, only papers with a tag that misses it are
-    sent, and the random sample.
+    sent, and the audit sample.
+
+    The audit sample is drawn by a hash of the paper and sent without the model's tags. Its labels
+    measure accuracy, calibrate and set thresholds. If it comes to a paper that a strategy chose
+    earlier, that paper is sent again.
 
     Example: tagger review push monday.txt tuesday.txt --budget 20
+
+    Example: tagger review push monday.txt tuesday.txt --audit 50
     """
     from tagger.review import load_strategy
 
@@ -134,7 +149,8 @@ def push(
     from tagger.review import PushSettings, push_papers
 
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
-    settings = PushSettings(budget, chosen, random_share, blind_share, rule)
+    budget, audit_share = (audit, 1.0) if audit else (budget, audit_share)
+    settings = PushSettings(budget, chosen, audit_share, blind_share, rule)
     with output.progress() as step:
         report = push_papers(
             read.papers,
@@ -318,6 +334,8 @@ def _print_push(report: PushReport) -> None:
         output.echo(f"chosen from {POOL_SIZE:,} of {report.candidates:,} papers, sampled at random")
     if report.refreshed:
         output.echo(f"{report.refreshed} waiting papers have the tags of the current model now")
+    if report.moved:
+        output.echo(f"{report.moved} of them are now of the audit sample, without tags")
     if report.duplicates_removed:
         output.echo(f"{report.duplicates_removed} duplicate tasks removed")
     for change in report.interface_changes:

@@ -96,7 +96,11 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
                     tags[facet] = answer
         if tags:
             # The id must stay the same in later trainings, even if the paper gets an identifier.
-            changes = {"id": name, "tags": tags, "outcome": "tagged", "text": _text(own)}
+            changes: dict[str, object] = {"id": name, "tags": tags, "outcome": "tagged"}
+            changes["text"] = _text(own)
+            if any(label.audited for label in own):
+                # A paper stays in the sample: those that somebody looks at again are the hard ones.
+                changes["queue"] = "audit"
             merged.append(own[-1].model_copy(update=changes))
     return merged
 

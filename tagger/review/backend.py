@@ -30,7 +30,7 @@ from tagger.model import TaggerModel, decide
 from tagger.papers import Paper
 from tagger.review.project import ReviewProject
 from tagger.review.pull import PullReport
-from tagger.review.tasks import BLIND_QUEUES, TaskError, make_prediction, read_paper
+from tagger.review.tasks import BLIND, TaskError, make_prediction, read_paper
 
 LOOPBACK = ("127.0.0.1", "localhost")
 USER = "tagger"
@@ -190,7 +190,7 @@ def predict_tasks(tasks: list[Any], model: TaggerModel) -> list[dict[str, Any]]:
     papers: dict[int, Paper] = {}
     for index, task in enumerate(tasks):
         with suppress(TaskError, KeyError, TypeError, AttributeError):
-            if task["data"].get("queue") not in BLIND_QUEUES:
+            if task["data"].get("queue") not in (BLIND, "recheck"):
                 papers[index] = read_paper(task["data"])
     to_tag = [*papers.values()]
     tagged = decide(to_tag, model.predict_proba(to_tag), model.taxonomy, model.name, model.rule())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,9 +83,14 @@ class ReviewTask:
         return self.done or self.skipped or self.begun
 
     @property
+    def queue(self) -> Queue | None:
+        """The queue that the task was sent in, None if it was created by hand."""
+        return self.meta.queue if self.meta else None
+
+    @property
     def is_recheck(self) -> bool:
         """Whether the task asks to check an existing label."""
-        return self.meta is not None and self.meta.queue == "recheck"
+        return self.queue == "recheck"
 
 
 class ReviewProject:
@@ -139,11 +145,26 @@ class ReviewProject:
         """Delete tasks with their annotations and predictions."""
         self._act("delete_tasks", tasks)
 
-    def replace_predictions(self, predictions: dict[int, dict[str, Any]]) -> None:
-        """Replace all predictions of each task, by id, by one prediction."""
-        if predictions:
-            self._act("delete_tasks_predictions", list(predictions))
-            entries = [{"task": task, **content} for task, content in predictions.items()]
+    def untouched(self, tasks: Sequence[int]) -> set[int]:
+        """Return those of some tasks that nobody has annotated, skipped or begun until now."""
+        between = {"min": min(tasks), "max": max(tasks)}
+        by_id = {"filter": "filter:tasks:id", "operator": "in", "type": "Number", "value": between}
+        query = json.dumps({"filters": {"conjunction": "and", "items": [by_id]}})
+        with self._client() as client:
+            pages = client.tasks.list(
+                project=self.id, page_size=_PAGE_SIZE, include=_FIELDS, query=query
+            )
+            return {
+                task.id
+                for task in pages
+                if not (task.total_annotations or task.cancelled_annotations or task.drafts)
+            } & {*tasks}
+
+    def replace_predictions(self, predictions: dict[int, list[dict[str, Any]]]) -> None:
+        """Replace all predictions of each task, by id."""
+        self._act("delete_tasks_predictions", list(predictions))
+        entries = [{"task": task, **one} for task, new in predictions.items() for one in new]
+        if entries:
             with self._client() as client:
                 client.projects.import_predictions(self.id, request=entries)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tagger._util.arrays import Floats
+from tagger._util.arrays import Floats, Integers
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, current_labels
@@ -23,11 +23,13 @@ from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.strategies.base import Pool, Strategy, similarity_to_nearest
 from tagger.review.strategies.random import random_number
-from tagger.review.tasks import QUEUES, Queue, make_task
+from tagger.review.tasks import BLIND_QUEUES, QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
 POOL_SIZE = 20_000
 """Maximum number of papers that a strategy chooses from: texts and vectors take about 100 MB."""
+_REFRESHED_AT_ONCE = 50
+"""Number of tasks that are written before the next ones are read again."""
 _NOVELTY_LEVEL = 0.05
 _NEAREST = " • The nearest labelled paper: "
 
@@ -36,17 +38,23 @@ _NEAREST = " • The nearest labelled paper: "
 class PushSettings:
     """How many papers to send, and how to choose them.
 
-    ``budget`` is the number of the pushed papers that should wait for review. A ``random_share`` of
-    the papers is reserved for a random sample, which measures accuracy without bias; the strategy
-    chooses from the others, and each push takes this share of its budget from the sample. A
-    ``blind_share`` of the papers is sent without suggestions, to measure anchoring.
+    ``budget`` is the number of the pushed papers that should wait for review. An ``audit_share`` of
+    the papers is reserved for the audit sample, which measures accuracy without bias; the strategy
+    chooses from the others, and over all pushes this share of the tasks is of the sample. With a
+    share of 1, only audit tasks are sent and counted. Audit tasks have no suggestions. Of the
+    others a ``blind_share`` has none either, to measure anchoring.
     """
 
     budget: int
     strategy: Strategy
-    random_share: float = 0.1
+    audit_share: float = 0.1
     blind_share: float = 0.0
     rule: ReviewRule = field(default_factory=ReviewRule)
+
+    @property
+    def audit_only(self) -> bool:
+        """Whether only papers of the audit sample are sent."""
+        return self.audit_share == 1
 
 
 @dataclass(slots=True)
@@ -55,14 +63,15 @@ class PushReport:
 
     ``candidates`` counts the papers without label and task; if there are more than
     :data:`POOL_SIZE`, the strategy chooses from a random sample of that size. ``waiting`` counts
-    the untouched tasks after the push, ``queues`` the new tasks per queue, and ``problems`` lists
-    tasks that could not be read.
+    the untouched tasks after the push, ``queues`` the new tasks per queue, and ``moved`` the
+    waiting tasks that are now of the audit sample. ``problems`` lists tasks that could not be read.
     """
 
     url: str
     candidates: int = 0
     new: int = 0
     refreshed: int = 0
+    moved: int = 0
     waiting: int = 0
     duplicates_removed: int = 0
     queues: dict[str, int] = field(default_factory=dict)
@@ -87,7 +96,9 @@ def push_papers(
     papers:
         The papers to choose from, without duplicates.
     labels:
-        All labels: labelled papers are not sent.
+        All labels: the strategy does not choose labelled papers. The audit sample is drawn from all
+        papers, since without those that a strategy chose it would be too easy: one of these is
+        sent again, and a waiting task of one is moved.
     progress:
         Called with the stage, the papers done and the number of papers.
     taxonomy:
@@ -101,16 +112,15 @@ def push_papers(
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     current = current_labels(labels)
-    known = KnownPapers([label.paper for label in current] + [task.paper for task in run.tasks])
-    waiting = KnownPapers(task.paper for task in run.waiting)
-    pushed = KnownPapers(paper for paper in papers if paper in waiting)
-    count = settings.budget - sum(task.paper in pushed for task in run.waiting)
-    new = run.sample(paper for paper in papers if paper not in known) if count > 0 else []
-    if new:
-        # A title alone is less similar to a paper than its whole text would be.
-        whole = [label for label in current if label.tags and label.text is not None]
-        labelled = [*{label.id: label.paper for label in whole}.values()]
-        run.send(_make_new_tasks(run, new, labelled, settings, count))
+    waiting = [task for task in run.waiting if task.queue == "audit" or not settings.audit_only]
+    waiting_papers = KnownPapers(task.paper for task in waiting)
+    pushed = KnownPapers(paper for paper in papers if paper in waiting_papers)
+    count = settings.budget - sum(task.paper in pushed for task in waiting)
+    if count > 0:
+        known = KnownPapers([label.paper for label in current] + [task.paper for task in run.tasks])
+        sample = run.sample(paper for paper in papers if paper not in known)
+        reserve = run.reserve(papers, current, settings.audit_share, count)
+        run.send(_make_new_tasks(run, sample, reserve, current, settings, count))
     run.refresh()
     return run.finish()
 
@@ -164,6 +174,8 @@ class _Push:
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
         self.waiting = [task for task in self.tasks if not task.touched]
+        self.to_audit: set[int] = set()
+        """The waiting tasks to move to the audit sample, by id."""
 
     def sample(self, papers: Iterable[Paper]) -> list[Paper]:
         """Return the papers to choose from, in order: at most :data:`POOL_SIZE`, at random."""
@@ -174,6 +186,36 @@ class _Push:
     def _counted(self, paper: Paper) -> Paper:
         self._report.candidates += 1
         return paper
+
+    def reserve(
+        self, papers: Iterable[Paper], labels: Iterable[Label], share: float, count: int
+    ) -> list[Paper]:
+        """Return the next ``count`` papers of the audit sample, by a hash of the paper.
+
+        The sample depends on nothing else, so that it is uniform and later pushes continue it. Seed
+        labels are of papers that did not arrive.
+        """
+        drawn = [task.paper for task in self.tasks if task.queue == "audit"]
+        for label in labels:
+            if label.audited or not label.arrived or label.outcome == "not-a-paper":
+                drawn.append(label.paper)
+        known = KnownPapers(drawn)
+        left = (paper for paper in papers if random_number(paper) < share and paper not in known)
+        return nsmallest(count, left, random_number)
+
+    def audit_quota(self, share: float, count: int) -> int:
+        """Return the number of audit tasks among the next ``count``, to keep the share overall."""
+        sent = sum(not task.is_recheck for task in self.tasks)
+        before, after = (round(share * tasks, 6) for tasks in (sent, sent + count))
+        return math.ceil(after) - math.ceil(before)
+
+    def take_for_audit(self, papers: Sequence[Paper]) -> list[Paper]:
+        """Move waiting tasks of these papers to the audit sample; return the other papers."""
+        waiting = [task for task in self.waiting if not task.is_recheck]
+        taken = KnownPapers(papers)
+        self.to_audit = {task.id for task in waiting if task.paper in taken}
+        moved = KnownPapers(task.paper for task in waiting if task.id in self.to_audit)
+        return [paper for paper in papers if paper not in moved]
 
     def is_current(self, task: ReviewTask) -> bool:
         return task.meta is not None and task.meta.taxonomy == self.taxonomy.version
@@ -205,7 +247,7 @@ class _Push:
             self.project.import_tasks(batch)
             report.new += len(batch)
             for task in batch:
-                queue = task["data"]["queue"]
+                queue = task["meta"]["queue"]
                 report.queues[queue] = report.queues.get(queue, 0) + 1
             self._progress("Sending", report.new, len(tasks))
         if any(task["predictions"] for task in tasks):
@@ -217,28 +259,24 @@ class _Push:
         stale = [
             task
             for task in self.waiting
-            if not (task.meta and self.is_current(task) and task.meta.model == model.name)
+            if task.id in self.to_audit
+            or not (task.meta and self.is_current(task) and task.meta.model == model.name)
         ]
         papers = [task.paper for task in stale]
         decisions = self.decide(papers, model.predict_proba(papers))
-        # Somebody may have begun a task while its paper was tagged.
-        current = self.project.tasks()[0] if stale else []
-        untouched = {task.id for task in current if not task.touched}
-        renewed = [
-            (task, self._renewed(task, decision))
-            for task, decision in zip(stale, decisions, strict=True)
-            if task.id in untouched
-        ]
-        for start in range(0, len(renewed), BATCH_SIZE):
-            batch = renewed[start : start + BATCH_SIZE]
-            self.project.replace_predictions(
-                {task.id: prediction for task, new in batch for prediction in new["predictions"]}
-            )
+        renewed = [*zip(stale, map(self._renewed, stale, decisions), strict=True)]
+        for start in range(0, len(renewed), _REFRESHED_AT_ONCE):
+            batch = renewed[start : start + _REFRESHED_AT_ONCE]
+            # Somebody may have begun a task since it was listed.
+            untouched = self.project.untouched([task.id for task, _ in batch])
+            batch = [(task, new) for task, new in batch if task.id in untouched]
+            self.project.replace_predictions({task.id: new["predictions"] for task, new in batch})
             # The metadata is written last: until then the task counts as stale.
             for task, new in batch:
                 self.project.update_task(task.id, {**task.data, **new["data"]}, new["meta"])
-                report.refreshed += 1
-                self._progress("Refreshing", report.refreshed, len(renewed))
+                report.moved += task.id in self.to_audit
+            report.refreshed += len(batch)
+            self._progress("Refreshing", start + len(batch), len(renewed))
         # Label Studio refuses a model without predictions in the project.
         if any(task.meta is None or task.meta.shown for task in self.waiting):
             self.project.show_predictions_of(model.name)
@@ -258,8 +296,9 @@ class _Push:
         known = set()
         copies = set()
         for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
-            # A recheck is a second task on purpose, one per taxonomy version.
-            key = (task.paper.id, task.meta.taxonomy if task.meta and task.is_recheck else "")
+            # These are second tasks on purpose: an audit, and a recheck per taxonomy version.
+            again = task.queue if task.queue in BLIND_QUEUES else ""
+            key = (task.paper.id, again, task.meta.taxonomy if task.meta and again else "")
             if key in known and not task.touched:
                 copies.add(task.id)
             known.add(key)
@@ -268,7 +307,7 @@ class _Push:
         return [task for task in tasks if task.id not in copies]
 
     def _renewed(self, task: ReviewTask, decision: TaggedPaper) -> dict[str, Any]:
-        queue: Queue = task.meta.queue if task.meta else "checked"
+        queue = "audit" if task.id in self.to_audit else task.queue or "checked"
         if queue in ("confused", "checked"):
             queue = "confused" if decision.review else "checked"
         reason = str(task.data.get("reason", ""))
@@ -281,23 +320,41 @@ class _Push:
 
 def _make_new_tasks(
     run: _Push,
-    papers: Sequence[Paper],
-    labelled: Sequence[Paper],
+    sample: Sequence[Paper],
+    reserve: Sequence[Paper],
+    labels: Sequence[Label],
     settings: PushSettings,
     count: int,
 ) -> list[dict[str, Any]]:
-    """Choose papers and make their tasks, most useful first, those sampled at random last."""
-    model = run.model
+    """Choose ``count`` papers and make their tasks, most useful first, those to audit last.
+
+    ``sample`` holds the papers without label and task, ``reserve`` those of the audit sample, in
+    order.
+    """
+    model, rule = run.model, settings.rule
+    quota = run.audit_quota(settings.audit_share, count)
+    audit = run.take_for_audit(reserve[:quota])
+    pool = [paper for paper in sample if random_number(paper) >= settings.audit_share]
+    candidates = [*pool, *reserve]
+    if not candidates:
+        return []
+    # A title alone is less similar to a paper than its whole text would be.
+    whole = [label for label in labels if label.tags and label.text is not None]
+    labelled = [*{label.id: label.paper for label in whole}.values()]
     waiting = [task.paper for task in run.waiting]
     known = model.encode([*labelled, *waiting], run.stage("Encoding labelled papers"))
-    predictions = model.predict(papers, run.stage("Tagging"))
-    pool = Pool(papers, predictions, known, model.taxonomy)
-    chosen, sampled = _select(pool, settings, count)
-    indices = chosen + sampled
-    decisions = run.decide(
-        [papers[index] for index in indices],
-        {name: values[indices] for name, values in predictions.probabilities.items()},
-    )
+    predictions = model.predict(candidates, run.stage("Tagging"))
+    own = predictions.take(np.arange(len(pool)))
+    chosen = _select(Pool(pool, own, known, model.taxonomy), settings, count - len(audit))
+    if not rule.accept:
+        # The whole pool is sent: so is the reserve.
+        spare = KnownPapers(sample)
+        left = [paper for paper in reserve[quota:] if paper in spare]
+        audit += left[: count - len(audit) - len(chosen)]
+    index_of = {paper: index for index, paper in enumerate(candidates)}
+    indices = [*chosen, *(index_of[paper] for paper in audit)]
+    probabilities = {name: values[indices] for name, values in predictions.probabilities.items()}
+    decisions = run.decide([candidates[index] for index in indices], probabilities)
     vectors = known[: len(labelled)]
     similarity = similarity_to_nearest(predictions.vectors, vectors)
     # 5% of labelled papers are less similar than this to the training papers of their fold.
@@ -305,9 +362,9 @@ def _make_new_tasks(
     threshold = np.quantile(held_out, _NOVELTY_LEVEL) if labelled and len(held_out) else -1.0
     tasks = []
     for index, decision in zip(indices, decisions, strict=True):
-        paper = papers[index]
+        paper = candidates[index]
         queue: Queue = "confused" if decision.review else "checked"
-        if index in sampled:
+        if index >= len(pool):
             queue = "audit"
         elif similarity[index] < threshold:
             queue = "unfamiliar"
@@ -320,24 +377,18 @@ def _make_new_tasks(
     return tasks
 
 
-def _select(pool: Pool, settings: PushSettings, count: int) -> tuple[list[int], list[int]]:
-    """Return the indices of ``count`` papers: chosen by the strategy, and sampled at random."""
-    # The sample depends on a hash of the paper, so that later pushes continue it.
-    numbers = np.array([random_number(paper) for paper in pool.papers])
-    reserved = [int(i) for i in np.argsort(numbers) if numbers[i] < settings.random_share]
-    quota = min(math.ceil(settings.random_share * count), len(reserved))
-    available = numbers >= settings.random_share
+def _select(pool: Pool, settings: PushSettings, count: int) -> list[int]:
+    """Return the indices in the pool of at most ``count`` papers, chosen by the strategy."""
+    candidates: Integers = np.arange(len(pool.papers))
     if settings.rule.accept:
         # With a precision target, only papers with a tag below the target are candidates.
         probabilities = pool.predictions.probabilities
         doubts = [settings.rule.doubts(f, probabilities[f.name]) for f in pool.taxonomy.facets]
-        available &= np.any(doubts, axis=0)
-    candidates = np.flatnonzero(available)
-    selected = settings.strategy.select(pool.take(candidates), count - quota)
+        candidates = np.flatnonzero(np.any(doubts, axis=0))
+    if not len(candidates):
+        return []
+    selected = settings.strategy.select(pool.take(candidates), count)
     if len({*selected} & {*range(len(candidates))}) < len(selected):
         strategy = type(settings.strategy).__name__
         raise TaggerError(f"the strategy {strategy} returned an index twice or out of range")
-    chosen = [int(candidates[index]) for index in selected[: count - quota]]
-    if not settings.rule.accept:
-        quota = count - len(chosen)
-    return chosen, reserved[:quota]
+    return [int(candidates[index]) for index in selected[:count]]

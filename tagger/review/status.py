@@ -18,6 +18,7 @@ from tagger.labels import (
     measure_agreement,
 )
 from tagger.review.project import ReviewTask
+from tagger.review.tasks import BLIND_QUEUES
 from tagger.taxonomy import Facet, Taxonomy
 
 
@@ -93,7 +94,7 @@ def review_status(
         waiting=len(waiting),
         done=sum(task.done for task in tasks),
         skipped=sum(task.skipped and not task.done for task in tasks),
-        queues=dict(Counter(str(task.data.get("queue", "")) for task in waiting)),
+        queues=dict(Counter(task.queue or "made by hand" for task in waiting)),
         conflicts=find_conflicts(labels, rule),
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
         anchoring=[found for found in anchoring if found],
@@ -141,8 +142,9 @@ def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts
 def _anchoring(facet: str, answers: Sequence[_Answer]) -> Anchoring | None:
     from scipy.stats import fisher_exact
 
-    # Papers are rechecked because the model disagrees with their labels, which would bias this.
-    unbiased = [answer for answer in answers if answer.queue != "recheck"]
+    # Of the papers that a strategy chose, those without suggestions are a random part; an audit
+    # has easier papers, a recheck has those on which the model disagrees with the label.
+    unbiased = [answer for answer in answers if answer.queue not in BLIND_QUEUES]
     shown = [answer.agrees for answer in unbiased if answer.shown]
     blind = [answer.agrees for answer in unbiased if not answer.shown]
     if not shown or not blind:

@@ -36,13 +36,15 @@ Queue = Literal["confused", "unfamiliar", "audit", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
     "confused": "the model is uncertain between tags",
     "unfamiliar": "no similar paper is labelled",
-    "audit": "sampled at random, to measure accuracy",
+    "audit": "drawn at random, to measure accuracy",
     "checked": "the model is confident; chosen by the strategy",
     "recheck": "the label may be wrong",
 }
 NO_ABSTRACT = "(no abstract)"
-BLIND_QUEUES = ("blind", "recheck")
-"""Queue names, as shown in tasks, of the tasks without suggestions."""
+BLIND_QUEUES: tuple[Queue, ...] = ("audit", "recheck")
+"""Queues whose tasks never have suggestions."""
+BLIND = "blind"
+"""What a task without suggestions is shown to be in, in place of its queue."""
 _BLIND = "Tag this paper without a suggestion."
 
 
@@ -119,7 +121,11 @@ def make_task(
     *,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """Return the task of a paper, with the model's tags as a prediction if ``shown``."""
+    """Return the task of a paper, with the model's tags as a prediction if ``shown``.
+
+    A task of :data:`BLIND_QUEUES` never has one.
+    """
+    shown = shown and queue not in BLIND_QUEUES
     # The reason would hint at the tags; only a recheck shows it without suggestions.
     shows_reason = shown or queue == "recheck"
     meta = TaskMeta(
@@ -136,7 +142,7 @@ def make_task(
             "title": paper.title,
             "abstract": paper.abstract or NO_ABSTRACT,
             "source": ", ".join(paper.sources),
-            "queue": queue if shows_reason else "blind",
+            "queue": queue if shows_reason else BLIND,
             "reason": reason if shows_reason else _BLIND,
         },
         "meta": meta.model_dump(mode="json"),

@@ -60,6 +60,12 @@ def test_merging_gives_one_label_a_paper_and_loses_no_facet(said):
             assert given_tags == [o for o in reviews if o.time == latest][-1].tags[facet]
 
 
+def test_a_paper_stays_in_the_audit_sample_when_it_is_looked_at_again():
+    audited, again = review("A Title", "b", queue="audit"), review("A Title", "c", queue="recheck")
+    assert merge_labels([audited, again])[0].audited
+    assert not merge_labels([again])[0].audited
+
+
 def test_labels_by_title_and_doi_are_joined_under_the_first_id():
     def label(title="A Title", **changes):
         return Label(**json.loads(label_line(title, **changes)))

@@ -1,7 +1,11 @@
 """Which papers a push sends, on a stand-in server; the acceptance tests use a real one."""
 
+from types import SimpleNamespace
+
 import pytest
 from helpers.stand_in_project import stand_in_project
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tagger.labels import Label
 from tagger.papers import Paper
@@ -10,7 +14,7 @@ from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
 
-ALL = PushSettings(100, Uncertainty(), random_share=0.0)
+ALL = PushSettings(100, Uncertainty(), audit_share=0.0)
 
 
 @pytest.fixture
@@ -23,9 +27,13 @@ def tasks_of(project):
     return [*project.kept.values()]
 
 
+def audited(project):
+    return [t["data"]["paper"] for t in tasks_of(project) if t["meta"]["queue"] == "audit"]
+
+
 def label(**changes):
     fields = {"text": "", "tags": {"kind": ["method"]}, "annotator": "ann", "source": "review"}
-    return Label(**fields, time="2026-01-01T00:00:00Z", **changes)
+    return Label(**{**fields, "time": "2026-01-01T00:00:00Z", **changes})
 
 
 def with_doi(paper, doi):
@@ -50,7 +58,7 @@ def test_another_paper_of_the_title_is_sent(model, project):
 
 
 def test_a_waiting_paper_with_another_id_counts_for_the_budget(model, papers, project):
-    one = PushSettings(1, Uncertainty(), random_share=0.0)
+    one = PushSettings(1, Uncertainty(), audit_share=0.0)
     push_papers(papers[:1], model, [], project, one)
     report = push_papers([with_doi(papers[0], "a"), papers[1]], model, [], project, one)
     assert (report.new, report.waiting) == (0, 1)
@@ -72,15 +80,56 @@ def test_of_very_many_papers_a_strategy_chooses_from_a_sample(model, papers, pro
     assert (report.candidates, report.new) == (len(papers) - 30, 30)
 
 
-def test_the_random_share_holds_over_the_life_of_a_pool(model, papers, project):
-    sampled = []
+def test_the_audit_share_holds_over_the_life_of_a_pool(model, papers, project):
     for number in range(1, 4):
-        settings = PushSettings(20 * number, Uncertainty(), random_share=0.1)
+        settings = PushSettings(20 * number, Uncertainty(), audit_share=0.1)
         report = push_papers(papers, model, [], project, settings)
         assert (report.new, report.queues["audit"]) == (20, 2)
-        sampled += [task["data"]["paper"] for task in tasks_of(project)[-2:]]
     # Lowest random numbers first, independent of the model.
-    assert sampled == [paper.id for paper in sorted(papers, key=random_number)[:6]]
+    assert audited(project) == [paper.id for paper in sorted(papers, key=random_number)[:6]]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.floats(0, 1))
+def test_the_audit_share_is_that_of_all_tasks_however_many_pushes_send_them(counts, share):
+    sent = audit = 0
+    for count in counts:
+        run = SimpleNamespace(tasks=[SimpleNamespace(is_recheck=False)] * sent)
+        audit += push._Push.audit_quota(run, share, count)
+        sent += count
+    assert share * sent - 1e-5 <= audit < share * sent + 1
+
+
+def test_an_audit_takes_the_next_papers_whatever_became_of_them(model, papers, project):
+    first, second, third, fourth, *_ = order = sorted(papers, key=random_number)
+    labels = [label(title=first.title, source="seed"), label(title=second.title)]
+    push_papers([third], model, labels, project, ALL)
+    settings = PushSettings(3, Uncertainty(), audit_share=1.0)
+    report = push_papers(papers, model, labels, project, settings)
+    # Of the first, nothing can be learned; the second is sent again, the task of the third moves.
+    assert audited(project) == [third.id, second.id, fourth.id]
+    assert (report.new, report.moved, report.refreshed, report.waiting) == (2, 1, 1, 3)
+    assert all(task["data"]["queue"] == "blind" for task in tasks_of(project))
+    assert not any(task["predictions"] for task in tasks_of(project))
+    assert push_papers(papers, model, labels, project, settings).new == 0
+    project.annotate(third, kind=["study"])
+    assert push_papers(papers, model, labels, project, settings).new == 1
+    assert audited(project)[-1] == order[4].id
+
+
+def test_a_moved_task_that_somebody_began_is_left_to_them(model, papers, project):
+    push_papers(papers[:1], model, [], project, ALL)
+    predict = model.predict
+
+    def slow(given, *rest):
+        project.annotate(papers[0], kind=["study"])
+        return predict(given, *rest)
+
+    model.predict = slow
+    settings = PushSettings(1, Uncertainty(), audit_share=1.0)
+    assert push_papers(papers[:1], model, [], project, settings).moved == 0
+    assert not audited(project)
+    # It is sent again at the next push.
+    assert push_papers(papers[:1], model, [], project, settings).queues == {"audit": 1}
 
 
 def test_a_task_answered_during_a_push_is_not_refreshed(model, papers, project):
@@ -96,6 +145,23 @@ def test_a_task_answered_during_a_push_is_not_refreshed(model, papers, project):
     assert push_papers(papers[:3], model, [], project, ALL).refreshed == 2
     models = [task["meta"]["model"] for task in tasks_of(project)]
     assert models == ["tagger/2", "tagger/1", "tagger/2"]
+
+
+def test_a_task_answered_while_others_are_refreshed_is_left_alone(
+    model, papers, project, monkeypatch
+):
+    monkeypatch.setattr(push, "_REFRESHED_AT_ONCE", 2)
+    push_papers(papers[:5], model, [], project, ALL)
+    model.name = "tagger/2"
+
+    def answer_the_last(stage, done, total):
+        if stage == "Refreshing" and done == 2:
+            project.annotate(papers[4], kind=["study"])
+
+    report = push_papers(papers[:5], model, [], project, ALL, progress=answer_the_last)
+    assert report.refreshed == 4
+    last = next(task for task in tasks_of(project) if task["data"]["paper"] == papers[4].id)
+    assert last["meta"]["model"] == last["predictions"][0]["model_version"] == "tagger/1"
 
 
 def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers, project):

@@ -7,6 +7,7 @@ from tagger.papers import Paper
 from tagger.review import review_status
 from tagger.review.project import ReviewTask
 from tagger.review.status import TagVerdicts
+from tagger.review.tasks import TaskMeta
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +22,8 @@ def reviewed(number, tag, predicted, *, shown=True, queue="confused"):
 
 
 def task(number, *, done=False, skipped=False, queue="confused"):
-    return ReviewTask(number, Paper(f"Paper {number}", ""), {"queue": queue}, None, done, skipped)
+    meta = TaskMeta(model="tagger/1", tags={}, shown=True, queue=queue, facets=())
+    return ReviewTask(number, Paper(f"Paper {number}", ""), {}, meta, done, skipped)
 
 
 def test_verdicts_count_what_was_taken_away_and_added(taxonomy):
@@ -44,8 +46,9 @@ def test_anchoring_compares_shown_and_blind_answers(taxonomy):
     shown += [reviewed(n, "study", "survey") for n in range(8, 10)]
     blind = [reviewed(n, "survey", "survey", shown=False) for n in range(20, 24)]
     blind += [reviewed(n, "study", "survey", shown=False) for n in range(24, 30)]
-    recheck = [reviewed(40, "study", "survey", shown=False, queue="recheck")]
-    [anchoring] = review_status([], shown + blind + recheck, taxonomy).anchoring
+    other = [reviewed(40, "study", "survey", shown=False, queue="recheck")]
+    other += [reviewed(41, "survey", "survey", shown=False, queue="audit")]
+    [anchoring] = review_status([], shown + blind + other, taxonomy).anchoring
     assert (anchoring.shown, anchoring.blind) == (10, 10)
     assert anchoring.difference == pytest.approx(0.8 - 0.4)
     # Fisher's exact test of (8, 2) against (4, 6), two-sided, by hand: 21140 / 125970.

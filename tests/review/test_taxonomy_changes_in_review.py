@@ -38,7 +38,7 @@ class Desk:
         apply_change(self.store, lambda document: kind(document, *arguments))
 
     def push(self, papers):
-        settings = PushSettings(100, Uncertainty(), random_share=0.0)
+        settings = PushSettings(100, Uncertainty(), audit_share=0.0)
         return push_papers(papers, self.model, self.store.all_labels(), self.project, settings)
 
     def push_rereview(self):
