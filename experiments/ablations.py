@@ -24,6 +24,7 @@ import numpy.typing as npt
 from gold import RESULTS, ROOT, machine, read_gold, with_examples_of
 from scipy.sparse import csr_matrix
 from seeds import for_each_seed
+from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
@@ -34,11 +35,17 @@ from tagger.model import Calibration, Linear, calibrated_probabilities
 from tagger.papers import Paper, split_sentences
 from tagger.papers.text_views import excerpt
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training import TorchEncoder, TrainingData, TrainingSettings
-from tagger.training.data import fine_tuning_inputs
+from tagger.training import (
+    BUNDLED_ENCODER,
+    TorchEncoder,
+    TrainingData,
+    TrainingSettings,
+    load_trainable,
+)
+from tagger.training.data import examples_of
 from tagger.training.fine_tuning import fine_tune
 from tagger.training.heads import ENCODER_C, LEXICAL_C, fit_linear, fit_vectorizer
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.settings import FineTuning
 
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
@@ -46,8 +53,6 @@ DATA = TrainingData.of(STORE.labels(), TAXONOMY)
 LABELLED = DATA.papers()
 BASE = "base: as shipped"
 GOLD = read_gold(TAXONOMY)
-NOTHING = np.zeros(0, dtype=int)
-FACET_WEIGHT = {True: 1.0, False: 0.5}
 FACET_FIGURE = {True: "macro_f1", False: "micro_f1"}
 OWN_WORK = re.compile(r"\b(we|our|ours|us|this (paper|work|article|study|survey|review))\b", re.I)
 NEIGHBOURS, NEIGHBOUR_SHARE = 5, 0.3
@@ -106,6 +111,11 @@ def fine_tuning(seed: int, settings: dict[str, int | float]) -> FineTuning:
     return FineTuning(**{name: getattr(usual, name) for name in names} | {"seed": seed} | settings)
 
 
+def pretrained() -> SentenceTransformer:
+    """Return the encoder as it comes."""
+    return load_trainable(BUNDLED_ENCODER, TrainingSettings().max_tokens).eval()
+
+
 def mistaken_and_nearest() -> list[int]:
     """Return rows of papers whose contribution is told wrong, and of those they were taken for.
 
@@ -113,7 +123,7 @@ def mistaken_and_nearest() -> list[int]:
     """
     facet = next(facet for facet in TAXONOMY.facets if facet.exclusive)
     y_true = DATA.y_true[facet.name].argmax(axis=1)
-    as_it_comes = TorchEncoder(fine_tune([], {}, fine_tuning(0, {"epochs": 0})))
+    as_it_comes = TorchEncoder(pretrained())
     vectors = as_it_comes.encode([whole(paper) for paper in LABELLED])
     head = LogisticRegression(class_weight="balanced", max_iter=2000)
     told = cross_val_predict(head, vectors, y_true, cv=TrainingSettings().folds)
@@ -225,19 +235,10 @@ def encode(recipe: Recipe, parts: dict[str, Views], seed: int) -> Encoded:
     rows = np.append(rows, np.array(more, dtype=int))
     again = [recipe.text(LABELLED[row]) for row in more]
     taught = replace(DATA, taxonomy=recipe.taxonomy)
-    examples, told = fine_tuning_inputs(taught, NOTHING, title_views=False)
-    targets = {
-        facet.name: ContrastiveTarget(
-            np.concatenate([DATA.y_true[facet.name][rows], told[facet.name].memberships]),
-            np.concatenate([DATA.annotated[facet.name][rows], told[facet.name].annotated]),
-            FACET_WEIGHT[facet.exclusive],
-        )
-        for facet in TAXONOMY.facets
-    }
+    examples = examples_of(taught, [*views, *again], rows)
     begin = time.perf_counter()
-    encoder = TorchEncoder(
-        fine_tune([*views, *again, *examples], targets, fine_tuning(seed, recipe.settings))
-    )
+    settings = fine_tuning(seed, recipe.settings)
+    encoder = TorchEncoder(fine_tune(examples, settings) if settings.epochs else pretrained())
     seconds = time.perf_counter() - begin
     return Encoded(
         recipe.taxonomy,

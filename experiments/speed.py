@@ -63,7 +63,7 @@ def fine_tune_once(store: LabelStore, folder: Path) -> None:
     # Equal inputs and seeds give the same weights again.
     data = TrainingData.of(store.labels(), store.taxonomy)
     plan = plan_encoder(data, np.arange(len(data.labels)), settings, "SetFit")
-    fine_tune(plan.texts, plan.targets, plan.tuning).save(str(folder / "torch"))
+    fine_tune(plan.examples, plan.tuning).save(str(folder / "torch"))
 
 
 def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:

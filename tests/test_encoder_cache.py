@@ -1,13 +1,13 @@
 import os
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from tagger.model.vector_cache import CACHE_VARIABLE
 from tagger.training import EncoderCache, default_encoder_cache
 from tagger.training.encoders import EncoderPlan
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.settings import FineTuning
 
 TUNING = FineTuning(max_tokens=32, epochs=1)
 
@@ -74,20 +74,24 @@ def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, encoder, monkeypa
 
 def test_the_key_follows_every_input(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    tags, annotated = np.array([[True, False], [False, False]]), np.array([True, True])
-    target = ContrastiveTarget(tags, annotated, 1.0)
-    plan = EncoderPlan("", ["a", "b"], {"kind": target}, TUNING)
+    tag = ClassLabel(names=["a", "b"])
+    features = Features({"text": Value("string"), "tags.kind": tag, "tags.field": List(tag)})
+    rows = {"text": ["a", "b"], "tags.kind": [0, None], "tags.field": [[0, 1], []]}
+
+    def examples(**change):
+        return Dataset.from_dict(rows | change, features)
+
+    plan = EncoderPlan("", examples(), TUNING)
 
     def key(arithmetic="cpu", **change):
         return replace(plan, **change).cache_key(arithmetic)
 
     changes = [
-        {"texts": ["a", "c"]},
-        {"texts": ["a", "\ud800"]},
-        {"targets": {"kind": replace(target, memberships=tags[::-1].copy())}},
-        {"targets": {"kind": replace(target, annotated=~annotated)}},
-        {"targets": {"kind": replace(target, weight=0.5)}},
-        {"targets": {"field": target}},
+        {"examples": examples(text=["a", "c"])},
+        {"examples": examples(**{"tags.kind": [0, 1]})},
+        {"examples": examples(**{"tags.field": [[0, 1], None]})},
+        {"examples": examples().rename_column("tags.kind", "tags.form")},
+        {"examples": examples().cast_column("tags.kind", ClassLabel(names=["a", "c"]))},
         {"tuning": replace(TUNING, seed=1)},
         {"arithmetic": "cuda"},
         {"float32": True},

@@ -5,20 +5,22 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from tagger.errors import TaggerError
 from tagger.training import BUNDLED_ENCODER, EncoderCache
 from tagger.training.encoders import JOBS_VARIABLE, EncoderPlan, default_jobs, train_encoders
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.settings import FineTuning
 
 TUNING = FineTuning(max_tokens=32, epochs=1, batch_size=8, projection_dimensions=16)
 
 
 def a_plan(number, tuning=TUNING):
     texts = [f"Paper {number} on {word} {n}" for word in ("hearts", "courts") for n in range(8)]
-    kinds = np.arange(len(texts)) < len(texts) / 2
-    target = ContrastiveTarget(np.stack([kinds, ~kinds], axis=1), np.ones(len(texts), bool), 1.0)
-    return EncoderPlan(f"Part {number}", texts, {"kind": target}, tuning)
+    features = Features({"text": Value("string"), "tags.kind": ClassLabel(names=["a", "b"])})
+    kinds = [int(row >= len(texts) / 2) for row in range(len(texts))]
+    examples = Dataset.from_dict({"text": texts, "tags.kind": kinds}, features)
+    return EncoderPlan(f"Part {number}", examples, tuning)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_another_wish_than_a_number_is_refused(monkeypatch, wish):
 @pytest.mark.training
 def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path):
     plans = [a_plan(0), replace(a_plan(1), float32=True)]
-    asked = plans[1].texts
+    asked = plans[1].examples["text"][:]
     cache, steps = EncoderCache(tmp_path / "cache"), []
     (alone,) = (made.encoder.encode(asked) for made in train_encoders(plans[:1]))
     monkeypatch.setenv(JOBS_VARIABLE, "2")

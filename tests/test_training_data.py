@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tagger.labels import LabelStore
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
-from tagger.training.data import assign_folds, fine_tuning_inputs
+from tagger.training.data import assign_folds, examples_of
+from tagger.training.fine_tuning import targets_of
 
 
 def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_folder):
@@ -18,24 +19,24 @@ def test_papers_come_first_and_then_examples_each_judged_in_its_own_facet(label_
     kind["tags"][2]["examples"] = ["Does It Work?", "We Asked"]
     field["tags"][1]["examples"] = ["Heart Rates"]
     data = TrainingData.of(labels, Taxonomy.model_validate(content))
-    rows = np.array([3, 1])
-    texts, targets = fine_tuning_inputs(data, rows, title_views=True)
-    papers = data.papers(rows)
-    views = [paper.text for paper in papers] + [paper.title for paper in papers]
-    assert texts == [*views, "Does It Work?", "We Asked", "Heart Rates"]
-    for name, y_true in data.y_true.items():
-        assert (targets[name].memberships[:4] == y_true[[3, 1, 3, 1]]).all()
-        assert targets[name].annotated[:4].all()
-    assert targets["kind"].annotated[4:].tolist() == [True, True, False]
-    assert targets["field"].annotated[4:].tolist() == [False, False, True]
-    assert targets["kind"].memberships[4:].tolist() == [[False, False, True]] * 2 + [[False] * 3]
+    papers = data.papers(np.array([3, 1]))
+    examples = examples_of(data, [paper.text for paper in papers], np.array([3, 1]))
+    texts = [*(paper.text for paper in papers), "Does It Work?", "We Asked", "Heart Rates"]
+    assert examples["text"][:] == texts
+    assert examples.features["tags.kind"].names == [tag["name"] for tag in kind["tags"]]
+    kinds = [int(data.y_true["kind"][row].argmax()) for row in (3, 1)]
+    assert examples["tags.kind"][:] == [*kinds, 2, 2, None]
+    fields = [np.flatnonzero(data.y_true["field"][row]).tolist() for row in (3, 1)]
     # What is about the heart is about health.
-    assert targets["field"].memberships[4:].tolist() == [[False] * 3] * 2 + [[True, True, False]]
-    # Without examples and titles there are the papers.
+    assert examples["tags.field"][:] == [*fields, None, None, [0, 1]]
+    targets = targets_of(examples)
+    for name, y_true in data.y_true.items():
+        assert (targets[name].memberships[:2] == y_true[[3, 1]]).all()
+    assert targets["kind"].annotated.tolist() == [True] * 4 + [False]
+    assert targets["field"].annotated.tolist() == [True, True, False, False, True]
+    # Without examples there are the papers.
     data = TrainingData.of(labels, small_taxonomy())
-    texts, targets = fine_tuning_inputs(data, rows, title_views=False)
-    assert texts == [paper.text for paper in data.papers(rows)]
-    assert targets["kind"].memberships.shape == (2, 3)
+    assert examples_of(data, ["a", "b"], np.array([3, 1]))["text"][:] == ["a", "b"]
 
 
 labelled = st.lists(

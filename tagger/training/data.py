@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.papers import Paper
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training.settings import ContrastiveTarget
 
-_FACET_WEIGHT = {True: 1.0, False: 0.5}
-"""Weight in the loss, by whether a facet is exclusive. Other facets weigh less: they describe
-topics, which the bundled encoder has learned in its pretraining."""
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TEXT = "text"
+TAGS = "tags."
+"""Columns of a data set of labels: the text, and the prefix of the facets' names."""
 
 
 @dataclass(frozen=True)
@@ -128,38 +131,38 @@ class TrainingData:
         ]
 
 
-def fine_tuning_inputs(
-    data: TrainingData, indices: Integers, *, title_views: bool
-) -> tuple[list[str], dict[str, ContrastiveTarget]]:
-    """Return the texts that an encoder is fine-tuned on, and their target in each facet.
+def examples_of(data: TrainingData, texts: Sequence[str], indices: Integers) -> Dataset:
+    """Return texts with their tags, then the taxonomy's examples of tags, as a data set.
 
-    The texts are the views of some papers, then the taxonomy's examples of tags. An example is
-    annotated in the facet of its tag only.
+    ``indices`` has the index of the paper of each text, shape (texts,). Each facet has a column,
+    ``tags.FACET``: a ``ClassLabel`` if it is exclusive, else a list of them; None where it was not
+    annotated. An example is annotated in the facet of its tag only.
     """
-    views = data.views(indices, title_views=title_views)
-    of_views = np.tile(indices, len(views) // max(len(indices), 1))
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
     examples = [
         (facet, facet.with_ancestors((tag.name,)), text)
         for facet in data.taxonomy.facets
         for tag in facet.tags
         for text in tag.examples
     ]
-    targets = {}
+    columns: dict[str, list[Any]] = {TEXT: [*texts, *(text for _, _, text in examples)]}
+    features = {TEXT: Value("string")}
     for facet in data.taxonomy.facets:
-        annotated = [owner is facet for owner, _, _ in examples]
-        members = [
-            [owner is facet and tag in tags for tag in facet.tag_names]
+        y_true, annotated = data.y_true[facet.name], data.annotated[facet.name]
+        answers = [
+            np.flatnonzero(y_true[index]).tolist() if annotated[index] else None
+            for index in indices
+        ]
+        answers += [
+            [facet.tag_names.index(tag) for tag in tags] if owner is facet else None
             for owner, tags, _ in examples
         ]
-        shape = len(examples), len(facet.tags)
-        targets[facet.name] = ContrastiveTarget(
-            np.concatenate(
-                [data.y_true[facet.name][of_views], np.array(members, bool).reshape(shape)]
-            ),
-            np.concatenate([data.annotated[facet.name][of_views], np.array(annotated, bool)]),
-            _FACET_WEIGHT[facet.exclusive],
-        )
-    return [*views, *(text for _, _, text in examples)], targets
+        tag = ClassLabel(names=list(facet.tag_names))
+        name = f"{TAGS}{facet.name}"
+        columns[name] = [tags and tags[0] for tags in answers] if facet.exclusive else answers
+        features[name] = tag if facet.exclusive else List(tag)
+    return Dataset.from_dict(columns, Features(features))
 
 
 def assign_folds(

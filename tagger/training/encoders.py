@@ -16,13 +16,14 @@ import multiprocessing
 import os
 import shutil
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
@@ -37,15 +38,26 @@ from tagger.model import (
     default_cache_folder,
     sha256_of,
 )
+from tagger.training.data import TEXT
 from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.settings import FineTuning
 
-CACHE_VERSION = 3
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+CACHE_VERSION = 4
 """Increase it with each change of fine-tuning or export that changes the encoder."""
 
 _LIMIT = 512 * 2**20
 """Bytes. A training run with the bundled encoder makes six encoders of 23 MB each."""
-_LIBRARIES = ("torch", "accelerate", "transformers", "sentence-transformers", "onnxruntime")
+_LIBRARIES = (
+    "torch",
+    "accelerate",
+    "transformers",
+    "sentence-transformers",
+    "setfit",
+    "onnxruntime",
+)
 _CHECKSUM = "sha256"
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
@@ -140,13 +152,12 @@ def _checksum(folder: Path) -> str:
 class EncoderPlan:
     """The inputs of fine-tuning and exporting an encoder, and the stage to report.
 
-    ``targets`` has the target of the texts in each facet. ``float32`` tells whether to export the
-    encoder with 32-bit weights, too, for GPUs.
+    ``examples`` are texts with their tags, as :func:`tagger.training.data.examples_of` makes them.
+    ``float32`` tells whether to export the encoder with 32-bit weights, too, for GPUs.
     """
 
     stage: str
-    texts: list[str]
-    targets: Mapping[str, ContrastiveTarget]
+    examples: Dataset
     tuning: FineTuning
     float32: bool = False
 
@@ -164,14 +175,9 @@ class EncoderPlan:
         versions = [CACHE_VERSION, arithmetic, self.float32, *map(version, _LIBRARIES)]
         settings = {field.name: getattr(self.tuning, field.name) for field in fields(FineTuning)}
         settings["encoder"] = pretrained
-        targets = self.targets.values()
-        weights = {name: target.weight for name, target in self.targets.items()}
-        arrays = [array for each in targets for array in (each.memberships, each.annotated)]
-        content = [versions, settings, weights, [array.shape for array in arrays], self.texts]
-        digest = hashlib.sha256(json.dumps(content).encode())
-        for array in arrays:
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        examples = [self.examples.features.to_dict(), self.examples.to_dict()]
+        content = json.dumps([versions, settings, examples])
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -293,8 +299,8 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
     if cache and key and cache.get(key, folder):
         progress(plan.stage, 1, 1)
         return True
-    model = fine_tune(plan.texts, plan.targets, plan.tuning, partial(progress, plan.stage))
-    export_onnx(model, folder, plan.texts, float32=plan.float32)
+    model = fine_tune(plan.examples, plan.tuning, partial(progress, plan.stage))
+    export_onnx(model, folder, plan.examples[TEXT][:], float32=plan.float32)
     if cache and key:
         cache.put(key, folder)
     return False

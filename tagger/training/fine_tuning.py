@@ -1,36 +1,43 @@
-"""Contrastive fine-tuning of a sentence encoder on the labels of all facets at once.
+"""Fine-tune a sentence encoder with SetFit, on the labels of all facets at once.
 
-SetFit (Tunstall et al., "Efficient Few-Shot Learning Without Prompts", 2022) trains on pairs,
-whose number grows with the square of the number of labels. Here the texts of each batch are
-compared with each other, as in Khosla et al., "Supervised Contrastive Learning" (2020), so the work
-is proportional to the number of labels. Each facet has its own linear projection, used in training
-only: two papers can be similar in one facet and different in another. The lower layers are frozen,
-so their output for a text is cached.
+SetFit (Tunstall et al., "Efficient Few-Shot Learning Without Prompts", 2022) trains by default on
+pairs, whose number grows with the square of the number of labels. :class:`FacetTrainer` is SetFit's
+trainer with another loss: the texts of each batch are compared with each other, as in Khosla et
+al., "Supervised Contrastive Learning" (2020), so the work is proportional to the number of labels.
+Each facet has its own linear projection, used in training only: two papers can be similar in one
+facet and different in another. The lower layers are frozen, so their output for a text is cached.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import setfit
 import torch
-from datasets import Dataset, disable_progress_bars
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
+from datasets import ClassLabel, Dataset, disable_progress_bars
+from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from tagger._util.arrays import Booleans
 from tagger._util.progress import StepProgress
+from tagger.training.data import TAGS, TEXT
 from tagger.training.pretrained import load_trainable
-from tagger.training.settings import ContrastiveTarget, FineTuning
+from tagger.training.settings import FineTuning
 
+_FACET_WEIGHT = {True: 1.0, False: 0.5}
+"""Weight in the loss, by whether a facet is exclusive. Other facets weigh less: they describe
+topics, which the bundled encoder has learned in its pretraining."""
+_PRECISION_VARIABLE = "ACCELERATE_MIXED_PRECISION"
 _PROJECTION_LEARNING_RATE = 1e-3
 _REFERENCE_DIMENSIONS = 384
 """Dimensions up to which the learning rate is as set. For a wider encoder it is lower, in
@@ -40,6 +47,51 @@ _PART_SIZE = 8
 _FROZEN_SHARE = 1 / 2
 _MOST_BYTES = 512 * 2**20
 """Size of the cache of frozen layers: about 1,400 abstracts with the bundled encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastiveTarget:
+    """The tags of texts in one facet: texts with similar tags get similar vectors.
+
+    ``memberships`` has shape (texts, tags), ``annotated`` (texts,); ``weight`` is the weight of the
+    facet in the loss.
+    """
+
+    memberships: Booleans
+    annotated: Booleans
+    weight: float
+
+    def similarity(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return the Jaccard index of the tag sets of each pair of texts, shape (n, n) for n texts.
+
+        Two texts without a tag have similarity 1. A text that is not annotated has similarity 0.
+        """
+        members = self.memberships[indices].astype(np.float32)
+        annotated = self.annotated[indices]
+        shared = members @ members.T
+        sizes = members.sum(axis=1)
+        union = sizes[:, None] + sizes[None, :] - shared
+        overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
+        return np.asarray(overlap * np.outer(annotated, annotated), dtype=np.float32)
+
+
+def targets_of(examples: Dataset) -> dict[str, ContrastiveTarget]:
+    """Return the target in each facet of the data set that :func:`examples_of` makes."""
+    targets = {}
+    for column, feature in examples.features.items():
+        if column == TEXT:
+            continue
+        exclusive = isinstance(feature, ClassLabel)
+        names = feature.names if exclusive else feature.feature.names
+        answers = examples[column][:]
+        memberships = np.zeros((len(answers), len(names)), dtype=bool)
+        for row, tags in enumerate(answers):
+            if tags is not None:
+                memberships[row, tags] = True
+        annotated = np.array([tags is not None for tags in answers], dtype=bool)
+        target = ContrastiveTarget(memberships, annotated, _FACET_WEIGHT[exclusive])
+        targets[column.removeprefix(TAGS)] = target
+    return targets
 
 
 class FacetContrastiveLoss(nn.Module):
@@ -192,65 +244,112 @@ class FrozenLayers:
         return output
 
 
+class EncoderTrainer(setfit.Trainer):  # type: ignore[misc]
+    """SetFit's trainer of the encoder, which prints nothing.
+
+    It fits no head: that is done on the vectors of the exported encoder. ``arguments`` are those of
+    :func:`training_arguments`; ``options`` those of :class:`setfit.SetFitModel`.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        arguments: setfit.TrainingArguments,
+        progress: StepProgress | None = None,
+        **options: Any,
+    ) -> None:
+        report = [_Report(progress)] if progress else None
+        super().__init__(setfit.SetFitModel(model, **options), arguments, callbacks=report)
+        for callback in (setfit.trainer.ModelCardCallback, PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        # Several GPUs would divide a batch, whose texts must be compared with each other.
+        self.st_trainer.args._n_gpu = min(self.st_trainer.args.n_gpu, 1)
+        self.st_trainer.args.dataloader_pin_memory = torch.cuda.is_available()
+        self.st_trainer.args.learning_rate_mapping = {r"^projections\.": _PROJECTION_LEARNING_RATE}
+
+    def train_encoder(self, texts: list[str], labels: Sequence[Any]) -> SentenceTransformer:
+        """Train and return the encoder; ``labels`` are what :meth:`get_dataset` takes as ``y``."""
+        self.train_embeddings(texts, labels, args=self.args)
+        # Otherwise the model would still compute in bfloat16.
+        model: SentenceTransformer = self.st_trainer.accelerator.unwrap_model(
+            self.st_trainer.model, keep_fp32_wrapper=False
+        )
+        return model.eval()
+
+
+class FacetTrainer(EncoderTrainer):
+    """SetFit's trainer with a loss for the tags of several facets."""
+
+    def __init__(self, loss: FacetContrastiveLoss, *given: Any) -> None:
+        super().__init__(loss.model, *given)
+        self.loss = loss.to(self.model.device)
+
+    def get_dataset(
+        self, x: list[str], y: list[int], args: setfit.TrainingArguments, max_pairs: int = -1
+    ) -> tuple[Dataset, nn.Module]:
+        """Return the texts, not pairs of them, with their indices ``y``, and the loss."""
+        return Dataset.from_dict({"text": x, "label": y}), self.loss
+
+
 def fine_tune(
-    texts: list[str],
-    targets: Mapping[str, ContrastiveTarget],
-    settings: FineTuning,
-    progress: StepProgress | None = None,
+    examples: Dataset, settings: FineTuning, progress: StepProgress | None = None
 ) -> SentenceTransformer:
     """Fine-tune an encoder so that texts with similar tags get similar vectors.
 
-    Word embeddings and the lower layers are frozen. With 0 epochs the pretrained encoder is
-    returned. ``progress`` is called with the training steps done and their total. Raises a
-    TaggerError if the encoder cannot be loaded.
+    ``examples`` are those of :func:`tagger.training.data.examples_of`. Word embeddings and the
+    lower layers are frozen. ``progress`` is called with the training steps done and their total.
+    Raises a TaggerError if the encoder cannot be loaded.
     """
     torch.manual_seed(settings.seed)
     model = load_trainable(settings.encoder, settings.max_tokens)
-    if not settings.epochs:
-        return model.eval()
     transformer: Any = model[0].auto_model
     if not torch.cuda.is_available():
         # In training, PyTorch's fused attention is slow on CPUs.
         with suppress(Exception):
             transformer.set_attn_implementation("eager")
     frozen = freeze_lower_layers(transformer)
-    loss = FacetContrastiveLoss(model, frozen, targets, settings)
+    loss = FacetContrastiveLoss(model, frozen, targets_of(examples), settings)
+    rate = settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / loss.size)
+    with (
+        training_arguments(settings, batch_size=settings.batch_size, rate=rate) as arguments,
+        frozen.caching(),
+    ):
+        trainer = FacetTrainer(loss, arguments, progress)
+        return trainer.train_encoder(examples[TEXT][:], range(len(examples)))
+
+
+@contextmanager
+def training_arguments(
+    settings: FineTuning, *, batch_size: int, rate: float, **options: Any
+) -> Iterator[setfit.TrainingArguments]:
+    """Provide arguments for SetFit's trainer, which prints and saves nothing.
+
+    Within the block a trainer computes in bfloat16 where :func:`arithmetic` says so.
+    """
+    setfit.logging.set_verbosity_error()
     disable_progress_bars()
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = SentenceTransformerTrainingArguments(
-            output_dir=scratch,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / loss.size),
-            learning_rate_mapping={r"^projections\.": _PROJECTION_LEARNING_RATE},
-            warmup_steps=0.1,
-            weight_decay=0.01,
-            seed=settings.seed,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=torch.cuda.is_available(),
-            bf16="bfloat16" in arithmetic(),
-            # With bfloat16 the trainer would otherwise expect a GPU.
-            use_cpu=arithmetic() == "cpu bfloat16",
-        )
-        # Several GPUs would divide a batch, whose texts must be compared with each other.
-        arguments._n_gpu = min(arguments.n_gpu, 1)
-        trainer = _QuietTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=Dataset.from_dict({"text": texts, "label": list(range(len(texts)))}),
-            loss=loss,
-            callbacks=[_Report(progress)] if progress else None,
-        )
-        trainer.remove_callback(PrinterCallback)
-        with frozen.caching():
-            trainer.train()
-        # Otherwise the model would still compute in bfloat16.
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    model.eval()
-    return model
+    before = os.environ.get(_PRECISION_VARIABLE)
+    # SetFit has no option for it, and its ``use_amp`` is float16.
+    os.environ[_PRECISION_VARIABLE] = "bf16" if "bfloat16" in arithmetic() else "no"
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield setfit.TrainingArguments(
+                output_dir=scratch,
+                num_epochs=settings.epochs,
+                batch_size=batch_size,
+                body_learning_rate=rate,
+                seed=settings.seed,
+                save_strategy="no",
+                logging_strategy="no",
+                logging_first_step=False,
+                report_to="none",
+                show_progress_bar=False,
+                **options,
+            )
+    finally:
+        del os.environ[_PRECISION_VARIABLE]
+        if before is not None:
+            os.environ[_PRECISION_VARIABLE] = before
 
 
 def arithmetic() -> str:
@@ -262,11 +361,6 @@ def arithmetic() -> str:
         return "cuda bfloat16" if torch.cuda.is_bf16_supported() else "cuda float32"
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return "cpu bfloat16" if supported and supported() else "cpu float32"
-
-
-class _QuietTrainer(SentenceTransformerTrainer):
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Add no callback: the encoder is never published, so it needs no model card."""
 
 
 class _Report(TrainerCallback):

@@ -36,7 +36,7 @@ from tagger.training.cross_validation import (
     fit_heads,
     metrics_of,
 )
-from tagger.training.data import TrainingData, assign_folds, fine_tuning_inputs
+from tagger.training.data import TrainingData, assign_folds, examples_of
 from tagger.training.encoders import (
     EncoderCache,
     EncoderPlan,
@@ -177,8 +177,9 @@ def plan_encoder(
     data: TrainingData, indices: Integers, settings: TrainingSettings, stage: str
 ) -> EncoderPlan:
     """Return the inputs of fine-tuning an encoder on some papers."""
-    texts, targets = fine_tuning_inputs(data, indices, title_views=settings.title_views)
-    return EncoderPlan(stage, texts, targets, settings)
+    texts = data.views(indices, title_views=settings.title_views)
+    owners = np.tile(indices, len(texts) // max(len(indices), 1))
+    return EncoderPlan(stage, examples_of(data, texts, owners), settings)
 
 
 def _training_indices(folds: Integers, settings: TrainingSettings) -> list[Integers]:

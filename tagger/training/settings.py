@@ -1,4 +1,4 @@
-"""Settings of a training run, and targets of contrastive fine-tuning.
+"""Settings of a training run.
 
 This module does not import PyTorch, which takes seconds.
 """
@@ -10,40 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from tagger import __version__
 from tagger.labels import Label
 from tagger.model import DEFAULT_MAX_TOKENS
 from tagger.taxonomy import Taxonomy
 from tagger.training.pretrained import BUNDLED_ENCODER
-
-
-@dataclass(frozen=True, slots=True)
-class ContrastiveTarget:
-    """The tags of texts in one facet: texts with similar tags get similar vectors.
-
-    ``memberships`` has shape (texts, tags), ``annotated`` (texts,); ``weight`` is the weight of the
-    facet in the loss.
-    """
-
-    memberships: npt.NDArray[np.bool_]
-    annotated: npt.NDArray[np.bool_]
-    weight: float
-
-    def similarity(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return the Jaccard index of the tag sets of each pair of texts, shape (n, n) for n texts.
-
-        Two texts without a tag have similarity 1. A text that is not annotated has similarity 0.
-        """
-        members = self.memberships[indices].astype(np.float32)
-        annotated = self.annotated[indices]
-        shared = members @ members.T
-        sizes = members.sum(axis=1)
-        union = sizes[:, None] + sizes[None, :] - shared
-        overlap = np.where(union > 0, shared / np.maximum(union, 1), 1)
-        return np.asarray(overlap * np.outer(annotated, annotated), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +28,7 @@ class FineTuning:
     max_tokens:
         Tokens after which a text is cut off, in training and in tagging.
     epochs:
-        Passes over the texts; with 0 the pretrained encoder is used.
+        Passes over the texts; with 0 the encoder is used as it comes.
     batch_size:
         Texts in a batch; each is compared with the others of its batch.
     learning_rate:
