@@ -103,7 +103,8 @@ class LabelStore:
             if files == {path.name: path.read_bytes() for path in self.files}:
                 break
         lines = self._with_texts(stored)
-        for name in {line.path.name for line, old in zip(lines, stored, strict=True) if line != old}:
+        changed = [line for line, old in zip(lines, stored, strict=True) if line != old]
+        for name in {line.path.name for line in changed}:
             own = [line.label for line in lines if line.path.name == name]
             files[name] = "".join(map(_as_line, own)).encode()
         merged = merge_labels([self._checked(*line) for line in lines], conflicts)
