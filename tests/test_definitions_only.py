@@ -83,7 +83,7 @@ def test_it_tags_and_explains_and_promises_nothing(told, tmp_path):
     assert explained.neighbours == ()
     promise = promise_precision(told.reference, DEFINED, 0.9, ReviewRule())
     assert set(promise.rule.accept["topic"].values()) == {NEVER}
-    assert len(promise.shortfalls) == 2
+    assert len(promise.shortfalls) == 1
 
 
 def test_many_papers_are_looked_at_in_part():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from tagger._util.arrays import Booleans, Floats
+from tagger._util.binomial import at_least
 from tagger.model.decision import ReviewRule
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
@@ -80,21 +80,8 @@ class Drift:
         return tuple(found)
 
     def _is_significant(self, share: float, expected: float) -> bool:
-        """Return whether a share is above the expected one by a one-sided binomial test.
-
-        Tagging is installed without SciPy.
-        """
-        papers, p = self.papers, min(max(expected, 1e-6), 1 - 1e-6)
-        # In logarithms, because the factorials of thousands of papers overflow.
-        tail = (
-            math.lgamma(papers + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(papers - k + 1)
-            + k * math.log(p)
-            + (papers - k) * math.log1p(-p)
-            for k in range(round(share * papers), papers + 1)
-        )
-        return sum(map(math.exp, tail)) < _SIGNIFICANCE
+        """Return whether a share is above the expected one by a one-sided binomial test."""
+        return at_least(round(share * self.papers), self.papers, expected) < _SIGNIFICANCE
 
     def figures(self) -> dict[str, float]:
         """Return all figures by the names under which MLflow logs them."""

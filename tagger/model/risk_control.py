@@ -1,41 +1,52 @@
 """Thresholds for accepting tags at a target precision.
 
-The threshold is chosen on out-of-fold predictions. If ``w`` of the ``n`` tags at or above it are
-wrong and the share ``a`` may be wrong, the excess is ``w - a * n``. Conformal risk control
-(Angelopoulos et al., 2024) adds the largest excess that one more paper could have, and accepts the
-threshold if the sum is at most zero. Accepting only some predictions is selective
-classification (Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017).
+All facets have one threshold of confidence. It is chosen on the out-of-fold predictions of the
+audit sample, the papers that were sampled at random from those that arrived, by Learn then Test
+(Angelopoulos et al., 2021) with fixed-sequence testing: the tags of the sample are accepted in
+falling order of confidence, first a quarter of them, but at least as many as prove the target
+without an error, then one by one, as long as an exact binomial test rejects that the precision is
+below the target. Their mean confidence must reach the target, too. With probability
+:data:`CERTAINTY` over samples, the precision among all tags accepted from papers like these is at
+least the target. Accepting only some predictions is selective classification (Geifman
+and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017).
 
-The target holds on average over samples of labelled papers and of new papers like them, for all
-accepted tags together; new papers without an accepted tag count as free of errors. It is
-approximate: the confidences come from the models of the cross-validation, not from the final one,
-and the threshold is the best of many. :mod:`tagger.model.drift` measures how similar new papers
-are to the labelled ones.
+The guarantee is approximate in two ways: the confidences come from the models of the
+cross-validation, not from the final one, and the test counts the tags of one paper as independent.
+:mod:`tagger.model.drift` measures how similar new papers are to the labelled ones.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats
+from tagger._util.binomial import at_least
 from tagger.model.decision import NEVER, ReviewRule
 from tagger.model.model import TaggerModel
 from tagger.model.threshold_ranges import check_thresholds
 from tagger.model.training_reference import Reference
 from tagger.taxonomy import Facet, Taxonomy
 
-_TOLERANCE = 1e-9
+CERTAINTY = 0.9
+"""Probability with which a target is kept."""
+_FIRST_SHARE = 0.25
+"""Share of the tags in the first test. A larger one is spoilt less by one confident error, but
+fails if less than this share can be accepted."""
+_MOST_PAPERS = 2000
+"""More audit labels are not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """The rule for a target precision.
 
-    ``coverage`` is, per facet, the share of held-out papers without a tag that needs review. The
-    rule was chosen on these papers, so expect slightly less on others. ``shortfalls`` describes the
-    facets that have too few labels to accept some or all tags.
+    ``coverage`` is, per facet, the share of the papers of the audit sample without a tag that needs
+    review. The rule was chosen on these papers, so expect slightly less on others. ``shortfalls``
+    tells why no tag, or not every tag, can be accepted.
     """
 
     rule: ReviewRule
@@ -48,33 +59,26 @@ def promise_precision(
 ) -> Promise:
     """Return the rule that accepts the most tags at a target precision, between 0 and 1.
 
-    ``rule`` is the rule without a target.
-
-    A facet has one threshold for all its tags. Where it is not exclusive, a tag that was given
-    often enough has to reach the target alone, too, which may raise its threshold; the absence of a
-    tag is doubted as without a target. A tag without a label,
-    or that ``rule`` never accepts, is never accepted.
+    ``rule`` is the rule without a target. A tag that it never accepts, a tag without a label, and
+    the tags of a facet that the audit sample lacks are never accepted. The absence of a tag is
+    doubted as without a target.
     """
-    accept, coverage, shortfalls = {}, {}, []
+    known = {name: _known(reference, taxonomy.facet(name), rule) for name in reference.annotated}
+    audited = {name: reference.audited & rows for name, rows in reference.annotated.items()}
+    given = _given_tags(reference, taxonomy, rule, known, audited)
+    threshold = least_confidence(*given, target)
+    shortfalls = [] if threshold < NEVER else [_too_few(reference, taxonomy, rule, known, target)]
+    accept, coverage = {}, {}
     for facet in taxonomy.facets:
-        annotated = reference.annotated[facet.name]
-        probabilities = reference.probabilities[facet.name][annotated]
-        predicted = rule.predict_labels(facet, probabilities)
-        y_true = reference.y_true[facet.name][annotated]
-        # The precision of a tag with few labels, or with none, is unknown.
-        unknown = rule.accept.get(facet.name, {})
-        known = y_true.any(axis=0) & ~np.isin(facet.tag_names, [*unknown])
-        thresholds = _thresholds(facet, y_true, probabilities, predicted & known, known, target)
-        accept[facet.name] = thresholds
-        doubts = replace(rule, accept=accept).doubts(facet, probabilities)
-        coverage[facet.name] = float(1 - doubts.mean()) if len(probabilities) else 0
-        refused = [tag for tag, threshold in thresholds.items() if threshold == NEVER]
-        if refused:
-            of_tags = "" if len(refused) == len(facet.tags) else f" of {', '.join(refused)}"
-            shortfalls.append(
-                f"{facet.name}: {len(probabilities)} labelled papers are too few, or too hard, to "
-                f"promise that {100 * target:g}% of the tags{of_tags} are right; all go to review"
-            )
+        name, rows = facet.name, audited[facet.name]
+        accepted = known[name] & rows.any()
+        bars = np.where(accepted, threshold, NEVER).tolist()
+        accept[name] = dict(zip(facet.tag_names, bars, strict=True))
+        doubts = replace(rule, accept=accept).doubts(facet, reference.probabilities[name][rows])
+        coverage[name] = float(1 - doubts.mean()) if rows.any() else 0.0
+        if threshold < NEVER and not accepted.all():
+            tags = ", ".join(np.array(facet.tag_names)[~accepted])
+            shortfalls.append(f"{name}: too few labels to accept {tags}; they go to review")
     return Promise(replace(rule, accept=accept), coverage, tuple(shortfalls))
 
 
@@ -96,43 +100,89 @@ def review_rule(
     return promise.rule, promise
 
 
-def least_confidence(confidence: Floats, right: Booleans, target: float, most: int = 1) -> float:
+def least_confidence(confidence: Floats, right: Booleans, target: float) -> float:
     """Return the minimum confidence of an accepted tag, or ``NEVER`` if no tag can be accepted.
 
-    ``confidence`` and ``right``, shape (given tags,), are those of held-out papers; ``most`` is the
-    maximum number of given tags of a paper.
+    ``confidence`` and ``right``, shape (given tags,), are those of the audit sample. A lower target
+    never gives a higher threshold.
     """
     order = np.argsort(-confidence, kind="stable")
-    excess = np.cumsum(~right[order]) - (1 - target) * np.arange(1, len(order) + 1)
+    ranked, errors = confidence[order], np.cumsum(~right[order])
+    mean = np.cumsum(ranked) / np.arange(1, len(order) + 1)
+    without_error = math.ceil(math.log(1 - CERTAINTY) / math.log(target))
+    first = last = max(without_error, math.ceil(_FIRST_SHARE * len(order)))
+    while (
+        last <= len(order)
+        and mean[last - 1] >= target
+        and _is_kept(last, errors[last - 1], target)
+    ):
+        last += 1
     # Tags of equal confidence are accepted together or not at all.
-    last = np.append(np.diff(confidence[order]) != 0, True)[: len(order)]
-    kept = last & (excess + most * target <= _TOLERANCE)
-    if not kept.any():
-        return NEVER
-    return float(confidence[order][np.flatnonzero(kept)[-1]])
+    for accepted in range(last - 1, first - 1, -1):
+        if accepted == len(order) or ranked[accepted] < ranked[accepted - 1]:
+            return float(ranked[accepted - 1])
+    return NEVER
 
 
-def _thresholds(
-    facet: Facet,
-    y_true: Booleans,
-    probabilities: Floats,
-    given: Booleans,
-    known: Booleans,
+def _is_kept(accepted: int, errors: float, target: float) -> bool:
+    """Return whether a test rejects that the precision is below the target."""
+    return at_least(accepted - math.floor(errors), accepted, target) <= 1 - CERTAINTY
+
+
+def _known(reference: Reference, facet: Facet, rule: ReviewRule) -> Booleans:
+    """Return the mask of the tags that may be accepted, shape (tags,)."""
+    labelled = reference.y_true[facet.name][reference.annotated[facet.name]].any(axis=0)
+    never = [tag for tag, bar in rule.accept.get(facet.name, {}).items() if bar == NEVER]
+    return np.asarray(labelled & ~np.isin(facet.tag_names, never))
+
+
+def _given_tags(
+    reference: Reference,
+    taxonomy: Taxonomy,
+    rule: ReviewRule,
+    known: Mapping[str, Booleans],
+    rows: Mapping[str, Booleans],
+) -> tuple[Floats, Booleans]:
+    """Return the confidence of each known tag given to papers, and whether it is right.
+
+    ``rows`` is the mask of the papers by facet, shape (papers,). Both results have shape (given
+    tags,).
+    """
+    confidence, right = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    for facet in taxonomy.facets:
+        probabilities = reference.probabilities[facet.name][rows[facet.name]]
+        given = rule.predict_labels(facet, probabilities) & known[facet.name]
+        confidence.append(probabilities[given])
+        right.append(reference.y_true[facet.name][rows[facet.name]][given])
+    return np.concatenate(confidence), np.concatenate(right)
+
+
+def _too_few(
+    reference: Reference,
+    taxonomy: Taxonomy,
+    rule: ReviewRule,
+    known: Mapping[str, Booleans],
     target: float,
-) -> dict[str, float]:
-    right = given & y_true
-    most = max(1, int(given.sum(axis=1).max(initial=0)))
-    together = least_confidence(probabilities[given], right[given], target, most)
-    thresholds = {
-        tag: together if labelled else NEVER
-        for tag, labelled in zip(facet.tag_names, known, strict=True)
-    }
-    if facet.exclusive:
-        return thresholds
-    for column, tag in enumerate(facet.tag_names):
-        rows = given[:, column]
-        # With fewer rows, a single error would prevent any accepted tag.
-        if rows.sum() + 1 + _TOLERANCE >= 2 / (1 - target):
-            alone = least_confidence(probabilities[rows, column], right[rows, column], target)
-            thresholds[tag] = max(thresholds[tag], alone)
-    return thresholds
+) -> str:
+    """Return why nothing can be promised, and how many more audit labels would be enough.
+
+    Confidences are taken for the probability that a tag is right.
+    """
+    confidence, _ = _given_tags(reference, taxonomy, rule, known, reference.annotated)
+    wrong = np.cumsum(1 - np.sort(confidence)[::-1]) / max(len(reference.ids), 1)
+    accepted = np.arange(1, len(wrong) + 1) / max(len(reference.ids), 1)
+    some = np.unique(np.linspace(0, len(wrong) - 1, 50).astype(int)) if len(wrong) else []
+    audit = int(reference.audited.sum())
+    found = f"{target:.1%} right tags cannot be promised"
+    for papers in np.unique(np.geomspace(20, _MOST_PAPERS, 40).round(-1).astype(int)):
+        if papers > audit and any(
+            wrong[place] <= (1 - target) * accepted[place]
+            and _is_kept(round(papers * accepted[place]), papers * wrong[place], target)
+            for place in some
+        ):
+            return (
+                f"{found} with {audit} audit labels, about {papers - audit} more would be enough: "
+                f"tagger review push --audit {papers - audit}; all tags go to review"
+            )
+    reason = "is too rarely that confident" if len(wrong) else "was not trained on labels"
+    return f"{found}: the model {reason}; all tags go to review"

@@ -45,6 +45,7 @@ class Reference:
     ``vectors`` have shape (papers, dimensions). Per facet, ``y_true`` is the mask of the labelled
     tags, shape (papers, tags), and ``annotated`` that of the labelled papers, shape (papers,).
     ``out_of_fold`` is by effort; ``similarity`` and ``probabilities`` are those of ``effort``.
+    ``audit_ids`` are the ids of the papers of the audit sample.
     """
 
     ids: tuple[str, ...]
@@ -53,7 +54,13 @@ class Reference:
     y_true: dict[str, Booleans]
     annotated: dict[str, Booleans]
     out_of_fold: Mapping[str, OutOfFold]
+    audit_ids: frozenset[str] = frozenset()
     effort: str = "full"
+
+    @property
+    def audited(self) -> Booleans:
+        """Mask of the papers of the audit sample, shape (papers,)."""
+        return np.array([name in self.audit_ids for name in self.ids], dtype=bool)
 
     @property
     def similarity(self) -> Floats:
@@ -73,9 +80,11 @@ class Reference:
         return similarity(vectors, self.vectors)
 
     def sample(self) -> Reference:
-        """Return a reference of at most 2000 papers, evenly spaced."""
-        count = len(self.vectors)
-        indices = np.unique(np.linspace(0, count - 1, min(count, _MAX_PAPERS)).astype(int))
+        """Return a reference of at most 2000 papers: the audit sample, and others evenly spaced."""
+        audited, others = np.flatnonzero(self.audited), np.flatnonzero(~self.audited)
+        room = min(len(others), max(_MAX_PAPERS - len(audited), 0))
+        spaced = others[np.linspace(0, max(len(others) - 1, 0), room).astype(int)]
+        indices = np.sort(np.concatenate([audited[:_MAX_PAPERS], spaced]))
         return Reference(
             tuple(self.ids[index] for index in indices),
             tuple(self.titles[index] for index in indices),
@@ -83,6 +92,7 @@ class Reference:
             {name: values[indices] for name, values in self.y_true.items()},
             {name: values[indices] for name, values in self.annotated.items()},
             {effort: found.take(indices) for effort, found in self.out_of_fold.items()},
+            self.audit_ids,
         )
 
     def save(self, path: Path) -> None:
@@ -98,7 +108,8 @@ class Reference:
             for name, probabilities in found.probabilities.items():
                 arrays[f"{effort}.probabilities.{name}"] = probabilities
         arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-        header = {"ids": json.dumps(self.ids), "titles": json.dumps(self.titles)}
+        texts = {"ids": self.ids, "titles": self.titles, "audit": sorted(self.audit_ids)}
+        header = {name: json.dumps(each) for name, each in texts.items()}
         path.write_bytes(save(arrays, metadata=header))
 
     @classmethod
@@ -114,11 +125,15 @@ class Reference:
             shapes |= {f"{effort}.probabilities.{facet.name}": table for effort in efforts}
         arrays, header = load_arrays(path, shapes)
         try:
-            ids, titles = (tuple(json.loads(header[key])) for key in ("ids", "titles"))
+            # Models of earlier versions have no audit sample.
+            texts = {"audit": "[]", **header}
+            ids, titles, audit = (
+                tuple(json.loads(texts[key])) for key in ("ids", "titles", "audit")
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise TaggerError("lacks ids and titles in its header", path=path) from error
         if {len(ids), len(titles)} != {len(arrays["vectors"])} or not all(
-            isinstance(text, str) for text in (*ids, *titles)
+            isinstance(text, str) for text in (*ids, *titles, *audit)
         ):
             raise TaggerError("the ids and titles in its header do not fit its arrays", path=path)
 
@@ -135,7 +150,8 @@ class Reference:
         }
         vectors = arrays["vectors"].astype(np.float32, copy=False)
         annotated = per_facet("annotated", np.bool_)
-        return cls(ids, titles, vectors, per_facet("y_true", np.bool_), annotated, out_of_fold)
+        y_true = per_facet("y_true", np.bool_)
+        return cls(ids, titles, vectors, y_true, annotated, out_of_fold, frozenset(audit))
 
 
 def similarity(vectors: Vectors, known: Vectors) -> Floats:

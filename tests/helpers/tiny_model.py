@@ -86,7 +86,9 @@ def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
     onnx.save(model, str(folder / "encoder.onnx"))
 
 
-def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
+def make_reference(
+    vectors: np.ndarray, taxonomy: Taxonomy, *, audited: bool = False
+) -> Reference:
     """Make up the reference of a model that knows nothing: all papers have the first tags."""
     papers = len(vectors)
     sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}
@@ -100,4 +102,5 @@ def make_reference(vectors: np.ndarray, taxonomy: Taxonomy) -> Reference:
         {name: np.tile(np.arange(size) == 0, (papers, 1)) for name, size in sizes.items()},
         {name: np.ones(papers, dtype=bool) for name in sizes},
         {"low": low, "balanced": low, "full": OutOfFold(np.linspace(0.5, 0.9, papers), even)},
+        frozenset(f"paper {n}" for n in range(papers) if audited),
     )
