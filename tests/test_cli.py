@@ -152,13 +152,8 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     report = json.loads(strict.stdout)
     assert report["to_review"] == report["papers"] == 2
     assert report["promise"]["target_precision"] == 0.95
-    assert "warning: kind: 12 labelled papers are too few, or too hard" in strict.stderr
-    # It has all twelve kinds right, which is enough for that much.
-    mild = ran(tmp_path, *command, 0.9)["promise"]
-    assert mild["expected_coverage"]["kind"] == 1
-    of_kinds, of_fields = mild["shortfalls"]
-    assert "tags of method, study are right" in of_kinds, "they have no label"
-    assert of_fields.startswith("field: ")
+    assert report["promise"]["expected_coverage"] == {"kind": 0, "field": 0}
+    assert "cannot be promised" in strict.stderr, "the model has no audit sample"
     done = run(*command, 1, cwd=tmp_path)
     assert done.returncode == 2
     assert "target-precision" in done.stderr

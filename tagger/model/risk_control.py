@@ -112,9 +112,7 @@ def least_confidence(confidence: Floats, right: Booleans, target: float) -> floa
     without_error = math.ceil(math.log(1 - CERTAINTY) / math.log(target))
     first = last = max(without_error, math.ceil(_FIRST_SHARE * len(order)))
     while (
-        last <= len(order)
-        and mean[last - 1] >= target
-        and _is_kept(last, errors[last - 1], target)
+        last <= len(order) and mean[last - 1] >= target and _is_kept(last, errors[last - 1], target)
     ):
         last += 1
     # Tags of equal confidence are accepted together or not at all.

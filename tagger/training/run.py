@@ -241,6 +241,7 @@ def _fit_final(
         data.y_true,
         data.annotated,
         checked.efforts,
+        frozenset(label.id for label in data.labels if label.audited),
     )
     lexical = LexicalFeatures(
         tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_

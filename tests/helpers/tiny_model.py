@@ -86,9 +86,7 @@ def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
     onnx.save(model, str(folder / "encoder.onnx"))
 
 
-def make_reference(
-    vectors: np.ndarray, taxonomy: Taxonomy, *, audited: bool = False
-) -> Reference:
+def make_reference(vectors: np.ndarray, taxonomy: Taxonomy, *, audited: bool = False) -> Reference:
     """Make up the reference of a model that knows nothing: all papers have the first tags."""
     papers = len(vectors)
     sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}
