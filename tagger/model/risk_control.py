@@ -146,7 +146,8 @@ def _given_tags(
     ``rows`` is the mask of the papers by facet, shape (papers,). Both results have shape (given
     tags,).
     """
-    confidence, right = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    confidence: list[Floats] = [np.zeros(0)]
+    right: list[Booleans] = [np.zeros(0, dtype=bool)]
     for facet in taxonomy.facets:
         probabilities = reference.probabilities[facet.name][rows[facet.name]]
         given = rule.predict_labels(facet, probabilities) & known[facet.name]
