@@ -1,6 +1,6 @@
-# Everything from a fresh machine. `make demo` shows the toolkit at work. Three suites check it:
-# `make check` in minutes after each change, `make test` before a merge, `make acceptance` before a
-# release. `make docs` builds the documentation into site/.
+# Everything from a fresh machine. `make demo` tags a digest, `make demo-train` trains and compares
+# models of your own. Three suites check it: `make check` in minutes after each change, `make test`
+# before a merge, `make acceptance` before a release. `make docs` builds the documentation into site/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,18 +12,35 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 LABEL_STUDIO := .label-studio
 
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+endef
+
 # Installing takes one core, so independent steps run two at a time.
 MAKEFLAGS += --jobs=2
 
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo check test acceptance lint label-studio-environment docs licences sbom \
+.PHONY: demo demo-train model check test acceptance lint label-studio-environment docs licences sbom \
   audit install browser clean
 
-demo: $(VENV)/.demo
-	$(BIN)/tagger train --labels labels --if-changed
+demo: $(VENV)/.light
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
+	$(BIN)/tagger report $(OUTPUT) --output $(OUTPUT)/report.html $(addprefix --digest ,$(wildcard $(DIGEST)))
+
+# The second version has the encoder of the first and new classifiers, which takes seconds.
+demo-train: $(VENV)/.training
+	$(BIN)/tagger train --labels labels --if-changed
+	$(BIN)/tagger train --labels labels --if-changed --heads-only
+	$(BIN)/tagger history
+	$(BIN)/tagger compare --digest $(firstword $(wildcard $(DIGEST)))
+	@echo "The runs: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"
+
+# The model that ships with tagger, anew. TEXTS are files or folders with the abstracts of the papers
+# in labels/real.jsonl.
+model: $(VENV)/.training
+	$(BIN)/python scripts/default_model.py $(TEXTS)
 
 check: lint
 	$(PYTEST) -m 'not ($(SLOW))'
@@ -66,18 +83,25 @@ lint: install
 
 install: $(VENV)/.installed
 
+# Tagging needs no PyTorch.
+$(VENV)/.light: constraints.txt pyproject.toml
+	$(CHECK_PYTHON)
+	test -e $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[formats]'
+	touch $@
+
 # PyTorch comes first, so that no other package chooses its build. Modules are compiled when they are
 # first imported: most never are.
 $(VENV)/.torch: constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	$(CHECK_PYTHON)
+	test -e $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch filelock lazy-loader
 	touch $@
 
-$(VENV)/.demo $(VENV)/.installed $(VENV)/.acceptance: $(VENV)/.torch pyproject.toml
+$(VENV)/.training $(VENV)/.installed $(VENV)/.acceptance: $(VENV)/.torch pyproject.toml
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
-$(VENV)/.demo: EXTRAS := formats,train,review
+$(VENV)/.training: EXTRAS := formats,train,review
 $(VENV)/.installed: EXTRAS := all,dev
 $(VENV)/.acceptance: EXTRAS := all,dev,acceptance
 

@@ -42,10 +42,11 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests; a training within a test takes one process."""
+    """Keep the user's cache and the shipped model out of tests; a training takes one process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         patch.setenv(JOBS_VARIABLE, "1")
+        patch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", Path("no model ships with tests"))
         yield
 
 

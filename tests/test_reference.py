@@ -38,6 +38,11 @@ def test_a_reference_survives_being_saved(drawn, taxonomy, tmp_path):
     before = drawn(5)
     before.save(tmp_path / "reference")
     np.testing.assert_equal(asdict(load(tmp_path / "reference", taxonomy)), asdict(before))
+    written = set()
+    for _ in range(9):
+        before.save(tmp_path / "again")
+        written.add((tmp_path / "again").read_bytes())
+    assert written == {(tmp_path / "reference").read_bytes()}
 
 
 def test_of_many_papers_a_part_is_kept(drawn):

@@ -104,7 +104,10 @@ class _Notices(logging.Handler):
     """Print messages of the library, such as that it waits for a lock, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
+        if record.levelno < logging.WARNING:
+            echo(record.getMessage(), err=True)
+        else:
+            warn(record.getMessage())
 
 
 def main() -> None:
@@ -114,6 +117,7 @@ def main() -> None:
     """
     logger = logging.getLogger("tagger")
     logger.addHandler(_Notices())
+    logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
         app(prog_name="tagger")

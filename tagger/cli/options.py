@@ -56,8 +56,9 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A version (7), an alias (champion), the id of a training run, the folder of a model, "
-        "or a label folder, whose definitions are then used without training.",
+        help="A version (7), an alias, the id of a training run, the folder of a model, shipped "
+        "(the model that comes with tagger), or a label folder, whose definitions are then used "
+        "without training. Without a champion, champion is the shipped model.",
     ),
 ]
 Version = Annotated[

@@ -167,7 +167,7 @@ def _engine(
         with ray_cluster(cluster, workers), exclusively(folder / TAGS_FILE):
             chosen = RayEngine(found.folder, workers, device_of_cluster(device))
             # With a cache, the encoder is not loaded here, where no text is encoded.
-            yield chosen, lambda _papers: load_model(found.folder, found.version, default_cache())
+            yield chosen, lambda _papers: load_model(found.folder, found.name, default_cache())
 
 
 def _warn(run: TagRun) -> None:

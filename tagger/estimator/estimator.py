@@ -294,7 +294,7 @@ class Tagger(PaperClassifier):
             return tagger._use(load_model_by_name(model), None)
         with TemporaryDirectory() as scratch:
             found = find_model_folder(model, Path(scratch))
-            return tagger._use(*load_own_copy(found.folder, found.version))
+            return tagger._use(*load_own_copy(found.folder, found.name))
 
     def _use(self, model: TaggerModel, folder: Path | None) -> Self:
         self._folder = folder

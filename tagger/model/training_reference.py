@@ -110,7 +110,7 @@ class Reference:
         arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         texts = {"ids": self.ids, "titles": self.titles, "audit": sorted(self.audit_ids)}
         header = {name: json.dumps(each) for name, each in texts.items()}
-        path.write_bytes(save(arrays, metadata=header))
+        path.write_bytes(_with_sorted_header(save(arrays, metadata=header)))
 
     @classmethod
     def load(
@@ -152,6 +152,18 @@ class Reference:
         annotated = per_facet("annotated", np.bool_)
         y_true = per_facet("y_true", np.bool_)
         return cls(ids, titles, vectors, y_true, annotated, out_of_fold, frozenset(audit))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Sort the header of a safetensors file: the library writes metadata in any order.
+
+    The file begins with the size of the header in 8 bytes, then the header, JSON that is padded
+    with spaces to a multiple of 8 bytes.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def similarity(vectors: Vectors, known: Vectors) -> Floats:

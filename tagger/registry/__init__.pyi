@@ -15,7 +15,9 @@ from .training_run import check_writable as check_writable
 from .training_run import encoder_origin as encoder_origin
 from .training_run import encoder_source as encoder_source
 from .training_run import log_training as log_training
+from .training_run import model_card as model_card
 from .training_run import settings_of as settings_of
+from .training_run import training_metrics as training_metrics
 from .version_comparison import compare_versions as compare_versions
 from .version_comparison import comparison_page as comparison_page
 from .version_comparison import log_comparison as log_comparison

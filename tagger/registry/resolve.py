@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
 from tagger.model import MANIFEST_FILE, TaggerModel, default_cache, load_model, sha256_of
-from tagger.registry.versions import Registry
+from tagger.registry.versions import CHAMPION, MODEL_NAME, Registry
 from tagger.taxonomy import TAXONOMY_FILE
 from tagger.training import bundled_encoder
 
@@ -25,14 +26,18 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _CACHE_FILE = "resolved_models.json"
+SHIPPED = "shipped"
+_SHIPPED_FOLDER = Path(__file__).parents[1] / "default_model"
+_RECORD_FILE = "training.json"
+"""Next to the shipped model: what it was made from, its figures, and the hash of its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """The folder of a model's files, and its version if it is registered."""
+    """The folder of a model's files, and its name if it is registered or ships with tagger."""
 
     folder: Path
-    version: str | None = None
+    name: str | None = None
 
 
 def load_model_by_name(
@@ -45,9 +50,10 @@ def load_model_by_name(
     Parameters
     ----------
     name:
-        A model folder; a label folder, for a zero-shot model of its tag definitions; or a version
-        in MLflow: its number (``7``, ``tagger/7``), an alias (``champion``), the id of its training
-        run, or ``tagger`` for the champion.
+        A model folder; a label folder, for a zero-shot model of its tag definitions; a version in
+        MLflow: its number (``7``, ``tagger/7``), an alias, the id of its training run; or
+        ``shipped``, the model that ships with tagger. ``champion``, or ``tagger``, is the shipped
+        model in a workspace without a champion.
     papers:
         The papers to tag: a zero-shot model uses them as a sample of typical papers.
     progress:
@@ -64,7 +70,7 @@ def load_model_by_name(
         found = find_model_folder(name, Path(scratch))
         # With a cache the encoder is loaded lazily, so the folder must outlive this block.
         stays = Path(scratch) not in found.folder.parents
-        return load_model(found.folder, found.version, default_cache() if stays else None)
+        return load_model(found.folder, found.name, default_cache() if stays else None)
 
 
 def is_label_folder(name: str | Path) -> bool:
@@ -74,7 +80,7 @@ def is_label_folder(name: str | Path) -> bool:
 
 
 def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
-    """Return the folder of a saved model or of a version.
+    """Return the folder of a saved model, of a version or of the shipped model.
 
     A version on a server is downloaded to ``scratch``. For a local store, MLflow's answers are
     cached in a file until the database changes, because importing MLflow takes longer than tagging
@@ -89,6 +95,8 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
             )
         return ModelFolder(Path(name))
     name = str(name)
+    if name == SHIPPED or name.startswith(f"local/{SHIPPED}-"):
+        return _shipped_folder(name)
     if name.startswith("local/"):
         raise TaggerError(
             f"'{name}' is the name of an unregistered model",
@@ -96,10 +104,52 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
             "folder with the definitions",
         )
     registry = Registry()
-    if not registry.store.embedded:
-        version = registry.find(name)
-        return ModelFolder(registry.model_folder(version, scratch), version.name)
-    return _cached_folder(registry, name) or look_up(registry, name)
+    if registry.store.embedded and (cached := _cached_folder(registry, name)):
+        return cached
+    if name in (CHAMPION, MODEL_NAME) and not _may_have_champion(registry):
+        found = _shipped_folder(SHIPPED)
+        _LOG.info("there is no champion here: %s is used, which ships with tagger", found.name)
+        return found
+    if registry.store.embedded:
+        return look_up(registry, name)
+    version = registry.find(name)
+    return ModelFolder(registry.model_folder(version, scratch), version.name)
+
+
+def _may_have_champion(registry: Registry) -> bool:
+    """Tell whether there is a champion; without MLflow, whether there is a store."""
+    if not registry.store.exists or find_spec("mlflow") is None:
+        return registry.store.exists
+    return registry.champion() is not None
+
+
+def _shipped_folder(name: str) -> ModelFolder:
+    """Return the model that ships with tagger; a TaggerError if it is not the one of ``name``."""
+    reinstall = "Install tagger again, or train a model: tagger train"
+    try:
+        digest = sha256_of(_SHIPPED_FOLDER / MANIFEST_FILE)
+        record = json.loads((_SHIPPED_FOLDER / _RECORD_FILE).read_bytes())
+        unchanged = record["model"] == digest
+    except FileNotFoundError as error:
+        raise TaggerError(
+            f"there is no model '{CHAMPION}', and no model ships with this copy of tagger",
+            hint="'tagger train' makes the first version",
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError):
+        unchanged = False
+    if not unchanged:
+        raise TaggerError(
+            "the model that ships with tagger is damaged or was replaced",
+            path=_SHIPPED_FOLDER,
+            hint=reinstall,
+        )
+    found = ModelFolder(_SHIPPED_FOLDER, f"local/{SHIPPED}-{digest[:12]}")
+    if name not in (SHIPPED, found.name):
+        raise TaggerError(
+            f"'{name}' ships with another version of tagger; this one has {found.name}",
+            hint=f"Name it with --model {SHIPPED}",
+        )
+    return found
 
 
 def look_up(registry: Registry, name: str) -> ModelFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,16 +111,8 @@ def log_training(
     lineage = _lineage(snapshot, registry.champion())
     fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
     with registry.store.writing() as client:
-        metrics = _metrics(result, labels)
-        card = render(
-            "registry/model_card.md",
-            facets=[held_out.facet for held_out in result.out_of_fold],
-            settings=settings,
-            metrics=metrics,
-            shown_metrics=SHOWN_METRICS.values(),
-            lineage=lineage,
-            min_confidence=ReviewRule().min_confidence,
-        )
+        metrics = training_metrics(result, labels)
+        card = model_card(result, settings, metrics, lineage)
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         title = f"{labels} labels, seed {settings.seed}"
         with registry.store.run(client, experiment, title, card) as run:
@@ -152,7 +145,29 @@ def log_training(
     return registry.find(version.name)
 
 
-def _metrics(result: TrainingResult, labels: int) -> dict[str, float]:
+def model_card(
+    result: TrainingResult,
+    settings: TrainingSettings,
+    metrics: Mapping[str, float],
+    lineage: Mapping[str, str],
+) -> str:
+    """Return the model card as Markdown.
+
+    ``metrics`` are those of :func:`training_metrics`. ``lineage`` has the number of ``labels`` and
+    of ``labels_from_review``, the ``taxonomy`` and the ``parent``, the champion at that time.
+    """
+    return render(
+        "registry/model_card.md",
+        facets=[held_out.facet for held_out in result.out_of_fold],
+        settings=settings,
+        metrics=metrics,
+        shown_metrics=SHOWN_METRICS.values(),
+        lineage=lineage,
+        min_confidence=ReviewRule().min_confidence,
+    )
+
+
+def training_metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     """Return all figures of a training with their 95% intervals, under their names in MLflow."""
     model = result.model
     metrics = {

@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Demo:
-    """A copy of the project in which ``make demo`` was run with this environment's programs."""
+    """A copy of the project in which both demos were run with this environment's programs.
+
+    ``output`` is that of ``make demo-train``.
+    """
 
     root: Path
     output: str
@@ -32,8 +35,8 @@ class Demo:
 
     def make(self, *arguments: str) -> str:
         """Run make, with this environment in place of the one that it would install."""
-        venv = sys.prefix
-        return self.run("make", "-o", f"{venv}/.installed", f"VENV={venv}", *arguments)
+        old = [part for name in ("light", "training") for part in ("-o", f"{sys.prefix}/.{name}")]
+        return self.run("make", *old, f"VENV={sys.prefix}", *arguments)
 
     def run(self, *command: str) -> str:
         """Run a command in the copy and return what it printed; it must succeed."""
@@ -62,7 +65,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     if (ROOT.parent / "shared").is_dir():
         (root.parent / "shared").symlink_to(ROOT.parent / "shared")
     port = free_port()
-    yield Demo(root, Demo(root, "", port).make("demo"), port)
+    yield Demo(root, Demo(root, "", port).make("demo-train"), port)
     EmbeddedServer(root / ".label-studio").stop()
 
 

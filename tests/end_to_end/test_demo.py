@@ -20,11 +20,14 @@ def read_rows(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_demo_trains_tags_and_prints_a_table(demo):
+def test_the_demos_train_compare_tag_and_report(demo):
     assert "tagger/1 is now champion" in demo.output
-    assert "10 entries, 9 papers" in demo.output
-    assert "Skip-Gate" in demo.output
-    assert "versions of one study?" in demo.output
+    assert "tagger/2 against tagger/1" in demo.output
+    output = demo.make("demo")
+    assert "10 entries, 9 papers" in output
+    assert "Skip-Gate" in output
+    assert "versions of one study?" in output
+    assert "Skip-Gate" in (demo.root / "tagged" / "report.html").read_text(encoding="utf-8")
     rows = read_rows(demo.root / "tagged" / "tags.jsonl")
     assert len(rows) == 9
     assert {row["model"] for row in rows} == {"tagger/1"}
@@ -35,8 +38,8 @@ def test_the_demo_trains_tags_and_prints_a_table(demo):
 
 def test_a_second_demo_reuses_everything(demo):
     before = untimed((demo.root / "tagged" / "tags.jsonl").read_bytes())
-    output = demo.make("demo")
-    assert "Nothing new: tagger/1 was trained on the same inputs" in output
+    assert "Nothing new: tagger/1 was trained on the same inputs" in demo.make("demo-train")
+    demo.make("demo")
     assert untimed((demo.root / "tagged" / "tags.jsonl").read_bytes()) == before
 
 

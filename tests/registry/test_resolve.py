@@ -1,3 +1,4 @@
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 from helpers.samples import TAGGER, page
 
 from tagger.errors import TaggerError
+from tagger.model import load_model
 from tagger.registry import Registry, find_model_folder, load_model_by_name
 
 STORE = Path("mlruns")
@@ -42,8 +44,8 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     database = sqlite3.connect(STORE / "mlflow.db")
     with database:
         database.execute("DELETE FROM registered_model_aliases")
-    with pytest.raises(TaggerError, match="there is no model 'champion'"):
-        load_model_by_name("champion")
+    with pytest.raises(TaggerError, match="there is no model 'challenger'"):
+        find_model_folder("challenger", Path())
     # With a write-ahead log, changes cannot be detected.
     database.execute("PRAGMA journal_mode = WAL")
     with database:
@@ -81,7 +83,7 @@ def test_an_unknown_model_is_an_error_and_no_store_is_created(tmp_path, monkeypa
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "empty").mkdir()
     for name, problem in {
-        "champion": "there is no model 'champion'",
+        "7": "there is no model '7'",
         "local/1234": "name of an unregistered model",
         "empty": "is not a saved model",
     }.items():
@@ -103,3 +105,66 @@ def test_a_command_on_a_cached_model_does_not_import_mlflow(registry, log):
     subprocess.run([TAGGER, "tag", "page.txt"], check=True)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+@pytest.fixture
+def shipped(saved_model, tmp_path, monkeypatch):
+    """A folder that stands in for the model that ships with tagger."""
+    folder = shutil.copytree(saved_model, tmp_path / "default_model")
+    digest = load_model(folder).digest
+    (folder / "training.json").write_text(json.dumps({"model": digest}), encoding="utf-8")
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder
+
+
+def test_the_shipped_model_is_used_where_there_is_no_champion(
+    shipped, registry, log, monkeypatch, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    name = load_model_by_name("champion").name
+    assert name.startswith("local/shipped-")
+    [record] = caplog.records
+    assert name in record.message
+    assert not STORE.exists()
+    monkeypatch.chdir(tmp_path)
+    # A store without a champion, then with one.
+    assert load_model_by_name("champion").name == name
+    log()
+    assert load_model_by_name("champion").name == "tagger/1"
+    assert [load_model_by_name(one).name for one in ("shipped", name)] == [name] * 2
+    with pytest.raises(TaggerError, match="another version of tagger"):
+        load_model_by_name("local/shipped-0123456789ab")
+
+
+def test_without_mlflow_a_store_is_not_passed_over(shipped, registry, monkeypatch):
+    monkeypatch.setattr("tagger.registry.resolve.find_spec", lambda _name: None)
+    monkeypatch.setattr("tagger.registry.versions.find_spec", lambda _name: None)
+    with pytest.raises(TaggerError, match="needs MLflow"):
+        load_model_by_name("champion")
+    shutil.rmtree(STORE)
+    assert load_model_by_name("champion").name.startswith("local/shipped-")
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("model.json", "no model ships"),
+        ("training.json", "no model ships"),
+        ("heads.safetensors", "missing"),
+    ],
+)
+def test_a_shipped_model_that_is_damaged_or_replaced_is_refused(
+    shipped, tmp_path, monkeypatch, file, problem
+):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    content = (shipped / file).read_bytes()
+    (shipped / file).write_bytes(content[:-2] + b" }")
+    with pytest.raises(TaggerError, match=r"was replaced|does not match the hash"):
+        load_model_by_name("champion")
+    (shipped / file).unlink()
+    with pytest.raises(TaggerError, match=problem):
+        load_model_by_name("champion")
