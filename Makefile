@@ -35,7 +35,7 @@ demo-train: $(VENV)/.training
 	$(BIN)/tagger train --labels labels --if-changed --heads-only
 	$(BIN)/tagger history
 	$(BIN)/tagger compare --digest $(firstword $(wildcard $(DIGEST)))
-	@echo "The runs: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"
+	@echo "The runs: $(BIN)/tagger ui"
 
 # The model that ships with tagger, anew. TEXTS are files or folders with the abstracts of the papers
 # in labels/real.jsonl.
