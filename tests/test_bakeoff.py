@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.samples import run
@@ -6,49 +7,63 @@ from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.training import TrainingSettings, bake_off, bundled_encoder_folder
+from tagger.registry import Registry
+from tagger.training import TrainingSettings, bake_off
 
-FROZEN = TrainingSettings(epochs=0, folds=2, max_tokens=32)
-
-
-@pytest.fixture
-def given(label_folder):
-    store = LabelStore(label_folder)
-    return store.labels(), store.taxonomy
-
-
-def test_an_encoder_is_no_better_than_itself(given):
-    first, second = bake_off(*given, ["bundled-minilm", str(bundled_encoder_folder())], FROZEN)
-    assert first.against_first is None
-    assert second.against_first.verdict == "no difference"
-    assert first.figures == second.figures
-    for facet in second.against_first.facets:
-        assert facet.same_fold == facet.papers == 12
-        assert facet.figures["macro_f1"].interval == (0, 0)
-    assert first.seconds > 0 < first.seconds_per_100
+FROZEN = TrainingSettings(recipe="frozen", epochs=0, folds=2, max_tokens=32)
 
 
 @pytest.mark.parametrize(
-    ("encoders", "problem"),
+    ("candidates", "problem"),
     [
-        (["a", "a"], "named twice"),
-        (["bundled-minilm", "./nowhere"], r"'\./nowhere' cannot be loaded"),
+        ([{}], "two different candidates"),
+        ([{}, {}], "two different candidates"),
+        ([{}, {"encoder": "./nowhere"}], r"'\./nowhere' cannot be loaded"),
+        ([{}, {"recipe": "fast"}], "no recipe 'fast'"),
+        ([{}, {"epochs": 2}], "does not fine-tune"),
     ],
 )
-def test_a_wrong_name_is_found_out_first(given, encoders, problem):
+def test_a_wrong_candidate_is_found_out_first(label_folder, candidates, problem):
+    store = LabelStore(label_folder)
+    settings = [replace(FROZEN, **each) for each in candidates]
     with pytest.raises(TaggerError, match=problem):
-        bake_off(*given, encoders, FROZEN, lambda *_: pytest.fail("early"))
+        bake_off(store.labels(), store.taxonomy, settings, lambda *_: pytest.fail("early"))
 
 
+@pytest.mark.mlflow
 @pytest.mark.training
-def test_the_command_says_better_or_worse(label_folder):
+def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_folder, monkeypatch):
     root = label_folder.parent
-    options = ("--folds", 2, "--max-tokens", 32, "--epochs", 0)
-    command = ("bakeoff", *(save_tiny_encoder(root / name) for name in "ab"), *options)
-    shown = run(*command, cwd=root)
-    assert shown.returncode == 0, shown.stderr
-    assert "no difference" in shown.stdout
-    report = json.loads(run(*command, "--json", cwd=root).stdout)
+    options = ("--folds", 2, "--max-tokens", 32, "--encoder", save_tiny_encoder(root / "tiny"))
+    recipes = ("--recipe", "frozen", "--recipe", "tfidf", "--recipe", "zero-shot")
+    baked = run("bakeoff", *recipes, *options, "--json", cwd=root)
+    assert baked.returncode == 0, baked.stderr
+    report = json.loads(baked.stdout)
     assert report["labels"] == 12
-    assert report["encoders"][1]["against_first"]["verdict"] == "no difference"
-    assert not (root / "mlruns").exists()
+    assert [each["name"].split(",")[0] for each in report["candidates"]] == [
+        "frozen",
+        "tfidf",
+        "zero-shot",
+    ]
+    monkeypatch.chdir(root)
+    registry = Registry()
+    assert registry.versions() == []
+    parent = registry.run(registry.find_run(report["run"]))
+    assert parent.info.status == "FINISHED"
+    for found in report["candidates"]:
+        child = registry.run(registry.find_run(found["run"]))
+        assert child.data.tags["mlflow.parentRunId"] == report["run"]
+        assert child.data.params["recipe"] == found["name"].split(",")[0]
+        logged = child.data.metrics
+        assert logged["F1/kind"] == pytest.approx(found["figures"]["kind"]["macro_f1"])
+        assert {name: logged[name] for name in found["cost"]} == found["cost"]
+        for facet in (found["against_first"] or {"facets": []})["facets"]:
+            assert facet["same_fold"] == facet["papers"] == 12
+    compared = run("compare", *(each["run"] for each in report["candidates"]), cwd=root)
+    assert compared.returncode == 0, compared.stderr
+    assert all(name in compared.stdout for name in ("frozen", "tfidf", "zero-shot", "MB"))
+    refused = run("compare", report["run"], report["candidates"][0]["run"], cwd=root)
+    assert refused.returncode == 2
+    assert "out-of-fold" in refused.stderr
+    unknown = run("compare", "0" * 32, report["run"], cwd=root)
+    assert "there is no model" in unknown.stderr

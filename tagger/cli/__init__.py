@@ -16,6 +16,7 @@ from tagger.cli import labels, review, taxonomy
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.explain import explain
+from tagger.cli.export import export
 from tagger.cli.init import init
 from tagger.cli.output import complain, echo, warn
 from tagger.cli.report import report
@@ -31,10 +32,10 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _REVIEW = "Review papers, and look after labels and taxonomy"
-_COMPARE = "Train on your labels, compare two versions, promote the better one"
+_COMPARE = "Train on your labels, compare versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Tag new papers": (tag, explain, report),
-    _COMPARE: (train, compare, promote, rollback, history, ui, bakeoff),
+    _COMPARE: (train, compare, promote, rollback, history, ui, bakeoff, export),
     "Begin a taxonomy, and extend it": (init, discover),
 }
 

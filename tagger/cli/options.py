@@ -12,6 +12,7 @@ from tagger.model import MIN_CONFIDENCE, TARGET_PRECISION
 LABELS_FOLDER = Path("labels")
 LABEL_STUDIO_FOLDER = Path(".label-studio")
 BUNDLED_ENCODER = "bundled-minilm"
+RECIPE = "contrastive"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
@@ -43,6 +44,14 @@ Columns = Annotated[
 ]
 
 Labels = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
+Texts = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="A file with papers, or a folder of such files, where the abstracts of labels are "
+        "found that are stored without them; repeatable.",
+    ),
+]
 Conflicts = Annotated[
     Literal["latest", "majority", "adjudicate"],
     typer.Option(
@@ -91,6 +100,20 @@ TargetPrecision = Annotated[
     ),
 ]
 
+Recipe = Annotated[
+    str,
+    typer.Option(
+        help="How to train: contrastive, setfit, setfit-supcon, frozen, tfidf, zero-shot, or that "
+        "of another package."
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Number of passes over the labels, by default that of the recipe; 0: no fine-tuning.",
+    ),
+]
 Encoder = Annotated[
     str, typer.Option(help="A sentence-transformers model: a folder, a name, or bundled-minilm.")
 ]

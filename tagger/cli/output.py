@@ -16,7 +16,7 @@ from tagger._util.text_safety import json_printable, printable
 from tagger.errors import TaggerError, missing_package
 
 if TYPE_CHECKING:
-    from tagger.labels import LabelStore
+    from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
     from tagger.model import Promise, ReviewRule, TaggerModel
     from tagger.papers import Paper, PaperCollection
     from tagger.registry import Registry
@@ -133,8 +133,18 @@ def read_pages(
     return list(read.papers), problems
 
 
-def read_texts(places: Sequence[Path]) -> list[Paper]:
-    """Read the papers of files and of the files in folders; print what cannot be read."""
+def label_snapshot(folder: Path, places: Sequence[Path], conflicts: ConflictRule) -> LabelSnapshot:
+    """Take a snapshot of a label folder; texts that it lacks are read from files and folders."""
+    from tagger.labels import LabelStore
+
+    snapshot = LabelStore(folder, _read_texts(places)).snapshot(conflicts)
+    if snapshot.without_text:
+        place = "their texts are not in --texts" if places else "give their texts with --texts"
+        warn(f"labels without a text that do not count: {snapshot.without_text}; {place}")
+    return snapshot
+
+
+def _read_texts(places: Sequence[Path]) -> list[Paper]:
     files: list[Path] = []
     for place in places:
         if not place.exists():

@@ -13,7 +13,6 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from tagger.registry import TrainedVersion
 
-Epochs = Annotated[int, typer.Option(min=1, help="Number of passes over the labels.")]
 HeadsOnly = Annotated[
     bool,
     typer.Option(
@@ -28,12 +27,19 @@ Float32 = Annotated[
         "--float32", help="Also export the encoder in 32 bits, for GPUs; the model is larger."
     ),
 ]
-Texts = Annotated[
-    list[Path] | None,
+FromSetFit = Annotated[
+    Path | None,
     typer.Option(
-        metavar="PLACE",
-        help="A file with papers, or a folder of such files, where the abstracts of labels are "
-        "found that are stored without them; repeatable.",
+        "--from-setfit",
+        metavar="FOLDER",
+        help="Take encoder and head of a SetFit checkpoint, and calibrate them on the labels.",
+    ),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Load the head of the checkpoint, a pickle that may run any code.",
     ),
 ]
 IfChanged = Annotated[
@@ -47,16 +53,19 @@ IfChanged = Annotated[
 
 def train(
     labels: options.Labels = options.LABELS_FOLDER,
+    recipe: options.Recipe = options.RECIPE,
     encoder: options.Encoder = options.BUNDLED_ENCODER,
     max_tokens: options.MaxTokens = 256,
-    epochs: Epochs = 6,
+    epochs: options.Epochs = None,
     folds: options.Folds = 5,
     seed: options.Seed = 0,
+    from_setfit: FromSetFit = None,
+    trust_pickle: TrustPickle = False,
     heads_only: HeadsOnly = False,
     float32: Float32 = False,
     conflicts: options.Conflicts = "latest",
     if_changed: IfChanged = False,
-    texts: Texts = None,
+    texts: options.Texts = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a model on all labels and register it in MLflow.
@@ -64,6 +73,9 @@ def train(
     The first version becomes the champion, which 'tagger tag' uses. A later one becomes the
     challenger, until 'tagger promote' accepts it. All figures come from cross-validation. Settings,
     label files, plots, predictions and the model are logged with the run.
+
+    Every recipe is calibrated, recorded and used for tagging in the same way. By default SetFit
+    trains the encoder with a contrastive loss; 'tagger bakeoff' compares recipes on your labels.
 
     With --heads-only, the champion's encoder and settings are kept, and only heads and calibration
     are fitted to all labels, for example to see the effect of a review. The encoders of the folds
@@ -74,21 +86,21 @@ def train(
     Example: tagger train --labels labels
     """
     registry = output.open_registry()
-    from tagger.labels import LabelStore
     from tagger.registry import train_version
-    from tagger.training import TrainingSettings, default_encoder_cache
+    from tagger.training import TrainingSettings, default_encoder_cache, epochs_of
 
-    snapshot = LabelStore(labels, output.read_texts(texts or [])).snapshot(conflicts)
-    if snapshot.without_text:
-        place = "their texts are not in --texts" if texts else "give their texts with --texts"
-        output.warn(f"labels without a text that do not count: {snapshot.without_text}; {place}")
+    snapshot = output.label_snapshot(labels, texts or [], conflicts)
+    if from_setfit:
+        recipe, encoder = "from-setfit", str(from_setfit)
     settings = TrainingSettings(
+        recipe=recipe,
         encoder=encoder,
         max_tokens=max_tokens,
-        epochs=epochs,
+        epochs=epochs_of(recipe) if epochs is None else epochs,
         folds=folds,
         seed=seed,
         float32=float32,
+        trust_pickle=trust_pickle,
     )
     if heads_only and float32:
         raise TaggerError(

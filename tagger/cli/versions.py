@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from tagger.cli.console import Console
     from tagger.evaluation import Change, Comparison, FacetComparison
-    from tagger.registry import Promotion, VersionSummary
+    from tagger.papers import Paper
+    from tagger.registry import Promotion, Registry, RunFigures, Version, VersionSummary
 
 _SHOWN_FLIPS = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -26,8 +27,14 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 VersionArgument = typer.Argument(
     help="A version (3), an alias (champion) or the id of a training run."
 )
-Before = Annotated[str, VersionArgument]
-After = Annotated[str, typer.Argument(help="The version to compare with it.")]
+VersionName = Annotated[str, VersionArgument]
+Versions = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Versions (3), aliases (champion) or ids of runs, also those of a bake-off; by "
+        "default champion and challenger."
+    ),
+]
 Html = Annotated[Path | None, typer.Option(help="Also write the page to this file.")]
 MaxNegativeFlips = Annotated[
     float,
@@ -51,23 +58,53 @@ Reason = Annotated[str | None, typer.Option(help="The reason, which is recorded.
 
 
 def compare(
-    before: Before = "champion",
-    after: After = "challenger",
+    versions: Versions = None,
     digest: options.Digests = None,
     html: Html = None,
     format_name: options.FormatName = None,
     column: options.Columns = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare two versions on the labelled papers that both held out.
+    """Compare versions or runs with the first one, on the labelled papers that both held out.
 
-    For each facet it says whether the second version is better, worse or not different beyond
-    noise, and which papers it gets wrong that the first got right, and the reverse. With --digest
-    it also says how often the tags of unlabelled papers differ. The full page is logged to the
-    second version's run in MLflow.
+    For each facet of two versions it says whether the second is better, worse or not different
+    beyond noise, and which papers it gets wrong that the first got right, and the reverse. With
+    --digest it also says how often the tags of unlabelled papers differ. The full page is logged to
+    the second version's run in MLflow. Several runs, or those of a bake-off, are shown in one
+    table.
 
     Example: tagger compare champion challenger --digest monday.txt
     """
+    registry = output.open_registry()
+    runs = [registry.find_run(name) for name in versions or ("champion", "challenger")]
+    if len(runs) == 2 and all(run.number for run in runs):
+        papers = output.read_pages(digest, format_name, column)[0] if digest else []
+        _compare_two(registry, runs[0], runs[1], papers, html, as_json=as_json)
+        return
+    if digest or html:
+        raise TaggerError(
+            "--digest and --html compare two registered versions",
+            hint="Give two versions, such as champion and challenger",
+        )
+    from tagger.registry import compare_runs
+
+    with output.working("Comparing"):
+        found = compare_runs(registry, runs)
+    if as_json:
+        output.print_json({"runs": [each.as_dict() for each in found]})
+    else:
+        print_runs(found, "Macro-F1, and its difference from the first")
+
+
+def _compare_two(
+    registry: Registry,
+    first: Version,
+    second: Version,
+    papers: Sequence[Paper],
+    html: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     from tagger.registry import (
         compare_versions,
         comparison_page,
@@ -75,9 +112,6 @@ def compare(
         measure_churn_and_speed,
     )
 
-    registry = output.open_registry()
-    first, second = registry.find(before), registry.find(after)
-    papers = output.read_pages(digest, format_name, column)[0] if digest else []
     found = compare_versions(registry, first, second)
     with output.progress() as step:
         found = measure_churn_and_speed(registry, found, first, second, papers, step)
@@ -100,7 +134,7 @@ def compare(
 
 
 def promote(
-    version: Before = "challenger",
+    version: VersionName = "challenger",
     max_negative_flips: MaxNegativeFlips = 0.05,
     max_tag_loss: MaxTagLoss = 0.15,
     max_calibration_loss: MaxCalibrationLoss = 0.02,
@@ -170,6 +204,29 @@ def history(as_json: options.Json = False) -> None:
         _print_history(versions)
     else:
         output.echo("No version yet: 'tagger train' makes the first")
+
+
+def print_runs(runs: Sequence[RunFigures], title: str) -> None:
+    """Print a table of runs: macro-F1 of each facet, the difference from the first, and cost."""
+    from tagger.cli.console import print_table
+    from tagger.registry import COSTS
+
+    facets = list(runs[0].figures)
+    costs = {name: label for name, label in COSTS.items() if any(name in r.cost for r in runs)}
+    rows = []
+    for run in runs:
+        cells = {name: f"{found['macro_f1']:.3f}" for name, found in run.figures.items()}
+        against = run.against_first
+        for facet in against.facets if against else ():
+            change = facet.figures["macro_f1"]
+            low, high = change.interval
+            cells[facet.facet] += f" {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+        cost = (f"{run.cost[name]:.1f}" if name in run.cost else "-" for name in costs)
+        shown = (cells.get(name, "-") for name in facets)
+        rows.append((run.name, *shown, against.verdict if against else "", *cost))
+    print_table(
+        ("run", *facets, "verdict", *costs.values()), rows, (*facets, *costs.values()), title
+    )
 
 
 def _print_comparison(found: Comparison) -> None:

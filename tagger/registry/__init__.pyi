@@ -1,4 +1,8 @@
 from .auditing import audit_labels as audit_labels
+from .bake_off import COSTS as COSTS
+from .bake_off import RunFigures as RunFigures
+from .bake_off import compare_runs as compare_runs
+from .bake_off import log_bake_off as log_bake_off
 from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
 from .label_plan import plan_labels as plan_labels
@@ -17,6 +21,7 @@ from .training_run import encoder_source as encoder_source
 from .training_run import log_training as log_training
 from .training_run import model_card as model_card
 from .training_run import settings_of as settings_of
+from .training_run import trained_encoder as trained_encoder
 from .training_run import training_metrics as training_metrics
 from .version_comparison import compare_versions as compare_versions
 from .version_comparison import comparison_page as comparison_page

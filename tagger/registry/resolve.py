@@ -93,6 +93,12 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
                 path=Path(name),
                 hint="Train a model first: tagger train",
             )
+        if (Path(name) / "config_setfit.json").exists():
+            raise TaggerError(
+                "is a SetFit checkpoint, whose head is a pickle that may run any code",
+                path=Path(name),
+                hint=f"Make it a version first: tagger train --from-setfit {name}",
+            )
         return ModelFolder(Path(name))
     name = str(name)
     if name == SHIPPED or name.startswith(f"local/{SHIPPED}-"):

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,12 +132,17 @@ class Store:
 
     @contextmanager
     def run(
-        self, client: MlflowClient, experiment: str, name: str, description: str | None = None
+        self,
+        client: MlflowClient,
+        experiment: str,
+        name: str,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Iterator[ActiveRun]:
         """Start a run that is active for MLflow's fluent API within the block."""
         import mlflow
 
-        tags = {_START_TAG: uuid4().hex}
+        tags = {**(tags or {}), _START_TAG: uuid4().hex}
         with mlflow.start_run(
             experiment_id=experiment, run_name=name, description=description, tags=tags
         ) as run:

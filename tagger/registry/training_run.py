@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from tagger.errors import TaggerError
 from tagger.evaluation import (
     METRICS,
     SHOWN_METRICS,
+    HeldOut,
     confusion_matrix_figure,
     evaluate_with_intervals,
     reliability_figure,
@@ -36,13 +37,23 @@ from tagger.registry.versions import (
     Version,
     out_of_fold_file,
 )
-from tagger.training import EncoderSource, TrainingData, TrainingResult, TrainingSettings
+from tagger.training import (
+    DEFAULT_RECIPE,
+    WEIGHTS_FILE,
+    EncoderSource,
+    TrainingData,
+    TrainingResult,
+    TrainingSettings,
+    load_trained,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from sentence_transformers import SentenceTransformer
 
 TRAINING_EXPERIMENT = "tagger"
+_ENCODER = "encoder"
 _LONGEST_DESCRIPTION = 5000
 """Maximum length in characters of a version's description in MLflow."""
 
@@ -59,6 +70,7 @@ def settings_of(registry: Registry, version: Version) -> TrainingSettings:
     """Return the settings that the encoder of a version was trained with."""
     logged = registry.run(encoder_origin(registry, version)).data.params
     return TrainingSettings(
+        recipe=logged.get("recipe", DEFAULT_RECIPE),
         encoder=logged["encoder"],
         max_tokens=int(logged["max_tokens"]),
         epochs=int(logged["epochs"]),
@@ -93,6 +105,25 @@ def encoder_origin(registry: Registry, version: Version) -> Version:
     return version if encoder_of == "None" else encoder_origin(registry, registry.find(encoder_of))
 
 
+def trained_encoder(registry: Registry, version: Version) -> SentenceTransformer:
+    """Return the PyTorch encoder of a version: the pretrained one with the trained weights.
+
+    Raises a TaggerError if the pretrained encoder or the weights are missing.
+    """
+    origin = encoder_origin(registry, version)
+    settings = settings_of(registry, origin)
+    with TemporaryDirectory() as scratch, registry.store.reading() as client:
+        file = f"{_ENCODER}/{WEIGHTS_FILE}"
+        logged = {item.path for item in client.list_artifacts(origin.run_id, _ENCODER)}
+        if settings.epochs and file not in logged:
+            raise TaggerError(
+                f"the run of {origin.name} has no {file}, from which its encoder is made",
+                hint="It was trained by an earlier version of tagger: train again",
+            )
+        weights = Path(client.download_artifacts(origin.run_id, file, scratch)) if logged else None
+        return load_trained(settings.encoder, settings.max_tokens, weights)
+
+
 def log_training(
     registry: Registry,
     result: TrainingResult,
@@ -108,7 +139,7 @@ def log_training(
     import mlflow
 
     labels = len(snapshot.labels)
-    lineage = _lineage(snapshot, registry.champion())
+    lineage = lineage_of(snapshot, registry.champion())
     fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
     with registry.store.writing() as client:
         metrics = training_metrics(result, labels)
@@ -120,8 +151,10 @@ def log_training(
             # Parameters cannot be changed later. The manifest holds the hashes of the other files.
             digest = {f"{HASH_OF}{MANIFEST_FILE}": result.model.digest}
             mlflow.log_params(asdict(settings) | lineage | digest)
-            _log_labels(snapshot)
-            _log_predictions(result)
+            log_labels(snapshot)
+            log_predictions(result.out_of_fold)
+            if result.weights:
+                mlflow.log_artifact(str(result.weights), _ENCODER)
             mlflow.log_text(card, "model_card.md")
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
@@ -179,7 +212,13 @@ def training_metrics(result: TrainingResult, labels: int) -> dict[str, float]:
         "training_seconds": result.seconds,
         "encoders_reused": float(result.reused),
     }
-    for held_out in result.out_of_fold:
+    return metrics | held_out_metrics(result.out_of_fold)
+
+
+def held_out_metrics(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
+    """Return the figures of all facets with their 95% intervals, under their names in MLflow."""
+    metrics = {}
+    for held_out in out_of_fold:
         facet, tags = held_out.facet.name, held_out.facet.tag_names
         for tag, count in zip(tags, held_out.y_true.sum(axis=0), strict=True):
             metrics[f"tag_labels/{facet}/{tag}"] = float(count)
@@ -192,7 +231,7 @@ def training_metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     return metrics
 
 
-def _lineage(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
+def lineage_of(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
     """Return the origin of a version as MLflow parameters: labels, taxonomy, parent, commit."""
     lineage = {
         "labels": str(len(snapshot.labels)),
@@ -221,7 +260,8 @@ def _git_commit(folder: Path) -> str:
         return "none"
 
 
-def _log_labels(snapshot: LabelSnapshot) -> None:
+def log_labels(snapshot: LabelSnapshot) -> None:
+    """Log labels and taxonomy to the active run, as files and as its data set."""
     import mlflow
     import pandas as pd
     from mlflow.data.pandas_dataset import from_pandas
@@ -248,10 +288,11 @@ def _log_labels(snapshot: LabelSnapshot) -> None:
     mlflow.log_input(dataset, context="training")
 
 
-def _log_predictions(result: TrainingResult) -> None:
+def log_predictions(out_of_fold: Sequence[HeldOut]) -> None:
+    """Log plots and tables of out-of-fold predictions to the active run."""
     import mlflow
 
-    for held_out in result.out_of_fold:
+    for held_out in out_of_fold:
         facet = held_out.facet.name
         mlflow.log_figure(confusion_matrix_figure(held_out), f"confusion_matrix/{facet}.png")
         mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")

@@ -86,7 +86,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 def _common_taxonomy(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:
     """Return the index (0 or 1) of the earlier version and the taxonomy of the later one."""
-    if before.number <= after.number:
+    if (before.created, before.number) <= (after.created, after.number):
         return 0, registry.taxonomy(after)
     return 1, registry.taxonomy(before)
 

@@ -22,6 +22,7 @@ from tagger.registry.training_run import (
 )
 from tagger.registry.versions import CHAMPION, Registry, Version
 from tagger.training import (
+    WEIGHTS_FILE,
     EncoderCache,
     TrainingResult,
     TrainingSettings,
@@ -86,6 +87,7 @@ def train_version(
             known_folds=registry.known_folds(settings.folds),
             source=encoder_source(registry, champion, folder) if champion else None,
             cache=cache,
+            weights=folder / WEIGHTS_FILE,
         )
         progress("Logging to MLflow", 0, 1)
         with _kept_on_failure(result, fingerprint):

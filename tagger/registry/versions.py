@@ -33,12 +33,16 @@ LABELS = "labels"
 HASH_OF = "sha256_"
 """Prefix of the run parameters that hold the hashes of its files."""
 _RUNS_AT_ONCE = 100
+_RUN_NAME = "mlflow.runName"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered model version; ``created`` is in milliseconds since 1970."""
+    """A registered model version; ``created`` is in milliseconds since 1970.
+
+    A run of a bake-off, which registers no model, has the number 0.
+    """
 
     number: int
     run_id: str
@@ -48,8 +52,8 @@ class Version:
 
     @property
     def name(self) -> str:
-        """Name of the version in results, for example ``tagger/7``."""
-        return f"{MODEL_NAME}/{self.number}"
+        """Name of the version in results, for example ``tagger/7``; of a run, its name."""
+        return f"{MODEL_NAME}/{self.number}" if self.number else self.tags[_RUN_NAME]
 
     @property
     def fingerprint(self) -> str:
@@ -97,6 +101,20 @@ class Registry:
                 "run, or a model folder; 'tagger train' makes the first version",
             )
         return found
+
+    def find_run(self, name: str) -> Version:
+        """Return what :meth:`find` returns, or the run with an id that registered no version."""
+        from mlflow.exceptions import MlflowException
+
+        if not _RUN_ID.fullmatch(name) or not self.store.exists:
+            return self.find(name)
+        with self.store.reading() as client:
+            try:
+                run = client.get_run(name)
+            except MlflowException:
+                return self.find(name)
+        registered = self._look_up(name)
+        return registered or Version(0, name, (), run.info.start_time, dict(run.data.tags))
 
     def versions(self) -> list[Version]:
         """Return all versions, oldest first."""
@@ -182,18 +200,21 @@ class Registry:
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
 
+            missing = TaggerError(
+                f"{version.name} was logged without its out-of-fold predictions",
+                path=self.store.place,
+                hint="Train again with 'tagger train'; of a bake-off, name the candidates' runs",
+            )
             logged = {item.path for item in client.list_artifacts(version.run_id, OUT_OF_FOLD)}
+            if not logged:
+                raise missing
             taxonomy = load_taxonomy(self.label_folder(version, Path(scratch)) / TAXONOMY_FILE)
             artifacts = client.get_run(version.run_id).info.artifact_uri
             found = {}
             for facet in taxonomy.facets:
                 table = out_of_fold_file(facet.name)
                 if table not in logged:
-                    raise TaggerError(
-                        f"{version.name} was logged without its out-of-fold predictions",
-                        path=self.store.place,
-                        hint="Train again with 'tagger train'",
-                    )
+                    raise missing
                 with self.store.current():
                     content = mlflow.artifacts.load_dict(f"{artifacts}/{table}")
                 found[facet.name] = from_table(facet, content)

@@ -1,8 +1,12 @@
 from .bakeoff import Contender as Contender
 from .bakeoff import bake_off as bake_off
 from .data import TrainingData as TrainingData
+from .encoders import WEIGHTS_FILE as WEIGHTS_FILE
 from .encoders import EncoderCache as EncoderCache
 from .encoders import default_encoder_cache as default_encoder_cache
+from .export import export_float32 as export_float32
+from .export import export_labels as export_labels
+from .export import export_setfit as export_setfit
 from .learning_curve import TagPlan as TagPlan
 from .learning_curve import learning_exponent as learning_exponent
 from .learning_curve import measure_learning_curve as measure_learning_curve
@@ -12,7 +16,11 @@ from .pretrained import TorchEncoder as TorchEncoder
 from .pretrained import bundled_encoder as bundled_encoder
 from .pretrained import bundled_encoder_folder as bundled_encoder_folder
 from .pretrained import load_trainable as load_trainable
+from .pretrained import load_trained as load_trained
+from .recipes import epochs_of as epochs_of
+from .recipes import recipe_names as recipe_names
 from .run import EncoderSource as EncoderSource
 from .run import TrainingResult as TrainingResult
 from .run import train as train
+from .settings import DEFAULT_RECIPE as DEFAULT_RECIPE
 from .settings import TrainingSettings as TrainingSettings

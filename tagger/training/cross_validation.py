@@ -34,7 +34,8 @@ from tagger.training.calibration import (
 )
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
-from tagger.training.heads import fit_head, fit_vectorizer
+from tagger.training.heads import fit_vectorizer
+from tagger.training.recipes import load_recipe
 from tagger.training.settings import TrainingSettings
 
 
@@ -44,7 +45,8 @@ class CrossValidation:
 
     ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
     ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``encoding_seconds`` is
-    the time to encode all papers once. ``reused`` counts the encoders taken from the cache.
+    the time to encode all papers once, ``encoder_megabytes`` the size of one exported encoder.
+    ``reused`` counts the encoders taken from the cache.
     """
 
     out_of_fold: tuple[HeldOut, ...]
@@ -52,6 +54,7 @@ class CrossValidation:
     efforts: dict[str, OutOfFold]
     thresholds: Thresholds
     encoding_seconds: float
+    encoder_megabytes: float
     reused: int
 
 
@@ -92,20 +95,20 @@ def fit_heads(
     encoder: Encoder,
     calibrations: Mapping[str, Calibration] | None = None,
 ) -> FittedHeads:
-    """Fit heads on some papers; tags without a label are predicted from their definitions.
+    """Fit heads on some papers, by the recipe of the settings.
 
     ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
     """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
     vectorizer = fit_vectorizer(data.papers(indices))
     terms = vectorizer.transform(data.papers(indices))
-    heads = []
+    heads, recipe = [], load_recipe(settings, data.taxonomy)
     for facet in data.taxonomy.facets:
         annotated = data.annotated[facet.name][indices]
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
         heads.append(
-            fit_head(
+            recipe.fit_head(
                 facet,
                 shown,
                 terms[annotated],
@@ -137,7 +140,7 @@ def cross_validate_on(
         view: {name: np.zeros((len(MEMBERS), *t.shape)) for name, t in data.y_true.items()}
         for view in TEXT_VIEWS
     }
-    seconds, reused = 0.0, 0
+    seconds, megabytes, reused = 0.0, 0.0, 0
     for fold, indices in enumerate(train_indices):
         test_indices = np.flatnonzero(folds == fold)
         papers, trained = data.papers(test_indices), next(encoders)
@@ -149,7 +152,7 @@ def cross_validate_on(
             similarities[view][test_indices] = similarity(vectors, fitted.vectors[: len(indices)])
             for name, values in fitted.scores(papers, vectors).items():
                 scores[view][name][:, test_indices] = values
-        reused += trained.reused
+        megabytes, reused = trained.megabytes, reused + trained.reused
     measured = replace(data, annotated=held_out)
     views = {
         view: calibrate_view(measured, folds, scores[view], similarities[view])
@@ -166,4 +169,6 @@ def cross_validate_on(
         probabilities = efforts["full"].probabilities[name][indices]
         threshold = thresholds["full"][name]
         out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
-    return CrossValidation(tuple(out_of_fold), views, efforts, thresholds, seconds, reused)
+    return CrossValidation(
+        tuple(out_of_fold), views, efforts, thresholds, seconds, megabytes, reused
+    )

@@ -134,11 +134,10 @@ class TrainingData:
 def examples_of(data: TrainingData, texts: Sequence[str], indices: Integers) -> Dataset:
     """Return texts with their tags, then the taxonomy's examples of tags, as a data set.
 
-    ``indices`` has the index of the paper of each text, shape (texts,). Each facet has a column,
-    ``tags.FACET``: a ``ClassLabel`` if it is exclusive, else a list of them; None where it was not
-    annotated. An example is annotated in the facet of its tag only.
+    ``indices`` has the index of the paper of each text, shape (texts,). Facets have the columns of
+    :func:`tag_columns`. An example is annotated in the facet of its tag only.
     """
-    from datasets import ClassLabel, Dataset, Features, List, Value
+    from datasets import Dataset, Features, Value
 
     examples = [
         (facet, facet.with_ancestors((tag.name,)), text)
@@ -146,23 +145,34 @@ def examples_of(data: TrainingData, texts: Sequence[str], indices: Integers) -> 
         for tag in facet.tags
         for text in tag.examples
     ]
-    columns: dict[str, list[Any]] = {TEXT: [*texts, *(text for _, _, text in examples)]}
-    features = {TEXT: Value("string")}
+    columns, features = tag_columns(data, indices)
     for facet in data.taxonomy.facets:
+        for owner, tags, _ in examples:
+            places = [facet.tag_names.index(tag) for tag in tags] if owner is facet else None
+            answer = places[0] if places and facet.exclusive else places
+            columns[f"{TAGS}{facet.name}"].append(answer)
+    columns[TEXT] = [*texts, *(text for _, _, text in examples)]
+    return Dataset.from_dict(columns, Features({TEXT: Value("string"), **features}))
+
+
+def tag_columns(
+    data: TrainingData, indices: Integers
+) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Return the tags of papers as columns of a data set, and the types of these columns.
+
+    Each facet has a column, ``tags.FACET``: a ``ClassLabel`` if it is exclusive, else a list of
+    them; None where it was not annotated.
+    """
+    from datasets import ClassLabel, List
+
+    columns, features = {}, {}
+    for facet in data.taxonomy.facets:
+        name, tag = f"{TAGS}{facet.name}", ClassLabel(names=list(facet.tag_names))
         y_true, annotated = data.y_true[facet.name], data.annotated[facet.name]
-        answers = [
-            np.flatnonzero(y_true[index]).tolist() if annotated[index] else None
-            for index in indices
-        ]
-        answers += [
-            [facet.tag_names.index(tag) for tag in tags] if owner is facet else None
-            for owner, tags, _ in examples
-        ]
-        tag = ClassLabel(names=list(facet.tag_names))
-        name = f"{TAGS}{facet.name}"
-        columns[name] = [tags and tags[0] for tags in answers] if facet.exclusive else answers
+        found = [np.flatnonzero(y_true[i]).tolist() if annotated[i] else None for i in indices]
+        columns[name] = [tags[0] if tags and facet.exclusive else tags for tags in found]
         features[name] = tag if facet.exclusive else List(tag)
-    return Dataset.from_dict(columns, Features(features))
+    return columns, features
 
 
 def assign_folds(

@@ -39,7 +39,8 @@ from tagger.model import (
     sha256_of,
 )
 from tagger.training.data import TEXT
-from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder
+from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder, save_trained
+from tagger.training.recipes import find_recipe
 from tagger.training.settings import FineTuning
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 CACHE_VERSION = 4
 """Increase it with each change of fine-tuning or export that changes the encoder."""
 
+WEIGHTS_FILE = "weights.safetensors"
 _LIMIT = 512 * 2**20
 """Bytes. A training run with the bundled encoder makes six encoders of 23 MB each."""
 _LIBRARIES = (
@@ -153,13 +155,15 @@ class EncoderPlan:
     """The inputs of fine-tuning and exporting an encoder, and the stage to report.
 
     ``examples`` are texts with their tags, as :func:`tagger.training.data.examples_of` makes them.
-    ``float32`` tells whether to export the encoder with 32-bit weights, too, for GPUs.
+    ``float32`` tells whether to export the encoder with 32-bit weights, too, for GPUs; ``weights``,
+    whether to keep the trained weights of the PyTorch encoder.
     """
 
     stage: str
     examples: Dataset
     tuning: FineTuning
     float32: bool = False
+    weights: bool = False
 
     def cache_key(self, arithmetic: str) -> str | None:
         """Return a hash of all inputs of the encoder.
@@ -172,7 +176,13 @@ class EncoderPlan:
             return None
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
-        versions = [CACHE_VERSION, arithmetic, self.float32, *map(version, _LIBRARIES)]
+        versions = [
+            CACHE_VERSION,
+            arithmetic,
+            self.float32,
+            self.weights,
+            *map(version, _LIBRARIES),
+        ]
         settings = {field.name: getattr(self.tuning, field.name) for field in fields(FineTuning)}
         settings["encoder"] = pretrained
         examples = [self.examples.features.to_dict(), self.examples.to_dict()]
@@ -191,12 +201,21 @@ class TrainedEncoder:
     folder: Path
     reused: bool = False
 
-    def save(self, folder: Path) -> None:
-        """Copy the files of the encoder into a folder, which is created if missing."""
+    @property
+    def megabytes(self) -> float:
+        """Size of the encoder that runs on a CPU, and of its tokenizer."""
+        return (
+            sum((self.folder / file).stat().st_size for file in (ONNX_FILE, TOKENIZER_FILE)) / 1e6
+        )
+
+    def save(self, folder: Path, weights: Path | None = None) -> None:
+        """Copy the encoder into a folder, created if missing, and its weights to a file."""
         folder.mkdir(parents=True, exist_ok=True)
         for file in (ONNX_FILE, TOKENIZER_FILE, FLOAT32_FILE):
             if (self.folder / file).exists():
                 shutil.copyfile(self.folder / file, folder / file)
+        if weights and (self.folder / WEIGHTS_FILE).exists():
+            shutil.copyfile(self.folder / WEIGHTS_FILE, weights)
 
 
 def train_encoders(
@@ -206,8 +225,9 @@ def train_encoders(
 ) -> Generator[TrainedEncoder, None, None]:
     """Yield the encoder of each plan, in order, while processes train the next ones.
 
-    All plans must have the same pretrained encoder and number of epochs. Raises a TaggerError if
-    the encoder cannot be loaded or exported, a process was killed, or ``TAGGER_JOBS`` is invalid.
+    All plans must have the same recipe, pretrained encoder and number of epochs. Raises a
+    TaggerError if the encoder cannot be loaded or exported, a process was killed, or
+    ``TAGGER_JOBS`` is invalid.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -292,15 +312,18 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
     Returns whether it came from the cache.
     """
     # Imported here: reading settings and labels does not need PyTorch.
-    from tagger.training.fine_tuning import arithmetic, fine_tune
+    from tagger.training.fine_tuning import arithmetic
     from tagger.training.onnx_export import export_onnx
 
     key = plan.cache_key(arithmetic()) if cache else None
     if cache and key and cache.get(key, folder):
         progress(plan.stage, 1, 1)
         return True
-    model = fine_tune(plan.examples, plan.tuning, partial(progress, plan.stage))
+    recipe = find_recipe(plan.tuning.recipe)
+    model = recipe.fine_tune(plan.examples, plan.tuning, partial(progress, plan.stage))
     export_onnx(model, folder, plan.examples[TEXT][:], float32=plan.float32)
+    if plan.weights:
+        save_trained(model, folder / WEIGHTS_FILE)
     if cache and key:
         cache.put(key, folder)
     return False

@@ -265,9 +265,8 @@ class EncoderTrainer(setfit.Trainer):  # type: ignore[misc]
         # Several GPUs would divide a batch, whose texts must be compared with each other.
         self.st_trainer.args._n_gpu = min(self.st_trainer.args.n_gpu, 1)
         self.st_trainer.args.dataloader_pin_memory = torch.cuda.is_available()
-        self.st_trainer.args.learning_rate_mapping = {r"^projections\.": _PROJECTION_LEARNING_RATE}
 
-    def train_encoder(self, texts: list[str], labels: Sequence[Any]) -> SentenceTransformer:
+    def train_encoder(self, texts: list[str], labels: Any) -> SentenceTransformer:
         """Train and return the encoder; ``labels`` are what :meth:`get_dataset` takes as ``y``."""
         self.train_embeddings(texts, labels, args=self.args)
         # Otherwise the model would still compute in bfloat16.
@@ -282,6 +281,7 @@ class FacetTrainer(EncoderTrainer):
 
     def __init__(self, loss: FacetContrastiveLoss, *given: Any) -> None:
         super().__init__(loss.model, *given)
+        self.st_trainer.args.learning_rate_mapping = {r"^projections\.": _PROJECTION_LEARNING_RATE}
         self.loss = loss.to(self.model.device)
 
     def get_dataset(
@@ -300,13 +300,8 @@ def fine_tune(
     lower layers are frozen. ``progress`` is called with the training steps done and their total.
     Raises a TaggerError if the encoder cannot be loaded.
     """
-    torch.manual_seed(settings.seed)
-    model = load_trainable(settings.encoder, settings.max_tokens)
+    model = load_for_training(settings)
     transformer: Any = model[0].auto_model
-    if not torch.cuda.is_available():
-        # In training, PyTorch's fused attention is slow on CPUs.
-        with suppress(Exception):
-            transformer.set_attn_implementation("eager")
     frozen = freeze_lower_layers(transformer)
     loss = FacetContrastiveLoss(model, frozen, targets_of(examples), settings)
     rate = settings.learning_rate * min(1.0, _REFERENCE_DIMENSIONS / loss.size)
@@ -316,6 +311,18 @@ def fine_tune(
     ):
         trainer = FacetTrainer(loss, arguments, progress)
         return trainer.train_encoder(examples[TEXT][:], range(len(examples)))
+
+
+def load_for_training(settings: FineTuning) -> SentenceTransformer:
+    """Load a pretrained encoder and seed PyTorch; raises a TaggerError if it cannot be loaded."""
+    torch.manual_seed(settings.seed)
+    model = load_trainable(settings.encoder, settings.max_tokens)
+    transformer: Any = model[0].auto_model
+    if not torch.cuda.is_available():
+        # In training, PyTorch's fused attention is slow on CPUs.
+        with suppress(Exception):
+            transformer.set_attn_implementation("eager")
+    return model
 
 
 @contextmanager

@@ -123,6 +123,39 @@ def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     return model
 
 
+def save_trained(model: SentenceTransformer, path: Path) -> None:
+    """Save the weights of a model that were trained, as 16-bit numbers."""
+    import torch
+    from safetensors.torch import save_file
+
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    half = {name: value.detach().to("cpu", torch.float16) for name, value in trained.items()}
+    save_file({name: value.contiguous() for name, value in half.items()}, path)
+
+
+def load_trained(name: str, max_tokens: int, weights: Path | None) -> SentenceTransformer:
+    """Load an encoder as :func:`load_trainable` does, with weights of :func:`save_trained`.
+
+    Raises a TaggerError also if the weights do not fit the encoder.
+    """
+    model = load_trainable(name, max_tokens).eval()
+    if weights:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            unexpected = model.load_state_dict(load_file(weights), strict=False).unexpected_keys
+        except (OSError, SafetensorError, RuntimeError) as error:
+            unexpected = [first_line(error)]
+        if unexpected:
+            raise TaggerError(
+                f"the trained weights do not fit the encoder '{name}' ({unexpected[0]})",
+                path=weights,
+                hint="Train again with 'tagger train'",
+            )
+    return model
+
+
 class TorchEncoder:
     """Use a sentence-transformers model as an :class:`Encoder`."""
 

@@ -43,6 +43,7 @@ from tagger.training.encoders import (
     TrainedEncoder,
     train_encoders,
 )
+from tagger.training.recipes import load_recipe
 from tagger.training.settings import TrainingSettings
 
 
@@ -62,7 +63,10 @@ class EncoderSource:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A trained model and its metrics; ``reused`` counts the encoders taken from the cache."""
+    """A trained model and its metrics; ``reused`` counts the encoders taken from the cache.
+
+    ``weights`` is the file of the trained weights of the PyTorch encoder, if there is one.
+    """
 
     model: TaggerModel
     folder: Path
@@ -70,6 +74,7 @@ class TrainingResult:
     metrics: dict[str, float]
     seconds: float
     reused: int = 0
+    weights: Path | None = None
 
 
 def train(
@@ -82,6 +87,7 @@ def train(
     known_folds: Mapping[str, int] | None = None,
     source: EncoderSource | None = None,
     cache: EncoderCache | None = None,
+    weights: Path | None = None,
 ) -> TrainingResult:
     """Train a model and save it.
 
@@ -102,6 +108,10 @@ def train(
         not in the cache are fine-tuned again, on the labels of that version.
     cache:
         Cache of fine-tuned encoders, read and written; without it all encoders are trained.
+    weights:
+        A file to write the trained weights of the PyTorch encoder to, from which
+        :func:`tagger.training.load_trained` makes the encoder again. Without fine-tuning there are
+        none.
 
     Raises
     ------
@@ -116,7 +126,7 @@ def train(
             final = TrainedEncoder(OnnxEncoder(source.folder, settings.max_tokens), source.folder)
         else:
             final = next(encoders)
-        final.save(folder)
+        final.save(folder, weights)
         checked = cross_validate_on(
             data, folds, _training_indices(folds, settings), settings, encoders
         )
@@ -128,6 +138,7 @@ def train(
         metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
         checked.reused + final.reused,
+        weights if weights and weights.exists() else None,
     )
 
 
@@ -158,6 +169,7 @@ def plan_folds(
     Papers keep the folds of ``known``, by id, unless a fold would then be empty. Raises a
     TaggerError if there are too few labels, in all or outside of one fold.
     """
+    load_recipe(settings, data.taxonomy)
     data.check_enough(settings.folds)
     for kept in (known, None):
         folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, kept)
@@ -210,7 +222,7 @@ def _plan_training(
         folds = plan_folds(data, settings, known_folds)
         final = plan_encoder(data, np.arange(len(data.labels)), settings, "Final model")
         # The longest training comes first, since the last ones may not share the cores.
-        final = replace(final, float32=settings.float32)
+        final = replace(final, float32=settings.float32, weights=True)
         return folds, [final, *_fold_plans(data, folds, settings)]
     folds = plan_folds(data, settings, known_folds | dict(source.folds))
     planned = dict(zip(data.ids, folds.tolist(), strict=True))

@@ -16,13 +16,17 @@ from tagger.model import DEFAULT_MAX_TOKENS
 from tagger.taxonomy import Taxonomy
 from tagger.training.pretrained import BUNDLED_ENCODER
 
+DEFAULT_RECIPE = "contrastive"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """Settings of contrastive fine-tuning.
+    """Settings of fine-tuning; batch size, rate and loss are those of the default recipe.
 
     Parameters
     ----------
+    recipe:
+        Name of a recipe; see :mod:`tagger.training.recipes`.
     encoder:
         ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
     max_tokens:
@@ -41,6 +45,7 @@ class FineTuning:
         Seed of initial projections, of the order of texts, and of the folds.
     """
 
+    recipe: str = DEFAULT_RECIPE
     encoder: str = BUNDLED_ENCODER
     max_tokens: int = DEFAULT_MAX_TOKENS
     epochs: int = 6
@@ -65,6 +70,8 @@ class TrainingSettings(FineTuning):
         the labelled papers happen to share.
     float32:
         Whether to export the encoder with 32-bit weights, too, for GPUs.
+    trust_pickle:
+        Whether the head of a SetFit checkpoint, a pickle that may hold code, may be loaded.
     encoder_of:
         Name of the version whose fine-tuned encoders are reused, or None.
     """
@@ -72,6 +79,7 @@ class TrainingSettings(FineTuning):
     folds: int = 5
     title_views: bool = True
     float32: bool = False
+    trust_pickle: bool = False
     encoder_of: str | None = None
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:

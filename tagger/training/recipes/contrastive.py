@@ -1,0 +1,33 @@
+"""The default recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tagger._util.progress import StepProgress
+from tagger.model import Head
+from tagger.training.heads import fit_head
+from tagger.training.recipes.base import Recipe
+from tagger.training.settings import FineTuning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+
+
+class Contrastive(Recipe):
+    """SetFit with a supervised contrastive loss for all facets; heads on vectors and words."""
+
+    epochs = 6
+
+    def fine_tune(
+        self, examples: Dataset, settings: FineTuning, progress: StepProgress | None = None
+    ) -> SentenceTransformer:
+        """Fine-tune the upper layers; see :func:`tagger.training.fine_tuning.fine_tune`."""
+        from tagger.training import fine_tuning
+
+        return fine_tuning.fine_tune(examples, settings, progress)
+
+    def fit_head(self, *given: Any) -> Head:
+        """Fit classifiers and similarity to definitions; see :func:`tagger.training.heads`."""
+        return fit_head(*given)

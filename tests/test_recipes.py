@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from helpers.samples import run, small_taxonomy
+from helpers.tiny_encoder import save_tiny_encoder
+from sklearn.linear_model import LogisticRegression
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore
+from tagger.model import calibrated_probabilities
+from tagger.training import TrainingSettings, epochs_of, recipe_names, train
+from tagger.training.recipes import find_recipe, load_recipe
+
+BUILT_IN = {"contrastive", "frozen", "setfit", "setfit-supcon", "tfidf", "zero-shot"}
+
+
+def test_recipes_are_found_by_name():
+    assert set(recipe_names()) >= BUILT_IN
+    assert [epochs_of(name) for name in ("contrastive", "setfit", "frozen")] == [6, 1, 0]
+    with pytest.raises(TaggerError, match=r"no recipe 'fast'.*contrastive"):
+        find_recipe("fast")
+    with pytest.raises(TaggerError, match=r"'tfidf' does not fine-tune"):
+        load_recipe(TrainingSettings(recipe="tfidf", epochs=2), small_taxonomy())
+
+
+@pytest.fixture
+def sample():
+    """Vectors, terms and tags of papers, and vectors of the definitions."""
+    rng = np.random.default_rng(0)
+    y_true = np.eye(3, dtype=bool)[rng.integers(0, 3, 60)]
+    vectors = (y_true @ rng.normal(size=(3, 8)) + rng.normal(size=(60, 8))).astype(np.float32)
+    return vectors, y_true * rng.random((60, 3)), y_true, rng.normal(size=(3, 8))
+
+
+def test_frozen_is_logistic_regression_on_vectors_and_tfidf_on_terms(sample):
+    facet, (vectors, terms, y_true, prototypes) = small_taxonomy().facets[0], sample
+    for name, features, c in (("frozen", vectors, 1.0), ("tfidf", terms, 5.0)):
+        head = find_recipe(name).fit_head(facet, vectors, terms, y_true, prototypes)
+        expected = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
+        expected = expected.fit(features, y_true.argmax(axis=1)).predict(features)
+        assert (head.scores(vectors, terms).sum(axis=0).argmax(axis=1) == expected).all()
+
+
+def test_zero_shot_takes_nothing_from_labels(sample):
+    facet, (vectors, terms, y_true, prototypes) = small_taxonomy().facets[0], sample
+    recipe = find_recipe("zero-shot")
+    heads = [recipe.fit_head(facet, vectors, terms, y, prototypes) for y in (y_true, y_true[::-1])]
+    assert np.array_equal(heads[0].encoder.weights, heads[1].encoder.weights)
+    nearest = (prototypes @ prototypes.T).argmax(axis=1)
+    scores = heads[0].encoder.scores(prototypes)
+    assert (scores.argmax(axis=1) == nearest).mean() > 0.5
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_recipe_trains_a_calibrated_model_that_needs_no_pytorch(tmp_path, label_folder, name):
+    store = LabelStore(label_folder)
+    encoder = str(save_tiny_encoder(tmp_path / "encoder"))
+    settings = TrainingSettings(
+        recipe=name, encoder=encoder, epochs=min(epochs_of(name), 1), folds=2, max_tokens=32
+    )
+    labels = store.labels()
+    result = train(labels, store.taxonomy, settings, tmp_path / "model")
+    papers = [label.paper for label in labels]
+    for facet in store.taxonomy.facets:
+        probabilities = result.model.predict_proba(papers)[facet.name]
+        assert np.isfinite(probabilities).all()
+        assert not facet.exclusive or np.allclose(probabilities.sum(axis=1), 1)
+        head = result.model.heads[facet.name]
+        assert name != "tfidf" or not head.encoder.weights.any()
+        assert head.lexical.weights.any() == (name in ("contrastive", "tfidf"))
+        calibration = result.model.calibrations["whole"][facet.name]
+        assert calibrated_probabilities(facet, np.zeros((2, 1, len(facet.tags))), calibration).any()
+    assert result.metrics.keys() >= {"kind/macro_f1", "field/macro_f1"}
+    code = (
+        f"from tagger.model import load_model; m = load_model({str(tmp_path / 'model')!r}); "
+        "from tagger import Paper; m.predict_proba([Paper('A survey', 'of hearts')]); import sys; "
+        "print({'torch', 'setfit', 'sklearn'} & sys.modules.keys())"
+    )
+    assert run_python(code) == "set()"
+
+
+def run_python(code):
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.training
+def test_an_unknown_recipe_is_refused_before_anything_is_read(label_folder):
+    refused = run("train", "--recipe", "fast", cwd=label_folder.parent)
+    assert refused.returncode == 2
+    assert "there is no recipe 'fast'" in refused.stderr
