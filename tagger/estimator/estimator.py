@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tagger._util.arrays import Floats
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator.inputs import answers_of, labels_of, papers_of, taxonomy_of
 from tagger.estimator.sklearn_base import NotFittedError, PaperClassifier
+from tagger.estimator.values import Names, Values, array_of, in_order, inverse, names_in
 from tagger.evaluation import evaluate
 from tagger.model import (
     DEFAULT_MAX_TOKENS,
@@ -30,14 +30,13 @@ from tagger.model import (
 )
 from tagger.papers import EFFORTS, TaggedPaper
 from tagger.taxonomy import Facet
-from tagger.training import BUNDLED_ENCODER
+from tagger.training import BUNDLED_ENCODER, DEFAULT_RECIPE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from tagger.training import TrainingSettings
 
-Names = npt.NDArray[np.object_]
 _T = TypeVar("_T")
 
 
@@ -56,9 +55,9 @@ class Tagger(PaperClassifier):
     ----------
     encoder:
         ``"bundled-minilm"``, or the folder or name of a sentence-transformers model.
-    max_tokens, epochs, folds, seed:
-        As for ``tagger train``. With 0 epochs the encoder is not fine-tuned, which is faster and
-        less accurate.
+    recipe, max_tokens, epochs, folds, seed:
+        As for ``tagger train``. By default, epochs are those of the recipe; with 0 the encoder is
+        not fine-tuned, which is faster and less accurate.
     min_confidence, target_precision, effort:
         As for ``tagger tag``: the rule by which :meth:`tag` marks papers for review, and how much
         of a paper the encoder reads.
@@ -68,7 +67,7 @@ class Tagger(PaperClassifier):
     Attributes
     ----------
     classes_:
-        Names of the tags in alphabetical order, the columns of :meth:`predict_proba`; with several
+        The sorted tags, as ``y`` had them, the columns of :meth:`predict_proba`; with several
         facets a dictionary with one array per facet.
     taxonomy_, model_:
         The :class:`~tagger.taxonomy.Taxonomy` and :class:`~tagger.model.TaggerModel`.
@@ -87,8 +86,9 @@ class Tagger(PaperClassifier):
         self,
         encoder: str = BUNDLED_ENCODER,
         *,
+        recipe: str = DEFAULT_RECIPE,
         max_tokens: int = DEFAULT_MAX_TOKENS,
-        epochs: int = 6,
+        epochs: int | None = None,
         folds: int = 5,
         seed: int = 0,
         min_confidence: float = 0.6,
@@ -97,6 +97,7 @@ class Tagger(PaperClassifier):
         verbose: bool = False,
     ) -> None:
         self.encoder = encoder
+        self.recipe = recipe
         self.max_tokens = max_tokens
         self.epochs = epochs
         self.folds = folds
@@ -114,13 +115,15 @@ class Tagger(PaperClassifier):
         X:
             The papers. If several rows are the same paper, the last one counts.
         y:
-            For one facet, one tag name per paper, or a list of names per paper if it can have
-            several tags. For several facets, a data frame with one column per facet, a dictionary
+            For one facet, one tag per paper, or a list of tags per paper if it can have several.
+            Tags are names or any other hashable values, such as numbers; with ``taxonomy``, its
+            names. For several facets, a data frame with one column per facet, a dictionary
             of such lists, or a list with one dictionary per paper. None means not annotated.
         taxonomy:
             Definitions of the tags: a :class:`~tagger.taxonomy.Taxonomy`, its file, a label folder,
             or a dictionary with the content of such a file. Facets without tags in ``y`` are
-            left out. By default each tag is defined by its name.
+            left out. By default each tag is defined by its name; a saved model has names that are
+            made from other values.
 
         Raises
         ------
@@ -135,36 +138,49 @@ class Tagger(PaperClassifier):
         papers = papers_of(X)
         if not papers:
             raise ArgumentError("X has 0 papers, while a minimum of 1 is required")
-        taxonomy = taxonomy_of(taxonomy, y, len(papers))
-        labels = labels_of(papers, answers_of(y, len(papers), taxonomy))
+        taxonomy, names = taxonomy_of(taxonomy, y, len(papers))
+        labels = labels_of(papers, answers_of(y, len(papers), names, taxonomy))
         try:
             from tagger.training import train
 
             with TemporaryDirectory() as scratch:
                 folder, progress = Path(scratch), _print_stages() if self.verbose else no_progress
                 train(labels, taxonomy, self._settings(), folder, progress)
-                return self._use(*load_own_copy(folder, None))
+                return self._use(*load_own_copy(folder, None), names)
         except ModuleNotFoundError as error:
             raise missing_package(error, "train") from error
 
-    def predict(self, X: Any) -> Names | dict[str, Names]:  # noqa: N803
+    def predict(self, X: Any) -> Values | dict[str, Values]:  # noqa: N803
         """Predict the tags of papers.
 
         Returns
         -------
         ndarray or dict of ndarray
-            Shape (papers,): one tag name in an exclusive facet, else a tuple of names, which may
-            be empty. With several facets, one array per facet.
+            Shape (papers,): one tag in an exclusive facet, else a tuple of tags, which may be
+            empty. With several facets, one array per facet.
 
         Raises
         ------
         NotFittedError, ArgumentError
             Before :meth:`fit` or :meth:`load`; if ``X`` contains anything else than papers.
         """
+        tagged = self._predict_tags(X)
+
+        def values(facet: Facet) -> Values:
+            value_of = self._values[facet.name]
+            found = [tuple(value_of[tag] for tag in paper.tags[facet.name]) for paper in tagged]
+            if facet.exclusive:
+                return array_of([only for (only,) in found], list(value_of.values()))
+            array = np.empty(len(found), dtype=object)
+            array[:] = found
+            return array
+
+        return self._per_facet(values)
+
+    def _predict_tags(self, X: Any) -> list[TaggedPaper]:  # noqa: N803
         model, papers = self._fitted(), papers_of(X)
         probabilities = model.predict_proba(papers)
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, model.rule())
-        return self._per_facet(lambda facet: _names(facet, tagged))
+        return decide(papers, probabilities, model.taxonomy, model.name, model.rule())
 
     def predict_proba(self, X: Any) -> Floats | dict[str, Floats]:  # noqa: N803
         """Predict calibrated probabilities; raises as :meth:`predict` does.
@@ -176,25 +192,29 @@ class Tagger(PaperClassifier):
             With several facets, one array per facet.
         """
         probabilities = self._fitted().predict_proba(papers_of(X))
-        return self._per_facet(
-            lambda facet: np.asarray(probabilities[facet.name][:, np.argsort(facet.tag_names)])
-        )
+
+        def columns(facet: Facet) -> Floats:
+            value_of = self._values[facet.name]
+            place = {value_of[tag]: index for index, tag in enumerate(facet.tag_names)}
+            return np.asarray(probabilities[facet.name][:, [place[v] for v in in_order(place)]])
+
+        return self._per_facet(columns)
 
     def score(self, X: Any, y: Any) -> float:  # noqa: N803
         """Return the accuracy: the share of papers with exactly the true tags, mean over facets.
 
-        Papers and tags have the forms of :meth:`fit`; facets that were not annotated are ignored.
+        Papers and tags have the forms of :meth:`fit`; facets that were not annotated are ignored,
+        and a tag that the model does not know is never predicted.
         Raises as :meth:`predict` does.
         """
         taxonomy, papers = self._fitted().taxonomy, papers_of(X)
-        answers = answers_of(y, len(papers), taxonomy)
-        predicted = self.predict(papers)
+        answers = answers_of(y, len(papers), inverse(self._values))
+        tagged = self._predict_tags(papers)
         shares = []
         for facet in taxonomy.facets:
-            found = predicted[facet.name] if isinstance(predicted, dict) else predicted
             right = [
-                ((tags,) if facet.exclusive else tags) == facet.with_ancestors(answer[facet.name])
-                for tags, answer in zip(found, answers, strict=True)
+                set(paper.tags[facet.name]) == _with_ancestors(facet, answer[facet.name])
+                for paper, answer in zip(tagged, answers, strict=True)
                 if facet.name in answer
             ]
             if right:
@@ -242,7 +262,8 @@ class Tagger(PaperClassifier):
         }
         for facet in model.taxonomy.facets:
             name, pick = facet.name, _only if facet.exclusive else list
-            columns[name] = [pick(paper.tags[name]) for paper in tagged]
+            value_of = self._values[name]
+            columns[name] = [pick([value_of[tag] for tag in paper.tags[name]]) for paper in tagged]
             columns[f"{name}_confidence"] = [
                 pick([paper.confidence[name][tag] for tag in paper.tags[name]]) for paper in tagged
             ]
@@ -296,10 +317,16 @@ class Tagger(PaperClassifier):
             found = find_model_folder(model, Path(scratch))
             return tagger._use(*load_own_copy(found.folder, found.name))
 
-    def _use(self, model: TaggerModel, folder: Path | None) -> Self:
+    def _use(self, model: TaggerModel, folder: Path | None, names: Names | None = None) -> Self:
         self._folder = folder
         self.model_, self.taxonomy_ = model, model.taxonomy
-        self.classes_ = self._per_facet(lambda facet: np.array(sorted(facet.tag_names)))
+        self._values = inverse(names or names_in(model.taxonomy))
+
+        def classes(facet: Facet) -> Values:
+            values = in_order(self._values[facet.name].values())
+            return array_of(values, values)
+
+        self.classes_ = self._per_facet(classes)
         self.metrics_ = _cross_validated(model)
         return self
 
@@ -320,16 +347,18 @@ class Tagger(PaperClassifier):
         return compute(facets[0]) if len(facets) == 1 else {f.name: compute(f) for f in facets}
 
     def _settings(self) -> TrainingSettings:
-        from tagger.training import TrainingSettings
+        from tagger.training import TrainingSettings, epochs_of
 
-        for name, least in (("max_tokens", 1), ("epochs", 0), ("folds", 2)):
-            value = getattr(self, name)
+        epochs = epochs_of(self.recipe) if self.epochs is None else self.epochs
+        numbers = {"max_tokens": self.max_tokens, "epochs": epochs, "folds": self.folds}
+        for (name, value), least in zip(numbers.items(), (1, 0, 2), strict=True):
             if not isinstance(value, int | np.integer) or value < least:
                 raise ArgumentError(f"{name} is {value!r}, but must be a whole number >= {least}")
         return TrainingSettings(
+            recipe=self.recipe,
             encoder=str(self.encoder),
             max_tokens=int(self.max_tokens),
-            epochs=int(self.epochs),
+            epochs=int(epochs),
             folds=int(self.folds),
             seed=int(self.seed),
         )
@@ -347,11 +376,9 @@ def _print_stages() -> Progress:
     return step
 
 
-def _names(facet: Facet, tagged: Sequence[TaggedPaper]) -> Names:
-    names = np.empty(len(tagged), dtype=object)
-    pick = _only if facet.exclusive else tuple
-    names[:] = [pick(paper.tags[facet.name]) for paper in tagged]
-    return names
+def _with_ancestors(facet: Facet, tags: Sequence[str]) -> set[str]:
+    """Return tags and the ancestors of those that the facet has."""
+    return {*tags, *facet.with_ancestors(tag for tag in tags if tag in facet.tag_names)}
 
 
 def _only(values: Sequence[Any]) -> Any:

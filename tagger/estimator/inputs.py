@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tagger._util.validation import first_problem
 from tagger.errors import ArgumentError, TaggerError
+from tagger.estimator.values import Names, in_order, names_in, names_of
 from tagger.labels import Label, LabelStore, merge_labels
 from tagger.papers import Paper
 from tagger.papers.readers.columns import Columns
@@ -82,6 +83,8 @@ def _paper_of(entry: Any, row: int) -> Paper:
         return entry
     texts = entry.split("\n", 1) if isinstance(entry, str) else entry
     is_pair = isinstance(texts, list | tuple | np.ndarray) and len(texts) <= 2
+    if is_pair:  # as in a table, a missing text is empty
+        texts = ["" if _is_missing(text) else text for text in texts]
     if not is_pair or not all(isinstance(text, str) for text in texts):
         kind = type(entry).__name__
         raise ArgumentError(f"X, row {row}: expected a paper or text, got {kind}", hint=_FORMS)
@@ -91,23 +94,18 @@ def _paper_of(entry: Any, row: int) -> Paper:
     return Paper(title, abstract)
 
 
-def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[Answer]:
+def answers_of(y: Any, papers: int, names: Names, taxonomy: Taxonomy | None = None) -> list[Answer]:
     """Convert ``y`` of :meth:`tagger.Tagger.fit` to the tags of each paper.
 
-    Raises an ArgumentError if the number of rows is not ``papers``, or a cell is not a tag or does
-    not fit the taxonomy.
+    A value without a name in ``names`` counts as a tag of this name. Raises an ArgumentError if the
+    number of rows is not ``papers``, a cell is not a tag, or it does not fit the taxonomy.
     """
-    columns = _columns_of(y, taxonomy)
     answers: list[Answer] = [{} for _ in range(papers)]
-    for name, cells in columns.items():
-        if len(cells) != papers:
-            raise ArgumentError(
-                f"y has {len(cells)} rows for the facet '{name}', but X has {papers}"
-            )
-        for row, cell in enumerate(cells):
-            tags = _tags_of(cell, row)
-            if tags is not None:
-                answers[row][name] = tags
+    for facet, cells in _values_of(y, papers, list(names)).items():
+        known = names.get(facet, {})
+        for row, values in enumerate(cells):
+            if values is not None:
+                answers[row][facet] = tuple(known.get(value, str(value)) for value in values)
     for row, answer in enumerate(answers):
         try:
             if taxonomy:
@@ -119,7 +117,21 @@ def answers_of(y: Any, papers: int, taxonomy: Taxonomy | None = None) -> list[An
     return answers
 
 
-def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
+def _values_of(
+    y: Any, papers: int, facets: Sequence[str]
+) -> dict[str, list[tuple[Hashable, ...] | None]]:
+    """Return the values of each paper by facet, None where it was not annotated."""
+    found = {}
+    for name, cells in _columns_of(y, facets).items():
+        if len(cells) != papers:
+            raise ArgumentError(
+                f"y has {len(cells)} rows for the facet '{name}', but X has {papers}"
+            )
+        found[name] = [_values_in(cell, row) for row, cell in enumerate(cells)]
+    return found
+
+
+def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Return the cells of each facet."""
     if hasattr(y, "iloc") and hasattr(y, "columns"):
         return {str(name): _cells(y[name]) for name in y.columns}
@@ -131,7 +143,7 @@ def _columns_of(y: Any, taxonomy: Taxonomy | None) -> dict[str, Sequence[Any]]:
     if cells and all(isinstance(cell, Mapping) for cell in cells):
         names = dict.fromkeys(str(name) for cell in cells for name in cell)
         return {name: [cell.get(name) for cell in cells] for name in names}
-    return {_only_facet(y, taxonomy): cells}
+    return {_only_facet(y, facets): cells}
 
 
 def _cells(column: Any) -> list[Any]:
@@ -141,51 +153,62 @@ def _cells(column: Any) -> list[Any]:
     return list(column)
 
 
-def _only_facet(y: Any, taxonomy: Taxonomy | None) -> str:
+def _only_facet(y: Any, facets: Sequence[str]) -> str:
     """Return the facet of a plain list of tags; the name of a series can choose it."""
     series_name = getattr(y, "name", None)
-    if taxonomy is None:
+    if not facets:
         return series_name if isinstance(series_name, str) else _DEFAULT_FACET
-    names = [facet.name for facet in taxonomy.facets]
-    if series_name in names:
+    if series_name in facets:
         return str(series_name)
-    if len(names) > 1:
+    if len(facets) > 1:
         raise ArgumentError(
             "y does not name the facet of its tags",
-            hint=f"Pass a dictionary such as {{'{names[0]}': y}}; facets: {', '.join(names)}",
+            hint=f"Pass a dictionary such as {{'{facets[0]}': y}}; facets: {', '.join(facets)}",
         )
-    return names[0]
+    return facets[0]
 
 
-def _tags_of(cell: Any, row: int) -> tuple[str, ...] | None:
-    if isinstance(cell, str):
-        return (str(cell),)
-    # Data frames write a missing value as NaN.
-    if cell is None or (isinstance(cell, float) and cell != cell):
+def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
+    """Return the values of a cell: one, those of a collection, or None if it is missing."""
+    if isinstance(cell, Collection) and not isinstance(cell, str | bytes | Mapping):
+        values = sorted(cell) if isinstance(cell, set | frozenset) else list(cell)
+    elif _is_missing(cell):
         return None
-    if isinstance(cell, Collection) and all(isinstance(tag, str) for tag in cell):
-        return tuple(sorted(cell) if isinstance(cell, set | frozenset) else map(str, cell))
-    raise ArgumentError(
-        f"y, row {row}: {cell!r} is not a tag",
-        hint="Pass the name of a tag, such as 'survey', or a list of names",
-    )
+    else:
+        values = [cell]
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not all(isinstance(value, Hashable) and not isinstance(value, tuple) for value in values):
+        raise ArgumentError(
+            f"y, row {row}: {cell!r} is not a tag",
+            hint="Pass a tag, such as 'survey' or 1, or a list of tags",
+        )
+    return tuple(values)
 
 
-def taxonomy_of(definitions: Any, y: Any, papers: int) -> Taxonomy:
+def _is_missing(value: Any) -> bool:
+    """Tell whether a value is None, or NaN or NA of a data frame."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither equal to itself nor different
+        return True
+
+
+def taxonomy_of(definitions: Any, y: Any, papers: int) -> tuple[Taxonomy, Names]:
     """Convert ``taxonomy`` of :meth:`tagger.Tagger.fit`, without the facets that ``y`` lacks.
 
-    If it is None, the tags of ``y`` are taken in alphabetical order, defined by their names; a
-    facet is exclusive if ``y`` has no list in it. Raises an ArgumentError if the taxonomy or ``y``
-    is invalid.
+    If it is None, the values of ``y`` are the tags, in their order, defined by their names; a facet
+    is exclusive if ``y`` has no list in it. Also returns the names of the tags by value. Raises an
+    ArgumentError if the taxonomy or ``y`` is invalid.
     """
     if definitions is None:
-        return _taxonomy_of_tags(y, papers)
+        return _taxonomy_of_values(y, papers)
     taxonomy = _load(definitions)
-    annotated = {name for answer in answers_of(y, papers, taxonomy) for name in answer}
+    answers = answers_of(y, papers, names_in(taxonomy), taxonomy)
+    annotated = {name for answer in answers for name in answer}
     facets = tuple(facet for facet in taxonomy.facets if facet.name in annotated)
-    if len(facets) in (0, len(taxonomy.facets)):
-        return taxonomy
-    return Taxonomy(name=taxonomy.name, facets=facets)
+    if len(facets) not in (0, len(taxonomy.facets)):
+        taxonomy = Taxonomy(name=taxonomy.name, facets=facets)
+    return taxonomy, names_in(taxonomy)
 
 
 def _load(definitions: Any) -> Taxonomy:
@@ -205,41 +228,45 @@ def _load(definitions: Any) -> Taxonomy:
     return taxonomy
 
 
-def _taxonomy_of_tags(y: Any, papers: int) -> Taxonomy:
-    answers = answers_of(y, papers)
+def _taxonomy_of_values(y: Any, papers: int) -> tuple[Taxonomy, Names]:
     lists = {
         name
-        for name, cells in _columns_of(y, None).items()
+        for name, cells in _columns_of(y, ()).items()
         if any(isinstance(cell, Collection) and not isinstance(cell, str) for cell in cells)
     }
-    facets = []
-    for name in dict.fromkeys(name for answer in answers for name in answer):
-        tags = sorted({tag for answer in answers for tag in answer.get(name, ())})
-        if name not in lists and len(tags) < 2:
+    facets, names = [], {}
+    for name, cells in _values_of(y, papers, ()).items():
+        values = in_order({value for found in cells for value in found or ()})
+        if all(found is None for found in cells):
+            continue
+        if name not in lists and len(values) < 2:
             raise ArgumentError(
-                f"y has {len(tags)} class in the facet '{name}', but at least 2 are needed"
+                f"y has {len(values)} class in the facet '{name}', but at least 2 are needed"
             )
+        names[name] = names_of(values)
         try:
+            tags = [
+                Tag(name=tag, definition=re.sub("[-_]", " ", str(value)).strip() or tag)
+                for value, tag in names[name].items()
+            ]
             facets.append(
                 Facet(
                     name=name,
                     definition=f"The {name} of the paper.",
                     exclusive=name not in lists,
-                    tags=tuple(
-                        Tag(name=tag, definition=re.sub("[-_]", " ", tag).strip()) for tag in tags
-                    ),
+                    tags=tuple(tags),
                 )
             )
         except ValidationError as error:
             shown = first_problem(error).value
             raise ArgumentError(
-                f"{shown!r} cannot be the name of a facet or tag",
+                f"{shown!r} cannot be the name of a facet or the definition of a tag",
                 hint="A name has at most 50 lower-case letters, digits, '-' and '_', for example "
                 "'method-paper'",
             ) from error
     if not facets:
         raise ArgumentError("y has no tags")
-    return Taxonomy(name="from-python", facets=tuple(facets))
+    return Taxonomy(name="from-python", facets=tuple(facets)), names
 
 
 def labels_of(papers: Sequence[Paper], answers: Sequence[Answer]) -> list[Label]:

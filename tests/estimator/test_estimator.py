@@ -1,9 +1,11 @@
+import copy
 import json
 import pickle
 import re
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -86,6 +88,51 @@ def test_one_facet_is_a_classifier(labelled, fitted):
     assert fitted.predict_proba([]).shape == (0, 3)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"survey": 10, "method": 2, "study": -3},
+        {"survey": True, "method": False, "study": False},
+        {"survey": "Yes", "method": "No!", "study": "No"},
+        {"survey": date(2020, 1, 1), "method": date(2021, 1, 1), "study": date(2022, 1, 1)},
+        {"survey": 1, "method": "1", "study": None},
+    ],
+)
+def test_tags_are_any_values(quick, labelled, values):
+    papers, y = labelled[0], [values[kind] for kind in labelled[1]]
+    tagger = Tagger(**QUICK).fit(papers, y)
+    known = [value for value in dict.fromkeys(values.values()) if value is not None]
+    assert set(tagger.classes_.tolist()) == set(known)
+    found = tagger.predict(papers)
+    right = [value is None or value == given for given, value in zip(found, y, strict=True)]
+    assert all(right)
+    assert {type(value) for value in found.tolist()} == {type(value) for value in known}
+    assert tagger.score(papers, y) == 1
+    probabilities = tagger.predict_proba(papers)
+    assert (tagger.classes_[probabilities.argmax(axis=1)] == found).all()
+    assert set(tagger.tag(papers)["tag"]) == set(known)
+    if len({type(value) for value in known}) == 1 and isinstance(known[0], int | str):
+        assert tagger.classes_.tolist() == np.unique(known).tolist()
+        assert found.dtype == np.array(known).dtype
+        again = Tagger(**QUICK).fit(papers, np.array(y))
+        assert (again.predict(papers) == found).all()
+
+
+def test_scikit_learn_cross_validates_it(quick, labelled):
+    papers, kinds = labelled
+    found = cross_val_predict(Tagger(**QUICK), papers, kinds, cv=2, method="predict_proba")
+    assert (np.unique(kinds)[found.argmax(axis=1)] == kinds).all()
+    # One fold lacks a tag, which it can then not predict.
+    rare = [*kinds[:-1], "poem"]
+    scores = cross_val_score(Tagger(**QUICK), papers, rare, cv=KFold(3), error_score="raise")
+    assert scores[:2].tolist() == [1, 1]
+    assert scores[2] == pytest.approx(7 / 8)
+    grid = {"recipe": ["frozen", "tfidf"], "epochs": [None, 0]}
+    search = GridSearchCV(Tagger(**QUICK), grid, cv=2, error_score="raise").fit(papers, kinds)
+    assert search.best_score_ == 1
+    assert len(search.cv_results_["params"]) == 4
+
+
 def test_scikit_learn_selects_models_by_it(quick, labelled):
     papers, kinds = labelled
     losses = cross_val_score(Tagger(**QUICK), papers, kinds, cv=2, scoring="neg_log_loss")
@@ -106,6 +153,12 @@ def test_papers_come_in_several_forms(labelled, fitted):
     for form in (pairs, np.array(pairs), frame, texts, np.array(texts), pd.Series(texts)):
         assert (fitted.predict_proba(form) == expected).all()
     assert (fitted.predict_proba(iter(papers)) == expected).all()
+    # A missing text is empty, as in a table.
+    alone = fitted.predict_proba([papers[0].title])
+    for missing in (None, np.nan, pd.NA, "n/a"):
+        frame = pd.DataFrame({"title": [papers[0].title], "abstract": [missing]})
+        assert (fitted.predict_proba(frame) == alone).all()
+    assert (fitted.predict_proba([(papers[0].title, None)]) == alone).all()
     untouched = frame.copy()
     fitted.tag(frame)
     pd.testing.assert_frame_equal(frame, untouched)
@@ -136,8 +189,8 @@ def test_an_invalid_paper_is_named(saved_model, given, problem):
         (None, None, "requires y to be passed"),
         (["survey"], None, "y has 1 rows for the facet 'tag', but X has 24"),
         (["survey"] * 24, None, "y has 1 class"),
-        ([0, 1] * 12, None, "y, row 0: 0 is not a tag"),
-        (["Method paper", "survey"] * 12, None, "'Method paper' cannot be the name"),
+        ([{0}, {(1, 2)}] * 12, None, "y, row 1: .* is not a tag"),
+        ({"My facet": ["a", "b"] * 12}, None, "'My facet' cannot be the name"),
         ([None] * 24, None, "y has no tags"),
         ("survey", None, "y is a str, not a list"),
         (["survey", "poem"] * 12, "labels", "y does not name the facet"),
@@ -257,10 +310,23 @@ def test_a_saved_model_tags_the_same(labelled, fitted, tmp_path):
     assert (load_model(folder).predict_proba(papers)["tag"] == before[:, [0, 1, 2]]).all()
 
 
-def test_a_fitted_tagger_is_not_pickled_and_save_keeps_other_files(fitted, tmp_path):
+def test_a_fitted_tagger_is_copied_and_pickled_with_a_warning(quick, labelled, tmp_path):
+    papers, kinds = labelled
+    fitted = Tagger(**QUICK).fit(papers, [len(kind) for kind in kinds])
+    before = fitted.predict_proba(papers)
     assert pickle.loads(pickle.dumps(clone(fitted))).get_params() == fitted.get_params()
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(fitted)
+    with pytest.warns(UserWarning, match="may run any code"):
+        content = pickle.dumps(fitted)
+    copies = [copy.copy(fitted), copy.deepcopy(fitted), pickle.loads(content)]
+    del fitted
+    for other in copies:
+        assert (other.predict_proba(papers) == before).all()
+        assert other.classes_.tolist() == [5, 6]
+        assert other.score(papers, [len(kind) for kind in kinds]) == 1
+        load_model(other.save(tmp_path / "model"))
+
+
+def test_save_keeps_other_files(fitted, tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "notes.txt"):
         with pytest.raises(TaggerError, match="contains other files"):
