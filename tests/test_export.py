@@ -95,10 +95,12 @@ def test_a_setfit_checkpoint_becomes_a_version_only_if_its_pickle_is_trusted(tra
     assert not after.heads["kind"].lexical.weights.any()
     assert after.heads["kind"].encoder.weights.any(axis=1).all()
     content = json.loads((checkpoint / "config_setfit.json").read_text())
-    (checkpoint / "config_setfit.json").write_text(json.dumps({**content, "labels": ["a", "b"]}))
+    (checkpoint / "config_setfit.json").write_text(
+        json.dumps({**content, "labels": ["a", "b", "c"]})
+    )
     refused = run(*command, cwd=trained)
     assert refused.returncode == 2
-    assert "no facet has all labels of the checkpoint: a, b" in refused.stderr
+    assert "no facet has all labels of the checkpoint: a, b, c" in refused.stderr
 
 
 @pytest.mark.mlflow

@@ -1,6 +1,9 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from helpers.samples import run, small_taxonomy
+from helpers.samples import QUICK, run, small_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 from sklearn.linear_model import LogisticRegression
 
@@ -80,11 +83,18 @@ def test_every_recipe_trains_a_calibrated_model_that_needs_no_pytorch(tmp_path, 
 
 
 def run_python(code):
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+@pytest.mark.training
+def test_without_setfit_nothing_is_trained(label_folder, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tagger.training.fine_tuning", raising=False)
+    monkeypatch.setitem(sys.modules, "setfit", None)
+    encoder = save_tiny_encoder(tmp_path)
+    done = run("train", *QUICK, "--encoder", encoder, cwd=label_folder.parent)
+    assert done.returncode == 2
+    assert "pip install 'tagger[train]'" in done.stderr
 
 
 @pytest.mark.training

@@ -58,7 +58,7 @@ def bakeoff(
         )
         for model, name in product(encoder or [options.BUNDLED_ENCODER], recipe or [options.RECIPE])
     ]
-    with output.progress() as step:
+    with output.needs_extra("train"), output.progress() as step:
         contenders = bake_off(snapshot.labels, snapshot.taxonomy, candidates, step)
         run, found = log_bake_off(registry, snapshot, contenders)
     if as_json:

@@ -107,7 +107,7 @@ def train(
             "--heads-only and --float32 cannot be combined",
             hint="With --heads-only the encoder is not exported again",
         )
-    with output.progress() as step:
+    with output.needs_extra("train"), output.progress() as step:
         trained = train_version(
             registry,
             snapshot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +49,8 @@ class FromSetFit(Frozen):
                 hint="If you trust its origin, add --trust-pickle. Or use only the encoder, which "
                 f"is data: --recipe frozen --encoder {folder}",
             )
-        _LOG.warning(f"{folder / HEAD_FILE}: loading a pickle, which may run any code")
-        import joblib
-
-        try:
-            config = json.loads((folder / CONFIG_FILE).read_bytes())
-            head = joblib.load(folder / HEAD_FILE)
-            self.labels = tuple(map(str, config.get("labels") or getattr(head, "classes_", ())))
-            self.head = _linear(head)
-        except Exception as error:  # a pickle may raise anything
-            raise TaggerError(
-                f"cannot be read as a linear classifier ({first_line(error)})",
-                path=folder / HEAD_FILE,
-            ) from error
-        modules = (folder / "modules.json").read_text(encoding="utf-8")
-        if not config.get("normalize_embeddings") and "Normalize" not in modules:
-            raise TaggerError(
-                "its head was fitted on vectors that do not have unit length, as tagger's have",
-                path=folder,
-                hint="Train it with normalize_embeddings=True",
-            )
+        changed = tuple((folder / name).stat().st_mtime_ns for name in (CONFIG_FILE, HEAD_FILE))
+        self.labels, self.head = _read(folder, changed)
         if not any(map(self._fits, taxonomy.facets)):
             raise TaggerError(
                 f"no facet has all labels of the checkpoint: {', '.join(self.labels)}",
@@ -95,6 +78,34 @@ class FromSetFit(Frozen):
         bias = np.full(len(facet.tags), _NEVER)
         weights[places], bias[places] = self.head.weights, self.head.bias
         return Head(facet, Linear(weights, bias), no_scores(facet, terms))
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, _changed: tuple[int, ...]) -> tuple[tuple[str, ...], Linear]:
+    """Read the labels and the head of a checkpoint, once for all folds."""
+    import joblib
+
+    path = folder / HEAD_FILE
+    _LOG.warning(f"{path}: loading a pickle, which may run any code")
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_bytes())
+        modules = (folder / "modules.json").read_text(encoding="utf-8")
+        head = joblib.load(path)
+        labels = tuple(map(str, config.get("labels") or getattr(head, "classes_", ())))
+        classifier = _linear(head)
+    except Exception as error:  # a pickle may raise anything
+        raise TaggerError(
+            f"cannot be read as a linear classifier ({first_line(error)})", path=path
+        ) from error
+    if len(labels) != len(classifier.weights):
+        raise TaggerError(f"has another number of classes than {CONFIG_FILE} of labels", path=path)
+    if not config.get("normalize_embeddings") and "Normalize" not in modules:
+        raise TaggerError(
+            "was fitted on vectors that do not have unit length, as tagger's have",
+            path=path,
+            hint="Train the checkpoint with normalize_embeddings=True",
+        )
+    return labels, classifier
 
 
 def _linear(head: Any) -> Linear:
