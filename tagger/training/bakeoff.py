@@ -67,9 +67,12 @@ def bake_off(
             begin = time.perf_counter()
             checked = cross_validate(labels, taxonomy, settings, report)
             seconds = time.perf_counter() - begin
-            per_100 = 100 * checked.encoding_seconds / len(labels)
             yield Contender(
-                settings, checked.out_of_fold, seconds, per_100, checked.encoder_megabytes
+                settings,
+                checked.out_of_fold,
+                seconds,
+                checked.seconds_per_100,
+                checked.encoder_megabytes,
             )
 
     return contenders()

@@ -6,7 +6,6 @@ the predictions of a fold are calibrated on those of the other folds.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,8 +43,8 @@ class CrossValidation:
     """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
 
     ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
-    ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``encoding_seconds`` is
-    the time to encode all papers once, ``encoder_megabytes`` the size of one exported encoder.
+    ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``seconds_per_100`` is
+    the time to encode 100 papers, ``encoder_megabytes`` the size of one exported encoder.
     ``reused`` counts the encoders taken from the cache.
     """
 
@@ -53,7 +52,7 @@ class CrossValidation:
     views: dict[str, CalibratedView]
     efforts: dict[str, OutOfFold]
     thresholds: Thresholds
-    encoding_seconds: float
+    seconds_per_100: float
     encoder_megabytes: float
     reused: int
 
@@ -146,13 +145,14 @@ def cross_validate_on(
         papers, trained = data.papers(test_indices), next(encoders)
         fitted = fit_heads(data, indices, settings, trained.encoder)
         for view, text_of in TEXT_VIEWS.items():
-            begin = time.perf_counter()
             vectors = trained.encoder.encode([text_of(paper) for paper in papers])
-            seconds += (time.perf_counter() - begin) * (view == "whole")
             similarities[view][test_indices] = similarity(vectors, fitted.vectors[: len(indices)])
             for name, values in fitted.scores(papers, vectors).items():
                 scores[view][name][:, test_indices] = values
-        megabytes, reused = trained.megabytes, reused + trained.reused
+        reused += trained.reused
+        if fold == len(train_indices) - 1:
+            seconds = trained.seconds_per_100(papers, settings.max_tokens)
+            megabytes = trained.megabytes
     measured = replace(data, annotated=held_out)
     views = {
         view: calibrate_view(measured, folds, scores[view], similarities[view])

@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
@@ -38,6 +39,7 @@ from tagger.model import (
     default_cache_folder,
     sha256_of,
 )
+from tagger.papers import Paper
 from tagger.training.data import TEXT
 from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder, save_trained
 from tagger.training.recipes import find_recipe
@@ -63,6 +65,7 @@ _LIBRARIES = (
 _CHECKSUM = "sha256"
 JOBS_VARIABLE = "TAGGER_JOBS"
 _MOST_JOBS = 4
+_TIMED_PAPERS = 32
 _BYTES_PER_JOB = 2**30
 _TIMES_WEIGHTS = 10
 """A fine-tuning process is expected to take 1 GiB and ten times the size of its weights. At 256
@@ -200,6 +203,14 @@ class TrainedEncoder:
     encoder: Encoder
     folder: Path
     reused: bool = False
+
+    def seconds_per_100(self, papers: Sequence[Paper], max_tokens: int) -> float:
+        """Time the encoder, without a cache of vectors, on at most 32 papers."""
+        texts = [paper.text for paper in papers[:_TIMED_PAPERS]]
+        encoder = OnnxEncoder(self.folder, max_tokens)
+        begin = time.perf_counter()
+        encoder.encode(texts)
+        return 100 * (time.perf_counter() - begin) / len(texts)
 
     @property
     def megabytes(self) -> float:
