@@ -314,9 +314,16 @@ def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == len(drift["warnings"]) > 0
     assert "tagger review push" in warnings[0]
+    # Half a line, as of a command that was killed, harms nothing.
+    records = challenged / "mlruns" / "tag_runs.jsonl"
+    written = records.read_text(encoding="utf-8")
+    records.write_text(written * 2 + '{"id": "', encoding="utf-8")
+    assert run("history", cwd=challenged).returncode == 0
+    assert not records.exists()
     client = MlflowClient(f"sqlite:///{challenged}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name("tagger-digests")
-    recorded = client.search_runs([experiment.experiment_id])[0]
+    runs = client.search_runs([experiment.experiment_id])
+    [recorded] = [each for each in runs if "again.txt" in each.data.params["pages"]]
     # No text of a paper is in it.
     assert recorded.data.params == {"model": "tagger/1", "pages": "page.txt, again.txt"}
     assert client.list_artifacts(recorded.info.run_id) == []

@@ -83,13 +83,18 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 
 def open_registry() -> Registry:
-    """Open the MLflow store of the workspace; raise an error if MLflow is not installed."""
+    """Open the MLflow store of the workspace, and log the runs recorded since the last time.
+
+    Raises a TaggerError if MLflow is not installed.
+    """
     # Importing it quiets MLflow, which is loaded at the first use of the store.
-    from tagger.registry import Registry
+    from tagger.registry import Registry, log_recorded_runs
 
     if find_spec("mlflow") is None:
         raise missing_package(ModuleNotFoundError(name="mlflow"), "train")
-    return Registry()
+    registry = Registry()
+    log_recorded_runs(registry.store)
+    return registry
 
 
 def collect_pages(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -131,7 +130,7 @@ def tag(
         output.print_json(content | {"effort": effort, "promise": promised})
     else:
         _print_tag_run(run, loaded, len(read.entries), show)
-    _log_drift(run, loaded.name, model, files)
+    _record_drift(run, loaded.name, files)
     if run.problems:
         raise typer.Exit(2)
 
@@ -200,20 +199,14 @@ def _promise_as_json(promise: Promise | None, target_precision: float | None) ->
     }
 
 
-def _log_drift(run: TagRun, version: str, wanted: str, files: Sequence[str]) -> None:
-    """Log the figures of a run of a version to MLflow, after everything else is done."""
+def _record_drift(run: TagRun, version: str, files: Sequence[str]) -> None:
+    """Record the figures of a run of a registered version, after everything else is done."""
     if not run.drift or version.startswith("local/"):
         return
-    sys.stdout.flush()  # MLflow takes longer than tagging did
-    from tagger.registry import Registry, log_tag_run, look_up
+    from tagger.registry import Registry, record_tag_run
 
-    registry = Registry()
     try:
-        with output.working("Recording the run in MLflow"):
-            log_tag_run(registry, run.drift, version, [Path(file) for file in files])
-            if registry.store.embedded:
-                # The run has changed the store: note the version again while MLflow is loaded.
-                look_up(registry, wanted)
+        record_tag_run(Registry().store, run.drift, version, files)
     except TaggerError as error:
         output.warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 

@@ -12,9 +12,9 @@ from .promotion import roll_back as roll_back
 from .resolve import find_model_folder as find_model_folder
 from .resolve import is_label_folder as is_label_folder
 from .resolve import load_model_by_name as load_model_by_name
-from .resolve import look_up as look_up
 from .server import serve_pages as serve_pages
-from .tag_run import log_tag_run as log_tag_run
+from .tag_run import log_recorded_runs as log_recorded_runs
+from .tag_run import record_tag_run as record_tag_run
 from .training_run import check_writable as check_writable
 from .training_run import encoder_origin as encoder_origin
 from .training_run import encoder_source as encoder_source

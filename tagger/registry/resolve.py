@@ -17,6 +17,7 @@ from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError, missing_package
 from tagger.labels import LabelStore
 from tagger.model import MANIFEST_FILE, TaggerModel, default_cache, load_model, sha256_of
+from tagger.registry.tag_run import log_recorded_runs
 from tagger.registry.versions import CHAMPION, MODEL_NAME, Registry
 from tagger.taxonomy import TAXONOMY_FILE
 from tagger.training import bundled_encoder
@@ -117,7 +118,7 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
         _LOG.info("there is no champion here: %s is used, which ships with tagger", found.name)
         return found
     if registry.store.embedded:
-        return look_up(registry, name)
+        return _look_up(registry, name)
     version = registry.find(name)
     return ModelFolder(registry.model_folder(version, scratch), version.name)
 
@@ -158,8 +159,9 @@ def _shipped_folder(name: str) -> ModelFolder:
     return found
 
 
-def look_up(registry: Registry, name: str) -> ModelFolder:
+def _look_up(registry: Registry, name: str) -> ModelFolder:
     """Look up a version in a local MLflow store and cache the answer in the store's folder."""
+    log_recorded_runs(registry.store)
     state = registry.store.state()
     version = registry.find(name)
     found = ModelFolder(registry.model_folder(version), version.name)

@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from tagger._util.ports import HOST, wait_until_free
 from tagger.errors import TaggerError
 from tagger.registry.store import Store
+from tagger.registry.tag_run import log_recorded_runs
 
 _START_SECONDS = 120
 
@@ -28,6 +29,7 @@ def serve_pages(port: int, ready: Callable[[str], None]) -> None:
         return
     if not store.exists:
         raise TaggerError("contains no versions yet", path=store.folder, hint="Run: tagger train")
+    log_recorded_runs(store)
     wait_until_free(port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--backend-store-uri", store.tracking_uri, "--workers", "1"]
