@@ -37,7 +37,7 @@ from tagger.training.settings import FineTuning
 _FACET_WEIGHT = {True: 1.0, False: 0.5}
 """Weight in the loss, by whether a facet is exclusive. Other facets weigh less: they describe
 topics, which the bundled encoder has learned in its pretraining."""
-_PRECISION_VARIABLE = "ACCELERATE_MIXED_PRECISION"
+_PRECISION = "ACCELERATE_MIXED_PRECISION"
 _PROJECTION_LEARNING_RATE = 1e-3
 _REFERENCE_DIMENSIONS = 384
 """Dimensions up to which the learning rate is as set. For a wider encoder it is lower, in
@@ -335,9 +335,9 @@ def training_arguments(
     """
     setfit.logging.set_verbosity_error()
     disable_progress_bars()
-    before = os.environ.get(_PRECISION_VARIABLE)
+    before = os.environ.get(_PRECISION)
     # SetFit has no option for it, and its ``use_amp`` is float16.
-    os.environ[_PRECISION_VARIABLE] = "bf16" if "bfloat16" in arithmetic() else "no"
+    os.environ[_PRECISION] = "bf16" if "bfloat16" in arithmetic() else "no"
     try:
         with tempfile.TemporaryDirectory() as scratch:
             yield setfit.TrainingArguments(
@@ -354,9 +354,9 @@ def training_arguments(
                 **options,
             )
     finally:
-        del os.environ[_PRECISION_VARIABLE]
+        del os.environ[_PRECISION]
         if before is not None:
-            os.environ[_PRECISION_VARIABLE] = before
+            os.environ[_PRECISION] = before
 
 
 def arithmetic() -> str:
