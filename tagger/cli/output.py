@@ -105,8 +105,9 @@ def collect_pages(
 ) -> tuple[PaperCollection, list[TaggerError]]:
     """Read papers from files as given on the command line; ``-`` is standard input.
 
-    Prints what cannot be read and returns it, too; ends the program if nothing can. Reading is done
-    by ``collect``, by default :func:`tagger.papers.collect_papers`.
+    Prints what cannot be read and returns it, too; ends the program if nothing can. Prints the
+    notices about the files. Reading is done by ``collect``, by default
+    :func:`tagger.papers.collect_papers`.
     """
     from tagger.papers import collect_papers
 
@@ -127,6 +128,8 @@ def collect_pages(
         problems += rows
     if not read.papers:
         raise typer.Exit(2)
+    for notice in read.notices:
+        warn(notice)
     return read, problems
 
 

@@ -1,7 +1,8 @@
 """Identity of papers: find the entries that describe the same paper, and merge them.
 
-Entries that share an identifier describe the same paper. Entries with the same title do too, unless
-both have an identifier of one kind that differs: two papers may be called "Introduction".
+Entries that share an identifier describe the same paper if their titles agree: chapters may have
+the DOI of their book. Entries with the same title do too, unless both have an identifier of one
+kind that differs: two papers may be called "Introduction".
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import combinations
 from operator import or_
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from tagger.papers.paper import IDENTIFIER_KINDS, Paper, kind_of_id
+from tagger.papers.paper import IDENTIFIER_KINDS, Paper, kind_of_id, paper_id
+from tagger.papers.titles import titles_agree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _KINDS = (*IDENTIFIER_KINDS, "other")
 _KEYS_AT_ONCE = 1 << 18
 """Number of keys that are sorted in memory together."""
+_MOST_TITLES = 50
+"""If entries with a common identifier have more titles, only equal titles are joined."""
 
 
 def _title_ids(paper: Paper) -> frozenset[str]:
@@ -49,28 +54,46 @@ class KnownPapers:
     """
 
     def __init__(self, papers: Iterable[Paper]) -> None:
-        self._ids: set[str] = set()
+        self._titles_by_id: dict[str, list[str]] = defaultdict(list)
         self._kinds_by_title: dict[str, set[int]] = defaultdict(set)
         for paper in papers:
-            self._ids |= paper.unique_ids
+            for name in paper.unique_ids:
+                self._titles_by_id[name].append(paper.title)
             for title in _title_ids(paper):
                 self._kinds_by_title[title].add(_kinds(paper))
 
     def __contains__(self, paper: Paper) -> bool:
         kinds = _kinds(paper)
-        return not self._ids.isdisjoint(paper.unique_ids) or any(
+        return any(
+            titles_agree(paper.title, title)
+            for name in paper.unique_ids
+            for title in self._titles_by_id.get(name, ())
+        ) or any(
             not kinds & others
             for title in _title_ids(paper)
             for others in self._kinds_by_title.get(title, ())
         )
 
 
+class Numbering(NamedTuple):
+    """The papers that entries describe.
+
+    ``numbers`` is the paper number of each entry, shape (entries,), in order of first entries.
+    ``doubtful`` has, for each identifier that several papers share, the numbers of these papers.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    doubtful: list[list[int]]
+
+
 class EntryKeys:
     """64-bit hashes of the ids and titles of entries, to number the papers that they describe.
 
-    A title does not join entries if that would join two papers with different identifiers of one
-    kind: then the entries known by that title alone form a paper of their own. If two titles
-    together would join such papers, neither title joins any of these entries. The result does not
+    An identifier joins entries whose titles agree. If they do so only in part (the titles of a book
+    and of its chapters), it joins those with equal titles. A title does not join entries if that
+    would join two papers with different identifiers of one kind: then the entries known by that
+    title alone form a paper of their own. If two titles together would join such papers, neither
+    title joins any of these entries. The result does not
     depend on the order of the entries. The probability that two of a million ids get the same hash
     is below one in ten million.
     """
@@ -115,14 +138,22 @@ class EntryKeys:
                 keys.frombytes(loaded.tobytes())
             self._kinds += file["kinds"].tobytes()
 
-    def number(self) -> npt.NDArray[np.int64]:
-        """Return the paper number of each entry, shape (entries,), in order of first entries."""
+    def number(self, title_of: Callable[[int], str]) -> Numbering:
+        """Number the papers; ``title_of`` returns the title of an entry.
+
+        It is called only for entries that share an identifier and have different titles.
+        """
         import numpy as np
 
         # Union-find with path halving (Tarjan and van Leeuwen, 1984).
         groups, by_title = (array("q", range(len(self._kinds))) for _ in range(2))
+        titles = np.zeros(len(self._kinds), dtype=np.uint64)
+        titles[np.frombuffer(self._titles[1::2], dtype=np.uint64).astype(np.int64)] = self._titles[
+            ::2
+        ]
         for entries in _groups_by_key(self._ids, np.arange(len(self._kinds))):
-            _join(groups, entries)
+            for members in _same_work(entries, titles[entries].tolist(), title_of):
+                _join(groups, members)
         roots = _roots(groups)
         kinds = np.zeros(len(self._kinds), dtype=np.uint8)
         np.bitwise_or.at(kinds, roots, np.frombuffer(self._kinds, dtype=np.uint8))
@@ -138,36 +169,40 @@ class EntryKeys:
             if _differ_in_kinds(members, kinds):
                 _join(groups, members)
         # The root of a group is its first entry, so sorting by root gives the order of entries.
-        return np.unique(_roots(groups), return_inverse=True)[1]
+        numbers = np.unique(_roots(groups), return_inverse=True)[1]
+        return Numbering(numbers, list(_groups_by_key(self._ids, numbers)))
 
 
 def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:
     """Number the papers that entries describe, as :meth:`EntryKeys.number` does."""
-    keys = EntryKeys()
-    for paper in papers:
-        keys.add(paper)
-    return keys.number()
+    return _number(list(papers)).numbers
 
 
 def group_entries(papers: Iterable[Paper]) -> list[list[int]]:
     """Return the indices of the entries of each paper, papers in order of their first entries."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, number in enumerate(number_papers(papers).tolist()):
-        groups[number].append(index)
-    return list(groups.values())
+    return _group(number_papers(papers))
 
 
 def merge_duplicates(papers: Iterable[Paper]) -> list[Paper]:
     """Merge the entries of each paper; papers keep the order of their first entries."""
     entries = list(papers)
-    return [merge_entries([entries[index] for index in group]) for group in group_entries(entries)]
+    numbers, doubtful = _number(entries)
+    shared = {number for group in doubtful for number in group}
+    return [
+        merge_entries([entries[index] for index in group], shares_id=number in shared)
+        for number, group in enumerate(_group(numbers))
+    ]
 
 
-def merge_entries(entries: Sequence[Paper]) -> Paper:
-    """Merge entries of one paper: first title, longest abstract, all sources and identifiers."""
+def merge_entries(entries: Sequence[Paper], *, shares_id: bool = False) -> Paper:
+    """Merge entries of one paper: first title, longest abstract, all sources and identifiers.
+
+    With ``shares_id``, another paper has one of the identifiers, so the id is made from it and the
+    title.
+    """
     identifiers = dict.fromkeys(name for entry in entries for name in entry.identifiers)
     custom = [entry.id for entry in entries if kind_of_id(entry.id) == "other"]
-    return replace(
+    merged = replace(
         entries[0],
         abstract=max((entry.abstract for entry in entries), key=len),
         sources=tuple(dict.fromkeys(source for entry in entries for source in entry.sources)),
@@ -175,6 +210,21 @@ def merge_entries(entries: Sequence[Paper]) -> Paper:
         id="" if identifiers else (custom or [entries[0].id])[0],
         identifiers=tuple(identifiers),
     )
+    return replace(merged, id=paper_id(f"{merged.title} {merged.id}")) if shares_id else merged
+
+
+def _number(papers: Sequence[Paper]) -> Numbering:
+    keys = EntryKeys()
+    for paper in papers:
+        keys.add(paper)
+    return keys.number(lambda index: papers[index].title)
+
+
+def _group(numbers: npt.NDArray[np.int64]) -> list[list[int]]:
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(numbers.tolist()):
+        groups[number].append(index)
+    return list(groups.values())
 
 
 def hash_of(content: bytes) -> int:
@@ -201,9 +251,33 @@ def _groups_by_key(keys: array[int], groups: npt.NDArray[np.int64]) -> Iterator[
             yield pairs[start:end, 1].tolist()
 
 
+def _same_work(
+    entries: Sequence[int], hashes: Sequence[int], title_of: Callable[[int], str]
+) -> Iterator[list[int]]:
+    """Yield the sets of entries with one identifier whose titles, with ``hashes``, agree."""
+    by_title: dict[int, list[int]] = defaultdict(list)
+    for entry, title in zip(entries, hashes, strict=True):
+        by_title[title].append(entry)
+    same = list(by_title.values())
+    if 1 < len(same) <= _MOST_TITLES:
+        titles = [title_of(members[0]) for members in same]
+        clusters = array("q", range(len(same)))
+        agreeing = {
+            pair
+            for pair in combinations(range(len(same)), 2)
+            if titles_agree(titles[pair[0]], titles[pair[1]])
+        }
+        for pair in agreeing:
+            _join(clusters, pair)
+        for cluster in _group(_roots(clusters)):
+            if agreeing.issuperset(combinations(cluster, 2)):
+                yield [entry for index in cluster for entry in same[index]]
+    yield from same
+
+
 def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
     """Yield the sets of groups with one title in which no two have a kind in common."""
-    # There are at most 16 bit masks, so the time does not grow with the square of the groups.
+    # There are at most 128 bit masks, so the time does not grow with the square of the groups.
     by_kinds: dict[int, list[int]] = defaultdict(list)
     for group in groups:
         by_kinds[int(kinds[group])].append(group)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-IDENTIFIER_KINDS = ("doi", "arxiv", "pmid")
+IDENTIFIER_KINDS = ("doi", "arxiv", "pmid", "openalex", "s2", "corpusid")
 """Kinds of identifiers, the preferred identity first."""
 _TITLE_PREFIX = "t-"
 _NOT_A_WORD = re.compile(r"[\W_]+")
@@ -39,8 +39,9 @@ class Paper:
         if the paper has no identifier.
     identifiers:
         Normalised as by :mod:`tagger.papers.readers.identifiers`: ``doi:10.1234/abc``,
-        ``arxiv:2101.00001`` or ``pmid:123``. They are sorted by kind, without repeats. An ``id``
-        that is an identifier is added to them.
+        ``arxiv:2101.00001``, ``pmid:123``, ``openalex:w123``, or those of Semantic Scholar, ``s2:``
+        and ``corpusid:``. They are sorted by kind, without repeats. An ``id`` that is an identifier
+        is added to them.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class Paper:
 
     @property
     def unique_ids(self) -> frozenset[str]:
-        """The ids that no other paper has: all but those derived from a title."""
+        """The ids that are not derived from a title; other papers rarely have them."""
         return frozenset(
             name for name in (self.id, *self.identifiers) if not name.startswith(_TITLE_PREFIX)
         )
@@ -90,7 +91,7 @@ class Paper:
 
 
 def kind_of_id(name: str) -> str:
-    """Return the kind of an id: ``doi``, ``arxiv``, ``pmid``, ``title``, or ``other``."""
+    """Return the kind of an id: one of :data:`IDENTIFIER_KINDS`, ``title``, or ``other``."""
     if name.startswith(_TITLE_PREFIX):
         return "title"
     kind = name.partition(":")[0]

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.atomic import cannot_write, replacing_bytes
+from tagger.errors import TaggerError
 from tagger.papers.identity import EntryKeys, merge_entries
 from tagger.papers.paper import Paper
 
 MapFunction = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """A function like ``map``, which may yield the results in any order."""
 _OPEN_FILES = 64
-_ARRAYS = ("numbers", "order", "starts")
+_ARRAYS = ("numbers", "order", "starts", "shares_id")
 
 
 class _LazyPapers(Sequence[Paper]):
@@ -53,13 +54,15 @@ class PaperSpool(_LazyPapers):
     Raises
     ------
     TaggerError
-        If the file cannot be written, for example because the disk is full.
+        If the file cannot be written, for example because the disk is full, if another process
+        uses it, or if it is damaged.
     """
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
-        self._folder = path.parent if path else Path(tempfile.gettempdir())
-        self._database = sqlite3.connect(path or "", check_same_thread=False)
-        with self._reporting_full_disk(), self._database:
+        self._path = path
+        with self._reporting(is_writing=True):
+            self._database = sqlite3.connect(path or "", check_same_thread=False)
+        with self._reporting(is_writing=True), self._database:
             # A file of a killed process is written again, so no rollback journal is needed.
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
@@ -79,18 +82,36 @@ class PaperSpool(_LazyPapers):
 
     def _paper(self, index: int) -> Paper:
         query = "SELECT fields FROM papers WHERE rowid = ?"
-        ((fields,),) = self._database.execute(query, (index + 1,))
-        title, abstract, sources, identity, identifiers = json.loads(fields)
-        return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
+        with self._reporting(is_writing=False):
+            ((fields,),) = self._database.execute(query, (index + 1,))
+            title, abstract, sources, identity, identifiers = json.loads(fields)
+            return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
 
     @contextmanager
-    def _reporting_full_disk(self) -> Iterator[None]:
+    def _reporting(self, *, is_writing: bool) -> Iterator[None]:
+        """Convert the errors of the database to TaggerErrors."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            problem = cannot_write(self._folder, OSError(str(error)))
+            if "locked" in str(error):
+                hint = "Wait until it has finished, and run the same command again"
+                raise TaggerError(
+                    "another process uses this file", path=self._path, hint=hint
+                ) from error
+            if not is_writing:
+                raise self._damaged(error) from error
+            folder = self._path.parent if self._path else Path(tempfile.gettempdir())
+            problem = cannot_write(folder, OSError(str(error)))
             problem.hint = "Set the variable TMPDIR to a folder on a disk with more free space"
             raise problem from error
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            if is_writing and not isinstance(error, sqlite3.DatabaseError):
+                raise
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> TaggerError:
+        hint = "Delete it, and run the same command again"
+        return TaggerError(f"cannot be read ({error})", path=self._path, hint=hint)
 
 
 class Entries(_LazyPapers):
@@ -125,19 +146,23 @@ class MergedPapers(_LazyPapers):
     """The merged papers of entries; the assignment of entries to papers is stored in ``folder``.
 
     It is computed from ``keys``, or read from the folder if ``keys`` is None. ``numbers`` is the
-    index of the paper of each entry, shape (entries,).
+    index of the paper of each entry, shape (entries,). ``doubtful`` has the indices of the papers
+    that share an identifier, for each such identifier; it is known only from ``keys``.
     """
 
     def __init__(self, entries: Entries, keys: EntryKeys | None, folder: Path) -> None:
         self._entries, self._folder = entries, folder
+        self.doubtful = list[list[int]]()
         if keys is not None:
-            numbers = keys.number()
+            numbers, self.doubtful = keys.number(lambda index: entries[index].title)
             starts = np.append(0, np.cumsum(np.bincount(numbers)))
-            arrays = (numbers, np.argsort(numbers, kind="stable"), starts)
+            shares_id = np.zeros(len(starts) - 1, dtype=np.int64)
+            shares_id[[number for group in self.doubtful for number in group]] = 1
+            arrays = (numbers, np.argsort(numbers, kind="stable"), starts, shares_id)
             for name, values in zip(_ARRAYS, arrays, strict=True):
                 with replacing_bytes(folder / f"{name}.npy") as file:
                     np.save(file, values)
-        self.numbers, self._order, self._starts = (self._mapped(name) for name in _ARRAYS)
+        self.numbers, self._order, self._starts, self._shares_id = map(self._mapped, _ARRAYS)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -153,4 +178,5 @@ class MergedPapers(_LazyPapers):
 
     def _paper(self, index: int) -> Paper:
         start, end = self._starts[index : index + 2].tolist()
-        return merge_entries([self._entries[n] for n in self._order[start:end].tolist()])
+        entries = [self._entries[n] for n in self._order[start:end].tolist()]
+        return merge_entries(entries, shares_id=bool(self._shares_id[index]))

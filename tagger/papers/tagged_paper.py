@@ -38,7 +38,7 @@ class TaggedPaper:
     id: Annotated[str, Field(min_length=1)] = field(metadata={"holds": "identity of the paper"})
     title: str = field(metadata={"holds": "its title"})
     identifiers: tuple[str, ...] = field(
-        metadata={"holds": "its DOI, arXiv id and PubMed number, if known"},
+        metadata={"holds": "its DOI, arXiv id, PubMed number and others, if known"},
         kw_only=True,
         default=(),
     )
@@ -59,7 +59,8 @@ class TaggedPaper:
     def __post_init__(self) -> None:
         for name in self.identifiers:
             if name.partition(":")[0] not in IDENTIFIER_KINDS:
-                raise ValueError(f"the identifier '{name}' must begin with doi:, arxiv: or pmid:")
+                known = ", ".join(f"{kind}:" for kind in IDENTIFIER_KINDS)
+                raise ValueError(f"the identifier '{name}' must begin with one of {known}")
         for facet, tags in self.tags.items():
             for tag in tags:
                 if tag not in self.confidence.get(facet, {}):

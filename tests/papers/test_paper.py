@@ -36,11 +36,12 @@ identified = st.builds(
 
 
 def is_same(one, other):
-    """Papers are the same if they share an identifier, or a title and no kind of identifier."""
+    """Papers are the same if their titles agree and they share an identifier, or no kind of one."""
     kinds = [{name.split(":")[0] for name in paper.identifiers} for paper in (one, other)]
-    if set(one.identifiers) & set(other.identifiers):
-        return True
-    return paper_id(one.title) == paper_id(other.title) and kinds[0].isdisjoint(kinds[1])
+    shared = set(one.identifiers) & set(other.identifiers)
+    return paper_id(one.title) == paper_id(other.title) and (
+        bool(shared) or kinds[0].isdisjoint(kinds[1])
+    )
 
 
 @given(st.lists(identified, max_size=7), st.randoms(use_true_random=False))
@@ -67,7 +68,7 @@ def test_merging_loses_no_identifier_and_no_source(papers):
         assert set(paper.identifiers) == {name for e in entries for name in e.identifiers}
         assert set(paper.sources) == {source for entry in entries for source in entry.sources}
         assert len(paper.abstract) == max(len(entry.abstract) for entry in entries)
-    everywhere = [name for paper in merged for name in paper.identifiers]
+    everywhere = [(name, paper_id(p.title)) for p in merged for name in p.identifiers]
     assert len(everywhere) == len(set(everywhere))
 
 
@@ -90,9 +91,9 @@ def test_entries_are_joined_across_what_they_share():
     entries = [
         Paper("A preprint", "Short.", ("a",), identifiers=("arxiv:1",)),
         Paper("Elsewhere", "", ("b",)),
-        Paper("Its journal version", "Longer text.", ("c",), identifiers=("doi:10.1/a",)),
+        Paper("A preprint: a study", "Longer text.", ("c",), identifiers=("doi:10.1/a",)),
         Paper("A preprint", "", ("d",), identifiers=("arxiv:1", "doi:10.1/a")),
-        Paper("Its journal  version!", "", ("e",)),
+        Paper("A preprint -- a  study!", "", ("e",)),
     ]
     first, second = merge_duplicates(entries)
     assert (first.id, first.title, second.title) == ("doi:10.1/a", "A preprint", "Elsewhere")
@@ -105,8 +106,14 @@ def test_entries_are_joined_across_what_they_share():
         # Two papers of one title stay two, and one without identifier is neither.
         ([("One", "doi:10.1/a"), ("One",), ("One", "doi:10.1/b"), ("one",)], [[0], [1, 3], [2]]),
         # Two titles do not join what neither would alone.
-        ([("A", "doi:1"), ("B", "doi:1"), ("A", "arxiv:1"), ("B", "arxiv:2")], [[0, 1], [2], [3]]),
+        (
+            [("A a", "doi:1"), ("A a: b", "doi:1"), ("A a", "arxiv:1"), ("A a: b", "arxiv:2")],
+            [[0, 1], [2], [3]],
+        ),
         ([("C", "arxiv:3"), ("C", "pmid:3")], [[0, 1]]),
+        # An identifier joins only titles that agree; a book agrees with each of its chapters.
+        ([("Lamps", "doi:1"), ("Lamps at sea", "doi:1"), ("Lamp", "doi:1")], [[0], [1], [2]]),
+        ([("A b", "doi:1"), ("A b: c", "doi:1"), ("A b: d", "doi:1")], [[0], [1], [2]]),
     ],
 )
 def test_ambiguous_entries_are_not_joined(entries, groups):
@@ -124,6 +131,38 @@ def test_titles_do_not_join_different_identifiers_of_one_kind(papers):
             linked = [each for each in linked if each not in near] + [own.union(*near)]
         kinds = [{name.split(":")[0] for name in each} for each in linked]
         assert sum(map(len, kinds)) == len(set().union(*kinds))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("Colour of lamps", "The color of lamps.", False),
+        ("A randomised trial of lamps", "Randomized trial of lamps.", True),
+        ("CO 2 on wards", "CO<sub>2</sub> on Wards", False),
+        ("CO 2 on wards", "CO2 on Wards", True),
+        ("Harbour Lights", "Harbour lights: training small readers", True),
+        ("Readers of tide tables in small", "Readers of tide tables in small harbo\u2026", True),
+        ("Introduction", "Introduction: lamps at war", False),
+        ("Deep learning for lamps", "Deep learning for sleep", False),
+        ("Lamps: a survey", "Lamps: a trial", False),
+        *(
+            (f"Lamps on the quiet ward {one}", f"Lamps on the quiet ward {other}", False)
+            for one, other in [("I", "II"), ("1", "2"), ("", "II"), ("A", "B")]
+        ),
+    ],
+)
+def test_titles_of_one_work_agree(one, other, agree):
+    pair = [Paper(title, "", identifiers=("doi:10.1/a",)) for title in (one, other)]
+    assert len(merge_duplicates(pair)) == 2 - agree
+    assert (pair[0] in KnownPapers(pair[1:])) == agree
+
+
+def test_papers_that_share_an_identifier_have_different_ids():
+    chapters = [Paper(f"Lamps, part {n}", "", identifiers=("doi:10.1/a",)) for n in range(60)]
+    merged = merge_duplicates([*chapters, *chapters])
+    assert len({paper.id for paper in merged}) == len(merged) == 60
+    assert all(paper.identifiers == ("doi:10.1/a",) for paper in merged)
+    assert merge_duplicates([*merged, chapters[0]]) == merged
 
 
 def test_thousands_of_papers_with_one_title_stay_apart():

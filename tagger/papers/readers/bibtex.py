@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_marked_up_text
-from tagger.papers.readers.identifiers import arxiv_mentions, identifiers_of, pmid_mentions
+from tagger.papers.readers.identifiers import (
+    arxiv_mentions,
+    bare_arxiv,
+    identifiers_of,
+    pmid_mentions,
+)
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
@@ -29,6 +34,8 @@ _LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _MENTIONS = ("journal", "journaltitle", "number", "note")
 _IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_MENTIONS, *_LINKS)
 _FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
+_NO_WORK = re.compile(r"set|xdata|control|\w*bstctl", re.IGNORECASE)
+"""Types of entries that describe no work: biblatex's sets and data, settings of styles."""
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
 _MAX_STRING = 2000
@@ -60,6 +67,9 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the paper of each entry of a BibTeX file, or an error for an invalid entry."""
     entries, strings = parse_bibtex(source.text)
     for entry in entries:
+        if isinstance(entry, TaggerError):
+            yield entry
+            continue
         # If a field is repeated, BibTeX reads the first one.
         raw = {name.lower(): value for name, value in reversed(entry.fields)}
         values = {name: _resolve(value, strings) for name, value in raw.items() if name in _FIELDS}
@@ -69,13 +79,16 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         yield make_paper(source, entry.line, [title], [abstract], _identifiers(values))
 
 
-def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
+def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, str]]:
     """Parse a BibTeX text into its entries, including duplicates, and its strings by name.
+
+    An invalid entry gives an error with the line, and for a value with the field. Entries that
+    describe no work, such as biblatex's ``@set`` and ``@xdata``, are passed over.
 
     Raises
     ------
     TaggerError
-        With the line, and for a value with the field, if the text is not valid BibTeX.
+        If the text is not BibTeX, or a string is too long.
     """
     from bibtexparser import model
     from bibtexparser.entrypoint import parse_string
@@ -87,7 +100,7 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
         library = parse_string(text, parse_stack=[])
     except ParsingException as error:
         raise TaggerError(f"is not valid BibTeX: {error}") from error
-    entries: list[BibtexEntry] = []
+    entries: list[BibtexEntry | TaggerError] = []
     strings: dict[str, str] = {}
     offset = 0
     for block in library.blocks:
@@ -99,11 +112,10 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
             kept = kept.ignore_error_block or kept
         if isinstance(kept, model.ParsingFailedBlock):
             reason = " ".join(getattr(kept.error, "abort_reason", str(kept.error)).split())
-            raise TaggerError(
-                f"this entry is not valid BibTeX: {reason.rstrip('.')}",
-                line=line,
-                hint="Look for a missing brace or comma here",
-            )
+            problem = f"this entry is not valid BibTeX: {reason.rstrip('.')}"
+            hint = "Look for a missing brace or comma here"
+            entries.append(TaggerError(problem, line=line, hint=hint))
+            continue
         start = text.index(raw, offset)
         offset = start + len(raw)
         if isinstance(kept, model.String):
@@ -115,8 +127,11 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry], dict[str, str]]:
                     line=line,
                     hint="Write long texts into the entries that use them",
                 )
-        elif isinstance(kept, model.Entry):
-            entries.append(BibtexEntry(line, start, tuple(map(_checked_field, kept.fields))))
+        elif isinstance(kept, model.Entry) and not _NO_WORK.fullmatch(kept.entry_type):
+            try:
+                entries.append(BibtexEntry(line, start, tuple(map(_checked_field, kept.fields))))
+            except TaggerError as error:
+                entries.append(error)
     return entries, strings
 
 
@@ -190,8 +205,10 @@ def _identifiers(values: Mapping[str, str]) -> tuple[str, ...]:
         values.get(name, "") for name in ("archiveprefix", "eprint", "doi", "pmid", "journal")
     )
     archive = (archive or values.get("eprinttype", "")).strip("{} ").lower()
-    # An eprint without archive counts as an arXiv id if it contains "arxiv".
-    of_arxiv = archive == "arxiv" or (not archive and "arxiv" in eprint.lower())
+    # An eprint without archive is an arXiv id if it contains "arxiv" or has the form of one.
+    of_arxiv = archive == "arxiv" or (
+        not archive and ("arxiv" in eprint.lower() or bare_arxiv(eprint.strip("{} ")) is not None)
+    )
     of_pubmed = archive in ("pubmed", "pmid", "medline")
     mentions = " ".join(values.get(name, "") for name in _MENTIONS)
     return identifiers_of(

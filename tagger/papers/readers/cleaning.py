@@ -32,6 +32,9 @@ _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
 _MAX_MARKS = 30
 """Combining marks a letter, as in Unicode's Stream-Safe Text Format (UAX 15, 13)."""
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
+_GREEK = (
+    "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b8\u03ba\u03bc\u03c0\u03c1\u03c3\u03c4\u03c6\u03c7\u03c9"
+)
 _TILDE = re.compile(r"(?<!\\)~")
 _SPACE = re.compile(r"\s+")
 # Inline tags of HTML, and of JATS, the XML of publishers.
@@ -120,12 +123,21 @@ def _converter() -> Callable[[str], str]:
     context = latex2text.get_default_latex_context_db()
     # \today would change every day. The other two commands are dropped; their arguments are kept.
     texts = {"today": "", "textsubscript": "", "textsuperscript": ""}
-    texts |= {"textless": "<", "textgreater": ">"}
+    # Crossref's names of characters, which LaTeX does not know.
+    texts |= {"textless": "<", "textgreater": ">", "less": "<", "greater": ">"}
+    texts |= {"mathplus": "+", "mathsemicolon": ";", "textquotesingle": "'", "textquotedbl": '"'}
+    texts |= {"lbrack": "[", "rbrack": "]"}
+    texts |= {f"up{unicodedata.name(x)[19:].lower()}": x for x in _GREEK}
     macros = [latex2text.MacroTextSpec(name, text) for name, text in texts.items()]
     context.add_context_category("of texts", macros=macros, prepend=True)
-    # An unknown command is usually a name (\MyModel): keep its letters.
+    # An unknown command in a text is usually a name (\MyModel): keep its letters.
     context.set_unknown_macro_spec(
-        latex2text.MacroTextSpec("", lambda node, **_: node.macroname + node.macro_post_space)
+        latex2text.MacroTextSpec(
+            "",
+            lambda node, **_: (
+                "" if node.parsing_state.in_math_mode else node.macroname + node.macro_post_space
+            ),
+        )
     )
     converter = latex2text.LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False

@@ -19,9 +19,15 @@ from tagger.errors import TaggerError
 from tagger.papers.identity import EntryKeys
 from tagger.papers.paper import Paper
 from tagger.papers.readers.formats import check_reading_options, read_records, recognise
+from tagger.papers.readers.records import Notice, shortened
 from tagger.papers.readers.source import Source
 from tagger.papers.readers.storage import is_local_and_uncompressed, local_file
 from tagger.papers.spool import Entries, MapFunction, MergedPapers, PaperSpool
+
+_SHOWN = 5
+"""Number of doubtful identifiers that are named."""
+_PAGES = ("digest", "html", "mail")
+"""Formats in which every paper should have an abstract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +35,15 @@ class PaperFile:
     """A file that was read, and its format.
 
     ``entries`` are the indices of its entries among those of all files. ``problems`` maps the index
-    of each invalid record among the records of the file to its error.
+    of each invalid record among the records of the file to its error. ``notices`` are lines about
+    the file for the user.
     """
 
     source: Source
     format: str
     entries: range
     problems: Mapping[int, TaggerError]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,34 @@ class PaperCollection:
 
     Papers are in the order of their first entries. They are stored in a temporary folder, deleted
     with the collection, or in a named folder; ``key`` then identifies its content.
+    ``notices`` are lines for the user about the files and about doubtful identifiers.
     """
 
     files: tuple[PaperFile, ...]
     entries: Entries
     papers: MergedPapers
     key: str | None = None
+
+    @property
+    def notices(self) -> list[str]:
+        """Return the notices of all files, and one line for each doubtful identifier."""
+        about_files = [notice for file in self.files for notice in file.notices]
+        doubtful = self.papers.doubtful
+        shown_first = [_shared(map(self.papers.__getitem__, group)) for group in doubtful[:_SHOWN]]
+        more = len(doubtful) - len(shown_first)
+        rest = [f"{more} more identifiers belong to papers with different titles"] if more else []
+        return [*about_files, *shown_first, *rest]
+
+
+def _shared(papers: Iterable[Paper]) -> str:
+    """Return a line about papers that share an identifier."""
+    each = list(papers)
+    names = set.intersection(*(set(paper.identifiers or (paper.id,)) for paper in each))
+    titles = [f"'{shortened(paper.title)}'" for paper in each[:2]] + ["\u2026"] * (len(each) > 2)
+    return (
+        f"{len(each)} papers with different titles have {', '.join(sorted(names)) or 'one id'} and "
+        f"are kept apart: {', '.join(titles)}"
+    )
 
 
 def collect_papers(
@@ -196,6 +226,8 @@ class _Reading:
     def __init__(self, place: str, format_name: str | None, columns: Mapping[str, str]) -> None:
         self._place, self._format, self._columns = place, format_name, columns
         self._problems: dict[int, TaggerError] = {}
+        self._notices = list[str]()
+        self._bare, self._first_bare = 0, ""
         self._source: Source
         self._broken: TaggerError | None = None
 
@@ -205,25 +237,40 @@ class _Reading:
             with local_file(self._place) as path:
                 self._source = Source.open(path, self._columns)
                 self._format = self._format or recognise(self._source)
-                for index, record in enumerate(read_records(self._source, self._format)):
+                index = 0
+                for record in read_records(self._source, self._format):
+                    if isinstance(record, Notice):
+                        self._notices.append(f"{self._source.name}: {record}")
+                        continue
                     if isinstance(record, TaggerError):
                         self._problems[index] = record.at(self._place)
                     else:
+                        self._bare += not record.abstract
+                        self._first_bare = self._first_bare or (
+                            "" if record.abstract else record.title
+                        )
                         yield record
+                    index += 1
         except TaggerError as error:
             self._broken = error
 
     def result(self, entries: int) -> PaperFile | TaggerError:
-        """Return the file with its number of entries, or an error if it gave no papers."""
-        if not entries and not self._broken:
-            empty = TaggerError("the file contains no papers")
-            self._broken = next(iter(self._problems.values()), empty)
+        """Return the file with its number of entries, or an error if it has no records."""
+        if not (entries or self._problems or self._broken):
+            self._broken = TaggerError("the file contains no papers")
         if self._broken:
             return self._broken.at(self._place)
         source = self._source
         if not is_local_and_uncompressed(self._place):
             source = replace(source, path=Path(self._place), stamp=None)
-        return PaperFile(source, str(self._format), range(entries), self._problems)
+        if self._bare > entries / 2 or (self._bare and self._format in _PAGES):
+            self._notices.append(
+                f"{source.name}: {self._bare} of {entries} papers have no abstract and are tagged "
+                f"by their title, first '{shortened(self._first_bare)}'"
+            )
+        return PaperFile(
+            source, str(self._format), range(entries), self._problems, tuple(self._notices)
+        )
 
 
 def _summary(file: PaperFile | TaggerError) -> dict[str, Any]:
@@ -235,6 +282,7 @@ def _summary(file: PaperFile | TaggerError) -> dict[str, Any]:
         "format": file.format,
         "entries": len(file.entries),
         "problems": {index: vars(problem) for index, problem in file.problems.items()},
+        "notices": file.notices,
     }
 
 
@@ -246,7 +294,8 @@ def _from_summary(
     stamp = summary["stamp"] and tuple(summary["stamp"])
     problems = {int(index): TaggerError(**error) for index, error in summary["problems"].items()}
     source = Source(summary["name"], Path(place), columns, stamp=stamp)
-    return PaperFile(source, summary["format"], range(summary["entries"]), problems)
+    entries = range(summary["entries"])
+    return PaperFile(source, summary["format"], entries, problems, tuple(summary["notices"]))
 
 
 def _path(folder: Path, number: int, ending: str) -> Path:

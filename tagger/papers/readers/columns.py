@@ -13,26 +13,43 @@ from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "title": ("title", "article title", "paper title", "document title", "ti"),
+    "title": (
+        "title",
+        "article title",
+        "paper title",
+        "document title",
+        "display name",
+        "item title",
+        "title primary",
+        "ti",
+        "\u9898\u540d",
+        "\u6807\u9898",
+        "\u30bf\u30a4\u30c8\u30eb",
+    ),
     "abstract": (
         "abstract",
         "abstract note",
+        "abstractnote",
         "abstract text",
         "paper abstract",
         "ab",
         "summary",
         "text",
+        "\u6458\u8981",
+        "\u6284\u9332",
+        "\u8981\u65e8",
     ),
-    "doi": ("doi", "di", "digital object identifier"),
+    "doi": ("doi", "di", "digital object identifier", "item doi", "doi link"),
     "arxiv": ("arxiv", "arxiv id", "arxivid", "eprint"),
     "pmid": ("pmid", "pubmed id", "pubmedid"),
-    "link": ("url", "link"),
-    "id": ("id",),
+    "link": ("url", "link", "urls"),
+    "id": ("id", "guid"),
+    "s2": ("paperid", "paper id", "corpusid", "corpus id"),
     "identifiers": ("identifiers",),
 }
 """Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""
-_MAY_BE_ANYTHING = ("link", "id", "identifiers")
+_MAY_BE_ANYTHING = ("link", "id", "s2", "identifiers")
 """Fields whose cells are ignored if they contain no identifier of a paper."""
 _TAGS_OF_WEB_OF_SCIENCE = {"ti", "ut"}
 """In a table with one of these columns, the column ``PM`` is the PubMed number."""
@@ -107,7 +124,10 @@ def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Pap
         except TypeError as error:
             if name not in _MAY_BE_ANYTHING:
                 return TaggerError(f"expected text, found {error}", line=line, field=name)
-    written = written_identifiers(f"{values['id']} {values['identifiers']}")
+    corpus = values["s2"] if values["s2"].isdigit() else ""
+    written = written_identifiers(
+        f"{values['id']} {values['identifiers']} {values['s2']} {corpus and f'corpusid:{corpus}'}"
+    )
     doi, arxiv, pmid, link = ([values[name]] for name in ("doi", "arxiv", "pmid", "link"))
     others = identifiers_of(dois=doi, arxiv=arxiv, pmids=pmid, links=link)
     return make_paper(source, line, [values["title"]], [values["abstract"]], (*written, *others))

@@ -16,6 +16,8 @@ from tagger.papers.readers.source import Source
 DELIMITERS = (",", "\t", ";", "|")
 _MAX_CELL = 2**31 - 1
 """Characters. A larger number does not fit into a C long on every platform."""
+_MAX_LINES = 50
+"""Lines of a row whose quotes are repaired."""
 _MAX_COLUMN_NAME = 60
 """Characters. A longer cell is a sentence, not the name of a column."""
 
@@ -25,6 +27,7 @@ class Record(NamedTuple):
 
     line: int
     cells: list[str]
+    is_broken: bool = False
 
     def is_as_long_as(self, header: Record) -> bool:
         """Return whether the row has as many cells as the header; more may follow if empty."""
@@ -48,6 +51,12 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     for record in records:
         if record.is_as_long_as(header):
             yield columns.paper(record.cells, source, record.line)
+        elif record.is_broken:
+            yield TaggerError(
+                "a quoted cell is not closed correctly",
+                line=record.line,
+                hint='End the cell with a quote, and write a quote inside it as ""',
+            )
         else:
             count = len(record.cells)
             yield TaggerError(
@@ -69,19 +78,19 @@ def read_records(source: Source) -> Iterator[Record]:
 
 
 def _table(source: Source, delimiter: str, skipped: int, *, quotes: bool) -> Iterator[Record]:
-    records = islice(_content(source, delimiter, quotes=quotes), skipped, None)
-    for header in islice(records, 1):
-        yield _without_trailing_blanks(header)
-        yield from records
+    with source.open_text() as file:
+        rows = _Rows(file, delimiter, quotes=quotes)
+        records = islice(_without_blanks(rows), skipped, None)
+        for header in islice(records, 1):
+            rows.header = _without_trailing_blanks(header)
+            yield rows.header
+            yield from records
 
 
 def _quotes_enclose_cells(source: Source, skipped: int) -> bool:
     """Return whether the quotes of a tab-separated table are paired and swallow no rows."""
     plain, is_regular = _count(_table(source, "\t", skipped, quotes=False))
-    try:
-        quoted, is_regular_quoted = _count(_table(source, "\t", skipped, quotes=True))
-    except TaggerError:
-        return False
+    quoted, is_regular_quoted = _count(_table(source, "\t", skipped, quotes=True))
     return not (is_regular and (quoted < plain or not is_regular_quoted))
 
 
@@ -94,10 +103,7 @@ def _count(records: Iterator[Record]) -> tuple[int, bool]:
 
 def _looks_like_table(source: Source, delimiter: str) -> bool:
     head = io.StringIO(source.head, newline="")
-    try:
-        records = list(_records(head, delimiter, strict=False))
-    except TaggerError:
-        return False
+    records = list(_Rows(head, delimiter, strict=False))
     if not source.is_short:
         records.pop()
     for number, header in enumerate(map(_without_trailing_blanks, records[:HEADER_WITHIN])):
@@ -118,50 +124,112 @@ def _find_dialect(source: Source) -> tuple[str, int]:
     """Return the delimiter, and the number of non-blank records above the header."""
     found = []
     for order, delimiter in enumerate(DELIMITERS):
-        start = islice(_content(source, delimiter, strict=False), HEADER_WITHIN)
         best = (HEADER_WITHIN, 0, order)
-        for number, (_, cells) in enumerate(start):
-            if has_title(cells, source.columns):
-                best = (number, -len(cells), order)
-                break
-            if number == 0:
-                best = (HEADER_WITHIN, -len(cells), order)
+        with source.open_text() as file:
+            rows = _Rows(file, delimiter, strict=False)
+            start = islice(_without_blanks(rows), HEADER_WITHIN)
+            for number, record in enumerate(start):
+                if has_title(record.cells, source.columns):
+                    best = (number, -len(record.cells), order)
+                    break
+                if number == 0:
+                    best = (HEADER_WITHIN, -len(record.cells), order)
         found.append(best)
     number, _, order = min(found)
     return DELIMITERS[order], number % HEADER_WITHIN
 
 
-def _content(
-    source: Source, delimiter: str, *, strict: bool = True, quotes: bool = True
-) -> Iterator[Record]:
-    """Yield the records that are not blank, reading the file lazily."""
-    with source.open_text() as file:
-        for record in _records(file, delimiter, strict=strict, quotes=quotes):
-            if any(cell.strip() for cell in record.cells):
-                yield record
+def _without_blanks(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records that are not blank."""
+    return (each for each in records if each.is_broken or any(map(str.strip, each.cells)))
 
 
-def _records(
-    lines: Iterable[str], delimiter: str, *, strict: bool, quotes: bool = True
-) -> Iterator[Record]:
-    """Yield the records of some lines; with ``strict`` an unclosed quote is an error."""
-    reader = csv.reader(
-        lines,
-        delimiter=delimiter,
-        strict=strict,
-        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-    )
-    line = 1
-    try:
-        while (cells := _next(reader)) is not None:
-            yield Record(line, cells)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise TaggerError(
-            f"a quoted cell is not closed correctly ({error})",
-            line=line,
-            hint='End the cell with a quote, and write a quote inside it as ""',
-        ) from error
+class _Rows(Iterator[Record]):
+    """The records of a table.
+
+    Quotes inside a cell may be written without doubling them, unless ``strict`` is false, as for
+    the beginning of a table. After a record that is broken, or that swallows rows, reading goes on
+    with its second line.
+    """
+
+    def __init__(
+        self, lines: Iterable[str], delimiter: str, *, quotes: bool = True, strict: bool = True
+    ) -> None:
+        self.header: Record | None = None
+        self._lines, self._again = iter(lines), list[str]()
+        self._taken = list[str]()
+        self._delimiter, self._strict, self._line = delimiter, strict, 1
+        self._quotes = quotes
+        self._start()
+
+    def __next__(self) -> Record:
+        line, self._taken = self._line, []
+        try:
+            record = Record(line, _next(self._reader))
+            used = len(self._taken)
+            if used > 1 and self.header and self._swallows_rows(record, self.header):
+                record, used = Record(line, [], is_broken=True), 1
+        except csv.Error:
+            record, used = self._repaired(line)
+            self._start()
+        self._again = self._taken[used:] + self._again
+        self._line += used
+        return record
+
+    def _swallows_rows(self, record: Record, header: Record) -> bool:
+        """Return whether a record does not fit the header, but one of its later lines does."""
+        rows = csv.reader(self._taken[1:], delimiter=self._delimiter, quoting=csv.QUOTE_NONE)
+        return not record.is_as_long_as(header) and any(
+            Record(0, cells).is_as_long_as(header) for cells in rows
+        )
+
+    def _start(self) -> None:
+        self._reader = csv.reader(
+            iter(self._take, None),
+            delimiter=self._delimiter,
+            strict=self._strict,
+            quoting=csv.QUOTE_MINIMAL if self._quotes else csv.QUOTE_NONE,
+        )
+
+    def _take(self) -> str | None:
+        line = self._again.pop(0) if self._again else next(self._lines, None)
+        if line is not None:
+            self._taken.append(line)
+        return line
+
+    def _repaired(self, line: int) -> tuple[Record, int]:
+        """Return the record of the lines taken, and the number of lines that it has."""
+        for used in range(1, min(len(self._taken), _MAX_LINES) + 1):
+            text = "".join(self._taken[:used]).rstrip("\r\n")
+            for is_quoted in (True, False):
+                cells = _split(text, self._delimiter, is_quoted=is_quoted)
+                record = Record(line, cells)
+                if cells and (self.header is None or record.is_as_long_as(self.header)):
+                    return record, used
+        text = self._taken[0].rstrip("\r\n")
+        plain = Record(line, text.split(self._delimiter))
+        if text.count('"') % 2 == 0 and self.header and plain.is_as_long_as(self.header):
+            return plain, 1
+        return Record(line, [], is_broken=True), 1
+
+
+def _split(text: str, delimiter: str, *, is_quoted: bool) -> list[str]:
+    """Split a row in which quotes are not doubled; return [] if a quoted cell is not closed.
+
+    A quote ends a cell before a delimiter (with ``is_quoted``: and another quote) or at the end.
+    """
+    cells, position = list[str](), 0
+    while position <= len(text):
+        quoted = text.startswith('"', position)
+        mark = f'"{delimiter}' if quoted else delimiter
+        end = text.find(f'{mark}"' if quoted and is_quoted else mark, position + quoted)
+        if end < 0:
+            if quoted and (not text.endswith('"') or len(text) == position + 1):
+                return []
+            end = len(text) - quoted
+        cells.append(text[position + quoted : end].replace('""', '"'))
+        position = end + len(mark)
+    return cells
 
 
 def _without_trailing_blanks(header: Record) -> Record:
@@ -170,10 +238,11 @@ def _without_trailing_blanks(header: Record) -> Record:
     return Record(header.line, header.cells[:size])
 
 
-def _next(reader: Iterator[list[str]]) -> list[str] | None:
-    """Return the next row, or None at the end, with a raised limit on the size of a cell."""
-    before = csv.field_size_limit(_MAX_CELL)
+def _next(reader: Iterator[list[str]]) -> list[str]:
+    """Return the next row, with a raised limit on the size of a cell."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(_MAX_CELL)
     try:
-        return next(reader, None)
+        return next(reader)
     finally:
         csv.field_size_limit(before)

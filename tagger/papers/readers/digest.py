@@ -1,18 +1,21 @@
 """Reader for digest pages: a newsletter header, a date line, then titles and abstracts in turn.
 
 Blocks are separated by blank lines. The header is the text above the first date line. Further date
-lines between entries are allowed, because users paste the pages of several days together.
+lines between entries are allowed, because users paste the pages of several days together. A title
+may lack its abstract.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_text
+from tagger.papers.readers.identifiers import identifiers_of
+from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
@@ -20,7 +23,8 @@ _DATE_LINE = re.compile(
     rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?"
     rf"(?:{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?"
     rf"|\d{{1,2}}\s+{_MONTH}(?:,?\s+\d{{4}})?"
-    rf"|\d{{4}}-\d{{2}}-\d{{2}})",
+    rf"|\d{{4}}-\d{{2}}-\d{{2}}"
+    r"|(?:\d{4}\s*\u5e74\s*)?\d{1,2}\s*\u6708\s*\d{1,2}\s*\u65e5(?:\s*[(\uff08]?\w{1,3}[)\uff09]?)?)",
     re.IGNORECASE,
 )
 _FOOTER = re.compile(
@@ -28,7 +32,13 @@ _FOOTER = re.compile(
     r"|\u00a9|\ball rights reserved\b|\byou (?:are )?receiv",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_TAGGED_LINE = re.compile(
+    r"\s*(?:%\S|\\\w|[<{}\[\]]|[A-Z][A-Z0-9]{1,3} {0,2}- |[A-Z][A-Z0-9] \S|\w+ ?[=:]\s"
+    r"|[\"']?\w+[\"']?:\s)"
+)
+"""A line of tagged fields, markup or a program; if most lines are such, the text is no digest."""
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
 MIN_ABSTRACT = 25
@@ -36,54 +46,96 @@ MIN_ABSTRACT = 25
 
 
 class Block(NamedTuple):
-    """A paragraph and the number of its first line; None if the file has no meaningful lines."""
+    """A paragraph, the number of its first line (None if the file has no lines), and its link."""
 
     line: int | None
     text: str
+    link: str = ""
 
 
-def recognise(_source: Source) -> bool:
-    """Return False: a digest page is any text that no other reader recognises."""
-    return False
+Pair = tuple[Block, Block | None]
+"""A title and its abstract, if there is one."""
 
 
-def read(source: Source) -> list[Paper]:
-    """Read the papers of one digest page."""
+def recognise(source: Source) -> bool:
+    """Recognise a digest page by its blocks: titles, at least half of them with an abstract."""
+    if source.is_folder or _TAGGED_LINE.match(source.head):
+        return False
+    blocks = list(blocks_of(source.head))
+    if not source.is_short:
+        blocks = blocks[:-1]
+    lines = [line for line in source.head.splitlines() if line.strip()]
+    if 2 * sum(map(bool, map(_TAGGED_LINE.match, lines))) > len(lines):
+        return False
+    return is_page(blocks)
+
+
+def is_page(blocks: Sequence[Block]) -> bool:
+    """Return whether blocks are titles, at least half of them with an abstract."""
+    titles = list(_pairs(_entries(blocks)))
+    return 0 < len(titles) <= 2 * sum(abstract is not None for _, abstract in titles)
+
+
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of one digest page, and an error for each paragraph without a title."""
     return papers_of(list(blocks_of(source.text)), source)
 
 
-def papers_of(blocks: Sequence[Block], source: Source) -> list[Paper]:
-    """Read the papers of a digest page that is already split into blocks.
+def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a digest page that is already split into blocks.
+
+    A paragraph in the place of a title gives an error.
 
     Raises
     ------
     TaggerError
-        If there is no paper, a title is too long, or the abstract of a title is missing.
+        If there is no paper.
     """
-    dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
-    body = blocks[dates[0] :] if dates else blocks
-    entries = [block for block in body if not is_date(block.text)]
+    entries = _entries(blocks)
     if not entries:
         reason = "it contains only a header" if blocks else "it is blank"
         line = blocks[-1].line if blocks else 1
         raise TaggerError(f"there are no papers on this page: {reason}", line=line)
-    papers = []
-    for title, abstract in zip(entries[::2], [*entries[1::2], None], strict=False):
+    if not is_page(blocks):
+        reason = "it has no titles with abstracts below them"
+        raise TaggerError(f"there are no papers on this page: {reason}", line=entries[0].line)
+    return papers_of_pairs(_pairs(entries), source)
+
+
+def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the paper of each title and abstract, and an error if the title is a paragraph."""
+    for title, abstract in pairs:
         if len(title.text) > MAX_TITLE:
-            raise TaggerError(
+            yield TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
                 line=title.line,
                 hint="Write each entry as a title, a blank line, and the abstract in one paragraph",
             )
-        if abstract is None or not is_abstract(abstract.text):
-            short = title.text if len(title.text) <= 60 else f"{title.text[:59]}\u2026"
-            raise TaggerError(
-                f"the abstract of '{short}' is missing",
-                line=title.line,
-                hint="Add the abstract after a blank line, or remove the title",
-            )
-        papers.append(Paper(clean_text(title.text), clean_text(abstract.text), (source.name,)))
-    return papers
+            continue
+        yield make_paper(
+            source,
+            title.line,
+            [clean_text(title.text)],
+            [clean_text(abstract.text)] if abstract else [],
+            identifiers_of(links=[title.link]),
+        )
+
+
+def _entries(blocks: Sequence[Block]) -> list[Block]:
+    """Return the blocks below the first date line, without date lines."""
+    dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
+    body = blocks[dates[0] :] if dates else blocks
+    return [block for block in body if not is_date(block.text)]
+
+
+def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
+    """Yield each title with its abstract, or None, and each paragraph in the place of a title."""
+    position = 0
+    while position < len(entries):
+        title, *others = entries[position : position + 2]
+        has_abstract = bool(others) and len(title.text) <= MAX_TITLE and is_abstract(others[0].text)
+        yield title, others[0] if has_abstract else None
+        position += 1 + has_abstract
 
 
 def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
@@ -116,9 +168,14 @@ def is_date(text: str) -> bool:
 
 def is_abstract(text: str) -> bool:
     """Return whether a text is an abstract, not a title: it is long or has several sentences."""
-    return len(text.split()) >= MIN_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
+    return count_words(text) >= MIN_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
+
+
+def count_words(text: str) -> int:
+    """Return the number of words; two Chinese or Japanese characters count as one."""
+    return len(text.split()) + len(_IDEOGRAPHS.findall(text)) // 2
 
 
 def _is_footer(block: Block) -> bool:
     # A longer paragraph is an abstract, which may mention privacy.
-    return len(block.text.split()) < 2 * MIN_ABSTRACT and bool(_FOOTER.search(block.text))
+    return count_words(block.text) < 2 * MIN_ABSTRACT and bool(_FOOTER.search(block.text))

@@ -32,7 +32,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the paper of each entry of a feed, or an error with the entry number as line."""
     import feedparser
 
-    content = source.data
+    content = source.xml
     if _ENTITY.search(content):
         raise TaggerError("declares XML entities, which can be harmful and which feeds never use")
     with parsing("a feed"):
@@ -66,6 +66,7 @@ def _fields(entry: Any) -> dict[str, str]:
         "abstract": _ANNOUNCEMENT.sub("", summary, count=1),
         "doi": entry.get("arxiv_doi") or entry.get("prism_doi") or "",
         "link": entry.get("link") or "",
+        "id": entry.get("id") or "",
     }
 
 

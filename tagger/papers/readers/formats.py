@@ -12,9 +12,11 @@ from typing import Protocol
 from tagger.errors import TaggerError, missing_package
 from tagger.papers.paper import Paper
 from tagger.papers.readers import (
+    arxiv_listing,
     bibtex,
     delimited,
     digest,
+    endnote_xml,
     excel,
     feed,
     hf_dataset,
@@ -22,25 +24,32 @@ from tagger.papers.readers import (
     json_lines,
     mail,
     nbib,
+    nep,
     parquet,
+    pubmed_text,
     pubmed_xml,
+    refer,
     ris,
+    web_of_science,
 )
 from tagger.papers.readers.columns import check_columns
+from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
+from tagger.papers.readers.unknown import refusal, refusal_by_start
 
 
 class Reader(Protocol):
     """Protocol of a module that reads one format.
 
     ``recognise`` returns whether the content of a source has the format. ``read`` yields its papers
-    in order, including repeats, and a :class:`TaggerError` with the line for each invalid record.
-    It raises an error that concerns the whole source. Errors need not name the file.
+    in order, including repeats, a :class:`TaggerError` with the line for each invalid record, and
+    a :class:`Notice` about the file. It raises an error that concerns the whole source. Errors need
+    not name the file.
     """
 
     def recognise(self, source: Source) -> bool: ...
 
-    def read(self, source: Source) -> Iterable[Paper | TaggerError]: ...
+    def read(self, source: Source) -> Iterable[Paper | TaggerError | Notice]: ...
 
 
 FORMATS: Mapping[str, Reader] = {
@@ -48,18 +57,32 @@ FORMATS: Mapping[str, Reader] = {
     "excel": excel,
     "parquet": parquet,
     "bibtex": bibtex,
-    "ris": ris,
     "nbib": nbib,
+    "ris": ris,
+    "wos": web_of_science,
+    "refer": refer,
     "pubmed-xml": pubmed_xml,
+    "endnote-xml": endnote_xml,
     "feed": feed,
     "html": html,
     "json": json_lines,
     "mail": mail,
+    "arxiv-listing": arxiv_listing,
+    "nep": nep,
+    "pubmed-text": pubmed_text,
     "csv": delimited,
     "digest": digest,
 }
 """Readers by the name of the format (``--format``), in the order in which they are tried."""
-_BY_SUFFIX = {".bib": "bibtex", ".ris": "ris", ".nbib": "nbib", ".csv": "csv", ".tsv": "csv"}
+_BY_SUFFIX = {
+    ".bib": "bibtex",
+    ".ris": "ris",
+    ".nbib": "nbib",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ciw": "wos",
+    ".enw": "refer",
+}
 """Formats by file name, used if no reader recognises the content."""
 
 _FREE_TEXT = 16 * 1024**2
@@ -74,7 +97,7 @@ def check_reading_options(format_name: str | None, columns: Mapping[str, str]) -
     check_columns(columns)
 
 
-def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
+def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError | Notice]:
     """Yield the papers of a source as they are read, and an error for each invalid record.
 
     If the file as a whole is broken, or its text is far larger than the file, the error may be
@@ -83,8 +106,8 @@ def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
     remaining = _FREE_TEXT + _MAX_RATIO * source.size
     try:
         for record in FORMATS[format_].read(source):
-            if isinstance(record, TaggerError):
-                yield record.at(source.path)
+            if not isinstance(record, Paper):
+                yield record.at(source.path) if isinstance(record, TaggerError) else record
                 continue
             remaining -= len(record.title) + len(record.abstract)
             if remaining < 0:
@@ -97,11 +120,22 @@ def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError]:
 
 
 def recognise(source: Source) -> str:
-    """Return the name of the format of a source, from its content or else its file name."""
+    """Return the name of the format of a source, from its content or else its file name.
+
+    Raises
+    ------
+    TaggerError
+        If neither tells: it says what the source looks like.
+    """
     for name, reader in FORMATS.items():
         if reader.recognise(source):
             return name
     if source.is_folder:
         hint = f"Name the files in it, for example {source.path}/*"
         raise TaggerError("is a folder, not a file", path=source.path, hint=hint)
-    return _BY_SUFFIX.get(source.path.suffix.lower(), "digest")
+    if refused := refusal_by_start(source):
+        raise refused
+    by_name = _BY_SUFFIX.get(source.path.suffix.lower())
+    if by_name is None:
+        raise refusal(source)
+    return by_name

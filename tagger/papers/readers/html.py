@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.digest import (
     MIN_ABSTRACT,
     Block,
+    Pair,
+    count_words,
     is_abstract,
     is_date,
     papers_of,
+    papers_of_pairs,
     without_footer,
 )
+from tagger.papers.readers.identifiers import identifier_of_link
 from tagger.papers.readers.markup import MarkupBlock, blocks_of_markup, root_element
 from tagger.papers.readers.source import Source, parsing
 
 _ONLY_LABEL = re.compile(r"(?:abstract|summary)\s*:?", re.IGNORECASE)
-_LABEL = re.compile(r"(?:title|abstract)\s*:\s*", re.IGNORECASE)
+_LABEL = re.compile(
+    r"(?:title|abstract)\s*:\s*|\[(?:PDF|HTML|BOOK|CITATION|B|C)\]\s*", re.IGNORECASE
+)
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_MIN_TITLE = 3
+"""Words; a link of fewer words, such as "Full text", is not taken for a title."""
 
 
 def recognise(source: Source) -> bool:
@@ -32,60 +42,89 @@ def recognise(source: Source) -> bool:
     return root_element(source.head) in ("html", "head", "body")
 
 
-def read(source: Source) -> list[Paper]:
-    """Read the papers of a saved web page."""
+def read(source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a saved web page, and an error for each paragraph without a title."""
     try:
-        markup: str | bytes = source.data.decode("utf-8-sig")
+        markup: str | bytes = source.data.decode(source.declared)
     except UnicodeDecodeError:
         # The encoding is declared in the page.
         markup = source.data
+    return papers_of_markup(markup, source)
+
+
+def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | TaggerError]:
+    """Yield the papers of a page or an e-mail in HTML, as by :func:`.digest.papers_of`."""
     with parsing("HTML"):
-        blocks = digest_blocks(markup)
-    return papers_of(blocks, source)
-
-
-def digest_blocks(markup: str | bytes) -> Sequence[Block]:
-    """Convert HTML to the blocks of a digest page."""
-    blocks = [block for block in blocks_of_markup(markup) if not _ONLY_LABEL.fullmatch(block.text)]
+        blocks = [
+            block for block in blocks_of_markup(markup) if not _ONLY_LABEL.fullmatch(block.text)
+        ]
     sections = _sections(blocks)
     kind = _kind_of_titles(sections)
+    if sum(map(_is_title, blocks)) > sum(section.kind == kind for section in sections):
+        # In alerts, such as those of PubMed, the titles are the links to the papers.
+        kind = "title"
+        sections = _sections(
+            [block._replace(kind=kind) if _is_title(block) else block for block in blocks]
+        )
     if kind:
-        texts = [text for section in sections if section.kind == kind for text in section.texts]
-    else:
-        texts = [block.text for block in blocks if block.kind == "text" or is_date(block.text)]
-    return without_footer([Block(None, _LABEL.sub("", text, count=1)) for text in texts])
+        return papers_of_pairs([each.pair for each in sections if each.kind == kind], source)
+    texts = [_block(block) for block in blocks if block.kind == "text" or is_date(block.text)]
+    return papers_of(without_footer(texts), source)
+
+
+def _block(block: MarkupBlock) -> Block:
+    return Block(None, _LABEL.sub("", block.text, count=1), block.link)
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
     """A heading and the abstracts below it; consecutive long paragraphs form one abstract."""
 
-    kind: str
-    heading: str
-    abstracts: list[str]
+    heading: MarkupBlock
+    abstracts: list[MarkupBlock]
 
     @property
-    def texts(self) -> list[str]:
+    def kind(self) -> str:
+        """The kind of the heading."""
+        return self.heading.kind
+
+    @property
+    def pair(self) -> Pair:
         """The title and the longest abstract; a shorter text is usually the venue of the paper."""
-        return [self.heading, *sorted(self.abstracts, key=len)[-1:]]
+        marked = [block for block in self.abstracts if block.kind == "abstract"]
+        longest = max(marked or self.abstracts, key=lambda block: len(block.text), default=None)
+        return _block(self.heading), longest and _block(longest)
 
 
 def _sections(blocks: Sequence[MarkupBlock]) -> list[_Section]:
     sections: list[_Section] = []
     continues = False
-    for kind, text in blocks:
-        if is_date(text):
+    has_marked = any(block.kind == "abstract" for block in blocks)
+    for block in blocks:
+        if is_date(block.text):
             continue
-        if kind != "text":
-            sections.append(_Section(kind, text, []))
-        elif sections and is_abstract(text):
+        is_text = block.kind in ("text", "abstract")
+        if not is_text:
+            sections.append(_Section(block, []))
+        elif sections and (block.kind == "abstract" if has_marked else _is_abstract(block.text)):
             abstracts = sections[-1].abstracts
-            if continues and _is_long(text):
-                abstracts[-1] += " " + text
+            if continues and _is_long(block.text) and abstracts:
+                abstracts[-1] = abstracts[-1]._replace(text=f"{abstracts[-1].text} {block.text}")
             else:
-                abstracts.append(text)
-        continues = kind == "text" and _is_long(text)
+                abstracts.append(block)
+        continues = is_text and _is_long(block.text)
     return sections
+
+
+def _is_abstract(text: str) -> bool:
+    """Return whether a text is an abstract; a short text with a year is a venue."""
+    return is_abstract(text) and (_is_long(text) or not _YEAR.search(text))
+
+
+def _is_title(block: MarkupBlock) -> bool:
+    """Return whether a block consists of a link to a paper and is as long as a title."""
+    is_link = identifier_of_link(block.link) is not None and block.linked == block.text
+    return is_link and len(block.text.split()) >= _MIN_TITLE and "://" not in block.text
 
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
@@ -94,8 +133,9 @@ def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
     kind = max(above, key=above.__getitem__, default=None)
     of_kind = (section.abstracts for section in sections if section.kind == kind)
     # A heading above several separate abstracts is the heading of a section, not a title.
-    return None if any(sum(map(_is_long, each)) > 1 for each in of_kind) else kind
+    several = (sum(_is_long(block.text) for block in each) > 1 for each in of_kind)
+    return None if any(several) else kind
 
 
 def _is_long(text: str) -> bool:
-    return len(text.split()) >= MIN_ABSTRACT
+    return count_words(text) >= MIN_ABSTRACT

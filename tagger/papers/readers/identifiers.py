@@ -1,8 +1,9 @@
 """Normalise the identifiers of papers.
 
 The normal forms are ``doi:10.1234/abc`` in lower case (DOI names are case-insensitive, DOI
-Handbook, 2.4), ``arxiv:2101.00001`` without version, and ``pmid:123``. A DOI registered by arXiv
-becomes the arXiv id.
+Handbook, 2.4), ``arxiv:2101.00001`` without version, ``pmid:123``, ``openalex:w123``, and the two
+ids of Semantic Scholar, ``s2:`` with 40 hexadecimal digits and ``corpusid:123``. A DOI registered
+by arXiv becomes the arXiv id.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ _MAX_DOI = 2048
 """Characters. DOIs in use are far shorter; the limit bounds the running time."""
 # A semicolon may also be part of a DOI.
 _BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
+# Blanks inside a DOI, from line breaks: next to punctuation, unless a note or a sentence follows.
+_BLANK_IN_DOI = re.compile(r"(?<=[\w/.(:;<>-])\s+(?=[/._:;<>)-])|(?<=[/._(:;<>-])\s+(?=[a-z\d(])")
+_TWO_WORDS = re.compile(r"(10\.\d{4,9}/\S*\w)\s+(\w\S*)")
 _DOI_OF_ARXIV = "10.48550/arxiv."
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since 2007, archive/YYMMnumber
 # before. The subject class of an archive, as in math.GT/0309136, is not part of the identity.
@@ -29,16 +33,39 @@ _ARXIV = re.compile(
 )
 _PMID = re.compile(r"(?:pmid\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE)
 _ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
+_DOI_MENTION = re.compile(r"doi(?:\.org/|\s*:)\s*10\.\d{4,9}\S*", re.IGNORECASE)
 _PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
+_ARCHIVE = re.compile(
+    "acc-phys|adap-org|alg-geom|ao-sci|astro-ph|atom-ph|bayes-an|chao-dyn|chem-ph|cmp-lg|comp-gas"
+    "|cond-mat|cs|dg-ga|econ|eess|funct-an|gr-qc|hep-(?:ex|lat|ph|th)|math|math-ph|mtrl-th|nlin"
+    "|nucl-ex|nucl-th|patt-sol|physics|plasm-ph|q-alg|q-bio|q-fin|quant-ph|solv-int|stat|supr-con",
+    re.IGNORECASE,
+)
+_GUID = re.compile(r"oai:arxiv\.org:(\S+)", re.IGNORECASE)
+_OPENALEX = re.compile(
+    r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(w\d{1,12})", re.IGNORECASE
+)
+_S2 = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 _LINKS = {
     "doi": re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE),
     "arxiv": re.compile(
-        r"https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html|format)/([^?#\s]+)", re.IGNORECASE
-    ),
-    "pmid": re.compile(
-        r"https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed)/(\d+)",
+        r"https?://(?:(?:[\w-]+\.)?arxiv\.org/(?:abs|pdf|html|format)|(?:www\.)?alphaxiv\.org/abs"
+        r"|huggingface\.co/papers|ar5iv(?:\.labs)?\.(?:arxiv\.)?org/(?:abs|html))/([^?#&\s]+)",
         re.IGNORECASE,
     ),
+    "pmid": re.compile(
+        r"https?://(?:pubmed\.ncbi\.nlm\.nih\.gov|(?:www\.)?ncbi\.nlm\.nih\.gov/pubmed|pubmed\.gov"
+        r"|europepmc\.org/(?:article|abstract)/med)/(\d+)",
+        re.IGNORECASE,
+    ),
+    "openalex": re.compile(
+        r"(https?://(?:api\.)?openalex\.org/(?:works/)?w\d{1,12})", re.IGNORECASE
+    ),
+    "s2": re.compile(
+        r"https?://(?:www\.|api\.)?semanticscholar\.org/paper/(?:[^/?#\s]+/)?([0-9a-f]{40})",
+        re.IGNORECASE,
+    ),
+    "corpusid": re.compile(r"https?://api\.semanticscholar\.org/corpusid:(\d+)", re.IGNORECASE),
 }
 
 
@@ -48,7 +75,11 @@ def normal_doi(text: str) -> str | None:
     ``https://doi.org/10.1234/ABC`` and ``DOI: 10.1234/abc.`` become ``doi:10.1234/abc``.
     """
     # Reference managers escape DOIs for LaTeX, browsers for URLs, publishers for HTML.
-    found = _DOI.search(re.sub(r"\\(?=\W|_)|[{}]", "", unescape(unquote(text))))
+    text = re.sub(r"\\(?=\W|_)|[{}\u200b\u2060\ufeff\u00ad]", "", unescape(unquote(text)))
+    text = _BLANK_IN_DOI.sub("", text[: 2 * _MAX_DOI])
+    if words := _TWO_WORDS.fullmatch(text.strip()):
+        text = words[1] + words[2]
+    found = _DOI.search(text)
     if not found or len(found[0]) > _MAX_DOI:
         return None
     doi = found[0].lower()
@@ -77,20 +108,62 @@ def normal_pmid(text: str) -> str | None:
     return f"pmid:{found[1]}" if found else None
 
 
-_NORMAL = {"doi": normal_doi, "arxiv": normal_arxiv, "pmid": normal_pmid}
+def normal_openalex(text: str) -> str | None:
+    """Return the normalised id of a work in OpenAlex, or None if ``text`` is not one."""
+    found = _OPENALEX.fullmatch(text.strip())
+    return f"openalex:{found[1].lower()}" if found else None
+
+
+def normal_s2(text: str) -> str | None:
+    """Return the normalised id of a paper in Semantic Scholar, or None if ``text`` is not one."""
+    return f"s2:{text.strip().lower()}" if _S2.fullmatch(text.strip()) else None
+
+
+def normal_corpusid(text: str) -> str | None:
+    """Return the normalised corpus id of Semantic Scholar, or None if ``text`` is not one."""
+    number = text.strip().lower().removeprefix("corpusid:")
+    return f"corpusid:{number}" if number.isascii() and number.isdigit() else None
+
+
+_NORMAL = {
+    "doi": normal_doi,
+    "arxiv": normal_arxiv,
+    "pmid": normal_pmid,
+    "openalex": normal_openalex,
+    "s2": normal_s2,
+    "corpusid": normal_corpusid,
+}
 
 
 def identifier_of_link(link: str) -> str | None:
-    """Return the identifier in a link to doi.org, arXiv or PubMed, or None for other links."""
-    for kind, pattern in _LINKS.items():
-        if found := pattern.search(link):
-            return _NORMAL[kind](found[1])
+    """Return the identifier in a link to doi.org, arXiv, PubMed, OpenAlex or Semantic Scholar.
+
+    The target of a redirecting link, such as those of Google Scholar, is searched, too.
+    """
+    for text in (link, unquote(link)):
+        for kind, pattern in _LINKS.items():
+            if found := pattern.search(text):
+                return _NORMAL[kind](found[1])
     return None
+
+
+def bare_arxiv(text: str) -> str | None:
+    """Return the arXiv id that ``text`` consists of: ``2101.00001``, ``hep-th/9901001v2``."""
+    text = text.strip()
+    found = _ARXIV.fullmatch(re.sub(r"^arxiv:\s*", "", text, flags=re.IGNORECASE))
+    if not found or (found[2] and not _ARCHIVE.fullmatch(found[2])):
+        return None
+    return normal_arxiv(found[0])
 
 
 def arxiv_mentions(text: str) -> list[str]:
     """Return all mentions of arXiv ids in a text: ``arXiv:2101.00001``."""
     return _ARXIV_MENTION.findall(text)
+
+
+def doi_mentions(text: str) -> list[str]:
+    """Return all mentions of DOIs in a text: ``doi: 10.1234/abc``."""
+    return _DOI_MENTION.findall(text)
 
 
 def pmid_mentions(text: str) -> list[str]:
@@ -116,10 +189,24 @@ def identifiers_of(
 
 
 def written_identifiers(text: str) -> tuple[str, ...]:
-    """Return the identifiers that a text contains in normal form: ``doi:10.1234/abc``."""
-    words = (word.removesuffix(";").partition(":") for word in text.split())
-    found = (_NORMAL[kind](name) for kind, _, name in words if kind in _NORMAL)
-    return tuple(dict.fromkeys(name for name in found if name))
+    """Return the identifiers that the words of a text are, also as links and bare ids."""
+    return tuple(dict.fromkeys(name for word in text.split() if (name := _written(word))))
+
+
+def _written(word: str) -> str | None:
+    word = word.removesuffix(";")
+    kind, _, name = word.partition(":")
+    if kind.lower() in _NORMAL:
+        return _NORMAL[kind.lower()](name) or identifier_of_link(name)
+    if guid := _GUID.fullmatch(word):
+        return normal_arxiv(guid[1])
+    link = identifier_of_link(word)
+    return (
+        link
+        or bare_arxiv(word)
+        or normal_s2(word)
+        or (normal_doi(word) if word.startswith("10.") else None)
+    )
 
 
 def _is_closed(text: str) -> bool:

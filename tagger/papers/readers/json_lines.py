@@ -1,21 +1,33 @@
-"""Reader for JSON: one object a line (JSON Lines), consecutive objects, or an array of objects."""
+"""Reader for JSON: one object a line (JSON Lines), consecutive objects, an array of objects, or an
+answer of an API that holds such an array: OpenAlex, Crossref, Semantic Scholar, Zotero and others.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.columns import Columns
+from tagger.papers.readers.columns import Columns, has_title
+from tagger.papers.readers.identifiers import arxiv_mentions, doi_mentions, pmid_mentions
+from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
 
 _START = re.compile(r'\{\s*["}]|\[\s*[{\]]')
 _SPACE = re.compile(r"\s*")
+_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 _KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_WRAPPERS = ("data", "message", "attributes", "paper", "_source", "metadata", "bibjson")
+"""Fields in which an API puts the fields of a paper."""
+_DEPTH = 4
+"""Levels of an answer that are searched for the array of papers."""
+_IDENTIFIERS = ("ids", "externalIds", "external_ids")
+_NO_PAPERS = {"attachment", "note", "annotation"}
+"""Zotero's types of items that are no papers."""
 
 
 def recognise(source: Source) -> bool:
@@ -23,20 +35,22 @@ def recognise(source: Source) -> bool:
     return _START.match(source.head) is not None
 
 
-def read(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
     """Yield the paper of each object of a JSON file, or an error for an invalid value."""
     # The first pass collects the field names of all objects, the second yields the papers.
     names: dict[str, None] = {}
     for _, value in read_values(source):
         if isinstance(value, dict):
-            names.update(dict.fromkeys(value))
+            names.update(dict.fromkeys(_fields(value)))
     # Without field names every value is invalid.
     columns = Columns.find(list(names), source) if names else Columns({})
     wanted, chosen = columns.select(list(names))
     for line, value in read_values(source):
         if isinstance(value, dict):
-            yield chosen.paper([value.get(name) for name in wanted], source, line)
-        elif isinstance(value, TaggerError):
+            fields = _fields(value)
+            if fields.get("itemType") not in _NO_PAPERS:
+                yield chosen.paper([fields.get(name) for name in wanted], source, line)
+        elif isinstance(value, TaggerError | Notice):
             yield value
         else:
             found = _KINDS.get(type(value), "a number")
@@ -45,48 +59,157 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
-    """Yield each value with its line; in JSON Lines, an error for each invalid line."""
+    """Yield each value with its line, and an error for each invalid one.
+
+    An object that has no title but holds an array of objects that have is replaced by these.
+    """
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):
-        yield from _array(source.text)
+        yield from _array(source.text, 0, 1)
     elif end and not first.rstrip().endswith("}"):
-        yield from _sequence(source.text, 1)
+        text = source.text
+        for line, value in _sequence(text, 1):
+            yield from _unpacked(text, line, value)
     else:
         with source.open_text("\n") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield from _sequence(line, number)
-                except TaggerError as error:
-                    yield number, error
+            for number, text in enumerate(file, start=1):
+                for line, value in _sequence(text, number):
+                    yield from _unpacked(text, line, value)
+
+
+def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the papers of an answer of an API that is (part of) a text, or else the value."""
+    path = [] if not isinstance(value, dict) or _has_title(value) else _find_array(value, _DEPTH)
+    papers = value
+    for key in path:
+        papers = papers[key]
+    if not path:
+        yield line, value
+        return
+    for found in re.finditer(rf'"{re.escape(path[-1])}"\s*:\s*(?=\[)', text):
+        if _DECODER.raw_decode(text, found.end())[0] == papers:
+            break
+    else:
+        yield from ((line, paper) for paper in papers)
+        return
+    yield from _array(text, found.end(), line + text.count("\n", 0, found.end()), is_part=True)
+    total = _total(value)
+    if total > len(papers):
+        problem = f"this is one page of an answer, with {len(papers):,} of {total:,} papers"
+        yield line, Notice(problem)
+
+
+def _find_array(value: Mapping[str, Any], depth: int) -> list[str]:
+    """Return the keys that lead to the first array in which most objects have a title; or []."""
+    for key, inner in value.items():
+        if isinstance(inner, list) and inner and all(isinstance(each, dict) for each in inner):
+            if 2 * sum(map(_has_title, inner)) > len(inner) or any(map(_has_title, inner[:1])):
+                return [key]
+        elif isinstance(inner, dict) and depth > 1 and (path := _find_array(inner, depth - 1)):
+            return [key, *path]
+    return []
+
+
+def _has_title(value: Mapping[str, Any]) -> bool:
+    return has_title(list(_fields(value)), {})
+
+
+def _total(value: Mapping[str, Any]) -> int:
+    """Return the number of papers that an answer says there are, 0 if it does not."""
+    for holder in (value, *(value.get(key) for key in ("meta", "message"))):
+        for key in ("count", "total-results", "total"):
+            if isinstance(holder, dict) and isinstance(holder.get(key), int):
+                return int(holder[key])
+    return 0
+
+
+def _fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a paper; those that an API nests are added under the usual names."""
+    for key in _WRAPPERS:
+        inner = value.get(key)
+        if (
+            isinstance(inner, dict)
+            and not has_title(list(value), {})
+            and has_title(list(inner), {})
+        ):
+            return _fields(inner)
+    added: dict[str, Any] = {}
+    index = value.get("abstract_inverted_index")
+    if not value.get("abstract") and index:
+        added["abstract"] = _text_of_index(index)
+    if not value.get("title") and value.get("display_name"):
+        added["title"] = value["display_name"]
+    nested = [value[key] for key in _IDENTIFIERS if isinstance(value.get(key), dict)]
+    names = [f"{_kind(kind)}:{name}" for each in nested for kind, name in each.items() if name]
+    extra = value.get("extra")
+    if isinstance(extra, str):
+        for mentions in (doi_mentions, arxiv_mentions, pmid_mentions):
+            names += ("".join(each.split()) for each in mentions(extra))
+    if names and not isinstance(value.get("identifiers"), list | str):
+        added["identifiers"] = " ".join(names)
+    return {**value, **added} if added else value
+
+
+def _kind(name: str) -> str:
+    return {"pubmed": "pmid"}.get(name.lower(), name.lower())
+
+
+def _text_of_index(index: Any) -> Any:
+    """Return the text of an inverted index: words with the list of their positions."""
+    try:
+        words = [(place, word) for word, places in index.items() for place in places]
+        return " ".join(word for _, word in sorted(words))
+    except (AttributeError, TypeError):
+        return index
 
 
 def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
-    """Yield the consecutive values of a text that starts in line ``line``, with their lines."""
+    """Yield the consecutive values of a text that starts in line ``line``, with their lines.
+
+    After an invalid value, reading goes on with the next line that begins with an object.
+    """
     offset, line = _skip_space(text, 0, 0, line)
     while offset < len(text):
-        value, end = _decode(text, offset, line)
+        try:
+            value, end = _decode(text, offset, line)
+        except TaggerError as error:
+            value, end = error, text.find("\n{", offset) + 1 or len(text)
         yield line, value
         offset, line = _skip_space(text, offset, end, line)
 
 
-def _array(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the values of an array, with their lines."""
-    offset, line = _skip_space(text, 0, text.index("[") + 1, 1)
+def _array(text: str, start: int, line: int, *, is_part: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the array at an offset, with their lines, and errors for invalid ones.
+
+    After an invalid value, reading goes on with the next object. Text may follow if ``is_part``.
+    """
+    start, line = _skip_space(text, start, start, line)
+    offset, line = _skip_space(text, start, start + 1, line)
     is_first = True
     while offset < len(text) and text[offset] != "]":
-        if not is_first:
-            if text[offset] != ",":
-                raise TaggerError("is not valid JSON (a comma is missing)", line=line)
-            offset, line = _skip_space(text, offset, offset + 1, line)
-        value, end = _decode(text, offset, line)
-        yield line, value
+        try:
+            if not is_first:
+                if text[offset] != ",":
+                    raise TaggerError("is not valid JSON (a comma is missing)", line=line)
+                offset, line = _skip_space(text, offset, offset + 1, line)
+            value, end = _decode(text, offset, line)
+        except TaggerError as error:
+            yield line, error
+            found = _NEXT_OBJECT.search(text, offset)
+            if not found:
+                return
+            value, end, is_first = None, found.end(), True
+        else:
+            yield line, value
+            is_first = False
         offset, line = _skip_space(text, offset, end, line)
-        is_first = False
     if offset == len(text):
-        raise TaggerError("the array is not closed; the file may be incomplete", line=line)
+        problem = "the array is not closed; the file may be incomplete"
+        yield line, TaggerError(problem, line=line)
+        return
     offset, line = _skip_space(text, offset, offset + 1, line)
-    if offset < len(text):
-        raise TaggerError("unexpected text after the end of the array", line=line)
+    if offset < len(text) and not is_part:
+        yield line, TaggerError("unexpected text after the end of the array", line=line)
 
 
 def _decode(text: str, offset: int, line: int) -> tuple[Any, int]:

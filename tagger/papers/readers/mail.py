@@ -1,10 +1,11 @@
-"""Reader for saved e-mails (``.eml``) that contain a digest."""
+"""Reader for e-mails (``.eml``) and mailboxes (mbox) with digests, alerts and listings."""
 
 from __future__ import annotations
 
 import email
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
 from itertools import count
@@ -12,13 +13,17 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.digest import Block, blocks_of, papers_of, without_footer
-from tagger.papers.readers.html import digest_blocks
+from tagger.papers.readers import arxiv_listing, nep, pubmed_text
+from tagger.papers.readers.digest import Block, blocks_of, is_page, papers_of, without_footer
+from tagger.papers.readers.html import papers_of_markup
+from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source, check_encoding, parsing
 
 _FIELD = re.compile(r"([!-9;-~]+):(?: |$)")
 _MAIL_FIELDS = {"date", "message-id", "mime-version", "received", "content-type", "return-path"}
 """The header of an e-mail has at least one of these fields and the sender."""
+_MAILBOX = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From \S[^\n]*\d{4}[^\n]*\r?\n(?=[!-9;-~]+:)")
+_Record = Paper | TaggerError | Notice
 _MAX_FIELD = 500
 """Characters of a header field that are parsed; the parser's time grows faster than the length."""
 _MAX_PARTS = 100
@@ -27,27 +32,44 @@ _LINK_LINE = re.compile(r"^[ \t]*[<(\[]?https?://\S+[ \t]*$", re.MULTILINE)
 
 
 def recognise(source: Source) -> bool:
-    """Recognise an e-mail by its header, which has a sender and, for example, a date."""
+    """Recognise an e-mail, or a mailbox, by its header: a sender and, for example, a date."""
     names = set()
-    for line in source.head.splitlines():
+    for number, line in enumerate(source.head.splitlines()):
         if not line.strip():
             break
         field = _FIELD.match(line)
         if field:
             names.add(field[1].lower())
-        elif not line.startswith((" ", "\t")):
+        elif not line.startswith((" ", "\t")) and not (number == 0 and line.startswith("From ")):
             return False
     return "from" in names and bool(names & _MAIL_FIELDS)
 
 
-def read(source: Source) -> list[Paper]:
-    """Read the papers of an e-mail as a digest page: its plain text, or else its HTML."""
-    with parsing("an e-mail"):
-        # Any, because the type stubs do not accept a message_factory here.
-        policy: Any = _ShortFieldPolicy(message_factory=_limited_parts())
-        message: Any = email.message_from_bytes(source.data, policy=policy)
-        blocks = _blocks(message)
-    return papers_of(blocks, source)
+def read(source: Source) -> Iterator[_Record]:
+    """Yield the papers of each e-mail: of its plain text, or else of its HTML.
+
+    In a mailbox, an e-mail without papers gives an error with its first line.
+    """
+    content = source.data
+    starts = [found.start() for found in _MAILBOX.finditer(content)] or [0]
+    ends = [*starts[1:], len(content)]
+    for start, end in zip(starts, ends, strict=True):
+        line = content.count(b"\n", 0, start) + 1
+        try:
+            with parsing("an e-mail"):
+                # Any, because the type stubs do not accept a message_factory here.
+                policy: Any = _ShortFieldPolicy(message_factory=_limited_parts())
+                message: Any = email.message_from_bytes(content[start:end], policy=policy)
+                records = list(_papers(message, source))
+        except TaggerError as error:
+            if len(starts) == 1:
+                raise
+            yield TaggerError(error.problem, line=line, hint=error.hint)
+            continue
+        for record in records:
+            if isinstance(record, TaggerError):
+                record.line = line if len(starts) > 1 else None
+            yield record
 
 
 class _ShortFieldPolicy(EmailPolicy):
@@ -69,15 +91,36 @@ def _limited_parts() -> Callable[..., EmailMessage]:
     return make
 
 
-def _blocks(message: EmailMessage) -> Sequence[Block]:
-    part = message.get_body(("plain", "html"))
-    if part is not None:
-        check_encoding(part.get_content_charset("ascii"))
-    content = None if part is None else part.get_content()
-    if part is None or not isinstance(content, str) or not content.strip():
+def _papers(message: EmailMessage, source: Source) -> Iterator[_Record]:
+    """Yield the papers of a message, and of the messages that are attached to it."""
+    attached = [part for part in message.walk() if part.get_content_type() == "message/rfc822"]
+    for inner in attached:
+        yield from _papers(inner.get_content(), source)
+    texts = {
+        kind: text
+        for kind in ("plain", "html")
+        if (part := message.get_body((kind,))) and (text := _text(part)).strip()
+    }
+    if not texts and not attached:
         raise TaggerError("the e-mail contains no text", hint="Save it again with its text")
-    if part.get_content_type() == "text/html":
-        return digest_blocks(content)
-    text = _LINK_LINE.sub("", _SIGNATURE.split(content.replace("\r\n", "\n"))[0])
-    # Without line numbers: those of the decoded text differ from those of the file.
-    return without_footer([Block(None, block.text) for block in blocks_of(text)])
+    if plain := texts.get("plain"):
+        text = plain.replace("\r\n", "\n")
+        body = replace(source, content=text.encode("utf-8", "replace"))
+        for reader in (arxiv_listing, pubmed_text, nep):
+            if reader.recognise(body):
+                yield from reader.read(body)
+                return
+        text = _LINK_LINE.sub("", _SIGNATURE.split(text)[0])
+        # Without line numbers: those of the decoded text differ from those of the file.
+        blocks = without_footer([Block(None, block.text) for block in blocks_of(text)])
+        if is_page(blocks) or not ("html" in texts or attached):
+            yield from papers_of(blocks, source)
+            return
+    if "html" in texts and not attached:
+        yield from papers_of_markup(texts["html"], source)
+
+
+def _text(part: Any) -> str:
+    check_encoding(part.get_content_charset("ascii"))
+    content = part.get_content()
+    return content if isinstance(content, str) else ""

@@ -21,14 +21,20 @@ _BLOCK = re.compile(
     "|thead"
 )
 _HEADING = re.compile(r"h[1-6]")
-_TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])", re.IGNORECASE)
+_TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])|gse_alrt_title", re.IGNORECASE)
+# Of alerts of Google Scholar.
+_ABSTRACT_CLASS = re.compile(r"gse_alrt_sni")
 
 
 class MarkupBlock(NamedTuple):
-    """A paragraph or heading of kind ``h1`` to ``h6``, ``title`` (by CSS class) or ``text``."""
+    """A paragraph or heading of kind ``h1`` to ``h6``, ``title`` or ``abstract`` (by CSS class), or
+    ``text``; with its first link, and the text of that.
+    """
 
     kind: str
     text: str
+    link: str = ""
+    linked: str = ""
 
 
 def root_element(head: str) -> str:
@@ -106,12 +112,15 @@ class _BlockCollector:
         self._owner = self._open[0]
         self._parts: list[str] = []
         self._breaks = 0
+        self._href, self._link, self._linked = "", "", list[str]()
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         hidden = "hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))
         if self._left_out or hidden or _LEFT_OUT.fullmatch(tag):
             self._left_out += 1
             return
+        if tag == "a":
+            self._href = attributes.get("href") or ""
         if tag == "br":
             self._breaks += 1
             self._parts.append(" ")
@@ -122,15 +131,20 @@ class _BlockCollector:
             kind = tag
         elif _TITLE_CLASS.search(attributes.get("class", "")):
             kind = "title"
+        elif _ABSTRACT_CLASS.search(attributes.get("class", "")):
+            kind = "abstract"
         if _BLOCK.fullmatch(tag):
             self._count += 1
             block, block_kind = self._count, kind
         self._open.append(_Element(block, block_kind, kind))
 
-    def end(self, _tag: str) -> None:
+    def end(self, tag: str) -> None:
         if self._left_out:
             self._left_out -= 1
-        elif len(self._open) > 1:
+            return
+        if tag == "a":
+            self._href = ""
+        if len(self._open) > 1:
             self._open.pop()
 
     def data(self, text: str) -> None:
@@ -142,11 +156,15 @@ class _BlockCollector:
                 self.close()
                 self._owner = element
             self._breaks = 0
+            self._link = self._link or self._href
         self._parts.append(text)
+        if self._href and self._href == self._link:
+            self._linked.append(text)
 
     def close(self) -> None:
         """Finish the current block."""
         text = " ".join("".join(self._parts).split())
         if text:
-            self.blocks.append(MarkupBlock(self._owner.block_kind, text))
-        self._parts = []
+            linked = " ".join("".join(self._linked).split())
+            self.blocks.append(MarkupBlock(self._owner.block_kind, text, self._link, linked))
+        self._parts, self._link, self._linked = [], "", []

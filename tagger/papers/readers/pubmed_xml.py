@@ -13,7 +13,8 @@ from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.identifiers import identifiers_of
 from tagger.papers.readers.records import make_paper
-from tagger.papers.readers.source import Source, parsing
+from tagger.papers.readers.source import Source
+from tagger.papers.readers.xml_tree import parse_xml, text_of, texts_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -52,45 +53,15 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     The sections of a structured abstract keep their labels. Documents that declare entities are
     refused, and external resources are not loaded. Errors give the record number as line.
     """
-    root = _parse(source.data)
+    root = parse_xml(source)
     records = [root] if root.tag in _RECORDS else [each for each in root if each.tag in _RECORDS]
     for number, record in enumerate(records, start=1):
         sections = [each for path in _ABSTRACTS for each in record.findall(path)]
-        identifiers = identifiers_of(dois=_texts(record, _DOIS), pmids=_texts(record, _PMIDS))
+        identifiers = identifiers_of(dois=texts_of(record, _DOIS), pmids=texts_of(record, _PMIDS))
         abstract = " ".join(filter(None, map(_section, sections)))
-        yield make_paper(source, number, _texts(record, _TITLES), [abstract], identifiers)
-
-
-def _parse(content: bytes) -> Element:
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    with parsing("XML"):
-        try:
-            root: Element = fromstring(content)
-        except ParseError as error:
-            raise TaggerError(
-                f"is not valid XML: {str(error).partition(':')[0]}",
-                line=error.position[0],
-                hint="Download the file again: it may be incomplete",
-            ) from error
-        except DefusedXmlException as error:
-            raise TaggerError(
-                "declares XML entities, which can be harmful and which PubMed never uses"
-            ) from error
-    return root
-
-
-def _texts(record: Element, paths: tuple[str, ...]) -> list[str]:
-    return [_text(each) for path in paths for each in record.findall(path)]
+        yield make_paper(source, number, texts_of(record, _TITLES), [abstract], identifiers)
 
 
 def _section(element: Element) -> str:
-    label, text = element.get("Label", "").strip(), _text(element)
+    label, text = element.get("Label", "").strip(), text_of(element)
     return f"{label}: {text}" if text and label and label != "UNLABELLED" else text
-
-
-def _text(element: Element) -> str:
-    return " ".join("".join(element.itertext()).split())

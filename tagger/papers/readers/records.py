@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_marked_up_text
-from tagger.papers.readers.source import Source
+from tagger.papers.readers.source import Source, not_text
 
 # PubMed's placeholder for a title without English translation.
 _NO_TITLE = re.compile(r"\[not available\]\.?", re.IGNORECASE)
@@ -21,6 +21,16 @@ _NO_ABSTRACT = re.compile(
 )
 
 
+_BAD_BYTE = re.compile("[\udc80-\udcff]")
+_NUMBERED = re.compile(r"\s{0,4}(\d{1,5})[.:]\s+(?=\S)")
+
+
+class Notice(str):
+    """One line about a file that was read, for the user; unlike an error, it costs no record."""
+
+    __slots__ = ()
+
+
 def make_paper(
     source: Source,
     line: int | None,
@@ -28,10 +38,12 @@ def make_paper(
     abstracts: list[str],
     identifiers: tuple[str, ...] = (),
 ) -> Paper | TaggerError:
-    """Return the paper of a record, or an error if it has no title.
+    """Return the paper of a record, or an error if it has no title or is not text.
 
     The first title and the first abstract that are neither empty nor a placeholder are taken.
     """
+    if source.has_escapes and (bad := _BAD_BYTE.search("".join([*titles, *abstracts]))):
+        return not_text("utf-8", ord(bad[0]) - 0xDC00, line)
     title = _first(titles, _NO_TITLE)
     if not title:
         return TaggerError(
@@ -39,6 +51,11 @@ def make_paper(
         )
     abstract = _first(abstracts, _NO_ABSTRACT)
     return Paper(title, abstract, (source.name,), identifiers=identifiers)
+
+
+def shortened(title: str) -> str:
+    """Return a title of at most 60 characters, cut if it is longer."""
+    return title if len(title) <= 60 else f"{title[:59]}\u2026"
 
 
 def _first(texts: list[str], placeholder: re.Pattern[str]) -> str:
@@ -70,3 +87,59 @@ class TaggedFields(dict[str, list[str]]):
     def values_of(self, *tags: str) -> list[str]:
         """Return the values of several tags, in the order of the arguments."""
         return [value for tag in tags for value in self.get(tag, ())]
+
+    def joined(self, *tags: str) -> list[str]:
+        """Return one text for each tag: its distinct values, such as the parts of an abstract."""
+        return [" ".join(dict.fromkeys(self.get(tag, ()))) for tag in tags]
+
+
+def tagged_records(
+    source: Source,
+    field: re.Pattern[str],
+    *,
+    starts: Collection[str] = (),
+    ends: Collection[str] = (),
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line and the lines of each record of a tagged format.
+
+    A record begins with a field of one of the tags ``starts``, without them after a blank line, and
+    ends before one of ``ends``. Text above the first field is skipped.
+    """
+    start, lines, after_blank = 0, list[str](), False
+    with source.open_text() as file:
+        for number, line in enumerate(file, start=1):
+            line = line.rstrip()
+            found = field.match(line)
+            tag = found[1] if found else None
+            begins = tag in starts if starts else tag and after_blank
+            if lines and (begins or tag in ends):
+                yield start, lines
+                lines = []
+            if line and tag not in ends and (lines or found):
+                start = start if lines else number
+                lines.append(line)
+            after_blank = not line
+    if lines:
+        yield start, lines
+
+
+def numbered_entries(text: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield the number of each entry of a numbered list, the number of its first line, its lines.
+
+    An entry begins with the number after that of the last one, or with 1.
+    """
+    lines = text.splitlines()
+    starts = list[tuple[int, int]]()
+    for index, line in enumerate(lines):
+        found = _NUMBERED.match(line)
+        if found and (not starts or int(found[1]) in (1, starts[-1][0] + 1)):
+            starts.append((int(found[1]), index))
+    ends = [*(index for _, index in starts), len(lines)][1:]
+    for (number, start), end in zip(starts, ends, strict=True):
+        yield number, start + 1, [_NUMBERED.sub("", lines[start], count=1), *lines[start + 1 : end]]
+
+
+def paragraphs_of(lines: Iterable[str]) -> list[str]:
+    """Return the paragraphs of some lines: the texts between blank lines, on one line each."""
+    blocks = re.split(r"\n(?:\s*\n)+", "\n".join(lines))
+    return [text for block in blocks if (text := " ".join(block.split()))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +20,19 @@ _START = 8192
 _CHUNK = 1 << 20
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 """Encodings by the byte order mark of a file."""
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml.*?\?>", re.DOTALL)
+# In comments of BibTeX files, and in the prolog of XML.
+_DECLARED = re.compile(
+    rb"(?:\A\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']"
+    rb"|^%+ *(?:encoding *: *|.*-\*-.*coding: *))([\w.-]+)",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def check_encoding(name: str) -> None:
@@ -108,7 +118,8 @@ class Source:
     def head(self) -> str:
         """The first characters, leniently decoded, to recognise the format."""
         # A tab may be an empty first cell of a table, so it is kept.
-        return self.start.decode(self._declared, errors="replace").lstrip(" \r\n")
+        start = self.start.removeprefix(self._mark)
+        return start.decode(self.declared, errors="replace").lstrip(" \r\n")
 
     @property
     def is_short(self) -> bool:
@@ -121,6 +132,13 @@ class Source:
         return self._read()
 
     @property
+    def xml(self) -> bytes:
+        """The whole content for a parser of XML: UTF-16 and UTF-32 become UTF-8, undeclared."""
+        if not self.declared.startswith(("utf-16", "utf-32")):
+            return self.data
+        return _XML_DECLARATION.sub("", self.text, count=1).encode("utf-8", "replace")
+
+    @property
     def text(self) -> str:
         """The whole content as text, read again on each access, as by :meth:`open_text`."""
         with self.open_text() as file:
@@ -128,9 +146,12 @@ class Source:
 
     def encode(self, text: str) -> bytes:
         """Encode a text like the source, including its byte order mark."""
-        marks = (mark for mark in _MARKS.items() if self.start.startswith(mark[0]))
-        mark, encoding = next(marks, (b"", "utf-8"))
-        return mark + text.encode(encoding)
+        return self._mark + text.encode(self.declared, "surrogateescape")
+
+    def check_text(self) -> None:
+        """Raise a TaggerError with the line if the content is not text in its encoding."""
+        if self.bad_bytes:
+            raise self.bad_bytes
 
     @property
     def has_changed(self) -> bool:
@@ -139,7 +160,9 @@ class Source:
 
     @contextmanager
     def open_text(self, newline: str = "") -> Iterator[TextIO]:
-        """Open the content as a text stream: UTF-8, or UTF-16 with a byte order mark.
+        """Open the content as a text stream in its encoding.
+
+        Bytes that are not UTF-8 become lone surrogates, see :func:`os.fsencode`.
 
         ``newline`` is that of :func:`open`.
 
@@ -148,38 +171,73 @@ class Source:
         TaggerError
             With the line, if the content is not text in this encoding.
         """
-        with self._open() as raw, io.TextIOWrapper(raw, self._encoding, newline=newline) as file:
-            try:
-                yield file
-            except UnicodeDecodeError as error:
-                raise TaggerError("changed while it was read", path=self.path) from error
-
-    @property
-    def _declared(self) -> str:
-        return "utf-16" if self.start.startswith((codecs.BOM_LE, codecs.BOM_BE)) else "utf-8-sig"
+        errors = "surrogateescape" if self.bad_bytes else "strict"
+        with self._open() as raw:
+            raw.seek(len(self._mark))
+            with io.TextIOWrapper(raw, self.declared, errors, newline) as file:
+                try:
+                    yield file
+                except UnicodeDecodeError as error:
+                    raise TaggerError("changed while it was read", path=self.path) from error
 
     @cached_property
-    def _encoding(self) -> str:
-        """The encoding, after a check that the whole content can be decoded."""
-        decoder = codecs.getincrementaldecoder(self._declared)()
+    def _mark(self) -> bytes:
+        return next(filter(self.start.startswith, _MARKS), b"")
+
+    @cached_property
+    def declared(self) -> str:
+        """The encoding of the text: by its byte order mark, zero bytes or declaration, or UTF-8."""
+        if self._mark:
+            return _MARKS[self._mark]
+        # Letters of UTF-16 without a mark: every second byte is zero.
+        for encoding, zeros in (
+            ("utf-16-le", self.start[1:64:2]),
+            ("utf-16-be", self.start[:64:2]),
+        ):
+            if len(zeros) > 1 and zeros.count(0) > 0.7 * len(zeros):
+                return encoding
+        found = _DECLARED.search(self.start)
+        name = found[1].decode("ascii") if found else "utf-8"
+        try:
+            check_encoding(name)
+        except LookupError:
+            return "utf-8"
+        # A program that declares another encoding often writes UTF-8.
+        return "utf-8" if _is_utf8(self.start) else name
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether :meth:`open_text` was used and makes lone surrogates of bytes."""
+        return vars(self).get("bad_bytes") is not None
+
+    @cached_property
+    def bad_bytes(self) -> TaggerError | None:
+        """An error with the line of the first byte that is not UTF-8, if there is one.
+
+        Raises
+        ------
+        TaggerError
+            If the content is binary, or is not text in another encoding.
+        """
+        decoder = codecs.getincrementaldecoder(self.declared)()
         line, chunk = 1, self.start
         with self._open() as file:
             while chunk:
                 chunk = file.read(_CHUNK)
-                if self._declared != "utf-16" and b"\0" in chunk:
+                if "16" not in self.declared and "32" not in self.declared and b"\0" in chunk:
                     raise TaggerError("is a binary file, not a text file", path=self.path)
                 try:
                     line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
-                    name = "UTF-16" if self._declared == "utf-16" else "UTF-8"
-                    hint = f"Convert it, for example: iconv -f WINDOWS-1252 -t {name} "
-                    raise TaggerError(
-                        f"is not {name} text (byte 0x{error.object[error.start]:02x})",
-                        path=self.path,
-                        line=line + error.object.count(b"\n", 0, error.start),
-                        hint=hint + self.name if name == "UTF-8" else None,
-                    ) from error
-        return self._declared
+                    bad = not_text(
+                        self.declared,
+                        error.object[error.start],
+                        line + error.object.count(b"\n", 0, error.start),
+                    ).at(self.path)
+                    if "utf-8" not in self.declared:
+                        raise bad from error
+                    return bad
+        return None
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -197,6 +255,25 @@ class Source:
     def _read(self, size: int = -1) -> bytes:
         with self._open() as file:
             return file.read(size)
+
+
+def not_text(encoding: str, byte: int, line: int | None) -> TaggerError:
+    """Return an error about a byte that is not text in an encoding."""
+    name = re.sub(r"-[LB]E$", "", encoding.upper())
+    return TaggerError(
+        f"is not {name} text (byte 0x{byte:02x})",
+        line=line,
+        hint="Export it again as UTF-8, or save it as UTF-8 in a program that shows it correctly",
+    )
+
+
+def _is_utf8(start: bytes) -> bool:
+    """Return whether bytes are the beginning of UTF-8 text that is not plain ASCII."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not start.isascii()
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -6,12 +6,13 @@ all others, if the package for their protocol is installed. Local files need nei
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _PATTERN = frozenset("*?[")
 _HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
+_ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
+"""Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
 _DATA_SET = ("state.json", "dataset_dict.json")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
@@ -43,7 +46,8 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
     """Return the distinct files of paths, URLs, folders and patterns, sorted by name in a folder.
 
     A path that does not exist is returned, and is reported when it is read. A folder with a saved
-    data set of Hugging Face counts as one file.
+    data set of Hugging Face counts as one file. In a pattern, ``*`` stays in a folder, ``**`` does
+    not. Of a folder, files that describe it (README, LICENSE) are left out.
 
     Raises
     ------
@@ -133,10 +137,24 @@ def _find(place: str) -> Iterator[StoredFile]:
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
-        hidden = any(part.startswith(_HIDDEN) for part in within.split("/"))
-        if each.type != FileType.File or hidden or (pattern and not fnmatch(each.path, pattern)):
+        parts = within.split("/")
+        left_out = any(part.startswith(_HIDDEN) for part in parts)
+        if pattern:
+            left_out |= not _matches(each.path.split("/"), pattern.split("/"))
+        elif _ABOUT_DATA.fullmatch(parts[-1]):
+            continue
+        if each.type != FileType.File or left_out:
             continue
         yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the parts of a path match those of a pattern; ``**`` stands for any parts."""
+    if not path or not pattern:
+        return not path and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(path, pattern[1:]) or _matches(path[1:], pattern)
+    return fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
 def _open_storage(place: str) -> tuple[FileSystem, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tagger.errors import TaggerError
 from tagger.papers.readers.bibtex import is_enclosed, literals, parse_bibtex
 
 _FIELD = "keywords"
@@ -21,6 +22,8 @@ def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.P
     """
     written, position = [], 0
     for entry, added in zip(parse_bibtex(text)[0], keywords, strict=True):
+        if isinstance(entry, TaggerError):
+            continue
         # Only commas, '=' and white space separate names and values.
         end = text.find(",", entry.start)
         for name, value in entry.fields:

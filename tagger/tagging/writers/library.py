@@ -51,7 +51,7 @@ def write_libraries(
     libraries = [
         file
         for file in read.files
-        if file.format in _WRITERS and (file.source.stamp or file.source.content)
+        if file.format in _WRITERS and file.entries and (file.source.stamp or file.source.content)
     ]
     if not libraries:
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.papers.readers.ris import FIELD, find_records
+from tagger.papers.readers.ris import field_pattern, find_records
 
 _TAG = "KW  - "
 
@@ -19,17 +19,18 @@ def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Patt
     Earlier keywords that fully match ``ours`` are removed.
     """
     lines = text.split("\n")
+    field = field_pattern(lines)
     written: list[str] = []
     position = 0
     for (start, end), added in zip(find_records(lines), keywords, strict=True):
         written += lines[position:start]
-        written += _with_keywords(lines[start:end], added, ours)
+        written += _with_keywords(lines[start:end], added, ours, field)
         position = end
     return "\n".join([*written, *lines[position:]])
 
 
 def _with_keywords(
-    record: Sequence[str], keywords: Sequence[str], ours: re.Pattern[str]
+    record: Sequence[str], keywords: Sequence[str], ours: re.Pattern[str], field: re.Pattern[str]
 ) -> list[str]:
     """Return the lines of a record, with new keywords after its last keyword or at its end."""
     ending = "\r" if record[0].endswith("\r") else ""
@@ -40,7 +41,7 @@ def _with_keywords(
     # is removed, the next one gets the tag.
     tag_missing = False
     for line in record:
-        if FIELD.match(line):
+        if field.match(line):
             in_keywords, tag_missing = line.startswith(_TAG.rstrip()), False
         if in_keywords:
             keyword = line.removeprefix(_TAG)

@@ -5,7 +5,7 @@ from helpers.reading import refusal, source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.papers.readers import FORMATS, bibtex, digest, nbib, pubmed_xml, ris
+from tagger.papers.readers import FORMATS, bibtex
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,9 @@ def test_a_missing_comma_is_named_with_its_line(value):
     [
         ("eprint = {2101.00001}, archivePrefix = {arXiv}", ("arxiv:2101.00001",)),
         ("eprint = {arXiv:2101.00001v2}", ("arxiv:2101.00001",)),
-        ("eprint = {2101.00001}", ()),
+        ("eprint = {2101.00001}", ("arxiv:2101.00001",)),
+        ("eprint = {hep-th/9901001v2}", ("arxiv:hep-th/9901001",)),
+        ("eprint = {12345}", ()),
         ("eprint = {123}, eprinttype = {pubmed}", ("pmid:123",)),
         ("journal = {arXiv preprint arXiv:2101.00001}", ("arxiv:2101.00001",)),
         ("url = {https://arxiv.org/abs/2101.00001}, pmid = 7", ("arxiv:2101.00001", "pmid:7")),
@@ -90,17 +92,36 @@ def test_formats_are_recognised_by_content(formats, text):
 
 
 @pytest.mark.parametrize(
-    ("read", "pieces"),
+    ("name", "pieces"),
     [
-        (bibtex.read, ["@misc{", "@string{", "@comment{", "k,", "title", *'={}"#a,\n\\']),
-        (ris.read, ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
-        (nbib.read, ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),
-        (pubmed_xml.read, ["<PubmedArticleSet>", "<PubmedArticle>", "</PubmedArticle>", "&a;"]),
-        (digest.read, list("ab. \n\r\tM1")),
+        ("bibtex", ["@misc{", "@string{", "@comment{", "k,", "title", *'={}"#a,\n\\']),
+        ("ris", ["TY  - ", "TI  - ", "UR  - ", "ZZ  - ", "ER  - ", "a;", "\n", "\r\n", " "]),
+        ("nbib", ["PMID- 1", "TI  - ", "AB  - ", "      ", "a", "\n", "-"]),
+        ("pubmed-xml", ["<PubmedArticleSet>", "<PubmedArticle>", "</PubmedArticle>", "&a;"]),
+        ("endnote-xml", ["<xml>", "</xml>", "<record>", "</record>", "<titles><title>a", "&a;"]),
+        ("wos", ["FN a\n", "PT J\n", "TI a\n", "AB b\n", "   c\n", "ER\n", "EF\n", "\n", "A"]),
+        ("refer", ["%0 A\n", "%T a\n", "%X b\n", "%U x\n", "c\n", "\n", "%", " "]),
+        ("pubmed-text", ["1. ", "2: ", "a. ", "PMID: 7\n", "\n\n", "2026;", "b\n", "\u00a9\n"]),
+        ("nep", ["1. ", "2. ", "By: ", "Abstract: ", "URL: ", "a\n", "\n\n", "    b\n", "-----\n"]),
+        (
+            "arxiv-listing",
+            ["\\\\\n", "\\\\ (x)\n", "arXiv:2101.00001\n", "Title: a\n", "replaced b\n"],
+        ),
+        ("json", [*'[]{},:"', '{"title": "a"}', '"results": ', "null", "\n", "1"]),
+        ("csv", ["title,abstract\n", *'",;\t', '""', "a", "\n", "\r\n", "b c"]),
+        (
+            "html",
+            ["<h2>", "</h2>", "<a href='https://arxiv.org/abs/2101.00001'>", "</a>", "a b c. "],
+        ),
+        (
+            "mail",
+            ["From a 2026\nFrom: a\nDate: b\n\n", "Content-Type: text/html\n", "a. b. ", "\n"],
+        ),
+        ("digest", list("ab. \n\r\tM1")),
     ],
 )
 @given(data=st.data())
-def test_anything_is_read_or_refused(read, pieces, data):
+def test_anything_is_read_or_refused(name, pieces, data):
     text = "".join(data.draw(st.lists(st.sampled_from(pieces), max_size=40)))
-    error = refusal(read, source(text))
+    error = refusal(FORMATS[name].read, source(text))
     assert error is None or error.problem

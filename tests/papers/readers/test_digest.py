@@ -44,7 +44,7 @@ def test_errors_name_bad_files_and_good_files_are_read(tmp_path):
     (tmp_path / "wide.txt").write_bytes(page("Three").encode("utf-16"))
     bad = {
         "empty.txt": "is empty",
-        "picture.png": "binary",
+        "picture.png": "picture",
         "latin.txt": "latin.txt:3: is not UTF-8",
         "missing.txt": "no such file",
         ".": "folder",

@@ -42,15 +42,14 @@ def test_large_files_are_streamed(tmp_path, monkeypatch, suffix):
         tracemalloc.stop()
     assert titles == [f"T{n}" for n in range(1, ROWS + 1)]
     assert path.stat().st_size > 600_000
-    assert peak < 200_000
+    assert peak < 300_000
 
 
 def test_file_broken_at_its_end_yields_no_papers(tmp_path):
     good, bad = tmp_path / "good.nbib", tmp_path / "bad.nbib"
     write(good, ["T1", "T2"])
     write(bad, ["T3", "T4"])
-    with bad.open("a", encoding="utf-8") as file:
-        file.write("and more")
+    bad.write_bytes(bad.read_text(encoding="utf-8").encode("utf-16") + b"x")
     problems = []
     read = collect_papers([good, bad, good.parent / "none", bad], problems.append)
     assert [paper.title for paper in read.papers] == ["T1", "T2"]

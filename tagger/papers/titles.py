@@ -1,0 +1,67 @@
+"""Compare titles: whether two of them can be titles of one work."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from difflib import SequenceMatcher
+
+_WORD = re.compile(r"[^\W_]+")
+_SUBTITLE = re.compile(r"\s*[:;.?!\uff1a]\s+|\uff1a|\s+[-\u2013\u2014]+\s+|[\u2013\u2014]")
+_NUMBER = re.compile(r"\d+|[ivxlc]+|[b-z]")
+"""A word that numbers the parts of a work: digits, a Roman numeral, a letter."""
+_GENERIC = re.compile(
+    "abstracts?|appendix|chapter|comment|conclusions?|contents|correction|discussion|editorial"
+    "|erratum|foreword|index|introduction|letter|methods|part|preface|reply|results|review|summary"
+)
+_MIN_WORDS = 4
+"""A title of fewer words is not taken for the beginning of a longer one. For each of so many words,
+one may be missing."""
+_ALIKE = 0.75
+"""Least similarity of two spellings of a word (Ratcliff and Obershelp)."""
+
+
+def titles_agree(one: str, other: str) -> bool:
+    """Return whether two titles can be those of one work.
+
+    They may differ in case, punctuation, spelling, a missing subtitle and a cut end, not in a
+    number or in another word.
+    """
+    words = _words(one), _words(other)
+    short, long = sorted(words, key=len)
+    if "".join(short) == "".join(long):
+        return True
+    for title, given in ((one, words[1]), (other, words[0])):
+        main = _words(_SUBTITLE.split(title.strip(), maxsplit=1)[0])
+        if main == given and not (len(main) == 1 and _GENERIC.fullmatch(main[0])):
+            return True
+    return _differ_in_spelling(short, long)
+
+
+def _words(title: str) -> list[str]:
+    return _WORD.findall(unicodedata.normalize("NFKC", title).casefold())
+
+
+def _differ_in_spelling(short: list[str], long: list[str]) -> bool:
+    added = 0
+    for kind, start, end, first, last in SequenceMatcher(None, short, long, False).get_opcodes():
+        gone, new = "".join(short[start:end]), "".join(long[first:last])
+        if kind == "replace" and not _are_alike(gone, new, is_last=end == len(short)):
+            return False
+        if kind in ("insert", "delete"):
+            if any(map(_NUMBER.fullmatch, short[start:end] + long[first:last])):
+                return False
+            # Words at the end may be a subtitle.
+            at_end = kind == "insert" and last == len(long) and len(short) >= _MIN_WORDS
+            added += 0 if at_end else (end - start) + (last - first)
+    return added <= len(short) // _MIN_WORDS
+
+
+def _are_alike(gone: str, new: str, *, is_last: bool) -> bool:
+    """Return whether one word is another spelling of the other, or its cut beginning."""
+    if gone == new:
+        return True
+    if any(map(str.isdigit, gone + new)) or min(len(gone), len(new)) < 3:
+        return False
+    cut = is_last and (new.startswith(gone) or gone.startswith(new))
+    return cut or SequenceMatcher(None, gone, new, False).ratio() >= _ALIKE
