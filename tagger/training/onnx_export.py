@@ -56,7 +56,7 @@ _EXAMPLES = (
 )
 """Typical titles and sentences: they show the range of activations. Changing one changes the
 vectors of every encoder that is exported later."""
-_HINT = "Choose another pretrained encoder: --encoder"
+_HINT = "Models tag without PyTorch, by ONNX Runtime: choose another --encoder or --recipe"
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
