@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,17 +34,18 @@ def record_tag_run(store: Store, drift: Drift, model: str, files: Sequence[str])
     Raises a TaggerError if the file cannot be written, or the store on a server does not answer.
     """
     names = [shown(Path(file).name) for file in files]
+    now = datetime.now(UTC)
     record = {
         "id": uuid4().hex,
-        "time": time.time_ns() // 10**6,
+        "time": int(now.timestamp() * 1000),
         "name": names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
         "params": {"model": model, "pages": ", ".join(names)[:6000]},
         "metrics": drift.figures(),
-        "tags": {"warnings": "; ".join(drift.warnings) or "none"},
+        "tags": {"warnings": "; ".join(drift.warnings) or "none", "tagged": now.isoformat()},
     }
     if not store.embedded:
         with store.writing() as client:
-            _log(client, store.experiment_id(client, DIGEST_EXPERIMENT), record)
+            _log(store, client, store.experiment_id(client, DIGEST_EXPERIMENT), record)
         return
     path = store.folder / _RECORDS_FILE
     try:
@@ -72,23 +73,19 @@ def log_recorded_runs(store: Store) -> None:
                     continue
                 known = f"tags.`{_RECORD_TAG}` = '{record['id']}'"
                 if not client.search_runs([experiment], known):
-                    _log(client, experiment, record)
+                    _log(store, client, experiment, record)
             path.unlink()
     except (TaggerError, OSError) as error:
         _LOG.warning("MLflow did not record the last runs of 'tagger tag': %s", error)
 
 
-def _log(client: MlflowClient, experiment: str, record: dict[str, Any]) -> None:
+def _log(store: Store, client: MlflowClient, experiment: str, record: dict[str, Any]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    now = record["time"]
-    run = client.create_run(experiment, now, run_name=record["name"]).info.run_id
+    metrics = [Metric(name, value, record["time"], 0) for name, value in record["metrics"].items()]
+    params = [Param(name, value) for name, value in record["params"].items()]
     # The id comes last: a run that was not logged to its end is not taken for this record.
     tags = record["tags"] | {_RECORD_TAG: record["id"]}
-    client.log_batch(
-        run,
-        [Metric(name, value, now, 0) for name, value in record["metrics"].items()],
-        [Param(name, value) for name, value in record["params"].items()],
-    )
-    client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
-    client.set_terminated(run, end_time=now)
+    with store.run(client, experiment, record["name"]) as run:
+        client.log_batch(run.info.run_id, metrics, params)
+        client.log_batch(run.info.run_id, tags=[RunTag(*tag) for tag in tags.items()])

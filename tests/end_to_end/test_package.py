@@ -13,9 +13,13 @@ import pytest
 from helpers.samples import page
 from helpers.tiny_model import save_tiny_model
 
-pytestmark = pytest.mark.acceptance
-
 ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "tagger" / "default_model"
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not SHIPPED.is_dir(), reason="no model ships: make model"),
+]
+
 HEAVY = ("torch", "sklearn", "mlflow", "transformers", "pandas", "lxml", "label_studio_sdk")
 
 
@@ -66,8 +70,9 @@ def test_the_wheel_holds_what_the_package_reads_and_no_tests(built):
     packed = {name for name in names if ".dist-info/" not in name}
     kinds = (".py", ".pyi", ".j2", ".yaml", ".typed")
     files = [path for path in (ROOT / "tagger").rglob("*") if path.suffix in kinds]
-    there = {path.relative_to(ROOT).as_posix() for path in files}
+    there = {path.relative_to(ROOT).as_posix() for path in [*files, *SHIPPED.iterdir()]}
     assert packed == there
+    assert wheel.stat().st_size < 25e6
     assert {"tagger/py.typed", "tagger/taxonomy/templates/medicine.yaml"} <= packed
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -84,6 +89,25 @@ def test_the_source_distribution_holds_what_a_reader_needs(built):
 def test_the_light_install_brings_no_training_library(light, tmp_path):
     code = f"import importlib.util as u; print([name for name in {HEAVY} if u.find_spec(name)])"
     assert run(light / "python", "-c", code, cwd=tmp_path).stdout == "[]\n"
+
+
+def test_the_light_install_tags_by_the_model_that_ships_with_it(light, place):
+    done = run(light / "tagger", "tag", "page.txt", cwd=place)
+    assert "there is no champion here" in done.stderr
+    assert "tagged by local/shipped-" in done.stdout
+    run(light / "tagger", "report", "tagged", cwd=place)
+    explained = run(light / "tagger", "explain", "First paper", "page.txt", cwd=place)
+    assert "Tagged by local/shipped-" in explained.stdout
+    # The encoder is read when the first text has no vector in the cache.
+    [encoder] = light.parent.glob("lib/python*/site-packages/tagger/default_model/encoder.onnx")
+    content = encoder.read_bytes()
+    encoder.write_bytes(content[:-1])
+    try:
+        (place / "new.txt").write_text(page("Third paper"), encoding="utf-8")
+        broken = run(light / "tagger", "tag", "new.txt", cwd=place, codes=(2,))
+    finally:
+        encoder.write_bytes(content)
+    assert "encoder.onnx: does not match the hash" in broken.stderr
 
 
 def test_the_light_install_tags_and_reports(light, place):
@@ -113,7 +137,7 @@ def test_the_light_install_tags_and_reports(light, place):
         (("tag", "page.html", "--model", "model"), "formats"),
         (("tag", "page.txt", "--model", "model", "--write", "excel"), "formats"),
         (("tag", "page.csv", "--model", "model", "--engine", "ray"), "scale"),
-        (("tag", "page.txt"), "train"),
+        (("tag", "page.txt", "--model", "1"), "train"),
         (("tag", "page.txt", "--model", "review"), "train"),
         (("train", "--labels", "review"), "train"),
         (("review", "status", "--labels", "review"), "review"),
