@@ -1,18 +1,20 @@
-from types import SimpleNamespace
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from tagger.evaluation import evaluate
-from tagger.model import Calibration, OutOfFold, calibrated_probabilities
+from tagger.labels import Label
+from tagger.model import Calibration, calibrated_probabilities
+from tagger.training import TrainingData
 from tagger.training.calibration import (
     PRIOR_THRESHOLD,
-    CalibratedView,
+    SHRINKAGE,
+    calibrate_effort,
     calibrate_view,
-    cross_calibrate,
     fit_calibration,
     fit_threshold,
-    out_of_fold_by_effort,
 )
 
 
@@ -52,60 +54,130 @@ def test_labels_that_say_little_give_no_certainty(taxonomy, name):
     assert right.scale > wrong.scale >= 0
 
 
+def data_of(taxonomy, papers=60, annotated=True, audited=False, arrived=False):
+    """Scores, and labels drawn by them; of a mask, some papers are annotated, audited, reviewed."""
+    rng = np.random.default_rng(0)
+    scores = {f.name: rng.normal(size=(2, papers, 3)) for f in taxonomy.facets}
+    times = datetime(2026, 1, 1, tzinfo=UTC)
+    audits, reviews, known = (
+        np.broadcast_to(mask, papers) for mask in (audited, arrived, annotated)
+    )
+    y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
+    labels = [
+        Label(
+            title=f"Paper {n}",
+            text="",
+            tags={
+                f.name: tuple(np.array(f.tag_names)[y_true[f.name][n]])
+                for f in taxonomy.facets
+                if known[n] or f is taxonomy.facets[0]
+            },
+            annotator="a",
+            time=times,
+            source="review" if audits[n] or reviews[n] else "seed",
+            queue="audit" if audits[n] else "confused" if reviews[n] else None,
+        )
+        for n in range(papers)
+    ]
+    return TrainingData.of(labels, taxonomy), scores
+
+
+def calibrated_view(data, scores):
+    return calibrate_view(data, np.arange(len(data.labels)) % 2, scores, np.ones(len(data.labels)))
+
+
 def test_a_fold_is_calibrated_by_the_others(taxonomy):
-    facet, folds = taxonomy.facet("kind"), np.arange(60) % 2
-    scores = np.random.default_rng(0).normal(size=(2, 60, 3))
-    y_true = draw(facet, scores, Calibration())
-    found = cross_calibrate(facet, y_true, scores, folds)
-    first, second = folds == 0, folds == 1
-    by_others = fit_calibration(facet, y_true[second], scores[:, second])
-    assert (found[first] == calibrated_probabilities(facet, scores[:, first], by_others)).all()
+    data, scores = data_of(taxonomy)
+    facet, y_true = taxonomy.facet("kind"), data.y_true["kind"]
+    found = calibrated_view(data, scores).out_of_fold.probabilities["kind"]
+    first = np.arange(60) % 2 == 0
+    by_others = fit_calibration(facet, y_true[~first], scores["kind"][:, ~first])
+    expected = calibrated_probabilities(facet, scores["kind"][:, first], by_others)
+    assert np.allclose(found[first], expected, atol=1e-4)
     # The labels of a fold do not count for it.
     y_true[first] = np.roll(y_true[first], 1, axis=1)
-    assert (cross_calibrate(facet, y_true, scores, folds)[first] == found[first]).all()
+    again = calibrated_view(data, scores).out_of_fold.probabilities["kind"]
+    assert (again[first] == found[first]).all()
 
 
 def test_papers_that_nobody_judged_are_predicted_and_teach_nothing(taxonomy):
-    folds, annotated = np.arange(60) % 2, np.arange(60) < 40
-    scores = {f.name: np.random.default_rng(0).normal(size=(2, 60, 3)) for f in taxonomy.facets}
-    y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
-
-    def calibrated():
-        by_facet = dict.fromkeys(y_true, annotated)
-        data = SimpleNamespace(taxonomy=taxonomy, y_true=y_true, annotated=by_facet)
-        return calibrate_view(data, folds, scores, np.ones(60))
-
-    before = calibrated()
-    for values in y_true.values():
-        values[40:] = False
-    after = calibrated()
+    data, scores = data_of(taxonomy, annotated=np.arange(60) < 40)
+    before = calibrated_view(data, scores)
+    data.y_true["field"][40:] = True
+    after = calibrated_view(data, scores)
     assert after.calibrations == before.calibrations
+    found = after.out_of_fold.probabilities["field"]
+    assert (found == before.out_of_fold.probabilities["field"]).all()
+    field = taxonomy.facet("field")
+    expected = calibrated_probabilities(field, scores["field"], after.calibrations["field"])
+    assert (found[40:] == expected[40:]).all()
+
+
+def test_papers_chosen_for_review_teach_no_calibration(taxonomy):
+    chosen = np.arange(60) >= 40
+    data, scores = data_of(taxonomy, arrived=chosen)
+    before = calibrated_view(data, scores)
+    for values in data.y_true.values():
+        values[chosen] = np.roll(values[chosen], 1, axis=1)
+    after = calibrated_view(data, scores)
+    for name, calibration in before.calibrations.items():
+        assert replace(after.calibrations[name], capped=()) == replace(calibration, capped=())
+    # Without others they do.
+    alone, scores = data_of(taxonomy, arrived=True)
+    seeds, _ = data_of(taxonomy)
+    assert (
+        calibrated_view(alone, scores).calibrations == calibrated_view(seeds, scores).calibrations
+    )
+
+
+def test_the_audit_sample_outweighs_seed_labels(taxonomy):
+    """The scores of seeds say twice as much as those of papers that arrive."""
+    audited = np.arange(400) >= 200
+    data, scores = data_of(taxonomy, 400, audited=audited)
+    for values in scores.values():
+        values[:, ~audited] /= 2
+        values[:, audited] *= 2
+    found = calibrated_view(data, scores).calibrations
+    assert found["kind"].scale == pytest.approx(0.5, rel=0.35)
+    assert calibrated_view(data_of(taxonomy, 400)[0], scores).calibrations["kind"].scale > (
+        1.2 * found["kind"].scale
+    )
+
+
+def test_the_mean_of_views_is_calibrated_once_more(taxonomy):
+    """Views that err independently are right together more often than their mean says."""
+    data, scores = data_of(taxonomy, 2000, audited=True)
+    folds, rng = np.arange(2000) % 5, np.random.default_rng(1)
+    noisy = [
+        {name: s + rng.normal(size=s.shape) * 1.5 for name, s in scores.items()} for _ in range(3)
+    ]
+    views = [
+        calibrate_view(data, folds, each, np.full(2000, near))
+        for near, each in zip((0.1, 0.2, 0.3), noisy, strict=True)
+    ]
+    found = calibrate_effort(data, folds, views)
+    assert (found.out_of_fold.similarity == 0.3).all(), "that of the last view"
     for facet in taxonomy.facets:
-        found = after.out_of_fold.probabilities[facet.name]
-        assert (found == before.out_of_fold.probabilities[facet.name]).all()
-        expected = calibrated_probabilities(
-            facet, scores[facet.name], after.calibrations[facet.name]
-        )
-        assert (found[40:] == expected[40:]).all()
+        mean = np.mean([v.out_of_fold.probabilities[facet.name] for v in views], axis=0)
+        error = [
+            evaluate(facet, data.y_true[facet.name], p)["calibration_error"]
+            for p in (mean, found.out_of_fold.probabilities[facet.name])
+        ]
+        assert error[1] < error[0]
+        assert found.calibrations[facet.name].scale > 1.1
 
 
-def test_out_of_fold_predictions_of_an_effort_are_the_mean_of_its_views():
-    def view(near, *kinds):
-        return CalibratedView({}, OutOfFold(np.full(2, near), {"kind": np.array(kinds)}), {})
-
-    views = {
-        "title": view(0.1, [0.9, 0.1], [0.5, 0.5]),
-        "excerpt": view(0.2, [0.6, 0.4], [0.5, 0.5]),
-        "whole": view(0.3, [0.3, 0.7], [0.2, 0.8]),
-    }
-    found = out_of_fold_by_effort(views)
-    assert {effort: each.similarity[0] for effort, each in found.items()} == {
-        "low": 0.2,
-        "balanced": 0.2,
-        "full": 0.3,
-    }
-    assert found["low"].probabilities["kind"].tolist() == [[0.6, 0.4], [0.5, 0.5]]
-    assert found["full"].probabilities["kind"] == pytest.approx(np.array([[0.6, 0.4], [0.4, 0.6]]))
+def test_confidences_from_seed_labels_are_shrunk(taxonomy):
+    data, scores = data_of(taxonomy, 2000)
+    audit, _ = data_of(taxonomy, 2000, audited=True)
+    folds = np.arange(2000) % 5
+    seeds, real = (
+        calibrate_effort(each, folds, [calibrate_view(each, folds, scores, np.ones(2000))])
+        for each in (data, audit)
+    )
+    for name, calibration in real.calibrations.items():
+        expected = SHRINKAGE * calibration.scale
+        assert seeds.calibrations[name].scale == pytest.approx(expected, rel=0.05)
 
 
 def test_a_threshold_is_chosen_for_f1_where_labels_are_many(taxonomy):

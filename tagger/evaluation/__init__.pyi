@@ -22,6 +22,7 @@ from .metrics import confidences as confidences
 from .metrics import evaluate as evaluate
 from .metrics import evaluate_with_intervals as evaluate_with_intervals
 from .metrics import facet_confidence as facet_confidence
+from .metrics import has_enough_labels as has_enough_labels
 from .metrics import interval as interval
 from .metrics import predict_labels as predict_labels
 from .metrics import weighted_figures as weighted_figures

@@ -16,6 +16,9 @@ DEFAULT_THRESHOLD = 0.5
 """Probability from which a tag is predicted where no threshold was chosen for its facet."""
 BINS = 10
 """Number of equal-width confidence bins of the calibration error."""
+ENOUGH_LABELS = 5
+"""A tag that fewer papers have, or fewer do not have, is left out of macro-F1, and its probability
+is capped."""
 _BOOTSTRAP_SAMPLES = 2000
 
 
@@ -160,14 +163,15 @@ def evaluate(
         Each of :data:`METRICS`, and ``f1/TAG`` for each tag, from 0 to 1. ``macro_f1`` and
         ``micro_f1`` are averages over tags; ``accuracy`` is the share of papers with exactly the
         true tags. Tags that are neither true nor predicted for any paper are left out of the
-        averages.
+        averages. ``macro_f1`` also leaves out tags without :func:`enough labels
+        <has_enough_labels>`, unless no tag has enough.
 
     Notes
     -----
     The calibration error is the expected calibration error over ten bins of equal width (Naeini et
-    al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015). It is computed on
-    the predicted tag of each paper in an exclusive facet, and on every pair of paper and tag in
-    any other. The Brier score (Brier, "Verification of forecasts expressed in terms of
+    al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015) of the predicted
+    tags. Pairs of paper and tag without a prediction are left out: nearly all of them are easy. The
+    Brier score (Brier, "Verification of forecasts expressed in terms of
     probability", 1950) is divided by the number of tags, to make facets comparable.
     """
     once = np.ones((1, len(y_true)))
@@ -217,15 +221,17 @@ def weighted_figures(
     # F1 = 2 true positives / (papers with the tag + papers predicted to have it)
     support = weights @ y_true + weights @ predicted
     f1 = 2 * hits / np.maximum(support, 1)
-    used = support > 0
+    enough = has_enough_labels(y_true)
+    used = (support > 0) & (enough | ~enough.any())
     total = np.maximum(weights.sum(axis=1), 1)
-    gaps = _calibration_gaps(facet, y_true, probabilities)
+    gaps = _calibration_gaps(y_true, probabilities, predicted)
+    given = np.maximum(weights @ predicted.sum(axis=1), 1)
     brier = (probabilities - y_true) ** 2
     figures = {
         "accuracy": weights @ (y_true == predicted).all(axis=1) / total,
         "macro_f1": (f1 * used).sum(axis=1) / np.maximum(used.sum(axis=1), 1),
         "micro_f1": 2 * hits.sum(axis=1) / np.maximum(support.sum(axis=1), 1),
-        "calibration_error": np.abs(weights @ gaps).sum(axis=1) / total,
+        "calibration_error": np.abs(weights @ gaps).sum(axis=1) / given,
         "brier": weights @ brier.mean(axis=1) / total,
     }
     for tag, values in zip(facet.tag_names, f1.T, strict=True):
@@ -233,22 +239,22 @@ def weighted_figures(
     return {name: np.asarray(values) for name, values in figures.items()}
 
 
-def confidences(facet: Facet, y_true: Booleans, probabilities: Floats) -> tuple[Floats, Booleans]:
-    """Return the confidences that the calibration error is computed on, and whether each is right.
+def has_enough_labels(y_true: Booleans) -> Booleans:
+    """Return whether enough papers have each tag, and enough do not have it, shape (tags,)."""
+    return np.asarray(np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0)) >= ENOUGH_LABELS)
 
-    Both have shape (papers, 1) in an exclusive facet, for the predicted tag, and (papers, tags) in
-    any other.
+
+def confidences(held_out: HeldOut) -> tuple[Floats, Booleans]:
+    """Return the confidence of each predicted tag, and whether it is right.
+
+    Both have shape (predicted tags,); the calibration error is computed on them.
     """
-    if not facet.exclusive:
-        return probabilities, y_true
-    predicted = probabilities.argmax(axis=1)[:, None]
-    return np.take_along_axis(probabilities, predicted, 1), np.take_along_axis(y_true, predicted, 1)
+    predicted = held_out.predicted
+    return held_out.probabilities[predicted], held_out.y_true[predicted]
 
 
-def _calibration_gaps(facet: Facet, y_true: Booleans, probabilities: Floats) -> Floats:
-    """Return each paper's confidence minus accuracy per bin, shape (papers, bins)."""
-    confidence, right = confidences(facet, y_true, probabilities)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    in_bin = bins[:, :, None] == np.arange(BINS)
-    gap = (confidence - right)[:, :, None] * in_bin
-    return np.asarray(gap.sum(axis=1) / max(confidence.shape[1], 1))
+def _calibration_gaps(y_true: Booleans, probabilities: Floats, predicted: Booleans) -> Floats:
+    """Return the sum over a paper's predicted tags of confidence minus accuracy, (papers, bins)."""
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    in_bin = (bins[:, :, None] == np.arange(BINS)) & predicted[:, :, None]
+    return np.asarray(((probabilities - y_true)[:, :, None] * in_bin).sum(axis=1))

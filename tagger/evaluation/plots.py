@@ -50,21 +50,19 @@ def reliability_figure(held_out: HeldOut) -> Figure:
     from sklearn.calibration import CalibrationDisplay
 
     facet = held_out.facet
-    confidence, right = confidences(facet, held_out.y_true, held_out.probabilities)
+    confidence, right = confidences(held_out)
     figures = held_out.metrics()
     figure = Figure(figsize=(5, 6), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
-    CalibrationDisplay.from_predictions(
-        right.ravel(), confidence.ravel(), n_bins=BINS, ax=upper, name=facet.name
-    )
-    unit = "predicted tag" if facet.exclusive else "each tag"
+    if len(confidence):
+        CalibrationDisplay.from_predictions(
+            right, confidence, pos_label=True, n_bins=BINS, ax=upper, name=facet.name
+        )
     error = figures["calibration_error"]
     upper.set(title=f"{facet.name}: calibration error {error:.3f}, out of fold", xlabel=None)
     upper.set_ylabel("accuracy")
-    lower.hist(confidence.ravel(), bins=BINS, range=(0, 1), color="tab:blue")
-    lower.set(xlabel=f"confidence of {unit}", ylabel="count")
-    if not facet.exclusive:
-        lower.set_yscale("log")
+    lower.hist(confidence, bins=BINS, range=(0, 1), color="tab:blue")
+    lower.set(xlabel="confidence of predicted tag", ylabel="count")
     return figure
 
 

@@ -55,6 +55,12 @@ def calibrated_probabilities(facet: Facet, scores: Floats, calibration: Calibrat
     return np.asarray(found)
 
 
+def logits_of(facet: Facet, probabilities: Floats) -> Floats:
+    """Return the logits of probabilities, shape (papers, tags), to calibrate them once more."""
+    kept = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(kept) if facet.exclusive else np.log(kept) - np.log1p(-kept))
+
+
 def member_probabilities(facet: Facet, scores: Floats, calibration: Calibration) -> Floats:
     """Return the probabilities by each member alone, shape (members, papers, tags).
 

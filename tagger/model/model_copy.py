@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from tagger._util.atomic import replacing_folder
 from tagger.errors import TaggerError
 from tagger.model.encoder import FLOAT32_FILE
-from tagger.model.model import MANIFEST_FILE, MODEL_FILES, TaggerModel, load_model
+from tagger.model.model import TaggerModel
+from tagger.model.storage import MANIFEST_FILE, MODEL_FILES, load_model
 from tagger.model.vector_cache import default_cache
 
 _FILES = (*MODEL_FILES, FLOAT32_FILE, MANIFEST_FILE)

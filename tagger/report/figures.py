@@ -84,7 +84,7 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
         TagFigure(tag, int(count), figures[f"f1/{tag}"])
         for tag, count in zip(facet.tag_names, held_out.y_true.sum(axis=0), strict=True)
     )
-    confidence, right = confidences(facet, held_out.y_true, held_out.probabilities)
+    confidence, right = confidences(held_out)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     reliability = tuple(
         ConfidenceBin(int(mask.sum()), float(confidence[mask].mean()), float(right[mask].mean()))

@@ -5,24 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tagger._util.arrays import Booleans, Floats, Integers
-from tagger.evaluation import DEFAULT_THRESHOLD, bootstrap_weights, weighted_figures
-from tagger.model import Calibration, OutOfFold, calibrated_probabilities
-from tagger.papers import EFFORTS
+from tagger.evaluation import (
+    DEFAULT_THRESHOLD,
+    bootstrap_weights,
+    has_enough_labels,
+    weighted_figures,
+)
+from tagger.model import Calibration, OutOfFold, calibrated_probabilities, logits_of
 from tagger.taxonomy import Facet
 from tagger.training.data import TrainingData
 
-ENOUGH_LABELS = 5
-"""The probability of a tag is capped if fewer papers have it, or fewer do not have it."""
 PRIOR_THRESHOLD = 0.4
 """The threshold at which F1 is highest where F1 is 0.8."""
 _THRESHOLDS = np.arange(20, 61) / 100
 _BOOTSTRAPS = 200
+SHRINKAGE = 0.9
+"""Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.87 to 0.93
+in ``experiments/trust.py``."""
 _LOG_SCALES = (-3.0, 3.0)
 """Bounds of the logarithm of a calibration's scale. Without them, a few papers that are all
 predicted right would get a confidence of 1."""
@@ -41,6 +46,18 @@ class CalibratedView:
     scores: Mapping[str, Floats]
 
 
+@dataclass(frozen=True)
+class CalibratedEffort:
+    """The calibrations of the mean over text views by facet, and the thresholds.
+
+    The probabilities of ``out_of_fold`` are calibrated on the other folds.
+    """
+
+    calibrations: dict[str, Calibration]
+    thresholds: dict[str, float]
+    out_of_fold: OutOfFold
+
+
 def calibrate_view(
     data: TrainingData, folds: Integers, scores: Mapping[str, Floats], similarity: Floats
 ) -> CalibratedView:
@@ -49,47 +66,81 @@ def calibrate_view(
     ``folds`` and ``similarity`` (to the training set) have shape (papers,), ``scores`` per facet
     (members, papers, tags).
     """
+    calibrations, out_of_fold = _calibrate(data, folds, scores, similarity)
+    return CalibratedView(calibrations, out_of_fold, scores)
+
+
+def calibrate_effort(
+    data: TrainingData, folds: Integers, views: Sequence[CalibratedView]
+) -> CalibratedEffort:
+    """Calibrate the mean of the probabilities of text views, and choose thresholds.
+
+    The mean of calibrated probabilities is not calibrated: it is less extreme than it should be
+    (Rahaman and Thiery, "Uncertainty Quantification and Deep Ensembles", 2021). The logits of
+    papers that did not arrive are divided by :data:`SHRINKAGE`, because texts that were chosen or
+    written as examples are easier than others.
+    """
+    scores = {}
+    for facet in data.taxonomy.facets:
+        parts = [view.out_of_fold.probabilities[facet.name] for view in views]
+        logits = logits_of(facet, np.mean(parts, axis=0))
+        scores[facet.name] = logits[None]
+    similarity = views[-1].out_of_fold.similarity
+    calibrations, out_of_fold = _calibrate(data, folds, scores, similarity, SHRINKAGE)
+    thresholds = {}
+    for facet in data.taxonomy.facets:
+        rows, weights = data.annotated[facet.name], data.calibration_weights(facet.name)
+        probabilities = out_of_fold.probabilities[facet.name][rows]
+        y_true = data.y_true[facet.name][rows]
+        thresholds[facet.name] = fit_threshold(facet, y_true, probabilities, weights[rows])
+    return CalibratedEffort(calibrations, thresholds, out_of_fold)
+
+
+def _calibrate(
+    data: TrainingData,
+    folds: Integers,
+    scores: Mapping[str, Floats],
+    similarity: Floats,
+    shrinkage: float = 1.0,
+) -> tuple[dict[str, Calibration], OutOfFold]:
     calibrations, probabilities = {}, {}
     for facet in data.taxonomy.facets:
         name = facet.name
-        indices = np.flatnonzero(data.annotated[name])
-        y_true, annotated = data.y_true[name][indices], scores[name][:, indices]
-        calibrations[name] = fit_calibration(facet, y_true, annotated)
+        rows = np.flatnonzero(data.annotated[name])
+        weights = data.calibration_weights(name)[rows]
+        y_true, annotated = data.y_true[name][rows], scores[name][:, rows]
+        fitted_on = annotated / np.where(data.audited[rows], 1.0, shrinkage)[:, None]
+        calibrations[name] = fit_calibration(facet, y_true, fitted_on, weights)
         probabilities[name] = calibrated_probabilities(facet, scores[name], calibrations[name])
-        probabilities[name][indices] = cross_calibrate(facet, y_true, annotated, folds[indices])
-    return CalibratedView(calibrations, OutOfFold(similarity, probabilities), scores)
+        for fold in np.unique(folds[rows]):
+            other, own = folds[rows] != fold, folds[rows] == fold
+            by_others = fit_calibration(facet, y_true[other], fitted_on[:, other], weights[other])
+            probabilities[name][rows[own]] = calibrated_probabilities(
+                facet, annotated[:, own], by_others
+            )
+    return calibrations, OutOfFold(similarity, probabilities)
 
 
-def out_of_fold_by_effort(views: Mapping[str, CalibratedView]) -> dict[str, OutOfFold]:
-    """Return the out-of-fold predictions of each effort: the mean over its text views."""
-    efforts = {}
-    for effort, names in EFFORTS.items():
-        parts = [views[name].out_of_fold for name in names]
-        efforts[effort] = OutOfFold(
-            parts[-1].similarity,
-            {
-                facet: np.mean([part.probabilities[facet] for part in parts], axis=0)
-                for facet in parts[-1].probabilities
-            },
-        )
-    return efforts
-
-
-def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> float:
+def fit_threshold(
+    facet: Facet, y_true: Booleans, probabilities: Floats, weights: Floats | None = None
+) -> float:
     """Choose the threshold of a facet for micro-F1 on out-of-fold predictions.
 
-    Both arrays have shape (papers, tags). The best threshold of calibrated probabilities is half of
-    the best F1 (Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014),
-    about :data:`PRIOR_THRESHOLD`. Among the thresholds whose F1 is within one standard error of the
-    highest, the one nearest to it is returned (Breiman et al., "Classification and Regression
-    Trees", 1984). An exclusive facet, which needs no threshold, gets the default.
+    ``y_true`` and ``probabilities`` have shape (papers, tags), ``weights`` (papers,). The best
+    threshold of calibrated probabilities is half of the best F1 (Lipton et al., "Optimal
+    Thresholding of Classifiers to Maximize F1 Measure", 2014), about :data:`PRIOR_THRESHOLD`. Among
+    the thresholds whose F1 is within one standard error of the highest, the one nearest to it is
+    returned (Breiman et al., "Classification and Regression Trees", 1984). An exclusive facet needs
+    no threshold and gets the default.
     """
     if facet.exclusive or not y_true.any():
         return DEFAULT_THRESHOLD
-    weights = np.vstack([np.ones(len(y_true)), bootstrap_weights(len(y_true))[:_BOOTSTRAPS]])
+    samples = np.vstack([np.ones(len(y_true)), bootstrap_weights(len(y_true))[:_BOOTSTRAPS]])
+    if weights is not None:
+        samples = samples * weights
     f1 = np.array(
         [
-            weighted_figures(facet, y_true, probabilities, weights, threshold)["micro_f1"]
+            weighted_figures(facet, y_true, probabilities, samples, threshold)["micro_f1"]
             for threshold in _THRESHOLDS
         ]
     )
@@ -99,14 +150,18 @@ def fit_threshold(facet: Facet, y_true: Booleans, probabilities: Floats) -> floa
     return float(_THRESHOLDS[distance.argmin()])
 
 
-def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibration:
+def fit_calibration(
+    facet: Facet, y_true: Booleans, scores: Floats, weights: Floats | None = None
+) -> Calibration:
     """Fit a calibration on out-of-fold scores, shape (members, papers, tags).
 
-    ``y_true`` has shape (papers, tags). Tags without a label are left out, since it is unknown
-    which papers have them.
+    ``y_true`` has shape (papers, tags), ``weights`` (papers,). Tags without a label are left out,
+    since it is unknown which papers have them.
     """
-    few = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0)) < ENOUGH_LABELS
-    capped = tuple(np.array(facet.tag_names)[few].tolist())
+    capped = tuple(np.array(facet.tag_names)[~has_enough_labels(y_true)].tolist())
+    if weights is None:
+        weights = np.ones(len(y_true))
+    y_true, scores, weights = y_true[weights > 0], scores[:, weights > 0], weights[weights > 0]
     if not y_true.any() or y_true[:, y_true.any(axis=0)].all():
         return Calibration(capped=capped)
     if facet.exclusive:
@@ -114,9 +169,8 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
 
         def loss(log_scale: float) -> float:
             calibration = Calibration(float(np.exp(log_scale)))
-            return -float(
-                np.log(calibrated_probabilities(facet, scores, calibration)[y_true] + 1e-12).sum()
-            )
+            found = np.log(calibrated_probabilities(facet, scores, calibration) + 1e-12)
+            return -float(weights @ np.where(y_true, found, 0).sum(axis=1))
 
         scale = float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x))
         return Calibration(scale, capped=capped)
@@ -124,15 +178,6 @@ def fit_calibration(facet: Facet, y_true: Booleans, scores: Floats) -> Calibrati
 
     labelled = y_true.any(axis=0)
     summed = scores.sum(axis=0)[:, labelled].reshape(-1, 1)
-    fitted = LogisticRegression().fit(summed, y_true[:, labelled].ravel())
+    per_tag = np.repeat(weights, labelled.sum())
+    fitted = LogisticRegression().fit(summed, y_true[:, labelled].ravel(), per_tag)
     return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]), capped)
-
-
-def cross_calibrate(facet: Facet, y_true: Booleans, scores: Floats, folds: Integers) -> Floats:
-    """Return probabilities of shape (papers, tags), each fold calibrated on the other folds."""
-    probabilities = np.zeros(y_true.shape)
-    for fold in np.unique(folds):
-        other, own = folds != fold, folds == fold
-        calibration = fit_calibration(facet, y_true[other], scores[:, other])
-        probabilities[own] = calibrated_probabilities(facet, scores[:, own], calibration)
-    return probabilities

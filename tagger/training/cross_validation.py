@@ -19,17 +19,15 @@ from tagger.model import (
     Calibration,
     Encoder,
     Head,
-    OutOfFold,
-    Thresholds,
     prototypes,
     similarity,
 )
-from tagger.papers import TEXT_VIEWS, Paper
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.training.calibration import (
+    CalibratedEffort,
     CalibratedView,
+    calibrate_effort,
     calibrate_view,
-    fit_threshold,
-    out_of_fold_by_effort,
 )
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
@@ -43,15 +41,14 @@ class CrossValidation:
     """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
 
     ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
-    ``views`` is by text view; ``efforts`` and ``thresholds`` are by effort. ``seconds_per_100`` is
-    the time to encode 100 papers, ``encoder_megabytes`` the size of one exported encoder.
-    ``reused`` counts the encoders taken from the cache.
+    ``views`` is by text view, ``efforts`` by effort. ``seconds_per_100`` is the time to encode 100
+    papers, ``encoder_megabytes`` the size of one exported encoder. ``reused`` counts the encoders
+    taken from the cache.
     """
 
     out_of_fold: tuple[HeldOut, ...]
     views: dict[str, CalibratedView]
-    efforts: dict[str, OutOfFold]
-    thresholds: Thresholds
+    efforts: dict[str, CalibratedEffort]
     seconds_per_100: float
     encoder_megabytes: float
     reused: int
@@ -158,17 +155,14 @@ def cross_validate_on(
         view: calibrate_view(measured, folds, scores[view], similarities[view])
         for view in TEXT_VIEWS
     }
-    efforts = out_of_fold_by_effort(views)
-    thresholds: dict[str, dict[str, float]] = {effort: {} for effort in efforts}
+    efforts = {
+        effort: calibrate_effort(measured, folds, [views[name] for name in names])
+        for effort, names in EFFORTS.items()
+    }
     out_of_fold = []
     for facet in data.taxonomy.facets:
         name, indices = facet.name, np.flatnonzero(held_out[facet.name])
-        for effort, found in efforts.items():
-            y_true, probabilities = data.y_true[name][indices], found.probabilities[name][indices]
-            thresholds[effort][name] = fit_threshold(facet, y_true, probabilities)
-        probabilities = efforts["full"].probabilities[name][indices]
-        threshold = thresholds["full"][name]
+        probabilities = efforts["full"].out_of_fold.probabilities[name][indices]
+        threshold = efforts["full"].thresholds[name]
         out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
-    return CrossValidation(
-        tuple(out_of_fold), views, efforts, thresholds, seconds, megabytes, reused
-    )
+    return CrossValidation(tuple(out_of_fold), views, efforts, seconds, megabytes, reused)

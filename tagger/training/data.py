@@ -27,6 +27,10 @@ TAGS = "tags."
 """Columns of a data set of labels: the text, and the prefix of the facets' names."""
 
 
+PRIOR_PAPERS = 50
+"""Number of papers of the audit sample that weigh as much as all seed labels."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Labels as arrays, one label per paper.
@@ -54,6 +58,11 @@ class TrainingData:
         return cls(taxonomy, labels, y_true, annotated)
 
     @cached_property
+    def audited(self) -> Booleans:
+        """Mask of the papers of the audit sample, shape (papers,)."""
+        return np.array([label.audited for label in self.labels], dtype=bool)
+
+    @cached_property
     def ids(self) -> list[str]:
         """Ids of the papers, in the order of the labels."""
         return [label.id for label in self.labels]
@@ -62,6 +71,20 @@ class TrainingData:
         """Return all papers, or those at some indices."""
         chosen = range(len(self.labels)) if indices is None else indices
         return [self.labels[index].paper for index in chosen]
+
+    def calibration_weights(self, facet: str) -> Floats:
+        """Return the weight of each paper in calibrating a facet, shape (papers,).
+
+        Papers of the audit sample count fully, since they are like those that will arrive. Seed
+        labels are a prior that weighs as much as :data:`PRIOR_PAPERS` of them. Other reviewed
+        papers were chosen for being difficult and do not count, unless there are no others.
+        """
+        annotated = self.annotated[facet]
+        audited = self.audited & annotated
+        prior = annotated & np.array([not label.arrived for label in self.labels], dtype=bool)
+        if not (audited | prior).any():
+            prior = annotated
+        return np.asarray(audited + prior * min(1.0, PRIOR_PAPERS / max(int(prior.sum()), 1)))
 
     def views(self, indices: Integers, *, title_views: bool) -> list[str]:
         """Return the texts of papers, followed, with ``title_views``, by their titles."""

@@ -252,7 +252,7 @@ def _fit_final(
         vectors,
         data.y_true,
         data.annotated,
-        checked.efforts,
+        {effort: found.out_of_fold for effort, found in checked.efforts.items()},
         frozenset(label.id for label in data.labels if label.audited),
     )
     lexical = LexicalFeatures(
@@ -267,5 +267,8 @@ def _fit_final(
         reference,
         max_tokens=settings.max_tokens,
         calibrations=calibrations,
-        thresholds=checked.thresholds,
+        thresholds={effort: found.thresholds for effort, found in checked.efforts.items()},
+        effort_calibrations={
+            effort: found.calibrations for effort, found in checked.efforts.items()
+        },
     )

@@ -89,7 +89,13 @@ class TrainingSettings(FineTuning):
             "settings": asdict(self),
             "taxonomy": taxonomy.version,
             "labels": [
-                [label.id, label.paper.text, {k: sorted(v) for k, v in sorted(label.tags.items())}]
+                [
+                    label.id,
+                    label.paper.text,
+                    {k: sorted(v) for k, v in sorted(label.tags.items())},
+                    label.arrived,
+                    label.audited,
+                ]
                 for label in labels
             ],
         }
