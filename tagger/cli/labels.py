@@ -51,7 +51,8 @@ def audit(
     """List labels that the model contradicts although it was trained without them.
 
     The predictions are out-of-fold predictions of the cross-validation. For labels that are younger
-    than the model, they are predictions of the model. No label is changed. With --recheck the
+    than the model, they are predictions of the model. Seed labels of one paper that differ are
+    listed, too. No label is changed. With --recheck the
     papers go to Label Studio, and 'tagger review pull' brings the answers home. The exit code is 1
     if there are suspect labels.
 
@@ -70,6 +71,7 @@ def audit(
     registry = Registry()
     version = registry.find(model)
     merged = store.labels(conflicts)
+    contradictions = output.warn_of_contradictions(store.all_labels())
     with output.working("Reading labels"):
         loaded = output.load_model_for(store, version.name)
         with output.needs_extra("review"):
@@ -80,7 +82,7 @@ def audit(
         pushed = send_rechecks(reasons, loaded, store, project, folder)
     if as_json:
         counts = {"labels": len(merged), "suspects": suspects, "pushed": pushed}
-        output.print_json({"model": version.name, **counts})
+        output.print_json({"model": version.name, **counts, "contradictions": contradictions})
     else:
         _print_suspects(suspects)
         output.echo(f"{version.name} contradicts {len(suspects)} of {len(merged)} labels")

@@ -16,7 +16,7 @@ from tagger._util.text_safety import json_printable, printable
 from tagger.errors import TaggerError, missing_package
 
 if TYPE_CHECKING:
-    from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
+    from tagger.labels import ConflictRule, Contradiction, Label, LabelSnapshot, LabelStore
     from tagger.model import Promise, ReviewRule, TaggerModel
     from tagger.papers import Paper, PaperCollection
     from tagger.registry import Registry
@@ -66,6 +66,19 @@ def review_rule(
     for shortfall in promise.shortfalls if promise else ():
         warn(shortfall)
     return rule, promise
+
+
+def warn_of_contradictions(labels: Iterable[Label]) -> list[Contradiction]:
+    """Warn of seed labels that differ, and return them."""
+    from tagger.labels import find_contradictions
+
+    found = find_contradictions(labels)
+    for one in found[:_ROWS_SHOWN]:
+        answers = " / ".join(", ".join(tags) or "no tag" for tags in one.answers)
+        warn(f"'{one.title}', {one.facet}: seed labels differ: {answers}; leave one of them")
+    if len(found) > _ROWS_SHOWN:
+        warn(f"{len(found) - _ROWS_SHOWN} more seed labels differ: tagger taxonomy check --json")
+    return found
 
 
 def paper_rows(papers: Iterable[Paper]) -> list[dict[str, object]]:

@@ -80,16 +80,19 @@ def show(
 def check(labels: options.Labels = options.LABELS_FOLDER, as_json: options.Json = False) -> None:
     """Check the taxonomy, and that every label fits it.
 
-    Labels that do not fit are listed with file and line; the exit code is then 1.
+    Labels that do not fit are listed with file and line; the exit code is then 1. Seed labels of
+    one paper that differ are listed, too.
 
     Example: tagger taxonomy check --labels labels
     """
     store = _open(labels)
     misfits = store.misfits()
+    contradictions = [] if misfits else output.warn_of_contradictions(store.all_labels())
     if as_json:
         fields = ("path", "line", "field", "problem")
         rows = [{name: getattr(misfit, name) for name in fields} for misfit in misfits]
-        output.print_json({"version": store.taxonomy.version, "misfits": rows})
+        found = {"misfits": rows, "contradictions": contradictions}
+        output.print_json({"version": store.taxonomy.version, **found})
     else:
         for misfit in misfits:
             output.complain(misfit)

@@ -11,6 +11,7 @@ from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from tagger.labels import Contradiction
     from tagger.registry import TrainedVersion
 
 HeadsOnly = Annotated[
@@ -89,6 +90,9 @@ def train(
     from tagger.registry import train_version
     from tagger.training import TrainingSettings, default_encoder_cache, epochs_of
 
+    from tagger.labels import LabelStore
+
+    contradictions = output.warn_of_contradictions(LabelStore(labels).all_labels())
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     if from_setfit:
         recipe, encoder = "from-setfit", str(from_setfit)
@@ -117,10 +121,29 @@ def train(
             progress=step,
             cache=default_encoder_cache(),
         )
-    _print_version(trained, len(snapshot.labels), as_json)
+    _warn_of_rare_tags(trained)
+    _print_version(trained, len(snapshot.labels), contradictions, as_json)
 
 
-def _print_version(trained: TrainedVersion, labels: int, as_json: bool) -> None:
+def _capped(trained: TrainedVersion) -> dict[str, tuple[str, ...]]:
+    """Return the tags with too few labels, by facet."""
+    if trained.result is None:
+        return {}
+    by_facet = trained.result.model.calibrations["whole"]
+    return {name: found.capped for name, found in by_facet.items() if found.capped}
+
+
+def _warn_of_rare_tags(trained: TrainedVersion) -> None:
+    for facet, tags in _capped(trained).items():
+        output.warn(
+            f"{facet}: too few labels for or against {', '.join(tags)}; papers that get these "
+            "tags go to review, and they are left out of macro-F1"
+        )
+
+
+def _print_version(
+    trained: TrainedVersion, labels: int, contradictions: list[Contradiction], as_json: bool
+) -> None:
     version, result = trained.version, trained.result
     if as_json:
         content: dict[str, object] = {"model": version.name, "trained": result is not None}
@@ -131,6 +154,8 @@ def _print_version(trained: TrainedVersion, labels: int, as_json: bool) -> None:
                 "seconds": round(result.seconds, 1),
                 "encoders_reused": result.reused,
                 "metrics": result.metrics,
+                "capped": _capped(trained),
+                "contradictions": contradictions,
             }
         output.print_json(content)
         return

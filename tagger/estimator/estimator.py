@@ -25,6 +25,7 @@ from tagger.model import (
     decide,
     drift_of,
     load_own_copy,
+    novelty_reasons,
     review_rule,
     save_copy,
 )
@@ -249,14 +250,15 @@ class Tagger(PaperClassifier):
             warnings.warn(shortfall, stacklevel=2)
         predictions = model.predict(papers)
         probabilities = predictions.probabilities
+        similarity = model.reference.similarity_of(predictions.vectors)
         if papers and model.reference.ids:
-            similarity = model.reference.similarity_of(predictions.vectors)
             reference, taxonomy = model.reference, model.taxonomy
             counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
             drift = drift_of(counts, reference, taxonomy, rule)
             for warning in drift.warnings:
                 warnings.warn(f"{warning}; check a sample of the tags", stacklevel=2)
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule)
+        novelty = novelty_reasons(papers, similarity, model.reference)
+        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
         columns: dict[str, list[Any]] = {
             name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }

@@ -8,8 +8,10 @@ from .label import Origin as Origin
 from .label import Prediction as Prediction
 from .merging import Conflict as Conflict
 from .merging import ConflictRule as ConflictRule
+from .merging import Contradiction as Contradiction
 from .merging import current_labels as current_labels
 from .merging import find_conflicts as find_conflicts
+from .merging import find_contradictions as find_contradictions
 from .merging import labelled_papers as labelled_papers
 from .merging import merge_labels as merge_labels
 from .merging import non_paper_ids as non_paper_ids

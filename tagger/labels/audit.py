@@ -34,6 +34,7 @@ def find_suspect_labels(
     probabilities: Mapping[str, Mapping[str, Sequence[float]]],
     taxonomy: Taxonomy,
     min_confidence: float = 0.7,
+    thresholds: Mapping[str, float] | None = None,
 ) -> list[SuspectLabel]:
     """Find labels that are likely wrong, the most confident contradictions first.
 
@@ -50,7 +51,10 @@ def find_suspect_labels(
         Out-of-fold probability of each tag, by facet and paper id.
     min_confidence:
         Minimum confidence of the model in the contradiction.
+    thresholds:
+        Minimum probability of a given tag by facet, 0.5 by default; not for exclusive facets.
     """
+    thresholds = thresholds or {}
     suspects = []
     for facet in taxonomy.facets:
         by_id = probabilities.get(facet.name, {})
@@ -59,7 +63,8 @@ def find_suspect_labels(
             continue
         table = np.array([by_id[label.id] for label in annotated], dtype=np.float64)
         for index in _contradicted(facet, annotated, table):
-            suspect = _suspect(facet, annotated[index], table[index])
+            threshold = thresholds.get(facet.name, 0.5)
+            suspect = _suspect(facet, annotated[index], table[index], threshold)
             settled = annotated[index].final or annotated[index].queue == "recheck"
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
@@ -98,7 +103,9 @@ def _issues(y_true: Integers, probabilities: Floats) -> list[int]:
     return [int(index) for index in np.flatnonzero(found)]
 
 
-def _suspect(facet: Facet, label: Label, probabilities: Floats) -> SuspectLabel | None:
+def _suspect(
+    facet: Facet, label: Label, probabilities: Floats, threshold: float
+) -> SuspectLabel | None:
     given = facet.with_ancestors(label.tags[facet.name])
     if facet.exclusive:
         best = int(probabilities.argmax())
@@ -106,7 +113,7 @@ def _suspect(facet: Facet, label: Label, probabilities: Floats) -> SuspectLabel 
         confidence = float(probabilities[best])
     else:
         pairs = list(zip(facet.tag_names, probabilities, strict=True))
-        suggested = tuple(tag for tag, p in pairs if p >= 0.5)
+        suggested = tuple(tag for tag, p in pairs if p >= threshold)
         against = [float(1 - p if tag in given else p) for tag, p in pairs]
         confidence = max(against)
     if set(suggested) == set(given):

@@ -36,6 +36,16 @@ class Conflict:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Seed labels of one paper that differ in a facet, the latest answer last."""
+
+    id: str
+    title: str
+    facet: str
+    answers: tuple[tuple[str, ...], ...]
+
+
 def current_labels(labels: Iterable[Label]) -> list[Label]:
     """Return the labels that were neither replaced nor withdrawn, in their order.
 
@@ -77,9 +87,9 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
 
     Corrections overrule seed labels at any time. Within one source, the latest answer of each
     annotator on each facet counts (at the same time, the later line), and the rule ``conflicts``
-    decides between annotators. Papers are in the order of their first labels. Entries that are not
-    papers and papers without annotated facet are left out. A paper has a text if one of its labels
-    has it.
+    decides between annotators; if it decides nothing, the latest seed label counts. Papers are in
+    the order of their first labels. Entries that are not papers and papers without annotated facet
+    are left out. A paper has a text if one of its labels has it.
     """
     merged = []
     for name, own in labels_by_paper(labels).items():
@@ -89,7 +99,10 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
         tags: dict[str, tuple[str, ...]] = {}
         for source in ([label for label in own if label.source == "seed"], _reviews(own)):
             for facet in _facets(source):
-                answer = _resolve(_answers(source, facet), conflicts)
+                answers = _answers(source, facet)
+                answer = _resolve(answers, conflicts)
+                if answer is None and source[0].source == "seed":
+                    answer = answers[-1].tags
                 if answer is None:
                     tags.pop(facet, None)
                 else:
@@ -125,6 +138,21 @@ def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") 
                 settled = _resolve(answers, conflicts) is not None
                 tags = {answer.annotator: answer.tags for answer in answers}
                 found.append(Conflict(name, own[0].title, facet, tags, settled))
+    return found
+
+
+def find_contradictions(labels: Iterable[Label]) -> list[Contradiction]:
+    """Return the disagreements of seed labels, unless a final label decides them."""
+    found = []
+    for name, own in labels_by_paper(labels).items():
+        seeds = [label for label in own if label.source == "seed"]
+        for facet in _facets(seeds):
+            given = [label for label in seeds if facet in label.tags]
+            answers = {frozenset(label.tags[facet]): label.tags[facet] for label in given}
+            if len(answers) > 1 and not any(label.final for label in given):
+                latest = given[-1].tags[facet]
+                others = [tags for tags in answers.values() if {*tags} != {*latest}]
+                found.append(Contradiction(name, own[0].title, facet, (*others, latest)))
     return found
 
 

@@ -69,6 +69,7 @@ def decide(
     taxonomy: Taxonomy,
     model: str,
     rule: ReviewRule,
+    novelty: Sequence[str] = (),
 ) -> list[TaggedPaper]:
     """Return each paper with its tags and, if it goes to review, the reason.
 
@@ -80,11 +81,14 @@ def decide(
         Facets and tags, and the name of the model that predicted the probabilities.
     rule:
         Gives the tags and sends papers to review.
+    novelty:
+        For each paper, why the model cannot know it, see :func:`tagger.model.novelty_reasons`. If
+        that is not empty, the paper goes to review in all facets.
     """
     rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [
-        _decide_one(paper, row, taxonomy, model, rule)
-        for paper, row in zip(papers, rows, strict=True)
+        _decide_one(paper, row, taxonomy, model, rule, reason)
+        for paper, row, reason in zip(papers, rows, novelty or [""] * len(papers), strict=True)
     ]
 
 
@@ -94,6 +98,7 @@ def _decide_one(
     taxonomy: Taxonomy,
     model: str,
     rule: ReviewRule,
+    novelty: str,
 ) -> TaggedPaper:
     tags: dict[str, tuple[str, ...]] = {}
     confidence, doubts = {}, {}
@@ -113,7 +118,9 @@ def _decide_one(
         if unsure:
             listed = " or ".join(unsure) if facet.exclusive else ", ".join(unsure) + "?"
             doubts[facet.name] = f"{facet.name}: {listed}"
-    review = Review(tuple(doubts), "; ".join(doubts.values())) if doubts else None
+    reasons = [novelty] * bool(novelty) + [*doubts.values()]
+    facets = tuple(facet.name for facet in taxonomy.facets) if novelty else tuple(doubts)
+    review = Review(facets, "; ".join(reasons)) if reasons else None
     return TaggedPaper(
         paper.id,
         paper.title,

@@ -32,4 +32,6 @@ def audit_labels(
     for facet, rows in model.predict_proba(younger).items():
         for paper, row in zip(younger, rows, strict=True):
             probabilities.setdefault(facet, {})[paper.id] = row.tolist()
-    return find_suspect_labels(labels, probabilities, model.taxonomy, min_confidence)
+    return find_suspect_labels(
+        labels, probabilities, model.taxonomy, min_confidence, model.thresholds
+    )

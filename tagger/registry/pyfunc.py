@@ -8,7 +8,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from tagger.model import ReviewRule, decide, load_model, review_rule
+from tagger.model import ReviewRule, decide, load_model, novelty_reasons, review_rule
 from tagger.papers import Paper
 
 
@@ -37,7 +37,11 @@ class TaggerPyfunc(PythonModel):
         model = self.model.at_effort(params.get("effort", "full"))
         min_confidence = float(params.get("min_confidence", ReviewRule().min_confidence))
         rule, _ = review_rule(model, min_confidence, params.get("target_precision"))
-        tagged = decide(papers, model.predict_proba(papers), model.taxonomy, model.name, rule)
+        predictions = model.predict(papers)
+        similarity = model.reference.similarity_of(predictions.vectors)
+        novelty = novelty_reasons(papers, similarity, model.reference)
+        probabilities = predictions.probabilities
+        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
         names = [facet.name for facet in model.taxonomy.facets]
         return pd.DataFrame(
             {

@@ -33,6 +33,13 @@ def test_contradicted_labels_are_sorted_by_confidence(taxonomy):
     ]
 
 
+def test_tags_are_given_from_the_threshold_of_the_model(taxonomy):
+    labels, probabilities = labels_and_chances()
+    probabilities["field"]["t-0"] = [0.05, 0.45, 0.95]
+    found = find_suspect_labels(labels, probabilities, taxonomy, thresholds={"field": 0.4})
+    assert [one.suggested for one in found] == [("heart", "law")]
+
+
 def test_rechecked_and_final_labels_are_not_reported(taxonomy):
     labels, probabilities = labels_and_chances()
     wrong = {"tags": {"kind": ("study",), "field": ()}}

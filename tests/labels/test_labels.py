@@ -14,6 +14,7 @@ from tagger.labels import (
     Origin,
     current_labels,
     find_conflicts,
+    find_contradictions,
     labelled_papers,
     merge_labels,
 )
@@ -230,6 +231,21 @@ def test_undecided_conflict_overrules_a_seed_label():
     labels = [seed, review("A", "a", tags={"kind": ("survey",)}), review("A", "b")]
     [label] = merge_labels(labels, "adjudicate")
     assert label.tags == {"field": ()}
+
+
+def test_seed_labels_that_differ_are_reported_and_no_paper_vanishes():
+    def seed(annotator, hour, kind, **changes):
+        return review("A", annotator, hour, tags={"kind": (kind,)}, source="seed", **changes)
+
+    labels = [seed("a", 1, "survey"), seed("a", 2, "method"), seed("b", 3, "study")]
+    [found] = find_contradictions(labels)
+    assert (found.title, found.facet) == ("A", "kind")
+    assert found.answers == (("survey",), ("method",), ("study",))
+    for rule in ("latest", "majority", "adjudicate"):
+        assert [label.tags["kind"] for label in merge_labels(labels, rule)] == [("study",)]
+    final = seed("c", 0, "survey", final=True)
+    assert find_contradictions([*labels, final]) == []
+    assert find_contradictions([labels[0], labels[0], review("A", "d")]) == []
 
 
 def test_entries_that_are_not_papers_are_left_out():
