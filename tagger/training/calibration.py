@@ -26,7 +26,7 @@ PRIOR_THRESHOLD = 0.4
 _THRESHOLDS = np.arange(20, 61) / 100
 _BOOTSTRAPS = 200
 SHRINKAGE = 0.9
-"""Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.87 to 0.93
+"""Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.83 to 0.93
 in ``experiments/trust.py``."""
 _LOG_SCALES = (-3.0, 3.0)
 """Bounds of the logarithm of a calibration's scale. Without them, a few papers that are all

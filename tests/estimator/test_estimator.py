@@ -285,7 +285,7 @@ def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
 def test_the_review_rule_is_a_parameter(saved_model):
     frame = pd.DataFrame({"title": ["The court"], "abstract": ["The heart"]}, index=["mine"])
     tagger = Tagger.load(saved_model, min_confidence=1)
-    assert tagger.tag(frame).loc["mine", "review"].startswith("kind: ")
+    assert "kind: " in tagger.tag(frame).loc["mine", "review"]
     with pytest.warns(UserWarning, match="cannot be promised"):
         tagger.set_params(target_precision=0.95).tag(frame)
     for wrong in ({"min_confidence": 0.4}, {"target_precision": 1}):
@@ -455,6 +455,6 @@ def test_the_example_of_the_readme_runs_as_written(quick, tmp_path, monkeypatch,
     log_tiny(Registry(), Path("labels"), save_tiny_model(tmp_path / "saved" / "model", taxonomy))
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "contribution" in printed
+    assert "review" in printed
     assert 0 <= float(printed.split()[-1]) <= 1
     assert load_model("my-model").taxonomy == taxonomy

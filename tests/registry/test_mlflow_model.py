@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.model import ReviewRule, decide, load_model
+from tagger.model import ReviewRule, decide, load_model, novelty_reasons
 from tagger.papers import Paper
 
 TABLE = {"title": ["A survey of the court", "The heart"], "abstract": ["Judge and trial.", ""]}
@@ -17,7 +17,11 @@ TABLE = {"title": ["A survey of the court", "The heart"], "abstract": ["Judge an
 def expected(saved_model):
     model = load_model(saved_model)
     papers = [Paper(*row) for row in zip(*TABLE.values(), strict=True)]
-    return decide(papers, model.predict_proba(papers), model.taxonomy, "", ReviewRule())
+    predictions = model.predict(papers)
+    similarity = model.reference.similarity_of(predictions.vectors)
+    novelty = novelty_reasons(papers, similarity, model.reference)
+    probabilities = predictions.probabilities
+    return decide(papers, probabilities, model.taxonomy, "", ReviewRule(), novelty)
 
 
 @pytest.fixture
