@@ -87,10 +87,9 @@ def train(
     Example: tagger train --labels labels
     """
     registry = output.open_registry()
+    from tagger.labels import LabelStore
     from tagger.registry import train_version
     from tagger.training import TrainingSettings, default_encoder_cache, epochs_of
-
-    from tagger.labels import LabelStore
 
     contradictions = output.warn_of_contradictions(LabelStore(labels).all_labels())
     snapshot = output.label_snapshot(labels, texts or [], conflicts)

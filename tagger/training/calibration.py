@@ -28,6 +28,9 @@ _BOOTSTRAPS = 200
 SHRINKAGE = 0.9
 """Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.83 to 0.93
 in ``experiments/trust.py``."""
+ANCHOR = 20
+"""Number of papers by which the mean over text views is taken to be calibrated already, so that a
+few labels cannot make it extreme."""
 _LOG_SCALES = (-3.0, 3.0)
 """Bounds of the logarithm of a calibration's scale. Without them, a few papers that are all
 predicted right would get a confidence of 1."""
@@ -86,7 +89,9 @@ def calibrate_effort(
         logits = logits_of(facet, np.mean(parts, axis=0))
         scores[facet.name] = logits[None]
     similarity = views[-1].out_of_fold.similarity
-    calibrations, out_of_fold = _calibrate(data, folds, scores, similarity, SHRINKAGE)
+    calibrations, out_of_fold = _calibrate(
+        data, folds, scores, similarity, shrinkage=SHRINKAGE, anchor=ANCHOR
+    )
     thresholds = {}
     for facet in data.taxonomy.facets:
         rows, weights = data.annotated[facet.name], data.calibration_weights(facet.name)
@@ -101,7 +106,9 @@ def _calibrate(
     folds: Integers,
     scores: Mapping[str, Floats],
     similarity: Floats,
+    *,
     shrinkage: float = 1.0,
+    anchor: float = 0.0,
 ) -> tuple[dict[str, Calibration], OutOfFold]:
     calibrations, probabilities = {}, {}
     for facet in data.taxonomy.facets:
@@ -110,11 +117,12 @@ def _calibrate(
         weights = data.calibration_weights(name)[rows]
         y_true, annotated = data.y_true[name][rows], scores[name][:, rows]
         fitted_on = annotated / np.where(data.audited[rows], 1.0, shrinkage)[:, None]
-        calibrations[name] = fit_calibration(facet, y_true, fitted_on, weights)
+        calibrations[name] = fit_calibration(facet, y_true, fitted_on, weights, anchor)
         probabilities[name] = calibrated_probabilities(facet, scores[name], calibrations[name])
         for fold in np.unique(folds[rows]):
             other, own = folds[rows] != fold, folds[rows] == fold
-            by_others = fit_calibration(facet, y_true[other], fitted_on[:, other], weights[other])
+            known = y_true[other], fitted_on[:, other], weights[other]
+            by_others = fit_calibration(facet, *known, anchor)
             probabilities[name][rows[own]] = calibrated_probabilities(
                 facet, annotated[:, own], by_others
             )
@@ -151,12 +159,18 @@ def fit_threshold(
 
 
 def fit_calibration(
-    facet: Facet, y_true: Booleans, scores: Floats, weights: Floats | None = None
+    facet: Facet,
+    y_true: Booleans,
+    scores: Floats,
+    weights: Floats | None = None,
+    anchor: float = 0.0,
 ) -> Calibration:
     """Fit a calibration on out-of-fold scores, shape (members, papers, tags).
 
     ``y_true`` has shape (papers, tags), ``weights`` (papers,). Tags without a label are left out,
-    since it is unknown which papers have them.
+    since it is unknown which papers have them. ``anchor`` is the weight, in papers, of the prior
+    that the scores are calibrated already: each tag also counts as true and false in the
+    proportion of its probability.
     """
     capped = tuple(np.array(facet.tag_names)[~has_enough_labels(y_true)].tolist())
     if weights is None:
@@ -164,20 +178,26 @@ def fit_calibration(
     y_true, scores, weights = y_true[weights > 0], scores[:, weights > 0], weights[weights > 0]
     if not y_true.any() or y_true[:, y_true.any(axis=0)].all():
         return Calibration(capped=capped)
+    labelled = y_true.any(axis=0)
+    prior = calibrated_probabilities(facet, scores, Calibration())
+    # How often each tag of each paper counts as true, and as false.
+    share = anchor / len(y_true)
+    true = weights[:, None] * y_true + share * prior
     if facet.exclusive:
         from scipy.optimize import minimize_scalar
 
         def loss(log_scale: float) -> float:
             calibration = Calibration(float(np.exp(log_scale)))
-            found = np.log(calibrated_probabilities(facet, scores, calibration) + 1e-12)
-            return -float(weights @ np.where(y_true, found, 0).sum(axis=1))
+            found = calibrated_probabilities(facet, scores, calibration)
+            return -float((true * np.log(found + 1e-12)).sum())
 
         scale = float(np.exp(minimize_scalar(loss, bounds=_LOG_SCALES).x))
         return Calibration(scale, capped=capped)
     from sklearn.linear_model import LogisticRegression
 
-    labelled = y_true.any(axis=0)
+    false = weights[:, None] * ~y_true + share * (1 - prior)
     summed = scores.sum(axis=0)[:, labelled].reshape(-1, 1)
-    per_tag = np.repeat(weights, labelled.sum())
-    fitted = LogisticRegression().fit(summed, y_true[:, labelled].ravel(), per_tag)
+    counts = np.concatenate([true[:, labelled].ravel(), false[:, labelled].ravel()])
+    answers = np.repeat([True, False], len(summed))
+    fitted = LogisticRegression().fit(np.concatenate([summed, summed]), answers, counts)
     return Calibration(max(float(fitted.coef_[0, 0]), 0.0), float(fitted.intercept_[0]), capped)
