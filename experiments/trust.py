@@ -192,7 +192,7 @@ def scales(case: Case, held_out: dict[str, Scores], sets: dict[str, Arrived]) ->
     return dict(found)
 
 
-def simulated(tags: int, target: float) -> dict[str, float]:
+def simulated(tags: int, target: float) -> dict[str, float | None]:
     """Return how often the target is kept if confidences are right as often as they say."""
     rng = np.random.default_rng(0)
     population = np.sort(rng.beta(5, 0.8, 200_000))[::-1]
@@ -208,7 +208,7 @@ def simulated(tags: int, target: float) -> dict[str, float]:
             kept.append(bool(precision[count - 1] >= target))
     return {
         "accepts something": len(kept) / SIMULATED,
-        "kept, of these": float(np.mean(kept)) if kept else float("nan"),
+        "kept, of these": float(np.mean(kept)) if kept else None,
         "coverage": float(np.mean(accepted)),
     }
 
@@ -233,7 +233,7 @@ def main() -> None:
 
 
 def table(
-    found: list[dict[str, Figures]], simulation: dict[str, dict[str, float]], draws: int
+    found: list[dict[str, Figures]], simulation: dict[str, dict[str, float | None]], draws: int
 ) -> str:
     sizes = [str(size) for size in SIZES]
     lines = [f"| audit labels | {' | '.join(sizes)} |", "|---" * (len(sizes) + 1) + "|"]
@@ -250,7 +250,8 @@ def table(
         "|---|---|---|---|",
     ]
     for name, each in simulation.items():
-        lines.append(f"| {name} | {' | '.join(f'{value:.3f}' for value in each.values())} |")
+        cells = ["-" if value is None else f"{value:.3f}" for value in each.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     ratios = [value for each in found for values in each["scale"].values() for value in values]
     return "\n".join(
         [

@@ -26,7 +26,7 @@ PRIOR_THRESHOLD = 0.4
 _THRESHOLDS = np.arange(20, 61) / 100
 _BOOTSTRAPS = 200
 SHRINKAGE = 0.9
-"""Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.83 to 0.93
+"""Scale of a calibration on papers that arrive, as a share of the one on seed labels: 0.88 to 0.94
 in ``experiments/trust.py``."""
 ANCHOR = 20
 """Number of papers by which the mean over text views is taken to be calibrated already, so that a
