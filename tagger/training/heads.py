@@ -18,7 +18,7 @@ from tagger.model import (
 from tagger.papers import Paper
 from tagger.taxonomy import Facet
 
-ENCODER_C = {True: 1.0, False: 10.0}
+ENCODER_C = {True: 0.7, False: 10.0}
 LEXICAL_C = {True: 5.0, False: 10.0}
 """scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
 BLEND_LABELS = 4
@@ -101,9 +101,13 @@ def fit_head(
 def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -> Linear:
     """Fit logistic regression of the tags of a facet, with ``strength`` for scikit-learn's C.
 
+    The tags of an exclusive facet have the square roots of balanced weights: with balanced ones,
+    rare tags are given too often, and without weights too rarely. Other tags have balanced weights.
+
     ``features`` are dense or sparse, shape (papers, features); ``y_true`` has shape (papers, tags).
     """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.utils.class_weight import compute_class_weight
 
     papers, size = features.shape
     weights = np.zeros((len(facet.tags), size))
@@ -112,8 +116,12 @@ def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -
     bias = np.where(always, 1.0, -1.0) * np.log(2.0 * max(papers, 1) + 1)
 
     def fit(classes: npt.NDArray[np.generic]) -> LogisticRegression:
-        classifier = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
-        return classifier.fit(features, classes)
+        balanced = compute_class_weight("balanced", classes=np.unique(classes), y=classes)
+        shares = np.sqrt(balanced) if facet.exclusive else balanced
+        given = dict(zip(np.unique(classes), shares, strict=True))
+        return LogisticRegression(C=strength, max_iter=2000, class_weight=given).fit(
+            features, classes
+        )
 
     if not papers or not size:
         return Linear(weights, np.where(y_true.any(axis=0), 0, bias))
