@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from tagger.evaluation.metrics import ENOUGH_LABELS
 from tagger.model import Calibration, calibrated_probabilities, prototypes
 from tagger.model.calibration import CAP
 from tagger.taxonomy import Facet
-from tagger.training.calibration import ENOUGH_LABELS, fit_calibration
+from tagger.training.calibration import fit_calibration
 from tagger.training.heads import fit_head
 
 TAGS, PAPERS, SIZE = 5, 60, 24

@@ -158,14 +158,15 @@ def label_snapshot(folder: Path, places: Sequence[Path], conflicts: ConflictRule
     """Take a snapshot of a label folder; texts that it lacks are read from files and folders."""
     from tagger.labels import LabelStore
 
-    snapshot = LabelStore(folder, _read_texts(places)).snapshot(conflicts)
+    snapshot = LabelStore(folder, read_texts(places)).snapshot(conflicts)
     if snapshot.without_text:
         place = "their texts are not in --texts" if places else "give their texts with --texts"
         warn(f"labels without a text that do not count: {snapshot.without_text}; {place}")
     return snapshot
 
 
-def _read_texts(places: Sequence[Path]) -> list[Paper]:
+def read_texts(places: Sequence[Path]) -> list[Paper]:
+    """Read the papers of files, and of the files in folders, for labels without a text."""
     files: list[Path] = []
     for place in places:
         if not place.exists():
