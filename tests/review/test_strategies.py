@@ -53,7 +53,7 @@ def install(monkeypatch, name, value):
         assert group == strategies.ENTRY_POINTS
         return [point] if name in (None, point.name) else []
 
-    monkeypatch.setattr(strategies, "entry_points", entry_points)
+    monkeypatch.setattr("tagger._util.plugins.entry_points", entry_points)
 
 
 @pytest.mark.parametrize("name", OWN)
