@@ -144,7 +144,7 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
                     "figures": {
                         name: round(value, 6)
                         for name, value in data.metrics.items()
-                        if name.startswith(("F1/", "accuracy/"))
+                        if name.startswith(("Reviewed/", "Seed/"))
                     },
                     "notes": {
                         name: re.sub(r'"(time|promoted)": "[^"]*"', "", value)

@@ -33,6 +33,7 @@ SECTIONS = {
         "Simpler methods on the same labels": ("baselines", "baselines"),
         "26 tags of EMNLP 2022 that others chose": ("emnlp_tags", "emnlp_tags"),
         "Confidences and target precision": ("trust", "trust"),
+        "The gate": ("gate", "gate"),
         "Views, calibration and thresholds": ("calibration", "calibration"),
         "What each part of the method brings, and what else was tried": ("ablations", "ablations"),
     },

@@ -181,7 +181,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
     report = json.loads(done.stdout)
     assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 13)
     assert "without a text that do not count: 1;" in done.stderr
-    assert 0 <= report["metrics"]["kind/macro_f1"] <= 1
+    kind = report["figures"][0]
+    assert (kind["facet"], kind["sample"], kind["papers"]) == ("kind", "seed", 12)
+    assert 0 <= kind["figures"]["macro_f1"]["value"] <= 1
     (root / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
     return root
 

@@ -55,10 +55,10 @@ def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_fold
         assert child.data.tags["mlflow.parentRunId"] == report["run"]
         assert child.data.params["recipe"] == found["name"].split(",")[0]
         logged = child.data.metrics
-        assert logged["F1/kind"] == pytest.approx(found["figures"]["kind"]["macro_f1"])
+        assert logged["Seed/F1/kind"] == pytest.approx(found["figures"]["kind"]["macro_f1"])
         assert {name: logged[name] for name in found["cost"]} == found["cost"]
         for facet in (found["against_first"] or {"facets": []})["facets"]:
-            assert facet["same_fold"] == facet["papers"] == 12
+            assert (facet["papers"], facet["unseen"]) == (12, 0)
     compared = run("compare", *(each["run"] for each in report["candidates"]), cwd=root)
     assert compared.returncode == 0, compared.stderr
     assert all(name in compared.stdout for name in ("frozen", "tfidf", "zero-shot", "MB"))

@@ -83,3 +83,33 @@ def test_no_fold_is_empty_though_every_paper_is_of_its_own_kind():
 def test_another_seed_gives_other_folds():
     papers = [(f"t-{n}", n % 3) for n in range(30)]
     assert folds_of(papers, 5, 0) != folds_of(papers, 5, 1)
+
+
+@given(labelled, st.integers(2, 5), st.data())
+def test_near_duplicates_share_a_fold(papers, folds, data):
+    ids, strata = [name for name, _ in papers], [kind for _, kind in papers]
+    groups = [data.draw(st.integers(0, index)) for index in range(len(ids))]
+    assigned = assign_folds(ids, strata, folds, 0, groups=groups)
+    assert len({*zip(groups, assigned.tolist(), strict=True)}) == len({*groups})
+
+
+def test_tags_of_all_facets_are_spread_over_the_folds():
+    ids = [f"t-{n}" for n in range(60)]
+    tagged = [["law"] * (n % 4 == 0) + ["heart"] * (n % 6 == 0) for n in range(60)]
+    assigned = assign_folds(ids, [0] * 60, 5, 0, tagged=tagged)
+    for tag in ("law", "heart"):
+        of_tag = Counter(assigned[[tag in tags for tags in tagged]].tolist())
+        assert max(of_tag.values()) - min(of_tag[fold] for fold in range(5)) <= 2
+
+
+def test_rewritten_abstracts_are_near_duplicates_and_short_texts_are_not(label_folder):
+    labels = LabelStore(label_folder).labels()
+    text = " ".join(f"word{n}" for n in range(80))
+    texts = {3: text, 7: f"We wrote it anew: {text}", 9: f"{text} And more."}
+    labels = [
+        label.model_copy(update={"text": texts.get(index, label.text)})
+        for index, label in enumerate(labels)
+    ]
+    groups = TrainingData.of(labels, small_taxonomy()).groups
+    assert [groups[index] for index in texts] == [3, 3, 3]
+    assert len({*groups}) == len(labels) - 2

@@ -15,6 +15,7 @@ from tagger import __version__
 from tagger.cli import labels, review, taxonomy
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
+from tagger.cli.evaluate import evaluate
 from tagger.cli.explain import explain
 from tagger.cli.export import export
 from tagger.cli.init import init
@@ -35,7 +36,7 @@ _REVIEW = "Review papers, and look after labels and taxonomy"
 _COMPARE = "Train on your labels, compare versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Tag new papers": (tag, explain, report),
-    _COMPARE: (train, compare, promote, rollback, history, ui, bakeoff, export),
+    _COMPARE: (train, evaluate, compare, promote, rollback, history, ui, bakeoff, export),
     "Begin a taxonomy, and extend it": (init, discover),
 }
 

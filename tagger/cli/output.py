@@ -16,6 +16,7 @@ from tagger._util.text_safety import json_printable, printable
 from tagger.errors import TaggerError, missing_package
 
 if TYPE_CHECKING:
+    from tagger.evaluation import Figure, SampleFigures
     from tagger.labels import ConflictRule, Contradiction, Label, LabelSnapshot, LabelStore
     from tagger.model import Promise, ReviewRule, TaggerModel
     from tagger.papers import Paper, PaperCollection
@@ -206,6 +207,38 @@ def complain(error: TaggerError) -> None:
 def warn(text: str) -> None:
     """Print a warning as one line on standard error."""
     echo(f"warning: {text}", err=True)
+
+
+def print_figures(measured: Sequence[SampleFigures]) -> None:
+    """Print the figures of each facet, those on reviewed papers before those on seed labels."""
+    from tagger.cli.console import print_table
+    from tagger.evaluation import SHOWN_METRICS, UNKNOWN
+
+    columns = ("reviewed papers", "seed labels")
+    for facet in dict.fromkeys(one.facet for one in measured):
+        sides = [
+            next((m for m in measured if m.facet == facet and (m.sample == "seed") is seed), None)
+            for seed in (False, True)
+        ]
+        rows = [("papers", *(str(side.papers) if side else "-" for side in sides))]
+        rows += [
+            (
+                metric.label,
+                *(in_words(side.figures[name]) if side else "not known" for side in sides),
+            )
+            for name, metric in SHOWN_METRICS.items()
+        ]
+        print_table(("", *columns), rows, columns, facet)
+        reviewed = sides[0]
+        if reviewed is None:
+            echo(f"{facet}: {UNKNOWN}")
+        elif reviewed.sample != "reviewed":
+            echo(f"{facet}: measured on {reviewed.measured_on}")
+
+
+def in_words(figure: Figure) -> str:
+    """Return a figure with its interval."""
+    return f"{figure.value:.2f} ({figure.interval[0]:.2f} to {figure.interval[1]:.2f})"
 
 
 def print_json(content: dict[str, Any]) -> None:

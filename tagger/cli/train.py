@@ -72,8 +72,9 @@ def train(
     """Train a model on all labels and register it in MLflow.
 
     The first version becomes the champion, which 'tagger tag' uses. A later one becomes the
-    challenger, until 'tagger promote' accepts it. All figures come from cross-validation. Settings,
-    label files, plots, predictions and the model are logged with the run.
+    challenger, until 'tagger promote' accepts it. All figures come from cross-validation: first
+    those on reviewed papers, if there are 30, then those on seed labels. Settings, label files,
+    plots, predictions and the model are logged with the run.
 
     Every recipe is calibrated, recorded and used for tagging in the same way. By default SetFit
     trains the encoder with a contrastive loss; 'tagger bakeoff' compares recipes on your labels.
@@ -143,6 +144,8 @@ def _warn_of_rare_tags(trained: TrainedVersion) -> None:
 def _print_version(
     trained: TrainedVersion, labels: int, contradictions: list[Contradiction], as_json: bool
 ) -> None:
+    from tagger.evaluation import evaluate_samples
+
     version, result = trained.version, trained.result
     if as_json:
         content: dict[str, object] = {"model": version.name, "trained": result is not None}
@@ -152,7 +155,7 @@ def _print_version(
                 "labels": labels,
                 "seconds": round(result.seconds, 1),
                 "encoders_reused": result.reused,
-                "metrics": result.metrics,
+                "figures": evaluate_samples(result.out_of_fold),
                 "capped": _capped(trained),
                 "contradictions": contradictions,
             }
@@ -161,16 +164,8 @@ def _print_version(
     if result is None:
         output.echo(f"Nothing new: {version.name} was trained on the same inputs.")
         return
-    from tagger.cli.console import print_table
-    from tagger.evaluation import SHOWN_METRICS
-
-    metrics = [metric.label for metric in SHOWN_METRICS.values()]
-    rows = [
-        (facet, *(f"{result.metrics[f'{facet}/{name}']:.3f}" for name in SHOWN_METRICS))
-        for facet in dict.fromkeys(key.split("/")[0] for key in result.metrics)
-    ]
-    title = f"{version.name}, cross-validated on {labels} labels"
-    print_table(("facet", *metrics), rows, metrics, title)
+    output.echo(f"{version.name}, cross-validated on {labels} labels")
+    output.print_figures(evaluate_samples(result.out_of_fold))
     alias = version.aliases[0] if version.aliases else "registered"
     reused = f" ({result.reused} encoders from the cache)" if result.reused else ""
     output.echo(f"Trained in {result.seconds:.0f} s{reused}; {version.name} is now {alias}.")

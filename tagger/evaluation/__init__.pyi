@@ -25,8 +25,17 @@ from .metrics import facet_confidence as facet_confidence
 from .metrics import has_enough_labels as has_enough_labels
 from .metrics import interval as interval
 from .metrics import predict_labels as predict_labels
+from .metrics import share as share
 from .metrics import weighted_figures as weighted_figures
 from .plots import confusion_counts as confusion_counts
 from .plots import confusion_matrix_figure as confusion_matrix_figure
 from .plots import learning_curve_figure as learning_curve_figure
 from .plots import reliability_figure as reliability_figure
+from .samples import MIN_PAPERS as MIN_PAPERS
+from .samples import SAMPLES as SAMPLES
+from .samples import UNKNOWN as UNKNOWN
+from .samples import Sample as Sample
+from .samples import SampleFigures as SampleFigures
+from .samples import evaluate_samples as evaluate_samples
+from .samples import sample_of as sample_of
+from .samples import split_samples as split_samples

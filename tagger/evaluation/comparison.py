@@ -1,4 +1,4 @@
-"""Compare two model versions on labelled papers that both held out in cross-validation."""
+"""Compare two model versions on labelled papers that neither was trained on when it tagged them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tagger.evaluation.metrics import (
     HeldOut,
     Interval,
     bootstrap_weights,
-    evaluate,
     interval,
-    predict_labels,
-    weighted_figures,
 )
+from tagger.evaluation.samples import MIN_PAPERS, SAMPLES, Sample, split_samples
 from tagger.taxonomy import Facet, Taxonomy, translate_facet
 
 Verdict = Literal["better", "no difference", "worse"]
 _Value = TypeVar("_Value", bound=np.generic)
+_MIN_BRIER_PER_ERROR = 0.1
+"""Minimum difference in Brier score between a wrong and a right tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +70,44 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class FacetComparison:
-    """Two versions compared in one facet, on papers that both held out.
+class ScoreChange:
+    """Change of the Brier score, in points of micro-F1 (1 is 100%; above 0 is better).
 
-    ``same_fold`` counts the papers that both held out in the same fold. ``figures`` has the names
-    of :data:`tagger.evaluation.SHOWN_METRICS`; ``tags`` holds the F1 of each tag and ``labels`` the
-    number of papers with it. Negative flips are papers that were right and are wrong now; positive
-    flips are the reverse (Yan et al., "Positive-Congruent Training", 2021). ``p_value`` is that of
-    McNemar's exact test on the flips ("Note on the sampling error of the difference between
-    correlated proportions or percentages", 1947).
+    The micro-F1 is the accuracy in an exclusive facet. The change per paper, summed over tags, is
+    divided by what a wrong tag costs more than a right one on average, and by the mean number of
+    tags that a paper has and gets: turning 1 of 100 papers from right to wrong is about -0.01. It
+    varies less than the micro-F1, because it also counts how sure a version is. ``error`` is the
+    standard error.
+    """
+
+    points: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class FacetComparison:
+    """Two versions compared in one facet, on one sample of papers.
+
+    ``sampled`` counts the papers not chosen by a review strategy; ``unseen`` counts those that only
+    one version was trained on, which the other one tagged as it tags new papers. ``figures`` has
+    the names of :data:`tagger.evaluation.SHOWN_METRICS`; ``tags`` holds the F1 of each tag and
+    ``labels`` the number of papers with it. ``losses`` has the p-value of a one-sided sign test
+    that a tag became worse, on the papers where only one version assigns or omits it correctly.
+    Negative flips are papers that were right and are wrong now; positive flips are the reverse (Yan
+    et al., "Positive-Congruent Training", 2021). ``p_value`` is that of McNemar's exact test on the
+    flips ("Note on the sampling error of the difference between correlated proportions or
+    percentages", 1947).
     """
 
     facet: str
+    sample: Sample
     papers: int
-    same_fold: int
+    sampled: int
+    unseen: int
+    score: ScoreChange
     figures: dict[str, Change]
     tags: dict[str, Change]
+    losses: dict[str, float]
     labels: dict[str, int]
     negative_flips: tuple[Flip, ...]
     positive_flips: tuple[Flip, ...]
@@ -95,6 +117,11 @@ class FacetComparison:
     def negative_flip_rate(self) -> float:
         """Share of papers that were right and are wrong now."""
         return len(self.negative_flips) / self.papers
+
+    @property
+    def measured_on(self) -> str:
+        """Number and kind of the papers, in words."""
+        return f"{self.papers} {SAMPLES[self.sample]}"
 
     @property
     def verdict(self) -> Verdict:
@@ -121,24 +148,37 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Comparison of two versions, facet by facet.
+    """Comparison of two versions, facet by facet: on reviewed papers, then on seed labels.
 
-    ``skipped`` names the facets that cannot be compared: only one version has the facet, it is
-    exclusive in only one of them, or tags of the earlier version are missing from the later
-    taxonomy without a replacement. Churn and speed are set if they were measured.
+    ``left_out`` counts the papers that both versions held out in different folds: there, chance in
+    the choice of training papers would pass for a difference. ``skipped`` names the facets that
+    cannot be compared: only one version has the facet, it is exclusive in only one of them, or tags
+    of the earlier version are missing from the later taxonomy without a replacement. Churn and
+    speed are set if they were measured.
     """
 
     before: str
     after: str
     facets: tuple[FacetComparison, ...]
     skipped: tuple[str, ...] = ()
+    left_out: int = 0
     churn: Churn | None = None
     speed: Speed | None = None
 
     @property
+    def main(self) -> dict[str, FacetComparison]:
+        """Each facet on reviewed papers, or on seed labels if too few were reviewed."""
+        found: dict[str, FacetComparison] = {}
+        for facet in self.facets:
+            known = found.setdefault(facet.facet, facet)
+            if known.papers < MIN_PAPERS and known.sample != "seed":
+                found[facet.facet] = facet
+        return found
+
+    @property
     def verdict(self) -> Verdict:
-        """``worse`` if any facet is worse beyond noise, else ``better`` if any is better."""
-        verdicts = {facet.verdict for facet in self.facets}
+        """``worse`` if one of :attr:`main` is worse beyond noise, else ``better`` if any is."""
+        verdicts = {facet.verdict for facet in self.main.values()}
         if "worse" in verdicts:
             return "worse"
         return "better" if "better" in verdicts else "no difference"
@@ -155,21 +195,32 @@ class Comparison:
 
 
 def compare(
-    before: tuple[str, Mapping[str, HeldOut]], after: tuple[str, Mapping[str, HeldOut]]
+    before: tuple[str, Mapping[str, HeldOut]],
+    after: tuple[str, Mapping[str, HeldOut]],
+    *,
+    same_folds: bool = True,
 ) -> Comparison:
-    """Compare two versions, each a name and its out-of-fold predictions per facet.
+    """Compare two versions, each a name and its predictions per facet.
 
-    If a paper was relabelled between the versions, the label that the second was trained on counts.
-    A tag that only one version knows counts as never predicted by the other.
+    Papers count that both versions held out in the same fold, and those that a version was trained
+    without (fold 0). Without ``same_folds``, only the latter count. If a paper was relabelled
+    between the versions, the label of ``after`` counts. A tag that only one version knows counts as
+    never predicted by the other.
 
     Raises
     ------
     TaggerError
-        If the versions share no facet or no labelled paper.
+        If the versions share no facet, or no labelled paper counts.
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]
-    facets = tuple(found for name in common if (found := _compare_facet(old[name], new[name])))
+    facets: list[FacetComparison] = []
+    left_out: set[str] = set()
+    for name in common:
+        if old[name].facet.exclusive == new[name].facet.exclusive:
+            pair, unpaired = _pair(old[name], new[name], same_folds=same_folds)
+            left_out |= unpaired
+            facets += _compare_samples(*pair)
     if not common:
         raise TaggerError(
             f"{before_name} and {after_name} have no facet in common that can be compared",
@@ -177,11 +228,14 @@ def compare(
         )
     if not facets:
         raise TaggerError(
-            f"{before_name} and {after_name} have no labelled paper in common",
-            hint="Only papers in the training labels of both versions can be compared",
+            f"{before_name} and {after_name} have no labelled paper that can be compared",
+            hint=f"They held out {len(left_out)} papers in different folds: train with the "
+            "--folds of the champion"
+            if left_out
+            else "Only papers in the labels of both versions can be compared",
         )
     skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
-    return Comparison(before_name, after_name, facets, skipped)
+    return Comparison(before_name, after_name, tuple(facets), skipped, len(left_out))
 
 
 def translate_predictions(
@@ -227,53 +281,96 @@ def measure_churn(
     return Churn(len(titles), shares, changed)
 
 
-def _compare_facet(old: HeldOut, new: HeldOut) -> FacetComparison | None:
-    from scipy.stats import binomtest
+def _pair(
+    old: HeldOut, new: HeldOut, *, same_folds: bool
+) -> tuple[tuple[HeldOut, HeldOut], set[str]]:
+    """Return the predictions of both versions for the same papers, with the same labels and tags.
 
-    old_index = {name: index for index, name in enumerate(old.ids)}
-    common = [index for index, name in enumerate(new.ids) if name in old_index]
-    if not common or old.facet.exclusive != new.facet.exclusive:
-        return None
-    new = new.take(common)
-    old = old.take([old_index[name] for name in new.ids])
+    Also returns the ids of the papers that both held out in different folds.
+    """
+    index = {name: position for position, name in enumerate(old.ids)}
+    new = new.take([position for position, name in enumerate(new.ids) if name in index])
+    old = old.take([index[name] for name in new.ids])
+    paired = (old.folds == 0) | (new.folds == 0) | (same_folds & (old.folds == new.folds))
     facet = _with_all_tags(new.facet, old.facet)
     y_true = _columns(new.y_true, new.facet, facet)
-    probabilities = [_columns(side.probabilities, side.facet, facet) for side in (old, new)]
-    weights = bootstrap_weights(len(common))
-    pairs = list(zip(probabilities, (old.threshold, new.threshold), strict=True))
-    points = [evaluate(facet, y_true, *pair) for pair in pairs]
-    samples = [weighted_figures(facet, y_true, p, weights, threshold) for p, threshold in pairs]
+    sides = [
+        replace(
+            side,
+            facet=facet,
+            y_true=y_true,
+            probabilities=_columns(side.probabilities, side.facet, facet),
+            samples=new.samples,
+        ).take(np.flatnonzero(paired))
+        for side in (old, new)
+    ]
+    return (sides[0], sides[1]), {new.ids[position] for position in np.flatnonzero(~paired)}
+
+
+def _compare_samples(old: HeldOut, new: HeldOut) -> list[FacetComparison]:
+    samples = [split_samples(side, minimum=1) for side in (old, new)]
+    return [_compare_on(sample, samples[0][sample], samples[1][sample]) for sample in samples[1]]
+
+
+def _compare_on(sample: Sample, old: HeldOut, new: HeldOut) -> FacetComparison:
+    from scipy.stats import binom, binomtest
+
+    sides, facet, y_true = (old, new), new.facet, new.y_true
+    weights = bootstrap_weights(len(new.ids))
+    points = [side.metrics() for side in sides]
+    samples = [side.weighted_figures(weights) for side in sides]
 
     def change(name: str, *, higher_is_better: bool = True) -> Change:
         noise = interval(samples[1][name] - samples[0][name])
         return Change(points[0][name], points[1][name], noise, higher_is_better)
 
-    predicted = [predict_labels(facet, *pair) for pair in pairs]
-    was_right, is_right = ((tags == y_true).all(axis=1) for tags in predicted)
-
     def flips(mask: Booleans) -> tuple[Flip, ...]:
         found = []
         for index in np.flatnonzero(mask):
-            names = (tuple(np.array(facet.tag_names)[tags[index]]) for tags in (y_true, *predicted))
+            tags = (y_true, old.predicted, new.predicted)
+            names = (tuple(np.array(facet.tag_names)[one[index]]) for one in tags)
             found.append(Flip(new.ids[index], new.titles[index], *names))
         return tuple(found)
 
-    negative, positive = flips(was_right & ~is_right), flips(~was_right & is_right)
+    was, now = (side.predicted == y_true for side in sides)
+    lost, won = (was & ~now).sum(axis=0), (~was & now).sum(axis=0)
+    negative, positive = flips(old.right & ~new.right), flips(~old.right & new.right)
     changed = len(negative) + len(positive)
     return FacetComparison(
         facet=facet.name,
-        papers=len(common),
-        same_fold=int((old.folds == new.folds).sum()),
+        sample=sample,
+        papers=len(new.ids),
+        sampled=int(np.isin(new.samples, ("audit", "reviewed")).sum()),
+        unseen=int(((old.folds == 0) | (new.folds == 0)).sum()),
+        score=_score_change(old, new),
         figures={
             name: change(name, higher_is_better=metric.higher_is_better)
             for name, metric in SHOWN_METRICS.items()
         },
         tags={tag: change(f"f1/{tag}") for tag in facet.tag_names},
+        losses=dict(
+            zip(facet.tag_names, map(float, binom.sf(lost - 1, lost + won, 0.5)), strict=True)
+        ),
         labels=dict(zip(facet.tag_names, map(int, y_true.sum(axis=0)), strict=True)),
         negative_flips=negative,
         positive_flips=positive,
         p_value=float(binomtest(len(negative), changed).pvalue) if changed else 1.0,
     )
+
+
+def _score_change(old: HeldOut, new: HeldOut) -> ScoreChange:
+    sides, y_true = (old, new), new.y_true
+    brier = np.array([(side.probabilities - y_true) ** 2 for side in sides])
+    predicted = np.array([side.predicted for side in sides])
+    wrong = predicted != y_true
+    per_error = 1.0
+    if wrong.any() and not wrong.all():
+        per_error = max(float(brier[wrong].mean() - brier[~wrong].mean()), _MIN_BRIER_PER_ERROR)
+    # One wrong tag costs about 1 / (tags that papers have + tags that they get) of micro-F1.
+    tags = max((2 * y_true.sum() + predicted.sum()) / 2 / len(y_true), 1 / len(y_true))
+    points = (brier[0] - brier[1]).sum(axis=1) / per_error / tags
+    error = points.std(ddof=1) / np.sqrt(len(points)) if len(points) > 1 else np.inf
+    return ScoreChange(float(points.mean()), float(error))
 
 
 def _with_all_tags(facet: Facet, other: Facet) -> Facet:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats, Integers
 from tagger.taxonomy import Facet
@@ -50,7 +51,7 @@ SHOWN_METRICS = {name: metric for name, metric in METRICS.items() if metric.show
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric's value and its 95% bootstrap interval."""
+    """A metric's value and its 95% interval."""
 
     value: float
     interval: Interval
@@ -62,7 +63,9 @@ class HeldOut:
 
     ``y_true`` and the calibrated ``probabilities`` have shape (papers, tags), in the order of the
     facet's ``tag_names``. ``folds`` holds the fold that held each paper out, counted from 1. In a
-    facet that is not exclusive, tags are predicted from ``threshold`` on.
+    facet that is not exclusive, tags are predicted from ``threshold`` on. ``folds`` is 0 for a
+    paper that the model was trained without and predicted itself. ``samples`` has the
+    :data:`tagger.evaluation.Sample` of each paper, by default ``seed``.
     """
 
     facet: Facet
@@ -72,6 +75,11 @@ class HeldOut:
     y_true: Booleans
     probabilities: Floats
     threshold: float = DEFAULT_THRESHOLD
+    samples: npt.NDArray[np.str_] = field(default_factory=lambda: np.array([], dtype=str))
+
+    def __post_init__(self) -> None:
+        if len(self.samples) != len(self.ids):
+            object.__setattr__(self, "samples", np.full(len(self.ids), "seed"))
 
     @property
     def predicted(self) -> Booleans:
@@ -102,6 +110,7 @@ class HeldOut:
             folds=self.folds[indices],
             y_true=self.y_true[indices],
             probabilities=self.probabilities[indices],
+            samples=self.samples[indices],
         )
 
 
@@ -180,11 +189,28 @@ def evaluate(
 
 
 def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
-    """Return the figures of :func:`evaluate` with their 95% bootstrap intervals."""
+    """Return the figures of :func:`evaluate` with their 95% intervals.
+
+    The interval of the accuracy is Wilson's, the others are bootstrap intervals.
+    """
     samples = held_out.weighted_figures(bootstrap_weights(len(held_out.ids)))
-    return {
+    figures = {
         name: Figure(value, interval(samples[name])) for name, value in held_out.metrics().items()
     }
+    return {**figures, "accuracy": share(int(held_out.right.sum()), len(held_out.ids))}
+
+
+def share(successes: int, trials: int) -> Figure:
+    """Return a share and its interval by Wilson's method; of no trials, 0 from 0 to 1.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+    """
+    if not trials:
+        return Figure(0.0, (0.0, 1.0))
+    from scipy.stats import binomtest
+
+    found = binomtest(successes, trials).proportion_ci(method="wilson")
+    return Figure(successes / trials, (float(found.low), float(found.high)))
 
 
 def bootstrap_weights(papers: int) -> Floats:

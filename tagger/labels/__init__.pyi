@@ -21,3 +21,4 @@ from .rereview import papers_to_rereview as papers_to_rereview
 from .rereview import plan_change as plan_change
 from .store import LabelSnapshot as LabelSnapshot
 from .store import LabelStore as LabelStore
+from .store import read_label_file as read_label_file

@@ -102,12 +102,12 @@ class LabelStore:
             # Another process may have changed a file meanwhile: read again.
             if files == {path.name: path.read_bytes() for path in self.files}:
                 break
-        lines = self._with_texts(stored)
+        lines = _with_texts(stored, self._texts)
         changed = [line for line, old in zip(lines, stored, strict=True) if line != old]
         for name in {line.path.name for line in changed}:
             own = [line.label for line in lines if line.path.name == name]
             files[name] = "".join(map(_as_line, own)).encode()
-        merged = merge_labels([self._checked(*line) for line in lines], conflicts)
+        merged = merge_labels([_checked(self.taxonomy, *line) for line in lines], conflicts)
         labels = tuple(label for label in merged if label.text is not None)
         missing = len(merged) - len(labels)
         return LabelSnapshot(self.folder, self.taxonomy, files, conflicts, labels, missing)
@@ -121,7 +121,7 @@ class LabelStore:
             With file, line and field, if a line is not a valid label, or names an unknown facet
             or tag.
         """
-        return [self._checked(*line) for line in self._lines()]
+        return [_checked(self.taxonomy, *line) for line in self._lines()]
 
     def original_labels(self) -> list[Label]:
         """Return every label with its original tag names, in the same order."""
@@ -132,7 +132,7 @@ class LabelStore:
         found = []
         for line in self._lines():
             try:
-                self._checked(*line)
+                _checked(self.taxonomy, *line)
             except TaggerError as error:
                 found.append(error)
         return found
@@ -158,7 +158,7 @@ class LabelStore:
             self.reopen()
             chosen = list(choose(self.all_labels()))
             for label in chosen:
-                self.taxonomy.check_tags(self._translated(label).tags)
+                self.taxonomy.check_tags(_translated(self.taxonomy, label).tags)
             if chosen:
                 before = path.read_bytes().decode("utf-8") if path.exists() else ""
                 with replacing(path) as file:
@@ -176,43 +176,57 @@ class LabelStore:
         ]
 
     def _lines(self) -> list[_Line]:
-        return self._with_texts(self._stored_lines())
+        return _with_texts(self._stored_lines(), self._texts)
 
-    def _with_texts(self, stored: Sequence[_Line]) -> list[_Line]:
-        """Give the longest text of the same paper to each label that has none."""
-        lines = list(stored)
-        papers = [line.label.paper for line in lines] + self._texts if self._texts else []
-        for indices in group_entries(papers):
-            texts = [papers[index].abstract for index in indices if index >= len(lines)]
-            for index in indices if texts else ():
-                if index < len(lines) and lines[index].label.text is None:
-                    update = {"text": max(texts, key=len)}
-                    label = lines[index].label.model_copy(update=update)
-                    lines[index] = lines[index]._replace(label=label)
-        return lines
 
-    def _translated(self, label: Label) -> Label:
-        """Translate a label and its prediction to current tags with their ancestors."""
-        changes: dict[str, object] = {
-            "taxonomy": self.taxonomy.version,
-            "tags": self.taxonomy.read(label.tags),
-        }
-        if label.prediction:
-            tags = self.taxonomy.read(label.prediction.tags)
-            changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
-        return label.model_copy(update=changes)
+def _with_texts(stored: Sequence[_Line], texts: Sequence[Paper]) -> list[_Line]:
+    """Give the longest text of the same paper to each label that has none."""
+    lines = list(stored)
+    papers = [line.label.paper for line in lines] + list(texts) if texts else []
+    for indices in group_entries(papers):
+        found = [papers[index].abstract for index in indices if index >= len(lines)]
+        for index in indices if found else ():
+            if index < len(lines) and lines[index].label.text is None:
+                update = {"text": max(found, key=len)}
+                label = lines[index].label.model_copy(update=update)
+                lines[index] = lines[index]._replace(label=label)
+    return lines
 
-    def _checked(self, path: Path, line: int, label: Label) -> Label:
-        """Return a label with current tags; raise a TaggerError if it does not fit the taxonomy."""
-        translated = self._translated(label)
-        try:
-            self.taxonomy.check_tags(translated.tags)
-        except TaggerError as error:
-            hint = f"{error.hint}. {_MISFIT}" if error.hint else None
-            raise TaggerError(
-                error.problem, path=path, line=line, field=error.field, hint=hint
-            ) from error
-        return translated
+
+def read_label_file(path: Path, taxonomy: Taxonomy, texts: Iterable[Paper] = ()) -> list[Label]:
+    """Return one label per paper from a file outside of a label folder, with current tags.
+
+    ``texts`` are as for :class:`LabelStore`. Raises a TaggerError, with line and field, if a line
+    is not a valid label, or does not fit the taxonomy.
+    """
+    stored = [_Line(path, number, label) for number, label in read_lines(path, Label)]
+    lines = _with_texts(stored, [paper for paper in texts if paper.abstract])
+    return merge_labels([_checked(taxonomy, *line) for line in lines])
+
+
+def _translated(taxonomy: Taxonomy, label: Label) -> Label:
+    """Translate a label and its prediction to current tags with their ancestors."""
+    changes: dict[str, object] = {
+        "taxonomy": taxonomy.version,
+        "tags": taxonomy.read(label.tags),
+    }
+    if label.prediction:
+        tags = taxonomy.read(label.prediction.tags)
+        changes["prediction"] = label.prediction.model_copy(update={"tags": tags})
+    return label.model_copy(update=changes)
+
+
+def _checked(taxonomy: Taxonomy, path: Path, line: int, label: Label) -> Label:
+    """Return a label with current tags; raise a TaggerError if it does not fit the taxonomy."""
+    translated = _translated(taxonomy, label)
+    try:
+        taxonomy.check_tags(translated.tags)
+    except TaggerError as error:
+        hint = f"{error.hint}. {_MISFIT}" if error.hint else None
+        raise TaggerError(
+            error.problem, path=path, line=line, field=error.field, hint=hint
+        ) from error
+    return translated
 
 
 def _as_line(label: Label) -> str:

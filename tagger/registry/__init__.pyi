@@ -3,6 +3,10 @@ from .bake_off import COSTS as COSTS
 from .bake_off import RunFigures as RunFigures
 from .bake_off import compare_runs as compare_runs
 from .bake_off import log_bake_off as log_bake_off
+from .evaluation import Evaluation as Evaluation
+from .evaluation import FacetEvaluation as FacetEvaluation
+from .evaluation import ModelEvaluation as ModelEvaluation
+from .evaluation import evaluate_models as evaluate_models
 from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
 from .label_plan import plan_labels as plan_labels

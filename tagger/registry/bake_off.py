@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tagger.evaluation import Comparison
+from tagger.evaluation import SAMPLES, Comparison, split_samples
 from tagger.labels import LabelSnapshot
 from tagger.registry.training_run import (
     TRAINING_EXPERIMENT,
@@ -27,13 +27,15 @@ _SUMMARY = "bake_off.json"
 class RunFigures:
     """A training or bake-off run among others.
 
-    ``figures`` are by facet those of :func:`tagger.evaluation.evaluate`; ``cost`` has seconds and
-    size as they were logged. ``against_first`` is None for the first run.
+    ``figures`` are by facet those of :func:`tagger.evaluation.evaluate`, on reviewed papers, or on
+    seed labels if too few were reviewed: ``measured_on`` says which. ``cost`` has seconds and size
+    as they were logged. ``against_first`` is None for the first run.
     """
 
     name: str
     run_id: str
     figures: dict[str, dict[str, float]]
+    measured_on: dict[str, str]
     cost: dict[str, float]
     against_first: Comparison | None
 
@@ -44,6 +46,7 @@ class RunFigures:
             "name": self.name,
             "run": self.run_id,
             "figures": self.figures,
+            "measured_on": self.measured_on,
             "cost": self.cost,
             "against_first": against,
         }
@@ -115,8 +118,12 @@ def compare_runs(registry: Registry, runs: Sequence[Version]) -> list[RunFigures
     found: list[RunFigures] = []
     for run in runs:
         logged = registry.run(run).data.metrics
-        figures = {name: each.metrics() for name, each in registry.held_out(run).items()}
+        figures, measured_on = {}, {}
+        for name, each in registry.held_out(run).items():
+            sample, part = next(iter(split_samples(each).items()))
+            figures[name] = part.metrics()
+            measured_on[name] = f"{len(part.ids)} {SAMPLES[sample]}"
         cost = {name: logged[name] for name in COSTS if name in logged}
         against = compare_versions(registry, runs[0], run) if found else None
-        found.append(RunFigures(run.name, run.run_id, figures, cost, against))
+        found.append(RunFigures(run.name, run.run_id, figures, measured_on, cost, against))
     return found

@@ -37,6 +37,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
         "fold": [int(held_out.folds[row]) for row in order],
         "id": [held_out.ids[row] for row in order],
         "threshold": [held_out.threshold] * len(order),
+        "sample": held_out.samples[order].tolist(),
         **{
             f"p({tag})": [round(float(held_out.probabilities[row, column]), 6) for row in order]
             for column, tag in enumerate(facet.tag_names)
@@ -53,8 +54,8 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
         columns = {name: column for column, name in enumerate(table["columns"])}
         rows = table["data"]
         labels = [set(row[columns["label"]].split(_SEPARATOR)) for row in rows]
-        # Tables of earlier versions have no such column.
-        place = columns.get("threshold")
+        # Tables of earlier versions lack these columns.
+        place, sample = columns.get("threshold"), columns.get("sample")
         return HeldOut(
             facet,
             tuple(row[columns["id"]] for row in rows),
@@ -66,6 +67,7 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
                 dtype=np.float64,
             ),
             DEFAULT_THRESHOLD if place is None or not rows else float(rows[0][place]),
+            np.array([] if sample is None else [row[sample] for row in rows], dtype=str),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TaggerError(

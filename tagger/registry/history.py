@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tagger.evaluation import METRICS
+from tagger.evaluation import Figure, Sample
 from tagger.registry.promotion import PROMOTION, ROLLBACK, read_record
+from tagger.registry.training_run import metric_name
 from tagger.registry.versions import Registry, Version
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 class VersionSummary:
     """Summary of a version.
 
-    ``created`` is a time in ISO 8601 and UTC. ``parent`` is the champion at that time. ``macro_f1``
-    is per facet; ``review_share`` is the expected share of papers marked for review. ``why`` tells
-    why the version is or was the champion.
+    ``created`` is a time in ISO 8601 and UTC. ``parent`` is the champion at that time. ``reviewed``
+    is the macro-F1 per facet on ``reviewed_papers`` reviewed papers, empty if too few were
+    reviewed; ``seed`` is that on seed labels. ``review_share`` is the expected share of papers
+    marked for review. ``why`` tells why the version is or was the champion.
     """
 
     name: str
@@ -30,7 +33,9 @@ class VersionSummary:
     labels: int
     labels_from_review: int
     parent: str
-    macro_f1: dict[str, float]
+    reviewed: dict[str, Figure]
+    reviewed_papers: int
+    seed: dict[str, Figure]
     review_share: float
     why: str
 
@@ -46,7 +51,6 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
     # A run may have been deleted in MLflow while its version remains.
     metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
-    prefix = f"{METRICS['macro_f1'].logged_as}/"
     return VersionSummary(
         name=version.name,
         aliases=version.aliases,
@@ -55,14 +59,33 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
         labels=int(metrics.get("labels", 0)),
         labels_from_review=int(params.get("labels_from_review", 0)),
         parent=params.get("parent", "none"),
-        macro_f1={
-            key.removeprefix(prefix): value
-            for key, value in sorted(metrics.items())
-            if key.startswith(prefix)
-        },
+        reviewed=_macro_f1(metrics, "reviewed"),
+        reviewed_papers=int(
+            max(_by_facet(metrics, metric_name("reviewed", "papers", "")).values(), default=0)
+        ),
+        seed=_macro_f1(metrics, "seed"),
         review_share=metrics.get("expected_review_share", 0.0),
         why=_why(version),
     )
+
+
+def _macro_f1(metrics: Mapping[str, float], sample: Sample) -> dict[str, Figure]:
+    name = metric_name(sample, "macro_f1", "")
+    return {
+        facet: Figure(
+            value,
+            (metrics[f"interval/{name}{facet}/low"], metrics[f"interval/{name}{facet}/high"]),
+        )
+        for facet, value in _by_facet(metrics, name).items()
+    }
+
+
+def _by_facet(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {
+        key.removeprefix(prefix): value
+        for key, value in sorted(metrics.items())
+        if key.startswith(prefix)
+    }
 
 
 def _why(version: Version) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.evaluation import Figure, learning_curve_figure
-from tagger.registry.training_run import settings_of, training_data
+from tagger.registry.predictions import training_data
+from tagger.registry.training_run import settings_of
 from tagger.registry.versions import Registry, Version
 from tagger.training import (
     EncoderCache,

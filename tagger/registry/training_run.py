@@ -8,22 +8,26 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tagger._util.rendering import render
 from tagger.errors import TaggerError
 from tagger.evaluation import (
     METRICS,
     SHOWN_METRICS,
+    UNKNOWN,
     HeldOut,
+    Sample,
     confusion_matrix_figure,
-    evaluate_with_intervals,
+    evaluate_samples,
     reliability_figure,
+    split_samples,
 )
-from tagger.labels import ConflictRule, LabelSnapshot, LabelStore
+from tagger.labels import LabelSnapshot
 from tagger.model import MANIFEST_FILE, MODEL_FILES, ReviewRule, expected_review_share
 from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
+from tagger.registry.predictions import training_data
 from tagger.registry.promotion import record_promotion
 from tagger.registry.versions import (
     CHALLENGER,
@@ -41,7 +45,6 @@ from tagger.training import (
     DEFAULT_RECIPE,
     WEIGHTS_FILE,
     EncoderSource,
-    TrainingData,
     TrainingResult,
     TrainingSettings,
     load_trained,
@@ -78,14 +81,6 @@ def settings_of(registry: Registry, version: Version) -> TrainingSettings:
         seed=int(logged["seed"]),
         float32=logged.get("float32") == "True",
     )
-
-
-def training_data(registry: Registry, version: Version) -> TrainingData:
-    """Return the labels that a version was trained on."""
-    conflicts = registry.run(version).data.params["conflicts"]
-    with TemporaryDirectory() as scratch:
-        store = LabelStore(registry.label_folder(version, Path(scratch)))
-        return TrainingData.of(store.labels(cast(ConflictRule, conflicts)), store.taxonomy)
 
 
 def encoder_source(registry: Registry, version: Version, folder: Path) -> EncoderSource:
@@ -194,7 +189,9 @@ def model_card(
         facets=[held_out.facet for held_out in result.out_of_fold],
         settings=settings,
         metrics=metrics,
-        shown_metrics=SHOWN_METRICS.values(),
+        samples=evaluate_samples(result.out_of_fold),
+        shown_metrics=SHOWN_METRICS,
+        unknown=UNKNOWN,
         lineage=lineage,
         min_confidence=ReviewRule().min_confidence,
     )
@@ -216,19 +213,29 @@ def training_metrics(result: TrainingResult, labels: int) -> dict[str, float]:
 
 
 def held_out_metrics(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
-    """Return the figures of all facets with their 95% intervals, under their names in MLflow."""
+    """Return the figures of all facets with their 95% intervals, under their names in MLflow.
+
+    Those on reviewed papers are left out if too few were reviewed.
+    """
     metrics = {}
-    for held_out in out_of_fold:
-        facet, tags = held_out.facet.name, held_out.facet.tag_names
-        for tag, count in zip(tags, held_out.y_true.sum(axis=0), strict=True):
-            metrics[f"tag_labels/{facet}/{tag}"] = float(count)
-        names = {name: f"{metric.logged_as}/{facet}" for name, metric in METRICS.items()}
-        names |= {f"f1/{tag}": f"tag_f1/{facet}/{tag}" for tag in tags}
-        for figure, found in evaluate_with_intervals(held_out).items():
-            name = names[figure]
-            metrics[name] = found.value
-            metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"] = found.interval
+    for found in evaluate_samples(out_of_fold):
+        metrics[metric_name(found.sample, "papers", found.facet)] = float(found.papers)
+        for figure, measured in found.figures.items():
+            name = metric_name(found.sample, figure, found.facet)
+            metrics[name] = measured.value
+            metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"] = measured.interval
     return metrics
+
+
+def metric_name(sample: Sample, figure: str, facet: str) -> str:
+    """Return the name in MLflow of a figure of :func:`tagger.evaluation.evaluate`.
+
+    MLflow sorts by name: capital letters put reviewed papers first, then seed labels.
+    """
+    kind = "Seed" if sample == "seed" else "Reviewed"
+    if figure.startswith("f1/"):
+        return f"{kind}/tag_f1/{facet}/{figure.removeprefix('f1/')}"
+    return f"{kind}/{METRICS[figure].logged_as if figure in METRICS else figure}/{facet}"
 
 
 def lineage_of(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
@@ -294,8 +301,10 @@ def log_predictions(out_of_fold: Sequence[HeldOut]) -> None:
 
     for held_out in out_of_fold:
         facet = held_out.facet.name
-        mlflow.log_figure(confusion_matrix_figure(held_out), f"confusion_matrix/{facet}.png")
-        mlflow.log_figure(reliability_figure(held_out), f"reliability/{facet}.png")
+        for sample, part in split_samples(held_out).items():
+            place = f"{'seed' if sample == 'seed' else 'reviewed'}/{facet}.png"
+            mlflow.log_figure(confusion_matrix_figure(part), f"confusion_matrix/{place}")
+            mlflow.log_figure(reliability_figure(part), f"reliability/{place}")
         mlflow.log_table(to_table(held_out), out_of_fold_file(facet))
 
 

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +23,11 @@ from tagger.evaluation import (
     Speed,
     compare,
     measure_churn,
-    translate_predictions,
 )
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.papers import Paper
+from tagger.registry.predictions import predict_labelled, training_data
 from tagger.registry.versions import Registry, Version
 from tagger.taxonomy import Taxonomy
 
@@ -35,14 +36,21 @@ _TIMED_ROUNDS = 3
 
 
 def compare_versions(registry: Registry, before: Version, after: Version) -> Comparison:
-    """Compare two versions on labelled papers that both held out, in the later taxonomy.
+    """Compare two versions on the labels of the later one, in its taxonomy.
 
-    Raises a TaggerError if they have no such paper, or a version has no out-of-fold predictions.
+    A paper that a version was trained on has its out-of-fold prediction, others are predicted by
+    its model. Raises a TaggerError if no paper can be compared, or a version has no out-of-fold
+    predictions.
     """
-    held_out = [registry.held_out(version) for version in (before, after)]
-    earlier, taxonomy = _common_taxonomy(registry, before, after)
-    held_out[earlier] = translate_predictions(held_out[earlier], taxonomy)
-    return compare((before.name, held_out[0]), (after.name, held_out[1]))
+    data = training_data(registry, max(before, after, key=lambda version: version.number))
+    folds = [registry.run(version).data.params.get("folds") for version in (before, after)]
+    sides = []
+    for version in (before, after):
+        # A run of a bake-off has no model.
+        load = partial(registry.load, version) if version.number else None
+        predictions = predict_labelled(registry.held_out(version), load, data)
+        sides.append((version.name, predictions))
+    return compare(sides[0], sides[1], same_folds=folds[0] == folds[1])
 
 
 def measure_churn_and_speed(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+_LOGGER = logging.getLogger(__name__)
+
 MODEL_NAME = "tagger"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -221,14 +223,26 @@ class Registry:
         return found
 
     def known_folds(self, folds: int) -> dict[str, int]:
-        """Return the champion's fold of each paper, from 0; empty if it has another fold count."""
+        """Return the champion's fold of each paper, from 0.
+
+        Warns, and returns nothing, if it has another number of folds or they cannot be read: the
+        versions can then be compared only on papers that are new to the champion.
+        """
         champion = self.champion()
-        if champion is None or self.run(champion).data.params.get("folds") != str(folds):
+        if champion is None:
             return {}
-        try:
-            return self.folds_of(champion)
-        except TaggerError:
-            return {}
+        found = self.run(champion).data.params.get("folds")
+        problem = f"it has {found} folds instead of {folds}"
+        if found == str(folds):
+            try:
+                return self.folds_of(champion)
+            except TaggerError as error:
+                problem = error.problem
+        _LOGGER.warning(
+            f"the folds of {champion.name} are not kept: {problem}. The gate compares the versions "
+            "only on papers that are new to it"
+        )
+        return {}
 
     def folds_of(self, version: Version) -> dict[str, int]:
         """Return a version's fold of each paper id, from 0; raises as :meth:`held_out` does."""

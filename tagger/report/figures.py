@@ -8,12 +8,15 @@ import numpy as np
 
 from tagger.evaluation import (
     BINS,
+    SAMPLES,
     SHOWN_METRICS,
     Figure,
     HeldOut,
+    Sample,
     confidences,
     confusion_counts,
     evaluate_with_intervals,
+    split_samples,
 )
 from tagger.registry import Registry, Version, VersionSummary, version_history
 
@@ -38,14 +41,15 @@ class ConfidenceBin:
 
 @dataclass(frozen=True, slots=True)
 class FacetFigures:
-    """Figures of a version in one facet, from out-of-fold predictions.
+    """Figures of a version in one facet on one sample, from out-of-fold predictions.
 
     ``confusion`` is the matrix of :func:`tagger.evaluation.confusion_counts`; ``reliability``
     leaves out empty bins.
     """
 
     facet: str
-    papers: int
+    measured_on: str
+    reviewed: bool
     figures: dict[str, Figure]
     tags: tuple[TagFigure, ...]
     confusion_names: tuple[str, ...]
@@ -55,23 +59,40 @@ class FacetFigures:
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """A version with its figures per facet, and a summary of all versions."""
+    """A version with its figures per facet and sample, and a summary of all versions."""
 
     version: VersionSummary
     facets: tuple[FacetFigures, ...]
     versions: tuple[VersionSummary, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the facets."""
+        return list(dict.fromkeys(one.facet for one in self.facets))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of the facets without figures on reviewed papers."""
+        known = {one.facet for one in self.facets if one.reviewed}
+        return [name for name in self.names if name not in known]
+
 
 def read_figures(registry: Registry, version: Version) -> ModelFigures:
     """Read the figures of a version from MLflow."""
-    facets = tuple(map(facet_figures, registry.held_out(version).values()))
+    parts = [
+        (sample, part)
+        for held_out in registry.held_out(version).values()
+        for sample, part in split_samples(held_out).items()
+    ]
+    parts.sort(key=lambda one: one[0] == "seed")
+    facets = tuple(facet_figures(part, sample) for sample, part in parts)
     versions = tuple(version_history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
     return ModelFigures(own, facets, versions)
 
 
-def facet_figures(held_out: HeldOut) -> FacetFigures:
-    """Compute the figures of a version in one facet."""
+def facet_figures(held_out: HeldOut, sample: Sample) -> FacetFigures:
+    """Compute the figures of a version in one facet on one sample."""
     facet = held_out.facet
     figures = evaluate_with_intervals(held_out)
     # In an exclusive facet micro-F1 equals accuracy.
@@ -93,5 +114,12 @@ def facet_figures(held_out: HeldOut) -> FacetFigures:
     names = facet.tag_names if facet.exclusive else (*facet.tag_names, "none")
     confusion = tuple(tuple(map(int, row)) for row in confusion_counts(held_out))
     return FacetFigures(
-        facet.name, len(held_out.ids), shown, tags, tuple(names), confusion, reliability
+        facet.name,
+        f"{len(held_out.ids)} {SAMPLES[sample]}",
+        sample != "seed",
+        shown,
+        tags,
+        tuple(names),
+        confusion,
+        reliability,
     )

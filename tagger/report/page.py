@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tagger._util.rendering import render
-from tagger.evaluation import METRICS
+from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
 from tagger.papers import NearDuplicate
 from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
@@ -130,6 +130,7 @@ def report_page(report: Report) -> str:
         runs=count_runs(report.folders),
         days=count_days(report.papers),
         metrics=METRICS,
+        unknown=UNKNOWN,
         statuses=Counter(paper.status for paper in report.papers),
         pages=Counter(page for paper in report.papers for page in paper.pages),
         folders=Counter(run for paper in report.papers for run in paper.runs),

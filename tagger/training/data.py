@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats, Integers
 from tagger.errors import TaggerError
-from tagger.evaluation import HeldOut
+from tagger.evaluation import HeldOut, sample_of
 from tagger.labels import Label
-from tagger.papers import Paper
+from tagger.papers import Paper, find_near_duplicates
 from tagger.taxonomy import Facet, Taxonomy
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TEXT = "text"
 TAGS = "tags."
 """Columns of a data set of labels: the text, and the prefix of the facets' names."""
+_MIN_WORDS = 50
+"""Minimum length of an abstract that is compared with others to find near duplicates."""
 
 
 PRIOR_PAPERS = 50
@@ -104,6 +106,29 @@ class TrainingData:
         strata = np.where(members.any(axis=1), members.argmax(axis=1), len(facet.tags))
         return [int(stratum) for stratum in strata]
 
+    def tagged(self) -> list[list[tuple[str, str]]]:
+        """Return the tags of each paper in all facets, each with the name of its facet."""
+        found: list[list[tuple[str, str]]] = [[] for _ in self.labels]
+        for facet in self.taxonomy.facets:
+            for index, column in np.argwhere(self.y_true[facet.name]).tolist():
+                found[index].append((facet.name, facet.tag_names[column]))
+        return found
+
+    @cached_property
+    def groups(self) -> list[int]:
+        """For each paper, the index of the first of its near duplicates, or its own.
+
+        If one version of a study were held out and another one not, predictions would look better
+        than they are. Short texts are not compared: a few words in common make them similar.
+        """
+        first = list(range(len(self.labels)))
+        long = [paper for paper in self.papers() if len(paper.abstract.split()) >= _MIN_WORDS]
+        place = {name: index for index, name in enumerate(self.ids)}
+        for pair in find_near_duplicates(long):
+            one, other = sorted(first[place[name]] for name in pair.ids)
+            first = [one if index == other else index for index in first]
+        return first
+
     def held_out(
         self,
         facet: Facet,
@@ -125,7 +150,26 @@ class TrainingData:
             self.y_true[facet.name][indices],
             probabilities,
             threshold,
+            np.array([sample_of(self.labels[index]) for index in indices], dtype=str),
         )
+
+    def label_predictions(self, predictions: HeldOut) -> HeldOut:
+        """Return the predictions of papers annotated in their facet, with the labels of this data.
+
+        Tags that the predictions lack have probability 0.
+        """
+        name = predictions.facet.name
+        facet = self.taxonomy.facet(name)
+        place = {paper: position for position, paper in enumerate(predictions.ids)}
+        annotated = np.flatnonzero(self.annotated[name])
+        indices = np.array([index for index in annotated if self.ids[index] in place], dtype=int)
+        found = predictions.take([place[self.ids[index]] for index in indices])
+        probabilities = np.zeros((len(indices), len(facet.tags)))
+        columns = [facet.tag_names.index(tag) for tag in predictions.facet.tag_names]
+        probabilities[:, columns] = found.probabilities
+        folds = np.zeros(len(self.labels), dtype=int)
+        folds[indices] = found.folds - 1
+        return self.held_out(facet, indices, folds, probabilities, found.threshold)
 
     def check_enough(self, folds: int) -> None:
         """Raise a TaggerError if a facet has too few labels for a number of folds."""
@@ -204,21 +248,41 @@ def assign_folds(
     folds: int,
     seed: int,
     known: Mapping[str, int] | None = None,
+    *,
+    tagged: Sequence[Sequence[Hashable]] = (),
+    groups: Sequence[int] = (),
 ) -> npt.NDArray[np.int_]:
     """Return the fold of each paper, from 0, shape (papers,).
 
     Papers in ``known`` stay in their folds. Each other paper, in the order of ``ids``, goes to the
-    fold with the fewest papers of its stratum so far; the seed breaks ties. Papers that are added
-    at the end therefore do not change the folds of the others.
+    fold of the first paper of its group; without one, to the fold with the fewest papers of its
+    stratum so far, and of these to the one with the smallest shares of its tags so far; the seed
+    breaks ties. Papers that are added at the end therefore do not change the folds of the others.
+    Balancing several tags at once is after Sechidis et al., "On the Stratification of Multi-label
+    Data" (2011).
+
+    Parameters
+    ----------
+    strata, tagged, groups:
+        Of each paper, the stratum, the tags in all facets, and the group; the last two may be
+        left out.
     """
-    of_stratum: Counter[tuple[int, int]] = Counter()
+    of_stratum: Counter[tuple[Hashable, int]] = Counter()
+    of_tag: Counter[tuple[Hashable, int]] = Counter()
+    total: Counter[Hashable] = Counter()
     of_fold: Counter[int] = Counter()
+    of_group: dict[int, int] = {}
     assigned = np.zeros(len(ids), dtype=int)
 
     def put(index: int, fold: int) -> None:
         assigned[index] = fold
         of_stratum[strata[index], fold] += 1
         of_fold[fold] += 1
+        for tag in tagged[index] if tagged else ():
+            of_tag[tag, fold] += 1
+            total[tag] += 1
+        if groups:
+            of_group.setdefault(groups[index], fold)
 
     known = known or {}
     for index, name in enumerate(ids):
@@ -227,10 +291,15 @@ def assign_folds(
     for index, name in enumerate(ids):
         if name in known:
             continue
-        draw = {
-            fold: hashlib.sha256(f"{seed}/{fold}/{name}".encode("utf-8", "replace")).digest()
-            for fold in range(folds)
-        }
-        stratum = strata[index]
-        put(index, min(draw, key=lambda f: (of_stratum[stratum, f], of_fold[f], draw[f])))
+        if groups and groups[index] in of_group:
+            put(index, of_group[groups[index]])
+            continue
+        tags = [tag for tag in tagged[index] if total[tag]] if tagged else []
+
+        def order(fold: int, index: int = index, tags: list[Hashable] = tags) -> tuple[object, ...]:
+            shares = sum(of_tag[tag, fold] / total[tag] for tag in tags)
+            draw = hashlib.sha256(f"{seed}/{fold}/{ids[index]}".encode("utf-8", "replace"))
+            return of_stratum[strata[index], fold], shares, of_fold[fold], draw.digest()
+
+        put(index, min(range(folds), key=order))
     return assigned

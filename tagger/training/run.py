@@ -166,13 +166,23 @@ def plan_folds(
 ) -> Integers:
     """Return the fold that holds each paper out, from 0, shape (papers,).
 
-    Papers keep the folds of ``known``, by id, unless a fold would then be empty. Raises a
-    TaggerError if there are too few labels, in all or outside of one fold.
+    Papers keep the folds of ``known``, by id, and other near duplicates share a fold, unless a fold
+    would then be empty. Raises a TaggerError if there are too few labels, in all or outside of
+    one fold.
     """
     load_recipe(settings, data.taxonomy)
     data.check_enough(settings.folds)
-    for kept in (known, None):
-        folds = assign_folds(data.ids, data.strata(), settings.folds, settings.seed, kept)
+    tagged = data.tagged()
+    for kept, groups in ((known, data.groups), (None, data.groups), (None, ())):
+        folds = assign_folds(
+            data.ids,
+            data.strata(),
+            settings.folds,
+            settings.seed,
+            kept,
+            tagged=tagged,
+            groups=groups,
+        )
         if len(set(folds.tolist())) == settings.folds:
             break
     for fold in range(settings.folds):
@@ -219,6 +229,11 @@ def _plan_training(
     With a source there is no final one. Raises a TaggerError if its folds cannot be kept.
     """
     if source is None:
+        # Near duplicates that an earlier version held out in two folds are brought together.
+        first = {name: data.ids[group] for name, group in zip(data.ids, data.groups, strict=True)}
+        known_folds = {
+            name: known_folds.get(first.get(name, name), fold) for name, fold in known_folds.items()
+        }
         folds = plan_folds(data, settings, known_folds)
         final = plan_encoder(data, np.arange(len(data.labels)), settings, "Final model")
         # The longest training comes first, since the last ones may not share the cores.

@@ -74,9 +74,9 @@ def test_the_run_can_be_read_in_mlflow(demo):
         assert version["version"] == "1"
         data = get(f"runs/get?run_id={version['run_id']}")["run"]["data"]
         metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
-        assert metrics["F1/contribution"] > 0.6
-        assert metrics["interval/F1/contribution/low"] < metrics["F1/contribution"]
-        assert metrics["tag_f1/domain/legal"] >= 0
+        assert metrics["Seed/F1/contribution"] > 0.6
+        assert metrics["interval/Seed/F1/contribution/low"] < metrics["Seed/F1/contribution"]
+        assert metrics["Seed/tag_f1/domain/legal"] >= 0
     finally:
         server.kill()
 

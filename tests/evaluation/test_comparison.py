@@ -19,7 +19,7 @@ truths = arrays(np.bool_, (8, 3))
 def held_out(facet, y_true, probabilities, names=None):
     names = names or [f"t-{n}" for n in range(len(y_true))]
     titles = tuple(f"Title {name}" for name in names)
-    folds = np.arange(len(y_true)) % 2 + 1
+    folds = np.array([ord(name[-1]) % 2 + 1 for name in names])
     return HeldOut(facet, tuple(names), titles, folds, np.asarray(y_true), probabilities)
 
 
@@ -43,7 +43,7 @@ def test_flips_are_listed_with_their_tags(taxonomy):
         Flip("t-3", "Title t-3", ("method",), ("survey",), ("method",)),
     )
     assert facet.negative_flip_rate == 0.25
-    assert (facet.papers, facet.same_fold, facet.p_value) == (4, 4, 1.0)
+    assert (facet.sample, facet.papers, facet.unseen, facet.p_value) == ("seed", 4, 0, 1.0)
     assert facet.figures["accuracy"].difference == 0
     assert facet.labels == {"survey": 1, "method": 2, "study": 1}
     assert (found.before, found.after, found.verdict) == ("tagger/1", "tagger/2", "no difference")
@@ -111,8 +111,41 @@ def test_only_common_papers_are_compared_in_any_order(taxonomy):
     # The label that the second was trained on counts: "b" is a study now, "c" a method.
     assert [flip.id for flip in found.positive_flips] == ["c"]
     assert found.negative_flips == ()
-    with pytest.raises(TaggerError, match="no labelled paper in common"):
+    with pytest.raises(TaggerError, match="no labelled paper that can be compared"):
         compare(("1", {"kind": old}), ("2", {"kind": new.take([0])}))
+
+
+def test_papers_held_out_in_other_folds_do_not_count(taxonomy):
+    y_true = np.eye(3, dtype=bool)[[0, 1, 2]]
+    old = held_out(taxonomy.facet("kind"), y_true, answers([0, 1, 2]))
+    # The first is in another fold now; the last is new to the first version.
+    new = replace(old, folds=np.array([2, 2, 1]))
+    old = replace(old, folds=np.array([1, 2, 0]))
+    pair = ("1", {"kind": old}), ("2", {"kind": new})
+    (found,) = compare(*pair).facets
+    assert (found.papers, found.unseen, compare(*pair).left_out) == (2, 1, 1)
+    (found,) = compare(*pair, same_folds=False).facets
+    assert (found.papers, found.unseen) == (1, 1)
+    with pytest.raises(TaggerError, match="in different folds"):
+        compare(pair[0], ("2", {"kind": new.take([0, 1])}), same_folds=False)
+
+
+def test_reviewed_papers_decide_where_there_are_enough(taxonomy):
+    facet, rng = taxonomy.facet("kind"), np.random.default_rng(0)
+    kinds = rng.integers(0, 3, 140)
+    y_true, seed = np.eye(3, dtype=bool)[kinds], np.arange(140) < 100
+    samples = np.where(seed, "seed", "audit")
+    old = replace(held_out(facet, y_true, answers(kinds)), samples=samples)
+    new = replace(old, probabilities=answers(np.where(seed, kinds, (kinds + 1) % 3)))
+    found = compare(("1", {"kind": old}), ("2", {"kind": new}))
+    assert [(part.sample, part.papers) for part in found.facets] == [("audit", 40), ("seed", 100)]
+    assert [part.verdict for part in found.facets] == ["worse", "no difference"]
+    assert found.main["kind"].sample == "audit"
+    assert found.verdict == "worse"
+    # All 40 turned from right to wrong: 100 points of accuracy.
+    assert found.facets[0].score.points == pytest.approx(-1, abs=0.02)
+    few = compare(("1", {"kind": old.take(range(129))}), ("2", {"kind": new}))
+    assert (few.main["kind"].sample, few.facets[0].papers) == ("seed", 29)
 
 
 def test_a_tag_that_one_version_lacks_counts_as_never_predicted(taxonomy):

@@ -18,13 +18,16 @@ titles = st.lists(st.text(max_size=10), min_size=4, max_size=4)
 def test_predictions_survive_a_table(taxonomy, y_true, probabilities, names):
     facet = taxonomy.facet("field")
     folds = np.array([1, 2, 1, 2])
-    before = HeldOut(facet, ("a", "b", "c", "d"), tuple(names), folds, y_true, probabilities)
+    samples = np.array(["seed", "audit", "reviewed", "selected"])
+    ids = ("a", "b", "c", "d")
+    before = HeldOut(facet, ids, tuple(names), folds, y_true, probabilities, samples=samples)
     columns = to_table(before)
     table = {"columns": list(columns), "data": [*zip(*columns.values(), strict=True)]}
     after = from_table(facet, json.loads(json.dumps(table)))
     again = after.take([after.ids.index(name) for name in before.ids])
     assert again.titles == before.titles
     assert (again.folds == before.folds).all()
+    assert (again.samples == samples).all()
     assert (again.y_true == before.y_true).all()
     assert np.abs(again.probabilities - before.probabilities).max() <= 1e-6
     assert sorted(after.right.tolist()) == after.right.tolist()

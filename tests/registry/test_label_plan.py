@@ -39,7 +39,7 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
     assert gains == sorted(gains, reverse=True)
     assert gains[0] > 0
     for plan in told:
-        assert plan.f1 == pytest.approx(metrics[f"tag_f1/{plan.facet}/{plan.tag}"], abs=1e-5)
+        assert plan.f1 == pytest.approx(metrics[f"Seed/tag_f1/{plan.facet}/{plan.tag}"], abs=1e-5)
         power = metrics[f"learning_exponent/{plan.facet}"]
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)

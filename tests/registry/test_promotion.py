@@ -5,6 +5,7 @@ from datetime import datetime
 from unittest.mock import Mock
 
 import pytest
+from helpers.samples import label_line
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
@@ -13,6 +14,13 @@ from tagger.registry.promotion import PROMOTION
 from tagger.report.figures import read_figures
 
 RULES = GateRules()
+
+
+@pytest.fixture(autouse=True)
+def audited(label_folder):
+    """An audit sample large enough for the gate."""
+    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(36)]
+    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
 def champions(registry):
@@ -32,10 +40,18 @@ def test_a_better_version_passes_and_a_worse_one_does_not(registry, log):
     refused = promote(registry, worse, RULES)
     assert not refused.promoted
     failed = {outcome.rule.split()[0] for outcome in refused.outcomes if not outcome.passed}
-    assert {"macro-F1", "at"} <= failed
+    assert {"less", "macro-F1"} <= failed
     assert champions(registry) == [2]
     assert registry.challenger() == worse
     assert PROMOTION not in registry.find("3").tags
+
+
+def test_seed_labels_alone_promote_nothing(registry, log, label_folder):
+    (label_folder / "corrections.jsonl").unlink()
+    log(right=0.25)
+    done = promote(registry, log(right=1.0), RULES)
+    assert not done.promoted
+    assert [one.cannot_tell for one in done.outcomes if not one.passed] == [True, True]
 
 
 def test_force_records_its_reason(registry, log):
@@ -178,16 +194,18 @@ def test_history_shows_the_origin_of_each_version(registry, log):
     first, second = version_history(registry)
     assert (first.name, first.aliases) == ("tagger/1", ("champion",))
     assert (first.why, second.why) == ("there was no champion", "")
-    assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 12, 0)
-    assert second.macro_f1 == {"field": 1, "kind": 1}
-    assert first.macro_f1["kind"] < 1
+    assert (second.parent, second.labels, second.labels_from_review) == ("tagger/1", 48, 36)
+    assert {name: figure.value for name, figure in second.seed.items()} == {"field": 1, "kind": 1}
+    assert (second.reviewed["kind"].value, second.reviewed_papers) == (1, 36)
     # The figures of the report are those that were logged.
     found = read_figures(registry, version)
     assert (found.version, found.versions) == (first, (first, second))
-    assert [facet.facet for facet in found.facets] == ["kind", "field"]
+    assert [facet.facet for facet in found.facets] == ["kind", "field"] * 2
+    assert [facet.reviewed for facet in found.facets] == [True, True, False, False]
     for facet in found.facets:
-        assert facet.figures["macro_f1"].value == pytest.approx(first.macro_f1[facet.facet])
-        assert facet.papers == 12
+        logged = first.reviewed if facet.reviewed else first.seed
+        assert facet.figures["macro_f1"].value == pytest.approx(logged[facet.facet].value)
+    assert (found.names, found.unknown) == (["kind", "field"], [])
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
         registry.set_tag(registry.find("1"), PROMOTION, spoiled)
         assert version_history(registry)[0].why == ""

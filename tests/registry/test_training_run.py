@@ -32,14 +32,19 @@ def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, labe
     assert registry.run(log(seed=1)).data.params["parent"] == "tagger/1"
     assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["labels"]
     metrics = run.data.metrics
-    assert metrics["accuracy/kind"] == 0.75
-    assert metrics["interval/accuracy/kind/low"] < 0.75 < metrics["interval/accuracy/kind/high"]
-    assert metrics["tag_labels/kind/survey"] == 4
-    # MLflow's page of two runs sorts by name and shows the first few.
-    assert sorted(metrics)[:4] == ["F1/field", "F1/kind", "accuracy/field", "accuracy/kind"]
+    # Nothing was reviewed: all figures are on seed labels.
+    assert metrics["Seed/accuracy/kind"] == 0.75
+    interval = [metrics[f"interval/Seed/accuracy/kind/{end}"] for end in ("low", "high")]
+    assert interval[0] < 0.75 < interval[1]
+    assert metrics["Seed/papers/kind"] == 12
+    assert not [name for name in metrics if name.startswith("Reviewed/")]
     assert (metrics["expected_review_share"], metrics["training_seconds"]) == (1, 1.5)
     card = run.data.tags["mlflow.note.content"]
-    for text in ("| kind | 0.7", "| heart | The heart. | 6 |", "Champion at that time:\nnone"):
+    for text in (
+        "| kind | 12 seed labels | 0.7",
+        "| heart | The heart. | 6 |",
+        "not known on your",
+    ):
         assert text in card
     with registry.store.reading() as client, registry.store.current():
         assert client.get_model_version("tagger", "1").description == card
@@ -48,8 +53,8 @@ def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, labe
     for name in ("model_card.md", "labels/taxonomy.yaml", "labels/seed.jsonl"):
         assert (folder / name).is_file()
     for facet in ("kind", "field"):
-        assert (folder / f"confusion_matrix/{facet}.png").is_file()
-        assert (folder / f"reliability/{facet}.png").is_file()
+        assert (folder / f"confusion_matrix/seed/{facet}.png").is_file()
+        assert (folder / f"reliability/seed/{facet}.png").is_file()
     # Wrong answers come first.
     assert table["right"].tolist() == [False] * 3 + [True] * 9
     assert (table["label"] != table["prediction"]).tolist() == [True] * 3 + [False] * 9

@@ -3,6 +3,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from helpers.samples import label_line
 from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
@@ -26,7 +27,7 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     before, after = log(right=0.5), log(right=1.0)
     found = compare_versions(registry, before, after)
     assert found.verdict == "better"
-    assert found.facets[0].same_fold == 12
+    assert [(part.papers, part.unseen) for part in found.facets] == [(12, 0)] * 2
     steps = []
     found = measure_churn_and_speed(
         registry, found, before, after, DIGESTS, lambda *step: steps.append(step)
@@ -86,6 +87,19 @@ def test_a_facet_whose_tags_were_renamed_by_hand_is_not_compared(registry, log, 
     found = compare_versions(registry, first, log())
     assert [facet.facet for facet in found.facets] == ["field"]
     assert found.skipped == ("kind",)
+
+
+def test_papers_that_a_version_never_saw_are_predicted_by_it(registry, log, label_folder):
+    before = log()
+    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
+    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    kind, seeds, *_ = compare_versions(registry, before, log()).facets
+    assert (kind.sample, kind.papers, kind.unseen) == ("audit", 40, 40)
+    assert (seeds.sample, seeds.papers, seeds.unseen) == ("seed", 12, 0)
+    # All 40 are methods. The first version's answers are those of its model on these papers.
+    papers = [Paper(f"New {n}", f"A text on New {n}.") for n in range(40)]
+    given = registry.load(before).predict_proba(papers)["kind"].argmax(axis=1)
+    assert kind.figures["accuracy"].before == pytest.approx((given == 1).mean())
 
 
 def test_labelled_papers_are_timed_and_missing_predictions_are_an_error(

@@ -44,7 +44,9 @@ def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
     assert not Path("mlflow.db").exists()
 
 
-def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_folder, make_result):
+def test_an_encoder_comes_with_the_inputs_of_its_training(
+    registry, log, label_folder, make_result, caplog
+):
     version = log(right=0.5)
     store = LabelStore(label_folder)
     settings = replace(settings_of(registry, version), encoder_of=version.name)
@@ -57,6 +59,7 @@ def test_an_encoder_comes_with_the_inputs_of_its_training(registry, log, label_f
     assert source.data.ids == [label.id for label in store.labels()]
     assert source.folds == registry.folds_of(version) == registry.known_folds(2)
     assert registry.known_folds(3) == {}
+    assert "it has 2 folds instead of 3" in caplog.text
 
 
 def test_a_changed_exchanged_or_missing_model_is_refused(registry, log, tmp_path):

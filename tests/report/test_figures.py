@@ -7,7 +7,7 @@ from tagger.report.figures import ConfidenceBin, facet_figures
 def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
     y_true = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
     probabilities = [[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.84, 0.06], [0, 0.05, 0.95]]
-    found = facet_figures(held_out(taxonomy.facets[0], y_true, probabilities))
+    found = facet_figures(held_out(taxonomy.facets[0], y_true, probabilities), "seed")
     assert found.figures["accuracy"].value == 0.75
     # F1 of survey 2/3, of method 2/3, of study 1.
     assert found.figures["macro_f1"].value == pytest.approx(7 / 9)
@@ -28,7 +28,7 @@ def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
 
 def test_a_facet_that_is_not_exclusive_has_a_row_for_none(taxonomy):
     found = facet_figures(
-        held_out(taxonomy.facets[1], [[0, 0, 0], [0, 0, 1]], [[0.0, 0.1, 0.7]] * 2)
+        held_out(taxonomy.facets[1], [[0, 0, 0], [0, 0, 1]], [[0.0, 0.1, 0.7]] * 2), "seed"
     )
     assert found.confusion_names[-1] == "none"
     assert found.confusion[-1] == (0, 0, 1, 0)

@@ -1,0 +1,195 @@
+"""Evaluate models on labelled papers, the same ones for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tagger.errors import TaggerError
+from tagger.evaluation import (
+    Comparison,
+    Figure,
+    HeldOut,
+    SampleFigures,
+    compare,
+    evaluate_samples,
+    share,
+    split_samples,
+)
+from tagger.labels import ConflictRule, LabelStore, merge_labels, read_label_file
+from tagger.model import ReviewRule, TaggerModel
+from tagger.papers import Paper
+from tagger.registry.predictions import predict_labelled
+from tagger.registry.resolve import load_model_by_name
+from tagger.registry.versions import Registry
+from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingData
+
+
+@dataclass(frozen=True, slots=True)
+class FacetEvaluation:
+    """Figures of a model in one facet on one sample of papers.
+
+    ``out_of_fold`` counts the papers that the model was trained on. ``coverage`` is the share of
+    papers that need no review of this facet at the default confidence limit; ``covered_accuracy``
+    is the accuracy on these.
+    """
+
+    measured: SampleFigures
+    out_of_fold: int
+    coverage: Figure
+    covered_accuracy: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvaluation:
+    """A model and its figures, those on reviewed papers first."""
+
+    model: str
+    facets: tuple[FacetEvaluation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One or two models on the same papers; ``comparison`` is that of the second with the first."""
+
+    models: tuple[ModelEvaluation, ...]
+    comparison: Comparison | None = None
+
+
+def evaluate_models(
+    registry: Registry,
+    names: Sequence[str],
+    labels: Path,
+    texts: Sequence[Paper] = (),
+    conflicts: ConflictRule = "latest",
+) -> Evaluation:
+    """Evaluate one or two models on the same labelled papers.
+
+    Parameters
+    ----------
+    names:
+        Versions, aliases, or folders of models, the one to compare with first.
+    labels, conflicts:
+        A label folder, and which of its answers count; or a file of labels, all of which are taken
+        for papers that arrived, in the taxonomy of the first model.
+    texts:
+        Papers with the abstracts of labels that have none, see :class:`tagger.labels.LabelStore`.
+
+    Raises
+    ------
+    TaggerError
+        If a model does not exist or is named twice, or no paper is labelled in a facet of all.
+
+    Notes
+    -----
+    A paper that a model was trained on has its out-of-fold prediction. A model that is not
+    registered knows at most 2000 papers of its training.
+    """
+    candidates = [_candidate(registry, name) for name in names]
+    if len({one.name for one in candidates}) < len(candidates):
+        raise TaggerError(
+            f"{candidates[0].name} is named twice", hint="Name another model with --against"
+        )
+    if labels.is_file():
+        data = _evaluation_set(labels, candidates[0].taxonomy(), texts)
+    else:
+        store = LabelStore(labels, texts)
+        data = TrainingData.of(merge_labels(store.all_labels(), conflicts), store.taxonomy)
+    tables = {one.name: predict_labelled(one.held_out, one.load, data) for one in candidates}
+    common = _on_common_papers(list(tables.values()))
+    if not any(common):
+        raise TaggerError(
+            "no labelled paper to evaluate on",
+            hint="Review some: tagger review push --audit 50; or name a file with --labels",
+        )
+    models = tuple(
+        ModelEvaluation(name, tuple(_facets(of_model)))
+        for name, of_model in zip(tables, common, strict=True)
+    )
+    comparison = None
+    if len(common) > 1:
+        # Both tag each paper without having been trained on it; folds do not matter here.
+        free = [
+            {name: replace(table, folds=np.zeros_like(table.folds)) for name, table in one.items()}
+            for one in common
+        ]
+        first, second = zip(tables, free, strict=True)
+        comparison = compare(first, second)
+    return Evaluation(models, comparison)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    name: str
+    held_out: Mapping[str, HeldOut]
+    load: Callable[[], TaggerModel]
+    taxonomy: Callable[[], Taxonomy]
+
+
+def _candidate(registry: Registry, name: str) -> _Candidate:
+    if Path(name).is_dir():
+        model = load_model_by_name(name)
+        return _Candidate(model.name, _out_of_fold(model), lambda: model, lambda: model.taxonomy)
+    version = registry.find(name)
+    load, taxonomy = partial(registry.load, version), partial(registry.taxonomy, version)
+    return _Candidate(version.name, registry.held_out(version), load, taxonomy)
+
+
+def _evaluation_set(path: Path, taxonomy: Taxonomy, texts: Sequence[Paper]) -> TrainingData:
+    """Return the labels of a file, as those of papers that arrived and were sampled at random."""
+    arrived = {"source": "review", "queue": "audit"}
+    read = read_label_file(path, taxonomy, texts)
+    labels = [label.model_copy(update=arrived) for label in read]
+    return TrainingData.of(labels, taxonomy)
+
+
+def _out_of_fold(model: TaggerModel) -> dict[str, HeldOut]:
+    """Return the out-of-fold predictions that a model carries with its reference."""
+    reference, rule = model.reference, model.rule()
+    return {
+        facet.name: HeldOut(
+            facet,
+            reference.ids,
+            reference.titles,
+            np.ones(len(reference.ids), dtype=int),
+            reference.y_true[facet.name],
+            reference.probabilities[facet.name],
+            rule.threshold(facet),
+        )
+        for facet in model.taxonomy.facets
+    }
+
+
+def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str, HeldOut]]:
+    found: list[dict[str, HeldOut]] = [{} for _ in tables]
+    for name in tables[0]:
+        if not all(name in one for one in tables):
+            continue
+        shared = set.intersection(*({*one[name].ids} for one in tables))
+        for target, one in zip(found, tables, strict=True):
+            indices = [row for row, paper in enumerate(one[name].ids) if paper in shared]
+            if indices:
+                target[name] = one[name].take(indices)
+    return found
+
+
+def _facets(tables: Mapping[str, HeldOut]) -> list[FacetEvaluation]:
+    found = []
+    for measured in evaluate_samples(tables.values()):
+        part = split_samples(tables[measured.facet])[measured.sample]
+        rule = ReviewRule(thresholds={measured.facet: part.threshold})
+        covered = ~rule.doubts(part.facet, part.probabilities)
+        found.append(
+            FacetEvaluation(
+                measured,
+                int((part.folds > 0).sum()),
+                share(int(covered.sum()), len(covered)),
+                share(int(part.right[covered].sum()), int(covered.sum())),
+            )
+        )
+    return found
