@@ -51,6 +51,26 @@ def test_spool_returns_and_merges_papers_like_a_list(papers):
             assert each[::-1] == expected[::-1]
 
 
+def test_a_locked_or_damaged_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "papers.sqlite"
+    PaperSpool([Paper("A", "b")], path).close()
+    real = sqlite3.connect
+    monkeypatch.setattr(
+        spool.sqlite3, "connect", lambda *given, **named: real(*given, **named, timeout=0)
+    )
+    other = real(path)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(TaggerError, match="another process uses this file"):
+        PaperSpool([Paper("B", "b")], path)
+    other.execute("UPDATE papers SET fields = 'x'")
+    other.commit()
+    with pytest.raises(TaggerError, match=r"papers\.sqlite: cannot be read"):
+        PaperSpool(path=path)[0]
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(TaggerError, match=r"papers\.sqlite: cannot be read"):
+        PaperSpool(path=path)
+
+
 def test_full_disk_is_reported_with_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(spool.tempfile, "tempdir", None)

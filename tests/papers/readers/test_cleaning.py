@@ -40,6 +40,7 @@ def test_latex_and_html_are_converted(raw, clean):
         ("<jats:p>One.</jats:p><jats:p>Two, <jats:italic>too</jats:italic>.", "One. Two, too."),
         ('<span class="nocase">BERT</span><br/>again', "BERT again"),
         (r"{\textless}p{\textgreater}One", "One"),
+        (r"{$\less$em$\greater$One$\less$/em$\greater$ $\upalpha$ $\unheard$", "One \u03b1"),
         ("a <mask> where b <i and c> d", "a <mask> where b <i and c> d"),
     ],
 )

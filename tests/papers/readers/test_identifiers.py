@@ -5,12 +5,16 @@ from hypothesis import strategies as st
 from tagger.papers import Paper
 from tagger.papers.readers.identifiers import (
     arxiv_mentions,
+    bare_arxiv,
     identifier_of_link,
     identifiers_of,
     normal_arxiv,
     normal_doi,
+    normal_openalex,
     normal_pmid,
+    normal_s2,
     pmid_mentions,
+    written_identifiers,
 )
 
 
@@ -29,6 +33,23 @@ from tagger.papers.readers.identifiers import (
             "doi:10.1002/(sici)1097(1998)17:15<16::aid-sim9>3.0.co;2-2",
         ),
         (normal_doi, "10.1234.56/x", "doi:10.1234.56/x"),
+        (normal_doi, "10.5555 / harbour. 2020.01", "doi:10.5555/harbour.2020.01"),
+        (normal_doi, "10.5555/harbour lights", "doi:10.5555/harbourlights"),
+        (normal_doi, "10.5555/\u200bharbour [doi]", "doi:10.5555/harbour"),
+        (normal_doi, "10.5555/harbour. Epub 2020 Jan 1", "doi:10.5555/harbour"),
+        (normal_openalex, "https://openalex.org/W12", "openalex:w12"),
+        (normal_s2, "AB" * 20, f"s2:{'ab' * 20}"),
+        (bare_arxiv, "2101.00001v3", "arxiv:2101.00001"),
+        (bare_arxiv, "arXiv:hep-th/9901001", "arxiv:hep-th/9901001"),
+        *((bare_arxiv, text, None) for text in ("record/1234567", "2101.00001 x", "12345")),
+        (identifier_of_link, "https://rss.arxiv.org/abs/2101.00001", "arxiv:2101.00001"),
+        (identifier_of_link, "https://huggingface.co/papers/2101.00001", "arxiv:2101.00001"),
+        (
+            identifier_of_link,
+            "x.org/?u=https%3A%2F%2Fdoi.org%2F10.5555%2Fa",
+            "doi:10.5555/a",
+        ),
+        (identifier_of_link, "https://api.semanticscholar.org/CorpusID:7", "corpusid:7"),
         (normal_doi, "https://doi.org/10.48550/arXiv.2101.00001v2", "arxiv:2101.00001"),
         (normal_doi, "10.48550/arXiv.hep-th/9901001", "arxiv:hep-th/9901001"),
         *((normal_doi, text, None) for text in ("10.48550/arXiv.x", "n/a", "10.1234/", "10.12/a")),
@@ -69,3 +90,11 @@ def test_normalised_identifiers_are_valid_ids(text, normal):
         found = normal(prefix + text)
         if found:
             assert Paper("A title", "", identifiers=(found,)).id == found
+
+
+def test_written_identifiers_are_found_as_links_guids_and_bare_ids():
+    text = (
+        "oai:arXiv.org:2101.00001v1 https://openalex.org/W3 pmid:https://pubmed.gov/7 10.5555/A"
+    )
+    found = ("arxiv:2101.00001", "openalex:w3", "pmid:7", "doi:10.5555/a")
+    assert written_identifiers(text) == found
