@@ -66,14 +66,10 @@ def refused(done, reason):
         ("missing.txt", None, "missing.txt: no such file"),
         ("folder", "folder", "folder: no file in this folder"),
         ("empty.txt", b"", "empty.txt: the file is empty"),
-        ("image.png", b"\x89PNG\0", "is a binary file"),
+        ("image.png", b"\x89PNG\0", "image.png: looks like a picture"),
         ("latin.txt", b"caf\xe9\n\nx", "latin.txt:1: is not UTF-8 text"),
-        ("header.txt", b"new\n\nMar 12\n", "header.txt:3: there are no papers"),
-        (
-            "title.txt",
-            page("One").encode() + b"\n\nLast",
-            "title.txt:11: the abstract of 'Last' is missing",
-        ),
+        ("header.txt", b"new\n\nMar 12\n", "header.txt: looks like a text without a list"),
+        ("letter.txt", b"Dear all,\n\nsee you.", "letter.txt: looks like a text without a list"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
