@@ -157,7 +157,7 @@ def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_pat
         Paper("Contracts", "A new algorithm that drafts contracts for the court."),
     ]
     baked = model.predict_proba(papers)["field"][:, -1]
-    assert baked[0] > 0.88 > baked[1:].max()
+    assert baked[0] > 0.89 > baked[1:].max()
 
 
 @pytest.mark.training
