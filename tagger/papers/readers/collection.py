@@ -295,7 +295,9 @@ def _from_summary(
     problems = {int(index): TaggerError(**error) for index, error in summary["problems"].items()}
     source = Source(summary["name"], Path(place), columns, stamp=stamp)
     entries = range(summary["entries"])
-    return PaperFile(source, summary["format"], entries, problems, tuple(summary["notices"]))
+    return PaperFile(
+        source, summary["format"], entries, problems, tuple(summary.get("notices", ()))
+    )
 
 
 def _path(folder: Path, number: int, ending: str) -> Path:
