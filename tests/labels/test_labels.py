@@ -308,7 +308,7 @@ def test_a_label_without_a_text_counts_where_its_text_is_found(label_folder):
     texts = [
         Paper("BY TITLE.", "Short."),
         Paper("By title", "The longest abstract."),
-        Paper("A Name", "With an identifier.", identifiers=("doi:10.1/a",)),
+        Paper("Another Name: A Subtitle", "With an identifier.", identifiers=("doi:10.1/a",)),
         Paper("Lost", ""),
         Paper("Only a title", "This one has no abstract where it was labelled."),
     ]

@@ -150,16 +150,16 @@ def test_open_store_reads_a_changed_taxonomy(label_folder):
 
 
 def test_snapshot_is_consistent_during_changes(label_folder, monkeypatch):
-    held, whole = LabelStore(label_folder), LabelStore.labels
+    held, whole = LabelStore(label_folder), LabelStore._stored_lines
     late = [(rename_tag, "survey", "review")]
 
-    def labels(store, conflicts):
-        found = whole(store, conflicts)
+    def lines(store):
+        found = whole(store)
         while late:
             change(label_folder, *late.pop(), facet="kind")
         return found
 
-    monkeypatch.setattr(LabelStore, "labels", labels)
+    monkeypatch.setattr(LabelStore, "_stored_lines", lines)
     snapshot = held.snapshot()
     text = snapshot.files["taxonomy.yaml"].decode()
     assert snapshot.taxonomy == TaxonomyDocument(text, label_folder).taxonomy

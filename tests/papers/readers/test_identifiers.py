@@ -93,8 +93,6 @@ def test_normalised_identifiers_are_valid_ids(text, normal):
 
 
 def test_written_identifiers_are_found_as_links_guids_and_bare_ids():
-    text = (
-        "oai:arXiv.org:2101.00001v1 https://openalex.org/W3 pmid:https://pubmed.gov/7 10.5555/A"
-    )
+    text = "oai:arXiv.org:2101.00001v1 https://openalex.org/W3 pmid:https://pubmed.gov/7 10.5555/A"
     found = ("arxiv:2101.00001", "openalex:w3", "pmid:7", "doi:10.5555/a")
     assert written_identifiers(text) == found
