@@ -9,6 +9,8 @@ from helpers.tiny_model import SIZE
 
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
+from tagger.model import review_rule
+from tagger.model.calibration import CAP
 from tagger.papers import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import (
@@ -37,23 +39,27 @@ def test_the_fingerprint_follows_every_input(label_folder):
 
 def test_too_few_labels_are_refused(label_folder, tmp_path):
     store = LabelStore(label_folder)
-    with pytest.raises(TaggerError, match="3 labels of the facet 'kind' are too few"):
+    with pytest.raises(TaggerError, match=r"too few labels.*kind: 3 labels.*field: 3 labels"):
         train(store.labels()[:3], store.taxonomy, QUICK, tmp_path)
-    one_kind = [label for label in store.labels() if label.tags["kind"] == ("survey",)]
-    with pytest.raises(TaggerError, match="'kind' has too few labels"):
-        train(one_kind, store.taxonomy, QUICK, tmp_path)
 
 
-def test_labels_that_leave_a_fold_one_tag_are_refused_before_training(label_folder, tmp_path):
+def test_a_facet_is_scarce_for_each_reason(label_folder):
     store = LabelStore(label_folder)
-    kinds = ["survey"] * 10 + ["study"] * 2
-    labels = [
-        label.model_copy(update={"tags": {**label.tags, "kind": (kind,)}})
-        for label, kind in zip(store.labels(), kinds, strict=True)
-    ]
-    folds = {label.id: int(label.tags["kind"] == ("study",)) for label in labels}
-    with pytest.raises(TaggerError, match=r"'kind' has too few labels.*fold 1"):
-        train(labels, store.taxonomy, QUICK, tmp_path, known_folds=folds)
+
+    def scarce(kinds, folds):
+        kinds = [{"kind": (kind,)} if kind else {} for kind in kinds]
+        labels = [
+            label.model_copy(update={"tags": {"field": label.tags["field"], **kind}})
+            for label, kind in zip(store.labels(), kinds, strict=True)
+        ]
+        return {*TrainingData.of(labels, store.taxonomy).scarce_facets(np.array(folds), 2)}
+
+    halves, kinds = [0, 1] * 6, ["survey", "method", "study", "survey"] * 3
+    assert scarce(kinds, halves) == set()
+    assert scarce([*kinds[:3], *[None] * 9], halves) == {"kind"}
+    assert scarce(["survey"] * 11 + ["study"], halves) == {"kind"}
+    assert scarce(["survey"] * 10 + ["study"] * 2, halves) == set()
+    assert scarce(["survey"] * 10 + ["study"] * 2, [0] * 10 + [1] * 2) == {"kind"}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +136,30 @@ def test_training_learns_the_topics(trained):
     )
     assert trained.metrics["kind/accuracy"] > 0.8
     assert set(trained.metrics) >= {"kind/macro_f1", "field/f1/heart", "field/calibration_error"}
+
+
+@pytest.mark.training
+def test_a_facet_with_few_labels_is_tagged_by_definition_and_reviewed(
+    taxonomy, topic_labels, tiny, tmp_path
+):
+    clinic = Tag(name="clinic", definition="Studies of the beating heart and its diseases.")
+    office = Tag(name="office", definition="Somebody drafts contracts for the court.")
+    place = Facet(name="place", definition="Where.", exclusive=True, tags=(clinic, office))
+    wider = Taxonomy(name="wider", facets=(*taxonomy.facets, place))
+    labels = [
+        label.model_copy(update={"tags": {**label.tags, "place": ("clinic",)}}) if n < 2 else label
+        for n, label in enumerate(topic_labels)
+    ]
+    result = train(labels, wider, tiny, tmp_path / "model")
+    assert {*result.by_definition} == {"place"}
+    assert [table.facet.name for table in result.out_of_fold] == ["kind", "field"]
+    papers = [topic_labels[number].paper for number in (0, 1)]
+    probabilities, rule = result.model.predict_proba(papers)["place"], result.model.rule()
+    assert probabilities.argmax(axis=1).tolist() == [0, 1]
+    assert probabilities.max() <= CAP
+    assert rule.doubts(place, probabilities).all()
+    _, promise = review_rule(result.model, 0.6, 0.9)
+    assert "place" in " ".join(promise.shortfalls)
 
 
 @pytest.mark.training

@@ -89,12 +89,15 @@ def run_backend(
     Label Studio reaches the backend at ``url``, by default at ``address``. After ``train_after``
     new annotations a training run starts; 0 means never.
     """
+    from tagger.registry import count_new_corrections
+
     report = partial(echo, err=True)
     in_use = ModelInUse(store, model, report)
     credentials = Credentials()
     url = url or "http://{}:{}".format(*address)
     worker = PullWorker(
         partial(pull_labels, project, store, conflicts),
+        partial(count_new_corrections, store),
         partial(_train, store, in_use, conflicts),
         train_after,
         report,
@@ -130,8 +133,8 @@ def run_backend(
         disconnect_backend(project, credentials)
 
 
-def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> None:
-    """Run 'tagger train' with the settings of the model in use, and report the result."""
+def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:
+    """Run 'tagger train' with the settings of the model in use; report and return its success."""
     from tagger.registry import Registry, settings_of
 
     command = [sys.executable, "-m", "tagger", "train", "--json"]
@@ -144,7 +147,7 @@ def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: Confl
                 command.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
     except TaggerError as error:
         echo(f"error: {error}", err=True)
-        return
+        return False
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         made = json.loads(done.stdout)
@@ -152,6 +155,7 @@ def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: Confl
     else:
         lines = done.stderr.strip().splitlines()
         echo(lines[-1] if lines else "error: training failed without a message", err=True)
+    return done.returncode == 0
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import options, output
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.labels import Agreement, Conflict, LabelStore
+    from tagger.labels import LabelStore
     from tagger.model import TaggerModel
     from tagger.papers import Paper
-    from tagger.review import Connection, PushReport, ReviewProject, ReviewStatus
+    from tagger.review import Connection, PushReport, ReviewProject
 
 app = typer.Typer(
     no_args_is_help=True, help="Review in Label Studio the papers that the model is unsure of."
@@ -29,6 +30,14 @@ Budget = Annotated[
 ]
 StrategyName = Annotated[
     str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option(help="With --strategy versions: the version to compare --model with."),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of reviewers who answer each task of the project."),
 ]
 AuditShare = Annotated[
     float,
@@ -112,9 +121,11 @@ def push(
     model: options.Model = "champion",
     budget: Budget = 20,
     strategy: StrategyName = "uncertainty",
+    against: Against = None,
     audit: Audit = None,
     audit_share: AuditShare = 0.1,
     blind_share: BlindShare = 0.0,
+    overlap: Overlap = None,
     min_confidence: options.MinConfidence = 0.6,
     target_precision: options.TargetPrecision = None,
     project: options.Project = None,
@@ -136,21 +147,35 @@ def push(
     Example: tagger review push monday.txt tuesday.txt --budget 20
 
     Example: tagger review push monday.txt tuesday.txt --audit 50
+
+    With --strategy versions, papers on which two versions disagree are sent, without tags.
+
+    Example: tagger review push monday.txt --strategy versions --against challenger
     """
     from tagger.review import load_strategy
 
-    chosen = load_strategy(strategy)
+    if (strategy == "versions") != (against is not None):
+        raise TaggerError(
+            "--strategy versions and --against VERSION belong together",
+            hint="For example --strategy versions --model champion --against challenger",
+        )
+    if not against:  # an unknown one is refused before anything is read
+        load_strategy(strategy)
     read, problems = output.collect_pages(files, format_name, column)
     store = _read_store(labels)
     server = _connect(folder)
     # If there is no model, no project is created.
     loaded = output.load_model_for(store, model, read.papers)
+    other = output.load_model_named(against, read.papers) if against else None
     target = _open_project(server, store, project, create=True)
-    from tagger.review import PushSettings, push_papers
+    from tagger.review import PushSettings, Versions, push_papers
 
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     budget, audit_share = (audit, 1.0) if audit else (budget, audit_share)
+    chosen = Versions(rule, other) if other else load_strategy(strategy)
     settings = PushSettings(budget, chosen, audit_share, blind_share, rule)
+    if overlap:
+        target.set_overlap(overlap)
     with output.progress() as step:
         report = push_papers(
             read.papers,
@@ -187,6 +212,7 @@ def pull(
     """
     store = _read_store(labels)
     target = _open_project(_connect(folder), store, project)
+    from tagger.cli.review_status import print_agreement, print_conflicts
     from tagger.review import pull_labels
 
     with output.working("Reading annotations"):
@@ -198,8 +224,8 @@ def pull(
             f"{report.new} new, {report.changed} changed, {report.withdrawn} withdrawn, "
             f"{report.skipped} skipped"
         )
-        _print_conflicts(report.conflicts)
-        _print_agreement(report.agreement)
+        print_conflicts(report.conflicts)
+        print_agreement(report.agreement)
         for problem in report.problems:
             output.echo(f"left out: {problem}", err=True)
     if any(not conflict.settled for conflict in report.conflicts):
@@ -216,13 +242,15 @@ def status(
 ) -> None:
     """Show the state of the review, and how far reviewers and model agree.
 
-    It shows how often reviewers removed or added each tag, how far they agree with each other, and
-    whether they agree more with the model if they see its tags. It counts what was pulled.
+    It shows how often reviewers removed or added each tag, how far they agree with each other,
+    how often the model was right on the audit sample, and whether reviewers agree more with it if
+    they see its tags. It counts what was pulled.
 
     Example: tagger review status
     """
     store = _read_store(labels)
     target = _open_project(_connect(folder), store, project)
+    from tagger.cli.review_status import print_status
     from tagger.review import review_status
 
     with output.working("Reading tasks"):
@@ -231,7 +259,7 @@ def status(
     if as_json:
         output.print_json(asdict(found))
     else:
-        _print_status(found)
+        print_status(found)
         output.echo(target.url)
 
 
@@ -243,11 +271,12 @@ def strategies(as_json: options.Json = False) -> None:
     """
     import inspect
 
-    from tagger.review import load_strategy, strategy_names
+    from tagger.review import Versions, load_strategy, strategy_names
 
+    found: dict[str, type] = {name: type(load_strategy(name)) for name in strategy_names()}
     texts = {}
-    for name in strategy_names():
-        text = inspect.getdoc(type(load_strategy(name))) or ""
+    for name, strategy in {**found, "versions": Versions}.items():
+        text = inspect.getdoc(strategy) or ""
         texts[name] = text.split("\n\n")[0].replace("\n", " ")
     if as_json:
         output.print_json(texts)
@@ -321,15 +350,11 @@ def _open_project(
     return open_project(server, store.taxonomy, project, create=create)
 
 
-def _in_queues(queues: Mapping[str, int]) -> str:
-    counts = ", ".join(f"{name} {count}" for name, count in queues.items())
-    return f" ({counts})" if counts else ""
-
-
 def _print_push(report: PushReport) -> None:
+    from tagger.cli.review_status import in_queues
     from tagger.review import POOL_SIZE
 
-    output.echo(f"{report.new} new papers sent{_in_queues(report.queues)}")
+    output.echo(f"{report.new} new papers sent{in_queues(report.queues)}")
     if report.candidates > POOL_SIZE:
         output.echo(f"chosen from {POOL_SIZE:,} of {report.candidates:,} papers, sampled at random")
     if report.refreshed:
@@ -343,56 +368,3 @@ def _print_push(report: PushReport) -> None:
     for problem in report.problems:
         output.echo(f"not changed: {problem}", err=True)
     output.echo(f"{report.waiting} papers wait at {report.url}")
-
-
-def _print_status(found: ReviewStatus) -> None:
-    from tagger.cli.console import print_table
-
-    output.echo(f"{found.waiting} waiting{_in_queues(found.queues)}")
-    output.echo(f"{found.done} done, {found.skipped} skipped")
-    if found.median_seconds:
-        output.echo(f"{found.median_seconds:.0f} s a paper (median)")
-    open_ = [conflict for conflict in found.conflicts if not conflict.settled]
-    output.echo(f"{len(open_)} in conflict, {len(found.conflicts) - len(open_)} settled")
-    _print_conflicts(open_)
-    rows = [
-        (facet, tag, str(verdict.given), str(verdict.taken_away), str(verdict.added))
-        for facet, verdicts in found.verdicts.items()
-        for tag, verdict in verdicts.items()
-        if verdict.given or verdict.added
-    ]
-    if rows:
-        numbers = ("assigned by the model", "removed", "added")
-        print_table(("facet", "tag", *numbers), rows, numbers)
-    for facet, (accuracy, count) in found.random_accuracy.items():
-        output.echo(
-            f"{facet}: reviewers agree with the model on {accuracy:.0%} of {count} answers on "
-            "papers sampled at random"
-        )
-    for anchoring in found.anchoring:
-        output.echo(
-            f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "
-            f"{anchoring.shown} answers with its tags shown, {anchoring.agree_blind:.0%} of "
-            f"{anchoring.blind} without (difference {anchoring.difference:+.0%}, "
-            f"p = {anchoring.p_value:.2f})"
-        )
-    _print_agreement(found.agreement)
-
-
-def _print_conflicts(conflicts: list[Conflict]) -> None:
-    for conflict in conflicts:
-        answers = "; ".join(
-            f"{annotator}: {', '.join(tags) or 'none'}"
-            for annotator, tags in conflict.answers.items()
-        )
-        state = "settled" if conflict.settled else "CONFLICT"
-        output.echo(f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}")
-
-
-def _print_agreement(agreements: list[Agreement]) -> None:
-    for agreement in agreements:
-        pairs = [f"kappa {kappa:.2f} {who}" for who, kappa in agreement.kappa.items()]
-        output.echo(
-            f"{agreement.facet}: alpha {agreement.alpha:.2f} on {agreement.papers} papers with "
-            "several reviewers; " + "; ".join(pairs)
-        )

@@ -76,6 +76,8 @@ def train(
     those on reviewed papers, if there are 30, then those on seed labels. Settings, label files,
     plots, predictions and the model are logged with the run.
 
+    The tags of a facet with too few labels come from their definitions; a warning names it.
+
     Every recipe is calibrated, recorded and used for tagging in the same way. By default SetFit
     trains the encoder with a contrastive loss; 'tagger bakeoff' compares recipes on your labels.
 
@@ -147,6 +149,11 @@ def _print_version(
     from tagger.evaluation import evaluate_samples
 
     version, result = trained.version, trained.result
+    for facet, reason in result.by_definition.items() if result else ():
+        output.warn(
+            f"too few labels of '{facet}' to learn from ({reason}): its tags come from their "
+            "definitions, and papers that get one go to review"
+        )
     if as_json:
         content: dict[str, object] = {"model": version.name, "trained": result is not None}
         if result:
@@ -155,6 +162,7 @@ def _print_version(
                 "labels": labels,
                 "seconds": round(result.seconds, 1),
                 "encoders_reused": result.reused,
+                "by_definition": list(result.by_definition),
                 "figures": evaluate_samples(result.out_of_fold),
                 "capped": _capped(trained),
                 "contradictions": contradictions,

@@ -25,14 +25,16 @@ class Conflict:
     """A disagreement of reviewers on one facet of one paper.
 
     ``answers`` are the tags in the latest answer of each annotator. If they disagree on whether the
-    entry is a paper, ``facet`` is None and the answers are outcomes. ``settled`` tells whether the
-    conflict rule decides it.
+    entry is a paper, ``facet`` is None and the answers are outcomes. ``counts`` is the answer that
+    counts under the conflict rule, None if none does. ``settled`` tells whether a final answer or a
+    majority decides; that an answer came last settles nothing.
     """
 
     id: str
     title: str
     facet: str | None
     answers: dict[str, tuple[str, ...]]
+    counts: tuple[str, ...] | None
     settled: bool
 
 
@@ -128,16 +130,18 @@ def non_paper_ids(labels: Iterable[Label], conflicts: ConflictRule = "latest") -
 
 
 def find_conflicts(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Conflict]:
-    """Return the disagreements of reviewers, and whether the rule decides them."""
+    """Return the disagreements of reviewers, with the answer that counts under the rule."""
     found = []
     for name, own in labels_by_paper(labels).items():
         reviews = _reviews(own)
         for facet in (None, *_facets(reviews)):
             answers = _answers(reviews, facet)
             if len({frozenset(answer.tags) for answer in answers}) > 1:
-                settled = _resolve(answers, conflicts) is not None
+                counts = _resolve(answers, conflicts)
+                decided = conflicts == "majority" or any(answer.final for answer in answers)
+                settled = decided and counts is not None
                 tags = {answer.annotator: answer.tags for answer in answers}
-                found.append(Conflict(name, own[0].title, facet, tags, settled))
+                found.append(Conflict(name, own[0].title, facet, tags, counts, settled))
     return found
 
 

@@ -48,5 +48,7 @@ from .vector_cache import CachedEncoder as CachedEncoder
 from .vector_cache import VectorCache as VectorCache
 from .vector_cache import default_cache as default_cache
 from .vector_cache import default_cache_folder as default_cache_folder
+from .zero_shot import head_of_definitions as head_of_definitions
 from .zero_shot import model_of_definitions as model_of_definitions
 from .zero_shot import prototypes as prototypes
+from .zero_shot import typical_vector as typical_vector

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -57,6 +57,27 @@ def prototypes(facet: Facet, encoder: Encoder) -> Vectors:
     return np.asarray(sums / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
+def typical_vector(vectors: Vectors) -> Vectors:
+    """Return the vector of a typical paper, given those of some, shape (dimensions,)."""
+    return np.asarray(vectors.sum(axis=0) / (len(vectors) + _SHRINKAGE))
+
+
+def head_of_definitions(
+    facet: Facet, definitions: Mapping[str, Vectors], typical: Vectors, terms: int = 0
+) -> Head:
+    """Return the head of a facet without labels, with weights of zero for TF-IDF terms.
+
+    ``definitions`` holds the :func:`prototypes` of all facets, ``typical`` the
+    :func:`typical_vector`.
+    """
+    common = np.concatenate(list(definitions.values())).mean(axis=0)
+    weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
+    # In an exclusive facet the threshold cancels, because all tags share it.
+    bias = -weights @ typical - SLOPE[facet.exclusive] * NEARNESS
+    words = Linear(np.zeros((len(facet.tags), terms)), np.zeros(len(facet.tags)))
+    return Head(facet, Linear(weights, bias), words)
+
+
 def model_of_definitions(
     taxonomy: Taxonomy,
     papers: Sequence[Paper],
@@ -72,17 +93,11 @@ def model_of_definitions(
     indices = np.linspace(0, len(papers) - 1, min(len(papers), _MAX_PAPERS)).astype(int)
     texts = [papers[index].text for index in indices]
     definitions = {facet.name: prototypes(facet, encoder) for facet in taxonomy.facets}
-    common = np.concatenate(list(definitions.values())).mean(axis=0)
-    typical = np.zeros_like(common)
-    if texts:
-        typical = encoder.encode(texts, progress).sum(axis=0) / (len(texts) + _SHRINKAGE)
-    heads = []
-    for facet in taxonomy.facets:
-        weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
-        # In an exclusive facet the threshold cancels, because all tags share it.
-        threshold = SLOPE[facet.exclusive] * NEARNESS
-        words = Linear(np.zeros((len(facet.tags), 0)), np.zeros(len(facet.tags)))
-        heads.append(Head(facet, Linear(weights, -weights @ typical - threshold), words))
+    dimensions = definitions[taxonomy.facets[0].name].shape[1]
+    no_vectors = np.zeros((0, dimensions), dtype=np.float32)
+    vectors = encoder.encode(texts, progress) if texts else no_vectors
+    typical = typical_vector(vectors)
+    heads = [head_of_definitions(facet, definitions, typical) for facet in taxonomy.facets]
     none: dict[str, Floats] = {f.name: np.zeros((0, len(f.tags))) for f in taxonomy.facets}
     inputs = json.dumps([taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE])
     digest = hashlib.sha256(inputs.encode()).hexdigest()
@@ -94,7 +109,7 @@ def model_of_definitions(
         Reference(
             (),
             (),
-            np.zeros((0, len(common)), dtype=np.float32),
+            no_vectors,
             {name: values > 0 for name, values in none.items()},
             {name: np.zeros(0, dtype=bool) for name in none},
             {"full": OutOfFold(np.zeros(0), none)},

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tagger._util.progress import Progress
 from tagger.errors import TaggerError
-from tagger.labels import LabelSnapshot
+from tagger.labels import Label, LabelSnapshot, LabelStore, current_labels
 from tagger.registry.training_run import (
     check_writable,
     encoder_origin,
@@ -94,6 +95,23 @@ def train_version(
             version = log_training(registry, result, settings, snapshot)
         progress("Logging to MLflow", 1, 1)
     return TrainedVersion(version, result)
+
+
+def count_new_corrections(store: LabelStore) -> int:
+    """Count the current corrections from review that the newest version was not trained on."""
+    registry = Registry()
+    versions = registry.versions() if registry.store.exists else []
+    trained: set[tuple[str, datetime]] = set()
+    for version in versions[-1:]:
+        with TemporaryDirectory() as scratch:
+            folder = registry.label_folder(version, Path(scratch))
+            trained = _annotations(LabelStore(folder).original_labels())
+    return len(_annotations(current_labels(store.original_labels())) - trained)
+
+
+def _annotations(labels: Iterable[Label]) -> set[tuple[str, datetime]]:
+    """Return the annotations that labels come from, with the times of their last changes."""
+    return {(one.origin.annotation, one.origin.updated) for one in labels if one.origin}
 
 
 @contextmanager

@@ -195,9 +195,9 @@ class Registry:
             )
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
-        """Return the out-of-fold predictions of a version per facet.
+        """Return the out-of-fold predictions of a version per facet, those with enough labels.
 
-        Raises a TaggerError if those of a facet are missing or cannot be read.
+        Raises a TaggerError if there are none, or they cannot be read.
         """
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
@@ -214,12 +214,12 @@ class Registry:
             artifacts = client.get_run(version.run_id).info.artifact_uri
             found = {}
             for facet in taxonomy.facets:
-                table = out_of_fold_file(facet.name)
-                if table not in logged:
-                    raise missing
-                with self.store.current():
-                    content = mlflow.artifacts.load_dict(f"{artifacts}/{table}")
-                found[facet.name] = from_table(facet, content)
+                if (table := out_of_fold_file(facet.name)) in logged:
+                    with self.store.current():
+                        content = mlflow.artifacts.load_dict(f"{artifacts}/{table}")
+                    found[facet.name] = from_table(facet, content)
+            if not found:
+                raise missing
         return found
 
     def known_folds(self, folds: int) -> dict[str, int]:

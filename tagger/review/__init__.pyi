@@ -20,3 +20,4 @@ from .status import ReviewStatus as ReviewStatus
 from .status import review_status as review_status
 from .strategies import load_strategy as load_strategy
 from .strategies import strategy_names as strategy_names
+from .strategies.versions import Versions as Versions

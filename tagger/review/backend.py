@@ -62,23 +62,24 @@ class Credentials:
 class PullWorker:
     """Pulls annotations in the background, and trains after each ``train_after`` of them.
 
-    ``train`` returns when the training has ended; it is never called if ``train_after`` is 0.
+    ``count_new`` counts those that no training has used. Nothing is counted in memory, so a restart
+    or a failed training loses none; after a failure, the next annotation starts another training.
+    ``train`` returns whether the training succeeded. Neither is called if ``train_after`` is 0.
     ``report`` is called with a message for each event.
     """
 
     def __init__(
         self,
         pull: Callable[[], PullReport],
-        train: Callable[[], None],
+        count_new: Callable[[], int],
+        train: Callable[[], bool],
         train_after: int,
         report: Callable[[str], None],
     ) -> None:
-        self._pull, self._train = pull, train
+        self._pull, self._count_new, self._train = pull, count_new, train
         self._train_after, self._report = train_after, report
         self._requested = threading.Event()
-        self._stopping = False
-        self._since_training = 0
-        self._training: threading.Thread | None = None
+        self._stopping = self._training = False
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
@@ -100,17 +101,27 @@ class PullWorker:
             self._requested.clear()
             try:
                 pulled = self._pull()
+                self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
+                self._train_if_due()
             except Exception as error:  # one failed pull must not stop later ones
                 self._report(f"error: {error}")
-                continue
-            self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
-            self._since_training += pulled.new + pulled.changed
-            due = 0 < self._train_after <= self._since_training
-            if due and not (self._training and self._training.is_alive()):
-                self._report(f"Training on {self._since_training} new annotations")
-                self._since_training = 0
-                self._training = threading.Thread(target=self._train, daemon=True)
-                self._training.start()
+
+    def _train_if_due(self) -> None:
+        if self._train_after and not self._training:
+            count = self._count_new()
+            if count >= self._train_after:
+                self._report(f"Training on {count} new annotations")
+                self._training = True
+                threading.Thread(target=self._train_and_look_again, daemon=True).start()
+
+    def _train_and_look_again(self) -> None:
+        succeeded = False
+        try:
+            succeeded = self._train()
+        finally:
+            self._training = False
+        if succeeded:  # there may be enough new annotations for the next training
+            self.wake()
 
 
 def make_backend(

@@ -180,6 +180,11 @@ class ReviewProject:
                 client.projects.update(self.id, model_version=model, show_collab_predictions=True)
             self.model_version = model
 
+    def set_overlap(self, reviewers: int) -> None:
+        """Let a number of reviewers answer each task; it is offered to each who has not."""
+        with self._client() as client:
+            client.projects.update(self.id, maximum_annotations=reviewers)
+
     def annotated_tasks(self) -> list[dict[str, Any]]:
         """Export the annotated or skipped tasks with their annotations."""
         for _ in range(_ATTEMPTS):

@@ -262,6 +262,9 @@ class _Push:
             if task.id in self.to_audit
             or not (task.meta and self.is_current(task) and task.meta.model == model.name)
         ]
+        # Label Studio refuses to show a model without predictions in the project.
+        ids = {task.id for task in stale}
+        shows = any(task.id not in ids and task.meta.shown for task in self.waiting if task.meta)
         papers = [task.paper for task in stale]
         decisions = self.decide(papers, model.predict_proba(papers))
         renewed = [*zip(stale, map(self._renewed, stale, decisions), strict=True)]
@@ -275,10 +278,10 @@ class _Push:
             for task, new in batch:
                 self.project.update_task(task.id, {**task.data, **new["data"]}, new["meta"])
                 report.moved += task.id in self.to_audit
+                shows = shows or bool(new["predictions"])
             report.refreshed += len(batch)
             self._progress("Refreshing", start + len(batch), len(renewed))
-        # Label Studio refuses a model without predictions in the project.
-        if any(task.meta is None or task.meta.shown for task in self.waiting):
+        if shows:
             self.project.show_predictions_of(model.name)
 
     def finish(self) -> PushReport:
@@ -331,7 +334,7 @@ def _make_new_tasks(
     ``sample`` holds the papers without label and task, ``reserve`` those of the audit sample, in
     order.
     """
-    model, rule = run.model, settings.rule
+    model = run.model
     quota = run.audit_quota(settings.audit_share, count)
     audit = run.take_for_audit(reserve[:quota])
     pool = [paper for paper in sample if random_number(paper) >= settings.audit_share]
@@ -346,7 +349,7 @@ def _make_new_tasks(
     predictions = model.predict(candidates, run.stage("Tagging"))
     own = predictions.take(np.arange(len(pool)))
     chosen = _select(Pool(pool, own, known, model.taxonomy), settings, count - len(audit))
-    if not rule.accept:
+    if len(chosen) == len(pool):
         # The whole pool is sent: so is the reserve.
         spare = KnownPapers(sample)
         left = [paper for paper in reserve[quota:] if paper in spare]
@@ -363,10 +366,10 @@ def _make_new_tasks(
     tasks = []
     for index, decision in zip(indices, decisions, strict=True):
         paper = candidates[index]
-        queue: Queue = "confused" if decision.review else "checked"
+        queue = settings.strategy.queue or ("confused" if decision.review else "checked")
         if index >= len(pool):
             queue = "audit"
-        elif similarity[index] < threshold:
+        elif settings.strategy.queue is None and similarity[index] < threshold:
             queue = "unfamiliar"
         reason = run.reason(decision, queue)
         if queue == "unfamiliar" and labelled:

@@ -16,6 +16,7 @@ from tagger.labels import (
     current_labels,
     find_conflicts,
     measure_agreement,
+    merge_labels,
 )
 from tagger.review.project import ReviewTask
 from tagger.review.tasks import BLIND_QUEUES
@@ -57,9 +58,9 @@ class Anchoring:
 class ReviewStatus:
     """Progress and results of a review.
 
-    ``random_accuracy`` holds, per facet, the share of papers sampled at random on which reviewers
-    agreed with the model, and the number of answers. It is the only estimate of accuracy without
-    selection bias. ``median_seconds`` is the median time of an answer.
+    ``audit`` tells, per facet, how many papers of the audit sample were predicted correctly by the
+    version that they were sent with, and of how many. ``median_seconds`` is the median time of an
+    answer.
     """
 
     waiting: int
@@ -70,7 +71,7 @@ class ReviewStatus:
     verdicts: dict[str, dict[str, TagVerdicts]]
     anchoring: list[Anchoring]
     agreement: list[Agreement]
-    random_accuracy: dict[str, tuple[float, int]]
+    audit: dict[str, tuple[int, int]]
     median_seconds: float | None
 
 
@@ -85,10 +86,7 @@ def review_status(
     reviews = [label for label in current_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
-    sampled = {
-        facet: [answer.agrees for answer in answers if answer.queue == "audit"]
-        for facet, answers in compared.items()
-    }
+    audited = {facet.name: _audited_answers(labels, facet.name, rule) for facet in taxonomy.facets}
     anchoring = [_anchoring(facet, answers) for facet, answers in compared.items()]
     return ReviewStatus(
         waiting=len(waiting),
@@ -99,11 +97,7 @@ def review_status(
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
         anchoring=[found for found in anchoring if found],
         agreement=measure_agreement(labels, taxonomy),
-        random_accuracy={
-            facet: (sum(agree) / len(agree), len(agree))
-            for facet, agree in sampled.items()
-            if agree
-        },
+        audit={facet: (sum(agree), len(agree)) for facet, agree in audited.items() if agree},
         median_seconds=median(times) if times else None,
     )
 
@@ -130,6 +124,23 @@ def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
                 _Answer(answered, predicted, agrees, label.prediction.shown, label.queue)
             )
     return answers
+
+
+def _audited_answers(labels: Sequence[Label], facet: str, rule: ConflictRule) -> list[bool]:
+    """Return whether each audited paper was predicted correctly when it was first sent.
+
+    A later prediction of a paper may come from a version that was trained on it.
+    """
+    first: dict[str, Label] = {}
+    for label in labels:
+        if label.prediction and facet in label.prediction.tags:
+            first.setdefault(label.id, label)
+    return [
+        frozenset(label.tags[facet]) == frozenset(sent.prediction.tags[facet])
+        for label in merge_labels(labels, rule)
+        if label.audited and facet in label.tags
+        if (sent := first.get(label.id)) and sent.prediction
+    ]
 
 
 def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts]:

@@ -32,16 +32,17 @@ from tagger.review.interface import (
 )
 from tagger.taxonomy import Tags, Taxonomy
 
-Queue = Literal["confused", "unfamiliar", "audit", "checked", "recheck"]
+Queue = Literal["confused", "unfamiliar", "audit", "versions", "checked", "recheck"]
 QUEUES: dict[Queue, str] = {
     "confused": "the model is uncertain between tags",
     "unfamiliar": "no similar paper is labelled",
     "audit": "drawn at random, to measure accuracy",
+    "versions": "two versions of the model disagree",
     "checked": "the model is confident; chosen by the strategy",
     "recheck": "the label may be wrong",
 }
 NO_ABSTRACT = "(no abstract)"
-BLIND_QUEUES: tuple[Queue, ...] = ("audit", "recheck")
+BLIND_QUEUES: tuple[Queue, ...] = ("audit", "versions", "recheck")
 """Queues whose tasks never have suggestions."""
 BLIND = "blind"
 """What a task without suggestions is shown to be in, in place of its queue."""

@@ -19,8 +19,10 @@ from tagger.model import (
     Calibration,
     Encoder,
     Head,
+    head_of_definitions,
     prototypes,
     similarity,
+    typical_vector,
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.training.calibration import (
@@ -40,7 +42,8 @@ from tagger.training.settings import TrainingSettings
 class CrossValidation:
     """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
 
-    ``out_of_fold`` has one table per facet, of the papers annotated in it, with full effort.
+    ``out_of_fold`` has one table per facet with labels, of the papers annotated in it, with full
+    effort.
     ``views`` is by text view, ``efforts`` by effort. ``seconds_per_100`` is the time to encode 100
     papers, ``encoder_megabytes`` the size of one exported encoder. ``reused`` counts the encoders
     taken from the cache.
@@ -93,14 +96,21 @@ def fit_heads(
 ) -> FittedHeads:
     """Fit heads on some papers, by the recipe of the settings.
 
+    The tags of a facet in which no paper is labelled come from their definitions.
+
     ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
     """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
     vectorizer = fit_vectorizer(data.papers(indices))
     terms = vectorizer.transform(data.papers(indices))
+    definitions = {facet.name: prototypes(facet, encoder) for facet in data.taxonomy.facets}
     heads, recipe = [], load_recipe(settings, data.taxonomy)
     for facet in data.taxonomy.facets:
         annotated = data.annotated[facet.name][indices]
+        if not annotated.any():
+            typical = typical_vector(views[: len(indices)])
+            heads.append(head_of_definitions(facet, definitions, typical, terms.shape[1]))
+            continue
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
         heads.append(
@@ -109,7 +119,7 @@ def fit_heads(
                 shown,
                 terms[annotated],
                 y_true,
-                prototypes(facet, encoder),
+                definitions[facet.name],
                 calibrations[facet.name] if calibrations else None,
             )
         )
@@ -164,5 +174,6 @@ def cross_validate_on(
         name, indices = facet.name, np.flatnonzero(held_out[facet.name])
         probabilities = efforts["full"].out_of_fold.probabilities[name][indices]
         threshold = efforts["full"].thresholds[name]
-        out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
+        if data.annotated[name].any():
+            out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
     return CrossValidation(tuple(out_of_fold), views, efforts, seconds, megabytes, reused)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats, Integers
-from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, sample_of
 from tagger.labels import Label
 from tagger.papers import Paper, find_near_duplicates
@@ -171,31 +170,42 @@ class TrainingData:
         folds[indices] = found.folds - 1
         return self.held_out(facet, indices, folds, probabilities, found.threshold)
 
-    def check_enough(self, folds: int) -> None:
-        """Raise a TaggerError if a facet has too few labels for a number of folds."""
+    def scarce_facets(self, folds: Integers, count: int) -> dict[str, str]:
+        """Return the facets with too few labels to train on, each with the reason.
+
+        ``folds`` has the fold of each paper, from 0, shape (papers,); there are ``count`` folds.
+        """
+        scarce = {}
+        outside = [np.flatnonzero(folds != fold) for fold in range(count)]
         for facet in self.taxonomy.facets:
-            count = int(self.annotated[facet.name].sum())
-            if count < 2 * folds:
-                raise TaggerError(
-                    f"{count} labels of the facet '{facet.name}' are too few to train on",
-                    hint=f"{folds}-fold cross-validation needs at least {2 * folds}",
-                )
+            labels = int(self.annotated[facet.name].sum())
             used = int((self.y_true[facet.name].sum(axis=0) > 1).sum())
             needed = 2 if facet.exclusive else 1
-            if used < needed:
-                raise TaggerError(
-                    f"the facet '{facet.name}' has too few labels to train on: tags with two "
-                    f"labels or more: {used}, needed: {needed}",
-                    hint="Add labels for it, or remove the facet from the taxonomy",
-                )
+            alike = [n for n, rows in enumerate(outside) if self._has_one_tag(facet, rows)]
+            if labels < 2 * count:
+                scarce[facet.name] = f"{labels} labels; {count} folds need {2 * count}"
+            elif used < needed:
+                scarce[facet.name] = f"tags with two labels or more: {used}, needed: {needed}"
+            elif alike:
+                scarce[facet.name] = f"papers outside of fold {alike[0] + 1} have the same tag"
+        return scarce
+
+    def without(self, facets: Collection[str]) -> TrainingData:
+        """Return the same papers, as if they were not labelled in some facets."""
+
+        def kept(masks: Mapping[str, Booleans]) -> dict[str, Booleans]:
+            return {n: np.zeros_like(m) if n in facets else m for n, m in masks.items()}
+
+        return replace(self, y_true=kept(self.y_true), annotated=kept(self.annotated))
 
     def facets_of_one_tag(self, indices: Integers) -> list[str]:
         """Return the names of the exclusive facets in which these papers have at most one tag."""
-        return [
-            facet.name
-            for facet in self.taxonomy.facets
-            if facet.exclusive and self.y_true[facet.name][indices].any(axis=0).sum() < 2
-        ]
+        facets = self.taxonomy.facets
+        return [facet.name for facet in facets if self._has_one_tag(facet, indices)]
+
+    def _has_one_tag(self, facet: Facet, indices: Integers) -> bool:
+        y_true = self.y_true[facet.name]
+        return facet.exclusive and bool(y_true.any() and y_true[indices].any(axis=0).sum() < 2)
 
 
 def examples_of(data: TrainingData, texts: Sequence[str], indices: Integers) -> Dataset:

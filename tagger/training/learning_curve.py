@@ -83,6 +83,7 @@ def measure_learning_curve(
         for name, fold in zip(held_out.ids, held_out.folds, strict=True)
     }
     folds, count = plan_folds(data, settings, known), min(_FOLDS, settings.folds)
+    data = data.without(data.scarce_facets(folds, settings.folds))
     outside = [_interleaved(np.flatnonzero(folds != fold), data.strata()) for fold in range(count)]
     parts = [[indices[: round(share * len(indices))] for indices in outside] for share in _SHARES]
     parts = [part for part in parts if not any(map(data.facets_of_one_tag, part))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +63,10 @@ class EncoderSource:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A trained model and its metrics; ``reused`` counts the encoders taken from the cache.
+    """A trained model and its metrics.
 
+    ``reused`` counts the encoders taken from the cache. ``by_definition`` names the facets with too
+    few labels, whose tags come from their definitions, each with the reason.
     ``weights`` is the file of the trained weights of the PyTorch encoder, if there is one.
     """
 
@@ -75,6 +77,7 @@ class TrainingResult:
     seconds: float
     reused: int = 0
     weights: Path | None = None
+    by_definition: Mapping[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -121,6 +124,8 @@ def train(
     begin = time.perf_counter()
     data = TrainingData.of(labels, taxonomy)
     folds, plans = _plan_training(data, settings, dict(known_folds or {}), source)
+    scarce = data.scarce_facets(folds, settings.folds)
+    data = data.without(scarce)
     with closing(train_encoders(plans, cache, progress)) as encoders:
         if source:
             final = TrainedEncoder(OnnxEncoder(source.folder, settings.max_tokens), source.folder)
@@ -139,6 +144,7 @@ def train(
         time.perf_counter() - begin,
         checked.reused + final.reused,
         weights if weights and weights.exists() else None,
+        scarce,
     )
 
 
@@ -155,6 +161,7 @@ def cross_validate(
     data = TrainingData.of(labels, taxonomy)
     folds = plan_folds(data, settings)
     plans = _fold_plans(data, folds, settings)
+    data = data.without(data.scarce_facets(folds, settings.folds))
     with closing(train_encoders(plans, progress=progress)) as encoders:
         return cross_validate_on(
             data, folds, _training_indices(folds, settings), settings, encoders
@@ -167,11 +174,9 @@ def plan_folds(
     """Return the fold that holds each paper out, from 0, shape (papers,).
 
     Papers keep the folds of ``known``, by id, and other near duplicates share a fold, unless a fold
-    would then be empty. Raises a TaggerError if there are too few labels, in all or outside of
-    one fold.
+    would then be empty. Raises a TaggerError if there are too few labels in every facet.
     """
     load_recipe(settings, data.taxonomy)
-    data.check_enough(settings.folds)
     tagged = data.tagged()
     for kept, groups in ((known, data.groups), (None, data.groups), (None, ())):
         folds = assign_folds(
@@ -185,13 +190,13 @@ def plan_folds(
         )
         if len(set(folds.tolist())) == settings.folds:
             break
-    for fold in range(settings.folds):
-        for name in data.facets_of_one_tag(np.flatnonzero(folds != fold)):
-            raise TaggerError(
-                f"the facet '{name}' has too few labels for cross-validation: all papers outside "
-                f"of fold {fold + 1} have the same tag",
-                hint="Add labels of its other tags, or remove the facet from the taxonomy",
-            )
+    scarce = data.scarce_facets(folds, settings.folds)
+    if len(scarce) == len(data.taxonomy.facets):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in scarce.items())
+        raise TaggerError(
+            f"there are too few labels to train on ({reasons})",
+            hint="Label more papers, or let the definitions tag: --model with the label folder",
+        )
     return folds
 
 

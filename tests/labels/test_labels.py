@@ -201,14 +201,21 @@ def test_conflict_rules_decide():
     [conflict] = find_conflicts(labels, "adjudicate")
     assert conflict.facet == "kind"
     assert conflict.answers == {"a": ("survey",), "b": ("method",), "c": ("method",)}
-    assert not conflict.settled
+    assert (conflict.counts, conflict.settled) == (None, False)
+    # The latest answer counts, and does not settle anything.
+    [conflict] = find_conflicts(labels, "latest")
+    assert (conflict.counts, conflict.settled) == (("survey",), False)
+    [conflict] = find_conflicts(labels, "majority")
+    assert (conflict.counts, conflict.settled) == (("method",), True)
     # The last answer of each counts.
     agreed = [*labels, review("A", "a", 3)]
     assert find_conflicts(agreed) == []
     assert kinds(agreed, "adjudicate") == {"A": ("method",)}
     final = review("A", "d", -5, tags={"kind": ("study",)}, final=True)
     assert kinds([*labels, final], "adjudicate") == {"A": ("study",)}
-    assert find_conflicts([*labels, final], "adjudicate")[0].settled
+    for rule in ("latest", "majority", "adjudicate"):
+        [conflict] = find_conflicts([*labels, final], rule)
+        assert (conflict.counts, conflict.settled) == (("study",), True)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.samples import label_line
 
 from tagger.errors import TaggerError
-from tagger.labels import LabelStore
-from tagger.registry import Registry, check_writable, log_training
+from tagger.labels import Label, LabelStore
+from tagger.registry import Registry, check_writable, count_new_corrections, log_training
 from tagger.training import TrainingSettings
 
 
@@ -59,6 +60,27 @@ def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, labe
     assert table["right"].tolist() == [False] * 3 + [True] * 9
     assert (table["label"] != table["prediction"]).tolist() == [True] * 3 + [False] * 9
     assert list(table.columns)[:4] == ["title", "label", "prediction", "right"]
+
+
+def test_annotations_are_new_until_a_version_is_trained_on_them(registry, log, label_folder):
+    store = LabelStore(label_folder)
+
+    def answer(name, hour):
+        origin = {"annotation": name, "updated": f"2026-01-01T0{hour}:00:00Z"}
+        changes = {"source": "review", "origin": {**origin, "project": "1", "task": 1}}
+        label = Label.model_validate_json(label_line(f"Paper {name}", **changes))
+        store.add_corrections(lambda _: [label])
+
+    assert count_new_corrections(store) == 0
+    answer("a", 1)
+    answer("b", 1)
+    answer("b", 2)
+    assert count_new_corrections(store) == 2
+    log()
+    assert count_new_corrections(store) == 0
+    answer("a", 3)
+    answer("c", 3)
+    assert count_new_corrections(store) == 2
 
 
 def test_logging_leaves_the_environment_as_it_was(registry, log, monkeypatch):

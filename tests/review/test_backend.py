@@ -1,4 +1,5 @@
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -62,22 +63,53 @@ def test_the_webhook_reacts_to_annotations_only(client, finished):
     assert finished
 
 
-def test_enough_annotations_train_once():
-    trained, pulled, messages = threading.Event(), threading.Event(), []
-    reports = iter([PullReport(new=2), PullReport(new=1), PullReport()])
+class Trainings:
+    """What a worker counts and trains on; the first training fails, the second takes a while."""
 
-    def pull():
-        pulled.set()
-        return next(reports)
+    def __init__(self):
+        self.new, self.pulls, self.runs = 0, 0, []
+        self.changed = threading.Condition()
+        self.messages = []
+        self.worker = PullWorker(self.pull, lambda: self.new, self.train, 3, self.messages.append)
 
-    worker = PullWorker(pull, trained.set, 3, messages.append)
-    worker.start()
-    worker.wake()
-    assert pulled.wait(10)
-    worker.wake()
-    assert trained.wait(10)
-    worker.stop()
-    assert "Training on 3 new annotations" in messages
+    def pull(self):
+        with self.changed:
+            self.pulls += 1
+            self.changed.notify_all()
+        return PullReport(new=1)
+
+    def train(self):
+        with self.changed:
+            self.runs.append(self.new)
+            succeeds = len(self.runs) > 1
+            # While it trains, as many annotations come.
+            self.new = (3 if len(self.runs) == 2 else 0) if succeeds else self.new
+            self.changed.notify_all()
+        return succeeds
+
+    def annotate(self):
+        with self.changed:
+            self.new += 1
+            self.worker.wake()
+
+    def until(self, true):
+        with self.changed:
+            assert self.changed.wait_for(true, 10)
+
+
+def test_no_annotation_is_lost_to_a_failed_training_or_while_one_runs():
+    trainings = Trainings()
+    trainings.worker.start()
+    for count in range(1, 4):
+        trainings.annotate()
+        trainings.until(lambda count=count: trainings.pulls == count)
+    trainings.until(lambda: trainings.runs == [3])
+    while trainings.worker._training:
+        time.sleep(0.01)
+    trainings.annotate()
+    trainings.until(lambda: trainings.runs == [3, 4, 3])
+    trainings.worker.stop()
+    assert "Training on 4 new annotations" in trainings.messages
 
 
 def test_a_model_that_cannot_be_loaded_is_a_readable_error(credentials):

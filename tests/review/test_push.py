@@ -1,7 +1,9 @@
 """Which papers a push sends, on a stand-in server; the acceptance tests use a real one."""
 
+import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from helpers.stand_in_project import stand_in_project
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from tagger.labels import Label
 from tagger.papers import Paper
-from tagger.review import PushSettings, push, push_papers, push_rechecks
+from tagger.review import PushSettings, Versions, push, push_papers, push_rechecks
 from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Facet
@@ -176,6 +178,28 @@ def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers,
     assert set(task["meta"]["tags"]) == {"kind", "field"}
     assert task["meta"]["taxonomy"] == taxonomy.version
     assert push_papers(papers[:1], model, [], project, ALL, taxonomy=taxonomy).refreshed == 0
+
+
+def test_papers_on_which_two_versions_differ_have_a_queue_of_their_own(model, papers, project):
+    other = copy.copy(model)
+    other.predict_proba = lambda given: {
+        name: np.where([[len(paper.title) % 2] for paper in given], table[:, ::-1], table)
+        for name, table in model.predict_proba(given).items()
+    }
+    first, second = model.predict_proba(papers), other.predict_proba(papers)
+    differ = {
+        paper.id
+        for n, paper in enumerate(papers)
+        if first["kind"][n].argmax() != second["kind"][n].argmax()
+        or ((first["field"][n] >= 0.5) != (second["field"][n] >= 0.5)).any()
+    }
+    report = push_papers(
+        papers, model, [], project, PushSettings(len(papers), Versions(model.rule(), other), 0.0)
+    )
+    assert 0 < report.queues["versions"] == report.new == len(differ) < len(papers)
+    assert {task["data"]["paper"] for task in tasks_of(project)} == differ
+    assert {task["data"]["queue"] for task in tasks_of(project)} == {"blind"}
+    assert not any(task["predictions"] for task in tasks_of(project))
 
 
 def test_duplicate_tasks_of_a_killed_push_are_removed(model, papers, project):

@@ -59,8 +59,12 @@ def test_anchoring_compares_shown_and_blind_answers(taxonomy):
 def test_only_papers_sampled_at_random_measure_accuracy(taxonomy):
     labels = [reviewed(n, "survey", "survey", queue="audit") for n in range(3)]
     labels += [reviewed(9, "study", "survey", queue="audit"), reviewed(5, "study", "survey")]
+    # Sent again as an audit: what the model has learned from the first answer does not count.
+    again = {"annotation": "u-again", "updated": TIME, "project": "1", "task": 99}
+    sent = reviewed(9, "study", "study", queue="audit")
+    labels.append(sent.model_copy(update={"origin": Origin(**again)}))
     found = review_status([], labels, taxonomy)
-    assert found.random_accuracy == {"kind": (0.75, 4)}
+    assert found.audit == {"kind": (3, 4)}
     assert found.median_seconds == 3.0
 
 

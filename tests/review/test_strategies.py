@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.model import Predictions
+from tagger.model import Predictions, ReviewRule
 from tagger.papers import Paper
 from tagger.review import load_strategy, strategies, strategy_names
 from tagger.review.strategies.base import Pool, Strategy
@@ -14,6 +14,8 @@ from tagger.review.strategies.random import Random
 from tagger.review.strategies.typical import Typical
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.review.strategies.unfamiliar import Unfamiliar
+from tagger.review.strategies.versions import Versions
+from tagger.taxonomy import Facet
 
 OWN = ["disagreement", "diversity", "random", "typical", "uncertainty", "unfamiliar"]
 SURE = [0.9, 0.05, 0.05], [0.01, 0.01, 0.01]
@@ -69,6 +71,30 @@ def test_a_strategy_is_deterministic_and_chooses_each_paper_once(model, papers, 
     assert select(pool, 0) == []
     before = Pool(papers[:5], model.predict(papers[:5]), model.encode([]), model.taxonomy)
     assert sorted(select(before, 5)) == [0, 1, 2, 3, 4]
+
+
+def test_versions_differ_first_where_one_of_them_is_probably_right(taxonomy):
+    # Both are probably wrong, one is probably right, they agree, they differ in a second facet.
+    kinds = [[0.4, 0.3, 0.3], [0.6, 0.4, 0], [0.9, 0.1, 0], [0.9, 0.1, 0]]
+    others = [[0.3, 0.3, 0.4], [0.4, 0.6, 0], [0.8, 0.2, 0], [0.8, 0.2, 0]]
+    field, other_field = np.full((4, 3), 0.1), np.full((4, 3), 0.1)
+    field[3, 2], other_field[3, 2] = 0.6, 0.4
+
+    class Other:
+        def predict_proba(self, papers):
+            return {"kind": np.array(others), "field": other_field}
+
+        def rule(self):
+            return ReviewRule()
+
+    other = Other()
+    other.taxonomy = taxonomy
+    pool = pool_of(taxonomy, kinds, field)
+    assert Versions(ReviewRule(), other).select(pool, 9) == [1, 3, 0]
+    kind, _ = taxonomy.facets
+    fewer = Facet(name="kind", definition="What.", exclusive=True, tags=kind.tags[:2])
+    other.taxonomy = taxonomy.model_copy(update={"facets": (fewer, taxonomy.facets[1])})
+    assert Versions(ReviewRule(), other).select(pool, 9) == [3]
 
 
 def test_a_strategy_of_another_package_is_found(monkeypatch):

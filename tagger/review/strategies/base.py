@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from tagger._util.arrays import Floats, Integers, Vectors, unit
 from tagger.model import Predictions, similarity
 from tagger.papers import Paper
+from tagger.review.tasks import Queue
 from tagger.taxonomy import Taxonomy
 
 
@@ -35,7 +37,13 @@ class Pool:
 
 
 class Strategy(ABC):
-    """A way to choose papers for review; all parameters of the constructor have defaults."""
+    """A way to choose papers for review.
+
+    If it is registered, all parameters of the constructor have defaults. ``queue`` is the queue of
+    the chosen papers, by default one that says how sure the model is.
+    """
+
+    queue: ClassVar[Queue | None] = None
 
     @abstractmethod
     def select(self, pool: Pool, count: int) -> list[int]:
