@@ -54,6 +54,19 @@ Audit = Annotated[
 BlindShare = Annotated[
     float, typer.Option(min=0, max=1, help="Share of papers sent without the model's tags.")
 ]
+Enough = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FACET=ACCURACY",
+        help="Accuracy to reach in a facet, for example contribution=0.85; can be repeated. The "
+        "exit code is 1 until it is reached.",
+    ),
+]
+Confidence = Annotated[
+    float,
+    typer.Option(min=0.5, max=0.999, help="Confidence with which --enough has to be reached."),
+]
+More = Annotated[int, typer.Option(min=1, help="Number of further labels to estimate the gain of.")]
 BackendHost = Annotated[str, typer.Option(help="Address to listen on.")]
 BackendPort = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 BackendUrl = Annotated[
@@ -236,31 +249,42 @@ def pull(
 def status(
     labels: options.Labels = options.LABELS_FOLDER,
     conflicts: options.Conflicts = "latest",
+    enough: Enough = None,
+    confidence: Confidence = 0.95,
+    more: More = 20,
     project: options.Project = None,
     folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
     as_json: options.Json = False,
 ) -> None:
-    """Show the state of the review, and how far reviewers and model agree.
+    """Show the state of the review, how accurate the champion is, and whether that is enough.
 
-    It shows how often reviewers removed or added each tag, how far they agree with each other,
-    how often the model was right on the audit sample, and whether reviewers agree more with it if
-    they see its tags. It counts what was pulled.
+    Accuracy is measured on the audit sample, with its 95% interval: how many papers have exactly
+    the right tags, how much the last version brought, and how much more labels should bring. It
+    also shows how often reviewers removed or added each tag, how far they agree with each other,
+    and whether they agree more with the model if they see its tags. It counts what was pulled.
 
-    Example: tagger review status
+    Example: tagger review status --enough contribution=0.85 --confidence 0.95
     """
     store = _read_store(labels)
+    from tagger.cli import review_status as shown
+
+    goals = shown.parse_goals(enough or [], confidence, store.taxonomy)
     target = _open_project(_connect(folder), store, project)
-    from tagger.cli.review_status import print_status
     from tagger.review import review_status
 
     with output.working("Reading tasks"):
         tasks, _ = target.tasks()
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
+    with output.working("Measuring"):
+        version, progress = shown.measure(store, conflicts, goals, more)
     if as_json:
-        output.print_json(asdict(found))
+        output.print_json({**asdict(found), "version": version, "progress": progress})
     else:
-        print_status(found)
+        shown.print_status(found)
+        shown.print_progress(found, version, progress, more)
         output.echo(target.url)
+    if any(one.goal and not one.goal.enough for one in progress):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,15 +1,131 @@
-"""Print what ``tagger review status`` shows."""
+"""Measure and print what ``tagger review status`` shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tagger.cli.output import echo
+from tagger.errors import TaggerError
+from tagger.labels import ConflictRule, LabelStore
+from tagger.review import FacetProgress, Goal, GoalState, measure_progress
+from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
+    from tagger.evaluation import Figure, HeldOut
     from tagger.labels import Agreement, Conflict
+    from tagger.registry import Registry, Version
     from tagger.review import ReviewStatus
+    from tagger.training import TrainingData
+
+
+def parse_goals(texts: Sequence[str], confidence: float, taxonomy: Taxonomy) -> dict[str, Goal]:
+    """Return the goal of each facet, given as FACET=ACCURACY."""
+    names = [facet.name for facet in taxonomy.facets]
+    goals = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            accuracy = float(number)
+        except ValueError:
+            accuracy = 0.0
+        if name not in names or not 0 < accuracy < 1:
+            raise TaggerError(
+                f"--enough must be FACET=ACCURACY with an accuracy between 0 and 1, not '{text}'",
+                hint=f"For example {names[0]}=0.85. Facets: {', '.join(names)}",
+            )
+        goals[name] = Goal(name, accuracy, confidence)
+    return goals
+
+
+def measure(
+    store: LabelStore, conflicts: ConflictRule, goals: Mapping[str, Goal], more: int
+) -> tuple[str | None, list[FacetProgress]]:
+    """Return the champion's name and its progress in each facet; nothing without a champion.
+
+    Raises a TaggerError if there are goals but no champion.
+    """
+    from tagger.registry import Registry, learning_exponents
+    from tagger.training import TrainingData
+
+    registry = Registry()
+    champion = registry.champion() if find_spec("mlflow") and registry.store.exists else None
+    if champion is None:
+        if goals:
+            raise TaggerError(
+                "--enough measures the champion, and there is none",
+                hint="Train one first: tagger train",
+            )
+        return None, []
+    data = TrainingData.of(store.labels(conflicts), store.taxonomy)
+    exponents = learning_exponents(registry, champion)
+    parent = registry.run(champion).data.params.get("parent", "none")
+    now = _predictions(registry, champion, data)
+    before: dict[str, HeldOut] = {}
+    with suppress(TaggerError):  # the version before may be gone
+        if parent != "none":
+            before = _predictions(registry, registry.find(parent), data)
+    return champion.name, [
+        measure_progress(held_out, before.get(name), more, exponents.get(name), goals.get(name))
+        for name, held_out in now.items()
+    ]
+
+
+def _predictions(registry: Registry, version: Version, data: TrainingData) -> dict[str, HeldOut]:
+    from tagger.registry import predict_labelled
+
+    return predict_labelled(registry.held_out(version), partial(registry.load, version), data)
+
+
+def print_progress(
+    found: ReviewStatus, version: str | None, progress: Sequence[FacetProgress], more: int
+) -> None:
+    """Print the accuracy of the champion on the audit sample, and what labels bring.
+
+    Without a champion, print that of the models that the papers were sent with.
+    """
+    from tagger.evaluation import share
+
+    for facet, (right, papers) in {} if version else found.audit.items():
+        echo(f"{facet}: {_share(share(right, papers))} of {papers} audit papers right when sent")
+    for one in progress:
+        if not one.papers:
+            echo(f"{one.facet}: not known on your papers: tagger review push FILES --audit 50")
+            continue
+        text = f"{one.facet}: {version} tags {_share(one.accuracy)} of {one.papers} audit papers"
+        if one.last_round:
+            low, high = one.last_round.interval
+            text += f", {_points(one.last_round.value)} ({_points(low)} to {_points(high)}) points"
+            text += " since the version before"
+        low, high = one.next_round
+        echo(f"{text}; {more} more labels should bring {_points(low)} to {_points(high)} points")
+        if one.goal:
+            echo(f"{one.facet}: {_verdict(one.goal)}")
+
+
+def _verdict(state: GoalState) -> str:
+    goal = state.goal
+    bound = f"at least {state.at_least:.1%} with confidence {goal.confidence:g}"
+    if state.enough:
+        return f"enough for {goal.accuracy:g}: {bound}"
+    if state.more_papers is None:
+        return f"not enough for {goal.accuracy:g}: {bound}; accuracy has to rise"
+    return (
+        f"not enough for {goal.accuracy:g}: {bound}; if accuracy stays as it is, "
+        f"{state.more_papers} more audit papers would show it"
+    )
+
+
+def _share(figure: Figure) -> str:
+    low, high = figure.interval
+    return f"{figure.value:.0%} ({low:.0%} to {high:.0%})"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
 
 
 def in_queues(queues: Mapping[str, int]) -> str:
@@ -38,8 +154,6 @@ def print_status(found: ReviewStatus) -> None:
     if rows:
         numbers = ("assigned by the model", "removed", "added")
         print_table(("facet", "tag", *numbers), rows, numbers)
-    for facet, (right, papers) in found.audit.items():
-        echo(f"{facet}: {right} of {papers} audit papers had the right tags when they were sent")
     for anchoring in found.anchoring:
         echo(
             f"{anchoring.facet}: reviewers agree with the model on {anchoring.agree_shown:.0%} of "

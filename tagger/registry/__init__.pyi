@@ -9,7 +9,9 @@ from .evaluation import ModelEvaluation as ModelEvaluation
 from .evaluation import evaluate_models as evaluate_models
 from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
+from .label_plan import learning_exponents as learning_exponents
 from .label_plan import plan_labels as plan_labels
+from .predictions import predict_labelled as predict_labelled
 from .promotion import Promotion as Promotion
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back

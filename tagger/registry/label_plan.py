@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
-from tagger.evaluation import Figure, learning_curve_figure
+from tagger.evaluation import Figure, Interval, learning_curve_figure
 from tagger.registry.predictions import training_data
 from tagger.registry.training_run import settings_of
 from tagger.registry.versions import Registry, Version
@@ -43,6 +43,17 @@ def plan_labels(
         for tag, count in zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True):
             plans.append(plan_tag(facet, tag, int(count), figures[f"f1/{tag}"], exponent, more))
     return sorted(plans, key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)
+
+
+def learning_exponents(registry: Registry, version: Version) -> dict[str, Interval]:
+    """Return the interval of the learning exponent per facet, if the curve has been computed."""
+    metrics = registry.run(version).data.metrics
+    prefix, low, high = f"interval/{_EXPONENT}/", "/low", "/high"
+    return {
+        name.removeprefix(prefix).removesuffix(low): (value, metrics[name.removesuffix(low) + high])
+        for name, value in metrics.items()
+        if name.startswith(prefix) and name.endswith(low)
+    }
 
 
 def _log_learning_curve(

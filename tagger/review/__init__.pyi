@@ -18,6 +18,10 @@ from .push import push_rechecks as push_rechecks
 from .server import EmbeddedServer as EmbeddedServer
 from .status import ReviewStatus as ReviewStatus
 from .status import review_status as review_status
+from .stopping import FacetProgress as FacetProgress
+from .stopping import Goal as Goal
+from .stopping import GoalState as GoalState
+from .stopping import measure_progress as measure_progress
 from .strategies import load_strategy as load_strategy
 from .strategies import strategy_names as strategy_names
 from .strategies.versions import Versions as Versions
