@@ -229,16 +229,16 @@ class _Push:
         return decide(papers, probabilities, self.model.taxonomy, self.model.name, self.rule)
 
     def reason(self, decision: TaggedPaper, queue: Queue) -> str:
-        """Return why a paper is shown, with the definitions of the doubtful tags."""
-        sentences = [f"{queue.capitalize()}: {QUEUES[queue]}."]
-        if queue in ("confused", "unfamiliar"):
-            for facet in self.model.taxonomy.facets:
-                confidence = decision.confidence[facet.name]
-                tags = self.taxonomy.facet(facet.name).tags
-                definitions = {tag.name: tag.definition for tag in tags}
-                for tag in doubtful_tags(facet, confidence, self.rule):
-                    sentences.append(f"{tag} {confidence[tag]:.2f}: {definitions[tag]}")
-        return " • ".join(sentences)
+        """Return why a paper is shown, with the confidence of its suggested and doubtful tags."""
+        parts = [f"{queue.capitalize()}: {QUEUES[queue]}."]
+        for facet in self.model.taxonomy.facets:
+            confidence = decision.confidence[facet.name]
+            doubtful = doubtful_tags(facet, confidence, self.rule)
+            tags = dict.fromkeys((*decision.tags[facet.name], *doubtful))
+            if tags:
+                shown = ", ".join(f"{tag} {confidence[tag]:.2f}" for tag in tags)
+                parts.append(f"{facet.name}: {shown}")
+        return " • ".join(parts)
 
     def send(self, tasks: Sequence[dict[str, Any]]) -> None:
         report = self._report

@@ -166,6 +166,14 @@ def test_a_task_answered_while_others_are_refreshed_is_left_alone(
     assert last["meta"]["model"] == last["predictions"][0]["model_version"] == "tagger/1"
 
 
+def test_a_paper_says_how_sure_the_model_is_of_each_tag(model, papers, project):
+    push_papers(papers[:9], model, [], project, ALL)
+    for task in tasks_of(project):
+        reason = task["data"]["reason"]
+        assert all(tag in reason for tags in task["meta"]["tags"].values() for tag in tags)
+        assert not any(tag.definition in reason for tag in model.taxonomy.facets[0].tags)
+
+
 def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers, project):
     facet = Facet(name="size", definition="How long.", tags=model.taxonomy.facets[0].tags)
     kind, field = model.taxonomy.facets
