@@ -46,7 +46,7 @@ def measure(
 ) -> tuple[str | None, list[FacetProgress]]:
     """Return the champion's name and its progress in each facet; nothing without a champion.
 
-    Raises a TaggerError if there are goals but no champion.
+    Raises a TaggerError if there is no champion to measure a goal on, or it has too few labels.
     """
     from tagger.registry import Registry, learning_exponents
     from tagger.training import TrainingData
@@ -64,6 +64,11 @@ def measure(
     exponents = learning_exponents(registry, champion)
     parent = registry.run(champion).data.params.get("parent", "none")
     now = _predictions(registry, champion, data)
+    if unknown := [name for name in goals if name not in now]:
+        raise TaggerError(
+            f"{champion.name} has too few labels of '{unknown[0]}' to measure its accuracy",
+            hint="Review more papers, and train again",
+        )
     before: dict[str, HeldOut] = {}
     with suppress(TaggerError):  # the version before may be gone
         if parent != "none":
