@@ -136,11 +136,18 @@ def _capped(trained: TrainedVersion) -> dict[str, tuple[str, ...]]:
 
 
 def _warn_of_rare_tags(trained: TrainedVersion) -> None:
+    by_definition = trained.result.by_definition if trained.result else {}
     for facet, tags in _capped(trained).items():
-        output.warn(
-            f"{facet}: too few labels for or against {', '.join(tags)}; papers that get these "
-            "tags go to review, and they are left out of macro-F1"
-        )
+        if facet in by_definition:
+            output.warn(
+                f"{facet}: too few labels to learn from ({by_definition[facet]}); its tags come "
+                "from their definitions, and papers that get one go to review"
+            )
+        else:
+            output.warn(
+                f"{facet}: too few labels for or against {', '.join(tags)}; papers that get these "
+                "tags go to review, and they are left out of macro-F1"
+            )
 
 
 def _print_version(
@@ -149,11 +156,6 @@ def _print_version(
     from tagger.evaluation import evaluate_samples
 
     version, result = trained.version, trained.result
-    for facet, reason in result.by_definition.items() if result else ():
-        output.warn(
-            f"too few labels of '{facet}' to learn from ({reason}): its tags come from their "
-            "definitions, and papers that get one go to review"
-        )
     if as_json:
         content: dict[str, object] = {"model": version.name, "trained": result is not None}
         if result:
