@@ -35,6 +35,7 @@ from tagger.registry.versions import (
     FINGERPRINT,
     HASH_OF,
     LABELS,
+    MEASURED_FACETS,
     MODEL_DATA,
     MODEL_NAME,
     Registry,
@@ -299,6 +300,7 @@ def log_predictions(out_of_fold: Sequence[HeldOut]) -> None:
     """Log plots and tables of out-of-fold predictions to the active run."""
     import mlflow
 
+    mlflow.log_param(MEASURED_FACETS, ", ".join(each.facet.name for each in out_of_fold))
     for held_out in out_of_fold:
         facet = held_out.facet.name
         for sample, part in split_samples(held_out).items():

@@ -31,6 +31,8 @@ FINGERPRINT = "tagger.fingerprint"
 MODEL_DATA = "artifacts/model"
 """Path of the model's files within an MLflow model."""
 OUT_OF_FOLD = "out_of_fold"
+MEASURED_FACETS = "measured_facets"
+"""The run parameter that names the facets with out-of-fold predictions."""
 LABELS = "labels"
 HASH_OF = "sha256_"
 """Prefix of the run parameters that hold the hashes of its files."""
@@ -195,9 +197,9 @@ class Registry:
             )
 
     def held_out(self, version: Version) -> dict[str, HeldOut]:
-        """Return the out-of-fold predictions of a version per facet, those with enough labels.
+        """Return the out-of-fold predictions of a version per facet with enough labels.
 
-        Raises a TaggerError if there are none, or they cannot be read.
+        Raises a TaggerError if those of a facet are missing or cannot be read.
         """
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
@@ -211,15 +213,18 @@ class Registry:
             if not logged:
                 raise missing
             taxonomy = load_taxonomy(self.label_folder(version, Path(scratch)) / TAXONOMY_FILE)
-            artifacts = client.get_run(version.run_id).info.artifact_uri
+            run = client.get_run(version.run_id)
+            # Runs of earlier versions have no such parameter and all facets.
+            measured = run.data.params.get(MEASURED_FACETS, "").split(", ")
             found = {}
             for facet in taxonomy.facets:
-                if (table := out_of_fold_file(facet.name)) in logged:
+                table = out_of_fold_file(facet.name)
+                if table in logged:
                     with self.store.current():
-                        content = mlflow.artifacts.load_dict(f"{artifacts}/{table}")
+                        content = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{table}")
                     found[facet.name] = from_table(facet, content)
-            if not found:
-                raise missing
+                elif facet.name in measured or measured == [""]:
+                    raise missing
         return found
 
     def known_folds(self, folds: int) -> dict[str, int]:
