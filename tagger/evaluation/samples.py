@@ -22,7 +22,7 @@ SAMPLES: dict[Sample, str] = {
 """What each sample consists of, in words."""
 MIN_PAPERS = 30
 """Minimum number of papers that a figure on reviewed papers, or a decision, is based on."""
-UNKNOWN = "not known on your papers: tagger review push --audit 50"
+UNKNOWN = "not known on your papers: tagger review push FILES --audit 50"
 """What is shown instead of a figure if too few papers were reviewed."""
 _ARRIVED: dict[Sample, tuple[str, ...]] = {
     "audit": ("audit",),

@@ -105,7 +105,7 @@ def evaluate_models(
     if not any(common):
         raise TaggerError(
             "no labelled paper to evaluate on",
-            hint="Review some: tagger review push --audit 50; or name a file with --labels",
+            hint="Review some: tagger review push FILES --audit 50; or name a file with --labels",
         )
     models = tuple(
         ModelEvaluation(name, tuple(_facets(of_model)))

@@ -6,8 +6,10 @@ data ("models from code": nothing is pickled). ``tagger`` itself reads only the 
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import requires, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import tagger
@@ -29,15 +31,20 @@ def log_model(model: TaggerModel, folder: Path) -> ModelInfo:
     import mlflow
     import pandas as pd
 
-    logged: ModelInfo = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name(_CODE_FILE)),
-        artifacts={"model": str(folder)},
-        code_paths=[str(Path(tagger.__file__).parent)],
-        signature=_signature(model),
-        input_example=pd.DataFrame(_EXAMPLE),
-        pip_requirements=_requirements(),
-    )
+    with TemporaryDirectory() as scratch:
+        code = Path(scratch) / tagger.__name__
+        # Without the model that ships, which is larger than all code.
+        ignored = shutil.ignore_patterns("default_model", "__pycache__")
+        shutil.copytree(Path(tagger.__file__).parent, code, ignore=ignored)
+        logged: ModelInfo = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name(_CODE_FILE)),
+            artifacts={"model": str(folder)},
+            code_paths=[str(code)],
+            signature=_signature(model),
+            input_example=pd.DataFrame(_EXAMPLE),
+            pip_requirements=_requirements(),
+        )
     return logged
 
 

@@ -52,7 +52,9 @@ def test_the_card_of_a_model_shows_definitions_as_text(hostile):
         settings=TrainingSettings(encoder="![x](y)<b>"),
         metrics=half,
         lineage=half,
-        shown_metrics=[],
+        samples=[],
+        shown_metrics={},
+        unknown="unknown",
         min_confidence=0.6,
     )
     elements, said = shown(card)

@@ -62,7 +62,7 @@ def test_the_command_says_what_is_not_known(registry, log, label_folder):
     log()
     done = run("evaluate", "--labels", label_folder)
     assert done.returncode == 0
-    assert "kind: not known on your papers: tagger review push --audit 50" in done.stdout
+    assert "kind: not known on your papers: tagger review push FILES --audit 50" in done.stdout
     (label_folder / "corrections.jsonl").write_text(audited(40), encoding="utf-8")
     log(right=0.5)
     done = run("evaluate", "--labels", label_folder, "--json")

@@ -89,7 +89,7 @@ def test_the_server_gets_its_account_and_no_telemetry(server):
 
 def test_a_port_in_use_is_an_error(server, monkeypatch):
     program(server, HEALTHY)
-    monkeypatch.setattr("tagger.review.server._FREE_SECONDS", 0.1)
+    monkeypatch.setattr("tagger._util.ports._FREE_SECONDS", 0.1)
     other = EmbeddedServer(server.folder.with_name("other"), server.environment)
     port = free_port()
     other.start(port)
