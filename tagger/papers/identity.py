@@ -1,7 +1,7 @@
 """Identity of papers: find the entries that describe the same paper, and merge them.
 
-Entries that share an identifier describe the same paper if their titles agree: chapters may have
-the DOI of their book. Entries with the same title do too, unless both have an identifier of one
+Entries that share an id given by the user describe the same paper. So do those that share an
+identifier if their titles agree: chapters may have the DOI of their book. Entries with the same title do too, unless both have an identifier of one
 kind that differs: two papers may be called "Introduction".
 """
 
@@ -65,7 +65,7 @@ class KnownPapers:
     def __contains__(self, paper: Paper) -> bool:
         kinds = _kinds(paper)
         return any(
-            titles_agree(paper.title, title)
+            kind_of_id(name) == "other" or titles_agree(paper.title, title)
             for name in paper.unique_ids
             for title in self._titles_by_id.get(name, ())
         ) or any(
@@ -93,14 +93,14 @@ class EntryKeys:
     and of its chapters), it joins those with equal titles. A title does not join entries if that
     would join two papers with different identifiers of one kind: then the entries known by that
     title alone form a paper of their own. If two titles together would join such papers, neither
-    title joins any of these entries. The result does not
-    depend on the order of the entries. The probability that two of a million ids get the same hash
-    is below one in ten million.
+    title joins any of these entries. Ids given by the user always join. The result does not depend
+    on the order of the entries. The probability that two of a million ids get the same hash is
+    below one in ten million.
     """
 
     def __init__(self) -> None:
         # Pairs of hash and entry, flat.
-        self._ids, self._titles = array("Q"), array("Q")
+        self._own, self._ids, self._titles = array("Q"), array("Q"), array("Q")
         self._kinds = bytearray()
 
     def __len__(self) -> int:
@@ -114,8 +114,10 @@ class EntryKeys:
 
     def add(self, paper: Paper) -> None:
         """Add an entry."""
-        entry, unique, titles = len(self._kinds), paper.unique_ids, _title_ids(paper)
-        for keys, names in ((self._ids, unique or titles), (self._titles, titles)):
+        entry, titles = len(self._kinds), _title_ids(paper)
+        identifiers = set(paper.identifiers)
+        own = (paper.unique_ids - identifiers) or (() if identifiers else titles)
+        for keys, names in ((self._own, own), (self._ids, identifiers), (self._titles, titles)):
             for name in names:
                 keys.extend((hash_of(name.encode("utf-8", "surrogatepass")), entry))
         self._kinds.append(_kinds(paper))
@@ -125,18 +127,22 @@ class EntryKeys:
         import numpy as np
 
         kinds = np.frombuffer(bytes(self._kinds), dtype=np.uint8)
-        np.savez(file, names=np.array(self._ids), titles=np.array(self._titles), kinds=kinds)
+        keys = {name: np.array(values) for name, values in self._arrays().items()}
+        np.savez(file, kinds=kinds, **keys)
 
     def load(self, path: Path) -> None:
         """Add the entries written by :meth:`save`."""
         import numpy as np
 
         with np.load(path) as file:
-            for keys, name in ((self._ids, "names"), (self._titles, "titles")):
+            for name, keys in self._arrays().items():
                 loaded = file[name].astype(np.uint64)
                 loaded[1::2] += np.uint64(len(self._kinds))
                 keys.frombytes(loaded.tobytes())
             self._kinds += file["kinds"].tobytes()
+
+    def _arrays(self) -> dict[str, array[int]]:
+        return {"own": self._own, "identifiers": self._ids, "titles": self._titles}
 
     def number(self, title_of: Callable[[int], str]) -> Numbering:
         """Number the papers; ``title_of`` returns the title of an entry.
@@ -148,10 +154,12 @@ class EntryKeys:
         # Union-find with path halving (Tarjan and van Leeuwen, 1984).
         groups, by_title = (array("q", range(len(self._kinds))) for _ in range(2))
         titles = np.zeros(len(self._kinds), dtype=np.uint64)
-        titles[np.frombuffer(self._titles[1::2], dtype=np.uint64).astype(np.int64)] = self._titles[
-            ::2
-        ]
-        for entries in _groups_by_key(self._ids, np.arange(len(self._kinds))):
+        hashes, entries_of = np.frombuffer(self._titles, dtype=np.uint64).reshape(-1, 2).T
+        titles[entries_of.astype(np.int64)] = hashes
+        every = np.arange(len(self._kinds))
+        for entries in _groups_by_key(self._own, every):
+            _join(groups, entries)
+        for entries in _groups_by_key(self._ids, every):
             for members in _same_work(entries, titles[entries].tolist(), title_of):
                 _join(groups, members)
         roots = _roots(groups)

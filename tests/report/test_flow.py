@@ -88,7 +88,7 @@ def test_a_paper_is_known_by_title_and_by_identifier(write_results):
     assert (ash.status, ash.abstract) == ("corrected", "On ashes.")
     assert ash.ids == (paper_id("Ash"), "doi:10.1234/ash")
     assert [one.new for one in count_runs([by_title, by_doi])] == [1, 0]
-    named = {**tag_row("Another title"), "identifiers": ["doi:10.1234/ash"]}
+    named = {**tag_row("Ash: a study"), "identifiers": ["doi:10.1234/ash"]}
     third = write_results("three", 3, named)
     assert len(gather_papers([by_doi, third])) == 1
 

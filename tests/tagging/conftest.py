@@ -19,7 +19,7 @@ def rows():
         for n in range(200)
     ]
     rows[150] = {**rows[10], "abstract": rows[10]["abstract"] + " More is said here."}
-    rows[151] = {**rows[11], "title": "Another title of it"}
+    rows[151] = {**rows[11], "title": rows[11]["title"] + ": another part of the title"}
     rows[152] = {**rows[12], "title": rows[12]["title"].upper(), "doi": "10.1234/own"}
     rows[153] = {"title": "An abstract, with “quotes” and a comma", "abstract": "No abstract"}
     return rows
