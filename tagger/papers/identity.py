@@ -1,8 +1,9 @@
 """Identity of papers: find the entries that describe the same paper, and merge them.
 
 Entries that share an id given by the user describe the same paper. So do those that share an
-identifier if their titles agree: chapters may have the DOI of their book. Entries with the same title do too, unless both have an identifier of one
-kind that differs: two papers may be called "Introduction".
+identifier if their titles agree: chapters may have the DOI of their book. Entries with the same
+title do too, unless both have an identifier of one kind that differs: two papers may be called
+"Introduction".
 """
 
 from __future__ import annotations
@@ -114,9 +115,11 @@ class EntryKeys:
 
     def add(self, paper: Paper) -> None:
         """Add an entry."""
-        entry, titles = len(self._kinds), _title_ids(paper)
+        entry, titles = len(self._kinds), list(_title_ids(paper))
         identifiers = set(paper.identifiers)
         own = (paper.unique_ids - identifiers) or (() if identifiers else titles)
+        # That of the title itself is the last: it tells which titles are equal.
+        titles = sorted(titles, key=paper_id(paper.title).__eq__)
         for keys, names in ((self._own, own), (self._ids, identifiers), (self._titles, titles)):
             for name in names:
                 keys.extend((hash_of(name.encode("utf-8", "surrogatepass")), entry))
