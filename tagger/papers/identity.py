@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from operator import or_
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tagger.papers.paper import IDENTIFIER_KINDS, Paper, kind_of_id, paper_id
 from tagger.papers.titles import titles_agree
@@ -130,7 +130,7 @@ class EntryKeys:
         import numpy as np
 
         kinds = np.frombuffer(bytes(self._kinds), dtype=np.uint8)
-        keys = {name: np.array(values) for name, values in self._arrays().items()}
+        keys: dict[str, Any] = {name: np.array(each) for name, each in self._arrays().items()}
         np.savez(file, kinds=kinds, **keys)
 
     def load(self, path: Path) -> None:
