@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 
 STATE = """\
-Only the figures of [the model that ships](../README.md#how-good-it-is), of confidences and of the
+Only the figures of the model that ships (in the README), of confidences and of the
 gate are of this version. All other tables are from earlier states of tagger and will be measured
 again.
 """

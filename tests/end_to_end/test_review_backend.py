@@ -36,7 +36,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     push = ("review", "push", "page.txt", "--labels", labels, "--target-precision", "0.9")
     done = run(*push, cwd=workspace)
     assert done.returncode == 0, done.stderr
-    assert "audit" in done.stderr
+    assert "cannot be promised" in done.stderr
     assert "2 new papers sent" in done.stdout
     project = open_project(connection, store.taxonomy, None)
     port = free_port()
@@ -61,7 +61,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
         result = make_result({"kind": ("study",)}, store.taxonomy)
         connection.client.annotations.create(task.id, result=result)
         wait_until((labels / "corrections.jsonl").exists, "the annotation does not come home")
-        [label] = [label for label in store.all_labels() if label.source == "review"]
+        [label] = [label for label in store.all_labels() if label.origin]
         assert (label.title, label.tags["kind"]) == ("By hand", ("study",))
         trained = "is now challenger"
         wait_until(lambda: trained in log.read_text(), "no challenger is trained")
