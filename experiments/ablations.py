@@ -112,7 +112,7 @@ def fine_tuning(seed: int, settings: dict[str, int | float]) -> FineTuning:
 
 
 def pretrained() -> SentenceTransformer:
-    """Return the encoder as it comes."""
+    """Return the pretrained encoder, without fine-tuning."""
     return load_trainable(BUNDLED_ENCODER, TrainingSettings().max_tokens).eval()
 
 

@@ -12,6 +12,7 @@ from tagger.labels import LabelStore
 from tagger.model import calibrated_probabilities
 from tagger.training import TrainingSettings, epochs_of, recipe_names, train
 from tagger.training.recipes import find_recipe, load_recipe
+from tagger.training.recipes.base import HeadInputs
 
 BUILT_IN = {"contrastive", "frozen", "setfit", "setfit-supcon", "tfidf", "zero-shot"}
 
@@ -39,7 +40,7 @@ def test_frozen_is_logistic_regression_on_vectors_and_tfidf_on_terms(sample):
     classes = y_true.argmax(axis=1)
     weights = dict(enumerate(np.sqrt(len(classes) / 3 / np.bincount(classes))))
     for name, features, c in (("frozen", vectors, 0.7), ("tfidf", terms, 5.0)):
-        head = find_recipe(name).fit_head(facet, vectors, terms, y_true, prototypes)
+        head = find_recipe(name).fit_head(HeadInputs(facet, vectors, terms, y_true, prototypes))
         expected = LogisticRegression(C=c, class_weight=weights, max_iter=2000)
         expected = expected.fit(features, classes).predict(features)
         assert (head.scores(vectors, terms).sum(axis=0).argmax(axis=1) == expected).all()
@@ -48,7 +49,10 @@ def test_frozen_is_logistic_regression_on_vectors_and_tfidf_on_terms(sample):
 def test_zero_shot_takes_nothing_from_labels(sample):
     facet, (vectors, terms, y_true, prototypes) = small_taxonomy().facets[0], sample
     recipe = find_recipe("zero-shot")
-    heads = [recipe.fit_head(facet, vectors, terms, y, prototypes) for y in (y_true, y_true[::-1])]
+    heads = [
+        recipe.fit_head(HeadInputs(facet, vectors, terms, y, prototypes))
+        for y in (y_true, y_true[::-1])
+    ]
     assert np.array_equal(heads[0].encoder.weights, heads[1].encoder.weights)
     nearest = (prototypes @ prototypes.T).argmax(axis=1)
     scores = heads[0].encoder.scores(prototypes)

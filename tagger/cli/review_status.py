@@ -46,7 +46,7 @@ def measure(
 ) -> tuple[str | None, list[FacetProgress]]:
     """Return the champion's name and its progress in each facet; nothing without a champion.
 
-    Raises a TaggerError if there is no champion to measure a goal on, or it has too few labels.
+    Raises a TaggerError if goals are given without a champion, or it has too few labels.
     """
     from tagger.registry import Registry, learning_exponents
     from tagger.training import TrainingData

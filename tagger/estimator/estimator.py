@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -263,7 +264,7 @@ class Tagger(PaperClassifier):
             name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }
         for facet in model.taxonomy.facets:
-            name, pick = facet.name, _only if facet.exclusive else list
+            name, pick = facet.name, itemgetter(0) if facet.exclusive else list
             value_of = self._values[name]
             columns[name] = [pick([value_of[tag] for tag in paper.tags[name]]) for paper in tagged]
             columns[f"{name}_confidence"] = [
@@ -381,10 +382,6 @@ def _print_stages() -> Progress:
 def _with_ancestors(facet: Facet, tags: Sequence[str]) -> set[str]:
     """Return tags and the ancestors of those that the facet has."""
     return {*tags, *facet.with_ancestors(tag for tag in tags if tag in facet.tag_names)}
-
-
-def _only(values: Sequence[Any]) -> Any:
-    return values[0]
 
 
 def _cross_validated(model: TaggerModel) -> dict[str, float]:

@@ -35,6 +35,7 @@ from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
 from tagger.training.heads import fit_vectorizer
 from tagger.training.recipes import load_recipe
+from tagger.training.recipes.base import HeadInputs
 from tagger.training.settings import TrainingSettings
 
 
@@ -115,12 +116,14 @@ def fit_heads(
         shown = views[np.tile(annotated, len(views) // len(indices))]
         heads.append(
             recipe.fit_head(
-                facet,
-                shown,
-                terms[annotated],
-                y_true,
-                definitions[facet.name],
-                calibrations[facet.name] if calibrations else None,
+                HeadInputs(
+                    facet,
+                    shown,
+                    terms[annotated],
+                    y_true,
+                    definitions[facet.name],
+                    calibrations[facet.name] if calibrations else None,
+                )
             )
         )
     return FittedHeads(heads, vectorizer, views)

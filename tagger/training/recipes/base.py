@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+@dataclass(frozen=True, slots=True)
+class HeadInputs:
+    """What a head is fitted on: the parameters of :func:`tagger.training.heads.fit_head`."""
+
+    facet: Facet
+    vectors: Vectors
+    terms: Any
+    y_true: Booleans
+    prototypes: Vectors
+    calibration: Calibration | None = None
+
+
 class Recipe(ABC):
     """A way to fine-tune an encoder and to fit heads on its vectors and on the words of papers.
 
@@ -27,7 +40,7 @@ class Recipe(ABC):
     """
 
     epochs: int = 0
-    """Default number of passes over the texts. With 0 the encoder is used as it comes."""
+    """Default number of passes over the texts. With 0 the pretrained encoder is used."""
 
     def prepare(self, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
         """Get ready for a training; raise a TaggerError if it cannot follow the settings."""
@@ -48,16 +61,8 @@ class Recipe(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def fit_head(
-        self,
-        facet: Facet,
-        vectors: Vectors,
-        terms: Any,
-        y_true: Booleans,
-        prototypes: Vectors,
-        calibration: Calibration | None = None,
-    ) -> Head:
-        """Fit the head of a facet; parameters are those of :func:`tagger.training.heads.fit_head`.
+    def fit_head(self, given: HeadInputs) -> Head:
+        """Fit the head of a facet.
 
         It has one score per tag from the vectors and one from the words, which are added.
         """

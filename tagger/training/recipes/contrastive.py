@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagger._util.progress import StepProgress
 from tagger.model import Head
 from tagger.training.heads import fit_head
-from tagger.training.recipes.base import Recipe
+from tagger.training.recipes.base import HeadInputs, Recipe
 from tagger.training.settings import FineTuning
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ class Contrastive(Recipe):
 
         return fine_tuning.fine_tune(examples, settings, progress)
 
-    def fit_head(self, *given: Any) -> Head:
+    def fit_head(self, given: HeadInputs) -> Head:
         """Fit classifiers and similarity to definitions; see :func:`tagger.training.heads`."""
-        return fit_head(*given)
+        return fit_head(
+            given.facet,
+            given.vectors,
+            given.terms,
+            given.y_true,
+            given.prototypes,
+            given.calibration,
+        )

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tagger._util.arrays import Booleans, Vectors
 from tagger.errors import TaggerError, first_line
-from tagger.model import Calibration, Head, Linear
+from tagger.model import Head, Linear
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training.recipes.base import no_scores
+from tagger.training.recipes.base import HeadInputs, no_scores
 from tagger.training.recipes.frozen import Frozen
 from tagger.training.settings import TrainingSettings
 
@@ -61,23 +60,16 @@ class FromSetFit(Frozen):
     def _fits(self, facet: Facet) -> bool:
         return bool(self.labels) and {*self.labels} <= {*facet.tag_names}
 
-    def fit_head(
-        self,
-        facet: Facet,
-        vectors: Vectors,
-        terms: Any,
-        y_true: Booleans,
-        prototypes: Vectors,
-        calibration: Calibration | None = None,
-    ) -> Head:
+    def fit_head(self, given: HeadInputs) -> Head:
         """Return the head of the checkpoint, or fit that of another facet."""
+        facet = given.facet
         if not self._fits(facet):
-            return super().fit_head(facet, vectors, terms, y_true, prototypes, calibration)
+            return super().fit_head(given)
         places = [facet.tag_names.index(label) for label in self.labels]
         weights = np.zeros((len(facet.tags), self.head.weights.shape[1]))
         bias = np.full(len(facet.tags), _NEVER)
         weights[places], bias[places] = self.head.weights, self.head.bias
-        return Head(facet, Linear(weights, bias), no_scores(facet, terms))
+        return Head(facet, Linear(weights, bias), no_scores(facet, given.terms))
 
 
 @lru_cache(maxsize=1)

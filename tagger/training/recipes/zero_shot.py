@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from tagger._util.arrays import Booleans, Vectors
-from tagger.model import Calibration, Head, Linear
-from tagger.taxonomy import Facet
-from tagger.training.recipes.base import Recipe, no_scores
+from tagger.model import Head, Linear
+from tagger.training.recipes.base import HeadInputs, Recipe, no_scores
 
 _SLOPE = 10.0
 """Any slope would do, since scores are calibrated; this is near those that calibration finds."""
@@ -21,16 +17,13 @@ class ZeroShot(Recipe):
     It is that of :mod:`tagger.model.zero_shot`, with definitions compared to those of their facet.
     """
 
-    def fit_head(
-        self,
-        facet: Facet,
-        vectors: Vectors,
-        terms: Any,
-        y_true: Booleans,
-        prototypes: Vectors,
-        calibration: Calibration | None = None,
-    ) -> Head:
+    def fit_head(self, given: HeadInputs) -> Head:
         """Return scores from definitions; the papers' texts give the typical paper."""
+        prototypes = given.prototypes
         weights = _SLOPE * (prototypes - prototypes.mean(axis=0)).astype(np.float64)
-        typical = vectors[: len(y_true)].mean(axis=0)
-        return Head(facet, Linear(weights, -weights @ typical), no_scores(facet, terms))
+        typical = given.vectors[: len(given.y_true)].mean(axis=0)
+        return Head(
+            given.facet,
+            Linear(weights, -weights @ typical),
+            no_scores(given.facet, given.terms),
+        )
