@@ -90,6 +90,6 @@ def test_a_saved_model_knows_its_efforts(saved_model):
 
 def test_each_effort_has_its_thresholds(calibrated):
     assert calibrated.rule().thresholds == dict.fromkeys(calibrated.heads, 0.5)
-    calibrated._thresholds = {"low": {"kind": 0.5, "field": 0.3}}
+    calibrated.effort_thresholds = {"low": {"kind": 0.5, "field": 0.3}}
     assert calibrated.at_effort("low").rule(0.7).thresholds["field"] == 0.3
     assert calibrated.at_effort("full").rule().thresholds["field"] == 0.5

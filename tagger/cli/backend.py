@@ -135,14 +135,17 @@ def run_backend(
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:
     """Run 'tagger train' with the settings of the model in use; report and return its success."""
-    from tagger.registry import Registry, settings_of
+    from tagger.registry import SHIPPED_NAME, Registry, settings_of, updates_shipped_model
 
     command = [sys.executable, "-m", "tagger", "train", "--json"]
     command += ["--labels", str(store.folder), "--conflicts", conflicts]
     try:
-        if not (version := model().name).startswith("local/"):
-            registry = Registry()
-            settings = settings_of(registry, registry.find(version))
+        registry, name = Registry(), model().name
+        version = None if name.startswith("local/") else registry.find(name)
+        if updates_shipped_model(registry, version) if version else name.startswith(SHIPPED_NAME):
+            command.append("--heads-only")
+        elif version:
+            settings = settings_of(registry, version)
             for name in ("encoder", "max_tokens", "epochs", "folds", "seed"):
                 command.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
     except TaggerError as error:

@@ -11,15 +11,15 @@ from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.labels import Contradiction
+    from tagger.labels import Contradiction, LabelSnapshot
     from tagger.registry import TrainedVersion
 
 HeadsOnly = Annotated[
     bool,
     typer.Option(
         "--heads-only",
-        help="Keep the champion's encoder and fit only heads and calibration: seconds, not "
-        "minutes.",
+        help="Keep the encoder of the champion, or of the model that ships with tagger, and fit "
+        "only heads and calibration: seconds, not minutes.",
     ),
 ]
 Float32 = Annotated[
@@ -83,7 +83,8 @@ def train(
 
     With --heads-only, the champion's encoder and settings are kept, and only heads and calibration
     are fitted to all labels, for example to see the effect of a review. The encoders of the folds
-    come from the cache; missing ones are trained again.
+    come from the cache; missing ones are trained again. Without a champion, the model that ships
+    with tagger is updated, if it has the same facets and tags.
 
     A label that is stored without an abstract, as in real.jsonl, counts only if --texts has it.
 
@@ -113,6 +114,8 @@ def train(
             "--heads-only and --float32 cannot be combined",
             hint="With --heads-only the encoder is not exported again",
         )
+    if not heads_only and registry.champion() is None:
+        _mention_shipped_model(snapshot)
     with output.needs_extra("train"), output.progress() as step:
         trained = train_version(
             registry,
@@ -125,6 +128,24 @@ def train(
         )
     _warn_of_rare_tags(trained)
     _print_version(trained, len(snapshot.labels), contradictions, as_json)
+
+
+def _mention_shipped_model(snapshot: LabelSnapshot) -> None:
+    """Say that the model that ships with tagger can be updated, if it has more labels."""
+    from tagger.model import load_model
+    from tagger.registry import find_shipped_model
+    from tagger.training import same_tags
+
+    try:
+        shipped = load_model(find_shipped_model().folder)
+    except TaggerError:
+        return
+    known = len(shipped.reference.ids)
+    if len(snapshot.labels) < known and same_tags(shipped.taxonomy, snapshot.taxonomy):
+        output.warn(
+            f"the model that ships with tagger was trained on {known} labels with these tags: "
+            "--heads-only updates it with yours, in seconds"
+        )
 
 
 def _capped(trained: TrainedVersion) -> dict[str, tuple[str, ...]]:

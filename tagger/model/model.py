@@ -104,14 +104,16 @@ class TaggerModel:
         self.name = name
         self.digest = digest
         self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
-        self._thresholds = thresholds or {}
-        self._effort_calibrations = effort_calibrations or {}
+        self.effort_thresholds = thresholds or {}
+        self.effort_calibrations = effort_calibrations or {}
         self.effort = "full"
 
     @property
     def thresholds(self) -> Mapping[str, float]:
         """Minimum probability of a given tag by facet; not for exclusive facets."""
-        return self._thresholds.get(self.effort) or dict.fromkeys(self.heads, DEFAULT_THRESHOLD)
+        return self.effort_thresholds.get(self.effort) or dict.fromkeys(
+            self.heads, DEFAULT_THRESHOLD
+        )
 
     def rule(self, min_confidence: float = ReviewRule().min_confidence) -> ReviewRule:
         """Return the rule that gives tags by the model's thresholds.
@@ -191,9 +193,9 @@ class TaggerModel:
             found = [calibrated_probabilities(head.facet, *each) for each in by_view]
             alone = [member_probabilities(head.facet, *each) for each in by_view]
             probabilities[name], members[name] = np.mean(found, axis=0), np.mean(alone, axis=0)
-            if self.effort in self._effort_calibrations:
+            if self.effort in self.effort_calibrations:
                 logits = logits_of(head.facet, probabilities[name])[None]
-                calibration = self._effort_calibrations[self.effort][name]
+                calibration = self.effort_calibrations[self.effort][name]
                 probabilities[name] = calibrated_probabilities(head.facet, logits, calibration)
         return Predictions(vectors[-1], probabilities, members)
 

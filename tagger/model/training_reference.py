@@ -16,6 +16,7 @@ from tagger.errors import TaggerError
 from tagger.model.integrity import Shape, load_arrays
 from tagger.taxonomy import Taxonomy
 
+_Array = npt.NDArray[Any]
 _COSINES_AT_ONCE = 2**24
 _MAX_PAPERS = 2000
 """Maximum number of stored papers; more would add little information and make models large."""
@@ -84,7 +85,10 @@ class Reference:
         audited, others = np.flatnonzero(self.audited), np.flatnonzero(~self.audited)
         room = min(len(others), max(_MAX_PAPERS - len(audited), 0))
         spaced = others[np.linspace(0, max(len(others) - 1, 0), room).astype(int)]
-        indices = np.sort(np.concatenate([audited[:_MAX_PAPERS], spaced]))
+        return self.take(np.sort(np.concatenate([audited[:_MAX_PAPERS], spaced])))
+
+    def take(self, indices: Integers) -> Reference:
+        """Return a reference of some of the papers."""
         return Reference(
             tuple(self.ids[index] for index in indices),
             tuple(self.titles[index] for index in indices),
@@ -93,6 +97,28 @@ class Reference:
             {name: values[indices] for name, values in self.annotated.items()},
             {effort: found.take(indices) for effort, found in self.out_of_fold.items()},
             self.audit_ids,
+        )
+
+    def followed_by(self, other: Reference) -> Reference:
+        """Return the papers of both, which have the same facets and tags."""
+
+        def joined(one: dict[str, _Array], two: dict[str, _Array]) -> dict[str, _Array]:
+            return {name: np.concatenate([one[name], two[name]]) for name in one}
+
+        return Reference(
+            self.ids + other.ids,
+            self.titles + other.titles,
+            np.concatenate([self.vectors, other.vectors]),
+            joined(self.y_true, other.y_true),
+            joined(self.annotated, other.annotated),
+            {
+                effort: OutOfFold(
+                    np.concatenate([found.similarity, other.out_of_fold[effort].similarity]),
+                    joined(found.probabilities, other.out_of_fold[effort].probabilities),
+                )
+                for effort, found in self.out_of_fold.items()
+            },
+            self.audit_ids | other.audit_ids,
         )
 
     def save(self, path: Path) -> None:

@@ -15,7 +15,9 @@ from .predictions import predict_labelled as predict_labelled
 from .promotion import Promotion as Promotion
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back
+from .resolve import SHIPPED_NAME as SHIPPED_NAME
 from .resolve import find_model_folder as find_model_folder
+from .resolve import find_shipped_model as find_shipped_model
 from .resolve import is_label_folder as is_label_folder
 from .resolve import load_model_by_name as load_model_by_name
 from .server import serve_pages as serve_pages
@@ -29,6 +31,7 @@ from .training_run import model_card as model_card
 from .training_run import settings_of as settings_of
 from .training_run import trained_encoder as trained_encoder
 from .training_run import training_metrics as training_metrics
+from .training_run import updates_shipped_model as updates_shipped_model
 from .version_comparison import compare_versions as compare_versions
 from .version_comparison import comparison_page as comparison_page
 from .version_comparison import log_comparison as log_comparison

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from tagger.model import MANIFEST_FILE, TaggerModel, default_cache, load_model, 
 from tagger.registry.tag_run import log_recorded_runs
 from tagger.registry.versions import CHAMPION, MODEL_NAME, Registry
 from tagger.taxonomy import TAXONOMY_FILE
-from tagger.training import bundled_encoder
+from tagger.training import TrainingSettings, bundled_encoder
 
 if TYPE_CHECKING:
     from tagger.papers import Paper
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _CACHE_FILE = "resolved_models.json"
 SHIPPED = "shipped"
+SHIPPED_NAME = f"local/{SHIPPED}-"
+"""Start of the names of models that ship with tagger, before the start of their hash."""
 _SHIPPED_FOLDER = Path(__file__).parents[1] / "default_model"
 _RECORD_FILE = "training.json"
 """Next to the shipped model: what it was made from, its figures, and the hash of its manifest."""
@@ -102,8 +104,8 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
             )
         return ModelFolder(Path(name))
     name = str(name)
-    if name == SHIPPED or name.startswith(f"local/{SHIPPED}-"):
-        return _shipped_folder(name)
+    if name == SHIPPED or name.startswith(SHIPPED_NAME):
+        return find_shipped_model(name)
     if name.startswith("local/"):
         raise TaggerError(
             f"'{name}' is the name of an unregistered model",
@@ -114,7 +116,7 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
     if registry.store.embedded and (cached := _cached_folder(registry, name)):
         return cached
     if name in (CHAMPION, MODEL_NAME) and not _may_have_champion(registry):
-        found = _shipped_folder(SHIPPED)
+        found = find_shipped_model()
         _LOG.info("there is no champion here: %s is used, which ships with tagger", found.name)
         return found
     if registry.store.embedded:
@@ -130,8 +132,23 @@ def _may_have_champion(registry: Registry) -> bool:
     return registry.champion() is not None
 
 
-def _shipped_folder(name: str) -> ModelFolder:
-    """Return the model that ships with tagger; a TaggerError if it is not the one of ``name``."""
+@dataclass(frozen=True, slots=True)
+class ShippedModel(ModelFolder):
+    """The model that ships with tagger, and the settings that it was trained with."""
+
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The settings that it was trained with."""
+        return TrainingSettings(**self.record["settings"])
+
+
+def find_shipped_model(name: str = SHIPPED) -> ShippedModel:
+    """Return the model that ships with tagger.
+
+    Raises a TaggerError if there is none, it was changed, or it is not the one of ``name``.
+    """
     reinstall = "Install tagger again, or train a model: tagger train"
     try:
         digest = sha256_of(_SHIPPED_FOLDER / MANIFEST_FILE)
@@ -150,7 +167,7 @@ def _shipped_folder(name: str) -> ModelFolder:
             path=_SHIPPED_FOLDER,
             hint=reinstall,
         )
-    found = ModelFolder(_SHIPPED_FOLDER, f"local/{SHIPPED}-{digest[:12]}")
+    found = ShippedModel(_SHIPPED_FOLDER, f"{SHIPPED_NAME}{digest[:12]}", record)
     if name not in (SHIPPED, found.name):
         raise TaggerError(
             f"'{name}' ships with another version of tagger; this one has {found.name}",

@@ -29,6 +29,7 @@ from tagger.registry.held_out_table import to_table
 from tagger.registry.mlflow_model import log_model
 from tagger.registry.predictions import training_data
 from tagger.registry.promotion import record_promotion
+from tagger.registry.resolve import SHIPPED_NAME
 from tagger.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -96,9 +97,19 @@ def encoder_source(registry: Registry, version: Version, folder: Path) -> Encode
 
 
 def encoder_origin(registry: Registry, version: Version) -> Version:
-    """Return the version whose training fine-tuned the encoder that a version uses."""
+    """Return the version whose training fine-tuned the encoder that a version uses.
+
+    It is the version itself if it updates the model that ships with tagger.
+    """
     encoder_of = registry.run(version).data.params.get("encoder_of", "None")
-    return version if encoder_of == "None" else encoder_origin(registry, registry.find(encoder_of))
+    if encoder_of == "None" or updates_shipped_model(registry, version):
+        return version
+    return encoder_origin(registry, registry.find(encoder_of))
+
+
+def updates_shipped_model(registry: Registry, version: Version) -> bool:
+    """Tell whether a version is an update of a model that ships with tagger."""
+    return registry.run(version).data.params.get("encoder_of", "").startswith(SHIPPED_NAME)
 
 
 def trained_encoder(registry: Registry, version: Version) -> SentenceTransformer:
@@ -108,6 +119,11 @@ def trained_encoder(registry: Registry, version: Version) -> SentenceTransformer
     """
     origin = encoder_origin(registry, version)
     settings = settings_of(registry, origin)
+    if updates_shipped_model(registry, origin):
+        raise TaggerError(
+            f"{origin.name} has the encoder that ships with tagger, which can only tag",
+            hint="Train an encoder of your own: tagger train",
+        )
     with TemporaryDirectory() as scratch, registry.store.reading() as client:
         file = f"{_ENCODER}/{WEIGHTS_FILE}"
         logged = {item.path for item in client.list_artifacts(origin.run_id, _ENCODER)}

@@ -14,20 +14,23 @@ from tempfile import TemporaryDirectory
 from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelSnapshot, LabelStore, current_labels
+from tagger.registry.resolve import find_shipped_model
 from tagger.registry.training_run import (
     check_writable,
     encoder_origin,
     encoder_source,
     log_training,
     settings_of,
+    updates_shipped_model,
 )
-from tagger.registry.versions import CHAMPION, Registry, Version
+from tagger.registry.versions import Registry, Version
 from tagger.training import (
     WEIGHTS_FILE,
     EncoderCache,
     TrainingResult,
     TrainingSettings,
     train,
+    update,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,7 +59,8 @@ def train_version(
     Parameters
     ----------
     heads_only:
-        Keep the champion's encoder and settings; fit only heads and calibration.
+        Keep the champion's encoder and settings; fit only heads and calibration. Without a
+        champion, or if the champion was made so, the model that ships with tagger is updated.
     if_changed:
         Return the champion or challenger if it was trained on the same labels, taxonomy and
         settings.
@@ -64,12 +68,17 @@ def train_version(
     Raises
     ------
     TaggerError
-        If there are too few labels, ``heads_only`` is asked for without a champion, or MLflow
-        cannot store the run. In the last case the model is kept in the current folder, which the
-        hint names.
+        If there are too few labels, or MLflow cannot store the run. In the last case the model is
+        kept in the current folder, which the hint names.
     """
-    champion = registry.find(CHAMPION) if heads_only else None
-    if champion:
+    champion = registry.champion() if heads_only else None
+    shipped = None
+    if heads_only and (champion is None or updates_shipped_model(registry, champion)):
+        shipped, champion = find_shipped_model(), None
+        settings = replace(
+            shipped.settings, folds=settings.folds, seed=settings.seed, encoder_of=shipped.name
+        )
+    elif champion:
         origin = encoder_origin(registry, champion)
         settings = replace(settings_of(registry, origin), encoder_of=origin.name)
     fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
@@ -79,17 +88,18 @@ def train_version(
     check_writable(registry)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        result = train(
-            snapshot.labels,
-            snapshot.taxonomy,
-            settings,
-            folder / "model",
-            progress,
-            known_folds=registry.known_folds(settings.folds),
-            source=encoder_source(registry, champion, folder) if champion else None,
-            cache=cache,
-            weights=folder / WEIGHTS_FILE,
-        )
+        inputs = snapshot.labels, snapshot.taxonomy, settings, folder / "model", progress
+        known_folds = registry.known_folds(settings.folds)
+        if shipped:
+            result = update(shipped.folder, *inputs, known_folds=known_folds)
+        else:
+            result = train(
+                *inputs,
+                known_folds=known_folds,
+                source=encoder_source(registry, champion, folder) if champion else None,
+                cache=cache,
+                weights=folder / WEIGHTS_FILE,
+            )
         progress("Logging to MLflow", 0, 1)
         with _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, snapshot)

@@ -24,3 +24,5 @@ from .run import TrainingResult as TrainingResult
 from .run import train as train
 from .settings import DEFAULT_RECIPE as DEFAULT_RECIPE
 from .settings import TrainingSettings as TrainingSettings
+from .update import same_tags as same_tags
+from .update import update as update

@@ -1,0 +1,234 @@
+"""Update a model with new labels: its encoder stays, and its heads are fitted again.
+
+The heads are fitted on the papers that the model was trained on, whose vectors it stores, and on
+the new ones. The classifier of words and the calibrations stay as they are. So a model that ships
+without the texts of its papers keeps what it learned from them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from tagger._util.arrays import Integers, Vectors
+from tagger._util.progress import Progress, no_progress
+from tagger.errors import TaggerError
+from tagger.labels import Label
+from tagger.model import (
+    Head,
+    OutOfFold,
+    Reference,
+    TaggerModel,
+    VectorCache,
+    copy_model,
+    load_model,
+    prototypes,
+    save_heads,
+    similarity,
+)
+from tagger.papers import EFFORTS, TEXT_VIEWS
+from tagger.taxonomy import Taxonomy
+from tagger.training.cross_validation import metrics_of
+from tagger.training.data import TrainingData, assign_folds
+from tagger.training.heads import fit_head
+from tagger.training.run import TrainingResult
+from tagger.training.settings import TrainingSettings
+
+
+def update(
+    base: Path,
+    labels: Sequence[Label],
+    taxonomy: Taxonomy,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: Progress = no_progress,
+    *,
+    known_folds: Mapping[str, int] | None = None,
+) -> TrainingResult:
+    """Update the model in the folder ``base`` with labels, and save it in ``folder``.
+
+    Settings, ``progress`` and ``known_folds`` are as for :func:`tagger.training.train`.
+
+    Labels that the model was trained on count once; where their tags have changed, the new ones
+    count. The out-of-fold predictions are those of the other labels: neither the encoder nor the
+    heads that predict a paper were trained on it.
+
+    Raises
+    ------
+    TaggerError
+        If the facets or tags of the taxonomy are not those of the model, there are fewer than two
+        new labels, or the model is damaged.
+    """
+    begin = time.perf_counter()
+    with TemporaryDirectory() as scratch:
+        model = load_model(base, cache=VectorCache(Path(scratch) / "vectors.sqlite"))
+        if not same_tags(model.taxonomy, taxonomy):
+            raise TaggerError(
+                "the facets and tags are not those of the model to update",
+                hint="Train without --heads-only",
+            )
+        data = TrainingData.of(_new_labels(labels, model.reference, taxonomy), taxonomy)
+        if len(data.labels) < 2:
+            raise TaggerError(
+                f"{len(data.labels)} of {len(labels)} labels are new to the model; an update needs "
+                "two",
+                hint="Label papers first: tagger review push",
+            )
+        papers = data.papers()
+        texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
+        texts += model.reference.titles if settings.title_views else ()
+        model.encoder.encode(texts, lambda done, total: progress("Encoding papers", done, total))
+        fitting = _Fitting(model, data, settings, _without(model.reference, data.ids))
+        folds = _folds(data, settings, known_folds or {})
+        out_of_fold = fitting.predict_out_of_fold(folds)
+        heads = fitting.heads(np.arange(len(data.labels)))
+        folder.mkdir(parents=True, exist_ok=True)
+        copy_model(base, folder)
+        save_heads(
+            folder,
+            taxonomy,
+            model.lexical,
+            heads,
+            fitting.reference(out_of_fold),
+            max_tokens=settings.max_tokens,
+            calibrations=model.calibrations,
+            thresholds=model.effort_thresholds,
+            effort_calibrations=model.effort_calibrations,
+        )
+    held_out = tuple(
+        data.held_out(
+            facet,
+            rows := np.flatnonzero(data.annotated[facet.name]),
+            folds,
+            out_of_fold["full"].probabilities[facet.name][rows],
+            model.effort_thresholds["full"][facet.name],
+        )
+        for facet in taxonomy.facets
+        if data.annotated[facet.name].any()
+    )
+    seconds = time.perf_counter() - begin
+    return TrainingResult(load_model(folder), folder, held_out, metrics_of(held_out), seconds)
+
+
+def same_tags(one: Taxonomy, other: Taxonomy) -> bool:
+    """Tell whether two taxonomies have the same facets with the same tags."""
+    first, second = [
+        [(facet.name, facet.exclusive, facet.tag_names) for facet in each.facets]
+        for each in (one, other)
+    ]
+    return first == second
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A model, new labels, and the papers that it was trained on and whose tags still hold."""
+
+    model: TaggerModel
+    data: TrainingData
+    settings: TrainingSettings
+    known: Reference
+
+    def heads(self, indices: Integers) -> list[Head]:
+        """Fit the heads on the known papers and on the new ones at some indices."""
+        found = []
+        for facet in self.data.taxonomy.facets:
+            name = facet.name
+            new = indices[self.data.annotated[name][indices]]
+            old = np.flatnonzero(self.known.annotated[name])
+            vectors = [self.known.vectors[old], self._encode("whole", new)]
+            if self.settings.title_views:
+                titles = [self.known.titles[index] for index in old]
+                vectors += [self.model.encoder.encode(titles), self._encode("title", new)]
+            y_true = np.concatenate([self.known.y_true[name][old], self.data.y_true[name][new]])
+            fitted = fit_head(
+                facet,
+                np.concatenate(vectors),
+                np.zeros((len(y_true), 0)),
+                y_true,
+                prototypes(facet, self.model.encoder),
+                self.model.calibrations["whole"][name],
+            )
+            found.append(replace(fitted, lexical=self.model.heads[name].lexical))
+        return found
+
+    def predict_out_of_fold(self, folds: Integers) -> dict[str, OutOfFold]:
+        """Predict each new paper with heads that were fitted without its fold, by effort."""
+        count, tags = len(folds), {f.name: len(f.tags) for f in self.data.taxonomy.facets}
+        found = {
+            effort: OutOfFold(np.zeros(count), {n: np.zeros((count, k)) for n, k in tags.items()})
+            for effort in EFFORTS
+        }
+        for fold in np.unique(folds):
+            inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            model = copy(self.model)
+            model.heads = {head.facet.name: head for head in self.heads(outside)}
+            nearby = np.concatenate([self.known.vectors, self._encode("whole", outside)])
+            for effort, table in found.items():
+                predicted = model.at_effort(effort).predict(self.data.papers(inside))
+                table.similarity[inside] = similarity(self._encode("whole", inside), nearby)
+                for name, probabilities in predicted.probabilities.items():
+                    table.probabilities[name][inside] = probabilities
+        return found
+
+    def reference(self, out_of_fold: dict[str, OutOfFold]) -> Reference:
+        """Return the known papers, followed by the new ones."""
+        data, known = self.data, self.known
+        new = Reference(
+            tuple(data.ids),
+            tuple(label.title for label in data.labels),
+            self._encode("whole", np.arange(len(data.labels))),
+            data.y_true,
+            data.annotated,
+            out_of_fold,
+            frozenset(label.id for label in data.labels if label.audited),
+        )
+        return known.followed_by(new)
+
+    def _encode(self, view: str, indices: Integers) -> Vectors:
+        return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])
+
+
+def _new_labels(labels: Sequence[Label], reference: Reference, taxonomy: Taxonomy) -> list[Label]:
+    """Return the labels of papers that are not in the reference, or have other tags there."""
+    place = {name: index for index, name in enumerate(reference.ids)}
+    data = TrainingData.of(labels, taxonomy)
+
+    def known(index: int) -> bool:
+        there = place.get(data.ids[index])
+        return there is not None and all(
+            not data.annotated[name][index]
+            or (
+                reference.annotated[name][there]
+                and (reference.y_true[name][there] == data.y_true[name][index]).all()
+            )
+            for name in data.annotated
+        )
+
+    return [label for index, label in enumerate(labels) if not known(index)]
+
+
+def _without(reference: Reference, ids: Sequence[str]) -> Reference:
+    replaced = {*ids}
+    return reference.take(
+        np.array([i for i, name in enumerate(reference.ids) if name not in replaced], dtype=int)
+    )
+
+
+def _folds(data: TrainingData, settings: TrainingSettings, known: Mapping[str, int]) -> Integers:
+    count = min(settings.folds, len(data.labels))
+    kept = {name: fold for name, fold in known.items() if fold < count}
+    return assign_folds(
+        data.ids,
+        data.strata(),
+        count,
+        settings.seed,
+        kept,
+        tagged=data.tagged(),
+        groups=data.groups,
+    )

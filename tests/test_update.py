@@ -1,0 +1,169 @@
+"""Updating a model with labels, as ``train --heads-only`` does without a champion."""
+
+import json
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from helpers.samples import QUICK, run
+from helpers.tiny_encoder import save_tiny_encoder
+
+from tagger.errors import TaggerError
+from tagger.labels import Label
+from tagger.model import load_model
+from tagger.papers import Paper, paper_id
+from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingSettings, train, update
+
+TEXTS = {"survey": "heart drug review", "method": "network court judge", "study": "trial question"}
+FIELDS = {"survey": ("medical",), "method": ("legal",), "study": ()}
+TAXONOMY = {
+    "name": "small",
+    "facets": [
+        {
+            "name": "kind",
+            "definition": "What it is.",
+            "exclusive": True,
+            "tags": [{"name": name, "definition": f"A {name}."} for name in TEXTS],
+        },
+        {
+            "name": "field",
+            "definition": "What it is about.",
+            "exclusive": False,
+            "tags": [{"name": name, "definition": name} for name in ("medical", "legal")],
+        },
+    ],
+}
+
+
+def label(title, kind, text=None, queue="audit"):
+    return Label(
+        id=paper_id(title),
+        title=title,
+        text=f"{text or TEXTS[kind]} {title}",
+        tags={"kind": (kind,), "field": FIELDS[kind]},
+        annotator="ann",
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        source="review" if queue else "seed",
+        queue=queue,
+    )
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A model, the labels that it was trained on, its taxonomy and settings."""
+    folder = tmp_path_factory.mktemp("base")
+    settings = TrainingSettings(
+        encoder=str(save_tiny_encoder(folder / "encoder")), epochs=0, folds=2, max_tokens=32
+    )
+    taxonomy = Taxonomy.model_validate(TAXONOMY)
+    # Some texts are those of another kind, so that the model is not sure of any.
+    others = dict(zip(TEXTS, [*TEXTS.values()][::-1], strict=True))
+    labels = [
+        label(f"{kind} {n}", kind, None if n % 3 else others[kind], queue=None)
+        for kind in TEXTS
+        for n in range(6)
+    ]
+    result = train(labels, taxonomy, settings, folder / "model")
+    return result.folder, labels, taxonomy, settings
+
+
+def test_an_update_learns_what_is_new_and_keeps_the_encoder_and_what_was_known(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    # A phrase that the model takes for a survey is that of a method here.
+    new = [label(f"paper {n}", "method", "heart drug review") for n in range(12)]
+    result = update(folder, [*labels, *new], taxonomy, settings, tmp_path / "new")
+    assert (tmp_path / "new" / "encoder.onnx").read_bytes() == (
+        folder / "encoder.onnx"
+    ).read_bytes()
+    paper = Paper("paper 99", "heart drug review paper 99")
+    before, after = (
+        model.predict_proba([paper])["kind"][0, 1] for model in (load_model(folder), result.model)
+    )
+    assert after > before
+    assert {*result.model.reference.ids} == {each.id for each in [*labels, *new]}
+    assert result.model.reference.audit_ids == {each.id for each in new}
+
+
+def test_papers_are_predicted_by_heads_without_them(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    new = [label(f"paper {n}", kind) for n, kind in enumerate([*TEXTS] * 4)]
+    result = update(folder, [*labels, *new], taxonomy, settings, tmp_path / "one")
+    kind = result.out_of_fold[0]
+    assert {*kind.ids} == {each.id for each in new}
+    # Another label of a paper changes the predictions of the other folds, not its own.
+    changed = [new[0].model_copy(update={"tags": {"kind": ("study",), "field": ()}}), *new[1:]]
+    other = update(
+        folder,
+        [*labels, *changed],
+        taxonomy,
+        settings,
+        tmp_path / "two",
+        known_folds=dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True)),
+    ).out_of_fold[0]
+    place = kind.ids.index(new[0].id)
+    same_fold = kind.folds == kind.folds[place]
+    found = dict(zip(other.ids, other.probabilities, strict=True))
+    again = np.array([found[name] for name in kind.ids])
+    same = np.isclose(again, kind.probabilities, rtol=1e-9, atol=0).all(axis=1)
+    assert same[same_fold].all()
+    assert not same[~same_fold].any()
+
+
+def test_a_corrected_label_replaces_the_one_that_the_model_knows(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    corrected = [
+        each.model_copy(update={"tags": {"kind": ("method",), "field": ()}}) for each in labels[:3]
+    ]
+    result = update(folder, [*corrected, *labels[3:]], taxonomy, settings, tmp_path / "new")
+    reference = result.model.reference
+    assert sorted(reference.ids) == sorted(each.id for each in labels)
+    rows = [reference.ids.index(each.id) for each in corrected]
+    assert reference.y_true["kind"][rows, 1].all()
+    assert {*result.out_of_fold[0].ids} == {each.id for each in corrected}
+
+
+def test_what_cannot_be_updated_is_refused(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    with pytest.raises(TaggerError, match="new"):
+        update(folder, labels, taxonomy, settings, tmp_path / "new")
+    other = taxonomy.model_copy(update={"facets": taxonomy.facets[:1]})
+    with pytest.raises(TaggerError, match="facets and tags"):
+        update(folder, labels, other, settings, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.training
+def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path, monkeypatch):
+    """Twice: the second version is an update of the same model, not of the first version."""
+    folder, labels, _, settings = base
+    shipped = shutil.copytree(folder, tmp_path / "shipped")
+    record = {"model": load_model(shipped).digest, "settings": asdict(settings)}
+    (shipped / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "taxonomy.yaml").write_text(json.dumps(TAXONOMY), encoding="utf-8")
+
+    def add(more):
+        with (tmp_path / "labels" / "seed.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(f"{one.model_dump_json(exclude_none=True)}\n" for one in more)
+
+    add(labels)
+    none = run("train", "--heads-only", cwd=tmp_path)
+    assert none.returncode == 2
+    assert "new" in none.stderr
+    for number in (1, 2):
+        add([label(f"paper {number} {n}", kind, queue=None) for n, kind in enumerate(TEXTS)])
+        done = run("train", "--heads-only", "--folds", "2", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"cross-validated on {len(labels) + 3 * number} labels" in done.stdout
+    compared = run("compare", cwd=tmp_path)
+    assert compared.returncode in (0, 1), compared.stderr
+    refused = run("export", "out", "--to", "setfit", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "ships with tagger" in refused.stderr
+    full = run("train", *QUICK, "--encoder", settings.encoder, cwd=tmp_path)
+    assert full.returncode == 0, full.stderr
+    assert "--heads-only" not in full.stderr
