@@ -1,6 +1,10 @@
 from .calibration import Calibration as Calibration
 from .calibration import calibrated_probabilities as calibrated_probabilities
 from .calibration import logits_of as logits_of
+from .cues import Cues as Cues
+from .cues import cue_weights as cue_weights
+from .cues import cues_of as cues_of
+from .cues import match_cues as match_cues
 from .decision import ReviewRule as ReviewRule
 from .decision import decide as decide
 from .decision import doubtful_tags as doubtful_tags

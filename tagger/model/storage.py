@@ -19,6 +19,7 @@ from tagger._util.atomic import replacing
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.model.calibration import Calibration
+from tagger.model.cues import cues_of
 from tagger.model.encoder import (
     ENCODING,
     FLOAT32_FILE,
@@ -208,13 +209,13 @@ def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
 
 def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
     """Load heads and lexical features; raise TaggerError if an array does not fit the manifest."""
-    terms = len(manifest.vocabulary)
+    cues, terms = cues_of(manifest.taxonomy), len(manifest.vocabulary)
     shapes: dict[str, Shape] = {_IDF: (terms,)}
     for facet in manifest.taxonomy.facets:
         tags = len(facet.tags)
         shapes |= {f"{facet.name}.{member}.bias": (tags,) for member in MEMBERS}
         shapes[f"{facet.name}.encoder.weights"] = (tags, "dimensions")
-        shapes[f"{facet.name}.lexical.weights"] = (tags, terms)
+        shapes[f"{facet.name}.lexical.weights"] = (tags, terms + len(cues))
     arrays, _ = load_arrays(path, shapes)
     heads = []
     for facet in manifest.taxonomy.facets:
@@ -223,4 +224,4 @@ def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFea
             for member in MEMBERS
         ]
         heads.append(Head(facet, encoder, words))
-    return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF])
+    return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF], cues)

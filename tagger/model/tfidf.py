@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagger.model.cues import Cues, match_cues
 from tagger.papers import Paper
 
 _WORD = re.compile(r"\w\w+")
@@ -51,10 +52,14 @@ class SparseRows:
 
 @dataclass(frozen=True)
 class LexicalFeatures:
-    """TF-IDF over a fixed vocabulary, one column a term; ``idf`` has shape (terms,)."""
+    """TF-IDF over a fixed vocabulary, one column a term; ``idf`` has shape (terms,).
+
+    Further columns are those of :func:`tagger.model.cues.match_cues`.
+    """
 
     vocabulary: tuple[str, ...]
     idf: npt.NDArray[np.float64]
+    cues: Cues = ()
 
     @cached_property
     def _columns(self) -> tuple[dict[Any, int], dict[Any, int]]:
@@ -68,12 +73,13 @@ class LexicalFeatures:
         return of_texts, of_titles
 
     def transform(self, papers: Sequence[Paper]) -> SparseRows:
-        """Return the TF-IDF weights of papers, shape (papers, terms), in rows of unit length.
+        """Return the TF-IDF weights of papers in rows of unit length, followed by their cues.
 
-        The row of a paper without a term of the vocabulary is zero.
+        The shape is (papers, terms + tags with cues). The row of a paper without a term of the
+        vocabulary and without cues is zero.
         """
         rows = []
-        for paper in papers:
+        for paper, cued in zip(papers, match_cues(self.cues, papers), strict=True):
             found: list[int | None] = []
             for text, columns_of in zip((paper.text, paper.title), self._columns, strict=True):
                 words = _WORD.findall(text.lower())
@@ -81,5 +87,8 @@ class LexicalFeatures:
             known = [column for column in found if column is not None]
             columns, counts = np.unique(np.array(known, dtype=np.int64), return_counts=True)
             weights = (1 + np.log(counts)) * self.idf[columns]
-            rows.append((columns, weights / max(float(np.linalg.norm(weights)), 1e-12)))
+            weights = weights / max(float(np.linalg.norm(weights)), 1e-12)
+            present = np.flatnonzero(cued)
+            columns = np.concatenate([columns, present + len(self.vocabulary)])
+            rows.append((columns, np.concatenate([weights, cued[present]])))
         return SparseRows(rows)

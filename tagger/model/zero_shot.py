@@ -22,6 +22,7 @@ import numpy as np
 
 from tagger._util.arrays import Floats, Vectors
 from tagger._util.progress import StepProgress
+from tagger.model.cues import CUE_SCORE, cue_weights, cues_of
 from tagger.model.encoder import Encoder
 from tagger.model.heads import Head, Linear
 from tagger.model.model import TaggerModel
@@ -63,19 +64,18 @@ def typical_vector(vectors: Vectors) -> Vectors:
 
 
 def head_of_definitions(
-    facet: Facet, definitions: Mapping[str, Vectors], typical: Vectors, terms: int = 0
+    facet: Facet, definitions: Mapping[str, Vectors], typical: Vectors, lexical: Floats
 ) -> Head:
-    """Return the head of a facet without labels, with weights of zero for TF-IDF terms.
+    """Return the head of a facet without labels.
 
     ``definitions`` holds the :func:`prototypes` of all facets, ``typical`` the
-    :func:`typical_vector`.
+    :func:`typical_vector`, ``lexical`` the :func:`tagger.model.cues.cue_weights`.
     """
     common = np.concatenate(list(definitions.values())).mean(axis=0)
     weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
     # In an exclusive facet the threshold cancels, because all tags share it.
     bias = -weights @ typical - SLOPE[facet.exclusive] * NEARNESS
-    words = Linear(np.zeros((len(facet.tags), terms)), np.zeros(len(facet.tags)))
-    return Head(facet, Linear(weights, bias), words)
+    return Head(facet, Linear(weights, bias), Linear(lexical, np.zeros(len(facet.tags))))
 
 
 def model_of_definitions(
@@ -97,14 +97,20 @@ def model_of_definitions(
     no_vectors = np.zeros((0, dimensions), dtype=np.float32)
     vectors = encoder.encode(texts, progress) if texts else no_vectors
     typical = typical_vector(vectors)
-    heads = [head_of_definitions(facet, definitions, typical) for facet in taxonomy.facets]
+    cues = cues_of(taxonomy)
+    heads = [
+        head_of_definitions(facet, definitions, typical, cue_weights(taxonomy, facet, len(cues)))
+        for facet in taxonomy.facets
+    ]
     none: dict[str, Floats] = {f.name: np.zeros((0, len(f.tags))) for f in taxonomy.facets}
-    inputs = json.dumps([taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE])
+    inputs = json.dumps(
+        [taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE, CUE_SCORE]
+    )
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     return TaggerModel(
         taxonomy,
         encoder,
-        LexicalFeatures((), np.zeros(0)),
+        LexicalFeatures((), np.zeros(0), cues),
         heads,
         Reference(
             (),

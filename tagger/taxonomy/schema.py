@@ -80,7 +80,7 @@ class _Model(BaseModel):
     @model_serializer(mode="wrap")
     def _without_empty_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
-        optional = {"examples", *_UNVERSIONED}
+        optional = {"examples", "cues", *_UNVERSIONED}
         return {name: value for name, value in content.items() if value or name not in optional}
 
 
@@ -103,6 +103,9 @@ class Tag(_Model):
     examples:
         Typical titles or sentences, real or invented, as in SKOS
         (https://www.w3.org/TR/skos-reference/#notes).
+    cues:
+        Exact phrases that speak for the tag, such as "double-blind" or ": a survey". They count
+        before there are labels; labels then teach how much.
     """
 
     name: Name
@@ -112,6 +115,7 @@ class Tag(_Model):
     replaces: tuple[Name, ...] = ()
     since: AwareDatetime | None = None
     examples: Annotated[tuple[Definition, ...], Field(max_length=MAX_EXAMPLES)] = ()
+    cues: Annotated[tuple[Definition, ...], Field(max_length=MAX_EXAMPLES)] = ()
 
     @property
     def hint(self) -> str:

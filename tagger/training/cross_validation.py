@@ -17,8 +17,11 @@ from tagger.evaluation import HeldOut
 from tagger.model import (
     MEMBERS,
     Calibration,
+    Cues,
     Encoder,
     Head,
+    cue_weights,
+    cues_of,
     head_of_definitions,
     prototypes,
     similarity,
@@ -33,7 +36,7 @@ from tagger.training.calibration import (
 )
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
-from tagger.training.heads import fit_vectorizer
+from tagger.training.heads import fit_vectorizer, lexical_terms
 from tagger.training.recipes import load_recipe
 from tagger.training.recipes.base import HeadInputs
 from tagger.training.settings import TrainingSettings
@@ -71,12 +74,14 @@ def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
 class FittedHeads:
     """Heads fitted on some papers.
 
-    ``vectorizer`` is a fitted ``TfidfVectorizer``. ``vectors`` are those of the papers' texts, then
-    of their other views, shape (views * papers, dimensions).
+    ``vectorizer`` is a fitted ``TfidfVectorizer``, ``cues`` are those of the taxonomy.
+    ``vectors`` are those of the papers' texts, then of their other views, shape (views * papers,
+    dimensions).
     """
 
     heads: list[Head]
     vectorizer: Any
+    cues: Cues
     vectors: Vectors
 
     def scores(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
@@ -84,7 +89,7 @@ class FittedHeads:
 
         ``vectors`` are those of the papers, shape (papers, dimensions).
         """
-        terms = self.vectorizer.transform(papers)
+        terms = lexical_terms(self.vectorizer, self.cues, papers)
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
@@ -102,15 +107,17 @@ def fit_heads(
     ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
     """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
-    vectorizer = fit_vectorizer(data.papers(indices))
-    terms = vectorizer.transform(data.papers(indices))
+    papers, cues = data.papers(indices), cues_of(data.taxonomy)
+    vectorizer = fit_vectorizer(papers)
+    terms = lexical_terms(vectorizer, cues, papers)
     definitions = {facet.name: prototypes(facet, encoder) for facet in data.taxonomy.facets}
     heads, recipe = [], load_recipe(settings, data.taxonomy)
     for facet in data.taxonomy.facets:
         annotated = data.annotated[facet.name][indices]
+        by_cue = cue_weights(data.taxonomy, facet, terms.shape[1])
         if not annotated.any():
             typical = typical_vector(views[: len(indices)])
-            heads.append(head_of_definitions(facet, definitions, typical, terms.shape[1]))
+            heads.append(head_of_definitions(facet, definitions, typical, by_cue))
             continue
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
@@ -123,10 +130,11 @@ def fit_heads(
                     y_true,
                     definitions[facet.name],
                     calibrations[facet.name] if calibrations else None,
+                    by_cue,
                 )
             )
         )
-    return FittedHeads(heads, vectorizer, views)
+    return FittedHeads(heads, vectorizer, cues, views)
 
 
 def cross_validate_on(

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger._util.arrays import Booleans, Vectors
+from tagger._util.arrays import Booleans, Floats, Vectors
 from tagger.model import (
     Calibration,
+    Cues,
     Head,
     Linear,
+    match_cues,
     terms_of,
 )
 from tagger.papers import Paper
@@ -46,6 +48,14 @@ def fit_vectorizer(papers: Sequence[Paper]) -> Any:
         return vectorizer(vocabulary=[""]).fit(papers)
 
 
+def lexical_terms(vectorizer: Any, cues: Cues, papers: Sequence[Paper]) -> Any:
+    """Return the TF-IDF weights of papers and their cues, as a model's lexical features are."""
+    from scipy.sparse import csr_matrix, hstack
+
+    terms = vectorizer.transform(papers)
+    return hstack([terms, csr_matrix(match_cues(cues, papers))], "csr") if cues else terms
+
+
 def fit_head(
     facet: Facet,
     vectors: Vectors,
@@ -53,6 +63,7 @@ def fit_head(
     y_true: Booleans,
     prototypes: Vectors,
     calibration: Calibration | None = None,
+    cue_weights: Floats | None = None,
 ) -> Head:
     """Fit the classifiers of a facet.
 
@@ -69,6 +80,9 @@ def fit_head(
         Vectors of the definitions, shape (tags, dimensions).
     calibration:
         The calibration of the head's scores, if it is known.
+    cue_weights:
+        Those of :func:`tagger.model.cue_weights`, shape (tags, terms): the fewer labels a tag has,
+        the more they count. None without cues.
     """
     labelled = np.asarray(y_true.any(axis=0))
     rows = np.concatenate([vectors, prototypes[labelled]])
@@ -82,10 +96,12 @@ def fit_head(
     by_definition = fit_similarity(facet, vectors[: len(y_true)], y_true, prototypes, encoder)
     if by_definition is None:
         return Head(facet, encoder, lexical)
+    by_cue = np.zeros_like(lexical.weights) if cue_weights is None else cue_weights
     if calibration and not facet.exclusive:  # its scores are logits already
         scale = max(calibration.scale, _MIN_SPREAD)
         bias = (by_definition.bias - calibration.shift) / scale
         by_definition = Linear(by_definition.weights / scale, bias)
+        by_cue = by_cue / scale
     counts = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0))
     share = counts**2 / (counts**2 + BLEND_LABELS**2)
     return Head(
@@ -94,7 +110,10 @@ def fit_head(
             share[:, None] * encoder.weights + (1 - share)[:, None] * by_definition.weights,
             share * encoder.bias + (1 - share) * by_definition.bias,
         ),
-        Linear(share[:, None] * lexical.weights, share * lexical.bias),
+        Linear(
+            share[:, None] * lexical.weights + (1 - share)[:, None] * by_cue,
+            share * lexical.bias,
+        ),
     )
 
 

@@ -276,7 +276,7 @@ def _fit_final(
         frozenset(label.id for label in data.labels if label.audited),
     )
     lexical = LexicalFeatures(
-        tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_
+        tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_, fitted.cues
     )
     calibrations = {view: found.calibrations for view, found in checked.views.items()}
     save_heads(

@@ -22,18 +22,21 @@ from tagger.errors import TaggerError
 from tagger.labels import Label
 from tagger.model import (
     Head,
+    Linear,
     OutOfFold,
     Reference,
     TaggerModel,
     VectorCache,
     copy_model,
+    cue_weights,
+    cues_of,
     load_model,
     prototypes,
     save_heads,
     similarity,
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS
-from tagger.taxonomy import Taxonomy
+from tagger.taxonomy import Facet, Taxonomy
 from tagger.training.cross_validation import metrics_of
 from tagger.training.data import TrainingData, assign_folds
 from tagger.training.heads import fit_head
@@ -93,7 +96,7 @@ def update(
         save_heads(
             folder,
             taxonomy,
-            model.lexical,
+            replace(model.lexical, cues=cues_of(taxonomy)),
             heads,
             fitting.reference(out_of_fold),
             max_tokens=settings.max_tokens,
@@ -154,8 +157,19 @@ class _Fitting:
                 prototypes(facet, self.model.encoder),
                 self.model.calibrations["whole"][name],
             )
-            found.append(replace(fitted, lexical=self.model.heads[name].lexical))
+            found.append(replace(fitted, lexical=self._lexical(facet)))
         return found
+
+    def _lexical(self, facet: Facet) -> Linear:
+        """Return the model's classifier of words, with the cues that the taxonomy has now."""
+        words = self.model.heads[facet.name].lexical
+        terms = len(self.model.lexical.vocabulary)
+        features = terms + len(cues_of(self.data.taxonomy))
+        weights = cue_weights(self.data.taxonomy, facet, features)
+        if self.model.lexical.cues == cues_of(self.data.taxonomy):
+            return words
+        weights[:, :terms] = words.weights[:, :terms]
+        return Linear(weights, words.bias)
 
     def predict_out_of_fold(self, folds: Integers) -> dict[str, OutOfFold]:
         """Predict each new paper with heads that were fitted without its fold, by effort."""
@@ -168,6 +182,7 @@ class _Fitting:
             inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             model = copy(self.model)
             model.heads = {head.facet.name: head for head in self.heads(outside)}
+            model.lexical = replace(self.model.lexical, cues=cues_of(self.data.taxonomy))
             nearby = np.concatenate([self.known.vectors, self._encode("whole", outside)])
             for effort, table in found.items():
                 predicted = model.at_effort(effort).predict(self.data.papers(inside))

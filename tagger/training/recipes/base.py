@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagger._util.arrays import Booleans, Vectors
+from tagger._util.arrays import Booleans, Floats, Vectors
 from tagger._util.progress import StepProgress
 from tagger.errors import TaggerError
 from tagger.model import Calibration, Head, Linear
@@ -30,6 +30,7 @@ class HeadInputs:
     y_true: Booleans
     prototypes: Vectors
     calibration: Calibration | None = None
+    cue_weights: Floats | None = None
 
 
 class Recipe(ABC):

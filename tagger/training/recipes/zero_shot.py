@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tagger.model import Head, Linear
@@ -22,8 +24,7 @@ class ZeroShot(Recipe):
         prototypes = given.prototypes
         weights = _SLOPE * (prototypes - prototypes.mean(axis=0)).astype(np.float64)
         typical = given.vectors[: len(given.y_true)].mean(axis=0)
-        return Head(
-            given.facet,
-            Linear(weights, -weights @ typical),
-            no_scores(given.facet, given.terms),
-        )
+        words = no_scores(given.facet, given.terms)
+        if given.cue_weights is not None:
+            words = replace(words, weights=given.cue_weights)
+        return Head(given.facet, Linear(weights, -weights @ typical), words)
