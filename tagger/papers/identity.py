@@ -114,7 +114,6 @@ class EntryKeys:
             yield paper
 
     def add(self, paper: Paper) -> None:
-        """Add an entry."""
         entry, titles = len(self._kinds), list(_title_ids(paper))
         identifiers = set(paper.identifiers)
         own = (paper.unique_ids - identifiers) or (() if identifiers else titles)
@@ -239,7 +238,6 @@ def _group(numbers: npt.NDArray[np.int64]) -> list[list[int]]:
 
 
 def hash_of(content: bytes) -> int:
-    """Return a 64-bit hash."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 

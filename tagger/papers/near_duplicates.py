@@ -216,7 +216,6 @@ class _Search:
                 yield one, other, shared[end - count : end]
 
     def files(self, name: str) -> list[Path]:
-        """Return the files that the step ``name`` has stored, in order."""
         return sorted(self.folder.glob(f"{name}-*.np[yz]"))
 
     def _indices(self, chunk: int) -> range:

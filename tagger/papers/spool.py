@@ -49,13 +49,8 @@ class _LazyPapers(Sequence[Paper]):
 class PaperSpool(_LazyPapers):
     """A sequence of papers in an SQLite database: the file ``path``, or a temporary one.
 
-    ``papers`` are added to those of the file.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be written, for example because the disk is full, if another process
-        uses it, or if it is damaged.
+    ``papers`` are added to those of the file. Raises a TaggerError if the file cannot be written,
+    for example because the disk is full, if another process uses it, or if it is damaged.
     """
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
@@ -89,7 +84,6 @@ class PaperSpool(_LazyPapers):
 
     @contextmanager
     def _reporting(self, *, is_writing: bool) -> Iterator[None]:
-        """Convert the errors of the database to TaggerErrors."""
         try:
             yield
         except sqlite3.OperationalError as error:

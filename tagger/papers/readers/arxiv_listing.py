@@ -22,7 +22,6 @@ _NUMBER = re.compile(r"\s*(?:arXiv|Paper):\s*(\S+)")
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a listing by the beginning of its first paper."""
     return _START.search(source.head) is not None
 
 

@@ -14,12 +14,7 @@ from typing import Any, NamedTuple
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_marked_up_text
-from tagger.papers.readers.identifiers import (
-    arxiv_mentions,
-    bare_arxiv,
-    identifiers_of,
-    pmid_mentions,
-)
+from tagger.papers.readers.identifiers import bare_arxiv, identifiers_of, mentions
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
@@ -31,8 +26,8 @@ _START = re.compile(
     re.IGNORECASE,
 )
 _LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
-_MENTIONS = ("journal", "journaltitle", "number", "note")
-_IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_MENTIONS, *_LINKS)
+_NOTES = ("journal", "journaltitle", "number", "note")
+_IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_NOTES, *_LINKS)
 _FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
 _NO_WORK = re.compile(r"set|xdata|control|\w*bstctl", re.IGNORECASE)
 """Types of entries that describe no work: biblatex's sets and data, settings of styles."""
@@ -59,12 +54,10 @@ class BibtexEntry(NamedTuple):
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a BibTeX file by its first entry."""
     return _START.match(source.head) is not None
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the paper of each entry of a BibTeX file, or an error for an invalid entry."""
     entries, strings = parse_bibtex(source.text)
     for entry in entries:
         if isinstance(entry, TaggerError):
@@ -83,12 +76,8 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
     """Parse a BibTeX text into its entries, including duplicates, and its strings by name.
 
     An invalid entry gives an error with the line, and for a value with the field. Entries that
-    describe no work, such as biblatex's ``@set`` and ``@xdata``, are passed over.
-
-    Raises
-    ------
-    TaggerError
-        If the text is not BibTeX, or a string is too long.
+    describe no work, such as biblatex's ``@set`` and ``@xdata``, are passed over. Raises a
+    TaggerError if the text is not BibTeX, or a string is too long.
     """
     from bibtexparser import model
     from bibtexparser.entrypoint import parse_string
@@ -136,7 +125,6 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
 
 
 def _checked_field(field: Any) -> tuple[str, str]:
-    """Return the name and the value of a parsed field; raise an error if the value is invalid."""
     value = str(field.value)
     if not _is_value(value):
         raise TaggerError(
@@ -204,16 +192,16 @@ def _identifiers(values: Mapping[str, str]) -> tuple[str, ...]:
     archive, eprint, doi, pmid, journal = (
         values.get(name, "") for name in ("archiveprefix", "eprint", "doi", "pmid", "journal")
     )
+    notes = " ".join(values.get(name, "") for name in _NOTES)
     archive = (archive or values.get("eprinttype", "")).strip("{} ").lower()
     # An eprint without archive is an arXiv id if it contains "arxiv" or has the form of one.
     of_arxiv = archive == "arxiv" or (
         not archive and ("arxiv" in eprint.lower() or bare_arxiv(eprint.strip("{} ")) is not None)
     )
     of_pubmed = archive in ("pubmed", "pmid", "medline")
-    mentions = " ".join(values.get(name, "") for name in _MENTIONS)
     return identifiers_of(
         dois=[doi],
-        arxiv=[eprint if of_arxiv else "", *arxiv_mentions(journal)],
-        pmids=[pmid.strip("{} "), eprint if of_pubmed else "", *pmid_mentions(mentions)],
+        arxiv=[eprint if of_arxiv else "", *mentions("arxiv", journal)],
+        pmids=[pmid.strip("{} "), eprint if of_pubmed else "", *mentions("pmid", notes)],
         links=[values.get(name, "") for name in _LINKS],
     )

@@ -72,7 +72,6 @@ class PaperCollection:
 
 
 def _shared(papers: Iterable[Paper]) -> str:
-    """Return a line about papers that share an identifier."""
     each = list(papers)
     names = set.intersection(*(set(paper.identifiers or (paper.id,)) for paper in each))
     titles = [f"'{shortened(paper.title)}'" for paper in each[:2]] + ["\u2026"] * (len(each) > 2)
@@ -182,7 +181,6 @@ def read_papers(
 
 
 def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
-    """Return the distinct paths and URLs, in order."""
     paths = [paths] if isinstance(paths, str | Path) else paths
     places = (str(path) if "://" in str(path) else str(Path(path)) for path in paths)
     return list(dict.fromkeys(places))
@@ -204,99 +202,85 @@ def _read_file(
     small enough to be sent between processes.
     """
     number, place = item
-    summary = _path(folder, number, "json")
-    if summary.exists():
-        return number, _from_summary(
-            json.loads(summary.read_text(encoding="utf-8")), place, columns
-        )
-    keys, reading = EntryKeys(), _Reading(place, format_name, columns)
-    with making(_path(folder, number, "sqlite")) as new:
-        PaperSpool(keys.adding(reading.papers()), new).close()
-    file = reading.result(len(keys))
-    with replacing_bytes(_path(folder, number, "npz")) as content:
-        keys.save(content)
-    with replacing(summary) as text:
-        json.dump(_summary(file), text)
-    return number, file
+    path, content = _path(folder, number, "json"), None
+    if not path.exists():
+        keys, reading = EntryKeys(), _Reading(place, format_name, columns)
+        with making(_path(folder, number, "sqlite")) as new:
+            PaperSpool(keys.adding(reading.papers()), new).close()
+        with replacing_bytes(_path(folder, number, "npz")) as file:
+            keys.save(file)
+        with replacing(path) as text:
+            json.dump(reading.summary, text)
+        content = reading.content
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    return number, _from_summary(summary, Source(place, Path(place), columns, content))
 
 
 class _Reading:
-    """The state of reading one file; errors are collected, so that the spool is always finished."""
+    """The reading of one file: its papers, and its summary as JSON once all of them are read.
+
+    Errors are put into the summary, so that the spool is always finished.
+    """
 
     def __init__(self, place: str, format_name: str | None, columns: Mapping[str, str]) -> None:
-        self._place, self._format, self._columns = place, format_name, columns
-        self._problems: dict[int, TaggerError] = {}
-        self._notices = list[str]()
-        self._bare, self._first_bare = 0, ""
-        self._source: Source
-        self._broken: TaggerError | None = None
+        self._place, self._columns = place, columns
+        self.content: bytes | None = None
+        self.problems = dict[int, dict[str, Any]]()
+        self.notices = list[str]()
+        self.summary: dict[str, Any] = {
+            "format": format_name,
+            "problems": self.problems,
+            "notices": self.notices,
+        }
 
     def papers(self) -> Iterator[Paper]:
         """Yield the papers, up to the first error that concerns the whole file."""
         try:
             with local_file(self._place) as path:
-                self._source = Source.open(path, self._columns)
-                self._format = self._format or recognise(self._source)
-                index = 0
-                for record in read_records(self._source, self._format):
-                    if isinstance(record, Notice):
-                        self._notices.append(f"{self._source.name}: {record}")
-                        continue
-                    if isinstance(record, TaggerError):
-                        self._problems[index] = record.at(self._place)
-                    else:
-                        self._bare += not record.abstract
-                        self._first_bare = self._first_bare or (
-                            "" if record.abstract else record.title
-                        )
-                        yield record
-                    index += 1
+                source = Source.open(path, self._columns)
+                self.content = source.content
+                self.summary["name"] = source.name
+                stamp = source.stamp if is_local_and_uncompressed(self._place) else None
+                self.summary["stamp"] = stamp
+                self.summary["format"] = self.summary["format"] or recognise(source)
+                yield from self._records(source)
         except TaggerError as error:
-            self._broken = error
+            self.summary["broken"] = vars(error.at(self._place))
 
-    def result(self, entries: int) -> PaperFile | TaggerError:
-        """Return the file with its number of entries, or an error if it has no records."""
-        if not (entries or self._problems or self._broken):
-            self._broken = TaggerError("the file contains no papers")
-        if self._broken:
-            return self._broken.at(self._place)
-        source = self._source
-        if not is_local_and_uncompressed(self._place):
-            source = replace(source, path=Path(self._place), stamp=None)
-        if self._bare > entries / 2 or (self._bare and self._format in _PAGES):
-            self._notices.append(
-                f"{source.name}: {self._bare} of {entries} papers have no abstract and are tagged "
-                f"by their title, first '{shortened(self._first_bare)}'"
+    def _records(self, source: Source) -> Iterator[Paper]:
+        index, entries, bare, first_bare = 0, 0, 0, ""
+        for record in read_records(source, self.summary["format"]):
+            if isinstance(record, Notice):
+                self.notices.append(f"{source.name}: {record}")
+                continue
+            if isinstance(record, TaggerError):
+                self.problems[index] = vars(record.at(self._place))
+            else:
+                entries += 1
+                if not record.abstract:
+                    bare, first_bare = bare + 1, first_bare or record.title
+                yield record
+            index += 1
+        if not index:
+            raise TaggerError("the file contains no papers")
+        self.summary["entries"] = entries
+        if bare > entries / 2 or (bare and self.summary["format"] in _PAGES):
+            self.notices.append(
+                f"{source.name}: {bare} of {entries} papers have no abstract and are tagged "
+                f"by their title, first '{shortened(first_bare)}'"
             )
-        return PaperFile(
-            source, str(self._format), range(entries), self._problems, tuple(self._notices)
-        )
 
 
-def _summary(file: PaperFile | TaggerError) -> dict[str, Any]:
-    if isinstance(file, TaggerError):
-        return {"broken": vars(file)}
-    return {
-        "name": file.source.name,
-        "stamp": file.source.stamp,
-        "format": file.format,
-        "entries": len(file.entries),
-        "problems": {index: vars(problem) for index, problem in file.problems.items()},
-        "notices": file.notices,
-    }
-
-
-def _from_summary(
-    summary: Mapping[str, Any], place: str, columns: Mapping[str, str]
-) -> PaperFile | TaggerError:
+def _from_summary(summary: Mapping[str, Any], source: Source) -> PaperFile | TaggerError:
     if "broken" in summary:
         return TaggerError(**summary["broken"])
     stamp = summary["stamp"] and tuple(summary["stamp"])
-    problems = {int(index): TaggerError(**error) for index, error in summary["problems"].items()}
-    source = Source(summary["name"], Path(place), columns, stamp=stamp)
-    entries = range(summary["entries"])
     return PaperFile(
-        source, summary["format"], entries, problems, tuple(summary.get("notices", ()))
+        replace(source, name=summary["name"], stamp=stamp),
+        summary["format"],
+        range(summary["entries"]),
+        {int(index): TaggerError(**error) for index, error in summary["problems"].items()},
+        tuple(summary["notices"]),
     )
 
 

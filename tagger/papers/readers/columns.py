@@ -57,18 +57,7 @@ HEADER_WITHIN = 20
 """The header is expected among this many first rows, since some exports begin with a preamble."""
 
 
-def check_columns(chosen: Mapping[str, str]) -> None:
-    """Raise :class:`TaggerError` if a column is chosen for an unknown field."""
-    for field in chosen:
-        if field not in FIELDS:
-            raise TaggerError(
-                f"unknown field '{field}'",
-                hint=f"Known: {', '.join(FIELDS)}; for example --column title=NAME",
-            )
-
-
 def has_title(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
-    """Return whether one of the columns contains the title."""
     return _position("title", names, chosen) is not None
 
 
@@ -82,12 +71,8 @@ class Columns:
     def find(cls, names: Sequence[Any], source: Source, line: int | None = None) -> Columns:
         """Find the columns among the ``names`` of a header in line ``line``.
 
-        The columns chosen by the user come first, then the default names.
-
-        Raises
-        ------
-        TaggerError
-            If a chosen column is missing or no column contains the title.
+        The columns chosen by the user come first, then the default names. Raises a TaggerError if a
+        chosen column is missing or no column contains the title.
         """
         found = {field: _position(field, names, source.columns) for field in FIELDS}
         listed = ", ".join(f"'{_one_line(name)}'" for name in names if _one_line(name)) or "none"
@@ -110,7 +95,6 @@ class Columns:
         return [names[index] for index in self.positions.values()], Columns(positions)
 
     def paper(self, cells: Sequence[Any], source: Source, line: int) -> Paper | TaggerError:
-        """Return the paper of one row, or an error if the row is invalid."""
         fields = {name: cells[position] for name, position in self.positions.items()}
         return paper_of_fields(fields, source, line)
 

@@ -36,12 +36,10 @@ class Record(NamedTuple):
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a table by its header and by rows with as many cells as the header."""
     return not source.is_folder and any(_looks_like_table(source, mark) for mark in DELIMITERS)
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the paper of each row of a CSV or TSV file, or an error for an invalid row."""
     records = read_records(source)
     header = next(records, None)
     if header is None:
@@ -140,7 +138,6 @@ def _find_dialect(source: Source) -> tuple[str, int]:
 
 
 def _without_blanks(records: Iterable[Record]) -> Iterator[Record]:
-    """Yield the records that are not blank."""
     return (each for each in records if each.is_broken or any(map(str.strip, each.cells)))
 
 
@@ -233,7 +230,6 @@ def _split(text: str, delimiter: str, *, is_quoted: bool) -> list[str]:
 
 
 def _without_trailing_blanks(header: Record) -> Record:
-    """Remove the blank cells at the end of a header."""
     size = max((n for n, cell in enumerate(header.cells, start=1) if cell.strip()), default=0)
     return Record(header.line, header.cells[:size])
 

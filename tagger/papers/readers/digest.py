@@ -77,19 +77,13 @@ def is_page(blocks: Sequence[Block]) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the papers of one digest page, and an error for each paragraph without a title."""
     return papers_of(list(blocks_of(source.text)), source)
 
 
 def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a digest page that is already split into blocks.
 
-    A paragraph in the place of a title gives an error.
-
-    Raises
-    ------
-    TaggerError
-        If there is no paper.
+    A paragraph in the place of a title gives an error. Raises a TaggerError if there is no paper.
     """
     entries = _entries(blocks)
     if not entries:
@@ -122,7 +116,6 @@ def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | T
 
 
 def _entries(blocks: Sequence[Block]) -> list[Block]:
-    """Return the blocks below the first date line, without date lines."""
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     body = blocks[dates[0] :] if dates else blocks
     return [block for block in body if not is_date(block.text)]
@@ -162,7 +155,6 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 
 def is_date(text: str) -> bool:
-    """Return whether a block consists of a date."""
     return _DATE_LINE.fullmatch(text) is not None
 
 

@@ -54,7 +54,6 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 
 
 def _find_sheet(content: bytes, source: Source) -> tuple[_Row, Iterator[_Row]]:
-    """Return the header, and the rows below it that are not blank."""
     import openpyxl
 
     with warnings.catch_warnings():

@@ -24,7 +24,6 @@ _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a feed by its root element."""
     return root_element(source.head) in _ROOTS
 
 

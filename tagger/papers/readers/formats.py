@@ -16,30 +16,27 @@ from tagger.papers.readers import (
     bibtex,
     delimited,
     digest,
-    endnote_xml,
     excel,
     feed,
     hf_dataset,
     html,
     json_lines,
     mail,
-    nbib,
     nep,
     parquet,
     pubmed_text,
-    pubmed_xml,
-    refer,
     ris,
-    web_of_science,
 )
-from tagger.papers.readers.columns import check_columns
+from tagger.papers.readers.columns import FIELDS
 from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
+from tagger.papers.readers.tagged_lines import NBIB, REFER, WEB_OF_SCIENCE
 from tagger.papers.readers.unknown import refusal, refusal_by_start
+from tagger.papers.readers.xml_records import ENDNOTE_XML, PUBMED_XML
 
 
 class Reader(Protocol):
-    """Protocol of a module that reads one format.
+    """Protocol of a module or an object that reads one format.
 
     ``recognise`` returns whether the content of a source has the format. ``read`` yields its papers
     in order, including repeats, a :class:`TaggerError` with the line for each invalid record, and
@@ -57,12 +54,12 @@ FORMATS: Mapping[str, Reader] = {
     "excel": excel,
     "parquet": parquet,
     "bibtex": bibtex,
-    "nbib": nbib,
+    "nbib": NBIB,
     "ris": ris,
-    "wos": web_of_science,
-    "refer": refer,
-    "pubmed-xml": pubmed_xml,
-    "endnote-xml": endnote_xml,
+    "wos": WEB_OF_SCIENCE,
+    "refer": REFER,
+    "pubmed-xml": PUBMED_XML,
+    "endnote-xml": ENDNOTE_XML,
     "feed": feed,
     "html": html,
     "json": json_lines,
@@ -94,7 +91,12 @@ def check_reading_options(format_name: str | None, columns: Mapping[str, str]) -
     """Raise :class:`TaggerError` if the format, or a field of ``columns``, is unknown."""
     if format_name is not None and format_name not in FORMATS:
         raise TaggerError(f"unknown format '{format_name}'", hint=f"Known: {', '.join(FORMATS)}")
-    check_columns(columns)
+    for field in columns:
+        if field not in FIELDS:
+            raise TaggerError(
+                f"unknown field '{field}'",
+                hint=f"Known: {', '.join(FIELDS)}; for example --column title=NAME",
+            )
 
 
 def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError | Notice]:
@@ -122,10 +124,7 @@ def read_records(source: Source, format_: str) -> Iterator[Paper | TaggerError |
 def recognise(source: Source) -> str:
     """Return the name of the format of a source, from its content or else its file name.
 
-    Raises
-    ------
-    TaggerError
-        If neither tells: it says what the source looks like.
+    Raises a TaggerError if neither tells: it says what the source looks like.
     """
     for name, reader in FORMATS.items():
         if reader.recognise(source):

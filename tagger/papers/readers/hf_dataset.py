@@ -20,7 +20,6 @@ _BATCH_SIZE = 1024
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a saved data set by the JSON files that describe it."""
     return source.is_folder and any(
         (source.path / name).is_file() for name in (_STATE_FILE, _SPLITS_FILE)
     )

@@ -38,7 +38,6 @@ _MIN_TITLE = 3
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a web page by its document type or root element."""
     return root_element(source.head) in ("html", "head", "body")
 
 
@@ -85,7 +84,6 @@ class _Section:
 
     @property
     def kind(self) -> str:
-        """The kind of the heading."""
         return self.heading.kind
 
     @property

@@ -9,7 +9,8 @@ by arXiv becomes the arXiv id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from urllib.parse import unquote
 
 from tagger.papers.readers.cleaning import unescape
@@ -31,10 +32,11 @@ _ARXIV = re.compile(
     r"(?:v\d+)?(?![\w/])(?!\.\d)",
     re.IGNORECASE,
 )
-_PMID = re.compile(r"(?:pmid\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE)
-_ARXIV_MENTION = re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE)
-_DOI_MENTION = re.compile(r"doi(?:\.org/|\s*:)\s*10\.\d{4,9}\S*", re.IGNORECASE)
-_PMID_MENTION = re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE)
+_MENTIONS = {
+    "doi": re.compile(r"doi(?:\.org/|\s*:)\s*10\.\d{4,9}\S*", re.IGNORECASE),
+    "arxiv": re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE),
+    "pmid": re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE),
+}
 _ARCHIVE = re.compile(
     "acc-phys|adap-org|alg-geom|ao-sci|astro-ph|atom-ph|bayes-an|chao-dyn|chem-ph|cmp-lg|comp-gas"
     "|cond-mat|cs|dg-ga|econ|eess|funct-an|gr-qc|hep-(?:ex|lat|ph|th)|math|math-ph|mtrl-th|nlin"
@@ -42,10 +44,16 @@ _ARCHIVE = re.compile(
     re.IGNORECASE,
 )
 _GUID = re.compile(r"oai:arxiv\.org:(\S+)", re.IGNORECASE)
-_OPENALEX = re.compile(
-    r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(w\d{1,12})", re.IGNORECASE
-)
-_S2 = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
+_WHOLE = {
+    # Web of Science writes MEDLINE before PubMed numbers.
+    "pmid": re.compile(r"(?:(?:pmid|medline)\s*:?\s*)?0*([1-9]\d{0,8})", re.IGNORECASE),
+    "openalex": re.compile(
+        r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(w\d{1,12})", re.IGNORECASE
+    ),
+    "s2": re.compile(r"([0-9a-f]{40})", re.IGNORECASE),
+    "corpusid": re.compile(r"(?:corpusid:)?([0-9]+)", re.IGNORECASE),
+}
+"""Patterns of texts that are an identifier, group 1 its name."""
 _LINKS = {
     "doi": re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE),
     "arxiv": re.compile(
@@ -102,30 +110,16 @@ def normal_arxiv(text: str) -> str | None:
     return f"arxiv:{number or f'{archive.lower()}/{old}'}"
 
 
-def normal_pmid(text: str) -> str | None:
-    """Return the normalised PubMed number, or None if ``text`` is not one."""
-    found = _PMID.fullmatch(text.strip())
-    return f"pmid:{found[1]}" if found else None
+def _whole(kind: str, text: str) -> str | None:
+    """Return the normalised identifier that a text is, or None."""
+    found = _WHOLE[kind].fullmatch(text.strip())
+    return f"{kind}:{found[1].lower()}" if found else None
 
 
-def normal_openalex(text: str) -> str | None:
-    """Return the normalised id of a work in OpenAlex, or None if ``text`` is not one."""
-    found = _OPENALEX.fullmatch(text.strip())
-    return f"openalex:{found[1].lower()}" if found else None
-
-
-def normal_s2(text: str) -> str | None:
-    """Return the normalised id of a paper in Semantic Scholar, or None if ``text`` is not one."""
-    return f"s2:{text.strip().lower()}" if _S2.fullmatch(text.strip()) else None
-
-
-def normal_corpusid(text: str) -> str | None:
-    """Return the normalised corpus id of Semantic Scholar, or None if ``text`` is not one."""
-    number = text.strip().lower().removeprefix("corpusid:")
-    return f"corpusid:{number}" if number.isascii() and number.isdigit() else None
-
-
-_NORMAL = {
+normal_pmid, normal_openalex, normal_s2, normal_corpusid = (
+    partial(_whole, kind) for kind in _WHOLE
+)
+_NORMAL: Mapping[str, Callable[[str], str | None]] = {
     "doi": normal_doi,
     "arxiv": normal_arxiv,
     "pmid": normal_pmid,
@@ -156,19 +150,9 @@ def bare_arxiv(text: str) -> str | None:
     return normal_arxiv(found[0])
 
 
-def arxiv_mentions(text: str) -> list[str]:
-    """Return all mentions of arXiv ids in a text: ``arXiv:2101.00001``."""
-    return _ARXIV_MENTION.findall(text)
-
-
-def doi_mentions(text: str) -> list[str]:
-    """Return all mentions of DOIs in a text: ``doi: 10.1234/abc``."""
-    return _DOI_MENTION.findall(text)
-
-
-def pmid_mentions(text: str) -> list[str]:
-    """Return all mentions of PubMed numbers in a text: ``PMID: 123``."""
-    return _PMID_MENTION.findall(text)
+def mentions(kind: str, text: str) -> list[str]:
+    """Return all mentions of identifiers of a kind: ``doi: 10.1234/abc``, ``PMID: 123``."""
+    return _MENTIONS[kind].findall(text)
 
 
 def identifiers_of(
@@ -177,12 +161,17 @@ def identifiers_of(
     arxiv: Iterable[str] = (),
     pmids: Iterable[str] = (),
     links: Iterable[str] = (),
+    notes: str = "",
 ) -> tuple[str, ...]:
-    """Normalise the values of identifier fields; values that are not identifiers are ignored."""
+    """Normalise the values of identifier fields, and the identifiers that notes mention.
+
+    Values that are not identifiers are ignored.
+    """
+    dois = [*dois, *mentions("doi", notes)]
     found = [
         *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),
-        *map(normal_arxiv, arxiv),
-        *map(normal_pmid, pmids),
+        *map(normal_arxiv, [*arxiv, *mentions("arxiv", notes)]),
+        *map(normal_pmid, [*pmids, *mentions("pmid", notes)]),
         *map(identifier_of_link, links),
     ]
     return tuple(dict.fromkeys(name for name in found if name))
@@ -196,8 +185,10 @@ def written_identifiers(text: str) -> tuple[str, ...]:
 def _written(word: str) -> str | None:
     word = word.removesuffix(";")
     kind, _, name = word.partition(":")
-    if kind.lower() in _NORMAL:
-        return _NORMAL[kind.lower()](name) or identifier_of_link(name)
+    # Semantic Scholar says PubMed.
+    kind = {"pubmed": "pmid"}.get(kind.lower(), kind.lower())
+    if kind in _NORMAL:
+        return _NORMAL[kind](name) or identifier_of_link(name)
     if guid := _GUID.fullmatch(word):
         return normal_arxiv(guid[1])
     link = identifier_of_link(word)

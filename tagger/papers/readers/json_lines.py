@@ -12,7 +12,7 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.columns import Columns, has_title
-from tagger.papers.readers.identifiers import arxiv_mentions, doi_mentions, pmid_mentions
+from tagger.papers.readers.identifiers import mentions
 from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
 
@@ -36,7 +36,6 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
-    """Yield the paper of each object of a JSON file, or an error for an invalid value."""
     # The first pass collects the field names of all objects, the second yields the papers.
     names: dict[str, None] = {}
     for _, value in read_values(source):
@@ -115,7 +114,6 @@ def _has_title(value: Mapping[str, Any]) -> bool:
 
 
 def _total(value: Mapping[str, Any]) -> int:
-    """Return the number of papers that an answer says there are, 0 if it does not."""
     for holder in (value, *(value.get(key) for key in ("meta", "message"))):
         for key in ("count", "total-results", "total"):
             if isinstance(holder, dict) and isinstance(holder.get(key), int):
@@ -140,18 +138,14 @@ def _fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if not value.get("title") and value.get("display_name"):
         added["title"] = value["display_name"]
     nested = [value[key] for key in _IDENTIFIERS if isinstance(value.get(key), dict)]
-    names = [f"{_kind(kind)}:{name}" for each in nested for kind, name in each.items() if name]
+    names = [f"{kind}:{name}" for each in nested for kind, name in each.items() if name]
     extra = value.get("extra")
     if isinstance(extra, str):
-        for mentions in (doi_mentions, arxiv_mentions, pmid_mentions):
-            names += ("".join(each.split()) for each in mentions(extra))
+        for kind in ("doi", "arxiv", "pmid"):
+            names += ("".join(each.split()) for each in mentions(kind, extra))
     if names and not isinstance(value.get("identifiers"), list | str):
         added["identifiers"] = " ".join(names)
     return {**value, **added} if added else value
-
-
-def _kind(name: str) -> str:
-    return {"pubmed": "pmid"}.get(name.lower(), name.lower())
 
 
 def _text_of_index(index: Any) -> Any:

@@ -52,7 +52,6 @@ def root_element(head: str) -> str:
 
 
 def text_of(markup: str) -> str:
-    """Return the text of a piece of HTML without markup."""
     return " ".join(block.text for block in blocks_of_markup(markup))
 
 
@@ -162,7 +161,6 @@ class _BlockCollector:
             self._linked.append(text)
 
     def close(self) -> None:
-        """Finish the current block."""
         text = " ".join("".join(self._parts).split())
         if text:
             linked = " ".join("".join(self._linked).split())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.identifiers import doi_mentions, identifiers_of
+from tagger.papers.readers.identifiers import identifiers_of, mentions
 from tagger.papers.readers.records import make_paper, numbered_entries, paragraphs_of
 from tagger.papers.readers.source import Source
 
@@ -23,12 +23,10 @@ _RULE = re.compile(r"\s*[-_=*]{5,}\s*")
 
 
 def recognise(source: Source) -> bool:
-    """Recognise an issue by its name or a link of RePEc, and a number."""
     return bool(_START.search(source.head) and _FIRST.search(source.head))
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the paper of each number, or an error for an invalid entry."""
     # The last entry of a number is the paper, an earlier one is in the table of contents.
     entries: dict[int, tuple[int, list[str]]] = {}
     titles: dict[int, str] = {}
@@ -37,7 +35,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         titles[number] = titles.get(number) or _title(lines)
     for number, (line, lines) in entries.items():
         title = _title(lines) or titles[number]
-        dois = doi_mentions(" ".join(lines))
+        dois = mentions("doi", " ".join(lines))
         yield make_paper(source, line, [title], [_abstract(lines)], identifiers_of(dois=dois))
 
 

@@ -23,7 +23,6 @@ _MAX_RATIO = 100
 
 
 def recognise(source: Source) -> bool:
-    """Recognise Parquet by its first bytes."""
     return source.start.startswith(_MARK)
 
 

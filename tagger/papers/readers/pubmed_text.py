@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.digest import is_abstract
-from tagger.papers.readers.identifiers import doi_mentions, identifiers_of, pmid_mentions
+from tagger.papers.readers.identifiers import identifiers_of, mentions
 from tagger.papers.readers.records import make_paper, numbered_entries, paragraphs_of
 from tagger.papers.readers.source import Source
 
@@ -27,12 +27,10 @@ _AFTER = re.compile(r"\u00a9|Copyright|Conflict of interest|Publication type")
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a list by its first number and a PubMed number."""
     return bool(_START.search(source.head) and _PMID.search(source.head))
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the paper of each entry, or an error for an invalid entry."""
     for _, line, lines in numbered_entries(source.text):
         paragraphs = paragraphs_of(lines)
         if len(paragraphs) == 1:
@@ -44,13 +42,12 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
             continue
         title, abstract = _split(paragraphs)
         identifiers = identifiers_of(
-            dois=doi_mentions(text)[:1], pmids=pmid_mentions(text[text.rindex("PMID") :])
+            dois=mentions("doi", text)[:1], pmids=mentions("pmid", text[text.rindex("PMID") :])
         )
         yield make_paper(source, line, [title], [abstract], identifiers)
 
 
 def _split(paragraphs: list[str]) -> tuple[str, str]:
-    """Return the title and the abstract of an entry."""
     if summary := _SUMMARY.match(paragraphs[0]):
         return summary["title"], ""
     # The citation comes first in PubMed's files, the title in its e-mails.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers.cleaning import clean_marked_up_text
+from tagger.papers.readers.identifiers import identifiers_of
 from tagger.papers.readers.source import Source, not_text
 
 # PubMed's placeholder for a title without English translation.
@@ -19,8 +21,8 @@ _NO_ABSTRACT = re.compile(
     r"|not available|n/?a|none|null|nan)?\W*",
     re.IGNORECASE,
 )
-
-
+_PUBMED = re.compile(r"pubmed|medline|nlm", re.IGNORECASE)
+_BETWEEN_LINKS = re.compile(r"\s+|;\s*(?=https?:)")
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
 _NUMBERED = re.compile(r"\s{0,4}(\d{1,5})[.:]\s+(?=\S)")
 
@@ -51,6 +53,42 @@ def make_paper(
         )
     abstract = _first(abstracts, _NO_ABSTRACT)
     return Paper(title, abstract, (source.name,), identifiers=identifiers)
+
+
+class Layout(NamedTuple):
+    """The fields of a format that have the parts of a paper, the preferred first.
+
+    ``notes`` may mention identifiers. ``accession_numbers`` are PubMed numbers if one of the
+    ``databases`` is PubMed.
+    """
+
+    titles: tuple[str, ...]
+    abstracts: tuple[str, ...]
+    dois: tuple[str, ...] = ()
+    pmids: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    accession_numbers: tuple[str, ...] = ()
+
+    def paper(
+        self, source: Source, line: int, values_of: Callable[[Iterable[str]], list[str]]
+    ) -> Paper | TaggerError:
+        """Return the paper of a record, as :func:`make_paper` does.
+
+        ``values_of`` returns the values of some fields. The distinct values of a field with an
+        abstract are its parts.
+        """
+        from_pubmed = _PUBMED.search(" ".join(values_of(self.databases)))
+        accession_numbers = values_of(self.accession_numbers) if from_pubmed else []
+        identifiers = identifiers_of(
+            dois=values_of(self.dois),
+            pmids=[*values_of(self.pmids), *accession_numbers],
+            links=_BETWEEN_LINKS.split(" ".join(values_of(self.links))),
+            notes=" ".join(values_of(self.notes)),
+        )
+        abstracts = [" ".join(dict.fromkeys(values_of([name]))) for name in self.abstracts]
+        return make_paper(source, line, values_of(self.titles), abstracts, identifiers)
 
 
 def shortened(title: str) -> str:
@@ -84,43 +122,8 @@ class TaggedFields(dict[str, list[str]]):
             {tag: [" ".join(filter(None, each)) for each in many] for tag, many in values.items()}
         )
 
-    def values_of(self, *tags: str) -> list[str]:
-        """Return the values of several tags, in the order of the arguments."""
+    def values_of(self, tags: Iterable[str]) -> list[str]:
         return [value for tag in tags for value in self.get(tag, ())]
-
-    def joined(self, *tags: str) -> list[str]:
-        """Return one text for each tag: its distinct values, such as the parts of an abstract."""
-        return [" ".join(dict.fromkeys(self.get(tag, ()))) for tag in tags]
-
-
-def tagged_records(
-    source: Source,
-    field: re.Pattern[str],
-    *,
-    starts: Collection[str] = (),
-    ends: Collection[str] = (),
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line and the lines of each record of a tagged format.
-
-    A record begins with a field of one of the tags ``starts``, without them after a blank line, and
-    ends before one of ``ends``. Text above the first field is skipped.
-    """
-    start, lines, after_blank = 0, list[str](), False
-    with source.open_text() as file:
-        for number, line in enumerate(file, start=1):
-            line = line.rstrip()
-            found = field.match(line)
-            tag = found[1] if found else None
-            begins = tag in starts if starts else tag and after_blank
-            if lines and (begins or tag in ends):
-                yield start, lines
-                lines = []
-            if line and tag not in ends and (lines or found):
-                start = start if lines else number
-                lines.append(line)
-            after_blank = not line
-    if lines:
-        yield start, lines
 
 
 def numbered_entries(text: str) -> Iterator[tuple[int, int, list[str]]]:

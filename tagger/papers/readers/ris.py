@@ -11,13 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.identifiers import (
-    arxiv_mentions,
-    doi_mentions,
-    identifiers_of,
-    pmid_mentions,
-)
-from tagger.papers.readers.records import Notice, TaggedFields, make_paper
+from tagger.papers.readers.records import Layout, Notice, TaggedFields
 from tagger.papers.readers.source import Source
 
 _FIELD = re.compile(r"([A-Z][A-Z0-9])  -")
@@ -30,25 +24,29 @@ _UNTYPED = (
     re.compile(r"^(?:TI|T1)  - \S", re.MULTILINE),
     re.compile(r"^(?:ER|AU|A1)  -", re.MULTILINE),
 )
-_PUBMED = re.compile(r"pubmed|medline|nlm", re.IGNORECASE)
-_BETWEEN_LINKS = re.compile(r"[;\s]+")
+_LAYOUT = Layout(
+    titles=("TI", "T1", "CT", "BT"),
+    abstracts=("AB", "N2"),
+    dois=("DO", "DI", "L3"),
+    links=("UR", "L1", "L2", "L4", "LK", "L3"),
+    notes=("N1", "M1", "M3"),
+    databases=("DB", "DP"),
+    accession_numbers=("AN",),
+)
 
 
 def recognise(source: Source) -> bool:
-    """Recognise a RIS file by its types, or by the fields of a record without type."""
     head = source.head
     return bool(_TYPE.search(head) or all(pattern.search(head) for pattern in _UNTYPED))
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
-    """Yield the paper of each record of a RIS file, or an error for an invalid record."""
     lines = source.text.split("\n")
     field = field_pattern(lines)
     records = find_records(lines)
     for start, end in records:
         fields = TaggedFields.of(lines[start:end], field)
-        titles, abstracts = fields.values_of("TI", "T1", "CT", "BT"), fields.joined("AB", "N2")
-        yield make_paper(source, start + 1, titles, abstracts, _identifiers(fields))
+        yield _LAYOUT.paper(source, start + 1, fields.values_of)
     closed = [end < len(lines) and lines[end].strip().startswith("ER") for _, end in records]
     if any(closed) and not closed[-1]:
         yield Notice(
@@ -93,18 +91,3 @@ def find_records(lines: Sequence[str]) -> list[tuple[int, int]]:
         has_type = has_type or tag == "TY"
         last = last if is_blank else number + 1
     return [*records, (start, last)] if start is not None else records
-
-
-def _identifiers(fields: TaggedFields) -> tuple[str, ...]:
-    notes = " ".join(fields.values_of("N1", "M1"))
-    from_pubmed = _PUBMED.search(" ".join(fields.values_of("DB", "DP")))
-    links = _BETWEEN_LINKS.split(" ".join(fields.values_of("UR", "L1", "L2", "L4", "LK", "L3")))
-    return identifiers_of(
-        dois=[
-            *fields.values_of("DO", "DI", "L3"),
-            *doi_mentions(" ".join([notes, *fields.values_of("M3")])),
-        ],
-        arxiv=arxiv_mentions(notes),
-        pmids=[*(fields.values_of("AN") if from_pubmed else ()), *pmid_mentions(notes)],
-        links=links,
-    )

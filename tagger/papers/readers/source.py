@@ -82,10 +82,7 @@ class Source:
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
         """Open a file, a folder, or standard input (``-``).
 
-        Raises
-        ------
-        TaggerError
-            If it does not exist, cannot be read or is empty.
+        Raises a TaggerError if it does not exist, cannot be read or is empty.
         """
         path = Path(path)
         if str(path) == STANDARD_INPUT:
@@ -98,7 +95,6 @@ class Source:
 
     @property
     def is_folder(self) -> bool:
-        """Whether the source is a folder."""
         return self.content is None and self.path.is_dir()
 
     @property
@@ -148,11 +144,6 @@ class Source:
         """Encode a text like the source, including its byte order mark."""
         return self._mark + text.encode(self.declared, "surrogateescape")
 
-    def check_text(self) -> None:
-        """Raise a TaggerError with the line if the content is not text in its encoding."""
-        if self.bad_bytes:
-            raise self.bad_bytes
-
     @property
     def has_changed(self) -> bool:
         """Whether size or modification time of the file changed after it was opened."""
@@ -164,12 +155,8 @@ class Source:
 
         Bytes that are not UTF-8 become lone surrogates, see :func:`os.fsencode`.
 
-        ``newline`` is that of :func:`open`.
-
-        Raises
-        ------
-        TaggerError
-            With the line, if the content is not text in this encoding.
+        ``newline`` is that of :func:`open`. Raises a TaggerError, with the line, if the content is
+        not text in this encoding.
         """
         errors = "surrogateescape" if self.bad_bytes else "strict"
         with self._open() as raw:
@@ -214,10 +201,7 @@ class Source:
     def bad_bytes(self) -> TaggerError | None:
         """An error with the line of the first byte that is not UTF-8, if there is one.
 
-        Raises
-        ------
-        TaggerError
-            If the content is binary, or is not text in another encoding.
+        Raises a TaggerError if the content is binary, or is not text in another encoding.
         """
         decoder = codecs.getincrementaldecoder(self.declared)()
         line, chunk = 1, self.start

@@ -47,12 +47,8 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
 
     A path that does not exist is returned, and is reported when it is read. A folder with a saved
     data set of Hugging Face counts as one file. In a pattern, ``*`` stays in a folder, ``**`` does
-    not. Of a folder, files that describe it (README, LICENSE) are left out.
-
-    Raises
-    ------
-    TaggerError
-        If a folder or pattern contains no file, or its storage cannot be reached.
+    not. Of a folder, files that describe it (README, LICENSE) are left out. Raises a TaggerError if
+    a folder or pattern contains no file, or its storage cannot be reached.
     """
     found: dict[str, StoredFile] = {}
     for place in places:
@@ -73,10 +69,7 @@ def is_local_and_uncompressed(place: str) -> bool:
 def local_file(place: str) -> Iterator[Path]:
     """Provide a file itself if it is local and uncompressed, else a temporary copy that is both.
 
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read or its storage cannot be reached.
+    Raises a TaggerError if the file cannot be read or its storage cannot be reached.
     """
     if is_local_and_uncompressed(place):
         yield Path(place)
@@ -181,7 +174,6 @@ def _open_storage(place: str) -> tuple[FileSystem, str]:
 
 @contextmanager
 def _storage_errors(place: str, problem: str) -> Iterator[None]:
-    """Convert any exception of a storage library to a TaggerError."""
     try:
         yield
     except Exception as error:  # each storage library raises its own exceptions

@@ -46,7 +46,8 @@ def refusal_by_start(source: Source) -> TaggerError | None:
 
 def refusal(source: Source) -> TaggerError:
     """Return an error that says what an unrecognised text looks like."""
-    source.check_text()
+    if source.bad_bytes:
+        raise source.bad_bytes
     root = root_element(source.head)
     if root:
         problem = f"looks like XML of an unknown kind (root element <{root}>)"

@@ -4,16 +4,15 @@ from hypothesis import strategies as st
 
 from tagger.papers import Paper
 from tagger.papers.readers.identifiers import (
-    arxiv_mentions,
     bare_arxiv,
     identifier_of_link,
     identifiers_of,
+    mentions,
     normal_arxiv,
     normal_doi,
     normal_openalex,
     normal_pmid,
     normal_s2,
-    pmid_mentions,
     written_identifiers,
 )
 
@@ -80,8 +79,8 @@ def test_identifiers_of_fields_are_unique():
     link = "https://doi.org/10.1234/a"
     found = identifiers_of(dois=["", "10.1234/A"], arxiv=["2101.00001"], pmids=["x"], links=[link])
     assert found == ("doi:10.1234/a", "arxiv:2101.00001")
-    assert arxiv_mentions("see arXiv: 2101.00001 and 2101.00002") == ["arXiv: 2101.00001"]
-    assert pmid_mentions("PMID: 12; PMID13; 14") == ["PMID: 12", "PMID13"]
+    assert mentions("arxiv", "see arXiv: 2101.00001 and 2101.00002") == ["arXiv: 2101.00001"]
+    assert mentions("pmid", "PMID: 12; PMID13; 14") == ["PMID: 12", "PMID13"]
 
 
 @given(st.text(), st.sampled_from([normal_doi, normal_arxiv, normal_pmid, identifier_of_link]))
