@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,8 +53,11 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
     part = wanted.casefold()
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
     if not found:
+        by_key = {paper.title.casefold(): paper.title for paper in papers}
+        close = [by_key[one] for one in get_close_matches(part, by_key, 1)]
         problem = f"no paper has the id or title '{wanted}'"
-        raise TaggerError(problem, hint="Give the title, a part of it, or the id")
+        perhaps = f". Perhaps you meant '{close[0]}'" if close else ""
+        raise TaggerError(problem, hint=f"Give the title, a part of it, or the id{perhaps}")
     if len(found) > 1:
         titles = "; ".join(paper.title for paper in found[:3])
         problem = f"{len(found)} papers have '{wanted}' in their titles: {titles}"

@@ -155,12 +155,16 @@ def plan(
 
     version = registry.find(model)
     with output.progress() as step:
-        plans = plan_labels(registry, version, more, step, default_encoder_cache())
+        plans, measured = plan_labels(registry, version, more, step, default_encoder_cache())
     if as_json:
         tags = [{**asdict(one), "gain": one.gain} for one in plans]
-        output.print_json({"model": version.name, "more": more, "tags": tags})
+        places = {name: one.measured_on for name, one in measured.items()}
+        output.print_json(
+            {"model": version.name, "more": more, "tags": tags, "measured_on": places}
+        )
     else:
         _print_plans(plans, f"F1 of {version.name}, and with {more} more labels of a tag")
+        output.print_samples(measured.values())
 
 
 def _recheck_reasons(suspects: Sequence[SuspectLabel], labels: Sequence[Label]) -> dict[Paper, str]:

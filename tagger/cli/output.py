@@ -212,7 +212,7 @@ def warn(text: str) -> None:
 def print_figures(measured: Sequence[SampleFigures]) -> None:
     """Print the figures of each facet, those on reviewed papers before those on seed labels."""
     from tagger.cli.console import print_table
-    from tagger.evaluation import SHOWN_METRICS, UNKNOWN
+    from tagger.evaluation import SHOWN_METRICS
 
     columns = ("reviewed papers", "seed labels")
     for facet in dict.fromkeys(one.facet for one in measured):
@@ -229,11 +229,19 @@ def print_figures(measured: Sequence[SampleFigures]) -> None:
             for name, metric in SHOWN_METRICS.items()
         ]
         print_table(("", *columns), rows, columns, facet)
-        reviewed = sides[0]
-        if reviewed is None:
-            echo(f"{facet}: {UNKNOWN}")
-        elif reviewed.sample != "reviewed":
-            echo(f"{facet}: measured on {reviewed.measured_on}")
+        shown = next(side for side in sides if side)
+        if shown.sample != "reviewed":
+            print_samples([shown])
+
+
+def print_samples(measured: Iterable[SampleFigures]) -> None:
+    """Print on which papers facets were measured, and how to measure on papers that arrive."""
+    from tagger.evaluation import MIN_PAPERS, UNKNOWN
+
+    for one in measured:
+        few = " only: trust the intervals, not the figures" if one.papers < MIN_PAPERS else ""
+        unknown = f"; {UNKNOWN}" if one.sample == "seed" else ""
+        echo(f"{one.facet}: measured on {one.measured_on}{few}{unknown}")
 
 
 def in_words(figure: Figure) -> str:

@@ -62,7 +62,8 @@ def measure(
         return None, []
     data = TrainingData.of(store.labels(conflicts), store.taxonomy)
     exponents = learning_exponents(registry, champion)
-    parent = registry.run(champion).data.params.get("parent", "none")
+    run = registry.runs([champion]).get(champion.run_id)
+    parent = run.data.params.get("parent", "none") if run else "none"
     now = _predictions(registry, champion, data)
     if unknown := [name for name in goals if name not in now]:
         raise TaggerError(

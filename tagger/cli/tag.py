@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -109,6 +109,8 @@ def tag(
         collect = partial(read_for_run, folder=folder, engine=chosen)
         read, problems = output.collect_pages(files, format_name, column, collect)
         loaded = load(read.papers).at_effort(effort)
+        if model == "champion":
+            _warn_of_other_tags(loaded)
         rule, promise = output.review_rule(loaded, min_confidence, target_precision)
         with output.progress() as step:
             run = tag_papers(
@@ -167,6 +169,23 @@ def _engine(
             chosen = RayEngine(found.folder, workers, device_of_cluster(device))
             # With a cache, the encoder is not loaded here, where no text is encoded.
             yield chosen, lambda _papers: load_model(found.folder, found.name, default_cache())
+
+
+def _warn_of_other_tags(model: TaggerModel) -> None:
+    """Warn if the model has other facets or tags than the label folder of the workspace."""
+    from tagger.taxonomy import TAXONOMY_FILE, Taxonomy, load_taxonomy
+
+    def tags(taxonomy: Taxonomy) -> dict[str, set[str]]:
+        return {facet.name: {*facet.tag_names} for facet in taxonomy.facets}
+
+    path = options.LABELS_FOLDER / TAXONOMY_FILE
+    with suppress(TaggerError):  # the labels are not needed to tag
+        if path.exists() and tags(own := load_taxonomy(path)) != tags(model.taxonomy):
+            output.warn(
+                f"{model.name} has the tags of the taxonomy '{model.taxonomy.name}', which differ "
+                f"from those of '{own.name}' in {path.parent}/: for these, train a version "
+                "(tagger train), or use --model labels"
+            )
 
 
 def _warn(run: TagRun) -> None:

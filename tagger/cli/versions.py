@@ -61,34 +61,38 @@ def compare(
     versions: Versions = None,
     digest: options.Digests = None,
     html: Html = None,
+    labels: options.Labels = options.LABELS_FOLDER,
     format_name: options.FormatName = None,
     column: options.Columns = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare versions or runs with the first one, on labelled papers.
 
-    Two versions are compared on reviewed papers first, then on seed labels. A paper that a version
-    was trained on has the tags that it got in cross-validation; others are tagged now. For each
-    facet you see whether the second version is better, worse or not different beyond noise, and
-    which papers it gets wrong that the first got right, and the reverse. With --digest you also see
-    how often the tags of unlabelled papers differ. The full page is logged to the second version's
-    run in MLflow. Several runs, or those of a bake-off, are shown in one table.
+    Two versions are compared on reviewed papers first, also those whose labels came later, then on
+    seed labels. A paper that a version was trained on has the tags that it got in cross-validation;
+    others are tagged now. For each facet you see whether the second version is better, worse or not
+    different beyond noise, and which papers it gets wrong that the first got right, and the
+    reverse. With --digest you also see how often the tags of unlabelled papers differ. The full
+    page is logged to the second version's run in MLflow. Several runs, or those
+    of a bake-off, are shown in one table.
 
     Example: tagger compare champion challenger --digest monday.txt
     """
     registry = output.open_registry()
+    from tagger.registry import compare_runs, compare_versions
+
     runs = [registry.find_run(name) for name in versions or ("champion", "challenger")]
     if len(runs) == 2 and all(run.number for run in runs):
         papers = output.read_pages(digest, format_name, column)[0] if digest else []
-        _compare_two(registry, runs[0], runs[1], papers, html, as_json=as_json)
+        pair = runs[0], runs[1]
+        comparison = compare_versions(registry, *pair, _existing(labels))
+        _complete(registry, comparison, pair, papers, html, as_json=as_json)
         return
     if digest or html:
         raise TaggerError(
             "--digest and --html compare two registered versions",
             hint="Give two versions, such as champion and challenger",
         )
-    from tagger.registry import compare_runs
-
     with output.working("Comparing"):
         found = compare_runs(registry, runs)
     if as_json:
@@ -97,25 +101,26 @@ def compare(
         print_runs(found, "Macro-F1, and its difference from the first")
 
 
-def _compare_two(
+def _existing(labels: Path) -> Path | None:
+    """Return the label folder, or None if the default one does not exist."""
+    return None if labels == options.LABELS_FOLDER and not labels.is_dir() else labels
+
+
+def _complete(
     registry: Registry,
-    first: Version,
-    second: Version,
+    found: Comparison,
+    versions: tuple[Version, Version],
     papers: Sequence[Paper],
     html: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    from tagger.registry import (
-        compare_versions,
-        comparison_page,
-        log_comparison,
-        measure_churn_and_speed,
-    )
+    """Measure churn and speed, log the comparison, and print it."""
+    from tagger.registry import comparison_page, log_comparison, measure_churn_and_speed
 
-    found = compare_versions(registry, first, second)
+    second = versions[1]
     with output.progress() as step:
-        found = measure_churn_and_speed(registry, found, first, second, papers, step)
+        found = measure_churn_and_speed(registry, found, *versions, papers, step)
     if html:
         from tagger._util.atomic import replacing
 
@@ -139,6 +144,7 @@ def promote(
     margin: Margin = 0.05,
     max_tag_loss: MaxTagLoss = 0.15,
     force: Force = None,
+    labels: options.Labels = options.LABELS_FOLDER,
     as_json: options.Json = False,
 ) -> None:
     """Make a version the champion, which 'tagger tag' uses, if it passes the gate.
@@ -158,7 +164,7 @@ def promote(
     registry = output.open_registry()
     rules = GateRules(margin, max_tag_loss)
     with output.working("Comparing"):
-        done = promote_version(registry, registry.find(version), rules, force)
+        done = promote_version(registry, registry.find(version), rules, force, _existing(labels))
     if as_json:
         output.print_json(
             {
@@ -342,7 +348,7 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     print_table(("", *numbers), rows, numbers, title)
     p_value = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"
     console.print(
-        f"{facet.unseen} of {facet.papers} papers are new to one version; McNemar's test: {p_value}"
+        f"{facet.unseen} of {facet.papers} papers are new to a version; McNemar's test: {p_value}"
     )
     for title, flips in (
         ("Right before and wrong now", facet.negative_flips),

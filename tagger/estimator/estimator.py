@@ -18,7 +18,7 @@ from tagger.errors import ArgumentError, TaggerError, missing_package
 from tagger.estimator.inputs import answers_of, labels_of, papers_of, taxonomy_of
 from tagger.estimator.sklearn_base import NotFittedError, PaperClassifier
 from tagger.estimator.values import Names, Values, array_of, in_order, inverse, names_in
-from tagger.evaluation import evaluate
+from tagger.evaluation import MIN_PAPERS, evaluate
 from tagger.model import (
     DEFAULT_MAX_TOKENS,
     TaggerModel,
@@ -74,8 +74,9 @@ class Tagger(PaperClassifier):
     taxonomy_, model_:
         The :class:`~tagger.taxonomy.Taxonomy` and :class:`~tagger.model.TaggerModel`.
     metrics_:
-        Cross-validated figures, with keys such as ``contribution/macro_f1`` and
-        ``domain/f1/legal``; see :func:`tagger.evaluation.evaluate`.
+        Cross-validated figures on the labels, with keys such as ``contribution/macro_f1`` and
+        ``domain/f1/legal``; see :func:`tagger.evaluation.evaluate`. The audit sample counts apart,
+        from 30 papers on: its figures have keys such as ``audit/contribution/macro_f1``.
 
     Examples
     --------
@@ -388,11 +389,12 @@ def _cross_validated(model: TaggerModel) -> dict[str, float]:
     """Return the cross-validated figures, computed from the predictions stored in the model."""
     reference = model.reference
     figures: dict[str, float] = {}
-    for facet in model.taxonomy.facets:
-        annotated = reference.annotated[facet.name]
-        if annotated.any():
-            y_true = reference.y_true[facet.name][annotated]
-            probabilities = reference.probabilities[facet.name][annotated]
-            found = evaluate(facet, y_true, probabilities, model.thresholds[facet.name])
-            figures |= {f"{facet.name}/{key}": value for key, value in found.items()}
+    parts = (("audit/", reference.audited, MIN_PAPERS), ("", ~reference.audited, 1))
+    for prefix, members, least in parts:
+        for facet in model.taxonomy.facets:
+            name, rows = facet.name, reference.annotated[facet.name] & members
+            if rows.sum() >= least:
+                predicted = reference.y_true[name][rows], reference.probabilities[name][rows]
+                found = evaluate(facet, *predicted, model.thresholds[name])
+                figures |= {f"{prefix}{name}/{key}": value for key, value in found.items()}
     return figures

@@ -88,8 +88,8 @@ class ScoreChange:
 class FacetComparison:
     """Two versions compared in one facet, on one sample of papers.
 
-    ``sampled`` counts the papers not chosen by a review strategy; ``unseen`` counts those that only
-    one version was trained on, which the other one tagged as it tags new papers. ``figures`` has
+    ``sampled`` counts the papers not chosen by a review strategy; ``unseen`` counts those that a
+    version was trained without, which it tagged as it tags new papers. ``figures`` has
     the names of :data:`tagger.evaluation.SHOWN_METRICS`; ``tags`` holds the F1 of each tag and
     ``labels`` the number of papers with it. ``losses`` has the p-value of a one-sided sign test
     that a tag became worse, on the papers where only one version assigns or omits it correctly.
@@ -182,6 +182,15 @@ class Comparison:
         if "worse" in verdicts:
             return "worse"
         return "better" if "better" in verdicts else "no difference"
+
+    @property
+    def headline(self) -> str:
+        """The mean change of macro-F1 over facets, and its papers: ``+0.03 on 60 reviewed``."""
+        seeds = [facet for facet in self.main.values() if facet.sample == "seed"]
+        facets = [facet for facet in self.main.values() if facet.sample != "seed"] or seeds
+        mean = sum(facet.figures["macro_f1"].difference for facet in facets) / len(facets)
+        papers = max(facet.papers for facet in facets)
+        return f"{mean:+.2f} on {papers} {'seed labels' if facets is seeds else 'reviewed'}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON data, including verdicts and differences."""

@@ -191,13 +191,19 @@ def evaluate(
 def evaluate_with_intervals(held_out: HeldOut) -> dict[str, Figure]:
     """Return the figures of :func:`evaluate` with their 95% intervals.
 
-    The interval of the accuracy is Wilson's, the others are bootstrap intervals.
+    The interval of the accuracy is Wilson's, the others are bootstrap intervals. A bootstrap of
+    papers that are all right, or all wrong, has no width: an F1 of 1 or 0 has the interval of
+    Wilson for as many papers.
     """
     samples = held_out.weighted_figures(bootstrap_weights(len(held_out.ids)))
-    figures = {
-        name: Figure(value, interval(samples[name])) for name, value in held_out.metrics().items()
-    }
-    return {**figures, "accuracy": share(int(held_out.right.sum()), len(held_out.ids))}
+    papers, figures = len(held_out.ids), {}
+    counts = dict(zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True))
+    for name, value in held_out.metrics().items():
+        figures[name] = Figure(value, interval(samples[name]))
+        if "f1" in name and value in (0, 1):
+            count = int(counts.get(name.removeprefix("f1/"), papers))
+            figures[name] = share(round(value * count), count)
+    return {**figures, "accuracy": share(int(held_out.right.sum()), papers)}
 
 
 def share(successes: int, trials: int) -> Figure:

@@ -39,5 +39,6 @@ from .version_comparison import measure_churn_and_speed as measure_churn_and_spe
 from .version_training import TrainedVersion as TrainedVersion
 from .version_training import count_new_corrections as count_new_corrections
 from .version_training import train_version as train_version
+from .versions import DeletedRunError as DeletedRunError
 from .versions import Registry as Registry
 from .versions import Version as Version

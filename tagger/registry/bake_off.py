@@ -8,9 +8,9 @@ from typing import Any
 
 from tagger.evaluation import SAMPLES, Comparison, split_samples
 from tagger.labels import LabelSnapshot
+from tagger.registry.metric_names import held_out_metrics
 from tagger.registry.training_run import (
     TRAINING_EXPERIMENT,
-    held_out_metrics,
     lineage_of,
     log_labels,
     log_predictions,
@@ -100,7 +100,10 @@ def _log_contender(
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         tags = {_PARENT: parent}
-        with registry.store.run(client, experiment, contender.name, tags=tags) as run:
+        seconds = contender.seconds
+        with registry.store.run(
+            client, experiment, contender.name, tags=tags, seconds=seconds
+        ) as run:
             mlflow.log_params(asdict(contender.settings) | lineage)
             mlflow.log_metrics(
                 held_out_metrics(contender.out_of_fold) | dict(zip(COSTS, cost, strict=True))

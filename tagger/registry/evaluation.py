@@ -23,6 +23,7 @@ from tagger.evaluation import (
 from tagger.labels import ConflictRule, LabelStore, merge_labels, read_label_file
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import Paper
+from tagger.registry.held_out_table import from_model
 from tagger.registry.predictions import predict_labelled
 from tagger.registry.resolve import load_model_by_name
 from tagger.registry.versions import Registry
@@ -96,7 +97,7 @@ def evaluate_models(
             f"{candidates[0].name} is named twice", hint="Name another model with --against"
         )
     if labels.is_file():
-        data = _evaluation_set(labels, candidates[0].taxonomy(), texts)
+        data = _evaluation_set(labels, candidates[0].load().taxonomy, texts)
     else:
         store = LabelStore(labels, texts)
         data = TrainingData.of(merge_labels(store.all_labels(), conflicts), store.taxonomy)
@@ -128,16 +129,14 @@ class _Candidate:
     name: str
     held_out: Mapping[str, HeldOut]
     load: Callable[[], TaggerModel]
-    taxonomy: Callable[[], Taxonomy]
 
 
 def _candidate(registry: Registry, name: str) -> _Candidate:
     if Path(name).is_dir():
         model = load_model_by_name(name)
-        return _Candidate(model.name, _out_of_fold(model), lambda: model, lambda: model.taxonomy)
+        return _Candidate(model.name, from_model(model), lambda: model)
     version = registry.find(name)
-    load, taxonomy = partial(registry.load, version), partial(registry.taxonomy, version)
-    return _Candidate(version.name, registry.held_out(version), load, taxonomy)
+    return _Candidate(version.name, registry.held_out(version), partial(registry.load, version))
 
 
 def _evaluation_set(path: Path, taxonomy: Taxonomy, texts: Sequence[Paper]) -> TrainingData:
@@ -146,23 +145,6 @@ def _evaluation_set(path: Path, taxonomy: Taxonomy, texts: Sequence[Paper]) -> T
     read = read_label_file(path, taxonomy, texts)
     labels = [label.model_copy(update=arrived) for label in read]
     return TrainingData.of(labels, taxonomy)
-
-
-def _out_of_fold(model: TaggerModel) -> dict[str, HeldOut]:
-    """Return the out-of-fold predictions that a model carries with its reference."""
-    reference, rule = model.reference, model.rule()
-    return {
-        facet.name: HeldOut(
-            facet,
-            reference.ids,
-            reference.titles,
-            np.ones(len(reference.ids), dtype=int),
-            reference.y_true[facet.name],
-            reference.probabilities[facet.name],
-            rule.threshold(facet),
-        )
-        for facet in model.taxonomy.facets
-    }
 
 
 def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str, HeldOut]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tagger.errors import TaggerError
 from tagger.evaluation import DEFAULT_THRESHOLD, HeldOut, facet_confidence
+from tagger.model import TaggerModel
 from tagger.taxonomy import Facet
 
 _SEPARATOR = "; "
@@ -43,6 +44,28 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
             for column, tag in enumerate(facet.tag_names)
         },
     }
+
+
+def from_model(model: TaggerModel) -> dict[str, HeldOut]:
+    """Return the out-of-fold predictions that a model carries, of at most 2000 papers.
+
+    Their folds are not known; all are 1.
+    """
+    reference, rule = model.reference, model.rule()
+    found = {}
+    for facet in model.taxonomy.facets:
+        rows = np.flatnonzero(reference.annotated[facet.name])
+        found[facet.name] = HeldOut(
+            facet,
+            tuple(reference.ids[row] for row in rows),
+            tuple(reference.titles[row] for row in rows),
+            np.ones(len(rows), dtype=int),
+            reference.y_true[facet.name][rows],
+            reference.probabilities[facet.name][rows],
+            rule.threshold(facet),
+            np.where(reference.audited[rows], "audit", "seed"),
+        )
+    return found
 
 
 def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tagger.evaluation import Figure, Sample
-from tagger.registry.promotion import PROMOTION, ROLLBACK, read_record
-from tagger.registry.training_run import metric_name
+from pydantic import BaseModel, ValidationError
+
+from tagger._util.rendering import render
+from tagger.errors import TaggerError
+from tagger.evaluation import UNKNOWN, Figure, Sample
+from tagger.registry.metric_names import metric_name
 from tagger.registry.versions import Registry, Version
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+PROMOTION = "tagger.promotion"
+ROLLBACK = "tagger.rollback"
+_LOGGER = logging.getLogger(__name__)
+
+
+class _Rule(BaseModel):
+    passed: bool
+
+
+class Record(BaseModel):
+    """Why a version was promoted or rolled back, as recorded in its tags.
+
+    ``promoted`` is the time of the promotion that a rollback to the version ``to`` undid.
+    """
+
+    time: str
+    replaced: str | None = None
+    forced: str | None = None
+    rules: list[_Rule] = []
+    to: str = ""
+    reason: str | None = None
+    promoted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +72,28 @@ def version_history(registry: Registry) -> list[VersionSummary]:
     versions = registry.versions()
     runs = registry.runs(versions)
     return [_summary(version, runs.get(version.run_id)) for version in versions]
+
+
+def describe_model(registry: Registry) -> None:
+    """Describe the registered model in MLflow: its versions and their figures, newest first.
+
+    A failure is only logged.
+    """
+    try:
+        found = version_history(registry)[::-1]
+        text = render("registry/registered_model.md", versions=found, unknown=UNKNOWN)
+        with registry.store.writing() as client:
+            client.update_registered_model(registry.model, text)
+    except TaggerError as error:
+        _LOGGER.warning("the registered model has an old description: %s", error)
+
+
+def read_record(version: Version, tag: str) -> Record | None:
+    """Return the record in a tag of a version, or None if it is missing or cannot be read."""
+    try:
+        return Record.model_validate_json(version.tags.get(tag, ""))
+    except ValidationError:
+        return None
 
 
 def _summary(version: Version, run: Run | None) -> VersionSummary:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,18 +13,59 @@ import numpy as np
 
 from tagger._util.arrays import Floats
 from tagger.evaluation import HeldOut, translate_predictions
-from tagger.labels import ConflictRule, LabelStore
+from tagger.labels import ConflictRule, Label, LabelStore
 from tagger.model import TaggerModel
-from tagger.registry.versions import Registry, Version
+from tagger.registry.versions import DeletedRunError, Registry, Version
+from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
 
+_LOGGER = logging.getLogger(__name__)
 
-def training_data(registry: Registry, version: Version) -> TrainingData:
-    """Return the labels that a version was trained on."""
-    conflicts = registry.run(version).data.params["conflicts"]
+
+def training_data(registry: Registry, version: Version, newer: Path | None = None) -> TrainingData:
+    """Return the labels that a version was trained on, in its taxonomy.
+
+    The labels of papers that arrived since then are added from the label folder ``newer``. If the
+    run of the version was deleted, they are all labels of that folder, in its taxonomy.
+    """
+    try:
+        conflicts = cast(ConflictRule, registry.run(version).data.params["conflicts"])
+    except DeletedRunError:
+        if newer is None:
+            raise
+        now = LabelStore(newer)
+        return TrainingData.of(now.labels(), now.taxonomy)
     with TemporaryDirectory() as scratch:
         store = LabelStore(registry.label_folder(version, Path(scratch)))
-        return TrainingData.of(store.labels(cast(ConflictRule, conflicts)), store.taxonomy)
+        labels = store.labels(conflicts)
+    if newer is not None:
+        labels += _arrived_since(labels, store.taxonomy, LabelStore(newer), conflicts)
+    return TrainingData.of(labels, store.taxonomy)
+
+
+def _arrived_since(
+    labels: Sequence[Label], taxonomy: Taxonomy, newer: LabelStore, conflicts: ConflictRule
+) -> list[Label]:
+    """Return the newer labels of other papers that arrived, in the facets of the taxonomy."""
+    if newer.taxonomy.name != taxonomy.name:
+        _LOGGER.warning(
+            f"{newer.folder}: its labels do not count here: they are of the taxonomy "
+            f"'{newer.taxonomy.name}', not of '{taxonomy.name}'"
+        )
+        return []
+    known = {label.id for label in labels}
+    names = {facet.name: {*facet.tag_names} for facet in taxonomy.facets}
+    found = []
+    for label in newer.labels(conflicts):
+        # A tag that came or was renamed since is not in the taxonomy.
+        tags = {
+            name: each
+            for name, each in label.tags.items()
+            if name in names and names[name].issuperset(each)
+        }
+        if label.arrived and label.id not in known and tags:
+            found.append(label.model_copy(update={"tags": tags}))
+    return found
 
 
 def predict_labelled(

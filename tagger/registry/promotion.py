@@ -6,42 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic import BaseModel, ValidationError
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules, RuleOutcome, apply_gate
+from tagger.registry.history import PROMOTION, ROLLBACK, describe_model, read_record
 from tagger.registry.version_comparison import compare_versions
-from tagger.registry.versions import CHALLENGER, CHAMPION, MODEL_NAME, Registry, Version
+from tagger.registry.versions import CHALLENGER, CHAMPION, Registry, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PROMOTION = "tagger.promotion"
-ROLLBACK = "tagger.rollback"
 _CHAMPIONS = "tagger.champions"
 _GIVING_UP = "tagger.giving_up"
 """Tag of a rollback in progress: the numbers of the present and of the previous champion."""
-
-
-class _Rule(BaseModel):
-    passed: bool
-
-
-class Record(BaseModel):
-    """Why a version was promoted or rolled back, as recorded in its tags.
-
-    ``promoted`` is the time of the promotion that a rollback to the version ``to`` undid.
-    """
-
-    time: str
-    replaced: str | None = None
-    forced: str | None = None
-    rules: list[_Rule] = []
-    to: str = ""
-    reason: str | None = None
-    promoted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +34,20 @@ class Promotion:
 
 
 def promote(
-    registry: Registry, version: Version, rules: GateRules, force: str | None = None
+    registry: Registry,
+    version: Version,
+    rules: GateRules,
+    force: str | None = None,
+    labels: Path | None = None,
 ) -> Promotion:
     """Make a version the champion if it passes the gate, or if ``force`` gives a reason.
 
+    The versions are compared as by :func:`tagger.registry.compare_versions`.
+
     The record is written before the alias moves. If the call is interrupted, there is still one
     champion, and the same call again finishes the work. Raises a TaggerError if the champion
-    changed in the meantime, or if the versions cannot be compared and ``force`` is not given.
+    changed in the meantime, the version cannot be loaded, or the versions cannot be compared and
+    ``force`` is not given.
     """
     champion = registry.champion()
     if champion and champion.number == version.number:
@@ -70,12 +56,14 @@ def promote(
     outcomes: tuple[RuleOutcome, ...] = ()
     if champion:
         try:
-            outcomes = tuple(apply_gate(compare_versions(registry, champion, version), rules))
+            found = compare_versions(registry, champion, version, labels)
+            outcomes = tuple(apply_gate(found, rules))
         except TaggerError:
             if force is None:
                 raise
     if force is None and not all(outcome.passed for outcome in outcomes):
         return Promotion(version, champion, outcomes, False)
+    registry.load(version)
     with registry.store.writing() as client:
         current = registry.champion()
         if (current and current.number) != (champion and champion.number):
@@ -84,10 +72,11 @@ def promote(
                 hint="Look at 'tagger history', then promote again",
             )
         record_promotion(registry, version, champion, outcomes, force)
-        champions = [*_champions(client, champion), version.number]
-        client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(champions))
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version.number))
+        champions = [*_champions(registry, client, champion), version.number]
+        client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions))
+        client.set_registered_model_alias(registry.model, CHAMPION, str(version.number))
         _drop_challenger(registry, version)
+        describe_model(registry)
     return Promotion(version, champion, outcomes, True)
 
 
@@ -95,15 +84,16 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
     """Make the previous champion the champion again; return the replaced version and the champion.
 
     If an earlier rollback was killed after it had moved the alias, this call only finishes that
-    one. Raises a TaggerError if there was no champion before the present one.
+    one. Raises a TaggerError if there was no champion before the present one, or it cannot be
+    loaded.
     """
     with registry.store.writing() as client:
         champion = registry.champion()
-        champions = _champions(client, champion)
-        begun = _numbers(client, _GIVING_UP) if champion else []
+        champions = _champions(registry, client, champion)
+        begun = _numbers(registry, client, _GIVING_UP) if champion else []
         if champion and begun[1:] == [champion.number]:
-            client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(champions))
-            client.delete_registered_model_tag(MODEL_NAME, _GIVING_UP)
+            client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions))
+            client.delete_registered_model_tag(registry.model, _GIVING_UP)
             return registry.find(str(begun[0])), champion
         if champion is None or len(champions) < 2:
             raise TaggerError(
@@ -112,6 +102,7 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
                 hint="List the versions with 'tagger history', choose one with 'tagger promote'",
             )
         previous = registry.find(str(champions[-2]))
+        registry.load(previous)
         promotion = read_record(champion, PROMOTION)
         record = {
             "time": datetime.now(UTC).isoformat(),
@@ -121,10 +112,11 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
         }
         registry.set_tag(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
         giving_up = json.dumps([champion.number, previous.number])
-        client.set_registered_model_tag(MODEL_NAME, _GIVING_UP, giving_up)
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(previous.number))
-        client.set_registered_model_tag(MODEL_NAME, _CHAMPIONS, json.dumps(champions[:-1]))
-        client.delete_registered_model_tag(MODEL_NAME, _GIVING_UP)
+        client.set_registered_model_tag(registry.model, _GIVING_UP, giving_up)
+        client.set_registered_model_alias(registry.model, CHAMPION, str(previous.number))
+        client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions[:-1]))
+        client.delete_registered_model_tag(registry.model, _GIVING_UP)
+        describe_model(registry)
     return champion, previous
 
 
@@ -145,32 +137,24 @@ def record_promotion(
     registry.set_tag(version, PROMOTION, json.dumps(record, ensure_ascii=False))
 
 
-def _champions(client: MlflowClient, champion: Version | None) -> list[int]:
+def _champions(registry: Registry, client: MlflowClient, champion: Version | None) -> list[int]:
     """Return the numbers of all champions up to the present one, also after an interruption."""
     if champion is None:
         return []
-    recorded = _numbers(client, _CHAMPIONS)
+    recorded = _numbers(registry, client, _CHAMPIONS)
     if champion.number not in recorded:
         # Somebody set the alias by hand in MLflow.
         return [*recorded, champion.number]
     return recorded[: len(recorded) - recorded[::-1].index(champion.number)]
 
 
-def _numbers(client: MlflowClient, tag: str) -> list[int]:
+def _numbers(registry: Registry, client: MlflowClient, tag: str) -> list[int]:
     """Return the version numbers in a tag of the registered model, [] if it cannot be read."""
     try:
-        tags = client.get_registered_model(MODEL_NAME).tags
+        tags = client.get_registered_model(registry.model).tags
         return [int(number) for number in json.loads(tags.get(tag, "[]"))]
     except (ValueError, TypeError):
         return []
-
-
-def read_record(version: Version, tag: str) -> Record | None:
-    """Return the record in a tag of a version, or None if it is missing or cannot be read."""
-    try:
-        return Record.model_validate_json(version.tags.get(tag, ""))
-    except ValidationError:
-        return None
 
 
 def _drop_challenger(registry: Registry, version: Version) -> None:

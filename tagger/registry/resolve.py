@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
     registry = Registry()
     if registry.store.embedded and (cached := _cached_folder(registry, name)):
         return cached
-    if name in (CHAMPION, MODEL_NAME) and not _may_have_champion(registry):
+    if name in (CHAMPION, MODEL_NAME) and not _has_versions(registry):
         found = find_shipped_model()
         _LOG.info("there is no champion here: %s is used, which ships with tagger", found.name)
         return found
@@ -125,11 +126,11 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
     return ModelFolder(registry.model_folder(version, scratch), version.name)
 
 
-def _may_have_champion(registry: Registry) -> bool:
-    """Tell whether there is a champion; without MLflow, whether there is a store."""
+def _has_versions(registry: Registry) -> bool:
+    """Tell whether there are versions; without MLflow, whether there is a store."""
     if not registry.store.exists or find_spec("mlflow") is None:
         return registry.store.exists
-    return registry.champion() is not None
+    return bool(registry.versions())
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,13 @@ def _look_up(registry: Registry, name: str) -> ModelFolder:
         cached = _read_cache(registry)
         models = cached.get("models", {}) if cached.get("state") == state else {}
         manifest = sha256_of(found.folder / MANIFEST_FILE)
-        models[name] = {"folder": str(found.folder), "version": version.name, "manifest": manifest}
+        # A store that is moved or copied keeps its own files.
+        place = os.path.relpath(found.folder, registry.store.folder)
+        models[f"{registry.model} {name}"] = {
+            "place": place,
+            "version": version.name,
+            "manifest": manifest,
+        }
         # The cache only saves time, so a failure to write it is ignored.
         with suppress(OSError, TaggerError), replacing(registry.store.folder / _CACHE_FILE) as file:
             json.dump({"state": state, "models": models}, file, indent=1)
@@ -197,8 +204,8 @@ def _cached_folder(registry: Registry, name: str) -> ModelFolder | None:
     """Return the cached folder of a name if neither the store nor the model has changed."""
     try:
         cached = _read_cache(registry)
-        model = cached["models"][name]
-        folder = Path(model["folder"])
+        model = cached["models"][f"{registry.model} {name}"]
+        folder = registry.store.folder / model["place"]
         unchanged = cached["state"] == registry.store.state()
         if unchanged and sha256_of(folder / MANIFEST_FILE) == model["manifest"]:
             return ModelFolder(folder, str(model["version"]))

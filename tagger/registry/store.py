@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -30,14 +32,23 @@ for _name, _value in {
     # MLflow reads them when it is imported, which is always after this module.
     os.environ.setdefault(_name, _value)
 
+_LOGGER = logging.getLogger(__name__)
 _FLUENT = threading.RLock()
 """Held while MLflow's fluent API and the environment point to one store."""
 _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
+_ARTIFACTS = "artifacts"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _START_TAG = "tagger.start"
 _LONGEST_REASON = 300
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
+_PLACES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+"""The tables and columns of MLflow's database that hold the places of files."""
 _EXHAUSTED = re.compile(r"Max retries exceeded .*\(Caused by \w+\((.*)\)\)", re.DOTALL)
 
 
@@ -54,7 +65,7 @@ class Store:
         own = f"sqlite:///{self.folder / _DATABASE}"
         self.embedded = uri in (None, "", own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}")
         self.tracking_uri = uri if uri and not self.embedded else own
-        self._artifacts = (self.folder / "artifacts").as_uri()
+        self._artifacts = (self.folder / _ARTIFACTS).as_uri()
 
     @property
     def place(self) -> str:
@@ -96,8 +107,9 @@ class Store:
         try:
             if not self.exists:
                 self._make()
+            self.settle()
             yield MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
-        except (MlflowException, ParseError, SQLAlchemyError, OSError) as error:
+        except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise self.unusable(error) from error
 
     @contextmanager
@@ -138,14 +150,22 @@ class Store:
         name: str,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        seconds: float = 0,
     ) -> Iterator[ActiveRun]:
-        """Start a run that is active for MLflow's fluent API within the block."""
-        import mlflow
+        """Start a run that is active for MLflow's fluent API within the block.
 
-        tags = {**(tags or {}), _START_TAG: uuid4().hex}
-        with mlflow.start_run(
-            experiment_id=experiment, run_name=name, description=description, tags=tags
-        ) as run:
+        It is of work that began ``seconds`` ago.
+        """
+        import mlflow
+        from mlflow.tracking.context.registry import resolve_tags
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+        noted = {MLFLOW_RUN_NOTE: description} if description else {}
+        tags = resolve_tags({**(tags or {}), **noted, _START_TAG: uuid4().hex})
+        began = int(1000 * (time.time() - seconds))
+        created = client.create_run(experiment, began, dict(tags), name).info.run_id
+        with mlflow.start_run(created) as run:
             # MLflow repeats an unanswered request, though the server may have started a run.
             if not self.embedded:
                 same_start = f"tags.`{_START_TAG}` = '{tags[_START_TAG]}'"
@@ -155,10 +175,7 @@ class Store:
             yield run
 
     def experiment_id(self, client: MlflowClient, name: str) -> str:
-        """Return the id of an experiment, created if missing.
-
-        Raises a TaggerError if the store was created in another folder.
-        """
+        """Return the id of an experiment, created if missing."""
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(name)
@@ -171,13 +188,6 @@ class Store:
                 found = client.get_experiment_by_name(name)
                 if found is None:
                     raise error
-        if self.embedded and found.artifact_location != self._artifacts:
-            raise TaggerError(
-                f"this store was created in another folder; its files are in "
-                f"{found.artifact_location}",
-                path=self.folder,
-                hint=f"Move the folder back, or move {_STORE_FOLDER}/ away and train again",
-            )
         return str(found.experiment_id)
 
     def unusable(self, error: Exception) -> TaggerError:
@@ -198,6 +208,9 @@ class Store:
             )
         if "readonly database" in str(error):
             reason, hint = "it is read-only", "Check that you have write permission"
+        elif "database is locked" in str(error):
+            reason = "another program is writing to it"
+            hint = "Wait until that is done, or end it, and give the command again"
         elif "not a database" in str(error) or "malformed" in str(error):
             hint = f"The file is damaged: move {_STORE_FOLDER}/ away and train again"
         elif self.embedded:
@@ -220,6 +233,42 @@ class Store:
         return TaggerError(
             f"the MLflow store cannot be used ({reason})", path=self.place, hint=hint
         )
+
+    def settle(self) -> None:
+        """Let an embedded store that was moved or copied here use the files beside its database.
+
+        MLflow keeps absolute paths; those of the former place are replaced. Raises a TaggerError if
+        the files were left there, or the database cannot be written to.
+        """
+        database = self.folder / _DATABASE
+        if not self.embedded or not database.exists():
+            return
+        ending = f"/{_STORE_FOLDER}/{_ARTIFACTS}"
+        with closing(sqlite3.connect(database)) as connection:
+            former: list[str] = []
+            # Of a database that is damaged or of another version, MLflow says more.
+            with suppress(sqlite3.Error):
+                known = connection.execute("SELECT DISTINCT artifact_location FROM experiments")
+                former = [place for (place,) in known if str(place).endswith(ending)]
+            former = [place for place in former if place != self._artifacts]
+            if not former:
+                return
+            if not (self.folder / _ARTIFACTS).exists():
+                raise TaggerError(
+                    f"this store was moved without its files, which were in {former[0]}",
+                    path=self.folder,
+                    hint=f"Move that folder here, too, or move {_STORE_FOLDER}/ away and train "
+                    "again",
+                )
+            with connection:
+                for place in former:
+                    for table, column in _PLACES.items():
+                        connection.execute(
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                            f"WHERE {column} = ? OR instr({column}, ? || '/') = 1",
+                            (self._artifacts, len(place) + 1, place, place),
+                        )
+        _LOGGER.info("%s: the store was moved or copied here from %s", self.folder, former[0])
 
     def _make(self) -> None:
         """Create the database atomically: MLflow cannot use one that is incomplete."""

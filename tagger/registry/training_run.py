@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 from tagger._util.rendering import render
 from tagger.errors import TaggerError
 from tagger.evaluation import (
-    METRICS,
     SHOWN_METRICS,
     UNKNOWN,
     HeldOut,
-    Sample,
     confusion_matrix_figure,
     evaluate_samples,
     reliability_figure,
@@ -26,6 +24,8 @@ from tagger.evaluation import (
 from tagger.labels import LabelSnapshot
 from tagger.model import MANIFEST_FILE, MODEL_FILES, ReviewRule, expected_review_share
 from tagger.registry.held_out_table import to_table
+from tagger.registry.history import describe_model
+from tagger.registry.metric_names import held_out_metrics
 from tagger.registry.mlflow_model import log_model
 from tagger.registry.predictions import training_data
 from tagger.registry.promotion import record_promotion
@@ -39,6 +39,7 @@ from tagger.registry.versions import (
     MEASURED_FACETS,
     MODEL_DATA,
     MODEL_NAME,
+    TAXONOMY_NAME,
     Registry,
     Version,
     out_of_fold_file,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 
 TRAINING_EXPERIMENT = "tagger"
 _ENCODER = "encoder"
+_COMMIT = "mlflow.source.git.commit"
+"""MLflow's tag for the commit, which its pages show."""
 _LONGEST_DESCRIPTION = 5000
 """Maximum length in characters of a version's description in MLflow."""
 
@@ -157,12 +160,13 @@ def log_training(
         metrics = training_metrics(result, labels)
         card = model_card(result, settings, metrics, lineage)
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
-        title = f"{labels} labels, seed {settings.seed}"
-        with registry.store.run(client, experiment, title, card) as run:
+        title = f"{labels} labels"
+        with registry.store.run(client, experiment, title, card, seconds=result.seconds) as run:
             mlflow.set_tag(FINGERPRINT, fingerprint)
-            # Parameters cannot be changed later. The manifest holds the hashes of the other files.
+            # The manifest holds the hashes of the other files.
             digest = {f"{HASH_OF}{MANIFEST_FILE}": result.model.digest}
-            mlflow.log_params(asdict(settings) | lineage | digest)
+            mlflow.log_params({**_params(settings), **lineage, **digest})
+            mlflow.set_tag(_COMMIT, _git_commit(snapshot.folder))
             log_labels(snapshot)
             log_predictions(result.out_of_fold)
             if result.weights:
@@ -171,23 +175,36 @@ def log_training(
             logged = log_model(result.model, result.folder)
             mlflow.log_metrics(metrics, model_id=logged.model_id)
         _check_uploaded(client, logged.model_id)
-        _create_registered_model(client)
+        _create_registered_model(client, registry.model)
+        client.set_registered_model_tag(registry.model, TAXONOMY_NAME, snapshot.taxonomy.name)
         registered = client.create_model_version(
-            MODEL_NAME,
+            registry.model,
             source=logged.model_uri,
             run_id=run.info.run_id,
             model_id=logged.model_id,
-            tags={FINGERPRINT: fingerprint, "taxonomy": snapshot.taxonomy.version},
+            tags={
+                FINGERPRINT: fingerprint,
+                **digest,
+                "taxonomy": snapshot.taxonomy.name,
+                "labels": f"{labels}, of these {lineage['labels_from_review']} from review",
+            },
             description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
         _delete_copies(client, registered)
+        client.update_run(run.info.run_id, name=f"{MODEL_NAME}/{registered.version}, {title}")
         version = registry.find(str(registered.version))
         if registry.champion():
             registry.set_alias(CHALLENGER, version)
         else:
             record_promotion(registry, version)
             registry.set_alias(CHAMPION, version)
+        describe_model(registry)
     return registry.find(version.name)
+
+
+def _params(settings: TrainingSettings) -> dict[str, object]:
+    """Return settings as MLflow parameters, without those that are not set."""
+    return {name: value for name, value in asdict(settings).items() if value is not None}
 
 
 def model_card(
@@ -229,41 +246,14 @@ def training_metrics(result: TrainingResult, labels: int) -> dict[str, float]:
     return metrics | held_out_metrics(result.out_of_fold)
 
 
-def held_out_metrics(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
-    """Return the figures of all facets with their 95% intervals, under their names in MLflow.
-
-    Those on reviewed papers are left out if too few were reviewed.
-    """
-    metrics = {}
-    for found in evaluate_samples(out_of_fold):
-        metrics[metric_name(found.sample, "papers", found.facet)] = float(found.papers)
-        for figure, measured in found.figures.items():
-            name = metric_name(found.sample, figure, found.facet)
-            metrics[name] = measured.value
-            metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"] = measured.interval
-    return metrics
-
-
-def metric_name(sample: Sample, figure: str, facet: str) -> str:
-    """Return the name in MLflow of a figure of :func:`tagger.evaluation.evaluate`.
-
-    MLflow sorts by name: capital letters put reviewed papers first, then seed labels.
-    """
-    kind = "Seed" if sample == "seed" else "Reviewed"
-    if figure.startswith("f1/"):
-        return f"{kind}/tag_f1/{facet}/{figure.removeprefix('f1/')}"
-    return f"{kind}/{METRICS[figure].logged_as if figure in METRICS else figure}/{facet}"
-
-
 def lineage_of(snapshot: LabelSnapshot, champion: Version | None) -> dict[str, str]:
-    """Return the origin of a version as MLflow parameters: labels, taxonomy, parent, commit."""
+    """Return the origin of a version as MLflow parameters: labels, taxonomy, parent."""
     lineage = {
         "labels": str(len(snapshot.labels)),
         "labels_from_review": str(sum(label.source == "review" for label in snapshot.labels)),
         "conflicts": snapshot.conflicts,
         "taxonomy": snapshot.taxonomy.version,
         "parent": champion.name if champion else "none",
-        "git_commit": _git_commit(snapshot.folder),
     }
     return lineage | {f"{HASH_OF}{name}": digest for name, digest in snapshot.hashes().items()}
 
@@ -343,15 +333,15 @@ def _check_uploaded(client: MlflowClient, model_id: str) -> None:
 def _delete_copies(client: MlflowClient, registered: ModelVersion) -> None:
     """Delete further versions of the run, which MLflow creates when it repeats a request."""
     for other in client.search_model_versions(f"run_id = '{registered.run_id}'"):
-        if other.name == MODEL_NAME and other.version != registered.version:
-            client.delete_model_version(MODEL_NAME, other.version)
+        if other.name == registered.name and other.version != registered.version:
+            client.delete_model_version(other.name, other.version)
 
 
-def _create_registered_model(client: MlflowClient) -> None:
+def _create_registered_model(client: MlflowClient, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(MODEL_NAME)
+        client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -6,6 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -27,30 +28,32 @@ from tagger.evaluation import (
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.papers import Paper
+from tagger.registry.metric_names import comparison_metrics
 from tagger.registry.predictions import predict_labelled, training_data
-from tagger.registry.versions import Registry, Version
-from tagger.taxonomy import Taxonomy
+from tagger.registry.versions import DeletedRunError, Registry, Version
 
 _TIMED_PAPERS = 32
 _TIMED_ROUNDS = 3
 
 
-def compare_versions(registry: Registry, before: Version, after: Version) -> Comparison:
+def compare_versions(
+    registry: Registry, before: Version, after: Version, labels: Path | None = None
+) -> Comparison:
     """Compare two versions on the labels of the later one, in its taxonomy.
 
-    A paper that a version was trained on has its out-of-fold prediction, others are predicted by
-    its model. Raises a TaggerError if no paper can be compared, or a version has no out-of-fold
+    The labels of papers that arrived later count, too; they are in the label folder ``labels``. A
+    paper that a version was trained on has its out-of-fold prediction, others are predicted by its
+    model. Raises a TaggerError if no paper can be compared, or a version has no out-of-fold
     predictions.
     """
-    data = training_data(registry, max(before, after, key=lambda version: version.number))
-    folds = [registry.run(version).data.params.get("folds") for version in (before, after)]
+    data = training_data(registry, max(before, after, key=lambda version: version.number), labels)
     sides = []
     for version in (before, after):
         # A run of a bake-off has no model.
         load = partial(registry.load, version) if version.number else None
         predictions = predict_labelled(registry.held_out(version), load, data)
         sides.append((version.name, predictions))
-    return compare(sides[0], sides[1], same_folds=folds[0] == folds[1])
+    return compare(sides[0], sides[1], same_folds=_same_folds(registry, before, after))
 
 
 def measure_churn_and_speed(
@@ -68,22 +71,40 @@ def measure_churn_and_speed(
     """
     models = registry.load(before), registry.load(after)
     papers = list(digests) or _labelled_papers(registry, after)
-    speed = _measure_speed(models, papers[:_TIMED_PAPERS], progress)
+    speed = _measure_speed(models, papers[:_TIMED_PAPERS], progress) if papers else None
     churn = None
     if digests:
-        common = _common_taxonomy(registry, before, after)
+        earlier = int((before.created, before.number) > (after.created, after.number))
         facets = [facet.facet for facet in comparison.facets]
-        churn = _measure_churn(models, digests, facets, common, progress)
+        churn = _measure_churn(models, digests, facets, earlier, progress)
     return replace(comparison, speed=speed, churn=churn)
 
 
 def log_comparison(registry: Registry, comparison: Comparison, after: Version) -> str:
-    """Log a comparison to the run of the second version; return the artifact path of its page."""
+    """Log a comparison to the run of the second version; return the artifact path of its page.
+
+    The figures on the same papers are logged to the runs of both versions, for MLflow's view that
+    compares runs. The run of the later version gets a name that says the difference.
+    """
+    from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
+
     name = f"comparisons/against_{comparison.before.replace('/', '_')}"
+    before, now = registry.find(comparison.before), int(1000 * time.time())
     with registry.store.writing() as client:
         content = json.dumps(comparison.as_dict(), ensure_ascii=False, indent=2)
         client.log_text(after.run_id, content, f"{name}.json")
         client.log_text(after.run_id, comparison_page(comparison), f"{name}.html")
+        for version, figures in zip((before, after), comparison_metrics(comparison), strict=True):
+            metrics = [Metric(key, value, now, 0) for key, value in figures.items()]
+            with suppress(MlflowException):  # the run of the first version may be deleted
+                client.log_batch(version.run_id, metrics)
+        if before.number < after.number:
+            labels = registry.run(after).data.params["labels"]
+            title = f"{after.name}, {labels} labels, {comparison.headline}"
+            client.update_run(after.run_id, name=title)
+            verdict = f"{comparison.verdict}, {comparison.headline}"
+            registry.set_tag(after, f"against {before.name}", verdict)
     return f"{name}.html"
 
 
@@ -92,17 +113,21 @@ def comparison_page(comparison: Comparison) -> str:
     return render("registry/version_comparison.html", comparison=comparison, metrics=METRICS)
 
 
-def _common_taxonomy(registry: Registry, before: Version, after: Version) -> tuple[int, Taxonomy]:
-    """Return the index (0 or 1) of the earlier version and the taxonomy of the later one."""
-    if (before.created, before.number) <= (after.created, after.number):
-        return 0, registry.taxonomy(after)
-    return 1, registry.taxonomy(before)
+def _same_folds(registry: Registry, before: Version, after: Version) -> bool:
+    """Tell whether both versions have the same number of folds; False if a run was deleted."""
+    try:
+        folds = [registry.run(version).data.params.get("folds") for version in (before, after)]
+    except DeletedRunError:
+        return False
+    return folds[0] == folds[1]
 
 
 def _labelled_papers(registry: Registry, version: Version) -> list[Paper]:
-    with TemporaryDirectory() as scratch:
+    """Return some papers that a version was trained on; none if its run was deleted."""
+    with TemporaryDirectory() as scratch, suppress(DeletedRunError):
         store = LabelStore(registry.label_folder(version, Path(scratch)))
         return [label.paper for label in islice(store.labels(), _TIMED_PAPERS)]
+    return []
 
 
 def _measure_speed(
@@ -123,10 +148,11 @@ def _measure_churn(
     models: tuple[TaggerModel, TaggerModel],
     papers: Sequence[Paper],
     facets: Sequence[str],
-    common: tuple[int, Taxonomy],
+    earlier: int,
     progress: Progress,
 ) -> Churn:
-    earlier, taxonomy = common
+    """Measure churn in the taxonomy of the later model; ``earlier`` is the index of the other."""
+    taxonomy = models[1 - earlier].taxonomy
     predictions: list[dict[str, list[frozenset[str]]]] = []
     for number, model in enumerate(models):
         probabilities, rule = model.predict_proba(papers), model.rule()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,8 @@ from tagger.registry.training_run import (
     settings_of,
     updates_shipped_model,
 )
-from tagger.registry.versions import Registry, Version
+from tagger.registry.version_comparison import compare_versions, log_comparison
+from tagger.registry.versions import DeletedRunError, Registry, Version
 from tagger.training import (
     WEIGHTS_FILE,
     EncoderCache,
@@ -85,6 +86,7 @@ def train_version(
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
             return TrainedVersion(version, None)
+    check_taxonomy(registry, snapshot.taxonomy.name)
     check_writable(registry)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -103,8 +105,37 @@ def train_version(
         progress("Logging to MLflow", 0, 1)
         with _kept_on_failure(result, fingerprint):
             version = log_training(registry, result, settings, snapshot)
+        _compare_with_champion(registry, version, snapshot.folder)
         progress("Logging to MLflow", 1, 1)
     return TrainedVersion(version, result)
+
+
+def check_taxonomy(registry: Registry, name: str) -> None:
+    """Raise a TaggerError if a server has versions of another taxonomy; warn of them in mlruns/."""
+    known = registry.taxonomy_name() if registry.store.exists else None
+    if known in (None, name):
+        return
+    problem = f"the versions there are of the taxonomy '{known}', these labels are of '{name}'"
+    hint = "Give this review versions of its own: set TAGGER_MODEL to another name than "
+    hint += f"'{registry.model}', for all commands"
+    if not registry.store.embedded:
+        raise TaggerError(problem, path=registry.store.place, hint=hint)
+    _LOGGER.warning(f"{problem}. {hint}")
+
+
+def _compare_with_champion(registry: Registry, version: Version, labels: Path) -> None:
+    """Log the comparison of a new version with the champion; only a notice tells of a failure."""
+    champion = registry.champion()
+    if champion is None or champion.number == version.number:
+        return
+    try:
+        found = compare_versions(registry, champion, version, labels)
+        log_comparison(registry, found, version)
+    except TaggerError as error:
+        _LOGGER.info(f"{version.name} was not compared with {champion.name}: {error}")
+    else:
+        verdict = f"{found.verdict}, {found.headline} papers"
+        _LOGGER.info(f"{version.name} against {champion.name}: {verdict} (macro-F1)")
 
 
 def count_new_corrections(store: LabelStore) -> int:
@@ -113,7 +144,8 @@ def count_new_corrections(store: LabelStore) -> int:
     versions = registry.versions() if registry.store.exists else []
     trained: set[tuple[str, datetime]] = set()
     for version in versions[-1:]:
-        with TemporaryDirectory() as scratch:
+        # Without the run, all count.
+        with TemporaryDirectory() as scratch, suppress(DeletedRunError):
             folder = registry.label_folder(version, Path(scratch))
             trained = _annotations(LabelStore(folder).original_labels())
     return len(_annotations(current_labels(store.original_labels())) - trained)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +17,9 @@ from typing import TYPE_CHECKING
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.model import MANIFEST_FILE, TaggerModel, load_model, sha256_of
-from tagger.registry.held_out_table import from_table
+from tagger.registry.held_out_table import from_model, from_table
 from tagger.registry.store import Store
-from tagger.taxonomy import TAXONOMY_FILE, Taxonomy, load_taxonomy, open_taxonomy
+from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 MODEL_NAME = "tagger"
+_MODEL_VARIABLE = "TAGGER_MODEL"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 FINGERPRINT = "tagger.fingerprint"
@@ -34,9 +38,12 @@ OUT_OF_FOLD = "out_of_fold"
 MEASURED_FACETS = "measured_facets"
 """The run parameter that names the facets with out-of-fold predictions."""
 LABELS = "labels"
+TAXONOMY_NAME = "taxonomy"
+"""The tag of the registered model that names the taxonomy of its versions."""
 HASH_OF = "sha256_"
 """Prefix of the run parameters that hold the hashes of its files."""
 _RUNS_AT_ONCE = 100
+_SHOWN_VERSIONS = 5
 _RUN_NAME = "mlflow.runName"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -65,6 +72,10 @@ class Version:
         return self.tags.get(FINGERPRINT, "")
 
 
+class DeletedRunError(TaggerError):
+    """The run of a version was deleted for good; its model may still be there."""
+
+
 class Registry:
     """The model versions in the MLflow store of a workspace.
 
@@ -75,6 +86,8 @@ class Registry:
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self.store = Store(tracking_uri)
+        self.model = os.environ.get(_MODEL_VARIABLE) or MODEL_NAME
+        """Name of the registered model, which is that of one review on a server of several."""
 
     def champion(self) -> Version | None:
         """Return the champion, the version that tags by default, or None."""
@@ -98,13 +111,33 @@ class Registry:
         # Reading a missing store would create it.
         found = self._look_up(key) if self.store.exists else None
         if found is None:
-            raise TaggerError(
-                f"there is no model '{name}'",
-                path=self.store.place,
-                hint="Give a version such as 1, an alias such as champion, the id of a training "
-                "run, or a model folder; 'tagger train' makes the first version",
-            )
+            raise self._unknown(name, key)
         return found
+
+    def _unknown(self, name: str, key: str) -> TaggerError:
+        """Describe the error of a name that no version has, and which versions there are."""
+        versions = self.versions() if self.store.exists else []
+        problem, place = f"there is no model '{name}'", self.store.place
+        if not versions:
+            hint = (
+                "Give a version such as 1, an alias such as champion, the id of a training run, or "
+                "a model folder; 'tagger train' makes the first version"
+            )
+            return TaggerError(problem, path=place, hint=hint)
+        shown = [" ".join([v.name, *(f"({alias})" for alias in v.aliases)]) for v in versions]
+        there = f"There {'are' if len(shown) > 1 else 'is'} {', '.join(shown[-_SHOWN_VERSIONS:])}"
+        if key == CHAMPION:
+            problem = "no version is the champion"
+            there += ": choose one with 'tagger promote VERSION'"
+        elif key == CHALLENGER:
+            problem = "there is no challenger"
+            there += ": 'tagger train' makes the next, which is then the challenger"
+        else:
+            names = [alias for version in versions for alias in version.aliases]
+            names += [CHAMPION, CHALLENGER, *(version.name for version in versions)]
+            if close := get_close_matches(key, names, 1):
+                there += f". Perhaps you meant '{close[0]}'"
+        return TaggerError(problem, path=place, hint=there)
 
     def find_run(self, name: str) -> Version:
         """Return what :meth:`find` returns, or the run with an id that registered no version."""
@@ -120,12 +153,18 @@ class Registry:
         registered = self._look_up(name)
         return registered or Version(0, name, (), run.info.start_time, dict(run.data.tags))
 
+    def taxonomy_name(self) -> str | None:
+        """Return the name of the taxonomy that the versions are of, None if it is not known."""
+        with self.store.reading() as client:
+            found = client.search_registered_models(f"name = '{self.model}'")
+            return found[0].tags.get(TAXONOMY_NAME) if found else None
+
     def versions(self) -> list[Version]:
         """Return all versions, oldest first."""
         with self.store.reading() as client:
-            found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
+            found = client.search_model_versions(f"name = '{self.model}'", max_results=10_000)
             # In a database store, this search returns versions without their aliases.
-            model = client.search_registered_models(f"name = '{MODEL_NAME}'")
+            model = client.search_registered_models(f"name = '{self.model}'")
             aliases: dict[str, list[str]] = {}
             for alias, number in (model[0].aliases if model else {}).items():
                 aliases.setdefault(str(number), []).append(alias)
@@ -135,9 +174,20 @@ class Registry:
             ]
 
     def run(self, version: Version) -> Run:
-        """Return the MLflow run that trained a version."""
+        """Return the MLflow run that trained a version; raise DeletedRunError if it is gone."""
+        from mlflow.exceptions import MlflowException
+
         with self.store.reading() as client:
-            return client.get_run(version.run_id)
+            try:
+                return client.get_run(version.run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise DeletedRunError(
+                    f"the run of {version.name} was deleted, and with it its labels and settings",
+                    path=self.store.place,
+                    hint="Its model may still tag; 'tagger train' makes a version with a run",
+                ) from error
 
     def runs(self, versions: Sequence[Version]) -> dict[str, Run]:
         """Return the training runs of versions by run id, without runs deleted from the store."""
@@ -171,7 +221,7 @@ class Registry:
 
             try:
                 folder = mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"models:/{MODEL_NAME}/{version.number}/{MODEL_DATA}",
+                    artifact_uri=f"models:/{self.model}/{version.number}/{MODEL_DATA}",
                     dst_path=None if target is None else str(target),
                 )
             except (MlflowException, OSError) as error:
@@ -187,7 +237,10 @@ class Registry:
 
     def _check_hash(self, version: Version, path: Path) -> None:
         """Raise a TaggerError if a file differs from the hash that its run recorded."""
-        recorded = self.run(version).data.params.get(f"{HASH_OF}{path.name}")
+        recorded = version.tags.get(f"{HASH_OF}{path.name}")
+        if recorded is None:  # of the labels, and of models of earlier versions of tagger
+            with suppress(DeletedRunError):
+                recorded = self.run(version).data.params.get(f"{HASH_OF}{path.name}")
         if recorded is not None and path.is_file() and sha256_of(path) != recorded:
             raise TaggerError(
                 f"is not the file that the run of {version.name} recorded",
@@ -199,8 +252,14 @@ class Registry:
     def held_out(self, version: Version) -> dict[str, HeldOut]:
         """Return the out-of-fold predictions of a version per facet with enough labels.
 
-        Raises a TaggerError if those of a facet are missing or cannot be read.
+        If its run was deleted, they are those that its model carries. Raises a TaggerError if those
+        of a facet are missing or cannot be read.
         """
+        try:
+            run = self.run(version)
+        except DeletedRunError as error:
+            _LOGGER.warning(f"{error.problem}; its predictions are taken from its model")
+            return from_model(self.load(version))
         with self.store.reading() as client, TemporaryDirectory() as scratch:
             import mlflow
 
@@ -213,7 +272,6 @@ class Registry:
             if not logged:
                 raise missing
             taxonomy = load_taxonomy(self.label_folder(version, Path(scratch)) / TAXONOMY_FILE)
-            run = client.get_run(version.run_id)
             # Runs of earlier versions have no such parameter and all facets.
             measured = run.data.params.get(MEASURED_FACETS, "").split(", ")
             found = {}
@@ -236,13 +294,13 @@ class Registry:
         champion = self.champion()
         if champion is None:
             return {}
-        found = self.run(champion).data.params.get("folds")
-        problem = f"it has {found} folds instead of {folds}"
-        if found == str(folds):
-            try:
+        try:
+            found = self.run(champion).data.params.get("folds")
+            problem = f"it has {found} folds instead of {folds}"
+            if found == str(folds):
                 return self.folds_of(champion)
-            except TaggerError as error:
-                problem = error.problem
+        except TaggerError as error:
+            problem = error.problem
         _LOGGER.warning(
             f"the folds of {champion.name} are not kept: {problem}. The gate compares the versions "
             "only on papers that are new to it"
@@ -258,32 +316,31 @@ class Registry:
         }
 
     def label_folder(self, version: Version, target: Path) -> Path:
-        """Copy the label folder that a version was trained on into ``target``; return the copy."""
+        """Copy the label folder that a version was trained on into ``target``; return the copy.
+
+        Raises DeletedRunError if the run of the version was deleted.
+        """
+        self.run(version)
         with self.store.reading() as client:
             folder = Path(client.download_artifacts(version.run_id, LABELS, str(target)))
         for path in sorted(folder.iterdir()):
             self._check_hash(version, path)
         return folder
 
-    def taxonomy(self, version: Version) -> Taxonomy:
-        """Return the taxonomy that a version was trained on."""
-        with TemporaryDirectory() as scratch:
-            return open_taxonomy(self.label_folder(version, Path(scratch)), logging.DEBUG)
-
     def set_alias(self, alias: str, version: Version) -> None:
         """Give an alias to a version; the version that had it loses it."""
         with self.store.writing() as client:
-            client.set_registered_model_alias(MODEL_NAME, alias, str(version.number))
+            client.set_registered_model_alias(self.model, alias, str(version.number))
 
     def delete_alias(self, alias: str) -> None:
         """Delete an alias; its version stays."""
         with self.store.writing() as client:
-            client.delete_registered_model_alias(MODEL_NAME, alias)
+            client.delete_registered_model_alias(self.model, alias)
 
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Set an MLflow tag of a version."""
         with self.store.writing() as client:
-            client.set_model_version_tag(MODEL_NAME, str(version.number), key, value)
+            client.set_model_version_tag(self.model, str(version.number), key, value)
 
     def _look_up(self, name: str) -> Version | None:
         from mlflow.exceptions import MlflowException
@@ -291,11 +348,11 @@ class Registry:
         with self.store.reading() as client:
             if _RUN_ID.fullmatch(name):
                 found = client.search_model_versions(f"run_id = '{name}'")
-                name = next((str(one.version) for one in found if one.name == MODEL_NAME), "0")
+                name = next((str(one.version) for one in found if one.name == self.model), "0")
             by_number = name.isascii() and name.isdigit()
             look_up = client.get_model_version if by_number else client.get_model_version_by_alias
             try:
-                registered = look_up(MODEL_NAME, name)
+                registered = look_up(self.model, name)
                 if not registered.version:
                     raise MlflowException("the answer is not a version")
             except MlflowException as error:

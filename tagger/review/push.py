@@ -7,21 +7,29 @@ that was interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import nsmallest
 from typing import Any
 
 import numpy as np
 
-from tagger._util.arrays import Floats, Integers
+from tagger._util.arrays import Booleans, Integers
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, current_labels
-from tagger.model import ReviewRule, TaggerModel, decide, doubtful_tags
+from tagger.model import (
+    Predictions,
+    ReviewRule,
+    TaggerModel,
+    decide,
+    doubtful_tags,
+    novelty_reasons,
+)
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
-from tagger.review.strategies.base import Pool, Strategy, similarity_to_nearest
+from tagger.review.strategies.base import Pool, Strategy
 from tagger.review.strategies.random import random_number
 from tagger.review.tasks import BLIND_QUEUES, QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
@@ -30,7 +38,6 @@ POOL_SIZE = 20_000
 """Maximum number of papers that a strategy chooses from: texts and vectors take about 100 MB."""
 _REFRESHED_AT_ONCE = 50
 """Number of tasks that are written before the next ones are read again."""
-_NOVELTY_LEVEL = 0.05
 _NEAREST = " • The nearest labelled paper: "
 
 
@@ -145,7 +152,7 @@ def push_rechecks(
         if task.is_recheck and (run.is_current(task) or not (task.done or task.skipped))
     )
     papers = [paper for paper in rechecks if paper not in known]
-    decisions = run.decide(papers, model.predict_proba(papers))
+    decisions = run.decide(papers, model.predict(papers))
     run.send(
         [
             make_task(paper, tagged, run.taxonomy, "recheck", rechecks[paper], shown=False)
@@ -169,7 +176,7 @@ class _Push:
         progress: Progress,
     ) -> None:
         self.model, self.project, self.taxonomy = model, project, taxonomy
-        self.rule, self._progress = rule, progress
+        self.rule, self.progress = rule, progress
         self._report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
@@ -220,13 +227,14 @@ class _Push:
     def is_current(self, task: ReviewTask) -> bool:
         return task.meta is not None and task.meta.taxonomy == self.taxonomy.version
 
-    def stage(self, name: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._progress(name, done, total)
+    def novelty(self, papers: Sequence[Paper], predictions: Predictions) -> list[str]:
+        reference = self.model.reference
+        return novelty_reasons(papers, reference.similarity_of(predictions.vectors), reference)
 
-    def decide(
-        self, papers: Sequence[Paper], probabilities: Mapping[str, Floats]
-    ) -> list[TaggedPaper]:
-        return decide(papers, probabilities, self.model.taxonomy, self.model.name, self.rule)
+    def decide(self, papers: Sequence[Paper], predictions: Predictions) -> list[TaggedPaper]:
+        model, novelty = self.model, self.novelty(papers, predictions)
+        probabilities = predictions.probabilities
+        return decide(papers, probabilities, model.taxonomy, model.name, self.rule, novelty)
 
     def reason(self, decision: TaggedPaper, queue: Queue) -> str:
         """Return why a paper is shown, with the confidence of its suggested and doubtful tags."""
@@ -249,7 +257,7 @@ class _Push:
             for task in batch:
                 queue = task["meta"]["queue"]
                 report.queues[queue] = report.queues.get(queue, 0) + 1
-            self._progress("Sending", report.new, len(tasks))
+            self.progress("Sending", report.new, len(tasks))
         if any(task["predictions"] for task in tasks):
             self.project.show_predictions_of(self.model.name)
 
@@ -266,7 +274,7 @@ class _Push:
         ids = {task.id for task in stale}
         shows = any(task.id not in ids and task.meta.shown for task in self.waiting if task.meta)
         papers = [task.paper for task in stale]
-        decisions = self.decide(papers, model.predict_proba(papers))
+        decisions = self.decide(papers, model.predict(papers))
         renewed = [*zip(stale, map(self._renewed, stale, decisions), strict=True)]
         for start in range(0, len(renewed), _REFRESHED_AT_ONCE):
             batch = renewed[start : start + _REFRESHED_AT_ONCE]
@@ -280,7 +288,7 @@ class _Push:
                 report.moved += task.id in self.to_audit
                 shows = shows or bool(new["predictions"])
             report.refreshed += len(batch)
-            self._progress("Refreshing", start + len(batch), len(renewed))
+            self.progress("Refreshing", start + len(batch), len(renewed))
         if shows:
             self.project.show_predictions_of(model.name)
 
@@ -342,13 +350,15 @@ def _make_new_tasks(
     if not candidates:
         return []
     # A title alone is less similar to a paper than its whole text would be.
-    whole = [label for label in labels if label.tags and label.text is not None]
-    labelled = [*{label.id: label.paper for label in whole}.values()]
+    labelled = [
+        *{one.id: one.paper for one in labels if one.tags and one.text is not None}.values()
+    ]
     waiting = [task.paper for task in run.waiting]
-    known = model.encode([*labelled, *waiting], run.stage("Encoding labelled papers"))
-    predictions = model.predict(candidates, run.stage("Tagging"))
+    known = model.encode([*labelled, *waiting], partial(run.progress, "Encoding labelled papers"))
+    predictions = model.predict(candidates, partial(run.progress, "Tagging"))
     own = predictions.take(np.arange(len(pool)))
-    chosen = _select(Pool(pool, own, known, model.taxonomy), settings, count - len(audit))
+    novel = np.array([bool(reason) for reason in run.novelty(pool, own)], dtype=bool)
+    chosen = _select(Pool(pool, own, known, model.taxonomy), novel, settings, count - len(audit))
     if len(chosen) == len(pool):
         # The whole pool is sent: so is the reserve.
         spare = KnownPapers(sample)
@@ -356,38 +366,33 @@ def _make_new_tasks(
         audit += left[: count - len(audit) - len(chosen)]
     index_of = {paper: index for index, paper in enumerate(candidates)}
     indices = [*chosen, *(index_of[paper] for paper in audit)]
-    probabilities = {name: values[indices] for name, values in predictions.probabilities.items()}
-    decisions = run.decide([candidates[index] for index in indices], probabilities)
-    vectors = known[: len(labelled)]
-    similarity = similarity_to_nearest(predictions.vectors, vectors)
-    # 5% of labelled papers are less similar than this to the training papers of their fold.
-    held_out = model.reference.similarity
-    threshold = np.quantile(held_out, _NOVELTY_LEVEL) if labelled and len(held_out) else -1.0
+    sent = predictions.take(np.array(indices, dtype=int))
+    decisions = run.decide([candidates[index] for index in indices], sent)
     tasks = []
     for index, decision in zip(indices, decisions, strict=True):
         paper = candidates[index]
         queue = settings.strategy.queue or ("confused" if decision.review else "checked")
         if index >= len(pool):
             queue = "audit"
-        elif settings.strategy.queue is None and similarity[index] < threshold:
+        elif settings.strategy.queue is None and novel[index]:
             queue = "unfamiliar"
         reason = run.reason(decision, queue)
         if queue == "unfamiliar" and labelled:
-            nearest = int((vectors @ predictions.vectors[index]).argmax())
+            nearest = int((known[: len(labelled)] @ predictions.vectors[index]).argmax())
             reason += f"{_NEAREST}“{labelled[nearest].title}”."
         shown = random_number(paper, "blind") >= settings.blind_share
         tasks.append(make_task(paper, decision, run.taxonomy, queue, reason, shown=shown))
     return tasks
 
 
-def _select(pool: Pool, settings: PushSettings, count: int) -> list[int]:
-    """Return the indices in the pool of at most ``count`` papers, chosen by the strategy."""
+def _select(pool: Pool, novel: Booleans, settings: PushSettings, count: int) -> list[int]:
+    """Return the indices of at most ``count`` papers of the pool; ``novel`` is a mask of them."""
     candidates: Integers = np.arange(len(pool.papers))
     if settings.rule.accept:
-        # With a precision target, only papers with a tag below the target are candidates.
+        # With a precision target, only papers that 'tagger tag' sends to review are candidates.
         probabilities = pool.predictions.probabilities
         doubts = [settings.rule.doubts(f, probabilities[f.name]) for f in pool.taxonomy.facets]
-        candidates = np.flatnonzero(np.any(doubts, axis=0))
+        candidates = np.flatnonzero(np.any([novel, *doubts], axis=0))
     if not len(candidates):
         return []
     selected = settings.strategy.select(pool.take(candidates), count)

@@ -25,6 +25,7 @@ from tagger.evaluation import (
     LearningPoint,
     bootstrap_weights,
     interval,
+    split_samples,
 )
 from tagger.training.cross_validation import cross_validate_on
 from tagger.training.data import TrainingData
@@ -47,8 +48,9 @@ _LEAST_ERROR = 1e-3
 class TagPlan:
     """The F1 to expect from more labels of a tag, if the other tags get more in proportion.
 
-    ``labels`` is the number of papers that have the tag now, ``f1`` its F1 in cross-validation. The
-    expected F1 and its 95% interval are None if the tag has fewer than 5 labels.
+    ``labels`` is the number of papers that have the tag now, ``f1`` its F1 in cross-validation on
+    reviewed papers, or on seed labels if too few were reviewed. The expected F1 and its 95%
+    interval are None if the tag has fewer than 5 labels.
     """
 
     facet: str
@@ -113,9 +115,13 @@ def learning_exponent(points: Sequence[LearningPoint], facet: str) -> Figure | N
     """Fit the exponent with which the macro-averaged error (1 - F1) of a facet falls with labels.
 
     It is fitted by least squares of the logarithms, with a 95% bootstrap interval over papers, and
-    limited to 0 (labels do not help) to 0.5. None for fewer than two points or 10 papers.
+    limited to 0 (labels do not help) to 0.5. Reviewed papers are used, or seed labels if the points
+    have too few of these. None for fewer than two points or 10 papers.
     """
-    parts = [point.held_out[facet] for point in points]
+    parts = [
+        next(iter(split_samples(held_out).values()), held_out)
+        for held_out in (point.held_out[facet] for point in points)
+    ]
     papers = len(parts[0].y_true) if parts else 0
     if len(parts) < 2 or papers < _FEWEST_PAPERS:
         return None

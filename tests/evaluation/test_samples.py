@@ -51,4 +51,7 @@ def test_figures_on_reviewed_papers_come_first(taxonomy):
     assert (reviewed.figures["accuracy"].value, seed.figures["accuracy"].value) == (1, 0)
     # Wilson: 40 of 40 is not certainty.
     assert reviewed.figures["accuracy"].interval == share(40, 40).interval
+    # A bootstrap of papers without an error has no width.
+    for name in ("macro_f1", "micro_f1"):
+        assert reviewed.figures[name] == share(40, 40)
     assert share(40, 40).interval[0] == pytest.approx(1 / (1 + 1.96**2 / 40), abs=1e-3)

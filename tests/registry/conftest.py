@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import tiny_training
@@ -51,4 +52,9 @@ def log(
     import mlflow
 
     monkeypatch.setattr("mlflow.log_figure", lambda _figure, path: mlflow.log_text("", path))
-    return partial(tiny_training.log_tiny, registry, label_folder, saved_model)
+
+    def log(**options: Any) -> Version:
+        own = options.pop("registry", registry)
+        return tiny_training.log_tiny(own, label_folder, saved_model, **options)
+
+    return log

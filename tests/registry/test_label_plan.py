@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from helpers.samples import small_taxonomy
+from helpers.samples import label_line, small_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.evaluation import LearningPoint
 from tagger.registry import label_plan, plan_labels
+from tagger.training import learning_exponent
 
 
 def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch):
@@ -21,10 +23,11 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
     with pytest.raises(TaggerError, match="too few labels of 'kind'"):
         plan_labels(registry, version, 20)
     monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
-    few = [plan.gain for plan in plan_labels(registry, version, 20) if plan.labels < 5]
+    few = [plan.gain for plan in plan_labels(registry, version, 20)[0] if plan.labels < 5]
     assert few == [None] * len(few) != []
     monkeypatch.setattr("tagger.training.learning_curve._FEWEST_LABELS", 4)
-    plans = plan_labels(registry, version, 20)
+    plans, measured = plan_labels(registry, version, 20)
+    assert {one.measured_on for one in measured.values()} == {"12 seed labels"}
     assert asked == [(12, small_taxonomy(), 2)]
     metrics = registry.run(version).data.metrics
     with registry.store.reading() as client:
@@ -44,3 +47,41 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
         assert plan.interval[0] <= plan.expected_f1 <= plan.interval[1]
+
+
+def test_a_plan_is_of_reviewed_papers_where_there_are_enough(
+    registry, log, label_folder, monkeypatch
+):
+    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
+    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    version = log(right=0.7)
+    points = []
+
+    def measure_learning_curve(data, settings, out_of_fold, progress, cache):
+        # On seed labels the first point is better, on reviewed papers it is worse.
+        half = {}
+        for name, part in out_of_fold.items():
+            reviewed = part.samples == "audit"
+            right = np.where(reviewed[:, None], ~part.y_true, part.y_true)
+            half[name] = replace(part, probabilities=right * 0.6 + 0.2)
+        points.extend([LearningPoint(26, half), LearningPoint(52, dict(out_of_fold))])
+        return tuple(points)
+
+    monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
+    plans, measured = plan_labels(registry, version, 20)
+    assert measured["kind"].measured_on == "40 papers of the audit sample"
+    [method] = [plan for plan in plans if plan.tag == "method"]
+    assert method.labels == 44
+    assert method.f1 == measured["kind"].figures["f1/method"].value
+    assert learning_exponent(points, "kind").value > 0
+    seeds = [
+        replace(
+            point,
+            held_out={
+                name: part.take(np.flatnonzero(part.samples == "seed"))
+                for name, part in point.held_out.items()
+            },
+        )
+        for point in points
+    ]
+    assert learning_exponent(seeds, "kind").value == 0

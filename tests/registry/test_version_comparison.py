@@ -7,6 +7,7 @@ from helpers.samples import label_line
 from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
+from tagger.evaluation import GateRules
 from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
 from tagger.papers import Paper
@@ -15,6 +16,7 @@ from tagger.registry import (
     comparison_page,
     log_comparison,
     measure_churn_and_speed,
+    promote,
 )
 from tagger.taxonomy import merge_tags, rename_tag
 
@@ -45,6 +47,19 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     assert "tagger/2 against tagger/1" in page
     assert all(flip.title in page for flip in found.facets[0].positive_flips)
     assert content["verdict"] == "better"
+    # MLflow's view that compares runs shows figures on the same papers, and the difference.
+    runs = [registry.run(version) for version in (before, after)]
+    assert runs[1].info.run_name == f"tagger/2, 12 labels, {found.headline}"
+    assert found.headline.endswith(" on 12 seed labels")
+    place = "Compared/tagger 1 with tagger 2"
+    kind = found.facets[0].figures["accuracy"]
+    shown = [run.data.metrics[f"{place}/kind on seed labels/accuracy"] for run in runs]
+    assert shown == [kind.before, kind.after]
+    difference = runs[1].data.metrics[f"{place}/kind on seed labels/accuracy difference"]
+    assert difference == pytest.approx(kind.difference)
+    assert runs[1].data.metrics[f"{place}/verdict"] == 1
+    assert min(runs[1].data.metrics).startswith("Compared/")
+    assert registry.find("2").tags["against tagger/1"].startswith("better, +")
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -117,3 +132,41 @@ def test_labelled_papers_are_timed_and_missing_predictions_are_an_error(
         table.unlink()
     with pytest.raises(TaggerError, match="tagger/1 was logged without its out-of-fold"):
         compare_versions(registry, before, after)
+
+
+def test_reviewed_papers_that_came_after_both_versions_count(registry, log, label_folder, caplog):
+    before, after = log(right=0.5), log(right=1.0)
+    assert {part.sample for part in compare_versions(registry, before, after).facets} == {"seed"}
+    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
+    seed = label_line("Another seed")
+    (label_folder / "corrections.jsonl").write_text("\n".join([*lines, seed]), encoding="utf-8")
+    kind, *others = compare_versions(registry, before, after, label_folder).facets
+    assert (kind.sample, kind.papers, kind.unseen) == ("audit", 40, 40)
+    assert [(one.sample, one.papers) for one in others] == [
+        ("seed", 12),
+        ("audit", 40),
+        ("seed", 12),
+    ]
+    # Both versions hold the same tiny model.
+    assert kind.figures["accuracy"].difference == 0
+    assert not promote(registry, after, GateRules()).promoted
+    assert promote(registry, after, GateRules(), labels=label_folder).promoted
+    path = label_folder / "taxonomy.yaml"
+    taxonomy = path.read_text(encoding="utf-8")
+    # A facet of which a tag is not known to the versions is left out.
+    path.write_text(taxonomy.replace('"law"', '"rights"'), encoding="utf-8")
+    (label_folder / "seed.jsonl").unlink()
+    (label_folder / "corrections.jsonl").write_text(
+        "\n".join(
+            label_line(f"New {n}", source="review", tags={"kind": ["study"], "field": ["rights"]})
+            for n in range(3)
+        ),
+        encoding="utf-8",
+    )
+    found = compare_versions(registry, before, after, label_folder).facets
+    assert [one.facet for one in found if one.sample != "seed"] == ["kind"]
+    path.write_text(taxonomy.replace('"small"', '"other"'), encoding="utf-8")
+    (label_folder / "corrections.jsonl").unlink()
+    found = compare_versions(registry, before, after, label_folder).facets
+    assert {one.sample for one in found} == {"seed"}
+    assert "'other', not of 'small'" in caplog.text

@@ -1,6 +1,7 @@
 """Which papers a push sends, on a stand-in server; the acceptance tests use a real one."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.labels import Label
+from tagger.model import ReviewRule
 from tagger.papers import Paper
 from tagger.review import PushSettings, Versions, push, push_papers, push_rechecks
 from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
+from tagger.tagging.batch import tag_batch
 from tagger.taxonomy import Facet
 
 ALL = PushSettings(100, Uncertainty(), audit_share=0.0)
@@ -137,13 +140,13 @@ def test_a_moved_task_that_somebody_began_is_left_to_them(model, papers, project
 def test_a_task_answered_during_a_push_is_not_refreshed(model, papers, project):
     push_papers(papers[:3], model, [], project, ALL)
 
-    predict = model.predict_proba
+    predict = model.predict
 
     def slow(given):
         project.annotate(papers[1], kind=["study"])
         return predict(given)
 
-    model.name, model.predict_proba = "tagger/2", slow
+    model.name, model.predict = "tagger/2", slow
     assert push_papers(papers[:3], model, [], project, ALL).refreshed == 2
     models = [task["meta"]["model"] for task in tasks_of(project)]
     assert models == ["tagger/2", "tagger/1", "tagger/2"]
@@ -219,3 +222,22 @@ def test_duplicate_tasks_of_a_killed_push_are_removed(model, papers, project):
     left = [task["data"]["paper"] for task in tasks_of(project)]
     assert sorted(left) == sorted(paper.id for paper in papers[:3])
     assert project.annotated_tasks()
+
+
+def test_a_paper_is_unfamiliar_if_tag_sends_it_to_review_as_novel(model, papers, project):
+    foreign = [Paper(title, "我们综述了大型语言模型的最新进展。") for title in ("综述", "模型")]
+    papers = [*papers[:8], *foreign]
+    tagged = tag_batch(papers, model, ALL.rule).papers
+    novel = {one.id for one in tagged if one.review and "labelled papers" in one.review.reason}
+    assert {one.id for one in foreign} <= novel != {one.id for one in papers}
+    push_papers(papers, model, [label(title="Seen", text="heart", source="seed")], project, ALL)
+    unfamiliar = {
+        t["data"]["paper"] for t in tasks_of(project) if t["meta"]["queue"] == "unfamiliar"
+    }
+    assert unfamiliar == novel
+    # With a precision target that all tags reach, only these are sent.
+    facets = model.taxonomy.facets
+    sure = ReviewRule(0.5, {facet.name: dict.fromkeys(facet.tag_names, 0.0) for facet in facets})
+    with stand_in_project(model.taxonomy) as other:
+        push_papers(papers, model, [], other, replace(ALL, rule=sure))
+        assert {task["data"]["paper"] for task in tasks_of(other)} == novel
