@@ -30,7 +30,6 @@ from .heads import Head as Head
 from .heads import Linear as Linear
 from .model import Predictions as Predictions
 from .model import TaggerModel as TaggerModel
-from .model import Thresholds as Thresholds
 from .model_copy import copy_model as copy_model
 from .model_copy import load_own_copy as load_own_copy
 from .model_copy import save_copy as save_copy

@@ -80,7 +80,6 @@ class Drift:
         return tuple(found)
 
     def _is_significant(self, share: float, expected: float) -> bool:
-        """Return whether a share is above the expected one by a one-sided binomial test."""
         return at_least(round(share * self.papers), self.papers, expected) < _SIGNIFICANCE
 
     def figures(self) -> dict[str, float]:
@@ -187,10 +186,8 @@ def drift_of(
 
 def _median(counts: Counter[int]) -> float:
     """Return the median of values, given how often each occurs."""
-    values = sorted(counts)
-    places = np.cumsum([counts[value] for value in values])
-    middle = np.array([places[-1] - 1, places[-1]]) // 2
-    return float(np.take(values, np.searchsorted(places, middle, side="right")).mean())
+    values = np.array([*counts], dtype=np.int16)
+    return float(np.median(np.repeat(values, [*counts.values()])))
 
 
 def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: ReviewRule) -> float:
@@ -201,7 +198,6 @@ def expected_review_share(reference: Reference, taxonomy: Taxonomy, rule: Review
 def _doubtful(
     taxonomy: Taxonomy, probabilities: Mapping[str, Floats], rule: ReviewRule
 ) -> Booleans:
-    """Return whether each paper goes to review, shape (papers,)."""
     doubts = [rule.doubts(facet, probabilities[facet.name]) for facet in taxonomy.facets]
     return np.asarray(np.any(doubts, axis=0))
 

@@ -45,10 +45,7 @@ class Encoder(Protocol):
 def choose_device(wanted: str) -> str:
     """Return ``cpu`` or ``cuda``; for ``auto``, ``cuda`` if ONNX Runtime finds a GPU.
 
-    Raises
-    ------
-    TaggerError
-        If ``cuda`` is wanted and ONNX Runtime finds no GPU.
+    Raises a TaggerError if ``cuda`` is wanted and ONNX Runtime finds no GPU.
     """
     if wanted == "cpu":
         return wanted
@@ -76,11 +73,7 @@ class OnnxEncoder:
     Each batch has texts of equal length, so there is no padding, and the vector of a text does not
     depend on other texts. A GPU cannot run 8-bit weights: on ``cuda`` the 32-bit encoder is used,
     whose vectors differ slightly. ``threads`` is the number of CPU cores to use, by default all.
-
-    Raises
-    ------
-    TaggerError
-        If the encoder cannot be loaded, or the wanted device cannot run it.
+    Raises a TaggerError if the encoder cannot be loaded, or the wanted device cannot run it.
     """
 
     def __init__(
@@ -138,11 +131,8 @@ class OnnxEncoder:
     def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions).
 
-        Raises
-        ------
-        TaggerError
-            If the encoder fails, or its vectors are not finite or have another number of
-            dimensions.
+        Raises a TaggerError if the encoder fails, or its vectors are not finite or have another
+        number of dimensions.
         """
         vectors: dict[int, Vectors] = {}
         with ThreadPoolExecutor(self._threads) as pool:
@@ -196,7 +186,6 @@ def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 
 def _cores() -> int:
-    """Return the number of CPU cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

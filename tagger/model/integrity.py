@@ -38,11 +38,8 @@ def load_arrays(
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     """Load the arrays and the header of a safetensors file.
 
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read, has other arrays than ``shapes``, or an array has another shape,
-        another type than float or bool, or a value that is not finite.
+    Raises a TaggerError if the file cannot be read, has other arrays than ``shapes``, or an array
+    has another shape, another type than float or bool, or a value that is not finite.
     """
     from safetensors import SafetensorError, safe_open
 

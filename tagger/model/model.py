@@ -129,10 +129,7 @@ class TaggerModel:
     def at_effort(self, effort: str) -> TaggerModel:
         """Return the same model with another effort.
 
-        Raises
-        ------
-        TaggerError
-            If the effort is unknown, or the model has no calibrations for it.
+        Raises a TaggerError if the effort is unknown, or the model has no calibrations for it.
         """
         if effort == self.effort:
             return self

@@ -87,10 +87,8 @@ def review_rule(
 ) -> tuple[ReviewRule, Promise | None]:
     """Return the review rule of a model, and the promise of a target precision, if there is one.
 
-    Raises
-    ------
-    ArgumentError
-        If a threshold is out of range, see :mod:`tagger.model.threshold_ranges`.
+    Raises an ArgumentError if a threshold is out of range, see
+    :mod:`tagger.model.threshold_ranges`.
     """
     check_thresholds(min_confidence, target_precision)
     rule = model.rule(min_confidence)

@@ -8,7 +8,7 @@ each other file), ``heads.safetensors``, ``reference.safetensors``, ``encoder.on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,18 +61,16 @@ class _Manifest(BaseModel):
     @model_validator(mode="after")
     def _fit_together(self) -> _Manifest:
         facets = {facet.name for facet in self.taxonomy.facets}
-        if self.calibrations.keys() != TEXT_VIEWS.keys():
-            raise ValueError(f"calibrations must have the keys {', '.join(TEXT_VIEWS)}")
-        if any(each.keys() != facets for each in self.calibrations.values()):
-            raise ValueError("calibrations must have one entry per facet")
-        if self.efforts and self.efforts.keys() != EFFORTS.keys():
-            raise ValueError(f"efforts must have the keys {', '.join(EFFORTS)}")
-        if any(each.keys() != facets for each in self.efforts.values()):
-            raise ValueError("efforts must have one entry per facet")
-        if self.thresholds.keys() != EFFORTS.keys():
-            raise ValueError(f"thresholds must have the keys {', '.join(EFFORTS)}")
-        if any(each.keys() != facets for each in self.thresholds.values()):
-            raise ValueError("thresholds must have one entry per facet")
+        tables: dict[str, tuple[Mapping[str, Mapping[str, object]], Mapping[str, object]]] = {
+            "calibrations": (self.calibrations, TEXT_VIEWS),
+            "efforts": (self.efforts or dict.fromkeys(EFFORTS, dict.fromkeys(facets)), EFFORTS),
+            "thresholds": (self.thresholds, EFFORTS),
+        }
+        for name, (table, keys) in tables.items():
+            if table.keys() != keys.keys():
+                raise ValueError(f"{name} must have the keys {', '.join(keys)}")
+            if any(each.keys() != facets for each in table.values()):
+                raise ValueError(f"{name} must have one entry per facet")
         if self.files.keys() - {FLOAT32_FILE} != set(MODEL_FILES):
             raise ValueError(f"files must have the keys {', '.join(MODEL_FILES)}")
         return self
@@ -186,7 +184,6 @@ def load_model(
 
 
 def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
-    """Return the manifest of a model, and its SHA-256."""
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise TaggerError("is not a saved model: it has no readable model.json", path=folder)
