@@ -67,10 +67,8 @@ def discover(
 
 
 def _facets(model: TaggerModel, name: str | None) -> Sequence[Facet]:
-    from tagger.taxonomy import find_facet
-
     if name is not None:
-        return [find_facet(model.taxonomy, name)]
+        return [model.taxonomy.facet(name)]
     # Every paper has a tag of an exclusive facet, so few papers lack one.
     facets = model.taxonomy.facets
     return [facet for facet in facets if not facet.exclusive] or facets

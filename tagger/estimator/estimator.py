@@ -369,7 +369,6 @@ class Tagger(PaperClassifier):
 
 
 def _print_stages() -> Progress:
-    """Return a progress callback that prints the name of each stage once."""
     printed: set[str] = set()
 
     def step(stage: str, _done: int, _total: int) -> None:
@@ -381,7 +380,6 @@ def _print_stages() -> Progress:
 
 
 def _with_ancestors(facet: Facet, tags: Sequence[str]) -> set[str]:
-    """Return tags and the ancestors of those that the facet has."""
     return {*tags, *facet.with_ancestors(tag for tag in tags if tag in facet.tag_names)}
 
 

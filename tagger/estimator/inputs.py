@@ -120,7 +120,6 @@ def answers_of(y: Any, papers: int, names: Names, taxonomy: Taxonomy | None = No
 def _values_of(
     y: Any, papers: int, facets: Sequence[str]
 ) -> dict[str, list[tuple[Hashable, ...] | None]]:
-    """Return the values of each paper by facet, None where it was not annotated."""
     found = {}
     for name, cells in _columns_of(y, facets).items():
         if len(cells) != papers:
@@ -132,7 +131,6 @@ def _values_of(
 
 
 def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Return the cells of each facet."""
     if hasattr(y, "iloc") and hasattr(y, "columns"):
         return {str(name): _cells(y[name]) for name in y.columns}
     if isinstance(y, Mapping):
@@ -147,7 +145,6 @@ def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
 
 
 def _cells(column: Any) -> list[Any]:
-    """Return the values of a list or series, with None for missing ones."""
     if hasattr(column, "iloc"):
         column = column.astype(object).where(column.notna(), None)
     return list(column)
@@ -169,7 +166,6 @@ def _only_facet(y: Any, facets: Sequence[str]) -> str:
 
 
 def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
-    """Return the values of a cell: one, those of a collection, or None if it is missing."""
     if isinstance(cell, Collection) and not isinstance(cell, str | bytes | Mapping):
         values = sorted(cell) if isinstance(cell, set | frozenset) else list(cell)
     elif _is_missing(cell):

@@ -217,7 +217,6 @@ def _translated(taxonomy: Taxonomy, label: Label) -> Label:
 
 
 def _checked(taxonomy: Taxonomy, path: Path, line: int, label: Label) -> Label:
-    """Return a label with current tags; raise a TaggerError if it does not fit the taxonomy."""
     translated = _translated(taxonomy, label)
     try:
         taxonomy.check_tags(translated.tags)

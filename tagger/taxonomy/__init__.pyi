@@ -1,6 +1,5 @@
 from .changes import Change as Change
 from .changes import add_tag as add_tag
-from .changes import find_facet as find_facet
 from .changes import merge_tags as merge_tags
 from .changes import rename_tag as rename_tag
 from .changes import retire_tag as retire_tag

@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.taxonomy.file import TaxonomyDocument, drop_tag, insert_tag, tag_entry
-from tagger.taxonomy.schema import MAX_EXAMPLES, Facet, Tag, Taxonomy
+from tagger.taxonomy.schema import MAX_EXAMPLES, Facet, Tag
 
 Change = Callable[[TaxonomyDocument], None]
 """A function that edits a document, and raises TaggerError if the change is not possible."""
@@ -33,7 +33,7 @@ def add_tag(
     queue: bool = False,
 ) -> None:
     """Add a tag at the end of a facet; ``queue`` marks labelled papers for review."""
-    before = find_facet(document.taxonomy, facet)
+    before = document.taxonomy.facet(facet)
     _check_new(before, tag)
     if parent:
         _check_tags(before, [parent])
@@ -46,7 +46,7 @@ def add_tag(
 
 def rename_tag(document: TaxonomyDocument, facet: str, tag: str, into: str) -> None:
     """Rename a tag; its papers keep it under the new name."""
-    before = find_facet(document.taxonomy, facet)
+    before = document.taxonomy.facet(facet)
     _check_tags(before, [tag])
     _check_new(before, into, {tag})
     _join(document, before, {tag: into}, keeper=tag)
@@ -63,7 +63,7 @@ def merge_tags(
 
     It gets the papers and the examples of all of them. A new tag needs a definition.
     """
-    before = find_facet(document.taxonomy, facet)
+    before = document.taxonomy.facet(facet)
     _check_tags(before, tags)
     if len({*tags, into}) < 2 or len(set(tags)) < len(tags):
         raise TaggerError("a merge needs at least two different tags")
@@ -83,7 +83,7 @@ def split_tag(
     document: TaxonomyDocument, facet: str, tag: str, definitions: Mapping[str, str]
 ) -> None:
     """Add child tags to a tag, which stays, and mark its papers for review."""
-    before = find_facet(document.taxonomy, facet)
+    before = document.taxonomy.facet(facet)
     _check_tags(before, [tag])
     if len(definitions) < 2:
         raise TaggerError(f"splitting '{tag}' needs at least two new tags")
@@ -98,7 +98,7 @@ def split_tag(
 
 def retire_tag(document: TaxonomyDocument, facet: str, tag: str, into: str | None = None) -> None:
     """Remove a tag. Papers and examples move to ``into``; without it, papers keep the parent."""
-    before = find_facet(document.taxonomy, facet)
+    before = document.taxonomy.facet(facet)
     _check_tags(before, [tag] if into is None else [tag, into])
     if into == tag:
         raise TaggerError("a tag cannot replace itself")
@@ -127,15 +127,6 @@ def write_former_names(entry: CommentedMap, meanings: Mapping[str, Collection[st
     if retired != list(entry.get("retired", ())):
         entry.pop("retired", None)
         entry.insert(list(entry).index("tags"), "retired", retired)
-
-
-def find_facet(taxonomy: Taxonomy, name: str) -> Facet:
-    """Return a facet by name; raise a TaggerError that lists the known facets if it is unknown."""
-    try:
-        return taxonomy.facet(name)
-    except KeyError as error:
-        known = ", ".join(facet.name for facet in taxonomy.facets)
-        raise TaggerError(f"unknown facet '{name}'", hint=f"Known: {known}") from error
 
 
 def _check_tags(facet: Facet, names: Collection[str]) -> None:

@@ -29,7 +29,6 @@ class Difference:
     after: str | None = None
 
     def describe(self) -> str:
-        """Describe the difference in one line."""
         place = f"{self.facet}/{self.tag}" if self.tag else self.facet
         if self.kind == "added":
             return f"+ {place}: {self.after}"

@@ -122,9 +122,7 @@ def find_clusters(
     return clusters
 
 
-def distinctive_terms(
-    texts: Sequence[str], clusters: Sequence[Integers], most: int = _TERMS
-) -> list[tuple[str, ...]]:
+def distinctive_terms(texts: Sequence[str], clusters: Sequence[Integers]) -> list[tuple[str, ...]]:
     """Return the distinctive words and word pairs of each cluster, the most distinctive first.
 
     Class-based TF-IDF (Grootendorst, "BERTopic: Neural topic modeling with a class-based TF-IDF
@@ -158,7 +156,7 @@ def distinctive_terms(
         used: set[str] = set()
         for column in np.argsort(-weight, kind="stable"):
             term = str(vocabulary[column])
-            if len(chosen) == most or not weight[column]:
+            if len(chosen) == _TERMS or not weight[column]:
                 break
             words = {word.removesuffix("s") for word in term.split()}
             if not used & words:

@@ -57,8 +57,6 @@ class _TextResolver(VersionedResolver):
 
 
 class _PlainComposer(Composer):
-    """Refuse anchors, aliases and type tags."""
-
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
         for attribute, feature in (("anchor", "anchors and aliases"), ("ctag", "type tags")):

@@ -157,7 +157,6 @@ class _History:
         return max((index for index in found if index <= by_time), default=min(found))
 
     def with_aliases(self, path: Path) -> tuple[str, str]:
-        """Return the text of a label file before and after adding aliases."""
         try:
             text = path.read_bytes().decode()
         except (FileNotFoundError, UnicodeDecodeError):
@@ -220,7 +219,6 @@ class _History:
             write_former_names(entry, meanings)
 
     def _new_tags(self, facet: str) -> Iterator[tuple[str, datetime]]:
-        """Yield the tags added with a review of labelled papers, and the time of the change."""
         for position, step in enumerate(self._steps, start=1):
             change = step.change
             new, above = (change.tag,) * change.queue, change.parent

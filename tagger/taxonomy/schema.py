@@ -212,7 +212,10 @@ class Taxonomy(_Model):
         return {facet.name: facet for facet in self.facets}
 
     def facet(self, name: str) -> Facet:
-        """Return the facet of that name; KeyError if it is unknown."""
+        """Return the facet of that name; raise a TaggerError if it is unknown."""
+        if name not in self._facets:
+            known = ", ".join(self._facets)
+            raise TaggerError(f"unknown facet '{name}'", hint=f"Known: {known}")
         return self._facets[name]
 
     def read(self, tags: Tags) -> dict[str, tuple[str, ...]]:
@@ -240,10 +243,11 @@ class Taxonomy(_Model):
             does not have exactly one tag.
         """
         for name, names in tags.items():
-            facet = self._facets.get(name)
-            if facet is None:
-                known = ", ".join(self._facets)
-                raise TaggerError(f"unknown facet '{name}'", field="tags", hint=f"Known: {known}")
+            try:
+                facet = self.facet(name)
+            except TaggerError as error:
+                error.field = "tags"
+                raise
             chosen, problem, hint = list(names), None, None
             if unknown := [tag for tag in chosen if tag not in facet.tag_names]:
                 problem = f"unknown tag '{unknown[0]}'"

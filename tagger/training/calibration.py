@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,71 +37,19 @@ predicted right would get a confidence of 1."""
 
 
 @dataclass(frozen=True)
-class CalibratedView:
-    """The calibrations of a text view by facet, and what they were fitted on.
+class Calibrated:
+    """The calibrations of a text view, or of the mean over the views of an effort, by facet.
 
-    ``scores`` are out-of-fold scores by facet, shape (members, papers, tags). The probabilities of
-    ``out_of_fold`` are calibrated on the other folds.
+    The probabilities of ``out_of_fold`` are calibrated on the other folds. Only an effort has
+    ``thresholds``.
     """
 
     calibrations: dict[str, Calibration]
     out_of_fold: OutOfFold
-    scores: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
-class CalibratedEffort:
-    """The calibrations of the mean over text views by facet, and the thresholds.
-
-    The probabilities of ``out_of_fold`` are calibrated on the other folds.
-    """
-
-    calibrations: dict[str, Calibration]
-    thresholds: dict[str, float]
-    out_of_fold: OutOfFold
+    thresholds: dict[str, float] = field(default_factory=dict)
 
 
 def calibrate_view(
-    data: TrainingData, folds: Integers, scores: Mapping[str, Floats], similarity: Floats
-) -> CalibratedView:
-    """Calibrate the out-of-fold scores of a text view.
-
-    ``folds`` and ``similarity`` (to the training set) have shape (papers,), ``scores`` per facet
-    (members, papers, tags).
-    """
-    calibrations, out_of_fold = _calibrate(data, folds, scores, similarity)
-    return CalibratedView(calibrations, out_of_fold, scores)
-
-
-def calibrate_effort(
-    data: TrainingData, folds: Integers, views: Sequence[CalibratedView]
-) -> CalibratedEffort:
-    """Calibrate the mean of the probabilities of text views, and choose thresholds.
-
-    The mean of calibrated probabilities is not calibrated: it is less extreme than it should be
-    (Rahaman and Thiery, "Uncertainty Quantification and Deep Ensembles", 2021). The logits of
-    papers that did not arrive are divided by :data:`SHRINKAGE`, because texts that were chosen or
-    written as examples are easier than others.
-    """
-    scores = {}
-    for facet in data.taxonomy.facets:
-        parts = [view.out_of_fold.probabilities[facet.name] for view in views]
-        logits = logits_of(facet, np.mean(parts, axis=0))
-        scores[facet.name] = logits[None]
-    similarity = views[-1].out_of_fold.similarity
-    calibrations, out_of_fold = _calibrate(
-        data, folds, scores, similarity, shrinkage=SHRINKAGE, anchor=ANCHOR
-    )
-    thresholds = {}
-    for facet in data.taxonomy.facets:
-        rows, weights = data.annotated[facet.name], data.calibration_weights(facet.name)
-        probabilities = out_of_fold.probabilities[facet.name][rows]
-        y_true = data.y_true[facet.name][rows]
-        thresholds[facet.name] = fit_threshold(facet, y_true, probabilities, weights[rows])
-    return CalibratedEffort(calibrations, thresholds, out_of_fold)
-
-
-def _calibrate(
     data: TrainingData,
     folds: Integers,
     scores: Mapping[str, Floats],
@@ -109,7 +57,13 @@ def _calibrate(
     *,
     shrinkage: float = 1.0,
     anchor: float = 0.0,
-) -> tuple[dict[str, Calibration], OutOfFold]:
+) -> Calibrated:
+    """Calibrate the out-of-fold scores of a text view.
+
+    ``folds`` and ``similarity`` (to the training set) have shape (papers,), ``scores`` per facet
+    (members, papers, tags). The scores of papers that did not arrive are divided by ``shrinkage``;
+    for ``anchor`` see :func:`fit_calibration`.
+    """
     calibrations, probabilities = {}, {}
     for facet in data.taxonomy.facets:
         name = facet.name
@@ -126,7 +80,33 @@ def _calibrate(
             probabilities[name][rows[own]] = calibrated_probabilities(
                 facet, annotated[:, own], by_others
             )
-    return calibrations, OutOfFold(similarity, probabilities)
+    return Calibrated(calibrations, OutOfFold(similarity, probabilities))
+
+
+def calibrate_effort(
+    data: TrainingData, folds: Integers, views: Sequence[Calibrated]
+) -> Calibrated:
+    """Calibrate the mean of the probabilities of text views, and choose thresholds.
+
+    The mean of calibrated probabilities is not calibrated: it is less extreme than it should be
+    (Rahaman and Thiery, "Uncertainty Quantification and Deep Ensembles", 2021). The logits of
+    papers that did not arrive are divided by :data:`SHRINKAGE`, because texts that were chosen or
+    written as examples are easier than others.
+    """
+    scores = {}
+    for facet in data.taxonomy.facets:
+        parts = [view.out_of_fold.probabilities[facet.name] for view in views]
+        logits = logits_of(facet, np.mean(parts, axis=0))
+        scores[facet.name] = logits[None]
+    similarity = views[-1].out_of_fold.similarity
+    found = calibrate_view(data, folds, scores, similarity, shrinkage=SHRINKAGE, anchor=ANCHOR)
+    thresholds = {}
+    for facet in data.taxonomy.facets:
+        rows, weights = data.annotated[facet.name], data.calibration_weights(facet.name)
+        probabilities = found.out_of_fold.probabilities[facet.name][rows]
+        y_true = data.y_true[facet.name][rows]
+        thresholds[facet.name] = fit_threshold(facet, y_true, probabilities, weights[rows])
+    return replace(found, thresholds=thresholds)
 
 
 def fit_threshold(

@@ -28,12 +28,7 @@ from tagger.model import (
     typical_vector,
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
-from tagger.training.calibration import (
-    CalibratedEffort,
-    CalibratedView,
-    calibrate_effort,
-    calibrate_view,
-)
+from tagger.training.calibration import Calibrated, calibrate_effort, calibrate_view
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
 from tagger.training.heads import fit_vectorizer, lexical_terms
@@ -54,8 +49,8 @@ class CrossValidation:
     """
 
     out_of_fold: tuple[HeldOut, ...]
-    views: dict[str, CalibratedView]
-    efforts: dict[str, CalibratedEffort]
+    views: dict[str, Calibrated]
+    efforts: dict[str, Calibrated]
     seconds_per_100: float
     encoder_megabytes: float
     reused: int

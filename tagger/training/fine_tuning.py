@@ -119,7 +119,6 @@ class FacetContrastiveLoss(nn.Module):
         )
 
     def forward(self, sentence_features: list[dict[str, Any]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch, a scalar."""
         indices = labels.flatten().cpu()
         vectors = encode_by_length(self.model, sentence_features[0], indices, self.frozen)
         total: Tensor = vectors.sum() * 0

@@ -210,7 +210,6 @@ def plan_encoder(
 
 
 def _training_indices(folds: Integers, settings: TrainingSettings) -> list[Integers]:
-    """Return, for each fold, the indices of the papers that it does not hold out."""
     return [np.flatnonzero(folds != fold) for fold in range(settings.folds)]
 
 

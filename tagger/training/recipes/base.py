@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-@dataclass(frozen=True, slots=True)
-class HeadInputs:
+class HeadInputs(NamedTuple):
     """What a head is fitted on: the parameters of :func:`tagger.training.heads.fit_head`."""
 
     facet: Facet

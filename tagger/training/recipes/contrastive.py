@@ -23,18 +23,9 @@ class Contrastive(Recipe):
     def fine_tune(
         self, examples: Dataset, settings: FineTuning, progress: StepProgress | None = None
     ) -> SentenceTransformer:
-        """Fine-tune the upper layers; see :func:`tagger.training.fine_tuning.fine_tune`."""
         from tagger.training import fine_tuning
 
         return fine_tuning.fine_tune(examples, settings, progress)
 
     def fit_head(self, given: HeadInputs) -> Head:
-        """Fit classifiers and similarity to definitions; see :func:`tagger.training.heads`."""
-        return fit_head(
-            given.facet,
-            given.vectors,
-            given.terms,
-            given.y_true,
-            given.prototypes,
-            given.calibration,
-        )
+        return fit_head(*given)

@@ -61,7 +61,6 @@ class FromSetFit(Frozen):
         return bool(self.labels) and {*self.labels} <= {*facet.tag_names}
 
     def fit_head(self, given: HeadInputs) -> Head:
-        """Return the head of the checkpoint, or fit that of another facet."""
         facet = given.facet
         if not self._fits(facet):
             return super().fit_head(given)

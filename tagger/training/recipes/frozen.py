@@ -13,7 +13,6 @@ class Frozen(Recipe):
     """Logistic regression on vectors of the pretrained encoder."""
 
     def fit_head(self, given: HeadInputs) -> Head:
-        """Fit logistic regression on the vectors of all views."""
         facet, y_true = given.facet, given.y_true
         of_views = np.tile(y_true, (len(given.vectors) // max(len(y_true), 1), 1))
         classifier = fit_linear(facet, given.vectors, of_views, ENCODER_C[facet.exclusive])

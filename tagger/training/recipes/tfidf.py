@@ -14,7 +14,6 @@ class Tfidf(Recipe):
     """
 
     def fit_head(self, given: HeadInputs) -> Head:
-        """Fit logistic regression on the terms of the whole texts."""
         facet = given.facet
         classifier = fit_linear(facet, given.terms, given.y_true, LEXICAL_C[facet.exclusive])
         return Head(facet, no_scores(facet, given.vectors), classifier)
