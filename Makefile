@@ -26,8 +26,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist wo
   audit install browser clean
 
 demo: $(VENV)/.light
-	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT)
-	$(BIN)/tagger report $(OUTPUT) --output $(OUTPUT)/report.html $(addprefix --digest ,$(wildcard $(DIGEST)))
+	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT) --replace
+	$(BIN)/tagger report $(OUTPUT) --output $(OUTPUT)/report.html
 
 # The second version has the encoder of the first and new classifiers, which takes seconds.
 demo-train: $(VENV)/.training

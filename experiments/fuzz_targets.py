@@ -221,7 +221,7 @@ def _write_folder(path: Path, members: dict[str, bytes]) -> None:
 
 
 def _give_back(path: Path, content: bytes) -> None:
-    from tagger.tagging.writers.library import write_libraries
+    from tagger.tagging.writers.keywords import write_with_keywords
 
     suffix = ".ris" if content.startswith(b"TY") else ".bib"
     source = path.with_suffix(suffix)
@@ -233,7 +233,7 @@ def _give_back(path: Path, content: bytes) -> None:
     entries = [read.entries[place].title for place in read.files[0].entries]
     out = path.with_name("lib-out")
     shutil.rmtree(out, ignore_errors=True)
-    for written in write_libraries(read, tags, _taxonomy(), out):
+    for written in write_with_keywords(read, tags, _taxonomy(), out):
         again = list(read_papers([written], format_name=read.files[0].format))
         assert [paper.title for paper in again] == entries
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tagger import __version__
-from tagger.cli import labels, review, taxonomy
+from tagger.cli import labels, library, review, taxonomy
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.evaluate import evaluate
@@ -49,6 +49,7 @@ app = typer.Typer(
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(library.app, name="library", rich_help_panel="Tag new papers")
 app.add_typer(review.app, name="review", rich_help_panel=_REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=_REVIEW)
 app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=_REVIEW)

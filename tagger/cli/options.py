@@ -42,6 +42,14 @@ Columns = Annotated[
         "repeatable.",
     ),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Replace results of other papers in the output folder."),
+]
+NoAbstracts = Annotated[
+    bool,
+    typer.Option("--no-abstracts", help="Keep no abstracts, if you must not store these texts."),
+]
 
 Labels = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
 Texts = Annotated[

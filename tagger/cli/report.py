@@ -11,13 +11,11 @@ from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tagger.report import Report
 
 Folders = Annotated[
     list[Path] | None,
-    typer.Argument(help="Result folders of 'tagger tag'; by default 'tagged'."),
+    typer.Argument(help="Result folders of 'tagger tag', or one library; by default 'tagged'."),
 ]
 ReportFile = Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")]
 ReviewedLabels = Annotated[
@@ -41,9 +39,15 @@ Evidence = Annotated[
     bool,
     typer.Option(
         "--evidence",
-        help="Show the sentences behind each tag. Needs --digest, and about a second for each "
+        help="Show the sentences behind each tag. Needs the abstracts, and about a second for each "
         "paper.",
     ),
+]
+NoAbstracts = Annotated[
+    bool, typer.Option("--no-abstracts", help="Leave abstracts out, to pass the report on.")
+]
+Weeks = Annotated[
+    int, typer.Option(min=1, help="Of a library, the number of weeks whose papers are listed.")
 ]
 LabelStudio = Annotated[
     str | None,
@@ -63,6 +67,8 @@ def report(
     format_name: options.FormatName = None,
     column: options.Columns = None,
     evidence: Evidence = False,
+    no_abstracts: NoAbstracts = False,
+    weeks: Weeks = 1,
     conflicts: options.Conflicts = "latest",
     label_studio: LabelStudio = None,
     as_json: options.Json = False,
@@ -72,13 +78,15 @@ def report(
     It shows the papers with tags and confidences, which of them wait for review and why, what
     reviewers confirmed and corrected, counts over time, near duplicates, and the figures of the
     model version. It opens without a network. A part that cannot be shown, for example because
-    MLflow is missing, is named with the reason. --digest adds the abstracts of the papers.
+    MLflow is missing, is named with the reason. Abstracts are those that 'tagger tag' kept beside
+    the results, and those of --digest.
 
-    If a paper is in several folders, the latest run counts.
+    If a paper is in several folders, the latest run counts. The report of a library opens on the
+    last week with additions: new papers, the weeks before, tags that rise, what waits for review.
 
-    Example: tagger report tagged --output report.html --digest monday.txt
+    Example: tagger report tagged --output report.html
     """
-    _check_options(file, label_studio, evidence, digest or ())
+    _check_options(file, label_studio)
     from tagger._util.atomic import replacing
     from tagger.report import build_report, report_page
 
@@ -91,6 +99,8 @@ def report(
             papers,
             model=model,
             evidence=evidence,
+            abstracts=not no_abstracts,
+            weeks=weeks,
             conflicts=conflicts,
             label_studio=label_studio,
             progress=step,
@@ -107,9 +117,7 @@ def report(
         raise typer.Exit(2)
 
 
-def _check_options(
-    file: Path, label_studio: str | None, evidence: bool, digests: Sequence[Path]
-) -> None:
+def _check_options(file: Path, label_studio: str | None) -> None:
     # A mistyped --output must not replace a file of results.
     if file.suffix.lower() not in (".html", ".htm"):
         hint = "Name a file that ends in .html with --output"
@@ -117,9 +125,6 @@ def _check_options(
     if label_studio and not label_studio.startswith(("http://", "https://")):
         hint = "The address begins with http:// or https://"
         raise TaggerError(f"'{label_studio}' is not the address of a server", hint=hint)
-    if evidence and not digests:
-        hint = "Name the files with the papers, each with --digest"
-        raise TaggerError("--evidence needs the abstracts of the papers", hint=hint)
 
 
 def _print_summary(found: Report) -> None:

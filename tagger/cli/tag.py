@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,8 +19,8 @@ from tagger.errors import TaggerError, shown
 if TYPE_CHECKING:
     from tagger.cli.console import Console
     from tagger.model import Promise, TaggerModel
-    from tagger.papers import Paper
-    from tagger.tagging import RayEngine, TagRun
+    from tagger.papers import Paper, PaperCollection
+    from tagger.tagging import Addition, Arrivals, RayEngine, TagRun
 
 _COUNTED = (
     "rows",
@@ -34,6 +35,7 @@ _COUNTED = (
     "problems",
 )
 
+_DEFAULT_FOLDER = Path("tagged")
 
 Files = Annotated[
     list[str],
@@ -42,7 +44,24 @@ Files = Annotated[
         "input."
     ),
 ]
-OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+OutputFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder for the results; by default 'tagged'."),
+]
+Into = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="LIBRARY",
+        help="Add the papers to a library, a file that grows, instead of writing to a folder. "
+        "Papers that it has are skipped.",
+    ),
+]
+Day = Annotated[
+    datetime | None,
+    typer.Option(
+        "--date", formats=["%Y-%m-%d"], help="With --into: the day of the addition, not today."
+    ),
+]
 Write = Annotated[
     list[str] | None,
     typer.Option(
@@ -74,12 +93,16 @@ Device = Annotated[
 
 def tag(
     files: Files,
-    folder: OutputFolder = Path("tagged"),
+    folder: OutputFolder = None,
+    into: Into = None,
+    day: Day = None,
     model: options.Model = "champion",
     effort: options.Effort = "full",
     min_confidence: options.MinConfidence = 0.6,
     target_precision: options.TargetPrecision = None,
     write: Write = None,
+    replace: options.Replace = False,
+    no_abstracts: options.NoAbstracts = False,
     format_name: options.FormatName = None,
     column: options.Columns = None,
     show: Show = 25,
@@ -91,10 +114,14 @@ def tag(
 ) -> None:
     """Tag every paper of one or more files: digests, libraries, tables, feeds, e-mails, web pages.
 
-    It writes tags.jsonl, tags.csv, near_duplicates.jsonl and manifest.json to the output folder,
-    and each BibTeX or RIS file with the tags among its keywords. Papers that cannot be read are
-    listed in problems.jsonl, all others are tagged, and the exit code is then 2. After a failure,
-    the same command continues where it stopped. Files may be folders, patterns and URLs of storage.
+    It writes tags.jsonl, tags.csv, abstracts.jsonl, near_duplicates.jsonl and manifest.json to the
+    output folder, and each BibTeX or RIS file with the tags among its keywords. Papers that cannot
+    be read are listed in problems.jsonl, all others are tagged, and the exit code is then 2. After
+    a failure, the same command continues where it stopped. Results of other papers are replaced
+    only with --replace. Files may be folders, patterns and URLs of storage.
+
+    With --into, the papers are added to a library instead, which 'tagger report' and 'tagger
+    library' read.
 
     With --target-precision 0.95, at least 95 in 100 accepted tags are right, with 90% certainty,
     tested on the papers of your audit sample. With --engine ray, many workers tag files of any
@@ -102,39 +129,72 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    from tagger.tagging import check_output, read_for_run, tag_papers
+    from tagger.tagging import check_output, read_for_run, tag_papers, work_on_library
 
-    check_output(folder, write or [], [Path(file) for file in files])
-    with _engine(engine, model, folder, workers, cluster, device) as (chosen, load):
-        collect = partial(read_for_run, folder=folder, engine=chosen)
+    _check_options(into, day, folder=folder, write=write, engine=engine)
+    with ExitStack() as held:
+        place = held.enter_context(work_on_library(into)) if into else folder or _DEFAULT_FOLDER
+        check_output(place, write or [], [Path(file) for file in files])
+        chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
+        collect = partial(read_for_run, folder=place, engine=chosen)
         read, problems = output.collect_pages(files, format_name, column, collect)
-        loaded = load(read.papers).at_effort(effort)
+        papers, arrivals = _papers_to_tag(read, into, place, replace=replace)
+        loaded = load(papers).at_effort(effort)
         if model == "champion":
             _warn_of_other_tags(loaded)
         rule, promise = output.review_rule(loaded, min_confidence, target_precision)
         with output.progress() as step:
             run = tag_papers(
-                read.papers,
+                papers,
                 loaded,
-                folder,
+                place,
                 rule,
-                read=read,
+                read=None if into else read,
                 problems=problems,
                 formats=write or [],
                 parts=bool(chosen) and not write,
+                abstracts=not (into or no_abstracts),
                 engine=chosen,
                 progress=step,
             )
-    _warn(run)
-    if as_json:
-        content = _run_as_json(run, loaded.name, len(read.entries), problems)
-        promised = _promise_as_json(promise, target_precision)
-        output.print_json(content | {"effort": effort, "promise": promised})
-    else:
-        _print_tag_run(run, loaded, len(read.entries), show)
+        addition = None
+        if arrivals:
+            on = day and day.date()
+            addition = arrivals.add(run, loaded.taxonomy, on, abstracts=not no_abstracts)
+        _warn(run)
+        if as_json:
+            content = _run_as_json(run, loaded.name, len(read.entries), problems)
+            promised = _promise_as_json(promise, target_precision)
+            more = {"effort": effort, "promise": promised, "addition": addition}
+            output.print_json(content | more)
+        else:
+            _print_tag_run(run, loaded, len(read.entries), show, addition)
     _record_drift(run, loaded.name, files)
     if run.problems:
         raise typer.Exit(2)
+
+
+def _check_options(into: Path | None, day: datetime | None, **others: object) -> None:
+    if day and not into:
+        raise TaggerError("--date needs --into")
+    given = [name for name, value in others.items() if value not in (None, "local")]
+    if into and given:
+        names = "--output" if given[0] == "folder" else f"--{given[0]}"
+        hint = "Write what the library has with 'tagger library export'"
+        raise TaggerError(f"--into cannot be combined with {names}", hint=hint)
+
+
+def _papers_to_tag(
+    read: PaperCollection, into: Path | None, folder: Path, *, replace: bool
+) -> tuple[Sequence[Paper], Arrivals | None]:
+    from tagger.tagging import Arrivals, check_no_loss
+
+    if into:
+        arrivals = Arrivals.at(into, read.papers)
+        return arrivals.new, arrivals
+    if not replace:
+        check_no_loss(folder, read.papers)
+    return read.papers, None
 
 
 _Loader = Callable[["Sequence[Paper]"], "TaggerModel"]
@@ -230,13 +290,15 @@ def _record_drift(run: TagRun, version: str, files: Sequence[str]) -> None:
         output.warn(f"the papers are tagged, but MLflow did not record the run: {error}")
 
 
-def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> None:
+def _print_tag_run(
+    run: TagRun, model: TaggerModel, entries: int, show: int, addition: Addition | None
+) -> None:
     from rich.text import Text
 
     from tagger.cli.console import Console
 
     console = Console(highlight=False)
-    if show:
+    if show and run.papers:
         _print_papers(console, run, model, show)
     for facet in model.taxonomy.facets:
         counts = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
@@ -255,7 +317,13 @@ def _print_tag_run(run: TagRun, model: TaggerModel, entries: int, show: int) -> 
         f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
         f"tagged by {model.name}"
     )
-    output.echo("Written: " + ", ".join(map(shown, run.files)))
+    if addition:
+        output.echo(
+            f"Added to {addition.library}: {addition.new} papers; {addition.known} were in it, "
+            f"and it has {addition.papers} now"
+        )
+    else:
+        output.echo("Written: " + ", ".join(map(shown, run.files)))
 
 
 def _print_papers(console: Console, run: TagRun, model: TaggerModel, show: int) -> None:

@@ -2,6 +2,8 @@ from .identity import KnownPapers as KnownPapers
 from .identity import group_entries as group_entries
 from .identity import merge_duplicates as merge_duplicates
 from .identity import number_papers as number_papers
+from .library import Library as Library
+from .library import LibraryPaper as LibraryPaper
 from .near_duplicates import NearDuplicate as NearDuplicate
 from .near_duplicates import find_near_duplicates as find_near_duplicates
 from .paper import Paper as Paper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from tagger.labels import ConflictRule, Label, LabelStore
 from tagger.model import Explanation, explain
 from tagger.papers import KnownPapers, Paper
 from tagger.registry import Registry, load_model_by_name
+from tagger.report.library import last_week, read_weeks
 from tagger.report.page import LeftOut, Report
 from tagger.report.papers import (
     ReportedPaper,
@@ -26,6 +28,9 @@ from tagger.report.results import read_result_folder, translate_results
 if TYPE_CHECKING:
     from tagger.report.figures import ModelFigures
 
+_WEEKS_COUNTED = 13
+"""Number of weeks of a library in the tables of counts."""
+
 
 def build_report(
     folders: Sequence[Path],
@@ -34,6 +39,8 @@ def build_report(
     *,
     model: str | None = None,
     evidence: bool = False,
+    abstracts: bool = True,
+    weeks: int = 1,
     conflicts: ConflictRule = "latest",
     label_studio: str | None = None,
     progress: Progress = no_progress,
@@ -45,14 +52,18 @@ def build_report(
     Parameters
     ----------
     folders, labels:
-        Result folders, and a label folder with reviews. If a paper is in several result folders,
-        its latest run counts.
+        Result folders, or one library, and a label folder with reviews. If a paper is in several
+        result folders, its latest run counts.
     digest:
-        Papers with their abstracts.
+        Papers with their abstracts, in addition to those that the result folders keep.
     model:
         The version whose figures are shown; by default the one that tagged most papers.
     evidence:
-        Whether to explain the tags of ``digest`` by influential sentences.
+        Whether to explain the tags of papers with an abstract by influential sentences.
+    abstracts:
+        Whether to show the abstracts.
+    weeks:
+        Of a library, the number of weeks whose papers are shown.
     conflicts:
         How to settle disagreements of reviewers.
     label_studio:
@@ -60,7 +71,11 @@ def build_report(
     progress:
         Called with the stage, papers done and the number of papers.
     """
-    results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
+    library = folders[0] if len(folders) == 1 and folders[0].is_file() else None
+    if library:
+        results = read_weeks(library)
+    else:
+        results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
     store = LabelStore(labels) if labels else None
     left_out = []
     if store:
@@ -76,23 +91,36 @@ def build_report(
         if model and not _is_unregistered(model):
             raise
         left_out.append(LeftOut(f"figures of {name}", error.problem))
-    known = KnownPapers(paper.paper for paper in tagged)
-    digest = [paper for paper in digest if paper in known]
+    shown = results[-weeks:] if library else results
+    known = KnownPapers(paper.paper for result in shown for paper in result.papers)
+    kept = {paper.id: paper for result in shown for paper in result.papers_with_abstract}
+    digest = [*kept.values(), *(one for one in digest if one.id not in kept and one in known)]
+    if evidence and not digest:
+        hint = "Name the files with the papers, each with --digest"
+        raise TaggerError("--evidence needs the abstracts of the papers", hint=hint)
     labelled = store.all_labels() if store else []
     explanations = _explain(digest, name, progress) if evidence else {}
     papers = gather_papers(results, labelled, conflicts, digest, explanations)
-    if missing := sum(not paper.abstract for paper in papers):
-        reason = f"{missing} of {len(papers)} papers are not in a digest given with --digest"
+    week = last_week(library, results, papers) if library else None
+    if week:
+        names = {result.name for result in shown}
+        papers = [paper for paper in papers if names.intersection(paper.runs)]
+    if not abstracts:
+        papers = [replace(paper, abstract="") for paper in papers]
+        left_out.append(LeftOut("abstracts", "--no-abstracts was given"))
+    elif missing := sum(not paper.abstract for paper in papers):
+        reason = f"those of {missing} of {len(papers)} papers are not kept; --digest adds them"
         left_out.append(LeftOut("abstracts", reason))
     return Report(
         created=datetime.now(UTC),
-        folders=tuple(results),
+        folders=tuple(results[-_WEEKS_COUNTED:] if week else results),
         papers=tuple(papers),
         near_duplicates=tuple(gather_near_duplicates(results)),
         taxonomy=store.taxonomy if store else None,
         figures=figures,
         task_addresses=_task_addresses(papers, labelled, label_studio) if label_studio else {},
         left_out=tuple(left_out),
+        week=week,
     )
 
 

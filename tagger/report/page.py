@@ -14,6 +14,7 @@ from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
 from tagger.papers import NearDuplicate
 from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
+from tagger.report.library import Week
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
 from tagger.taxonomy import Taxonomy
@@ -42,7 +43,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Content of the page; ``task_addresses`` maps paper ids to tasks in Label Studio."""
+    """Content of the page; ``task_addresses`` maps paper ids to tasks in Label Studio.
+
+    ``week`` is the last week of a library, None for result folders.
+    """
 
     created: datetime
     folders: tuple[ResultFolder, ...]
@@ -52,6 +56,7 @@ class Report:
     figures: ModelFigures | None
     task_addresses: dict[str, str]
     left_out: tuple[LeftOut, ...]
+    week: Week | None = None
 
     @property
     def flow(self) -> Flow:
@@ -95,6 +100,7 @@ class Report:
             "models": dict(self.models),
             "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
             "counts": {facet.name: facet.tags for facet in self.facets},
+            "week": self.week and asdict(self.week),
             "near_duplicates": len(self.near_duplicates),
             "abstracts": sum(bool(paper.abstract) for paper in self.papers),
             "explained": sum(paper.explanation is not None for paper in self.papers),

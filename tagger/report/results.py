@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.papers import NearDuplicate, TaggedPaper
-from tagger.tagging import NEAR_DUPLICATES_FILE, TAGS_FILE
+from tagger.papers import NearDuplicate, Paper, TaggedPaper
+from tagger.tagging import ABSTRACTS_FILE, NEAR_DUPLICATES_FILE, TAGS_FILE
 from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFolder:
-    """Results of a run of ``tagger tag``; ``time`` is when they were written, in UTC."""
+    """Results of a run of ``tagger tag``; ``time`` is when they were written, in UTC.
+
+    ``abstracts`` maps the ids of papers to their abstracts, as far as these are kept.
+    """
 
     name: str
     time: datetime
     papers: tuple[TaggedPaper, ...]
     near_duplicates: tuple[NearDuplicate, ...] = ()
+    abstracts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -34,6 +42,21 @@ class ResultFolder:
     def models(self) -> tuple[str, ...]:
         """Names of the models that tagged the papers."""
         return tuple(dict.fromkeys(paper.model for paper in self.papers))
+
+    @property
+    def papers_with_abstract(self) -> Iterator[Paper]:
+        """The papers whose abstracts are kept."""
+        for paper in self.papers:
+            if abstract := self.abstracts.get(paper.id):
+                yield replace(paper.paper, abstract=abstract)
+
+
+@dataclass(frozen=True, slots=True)
+class _Abstract:
+    """A line of ``abstracts.jsonl``."""
+
+    id: str
+    abstract: str
 
 
 def read_result_folder(folder: Path) -> ResultFolder:
@@ -52,9 +75,15 @@ def read_result_folder(folder: Path) -> ResultFolder:
     # Results of earlier versions do not hold the time of their run.
     written = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
     time = max((paper.time for paper in papers if paper.time), default=written)
-    pairs = folder / NEAR_DUPLICATES_FILE
-    found = read_lines(pairs, NearDuplicate) if pairs.exists() else ()
-    return ResultFolder(str(folder), time, papers, tuple(pair for _, pair in found))
+    pairs = tuple(_read_if_any(folder / NEAR_DUPLICATES_FILE, NearDuplicate))
+    abstracts = {one.id: one.abstract for one in _read_if_any(folder / ABSTRACTS_FILE, _Abstract)}
+    return ResultFolder(str(folder), time, papers, pairs, abstracts)
+
+
+def _read_if_any(path: Path, record: type[_Record]) -> Iterator[_Record]:
+    """Yield the records of a file that may be missing."""
+    if path.exists():
+        yield from (one for _, one in read_lines(path, record))
 
 
 def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:

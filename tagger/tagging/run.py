@@ -35,17 +35,18 @@ from tagger.papers.readers.source import STANDARD_INPUT
 from tagger.papers.readers.storage import find_files
 from tagger.tagging.engine import Engine, LocalEngine
 from tagger.tagging.parts import Receipt, ShardTagger, count_deaths, read_part
-from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
-from tagger.tagging.writers.jsonl import read_jsonl, write_jsonl, write_problems
-from tagger.tagging.writers.library import write_libraries
-
-NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
-PROBLEMS_FILE = "problems.jsonl"
-"""Records that could not be read or tagged, one per line: file, line, reason."""
-MANIFEST_FILE = "manifest.json"
-"""Numbers of rows, papers and tags, and what the run was made of."""
-PARTS_FOLDER = "tags"
-WORK_FOLDER = ".work"
+from tagger.tagging.result_folder import (
+    ABSTRACTS_FILE,
+    MANIFEST_FILE,
+    NEAR_DUPLICATES_FILE,
+    PARTS_FOLDER,
+    PROBLEMS_FILE,
+    WORK_FOLDER,
+    check_output,
+)
+from tagger.tagging.writers import TAGS_FILE, Writer
+from tagger.tagging.writers.jsonl import read_jsonl, write_abstracts, write_jsonl, write_problems
+from tagger.tagging.writers.keywords import write_with_keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +83,6 @@ class TagRun:
             return
         for part in sorted((self.folder / PARTS_FOLDER).iterdir()):
             yield from read_part(part)
-
-
-def check_output(
-    folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
-) -> list[Writer]:
-    """Return the writers of some formats, and of those that are always written.
-
-    Raises a TaggerError if a format is unknown, if something in the folder must not be replaced, or
-    if the results would replace one of the inputs.
-    """
-    writers = choose_writers(formats)
-    hint = "Choose another --output"
-    if folder.exists() and not folder.is_dir():
-        raise TaggerError("is a file, not a folder", path=folder, hint=hint)
-    for writer in writers:
-        writer.check(folder / writer.target)
-    existing = [path for path in inputs if path.exists()]
-    targets = [writer.target for writer in writers]
-    others = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, MANIFEST_FILE, PARTS_FOLDER, WORK_FOLDER)
-    for name in (*targets, *others):
-        target = folder / name
-        for path in existing:
-            above = path.resolve().parents
-            if target.exists() and (target.samefile(path) or target.resolve() in above):
-                problem = "is one of the inputs, and the results would replace it"
-                raise TaggerError(problem, path=path, hint=hint)
-    return writers
 
 
 def read_for_run(
@@ -155,6 +129,7 @@ def tag_papers(
     problems: Iterable[TaggerError] = (),
     formats: Iterable[str] = (),
     parts: bool = False,
+    abstracts: bool = True,
     engine: Engine | None = None,
     progress: Progress = no_progress,
 ) -> TagRun:
@@ -170,20 +145,22 @@ def tag_papers(
         Papers of different identity. If they are not a sequence, they are saved to a temporary
         file.
     folder:
-        Folder for ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl``, ``manifest.json`` and,
-        if there are problems, ``problems.jsonl``; created if missing.
+        Folder for ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl``, ``abstracts.jsonl``,
+        ``manifest.json`` and, if there are problems, ``problems.jsonl``; created if missing.
     read:
         The files that the papers were read from. None of them is replaced, and BibTeX and RIS files
         among them are written with the tags, see
-        :func:`tagger.tagging.writers.library.write_libraries`.
+        :func:`tagger.tagging.writers.keywords.write_with_keywords`.
     problems:
         Records that could not be read, to be listed with those that cannot be tagged.
     formats:
         Names of :data:`tagger.tagging.writers.WRITERS` to write in addition to ``tags.jsonl`` and
         ``tags.csv``.
     parts:
-        Write one Parquet file per shard, in a folder ``tags``, instead of all other formats and
-        libraries.
+        Write one Parquet file per shard, in a folder ``tags``, instead of all other formats,
+        abstracts and BibTeX or RIS files.
+    abstracts:
+        Keep the abstracts beside the results.
     engine:
         Executes the work; by default this process.
     progress:
@@ -199,7 +176,17 @@ def tag_papers(
     writers = [] if parts else check_output(folder, formats, inputs)
     with exclusively(folder / TAGS_FILE):
         papers = papers if isinstance(papers, Sequence) else PaperSpool(papers)
-        run = _Run(papers, model, folder, rule, engine or LocalEngine(), read, parts, progress)
+        run = _Run(
+            papers,
+            model,
+            folder,
+            rule,
+            engine or LocalEngine(),
+            read,
+            parts,
+            abstracts and not parts,
+            progress,
+        )
         return run.execute(writers, [Problem.of(error) for error in problems])
 
 
@@ -214,6 +201,7 @@ class _Run:
     engine: Engine
     read: PaperCollection | None
     parts: bool
+    abstracts: bool
     progress: Progress
 
     def __post_init__(self) -> None:
@@ -345,11 +333,14 @@ class _Run:
         ]
         with replacing(files[-1]) as file:
             write_jsonl(map(asdict, pairs), file)
+        kept = self.folder / ABSTRACTS_FILE
+        if write_abstracts(kept, self.papers if self.abstracts else ()):
+            files.append(kept)
         if self.parts:
             return [self.folder / PARTS_FOLDER, *files]
         if self.read:
             tags = (paper.tags if paper else {} for paper in self._tagged())
-            files += write_libraries(self.read, tags, taxonomy, self.folder, files)
+            files += write_with_keywords(self.read, tags, taxonomy, self.folder, files)
         return files
 
     def _tagged(self) -> Iterator[TaggedPaper | None]:

@@ -124,7 +124,7 @@ def test_libraries_are_given_back_unless_they_changed(tmp_path, model, monkeypat
     read = collect_papers([path])
 
     with monkeypatch.context() as patch:
-        patch.setattr(tagging_run, "write_libraries", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(tagging_run, "write_with_keywords", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tag_papers(read.papers, model, out, RULE, read=read)
     calls = model.encoder.calls

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
 from tagger._util.atomic import replacing
 from tagger.errors import Problem
-from tagger.papers import TaggedPaper
+from tagger.papers import Paper, TaggedPaper
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
@@ -30,12 +31,24 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> bool:
 
     Without problems the file is deleted.
     """
-    if not problems:
+    return _write_if_any(path, map(asdict, problems))
+
+
+def write_abstracts(path: Path, papers: Iterable[Paper]) -> bool:
+    """Write id and abstract of the papers that have one, as :func:`write_problems` does."""
+    known = ((paper.id, paper.abstract) for paper in papers if paper.abstract)
+    return _write_if_any(path, ({"id": name, "abstract": text} for name, text in known))
+
+
+def _write_if_any(path: Path, rows: Iterable[Mapping[str, Any]]) -> bool:
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
         path.unlink(missing_ok=True)
         return False
     with replacing(path) as file:
-        for problem in problems:
+        for row in chain((first,), rows):
             # Text may contain lone surrogates, which UTF-8 cannot encode.
-            line = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
+            line = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
             file.write(line.decode() + "\n")
     return True

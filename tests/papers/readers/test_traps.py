@@ -22,7 +22,7 @@ from tagger.papers.readers import formats
 from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import normal_arxiv, normal_doi
 from tagger.papers.readers.markup import blocks_of_markup
-from tagger.tagging.writers.library import write_libraries
+from tagger.tagging.writers.keywords import write_with_keywords
 
 MANY = 300_000
 TWO = "We look. And see."
@@ -220,7 +220,9 @@ def test_file_names_cannot_leave_the_output_folder(tmp_path, taxonomy):
     for name in names:
         (folder / name).write_text("@a{k, title={A}}\n", encoding="utf-8")
     read = collect_papers(sorted(folder.iterdir()), format_name="bibtex")
-    written = write_libraries(read, [{"kind": ["survey"], "field": []}], taxonomy, tmp_path / "out")
+    written = write_with_keywords(
+        read, [{"kind": ["survey"], "field": []}], taxonomy, tmp_path / "out"
+    )
     assert len(written) == len(names)
     assert {path.resolve().parent for path in written} == {(tmp_path / "out").resolve()}
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tagger.papers import collect_papers, read_papers
 from tagger.tagging.writers.bibtex import add_bibtex_keywords
-from tagger.tagging.writers.library import WRITTEN_FILE, write_libraries
+from tagger.tagging.writers.keywords import WRITTEN_FILE, write_with_keywords
 from tagger.tagging.writers.ris import add_ris_keywords
 
 EXPORTS = Path(__file__).parents[1] / "papers" / "readers" / "exports"
@@ -54,7 +54,7 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, encoding, tmp_pa
     own = tmp_path / path.name
     own.write_bytes(text.replace("\n", newline).encode(encoding))
     read = collect_papers([own])
-    [written] = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out")
+    [written] = write_with_keywords(read, rows_of(read), taxonomy, tmp_path / "out")
     assert own.read_bytes() == text.replace("\n", newline).encode(encoding)
     found = written.read_bytes().decode(encoding)
     assert found.encode(encoding) == written.read_bytes()
@@ -78,12 +78,12 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, encoding, tmp_pa
 @pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
 def test_other_tags_replace_ours_and_the_same_change_nothing(path, tmp_path, taxonomy):
     own = collect_papers([path])
-    [first] = write_libraries(own, rows_of(own), taxonomy, tmp_path / "1")
+    [first] = write_with_keywords(own, rows_of(own), taxonomy, tmp_path / "1")
     again = collect_papers([first])
-    [same] = write_libraries(again, rows_of(again), taxonomy, tmp_path / "2")
+    [same] = write_with_keywords(again, rows_of(again), taxonomy, tmp_path / "2")
     assert same.read_bytes() == first.read_bytes()
-    [other] = write_libraries(again, rows_of(again, "study", []), taxonomy, tmp_path / "3")
-    [fresh] = write_libraries(own, rows_of(own, "study", []), taxonomy, tmp_path / "4")
+    [other] = write_with_keywords(again, rows_of(again, "study", []), taxonomy, tmp_path / "3")
+    [fresh] = write_with_keywords(own, rows_of(own, "study", []), taxonomy, tmp_path / "4")
     assert other.read_bytes() == fresh.read_bytes()
     assert b"survey" not in other.read_bytes().replace(b"survey 120", b"").replace(b"A survey", b"")
 
@@ -164,7 +164,7 @@ def test_files_of_one_name_and_files_that_were_read_are_not_overwritten(tmp_path
     (tmp_path / "out" / "Export.txt").write_text("TY  - JOUR\nTI  - Another\nER  - \n")
     read = collect_papers([*texts, tmp_path / "out" / "Export.txt"])
     taken = [tmp_path / "out" / "library-2.bib"]
-    written = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out", taken)
+    written = write_with_keywords(read, rows_of(read), taxonomy, tmp_path / "out", taken)
     names = ["library-3.bib", "library-4.bib", "library-5.bib", "Export-2.txt"]
     assert [path.name for path in written] == names
     assert {path: path.read_text() for path in texts} == texts
@@ -181,7 +181,7 @@ def test_only_what_tagger_wrote_and_nobody_changed_is_overwritten(tmp_path, taxo
 
     def write():
         read = collect_papers([path])
-        [written] = write_libraries(read, rows_of(read), taxonomy, out)
+        [written] = write_with_keywords(read, rows_of(read), taxonomy, out)
         return written
 
     assert write().name == "library-3.bib"
@@ -203,7 +203,7 @@ def test_duplicates_of_one_paper_all_get_its_tags(tmp_path, taxonomy):
         "@misc{a, title={One}, doi={10.1234/A}}\n@misc{a, title={Uno}, doi={10.1234/a}}"
     )
     read = collect_papers([path])
-    [written] = write_libraries(read, rows_of(read), taxonomy, tmp_path / "out")
+    [written] = write_with_keywords(read, rows_of(read), taxonomy, tmp_path / "out")
     assert written.read_text().count("keywords={kind: survey, field: law}") == 2
 
 
@@ -221,7 +221,7 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     report = json.loads(done.stdout)
     assert (report["entries"], report["papers"]) == (4, 4)
     names = ("zotero.bib", "endnote.ris", "problems.jsonl", "manifest.json")
-    assert report["output"][3:] == [f"out/{name}" for name in names]
+    assert report["output"][4:] == [f"out/{name}" for name in names]
     lines = (tmp_path / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     rows = {row["id"]: row for row in map(json.loads, lines)}
     [kind] = rows["doi:10.5555/quiet.wards"]["tags"]["kind"]

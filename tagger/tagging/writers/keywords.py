@@ -19,8 +19,8 @@ from tagger.tagging.writers.ris import add_ris_keywords
 from tagger.taxonomy import Taxonomy
 
 WRITTEN_FILE = ".tagged_libraries.json"
-"""The libraries that tagger wrote into a folder, with the SHA-256 of their content. Other files,
-and libraries that were changed afterwards, are not overwritten."""
+"""The files that tagger wrote into a folder, with the SHA-256 of their content. Other files, and
+those that were changed afterwards, are not overwritten."""
 
 _AddKeywords = Callable[[str, Sequence[Sequence[str]], re.Pattern[str]], str]
 _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
@@ -30,7 +30,7 @@ _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
 """Per format, the default suffix and the function that adds keywords."""
 
 
-def write_libraries(
+def write_with_keywords(
     read: PaperCollection,
     tags: Iterable[Mapping[str, Sequence[str]]],
     taxonomy: Taxonomy,
@@ -40,7 +40,7 @@ def write_libraries(
     """Write each BibTeX and RIS file to a folder, with the tags of its papers as keywords.
 
     Keywords are added, and keywords that tagger added earlier are replaced; all other bytes stay
-    the same. A file keeps its name, with a number appended if the name is in use. Only libraries
+    the same. A file keeps its name, with a number appended if the name is in use. Only files
     written earlier and not changed since are overwritten. Compressed files and files in object
     storage are skipped.
 
@@ -48,14 +48,14 @@ def write_libraries(
     overwritten. Returns the files that were written. Raises a TaggerError if a file was changed
     after it was read, or cannot be written.
     """
-    libraries = [
+    found = [
         file
         for file in read.files
         if file.format in _WRITERS and file.entries and (file.source.stamp or file.source.content)
     ]
-    if not libraries:
+    if not found:
         return []
-    numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in libraries]
+    numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in found]
     wanted = np.zeros(len(read.papers), dtype=bool)
     wanted[np.concatenate(numbers)] = True
     keywords = _keywords_of(compress(enumerate(tags), wanted))
@@ -65,7 +65,7 @@ def write_libraries(
     reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
     written = []
-    for file, papers in zip(libraries, numbers, strict=True):
+    for file, papers in zip(found, numbers, strict=True):
         suffix, add_keywords = _WRITERS[file.format]
         path = _free_path(folder, file.source.name, suffix, reserved, known)
         reserved.add(_key(path))
@@ -85,7 +85,7 @@ def write_libraries(
 
 
 def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> None:
-    """Write a library, and record its digest in :data:`WRITTEN_FILE` and in ``known``."""
+    """Write a file, and record its digest in :data:`WRITTEN_FILE` and in ``known``."""
     # Recorded first, together with the old digest: a kill may leave the old file or the new.
     digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
     known[path.name] = sorted(digest for digest in digests if digest)
@@ -127,7 +127,7 @@ def _free_path(
 
 
 def _written_before(folder: Path) -> dict[str, list[str]]:
-    """Return the digests of the libraries that tagger wrote into a folder, by file name."""
+    """Return the digests of the files that tagger wrote into a folder, by file name."""
     try:
         known = json.loads((folder / WRITTEN_FILE).read_text(encoding="utf-8"))
         return {name: digests for name, digests in known.items() if isinstance(digests, list)}

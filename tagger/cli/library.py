@@ -1,0 +1,266 @@
+"""``tagger library``: search, export and tag anew what was collected with ``tag --into``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagger.cli import options, output
+from tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from tagger.papers import TaggedPaper
+    from tagger.report import LibraryEntry
+    from tagger.taxonomy import Taxonomy
+
+app = typer.Typer(no_args_is_help=True, help="Search, export and tag anew the papers of a library.")
+
+File = Annotated[Path, typer.Argument(metavar="LIBRARY", help="The file of the library.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="Words that title and abstract have; '\"a phrase\"' in double quotes."),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Only papers that were added on this day or later."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="FACET/TAG", help="Only papers with this tag; repeatable."),
+]
+Waiting = Annotated[bool, typer.Option("--waiting", help="Only papers that wait for review.")]
+ReviewedLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        "-l",
+        help="The label folder with the reviews; by default 'labels' if it exists.",
+    ),
+]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+Write = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Also write parquet, excel or dataset; repeatable."),
+]
+Title = Annotated[str | None, typer.Argument(help="Part of a title, or the id of a paper.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep the tags.")]
+Show = Annotated[int, typer.Option(min=0, help="Largest number of papers to print.")]
+
+
+@app.command()
+def search(
+    file: File,
+    words: Words = None,
+    tag: Tags = None,
+    since: Since = None,
+    waiting: Waiting = False,
+    labels: ReviewedLabels = None,
+    show: Show = 25,
+    as_json: options.Json = False,
+) -> None:
+    """Find papers by words, tags, the day on which they were added, or whether they wait.
+
+    The best matches come first. Tags are those of the reviewers where they answered.
+
+    Example: tagger library search library long context --tag contribution/survey
+    """
+    found = _entries(file, labels, words, since, tag, waiting=waiting)[0]
+    if as_json:
+        output.print_json({"papers": [one.as_row() for one in found]})
+        return
+    for one in found[:show]:
+        _print_entry(one)
+    more = f", {show} of them shown" if len(found) > show else ""
+    output.echo(f"{len(found)} papers{more}")
+
+
+@app.command()
+def show(
+    file: File,
+    title: Title = None,
+    labels: ReviewedLabels = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show one paper with all its confidences, or how many papers the library has of each tag.
+
+    Example: tagger library show library "a part of its title"
+    """
+    found, taxonomy = _entries(file, labels)
+    if title is None:
+        counts = _counts(found)
+        if as_json:
+            output.print_json(
+                {"papers": len(found), "taxonomy": taxonomy.version, "counts": counts}
+            )
+            return
+        days = [one.added for one in found]
+        output.echo(f"{len(found)} papers, added from {min(days)} to {max(days)}")
+        for name, values in counts.items():
+            output.echo(f"{name}: " + ", ".join(f"{key} {n}" for key, n in values.items()))
+        return
+    wanted = title.casefold()
+    found = [one for one in found if one.tagged.id == title] or [
+        one for one in found if wanted in one.tagged.title.casefold()
+    ]
+    if len(found) != 1:
+        some = "; ".join(one.tagged.title for one in found[:3])
+        raise TaggerError(
+            f"{len(found)} papers have '{title}' in their titles" + (f": {some}" if some else ""),
+            path=file,
+            hint="Give more of the title, or the id" if found else None,
+        )
+    [one] = found
+    if as_json:
+        output.print_json(one.as_row())
+        return
+    _print_entry(one)
+    for facet, confidences in one.tagged.confidence.items():
+        numbers = ", ".join(f"{name} {number:.2f}" for name, number in confidences.items())
+        output.echo(f"  confidences, {facet}: {numbers}")
+    output.echo(f"  {one.tagged.id}, from {', '.join(one.tagged.sources)}, by {one.tagged.model}")
+
+
+@app.command()
+def export(
+    file: File,
+    folder: OutputFolder,
+    words: Words = None,
+    tag: Tags = None,
+    since: Since = None,
+    waiting: Waiting = False,
+    write: Write = None,
+    replace: options.Replace = False,
+    labels: ReviewedLabels = None,
+) -> None:
+    """Write papers to a folder, as tags.jsonl, tags.csv and other formats.
+
+    Tags are those of the reviewers where they answered. What is not a paper, by their answer, is
+    left out. Without words and options all papers are written.
+
+    Example: tagger library export library --output surveys --tag contribution/survey
+    """
+    from tagger.tagging import check_no_loss, check_output
+
+    writers = check_output(folder, write or [], [file])
+    found, taxonomy = _entries(file, labels, words, since, tag, waiting=waiting)
+    papers = [one.tagged for one in found if one.paper.status != "not a paper"]
+    if not replace:
+        check_no_loss(folder, (one.paper for one in papers))
+    with output.working("Writing results"):
+        for writer in writers:
+            writer.write(papers, taxonomy, folder / writer.target)
+    written = ", ".join(str(folder / writer.target) for writer in writers)
+    output.echo(f"{len(papers)} papers. Written: {written}")
+
+
+@app.command()
+def retag(
+    file: File,
+    model: options.Model = "champion",
+    effort: options.Effort = "full",
+    min_confidence: options.MinConfidence = 0.6,
+    target_precision: options.TargetPrecision = None,
+    texts: options.Texts = None,
+    dry_run: DryRun = False,
+    show: Show = 25,
+    as_json: options.Json = False,
+) -> None:
+    """Tag all papers that another model has tagged, and say what changes.
+
+    Ids, days and the answers of reviewers stay. If abstracts are not kept in the library, --texts
+    names files that have them. The exit code is 1 if papers keep their tags for want of abstracts.
+
+    Example: tagger library retag library --dry-run
+    """
+    from tagger.tagging import retag_library
+
+    given = output.read_texts(texts or [])
+    loaded = output.load_model_named(model).at_effort(effort)
+    rule, _ = output.review_rule(loaded, min_confidence, target_precision)
+    with output.progress() as step:
+        done = retag_library(file, loaded, rule, given, keep=not dry_run, progress=step)
+    changes = [
+        (one.title, gained, lost)
+        for one, other in zip(done.before, done.after, strict=True)
+        for gained, lost in [(_names(other) - _names(one), _names(one) - _names(other))]
+        if gained or lost
+    ]
+    gains, losses = Counter[str](), Counter[str]()
+    for _, gained, lost in changes:
+        gains.update(gained)
+        losses.update(lost)
+    if as_json:
+        output.print_json(
+            {
+                "model": loaded.name,
+                "papers": len(done.after),
+                "without_text": done.without_text,
+                "gained": gains,
+                "lost": losses,
+                "changes": [
+                    {"title": title, "gained": sorted(gained), "lost": sorted(lost)}
+                    for title, gained, lost in changes
+                ],
+            }
+        )
+    else:
+        for title, gained, lost in changes[:show]:
+            signs = [f"+{name}" for name in sorted(gained)] + [f"-{name}" for name in sorted(lost)]
+            output.echo(f"{title}: {', '.join(signs)}")
+        for name in sorted(gains | losses):
+            output.echo(f"{name}: {gains[name]} gained, {losses[name]} lost")
+        would = "would change" if dry_run else "changed"
+        output.echo(f"{len(done.after)} papers tagged by {loaded.name}; {len(changes)} {would}")
+    if done.without_text:
+        output.warn(f"{done.without_text} papers keep their tags: give their texts with --texts")
+        raise typer.Exit(1)
+
+
+def _entries(
+    file: Path,
+    labels: Path | None,
+    words: list[str] | None = None,
+    since: datetime | None = None,
+    tags: list[str] | None = None,
+    *,
+    waiting: bool = False,
+) -> tuple[list[LibraryEntry], Taxonomy]:
+    from tagger.report import library_entries
+
+    default = options.LABELS_FOLDER
+    return library_entries(
+        file,
+        labels or (default if default.is_dir() else None),
+        words=" ".join(words or ()),
+        since=since.date() if since else date.min,
+        tags=tags or (),
+        waiting=waiting,
+    )
+
+
+def _names(paper: TaggedPaper) -> set[str]:
+    return {f"{facet}/{tag}" for facet, tags in paper.tags.items() for tag in tags}
+
+
+def _counts(found: list[LibraryEntry]) -> dict[str, dict[str, int]]:
+    """Return numbers of papers by status, by model, and by tag of each facet."""
+    counts: dict[str, Counter[str]] = {
+        "review": Counter(one.paper.status for one in found),
+        "model": Counter(one.tagged.model for one in found),
+    }
+    for one in found:
+        for facet, tags in one.tagged.tags.items():
+            counts.setdefault(facet, Counter()).update(tags)
+    return {name: dict(numbers.most_common()) for name, numbers in counts.items()}
+
+
+def _print_entry(one: LibraryEntry) -> None:
+    tags = [f"{facet}: {', '.join(names)}" for facet, names in one.tagged.tags.items() if names]
+    status: str = one.paper.status
+    if one.tagged.review:
+        status = f"to review: {one.tagged.review.reason}"
+    output.echo(f"{one.added}  {one.tagged.title}\n  {'; '.join(tags) or 'no tags'} ({status})")

@@ -1,0 +1,242 @@
+"""A library: one SQLite file that collects tagged papers, page after page.
+
+A paper is added once. It keeps its id and the day on which it was added. Its tags are those of a
+model: the answers of reviewers stay in the label folder, so no new tagging loses them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from tagger._util.atomic import cannot_write, making
+from tagger.errors import TaggerError
+from tagger.papers.identity import KnownPapers
+from tagger.papers.paper import Paper, paper_id
+from tagger.papers.tagged_paper import TaggedPaper
+
+FORMAT = 1
+"""Version of the tables, in the header of the file (``user_version``)."""
+_APPLICATION = int.from_bytes(b"tagr", "big")
+_MARK = b"SQLite format 3\x00"
+_TABLES = f"""
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE papers (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, added TEXT NOT NULL, tagged TEXT NOT NULL,
+  abstract TEXT
+);
+CREATE INDEX by_day ON papers (added);
+CREATE TABLE names (name TEXT, number INTEGER, PRIMARY KEY (name, number)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5 (title, abstract, content='', tokenize='porter');
+CREATE TABLE taxonomy (content TEXT NOT NULL);
+"""
+_ROWS = "SELECT tagged, abstract, added FROM papers"
+_TAGGED = TypeAdapter(TaggedPaper)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPaper:
+    """A paper of a library; ``abstract`` is None if abstracts were not to be kept."""
+
+    tagged: TaggedPaper
+    abstract: str | None
+    added: date
+
+    @property
+    def paper(self) -> Paper:
+        """The paper with its abstract, if that is kept."""
+        return replace(self.tagged.paper, abstract=self.abstract or "")
+
+
+def is_library(start: bytes) -> bool:
+    """Return whether a file that starts with these bytes is a library of any format."""
+    return start.startswith(_MARK) and start[68:72] == _APPLICATION.to_bytes(4, "big")
+
+
+class Library:
+    """An open library.
+
+    Raises
+    ------
+    TaggerError
+        If there is no file, it is no library or one of another format, or it is damaged. Later, if
+        it cannot be written: then nothing of the change is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir():
+            raise TaggerError("is a folder, and a library is a file", path=path)
+        try:
+            with path.open("rb") as file:
+                start = file.read(100)
+        except FileNotFoundError as error:
+            hint = "'tagger tag' makes one with --into"
+            raise TaggerError("no such library", path=path, hint=hint) from error
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror or error})"
+            raise TaggerError(reason, path=path) from error
+        if not is_library(start):
+            raise TaggerError("is not a library of tagger", path=path, hint="Name another file")
+        with self._reporting():
+            self._database = sqlite3.connect(path, isolation_level=None)
+            ((version,),) = self._database.execute("PRAGMA user_version")
+            ((state,),) = self._database.execute("PRAGMA quick_check(1)")
+        if version != FORMAT:
+            raise TaggerError(
+                f"is a library of format {version}, and this version of tagger reads {FORMAT}",
+                path=path,
+                hint="Use the version of tagger that wrote it, or collect in a new file",
+            )
+        if state != "ok":
+            raise self._damaged(state)
+
+    @classmethod
+    def create(cls, path: Path) -> Library:
+        """Write an empty library; the folder is made if it is missing."""
+        with making(path) as new, closing(sqlite3.connect(new)) as database:
+            database.executescript(_TABLES)
+        return cls(path)
+
+    def __len__(self) -> int:
+        with self._reporting():
+            ((number,),) = self._database.execute("SELECT count(*) FROM papers")
+        return int(number)
+
+    @property
+    def taxonomy(self) -> str | None:
+        """The taxonomy of the last addition, as JSON; None if nothing was added."""
+        with self._reporting():
+            found = self._database.execute("SELECT content FROM taxonomy").fetchone()
+        return str(found[0]) if found else None
+
+    def papers(self, words: str = "", since: date = date.min) -> Iterator[LibraryPaper]:
+        """Yield papers in the order in which they were added.
+
+        With ``words``, only papers are yielded whose title and abstract have them all, the best
+        matches first. Words in double quotes are a phrase.
+        """
+        query, values = f"{_ROWS} WHERE added >= ? ORDER BY number", [since.isoformat()]
+        if words:
+            query = (
+                "SELECT tagged, papers.abstract, added FROM words JOIN papers ON number = "
+                "words.rowid WHERE added >= ? AND words MATCH ? ORDER BY rank"
+            )
+            values.append(_phrases(words))
+        with self._reporting():
+            for tagged, abstract, day in self._database.execute(query, values):
+                yield LibraryPaper(_TAGGED.validate_json(tagged), abstract, date.fromisoformat(day))
+
+    def find(self, paper: Paper) -> LibraryPaper | None:
+        """Return the paper of the library that an entry describes."""
+        marks = ", ".join("?" * len(paper.known_as))
+        query = f"{_ROWS} WHERE number IN (SELECT number FROM names WHERE name IN ({marks}))"
+        with self._reporting():
+            for tagged, abstract, day in self._database.execute(query, [*paper.known_as]):
+                own = _TAGGED.validate_json(tagged)
+                if paper in KnownPapers([own.paper]):
+                    return LibraryPaper(own, abstract, date.fromisoformat(day))
+        return None
+
+    def with_free_id(self, paper: Paper) -> Paper:
+        """Return a paper that is not in the library, with an id that no other paper there has."""
+        with self._reporting():
+            query = "SELECT 1 FROM papers WHERE id = ?"
+            if not self._database.execute(query, [paper.id]).fetchone():
+                return paper
+        return replace(paper, id=paper_id(f"{paper.title} {paper.id}"))
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep all changes that are made in the block, or none of them."""
+        with self._reporting():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def add(self, papers: Iterable[LibraryPaper], taxonomy: str) -> None:
+        """Add papers that the library does not have, tagged with a taxonomy (JSON)."""
+        for one in papers:
+            values = (one.tagged.id, one.added.isoformat(), _json(one.tagged), one.abstract)
+            row = "INSERT INTO papers (id, added, tagged, abstract) VALUES (?, ?, ?, ?)"
+            number = self._database.execute(row, values).lastrowid
+            self._index(number, one.paper)
+        self._set_taxonomy(taxonomy)
+
+    def update(self, papers: Iterable[TaggedPaper], taxonomy: str) -> None:
+        """Replace the tags of papers, found by their ids."""
+        rows = ((_json(tagged), tagged.id) for tagged in papers)
+        self._database.executemany("UPDATE papers SET tagged = ? WHERE id = ?", rows)
+        self._set_taxonomy(taxonomy)
+
+    def complete(self, known: LibraryPaper, entry: Paper, *, abstract: bool) -> None:
+        """Add to a paper what an entry of it tells: identifiers, sources, a missing abstract."""
+        (number,) = self._database.execute(
+            "SELECT number FROM papers WHERE id = ?", [known.tagged.id]
+        ).fetchone()
+        own, before = known.tagged, known.paper
+        tagged = replace(
+            own,
+            identifiers=replace(
+                before, identifiers=own.identifiers + entry.identifiers
+            ).identifiers,
+            sources=tuple(dict.fromkeys(own.sources + entry.sources)),
+        )
+        text = known.abstract or (entry.abstract if abstract else known.abstract)
+        query = "UPDATE papers SET tagged = ?, abstract = ? WHERE number = ?"
+        self._database.execute(query, (_json(tagged), text, number))
+        row = ("delete", number, before.title, before.abstract)
+        self._database.execute(
+            "INSERT INTO words (words, rowid, title, abstract) VALUES (?, ?, ?, ?)", row
+        )
+        self._index(number, replace(tagged.paper, abstract=text or ""))
+
+    def _index(self, number: int | None, paper: Paper) -> None:
+        names = ((name, number) for name in paper.known_as)
+        self._database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", names)
+        row = (number, paper.title, paper.abstract)
+        self._database.execute("INSERT INTO words (rowid, title, abstract) VALUES (?, ?, ?)", row)
+
+    def _set_taxonomy(self, taxonomy: str) -> None:
+        self._database.execute("DELETE FROM taxonomy")
+        self._database.execute("INSERT INTO taxonomy VALUES (?)", [taxonomy])
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Convert the errors of the database to TaggerErrors."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                hint = "Wait until it has finished, and give the same command again"
+                raise TaggerError("another process uses it", path=self.path, hint=hint) from error
+            raise cannot_write(self.path, OSError(str(error))) from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise self._damaged(str(error).splitlines()[0]) from error
+
+    def _damaged(self, reason: str) -> TaggerError:
+        return TaggerError(f"is damaged ({reason})", path=self.path, hint="Restore a copy of it")
+
+
+def _json(tagged: TaggedPaper) -> str:
+    return json.dumps(tagged.as_row())
+
+
+def _phrases(words: str) -> str:
+    """Return a query of FTS5 for all words; it has a grammar that people do not know."""
+    parts: Sequence[str] = words.split('"')
+    phrases = [part for n, part in enumerate(parts) for part in ([part] if n % 2 else part.split())]
+    return " ".join(f'"{part}"' for part in phrases if part.strip())

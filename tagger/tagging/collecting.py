@@ -1,0 +1,137 @@
+"""Collect the papers of runs in a library, and tag a library anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from tagger._util.atomic import exclusively
+from tagger._util.progress import Progress, no_progress
+from tagger.errors import shown
+from tagger.model import ReviewRule, TaggerModel
+from tagger.papers import Library, LibraryPaper, Paper, TaggedPaper
+from tagger.tagging.run import TagRun, tag_papers
+from tagger.taxonomy import Taxonomy
+
+
+@contextmanager
+def work_on_library(path: Path) -> Iterator[Path]:
+    """Hold a library for this process; provide the folder next to it in which a run works.
+
+    If the run fails, the folder stays, and the next run of the same papers continues in it.
+    """
+    with exclusively(path):
+        folder = path.with_name(f".{path.name}.work")
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Numbers of papers: added to a library, known to it before, and all that it has now."""
+
+    library: str
+    new: int
+    known: int
+    papers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The papers of some files: those that a library lacks, and the others, with its own record."""
+
+    path: Path
+    new: Sequence[Paper]
+    known: Sequence[tuple[LibraryPaper, Paper]]
+
+    @classmethod
+    def at(cls, path: Path, papers: Iterable[Paper]) -> Arrivals:
+        """Find out which papers a library has, which need not exist yet."""
+        library, new, known = None, list[Paper](), list[tuple[LibraryPaper, Paper]]()
+        if path.exists():
+            library = Library(path)
+        for paper in papers:
+            if library and (found := library.find(paper)):
+                known.append((found, paper))
+            else:
+                new.append(library.with_free_id(paper) if library else paper)
+        return cls(path, new, known)
+
+    def add(
+        self, run: TagRun, taxonomy: Taxonomy, day: date | None, *, abstracts: bool
+    ) -> Addition:
+        """Add the new papers, which ``run`` has tagged: all of them, or none if this fails.
+
+        Known papers keep their tags and their day; identifiers, names of files and missing
+        abstracts are added to them. ``day`` is that of the addition, by default today.
+        """
+        library = Library(self.path) if self.path.exists() else Library.create(self.path)
+        day = day or datetime.now(UTC).date()
+        texts = {paper.id: paper.abstract for paper in self.new} if abstracts else {}
+        new = (LibraryPaper(one, texts.get(one.id), day) for one in run.tagged())
+        with library.changing():
+            library.add(new, taxonomy.model_dump_json())
+            for known, entry in self.known:
+                library.complete(known, entry, abstract=abstracts)
+        return Addition(shown(self.path), run.papers, len(self.known), len(library))
+
+
+@dataclass(frozen=True, slots=True)
+class Retagging:
+    """The papers of a library that another model has tagged.
+
+    ``before`` and ``after`` have the same papers in the same order. ``without_text`` counts papers
+    whose abstracts are not kept, and which therefore keep their tags.
+    """
+
+    before: tuple[TaggedPaper, ...]
+    after: tuple[TaggedPaper, ...]
+    without_text: int
+
+
+def retag_library(
+    path: Path,
+    model: TaggerModel,
+    rule: ReviewRule,
+    texts: Sequence[Paper] = (),
+    *,
+    keep: bool = True,
+    progress: Progress = no_progress,
+) -> Retagging:
+    """Tag all papers of a library that another model has tagged; call it in the work folder.
+
+    Parameters
+    ----------
+    texts:
+        Papers with their abstracts, for a library that does not keep them.
+    keep:
+        Whether to keep the new tags.
+    """
+    with work_on_library(path) as folder:
+        library = Library(path)
+        known = {found.tagged.id: one for one in texts if (found := library.find(one))}
+        before, papers, without_text = list[TaggedPaper](), list[Paper](), 0
+        for one in library.papers():
+            given = known.get(one.tagged.id)
+            if one.tagged.model == model.name:
+                continue
+            if one.abstract is None and not given:
+                without_text += 1
+                continue
+            before.append(one.tagged)
+            papers.append(
+                replace(one.paper, abstract=one.abstract or (given or one.paper).abstract)
+            )
+        if not papers:
+            return Retagging((), (), without_text)
+        run = tag_papers(papers, model, folder, rule, abstracts=False, progress=progress)
+        after = {paper.id: paper for paper in run.tagged()}
+        if keep:
+            with library.changing():
+                library.update(after.values(), model.taxonomy.model_dump_json())
+        kept = [paper for paper in before if paper.id in after]
+        return Retagging(tuple(kept), tuple(after[paper.id] for paper in kept), without_text)

@@ -1,0 +1,77 @@
+"""The folder that a run writes its results to: names of its files, and what may be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagger._util.jsonl import read_lines
+from tagger.errors import TaggerError
+from tagger.papers import Paper
+from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
+
+NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
+PROBLEMS_FILE = "problems.jsonl"
+"""Records that could not be read or tagged, one per line: file, line, reason."""
+ABSTRACTS_FILE = "abstracts.jsonl"
+"""The abstracts of the papers, for the report: id, abstract."""
+MANIFEST_FILE = "manifest.json"
+"""Numbers of rows, papers and tags, and what the run was made of."""
+PARTS_FOLDER = "tags"
+WORK_FOLDER = ".work"
+_OTHERS = (
+    NEAR_DUPLICATES_FILE,
+    PROBLEMS_FILE,
+    ABSTRACTS_FILE,
+    MANIFEST_FILE,
+    PARTS_FOLDER,
+    WORK_FOLDER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is read of a line of an earlier ``tags.jsonl``."""
+
+    id: str
+
+
+def check_output(
+    folder: Path, formats: Iterable[str] = (), inputs: Iterable[Path] = ()
+) -> list[Writer]:
+    """Return the writers of some formats, and of those that are always written.
+
+    Raises a TaggerError if a format is unknown, if something in the folder must not be replaced, or
+    if the results would replace one of the inputs.
+    """
+    writers = choose_writers(formats)
+    hint = "Choose another --output"
+    if folder.exists() and not folder.is_dir():
+        raise TaggerError("is a file, not a folder", path=folder, hint=hint)
+    for writer in writers:
+        writer.check(folder / writer.target)
+    existing = [path for path in inputs if path.exists()]
+    for name in (*(writer.target for writer in writers), *_OTHERS):
+        target = folder / name
+        for path in existing:
+            above = path.resolve().parents
+            if target.exists() and (target.samefile(path) or target.resolve() in above):
+                problem = "is one of the inputs, and the results would replace it"
+                raise TaggerError(problem, path=path, hint=hint)
+    return writers
+
+
+def check_no_loss(folder: Path, papers: Iterable[Paper]) -> None:
+    """Raise a TaggerError if a folder has results of papers that are not among ``papers``."""
+    earlier = folder / TAGS_FILE
+    if not earlier.exists():
+        return
+    ids = {paper.id for paper in papers}
+    lost = sum(line.id not in ids for _, line in read_lines(earlier, _Known))
+    if lost:
+        raise TaggerError(
+            f"has results of {lost} papers that are not in these files, and they would be lost",
+            path=folder,
+            hint="Choose another --output, collect them --into a library, or --replace them",
+        )

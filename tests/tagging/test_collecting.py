@@ -1,0 +1,338 @@
+"""A library collects papers week after week, and loses nothing when something goes wrong."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from helpers.samples import contents, label_line, page, run, small_taxonomy
+from helpers.tiny_model import save_tiny_model
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tagger.model import ReviewRule
+from tagger.papers import Library, Paper, merge_duplicates
+from tagger.tagging import Arrivals, retag_library, tag_papers, work_on_library
+
+RULE = ReviewRule()
+WEEKS = {
+    "week1.txt": ("First paper", "Second paper"),
+    "week2.txt": ("Second paper", "Third paper on courts", "Fourth paper"),
+}
+DAYS = {"week1.txt": "2026-11-03", "week2.txt": "2026-11-11"}
+
+
+@pytest.fixture
+def add(tmp_path, saved_model, monkeypatch):
+    """Add a page to the library of a folder, as a user does."""
+    monkeypatch.chdir(tmp_path)
+    for name, titles in WEEKS.items():
+        (tmp_path / name).write_text(page(*titles), encoding="utf-8")
+
+    def add_page(name, *more):
+        day = ("--date", DAYS[name]) if name in DAYS else ()
+        done = run("tag", name, "--into", "library", "-m", saved_model, *day, "--json", *more)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["addition"]
+
+    return add_page
+
+
+@pytest.fixture
+def root(add, tmp_path):
+    """A folder with a library of two weeks."""
+    add("week1.txt")
+    add("week2.txt")
+    return tmp_path
+
+
+def rows():
+    """Return the papers of the library as JSON, by title."""
+    done = run("library", "search", "library", "--json")
+    assert done.returncode == 0, done.stderr
+    return {row["title"]: row for row in json.loads(done.stdout)["papers"]}
+
+
+def test_a_paper_is_added_once_and_keeps_its_day(add, tmp_path):
+    assert add("week1.txt") == {"library": "library", "new": 2, "known": 0, "papers": 2}
+    first = rows()
+    assert add("week2.txt") == {"library": "library", "new": 2, "known": 1, "papers": 4}
+    second = rows()
+    assert second["First paper"] == first["First paper"]
+    assert [row["added"] for row in second.values()] == ["2026-11-03"] * 2 + ["2026-11-11"] * 2
+    assert second["Second paper"]["sources"] == ["week1.txt", "week2.txt"]
+    assert add("week1.txt")["new"] == 0
+    assert rows() == second
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == [
+        "library",
+        *WEEKS,
+    ]
+
+
+def test_a_journal_version_is_known_once_its_doi_was_seen_with_the_preprint(tmp_path, model):
+    entries = [
+        Paper("A preprint", "On hearts.", ("a",), identifiers=("arxiv:2501.00001",)),
+        Paper("A preprint", "", ("b",), identifiers=("arxiv:2501.00001", "doi:10.1/x")),
+        Paper("A preprint!", "", ("c",), identifiers=("doi:10.1/x",)),
+    ]
+    for entry in entries:
+        collect(tmp_path / "library", [entry], model)
+    [found] = Library(tmp_path / "library").papers()
+    assert found.tagged.id == "arxiv:2501.00001"
+    assert found.tagged.identifiers == ("doi:10.1/x", "arxiv:2501.00001")
+    assert found.abstract == "On hearts."
+
+
+def test_chapters_with_the_doi_of_their_book_are_papers_of_their_own(tmp_path, model):
+    titles = ("The role of wool", "Nineteen maps of hell")
+    for title in titles * 2:
+        paper = Paper(title, "", ("a",), identifiers=("doi:10.1/book",))
+        collect(tmp_path / "library", [paper], model)
+    found = [one.tagged for one in Library(tmp_path / "library").papers()]
+    assert [one.title for one in found] == list(titles)
+    assert len({one.id for one in found}) == 2
+
+
+def collect(path, papers, model):
+    """Add papers to a library as the command does."""
+    with work_on_library(path) as folder:
+        arrivals = Arrivals.at(path, papers)
+        run = tag_papers(arrivals.new, model, folder, RULE, abstracts=False)
+        return arrivals.add(run, model.taxonomy, None, abstracts=True)
+
+
+names = st.sampled_from(["doi:10.1/a", "doi:10.1/b", "arxiv:2501.00001", "pmid:7"])
+entries = st.builds(
+    lambda title, ids: Paper(title, "Of hearts.", ("a",), identifiers=tuple(ids)),
+    st.sampled_from(["One title", "Another title", "A third"]),
+    st.lists(names, max_size=2, unique_by=lambda name: name.partition(":")[0]),
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(entries, min_size=1, max_size=4), min_size=1, max_size=4))
+def test_whatever_arrives_is_known_afterwards(tmp_path, model_once, pages):
+    path = tmp_path / "library"
+    path.unlink(missing_ok=True)
+    for entries_of_page in pages:
+        collect(path, merge_duplicates(entries_of_page), model_once)
+        library = Library(path)
+        assert all(library.find(entry) for entry in entries_of_page)
+        size = len(library)
+        assert collect(path, merge_duplicates(entries_of_page), model_once).papers == size
+
+
+def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_folder, tmp_path):
+    answer = label_line("First paper", source="review", tags={"kind": ["study"], "field": ["law"]})
+    (label_folder / "corrections.jsonl").write_text(answer + "\n", encoding="utf-8")
+    before = rows()["First paper"]
+    assert (before["tags"], before["status"]) == (
+        {"kind": ["study"], "field": ["law"]},
+        "corrected",
+    )
+    done = run("library", "retag", "library", "-m", other_model(root), "--json")
+    assert done.returncode == 0, done.stderr
+    after = rows()["First paper"]
+    assert after["model"] != before["model"]
+    assert (after["tags"], after["added"]) == (before["tags"], before["added"])
+    done = run(
+        "library", "search", "library", "--tag", "field/law", "--tag", "kind/study", "hearts"
+    )
+    assert done.stdout.splitlines()[-1] == "0 papers"
+    done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper")
+    assert done.returncode == 0, done.stderr
+    exported = map(json.loads, (root / "out" / "tags.jsonl").read_text().splitlines())
+    assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
+
+
+def other_model(root):
+    """Return the folder of a model with other heads."""
+    return save_tiny_model(root / "other", small_taxonomy(), seed=1)
+
+
+def test_search_finds_words_phrases_days_and_what_waits(root):
+    def found(*words):
+        done = run("library", "search", "library", *words, "--json")
+        assert done.returncode == 0, done.stderr
+        return [row["title"] for row in json.loads(done.stdout)["papers"]]
+
+    assert found("court") == ["Third paper on courts"]
+    assert found('"paper on courts"') == ["Third paper on courts"]
+    assert found('c++ "unbalanced AND (') == []
+    assert len(found("long enough")) == 4
+    assert found("--since", "2026-11-11") == ["Third paper on courts", "Fourth paper"]
+    waiting = [title for title, row in rows().items() if row["review"]]
+    assert found("--waiting") == waiting
+
+
+def test_one_paper_is_shown_by_a_part_of_its_title(root):
+    done = run("library", "show", "library", "COURTS")
+    assert done.returncode == 0, done.stderr
+    assert "confidences, kind:" in done.stdout
+    assert run("library", "show", "library", "paper").returncode == 2
+    assert (
+        "4 papers, added from 2026-11-03 to 2026-11-11" in run("library", "show", "library").stdout
+    )
+
+
+def test_a_library_is_read_like_any_file_of_papers(root, saved_model):
+    done = run("tag", "library", "-m", saved_model, "--json", "-o", "again")
+    assert json.loads(done.stdout)["papers"] == 4
+    lines = (root / "again" / "abstracts.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+
+
+def test_without_abstracts_no_text_is_kept_and_a_new_model_asks_for_them(add, tmp_path):
+    add("week1.txt", "--no-abstracts")
+    assert b"nothing real" not in (tmp_path / "library").read_bytes()
+    before = rows()
+    other = other_model(tmp_path)
+    done = run("library", "retag", "library", "-m", other)
+    assert (done.returncode, "2 papers keep their tags" in done.stderr) == (1, True)
+    assert rows() == before
+    done = run("library", "retag", "library", "-m", other, "--texts", "week1.txt")
+    assert done.returncode == 0, done.stderr
+    assert b"nothing real" not in (tmp_path / "library").read_bytes()
+    assert {row["model"] for row in rows().values()} != {row["model"] for row in before.values()}
+
+
+def test_a_new_model_says_what_changes(root):
+    before, retag = rows(), ("library", "retag", "library", "-m", other_model(root), "--json")
+    tried = json.loads(run(*retag, "--dry-run").stdout)
+    assert rows() == before
+    done = json.loads(run(*retag).stdout)
+    after = rows()
+    assert (tried, done["papers"]) == (done, 4)
+
+    def names(row):
+        return {f"{facet}/{tag}" for facet, tags in row["tags"].items() for tag in tags}
+
+    expected = {
+        title: (names(after[title]) - names(row), names(row) - names(after[title]))
+        for title, row in before.items()
+        if names(row) != names(after[title])
+    }
+    assert expected, "the other model gives other tags"
+    assert {one["title"]: ({*one["gained"]}, {*one["lost"]}) for one in done["changes"]} == expected
+    assert sum(done["gained"].values()) == sum(len(gained) for gained, _ in expected.values())
+    assert json.loads(run(*retag).stdout)["papers"] == 0
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[4096:12288] = os.urandom(8192)
+    path.write_bytes(content)
+
+
+def older(path):
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 0")
+
+
+def as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        damage,
+        older,
+        as_folder,
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: path.write_text("My library of ideas", encoding="utf-8"),
+        lambda path: sqlite3.connect(path).execute("PRAGMA application_id = 7"),
+        lambda path: path.write_bytes(b""),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tag", "week1.txt", "--into", "library"),
+        ("report", "library"),
+        ("library", "search", "library"),
+        ("library", "show", "library"),
+        ("library", "export", "library", "-o", "out"),
+        ("library", "retag", "library"),
+    ],
+)
+def test_a_file_that_is_no_sound_library_is_refused_and_stays(root, saved_model, spoil, command):
+    path = root / "library"
+    spoil(path)
+    before = path.is_file() and path.read_bytes()
+    model = ("-m", saved_model) if command[0] == "tag" or command[1] == "retag" else ()
+    done = run(*command, *model)
+    assert done.returncode == 2
+    [line] = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("error: library: "), line
+    assert (path.is_file() and path.read_bytes()) == before
+
+
+@pytest.mark.parametrize("others", [("-o", "x"), ("--write", "excel"), ("--engine", "ray")])
+def test_a_library_is_no_folder_of_results(root, others):
+    done = run("tag", "week1.txt", "--into", "library", *others)
+    assert (done.returncode, "--into cannot be combined" in done.stderr) == (2, True)
+
+
+def start(place, model, name):
+    """Start an addition in a process of its own."""
+    command = ["tag", name, "--into", "library", "--model", str(model), "--json"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tagger", *command],
+        cwd=place,
+        env={**os.environ, "TAGGER_CACHE": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_of_two_additions_at_once_none_is_lost(add, tmp_path, saved_model):
+    both = [start(tmp_path, saved_model, name) for name in WEEKS]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum(json.loads(out)["addition"]["new"] for out, _ in outputs) == 4
+    assert len(rows()) == 4
+
+
+def test_a_kill_at_the_end_leaves_the_library_as_it_was(root, saved_model, monkeypatch):
+    before = rows()
+    (root / "week3.txt").write_text(page("Fifth paper"), encoding="utf-8")
+    monkeypatch.setattr(Library, "complete", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    child = os.fork()
+    if not child:
+        (root / "week3.txt").write_text(page("Fifth paper", "First paper"), encoding="utf-8")
+        run("tag", "week3.txt", "--into", "library", "-m", saved_model)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    monkeypatch.undo()
+    monkeypatch.chdir(root)
+    assert rows() == before
+    done = run("tag", "week3.txt", "--into", "library", "-m", saved_model, "--json")
+    assert json.loads(done.stdout)["addition"]["papers"] == 5
+    assert not list(root.glob(".library.work"))
+
+
+def test_a_run_that_fails_leaves_the_library_as_it_was(root, saved_model, monkeypatch):
+    before = (root / "library").read_bytes()
+    monkeypatch.setattr("tagger.papers.library._json", lambda _: None)
+    (root / "week3.txt").write_text(page("Fifth paper"), encoding="utf-8")
+    done = run("tag", "week3.txt", "--into", "library", "-m", saved_model)
+    assert done.returncode == 2
+    assert (root / "library").read_bytes() == before
+
+
+def test_a_library_in_use_is_left_alone(root, model):
+    with sqlite3.connect(root / "library", isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        done = run("library", "search", "library")
+    assert (done.returncode, "another process uses it" in done.stderr) == (2, True)
+    shutil.copy(root / "library", root / "copy")
+    assert contents(root)["copy"] == contents(root)["library"]
+    retag_library(root / "copy", model, RULE, keep=False)
+    assert contents(root)["copy"] == contents(root)["library"]

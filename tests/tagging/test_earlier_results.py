@@ -1,0 +1,66 @@
+"""Results of other papers stay, and abstracts are kept beside the results unless told otherwise."""
+
+import json
+
+import pytest
+from helpers.samples import contents, page, run
+
+WEEKS = {"week1.txt": ("First paper", "Second paper"), "week2.txt": ("Third paper",)}
+
+
+@pytest.fixture
+def root(tmp_path, saved_model, monkeypatch):
+    """A folder with the pages of two weeks and the results of the first."""
+    for name, titles in WEEKS.items():
+        (tmp_path / name).write_text(page(*titles), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run("tag", "week1.txt", "-m", saved_model).returncode == 0
+    return tmp_path
+
+
+def test_other_papers_are_replaced_only_when_asked(root, saved_model):
+    before = contents(root / "tagged")
+    done = run("tag", "week2.txt", "-m", saved_model)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "tagged: has results of 2 papers" in line
+    for way in ("--output", "--into", "--replace"):
+        assert way in line
+    assert contents(root / "tagged") == before
+    done = run("tag", "week2.txt", "-m", saved_model, "--replace")
+    assert done.returncode == 0, done.stderr
+    [row] = map(json.loads, (root / "tagged" / "tags.jsonl").read_text().splitlines())
+    assert row["title"] == "Third paper"
+
+
+def test_the_same_papers_and_more_are_tagged_again_without_a_word(root, saved_model):
+    for files in (["week1.txt"], ["week2.txt", "week1.txt"]):
+        done = run("tag", *files, "-m", saved_model, "--min-confidence", 0.5)
+        assert done.returncode == 0, done.stderr
+
+
+def test_results_that_cannot_be_read_are_not_replaced(root, saved_model):
+    tags = root / "tagged" / "tags.jsonl"
+    tags.write_bytes(tags.read_bytes()[:-20])
+    before = contents(root / "tagged")
+    done = run("tag", "week1.txt", "-m", saved_model)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert contents(root / "tagged") == before
+
+
+def test_the_report_finds_the_abstracts(root):
+    done = run("report", "--json")
+    assert json.loads(done.stdout)["abstracts"] == 2
+    assert "On first paper:" in (root / "report.html").read_text(encoding="utf-8")
+    done = run("report", "--json", "--no-abstracts")
+    assert json.loads(done.stdout)["abstracts"] == 0
+    assert "On first paper:" not in (root / "report.html").read_text(encoding="utf-8")
+
+
+def test_abstracts_that_must_not_be_kept_are_not(root, saved_model):
+    assert run("tag", "week1.txt", "-m", saved_model, "--no-abstracts").returncode == 0
+    assert not any(b"On first paper" in text for text in contents(root / "tagged").values())
+    done = run("report", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["abstracts"]) == (0, 0)
+    assert "abstracts" in [part["part"] for part in found["left_out"]]
