@@ -34,7 +34,7 @@ sys.path.append(str(ROOT / "tests"))
 from helpers.tiny_model import save_tiny_model
 
 PAGES = 52
-COMMANDS = ("report library", "library search library w1f w20", "library show library")
+COMMANDS = ("report library", "library search library w1f w20", "library show library w1f")
 
 
 def pages_of(papers: int, pages: int) -> list[list[Paper]]:

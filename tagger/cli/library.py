@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import options, output
-from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.papers import TaggedPaper
@@ -33,20 +32,12 @@ Tags = Annotated[
     typer.Option("--tag", metavar="FACET/TAG", help="Only papers with this tag; repeatable."),
 ]
 Waiting = Annotated[bool, typer.Option("--waiting", help="Only papers that wait for review.")]
-ReviewedLabels = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        "-l",
-        help="The label folder with the reviews; by default 'labels' if it exists.",
-    ),
-]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Write = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Also write parquet, excel or dataset; repeatable."),
 ]
-Title = Annotated[str | None, typer.Argument(help="Part of a title, or the id of a paper.")]
+Title = Annotated[str, typer.Argument(help="Part of a title, or the id of a paper.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep the tags.")]
 Show = Annotated[int, typer.Option(min=0, help="Largest number of papers to print.")]
 
@@ -58,7 +49,7 @@ def search(
     tag: Tags = None,
     since: Since = None,
     waiting: Waiting = False,
-    labels: ReviewedLabels = None,
+    labels: options.ReviewedLabels = None,
     show: Show = 25,
     as_json: options.Json = False,
 ) -> None:
@@ -74,54 +65,38 @@ def search(
         return
     for one in found[:show]:
         _print_entry(one)
-    more = f", {show} of them shown" if len(found) > show else ""
-    output.echo(f"{len(found)} papers{more}")
+    more = f", of them shown: {show}" if len(found) > show else ""
+    output.echo(f"papers: {len(found)}{more}")
 
 
 @app.command()
 def show(
     file: File,
-    title: Title = None,
-    labels: ReviewedLabels = None,
+    title: Title,
+    labels: options.ReviewedLabels = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show one paper with all its confidences, or how many papers the library has of each tag.
+    """Show all about the papers with a title: confidences, sources, model, day.
 
     Example: tagger library show library "a part of its title"
     """
-    found, taxonomy = _entries(file, labels)
-    if title is None:
-        counts = _counts(found)
-        if as_json:
-            output.print_json(
-                {"papers": len(found), "taxonomy": taxonomy.version, "counts": counts}
-            )
-            return
-        days = [one.added for one in found]
-        output.echo(f"{len(found)} papers, added from {min(days)} to {max(days)}")
-        for name, values in counts.items():
-            output.echo(f"{name}: " + ", ".join(f"{key} {n}" for key, n in values.items()))
-        return
-    wanted = title.casefold()
-    found = [one for one in found if one.tagged.id == title] or [
-        one for one in found if wanted in one.tagged.title.casefold()
+    found = [
+        one
+        for one in _entries(file, labels)[0]
+        if title.casefold() in one.tagged.title.casefold() or title == one.tagged.id
     ]
-    if len(found) != 1:
-        some = "; ".join(one.tagged.title for one in found[:3])
-        raise TaggerError(
-            f"{len(found)} papers have '{title}' in their titles" + (f": {some}" if some else ""),
-            path=file,
-            hint="Give more of the title, or the id" if found else None,
-        )
-    [one] = found
     if as_json:
-        output.print_json(one.as_row())
+        output.print_json({"papers": [one.as_row() for one in found]})
         return
-    _print_entry(one)
-    for facet, confidences in one.tagged.confidence.items():
-        numbers = ", ".join(f"{name} {number:.2f}" for name, number in confidences.items())
-        output.echo(f"  confidences, {facet}: {numbers}")
-    output.echo(f"  {one.tagged.id}, from {', '.join(one.tagged.sources)}, by {one.tagged.model}")
+    for one in found:
+        _print_entry(one)
+        for facet, confidences in one.tagged.confidence.items():
+            numbers = ", ".join(f"{name} {number:.2f}" for name, number in confidences.items())
+            output.echo(f"  confidences, {facet}: {numbers}")
+        output.echo(
+            f"  {one.tagged.id}, from {', '.join(one.tagged.sources)}, by {one.tagged.model}"
+        )
+    output.echo(f"{len(found)} papers")
 
 
 @app.command()
@@ -134,7 +109,7 @@ def export(
     waiting: Waiting = False,
     write: Write = None,
     replace: options.Replace = False,
-    labels: ReviewedLabels = None,
+    labels: options.ReviewedLabels = None,
 ) -> None:
     """Write papers to a folder, as tags.jsonl, tags.csv and other formats.
 
@@ -194,19 +169,13 @@ def retag(
         gains.update(gained)
         losses.update(lost)
     if as_json:
-        output.print_json(
-            {
-                "model": loaded.name,
-                "papers": len(done.after),
-                "without_text": done.without_text,
-                "gained": gains,
-                "lost": losses,
-                "changes": [
-                    {"title": title, "gained": sorted(gained), "lost": sorted(lost)}
-                    for title, gained, lost in changes
-                ],
-            }
-        )
+        rows = [
+            {"title": title, "gained": sorted(gained), "lost": sorted(lost)}
+            for title, gained, lost in changes
+        ]
+        content = {"model": loaded.name, "papers": len(done.after), "changes": rows}
+        more = {"gained": gains, "lost": losses, "without_text": done.without_text}
+        output.print_json(content | more)
     else:
         for title, gained, lost in changes[:show]:
             signs = [f"+{name}" for name in sorted(gained)] + [f"-{name}" for name in sorted(lost)]
@@ -244,18 +213,6 @@ def _entries(
 
 def _names(paper: TaggedPaper) -> set[str]:
     return {f"{facet}/{tag}" for facet, tags in paper.tags.items() for tag in tags}
-
-
-def _counts(found: list[LibraryEntry]) -> dict[str, dict[str, int]]:
-    """Return numbers of papers by status, by model, and by tag of each facet."""
-    counts: dict[str, Counter[str]] = {
-        "review": Counter(one.paper.status for one in found),
-        "model": Counter(one.tagged.model for one in found),
-    }
-    for one in found:
-        for facet, tags in one.tagged.tags.items():
-            counts.setdefault(facet, Counter()).update(tags)
-    return {name: dict(numbers.most_common()) for name, numbers in counts.items()}
 
 
 def _print_entry(one: LibraryEntry) -> None:

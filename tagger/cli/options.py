@@ -52,6 +52,14 @@ NoAbstracts = Annotated[
 ]
 
 Labels = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
+ReviewedLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        "-l",
+        help="The label folder with the reviews; by default 'labels' if it exists.",
+    ),
+]
 Texts = Annotated[
     list[Path] | None,
     typer.Option(

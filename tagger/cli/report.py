@@ -18,14 +18,6 @@ Folders = Annotated[
     typer.Argument(help="Result folders of 'tagger tag', or one library; by default 'tagged'."),
 ]
 ReportFile = Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")]
-ReviewedLabels = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        "-l",
-        help="The label folder with the reviews; by default 'labels' if it exists.",
-    ),
-]
 ShownModel = Annotated[
     str | None,
     typer.Option(
@@ -61,7 +53,7 @@ LabelStudio = Annotated[
 def report(
     folders: Folders = None,
     file: ReportFile = Path("report.html"),
-    labels: ReviewedLabels = None,
+    labels: options.ReviewedLabels = None,
     model: ShownModel = None,
     digest: options.Digests = None,
     format_name: options.FormatName = None,
