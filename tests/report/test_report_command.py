@@ -26,7 +26,7 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
     assert done.returncode == 0, done.stderr
     for expected in (
         "Left out: figures of tagger/1 (there is no MLflow store here)",
-        "Left out: abstracts (2 of 2 papers",
+        "Left out: abstracts (those of 2 of 2 papers",
         "2 papers, 0 to review, 1 reviewed, 1 corrected",
     ):
         assert expected in done.stdout
