@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tagger.model import Promise, ReviewRule, TaggerModel
     from tagger.papers import Paper, PaperCollection
     from tagger.registry import Registry
-    from tagger.taxonomy import Facet
+    from tagger.taxonomy import Facet, Taxonomy
 
 _ROWS_SHOWN = 5
 
@@ -33,20 +33,27 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
     differ, and the taxonomy may have further facets.
     """
 
+    loaded = load_model_named(model, papers)
+    if problem := misfit(loaded, store.taxonomy):
+        hint = "Train on this taxonomy first: tagger train"
+        raise TaggerError(problem, path=store.folder, hint=hint)
+    return loaded
+
+
+def misfit(model: TaggerModel, taxonomy: Taxonomy) -> str | None:
+    """Return which facet of a model a taxonomy has not, or has with other tags; None if all fit."""
+
     def form(facet: Facet) -> object:
         return facet.exclusive, {tag.name: tag.parent for tag in facet.tags}
 
-    loaded = load_model_named(model, papers)
-    facets = {facet.name: facet for facet in store.taxonomy.facets}
-    for facet in loaded.taxonomy.facets:
-        if facet.name not in facets or form(facet) != form(facets[facet.name]):
-            raise TaggerError(
-                f"{loaded.name} was trained for another taxonomy: "
-                f"the facet '{facet.name}' differs from that of the label folder",
-                path=store.folder,
-                hint="Train on this taxonomy first: tagger train",
+    facets = {facet.name: form(facet) for facet in taxonomy.facets}
+    for facet in model.taxonomy.facets:
+        if facets.get(facet.name) != form(facet):
+            return (
+                f"{model.name} was trained for another taxonomy ('{model.taxonomy.name}'): the "
+                f"facet '{facet.name}' differs from that of the label folder"
             )
-    return loaded
+    return None
 
 
 def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:

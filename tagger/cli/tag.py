@@ -233,19 +233,12 @@ def _engine(
 
 def _warn_of_other_tags(model: TaggerModel) -> None:
     """Warn if the model has other facets or tags than the label folder of the workspace."""
-    from tagger.taxonomy import TAXONOMY_FILE, Taxonomy, load_taxonomy
-
-    def tags(taxonomy: Taxonomy) -> dict[str, set[str]]:
-        return {facet.name: {*facet.tag_names} for facet in taxonomy.facets}
+    from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
     path = options.LABELS_FOLDER / TAXONOMY_FILE
     with suppress(TaggerError):  # the labels are not needed to tag
-        if path.exists() and tags(own := load_taxonomy(path)) != tags(model.taxonomy):
-            output.warn(
-                f"{model.name} has the tags of the taxonomy '{model.taxonomy.name}', which differ "
-                f"from those of '{own.name}' in {path.parent}/: for these, train a version "
-                "(tagger train), or use --model labels"
-            )
+        if path.exists() and (problem := output.misfit(model, load_taxonomy(path))):
+            output.warn(f"{path.parent}: {problem}. Train a version, or tag with --model labels")
 
 
 def _warn(run: TagRun) -> None:

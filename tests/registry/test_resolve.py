@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.samples import TAGGER, page
+from helpers.samples import TAGGER, page, run
 
 from tagger.errors import TaggerError
 from tagger.model import load_model
@@ -44,7 +44,7 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     database = sqlite3.connect(STORE / "mlflow.db")
     with database:
         database.execute("DELETE FROM registered_model_aliases")
-    with pytest.raises(TaggerError, match="there is no model 'challenger'"):
+    with pytest.raises(TaggerError, match="there is no challenger"):
         find_model_folder("challenger", Path())
     # With a write-ahead log, changes cannot be detected.
     database.execute("PRAGMA journal_mode = WAL")
@@ -168,3 +168,27 @@ def test_a_shipped_model_that_is_damaged_or_replaced_is_refused(
     (shipped / file).unlink()
     with pytest.raises(TaggerError, match=problem):
         load_model_by_name("champion")
+
+
+def test_tag_says_if_the_champion_is_of_another_taxonomy(
+    saved_model, label_folder, tmp_path, monkeypatch, capsys
+):
+    from tagger.cli.tag import _warn_of_other_tags
+
+    model = load_model(saved_model)
+    _warn_of_other_tags(model)
+    monkeypatch.chdir(tmp_path)
+    _warn_of_other_tags(model)
+    assert capsys.readouterr().err == ""
+    path = label_folder / "taxonomy.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"law"', '"rights"'), encoding="utf-8")
+    _warn_of_other_tags(model)
+    said = capsys.readouterr().err
+    assert "another taxonomy ('small'): the facet 'field' differs" in said
+
+
+def test_a_misspelt_title_gets_the_nearest_one(saved_model, tmp_path):
+    (tmp_path / "page.txt").write_text(page("Hearts and courts", "Other"), encoding="utf-8")
+    done = run("explain", "Heart and curts", "page.txt", "--model", saved_model, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Perhaps you meant 'Hearts and courts'" in done.stderr
