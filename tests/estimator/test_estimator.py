@@ -361,7 +361,7 @@ def test_a_notebook_shows_tags_and_escapes_them(quick, labelled, taxonomy):
     shown = tagger._repr_html_()
     assert "Looks &lt;i&gt;back&lt;/i&gt;." in shown
     assert "24 labelled papers" in shown
-    assert "<td>8</td><td>1.00</td>" in shown
+    assert "<td>8</td><td>–</td><td>1.00</td>" in shown
 
 
 def test_a_verbose_fit_prints_its_stages(quick, labelled, capsys):
