@@ -59,7 +59,7 @@ def measure(model: TaggerModel, test: TrainingData) -> dict[str, float]:
         )
         for name in (*FIGURES[facet.name], "calibration_error"):
             found[f"{facet.name} {name}"] = figures[name]
-    found["mean gain of both"] = float(
+    found["mean of accuracy and micro_f1"] = float(
         np.mean([found["contribution accuracy"], found["domain micro_f1"]])
     )
     return found
