@@ -26,17 +26,17 @@ INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2"
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The 210 labelled papers: ``y_true`` has shape (papers, tags) for each facet."""
+    """Labelled papers: ``y_true`` has shape (papers, tags) for each facet."""
 
     papers: list[Paper]
     y_true: dict[str, npt.NDArray[np.bool_]]
 
 
-def read_gold(taxonomy: Taxonomy) -> Gold:
-    """Read the labelled development papers with their abstracts."""
+def read_gold(taxonomy: Taxonomy, name: str = "dev") -> Gold:
+    """Read the labelled papers of a set, ``dev`` or ``dev2``, with their abstracts."""
     pages = sorted((SHARED / "digests").glob("*.txt"))
     papers = {paper.id: paper for paper in merge_duplicates(read_papers(pages))}
-    lines = (SHARED / "gold" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (SHARED / "gold" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     labelled = [json.loads(line) for line in lines]
     y_true = {}
     for facet in taxonomy.facets:
@@ -44,7 +44,13 @@ def read_gold(taxonomy: Taxonomy) -> Gold:
         y_true[facet.name] = np.array(
             [[tag in given for tag in facet.tag_names] for given in answers], dtype=bool
         )
-    return Gold([papers[paper_id(label["title"])] for label in labelled], y_true)
+    found = [
+        Paper(label["title"], label["abstract"])
+        if "abstract" in label
+        else papers[paper_id(label["title"])]
+        for label in labelled
+    ]
+    return Gold(found, y_true)
 
 
 def with_examples_of(taxonomy: Taxonomy, *facets: str) -> Taxonomy:
