@@ -18,8 +18,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A version (7), an alias, the id of a training run, or the folder of a model. By "
-        "default the champion, and the challenger against it.",
+        help="A version (7), an alias, the id of a training run, the folder of a model, or "
+        "'shipped'. By default the champion, and the challenger against it.",
     ),
 ]
 Against = Annotated[str | None, typer.Option(help="A second model, evaluated on the same papers.")]

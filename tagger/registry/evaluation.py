@@ -25,8 +25,8 @@ from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import Paper
 from tagger.registry.held_out_table import from_model
 from tagger.registry.predictions import predict_labelled
-from tagger.registry.resolve import load_model_by_name
-from tagger.registry.versions import Registry
+from tagger.registry.resolve import SHIPPED, SHIPPED_NAME, load_model_by_name
+from tagger.registry.versions import CHAMPION, Registry
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
 
@@ -74,7 +74,8 @@ def evaluate_models(
     Parameters
     ----------
     names:
-        Versions, aliases, or folders of models, the one to compare with first.
+        Versions, aliases, or folders of models, the one to compare with first. ``champion`` is the
+        model that ships with tagger where there is no champion, ``shipped`` always.
     labels, conflicts:
         A label folder, and which of its answers count; or a file of labels, all of which are taken
         for papers that arrived, in the taxonomy of the first model.
@@ -132,7 +133,9 @@ class _Candidate:
 
 
 def _candidate(registry: Registry, name: str) -> _Candidate:
-    if Path(name).is_dir():
+    shipped = name == SHIPPED or name.startswith(SHIPPED_NAME)
+    shipped = shipped or (name == CHAMPION and registry.champion() is None)
+    if Path(name).is_dir() or shipped:
         model = load_model_by_name(name)
         return _Candidate(model.name, from_model(model), lambda: model)
     version = registry.find(name)

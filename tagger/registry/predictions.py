@@ -84,7 +84,12 @@ def predict_labelled(
         for label in data.labels
         if load and label.id not in known and label.text is not None
     ]
-    predicted: Mapping[str, Floats] = load().predict_proba(unseen) if load and unseen else {}
+    predicted: Mapping[str, Floats] = {}
+    if load and unseen:
+        model = load()
+        # An update of a model was trained on papers that are not among its labels.
+        unseen = [paper for paper in unseen if paper.id not in model.reference.ids]
+        predicted = model.predict_proba(unseen)
     tables = {}
     for name, table in held_out.items():
         new = predicted.get(name, np.zeros((0, len(table.facet.tags))))

@@ -59,14 +59,14 @@ def update(
     Settings, ``progress`` and ``known_folds`` are as for :func:`tagger.training.train`.
 
     Labels that the model was trained on count once; where their tags have changed, the new ones
-    count. The out-of-fold predictions are those of the other labels: neither the encoder nor the
-    heads that predict a paper were trained on it.
+    count. Their out-of-fold predictions are those that the model stores. Those of the new labels
+    come from heads that were fitted without the paper's fold; the encoder has not seen them.
 
     Raises
     ------
     TaggerError
-        If the facets or tags of the taxonomy are not those of the model, there are fewer than two
-        new labels, or the model is damaged.
+        If the facets or tags of the taxonomy are not those of the model, no label is new, or the
+        model is damaged.
     """
     begin = time.perf_counter()
     with TemporaryDirectory() as scratch:
@@ -76,47 +76,52 @@ def update(
                 "the facets and tags are not those of the model to update",
                 hint="Train without --heads-only",
             )
-        data = TrainingData.of(_new_labels(labels, model.reference, taxonomy), taxonomy)
-        if len(data.labels) < 2:
+        everything = TrainingData.of(labels, taxonomy)
+        new = _new_rows(everything, model.reference)
+        if not len(new):
             raise TaggerError(
-                f"{len(data.labels)} of {len(labels)} labels are new to the model; an update needs "
-                "two",
+                f"none of the {len(labels)} labels is new to the model",
                 hint="Label papers first: tagger review push",
             )
+        data = TrainingData.of([labels[row] for row in new], taxonomy)
         papers = data.papers()
         texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
         texts += model.reference.titles if settings.title_views else ()
         model.encoder.encode(texts, lambda done, total: progress("Encoding papers", done, total))
         fitting = _Fitting(model, data, settings, _without(model.reference, data.ids))
-        folds = _folds(data, settings, known_folds or {})
-        out_of_fold = fitting.predict_out_of_fold(folds)
-        heads = fitting.heads(np.arange(len(data.labels)))
+        folds = assign_folds(
+            everything.ids,
+            everything.strata(),
+            settings.folds,
+            settings.seed,
+            known_folds,
+            tagged=everything.tagged(),
+            groups=everything.groups,
+        )
+        reference = fitting.reference(fitting.predict_out_of_fold(folds[new]))
         folder.mkdir(parents=True, exist_ok=True)
         copy_model(base, folder)
         save_heads(
             folder,
             taxonomy,
             replace(model.lexical, cues=cues_of(taxonomy)),
-            heads,
-            fitting.reference(out_of_fold),
+            fitting.heads(np.arange(len(new))),
+            reference,
             max_tokens=settings.max_tokens,
             calibrations=model.calibrations,
             thresholds=model.effort_thresholds,
             effort_calibrations=model.effort_calibrations,
         )
-    held_out = tuple(
-        data.held_out(
-            facet,
-            rows := np.flatnonzero(data.annotated[facet.name]),
-            folds,
-            out_of_fold["full"].probabilities[facet.name][rows],
-            model.effort_thresholds["full"][facet.name],
-        )
-        for facet in taxonomy.facets
-        if data.annotated[facet.name].any()
-    )
-    seconds = time.perf_counter() - begin
-    return TrainingResult(load_model(folder), folder, held_out, metrics_of(held_out), seconds)
+    place = {name: row for row, name in enumerate(reference.ids)}
+    held_out = []
+    for facet in taxonomy.facets:
+        rows = np.flatnonzero(everything.annotated[facet.name])
+        found = reference.probabilities[facet.name][[place[everything.ids[row]] for row in rows]]
+        threshold = model.effort_thresholds["full"][facet.name]
+        if len(rows):
+            held_out.append(everything.held_out(facet, rows, folds, found, threshold))
+    metrics, seconds = metrics_of(held_out), time.perf_counter() - begin
+    return TrainingResult(load_model(folder), folder, tuple(held_out), metrics, seconds)
 
 
 def same_tags(one: Taxonomy, other: Taxonomy) -> bool:
@@ -209,41 +214,26 @@ class _Fitting:
         return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])
 
 
-def _new_labels(labels: Sequence[Label], reference: Reference, taxonomy: Taxonomy) -> list[Label]:
-    """Return the labels of papers that are not in the reference, or have other tags there."""
+def _new_rows(data: TrainingData, reference: Reference) -> Integers:
+    """Return the indices of papers that are not in the reference, or have other tags there."""
     place = {name: index for index, name in enumerate(reference.ids)}
-    data = TrainingData.of(labels, taxonomy)
 
-    def known(index: int) -> bool:
-        there = place.get(data.ids[index])
+    def known(row: int) -> bool:
+        there = place.get(data.ids[row])
         return there is not None and all(
-            not data.annotated[name][index]
+            not data.annotated[name][row]
             or (
                 reference.annotated[name][there]
-                and (reference.y_true[name][there] == data.y_true[name][index]).all()
+                and (reference.y_true[name][there] == data.y_true[name][row]).all()
             )
             for name in data.annotated
         )
 
-    return [label for index, label in enumerate(labels) if not known(index)]
+    return np.array([row for row in range(len(data.labels)) if not known(row)], dtype=int)
 
 
 def _without(reference: Reference, ids: Sequence[str]) -> Reference:
     replaced = {*ids}
     return reference.take(
         np.array([i for i, name in enumerate(reference.ids) if name not in replaced], dtype=int)
-    )
-
-
-def _folds(data: TrainingData, settings: TrainingSettings, known: Mapping[str, int]) -> Integers:
-    count = min(settings.folds, len(data.labels))
-    kept = {name: fold for name, fold in known.items() if fold < count}
-    return assign_folds(
-        data.ids,
-        data.strata(),
-        count,
-        settings.seed,
-        kept,
-        tagged=data.tagged(),
-        groups=data.groups,
     )
