@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tagger._util.text_safety import as_markdown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render(template: str, **content: Any) -> str:
@@ -17,6 +23,11 @@ def render(template: str, **content: Any) -> str:
     jinja2.UndefinedError
         If the template uses a name that ``content`` lacks.
     """
+    return _environment().get_template(f"{template}.j2").render(**content)
+
+
+@cache
+def _environment() -> Environment:
     # Imported here because tagging does not need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -28,4 +39,10 @@ def render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["as_markdown"] = as_markdown
-    return environment.get_template(f"{template}.j2").render(**content)
+    return environment
+
+
+def policy_source(text: str) -> str:
+    """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

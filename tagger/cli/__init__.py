@@ -80,8 +80,11 @@ def _tour(
 
         tagger report tagged
 
-    [bold]2. The model is unsure of some papers.[/bold] Send them to Label Studio, correct them
-    in the browser, and bring the corrections home:
+    [bold]2. The model is unsure of some papers.[/bold] Correct them in the browser:
+
+        tagger review here digest.txt --budget 20
+
+    In a team, send them to Label Studio, and bring the corrections home:
 
         tagger review serve
 

@@ -103,7 +103,31 @@ def run_backend(
         report,
     )
     hosts = (*LOOPBACK, address[0], urlsplit(url).hostname or address[0])
-    server = make_server(make_backend(in_use, credentials, worker.wake, hosts))
+    app = make_backend(in_use, credentials, worker.wake, hosts)
+
+    def connect(_port: int) -> None:
+        worker.start()
+        connect_backend(project, url, credentials)
+        # Pull annotations that were finished while no backend was running.
+        worker.wake()
+        report(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it")
+
+    try:
+        serve_until_interrupted(app, address, connect)
+        report("Ending")
+    finally:
+        worker.stop()
+        disconnect_backend(project, credentials)
+
+
+def serve_until_interrupted(
+    app: FastAPI, address: tuple[str, int], ready: Callable[[int], None]
+) -> None:
+    """Serve an application until Ctrl+C; port 0 takes a free one.
+
+    ``ready`` is called with the port when requests are accepted, and while they are answered.
+    Raises a TaggerError if the address cannot be listened on.
+    """
     try:
         listener = socket.create_server(address)
     except OSError as error:
@@ -111,26 +135,20 @@ def run_backend(
         raise TaggerError(
             f"{problem} ({error.strerror or error})", hint="Choose another with --port"
         ) from error
-    # In a thread, because Label Studio sends a request while the backend is being connected.
+    server = make_server(app)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     # A shell that starts it in the background ignores interrupts, so set the handlers.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
     try:
         thread.start()
-        worker.start()
-        connect_backend(project, url, credentials)
-        # Pull annotations that were finished while no backend was running.
-        worker.wake()
-        report(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it")
+        ready(listener.getsockname()[1])
         thread.join()
     except KeyboardInterrupt:
-        report("Ending")
+        return
     finally:
-        worker.stop()
         server.should_exit = True
         thread.join()
-        disconnect_backend(project, credentials)
 
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:

@@ -139,6 +139,32 @@ MaxTokens = Annotated[
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 
+Budget = Annotated[
+    int, typer.Option(min=1, help="Number of these papers to review: those that wait afterwards.")
+]
+StrategyName = Annotated[
+    str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
+]
+AuditShare = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy with."),
+]
+Audit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Review only papers drawn at random: number of them that wait afterwards. "
+        "Sets --budget and --audit-share.",
+    ),
+]
+Enough = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FACET=ACCURACY",
+        help="Accuracy to reach in a facet, for example contribution=0.85; can be repeated. The "
+        "exit code is 1 until it is reached.",
+    ),
+]
 Project = Annotated[
     str | None,
     typer.Option(

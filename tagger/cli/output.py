@@ -94,6 +94,15 @@ def paper_rows(papers: Iterable[Paper]) -> list[dict[str, object]]:
     return [{"id": one.id, "title": one.title, "sources": list(one.sources)} for one in papers]
 
 
+def read_store(labels: Path) -> LabelStore:
+    """Open the label folder, and find damaged files before anything else is done."""
+    from tagger.labels import LabelStore
+
+    store = LabelStore(labels)
+    store.all_labels()
+    return store
+
+
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
     """Turn a failed import in the block into an error that names the extra to install."""

@@ -1,4 +1,4 @@
-"""``tagger review``: the round trip through Label Studio."""
+"""``tagger review``: review on a page of this machine, or the round trip through Label Studio."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import options, output
+from tagger.cli.review_here import here
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
@@ -19,17 +20,14 @@ if TYPE_CHECKING:
     from tagger.review import Connection, PushReport, ReviewProject
 
 app = typer.Typer(
-    no_args_is_help=True, help="Review in Label Studio the papers that the model is unsure of."
+    no_args_is_help=True,
+    help="Review the papers that the model is unsure of: alone on a page of this machine, or in "
+    "Label Studio.",
 )
+app.command()(here)
 
 ServerPort = Annotated[
     int, typer.Option(min=1, max=65535, envvar="LABEL_STUDIO_PORT", help="Port on this machine.")
-]
-Budget = Annotated[
-    int, typer.Option(min=1, help="Number of these papers that wait for review afterwards.")
-]
-StrategyName = Annotated[
-    str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
 ]
 Against = Annotated[
     str | None,
@@ -39,28 +37,8 @@ Overlap = Annotated[
     int | None,
     typer.Option(min=1, help="Number of reviewers who answer each task of the project."),
 ]
-AuditShare = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy with."),
-]
-Audit = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Send only papers drawn at random: number of them that wait for review afterwards. "
-        "Sets --budget and --audit-share.",
-    ),
-]
 BlindShare = Annotated[
     float, typer.Option(min=0, max=1, help="Share of papers sent without the model's tags.")
-]
-Enough = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FACET=ACCURACY",
-        help="Accuracy to reach in a facet, for example contribution=0.85; can be repeated. The "
-        "exit code is 1 until it is reached.",
-    ),
 ]
 Confidence = Annotated[
     float,
@@ -132,11 +110,11 @@ def push(
     files: options.Files,
     labels: options.Labels = options.LABELS_FOLDER,
     model: options.Model = "champion",
-    budget: Budget = 20,
-    strategy: StrategyName = "uncertainty",
+    budget: options.Budget = 20,
+    strategy: options.StrategyName = "uncertainty",
     against: Against = None,
-    audit: Audit = None,
-    audit_share: AuditShare = 0.1,
+    audit: options.Audit = None,
+    audit_share: options.AuditShare = 0.1,
     blind_share: BlindShare = 0.0,
     overlap: Overlap = None,
     min_confidence: options.MinConfidence = 0.6,
@@ -175,7 +153,7 @@ def push(
     if not against:  # an unknown one is refused before anything is read
         load_strategy(strategy)
     read, problems = output.collect_pages(files, format_name, column)
-    store = _read_store(labels)
+    store = output.read_store(labels)
     server = _connect(folder)
     # If there is no model, no project is created.
     loaded = output.load_model_for(store, model, read.papers)
@@ -186,7 +164,8 @@ def push(
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     budget, audit_share = (audit, 1.0) if audit else (budget, audit_share)
     chosen = Versions(rule, other) if other else load_strategy(strategy)
-    settings = PushSettings(budget, chosen, audit_share, blind_share, rule)
+    doubtful_only = target_precision is not None
+    settings = PushSettings(budget, chosen, audit_share, blind_share, rule, doubtful_only)
     if overlap:
         target.set_overlap(overlap)
     with output.progress() as step:
@@ -223,7 +202,7 @@ def pull(
 
     Example: tagger review pull --conflicts majority
     """
-    store = _read_store(labels)
+    store = output.read_store(labels)
     target = _open_project(_connect(folder), store, project)
     from tagger.cli.review_status import print_agreement, print_conflicts
     from tagger.review import pull_labels
@@ -249,7 +228,7 @@ def pull(
 def status(
     labels: options.Labels = options.LABELS_FOLDER,
     conflicts: options.Conflicts = "latest",
-    enough: Enough = None,
+    enough: options.Enough = None,
     confidence: Confidence = 0.95,
     more: More = 20,
     project: options.Project = None,
@@ -265,7 +244,7 @@ def status(
 
     Example: tagger review status --enough contribution=0.85 --confidence 0.95
     """
-    store = _read_store(labels)
+    store = output.read_store(labels)
     from tagger.cli import review_status as shown
 
     goals = shown.parse_goals(enough or [], confidence, store.taxonomy)
@@ -281,7 +260,8 @@ def status(
         output.print_json({**asdict(found), "version": version, "progress": progress})
     else:
         shown.print_status(found)
-        shown.print_progress(found, version, progress, more)
+        for line in shown.progress_lines(found, version, progress, more):
+            output.echo(line)
         output.echo(target.url)
     if any(one.goal and not one.goal.enough for one in progress):
         raise typer.Exit(1)
@@ -328,7 +308,7 @@ def backend(
 
     Example: tagger review backend --train-after 20
     """
-    store = _read_store(labels)
+    store = output.read_store(labels)
     target = _open_project(_connect(folder), store, project)
     from tagger.cli.backend import run_backend
 
@@ -348,15 +328,6 @@ def send_rechecks(
 
     with output.progress() as step:
         return push_rechecks(rechecks, model, target, progress=step, taxonomy=store.taxonomy).new
-
-
-def _read_store(labels: Path) -> LabelStore:
-    """Open the label folder, and find damaged files before the server is used."""
-    from tagger.labels import LabelStore
-
-    store = LabelStore(labels)
-    store.all_labels()
-    return store
 
 
 def _connect(folder: Path) -> Connection:

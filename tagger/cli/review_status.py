@@ -86,20 +86,22 @@ def _predictions(registry: Registry, version: Version, data: TrainingData) -> di
     return predict_labelled(registry.held_out(version), partial(registry.load, version), data)
 
 
-def print_progress(
+def progress_lines(
     found: ReviewStatus, version: str | None, progress: Sequence[FacetProgress], more: int
-) -> None:
-    """Print the accuracy of the champion on the audit sample, and what labels bring.
+) -> list[str]:
+    """Describe the accuracy of the champion on the audit sample, and what labels bring.
 
-    Without a champion, print that of the models that the papers were sent with.
+    Without a champion, describe that of the models that the papers were sent with.
     """
     from tagger.evaluation import share
 
-    for facet, (right, papers) in {} if version else found.audit.items():
-        echo(f"{facet}: {_share(share(right, papers))} of {papers} audit papers right when sent")
+    lines = [
+        f"{facet}: {_share(share(right, papers))} of {papers} audit papers right when sent"
+        for facet, (right, papers) in ({} if version else found.audit).items()
+    ]
     for one in progress:
         if not one.papers:
-            echo(f"{one.facet}: not known on your papers: tagger review push FILES --audit 50")
+            lines.append(f"{one.facet}: not known on your papers: review some with --audit 50")
             continue
         text = f"{one.facet}: {version} tags {_share(one.accuracy)} of {one.papers} audit papers"
         if one.last_round:
@@ -107,9 +109,11 @@ def print_progress(
             text += f", {_points(one.last_round.value)} ({_points(low)} to {_points(high)}) points"
             text += " since the version before"
         low, high = one.next_round
-        echo(f"{text}; {more} more labels should bring {_points(low)} to {_points(high)} points")
+        text += f"; {more} more labels should bring {_points(low)} to {_points(high)} points"
+        lines.append(text)
         if one.goal:
-            echo(f"{one.facet}: {_verdict(one.goal)}")
+            lines.append(f"{one.facet}: {_verdict(one.goal)}")
+    return lines
 
 
 def _verdict(state: GoalState) -> str:

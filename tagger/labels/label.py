@@ -37,7 +37,8 @@ class Origin(BaseModel):
     """The Label Studio annotation that a correction was made in.
 
     ``annotation`` is its unique id. ``project`` is the number and the creation time of the project,
-    which distinguish it from a project with the same number on another server.
+    which distinguish it from a project with the same number on another server; ``here`` is the page
+    of this machine.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tagger._util.rendering import render
+from tagger._util.rendering import policy_source, render
 from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
 from tagger.papers import NearDuplicate
@@ -114,7 +112,8 @@ def report_page(report: Report) -> str:
     style, script = render("report/page.css"), render("report/page.js")
     facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
     policy = (
-        f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; "
+        f"default-src 'none'; style-src {policy_source(style)}; "
+        f"script-src {policy_source(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     page = render(
@@ -150,9 +149,3 @@ def report_page(report: Report) -> str:
     )
     # JSON can hold lone surrogates, which cannot be written as UTF-8.
     return page.encode("utf-8", "replace").decode("utf-8")
-
-
-def _source(text: str) -> str:
-    """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

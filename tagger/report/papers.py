@@ -145,13 +145,16 @@ def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicat
 
 
 def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | None:
-    """Return the address of an answer's task on a Label Studio server, or None if ambiguous.
+    """Return the address of an answer's task on a Label Studio server, or None if it has none.
 
     ``projects`` are those of all labels. If two of them have the same number, one was on another
-    server and the address is ambiguous.
+    server and the address is ambiguous. Answers on the page of ``tagger review here`` have none.
     """
     number, _, _ = origin.project.partition("/")
-    if sum(project.partition("/")[0] == number for project in projects) != 1:
+    if (
+        not number.isdecimal()
+        or sum(project.partition("/")[0] == number for project in projects) != 1
+    ):
         return None
     return f"{server.rstrip('/')}/projects/{number}/data?task={origin.task}"
 

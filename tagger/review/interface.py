@@ -25,7 +25,7 @@ NOT_A_PAPER = "not a paper"
 CANNOT_TELL = "cannot tell"
 FINAL = "settles a disagreement"
 
-_HOTKEYS = "1234567890qwertasdfgzvbyuiophjklm"
+HOTKEYS = "1234567890qwertasdfgzvbyuiophjklm"
 _RETIRED = "No longer in the taxonomy."
 _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
 _EMPTY = """<View className="tagger"><Style>
@@ -119,7 +119,7 @@ class _Adaptation:
         self.changes: list[str] = []
         self._in_use = in_use
         used = {choice.get("hotkey") for choice in root.iter("Choice")}
-        self._hotkeys = (key for key in _HOTKEYS if key not in used)
+        self._hotkeys = (key for key in HOTKEYS if key not in used)
 
     def restore_paper(self) -> None:
         if _find_control(self.root, PAPER) is None:

@@ -72,7 +72,7 @@ def pull_labels(
         counts = {task["id"]: len(task["annotations"]) for task in exported}
         missing = {name: pair for name, pair in recorded.items() if name not in found}
         corrections += _withdrawn(missing, project, counts, report)
-        return _date_after(corrections, [label for label, _ in recorded.values()])
+        return date_after(corrections, [label for label, _ in recorded.values()])
 
     store.add_corrections(new_corrections)
     labels = store.all_labels()
@@ -140,17 +140,10 @@ def _withdrawn(
     valid = [pair for pair in missing.values() if pair[0].outcome != "withdrawn"]
     # Deleting a whole task does not withdraw its answers.
     counts = project.annotation_counts() if valid else {}
-    changes: dict[str, Any] = {
-        "outcome": "withdrawn",
-        "tags": {},
-        "text": "",
-        "note": None,
-        "time": datetime.now(UTC),
-    }
     withdrawals, inconsistent = [], set()
     for label, origin in valid:
         if origin.task in counts and counts[origin.task] == exported.get(origin.task, 0):
-            withdrawals.append(label.model_copy(update=changes))
+            withdrawals.append(withdrawal(label))
         elif origin.task in counts:
             # The export is incomplete, or somebody is annotating now.
             inconsistent.add(origin.task)
@@ -162,7 +155,13 @@ def _withdrawn(
     return withdrawals
 
 
-def _date_after(corrections: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
+def withdrawal(label: Label) -> Label:
+    """Return the line that takes an answer back."""
+    changes: dict[str, Any] = {"outcome": "withdrawn", "tags": {}, "text": "", "note": None}
+    return label.model_copy(update={**changes, "time": datetime.now(UTC)})
+
+
+def date_after(corrections: Sequence[Label], recorded: Sequence[Label]) -> list[Label]:
     """Date corrections after the recorded labels: the latest counts, but clocks can go back."""
     latest = max((label.time for label in recorded if label.outcome != "withdrawn"), default=None)
     dated = []

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from tagger.labels import Label
 from tagger.model import ReviewRule
 from tagger.papers import Paper
-from tagger.review import PushSettings, Versions, push, push_papers, push_rechecks
+from tagger.review import (
+    PushSettings,
+    Selection,
+    Versions,
+    push,
+    push_papers,
+    push_rechecks,
+    selection,
+)
 from tagger.review.strategies.random import random_number
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.tagging.batch import tag_batch
@@ -77,7 +85,7 @@ def test_a_label_is_rechecked_once_under_any_id_of_its_paper(model, papers, proj
 
 
 def test_of_very_many_papers_a_strategy_chooses_from_a_sample(model, papers, project, monkeypatch):
-    monkeypatch.setattr(push, "POOL_SIZE", 30)
+    monkeypatch.setattr(selection, "POOL_SIZE", 30)
     report = push_papers(papers, model, [], project, ALL)
     assert (report.candidates, report.new) == (len(papers), 30)
     # The next push chooses from what is left.
@@ -99,7 +107,7 @@ def test_the_audit_share_is_that_of_all_tasks_however_many_pushes_send_them(coun
     sent = audit = 0
     for count in counts:
         run = SimpleNamespace(tasks=[SimpleNamespace(is_recheck=False)] * sent)
-        audit += push._Push.audit_quota(run, share, count)
+        audit += Selection.audit_quota(run, share, count)
         sent += count
     assert share * sent - 1e-5 <= audit < share * sent + 1
 
@@ -239,5 +247,5 @@ def test_a_paper_is_unfamiliar_if_tag_sends_it_to_review_as_novel(model, papers,
     facets = model.taxonomy.facets
     sure = ReviewRule(0.5, {facet.name: dict.fromkeys(facet.tag_names, 0.0) for facet in facets})
     with stand_in_project(model.taxonomy) as other:
-        push_papers(papers, model, [], other, replace(ALL, rule=sure))
+        push_papers(papers, model, [], other, replace(ALL, rule=sure, doubtful_only=True))
         assert {task["data"]["paper"] for task in tasks_of(other)} == novel

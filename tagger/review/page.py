@@ -1,0 +1,172 @@
+"""The page of ``tagger review here``: one paper at a time, answered with single keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from tagger._util.rendering import policy_source, render
+from tagger.errors import TaggerError
+from tagger.model import ReviewRule, TaggerModel, explain, most_influential
+from tagger.papers import Paper, split_sentences
+from tagger.review.backend import LOOPBACK
+from tagger.review.desk import Answer, ReviewDesk
+from tagger.review.interface import HOTKEYS
+from tagger.review.selection import NEAREST
+from tagger.review.tasks import QUEUES, TaskError
+
+_TOKEN = "token"
+_TWICE = "This paper was answered in another window; nothing was saved twice."
+
+
+def make_review_page(
+    desk: ReviewDesk,
+    model: TaggerModel,
+    rule: ReviewRule,
+    token: str,
+    estimate: Callable[[], Sequence[str]],
+) -> FastAPI:
+    """Return the web application.
+
+    Every request carries ``token``: that for the page in its address, the others in a header.
+    ``estimate`` returns the lines on whether to stop; it is called again when a paper of the audit
+    sample is answered.
+    """
+    worker = ThreadPoolExecutor(1, "evidence")
+    # In the order in which the papers are shown; papers without suggestions show no evidence.
+    evidence = {
+        number: worker.submit(find_evidence, chosen.paper, model, rule)
+        for number, chosen in desk.papers.items()
+        if chosen.shown
+    }
+    lines = cache(lambda _audited: [*estimate()])
+
+    @asynccontextmanager
+    async def until_the_end(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        worker.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=until_the_end)
+    app.middleware("http")(partial(_guard, token))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK], www_redirect=False)
+
+    @app.exception_handler(TaggerError)
+    @app.exception_handler(TaskError)
+    def failed(_request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 422)
+
+    @app.get("/")
+    def page() -> HTMLResponse:
+        return _page(desk.taxonomy.name)
+
+    @app.get("/paper")
+    def current() -> dict[str, Any]:
+        return _view(desk)
+
+    @app.post("/answer")
+    def answer(given: Answer) -> dict[str, Any]:
+        if given.number not in desk.papers:
+            raise HTTPException(404, "there is no such paper")
+        return _view(desk, "Saved." if desk.answer(given) else _TWICE)
+
+    @app.post("/skip")
+    def skip(number: Annotated[int, Body(embed=True)]) -> dict[str, Any]:
+        return _view(desk, "Skipped: it comes again at the end." if desk.skip(number) else _TWICE)
+
+    @app.post("/undo")
+    def undo() -> dict[str, Any]:
+        return _view(desk, "Taken back." if desk.undo() else "There is nothing to take back.")
+
+    @app.get("/evidence")
+    def sentences(number: int) -> dict[str, list[int]]:
+        return evidence[number].result() if number in evidence else {}
+
+    @app.get("/estimate")
+    def measured() -> list[str]:
+        return lines(desk.audited)
+
+    return app
+
+
+def find_evidence(paper: Paper, model: TaggerModel, rule: ReviewRule) -> dict[str, list[int]]:
+    """Return the most influential sentences of each tag, named ``facet/tag``: 0 is the title."""
+    texts = [paper.title, *split_sentences(paper.abstract)]
+    found = {}
+    for facet, tags in explain(paper, model, rule).evidence.items():
+        for tag, sentences in tags.items():
+            strong = {one.sentence for one in most_influential(sentences)}
+            found[f"{facet}/{tag}"] = [n for n, text in enumerate(texts) if text in strong]
+    return found
+
+
+def _page(name: str) -> HTMLResponse:
+    style, script = render("review/page.css"), render("review/page.js")
+    policy = (
+        f"default-src 'none'; style-src {policy_source(style)}; "
+        f"script-src {policy_source(script)}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    page = render("review/page.html", name=name, style=style, script=script)
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+
+def _view(desk: ReviewDesk, message: str = "") -> dict[str, Any]:
+    """Return the paper to answer next and the one after it, the progress, and a message."""
+    first, second = (*desk.upcoming(2), None, None)[:2]
+    following = {"number": second, "html": _paper(desk, second)}
+    return {
+        "number": first,
+        "html": _paper(desk, first),
+        "next": following if first else None,
+        "done": desk.done,
+        "total": len(desk.papers),
+        "message": message,
+    }
+
+
+def _paper(desk: ReviewDesk, number: int | None) -> str:
+    """Return a paper as HTML with what is filled in: an earlier answer, or the suggestion."""
+    if number is None:
+        return ""
+    paper, decision, queue, reason, shown = desk.papers[number]
+    draft = desk.drafts.get(number)
+    names = [(facet.name, tag.name) for facet in desk.taxonomy.facets for tag in facet.tags]
+    html = render(
+        "review/paper.html",
+        paper=paper,
+        sentences=split_sentences(paper.abstract),
+        why=f"{queue.capitalize()}: {QUEUES[queue]}{''.join(reason.partition(NEAREST)[1:])}",
+        shown=shown,
+        facets=desk.taxonomy.facets,
+        keys=dict(zip(names, HOTKEYS, strict=False)),
+        confidence=decision.confidence if shown else {},
+        checked=draft.tags if draft else decision.tags if shown else {},
+        outcome=draft.outcome if draft else "tagged",
+        note=(draft.note if draft else "") or "",
+    )
+    # JSON can hold lone surrogates, which cannot be sent as UTF-8.
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+async def _guard(token: str, request: Request, answer: RequestResponseEndpoint) -> Response:
+    """Refuse requests without the token; keep answers out of caches and other pages."""
+    given = request.headers.get("x-token") or request.query_params.get(_TOKEN, "")
+    if not secrets.compare_digest(given.encode(), token.encode()):
+        response: Response = JSONResponse(
+            {"detail": "Open the address that 'tagger review here' has printed."}, 403
+        )
+    else:
+        response = await answer(request)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,116 @@
+"""The papers and answers of a review on this machine, without its page."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from helpers.review_desk import open_desk, reviews
+from helpers.samples import write_labels
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.errors import TaggerError
+from tagger.labels import LabelStore, current_labels
+from tagger.papers import Paper
+from tagger.review.desk import Answer
+
+
+def accept(desk, number, **changes):
+    fields = {"tags": {"kind": ("study",), "field": ("heart",)}, "seconds": 2.5}
+    return desk.answer(Answer(number=number, **{**fields, **changes}))
+
+
+@pytest.fixture
+def desk(model, papers, label_folder):
+    return open_desk(model, papers, label_folder)
+
+
+def test_an_answer_is_a_correction_as_a_pull_would_write_it(desk, label_folder):
+    chosen = desk.papers[1]
+    assert accept(desk, 1, note=" Unclear. ")
+    [label] = reviews(label_folder)
+    assert (label.title, label.text) == (chosen.paper.title, chosen.paper.abstract)
+    # A tag implies those above it.
+    assert label.tags == {"kind": ("study",), "field": ("health", "heart")}
+    assert (label.annotator, label.queue, label.note) == ("ann", chosen.queue, "Unclear.")
+    assert label.prediction.tags == dict(chosen.decision.tags)
+    assert (label.prediction.model, label.prediction.shown) == ("tagger/1", True)
+    assert (label.origin.project, label.origin.lead_time) == ("here", 2.5)
+    assert label.taxonomy == desk.taxonomy.version
+    assert desk.upcoming(1) == [2]
+
+
+def test_audit_papers_are_blind_and_spread_over_the_session(desk, label_folder):
+    audit = [number for number, chosen in desk.papers.items() if chosen.queue == "audit"]
+    assert audit == [3, 8]
+    assert [number for number, chosen in desk.papers.items() if not chosen.shown] == audit
+    accept(desk, 3)
+    [label] = reviews(label_folder)
+    assert label.audited
+    assert not label.prediction.shown
+
+
+def test_a_paper_is_answered_once_whichever_process_asks(desk, model, papers, label_folder):
+    other = open_desk(model, papers, label_folder)
+    assert accept(desk, 1)
+    assert not accept(desk, 1)
+    assert not accept(other, 1)
+    assert len(reviews(label_folder)) == 1
+    assert other.upcoming(1) == [2]
+
+
+def test_an_answer_that_is_taken_back_does_not_count(desk, label_folder):
+    accept(desk, 1)
+    accept(desk, 2, tags={}, verdict="not a paper")
+    assert desk.undo()
+    assert desk.upcoming(1) == [2]
+    assert desk.drafts[2].outcome == "not-a-paper"
+    assert [label.id for label in current_labels(reviews(label_folder))] == [
+        desk.papers[1].paper.id
+    ]
+    accept(desk, 2, tags={"kind": ("survey",), "field": ()})
+    merged = {label.id: label.tags for label in LabelStore(label_folder).labels()}
+    assert merged[desk.papers[2].paper.id] == {"kind": ("survey",), "field": ()}
+
+
+def test_a_new_session_continues_with_the_papers_that_are_left(desk, model, papers, label_folder):
+    for number in range(1, 6):
+        accept(desk, number)
+    again = open_desk(model, papers, label_folder)
+    left = [chosen.paper for number, chosen in desk.papers.items() if number > 5]
+    assert {*left} <= {chosen.paper for chosen in again.papers.values()}
+    # One audit paper of five is answered; of fifteen, there should be three.
+    assert [chosen.queue for chosen in again.papers.values()].count("audit") == 2
+
+
+def test_what_does_not_fit_the_taxonomy_is_refused_and_nothing_is_written(desk, label_folder):
+    for tags in ({"kind": ("poem",)}, {"field": ("poem",)}, {"size": ("big",)}, {"kind": ()}):
+        with pytest.raises(TaggerError):
+            accept(desk, 1, tags=tags)
+    assert not (label_folder / "corrections.jsonl").exists()
+    assert desk.upcoming(1) == [1]
+
+
+@settings(max_examples=15)
+@given(steps=st.lists(st.sampled_from(["answer", "skip", "undo"]), max_size=14))
+def test_each_paper_is_open_or_answered_whatever_the_steps(model_once, taxonomy, steps):
+    papers = [Paper(f"Paper {n}", f"On the heart, case {n}.") for n in range(4)]
+    with tempfile.TemporaryDirectory() as place:
+        folder = write_labels(Path(place, "labels"), taxonomy)
+        desk = open_desk(model_once, papers, folder, budget=4)
+        for step in steps:
+            first = desk.upcoming(1)
+            if step == "undo":
+                desk.undo()
+            elif first and step == "skip":
+                assert desk.skip(*first)
+            elif first:
+                assert accept(desk, *first)
+            opened = desk.upcoming(9)
+            answered = {desk.papers[n].paper.id for n in desk.papers if n not in opened}
+            assert len({*opened}) == len(opened) == len(papers) - desk.done
+            assert {label.id for label in current_labels(reviews(folder))} == answered
+        while desk.undo():
+            pass
+        assert desk.upcoming(9) == [1, 2, 3, 4]
+        assert not current_labels(reviews(folder))
