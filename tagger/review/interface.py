@@ -31,11 +31,12 @@ _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
 _EMPTY = """<View className="tagger"><Style>
 .tagger { max-width: 70em; } .tagger-abstract { line-height: 1.6; }
 .tagger-reason { opacity: 0.7; } .tagger-facet { margin-top: 0.5em; }
+.lsf-sidepanels { padding: 0 !important; } .lsf-sidepanels__wrapper { display: none; }
 </Style></View>"""
 _PAPER_BLOCKS = f"""<View>
 <Header value="$title" size="3"/>
 <View className="tagger-reason"><Header value="$reason" size="5" style="{_SMALL}"/></View>
-<View className="tagger-abstract"><Text name="{PAPER}" value="$abstract"/></View>
+<View className="tagger-abstract"><HyperText name="{PAPER}" value="$marked" inline="true"/></View>
 </View>"""
 _CLOSING_BLOCKS = f"""<View>
 <View className="tagger-facet">

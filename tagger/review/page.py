@@ -16,10 +16,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tagger._util.rendering import policy_source, render
 from tagger.errors import TaggerError
-from tagger.model import ReviewRule, TaggerModel, explain, most_influential
-from tagger.papers import Paper, split_sentences
+from tagger.model import ReviewRule, TaggerModel
+from tagger.papers import split_sentences
 from tagger.review.backend import LOOPBACK
 from tagger.review.desk import Answer, ReviewDesk
+from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.interface import HOTKEYS
 from tagger.review.selection import NEAREST
 from tagger.review.tasks import QUEUES, TaskError
@@ -87,7 +88,7 @@ def make_review_page(
         return _view(desk, "Taken back." if desk.undo() else "There is nothing to take back.")
 
     @app.get("/evidence")
-    def sentences(number: int) -> dict[str, list[int]]:
+    def sentences(number: int) -> Evidence:
         return evidence[number].result() if number in evidence else {}
 
     @app.get("/estimate")
@@ -95,17 +96,6 @@ def make_review_page(
         return lines(desk.audited)
 
     return app
-
-
-def find_evidence(paper: Paper, model: TaggerModel, rule: ReviewRule) -> dict[str, list[int]]:
-    """Return the most influential sentences of each tag, named ``facet/tag``: 0 is the title."""
-    texts = [paper.title, *split_sentences(paper.abstract)]
-    found = {}
-    for facet, tags in explain(paper, model, rule).evidence.items():
-        for tag, sentences in tags.items():
-            strong = {one.sentence for one in most_influential(sentences)}
-            found[f"{facet}/{tag}"] = [n for n, text in enumerate(texts) if text in strong]
-    return found
 
 
 def _page(name: str) -> HTMLResponse:

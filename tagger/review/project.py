@@ -57,6 +57,7 @@ _HIDDEN_COLUMNS = [
     "tasks:draft_exists",
     "tasks:data.paper",
     "tasks:data.abstract",
+    "tasks:data.marked",
     "tasks:data.reason",
 ]
 _DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."

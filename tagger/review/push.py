@@ -14,13 +14,16 @@ from tagger._util.progress import Progress, no_progress
 from tagger.labels import Label
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import KnownPapers, Paper, TaggedPaper
+from tagger.review.evidence import find_evidence
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.selection import NEAREST, PushSettings, Selection
-from tagger.review.tasks import BLIND_QUEUES, make_task
+from tagger.review.tasks import BLIND_QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
 _REFRESHED_AT_ONCE = 50
 """Number of tasks that are written before the next ones are read again."""
+_MOST_EXPLAINED = 500
+"""Number of papers of a push whose evidence is marked: a paper of n sentences is tagged n times."""
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ def push_papers(
     chosen = run.selection.choose(papers, labels, settings)
     run.send(
         [
-            make_task(one.paper, one.decision, run.taxonomy, one.queue, one.reason, shown=one.shown)
+            run.task(one.paper, one.decision, one.queue, one.reason, shown=one.shown)
             for one in chosen
         ]
     )
@@ -133,7 +136,7 @@ class _Push:
         progress: Progress,
     ) -> None:
         self.model, self.project, self.taxonomy = model, project, taxonomy
-        self._progress = progress
+        self._progress, self._explained = progress, 0
         self._report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
@@ -155,6 +158,19 @@ class _Push:
             self._progress("Sending", report.new, len(tasks))
         if any(task["predictions"] for task in tasks):
             self.project.show_predictions_of(self.model.name)
+
+    def task(
+        self, paper: Paper, decision: TaggedPaper, queue: Queue, reason: str, *, shown: bool
+    ) -> dict[str, Any]:
+        """Make a task, with the evidence for its tags for the first papers of this push."""
+        evidence = None
+        if shown and queue not in BLIND_QUEUES and self._explained < _MOST_EXPLAINED:
+            self._explained += 1
+            evidence = find_evidence(paper, self.model, self.selection.rule)
+            self._progress("Finding evidence", self._explained, _MOST_EXPLAINED)
+        return make_task(
+            paper, decision, self.taxonomy, queue, reason, shown=shown, evidence=evidence
+        )
 
     def refresh(self) -> None:
         """Update the suggestions of untouched tasks to those of the present model."""
@@ -222,4 +238,4 @@ class _Push:
             _, separator, nearest = reason.partition(NEAREST)
             reason = self.selection.reason(decision, queue) + separator + nearest
         shown = task.meta.shown if task.meta else True
-        return make_task(task.paper, decision, self.taxonomy, queue, reason, shown=shown)
+        return self.task(task.paper, decision, queue, reason, shown=shown)

@@ -20,6 +20,7 @@ from tagger._util.validation import first_problem
 from tagger.errors import TaggerError
 from tagger.labels import Label, NonEmptyText, Origin, Prediction
 from tagger.papers import Paper, TaggedPaper, paper_id
+from tagger.review.evidence import Evidence, marked_abstract
 from tagger.review.interface import (
     CANNOT_TELL,
     FINAL,
@@ -121,10 +122,12 @@ def make_task(
     reason: str,
     *,
     shown: bool = True,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
     """Return the task of a paper, with the model's tags as a prediction if ``shown``.
 
-    A task of :data:`BLIND_QUEUES` never has one.
+    Then the sentences of ``evidence`` for these tags are marked. A task of :data:`BLIND_QUEUES`
+    never has either.
     """
     shown = shown and queue not in BLIND_QUEUES
     # The reason would hint at the tags; only a recheck shows it without suggestions.
@@ -142,6 +145,8 @@ def make_task(
             "paper": paper.id,
             "title": paper.title,
             "abstract": paper.abstract or NO_ABSTRACT,
+            "marked": marked_abstract(paper, evidence or {}, tagged.tags if shown else {})
+            or NO_ABSTRACT,
             "source": ", ".join(paper.sources),
             "queue": queue if shows_reason else BLIND,
             "reason": reason if shows_reason else _BLIND,

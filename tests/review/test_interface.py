@@ -48,7 +48,7 @@ def test_the_control_depends_on_the_kind_of_facet(taxonomy):
     assert kind[0].get("hint") == "Looks back."
     tree = root.find(".//Taxonomy[@name='field']")
     assert tree.find("Choice[@value='health']/Choice[@value='heart']") is not None
-    assert root.find(f".//Text[@name='{PAPER}']").get("value") == "$abstract"
+    assert root.find(f".//HyperText[@name='{PAPER}']").get("value") == "$marked"
     assert root.find(f".//TextArea[@name='{NOTE}']") is not None
     verdicts = {choice.get("value") for choice in root.find(f".//Choices[@name='{VERDICT}']")}
     assert verdicts == {NOT_A_PAPER, CANNOT_TELL, FINAL}
