@@ -119,6 +119,9 @@ def _serve(
         name = _new(state)
         views[name] = {**body, "id": int(name)}
         return 201, views[name]
+    if asked == "DELETE /api/dm/views/N":
+        del views[number]
+        return 204, None
     if asked == "POST /api/dm/actions":
         chosen = [*map(str, body.get("selectedItems", body)["included"])]
         for name in filter(tasks.__contains__, chosen):

@@ -221,6 +221,8 @@ def pull(
         for problem in report.problems:
             output.echo(f"left out: {problem}", err=True)
     if any(not conflict.settled for conflict in report.conflicts):
+        if not as_json:
+            output.echo(f"Settle them in the tab 'conflicts': {target.url}")
         raise typer.Exit(1)
 
 

@@ -184,7 +184,10 @@ def print_conflicts(conflicts: Sequence[Conflict]) -> None:
         state = "settled" if conflict.settled else "CONFLICT"
         text = f"{state}: '{conflict.title}', {conflict.facet or 'outcome'}: {answers}"
         if conflict.counts is not None:
-            text += f" (counts: {', '.join(conflict.counts) or 'none'})"
+            counts = {*conflict.counts}
+            who = [name for name, tags in conflict.answers.items() if {*tags} == counts]
+            text += f" (counts: {', '.join(conflict.counts) or 'none'}"
+            text += f", by {', '.join(who)})" if who else ")"
         echo(text)
 
 

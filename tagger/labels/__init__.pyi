@@ -13,6 +13,7 @@ from .merging import current_labels as current_labels
 from .merging import find_conflicts as find_conflicts
 from .merging import find_contradictions as find_contradictions
 from .merging import labelled_papers as labelled_papers
+from .merging import labels_by_paper as labels_by_paper
 from .merging import merge_labels as merge_labels
 from .merging import non_paper_ids as non_paper_ids
 from .rereview import apply_change as apply_change

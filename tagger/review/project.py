@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +36,8 @@ _TITLE_LENGTH = 50
 _ATTEMPTS = 3
 """How often a list is read if its length differs from the number that the server states."""
 _FIELDS = ["id", "data", "meta", "total_annotations", "cancelled_annotations", "drafts"]
+CONFLICTS = "conflicts"
+"""The tab of the tasks that reviewers disagree on."""
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
 # Columns of the Data Manager that a reviewer does not need.
 _HIDDEN_COLUMNS = [
@@ -253,16 +255,19 @@ class ReviewProject:
             for title in ("all papers", *_TABS):
                 by_queue = {"filter": "filter:tasks:data.queue", "operator": "equal"}
                 filters = [{**by_queue, "type": "String", "value": title}] * (title in _TABS)
-                data = {
-                    "title": title,
-                    "type": "list",
-                    "target": "tasks",
-                    "ordering": ["tasks:predictions_score"],
-                    "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
-                    "filters": {"conjunction": "and", "items": filters},
-                }
                 if title not in existing:
-                    client.views.create(project=self.id, data=data)
+                    client.views.create(project=self.id, data=_tab(title, filters))
+
+    def show_conflicts(self, tasks: Collection[int]) -> None:
+        """List the tasks that reviewers disagree on in a tab; without any, remove the tab."""
+        by_id = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number"}
+        filters = [{**by_id, "value": task} for task in sorted(tasks)]
+        with self._client() as client:
+            for view in client.views.list(project=self.id):
+                if view.data and view.data.get("title") == CONFLICTS:
+                    client.views.delete(str(view.id))
+            if filters:
+                client.views.create(project=self.id, data=_tab(CONFLICTS, filters))
 
     @contextmanager
     def _client(self, subject: str | None = None) -> Iterator[Any]:
@@ -293,6 +298,18 @@ class ReviewProject:
             selected = {"all": False, "included": list(tasks)}
             with self._client() as client:
                 client.actions.create(id=action, project=self.id, selected_items=selected)
+
+
+def _tab(title: str, filters: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a tab with the tasks that fit one of the filters; all tasks without a filter."""
+    return {
+        "title": title,
+        "type": "list",
+        "target": "tasks",
+        "ordering": ["tasks:predictions_score"],
+        "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
+        "filters": {"conjunction": "or", "items": filters},
+    }
 
 
 def open_project(

@@ -20,6 +20,7 @@ from tagger.labels import (
     LabelStore,
     Origin,
     find_conflicts,
+    labels_by_paper,
     measure_agreement,
 )
 from tagger.review.project import ReviewProject
@@ -78,6 +79,10 @@ def pull_labels(
     labels = store.all_labels()
     report.conflicts = find_conflicts(labels, rule)
     report.agreement = measure_agreement(labels, store.taxonomy)
+    by_paper = labels_by_paper(labels)
+    open_ = [own for one in report.conflicts if not one.settled for own in by_paper[one.id]]
+    origins = [label.origin for label in open_ if label.origin]
+    project.show_conflicts({one.task for one in origins if one.project == project.key})
     return report
 
 

@@ -61,3 +61,35 @@ def test_the_answer_pulled_last_counts_even_with_an_earlier_time(project, store)
     assert one.time == NOON + timedelta(hours=2)
     assert two.time == NOON + timedelta(hours=3) < four.time < three.time
     assert four.origin.updated == NOON - timedelta(hours=24)
+
+
+def test_what_reviewers_disagree_on_is_listed_in_a_tab_until_it_is_settled(project, store):
+    def tabs():
+        views = project.connection.client.views.list(project=project.id)
+        return {view.data["title"]: view.data for view in views}
+
+    def second(kind, *verdict):
+        [first] = task["annotations"][:1]
+        result = [{"from_name": "kind", "value": {"choices": [kind]}}]
+        result += [{"from_name": "Verdict", "value": {"choices": [*verdict]}}]
+        other = {**first, "unique_id": "second", "completed_by": 2, "result": result}
+        other["updated_at"] = (NOON + timedelta(hours=1 + len(verdict))).isoformat()
+        task["annotations"] = [first, other]
+
+    answer(project, "one", 0, "survey")
+    answer(project, "two", 0, "survey", title="Another")
+    task = next(iter(project.kept.values()))
+    pull_labels(project, store)
+    assert "conflicts" not in tabs()
+    second("method")
+    # That an answer came last settles nothing.
+    [conflict] = pull_labels(project, store).conflicts
+    assert (conflict.counts, conflict.settled) == (("method",), False)
+    for _ in range(2):
+        shown = tabs()["conflicts"]["filters"]["items"]
+        assert [item["value"] for item in shown] == [task["id"]]
+        pull_labels(project, store)
+    second("study", "settles a disagreement")
+    [conflict] = pull_labels(project, store).conflicts
+    assert conflict.settled
+    assert "conflicts" not in tabs()
