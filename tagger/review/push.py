@@ -14,9 +14,9 @@ from tagger._util.progress import Progress, no_progress
 from tagger.labels import Label
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import KnownPapers, Paper, TaggedPaper
-from tagger.review.evidence import find_evidence
+from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
-from tagger.review.selection import NEAREST, PushSettings, Selection
+from tagger.review.selection import NEAREST, ChosenPaper, PushSettings, Selection
 from tagger.review.tasks import BLIND_QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
@@ -82,12 +82,7 @@ def push_papers(
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     chosen = run.selection.choose(papers, labels, settings)
-    run.send(
-        [
-            run.task(one.paper, one.decision, one.queue, one.reason, shown=one.shown)
-            for one in chosen
-        ]
-    )
+    run.send(run.make_tasks(chosen))
     run.refresh()
     return run.finish()
 
@@ -136,7 +131,7 @@ class _Push:
         progress: Progress,
     ) -> None:
         self.model, self.project, self.taxonomy = model, project, taxonomy
-        self._progress, self._explained = progress, 0
+        self._progress = progress
         self._report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
         tasks, self._report.problems = project.tasks()
         self.tasks = self._without_copies(tasks)
@@ -159,18 +154,21 @@ class _Push:
         if any(task["predictions"] for task in tasks):
             self.project.show_predictions_of(self.model.name)
 
-    def task(
-        self, paper: Paper, decision: TaggedPaper, queue: Queue, reason: str, *, shown: bool
-    ) -> dict[str, Any]:
-        """Make a task, with the evidence for its tags for the first papers of this push."""
-        evidence = None
-        if shown and queue not in BLIND_QUEUES and self._explained < _MOST_EXPLAINED:
-            self._explained += 1
-            evidence = find_evidence(paper, self.model, self.selection.rule)
-            self._progress("Finding evidence", self._explained, _MOST_EXPLAINED)
-        return make_task(
-            paper, decision, self.taxonomy, queue, reason, shown=shown, evidence=evidence
-        )
+    def make_tasks(self, chosen: Sequence[ChosenPaper]) -> list[dict[str, Any]]:
+        """Make tasks, with marked evidence for the first of those that show tags."""
+        evidence: dict[Paper, Evidence] = {}
+        explained = [one.paper for one in chosen if one.shown][:_MOST_EXPLAINED]
+        for count, paper in enumerate(explained, start=1):
+            evidence[paper] = find_evidence(paper, self.model, self.selection.rule)
+            self._progress("Finding evidence", count, len(explained))
+        return [
+            make_task(
+                *(paper, decision, self.taxonomy, queue, reason),
+                shown=shown,
+                evidence=evidence.get(paper),
+            )
+            for paper, decision, queue, reason, shown in chosen
+        ]
 
     def refresh(self) -> None:
         """Update the suggestions of untouched tasks to those of the present model."""
@@ -186,7 +184,8 @@ class _Push:
         shows = any(task.id not in ids and task.meta.shown for task in self.waiting if task.meta)
         papers = [task.paper for task in stale]
         decisions = self.selection.decide(papers, model.predict(papers))
-        renewed = [*zip(stale, map(self._renewed, stale, decisions), strict=True)]
+        tasks = self.make_tasks([*map(self._renewed, stale, decisions)])
+        renewed = [*zip(stale, tasks, strict=True)]
         for start in range(0, len(renewed), _REFRESHED_AT_ONCE):
             batch = renewed[start : start + _REFRESHED_AT_ONCE]
             # Somebody may have begun a task since it was listed.
@@ -229,13 +228,13 @@ class _Push:
         self._report.duplicates_removed += len(copies)
         return [task for task in tasks if task.id not in copies]
 
-    def _renewed(self, task: ReviewTask, decision: TaggedPaper) -> dict[str, Any]:
-        queue = "audit" if task.id in self.selection.to_audit else task.queue or "checked"
+    def _renewed(self, task: ReviewTask, decision: TaggedPaper) -> ChosenPaper:
+        queue: Queue = "audit" if task.id in self.selection.to_audit else task.queue or "checked"
         if queue in ("confused", "checked"):
             queue = "confused" if decision.review else "checked"
         reason = str(task.data.get("reason", ""))
         if queue != "recheck":
             _, separator, nearest = reason.partition(NEAREST)
             reason = self.selection.reason(decision, queue) + separator + nearest
-        shown = task.meta.shown if task.meta else True
-        return self.task(task.paper, decision, queue, reason, shown=shown)
+        shown = queue not in BLIND_QUEUES and (task.meta is None or task.meta.shown)
+        return ChosenPaper(task.paper, decision, queue, reason, shown)
