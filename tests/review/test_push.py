@@ -150,9 +150,9 @@ def test_a_task_answered_during_a_push_is_not_refreshed(model, papers, project):
 
     predict = model.predict
 
-    def slow(given):
+    def slow(given, *options):
         project.annotate(papers[1], kind=["study"])
-        return predict(given)
+        return predict(given, *options)
 
     model.name, model.predict = "tagger/2", slow
     assert push_papers(papers[:3], model, [], project, ALL).refreshed == 2
