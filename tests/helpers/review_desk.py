@@ -26,13 +26,13 @@ def reviews(folder):
 
 @contextmanager
 def served(app):
-    """Serve an application; yield its address and its server."""
+    """Serve an application; yield its address."""
     server = make_server(app)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(30)

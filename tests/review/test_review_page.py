@@ -63,7 +63,7 @@ def test_a_paper_comes_filled_in_and_a_blind_one_does_not(client, desk):
         assert (view["number"], view["done"], view["total"]) == (number, number - 1, 4)
         checked = re.findall(r'value="([\w-]+)"[^>]* checked>', view["html"])
         given = [tag for tags in chosen.decision.tags.values() for tag in tags]
-        assert checked == (given if chosen.shown else [])
+        assert sorted(checked) == (sorted(given) if chosen.shown else [])
         assert ("<output>" in view["html"]) is chosen.shown
         assert (chosen.queue in view["html"].lower()) is chosen.shown
         evidence = client.get(f"/evidence?number={number}").json()
@@ -144,7 +144,7 @@ def test_a_person_reviews_with_single_keys(app, desk, browser, label_folder):
     key = next(
         key for key, tag in zip("123", ("survey", "method", "study"), strict=True) if tag != kind
     )
-    with served(app) as (address, server):
+    with served(app) as address:
         browser.get(f"{address}/?token={TOKEN}")
         wait(lambda: browser.execute_script("return view.number") == 1)
         wait(lambda: browser.execute_script("return view.evidence !== null"))
@@ -159,9 +159,7 @@ def test_a_person_reviews_with_single_keys(app, desk, browser, label_folder):
         label = saved(3)
         assert (label.tags["kind"] == (kind,), label.note) == (False, "1 heart")
         wait(lambda: browser.execute_script("return view.number") == 2)
-        # Without a server nothing is lost: the answer comes back to the screen.
-        server.should_exit = True
-        wait(lambda: not server.started or server.force_exit or not server.servers)
+    # Without a server nothing is lost: the answer comes back to the screen.
     press("c", Keys.ENTER)
     wait(lambda: "Not saved" in browser.find_element("id", "message").text)
     assert browser.execute_script("return view.number") == 2
