@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from helpers.stand_in_project import stand_in_project
-from helpers.tiny_model import random_heads
+from helpers.tiny_model import make_reference, random_heads
 
 from tagger.labels import LabelStore, apply_change, papers_to_rereview
 from tagger.model import TaggerModel
@@ -30,9 +30,8 @@ class Desk:
         base, taxonomy = self.base, self.store.taxonomy
         heads = random_heads(taxonomy, np.random.default_rng(0), 32)
         name = f"tagger/{taxonomy.version}"
-        return TaggerModel(
-            taxonomy, base.encoder, base.lexical, heads, base.reference, name, "0" * 64
-        )
+        reference = make_reference(base.reference.vectors, taxonomy)
+        return TaggerModel(taxonomy, base.encoder, base.lexical, heads, reference, name, "0" * 64)
 
     def change(self, kind, *arguments):
         apply_change(self.store, lambda document: kind(document, *arguments))
