@@ -48,7 +48,7 @@ class Flow:
         return self.reviewed - (self.marked - self.waiting)
 
     @property
-    def sure(self) -> int:
+    def not_marked(self) -> int:
         """Papers that the latest run did not mark for review."""
         return self.papers - self.marked
 

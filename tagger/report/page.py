@@ -96,7 +96,7 @@ class Report:
             "created": self.created.isoformat(timespec="seconds"),
             "folders": [folder.name for folder in self.folders],
             "models": dict(self.models),
-            "flow": {**asdict(flow), "duplicates": flow.duplicates, "sure": flow.sure},
+            "flow": {**asdict(flow), "duplicates": flow.duplicates, "not_marked": flow.not_marked},
             "counts": {facet.name: facet.tags for facet in self.facets},
             "week": self.week and asdict(self.week),
             "near_duplicates": len(self.near_duplicates),

@@ -22,7 +22,7 @@ from tagger.report.results import ResultFolder
 
 Tags = Mapping[str, tuple[str, ...]]
 Status = Literal[
-    "sure", "waiting", "confirmed", "corrected", "not a paper", "cannot tell", "disputed"
+    "not marked", "waiting", "confirmed", "corrected", "not a paper", "cannot tell", "disputed"
 ]
 
 
@@ -88,7 +88,7 @@ class ReportedPaper:
         """Review status: the reviewers' answer, else whether the model marked it for review."""
         if self.answer:
             return self.answer.status
-        return "waiting" if self.tagged.review else "sure"
+        return "waiting" if self.tagged.review else "not marked"
 
 
 def gather_papers(

@@ -35,7 +35,7 @@ def test_answers_of_people_decide_the_status(papers):
         "Ash": "corrected",
         "Birch": "confirmed",
         "Cedar": "not a paper",
-        "Dogwood": "sure",
+        "Dogwood": "not marked",
         "Elm": "cannot tell",
         "Fir": "confirmed",
         "Ginkgo": "disputed",
@@ -65,7 +65,7 @@ def test_the_flow_adds_up_as_counted_by_hand(papers):
         cannot_tell=1,  # Elm
         disputed=1,  # Ginkgo
     )
-    assert (flow.duplicates, flow.sure) == (3, 3)
+    assert (flow.duplicates, flow.not_marked) == (3, 3)
     assert flow.unmarked == 2  # Ash, Fir
 
 

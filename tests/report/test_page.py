@@ -43,7 +43,7 @@ def test_the_page_shows_the_flow_and_each_paper(full):
     assert texts(page, ".flow li") == [
         "Found 11 on 4 pages",
         "Tagged 8 3 duplicates merged",
-        "Marked for review 5 the model is sure of 3",
+        "Marked for review 5 3 not marked",
         "Reviewed 6 1 still waits, 2 were not marked",
         "Corrected 1 2 confirmed, 1 not a paper, 1 undecided, 1 disputed",
     ]

@@ -6,8 +6,9 @@ import pytest
 from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-from tagger.papers import TaggedPaper
+from tagger.papers import TaggedPaper, read_papers
 from tagger.report import report_page
 
 
@@ -79,7 +80,7 @@ def test_filters_search_and_groups(page):
     search.send_keys("zzz")
     assert titles(page) == []
     assert page.find_element(By.ID, "none").is_displayed()
-    search.send_keys(Keys.ESCAPE)
+    press(page, Keys.ESCAPE, "c")
     tick(page, "health")
     tick(page, "law")
     choose(page, "group", "1")
@@ -108,7 +109,7 @@ def test_keys_theme_and_links(page):
     assert focus(page) == "paper-1"
     press(page, "/", "tj")
     assert page.find_element(By.ID, "search").get_attribute("value") == "tj"
-    press(page, Keys.ESCAPE, Keys.ESCAPE)
+    press(page, Keys.ESCAPE, "c")
 
     def colour():
         return page.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
@@ -159,3 +160,45 @@ def test_nothing_is_wider_than_the_window_and_scripts_may_be_off(page):
     page.refresh()
     assert len(titles(page)) == 68
     assert not page.find_element(By.CSS_SELECTOR, ".filters").is_displayed()
+
+
+def test_filters_outlive_a_reload_and_hits_are_marked(page):
+    press(page, "/", "on gink", Keys.ENTER)
+    assert titles(page) == ["Ginkgo"]
+    assert page.switch_to.active_element.get_attribute("class") == "paper"
+    choose(page, "sort", "title")
+    assert page.execute_script("return CSS.highlights.get('hit').size") > 0
+    page.refresh()
+    assert page.find_element(By.ID, "search").get_attribute("value") == "on gink"
+    assert page.find_element(By.ID, "sort").get_attribute("value") == "title"
+    assert titles(page) == ["Ginkgo"]
+    press(page, "c")
+    tick(page, "waiting")
+    waiting = titles(page)
+    page.refresh()
+    assert titles(page) == waiting
+
+
+KEEP = """
+URL.createObjectURL = (blob) => {
+  blob.text().then((text) => { window.saved = text; });
+  return "#";
+};
+"""
+
+
+@pytest.mark.parametrize("form", ["bib", "ris", "csv"])
+def test_the_papers_shown_are_saved_as_references(page, tmp_path, form):
+    page.execute_script(KEEP)
+    press(page, "/", "on", Keys.ESCAPE)
+    shown, count = titles(page), int(text(page, "#count").split()[0])
+    choose(page, "save", form)
+    saved = WebDriverWait(page, 10).until(lambda page: page.execute_script("return window.saved"))
+    file = tmp_path / f"saved.{form}"
+    file.write_text(saved, encoding="utf-8")
+    found = list(read_papers(file))
+    # The list shows 50 papers at a time.
+    assert [paper.title for paper in found][: len(shown)] == shown
+    assert len(found) == count
+    assert "An abstract on Birch." in {paper.abstract for paper in found}
+    assert "health" in saved
