@@ -176,6 +176,7 @@ def test_tag_says_if_the_champion_is_of_another_taxonomy(
     from tagger.cli.tag import _warn_of_other_tags
 
     model = load_model(saved_model)
+    monkeypatch.chdir(saved_model)  # a folder without labels
     _warn_of_other_tags(model)
     monkeypatch.chdir(tmp_path)
     _warn_of_other_tags(model)
