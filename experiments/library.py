@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -75,9 +76,10 @@ def seconds_to_open(page: Path) -> float:
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
-    driver = webdriver.Chrome(options, Service("chromedriver"))
+    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
     try:
         driver.get("about:blank")
         begin = time.perf_counter()

@@ -182,11 +182,13 @@ class Library:
         self._database.executemany("UPDATE papers SET tagged = ? WHERE id = ?", rows)
         self._set_taxonomy(taxonomy)
 
-    def complete(self, known: LibraryPaper, entry: Paper, *, abstract: bool) -> None:
+    def complete(self, entry: Paper, *, abstract: bool) -> None:
         """Add to a paper what an entry of it tells: identifiers, sources, a missing abstract."""
-        (number,) = self._database.execute(
-            "SELECT number FROM papers WHERE id = ?", [known.tagged.id]
-        ).fetchone()
+        known = self.find(entry)
+        if known is None:
+            raise ValueError(f"the library has no paper '{entry.title}'")
+        query = "SELECT number FROM papers WHERE id = ?"
+        ((number,),) = self._database.execute(query, [known.tagged.id])
         own, before = known.tagged, known.paper
         tagged = replace(
             own,

@@ -42,24 +42,24 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The papers of some files: those that a library lacks, and the others, with its own record."""
+    """The papers of some files: those that a library lacks, and the others."""
 
     path: Path
+    library: Library | None
     new: Sequence[Paper]
-    known: Sequence[tuple[LibraryPaper, Paper]]
+    known: Sequence[Paper]
 
     @classmethod
     def at(cls, path: Path, papers: Iterable[Paper]) -> Arrivals:
         """Find out which papers a library has, which need not exist yet."""
-        library, new, known = None, list[Paper](), list[tuple[LibraryPaper, Paper]]()
-        if path.exists():
-            library = Library(path)
+        library = Library(path) if path.exists() else None
+        new, known = list[Paper](), list[Paper]()
         for paper in papers:
-            if library and (found := library.find(paper)):
-                known.append((found, paper))
+            if library and library.find(paper):
+                known.append(paper)
             else:
                 new.append(library.with_free_id(paper) if library else paper)
-        return cls(path, new, known)
+        return cls(path, library, new, known)
 
     def add(
         self, run: TagRun, taxonomy: Taxonomy, day: date | None, *, abstracts: bool
@@ -69,14 +69,14 @@ class Arrivals:
         Known papers keep their tags and their day; identifiers, names of files and missing
         abstracts are added to them. ``day`` is that of the addition, by default today.
         """
-        library = Library(self.path) if self.path.exists() else Library.create(self.path)
+        library = self.library or Library.create(self.path)
         day = day or datetime.now(UTC).date()
         texts = {paper.id: paper.abstract for paper in self.new} if abstracts else {}
         new = (LibraryPaper(one, texts.get(one.id), day) for one in run.tagged())
         with library.changing():
+            for paper in self.known:
+                library.complete(paper, abstract=abstracts)
             library.add(new, taxonomy.model_dump_json())
-            for known, entry in self.known:
-                library.complete(known, entry, abstract=abstracts)
         return Addition(shown(self.path), run.papers, len(self.known), len(library))
 
 

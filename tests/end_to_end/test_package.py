@@ -104,7 +104,7 @@ def test_the_light_install_tags_by_the_model_that_ships_with_it(light, place):
     encoder.write_bytes(content[:-1])
     try:
         (place / "new.txt").write_text(page("Third paper"), encoding="utf-8")
-        broken = run(light / "tagger", "tag", "new.txt", cwd=place, codes=(2,))
+        broken = run(light / "tagger", "tag", "new.txt", "-o", "new", cwd=place, codes=(2,))
     finally:
         encoder.write_bytes(content)
     assert "encoder.onnx: does not match the hash" in broken.stderr

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from helpers.samples import contents, label_line, page, run, small_taxonomy
@@ -86,6 +87,19 @@ def test_a_journal_version_is_known_once_its_doi_was_seen_with_the_preprint(tmp_
     assert found.tagged.id == "arxiv:2501.00001"
     assert found.tagged.identifiers == ("doi:10.1/x", "arxiv:2501.00001")
     assert found.abstract == "On hearts."
+
+
+def test_two_entries_of_one_paper_both_tell_what_they_know(tmp_path, taxonomy):
+    path = tmp_path / "library"
+    collect(path, [Paper("A study of hearts", "", ("a",))], taxonomy)
+    page = [
+        Paper("A study of hearts", "Of old hearts.", ("b",), identifiers=("doi:10.1/a",)),
+        Paper("A study of hearts", "", ("c",), identifiers=("arxiv:2501.00001",)),
+    ]
+    collect(path, page, taxonomy)
+    [found] = Library(path).papers("old")
+    assert found.tagged.identifiers == ("doi:10.1/a", "arxiv:2501.00001")
+    assert found.tagged.sources == ("a", "b", "c")
 
 
 def test_chapters_with_the_doi_of_their_book_are_papers_of_their_own(tmp_path, taxonomy):
@@ -325,7 +339,7 @@ def test_a_kill_at_the_end_leaves_the_library_as_it_was(root, saved_model, monke
 
 def test_a_run_that_fails_leaves_the_library_as_it_was(root, saved_model, monkeypatch):
     before = (root / "library").read_bytes()
-    monkeypatch.setattr("tagger.papers.library._json", lambda _: None)
+    monkeypatch.setattr(Library, "_index", Mock(side_effect=sqlite3.OperationalError("disk full")))
     (root / "week3.txt").write_text(page("Fifth paper"), encoding="utf-8")
     done = run("tag", "week3.txt", "--into", "library", "-m", saved_model)
     assert done.returncode == 2
