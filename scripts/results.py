@@ -58,7 +58,6 @@ SECTIONS = {
         "Size of the installation": ("install_size", "install_size"),
         "Memory": ("memory", "memory"),
         "Several workers": ("scale", "scale"),
-        "A library of a year": ("library", "library"),
     },
     "Robustness": {
         "Killed commands": ("kills", "kills"),

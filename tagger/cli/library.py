@@ -96,7 +96,7 @@ def show(
         output.echo(
             f"  {one.tagged.id}, from {', '.join(one.tagged.sources)}, by {one.tagged.model}"
         )
-    output.echo(f"{len(found)} papers")
+    output.echo(f"papers: {len(found)}")
 
 
 @app.command()
