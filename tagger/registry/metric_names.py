@@ -46,13 +46,14 @@ def comparison_metrics(comparison: Comparison) -> tuple[dict[str, float], dict[s
 
     They are on reviewed papers, or on seed labels if too few were reviewed. The second version also
     has the differences with their 95% intervals, and the verdict: 1 is better, 0 no difference, -1
-    worse. Each pair of versions has names of its own, since its papers are others.
+    worse. Each pair of versions has names of its own, since its papers are others. They are short:
+    MLflow cuts longer ones.
     """
-    pair = " with ".join(name.replace("/", " ") for name in (comparison.before, comparison.after))
+    pair = " with ".join(name.split("/")[-1] for name in (comparison.before, comparison.after))
     before: dict[str, float] = {}
-    after = {f"Compared/{pair}/verdict": _VERDICTS[comparison.verdict]}
+    after = {f"Compared/{pair}/Verdict": _VERDICTS[comparison.verdict]}
     for name, facet in comparison.main.items():
-        sample = "seed labels" if facet.sample == "seed" else "reviewed papers"
+        sample = "seeds" if facet.sample == "seed" else "reviewed"
         place = f"Compared/{pair}/{name} on {sample}"
         before[f"{place}/papers"] = after[f"{place}/papers"] = float(facet.papers)
         for figure in ("macro_f1", "accuracy"):

@@ -51,13 +51,13 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     runs = [registry.run(version) for version in (before, after)]
     assert runs[1].info.run_name == f"tagger/2, 12 labels, {found.headline}"
     assert found.headline.endswith(" on 12 seed labels")
-    place = "Compared/tagger 1 with tagger 2"
+    place = "Compared/1 with 2"
     kind = found.facets[0].figures["accuracy"]
-    shown = [run.data.metrics[f"{place}/kind on seed labels/accuracy"] for run in runs]
+    shown = [run.data.metrics[f"{place}/kind on seeds/accuracy"] for run in runs]
     assert shown == [kind.before, kind.after]
-    difference = runs[1].data.metrics[f"{place}/kind on seed labels/accuracy difference"]
+    difference = runs[1].data.metrics[f"{place}/kind on seeds/accuracy difference"]
     assert difference == pytest.approx(kind.difference)
-    assert runs[1].data.metrics[f"{place}/verdict"] == 1
+    assert runs[1].data.metrics[f"{place}/Verdict"] == 1
     assert min(runs[1].data.metrics).startswith("Compared/")
     assert registry.find("2").tags["against tagger/1"].startswith("better, +")
 
