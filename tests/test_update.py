@@ -11,11 +11,11 @@ from helpers.samples import QUICK, run
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
-from tagger.labels import Label
+from tagger.labels import Label, LabelStore
 from tagger.model import load_model
 from tagger.papers import Paper, paper_id
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingSettings, train, update
+from tagger.training import TrainingSettings, same_tags, train, update
 
 TEXTS = {"survey": "heart drug review", "method": "network court judge", "study": "trial question"}
 FIELDS = {"survey": ("medical",), "method": ("legal",), "study": ()}
@@ -173,3 +173,17 @@ def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path, mo
     full = run("train", *QUICK, "--encoder", settings.encoder, cwd=tmp_path)
     assert full.returncode == 0, full.stderr
     assert "--heads-only" not in full.stderr
+
+
+def test_a_label_folder_has_the_tags_of_the_model_that_ships(base, tmp_path, monkeypatch):
+    folder, _, taxonomy, settings = base
+    shipped = shutil.copytree(folder, tmp_path / "shipped")
+    record = {"model": load_model(shipped).digest, "settings": asdict(settings)}
+    (shipped / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
+    with pytest.raises(TaggerError, match="--template shipped"):
+        LabelStore(tmp_path / "labels").labels()
+    done = run("init", "labels", "--template", "shipped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tagger train --heads-only" in done.stdout
+    assert same_tags(LabelStore(tmp_path / "labels").taxonomy, taxonomy)

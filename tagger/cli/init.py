@@ -26,7 +26,12 @@ _Answer = TypeVar("_Answer")
 Folder = Annotated[Path, typer.Argument(help="The label folder to make.")]
 Template = Annotated[
     str | None,
-    typer.Option("--template", "-t", help="The template: medicine, nlp, software or empty."),
+    typer.Option(
+        "--template",
+        "-t",
+        help="The template: medicine, nlp, software, empty, or shipped: the tags of the model that "
+        "ships with tagger.",
+    ),
 ]
 Facets = Annotated[
     list[str] | None,
@@ -85,7 +90,7 @@ def init(
         papers, problems = output.read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
-    commands = _next_commands(folder, digest or [Path("page.txt")])
+    commands = _next_commands(folder, digest or [Path("page.txt")], shipped=template == "shipped")
     if as_json:
         output.print_json(
             {
@@ -120,11 +125,17 @@ def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Pa
         return suggest_papers(papers, (), taxonomy, encoder, count, partial(step, "Reading papers"))
 
 
-def _next_commands(folder: Path, digests: Sequence[Path]) -> dict[str, str]:
+def _next_commands(folder: Path, digests: Sequence[Path], *, shipped: bool) -> dict[str, str]:
     """Return the commands to continue with, and the purpose of each."""
     pages = " ".join(shlex.quote(str(page)) for page in digests)
     here = shlex.quote(str(folder))
     labels = "" if folder == options.LABELS_FOLDER else f" --labels {here}"
+    if shipped:
+        return {
+            f"tagger tag {pages}": "tags papers with the model that ships with tagger",
+            f"tagger review here {pages}{labels}": "shows the doubtful ones, for you to correct",
+            f"tagger train --heads-only{labels}": "updates the model with your corrections",
+        }
     return {
         f"tagger tag {pages} --model {here}": "tags papers by the definitions alone",
         f"tagger review push {pages}{labels} --model {here} --strategy typical": "sends papers to "
@@ -136,7 +147,7 @@ def _next_commands(folder: Path, digests: Sequence[Path]) -> dict[str, str]:
 def _draft(
     template: str | None, facets: Sequence[str], exclusive: Sequence[str], tags: Sequence[str]
 ) -> TaxonomyDraft:
-    from tagger.taxonomy import EMPTY_TEMPLATE, TaxonomyDraft, load_template
+    from tagger.taxonomy import EMPTY_TEMPLATE, TaxonomyDraft
 
     if template is None and not (facets or tags or exclusive):
         if not sys.stdin.isatty():
@@ -147,7 +158,7 @@ def _draft(
         return _ask()
     # Own facets replace the example of the empty template.
     replaced = template == EMPTY_TEMPLATE and facets
-    begin = None if template is None or replaced else load_template(template)
+    begin = None if template is None or replaced else _template(template)
     draft = TaxonomyDraft(begin)
     own = dict(_split(given, "--facet", "NAME=DEFINITION") for given in facets)
     if len(own) < len(facets):
@@ -166,6 +177,15 @@ def _draft(
     return draft
 
 
+def _template(name: str) -> Taxonomy:
+    from tagger.registry import SHIPPED, find_shipped_model, load_model_by_name
+    from tagger.taxonomy import load_template
+
+    if name == SHIPPED:
+        return load_model_by_name(find_shipped_model().folder).taxonomy
+    return load_template(name)
+
+
 def _split(given: str, option: str, form: str) -> tuple[str, str]:
     name, _, definition = given.partition("=")
     if not definition.strip():
@@ -175,11 +195,12 @@ def _split(given: str, option: str, form: str) -> tuple[str, str]:
 
 def _ask() -> TaxonomyDraft:
     """Ask for a template, or for facets and tags until an empty answer."""
-    from tagger.taxonomy import TaxonomyDraft, load_template, template_names
+    from tagger.registry import SHIPPED
+    from tagger.taxonomy import TaxonomyDraft, template_names
 
     def template() -> TaxonomyDraft | None:
-        name = _prompt(f"Template ({', '.join(template_names())})")
-        return TaxonomyDraft(load_template(name)) if name else None
+        name = _prompt(f"Template ({', '.join((*template_names(), SHIPPED))})")
+        return TaxonomyDraft(_template(name)) if name else None
 
     def facet() -> str:
         if name := _prompt("Facet (empty to end)"):

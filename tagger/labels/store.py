@@ -79,7 +79,10 @@ class LabelStore:
         self._texts = [paper for paper in texts if paper.abstract]
         if not self.folder.is_dir():
             raise TaggerError(
-                "no such label folder", path=self.folder, hint="Name one with --labels"
+                "no such label folder",
+                path=self.folder,
+                hint="Name one with --labels. Or make one with the tags of the model that ships "
+                f"with tagger: tagger init {self.folder} --template shipped",
             )
         self.reopen()
 

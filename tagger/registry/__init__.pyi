@@ -15,6 +15,7 @@ from .predictions import predict_labelled as predict_labelled
 from .promotion import Promotion as Promotion
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back
+from .resolve import SHIPPED as SHIPPED
 from .resolve import SHIPPED_NAME as SHIPPED_NAME
 from .resolve import find_model_folder as find_model_folder
 from .resolve import find_shipped_model as find_shipped_model
