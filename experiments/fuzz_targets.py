@@ -16,13 +16,22 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, find_conflicts, merge_labels
 from tagger.model import ReviewRule, decide
-from tagger.papers import collect_papers, find_near_duplicates, merge_duplicates, read_papers
+from tagger.papers import (
+    Library,
+    LibraryPaper,
+    TaggedPaper,
+    collect_papers,
+    find_near_duplicates,
+    merge_duplicates,
+    read_papers,
+)
 from tagger.papers.readers import FORMATS
 from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
 from tagger.papers.readers.identifiers import identifiers_of, written_identifiers
@@ -157,13 +166,49 @@ def _readers(folder: Path) -> Iterator[Target]:
             b"From: a@b.invalid\nMessage-ID: <1@b>\nContent-Type: text/html\n\n<h2>Boats</h2><p>"
             + SAID.encode() + b"</p>\n",
         ],
+        "library": [tables["library"]],
+        "wos": [
+            b"FN Name\nVR 1.0\nPT J\nTI Boats in\n   fog\nAB We look.\n   And see.\n"
+            b"DI 10.1234/x\nPM 123\nUT WOS:01\nER\n\nPT J\nTI Two\nUT MEDLINE:124\nER\n\nEF\n",
+        ],
+        "refer": [
+            b"%0 Journal Article\n%T Boats in fog\n%A Name, A\n%R 10.1234/x\n%X We look.\n"
+            b"And see.\n\n%0 Book\n%T Two\n%U https://arxiv.org/abs/2101.00001\n",
+        ],
+        "endnote-xml": [
+            b'<?xml version="1.0"?><xml><records><record><source-app name="EndNote">EndNote'
+            b"</source-app><titles><title><style>Boats </style><style>in fog</style></title>"
+            b"</titles><abstract>We look.</abstract><electronic-resource-num>10.1234/x"
+            b"</electronic-resource-num></record><record><rec-number>2</rec-number><titles><title>"
+            b"Two</title></titles></record></records></xml>",
+        ],
+        "arxiv-listing": [
+            b"-----\n\\\\\narXiv:2101.00001\nDate: Fri, 1 Jan 2021 00:16:29 GMT   (1kb)\n\nTitle: "
+            b"Boats in\n  fog\nAuthors: A\nDOI: 10.1234/x\n\\\\\n  We look.\n"
+            b"\\\\ ( https://arxiv.org/abs/2101.00001 , 1kb)\n%-%-%-%-\n\\\\\narXiv:2101.00002\n"
+            b"replaced with revised version Fri\n\nTitle: Two\n\\\\ ( x , 1kb)\n",
+        ],
+        "nep": [
+            b"nep-cul New Economics Papers\n\n1. Boats in fog By Name, A\n2. Two By B\n----------\n"
+            b"1. By: Name, A (Harbour)\n   Abstract: We look.\n   URL: http://d.repec.org/n?u=RePEc:a\n"
+            b"2. Two\n\n    Name, B\n\nWe ask. And see.\n\nDate: 2026-10\n",
+        ],
+        "pubmed-text": [
+            b"1. Ann Boats. 2026 Feb;10(2):1-9. doi: 10.1234/x.\n\nBoats in fog\n\nName A(1).\n\n"
+            b"Author information:\n(1)Dept.\n\n" + SAID.encode() + b"\n\nPMID: 123\n\n\n"
+            b"2. J B. 2026;3:1.\n\nTwo\n\nPMID: 124\n",
+            b"1: Name A. Boats in fog. Ann Boats. 2026 Feb;10(2):1-9. doi: 10.1234/x. PMID: 123.\n",
+        ],
         "dataset": [tables["dataset"]],
     }  # fmt: skip
+    if missing := FORMATS.keys() - samples:
+        raise LookupError(f"no samples of the formats {', '.join(sorted(missing))}: add them above")
     samples["html"] = [text.encode() if isinstance(text, str) else text for text in samples["html"]]
     shares = {
         "excel": 6,
         "dataset": 4,
         "parquet": 40,
+        "library": 10,
         "feed": 10,
         "html": 12,
         "mail": 15,
@@ -257,10 +302,16 @@ def _table_samples() -> dict[str, bytes]:
     datasets.Dataset.from_dict(table).save_to_disk(saved)
     members = {path.name: path.read_bytes() for path in saved.iterdir()}
     shutil.rmtree(saved)
+    library = Library.create(saved)
+    paper = TaggedPaper.from_row(_TAGS_ROW)
+    library.add([LibraryPaper(paper, SAID, date(2026, 1, 2))], _taxonomy().model_dump_json())
+    content = saved.read_bytes()
+    saved.unlink()
     return {
         "excel": excel.getvalue(),
         "parquet": parquet.getvalue(),
         "dataset": archive_of(members),
+        "library": content,
     }
 
 

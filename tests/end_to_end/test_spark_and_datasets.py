@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.tiny_training import log_tiny
 
-from tagger.model import ReviewRule, decide, load_model
+from tagger.model import ReviewRule, load_model
 from tagger.papers import Paper
 from tagger.registry import Registry
+from tagger.tagging.batch import tag_batch
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.spark]
 
@@ -65,9 +66,9 @@ def run(label_folder, saved_model, tmp_path, monkeypatch):
 
 @pytest.fixture
 def expected(saved_model):
-    model = load_model(saved_model)
+    """What ``tagger tag`` decides."""
     papers = [Paper(row["title"], row["abstract"] or "") for row in ROWS]
-    return decide(papers, model.predict_proba(papers), model.taxonomy, "", ReviewRule())
+    return tag_batch(papers, load_model(saved_model), ReviewRule()).papers
 
 
 def test_spark_tags_with_a_version_of_mlflow(run, expected):
