@@ -38,7 +38,7 @@ def test_a_kill_before_any_write_costs_nothing(tmp_path):
 
 def test_a_thousand_inputs_end_well():
     told = experiment(
-        "fuzz.py", "--inputs", "1000", "--seconds", "60", "--seed", "7", "--no-record"
+        "fuzz.py", "--inputs", "1000", "--seconds", "600", "--seed", "7", "--no-record"
     )
     tried = [int(line.split(" inputs")[0].split()[-1]) for line in told.splitlines()]
     assert len(tried) >= 25
