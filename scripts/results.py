@@ -17,8 +17,8 @@ PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 
 STATE = """\
-Only the figures of the model that ships (in the README), of confidences and of the
-gate are of this version. All other tables are from earlier states of tagger and will be measured
+Only the figures of the model that ships (in the README), of confidences, of the gate
+and of updates are of this version. All other tables are from earlier states of tagger and will be measured
 again.
 """
 """Which state of tagger the tables were measured on."""
@@ -46,6 +46,7 @@ SECTIONS = {
     },
     "Review": {
         "Papers to review, by strategy": ("review_efficiency", "review_efficiency"),
+        "What reviewed papers bring to an update of heads": ("review_gain", "review_gain"),
         "Push and pull, compared with Label Studio's SDK": (
             "review_throughput",
             "review_throughput",
