@@ -68,13 +68,14 @@ def test_results_of_an_earlier_run_stay_when_the_disk_is_full(place):
     before = contents(place / "tagged")
     more = [f"Paper {n} on the heart" for n in range(40)]
     (place / "page.txt").write_text(page(*more), encoding="utf-8")
-    done = tagger(place, *TAG, prepare=small_files_only(4))
+    again = (*TAG, "--replace")
+    done = tagger(place, *again, prepare=small_files_only(4))
     assert done.returncode == 2
     assert "cannot be written (" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     after = contents(place / "tagged")
     assert {name: after[name] for name in before} == before
-    assert tagger(place, *TAG).returncode == 0
+    assert tagger(place, *again).returncode == 0
     assert (place / "tagged" / "tags.jsonl").read_text(encoding="utf-8").count("\n") == 40
 
 

@@ -3,7 +3,7 @@
 import pytest
 from helpers.samples import label_line
 
-from tagger.cli.review_status import measure, parse_goals, print_progress
+from tagger.cli.review_status import measure, parse_goals, progress_lines
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
 from tagger.review import review_status
@@ -17,15 +17,15 @@ def audit(store, titles):
     store.add_corrections(lambda _: [Label.model_validate_json(line) for line in lines])
 
 
-def test_the_champion_is_measured_on_the_audit_sample(registry, log, label_folder, capsys):
+def test_the_champion_is_measured_on_the_audit_sample(registry, log, label_folder):
     store = LabelStore(label_folder)
     goals = parse_goals(["kind=0.5"], 0.9, store.taxonomy)
     with pytest.raises(TaggerError, match="there is none"):
         measure(store, "latest", goals, 20)
     audit(store, ["Audited 1", "Audited 2"])
     found = review_status([], store.all_labels(), store.taxonomy)
-    print_progress(found, *measure(store, "latest", {}, 20), 20)
-    assert "2 audit papers right when sent" in capsys.readouterr().out
+    [*_, said] = progress_lines(found, *measure(store, "latest", {}, 20), 20)
+    assert "2 audit papers right when sent" in said
     log(right=0.5)
     registry.set_alias("champion", log(right=1.0, seed=1))
     # The champion was trained on two of these; it has yet to predict the third.
@@ -37,8 +37,7 @@ def test_the_champion_is_measured_on_the_audit_sample(registry, log, label_folde
     assert kind.accuracy.value >= 2 / 3
     assert kind.last_round is not None
     assert (kind.goal.goal, field.goal) == (goals["kind"], None)
-    print_progress(found, name, progress, 20)
-    said = capsys.readouterr().out
+    said = "\n".join(progress_lines(found, name, progress, 20))
     assert "tagger/2" in said
     assert "3 audit papers" in said
     assert "enough for 0.5" in said

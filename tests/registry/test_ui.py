@@ -15,7 +15,16 @@ from tagger.errors import TaggerError
 from tagger.registry import Registry, serve_pages
 
 
+@pytest.fixture
+def foreground():
+    """Let what is started be interrupted: a shell's background commands ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.mlflow
+@pytest.mark.usefixtures("foreground")
 def test_the_pages_are_served_by_few_processes_until_interrupted(
     tmp_path, monkeypatch, label_folder, saved_model
 ):

@@ -89,7 +89,7 @@ def test_the_same_papers_give_the_same_bytes(written, model, papers, tmp_path_fa
     for _ in range(2):
         tag_papers(papers[:20], model, other, ReviewRule(), formats=["dataset", "parquet"])
     files = [path for path in other.rglob("[!.]*") if path.is_file()]
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         assert file.read_bytes() == (folder / file.relative_to(other)).read_bytes(), file
 
