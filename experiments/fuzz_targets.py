@@ -574,6 +574,9 @@ class _ExportedProject:
     def task_ids(self) -> set[int]:
         return {3}
 
+    def show_conflicts(self, tasks: Any) -> None:
+        pass
+
 
 def _pull(folder: Path, content: bytes) -> None:
     from tagger.review import pull_labels

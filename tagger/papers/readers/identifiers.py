@@ -18,6 +18,8 @@ from tagger.papers.readers.cleaning import unescape
 _DOI = re.compile(r"(?<![\w.])10\.\d{4,9}(?:\.\d+)*/\S+")
 _MAX_DOI = 2048
 """Characters. DOIs in use are far shorter; the limit bounds the running time."""
+_UNDECODED = re.compile("[\ud800-\udfff]")
+"""Bytes that are not text; they cannot be written."""
 # A semicolon may also be part of a DOI.
 _BETWEEN_DOIS = re.compile(r";\s*(?=(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.\d{4,9})", re.I)
 # Blanks inside a DOI, from line breaks: next to punctuation, unless a note or a sentence follows.
@@ -88,7 +90,7 @@ def normal_doi(text: str) -> str | None:
     if words := _TWO_WORDS.fullmatch(text.strip()):
         text = words[1] + words[2]
     found = _DOI.search(text)
-    if not found or len(found[0]) > _MAX_DOI:
+    if not found or len(found[0]) > _MAX_DOI or _UNDECODED.search(found[0]):
         return None
     doi = found[0].lower()
     while doi[-1] in ".,;:'\"" or (doi[-1] in ")]" and not _is_closed(doi)):

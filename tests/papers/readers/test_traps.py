@@ -197,6 +197,7 @@ def test_invisible_characters_are_removed_from_titles():
     number = "1" * 5000
     assert clean_text(f"A&#{number};b &#65;") == "A\ufffdb A"
     assert normal_doi(f"10.1234/a&#{number};") == "doi:10.1234/a\ufffd"
+    assert normal_doi("10.1234/a\udcff") is None
     assert clean_text("".join(f"a{hidden}" for hidden in HIDDEN)) == " ".join("a" * len(HIDDEN))
     assert clean_text("&#x202e;&amp;#27;[31m") == "[31m"
 
