@@ -17,9 +17,10 @@ PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 
 STATE = """\
-Only the figures of the model that ships (in the README), of confidences, of the gate, of updates,
-of the first tags and of a library are of this version. All other tables are from earlier states of
-tagger and will be measured again.
+Only the figures of the model that ships (in the README), of the gate, of updates, of the first
+tags and of a library are of this version. Those of confidences are from before the last change of
+the classifiers' class weights. All other tables are from earlier states of tagger and will be
+measured again.
 """
 """Which state of tagger the tables were measured on."""
 

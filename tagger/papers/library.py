@@ -67,8 +67,8 @@ class Library:
     Raises
     ------
     TaggerError
-        If there is no file, it is no library or one of another format, or it is damaged. Later, if
-        it cannot be written: then nothing of the change is kept.
+        If the file is missing or damaged, is not a library, or has another format. Later, if it
+        cannot be written: then nothing of the change is kept.
     """
 
     def __init__(self, path: Path) -> None:

@@ -25,7 +25,7 @@ from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import Paper
 from tagger.registry.held_out_table import from_model
 from tagger.registry.predictions import predict_labelled
-from tagger.registry.resolve import SHIPPED, SHIPPED_NAME, load_model_by_name
+from tagger.registry.resolve import is_shipped_name, load_model_by_name
 from tagger.registry.versions import CHAMPION, Registry
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
@@ -74,8 +74,8 @@ def evaluate_models(
     Parameters
     ----------
     names:
-        Versions, aliases, or folders of models, the one to compare with first. ``champion`` is the
-        model that ships with tagger where there is no champion, ``shipped`` always.
+        Versions, aliases, or folders of models, the one to compare with first. ``shipped`` names
+        the model that ships with tagger; so does ``champion`` if there is no champion.
     labels, conflicts:
         A label folder, and which of its answers count; or a file of labels, all of which are taken
         for papers that arrived, in the taxonomy of the first model.
@@ -133,8 +133,7 @@ class _Candidate:
 
 
 def _candidate(registry: Registry, name: str) -> _Candidate:
-    shipped = name == SHIPPED or name.startswith(SHIPPED_NAME)
-    shipped = shipped or (name == CHAMPION and registry.champion() is None)
+    shipped = is_shipped_name(name) or (name == CHAMPION and registry.champion() is None)
     if Path(name).is_dir() or shipped:
         model = load_model_by_name(name)
         return _Candidate(model.name, from_model(model), lambda: model)

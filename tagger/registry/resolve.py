@@ -105,7 +105,7 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
             )
         return ModelFolder(Path(name))
     name = str(name)
-    if name == SHIPPED or name.startswith(SHIPPED_NAME):
+    if is_shipped_name(name):
         return find_shipped_model(name)
     if name.startswith("local/"):
         raise TaggerError(
@@ -143,6 +143,11 @@ class ShippedModel(ModelFolder):
     def settings(self) -> TrainingSettings:
         """The settings that it was trained with."""
         return TrainingSettings(**self.record["settings"])
+
+
+def is_shipped_name(name: str) -> bool:
+    """Tell whether a name is that of a model that ships with tagger."""
+    return name == SHIPPED or name.startswith(SHIPPED_NAME)
 
 
 def find_shipped_model(name: str = SHIPPED) -> ShippedModel:

@@ -83,7 +83,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a digest page that is already split into blocks.
 
-    A paragraph in the place of a title gives an error. Raises a TaggerError if there is no paper.
+    A paragraph where a title should be gives an error. Raises a TaggerError if no paper is found.
     """
     entries = _entries(blocks)
     if not entries:

@@ -1,6 +1,6 @@
 """Readers for text formats whose lines begin with field tags: Refer, Web of Science, PubMed's nbib.
 
-A value may continue in the next lines. RIS has a module of its own, :mod:`.ris`.
+A value may continue in the next lines. :mod:`.ris` reads RIS.
 """
 
 from __future__ import annotations
