@@ -10,6 +10,10 @@ OUTPUT ?= tagged
 # Threads that wait for one another do not spin while other tests run.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# Modules are compiled when they are first imported (below). If the compiled ones were not kept, each
+# process would compile those of PyTorch and MLflow again, for half a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 LABEL_STUDIO := .label-studio
 
 define CHECK_PYTHON
