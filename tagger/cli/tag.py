@@ -115,10 +115,10 @@ def tag(
     """Tag every paper of one or more files: digests, libraries, tables, feeds, e-mails, web pages.
 
     It writes tags.jsonl, tags.csv, abstracts.jsonl, near_duplicates.jsonl and manifest.json to the
-    output folder, and each BibTeX or RIS file with the tags among its keywords. Papers that cannot
-    be read are listed in problems.jsonl, all others are tagged, and the exit code is then 2. After
-    a failure, the same command continues where it stopped. Results of other papers are replaced
-    only with --replace. Files may be folders, patterns and URLs of storage.
+    output folder, and each BibTeX, RIS or CSL JSON file with the tags among its keywords. Papers
+    that cannot be read are listed in problems.jsonl, all others are tagged, and the exit code is
+    then 2. After a failure, the same command continues where it stopped. Results of other papers
+    are replaced only with --replace. Files may be folders, patterns and URLs of storage.
 
     With --into, the papers are added to a library instead, which 'tagger report' and 'tagger
     library' read.

@@ -148,8 +148,8 @@ def tag_papers(
         Folder for ``tags.jsonl``, ``tags.csv``, ``near_duplicates.jsonl``, ``abstracts.jsonl``,
         ``manifest.json`` and, if there are problems, ``problems.jsonl``; created if missing.
     read:
-        The files that the papers were read from. None of them is replaced, and BibTeX and RIS files
-        among them are written with the tags, see
+        The files that the papers were read from. None of them is replaced, and BibTeX, RIS and CSL
+        JSON files among them are written with the tags, see
         :func:`tagger.tagging.writers.keywords.write_with_keywords`.
     problems:
         Records that could not be read, to be listed with those that cannot be tagged.
@@ -158,7 +158,7 @@ def tag_papers(
         ``tags.csv``.
     parts:
         Write one Parquet file per shard, in a folder ``tags``, instead of all other formats,
-        abstracts and BibTeX or RIS files.
+        abstracts and files with keywords.
     abstracts:
         Keep the abstracts beside the results.
     engine:
@@ -340,7 +340,8 @@ class _Run:
             return [self.folder / PARTS_FOLDER, *files]
         if self.read:
             tags = (paper.tags if paper else {} for paper in self._tagged())
-            files += write_with_keywords(self.read, tags, taxonomy, self.folder, files)
+            taken = [*files, self.folder / MANIFEST_FILE]
+            files += write_with_keywords(self.read, tags, taxonomy, self.folder, taken)
         return files
 
     def _tagged(self) -> Iterator[TaggedPaper | None]:

@@ -26,7 +26,7 @@ _WRAPPERS = ("data", "message", "attributes", "paper", "_source", "metadata", "b
 _DEPTH = 4
 """Levels of an answer that are searched for the array of papers."""
 _IDENTIFIERS = ("ids", "externalIds", "external_ids")
-_NO_PAPERS = {"attachment", "note", "annotation"}
+NO_PAPERS = {"attachment", "note", "annotation"}
 """Zotero's types of items that are no papers."""
 
 
@@ -40,14 +40,14 @@ def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
     names: dict[str, None] = {}
     for _, value in read_values(source):
         if isinstance(value, dict):
-            names.update(dict.fromkeys(_fields(value)))
+            names.update(dict.fromkeys(fields_of(value)))
     # Without field names every value is invalid.
     columns = Columns.find(list(names), source) if names else Columns({})
     wanted, chosen = columns.select(list(names))
     for line, value in read_values(source):
         if isinstance(value, dict):
-            fields = _fields(value)
-            if fields.get("itemType") not in _NO_PAPERS:
+            fields = fields_of(value)
+            if fields.get("itemType") not in NO_PAPERS:
                 yield chosen.paper([fields.get(name) for name in wanted], source, line)
         elif isinstance(value, TaggerError | Notice):
             yield value
@@ -64,7 +64,7 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
     """
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):
-        yield from _array(source.text, 0, 1)
+        yield from (found[:2] for found in read_array(source.text, 0, 1))
     elif end and not first.rstrip().endswith("}"):
         text = source.text
         for line, value in _sequence(text, 1):
@@ -91,7 +91,8 @@ def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
     else:
         yield from ((line, paper) for paper in papers)
         return
-    yield from _array(text, found.end(), line + text.count("\n", 0, found.end()), is_part=True)
+    line_of_array = line + text.count("\n", 0, found.end())
+    yield from (each[:2] for each in read_array(text, found.end(), line_of_array, is_part=True))
     total = _total(value)
     if total > len(papers):
         problem = f"this is one page of an answer, with {len(papers):,} of {total:,} papers"
@@ -110,7 +111,7 @@ def _find_array(value: Mapping[str, Any], depth: int) -> list[str]:
 
 
 def _has_title(value: Mapping[str, Any]) -> bool:
-    return has_title(list(_fields(value)), {})
+    return has_title(list(fields_of(value)), {})
 
 
 def _total(value: Mapping[str, Any]) -> int:
@@ -121,7 +122,7 @@ def _total(value: Mapping[str, Any]) -> int:
     return 0
 
 
-def _fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def fields_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a paper; those that an API nests are added under the usual names."""
     for key in _WRAPPERS:
         inner = value.get(key)
@@ -130,7 +131,7 @@ def _fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
             and not has_title(list(value), {})
             and has_title(list(inner), {})
         ):
-            return _fields(inner)
+            return fields_of(inner)
     added: dict[str, Any] = {}
     index = value.get("abstract_inverted_index")
     if not value.get("abstract") and index:
@@ -172,10 +173,13 @@ def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
         offset, line = _skip_space(text, offset, end, line)
 
 
-def _array(text: str, start: int, line: int, *, is_part: bool = False) -> Iterator[tuple[int, Any]]:
-    """Yield the values of the array at an offset, with their lines, and errors for invalid ones.
+def read_array(
+    text: str, start: int, line: int, *, is_part: bool = False
+) -> Iterator[tuple[int, Any, int]]:
+    """Yield line, value and offset of each value of the array at ``start`` in line ``line``.
 
-    After an invalid value, reading goes on with the next object. Text may follow if ``is_part``.
+    An invalid value is an error, and reading goes on with the next object. Text may follow the
+    array if ``is_part``.
     """
     start, line = _skip_space(text, start, start, line)
     offset, line = _skip_space(text, start, start + 1, line)
@@ -188,22 +192,23 @@ def _array(text: str, start: int, line: int, *, is_part: bool = False) -> Iterat
                 offset, line = _skip_space(text, offset, offset + 1, line)
             value, end = _decode(text, offset, line)
         except TaggerError as error:
-            yield line, error
+            yield line, error, offset
             found = _NEXT_OBJECT.search(text, offset)
             if not found:
                 return
             value, end, is_first = None, found.end(), True
         else:
-            yield line, value
+            yield line, value, offset
             is_first = False
         offset, line = _skip_space(text, offset, end, line)
     if offset == len(text):
         problem = "the array is not closed; the file may be incomplete"
-        yield line, TaggerError(problem, line=line)
+        yield line, TaggerError(problem, line=line), offset
         return
     offset, line = _skip_space(text, offset, offset + 1, line)
     if offset < len(text) and not is_part:
-        yield line, TaggerError("unexpected text after the end of the array", line=line)
+        problem = "unexpected text after the end of the array"
+        yield line, TaggerError(problem, line=line), offset
 
 
 def _decode(text: str, offset: int, line: int) -> tuple[Any, int]:

@@ -58,7 +58,8 @@ def _with_keywords(value: str, keywords: Sequence[str], ours: re.Pattern[str]) -
     if len(parts) == 1 and (start == end or is_enclosed(value[start:end])):
         inner = value[start + 1 : end - 1] if start < end else ""
         opening, closing = (value[start], value[end - 1]) if start < end else "{}"
-        return value[:start] + opening + _in_list(inner, keywords, ours) + closing + value[end:]
+        inner = merge_keywords(inner, keywords, ours)
+        return value[:start] + opening + inner + closing + value[end:]
     # Strings joined by '#': ours are the last string, which begins with the separator.
     if len(parts) > 1 and is_enclosed(value[start:end]):
         first, *others = (each.strip() for each in _split(value[start + 1 : end - 1])[::2])
@@ -67,8 +68,11 @@ def _with_keywords(value: str, keywords: Sequence[str], ours: re.Pattern[str]) -
     return f"{value} # {{{_SEPARATOR}{_SEPARATOR.join(keywords)}}}" if keywords else value
 
 
-def _in_list(inner: str, keywords: Sequence[str], ours: re.Pattern[str]) -> str:
-    """Return a list of keywords with earlier ones of ours removed and new ones at its end."""
+def merge_keywords(inner: str, keywords: Sequence[str], ours: re.Pattern[str]) -> str:
+    """Return a list of keywords with earlier ones of ours removed and new ones at its end.
+
+    Keywords are separated by semicolons, or else by commas.
+    """
     pieces = _split(inner)
     listed = [*zip(["", *pieces[1::2]], pieces[::2], strict=True)]
     kept = [each for each in listed if not _matches(ours, each[1].strip())]

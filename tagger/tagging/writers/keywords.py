@@ -1,4 +1,4 @@
-"""Write the user's BibTeX and RIS files with the tags of their papers as keywords."""
+"""Write the user's BibTeX, RIS and CSL JSON files with the tags of their papers as keywords."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tagger._util.atomic import replacing, replacing_bytes
 from tagger.errors import TaggerError
 from tagger.papers import PaperCollection
 from tagger.tagging.writers.bibtex import add_bibtex_keywords
+from tagger.tagging.writers.csl_json import add_csl_keywords, is_csl_json
 from tagger.tagging.writers.ris import add_ris_keywords
 from tagger.taxonomy import Taxonomy
 
@@ -26,6 +27,7 @@ _AddKeywords = Callable[[str, Sequence[Sequence[str]], re.Pattern[str]], str]
 _WRITERS: Mapping[str, tuple[str, _AddKeywords]] = {
     "bibtex": (".bib", add_bibtex_keywords),
     "ris": (".ris", add_ris_keywords),
+    "json": (".json", add_csl_keywords),
 }
 """Per format, the default suffix and the function that adds keywords."""
 
@@ -37,7 +39,7 @@ def write_with_keywords(
     folder: Path,
     taken: Iterable[Path] = (),
 ) -> list[Path]:
-    """Write each BibTeX and RIS file to a folder, with the tags of its papers as keywords.
+    """Write BibTeX, RIS and CSL JSON files to a folder, with the tags of papers as keywords.
 
     Keywords are added, and keywords that tagger added earlier are replaced; all other bytes stay
     the same. A file keeps its name, with a number appended if the name is in use. Only files
@@ -51,7 +53,10 @@ def write_with_keywords(
     found = [
         file
         for file in read.files
-        if file.format in _WRITERS and file.entries and (file.source.stamp or file.source.content)
+        if file.format in _WRITERS
+        and file.entries
+        and (file.source.stamp or file.source.content)
+        and (file.format != "json" or is_csl_json(file.source))
     ]
     if not found:
         return []
