@@ -175,6 +175,21 @@ def _readers(folder: Path) -> Iterator[Target]:
             b"%0 Journal Article\n%T Boats in fog\n%A Name, A\n%R 10.1234/x\n%X We look.\n"
             b"And see.\n\n%0 Book\n%T Two\n%U https://arxiv.org/abs/2101.00001\n",
         ],
+        "refworks": [
+            b"RT Journal Article\nSR Electronic(1)\nA1 Name,A\nT1 Boats in fog\nAB We look.\n"
+            b"And see.\nDO 10.1234/x\nFD 2021/01/01\n\nRT Book, Section\nT1 Two\nLK http://x.org\n",
+        ],
+        "ovid": [
+            b"<1>\nUnique Identifier\n  123\nDatabase\n  Ovid MEDLINE(R)\nTitle\n  Boats in fog\n"
+            b"Abstract\n  We look.\n\n<2. >\nTitle\n  Two\nDOI Number\n  10.1234/x\n",
+        ],
+        "mods-xml": [
+            b'<modsCollection xmlns="http://www.loc.gov/mods/v3"><mods><titleInfo><nonSort>The'
+            b"</nonSort><title>Boats</title></titleInfo><abstract>We look.</abstract><identifier "
+            b'type="doi">10.1234/x</identifier><originInfo><dateIssued>2021-01-01</dateIssued>'
+            b"</originInfo></mods><mods><titleInfo><title>Two</title></titleInfo></mods>"
+            b"</modsCollection>",
+        ],
         "endnote-xml": [
             b'<?xml version="1.0"?><xml><records><record><source-app name="EndNote">EndNote'
             b"</source-app><titles><title><style>Boats </style><style>in fog</style></title>"

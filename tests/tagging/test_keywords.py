@@ -109,8 +109,8 @@ def test_other_tags_replace_ours_and_the_same_change_nothing(path, tmp_path, tax
 )
 def test_keywords_go_into_bibtex_in_its_own_style(before, after):
     ours, new = re.compile(r"[ac]: [a-z_]+"), ["a: b", "c: d"]
-    for start, end in ("{", "}"), ("(", ")"):
-        texts = [f"@a{start}k, {text[:-1]}{end}" for text in (before, after)]
+    for start, end in ("{k, ", "}"), ("(k, ", ")"), ("{", "}"):
+        texts = [f"@a{start}{text[:-1]}{end}" for text in (before, after)]
         assert add_bibtex_keywords(texts[0], [new], ours) == texts[1]
         assert add_bibtex_keywords(texts[1], [new], ours) == texts[1]
         kept = add_bibtex_keywords(texts[1], [[]], ours)

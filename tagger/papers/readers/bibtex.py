@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -22,8 +23,11 @@ _START = re.compile(
     r"(?:Scopus\s+EXPORT DATE:.*\n)?"
     r"(?:[ \t]*(?:%.*)?\r?\n)*"  # comments of JabRef and others
     r"[ \t]*@(?:(?:comment|preamble)[ \t]*[{(]|string[ \t]*[{(]\s*[\w:.-]+\s*="
-    r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*,)",
+    r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*[,=])",
     re.IGNORECASE,
+)
+_WITHOUT_KEY = re.compile(
+    r"^[ \t]*@(?!comment|preamble|string)[a-z]+[ \t]*[{(](?=\s*[\w-]+\s*=)", re.I | re.M
 )
 _LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _NOTES = ("journal", "journaltitle", "number", "note")
@@ -44,12 +48,12 @@ _NAME = re.compile(r'[^\s{}"#=,]*')
 class BibtexEntry(NamedTuple):
     """An entry of a BibTeX file.
 
-    ``line`` counts from 1, ``start`` is the offset in the text, and ``fields`` are pairs of a name
-    and a value as written, including braces or quotes.
+    ``line`` counts from 1, ``body`` is the offset in the text at which the key ends, and ``fields``
+    are pairs of a name and a value as written, including braces or quotes.
     """
 
     line: int
-    start: int
+    body: int
     fields: tuple[tuple[str, str], ...]
 
 
@@ -85,6 +89,9 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
 
     # Its warnings are reported as errors below.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
+    # The parser expects a comma after the key, also where the key is missing.
+    added = [found.end() + n for n, found in enumerate(_WITHOUT_KEY.finditer(text))]
+    text = _WITHOUT_KEY.sub(r"\g<0>,", text)
     try:
         library = parse_string(text, parse_stack=[])
     except ParsingException as error:
@@ -107,6 +114,8 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
             continue
         start = text.index(raw, offset)
         offset = start + len(raw)
+        body = max(start, text.find(",", start, offset))
+        body -= bisect_left(added, body)
         if isinstance(kept, model.String):
             resolved = strings[kept.key.lower()] = _resolve(str(kept.value), strings)
             if len(resolved) > _MAX_STRING:
@@ -118,7 +127,7 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
                 )
         elif isinstance(kept, model.Entry) and not _NO_WORK.fullmatch(kept.entry_type):
             try:
-                entries.append(BibtexEntry(line, start, tuple(map(_checked_field, kept.fields))))
+                entries.append(BibtexEntry(line, body, tuple(map(_checked_field, kept.fields))))
             except TaggerError as error:
                 entries.append(error)
     return entries, strings

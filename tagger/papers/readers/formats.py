@@ -31,9 +31,9 @@ from tagger.papers.readers import (
 from tagger.papers.readers.columns import FIELDS
 from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
-from tagger.papers.readers.tagged_lines import NBIB, REFER, WEB_OF_SCIENCE
+from tagger.papers.readers.tagged_lines import NBIB, OVID, REFER, REFWORKS, WEB_OF_SCIENCE
 from tagger.papers.readers.unknown import refusal, refusal_by_start
-from tagger.papers.readers.xml_records import ENDNOTE_XML, PUBMED_XML
+from tagger.papers.readers.xml_records import ENDNOTE_XML, MODS_XML, PUBMED_XML
 
 
 class Reader(Protocol):
@@ -60,8 +60,11 @@ FORMATS: Mapping[str, Reader] = {
     "ris": ris,
     "wos": WEB_OF_SCIENCE,
     "refer": REFER,
+    "refworks": REFWORKS,
+    "ovid": OVID,
     "pubmed-xml": PUBMED_XML,
     "endnote-xml": ENDNOTE_XML,
+    "mods-xml": MODS_XML,
     "feed": feed,
     "html": html,
     "json": json_lines,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from tagger.errors import TaggerError
@@ -18,16 +19,24 @@ from tagger.papers.readers.source import Source
 
 _START = re.compile(r'\{\s*["}]|\[\s*[{\]]')
 _SPACE = re.compile(r"\s*")
+_ARRAY = re.compile(r'"\s*:\s*(?=\[\s*\{)')
 _NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 _KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _WRAPPERS = ("data", "message", "attributes", "paper", "_source", "metadata", "bibjson")
 """Fields in which an API puts the fields of a paper."""
+_MOST_ARRAYS = 100
+"""Arrays of a broken answer of which the first object is looked at."""
 _DEPTH = 4
 """Levels of an answer that are searched for the array of papers."""
+_LONGEST_WORD = len("false")
 _IDENTIFIERS = ("ids", "externalIds", "external_ids")
 NO_PAPERS = {"attachment", "note", "annotation"}
 """Zotero's types of items that are no papers."""
+
+
+class _CutError(TaggerError):
+    """The text ends within a value."""
 
 
 def recognise(source: Source) -> bool:
@@ -66,14 +75,39 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
     if first.startswith("["):
         yield from (found[:2] for found in read_array(source.text, 0, 1))
     elif end and not first.rstrip().endswith("}"):
-        text = source.text
-        for line, value in _sequence(text, 1):
-            yield from _unpacked(text, line, value)
+        yield from _objects(source.text, 1, source)
     else:
         with source.open_text("\n") as file:
             for number, text in enumerate(file, start=1):
-                for line, value in _sequence(text, number):
-                    yield from _unpacked(text, line, value)
+                yield from _objects(text, number, source)
+
+
+def _objects(text: str, line: int, source: Source) -> Iterator[tuple[int, Any]]:
+    """Yield the papers of consecutive objects or answers, ``text`` being (a line of) a source."""
+    for at, value in _sequence(text, line):
+        is_broken = at == 1 and isinstance(value, TaggerError)
+        papers = _papers_of_broken(text) if is_broken and text == source.text else []
+        if papers:
+            yield from papers
+            if not any(isinstance(paper, TaggerError) for _, paper in papers):
+                yield at, value
+            return
+        yield from _unpacked(text, at, value)
+
+
+def _papers_of_broken(text: str) -> list[tuple[int, Any]]:
+    """Return the papers of an answer that is cut off or has an error, and errors, with lines."""
+    for found in islice(_ARRAY.finditer(text), _MOST_ARRAYS):
+        first = next(read_array(text, found.end(), 1))[1]
+        if isinstance(first, dict) and _has_title(first):
+            line = 1 + text.count("\n", 0, found.end())
+            papers = list(read_array(text, found.end(), line, is_part=True))
+            line, last, start = papers[-1]
+            end = len(text) if isinstance(last, TaggerError) else _decode(text, start, line)[1]
+            # A paper that is broken itself may list others: then it has a title of its own.
+            own = text[: found.start()] + text[end:]
+            return [] if '"title"' in own else [each[:2] for each in papers]
+    return []
 
 
 def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
@@ -194,7 +228,7 @@ def read_array(
         except TaggerError as error:
             yield line, error, offset
             found = _NEXT_OBJECT.search(text, offset)
-            if not found:
+            if isinstance(error, _CutError) or not found:
                 return
             value, end, is_first = None, found.end(), True
         else:
@@ -216,8 +250,10 @@ def _decode(text: str, offset: int, line: int) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, offset)
     except json.JSONDecodeError as error:
-        line += text.count("\n", offset, error.pos)
-        raise TaggerError(f"is not valid JSON ({error.msg})", line=line) from error
+        kind, line = TaggerError, line + text.count("\n", offset, error.pos)
+        if error.msg.startswith("Unterminated") or error.pos >= len(text) - _LONGEST_WORD:
+            kind = _CutError
+        raise kind(f"is not valid JSON ({error.msg})", line=line) from error
     except (ValueError, RecursionError) as error:
         raise TaggerError(f"cannot be read as JSON ({error})", line=line) from error
 

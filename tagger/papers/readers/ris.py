@@ -31,7 +31,7 @@ _LAYOUT = Layout(
     links=("UR", "L1", "L2", "L4", "LK", "L3"),
     notes=("N1", "M1", "M3"),
     databases=("DB", "DP"),
-    accession_numbers=("AN",),
+    accession_numbers=("AN", "UI"),
 )
 
 

@@ -1,6 +1,7 @@
-"""Readers for text formats whose lines begin with field tags: Refer, Web of Science, PubMed's nbib.
+"""Readers for text formats whose lines begin with field tags or names: Refer, Web of Science,
+RefWorks, Ovid, PubMed's nbib.
 
-A value may continue in the next lines. :mod:`.ris` reads RIS.
+A value may continue in the next lines. :mod:`.ris` reads RIS and Ovid's tagged format.
 """
 
 from __future__ import annotations
@@ -109,6 +110,32 @@ WEB_OF_SCIENCE = TaggedLines(
     layout=Layout(titles=("TI",), abstracts=("AB",), dois=("DI",), pmids=("PM", "UT")),
     starts=("PT",),
     ends=("FN", "VR", "ER", "EF"),
+)
+
+REFWORKS = TaggedLines(
+    marks=(re.compile(r"^RT \w", re.MULTILINE), re.compile(r"^T1 \S", re.MULTILINE)),
+    field=re.compile(r"([A-Z][A-Z0-9])(?: |\s*$)"),
+    layout=Layout(
+        titles=("T1",), abstracts=("AB",), dois=("DO",), links=("LK", "UL"), notes=("NO",)
+    ),
+    starts=("RT",),
+)
+
+# Ovid writes a number in angle brackets, then names of fields and, indented, their values.
+OVID = TaggedLines(
+    marks=(
+        re.compile(r"\A<\d+\.? ?>\s*$", re.MULTILINE),
+        re.compile(r"^Title\s*\n[ \t]+\S", re.MULTILINE),
+    ),
+    field=re.compile(r"(<|[A-Z][\w /()-]{1,40}?)(?:\d+\.? ?>)?\s*$"),
+    layout=Layout(
+        titles=("Title", "Original Title"),
+        abstracts=("Abstract",),
+        dois=("DOI Number", "Digital Object Identifier", "DOI"),
+        databases=("Database",),
+        accession_numbers=("Unique Identifier", "Accession Number"),
+    ),
+    starts=("<",),
 )
 
 # "MEDLINE Display Format" of https://www.ncbi.nlm.nih.gov/books/NBK3827/. ERIC writes it, too: it

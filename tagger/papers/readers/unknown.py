@@ -24,8 +24,6 @@ _BY_START = {
 }
 _BY_LINES = {
     r"\s*\\(?:documentclass|begin|section|usepackage|bibitem)": "a LaTeX document",
-    r"(?:RT|SR|A1|T1|JF|YR|AB) \S": "records of RefWorks",
-    r"<\d+>|(?:Accession Number|Authors?|Title|Source|Abstract)\s*$": "records of Ovid",
     r"\s*(?:%\S|[A-Z][A-Z0-9]{1,3} {0,2}-? )": "records of tagged fields",
     r"\s*[\w-]+:(?:\s|$)|- ": "records of fields and values, such as YAML",
     r"\s*<": "markup",
@@ -51,7 +49,8 @@ def refusal(source: Source) -> TaggerError:
     root = root_element(source.head)
     if root:
         problem = f"looks like XML of an unknown kind (root element <{root}>)"
-        return TaggerError(problem, hint=f"{_EXPORT}; the XML of PubMed and EndNote is read, too")
+        hint = f"{_EXPORT}; MODS and the XML of PubMed and EndNote are read, too"
+        return TaggerError(problem, hint=hint)
     lines = [line for line in source.head.splitlines() if line.strip()]
     if not lines:
         return TaggerError("the file contains no papers: it is blank")

@@ -1,5 +1,5 @@
-"""Readers for XML with one element a record: of PubMed, and of EndNote, which Zotero, Bookends and
-others write, too.
+"""Readers for XML with one element a record: of PubMed, of EndNote, which Zotero, Bookends and
+others write, too, and MODS of libraries.
 
 Entities are refused, and external resources are not loaded.
 """
@@ -26,12 +26,14 @@ class XmlRecords:
     """A reader of a format of XML.
 
     ``mark`` is found in the beginning of a file, ``records`` are the tags of the elements, and
-    ``layout`` has the paths of the parts of a paper in them.
+    ``layout`` has the paths of the parts of a paper in them. ``between`` is put between the texts
+    of the elements in such a part.
     """
 
     mark: re.Pattern[str]
     records: tuple[str, ...]
     layout: Layout
+    between: str = ""
 
     def recognise(self, source: Source) -> bool:
         return source.head.startswith("<") and self.mark.search(source.head) is not None
@@ -41,9 +43,10 @@ class XmlRecords:
 
         The sections of a structured abstract keep their labels.
         """
-        records = (each for each in _parse(source).iter() if each.tag in self.records)
+        elements = _parse(source).iter()
+        records = (each for each in elements if each.tag.rpartition("}")[2] in self.records)
         for number, record in enumerate(records, start=1):
-            yield self.layout.paper(source, number, partial(_texts, record))
+            yield self.layout.paper(source, number, partial(_texts, record, self.between))
 
 
 def _parse(source: Source) -> Element:
@@ -69,13 +72,14 @@ def _parse(source: Source) -> Element:
     return root
 
 
-def _texts(record: Element, paths: Iterable[str]) -> list[str]:
+def _texts(record: Element, between: str, paths: Iterable[str]) -> list[str]:
     """Return the texts of all elements at some paths, on one line each."""
-    return [_text(each) for path in paths for each in record.findall(path)]
+    return [_text(each, between) for path in paths for each in record.findall(path)]
 
 
-def _text(element: Element) -> str:
-    label, text = element.get("Label", "").strip(), " ".join("".join(element.itertext()).split())
+def _text(element: Element, between: str) -> str:
+    label = element.get("Label", "").strip()
+    text = " ".join(between.join(element.itertext()).split())
     return f"{label}: {text}" if text and label and label != "UNLABELLED" else text
 
 
@@ -119,4 +123,17 @@ ENDNOTE_XML = XmlRecords(
         databases=("remote-database-name", "remote-database-provider"),
         accession_numbers=("accession-num",),
     ),
+)
+
+# See https://www.loc.gov/standards/mods/. Its elements have a namespace.
+MODS_XML = XmlRecords(
+    re.compile(r"<(?:\w+:)?mods(?:Collection)?[\s>]"),
+    ("mods",),
+    Layout(
+        titles=("{*}titleInfo",),
+        abstracts=("{*}abstract",),
+        dois=("{*}identifier[@type='doi']",),
+        links=("{*}identifier[@type='uri']", "{*}location/{*}url"),
+    ),
+    between=" ",
 )

@@ -25,7 +25,7 @@ def add_bibtex_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.P
         if isinstance(entry, TaggerError):
             continue
         # Only commas, '=' and white space separate names and values.
-        end = text.find(",", entry.start)
+        end = entry.body
         for name, value in entry.fields:
             name_start = text.index(name, end)
             start = text.index(value, text.index("=", name_start + len(name)) + 1)

@@ -58,6 +58,32 @@ ERIC = (
     f"      {ABOUT[40:].strip()}\nLID - https://doi.org/10.5555/tides\n\n"
     f"OWN - ERIC\nTI  - {BOOKS}\nOID - EJ2\n"
 )
+REFWORKS = (
+    f"RT Journal Article\nSR Electronic(1)\nA1 Reader,Ann\nT1 {TIDES}\nYR 2026\nAB {ABOUT[:40]}\n"
+    f"{ABOUT[40:].strip()}\nDO 10.5555/tides\n\nRT Book, Section\nSR Print(0)\nT1 {BOOKS}\n"
+)
+OVID_TAGGED = (
+    f"<1. >\r\nVN  - Ovid Technologies\r\nDB  - Ovid MEDLINE(R)\r\nUI  - 39900011\r\n"
+    f"TI  - {TIDES}\r\nAU  - Reader A\r\nIN  - (Reader) Old Town\r\n      (Writer) New Town\r\n"
+    f"AB  - {ABOUT[:40]}\r\n{ABOUT[40:].strip()}\r\nDO  - http://dx.doi.org/10.5555/tides\r\n\r\n"
+    f"<2. >\r\nVN  - Ovid Technologies\r\nDB  - Embase\r\nUI  - 39900012\r\nTI  - {BOOKS}\r\n"
+)
+OVID = (
+    f"<1>\nUnique Identifier\n  39900011\nDatabase\n  Ovid MEDLINE(R)\nTitle\n  {TIDES}\nSource\n"
+    f"  Ann Tides. 2026.\nAbstract\n  {ABOUT}\nDOI Number\n  10.5555/tides\n\n"
+    f"<2>\nAccession Number\n  39900012\n\nTitle\n  {BOOKS}\n"
+)
+MODS = (
+    "<?xml version='1.0'?><modsCollection xmlns='http://www.loc.gov/mods/v3'><mods><titleInfo>"
+    "<nonSort>Tides of</nonSort><title>Text</title></titleInfo><titleInfo type='abbreviated'>"
+    f"<title>T.</title></titleInfo><abstract>{ABOUT}</abstract><identifier type='doi'>10.5555/tides"
+    "</identifier><relatedItem type='host'><titleInfo><title>Ann</title></titleInfo></relatedItem>"
+    f"</mods><mods><titleInfo><title>{BOOKS}</title></titleInfo></mods></modsCollection>"
+)
+WITHOUT_KEY = (
+    f"@article{{\n title={{{TIDES}}},\n abstract={{{ABOUT}}}, doi={{10.5555/tides}}}}\n"
+    f"@misc(title={{{BOOKS}}})\n"
+)
 UNTYPED_RIS = f"TI  - {TIDES}\nAB  - {ABOUT}\nER  - \n\nTI  - {BOOKS}\nAU  - A\nER  - \n"
 TYPE_LAST = (
     f"DB  - X\nAB  - {ABOUT}\nTY  - JOUR\nTI  - {TIDES}\nL3  - 10.5555/tides\nER  - \n\n"
@@ -162,6 +188,11 @@ BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
         ),
         ("a.enw", REFER, "refer", [BOTH[0], (BOOKS, "", ("arxiv:2101.00001",))]),
         ("a.xml", ENDNOTE, "endnote-xml", BOTH),
+        ("a.txt", REFWORKS, "refworks", BOTH),
+        ("a.txt", OVID_TAGGED, "ris", [(TIDES, ABOUT, (DOI, PMID)), BOTH[1]]),
+        ("a.txt", OVID, "ovid", [(TIDES, ABOUT, (DOI, PMID)), BOTH[1]]),
+        ("a.xml", MODS, "mods-xml", BOTH),
+        ("a.bib", WITHOUT_KEY, "bibtex", BOTH),
         ("a.nbib", ERIC, "nbib", BOTH),
         ("a.ris", UNTYPED_RIS, "ris", [(TIDES, ABOUT, ()), BOTH[1]]),
         ("a.ris", TYPE_LAST, "ris", [BOTH[0], (BOOKS, SHORT, ())]),
@@ -299,6 +330,28 @@ def test_several_digests_in_a_mailbox_are_read_and_letters_are_named(tmp_path):
         ),
         ("a.json", f'[{{"title": "{TIDES}"}},\n{{"title": "{BOOKS}"}},\n{{"tit', 2, [3]),
         (
+            "a.json",
+            f'{{"meta": {{"n": 9}},\n"results": [\n{{"title": "{TIDES}", "x": [{{"title": "y"}}]'
+            f'}},\n{{"title": "{BOOKS}"}},\n{{"title": "x", "by": [{{"title": "y"}}, {{"title": "',
+            2,
+            [5],
+        ),
+        (
+            "a.json",
+            f'{{"message":{{"items":[{{"title":["{TIDES}"]}},{{"title" "x"}},'
+            f'{{"title":["{BOOKS}"]}}]}}}}',
+            2,
+            [1],
+        ),
+        ("a.json", f'{{"data":[{{"title":"{TIDES}"}}],\n"total":}}', 1, [2]),
+        (
+            "a.jsonl",
+            f'{{"refs": [{{"title": "x"}}], "title": "y\n{{"title": "{TIDES}"}}\n',
+            1,
+            [1],
+        ),
+        ("a.csv", f"title,abstract\n{TIDES},x\ny,z,z,z\n{BOOKS},\n", 2, [3]),
+        (
             "a.csv",
             f'title,abstract\n"{TIDES}","of "a", "b""\n"x","y\n"{BOOKS}","{SHORT}"\n',
             2,
@@ -344,11 +397,6 @@ def test_a_title_without_abstract_is_tagged_and_named_once(tmp_path):
             "XML",
         ),
         ("<?xml version='1.0'?>\n<awards><award>x</award></awards>", "<awards>"),
-        (
-            f"RT Journal Article\nSR Electronic\nT1 {TIDES}\n\nRT Book\nA1 x\nT1 {BOOKS}",
-            "RefWorks",
-        ),
-        (f"<1>\nAuthor\n  Reader\n\nTitle\n  {TIDES}\n\nAbstract\n  {ABOUT}\n", "Ovid"),
         (f"title: {TIDES}\nabstract: x\n\ntitle: {BOOKS}\nabstract: y", "YAML"),
         (f"Dear all,\n\n{SHORT}\n\nYours", "no titles with abstracts"),
         ("\\documentclass{article}\n\\begin{document}\nx\n\\end{document}\n\\section{x}", "LaTeX"),
