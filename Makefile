@@ -26,8 +26,8 @@ MAKEFLAGS += --jobs=2
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo demo-train model check test acceptance lint label-studio-environment docs licences sbom \
-  audit install browser clean
+.PHONY: demo demo-train model check test acceptance results lint label-studio-environment docs licences \
+  sbom audit install browser clean
 
 demo: $(VENV)/.light
 	$(BIN)/tagger tag $(DIGEST) --output $(OUTPUT) --replace
@@ -55,6 +55,11 @@ test: lint browser label-studio-environment
 # The tests of a file share servers and trainings, so one process takes them all.
 acceptance: $(VENV)/.acceptance browser label-studio-environment
 	$(PYTEST) --dist loadfile -m acceptance
+
+# Every figure of docs/results.md, one experiment after the other: hours. It can be interrupted and
+# given again. QUICK=1 only shows that all run, in minutes.
+results: $(VENV)/.installed browser label-studio-environment
+	$(BIN)/python experiments/run_all.py $(if $(QUICK),--quick)
 
 # 'tagger review serve' installs the same at its first use.
 label-studio-environment: $(VENV)/.torch

@@ -3,10 +3,7 @@
 Trained on the labels in labels/ that have a text, measured on dev and dev2 of ../shared/gold, all
 in one run; training_speed.py and speed.py measure time:
 
-    python experiments/baselines.py
-
-Arguments are names of methods, of which only the figures are printed. Without any it writes
-experiments/results/baselines.md and baselines.json.
+    python experiments/baselines.py  # writes experiments/results/baselines.*
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,17 +20,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, bootstrap_interval, machine, read_gold
+from gold import bootstrap_interval, read_gold, settings_of, some
+from record import ROOT, read_options, write_result
 from sklearn.metrics import accuracy_score, f1_score
 
 from tagger.evaluation import predict_labels
-from tagger.labels import LabelStore
+from tagger.labels import Label, LabelStore
 from tagger.papers import Paper
-from tagger.training import TrainingData, TrainingSettings, epochs_of, train
+from tagger.training import TrainingData, epochs_of, train
 
 Booleans = npt.NDArray[np.bool_]
 Predict = Callable[[Sequence[Paper]], dict[str, Booleans]]
-Fit = Callable[[Sequence[Paper], dict[str, Booleans]], Predict]
+Fit = Callable[[list[Label], bool], Predict]
+"""Labels to learn from, and whether it has to be quick."""
 
 SETS = ("dev", "dev2")
 STORE = LabelStore(ROOT / "labels")
@@ -70,8 +68,9 @@ def one_hot(column: npt.NDArray[np.int_], tags: int) -> Booleans:
     return np.eye(tags, dtype=bool)[column]
 
 
-def fit_majority(_papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predict:
+def fit_majority(labels: list[Label], _quick: bool) -> Predict:
     """The commonest contribution, and each domain tag that most papers have (none)."""
+    y_true = TrainingData.of(labels, TAXONOMY).y_true
 
     def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
         answers = {}
@@ -86,7 +85,7 @@ def fit_majority(_papers: Sequence[Paper], y_true: dict[str, Booleans]) -> Predi
     return predict
 
 
-def fit_keywords(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predict:
+def fit_keywords(_labels: list[Label], _quick: bool) -> Predict:
     """The first contribution whose words occur, else method; every domain whose words occur."""
 
     def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
@@ -113,10 +112,10 @@ def fit_keywords(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predi
 def fit_recipe(recipe: str) -> Fit:
     """What ``tagger train --recipe`` makes and ``tagger tag`` uses, cross-validation included."""
 
-    def fit(_papers: Sequence[Paper], _truth: dict[str, Booleans]) -> Predict:
-        settings = TrainingSettings(recipe=recipe, epochs=epochs_of(recipe))
+    def fit(labels: list[Label], quick: bool) -> Predict:
+        settings = settings_of(quick, recipe=recipe, epochs=epochs_of(recipe))
         with tempfile.TemporaryDirectory() as scratch:
-            model = train(STORE.labels(), TAXONOMY, settings, Path(scratch) / "model").model
+            model = train(labels, TAXONOMY, settings, Path(scratch) / "model").model
         thresholds = model.thresholds
 
         def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
@@ -145,26 +144,18 @@ METHODS: dict[str, Fit] = {
 
 def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    labels = STORE.labels()
+    options = read_options(__doc__)
+    labels = some(STORE.labels(), options.quick)
     sets = {name: read_gold(TAXONOMY, name) for name in SETS}
-    data = TrainingData.of(labels, TAXONOMY)
-    papers, y_true = data.papers(), data.y_true
-    wanted = sys.argv[1:]
     rows: list[dict[str, Any]] = []
     for name, fit in METHODS.items():
-        if wanted and name not in wanted:
-            continue
         begin = time.perf_counter()
-        predict = fit(papers, y_true)
+        predict = fit(labels, options.quick)
         row: dict[str, Any] = {"method": name, "seconds to train": time.perf_counter() - begin}
         row |= {place: figures(gold.y_true, predict(gold.papers)) for place, gold in sets.items()}
         rows.append(row)
         print(json.dumps(row), flush=True)
-    if wanted:
-        return
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "baselines.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "baselines.md").write_text(as_table(rows, len(labels)), encoding="utf-8")
+    write_result(options, "baselines", rows, as_table(rows, len(labels)))
 
 
 def figures(y_true: dict[str, Booleans], answers: dict[str, Booleans]) -> dict[str, object]:
@@ -205,7 +196,8 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
     lines.append("")
     lines.append(
         f"Trained on the {labels} seed labels, measured on 210 papers (dev) and 119 (dev2), with "
-        f"95% bootstrap intervals; one run on {machine()}. All but the first two learn from the "
+        f"95% bootstrap intervals. Settings were chosen on both, so expect a little less on "
+        "other papers. All but the first two and the definitions learn from the "
         "same texts with class weights, and training includes 5-fold cross-validation for "
         "calibration and threshold; SetFit sees 20 pairs of each kind for each text."
     )

@@ -5,35 +5,35 @@ comes. They are asked about the 210 papers of ../shared/gold, 80% of them drawn 
 without a likely tag are clustered. A candidate matches a hidden tag if half of its papers or more
 have it. A tag counts as recovered if one of the first five candidates matches it; only tags with
 enough papers among those without a likely tag are asked for. Ten tags are hidden one at a time, and
-five at a time in 20 draws.
-
-Settings are chosen by the draws of five: the highest harmonic mean of recovery and precision. To be
-honest about tags that nobody has looked at, each single tag is also judged by the settings that are
-best on those draws that do not have it.
+five at a time in 20 draws. The distance and size of clusters were chosen on these same tags.
 
     python experiments/discovery.py  # writes experiments/results/discovery.*
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from gold import RESULTS, ROOT, Gold, machine, read_gold
+from gold import encoder_folder, read_gold, some
+from record import ROOT, read_options, write_result
 
-from tagger._util.arrays import Floats, Vectors, unit
+from tagger._util.arrays import Floats, Integers
 from tagger.labels import LabelStore
-from tagger.model import Calibration, Head, VectorCache, calibrated_probabilities, prototypes
-from tagger.taxonomy import Facet, discover, uncovered_papers
-from tagger.taxonomy.discovery import DISTANCE, find_clusters
-from tagger.taxonomy.discovery import MIN_PAPERS as LEAST
-from tagger.training import TrainingData, bundled_encoder
+from tagger.model import (
+    Calibration,
+    Encoder,
+    Head,
+    VectorCache,
+    calibrated_probabilities,
+    prototypes,
+)
+from tagger.taxonomy import Facet, uncovered_papers
+from tagger.taxonomy.discovery import DISTANCE, MIN_PAPERS, find_clusters
+from tagger.training import TorchEncoder, TrainingData, bundled_encoder, load_trainable
 from tagger.training.calibration import fit_calibration
 from tagger.training.data import assign_folds
 from tagger.training.heads import fit_head, fit_vectorizer
@@ -43,78 +43,30 @@ FACET = "domain"
 LEAST_PAPERS = 5
 DRAWS = 3
 DRAWN = 0.8
-GROUPS, GROUP = 20, 5
 FIRST = 5
-DISTANCES = (0.7, 0.75, 0.8, 0.85, 0.9)
-MIN_SAMPLES = (1, 2, 3)
-MIN_PAPERS = (4, 5, 6)
-
-Booleans = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int_]
-Cluster = tuple[Integers, float]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to cluster: by agglomeration up to a distance, or by HDBSCAN."""
-
-    name: str
-    parameter: float
-    min_papers: int
-
-    def clusters(self, vectors: Vectors, far: Integers) -> list[Cluster]:
-        if self.name == "agglomerative":
-            return find_clusters(vectors, far, self.parameter, self.min_papers)
-        return self._hdbscan(vectors, far)
-
-    def _hdbscan(self, vectors: Vectors, far: Integers) -> list[Cluster]:
-        from sklearn.cluster import HDBSCAN
-
-        if len(far) < self.min_papers:
-            return []
-        own = unit(vectors - vectors.mean(axis=0))[far]
-        of = HDBSCAN(
-            min_cluster_size=self.min_papers, min_samples=int(self.parameter), copy=True
-        ).fit_predict(own)
-        found = []
-        for number in range(int(of.max()) + 1):
-            rows = np.flatnonzero(of == number)
-            cosines = own[rows] @ own[rows].T
-            pairs = len(rows) * (len(rows) - 1)
-            found.append((far[rows], float(cosines.sum() - len(rows)) / pairs))
-        return found
-
-    def __str__(self) -> str:
-        what = "distance" if self.name == "agglomerative" else "min_samples"
-        return f"{self.name}, {what} {self.parameter:g}, {self.min_papers} papers or more"
-
-
-METHODS = [
-    *(Method("agglomerative", distance, least) for distance in DISTANCES for least in MIN_PAPERS),
-    *(Method("HDBSCAN", samples, least) for samples in MIN_SAMPLES for least in MIN_PAPERS),
-]
-CHOSEN = Method("agglomerative", DISTANCE, LEAST)
 
 
 class Papers:
     """Seed labels and gold papers as vectors and words, and heads that know some of the tags."""
 
-    def __init__(self) -> None:
+    def __init__(self, quick: bool) -> None:
         store = LabelStore(ROOT / "labels")
-        labels = store.labels()
+        labels = some(store.labels(), quick)
         self.facet = store.taxonomy.facet(FACET)
-        self.gold: Gold = read_gold(store.taxonomy)
+        gold = read_gold(store.taxonomy)
         data = TrainingData.of(labels, store.taxonomy)
         self.seed_truth = data.y_true[FACET]
-        self.y_true = self.gold.y_true[FACET]
-        encoder = bundled_encoder(CACHE)
+        self.y_true = gold.y_true[FACET]
+        encoder: Encoder = bundled_encoder(CACHE)
+        if quick:
+            encoder = TorchEncoder(load_trainable(str(encoder_folder(quick)), 32))
         papers = [label.paper for label in data.labels]
         self.seed_vectors = encoder.encode([paper.text for paper in papers])
         self.definitions = prototypes(self.facet, encoder)
-        self.vectors = encoder.encode([paper.text for paper in self.gold.papers])
+        self.vectors = encoder.encode([paper.text for paper in gold.papers])
         vectorizer = fit_vectorizer(papers)
         self.seed_terms = vectorizer.transform(papers)
-        self.terms = vectorizer.transform(self.gold.papers)
+        self.terms = vectorizer.transform(gold.papers)
         folds = assign_folds(data.ids, data.strata(), 5, 0)
         everything = list(range(len(self.facet.tags)))
         scores = np.zeros((2, *self.seed_truth.shape))
@@ -138,23 +90,22 @@ class Papers:
             facet,
             self.seed_vectors[rows],
             self.seed_terms[rows],
-            self.seed_truth[np.ix_(rows, columns)],
+            self.seed_truth[rows][:, columns],
             self.definitions[columns],
         )
 
 
-def look(
-    papers: Papers, hidden: Sequence[int], probabilities: Floats, method: Method
-) -> Counter[str]:
+def look(papers: Papers, hidden: Sequence[int]) -> Counter[str]:
     """Count hidden tags, those recovered, candidates and those that match, over draws."""
     tally: Counter[str] = Counter()
+    probabilities = papers.probabilities(hidden)
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
         count = round(DRAWN * len(papers.y_true))
         rows = np.sort(rng.choice(len(papers.y_true), count, replace=False))
-        y_true = papers.y_true[np.ix_(rows, hidden)]
+        y_true = papers.y_true[rows][:, list(hidden)]
         far = uncovered_papers(probabilities[rows])
-        clusters = method.clusters(papers.vectors[rows], far)
+        clusters = find_clusters(papers.vectors[rows], far, DISTANCE, MIN_PAPERS)
         clusters.sort(key=lambda cluster: -len(cluster[0]) * cluster[1])
         shares = [y_true[own].mean(axis=0) for own, _ in clusters[:FIRST]]
         matched = {int(share.argmax()) for share in shares if share.max() >= 0.5}
@@ -164,109 +115,35 @@ def look(
             recovered=len(asked & matched),
             candidates=len(shares),
             matching=sum(int(share.max() >= 0.5) for share in shares),
-            tries=1,
+            draws=1,
         )
     return tally
 
 
-def recovery(tally: Counter[str]) -> float:
-    return tally["recovered"] / max(tally["hidden"], 1)
-
-
-def precision(tally: Counter[str]) -> float:
-    return tally["matching"] / max(tally["candidates"], 1)
-
-
-def harmonic(tally: Counter[str]) -> float:
-    both = recovery(tally) + precision(tally)
-    return 2 * recovery(tally) * precision(tally) / both if both else 0.0
-
-
-def together(tallies: Sequence[Counter[str]]) -> Counter[str]:
-    whole: Counter[str] = Counter()
-    for tally in tallies:
-        whole.update(tally)
-    return whole
-
-
-def cells(tally: Counter[str]) -> str:
-    candidates = tally["candidates"] / max(tally["tries"], 1)
-    return f"{recovery(tally):.2f} | {precision(tally):.2f} | {candidates:.1f}"
-
-
 def main() -> None:
-    papers = Papers()
-    names = papers.facet.tag_names
-    asked = [column for column in range(len(names)) if papers.y_true[:, column].sum() >= 5]
+    options = read_options(__doc__, groups=(20, 2))
+    papers = Papers(options.quick)
+    asked = np.flatnonzero(papers.y_true.sum(axis=0) >= LEAST_PAPERS).tolist()
     rng = np.random.default_rng(0)
-    groups = [sorted(rng.choice(asked, GROUP, replace=False).tolist()) for _ in range(GROUPS)]
-    of_one: dict[Method, list[Counter[str]]] = {method: [] for method in METHODS}
-    of_group: dict[Method, list[Counter[str]]] = {method: [] for method in METHODS}
-    for found, hidden_sets in ((of_one, [[column] for column in asked]), (of_group, groups)):
-        for hidden in hidden_sets:
-            probabilities = papers.probabilities(hidden)
-            for method in METHODS:
-                found[method].append(look(papers, hidden, probabilities, method))
-    best = max(METHODS, key=lambda method: harmonic(together(of_group[method])))
-    honest = []
-    for place, column in enumerate(asked):
-        without = [number for number, group in enumerate(groups) if column not in group]
-        method = max(
-            METHODS,
-            key=lambda method: harmonic(together([of_group[method][n] for n in without])),
-        )
-        honest.append(of_one[method][place])
-    shown = sorted(METHODS, key=lambda method: -harmonic(together(of_group[method])))
-    lines = [
-        f"| {method} | {cells(together(of_one[method]))} | {cells(together(of_group[method]))} |"
-        for method in dict.fromkeys([CHOSEN, *shown])
-    ]
-    by_tag = [
-        f"| {names[column]} | {int(papers.truth[:, column].sum())} | "
-        f"{of_one[CHOSEN][place]['hidden']} | {of_one[CHOSEN][place]['recovered']} |"
-        for place, column in enumerate(asked)
-    ]
-    vectors, probabilities = papers.vectors, papers.probabilities([])
-    candidates = discover(papers.gold.papers, vectors, probabilities, papers.facet)
-    real = [
-        f"| {', '.join(one.terms)} | {len(one.papers)} | {one.coherence:.2f} |"
-        for one in candidates
-    ]
-    table = "\n".join(
-        [
-            "| settings | one hidden: recovery | precision | candidates | five hidden: recovery "
-            "| precision | candidates |",
-            "|---|---|---|---|---|---|---|",
-            *lines,
-            f"| one hidden, settings chosen without it | {cells(together(honest))} | | | |",
-            "",
-            f"The first line is what `tagger discover` does; best by five hidden tags: {best}. "
-            "Precision counts groups of papers that have none of the hidden tags as wrong, though "
-            "they may well be tags that the taxonomy lacks, such as those at the foot.",
-            "",
-            "| tag, hidden alone | papers | draws with enough papers | recovered |",
-            "|---|---|---|---|",
-            *by_tag,
-            "",
-            "| with no tag hidden: terms | papers | coherence |",
-            "|---|---|---|",
-            *real,
-            "",
-            f"{len(papers.truth)} papers, {DRAWS} draws of {DRAWN:.0%} each, {GROUPS} groups of "
-            f"{GROUP} tags; one run on {machine()}.",
-        ]
-    )
-    details = {
-        str(method): {
-            "one": dict(together(of_one[method])),
-            "five": dict(together(of_group[method])),
-        }
-        for method in METHODS
+    hidden = {
+        "one": [[column] for column in asked],
+        "five": [sorted(rng.choice(asked, 5, replace=False)) for _ in range(options.groups)],
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "discovery.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "discovery.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
-    print(table)
+    found = {
+        name: sum((look(papers, one) for one in sets), Counter()) for name, sets in hidden.items()
+    }
+    lines = ["| hidden tags | recovered | groups that match one | groups |", "|---|---|---|---|"]
+    for name, tally in found.items():
+        recovered = tally["recovered"] / max(tally["hidden"], 1)
+        matching = tally["matching"] / max(tally["candidates"], 1)
+        groups = tally["candidates"] / tally["draws"]
+        lines.append(f"| {name} | {recovered:.0%} | {matching:.0%} | {groups:.1f} |")
+    foot = (
+        f"{len(papers.y_true)} papers of dev, {DRAWS} draws of {DRAWN:.0%} each. A group without a "
+        "hidden tag may well be of a tag that the taxonomy lacks. Settings were chosen on these "
+        "tags."
+    )
+    write_result(options, "discovery", found, "\n".join([*lines, "", foot]))
 
 
 if __name__ == "__main__":

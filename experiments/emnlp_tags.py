@@ -9,6 +9,7 @@ Classification of Scientific Documents with Many Classes", 2024) compare pairs, 
 with the square of the papers: by their defaults they would take hours here. ``--pairs`` says how
 many of each paper they see. FusionSent's part for labels takes batches of 16 in place of 1, and as
 many wrong tags of a paper as it has right ones. Both keep the classifiers that they come with.
+FusionSent has a row only where it is installed.
 
     pip install --no-deps fusionsent
     python experiments/emnlp_tags.py  # writes experiments/results/emnlp_tags.*
@@ -16,8 +17,8 @@ many wrong tags of a paper as it has right ones. Both keep the classifiers that 
 
 from __future__ import annotations
 
-import argparse
 import csv
+import importlib.util
 import json
 import tempfile
 import time
@@ -25,16 +26,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, SHARED, machine
+from gold import encoder_folder, settings_of
+from record import SHARED, read_options, write_result
 
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
 from tagger.labels import Label
 from tagger.papers import Paper
 from tagger.taxonomy import Facet, Tag, Taxonomy
-from tagger.training import TrainingSettings, train
+from tagger.training import epochs_of, train
 
 FILE = SHARED / "benchmarks/emnlp22_nlp_taxonomy/emnlp22_papers_with_nlp_taxonomy_labels.csv"
 LEAST_PAPERS = 40
@@ -46,8 +49,16 @@ FOLDS = 3
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int_]
-Method = Callable[[list[Paper], Booleans, list[Paper]], Floats]
-"""Papers and tags to learn from, papers asked about; returns probabilities."""
+Answer = tuple[Floats, float]
+"""Probabilities of shape (papers, tags), and the threshold."""
+Method = Callable[[list[Paper], Booleans, list[Paper]], Answer]
+"""Papers and tags to learn from, papers asked about."""
+RECIPES = {
+    "TF-IDF + logistic regression": "tfidf",
+    "frozen MiniLM + logistic regression": "frozen",
+    "SetFit, its loss without pairs": "setfit-supcon",
+    "tagger": "contrastive",
+}
 
 
 def read() -> tuple[list[Paper], Booleans, list[str]]:
@@ -85,45 +96,15 @@ def draw(y_true: Booleans, per_tag: int, seed: int) -> Integers:
     return np.flatnonzero(chosen)
 
 
-def on_features(train_features: object, asked: object, y_true: Booleans) -> Floats:
-    from sklearn.linear_model import LogisticRegression
-
-    columns = [
-        LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced")
-        .fit(train_features, column)
-        .predict_proba(asked)[:, 1]
-        for column in y_true.T
-    ]
-    return np.stack(columns, axis=1)
-
-
-def tfidf(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    known = words.fit_transform([paper.text for paper in papers])
-    return on_features(known, words.transform([paper.text for paper in asked]), y_true)
-
-
-def frozen(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
-    from tagger.training import BUNDLED_ENCODER, TorchEncoder, load_trainable
-
-    encoder = TorchEncoder(load_trainable(BUNDLED_ENCODER, TOKENS))
-    vectors = [encoder.encode([paper.text for paper in some]) for some in (papers, asked)]
-    return on_features(*vectors, y_true)
-
-
-def setfit(pairs: int, seed: int) -> Method:
-    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
+def setfit(pairs: int, seed: int, quick: bool) -> Method:
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Answer:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
 
-        from tagger.training import bundled_encoder_folder
-
         model = SetFitModel.from_pretrained(
-            str(bundled_encoder_folder()), multi_target_strategy="one-vs-rest"
+            str(encoder_folder(quick)), multi_target_strategy="one-vs-rest"
         )
-        model.model_body.max_seq_length = TOKENS
+        model.model_body.max_seq_length = 32 if quick else TOKENS
         with tempfile.TemporaryDirectory() as scratch:
             trainer = Trainer(
                 model=model,
@@ -141,13 +122,13 @@ def setfit(pairs: int, seed: int) -> Method:
             )
             trainer.train()
         texts = [paper.text for paper in asked]
-        return np.asarray(model.predict_proba(texts, as_numpy=True), dtype=np.float64)
+        return np.asarray(model.predict_proba(texts, as_numpy=True), dtype=np.float64), 0.5
 
     return method
 
 
-def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
-    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
+def fusionsent(pairs: int, seed: int, names: list[str], quick: bool) -> Method:
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Answer:
         import fusionsent.trainer
         from datasets import Dataset
         from fusionsent import FusionSentModel, Trainer, TrainingArguments
@@ -155,13 +136,11 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
         from sklearn.multiclass import OneVsRestClassifier
         from transformers.trainer_utils import set_seed
 
-        from tagger.training import bundled_encoder_folder
-
         fusionsent.trainer.ContrastiveDataset = _pairs_for_fusionsent()
-        model = FusionSentModel._from_pretrained(model_id=str(bundled_encoder_folder()))
+        model = FusionSentModel._from_pretrained(model_id=str(encoder_folder(quick)))
         body = model.model_body
         for part in (body.setfit_model_body, body.label_embedding_model_body):
-            part.max_seq_length = TOKENS
+            part.max_seq_length = 32 if quick else TOKENS
         described = [[names[tag] for tag in np.flatnonzero(row)] for row in y_true]
         trainer = Trainer(
             model=model,
@@ -183,10 +162,10 @@ def fusionsent(pairs: int, seed: int, names: list[str]) -> Method:
         set_seed(seed)
         trainer.train()
         merged = body.fusion_model_body
-        merged.max_seq_length = TOKENS
+        merged.max_seq_length = 32 if quick else TOKENS
         vectors = [merged.encode([paper.text for paper in some]) for some in (papers, asked)]
         head = OneVsRestClassifier(LogisticRegression()).fit(vectors[0], y_true)
-        return np.asarray(head.predict_proba(vectors[1]))
+        return np.asarray(head.predict_proba(vectors[1])), 0.5
 
     return method
 
@@ -197,7 +176,7 @@ def _pairs_for_fusionsent() -> type:
     from setfit.sampler import ContrastiveDataset
 
     class Pairs(ContrastiveDataset):
-        def __init__(self, examples: list, **options: object) -> None:
+        def __init__(self, examples: list[Any], **options: object) -> None:
             texts = [example.texts[0] for example in examples]
             super().__init__(texts, [example.label for example in examples], **options)
 
@@ -209,8 +188,10 @@ def _pairs_for_fusionsent() -> type:
     return Pairs
 
 
-def tagger(seed: int, facet: Facet) -> Method:
-    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Floats:
+def recipe(name: str, seed: int, facet: Facet, quick: bool) -> Method:
+    """What ``tagger train --recipe`` makes and ``tagger tag`` uses, cross-validation included."""
+
+    def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Answer:
         labels = [
             Label(
                 id=paper.id,
@@ -223,64 +204,67 @@ def tagger(seed: int, facet: Facet) -> Method:
             )
             for paper, row in zip(papers, y_true, strict=True)
         ]
-        settings = TrainingSettings(max_tokens=TOKENS, seed=seed, folds=FOLDS)
+        given = {"max_tokens": TOKENS, "seed": seed, "folds": FOLDS, "epochs": epochs_of(name)}
+        settings = settings_of(quick, recipe=name, **given)
         taxonomy = Taxonomy(name="emnlp", facets=(facet,))
         with tempfile.TemporaryDirectory() as scratch:
             model = train(labels, taxonomy, settings, Path(scratch)).model
-            return model.predict_proba(asked)[facet.name]
+            return model.predict_proba(asked)[facet.name], model.thresholds[facet.name]
 
     return method
 
 
+def methods_of(seed: int, pairs: int, facet: Facet, quick: bool) -> dict[str, Method]:
+    names = [tag.definition for tag in facet.tags]
+    methods = {title: recipe(name, seed, facet, quick) for title, name in RECIPES.items()}
+    methods["SetFit, pairs"] = setfit(pairs, seed, quick)
+    if importlib.util.find_spec("fusionsent"):
+        methods["FusionSent"] = fusionsent(pairs, seed, names, quick)
+    return methods
+
+
+def measure(
+    facet: Facet, method: Method, papers: list[Paper], y_true: Booleans, known: Integers
+) -> dict[str, Any]:
+    """Train a method on the papers at ``known`` and return its figures on the others."""
+    rest = np.setdiff1d(np.arange(len(papers)), known)
+    weights = np.vstack([np.ones(len(rest)), bootstrap_weights(len(rest))])
+    begin = time.perf_counter()
+    asked = [papers[row] for row in rest]
+    probabilities, threshold = method([papers[row] for row in known], y_true[known], asked)
+    found: dict[str, Any] = {"papers": len(known), "asked": len(rest)}
+    found["seconds"] = time.perf_counter() - begin
+    figures = weighted_figures(facet, y_true[rest], probabilities, weights, threshold)
+    for key in ("micro_f1", "macro_f1", "calibration_error"):
+        found[key] = float(figures[key][0])
+        found[f"{key}_interval"] = interval(figures[key][1:])
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--pairs", type=int, default=3, help="SetFit's num_iterations")
-    options = parser.parse_args()
+    options = read_options(__doc__, seeds=(1, 1), pairs=(3, 1))
     papers, y_true, names = read()
     tags = [Tag(name=f"tag-{n}", definition=name) for n, name in enumerate(names)]
     facet = Facet(name="field", definition="Field of study.", tags=tuple(tags))
     rows = []
-    for per_tag in PER_TAG:
+    for per_tag in PER_TAG[: 1 if options.quick else None]:
         for seed in range(options.seeds):
             known = draw(y_true, per_tag, seed)
-            rest = np.setdiff1d(np.arange(len(papers)), known)
-            weights = np.vstack([np.ones(len(rest)), bootstrap_weights(len(rest))])
-            methods: dict[str, Method] = {
-                "TF-IDF + logistic regression": tfidf,
-                "frozen MiniLM + logistic regression": frozen,
-                "stock SetFit": setfit(options.pairs, seed),
-                "FusionSent": fusionsent(options.pairs, seed, names),
-                "tagger": tagger(seed, facet),
-            }
+            methods = methods_of(seed, options.pairs, facet, options.quick)
             for name, method in methods.items():
-                begin = time.perf_counter()
-                some = [papers[row] for row in known], y_true[known], [papers[row] for row in rest]
-                probabilities = method(*some)
-                seconds = time.perf_counter() - begin
-                figures = weighted_figures(facet, y_true[rest], probabilities, weights)
-                row = {
-                    "method": name,
-                    "per_tag": per_tag,
-                    "seed": seed,
-                    "papers": len(known),
-                    "asked": len(rest),
-                    "seconds": seconds,
-                }
-                for key in ("micro_f1", "macro_f1", "calibration_error"):
-                    row[key] = float(figures[key][0])
-                    row[f"{key}_interval"] = interval(figures[key][1:])
-                rows.append(row)
-                print(json.dumps(row), flush=True)
-                write(rows, names, options.pairs)
+                found = measure(facet, method, papers, y_true, known)
+                rows.append({"method": name, "per_tag": per_tag, "seed": seed, **found})
+                print(json.dumps(rows[-1]), flush=True)
+    write_result(options, "emnlp_tags", rows, table(rows, names, options.pairs))
 
 
-def write(rows: list[dict], names: list[str], pairs: int) -> None:
+def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
     lines = [
         "| | labels a tag | micro-F1 | macro-F1 | calibration error | seconds |",
         "|---|---|---|---|---|---|",
     ]
-    for per_tag in PER_TAG:
+    sizes = {row["per_tag"]: (row["papers"], row["asked"]) for row in rows}
+    for per_tag in sizes:
         mine = [row for row in rows if row["per_tag"] == per_tag]
         for name in dict.fromkeys(row["method"] for row in mine):
             found = [row for row in mine if row["method"] == name]
@@ -292,23 +276,21 @@ def write(rows: list[dict], names: list[str], pairs: int) -> None:
             cells.append(f"{np.mean([row['calibration_error'] for row in found]):.3f}")
             cells.append(f"{np.mean([row['seconds'] for row in found]):.0f}")
             lines.append(f"| {name} | {per_tag} | {' | '.join(cells)} |")
-    sizes = {row["per_tag"]: (row["papers"], row["asked"]) for row in rows}
     shown = ", ".join(f"{known} and {asked} at {tag}" for tag, (known, asked) in sizes.items())
     seeds = len({row["seed"] for row in rows})
-    table = "\n".join(
+    return "\n".join(
         [
             *lines,
             "",
             f"{len(names)} tags of EMNLP 2022 papers; papers to learn from and asked about: {shown}"
             f"{'' if seeds == 1 else f'; means of {seeds} draws'}; 95% bootstrap intervals over "
-            f"papers; {TOKENS} tokens; SetFit, and FusionSent in its like part, see {2 * pairs} "
-            "pairs a paper; seconds are of training and asking, tagger's with "
-            f"{FOLDS}-fold cross-validation; one run on {machine()}.",
+            f"papers; {TOKENS} tokens. Views and calibration were chosen with an eye on these "
+            "tags, too. SetFit with pairs, and FusionSent in its like part, see "
+            f"{2 * pairs} pairs a paper and keep the classifiers that they come with; the others "
+            f"are recipes of tagger, with class weights and {FOLDS}-fold cross-validation for "
+            "calibration and threshold. Seconds are of training and asking.",
         ]
     )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "emnlp_tags.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "emnlp_tags.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

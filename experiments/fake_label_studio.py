@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             if parts.path == STATE:
                 if self.command == "PUT":
-                    self.server.state = body
+                    self.server.state = body or {}
                 status, content = 200, self.server.state
             else:
                 status, content = _serve(self.server.state, self.command, parts.path, query, body)

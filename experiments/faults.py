@@ -6,25 +6,24 @@ lists that are empty, doubled or shuffled. Behind it a day's work is done over a
 with faults drawn anew; a command that ends with exit code 2 is given again. What is there in the
 end is compared with a day without faults. The days are those of tests/helpers/faulty_days.py.
 
-Run from the root of the project: python experiments/faults.py
+    python experiments/faults.py  # writes experiments/results/faults.*
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
-from gold import RESULTS, ROOT, machine
+from record import ROOT, read_options, write_result
 
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -141,24 +140,18 @@ def impatient() -> Iterator[None]:
     os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_JITTER"] = "0"
     os.environ["TAGGER_CACHE"] = "off"
     fault_proxy.DELAY = 0.05
-    sleep: Callable[[float], None] = time.sleep
-    time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # type: ignore[assignment]
-    try:
+    sleep = time.sleep
+    with patch.object(time, "sleep", lambda seconds: sleep(min(seconds, 0.05))):
         yield
-    finally:
-        time.sleep = sleep
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--review-days", type=int, default=100)
-    parser.add_argument("--version-days", type=int, default=30)
-    given = parser.parse_args()
+    options = read_options(__doc__, review_days=(100, 2), version_days=(30, 2))
     with tempfile.TemporaryDirectory() as scratch, impatient():
         tallies = {
-            "push, pull, status (Label Studio)": review_days(given.review_days, Path(scratch)),
+            "push, pull, status (Label Studio)": review_days(options.review_days, Path(scratch)),
             "train, compare, promote, history (MLflow)": versions_days(
-                given.version_days, Path(scratch)
+                options.version_days, Path(scratch)
             ),
         }
     lines = [
@@ -172,10 +165,8 @@ def main() -> None:
         "",
         "Asked again: requests that the client repeated by itself. Told: commands that ended with "
         "exit code 2 and one line; given again, they completed. A loss is a day that ended other "
-        f"than without faults: a task or label too few or too many, a half version. {machine()}.",
+        "than without faults: a task or label too few or too many, a half version.",
     ]
-    table = "\n".join(lines) + "\n"
-    (RESULTS / "faults.md").write_text(table, encoding="utf-8")
     content: dict[str, object] = {
         name: {
             "days": tally.days,
@@ -188,8 +179,7 @@ def main() -> None:
         for name, tally in tallies.items()
     }
     content["kinds"] = kinds
-    (RESULTS / "faults.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(table)
+    write_result(options, "faults", content, "\n".join(lines))
     for tally in tallies.values():
         print("\n".join(tally.failures))
 

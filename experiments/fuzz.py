@@ -12,8 +12,8 @@ input, at least one second. A memory excess is a peak of more than 20 times the 
 which is what libraries take for themselves.
 
 With ``--atheris``, libFuzzer chooses the inputs by what code they reach; the same changes are its
-mutations. Counts of several runs are added up in experiments/results/fuzz.json and .md, each run
-with its seed; ``--fresh`` starts a new count. Inputs that ended badly are kept in
+mutations. Counts of several runs on one state of tagger/ are added up in
+experiments/results/fuzz.json and .md, each run with its seed. Inputs that ended badly are kept in
 experiments/cache/fuzz.
 """
 
@@ -44,12 +44,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mutations import spoil, spoil_archive, spoil_json
+from record import read_options, read_state, write_result
 
 if TYPE_CHECKING:
     from fuzz_targets import Target
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 KEPT = HERE / "cache" / "fuzz"
 FACTOR = 20
 FREE_BYTES = 32 * 2**20
@@ -108,7 +108,7 @@ class Current:
     @property
     def age(self) -> float:
         """Seconds since it was begun."""
-        return time.time() - self._HEAD.unpack(self._memory[: self._HEAD.size])[2]
+        return time.time() - float(self._HEAD.unpack(self._memory[: self._HEAD.size])[2])
 
 
 def generate(random_: random.Random, target: Target) -> bytes:
@@ -332,7 +332,7 @@ def run_atheris(name: str, seconds: int, seed: int, scratch: Path) -> None:
     def mutate(content: bytes, most: int, number: int) -> bytes:
         random_ = random.Random(number)
         if random_.random() < 0.5 and target.kind != "archive":
-            return atheris.Mutate(content, most)
+            return bytes(atheris.Mutate(content, most))
         if target.kind == "json":
             try:
                 return json.dumps(spoil_json(random_, json.loads(content))).encode()[:most]
@@ -362,14 +362,13 @@ def _made(folder: Path) -> Path:
 # -------------------------------------------------------------------------------------- results
 
 
-def record(counts: dict[str, Count], run: dict[str, Any], fresh: bool) -> None:
-    """Add counts to the results, and write the table anew."""
-    path = RESULTS / "fuzz.json"
-    before = {"runs": []} if fresh or not path.exists() else json.loads(path.read_text())
-    known = {name: {**vars(count), "reasons": count.reasons} for name, count in counts.items()}
-    before["runs"].append({**run, "targets": known})
-    path.write_text(json.dumps(before, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "fuzz.md").write_text(table(before["runs"]), encoding="utf-8")
+def record(counts: dict[str, Count], run: dict[str, Any], options: argparse.Namespace) -> None:
+    """Add counts to those of earlier runs on this state, and write the table anew."""
+    runs, state = [], options.state
+    if read_state(options.output, "fuzz").get("tagger") == state["tagger"] is not None:
+        runs = json.loads((options.output / "fuzz.json").read_text("utf-8"))["figures"]
+    runs.append({**run, "targets": {name: vars(count) for name, count in counts.items()}})
+    write_result(options, "fuzz", runs, table(runs))
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -407,16 +406,12 @@ def table(runs: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--inputs", type=int, default=10_000, help="how many in all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=int, default=240, help="at most")
     parser.add_argument("--target", action="append", help="a part of a name; repeatable")
     parser.add_argument("--atheris", metavar="TARGET", help="a part of a name")
-    parser.add_argument("--fresh", action="store_true", help="forget the runs before")
-    parser.add_argument("--no-record", action="store_true", help="leave the results as they are")
     parser.add_argument("--in-atheris", help=argparse.SUPPRESS)
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = read_options(parser.description, parser, inputs=(200_000, 1_000), seconds=(1_800, 60))
     if given.in_atheris:
         run_atheris(given.in_atheris, given.seconds, given.seed, given.scratch)
         return
@@ -446,13 +441,12 @@ def main() -> None:
         for reason, times in sorted(count.reasons.items(), key=lambda each: -each[1])[:8]:
             print(f"    {times:5} {reason}", flush=True)
     bad = sum(count.crashes + count.hangs + count.memory for count in counts.values())
-    if not given.no_record:
-        run = {
-            "seed": given.seed,
-            "chosen by": "libFuzzer" if given.atheris else "chance",
-            "started": time.strftime("%Y-%m-%d %H:%M", time.gmtime(begun)),
-        }
-        record({name: count for name, count in counts.items() if count.inputs}, run, given.fresh)
+    run = {
+        "seed": given.seed,
+        "chosen by": "libFuzzer" if given.atheris else "chance",
+        "started": time.strftime("%Y-%m-%d %H:%M", time.gmtime(begun)),
+    }
+    record({name: count for name, count in counts.items() if count.inputs}, run, given)
     sys.exit(bool(bad))
 
 

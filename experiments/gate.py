@@ -9,12 +9,11 @@ on as many papers as that takes. How much two versions differ without being bett
 on how much of the training they share, so there are several pairs. Two simulations have no papers:
 constant confidence, which makes accuracy all that is known; and 60 tags.
 
-    python experiments/gate.py             # writes experiments/results/gate.*
+    python experiments/gate.py  # writes experiments/results/gate.*
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gold import RESULTS, ROOT, SHARED, label_of, machine, read_gold
+from gold import encoder_folder, label_of, read_gold, some
+from record import ROOT, SHARED, read_options, write_result
 
 from tagger._util.arrays import Booleans, Floats, Vectors
 from tagger.evaluation import GateRules, HeldOut, apply_gate, compare
@@ -33,7 +33,13 @@ from tagger.labels import Label, LabelStore
 from tagger.model import Encoder, VectorCache
 from tagger.papers import Paper, paper_id
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training import TrainingData, TrainingSettings, bundled_encoder
+from tagger.training import (
+    TorchEncoder,
+    TrainingData,
+    TrainingSettings,
+    bundled_encoder,
+    load_trainable,
+)
 from tagger.training.cross_validation import cross_validate_on
 from tagger.training.encoders import TrainedEncoder
 from tagger.training.run import plan_folds
@@ -95,15 +101,19 @@ def read_labels(taxonomy: Taxonomy) -> list[Label]:
 class Versions:
     """Trains versions on parts of the labels and predicts all gold papers out of fold."""
 
-    def __init__(self) -> None:
+    def __init__(self, quick: bool) -> None:
         store = LabelStore(ROOT / "labels")
-        gold = read_labels(store.taxonomy)
+        gold = some(read_labels(store.taxonomy), quick)
         known = {label.id for label in gold}
-        seeds = [label for label in store.labels() if label.id not in known]
+        seeds = [label for label in some(store.labels(), quick) if label.id not in known]
         self.seeds = len(seeds)
         self.data = TrainingData.of([*seeds, *gold], store.taxonomy)
         self.folds = plan_folds(self.data, SETTINGS)
-        self.encoder = Remembering(bundled_encoder(CACHE))
+        self.encoder = Remembering(
+            TorchEncoder(load_trainable(str(encoder_folder(quick)), 32))
+            if quick
+            else bundled_encoder(CACHE)
+        )
 
     def train(self, seed: int, of_gold: float, of_seeds: float = 1.0) -> Tables:
         """Train on shares of the papers and seed labels; with one seed, larger shares add some."""
@@ -229,15 +239,12 @@ def measure(draw: Callable[..., tuple[Tables, Tables]], papers: int, rounds: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--rounds", type=int, default=300, help="simulated comparisons of each kind"
-    )
-    rounds = parser.parse_args().rounds
-    versions = Versions()
+    options = read_options(__doc__, rounds=(300, 3))
+    rounds: int = options.rounds
+    versions = Versions(options.quick)
     champion, more = versions.train(0, 0.25), versions.train(0, 0.35)
     other, weak = versions.train(1, 0.25), versions.train(0, 0.0, 0.4)
-    kinds = {
+    kinds: dict[str, Callable[..., tuple[Tables, Tables]]] = {
         "a quarter of the papers, and 87 more": pair_of(champion, more, weak).draw,
         "two different quarters of the papers": pair_of(champion, other, weak).draw,
         "constant confidence, 95% shared": partial(constant, shared=0.95),
@@ -246,11 +253,12 @@ def main() -> None:
         "60 tags, up to three a paper": partial(many_tags, exclusive=False, shared=0.95),
     }
     found = {
-        name: [measure(draw, papers, rounds) for papers in (50, 100, 200)]
+        name: [
+            measure(draw, papers, rounds) for papers in ((50,) if options.quick else (50, 100, 200))
+        ]
         for name, draw in kinds.items()
     }
-    (RESULTS / "gate.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "gate.md").write_text(gate_table(found, rounds) + "\n", encoding="utf-8")
+    write_result(options, "gate", found, gate_table(found, rounds))
 
 
 def gate_table(found: dict[str, list[Measured]], rounds: int) -> str:
@@ -277,8 +285,7 @@ def gate_table(found: dict[str, list[Measured]], rounds: int) -> str:
             'encoder, trained on the seed labels and labelled papers; all facets must pass. "Only '
             'one right" is the share of papers that only one of two equal versions gets right. The '
             "worse version lost on average "
-            f"{', '.join(f'{value:.1f}' for value in lost.values())} points, in this order; "
-            f"{machine()}.",
+            f"{', '.join(f'{value:.1f}' for value in lost.values())} points, in this order.",
         ]
     )
 

@@ -1,27 +1,26 @@
-"""The papers and labels that experiments measure on, read from ../shared, and intervals."""
+"""The labelled papers that experiments measure on, read from ../shared, and quick trainings."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from record import ROOT, SCRATCH, SHARED
 
 from tagger.labels import Label
 from tagger.papers import Paper, merge_duplicates, paper_id, read_papers
 from tagger.taxonomy import Taxonomy
+from tagger.training import TrainingSettings, bundled_encoder_folder
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
-RESULTS = Path(__file__).parent / "results"
-INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
-"""What Linux calls the instructions on which the speed of an encoder hangs, best first."""
+sys.path.append(str(ROOT / "tests"))
+from helpers.tiny_encoder import save_tiny_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,13 @@ class Gold:
 
 
 def read_gold(taxonomy: Taxonomy, name: str = "dev") -> Gold:
-    """Read the labelled papers of a set, ``dev`` or ``dev2``, with their abstracts."""
-    pages = sorted((SHARED / "digests").glob("*.txt"))
-    papers = {paper.id: paper for paper in merge_duplicates(read_papers(pages))}
+    """Read the labelled papers of a set with their abstracts: ``dev``, ``dev2`` or ``pool``.
+
+    Of the pool these are the papers that were sampled at random.
+    """
+    papers = {paper.id: paper for paper in digest_papers()}
     lines = (SHARED / "gold" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    labelled = [json.loads(line) for line in lines]
+    labelled = [row for row in map(json.loads, lines) if row.get("draw") != "enriched"]
     y_true = {}
     for facet in taxonomy.facets:
         answers = [np.atleast_1d(label[facet.name]) for label in labelled]
@@ -53,13 +54,9 @@ def read_gold(taxonomy: Taxonomy, name: str = "dev") -> Gold:
     return Gold(found, y_true)
 
 
-def with_examples_of(taxonomy: Taxonomy, *facets: str) -> Taxonomy:
-    """Return a taxonomy whose tags have examples in these facets alone."""
-    content = taxonomy.model_dump()
-    for facet in content["facets"]:
-        for tag in facet["tags"] if facet["name"] not in facets else ():
-            tag.pop("examples", None)
-    return Taxonomy.model_validate(content)
+def digest_papers() -> list[Paper]:
+    """Return the distinct papers of the real digests."""
+    return merge_duplicates(read_papers(sorted((SHARED / "digests").glob("*.txt"))))
 
 
 def label_of(gold: Gold, row: int, taxonomy: Taxonomy) -> Label:
@@ -93,11 +90,22 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def machine() -> str:
-    """Describe the machine in a few words, for the foot of a table."""
-    information = Path("/proc/cpuinfo")
-    flags = information.read_text(encoding="utf-8").split() if information.exists() else []
-    found = next((f" ({name})" for flag, name in INSTRUCTIONS.items() if flag in flags), "")
-    return (
-        f"{os.cpu_count()} cores, {platform.machine()}{found}, Python {platform.python_version()}"
-    )
+def settings_of(quick: bool, **changes: Any) -> TrainingSettings:
+    """Return settings of a training; with ``--quick`` of one that takes seconds."""
+    if quick:
+        changes |= {"encoder": str(encoder_folder(quick)), "folds": 2, "max_tokens": 32}
+        changes["epochs"] = min(changes.get("epochs", 1), 1)
+    return TrainingSettings(**changes)
+
+
+def encoder_folder(quick: bool) -> Path:
+    """Return the folder of the bundled encoder; with ``--quick`` of one of a few kilobytes."""
+    if not quick:
+        return bundled_encoder_folder()
+    folder = SCRATCH / "tiny"
+    return folder / "encoder" if (folder / "encoder").exists() else save_tiny_encoder(folder)
+
+
+def some(labels: list[Label], quick: bool) -> list[Label]:
+    """Return all labels, or with ``--quick`` one in four."""
+    return labels[::4] if quick else labels

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gold import RESULTS, ROOT, machine
+from record import ROOT, read_options, write_result
 
 INSTALLATIONS = {
     "tagger, light": [str(ROOT)],
@@ -32,10 +32,10 @@ def measure(requirements: list[str]) -> dict[str, float]:
     """Install packages; return the megabytes that they take, and how many they are."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "venv"
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         empty = size(folder)
-        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-        quietly = ["install", "--quiet", "--constraint", ROOT / "constraints.txt"]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+        quietly = ["install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
         subprocess.run([*pip, *quietly, *requirements], check=True)
         listed = subprocess.run(
             [*pip, "list", "--format", "json"], check=True, capture_output=True, text=True
@@ -45,23 +45,16 @@ def measure(requirements: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    found = {name: measure(requirements) for name, requirements in INSTALLATIONS.items()}
-    table = "\n".join(
-        [
-            "| | packages | room |",
-            "|---|---|---|",
-            *(
-                f"| {name} | {row['packages']} | {row['megabytes']:,.0f} MB |"
-                for name, row in found.items()
-            ),
-            "",
-            f"Without a model; one run on {machine()}.",
-        ]
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "install_size.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "install_size.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(table)
+    options = read_options(__doc__)
+    # SetFit and PyTorch are a download of more than a gigabyte.
+    names = list(INSTALLATIONS)[: 1 if options.quick else None]
+    found = {name: measure(INSTALLATIONS[name]) for name in names}
+    lines = [
+        f"| {name} | {row['packages']} | {row['megabytes']:,.0f} MB |"
+        for name, row in found.items()
+    ]
+    page = ["| | packages | room |", "|---|---|---|", *lines, "", "Without a model."]
+    write_result(options, "install_size", found, "\n".join(page))
 
 
 if __name__ == "__main__":

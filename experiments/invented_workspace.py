@@ -81,7 +81,7 @@ def save_encoder(folder: Path) -> Path:
     names = ("[PAD]", "[UNK]", *TOPICS, "Monday", "Tuesday", "Seed", "Entry")
     words = Tokenizer(WordLevel({word: n for n, word in enumerate(names)}, "[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
     )
     config = BertConfig(

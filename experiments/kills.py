@@ -44,11 +44,11 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
-from gold import machine
 from invented_workspace import KIND, save_encoder, write_workspace
+from record import read_options, write_result
 from workspace_state import examine, tasks_of
 
-RESULTS = Path(__file__).parent / "results"
+QUICK_CASES = ("review pull", "tag by definitions", "taxonomy rename", "init")
 QUICK = ("--epochs", "1", "--folds", "2", "--max-tokens", "32")
 PUSH = ("review", "push", "monday.txt", "tuesday.txt", "--budget", "40")
 TAG = ("tag", "monday.txt", "tuesday.txt", "library.bib", "--output", "tagged")
@@ -571,13 +571,12 @@ def table(outcomes: list[Outcome]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill every command and see what is lost.")
-    parser.add_argument("--kills", type=int, default=500, help="how many, in all, or a few more")
     parser.add_argument("--only", action="append", help="a command of the table; repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="how many at the same time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
-    options = parser.parse_args()
-    cases = [case for case in CASES if not options.only or case.name in options.only]
+    options = read_options(parser.description, parser, kills=(500, 16))
+    only = options.only or (QUICK_CASES if options.quick else ())
+    cases = [case for case in CASES if not only or case.name in only]
     begin = time.monotonic()
     load_libraries(any(case.base == "used" for case in cases))
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
@@ -601,13 +600,8 @@ def main() -> int:
         ]
     outcomes = [together(parts) for parts in zip(*found, strict=True)]
     minutes = (time.monotonic() - begin) / 60
-    drawn = f"{table(outcomes)}\nOne run of {minutes:.0f} minutes, {machine()}.\n"
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "kills.md").write_text(drawn, encoding="utf-8")
-    (options.output / "kills.json").write_text(
-        json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n", encoding="utf-8"
-    )
-    print(drawn)
+    drawn = f"{table(outcomes)}\nOne run of {minutes:.0f} minutes."
+    write_result(options, "kills", [asdict(outcome) for outcome in outcomes], drawn)
     return 0 if all(outcome.well for outcome in outcomes) else 1
 
 

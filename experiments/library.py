@@ -6,14 +6,15 @@ tagging is not counted: what is measured is finding out which papers are known, 
 others. Then ``tagger report`` and ``tagger library search`` run in processes of their own, and
 Chromium opens the report.
 
-Run from the root of the project: python experiments/library.py
+    python experiments/library.py  # writes experiments/results/library.*
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,8 +24,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from gold import RESULTS, ROOT, machine
-from load import seconds_of
+from record import ROOT, read_options, write_result
 
 from tagger.labels import LabelStore
 from tagger.model import ReviewRule, load_model
@@ -48,7 +48,7 @@ def pages_of(papers: int, pages: int) -> list[list[Paper]]:
     made = [Paper(" ".join(t[:10]), " ".join(t[10:]), ("page.txt",)) for t in texts]
     found = []
     for page in np.array_split(np.arange(papers), pages):
-        again = rng.integers(0, page[0], len(page) // 20) if page[0] else []
+        again = rng.integers(0, page[0], len(page) // 20).tolist() if page[0] else []
         found.append([made[n] for n in (*page, *again)])
     return found
 
@@ -68,6 +68,16 @@ def grow(path: Path, pages: list[list[Paper]], model_folder: Path) -> list[float
             seconds.append(found + time.perf_counter() - begin)
         print(f"page {week + 1}: {seconds[-1]:.2f} s", flush=True)
     return seconds
+
+
+def seconds_of(command: str, folder: Path) -> float:
+    """Run a command of tagger in a folder and return its seconds."""
+    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    words = [sys.executable, "-m", "tagger", *shlex.split(command)]
+    begin = time.perf_counter()
+    subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - begin
 
 
 def seconds_to_open(page: Path) -> float:
@@ -103,15 +113,13 @@ def table_of(found: dict[str, Any]) -> str:
         f"| opening its report ({found['report_megabytes']:.1f} MB) in Chromium "
         f"| {found['open']:.1f} |",
         "",
-        f"Invented papers and a model of a few kilobytes; {machine()}.",
+        "Invented papers and a model of a few kilobytes.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--papers", type=int, default=10_000)
-    options = parser.parse_args()
+    options = read_options(__doc__, papers=(10_000, 520))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         save_tiny_model(folder / "model", LabelStore(ROOT / "labels").taxonomy)
@@ -129,9 +137,7 @@ def main() -> None:
             found[command] = min(seconds_of(command, folder) for _ in range(3))
         found["report_megabytes"] = (folder / "report.html").stat().st_size / 2**20
         found["open"] = seconds_to_open(folder / "report.html")
-    (RESULTS / "library.md").write_text(table_of(found), encoding="utf-8")
-    (RESULTS / "library.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(table_of(found))
+    write_result(options, "library", found, table_of(found))
 
 
 if __name__ == "__main__":

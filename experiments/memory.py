@@ -8,13 +8,11 @@ word vectors with random heads for the taxonomy of this project, so that what is
 rest: reading, merging, deciding, journal, near duplicates, writing. The encoder of a real model
 takes the same whatever the number of papers, see speed.py.
 
-    python experiments/memory.py            # writes experiments/results/memory.*
-    python experiments/memory.py --million  # with a million papers, many minutes
+    python experiments/memory.py  # writes experiments/results/memory.*
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -24,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from gold import RESULTS, ROOT, machine
+from record import ROOT, read_options, write_result
 
 from tagger.labels import LabelStore
 
@@ -62,12 +60,12 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     """Tag so many papers in a child process; return what it took."""
     path, output = folder / f"{rows}.jsonl", folder / f"tagged-{rows}"
     write_papers(path, rows)
-    command = [sys.executable, "-m", "tagger", "tag", path, "--model", folder / "model"]
+    command = [sys.executable, "-m", "tagger", "tag", str(path), "--model", str(folder / "model")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"}
     begin = time.perf_counter()
     with (folder / "report.json").open("w+b") as report:
         child = subprocess.Popen(
-            [*command, "--output", output, "--json"],
+            [*command, "--output", str(output), "--json"],
             env=environment,
             stdout=report,
             stderr=subprocess.DEVNULL,
@@ -93,21 +91,19 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--million", action="store_true")
-    options = parser.parse_args()
+    options = read_options(__doc__, rows=(1_000_000, 1_000))
+    sizes = [rows for rows in (1_000, 10_000, 100_000, 1_000_000) if rows <= options.rows]
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         save_tiny_model(folder / "model", LabelStore(ROOT / "labels").taxonomy)
-        for rows in [*options.rows, *([1_000_000] if options.million else [])]:
+        for rows in sizes:
             measured.append(measure(folder, rows))
             print({name: round(value) for name, value in measured[-1].items()}, flush=True)
-    write(measured)
+    write_result(options, "memory", measured, table(measured))
 
 
-def write(measured: list[dict[str, float]]) -> None:
+def table(measured: list[dict[str, float]]) -> str:
     lines = [
         "| entries | papers | near duplicates | input | results | peak memory | time |",
         "|---|---|---|---|---|---|---|",
@@ -116,19 +112,14 @@ def write(measured: list[dict[str, float]]) -> None:
         cells = [f"{row[name]:,.0f}" for name in ("rows", "papers", "near_duplicates")]
         cells += [f"{row[f'{name}_megabytes']:,.0f} MB" for name in ("input", "output", "peak")]
         lines.append(f"| {' | '.join(cells)} | {row['seconds']:,.0f} s |")
-    table = "\n".join(
+    return "\n".join(
         [
             *lines,
             "",
             "Made-up papers as JSON Lines, tagged by a stand-in for a model, the mean of random "
-            f"word vectors of 16 dimensions; peak resident memory of the process; one run on "
-            f"{machine()}.",
+            "word vectors of 16 dimensions; peak resident memory of the process.",
         ]
     )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "memory.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "memory.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-    print(table)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _span(random_: random.Random, content: bytes) -> tuple[int, int]:
 
 def _flip(random_: random.Random, content: bytes, _: Sequence[bytes]) -> bytes:
     spoiled = bytearray(content)
-    for _ in range(random_.choice((1, 1, 2, 8)) if spoiled else 0):
+    for _time in range(random_.choice((1, 1, 2, 8)) if spoiled else 0):
         spoiled[random_.randrange(len(spoiled))] = random_.randrange(256)
     return bytes(spoiled)
 

@@ -10,15 +10,10 @@ of memory.py, whose encoder costs next to nothing: the faster papers are tagged,
 could pile up. A real encoder takes the same whatever the number of papers.
 
     python experiments/scale.py  # writes experiments/results/scale.*
-
-The three questions are asked apart, so that one can be left out with 0, or asked of fewer rows:
-
-    python experiments/scale.py --speed-rows 2000 --overhead-rows 0 --memory-rows 0
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,11 +21,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
-from gold import RESULTS, ROOT, SHARED, machine
+from gold import digest_papers
+from record import ROOT, read_options, write_result
 
+from tagger._util.arrays import Booleans, Floats
 from tagger.labels import LabelStore
 from tagger.model import (
     Calibration,
@@ -41,7 +39,7 @@ from tagger.model import (
     Reference,
     save_heads,
 )
-from tagger.papers import EFFORTS, TEXT_VIEWS, Paper, merge_duplicates, read_papers
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.tagging import RayEngine
 from tagger.training.heads import fit_vectorizer
 
@@ -49,6 +47,7 @@ sys.path.append(str(ROOT / "tests"))
 from helpers.tiny_model import save_tiny_model
 
 MILLION = 1_000_000
+Run = dict[str, Any]
 PAPERS = 250 * MILLION
 CORE_HOUR = 0.04
 """Dollars, of the order of what clouds ask for a core by the hour; the sum can be done anew."""
@@ -105,11 +104,15 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     ]
     vectors = rng.normal(size=(150, size)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    probabilities = {f.name: np.full((150, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets}
-    first = {f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets}
-    annotated = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
+    probabilities: dict[str, Floats] = {
+        f.name: np.full((150, len(f.tags)), 1 / len(f.tags)) for f in taxonomy.facets
+    }
+    first: dict[str, Booleans] = {
+        f.name: np.tile(np.arange(len(f.tags)) == 0, (150, 1)) for f in taxonomy.facets
+    }
+    annotated: dict[str, Booleans] = {f.name: np.ones(150, dtype=bool) for f in taxonomy.facets}
     names = tuple(f"paper {n}" for n in range(150))
-    found = OutOfFold(np.linspace(0.5, 0.9, 150), probabilities)
+    found = OutOfFold(np.linspace(0.5, 0.9, 150, dtype=np.float64), probabilities)
     reference = Reference(names, names, vectors, first, annotated, dict.fromkeys(EFFORTS, found))
     calibration = {facet.name: Calibration() for facet in taxonomy.facets}
     threshold = {facet.name: 0.5 for facet in taxonomy.facets}
@@ -145,9 +148,7 @@ def write_table(path: Path, papers: list[Paper], rows: int) -> Path:
     return path
 
 
-def run(
-    model: Path, table: Path, engine: str, cores: int, rows_per_shard: int, effort: str
-) -> dict:
+def run(model: Path, table: Path, engine: str, cores: int, rows_per_shard: int, effort: str) -> Run:
     """Tag a table in a process; return seconds, papers a second, peak memory, bytes written."""
     with tempfile.TemporaryDirectory() as scratch:
         arguments = [model, table, scratch, engine, cores, rows_per_shard, effort]
@@ -159,7 +160,8 @@ def run(
                 stdout=output,
                 env=environment,
             )
-            peak, seconds = 0.0, {}
+            peak = 0.0
+            seconds: dict[int, float] = {}
             while process.poll() is None:
                 peak = max(peak, look_at(process.pid, seconds))
                 time.sleep(0.5)
@@ -201,106 +203,77 @@ def look_at(pid: int, seconds: dict[int, float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed-rows", type=int, default=10_000)
-    parser.add_argument("--overhead-rows", type=int, default=100_000)
-    parser.add_argument("--memory-rows", type=int, nargs="+", default=[10_000, 100_000, MILLION])
-    options = parser.parse_args()
-    papers = merge_duplicates(read_papers(sorted((SHARED / "digests").glob("*.txt"))))
-    kept = RESULTS / "scale.json"
-    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    options = read_options(
+        __doc__,
+        speed_rows=(10_000, 256),
+        overhead_rows=(100_000, 256),
+        memory_rows=(MILLION, 10_000),
+    )
+    papers = digest_papers()
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_model(folder / "model", papers)
 
-        def table(rows: int) -> Path:
-            return write_table(folder / f"{rows}.parquet", papers, rows)
+        def measure(model: str, rows: int, engine: str, cores: int, size: int, effort: str) -> Run:
+            table = write_table(folder / f"{rows}.parquet", papers, rows)
+            return {"rows": rows, **run(folder / model, table, engine, cores, size, effort)}
 
-        if options.speed_rows:
-            # Small shards, so that both workers end at about the same time.
-            rows = table(options.speed_rows)
-            size = max(options.speed_rows // 40, 64)
-            found["speed"] = {
-                "rows": options.speed_rows,
-                "runs": [run(folder / "model", rows, "ray", n, size, "full") for n in (1, 2)],
-            }
-            write(found)
-        if options.overhead_rows:
-            rows = table(options.overhead_rows)
-            found["overhead"] = {
-                "rows": options.overhead_rows,
-                "runs": [
-                    run(folder / "model", rows, engine, 2, RayEngine.shard_size, "low")
-                    for engine in ("local", "ray")
-                ],
-            }
-            write(found)
-        sizes = [rows for rows in options.memory_rows if rows]
-        if sizes:
-            model = folder / "stand-in"
-            save_tiny_model(model, LabelStore(ROOT / "labels").taxonomy)
-            found["memory"] = []
-            for rows in sizes:
-                measured = run(model, table(rows), "ray", 2, RayEngine.shard_size, "full")
-                found["memory"].append({"rows": rows, **measured})
-                write(found)
+        # Small shards, so that both workers end at about the same time.
+        size = max(options.speed_rows // 40, 64)
+        found["speed"] = [
+            measure("model", options.speed_rows, "ray", cores, size, "full") for cores in (1, 2)
+        ]
+        found["overhead"] = [
+            measure("model", options.overhead_rows, engine, 2, RayEngine.shard_size, "low")
+            for engine in ("local", "ray")
+        ]
+        save_tiny_model(folder / "stand-in", LabelStore(ROOT / "labels").taxonomy)
+        found["memory"] = [
+            measure("stand-in", rows, "ray", 2, RayEngine.shard_size, "full")
+            for rows in (10_000, 100_000, MILLION)
+            if rows <= options.memory_rows
+        ]
+    write_result(options, "scale", found, table_of(found))
 
 
-def write(found: dict) -> None:
-    """Write the tables, with the sums that follow from them."""
+def table_of(found: dict[str, Any]) -> str:
+    """Return the tables, with the sums that follow from them."""
     lines = ["| | rows | cores | whole run | tagging | CPU time | papers/s | peak memory |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
 
-    def line(name: str, rows: int, one: dict, rate: str = "") -> str:
+    def line(name: str, one: Run, rate: str = "") -> str:
         return (
-            f"| {name} | {rows:,} | {one['cores']} | {one['seconds']:,.0f} s | "
+            f"| {name} | {one['rows']:,} | {one['cores']} | {one['seconds']:,.0f} s | "
             f"{one['tagging_seconds']:,.0f} s | {one['cpu_seconds']:,.0f} s | "
-            f"{rate} | "
-            f"{one['peak_megabytes']:,.0f} MB |"
+            f"{rate} | {one['peak_megabytes']:,.0f} MB |"
         )
 
-    said = []
-    if "speed" in found:
-        rows, (one, two) = found["speed"]["rows"], found["speed"]["runs"]
-        # Between the first and the last shard: where there are few shards, it says nothing.
-        for name, run in (("Ray, 1 worker", one), ("Ray, 2 workers", two)):
-            lines.append(line(name, rows, run, f"{run['papers_per_second']:,.1f}"))
-        ratio = two["papers_per_second"] / one["papers_per_second"]
-        said.append(f"Two workers tag {ratio:.2f} times as fast as one.")
-    if "overhead" in found:
-        rows, (local, ray) = found["overhead"]["rows"], found["overhead"]["runs"]
-        lines += [
-            line("this program alone, `--effort low`", rows, local),
-            line("Ray, 2 workers, `--effort low`", rows, ray),
-        ]
-        share, work = (ray[key] / local[key] - 1 for key in ("seconds", "cpu_seconds"))
-        said.append(f"With Ray the whole run takes {share:+.1%} time, {work:+.1%} CPU time.")
-    for one in found.get("memory", []):
-        lines.append(
-            f"| Ray, 2 workers, stand-in for a model | {one['rows']:,} | {one['cores']} "
-            f"| | | | | {one['peak_megabytes']:,.0f} MB |"
-        )
-    if len(found.get("memory", [])) > 1:
-        before, after = found["memory"][-2:]
-        change = after["peak_megabytes"] / before["peak_megabytes"] - 1
-        said.append(
-            f"From {before['rows']:,} to {after['rows']:,} rows, memory changes by {change:+.1%}."
-        )
-    if "speed" in found:
-        said += cost_of(found)
-    text = "\n".join([*lines, "", *said, "", f"Each part one run, {machine()}."])
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "scale.md").write_text(text + "\n", encoding="utf-8")
-    (RESULTS / "scale.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(text, flush=True)
+    one, two = found["speed"]
+    # Between the first and the last shard: where there are few shards, it says nothing.
+    for name, each in (("Ray, 1 worker", one), ("Ray, 2 workers", two)):
+        lines.append(line(name, each, f"{each['papers_per_second']:,.1f}"))
+    local, ray = found["overhead"]
+    lines += [
+        line("this program alone, `--effort low`", local),
+        line("Ray, 2 workers, `--effort low`", ray),
+    ]
+    lines += [line("Ray, 2 workers, stand-in for a model", each) for each in found["memory"]]
+    ratio = two["papers_per_second"] / one["papers_per_second"]
+    share, work = (ray[key] / local[key] - 1 for key in ("seconds", "cpu_seconds"))
+    told = [
+        f"Two workers tag {ratio:.2f} times as fast as one. With Ray the whole run takes "
+        f"{share:+.1%} time, {work:+.1%} CPU time.",
+        *cost_of(two),
+    ]
+    return "\n".join([*lines, "", *told, "", "Each part one run."])
 
 
-def cost_of(found: dict) -> list[str]:
+def cost_of(two: Run) -> list[str]:
     """Work out what a million and 250 million abstracts cost, from what was measured."""
-    two = found["speed"]["runs"][1]
     rate = two["papers_per_second"] / two["cores"]
     hours = MILLION / rate / 3600
-    stored = two["part_bytes"] / found["speed"]["rows"]
+    stored = two["part_bytes"] / two["rows"]
     needed = GPU_HOUR / CORE_HOUR * rate
     return [
         "",

@@ -25,14 +25,18 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from emnlp_tags import FOLDS, TOKENS, draw, read
-from gold import RESULTS, ROOT, SHARED, bootstrap_interval, machine
+from gold import bootstrap_interval, read_gold
+from record import RESULTS, ROOT, machine
 from sklearn.metrics import f1_score
 
-from tagger.papers import Paper, merge_duplicates, paper_id, read_papers
+from tagger._util.arrays import Integers
+from tagger.labels import LabelStore
+from tagger.papers import Paper, merge_duplicates
 
 KEPT = Path(os.environ.get("SIDE_BY_SIDE", Path(__file__).parent / "cache" / "side_by_side"))
 PER_TAG = 8
@@ -96,18 +100,16 @@ def write_table(path: Path, papers: list[Paper]) -> None:
 
 def gold_papers(name: str) -> tuple[list[Paper], Given]:
     """Return the papers of dev or dev2, and the tags that people gave them."""
-    pages = sorted((SHARED / "digests").glob("*.txt"))
-    abstracts = {p.id: p.abstract for p in merge_duplicates(read_papers(pages))}
-    lines = (SHARED / "gold" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    labels = [json.loads(line) for line in lines]
-    papers = [
-        Paper(label["title"], label.get("abstract") or abstracts[paper_id(label["title"])])
-        for label in labels
-    ]
+    taxonomy = LabelStore(ROOT / "labels").taxonomy
+    gold = read_gold(taxonomy, name)
     given = [
-        {"contribution": [label["contribution"]], "domain": label["domain"]} for label in labels
+        {
+            facet.name: np.array(facet.tag_names)[gold.y_true[facet.name][row]].tolist()
+            for facet in taxonomy.facets
+        }
+        for row in range(len(gold.papers))
     ]
-    return papers, given
+    return gold.papers, given
 
 
 def score(given: Given, found: Given, facet: str, average: str) -> tuple[float, float, float]:
@@ -118,7 +120,7 @@ def score(given: Given, found: Given, facet: str, average: str) -> tuple[float, 
         for some in (given, found)
     )
 
-    def figure(rows: np.ndarray) -> float:
+    def figure(rows: Integers) -> float:
         return float(f1_score(y_true[rows], y_pred[rows], average=average, zero_division=0))
 
     low, high = bootstrap_interval(figure, len(given), rounds=300)
@@ -172,10 +174,10 @@ def measure_emnlp(state: State) -> dict[str, tuple[float, float, float]]:
     distinct = [places[paper.id] for paper in merge_duplicates(papers)]
     asked = {papers[row].id: row for row in distinct if row not in {*chosen}}
     found = state.tag(folder, [papers[row] for row in asked.values()], "asked")
-    y_true: Given = [{"topic": given(row)} for row in asked.values()]
+    right: Given = [{"topic": given(row)} for row in asked.values()]
     return {
-        f"EMNLP, {PER_TAG} a tag: micro-F1": score(y_true, found, "topic", "micro"),
-        f"EMNLP, {PER_TAG} a tag: macro-F1": score(y_true, found, "topic", "macro"),
+        f"EMNLP, {PER_TAG} a tag: micro-F1": score(right, found, "topic", "micro"),
+        f"EMNLP, {PER_TAG} a tag: macro-F1": score(right, found, "topic", "macro"),
     }
 
 
@@ -201,7 +203,7 @@ def measure_speed(states: list[State]) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def table(record: dict[str, dict], states: list[State]) -> str:
+def table(record: dict[str, Any], states: list[State]) -> str:
     """Write what was measured as a table in Markdown."""
     before, after = (state.name for state in states)
     lines = [f"| | {before} | {after} | ratio |", "|---|---|---|---|"]
@@ -243,19 +245,19 @@ def main() -> None:
     names = commit(arguments.revision), commit("HEAD")
     earlier = KEPT / names[0] / "checkout"
     if not earlier.exists():
-        command = ["git", "worktree", "add", "--detach", earlier, names[0]]
-        subprocess.run(command, cwd=ROOT, check=True)
+        words = ["git", "worktree", "add", "--detach", str(earlier), names[0]]
+        subprocess.run(words, cwd=ROOT, check=True)
     states = [
         State(names[0], earlier, KEPT / names[0]),
         State(names[1], ROOT, KEPT / names[1]),
     ]
     file = RESULTS / "side_by_side.json"
-    record: dict[str, dict] = {}
+    record: dict[str, Any] = {}
     if file.exists():
         record = json.loads(file.read_text(encoding="utf-8"))
         if record.get("states") != [*names]:
             record = {}
-    record["states"] = [*names]  # type: ignore[assignment]
+    record["states"] = [*names]
     for step in arguments.only or STEPS:
         if step == "speed":
             record[step] = measure_speed(states)

@@ -6,14 +6,13 @@ by its own exporter to ONNX. tagger reads with each effort. All tag the 210 pape
 digests, in turns, several times over; each round's texts differ by a number at their end, so that
 no cache knows them, but for the row in which tagger has seen the page before. Start-up and memory
 are of processes that tag one paper and all of them. The command, too, tags one paper, by the
-champion: what is measured is when its tags are on the screen, and when MLflow knows of them.
+champion: what is measured is when its tags are on the screen, and when it ends.
 
     python experiments/speed.py  # writes experiments/results/speed.*
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -23,12 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, Gold, machine, read_gold
+from gold import Gold, read_gold, settings_of, some
+from record import ROOT, read_options, write_result
 
 from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
@@ -45,28 +46,19 @@ Answers = dict[str, npt.NDArray[np.float64]]
 Tagging = Callable[[list[Paper]], Answers]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Seconds until ``tagger tag`` has shown a paper's tags, and until it ends."""
-
-    shown: float
-    done: float
-
-
-def fine_tune_once(store: LabelStore, folder: Path) -> None:
+def fine_tune_once(
+    store: LabelStore, data: TrainingData, settings: TrainingSettings, folder: Path
+) -> None:
     """Train the model that tagger serves, and keep the encoder as PyTorch has it for SetFit."""
-    settings = TrainingSettings(folds=2)
-    target = folder / "model"
-    result = train(store.labels(), store.taxonomy, settings, target)
+    result = train(data.labels, store.taxonomy, settings, folder / "model")
     with contextlib.chdir(folder):
         log_training(Registry(), result, settings, store.snapshot())
     # Equal inputs and seeds give the same weights again.
-    data = TrainingData.of(store.labels(), store.taxonomy)
     plan = plan_encoder(data, np.arange(len(data.labels)), settings, "SetFit")
     fine_tune(plan.examples, plan.tuning).save(str(folder / "torch"))
 
 
-def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
+def setfit_heads(folder: Path, data: TrainingData, settings: TrainingSettings) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformer
     from setfit import SetFitModel
     from sklearn.linear_model import LogisticRegression
@@ -75,7 +67,7 @@ def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
     models = {}
     for facet in data.taxonomy.facets:
         body = SentenceTransformer(str(folder / "torch"))
-        body.max_seq_length = TrainingSettings().max_tokens
+        body.max_seq_length = settings.max_tokens
         vectors = body.encode([label.paper.text for label in data.labels], show_progress_bar=False)
         y_true = data.y_true[facet.name]
         if facet.exclusive:
@@ -86,7 +78,7 @@ def setfit_heads(folder: Path, data: TrainingData) -> dict[str, object]:
     return models
 
 
-def setfit(model: object) -> Tagging:
+def setfit(model: Any) -> Tagging:
     """SetFit's own prediction of one facet, by which it is timed: each facet is a model to it."""
 
     def tag(papers: list[Paper]) -> Answers:
@@ -96,7 +88,7 @@ def setfit(model: object) -> Tagging:
     return tag
 
 
-def setfit_onnx(model: object, folder: Path) -> Tagging:
+def setfit_onnx(model: Any, folder: Path) -> Tagging:
     import onnxruntime
     from setfit.exporters.onnx import OnnxSetFitModel, export_onnx_setfit_model
 
@@ -197,16 +189,16 @@ def as_command(folder: Path, paper: Paper) -> tuple[float, float]:
     """Run ``tagger tag`` on a paper; return seconds until its tags are shown, and to the end."""
     page = json.dumps({"title": paper.title, "abstract": paper.abstract})
     (folder / "page.jsonl").write_text(page + "\n", encoding="utf-8")
-    environment = {**os.environ, "TAGGER_CACHE": "off"}
+    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
     environment.pop("MLFLOW_TRACKING_URI", None)
     begin = time.perf_counter()
-    command = [Path(sys.executable).with_name("tagger"), "tag", "page.jsonl"]
+    command = [sys.executable, "-m", "tagger", "tag", "page.jsonl", "--replace"]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         # Its last line, after the table.
-        next(line for line in process.stdout if line.startswith("Written:"))
+        next(line for line in process.stdout if line.startswith("Written"))
         shown = time.perf_counter() - begin
     assert process.returncode == 0
     return shown, time.perf_counter() - begin
@@ -222,25 +214,35 @@ def figures(taxonomy: Taxonomy, gold: Gold, answers: Answers) -> dict[str, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = read_options(__doc__, rounds=(5, 1))
+    settings = settings_of(options.quick, folds=2)
     store = LabelStore(ROOT / "labels")
     gold = read_gold(store.taxonomy)
-    data = TrainingData.of(store.labels(), store.taxonomy)
+    data = TrainingData.of(some(store.labels(), options.quick), store.taxonomy)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        fine_tune_once(store, folder)
-        rows = measure(folder, data, gold, options.rounds)
+        fine_tune_once(store, data, settings, folder)
+        rows = measure(folder, data, gold, settings, options.rounds)
         as_command(folder, gold.papers[0])  # the first looks the champion up
         times = [as_command(folder, gold.papers[0]) for _ in range(options.rounds)]
-    command = Command(*map(statistics.median, zip(*times, strict=True)))
-    write(rows, command, len(gold.papers), options.rounds)
+    shown, done = map(statistics.median, zip(*times, strict=True))
+    found = {"methods": rows, "command": {"shown": shown, "done": done}}
+    page = table(rows) + (
+        f"{len(gold.papers)} papers of real digests (dev, on which settings were chosen), cut to "
+        f"{settings.max_tokens} tokens; medians of {options.rounds} rounds in turns; trained on "
+        f"{len(data.labels)} seed labels. SetFit has the same fine-tuned encoder, and is timed for "
+        f"one facet of two. The command tagger tag shows a paper's tags after {shown:.1f} s and "
+        f"ends after {done:.1f} s."
+    )
+    write_result(options, "speed", found, page)
+    draw(rows, list(rows[0]["f1"]), options.output / "speed.svg")
 
 
-def measure(folder: Path, data: TrainingData, gold: Gold, rounds: int) -> list[dict]:
+def measure(
+    folder: Path, data: TrainingData, gold: Gold, settings: TrainingSettings, rounds: int
+) -> list[dict[str, Any]]:
     model = load_model(folder / "model")
-    others = setfit_heads(folder, data)
+    others = setfit_heads(folder, data, settings)
     exclusive = next(facet.name for facet in data.taxonomy.facets if facet.exclusive)
     others[exclusive].save_pretrained(str(folder / "setfit"))
     methods: dict[str, Tagging] = {
@@ -274,8 +276,8 @@ def measure(folder: Path, data: TrainingData, gold: Gold, rounds: int) -> list[d
         for facet, other in others.items()
     }
     f1["SetFit"] = {name: values[name] for name, values in whole.items()}
-    starts = {name: [] for name in ("SetFit", "tagger")}
-    peaks = {name: [] for name in starts}
+    starts: dict[str, list[float]] = {name: [] for name in ("SetFit", "tagger")}
+    peaks: dict[str, list[float]] = {name: [] for name in starts}
     code = processes(folder, gold.papers)
     for _ in range(rounds):
         for name in starts:
@@ -302,7 +304,7 @@ def cached(model: TaggerModel, folder: Path) -> TaggerModel:
     return TaggerModel(*parts, model.reference, model.name, model.digest)
 
 
-def write(rows: list[dict], command: Command, papers: int, rounds: int) -> None:
+def table(rows: list[dict[str, Any]]) -> str:
     base = rows[0]
     facets = list(base["f1"])
     lines = [
@@ -319,26 +321,10 @@ def write(rows: list[dict], command: Command, papers: int, rounds: int) -> None:
         cells.append(f"{start:.1f} s" if start else "")
         cells.append(f"{peak:,.0f} MB" if peak else "")
         lines.append(f"| {row['method']} | {' | '.join(cells)} |")
-    table = "\n".join(
-        [
-            *lines,
-            "",
-            f"{papers} papers of real digests, cut to 256 tokens; medians of {rounds} rounds in "
-            "turns; trained on the 150 seed labels. SetFit has the same fine-tuned encoder, and is "
-            "timed for one facet of two. The command tagger tag shows a paper's tags after "
-            f"{command.shown:.1f} s, and has told MLflow of them after {command.done:.1f} s; one "
-            f"run on {machine()}.",
-        ]
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "speed.md").write_text(table + "\n", encoding="utf-8")
-    kept = {"methods": rows, "command": asdict(command)}
-    (RESULTS / "speed.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    draw(rows, facets)
-    print(table)
+    return "\n".join([*lines, "", ""])
 
 
-def draw(rows: list[dict], facets: list[str]) -> None:
+def draw(rows: list[dict[str, Any]], facets: list[str], path: Path) -> None:
     """Draw quality against speed, a panel a facet."""
     from matplotlib.figure import Figure
 
@@ -355,7 +341,7 @@ def draw(rows: list[dict], facets: list[str]) -> None:
         axes.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(RESULTS / "speed.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gold import ROOT
+from record import ROOT
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text

@@ -1,54 +1,70 @@
 """Do confidences mean what they say on papers that arrive, and are precision targets kept?
 
-Models are trained on the 150 seed labels of 2026-11-21 (``calibration.py`` does it and keeps the
-vectors). Papers of ../shared/gold are those that arrive: dev with dev2, and those of pool that were
-drawn at random. An audit sample is drawn from one of the two, many times; calibration, thresholds
-and the rule for a target precision are fitted as ``tagger train`` fits them, and measured on the
-other set, both ways. The model itself does not learn from the audit sample here. Then 10,000 audit
-samples are drawn from confidences that are right as often as they say.
+Models are trained on the seed labels of labels/. Papers of ../shared/gold are those that arrive:
+dev with dev2, and those of pool that were sampled at random. An audit sample is drawn from one of
+the two, many times; calibration, thresholds and the rule for a target precision are fitted as
+``tagger train`` fits them, and measured on the other set, both ways. The model itself does not
+learn from the audit sample here. Then 10,000 audit samples are drawn from confidences that are
+right as often as they say.
 
-    python experiments/trust.py            # writes experiments/results/trust.*
-    python experiments/trust.py --seeds 1  # a quicker look
+    python experiments/trust.py  # writes experiments/results/trust.*
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-from calibration import VIEWS, Case, Scores, prepare, score
-from gold import RESULTS, Gold, label_of, machine
+from gold import Gold, label_of, read_gold, settings_of, some
+from record import ROOT, read_options, write_result
 
 from tagger._util.arrays import Floats, Integers
 from tagger.evaluation import evaluate
-from tagger.model import Reference, ReviewRule, calibrated_probabilities, logits_of
-from tagger.model.risk_control import NEVER, least_confidence, promise_precision
+from tagger.labels import LabelStore
+from tagger.model import MEMBERS, Encoder, Reference, calibrated_probabilities, logits_of
+from tagger.model.decision import NEVER, ReviewRule
+from tagger.model.risk_control import least_confidence, promise_precision
+from tagger.papers import TEXT_VIEWS, Paper
 from tagger.taxonomy import Facet
-from tagger.training import TrainingData
+from tagger.training import TrainingData, default_encoder_cache
 from tagger.training.calibration import (
     SHRINKAGE,
-    CalibratedEffort,
-    CalibratedView,
+    Calibrated,
     calibrate_effort,
     calibrate_view,
     fit_calibration,
 )
+from tagger.training.cross_validation import FittedHeads, fit_heads
+from tagger.training.encoders import train_encoders
+from tagger.training.run import plan_encoder, plan_folds
 
+SETS = {"dev and dev2": ("dev", "dev2"), "pool": ("pool",)}
 TARGETS = (0.95, 0.9)
 SIZES = (0, 50, 100, 200)
-SIMULATED = 10_000
 Figures = dict[str, list[float]]
+Scores = dict[str, dict[str, Floats]]
+"""By text view and facet, shape (members, papers, tags)."""
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """Papers that arrived, with the scores by the final model of each facet and view."""
+    """Papers that arrived, with their scores by the final model."""
 
     gold: Gold
-    scores: dict[str, Scores]
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training: the seed labels with their folds and out-of-fold scores, and the papers."""
+
+    data: TrainingData
+    folds: Integers
+    held_out: Scores
+    arrived: dict[str, Arrived]
 
 
 @dataclass(frozen=True)
@@ -56,56 +72,79 @@ class Fitted:
     """What is fitted on seed labels and an audit sample."""
 
     data: TrainingData
-    views: list[CalibratedView]
-    effort: CalibratedEffort
+    views: list[Calibrated]
+    effort: Calibrated
 
 
-def arrived(case: Case) -> tuple[dict[str, Scores], dict[str, Arrived]]:
-    """Return the out-of-fold scores of the seed labels, and the two sets of papers that arrived."""
-    held_out: dict[str, Scores] = {}
-    asked: dict[str, dict[str, Scores]] = {}
-    for facet in case.data.taxonomy.facets:
-        held_out[facet.name], asked[facet.name] = score(case, facet, by_definition=True)
-    sets = {}
-    for name, parts in {"dev and dev2": ("dev", "dev2"), "pool": ("pool",)}.items():
-        papers = [paper for part in parts for paper in case.asked[part].papers]
-        y_true, scores = {}, {}
-        for facet in case.data.taxonomy.facets:
-            y_true[facet.name] = np.concatenate(
-                [case.asked[part].y_true[facet.name] for part in parts]
-            )
-            scores[facet.name] = {
-                view: np.concatenate([asked[facet.name][part][view] for part in parts], axis=1)
-                for view in VIEWS
+def scores_of(fitted: FittedHeads, encoder: Encoder, papers: Sequence[Paper]) -> Scores:
+    return {
+        view: fitted.scores(papers, encoder.encode([text_of(paper) for paper in papers]))
+        for view, text_of in TEXT_VIEWS.items()
+    }
+
+
+def train_case(seed: int, quick: bool) -> Case:
+    """Train the encoders and heads of the folds and of the final model, as ``train`` does."""
+    store, settings = LabelStore(ROOT / "labels"), settings_of(quick, seed=seed)
+    data = TrainingData.of(some(store.labels(), quick), store.taxonomy)
+    folds, everything = plan_folds(data, settings), np.arange(len(data.labels))
+    rows = [*(np.flatnonzero(folds != fold) for fold in range(settings.folds)), everything]
+    plans = [plan_encoder(data, indices, settings, "trust") for indices in rows]
+    held_out: Scores = {
+        view: {name: np.zeros((len(MEMBERS), *y.shape)) for name, y in data.y_true.items()}
+        for view in TEXT_VIEWS
+    }
+    with closing(train_encoders(plans, default_encoder_cache())) as encoders:
+        for fold, indices in enumerate(rows[:-1]):
+            own, encoder = np.flatnonzero(folds == fold), next(encoders).encoder
+            fitted = fit_heads(data, indices, settings, encoder)
+            for view, by_facet in scores_of(fitted, encoder, data.papers(own)).items():
+                for name, values in by_facet.items():
+                    held_out[view][name][:, own] = values
+            print(f"seed {seed}: fold {fold + 1} of {settings.folds}", flush=True)
+        whole = calibrate_view(data, folds, held_out["whole"], np.ones(len(folds)))
+        encoder = next(encoders).encoder
+        fitted = fit_heads(data, everything, settings, encoder, whole.calibrations)
+        arrived = {}
+        for name, parts in SETS.items():
+            golds = [read_gold(store.taxonomy, part) for part in parts]
+            papers = [paper for gold in golds for paper in gold.papers]
+            y_true = {
+                facet: np.concatenate([gold.y_true[facet] for gold in golds])
+                for facet in data.y_true
             }
-        sets[name] = Arrived(Gold(papers, y_true), scores)
-    return held_out, sets
+            arrived[name] = Arrived(Gold(papers, y_true), scores_of(fitted, encoder, papers))
+    return Case(data, folds, held_out, arrived)
 
 
-def fit(
-    case: Case, held_out: dict[str, Scores], audit: Arrived, rows: Integers, folds: Integers
-) -> Fitted:
+def fit(case: Case, audit: Arrived, rows: Integers, folds: Integers) -> Fitted:
+    """Fit calibrations and thresholds on seed labels and the audit papers at ``rows``."""
     taxonomy = case.data.taxonomy
     sample = [
         label_of(audit.gold, row, taxonomy).model_copy(update={"queue": "audit"}) for row in rows
     ]
     data = TrainingData.of([*case.data.labels, *sample], taxonomy)
     views = []
-    for view in VIEWS:
+    for view in TEXT_VIEWS:
         scores = {
-            name: np.concatenate([by_view[view], audit.scores[name][view][:, rows]], axis=1)
-            for name, by_view in held_out.items()
+            name: np.concatenate([known, audit.scores[view][name][:, rows]], axis=1)
+            for name, known in case.held_out[view].items()
         }
         views.append(calibrate_view(data, folds, scores, np.ones(len(folds))))
     return Fitted(data, views, calibrate_effort(data, folds, views))
 
 
-def predict(fitted: Fitted, facet: Facet, scores: Scores) -> Floats:
+def mean_logits(fitted: Fitted, facet: Facet, scores: Scores) -> Floats:
+    """Return the logits of the mean over the calibrated views, shape (1, papers, tags)."""
     by_view = [
-        calibrated_probabilities(facet, scores[name], view.calibrations[facet.name])
-        for name, view in zip(VIEWS, fitted.views, strict=True)
+        calibrated_probabilities(facet, scores[name][facet.name], view.calibrations[facet.name])
+        for name, view in zip(TEXT_VIEWS, fitted.views, strict=True)
     ]
-    logits = logits_of(facet, np.mean(by_view, axis=0))[None]
+    return logits_of(facet, np.mean(by_view, axis=0))[None]
+
+
+def predict(fitted: Fitted, facet: Facet, scores: Scores) -> Floats:
+    logits = mean_logits(fitted, facet, scores)
     return calibrated_probabilities(facet, logits, fitted.effort.calibrations[facet.name])
 
 
@@ -125,7 +164,7 @@ def measure(fitted: Fitted, new: Arrived) -> dict[str, float]:
     found: dict[str, float] = {}
     probabilities = {}
     for facet in taxonomy.facets:
-        probabilities[facet.name] = predict(fitted, facet, new.scores[facet.name])
+        probabilities[facet.name] = predict(fitted, facet, new.scores)
         truth, threshold = new.gold.y_true[facet.name], rule.threshold(facet)
         figures = evaluate(facet, truth, probabilities[facet.name], threshold)
         for name in ("accuracy" if facet.exclusive else "micro_f1", "calibration_error"):
@@ -148,58 +187,49 @@ def measure(fitted: Fitted, new: Arrived) -> dict[str, float]:
     return found
 
 
-def measured(seed: int, draws: int) -> dict[str, Figures]:
+def measured(case: Case, seed: int, draws: int) -> dict[str, Figures]:
     """Return all figures of a seed by the size of the audit sample."""
-    case = prepare("seeds", seed)
-    held_out, sets = arrived(case)
     rng = np.random.default_rng(seed)
     found: dict[str, Figures] = {}
     for size in SIZES:
         figures: Figures = defaultdict(list)
-        for one, other in (("dev and dev2", "pool"), ("pool", "dev and dev2")):
+        for one, other in (tuple(SETS), tuple(SETS)[::-1]):
             for _ in range(draws if size else 1):
-                rows = rng.choice(len(sets[one].gold.papers), size, replace=False)
+                rows = rng.choice(len(case.arrived[one].gold.papers), size, replace=False)
                 folds = np.concatenate([case.folds, rng.permutation(np.arange(size) % 5)])
-                fitted = fit(case, held_out, sets[one], rows, folds)
-                for name, value in measure(fitted, sets[other]).items():
+                fitted = fit(case, case.arrived[one], rows, folds)
+                for name, value in measure(fitted, case.arrived[other]).items():
                     figures[name].append(value)
         found[str(size)] = dict(figures)
-        print(seed, size, {name: round(np.mean(v), 3) for name, v in figures.items()}, flush=True)
-    found["scale"] = scales(case, held_out, sets)
+        print(f"seed {seed}: {size} audit labels", flush=True)
+    found["scale"] = scales(case)
     return found
 
 
-def scales(case: Case, held_out: dict[str, Scores], sets: dict[str, Arrived]) -> Figures:
+def scales(case: Case) -> Figures:
     """Return the scale of the calibration on papers that arrived, as a share of that on seeds.
 
     It is that of the mean over views, whose own calibrations are those of the seed labels.
     """
-    none = np.zeros(0, dtype=int)
-    seeds = fit(case, held_out, sets["pool"], none, case.folds)
+    seeds = fit(case, case.arrived["pool"], np.zeros(0, dtype=int), case.folds)
     found: Figures = defaultdict(list)
     for facet in case.data.taxonomy.facets:
         of_seeds = seeds.effort.calibrations[facet.name].scale / SHRINKAGE
-        for each in sets.values():
-            by_view = [
-                calibrated_probabilities(
-                    facet, each.scores[facet.name][name], view.calibrations[facet.name]
-                )
-                for name, view in zip(VIEWS, seeds.views, strict=True)
-            ]
-            logits = logits_of(facet, np.mean(by_view, axis=0))[None]
+        for each in case.arrived.values():
+            logits = mean_logits(seeds, facet, each.scores)
             real = fit_calibration(facet, each.gold.y_true[facet.name], logits)
             found[facet.name].append(real.scale / of_seeds)
     return dict(found)
 
 
-def simulated(tags: int, target: float) -> dict[str, float | None]:
+def simulated(tags: int, target: float, samples: int) -> dict[str, float | None]:
     """Return how often the target is kept if confidences are right as often as they say."""
     rng = np.random.default_rng(0)
     population = np.sort(rng.beta(5, 0.8, 200_000))[::-1]
     precision = np.cumsum(population) / np.arange(1, len(population) + 1)
     kept: list[bool] = []
     accepted: list[float] = []
-    for _ in range(SIMULATED):
+    for _ in range(samples):
         confidence = rng.choice(population, tags)
         threshold = least_confidence(confidence, rng.random(tags) < confidence, target)
         count = int(np.searchsorted(-population, -threshold, side="right"))
@@ -207,29 +237,27 @@ def simulated(tags: int, target: float) -> dict[str, float | None]:
         if threshold < NEVER and count:
             kept.append(bool(precision[count - 1] >= target))
     return {
-        "accepts something": len(kept) / SIMULATED,
+        "accepts something": len(kept) / samples,
         "kept, of these": float(np.mean(kept)) if kept else None,
         "coverage": float(np.mean(accepted)),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--draws", type=int, default=20, help="audit samples of a size and set")
-    options = parser.parse_args()
-    found = [measured(seed, options.draws) for seed in range(options.seeds)]
+    options = read_options(__doc__, seeds=(2, 1), draws=(20, 1), simulated=(10_000, 100))
+    cases = [train_case(seed, options.quick) for seed in range(options.seeds)]
+    found = [measured(case, seed, options.draws) for seed, case in enumerate(cases)]
     simulation = {
-        f"{tags} tags, target {target}": simulated(tags, target)
+        f"{tags} tags, target {target}": simulated(tags, target, options.simulated)
         for tags in (50, 100, 200, 400)
         for target in TARGETS
     }
-    RESULTS.mkdir(exist_ok=True)
-    details = json.dumps({"measured": found, "simulated": simulation}, indent=1)
-    (RESULTS / "trust.json").write_text(details + "\n", encoding="utf-8")
-    page = table(found, simulation, options.draws)
-    (RESULTS / "trust.md").write_text(page, encoding="utf-8")
-    print(page)
+    page = table(found, simulation, options.draws) + (
+        f"Models are trained on {len(cases[0].data.labels)} seed labels, not on the audit sample. "
+        f"Simulated: {options.simulated:,} audit samples of tags whose confidences are right as "
+        "often as they say."
+    )
+    write_result(options, "trust", {"measured": found, "simulated": simulation}, page)
 
 
 def table(
@@ -259,12 +287,9 @@ def table(
             "",
             f"Means of {len(found)} seeds, {draws} audit samples each from dev with dev2, measured "
             "on pool, and from pool, measured on dev with dev2; the lowest precision in brackets. "
-            "Precision is that of the runs that accept something. Models are trained on 150 seed "
-            "labels, not on the audit sample. The scale of the calibration on papers that arrive "
-            f"is {min(ratios):.2f} to {max(ratios):.2f} of that on seed labels. Simulated: "
-            f"{SIMULATED:,} audit samples of tags whose confidences are right as often as they "
-            f"say. On {machine()}.",
-            "",
+            "Settings were chosen on dev and dev2. Precision is that of the runs that accept "
+            "something. The scale of the calibration on papers that arrive is "
+            f"{min(ratios):.2f} to {max(ratios):.2f} of that on seed labels. ",
         ]
     )
 

@@ -9,13 +9,13 @@ that have them stay, without them. It is set beside a model that knows their lab
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from gold import RESULTS, ROOT, Gold, machine, read_gold
+from gold import Gold, read_gold, settings_of, some
+from record import ROOT, read_options, write_result
 
 from tagger.evaluation import predict_labels
 from tagger.labels import Label, LabelStore
@@ -24,17 +24,18 @@ from tagger.training import TrainingSettings, train
 FACET = "domain"
 LEAST_PAPERS = 5
 GROUPS = 2
-SETTINGS = TrainingSettings(folds=2)
 
 Booleans = npt.NDArray[np.bool_]
 
 
-def given(store: LabelStore, labels: list[Label], gold: Gold) -> Booleans:
+def given(
+    store: LabelStore, labels: list[Label], gold: Gold, settings: TrainingSettings
+) -> Booleans:
     """Return the tags that a model gives, trained on some labels, shape (papers, tags)."""
     with tempfile.TemporaryDirectory() as scratch:
-        result = train(labels, store.taxonomy, SETTINGS, Path(scratch))
-        probabilities = result.model.predict_proba(gold.papers)[FACET]
-    return predict_labels(store.taxonomy.facet(FACET), probabilities)
+        model = train(labels, store.taxonomy, settings, Path(scratch)).model
+        probabilities = model.predict_proba(gold.papers)[FACET]
+    return predict_labels(store.taxonomy.facet(FACET), probabilities, model.thresholds[FACET])
 
 
 def without(label: Label, tags: set[str]) -> Label:
@@ -52,47 +53,32 @@ def figures(y_true: Booleans, answers: Booleans) -> dict[str, float]:
 
 
 def main() -> None:
+    options = read_options(__doc__)
+    settings = settings_of(options.quick, folds=2)
     store = LabelStore(ROOT / "labels")
-    gold = read_gold(store.taxonomy)
+    gold, labels = read_gold(store.taxonomy), some(store.labels(), options.quick)
     y_true, names = gold.y_true[FACET], store.taxonomy.facet(FACET).tag_names
-    asked = [column for column in range(len(names)) if y_true[:, column].sum() >= LEAST_PAPERS]
-    labels = store.labels()
-    known = given(store, labels, gold)
-    told = np.zeros_like(known)
+    asked = np.flatnonzero(y_true.sum(axis=0) >= LEAST_PAPERS)
+    by_labels = given(store, labels, gold, settings)
+    by_definition = np.zeros_like(by_labels)
     for group in range(GROUPS):
         columns = asked[group::GROUPS]
         tags = {names[column] for column in columns}
-        answers = given(store, [without(label, tags) for label in labels], gold)
-        told[:, columns] = answers[:, columns]
-        print(sorted(tags), figures(y_true[:, columns], told[:, columns]), flush=True)
-    rows = {
-        **{names[column]: [column] for column in asked},
-        "all together": asked,
+        answers = given(store, [without(label, tags) for label in labels], gold, settings)
+        by_definition[:, columns] = answers[:, columns]
+    found = {
+        name: figures(y_true[:, asked], answers[:, asked])
+        for name, answers in (("definition alone", by_definition), ("labels, too", by_labels))
     }
-    details, lines = {}, []
-    for name, columns in rows.items():
-        by_definition = figures(y_true[:, columns], told[:, columns])
-        by_labels = figures(y_true[:, columns], known[:, columns])
-        details[name] = {"definition": by_definition, "labels": by_labels}
-        cells = [f"{by_definition[key]:.2f}" for key in by_definition]
-        lines.append(
-            f"| {name} | {int(y_true[:, columns].sum())} | {' | '.join(cells)} "
-            f"| {by_labels['f1']:.2f} |"
-        )
-    table = "\n".join(
-        [
-            "| tag | papers | precision by definition | recall | F1 | F1 with its labels |",
-            "|---|---|---|---|---|---|",
-            *lines,
-            "",
-            f"Trained on the {len(labels)} seed labels without those of half of these tags at "
-            f"a time, asked about {len(gold.papers)} papers; one run on {machine()}.",
-        ]
+    lines = ["| tags known by their | precision | recall | F1 |", "|---|---|---|---|"]
+    for name, row in found.items():
+        lines.append(f"| {name} | {' | '.join(f'{value:.2f}' for value in row.values())} |")
+    foot = (
+        f"{len(asked)} tags that {int(y_true[:, asked].sum())} of the {len(gold.papers)} papers of "
+        f"dev have; trained on {len(labels)} seed labels without those of half of these tags at a "
+        "time. Settings were chosen on dev."
     )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "zero_shot.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "zero_shot.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
-    print(table)
+    write_result(options, "zero_shot", found, "\n".join([*lines, "", foot]))
 
 
 if __name__ == "__main__":

@@ -71,17 +71,21 @@ def _without_marker(requirement: Requirement) -> Requirement:
 def licence_of(package: Distribution) -> str:
     """Return the licence that a package states, in one line."""
     metadata = package.metadata
-    stated = metadata.get("License-Expression")
+    stated = metadata.json.get("license_expression")
     if stated:
         return str(stated)
     classifiers = [
         text.rpartition(" :: ")[2].removesuffix(" License")
-        for text in metadata.get_all("Classifier", [])
+        for text in metadata.get_all("Classifier") or []
         if text.startswith("License :: ") and text != "License :: OSI Approved"
     ]
     if classifiers:
         return ", ".join(classifiers)
-    lines = [line.strip() for line in (metadata.get("License") or "").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in str(metadata.json.get("license") or "").splitlines()
+        if line.strip()
+    ]
     return lines[0] if lines else NOT_STATED
 
 

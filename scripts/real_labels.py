@@ -28,14 +28,17 @@ LABELLED = datetime(2026, 11, 28, tzinfo=UTC)
 def labels_of(rows: list[dict[str, Any]]) -> Iterator[Label]:
     """Yield the label of each row."""
     for row in rows:
-        yield Label(
-            title=row["title"],
-            tags={"contribution": (row["contribution"],), "domain": tuple(row["domain"])},
-            annotator="two-readers",
-            time=LABELLED,
-            source="review",
-            queue="audit" if row.get("draw", "random") == "random" else "enriched",
-        )  # the id follows from the title
+        # The id follows from the title.
+        yield Label.model_validate(
+            {
+                "title": row["title"],
+                "tags": {"contribution": (row["contribution"],), "domain": tuple(row["domain"])},
+                "annotator": "two-readers",
+                "time": LABELLED,
+                "source": "review",
+                "queue": "audit" if row.get("draw", "random") == "random" else "enriched",
+            }
+        )
 
 
 def main() -> None:

@@ -2,75 +2,62 @@
 
     python scripts/results.py
 
-Run it after an experiment has written its table. A test checks that both are up to date.
+``make results`` runs it after the experiments. A test checks that both are up to date. The page
+says at its top which tables were measured on another state of ``tagger/`` than the present one.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "experiments" / "results"
+sys.path.append(str(Path(__file__).parents[1] / "experiments"))
+from record import RESULTS, ROOT, read_state, tagger_tree
+
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 
-STATE = """\
-Only the figures of the model that ships (in the README), of the gate, of updates, of the first
-tags and of a library are of this version. Those of confidences are from before the last change of
-the classifiers' class weights. All other tables are from earlier states of tagger and will be
-measured again.
-"""
-"""Which state of tagger the tables were measured on."""
-
 INTRODUCTION = """\
-Each table is written by one script in `experiments/`, and `python scripts/results.py` collects them
-here. "210 papers" are labelled papers from three real digests on language models. They are
-development data: settings were chosen on them. "150 seed labels" are the labels in `labels/`, whose
-texts were written for this project; there are 313 now.
+Each table is written by one script in `experiments/`. `make results` runs all of them, `python
+scripts/results.py` collects the tables here. *dev*, *dev2* and *pool* are sets of published papers
+with their tags: 210 of three real digests on language models, 119 of other venues, and 240 sampled
+at random. *Seed labels* are the texts in `labels/seed.jsonl`, which were written for this project.
+Below each table is said on which papers settings were chosen: figures on these are a little too
+good.
 """
 
 SECTIONS = {
-    "Tags": {
-        "Simpler methods on the same labels": ("baselines", "baselines"),
-        "26 tags of EMNLP 2022 that others chose": ("emnlp_tags", "emnlp_tags"),
-        "Confidences and target precision": ("trust", "trust"),
-        "The gate": ("gate", "gate"),
-        "Views, calibration and thresholds": ("calibration", "calibration"),
-        "What each part of the method brings, and what else was tried": ("ablations", "ablations"),
+    "Quality": {
+        "Simpler methods on the same labels": "baselines",
+        "26 tags of EMNLP 2022 that others chose": "emnlp_tags",
+        "New tags without labels": "zero_shot",
+        "Hidden tags found by `tagger discover`": "discovery",
     },
-    "Tags without labels": {
-        "One new tag among labelled ones": ("zero_shot", "zero_shot"),
-        "Definitions only": ("definitions_only", "definitions_only"),
-        "Hidden tags found by `tagger discover`": ("discovery", "discovery"),
+    "Trust": {"Confidences and target precision": "trust"},
+    "Gain by review": {
+        "What reviewed papers bring": "review_gain",
+        "Papers to review, by strategy": "review_efficiency",
     },
-    "Review": {
-        "Papers to review, by strategy": ("review_efficiency", "review_efficiency"),
-        "What reviewed papers bring to an update of heads": ("review_gain", "review_gain"),
-        "Push and pull, compared with Label Studio's SDK": (
-            "review_throughput",
-            "review_throughput",
-        ),
-    },
-    "Speed and size": {
-        "The first tags on a new machine": ("fresh_machine", "fresh_machine"),
-        "Tagging": ("speed", "speed"),
-        "Tagging, on a processor without VNNI": ("speed_avx2", "speed"),
-        "Training": ("training_speed", "training_speed"),
-        "Size of the installation": ("install_size", "install_size"),
-        "A library of a year": ("library", "library"),
-        "Memory": ("memory", "memory"),
-        "Several workers": ("scale", "scale"),
+    "Versions compared": {"The gate": "gate"},
+    "Speed and memory": {
+        "The first tags on a new machine": "fresh_machine",
+        "Tagging": "speed",
+        "Training": "training_speed",
+        "Size of the installation": "install_size",
+        "Memory": "memory",
+        "A library of a year": "library",
+        "Several workers": "scale",
     },
     "Robustness": {
-        "Killed commands": ("kills", "kills"),
-        "Faults of Label Studio and MLflow": ("faults", "faults"),
-        "Load": ("load", "load"),
-        "Malformed input": ("fuzz", "fuzz"),
+        "Killed commands": "kills",
+        "Faults of Label Studio and MLflow": "faults",
+        "Malformed input": "fuzz",
     },
 }
-"""Heading of each table, its file in experiments/results, and the script that writes it."""
+"""Heading of each table, and its file in experiments/results and script in experiments."""
 
 PICTURES = {"review_efficiency": "F1 by reviewed papers", "speed": "Quality and speed"}
 RECORD = ROOT / "tagger" / "default_model" / "training.json"
@@ -83,19 +70,47 @@ README_COLUMNS = {
 }
 
 
+def anchor(heading: str) -> str:
+    """Return the anchor of a heading, as GitHub and MkDocs make it."""
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+def state_line(older: list[str]) -> str:
+    """Say which tables are not of the present state of ``tagger/``."""
+    if not older:
+        return "All tables were measured on the present state of `tagger/`.\n"
+    if len(older) == (many := sum(map(len, SECTIONS.values()))):
+        return "**All tables were measured on earlier states of `tagger/`.**\n"
+    links = "\n".join(f"- [{heading}](#{anchor(heading)})" for heading in older)
+    told = f"**{len(older)} of the {many} tables were measured on earlier states of `tagger/`:**"
+    return f"{told}\n\n{links}\n"
+
+
+def origin_of(name: str, state: dict[str, Any]) -> str:
+    """Say which script wrote a table, and when, where and on which commit."""
+    if not state:
+        return f"Written by `python experiments/{name}.py`, on a state that was not recorded.\n"
+    return (
+        f"Written by `python experiments/{name}.py` on {state['date']}, commit {state['commit']}, "
+        f"{state['machine']}.\n"
+    )
+
+
 def results_page() -> str:
     """Return docs/results.md: every table under its heading, with the command that writes it."""
-    parts = ["# Results\n", STATE, INTRODUCTION]
+    present, older, parts = tagger_tree(), [], []
     for chapter, sections in SECTIONS.items():
         parts.append(f"## {chapter}\n")
-        for heading, (name, script) in sections.items():
+        for heading, name in sections.items():
+            state = read_state(RESULTS, name)
+            if present is None or state.get("tagger") != present:
+                older.append(heading)
             table = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
-            parts.append(f"### {heading}\n")
-            parts.append(table.rstrip() + "\n")
+            parts += [f"### {heading}\n", table.rstrip() + "\n"]
             if picture := PICTURES.get(name):
                 parts.append(f"![{picture}](../experiments/results/{name}.svg)\n")
-            parts.append(f"Written by `python experiments/{script}.py`.\n")
-    return "\n".join(parts)
+            parts.append(origin_of(name, state))
+    return "\n".join(["# Results\n", state_line(older), INTRODUCTION, *parts])
 
 
 def readme_table() -> str:

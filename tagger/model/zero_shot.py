@@ -7,9 +7,8 @@ paper to the mean of all definitions of the taxonomy. This is dataless classific
 "Importance of Semantic Representation: Dataless Classification", 2008).
 
 Without labels, threshold and slope cannot be fitted. :data:`NEARNESS` and :data:`SLOPE` are
-cautious values, fitted on labelled papers of other taxonomies
-(``experiments/definitions_only.py``). Such a model has no out-of-fold predictions, so it cannot
-guarantee a precision.
+cautious values, fitted on labelled papers of several taxonomies (``experiments/baselines.py``
+measures them). Such a model has no out-of-fold predictions, so it cannot guarantee a precision.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The documentation: its commands exist and run, and its reference is that of the code."""
 
-import importlib.util
+import importlib
 import json
 import re
 import shlex
@@ -12,6 +12,7 @@ import lxml.html
 import pytest
 import typer
 from helpers.samples import run_line, shell_environment
+from helpers.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -164,13 +165,11 @@ def test_every_file_and_heading_that_a_page_names_exists(page):
 
 @pytest.mark.parametrize("name", ["results", "architecture"])
 def test_what_a_script_makes_is_up_to_date(name):
-    path = ROOT / "scripts" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    for target, content in script.made().items():
+    if name == "results" and not (ROOT / ".git").exists():
+        pytest.skip("which tables are of this state is known from git")
+    for target, content in load_script(name).made().items():
         written = target.read_text(encoding="utf-8")
-        assert written == content, f"python {path.relative_to(ROOT)} writes it anew"
+        assert written == content, f"python scripts/{name}.py writes it anew"
 
 
 def test_the_page_on_the_architecture_has_every_package_and_what_it_offers():

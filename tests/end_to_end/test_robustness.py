@@ -29,18 +29,18 @@ def test_a_kill_before_any_write_costs_nothing(tmp_path):
     commands = ("review pull", "tag by definitions", "taxonomy rename", "init")
     only = [word for name in commands for word in ("--only", name)]
     experiment("kills.py", "--kills", "20", "--output", str(tmp_path), *only)
-    outcomes = json.loads((tmp_path / "kills.json").read_text(encoding="utf-8"))
+    outcomes = json.loads((tmp_path / "kills.json").read_text(encoding="utf-8"))["figures"]
     assert {outcome["command"] for outcome in outcomes} == set(commands)
     for outcome in outcomes:
         assert outcome["kills"] == outcome["equal"] >= 4
         assert outcome["at_writes"] >= 2
 
 
-def test_a_thousand_inputs_end_well():
-    told = experiment(
-        "fuzz.py", "--inputs", "1000", "--seconds", "600", "--seed", "7", "--no-record"
-    )
-    tried = [int(line.split(" inputs")[0].split()[-1]) for line in told.splitlines()]
+def test_a_thousand_inputs_end_well(tmp_path):
+    numbers = ("--inputs", "1000", "--seconds", "600", "--seed", "7")
+    experiment("fuzz.py", *numbers, "--output", str(tmp_path))
+    (run,) = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))["figures"]
+    tried = [count["inputs"] for count in run["targets"].values()]
     assert len(tried) >= 25
     assert min(tried) >= 1
     assert sum(tried) > 900

@@ -1,0 +1,113 @@
+"""What all experiments share: the options, the folders, and results that say what they are of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+RESULTS = Path(__file__).parent / "results"
+SCRATCH = Path(tempfile.gettempdir()) / "tagger-experiments"
+"""Where results and caches of ``--quick`` go."""
+INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""What Linux calls the instructions that the speed of an encoder depends on, best first."""
+
+
+def read_options(
+    description: str | None, parser: ArgumentParser | None = None, **sizes: tuple[float, float]
+) -> Namespace:
+    """Read the command line of an experiment, and make the folder of its results.
+
+    Parameters
+    ----------
+    description:
+        What ``--help`` prints.
+    parser:
+        A parser with options that only this experiment has.
+    sizes:
+        Numbers that say how much is measured: the usual one, and the one of ``--quick``. Each
+        becomes an option.
+
+    Returns
+    -------
+    The options, with ``output`` and ``cache`` (folders) and ``state``, see :func:`state_of`.
+    """
+    parser = parser or ArgumentParser()
+    parser.description, parser.formatter_class = description, RawDescriptionHelpFormatter
+    quick = "the least work that shows that it runs; the result goes into a scratch folder"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--output", type=Path, help="folder of the result")
+    for name, (usual, least) in sizes.items():
+        told = f"{usual:,}, with --quick {least:,}"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(usual), help=told)
+    options = parser.parse_args()
+    for name, pair in sizes.items():
+        if getattr(options, name) is None:
+            setattr(options, name, pair[options.quick])
+    options.output = options.output or (SCRATCH / "results" if options.quick else RESULTS)
+    options.cache = (SCRATCH if options.quick else Path(__file__).parent) / "cache"
+    options.output.mkdir(parents=True, exist_ok=True)
+    options.state = state_of(Path(sys.argv[0]))
+    return options
+
+
+def write_result(options: Namespace, name: str, figures: object, table: str) -> None:
+    """Write ``NAME.json``, with the state that was measured, and the table ``NAME.md``."""
+    content = json.dumps({"state": options.state, "figures": figures}, indent=1)
+    (options.output / f"{name}.json").write_text(content + "\n", encoding="utf-8")
+    (options.output / f"{name}.md").write_text(table.rstrip() + "\n", encoding="utf-8")
+    print(table, flush=True)
+
+
+def read_state(folder: Path, name: str) -> dict[str, Any]:
+    """Return the recorded state of a result; empty if there is none, as before it was recorded."""
+    path = folder / f"{name}.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    state = content.get("state", {}) if isinstance(content, dict) else {}
+    return state if isinstance(state, dict) else {}
+
+
+def state_of(script: Path) -> dict[str, Any]:
+    """Return what a result depends on: tagger/, the script, the machine; and the time."""
+    return {
+        "tagger": tagger_tree(),
+        "script": hashlib.sha256(script.read_bytes()).hexdigest()[:16],
+        "commit": _git("rev-parse", "--short", "HEAD"),
+        "machine": machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def tagger_tree() -> str | None:
+    """Return the hash of ``tagger/`` in git; None without git or with changes not committed."""
+    if _git("status", "--porcelain", "--", "tagger") != "":
+        return None
+    return _git("rev-parse", "HEAD:tagger")
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def machine() -> str:
+    """Describe the machine in a few words."""
+    information = Path("/proc/cpuinfo")
+    flags = information.read_text(encoding="utf-8").split() if information.exists() else []
+    found = next((f" ({name})" for flag, name in INSTRUCTIONS.items() if flag in flags), "")
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}{found}, Python {platform.python_version()}"
+    )
