@@ -7,7 +7,6 @@ from .cues import cues_of as cues_of
 from .cues import match_cues as match_cues
 from .decision import ReviewRule as ReviewRule
 from .decision import decide as decide
-from .decision import doubtful_tags as doubtful_tags
 from .drift import Drift as Drift
 from .drift import DriftCounts as DriftCounts
 from .drift import count_drift as count_drift

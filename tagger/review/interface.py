@@ -28,6 +28,9 @@ FINAL = "settles a disagreement"
 HOTKEYS = "1234567890qwertasdfgzvbyuiophjklm"
 _RETIRED = "No longer in the taxonomy."
 _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
+_BESIDE = "display: inline-block; font-size: 13px; opacity: 0.7; margin: 0 1.2em 0 0;"
+ALL_TAGS = "ALL"
+"""In the confidences of a task: those of a tree as one text. No tag has this name."""
 _EMPTY = """<View className="tagger"><Style>
 .tagger { max-width: 70em; } .tagger-abstract { line-height: 1.6; }
 .tagger-reason { opacity: 0.7; } .tagger-facet { margin-top: 0.5em; }
@@ -107,6 +110,11 @@ def is_tree(facet: Facet) -> bool:
     return not facet.exclusive and any(tag.parent for tag in facet.tags)
 
 
+def data_name(name: str) -> str:
+    """Return the name in a task's data of a facet or tag; a reference to data has no hyphens."""
+    return name.replace("-", "X")
+
+
 def tag_path(facet: Facet, tag: str) -> list[str]:
     """Return the names from the root of the tree down to a tag."""
     return [*reversed(facet.ancestors(tag)), tag]
@@ -157,9 +165,7 @@ class _Adaptation:
         details = [f"+{tag}" for tag in facet.tag_names if tag not in offered]
         details += [f"-{value}" for value in gone if value not in kept]
         details += [f"{tag} kept for annotations that use it" for tag in kept]
-        self.changes.append(
-            f"the facet '{facet.name}' changed ({', '.join(details) or 'type of control'})"
-        )
+        self.changes.append(f"the facet '{facet.name}' changed ({', '.join(details) or 'form'})")
 
     def retire_facets(self, current: Set[str]) -> None:
         """Remove controls of facets that are not current, unless annotations use them."""
@@ -184,6 +190,9 @@ class _Adaptation:
 
         block = etree.Element("View", className=_facet_class(facet.name))
         etree.SubElement(block, "Header", value=_heading(facet), size="5", style=_SMALL)
+        if is_tree(facet):
+            confidence = _confidence_of(facet.name, ALL_TAGS)
+            etree.SubElement(block, "Header", value=confidence, size="5", style=_BESIDE)
         block.append(self._make_control(facet, None, ()))
         verdicts = [_find_control(child, VERDICT) is not None for child in self.root]
         self.root.insert(verdicts.index(True) if any(verdicts) else len(verdicts), block)
@@ -219,13 +228,17 @@ class _Adaptation:
             elif not tree and (key := next(self._hotkeys, None)):
                 node.set("hotkey", key)
             node.set("hint", hint)
+            if not tree:
+                confidence = _confidence_of(facet.name, value)
+                etree.SubElement(control, "Header", value=confidence, size="5", style=_BESIDE)
             nodes[value] = node
         return control
 
 
 def _options(control: Element) -> object:
-    """Return the type of a control and its choices, independent of their order."""
-    return control.tag, control.get("choice"), set(_paths(control, ()))
+    """Return the form of a control and its choices, independent of their order."""
+    confidences = control.find("Header") is not None
+    return control.tag, control.get("choice"), confidences, set(_paths(control, ()))
 
 
 def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -251,6 +264,11 @@ def _update_texts(control: Element, facet: Facet) -> bool:
     for node, name, text in stale:
         node.set(name, text)
     return bool(stale)
+
+
+def _confidence_of(facet: str, tag: str) -> str:
+    """Return the reference to a confidence in the data of a task; without one it shows nothing."""
+    return f"$confidence.{data_name(facet)}.{data_name(tag)}"
 
 
 def _heading(facet: Facet) -> str:

@@ -22,8 +22,7 @@ from tagger.review.backend import LOOPBACK
 from tagger.review.desk import Answer, ReviewDesk
 from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.interface import HOTKEYS
-from tagger.review.selection import NEAREST
-from tagger.review.tasks import QUEUES, TaskError
+from tagger.review.tasks import TaskError
 
 _TOKEN = "token"
 _TWICE = "This paper was answered in another window; nothing was saved twice."
@@ -127,14 +126,14 @@ def _paper(desk: ReviewDesk, number: int | None) -> str:
     """Return a paper as HTML with what is filled in: an earlier answer, or the suggestion."""
     if number is None:
         return ""
-    paper, decision, queue, reason, shown = desk.papers[number]
+    paper, decision, _, reason, shown = desk.papers[number]
     draft = desk.drafts.get(number)
     names = [(facet.name, tag.name) for facet in desk.taxonomy.facets for tag in facet.tags]
     html = render(
         "review/paper.html",
         paper=paper,
         sentences=split_sentences(paper.abstract),
-        why=f"{queue.capitalize()}: {QUEUES[queue]}{''.join(reason.partition(NEAREST)[1:])}",
+        why=reason,
         shown=shown,
         facets=desk.taxonomy.facets,
         keys=dict(zip(names, HOTKEYS, strict=False)),

@@ -60,6 +60,7 @@ _HIDDEN_COLUMNS = [
     "tasks:data.paper",
     "tasks:data.abstract",
     "tasks:data.marked",
+    "tasks:data.confidence",
     "tasks:data.reason",
 ]
 _DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."

@@ -16,7 +16,7 @@ from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
-from tagger.review.selection import NEAREST, ChosenPaper, PushSettings, Selection
+from tagger.review.selection import NEAREST, ChosenPaper, PushSettings, Selection, reason_of
 from tagger.review.tasks import BLIND_QUEUES, Queue, make_task
 from tagger.taxonomy import Taxonomy
 
@@ -235,6 +235,6 @@ class _Push:
         reason = str(task.data.get("reason", ""))
         if queue != "recheck":
             _, separator, nearest = reason.partition(NEAREST)
-            reason = self.selection.reason(decision, queue) + separator + nearest
+            reason = reason_of(queue) + separator + nearest
         shown = queue not in BLIND_QUEUES and (task.meta is None or task.meta.shown)
         return ChosenPaper(task.paper, decision, queue, reason, shown)

@@ -20,7 +20,6 @@ from tagger.model import (
     ReviewRule,
     TaggerModel,
     decide,
-    doubtful_tags,
     novelty_reasons,
 )
 from tagger.papers import KnownPapers, Paper, TaggedPaper
@@ -158,18 +157,6 @@ class Selection:
         probabilities = predictions.probabilities
         return decide(papers, probabilities, model.taxonomy, model.name, self.rule, novelty)
 
-    def reason(self, decision: TaggedPaper, queue: Queue) -> str:
-        """Return why a paper is shown, with the confidence of its suggested and doubtful tags."""
-        parts = [f"{queue.capitalize()}: {QUEUES[queue]}."]
-        for facet in self.model.taxonomy.facets:
-            confidence = decision.confidence[facet.name]
-            doubtful = doubtful_tags(facet, confidence, self.rule)
-            tags = dict.fromkeys((*decision.tags[facet.name], *doubtful))
-            if tags:
-                shown = ", ".join(f"{tag} {confidence[tag]:.2f}" for tag in tags)
-                parts.append(f"{facet.name}: {shown}")
-        return " • ".join(parts)
-
     def _choose(
         self,
         sample: Sequence[Paper],
@@ -220,13 +207,18 @@ class Selection:
                 queue = "audit"
             elif settings.strategy.queue is None and novel[index]:
                 queue = "unfamiliar"
-            reason = self.reason(decision, queue)
+            reason = reason_of(queue)
             if queue == "unfamiliar" and labelled:
                 nearest = int((known[: len(labelled)] @ predictions.vectors[index]).argmax())
                 reason += f"{NEAREST}“{labelled[nearest].title}”."
             blind = queue in BLIND_QUEUES or random_number(paper, "blind") < settings.blind_share
             papers.append(ChosenPaper(paper, decision, queue, reason, not blind))
         return papers
+
+
+def reason_of(queue: Queue) -> str:
+    """Return why the papers of a queue are shown."""
+    return f"{queue.capitalize()}: {QUEUES[queue]}."
 
 
 def _select(pool: Pool, novel: Booleans, settings: PushSettings, count: int) -> list[int]:

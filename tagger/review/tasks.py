@@ -22,12 +22,14 @@ from tagger.labels import Label, NonEmptyText, Origin, Prediction
 from tagger.papers import Paper, TaggedPaper, paper_id
 from tagger.review.evidence import Evidence, marked_abstract
 from tagger.review.interface import (
+    ALL_TAGS,
     CANNOT_TELL,
     FINAL,
     NOT_A_PAPER,
     NOTE,
     PAPER,
     VERDICT,
+    data_name,
     is_tree,
     tag_path,
 )
@@ -47,6 +49,8 @@ BLIND_QUEUES: tuple[Queue, ...] = ("audit", "versions", "recheck")
 """Queues whose tasks never have suggestions."""
 BLIND = "blind"
 """What a task without suggestions is shown to be in, in place of its queue."""
+_LEAST_SHOWN = 0.05
+"""Confidence from which a tag that is not suggested has its confidence beside it."""
 _BLIND = "Tag this paper without a suggestion."
 
 
@@ -148,12 +152,28 @@ def make_task(
             "marked": marked_abstract(paper, evidence or {}, tagged.tags if shown else {})
             or NO_ABSTRACT,
             "source": ", ".join(paper.sources),
+            "confidence": _shown_confidences(tagged, taxonomy) if shown else {},
             "queue": queue if shows_reason else BLIND,
             "reason": reason if shows_reason else _BLIND,
         },
         "meta": meta.model_dump(mode="json"),
         "predictions": [make_prediction(tagged, taxonomy)] if shown else [],
     }
+
+
+def _shown_confidences(tagged: TaggedPaper, taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
+    """Return the confidences to show by facet and tag, as the interface refers to them."""
+    shown = {}
+    for facet in taxonomy.facets:
+        texts = {
+            tag: f"{confidence:.2f}"
+            for tag, confidence in tagged.confidence.get(facet.name, {}).items()
+            if confidence >= _LEAST_SHOWN or tag in tagged.tags[facet.name]
+        }
+        if is_tree(facet):
+            texts = {ALL_TAGS: ", ".join(f"{tag} {text}" for tag, text in texts.items())}
+        shown[data_name(facet.name)] = {data_name(tag): text for tag, text in texts.items()}
+    return shown
 
 
 def make_prediction(tagged: TaggedPaper, taxonomy: Taxonomy) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_definitions_stay_text_in_the_interface():
     kinds = {node.tag for node in root.iter()}
     assert kinds == {"View", "Style", "Header", "HyperText", "Choices", "Choice", "TextArea"}
     choices = root.find(".//Choices[@name='kind']")
-    assert [choice.get("hint") for choice in choices] == [EVIL, EVIL]
+    assert [choice.get("hint") for choice in choices.iter("Choice")] == [EVIL, EVIL]
     assert adapt_interface(config, taxonomy, set) == (config, [])
 
 

@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 
 from helpers.made_taxonomies import made_taxonomies
@@ -12,6 +13,7 @@ from tagger.review.interface import (
     VERDICT,
     adapt_interface,
     build_interface,
+    data_name,
     has_facet_of,
     tag_path,
 )
@@ -50,6 +52,11 @@ def test_the_control_depends_on_the_kind_of_facet(taxonomy):
     assert tree.find("Choice[@value='health']/Choice[@value='heart']") is not None
     assert root.find(f".//HyperText[@name='{PAPER}']").get("value") == "$marked"
     assert root.find(f".//TextArea[@name='{NOTE}']") is not None
+    references = [header.get("value") for header in kind.iter("Header")]
+    assert references == [
+        f"$confidence.kind.{choice.get('value')}" for choice in kind.iter("Choice")
+    ]
+    assert root.find(".//Header[@value='$confidence.field.ALL']") is not None
     verdicts = {choice.get("value") for choice in root.find(f".//Choices[@name='{VERDICT}']")}
     assert verdicts == {NOT_A_PAPER, CANNOT_TELL, FINAL}
 
@@ -96,6 +103,24 @@ def test_manual_changes_of_the_interface_are_kept(taxonomy):
     assert "Paper: $title" in repaired
     assert 'name="mood"' in repaired
     assert 'hotkey="ctrl+1"' in repaired
+
+
+def test_a_project_of_an_earlier_version_gets_confidences(taxonomy):
+    config = build_interface(taxonomy)
+    before = re.sub(r'<Header value="\$confidence.kind[^>]*>', "", config)
+    adapted, changes = adapt_interface(before, taxonomy, set)
+    assert "$confidence.kind.survey" in adapted
+    assert len(changes) == 1
+    assert adapt_interface(adapted, taxonomy, set) == (adapted, [])
+
+
+def test_references_to_data_have_no_hyphens(taxonomy):
+    facet = taxonomy.facets[0]
+    tag = facet.tags[0].model_copy(update={"name": "law-of-the-sea"})
+    own = facet.model_copy(update={"name": "main-kind", "tags": (tag, *facet.tags[1:])})
+    config = build_interface(taxonomy.model_copy(update={"facets": (own,)}))
+    assert "$confidence.mainXkind.lawXofXtheXsea" in config
+    assert data_name("main-kind") == "mainXkind"
 
 
 def test_hints_and_headings_follow_the_definitions(taxonomy):

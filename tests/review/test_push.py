@@ -178,11 +178,17 @@ def test_a_task_answered_while_others_are_refreshed_is_left_alone(
 
 
 def test_a_paper_says_how_sure_the_model_is_of_each_tag(model, papers, project):
-    push_papers(papers[:9], model, [], project, ALL)
-    for task in tasks_of(project):
-        reason = task["data"]["reason"]
-        assert all(tag in reason for tags in task["meta"]["tags"].values() for tag in tags)
-        assert not any(tag.definition in reason for tag in model.taxonomy.facets[0].tags)
+    settings = replace(ALL, blind_share=0.5)
+    report = push_papers(papers[:9], model, [], project, settings)
+    tasks = tasks_of(project)
+    shown = [task for task in tasks if task["predictions"]]
+    assert 0 < len(shown) < report.new
+    for task in shown:
+        kinds, field = task["data"]["confidence"]["kind"], task["data"]["confidence"]["field"]
+        tags = task["meta"]["tags"]
+        assert all(0 < float(kinds[tag]) <= 1 for tag in tags["kind"])
+        assert all(tag in field["ALL"] for tag in tags["field"])
+    assert not any(task["data"]["confidence"] for task in tasks if task not in shown)
 
 
 def test_a_facet_that_the_model_lacks_is_shown_without_suggestion(model, papers, project):
