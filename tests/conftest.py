@@ -29,6 +29,7 @@ from tagger._util.progress import StepProgress
 from tagger.model import LexicalFeatures, TaggerModel
 from tagger.model.vector_cache import CACHE_VARIABLE
 from tagger.papers import Paper
+from tagger.review.server import FOLDER_VARIABLE
 from tagger.taxonomy import Taxonomy
 from tagger.training.encoders import JOBS_VARIABLE
 
@@ -42,9 +43,10 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache and the shipped model out of tests; a training takes one process."""
+    """Keep what is the user's, and the shipped model, out of tests; a training has one process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("label-studio-of-nobody")))
         patch.setenv(JOBS_VARIABLE, "1")
         patch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", Path("no model ships with tests"))
         yield

@@ -104,7 +104,6 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("review", "push", "page.txt", "--strategy", "guess"), "Known: disagreement, diversity"),
         (("review", "push", "page.txt"), "no Label Studio is running here"),
         (("review", "pull"), "'tagger review serve'"),
-        (("review", "status"), "no Label Studio is running here"),
         (("review", "backend"), "no Label Studio is running here"),
         (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("labels", "audit"), "there is no model 'champion'"),

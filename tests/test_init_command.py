@@ -13,7 +13,7 @@ def test_a_template_makes_a_folder_and_says_what_comes_next(tmp_path):
     assert load_taxonomy(tmp_path / "my-review" / "taxonomy.yaml").name == "my-review"
     assert [path.name for path in (tmp_path / "my-review").iterdir()] == ["taxonomy.yaml"]
     commands = re.findall(r"^  (tagger [a-z ]+)", done.stdout, re.MULTILINE)
-    assert commands == ["tagger tag page", "tagger review push page", "tagger train "]
+    assert commands == ["tagger tag page", "tagger review here page", "tagger train "]
     assert "--labels my-review --model my-review" in done.stdout
     # The usual folder needs no naming.
     report = json.loads(run("init", "labels", "-t", "nlp", "--json", cwd=tmp_path).stdout)

@@ -136,10 +136,10 @@ def _next_commands(folder: Path, digests: Sequence[Path], *, shipped: bool) -> d
             f"tagger review here {pages}{labels}": "shows the doubtful ones, for you to correct",
             f"tagger train --heads-only{labels}": "updates the model with your corrections",
         }
+    chosen = f"{pages}{labels} --model {here} --strategy typical"
     return {
         f"tagger tag {pages} --model {here}": "tags papers by the definitions alone",
-        f"tagger review push {pages}{labels} --model {here} --strategy typical": "sends papers to "
-        "Label Studio, which 'tagger review serve' starts; 'tagger review pull' brings labels home",
+        f"tagger review here {chosen}": "shows typical papers, for you to label in the browser",
         f"tagger train{labels}": "trains, with ten labels of every facet or more",
     }
 

@@ -45,7 +45,7 @@ def audit(
     conflicts: options.Conflicts = "latest",
     recheck: Recheck = False,
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
     """List labels that the model contradicts although it was trained without them.

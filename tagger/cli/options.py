@@ -10,7 +10,6 @@ import typer
 from tagger.model import MIN_CONFIDENCE, TARGET_PRECISION
 
 LABELS_FOLDER = Path("labels")
-LABEL_STUDIO_FOLDER = Path(".label-studio")
 BUNDLED_ENCODER = "bundled-minilm"
 RECIPE = "contrastive"
 
@@ -173,5 +172,10 @@ Project = Annotated[
     ),
 ]
 ServerFolder = Annotated[
-    Path, typer.Option("--folder", help="Data folder of the workspace's own Label Studio.")
+    Path | None,
+    typer.Option(
+        "--folder",
+        help="Folder of a Label Studio with data of its own. By default all your working folders "
+        "have one Label Studio, in your user data folder or in that of TAGGER_LABEL_STUDIO.",
+    ),
 ]

@@ -64,13 +64,13 @@ TrainAfter = Annotated[
 @app.command()
 def serve(
     port: ServerPort = 8080,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
     """Start Label Studio on this machine, or find the running server.
 
-    The first call installs Label Studio into an environment of its own. The server listens on
-    127.0.0.1 only and keeps its data in the folder.
+    The first call installs Label Studio into an environment of its own. One server serves all your
+    working folders. It listens on 127.0.0.1 only.
 
     Example: tagger review serve --port 8080
     """
@@ -88,10 +88,8 @@ def serve(
 
 
 @app.command()
-def stop(
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER, as_json: options.Json = False
-) -> None:
-    """Stop the Label Studio of this workspace. Its data stay.
+def stop(folder: options.ServerFolder = None, as_json: options.Json = False) -> None:
+    """Stop the Label Studio that 'tagger review serve' started. Its data stay.
 
     Example: tagger review stop
     """
@@ -120,7 +118,7 @@ def push(
     min_confidence: options.MinConfidence = 0.6,
     target_precision: options.TargetPrecision = None,
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     format_name: options.FormatName = None,
     column: options.Columns = None,
     as_json: options.Json = False,
@@ -192,7 +190,7 @@ def pull(
     labels: options.Labels = options.LABELS_FOLDER,
     conflicts: options.Conflicts = "latest",
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
     """Bring the annotations home, into corrections.jsonl of the label folder.
@@ -234,7 +232,7 @@ def status(
     confidence: Confidence = 0.95,
     more: More = 20,
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
     """Show the state of the review, how accurate the champion is, and whether that is enough.
@@ -243,6 +241,7 @@ def status(
     the right tags, how much the last version brought, and how much more labels should bring. It
     also shows how often reviewers removed or added each tag, how far they agree with each other,
     and whether they agree more with the model if they see its tags. It counts what was pulled.
+    Without Label Studio it leaves out the numbers of tasks, and says so.
 
     Example: tagger review status --enough contribution=0.85 --confidence 0.95
     """
@@ -250,21 +249,32 @@ def status(
     from tagger.cli import review_status as shown
 
     goals = shown.parse_goals(enough or [], confidence, store.taxonomy)
-    target = _open_project(_connect(folder), store, project)
+    tasks = address = left_out = None
+    with output.working("Reading tasks"):
+        try:
+            target = _open_project(_connect(folder), store, project)
+            address, (tasks, _) = target.url, target.tasks()
+        except TaggerError as error:
+            if project:
+                raise
+            left_out = f"Tasks in Label Studio are not counted: {error}"
     from tagger.review import review_status
 
-    with output.working("Reading tasks"):
-        tasks, _ = target.tasks()
+    with output.needs_extra("review"):
         found = review_status(tasks, store.all_labels(), store.taxonomy, conflicts)
     with output.working("Measuring"):
         version, progress = shown.measure(store, conflicts, goals, more)
     if as_json:
-        output.print_json({**asdict(found), "version": version, "progress": progress})
+        counted = {**asdict(found), "version": version, "progress": progress}
+        output.print_json({**counted, "left_out": left_out})
     else:
         shown.print_status(found)
         for line in shown.progress_lines(found, version, progress, more):
             output.echo(line)
-        output.echo(target.url)
+        if address:
+            output.echo(address)
+    if left_out and not as_json:
+        output.echo(left_out, err=True)
     if any(one.goal and not one.goal.enough for one in progress):
         raise typer.Exit(1)
 
@@ -301,7 +311,7 @@ def backend(
     train_after: TrainAfter = 0,
     conflicts: options.Conflicts = "latest",
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
 ) -> None:
     """Serve predictions to Label Studio, and pull each annotation when it is finished.
 
@@ -322,7 +332,7 @@ def send_rechecks(
     model: TaggerModel,
     store: LabelStore,
     project: str | None,
-    folder: Path,
+    folder: Path | None,
 ) -> int:
     """Send papers to Label Studio again, each with a reason; return the number of new tasks."""
     target = _open_project(_connect(folder), store, project, create=True)
@@ -332,7 +342,7 @@ def send_rechecks(
         return push_rechecks(rechecks, model, target, progress=step, taxonomy=store.taxonomy).new
 
 
-def _connect(folder: Path) -> Connection:
+def _connect(folder: Path | None) -> Connection:
     from tagger.review import connect
 
     with output.needs_extra("review"):

@@ -148,8 +148,9 @@ def print_status(found: ReviewStatus) -> None:
     """Print progress, verdicts on tags, conflicts, anchoring and agreement."""
     from tagger.cli.console import print_table
 
-    echo(f"{found.waiting} waiting{in_queues(found.queues)}")
-    echo(f"{found.done} done, {found.skipped} skipped")
+    if found.waiting is not None:
+        echo(f"{found.waiting} waiting{in_queues(found.queues)}")
+        echo(f"{found.done} done, {found.skipped} skipped")
     if found.median_seconds:
         echo(f"{found.median_seconds:.0f} s a paper (median)")
     open_ = [conflict for conflict in found.conflicts if not conflict.settled]

@@ -291,7 +291,7 @@ def rereview(
     push: Annotated[bool, typer.Option("--push", help="Send the papers to Label Studio.")] = False,
     model: options.Model = "champion",
     project: options.Project = None,
-    folder: options.ServerFolder = options.LABEL_STUDIO_FOLDER,
+    folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
     """List labelled papers that must be looked at again after a change of the taxonomy.

@@ -1,7 +1,7 @@
 """Connect to a Label Studio server, find the token for it, and translate its errors.
 
-The server is that of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs in
-this workspace. The token can be a legacy token or a personal access token. There is no option for
+The server is that of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs
+for this user. The token can be a legacy token or a personal access token. There is no option for
 it, because other users can read the arguments of a process.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagger.errors import TaggerError, first_line, without_password
-from tagger.review.server import DEFAULT_FOLDER, EmbeddedServer
+from tagger.review.server import EmbeddedServer
 
 if TYPE_CHECKING:
     import httpx
@@ -122,10 +122,11 @@ class Connection:
         return self._error(f"Label Studio answers with error {status}: {_detail(body)}", hint)
 
 
-def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
+def connect(folder: Path | None = None) -> Connection:
     """Connect to the server of ``LABEL_STUDIO_URL``, or else to the one that runs in ``folder``.
 
-    Raises a TaggerError if there is no server or no token.
+    Its default is :func:`~tagger.review.server.default_folder`. Raises a TaggerError if there is no
+    server or no token.
     """
     if url := os.environ.get(URL_VARIABLE):
         if key := find_token(url):
@@ -133,18 +134,19 @@ def connect(folder: Path = DEFAULT_FOLDER) -> Connection:
         raise TaggerError(
             f"{KEY_VARIABLE} is not set",
             hint=f"Set it, or set {FILE_VARIABLE} to a file that only you can read; without "
-            f"{URL_VARIABLE} the server of this workspace is used",
+            f"{URL_VARIABLE} the server of 'tagger review serve' is used",
         )
     if os.environ.get(KEY_VARIABLE) or os.environ.get(FILE_VARIABLE):
         raise TaggerError(
             f"{URL_VARIABLE} is not set",
             hint="Set both the address and the token, or neither",
         )
-    running = EmbeddedServer(folder).running()
+    server = EmbeddedServer(folder)
+    running = server.running()
     if running is None:
         raise TaggerError(
             "no Label Studio is running here",
-            path=folder,
+            path=server.folder,
             hint=f"Start one with 'tagger review serve', or set {URL_VARIABLE} and {KEY_VARIABLE}",
         )
     return Connection(running.url, running.token)

@@ -1,8 +1,8 @@
-"""Install, start and stop a Label Studio server for the workspace, on the loopback interface.
+"""Install, start and stop the user's own Label Studio server, on the loopback interface.
 
 Label Studio pins other versions of packages, so it is installed in a separate virtual environment.
-One folder holds everything: ``venv``, ``data`` (SQLite), ``account.json`` (readable by the owner
-only) and ``server.log``.
+One folder, for all working folders, holds everything: ``venv``, ``data`` (SQLite), ``account.json``
+(readable by the owner only) and ``server.log``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from psutil import Process
 
-DEFAULT_FOLDER = Path(".label-studio")
+FOLDER_VARIABLE = "TAGGER_LABEL_STUDIO"
+_MADE_BY_MAKE = Path(".label-studio/venv")
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
 _DATA_SETTING = "LABEL_STUDIO_BASE_DATA_DIR"
@@ -39,6 +40,7 @@ _BANNED_SUBNETS = (
 )
 _START_SECONDS = 300
 _STOP_SECONDS = 20
+_REPORTED_AT_ONCE = 10
 
 Report = Callable[[str], None]
 
@@ -54,14 +56,27 @@ class RunningServer:
     pid: int
 
 
-class EmbeddedServer:
-    """The Label Studio server of a workspace, in its own folder and virtual environment."""
+def default_folder() -> Path:
+    """Return the folder of ``TAGGER_LABEL_STUDIO``, or else one in the user's data folder."""
+    from platformdirs import user_data_path
 
-    def __init__(self, folder: Path = DEFAULT_FOLDER, environment: Path | None = None) -> None:
-        self.folder = folder
-        self.environment = environment or folder / "venv"
-        self._data = folder.resolve() / "data"
-        self._log = folder / "server.log"
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else user_data_path("tagger") / "label-studio"
+
+
+class EmbeddedServer:
+    """The Label Studio server whose data is in ``folder``, by default the user's only one.
+
+    By default its program is that of the folder, that which 'make' has installed in the working
+    folder, or else that of :func:`default_folder`.
+    """
+
+    def __init__(self, folder: Path | None = None, environment: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+        programs = (self.folder / "venv", _MADE_BY_MAKE, default_folder() / "venv")
+        self.environment = environment or next(filter(Path.exists, programs), programs[-1])
+        self._data = self.folder.resolve() / "data"
+        self._log = self.folder / "server.log"
 
     def running(self) -> RunningServer | None:
         """Return the running server, or None if it does not run or does not answer."""
@@ -76,8 +91,8 @@ class EmbeddedServer:
         """
         with exclusively(self._data):
             if self._process() is None:
-                install(self.environment, report)
                 wait_until_free(port)
+                install(self.environment, report)
                 report("Starting Label Studio")
                 self._launch(port)
             return self._describe(*self._wait_until_healthy())
@@ -116,7 +131,7 @@ class EmbeddedServer:
         return RunningServer(_url(port), **self._account(), pid=process.pid)
 
     def _account(self) -> dict[str, str]:
-        """Return the login of the workspace's account, created at the first call."""
+        """Return the login of the server's account, created at the first call."""
         path = self.folder / "account.json"
         try:
             account: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
@@ -152,6 +167,8 @@ class EmbeddedServer:
             "LATEST_VERSION_CHECK": "false",
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
+            # "7 of 20" counts the papers that this reviewer has done, not those of this visit.
+            "fflag_fix_all_optic_79_task_count_is_wrong_short": "true",
             # Webhooks may call the backend on this machine, but no other private address.
             "USE_DEFAULT_BANNED_SUBNETS": "false",
             "USER_ADDITIONAL_BANNED_SUBNETS": _BANNED_SUBNETS,
@@ -191,25 +208,46 @@ class EmbeddedServer:
 
 
 def install(environment: Path, report: Report = lambda _: None) -> None:
-    """Install Label Studio into a virtual environment, unless that has been completed before."""
+    """Install Label Studio into a virtual environment, unless that has been completed before.
+
+    ``report`` is called with a message for every ten packages.
+    """
     done = environment / ".installed"
     with exclusively(environment):
         if done.exists() and done.read_text(encoding="utf-8") == PACKAGE:
             return
-        report(f"Installing {PACKAGE} into {environment} (some minutes, 1 GB)")
+        report(f"Installing {PACKAGE} into {environment} (some minutes, 1 GB, for all folders)")
         pip = [str(environment / "bin" / "python"), "-m", "pip"]
         for command in (
             [sys.executable, "-m", "venv", str(environment)],
             # Modules are compiled at their first import; most are never imported.
-            [*pip, "install", "--quiet", "--no-compile", "--disable-pip-version-check", PACKAGE],
+            [*pip, "install", "--no-compile", "--disable-pip-version-check", PACKAGE],
         ):
-            finished = subprocess.run(command, capture_output=True, text=True, check=False)
-            if finished.returncode:
-                lines = (finished.stderr or finished.stdout).strip().splitlines()
-                reason = lines[-1] if lines else "no reason given"
-                raise TaggerError(f"Label Studio cannot be installed: {reason}", path=environment)
+            _run(command, environment, report)
         with replacing(done) as file:
             file.write(PACKAGE)
+
+
+def _run(command: list[str], environment: Path, report: Report) -> None:
+    """Run a step of the installation, and report the packages that pip has found so far."""
+    found, last = 0, "no reason given"
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            last = line.strip() or last
+            found += last.startswith("Collecting ")
+            if last.startswith("Installing collected"):
+                report(f"Unpacking {found} packages")
+            elif last.startswith("Collecting ") and found % _REPORTED_AT_ONCE == 0:
+                report(f"Found {found} packages")
+    if process.returncode:
+        raise TaggerError(f"Label Studio cannot be installed: {last}", path=environment)
 
 
 def _url(port: int) -> str:

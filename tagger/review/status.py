@@ -58,14 +58,15 @@ class Anchoring:
 class ReviewStatus:
     """Progress and results of a review.
 
+    The numbers of tasks, ``waiting``, ``done`` and ``skipped``, are None if they are not known.
     ``audit`` tells, per facet, how many papers of the audit sample were predicted correctly by the
     version that they were sent with, and of how many. ``median_seconds`` is the median time of an
     answer.
     """
 
-    waiting: int
-    done: int
-    skipped: int
+    waiting: int | None
+    done: int | None
+    skipped: int | None
     queues: dict[str, int]
     conflicts: list[Conflict]
     verdicts: dict[str, dict[str, TagVerdicts]]
@@ -76,22 +77,22 @@ class ReviewStatus:
 
 
 def review_status(
-    tasks: Sequence[ReviewTask],
+    tasks: Sequence[ReviewTask] | None,
     labels: Sequence[Label],
     taxonomy: Taxonomy,
     rule: ConflictRule = "latest",
 ) -> ReviewStatus:
-    """Summarize a review from all tasks of its project and all labels."""
-    waiting = [task for task in tasks if not task.touched]
+    """Summarize a review from all tasks of its project, None if not known, and all labels."""
+    waiting = [task for task in tasks or () if not task.touched]
     reviews = [label for label in current_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
     audited = {facet.name: _audited_answers(labels, facet.name, rule) for facet in taxonomy.facets}
     anchoring = [_anchoring(facet, answers) for facet, answers in compared.items()]
     return ReviewStatus(
-        waiting=len(waiting),
-        done=sum(task.done for task in tasks),
-        skipped=sum(task.skipped and not task.done for task in tasks),
+        waiting=None if tasks is None else len(waiting),
+        done=None if tasks is None else sum(task.done for task in tasks),
+        skipped=None if tasks is None else sum(task.skipped and not task.done for task in tasks),
         queues=dict(Counter(task.queue or "made by hand" for task in waiting)),
         conflicts=find_conflicts(labels, rule),
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},

@@ -123,6 +123,9 @@ def to_yaml(taxonomy: Taxonomy) -> str:
 
 
 def taxonomy_name(folder: Path) -> str:
-    """Derive a valid name for a taxonomy from the name of its folder."""
-    name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:50]
+    """Derive a valid name for a taxonomy from that of its folder, or of the one around 'labels'."""
+    path = folder.resolve()
+    # Reviews with a server in common are told apart by it.
+    own = path.parent if path.name == "labels" else path
+    name = re.sub(r"[^a-z0-9_-]+", "-", own.name.lower()).strip("-_")[:50]
     return name or "review"

@@ -16,7 +16,7 @@ from helpers.ports import free_port
 from helpers.samples import shell_environment
 
 from tagger.review import Connection, EmbeddedServer
-from tagger.review.server import install
+from tagger.review.server import FOLDER_VARIABLE, install
 from tagger.training.encoders import JOBS_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,7 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """Variables of a shell in which this environment's programs are on the path."""
         environment = shell_environment(COLUMNS="120", LABEL_STUDIO_PORT=str(self.port))
+        environment[FOLDER_VARIABLE] = str(self.root / ".label-studio")
         for name in (JOBS_VARIABLE, "MAKEFLAGS"):  # of 'make test'
             environment.pop(name, None)
         return environment

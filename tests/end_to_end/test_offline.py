@@ -41,13 +41,13 @@ def namespace() -> list[str]:
     pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
 
 
-def tour(commands, folder):
+def tour(commands, folder, **changes):
     """Give commands where there is no way out; return what became of each."""
     # Some libraries keep quiet where tests run: here they are not to know.
     quiet = ("CI", "PYTEST_CURRENT_TEST", "DO_NOT_TRACK")
     environment = {
         name: value
-        for name, value in shell_environment().items()
+        for name, value in shell_environment(**changes).items()
         if name not in quiet and "TELEMETRY" not in name
     }
     done = subprocess.run(
@@ -76,12 +76,14 @@ def test_the_tour_needs_no_network_and_asks_for_none(
     write_taxonomy(label_folder, small_taxonomy())
     (tmp_path / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
     shutil.copytree(save_tiny_encoder(tmp_path / "made"), tmp_path / "encoder")
-    (tmp_path / ".label-studio").mkdir()
-    (tmp_path / ".label-studio" / "venv").symlink_to(label_studio_environment)
+    own = tmp_path / "label-studio"
+    own.mkdir()
+    (own / "venv").symlink_to(label_studio_environment)
     try:
-        steps = tour(COMMANDS.format(port=free_port()), tmp_path)
+        commands = COMMANDS.format(port=free_port())
+        steps = tour(commands, tmp_path, TAGGER_LABEL_STUDIO=str(own))
     finally:
-        EmbeddedServer(tmp_path / ".label-studio").stop()
+        EmbeddedServer(own).stop()
     for step in steps:
         assert step["code"] == 0, step
         assert not any(step["tried"].values()), step

@@ -10,7 +10,7 @@ from helpers.ports import free_port
 
 from tagger.errors import TaggerError
 from tagger.review import EmbeddedServer
-from tagger.review.server import PACKAGE
+from tagger.review.server import FOLDER_VARIABLE, PACKAGE, _run
 
 HEALTHY = """
 import http.server, os, sys
@@ -87,6 +87,32 @@ def test_the_server_gets_its_account_and_no_telemetry(server):
             assert running.token.encode() not in logged
 
 
+def test_all_working_folders_have_one_server(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
+    monkeypatch.chdir(tmp_path)
+    first = EmbeddedServer()
+    assert (first.folder, first.environment) == (tmp_path / "shared", tmp_path / "shared" / "venv")
+    program(first, HEALTHY)
+    running = first.start(free_port())
+    try:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            monkeypatch.chdir(tmp_path / name)
+            assert EmbeddedServer().running() == running
+        # Another server has other data and the same program, unless it has one of its own.
+        other = EmbeddedServer(tmp_path / "other")
+        assert other.running() is None
+        assert other.environment == first.environment
+        Path(".label-studio/venv").mkdir(parents=True)
+        assert EmbeddedServer(tmp_path / "other").environment == Path(".label-studio/venv")
+        assert EmbeddedServer().environment == first.environment
+    finally:
+        first.stop()
+    monkeypatch.delenv(FOLDER_VARIABLE)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert EmbeddedServer().folder == tmp_path / "data" / "tagger" / "label-studio"
+
+
 def test_a_port_in_use_is_an_error(server, monkeypatch):
     program(server, HEALTHY)
     monkeypatch.setattr("tagger._util.ports._FREE_SECONDS", 0.1)
@@ -96,6 +122,9 @@ def test_a_port_in_use_is_an_error(server, monkeypatch):
     try:
         with pytest.raises(TaggerError, match=f"port {port} is in use"):
             server.start(port)
+        with pytest.raises(TaggerError, match=f"port {port} is in use"):
+            # Before anything is installed.
+            EmbeddedServer(server.folder, server.environment.with_name("none")).start(port)
     finally:
         other.stop()
 
@@ -104,6 +133,14 @@ def test_the_last_line_of_a_failed_start_is_quoted(server):
     program(server, "raise SystemExit('no room on the disk')")
     with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
         server.start(free_port())
+
+
+def test_an_installation_reports_its_progress(tmp_path, monkeypatch):
+    words = [*(f"Collecting package-{n}" for n in range(25)), "Installing collected packages: all"]
+    script = f"print({chr(10).join(words)!r})"
+    told = []
+    _run([sys.executable, "-c", script], tmp_path, told.append)
+    assert told == ["Found 10 packages", "Found 20 packages", "Unpacking 25 packages"]
 
 
 def test_a_failed_installation_is_explained(server, monkeypatch):

@@ -1,8 +1,11 @@
+import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
+from helpers.samples import run
 
-from tagger.labels import Label, Origin, Prediction
+from tagger.labels import Label, LabelStore, Origin, Prediction
 from tagger.papers import Paper
 from tagger.review import review_status
 from tagger.review.project import ReviewTask
@@ -66,6 +69,25 @@ def test_only_papers_sampled_at_random_measure_accuracy(taxonomy):
     found = review_status([], labels, taxonomy)
     assert found.audit == {"kind": (3, 4)}
     assert found.median_seconds == 3.0
+
+
+def test_what_files_say_is_known_without_label_studio(label_folder, monkeypatch):
+    """Neither a server nor the package for it is needed."""
+    LabelStore(label_folder).add_corrections(lambda _: [reviewed(1, "study", "survey")])
+    command = ("review", "status", "--labels", label_folder)
+    told = run(*command, cwd=label_folder)
+    monkeypatch.setitem(sys.modules, "label_studio_sdk", None)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "a-key")
+    without = run(*command, "--json", cwd=label_folder)
+    assert (told.returncode, without.returncode) == (0, 0), without.stderr
+    assert "Tasks in Label Studio are not counted: " in told.stderr
+    assert "waiting" not in told.stdout
+    found = json.loads(without.stdout)
+    assert "label_studio_sdk" in found["left_out"]
+    assert (found["waiting"], found["done"]) == (None, None)
+    assert found["verdicts"]["kind"]["survey"] == {"given": 1, "taken_away": 1, "added": 0}
+    assert run(*command, "--project", "7", cwd=label_folder).returncode == 2
 
 
 def test_tasks_are_counted_by_what_was_done(taxonomy):

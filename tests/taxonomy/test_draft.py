@@ -27,7 +27,7 @@ def test_templates_survive_writing_and_loading(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("My Review (2026)", "my-review-2026"), ("labels", "labels"), ("日本", "review")],
+    [("My Review (2026)", "my-review-2026"), ("my-review/labels", "my-review"), ("日本", "review")],
 )
 def test_a_taxonomy_is_named_after_its_folder(tmp_path, folder, name):
     assert taxonomy_name(tmp_path / folder) == name
