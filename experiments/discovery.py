@@ -36,7 +36,7 @@ from tagger.taxonomy.discovery import DISTANCE, MIN_PAPERS, find_clusters
 from tagger.training import TorchEncoder, TrainingData, bundled_encoder, load_trainable
 from tagger.training.calibration import fit_calibration
 from tagger.training.data import assign_folds
-from tagger.training.heads import fit_head, fit_vectorizer
+from tagger.training.heads import fit_head, fit_lexical, lexical_terms
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
 FACET = "domain"
@@ -64,9 +64,9 @@ class Papers:
         self.seed_vectors = encoder.encode([paper.text for paper in papers])
         self.definitions = prototypes(self.facet, encoder)
         self.vectors = encoder.encode([paper.text for paper in gold.papers])
-        vectorizer = fit_vectorizer(papers)
-        self.seed_terms = vectorizer.transform(papers)
-        self.terms = vectorizer.transform(gold.papers)
+        lexical = fit_lexical(papers)
+        self.seed_terms = lexical_terms(lexical, papers)
+        self.terms = lexical_terms(lexical, gold.papers)
         folds = assign_folds(data.ids, data.strata(), 5, 0)
         everything = list(range(len(self.facet.tags)))
         scores = np.zeros((2, *self.seed_truth.shape))

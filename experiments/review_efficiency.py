@@ -73,7 +73,7 @@ from tagger.training import heads as head_training
 
 # The project's own fits: a simulation with others would answer another question.
 from tagger.training.calibration import fit_calibration
-from tagger.training.heads import fit_head, fit_vectorizer
+from tagger.training.heads import fit_head, fit_lexical, lexical_terms
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]
@@ -149,8 +149,8 @@ def fit(situation: Situation, rows: Rows) -> TaggerModel:
 def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures, list[Head]]:
     papers = [situation.papers[row] for row in rows]
     vectors = situation.encoder.encode([paper.text for paper in papers])
-    vectorizer = fit_vectorizer(papers)
-    terms = vectorizer.transform(papers)
+    features = fit_lexical(papers)
+    terms = lexical_terms(features, papers)
     heads = [
         fit_head(
             facet,
@@ -161,9 +161,7 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
         )
         for facet in situation.taxonomy.facets
     ]
-    return lexical.LexicalFeatures(
-        tuple(vectorizer.get_feature_names_out()), vectorizer.idf_
-    ), heads
+    return features, heads
 
 
 def cross_calibrate(situation: Situation, rows: Rows) -> dict[str, Calibration]:

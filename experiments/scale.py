@@ -33,7 +33,6 @@ from tagger.labels import LabelStore
 from tagger.model import (
     Calibration,
     Head,
-    LexicalFeatures,
     Linear,
     OutOfFold,
     Reference,
@@ -41,7 +40,7 @@ from tagger.model import (
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.tagging import RayEngine
-from tagger.training.heads import fit_vectorizer
+from tagger.training.heads import fit_lexical
 
 sys.path.append(str(ROOT / "tests"))
 from helpers.tiny_model import save_tiny_model
@@ -91,8 +90,7 @@ def make_model(folder: Path, papers: list[Paper]) -> None:
     encoder = load_trainable(BUNDLED_ENCODER, DEFAULT_MAX_TOKENS)
     export_onnx(encoder, folder, [paper.text for paper in papers])
 
-    vectorizer = fit_vectorizer(papers[:150])
-    lexical = LexicalFeatures(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_)
+    lexical = fit_lexical(papers[:150])
     terms = len(lexical.vocabulary)
     heads = [
         Head(

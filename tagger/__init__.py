@@ -8,7 +8,7 @@ import os
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 for _variable in ("ORT_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     # Nothing phones home. ONNX Runtime (from 1.29 on), MLflow and the Hugging Face hub look at it

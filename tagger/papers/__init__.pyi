@@ -17,4 +17,5 @@ from .tagged_paper import Review as Review
 from .tagged_paper import TaggedPaper as TaggedPaper
 from .text_views import EFFORTS as EFFORTS
 from .text_views import TEXT_VIEWS as TEXT_VIEWS
+from .text_views import own_work as own_work
 from .text_views import split_sentences as split_sentences

@@ -35,6 +35,11 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
 
 
+def own_work(paper: Paper) -> str:
+    """Return the first sentence of the abstract about the authors' own work, or nothing."""
+    return next(filter(_OWN_WORK.search, split_sentences(paper.abstract)), "")
+
+
 def title(paper: Paper) -> str:
     """Return the title, or the abstract if there is no title."""
     return replace(paper, abstract="").text or paper.text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from tagger.evaluation import HeldOut
 from tagger.model import (
     MEMBERS,
     Calibration,
-    Cues,
     Encoder,
     Head,
+    LexicalFeatures,
     cue_weights,
     cues_of,
     head_of_definitions,
@@ -31,7 +30,7 @@ from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.training.calibration import Calibrated, calibrate_effort, calibrate_view
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
-from tagger.training.heads import fit_vectorizer, lexical_terms
+from tagger.training.heads import fit_lexical, lexical_terms
 from tagger.training.recipes import load_recipe
 from tagger.training.recipes.base import HeadInputs
 from tagger.training.settings import TrainingSettings
@@ -69,14 +68,12 @@ def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
 class FittedHeads:
     """Heads fitted on some papers.
 
-    ``vectorizer`` is a fitted ``TfidfVectorizer``, ``cues`` are those of the taxonomy.
     ``vectors`` are those of the papers' texts, then of their other views, shape (views * papers,
     dimensions).
     """
 
     heads: list[Head]
-    vectorizer: Any
-    cues: Cues
+    lexical: LexicalFeatures
     vectors: Vectors
 
     def scores(self, papers: Sequence[Paper], vectors: Vectors) -> dict[str, Floats]:
@@ -84,7 +81,7 @@ class FittedHeads:
 
         ``vectors`` are those of the papers, shape (papers, dimensions).
         """
-        terms = lexical_terms(self.vectorizer, self.cues, papers)
+        terms = self.lexical.transform(papers)
         return {head.facet.name: head.scores(vectors, terms) for head in self.heads}
 
 
@@ -97,14 +94,17 @@ def fit_heads(
 ) -> FittedHeads:
     """Fit heads on some papers, by the recipe of the settings.
 
-    The tags of a facet in which no paper is labelled come from their definitions.
+    The tags of a facet in which no paper is labelled come from their definitions. The words of the
+    sentence about the authors' own work count in exclusive facets only: they tell what kind of
+    paper it is, rather than its topics.
 
     ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
     """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
-    papers, cues = data.papers(indices), cues_of(data.taxonomy)
-    vectorizer = fit_vectorizer(papers)
-    terms = lexical_terms(vectorizer, cues, papers)
+    papers = data.papers(indices)
+    lexical = fit_lexical(papers, cues_of(data.taxonomy))
+    terms = lexical_terms(lexical, papers)
+    topical = terms.multiply(~lexical.of_own_work).tocsr()
     definitions = {facet.name: prototypes(facet, encoder) for facet in data.taxonomy.facets}
     heads, recipe = [], load_recipe(settings, data.taxonomy)
     for facet in data.taxonomy.facets:
@@ -121,7 +121,7 @@ def fit_heads(
                 HeadInputs(
                     facet,
                     shown,
-                    terms[annotated],
+                    (terms if facet.exclusive else topical)[annotated],
                     y_true,
                     definitions[facet.name],
                     calibrations[facet.name] if calibrations else None,
@@ -129,7 +129,7 @@ def fit_heads(
                 )
             )
         )
-    return FittedHeads(heads, vectorizer, cues, views)
+    return FittedHeads(heads, lexical, views)
 
 
 def cross_validate_on(

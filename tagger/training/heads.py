@@ -13,8 +13,8 @@ from tagger.model import (
     Calibration,
     Cues,
     Head,
+    LexicalFeatures,
     Linear,
-    match_cues,
     terms_of,
 )
 from tagger.papers import Paper
@@ -31,29 +31,31 @@ MAX_TERMS = 10_000
 _MIN_SPREAD = 1e-6
 
 
-def fit_vectorizer(papers: Sequence[Paper]) -> Any:
-    """Fit a ``TfidfVectorizer`` on papers.
+def fit_lexical(papers: Sequence[Paper], cues: Cues = ()) -> LexicalFeatures:
+    """Fit lexical features on papers.
 
-    It keeps the :data:`MAX_TERMS` most frequent terms that at least two papers share.
-    :class:`tagger.model.LexicalFeatures` is made from its vocabulary and ``idf_``.
+    Their terms are the :data:`MAX_TERMS` most frequent ones that at least two papers share.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    def vectorizer(**options: Any) -> Any:
-        return TfidfVectorizer(analyzer=terms_of, sublinear_tf=True, **options)
-
+    vectorizer = TfidfVectorizer(analyzer=terms_of, min_df=2, max_features=MAX_TERMS)
     try:
-        return vectorizer(min_df=2, max_features=MAX_TERMS).fit(papers)
-    except ValueError:  # no two papers share a term: use one term that no paper contains
-        return vectorizer(vocabulary=[""]).fit(papers)
+        vectorizer.fit(papers)
+    except ValueError:  # no two papers share a term
+        return LexicalFeatures((), np.zeros(0), cues)
+    return LexicalFeatures(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_, cues)
 
 
-def lexical_terms(vectorizer: Any, cues: Cues, papers: Sequence[Paper]) -> Any:
-    """Return the TF-IDF weights of papers and their cues, as a model's lexical features are."""
-    from scipy.sparse import csr_matrix, hstack
+def lexical_terms(lexical: LexicalFeatures, papers: Sequence[Paper]) -> Any:
+    """Return the lexical features of papers as a sparse matrix, shape (papers, features)."""
+    from scipy.sparse import csr_matrix
 
-    terms = vectorizer.transform(papers)
-    return hstack([terms, csr_matrix(match_cues(cues, papers))], "csr") if cues else terms
+    rows = lexical.transform(papers).rows
+    columns = [place for place, _ in rows]
+    ends = np.cumsum([0, *map(len, columns)])
+    values = [weights for _, weights in rows]
+    matrix = [np.concatenate([np.zeros(0), *parts]) for parts in (values, columns)]
+    return csr_matrix((*matrix, ends), shape=(len(rows), lexical.size))
 
 
 def fit_head(

@@ -22,7 +22,6 @@ from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.model import (
     Encoder,
-    LexicalFeatures,
     OnnxEncoder,
     Reference,
     TaggerModel,
@@ -274,14 +273,11 @@ def _fit_final(
         {effort: found.out_of_fold for effort, found in checked.efforts.items()},
         frozenset(label.id for label in data.labels if label.audited),
     )
-    lexical = LexicalFeatures(
-        tuple(fitted.vectorizer.get_feature_names_out()), fitted.vectorizer.idf_, fitted.cues
-    )
     calibrations = {view: found.calibrations for view, found in checked.views.items()}
     save_heads(
         folder,
         data.taxonomy,
-        lexical,
+        fitted.lexical,
         fitted.heads,
         reference,
         max_tokens=settings.max_tokens,
