@@ -156,7 +156,7 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
             with registry.store.reading() as client:
                 noted = client.get_registered_model("tagger").tags
             found["line"] = {
-                name: value for name, value in noted.items() if name.startswith("tagger.")
+                name: value for name, value in noted.items() if "tagger." in name
             }
     except TaggerError as error:
         return found, str(error)

@@ -252,12 +252,11 @@ def print_figures(measured: Sequence[SampleFigures]) -> None:
 
 def print_samples(measured: Iterable[SampleFigures]) -> None:
     """Print on which papers facets were measured, and how to measure on papers that arrive."""
-    from tagger.evaluation import MIN_PAPERS, UNKNOWN
+    from tagger.evaluation import UNKNOWN
 
     for one in measured:
-        few = " only: trust the intervals, not the figures" if one.papers < MIN_PAPERS else ""
         unknown = f"; {UNKNOWN}" if one.sample == "seed" else ""
-        echo(f"{one.facet}: measured on {one.measured_on}{few}{unknown}")
+        echo(f"{one.facet}: measured on {one.measured_on}{unknown}")
 
 
 def in_words(figure: Figure) -> str:

@@ -127,3 +127,9 @@ def _print_summary(found: Report) -> None:
         f"{flow.papers} papers, {flow.waiting} to review, {flow.reviewed} reviewed, "
         f"{flow.corrected} corrected"
     )
+    if found.figures and found.figures.unmarked:
+        papers, right = found.figures.unmarked
+        output.echo(
+            f"{flow.not_marked} not marked for review; of {papers} such audited papers, the share "
+            f"with the right tags is {output.in_words(right)}"
+        )

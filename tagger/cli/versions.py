@@ -257,7 +257,9 @@ def _print_comparison(found: Comparison) -> None:
         console.print(f"{name}: the tags of {share:.1%} of {papers} unlabelled papers differ")
     if found.speed:
         console.print(f"{found.speed.before:.0f} and {found.speed.after:.0f} abstracts per second")
-    console.print(Text.assemble(f"{found.after} against {found.before}: ", (found.verdict, "bold")))
+    console.print(
+        Text.assemble(f"{found.after} against {found.before}: ", (found.headline, "bold"))
+    )
 
 
 def _print_promotion(done: Promotion) -> None:
@@ -286,7 +288,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
     from rich.text import Text
 
     from tagger.cli.console import print_table
-    from tagger.evaluation import UNKNOWN
+    from tagger.evaluation import MIN_PAPERS, UNKNOWN
 
     facets = list(
         dict.fromkeys(name for version in versions for name in version.seed | version.reviewed)
@@ -297,16 +299,18 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
         aliases = "".join(f"\n{alias}" for alias in version.aliases)
         rows.append(
             [
-                Text.assemble(version.name, (aliases, "bold green")),
-                version.created[:10],
+                Text.assemble(version.name, (aliases, "bold green"), f"\n{version.created[:10]}"),
                 f"{version.labels} ({version.labels_from_review})",
                 *(_macro_f1(version, name) for name in facets),
                 f"{version.review_share:.0%}",
-                version.why,
             ]
         )
     title = "Macro-F1 on reviewed papers; below it, that on seed labels"
-    print_table(("version", "made", *numbers, "why"), rows, numbers, title)
+    print_table(("version", *numbers), rows, numbers, title)
+    for version in versions:
+        few = version.labels < MIN_PAPERS and "few labels: trust the intervals, not the figures"
+        if notes := [note for note in (version.why, few) if note]:
+            output.echo(f"{version.name}: {'; '.join(notes)}")
     if not versions[-1].reviewed:
         output.echo(f"{versions[-1].name}: {UNKNOWN}")
     for name in facets:
@@ -326,7 +330,7 @@ def _macro_f1(version: VersionSummary, facet: str) -> str:
         if reviewed
         else "not known"
     )
-    return f"{first}\nseed {seed.value:.2f}" if seed else first
+    return f"{first}\nseed {output.in_words(seed)}" if seed else first
 
 
 def _print_facet(console: Console, found: Comparison, facet: FacetComparison) -> None:

@@ -32,10 +32,10 @@ from .plots import confusion_matrix_figure as confusion_matrix_figure
 from .plots import learning_curve_figure as learning_curve_figure
 from .plots import reliability_figure as reliability_figure
 from .samples import MIN_PAPERS as MIN_PAPERS
-from .samples import SAMPLES as SAMPLES
 from .samples import UNKNOWN as UNKNOWN
 from .samples import Sample as Sample
 from .samples import SampleFigures as SampleFigures
 from .samples import evaluate_samples as evaluate_samples
+from .samples import measured_on as measured_on
 from .samples import sample_of as sample_of
 from .samples import split_samples as split_samples

@@ -18,7 +18,7 @@ from tagger.evaluation.metrics import (
     bootstrap_weights,
     interval,
 )
-from tagger.evaluation.samples import MIN_PAPERS, SAMPLES, Sample, split_samples
+from tagger.evaluation.samples import MIN_PAPERS, Sample, measured_on, split_samples
 from tagger.taxonomy import Facet, Taxonomy, translate_facet
 
 Verdict = Literal["better", "no difference", "worse"]
@@ -121,7 +121,7 @@ class FacetComparison:
     @property
     def measured_on(self) -> str:
         """Number and kind of the papers, in words."""
-        return f"{self.papers} {SAMPLES[self.sample]}"
+        return measured_on(self.papers, self.sample)
 
     @property
     def verdict(self) -> Verdict:
@@ -185,12 +185,18 @@ class Comparison:
 
     @property
     def headline(self) -> str:
-        """The mean change of macro-F1 over facets, and its papers: ``+0.03 on 60 reviewed``."""
-        seeds = [facet for facet in self.main.values() if facet.sample == "seed"]
-        facets = [facet for facet in self.main.values() if facet.sample != "seed"] or seeds
-        mean = sum(facet.figures["macro_f1"].difference for facet in facets) / len(facets)
-        papers = max(facet.papers for facet in facets)
-        return f"{mean:+.2f} on {papers} {'seed labels' if facets is seeds else 'reviewed'}"
+        """Verdict, mean change of macro-F1 and papers: ``better, +0.03 on 60 reviewed``.
+
+        If some facets are better and others worse, the change of each: no mean hides them.
+        """
+        facets = [facet for facet in self.main.values() if facet.sample != "seed"]
+        papers = "reviewed" if facets else "seed labels, too few reviewed"
+        facets = facets or list(self.main.values())
+        changes = {facet.facet: facet.figures["macro_f1"].difference for facet in facets}
+        shown = f"{sum(changes.values()) / len(changes):+.2f}"
+        if {"better", "worse"} <= {facet.verdict for facet in self.main.values()}:
+            shown = ", ".join(f"{name} {change:+.2f}" for name, change in changes.items())
+        return f"{self.verdict}, {shown} on {max(facet.papers for facet in facets)} {papers}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON data, including verdicts and differences."""

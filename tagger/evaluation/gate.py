@@ -121,11 +121,12 @@ def _no_tag_lost(facet: FacetComparison, limit: float, level: float) -> RuleOutc
         if facet.labels[tag] and p_value < level and facet.tags[tag].difference < -limit
     ]
     worst = min(facet.tags, key=lambda tag: facet.tags[tag].difference)
+    least = "largest loss" if facet.tags[worst].difference < 0 else "none falls, the least gain"
     where = "seed labels" if facet.sample == "seed" else "reviewed papers"
     return RuleOutcome(
         f"no tag's F1 on {where} falls by more than {limit:.2f} beyond noise",
         facet.facet,
-        _in_words(facet.tags, lost) or f"largest loss: {_in_words(facet.tags, [worst])}",
+        _in_words(facet.tags, lost) or f"{least}: {_in_words(facet.tags, [worst])}",
         not lost,
     )
 

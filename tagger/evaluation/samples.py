@@ -13,7 +13,7 @@ from tagger.labels import Label
 
 Sample = Literal["audit", "reviewed", "selected", "seed"]
 
-SAMPLES: dict[Sample, str] = {
+_SAMPLES: dict[Sample, str] = {
     "audit": "papers of the audit sample",
     "reviewed": "reviewed papers",
     "selected": "papers chosen for review, which are harder than most",
@@ -30,6 +30,12 @@ _ARRIVED: dict[Sample, tuple[str, ...]] = {
     "selected": ("audit", "reviewed", "selected"),
 }
 """The samples of papers that arrived, and the labels in each; the most representative first."""
+
+
+def measured_on(papers: int, sample: Sample) -> str:
+    """Return number and kind of papers in words, with a caution if they are few."""
+    few = " (few: trust the intervals, not the figures)" if papers < MIN_PAPERS else ""
+    return f"{papers} {_SAMPLES[sample]}{few}"
 
 
 def sample_of(label: Label) -> Sample:
@@ -78,7 +84,7 @@ class SampleFigures:
     @property
     def measured_on(self) -> str:
         """Number and kind of the papers, in words."""
-        return f"{self.papers} {SAMPLES[self.sample]}"
+        return measured_on(self.papers, self.sample)
 
 
 def evaluate_samples(out_of_fold: Iterable[HeldOut]) -> list[SampleFigures]:

@@ -4,8 +4,10 @@ from .identity import merge_duplicates as merge_duplicates
 from .identity import number_papers as number_papers
 from .library import Library as Library
 from .library import LibraryPaper as LibraryPaper
+from .near_duplicates import LookAlikes as LookAlikes
 from .near_duplicates import NearDuplicate as NearDuplicate
 from .near_duplicates import find_near_duplicates as find_near_duplicates
+from .near_duplicates import group_near_duplicates as group_near_duplicates
 from .paper import Paper as Paper
 from .paper import paper_id as paper_id
 from .readers import PaperCollection as PaperCollection

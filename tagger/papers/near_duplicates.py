@@ -53,6 +53,31 @@ class NearDuplicate:
     similarity: Probability
 
 
+@dataclass(frozen=True, slots=True)
+class LookAlikes:
+    """Papers that near duplicates join: titles by id, and similarities: ``0.15 to 0.80``."""
+
+    titles: dict[str, str]
+    similarity: str
+
+
+def group_near_duplicates(pairs: Iterable[NearDuplicate]) -> list[LookAlikes]:
+    """Join pairs that share a paper into groups, in the order of their first pairs."""
+    groups: dict[str, list[NearDuplicate]] = {}
+    for pair in pairs:
+        one, other = (groups.get(paper, []) for paper in pair.ids)
+        short, long = ([], one) if one is other else sorted((one, other), key=len)
+        joined = [*short, pair]
+        long += joined
+        groups |= {paper: long for each in joined for paper in each.ids}
+    found = []
+    for group in {id(group): group for group in groups.values()}.values():
+        titles = (one for pair in group for one in zip(pair.ids, pair.titles, strict=True))
+        alike = sorted(f"{pair.similarity:.2f}" for pair in group)
+        found.append(LookAlikes(dict(titles), " to ".join(dict.fromkeys((alike[0], alike[-1])))))
+    return found
+
+
 def find_near_duplicates(
     papers: Sequence[Paper],
     *,

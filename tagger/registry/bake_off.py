@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tagger.evaluation import SAMPLES, Comparison, split_samples
+from tagger.evaluation import Comparison, measured_on, split_samples
 from tagger.labels import LabelSnapshot
 from tagger.registry.metric_names import held_out_metrics
 from tagger.registry.training_run import (
@@ -121,12 +121,12 @@ def compare_runs(registry: Registry, runs: Sequence[Version]) -> list[RunFigures
     found: list[RunFigures] = []
     for run in runs:
         logged = registry.run(run).data.metrics
-        figures, measured_on = {}, {}
+        figures, places = {}, {}
         for name, each in registry.held_out(run).items():
             sample, part = next(iter(split_samples(each).items()))
             figures[name] = part.metrics()
-            measured_on[name] = f"{len(part.ids)} {SAMPLES[sample]}"
+            places[name] = measured_on(len(part.ids), sample)
         cost = {name: logged[name] for name in COSTS if name in logged}
         against = compare_versions(registry, runs[0], run) if found else None
-        found.append(RunFigures(run.name, run.run_id, figures, measured_on, cost, against))
+        found.append(RunFigures(run.name, run.run_id, figures, places, cost, against))
     return found

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROMOTION = "tagger.promotion"
 ROLLBACK = "tagger.rollback"
+_DESCRIBED = 12
+"""Number of versions that the description of the registered model has."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -77,11 +79,14 @@ def version_history(registry: Registry) -> list[VersionSummary]:
 def describe_model(registry: Registry) -> None:
     """Describe the registered model in MLflow: its versions and their figures, newest first.
 
-    A failure is only logged.
+    Of many versions it has the newest and those with an alias, since MLflow limits the length. A
+    failure is only logged.
     """
     try:
         found = version_history(registry)[::-1]
-        text = render("registry/registered_model.md", versions=found, unknown=UNKNOWN)
+        shown = found[:_DESCRIBED] + [one for one in found[_DESCRIBED:] if one.aliases]
+        older = len(found) - len(shown)
+        text = render("registry/registered_model.md", versions=shown, unknown=UNKNOWN, older=older)
         with registry.store.writing() as client:
             client.update_registered_model(registry.model, text)
     except TaggerError as error:

@@ -44,23 +44,24 @@ def metric_name(sample: Sample, figure: str, facet: str) -> str:
 def comparison_metrics(comparison: Comparison) -> tuple[dict[str, float], dict[str, float]]:
     """Return the figures of two versions on the same papers, under their names in MLflow.
 
-    They are on reviewed papers, or on seed labels if too few were reviewed. The second version also
-    has the differences with their 95% intervals, and the verdict: 1 is better, 0 no difference, -1
-    worse. Each pair of versions has names of its own, since its papers are others. They are short:
-    MLflow cuts longer ones.
+    They are on reviewed papers, or on seed labels if too few were reviewed: macro-F1, its gain, and
+    the verdict, which is 1 if the second version is better, -1 if it is worse. Gain and verdict of
+    the first version are 0. Each pair of versions has names of its own, since its papers are
+    others. MLflow's view cuts names longer than about 33 letters; it sorts digits first.
     """
-    pair = " with ".join(name.split("/")[-1] for name in (comparison.before, comparison.after))
+    pair = " vs ".join(name.split("/")[-1] for name in (comparison.before, comparison.after))
     before: dict[str, float] = {}
-    after = {f"Compared/{pair}/Verdict": _VERDICTS[comparison.verdict]}
+    after: dict[str, float] = {}
     for name, facet in comparison.main.items():
-        sample = "seeds" if facet.sample == "seed" else "reviewed"
-        place = f"Compared/{pair}/{name} on {sample}"
-        before[f"{place}/papers"] = after[f"{place}/papers"] = float(facet.papers)
-        for figure in ("macro_f1", "accuracy"):
-            change, label = facet.figures[figure], METRICS[figure].logged_as
-            before[f"{place}/{label}"], after[f"{place}/{label}"] = change.before, change.after
-            after[f"{place}/{label} difference"] = change.difference
-            low, high = change.interval
-            after[f"{place}/{label} difference low"] = low
-            after[f"{place}/{label} difference high"] = high
+        place = f"{pair} {'seeds' if facet.sample == 'seed' else 'reviewed'}"
+        change, papers = facet.figures["macro_f1"], float(facet.papers)
+        for key, first, second in (
+            ("Better 1 worse -1", 0.0, _VERDICTS[comparison.verdict]),
+            (f"F1 {name}", change.before, change.after),
+            (f"Gain {name}", 0.0, change.difference),
+            (f"Papers {name}", papers, papers),
+        ):
+            before[f"{place}/{key}"], after[f"{place}/{key}"] = first, second
+        gain = f"interval/{place}/Gain {name}"
+        after[f"{gain}/low"], after[f"{gain}/high"] = change.interval
     return before, after

@@ -13,13 +13,13 @@ from tagger.errors import TaggerError
 from tagger.evaluation import GateRules, RuleOutcome, apply_gate
 from tagger.registry.history import PROMOTION, ROLLBACK, describe_model, read_record
 from tagger.registry.version_comparison import compare_versions
-from tagger.registry.versions import CHALLENGER, CHAMPION, Registry, Version
+from tagger.registry.versions import CHALLENGER, CHAMPION, HIDDEN, Registry, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_CHAMPIONS = "tagger.champions"
-_GIVING_UP = "tagger.giving_up"
+_CHAMPIONS = f"{HIDDEN}tagger.champions"
+_GIVING_UP = f"{HIDDEN}tagger.giving_up"
 """Tag of a rollback in progress: the numbers of the present and of the previous champion."""
 
 
@@ -93,13 +93,13 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
         begun = _numbers(registry, client, _GIVING_UP) if champion else []
         if champion and begun[1:] == [champion.number]:
             client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions))
-            client.delete_registered_model_tag(registry.model, _GIVING_UP)
+            client.set_registered_model_tag(registry.model, _GIVING_UP, "[]")
             return registry.find(str(begun[0])), champion
         if champion is None or len(champions) < 2:
             raise TaggerError(
                 "there is no previous champion to roll back to",
                 path=registry.store.place,
-                hint="List the versions with 'tagger history', choose one with 'tagger promote'",
+                hint=f"{registry.there_are()}: choose one with 'tagger promote VERSION'",
             )
         previous = registry.find(str(champions[-2]))
         registry.load(previous)
@@ -110,12 +110,12 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
             "reason": reason,
             "promoted": promotion.time if promotion else None,
         }
-        registry.set_tag(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
+        registry.note(champion, ROLLBACK, json.dumps(record, ensure_ascii=False))
         giving_up = json.dumps([champion.number, previous.number])
         client.set_registered_model_tag(registry.model, _GIVING_UP, giving_up)
         client.set_registered_model_alias(registry.model, CHAMPION, str(previous.number))
         client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions[:-1]))
-        client.delete_registered_model_tag(registry.model, _GIVING_UP)
+        client.set_registered_model_tag(registry.model, _GIVING_UP, "[]")
         describe_model(registry)
     return champion, previous
 
@@ -134,7 +134,7 @@ def record_promotion(
         "forced": force,
         "rules": list(map(asdict, outcomes)),
     }
-    registry.set_tag(version, PROMOTION, json.dumps(record, ensure_ascii=False))
+    registry.note(version, PROMOTION, json.dumps(record, ensure_ascii=False))
 
 
 def _champions(registry: Registry, client: MlflowClient, champion: Version | None) -> list[int]:
@@ -152,7 +152,8 @@ def _numbers(registry: Registry, client: MlflowClient, tag: str) -> list[int]:
     """Return the version numbers in a tag of the registered model, [] if it cannot be read."""
     try:
         tags = client.get_registered_model(registry.model).tags
-        return [int(number) for number in json.loads(tags.get(tag, "[]"))]
+        recorded = tags.get(tag, tags.get(tag.removeprefix(HIDDEN), "[]"))
+        return [int(number) for number in json.loads(recorded)]
     except (ValueError, TypeError):
         return []
 

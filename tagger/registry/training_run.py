@@ -162,7 +162,6 @@ def log_training(
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
         title = f"{labels} labels"
         with registry.store.run(client, experiment, title, card, seconds=result.seconds) as run:
-            mlflow.set_tag(FINGERPRINT, fingerprint)
             # The manifest holds the hashes of the other files.
             digest = {f"{HASH_OF}{MANIFEST_FILE}": result.model.digest}
             mlflow.log_params({**_params(settings), **lineage, **digest})
@@ -183,16 +182,16 @@ def log_training(
             run_id=run.info.run_id,
             model_id=logged.model_id,
             tags={
-                FINGERPRINT: fingerprint,
-                **digest,
-                "taxonomy": snapshot.taxonomy.name,
                 "labels": f"{labels}, of these {lineage['labels_from_review']} from review",
+                "taxonomy": snapshot.taxonomy.name,
             },
             description=card.split("\n## ")[0] if len(card) > _LONGEST_DESCRIPTION else card,
         )
         _delete_copies(client, registered)
         client.update_run(run.info.run_id, name=f"{MODEL_NAME}/{registered.version}, {title}")
         version = registry.find(str(registered.version))
+        for name, value in (digest | {FINGERPRINT: fingerprint}).items():
+            registry.note(version, name, value)
         if registry.champion():
             registry.set_alias(CHALLENGER, version)
         else:

@@ -101,10 +101,10 @@ def log_comparison(registry: Registry, comparison: Comparison, after: Version) -
                 client.log_batch(version.run_id, metrics)
         if before.number < after.number:
             labels = registry.run(after).data.params["labels"]
-            title = f"{after.name}, {labels} labels, {comparison.headline}"
+            title = f"{after.name}, {labels} labels, {comparison.headline}, against {before.name}"
             client.update_run(after.run_id, name=title)
-            verdict = f"{comparison.verdict}, {comparison.headline}"
-            registry.set_tag(after, f"against {before.name}", verdict)
+            tag = f"against {before.name}", comparison.headline
+            client.set_model_version_tag(registry.model, str(after.number), *tag)
     return f"{name}.html"
 
 

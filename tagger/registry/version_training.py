@@ -134,8 +134,7 @@ def _compare_with_champion(registry: Registry, version: Version, labels: Path) -
     except TaggerError as error:
         _LOGGER.info(f"{version.name} was not compared with {champion.name}: {error}")
     else:
-        verdict = f"{found.verdict}, {found.headline} papers"
-        _LOGGER.info(f"{version.name} against {champion.name}: {verdict} (macro-F1)")
+        _LOGGER.info(f"{version.name} against {champion.name}: {found.headline} (macro-F1)")
 
 
 def count_new_corrections(store: LabelStore) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -40,6 +40,8 @@ MEASURED_FACETS = "measured_facets"
 LABELS = "labels"
 TAXONOMY_NAME = "taxonomy"
 """The tag of the registered model that names the taxonomy of its versions."""
+HIDDEN = "mlflow."
+"""Prefix of the tags of a registered model that MLflow's pages do not show."""
 HASH_OF = "sha256_"
 """Prefix of the run parameters that hold the hashes of its files."""
 _RUNS_AT_ONCE = 100
@@ -124,8 +126,7 @@ class Registry:
                 "a model folder; 'tagger train' makes the first version"
             )
             return TaggerError(problem, path=place, hint=hint)
-        shown = [" ".join([v.name, *(f"({alias})" for alias in v.aliases)]) for v in versions]
-        there = f"There {'are' if len(shown) > 1 else 'is'} {', '.join(shown[-_SHOWN_VERSIONS:])}"
+        there = self.there_are()
         if key == CHAMPION:
             problem = "no version is the champion"
             there += ": choose one with 'tagger promote VERSION'"
@@ -138,6 +139,14 @@ class Registry:
             if close := get_close_matches(key, names, 1):
                 there += f". Perhaps you meant '{close[0]}'"
         return TaggerError(problem, path=place, hint=there)
+
+    def there_are(self) -> str:
+        """Say which versions there are: those with an alias, and the newest."""
+        versions = self.versions()
+        chosen = [v for v in versions if v.aliases or v in versions[-_SHOWN_VERSIONS:]]
+        shown = [" ".join([v.name, *(f"({alias})" for alias in v.aliases)]) for v in chosen]
+        more = f" and {len(versions) - len(shown)} more" if len(versions) > len(shown) else ""
+        return f"There {'are' if len(shown) > 1 else 'is'} {', '.join(shown)}{more}"
 
     def find_run(self, name: str) -> Version:
         """Return what :meth:`find` returns, or the run with an id that registered no version."""
@@ -168,8 +177,9 @@ class Registry:
             aliases: dict[str, list[str]] = {}
             for alias, number in (model[0].aliases if model else {}).items():
                 aliases.setdefault(str(number), []).append(alias)
+            tags = model[0].tags if model else {}
             return [
-                _as_version(version, aliases.get(str(version.version), []))
+                _as_version(version, aliases.get(str(version.version), []), tags)
                 for version in sorted(found, key=lambda version: int(version.version))
             ]
 
@@ -337,10 +347,14 @@ class Registry:
         with self.store.writing() as client:
             client.delete_registered_model_alias(self.model, alias)
 
-    def set_tag(self, version: Version, key: str, value: str) -> None:
-        """Set an MLflow tag of a version."""
+    def note(self, version: Version, key: str, value: str) -> None:
+        """Set a tag of a version that MLflow's pages do not show.
+
+        It is kept with the registered model: the table of versions shows all tags of versions.
+        """
         with self.store.writing() as client:
-            client.set_model_version_tag(self.model, str(version.number), key, value)
+            own = f"{HIDDEN}{version.run_id}.{key}"
+            client.set_registered_model_tag(self.model, own, value)
 
     def _look_up(self, name: str) -> Version | None:
         from mlflow.exceptions import MlflowException
@@ -355,12 +369,13 @@ class Registry:
                 registered = look_up(self.model, name)
                 if not registered.version:
                     raise MlflowException("the answer is not a version")
+                tags = client.get_registered_model(self.model).tags
             except MlflowException as error:
                 # MLflow reports an unknown alias as an invalid parameter.
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-            return _as_version(registered, registered.aliases or [])
+            return _as_version(registered, registered.aliases or [], tags)
 
 
 def out_of_fold_file(facet: str) -> str:
@@ -368,11 +383,15 @@ def out_of_fold_file(facet: str) -> str:
     return f"{OUT_OF_FOLD}/{facet}.json"
 
 
-def _as_version(registered: ModelVersion, aliases: list[str]) -> Version:
+def _as_version(
+    registered: ModelVersion, aliases: list[str], model_tags: Mapping[str, str]
+) -> Version:
+    own = f"{HIDDEN}{registered.run_id}."
+    notes = {key.removeprefix(own): model_tags[key] for key in model_tags if key.startswith(own)}
     return Version(
         number=int(registered.version),
         run_id=registered.run_id or "",
         aliases=tuple(sorted(aliases)),
         created=int(registered.creation_timestamp or 0),
-        tags=dict(registered.tags),
+        tags={**registered.tags, **notes},
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tagger.evaluation import (
     BINS,
-    SAMPLES,
     SHOWN_METRICS,
     Figure,
     HeldOut,
@@ -16,8 +16,11 @@ from tagger.evaluation import (
     confidences,
     confusion_counts,
     evaluate_with_intervals,
+    measured_on,
+    share,
     split_samples,
 )
+from tagger.model import ReviewRule
 from tagger.registry import Registry, Version, VersionSummary, version_history
 
 
@@ -36,7 +39,7 @@ class ConfidenceBin:
 
     count: int
     confidence: float
-    right: float
+    right: Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ class FacetFigures:
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """A version with its figures per facet and sample, and a summary of all versions."""
+    """A version with its figures per facet and sample, and a summary of all versions.
+
+    ``unmarked`` is what :func:`right_if_not_marked` returns.
+    """
 
     version: VersionSummary
     facets: tuple[FacetFigures, ...]
     versions: tuple[VersionSummary, ...]
+    unmarked: tuple[int, Figure] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -79,16 +86,35 @@ class ModelFigures:
 
 def read_figures(registry: Registry, version: Version) -> ModelFigures:
     """Read the figures of a version from MLflow."""
+    tables = registry.held_out(version)
     parts = [
         (sample, part)
-        for held_out in registry.held_out(version).values()
+        for held_out in tables.values()
         for sample, part in split_samples(held_out).items()
     ]
     parts.sort(key=lambda one: one[0] == "seed")
     facets = tuple(facet_figures(part, sample) for sample, part in parts)
     versions = tuple(version_history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
-    return ModelFigures(own, facets, versions)
+    return ModelFigures(own, facets, versions, right_if_not_marked(tables.values()))
+
+
+def right_if_not_marked(tables: Iterable[HeldOut]) -> tuple[int, Figure] | None:
+    """Count the audited papers that a model would not mark for review, and measure them.
+
+    The figure is the share of which all tags are right. Papers count that are labelled in all
+    facets; without any, it returns None. The model marks papers at the default confidence limit.
+    """
+    audited = [table.take(np.flatnonzero(table.samples == "audit")) for table in tables]
+    common = set.intersection(*(set(one.ids) for one in audited)) if audited else set()
+    if not common:
+        return None
+    parts = [one.take([one.ids.index(paper) for paper in sorted(common)]) for one in audited]
+    rule = ReviewRule(thresholds={part.facet.name: part.threshold for part in parts})
+    doubts = [rule.doubts(part.facet, part.probabilities) for part in parts]
+    sure = ~np.any(doubts, axis=0)
+    right = np.all([part.right for part in parts], axis=0) & sure
+    return int(sure.sum()), share(int(right.sum()), int(sure.sum()))
 
 
 def facet_figures(held_out: HeldOut, sample: Sample) -> FacetFigures:
@@ -108,14 +134,18 @@ def facet_figures(held_out: HeldOut, sample: Sample) -> FacetFigures:
     confidence, right = confidences(held_out)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     reliability = tuple(
-        ConfidenceBin(int(mask.sum()), float(confidence[mask].mean()), float(right[mask].mean()))
+        ConfidenceBin(
+            int(mask.sum()),
+            float(confidence[mask].mean()),
+            share(int(right[mask].sum()), int(mask.sum())),
+        )
         for mask in (bins == index for index in np.unique(bins))
     )
     names = facet.tag_names if facet.exclusive else (*facet.tag_names, "none")
     confusion = tuple(tuple(map(int, row)) for row in confusion_counts(held_out))
     return FacetFigures(
         facet.name,
-        f"{len(held_out.ids)} {SAMPLES[sample]}",
+        measured_on(len(held_out.ids), sample),
         sample != "seed",
         shown,
         tags,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tagger._util.rendering import policy_source, render
 from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
-from tagger.papers import NearDuplicate
+from tagger.papers import NearDuplicate, group_near_duplicates
 from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
 from tagger.report.library import Week
 from tagger.report.papers import ReportedPaper
@@ -103,6 +103,7 @@ class Report:
             "abstracts": sum(bool(paper.abstract) for paper in self.papers),
             "explained": sum(paper.explanation is not None for paper in self.papers),
             "figures_of": self.figures and self.figures.version.name,
+            "unmarked_and_audited": self.figures and self.figures.unmarked,
             "left_out": [asdict(part) for part in self.left_out],
         }
 
@@ -130,6 +131,7 @@ def report_page(report: Report) -> str:
             for name in paper.ids
         },
         facets=facets,
+        look_alikes=group_near_duplicates(report.near_duplicates),
         definitions={facet.name: facet.definition for facet in known}
         | {f"{facet.name}/{tag.name}": tag.hint for facet in known for tag in facet.tags},
         runs=count_runs(report.folders),

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut, compare, measure_churn
-from tagger.evaluation.comparison import Flip
+from tagger.evaluation.comparison import Change, Flip
 from tagger.taxonomy import Facet
 
 probabilities = arrays(np.float64, (8, 3), elements=st.floats(0, 1))
@@ -182,3 +182,44 @@ def test_churn_counts_papers_whose_tags_differ():
     assert churn.shares == {"kind": 0.5}
     assert churn.titles == {"kind": ("Two",)}
     assert measure_churn([], {"kind": []}, {"kind": []}).shares == {"kind": 0}
+
+
+CLEAR, NOISE = 0.05, 0.5
+
+
+@pytest.mark.parametrize(
+    ("facets", "headline"),
+    [
+        (
+            [("kind", "audit", 90, 0.3, CLEAR), ("kind", "seed", 60, -0.1, CLEAR)],
+            "better, +0.30 on 90 reviewed",
+        ),
+        ([("kind", "audit", 60, -0.2, CLEAR)], "worse, -0.20 on 60 reviewed"),
+        ([("kind", "audit", 60, 0.02, NOISE)], "no difference, +0.02 on 60 reviewed"),
+        (
+            [("kind", "selected", 12, -0.2, CLEAR), ("kind", "seed", 60, 0.2, CLEAR)],
+            "better, +0.20 on 60 seed labels, too few reviewed",
+        ),
+        (
+            [("kind", "audit", 60, 0.35, CLEAR), ("field", "audit", 58, -0.3, CLEAR)],
+            "worse, kind +0.35, field -0.30 on 60 reviewed",
+        ),
+        (
+            [("kind", "audit", 60, 0.2, CLEAR), ("field", "audit", 60, 0.1, NOISE)],
+            "better, +0.15 on 60 reviewed",
+        ),
+    ],
+)
+def test_the_headline_names_the_better_version_and_hides_no_facet(taxonomy, facets, headline):
+    base = compared(taxonomy.facet("kind"), [0, 1], [0, 1], [0, 1])
+    made = [
+        replace(
+            base.facets[0],
+            facet=name,
+            sample=sample,
+            papers=papers,
+            figures={"macro_f1": Change(0.5, 0.5 + gain, (gain - noise, gain + noise))},
+        )
+        for name, sample, papers, gain, noise in facets
+    ]
+    assert replace(base, facets=tuple(made)).headline == headline

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger.papers import Paper, find_near_duplicates, near_duplicates
+from tagger.papers import (
+    NearDuplicate,
+    Paper,
+    find_near_duplicates,
+    group_near_duplicates,
+    near_duplicates,
+)
 
 THRESHOLD = 0.15
 
@@ -102,3 +108,23 @@ def test_common_phrases_do_not_count_as_similarity():
     (pair,) = find_near_duplicates(papers)
     assert pair.titles == ("One", "Two")
     assert pair.similarity < 0.5
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh"))))
+def test_pairs_that_share_a_paper_are_one_group(edges):
+    pairs = [
+        NearDuplicate(edge, (edge[0].upper(), edge[1].upper()), 1 - number / 100)
+        for number, edge in enumerate(edges)
+        if edge[0] != edge[1]
+    ]
+    joined = {paper: {paper} for pair in pairs for paper in pair.ids}
+    for _ in pairs:
+        for one, other in (pair.ids for pair in pairs):
+            joined[one] = joined[other] = joined[one] | joined[other]
+    groups = group_near_duplicates(pairs)
+    assert {frozenset(group.titles) for group in groups} == {*map(frozenset, joined.values())}
+    assert sum(len(group.titles) for group in groups) == len(joined)
+    # The group with the most similar pair comes first.
+    most = [group.similarity[-4:] for group in groups]
+    assert most == sorted(most, reverse=True)
+    assert all(title == paper.upper() for one in groups for paper, title in one.titles.items())

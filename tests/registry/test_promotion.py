@@ -9,7 +9,13 @@ from helpers.samples import label_line
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
-from tagger.registry import promote, roll_back, version_history
+from tagger.registry import (
+    compare_versions,
+    log_comparison,
+    promote,
+    roll_back,
+    version_history,
+)
 from tagger.registry.promotion import PROMOTION
 from tagger.report.figures import read_figures
 
@@ -84,15 +90,45 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     assert roll_back(registry)[1].name == "tagger/1"
 
 
+def test_pages_show_readable_tags_and_hidden_ones_of_earlier_versions_are_read(registry, log):
+    for seed in range(2):
+        promote(registry, log(seed=seed), RULES)
+    log_comparison(registry, compare_versions(registry, *registry.versions()), registry.find("2"))
+    roll_back(registry, "too slow")
+    promote(registry, registry.find("2"), RULES)
+    history, fingerprint = version_history(registry), registry.find("2").fingerprint
+    with registry.store.writing() as client:
+        found = client.get_registered_model(registry.model)
+        shown = [{*client.get_model_version(found.name, number).tags} for number in "12"]
+        assert shown == [{"labels", "taxonomy"}, {"labels", "taxonomy", "against tagger/1"}]
+        # The page of the model shows no tag that begins so.
+        assert {key for key in found.tags if not key.startswith("mlflow.")} == {"taxonomy"}
+        for version in registry.versions():
+            for key in found.tags:
+                if (former := key.removeprefix(f"mlflow.{version.run_id}.")) != key:
+                    client.delete_registered_model_tag(found.name, key)
+                    number, value = str(version.number), found.tags[key]
+                    client.set_model_version_tag(found.name, number, former, value)
+        for key in ("tagger.champions", "tagger.giving_up"):
+            client.delete_registered_model_tag(found.name, f"mlflow.{key}")
+            client.set_registered_model_tag(found.name, key, found.tags[f"mlflow.{key}"])
+    assert version_history(registry) == history
+    assert registry.find("2").fingerprint == fingerprint != ""
+    assert roll_back(registry, "slow again")[1].name == "tagger/1"
+    assert version_history(registry)[1].why.endswith("rolled back to tagger/1: slow again")
+    with pytest.raises(TaggerError, match="no previous champion"):
+        roll_back(registry)
+
+
 @pytest.fixture
 def breaking(monkeypatch):
-    """Break the connection at a call of the client: a method, or a key among its arguments."""
+    """Break the connection at a call of the client: a method, or one of its arguments."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     def patched(whole, what):
         def call(self, model, key, *values):
-            if what in (key, whole.__name__):
+            if what in (key, *values, whole.__name__):
                 raise MlflowException("connection lost")
             return whole(self, model, key, *values)
 
@@ -112,8 +148,8 @@ def breaking(monkeypatch):
 @pytest.mark.parametrize(
     "broken",
     [
-        "set_model_version_tag",
         "set_registered_model_tag",
+        "mlflow.tagger.champions",
         "set_registered_model_alias",
         "delete_registered_model_alias",
     ],
@@ -135,10 +171,10 @@ def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
 @pytest.mark.parametrize(
     ("broken", "left"),
     [
-        ("tagger.giving_up", 3),
+        ("mlflow.tagger.giving_up", 3),
         ("champion", 3),
-        ("tagger.champions", 2),
-        ("delete_registered_model_tag", 2),
+        ("mlflow.tagger.champions", 2),
+        ("[]", 2),
     ],
 )
 def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
@@ -207,7 +243,7 @@ def test_history_shows_the_origin_of_each_version(registry, log):
         assert facet.figures["macro_f1"].value == pytest.approx(logged[facet.facet].value)
     assert (found.names, found.unknown) == (["kind", "field"], [])
     for spoiled in ("spoiled", "{}", '{"time": 1}', '{"time": "now", "rules": [{}]}'):
-        registry.set_tag(registry.find("1"), PROMOTION, spoiled)
+        registry.note(registry.find("1"), PROMOTION, spoiled)
         assert version_history(registry)[0].why == ""
     with registry.store.reading() as client:
         client.delete_run(first.run_id)

@@ -99,6 +99,8 @@ def test_an_unknown_name_gives_the_versions_that_there_are(registry, log):
     log()
     with pytest.raises(TaggerError, match=r"are tagger/1 \(champion\), tagger/2 \(challenger\)$"):
         registry.find("7")
+    with pytest.raises(TaggerError, match=r"previous champion.*There are tagger/1 \(champion\)"):
+        roll_back(registry)
     with pytest.raises(TaggerError, match="Perhaps you meant 'challenger'"):
         registry.find("chalenger")
     registry.delete_alias("champion")

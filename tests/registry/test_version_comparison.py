@@ -49,17 +49,18 @@ def test_two_versions_are_compared_and_the_page_is_kept(registry, log):
     assert content["verdict"] == "better"
     # MLflow's view that compares runs shows figures on the same papers, and the difference.
     runs = [registry.run(version) for version in (before, after)]
-    assert runs[1].info.run_name == f"tagger/2, 12 labels, {found.headline}"
-    assert found.headline.endswith(" on 12 seed labels")
-    place = "Compared/1 with 2"
-    kind = found.facets[0].figures["accuracy"]
-    shown = [run.data.metrics[f"{place}/kind on seeds/accuracy"] for run in runs]
-    assert shown == [kind.before, kind.after]
-    difference = runs[1].data.metrics[f"{place}/kind on seeds/accuracy difference"]
-    assert difference == pytest.approx(kind.difference)
-    assert runs[1].data.metrics[f"{place}/Verdict"] == 1
-    assert min(runs[1].data.metrics).startswith("Compared/")
-    assert registry.find("2").tags["against tagger/1"].startswith("better, +")
+    assert runs[1].info.run_name == f"tagger/2, 12 labels, {found.headline}, against tagger/1"
+    assert registry.find("2").tags["against tagger/1"] == found.headline
+    # They come first, in this order, and MLflow's view does not cut their names.
+    rows = ("Better 1 worse -1", "F1 field", "F1 kind", "Gain field", "Gain kind", "Papers field")
+    for run in runs:
+        first = sorted(run.data.metrics)[: len(rows)]
+        assert first == [f"1 vs 2 seeds/{row}" for row in rows]
+    kind = found.main["kind"].figures["macro_f1"]
+    shown = {row: [run.data.metrics[f"1 vs 2 seeds/{row}"] for run in runs] for row in rows}
+    assert shown["F1 kind"] == [kind.before, kind.after]
+    assert shown["Gain kind"] == [0, pytest.approx(kind.difference)]
+    assert shown["Better 1 worse -1"] == [0, 1]
 
 
 @pytest.mark.parametrize("backwards", [False, True])

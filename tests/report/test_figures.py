@@ -1,7 +1,11 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from helpers.tiny_report import held_out
 
-from tagger.report.figures import ConfidenceBin, facet_figures
+from tagger.evaluation import share
+from tagger.report.figures import ConfidenceBin, facet_figures, right_if_not_marked
 
 
 def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
@@ -21,8 +25,8 @@ def test_figures_of_an_exclusive_facet_are_as_counted_by_hand(taxonomy):
     assert found.confusion_names == ("survey", "method", "study")
     assert found.confusion == ((1, 1, 0), (0, 1, 0), (0, 0, 1))
     assert found.reliability == (
-        ConfidenceBin(2, pytest.approx(0.82), 0.5),
-        ConfidenceBin(2, pytest.approx(0.925), 1.0),
+        ConfidenceBin(2, pytest.approx(0.82), share(1, 2)),
+        ConfidenceBin(2, pytest.approx(0.925), share(2, 2)),
     )
 
 
@@ -33,3 +37,18 @@ def test_a_facet_that_is_not_exclusive_has_a_row_for_none(taxonomy):
     assert found.confusion_names[-1] == "none"
     assert found.confusion[-1] == (0, 0, 1, 0)
     assert sum(one.count for one in found.reliability) == 2, "the tags given"
+
+
+def test_papers_that_are_not_marked_are_measured_on_the_audit_sample(taxonomy):
+    # The third kind is in doubt, the fourth is sure and wrong, the last paper was not audited.
+    kinds = [[0.9, 0.1, 0], [0, 0.9, 0.1], [0.5, 0.5, 0], [0.1, 0.9, 0], [0.9, 0.1, 0]]
+    kind = held_out(taxonomy.facets[0], np.eye(3)[[0, 1, 0, 0, 1]], kinds)
+    field = held_out(taxonomy.facets[1], [[0, 0, 1]] * 5, [[0, 0, 0.9]] * 5)
+    samples = np.array(["audit"] * 4 + ["seed"])
+    tables = [replace(table, samples=samples) for table in (kind, field)]
+    assert right_if_not_marked(tables) == (3, share(2, 3))
+    # Wrong in one facet is wrong.
+    tables[1] = replace(tables[1], y_true=np.eye(3, dtype=bool)[[0, 2, 2, 2, 2]])
+    assert right_if_not_marked(tables) == (3, share(1, 3))
+    assert right_if_not_marked([kind, field]) is None
+    assert right_if_not_marked([]) is None

@@ -8,9 +8,10 @@ import pytest
 from bs4 import BeautifulSoup
 from helpers.tiny_report import EVIL, review, tag_row
 
+from tagger.evaluation import share
 from tagger.model import Explanation
 from tagger.model.explanation import Evidence, Neighbour
-from tagger.papers import paper_id
+from tagger.papers import NearDuplicate, paper_id
 from tagger.report import report_page
 from tagger.report.page import LeftOut
 
@@ -69,6 +70,24 @@ def test_the_page_shows_the_flow_and_each_paper(full):
     assert options == ["method 5", "study 1", "survey 1", "no tag 1"]
     first = BeautifulSoup(page, "lxml").select_one(".paper")
     assert json.loads(first["data-values"])[:3] == [["study"], [], ["corrected"]]
+
+
+def test_look_alikes_are_grouped_and_capped_and_audited_papers_measured(make_report, runs, figures):
+    names = [f"Oak {number}" for number in range(40)]
+    pairs = [NearDuplicate((name, f"{name} b"), (name, f"{name} b"), 0.5) for name in names]
+    pairs += [NearDuplicate((names[0], other), (names[0], other), 0.2) for other in names[20:]]
+    measured = replace(figures, unmarked=(40, share(38, 40)))
+    report = make_report(runs, near_duplicates=tuple(pairs), figures=measured)
+    page = report_page(report)
+    groups = texts(page, "#duplicates li")
+    assert len(groups) == 20
+    assert groups[0].endswith("and 32 more 0.20 to 0.50 alike")
+    assert groups[1] == "Oak 1 Oak 1 b 0.50 alike"
+    assert texts(page, "#duplicates summary") == ["8 more groups"]
+    flow = texts(page, ".flow li")[2]
+    assert flow.endswith("not marked; of 40 such audited papers 95% (83–99%) were right")
+    label = BeautifulSoup(page, "lxml").select_one("svg[aria-label^=Reliability]")["aria-label"]
+    assert re.search(r"1\.00 right \(0\.\d\d to 1\.00\) of 4", label)
 
 
 def test_every_link_within_the_page_leads_somewhere(full):
