@@ -32,6 +32,9 @@ def test_help_is_a_tour_of_the_daily_uses():
     help_text = run_alone("--help").stdout
     places = [help_text.index(f"tagger {name}") for name in ("tag", "review push", "train")]
     assert places == sorted(places)
+    rows = re.findall(r"^│ ([a-z]+)  ", help_text, re.MULTILINE)
+    places = [rows.index(name) for name in ("tag", "review", "train", "init")]
+    assert places == sorted(places)
 
 
 def test_every_command_has_help_an_example_and_a_place_in_the_reference():

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from tagger._util.text_safety import json_printable, printable
 from tagger.cli import app
-from tagger.cli.console import Console
+from tagger.cli.console import Console, print_table
 from tagger.cli.output import complain, print_json
 from tagger.errors import TaggerError
 
@@ -57,6 +57,18 @@ def test_tables_show_text_as_text():
     assert not OBEYED & set(shown)
     assert "[link=http://x]" in shown
     assert ":smile: [red]" in shown
+
+
+def test_a_narrow_terminal_cuts_no_name(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    columns = [f"facet-of-{number}-long-names" for number in range(4)]
+    print_table(columns, [columns], columns, "A title")
+    read = "".join(capsys.readouterr().out.split())
+    assert "…" not in read
+    assert all(set(name) <= set(read) for name in columns)
+    assert len(re.findall(r"[\w-]", read)) == len(
+        re.findall(r"[\w-]", "".join(columns) * 2 + "Atitle")
+    )
 
 
 def test_an_error_is_one_line_to_be_read(capsys):

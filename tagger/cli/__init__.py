@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tagger import __version__
 from tagger.cli import labels, library, review, taxonomy
@@ -32,15 +33,30 @@ from tagger.errors import TaggerError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+_TAG = "Tag new papers"
 _REVIEW = "Review papers, and look after labels and taxonomy"
 _COMPARE = "Train on your labels, compare versions, promote the better one"
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Tag new papers": (tag, explain, report),
+    _TAG: (tag, explain, report),
+    _REVIEW: (),
     _COMPARE: (train, evaluate, compare, promote, rollback, history, ui, bakeoff, export),
     "Begin a taxonomy, and extend it": (init, discover),
 }
 
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order of the daily uses: tag, review, train."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, panel by panel."""
+        panels, commands = [*_COMMANDS], self.commands
+        return sorted(
+            commands, key=lambda one: panels.index(vars(commands[one])["rich_help_panel"])
+        )
+
+
 app = typer.Typer(
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -49,7 +65,7 @@ app = typer.Typer(
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
-app.add_typer(library.app, name="library", rich_help_panel="Tag new papers")
+app.add_typer(library.app, name="library", rich_help_panel=_TAG)
 app.add_typer(review.app, name="review", rich_help_panel=_REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=_REVIEW)
 app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=_REVIEW)

@@ -41,7 +41,9 @@ def print_table(
     title: str | None = None,
 ) -> None:
     """Print a table on standard output, with the columns in ``numbers`` aligned to the right."""
-    heads = [Column(name, justify="right" if name in numbers else "left") for name in columns]
+    heads = [Column(name, overflow="fold") for name in columns]
+    for column in heads:
+        column.justify = "right" if column.header in numbers else "left"
     table = Table(*heads, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*row)

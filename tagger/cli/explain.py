@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,16 +54,27 @@ def _find(wanted: str, papers: list[Paper]) -> Paper:
     part = wanted.casefold()
     found = exact or [paper for paper in papers if part in paper.title.casefold()]
     if not found:
-        by_key = {paper.title.casefold(): paper.title for paper in papers}
-        close = [by_key[one] for one in get_close_matches(part, by_key, 1)]
         problem = f"no paper has the id or title '{wanted}'"
-        perhaps = f". Perhaps you meant '{close[0]}'" if close else ""
-        raise TaggerError(problem, hint=f"Give the title, a part of it, or the id{perhaps}")
+        if close := _closest_title(part, papers):
+            raise TaggerError(problem, hint=f"Perhaps you meant '{close}'")
+        titles = "; ".join(paper.title for paper in papers[:3])
+        raise TaggerError(problem, hint=f"Give a title, a part of it, or an id: {titles}")
     if len(found) > 1:
         titles = "; ".join(paper.title for paper in found[:3])
         problem = f"{len(found)} papers have '{wanted}' in their titles: {titles}"
         raise TaggerError(problem, hint="Give more of the title")
     return found[0]
+
+
+def _closest_title(part: str, papers: list[Paper]) -> str | None:
+    """Return the title with the words most like those of a misspelt part of it, if any are."""
+    words, titles = re.findall(r"\w+", part), dict[str, str]()
+    for paper in papers:
+        own = re.findall(r"\w+", paper.title.casefold())
+        for start in range(max(len(own) - len(words), 0) + 1):
+            titles.setdefault(" ".join(own[start : start + len(words)]), paper.title)
+    close = get_close_matches(" ".join(words), filter(None, titles), 1, 0.7)
+    return titles[close[0]] if close else None
 
 
 def _print_explanation(explanation: Explanation) -> None:

@@ -19,7 +19,7 @@ from tagger.errors import TaggerError, shown
 if TYPE_CHECKING:
     from tagger.cli.console import Console
     from tagger.model import Promise, TaggerModel
-    from tagger.papers import Paper, PaperCollection
+    from tagger.papers import Paper, PaperCollection, TaggedPaper
     from tagger.tagging import Addition, Arrivals, RayEngine, TagRun
 
 _COUNTED = (
@@ -36,6 +36,11 @@ _COUNTED = (
 )
 
 _DEFAULT_FOLDER = Path("tagged")
+_ROOM = 40
+"""Width in letters that a table needs for titles and reasons; without it, papers are a list."""
+_SHOWN_GROUPS = 5
+_SHOWN_TITLES = 4
+"""Of near duplicates, the number of groups, and of titles in a group, that are printed."""
 
 Files = Annotated[
     list[str],
@@ -289,6 +294,8 @@ def _print_tag_run(
     from rich.text import Text
 
     from tagger.cli.console import Console
+    from tagger.papers import group_near_duplicates
+    from tagger.tagging import NEAR_DUPLICATES_FILE
 
     console = Console(highlight=False)
     if show and run.papers:
@@ -296,9 +303,15 @@ def _print_tag_run(
     for facet in model.taxonomy.facets:
         counts = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
         console.print(Text.assemble((f"{facet.name}: ", "bold"), counts or "no tags"))
-    for pair in run.near_duplicates:
-        titles = f"{' / '.join(pair.titles)} ({pair.similarity:.2f} alike)"
-        console.print(Text.assemble(("versions of one study? ", "yellow"), titles))
+    groups = group_near_duplicates(run.near_duplicates)
+    for group in groups[:_SHOWN_GROUPS]:
+        titles = [*group.titles.values()]
+        if more := titles[_SHOWN_TITLES:]:
+            titles[_SHOWN_TITLES:] = [f"{len(more)} more"]
+        text = f"{' / '.join(titles)} ({group.similarity} alike)"
+        console.print(Text.assemble(("versions of one study? ", "yellow"), text))
+    if rest := groups[_SHOWN_GROUPS:]:
+        console.print(f"and {len(rest)} more such groups: {NEAR_DUPLICATES_FILE}")
     if run.shards_before:
         console.print(f"shards: {run.shards}, of them tagged before: {run.shards_before}")
     if run.worker_deaths or run.failures:
@@ -324,18 +337,29 @@ def _print_papers(console: Console, run: TagRun, model: TaggerModel, show: int) 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column("paper", ratio=2)
-    for facet in model.taxonomy.facets:
-        table.add_column(facet.name, no_wrap=True)
-    table.add_column("review", ratio=1, min_width=16)
-    for paper in islice(run.tagged(), show):
-        cells = [Text(paper.title)]
-        for name, tags in paper.tags.items():
-            confidence = paper.confidence[name]
-            cells.append(Text("\n".join(f"{tag} {confidence[tag]:.2f}" for tag in tags) or "-"))
-        cells.append(Text(paper.review.reason if paper.review else ""))
-        table.add_row(*cells)
-    console.print(table)
+    def lines(paper: TaggedPaper, name: str) -> list[str]:
+        confidence = paper.confidence[name]
+        return [f"{tag} {confidence[tag]:.2f}" for tag in paper.tags[name]] or ["-"]
+
+    names, papers = [facet.name for facet in model.taxonomy.facets], [*islice(run.tagged(), show)]
+    widths = (max(len(one) for p in papers for one in (name, *lines(p, name))) for name in names)
+    if sum(width + 3 for width in widths) + _ROOM > console.width:
+        for paper in papers:
+            console.print(Text(paper.title, "bold"))
+            for name in names:
+                console.print(f"  {name}: {', '.join(lines(paper, name))}")
+            if paper.review:
+                console.print(f"  to review: {paper.review.reason}")
+    else:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        table.add_column("paper", ratio=2)
+        for name in names:
+            table.add_column(name, no_wrap=True)
+        table.add_column("review", ratio=1, min_width=16)
+        for paper in papers:
+            cells = ("\n".join(lines(paper, name)) for name in names)
+            reason = paper.review.reason if paper.review else ""
+            table.add_row(*map(Text, (paper.title, *cells, reason)))
+        console.print(table)
     if run.papers > show:
         console.print(f"and {run.papers - show} more in the files")

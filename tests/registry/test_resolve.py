@@ -188,8 +188,20 @@ def test_tag_says_if_the_champion_is_of_another_taxonomy(
     assert "another taxonomy ('small'): the facet 'field' differs" in said
 
 
-def test_a_misspelt_title_gets_the_nearest_one(saved_model, tmp_path):
-    (tmp_path / "page.txt").write_text(page("Hearts and courts", "Other"), encoding="utf-8")
-    done = run("explain", "Heart and curts", "page.txt", "--model", saved_model, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("title", "hint"),
+    [
+        ("Heart and curts", "Perhaps you meant 'Hearts and courts'"),
+        ("slow trian", "Perhaps you meant 'A Slow-Train Ride to the Coast of Norway'"),
+        ("zebra", "or an id: Hearts and courts; A Slow-Train Ride to the Coast of Norway"),
+        ("...", "or an id: Hearts and courts"),
+    ],
+)
+def test_a_misspelt_title_gets_the_nearest_one_or_those_that_there_are(
+    saved_model, tmp_path, title, hint
+):
+    titles = ("Hearts and courts", "A Slow-Train Ride to the Coast of Norway")
+    (tmp_path / "page.txt").write_text(page(*titles), encoding="utf-8")
+    done = run("explain", title, "page.txt", "--model", saved_model, cwd=tmp_path)
     assert done.returncode == 2
-    assert "Perhaps you meant 'Hearts and courts'" in done.stderr
+    assert hint in done.stderr
