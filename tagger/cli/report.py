@@ -129,7 +129,5 @@ def _print_summary(found: Report) -> None:
     )
     if found.figures and found.figures.unmarked:
         papers, right = found.figures.unmarked
-        output.echo(
-            f"{flow.not_marked} not marked for review; of {papers} such audited papers, the share "
-            f"with the right tags is {output.in_words(right)}"
-        )
+        share = output.in_words(right)
+        output.echo(f"{flow.not_marked} not marked; right of {papers} such audited papers: {share}")

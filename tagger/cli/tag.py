@@ -38,9 +38,8 @@ _COUNTED = (
 _DEFAULT_FOLDER = Path("tagged")
 _ROOM = 40
 """Width in letters that a table needs for titles and reasons; without it, papers are a list."""
-_SHOWN_GROUPS = 5
-_SHOWN_TITLES = 4
-"""Of near duplicates, the number of groups, and of titles in a group, that are printed."""
+_SHOWN_GROUPS, _SHOWN_TITLES = 5, 4
+"""Of near duplicates, the numbers of groups, and of titles in a group, that are printed."""
 
 Files = Annotated[
     list[str],

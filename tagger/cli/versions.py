@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tagger.registry import Promotion, Registry, RunFigures, Version, VersionSummary
 
 _SHOWN_FLIPS = 10
-_BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 VersionArgument = typer.Argument(
@@ -313,13 +312,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
             output.echo(f"{version.name}: {'; '.join(notes)}")
     if not versions[-1].reviewed:
         output.echo(f"{versions[-1].name}: {UNKNOWN}")
-    for name in facets:
-        values = [version.reviewed[name].value for version in versions if name in version.reviewed]
-        if len(values) > 1:
-            line = "".join(_BLOCKS[min(int(8 * value), 7)] for value in values)
-            output.echo(
-                f"{name}: macro-F1 on reviewed papers {line} {values[0]:.2f} to {values[-1]:.2f}"
-            )
+    output.echo("Each is measured on its own papers; 'tagger compare' sets two on the same")
 
 
 def _macro_f1(version: VersionSummary, facet: str) -> str:

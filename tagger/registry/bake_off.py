@@ -99,11 +99,8 @@ def _log_contender(
     cost = contender.seconds, contender.seconds_per_100, contender.megabytes
     with registry.store.writing() as client:
         experiment = registry.store.experiment_id(client, TRAINING_EXPERIMENT)
-        tags = {_PARENT: parent}
-        seconds = contender.seconds
-        with registry.store.run(
-            client, experiment, contender.name, tags=tags, seconds=seconds
-        ) as run:
+        tags, name = {_PARENT: parent}, contender.name
+        with registry.store.run(client, experiment, name, None, tags, seconds=cost[0]) as run:
             mlflow.log_params(asdict(contender.settings) | lineage)
             mlflow.log_metrics(
                 held_out_metrics(contender.out_of_fold) | dict(zip(COSTS, cost, strict=True))

@@ -164,7 +164,8 @@ def log_training(
         with registry.store.run(client, experiment, title, card, seconds=result.seconds) as run:
             # The manifest holds the hashes of the other files.
             digest = {f"{HASH_OF}{MANIFEST_FILE}": result.model.digest}
-            mlflow.log_params({**_params(settings), **lineage, **digest})
+            params = {key: value for key, value in asdict(settings).items() if value is not None}
+            mlflow.log_params({**params, **lineage, **digest})
             mlflow.set_tag(_COMMIT, _git_commit(snapshot.folder))
             log_labels(snapshot)
             log_predictions(result.out_of_fold)
@@ -199,11 +200,6 @@ def log_training(
             registry.set_alias(CHAMPION, version)
         describe_model(registry)
     return registry.find(version.name)
-
-
-def _params(settings: TrainingSettings) -> dict[str, object]:
-    """Return settings as MLflow parameters, without those that are not set."""
-    return {name: value for name, value in asdict(settings).items() if value is not None}
 
 
 def model_card(

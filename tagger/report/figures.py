@@ -114,7 +114,8 @@ def right_if_not_marked(tables: Iterable[HeldOut]) -> tuple[int, Figure] | None:
     doubts = [rule.doubts(part.facet, part.probabilities) for part in parts]
     sure = ~np.any(doubts, axis=0)
     right = np.all([part.right for part in parts], axis=0) & sure
-    return int(sure.sum()), share(int(right.sum()), int(sure.sum()))
+    papers = int(sure.sum())
+    return (papers, share(int(right.sum()), papers)) if papers else None
 
 
 def facet_figures(held_out: HeldOut, sample: Sample) -> FacetFigures:

@@ -90,7 +90,10 @@ def test_rollback_undoes_promotions_one_by_one(registry, log):
     assert roll_back(registry)[1].name == "tagger/1"
 
 
-def test_pages_show_readable_tags_and_hidden_ones_of_earlier_versions_are_read(registry, log):
+def test_pages_show_readable_tags_and_hidden_ones_of_earlier_versions_are_read(
+    registry, log, monkeypatch
+):
+    monkeypatch.setattr("tagger.registry.history._DESCRIBED", 1)
     for seed in range(2):
         promote(registry, log(seed=seed), RULES)
     log_comparison(registry, compare_versions(registry, *registry.versions()), registry.find("2"))
@@ -101,6 +104,8 @@ def test_pages_show_readable_tags_and_hidden_ones_of_earlier_versions_are_read(r
         found = client.get_registered_model(registry.model)
         shown = [{*client.get_model_version(found.name, number).tags} for number in "12"]
         assert shown == [{"labels", "taxonomy"}, {"labels", "taxonomy", "against tagger/1"}]
+        assert "| tagger/2 **champion** |" in found.description
+        assert "Older versions, in `tagger history`: 1" in found.description
         # The page of the model shows no tag that begins so.
         assert {key for key in found.tags if not key.startswith("mlflow.")} == {"taxonomy"}
         for version in registry.versions():

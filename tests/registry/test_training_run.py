@@ -45,7 +45,7 @@ def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, labe
     assert run.info.end_time - run.info.start_time > 1500
     card = run.data.tags["mlflow.note.content"]
     for text in (
-        "| kind | 12 seed labels | 0.7",
+        "| kind | 12 seed labels (few: trust the intervals, not the figures) | 0.7",
         "| heart | The heart. | 6 |",
         "not known on your",
     ):

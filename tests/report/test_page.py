@@ -85,7 +85,7 @@ def test_look_alikes_are_grouped_and_capped_and_audited_papers_measured(make_rep
     assert groups[1] == "Oak 1 Oak 1 b 0.50 alike"
     assert texts(page, "#duplicates summary") == ["8 more groups"]
     flow = texts(page, ".flow li")[2]
-    assert flow.endswith("not marked; of 40 such audited papers 95% (83–99%) were right")
+    assert flow.endswith("not marked; of 40 such audited papers 95% (83–99%) had the right tags")
     label = BeautifulSoup(page, "lxml").select_one("svg[aria-label^=Reliability]")["aria-label"]
     assert re.search(r"1\.00 right \(0\.\d\d to 1\.00\) of 4", label)
 
