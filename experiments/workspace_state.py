@@ -155,9 +155,7 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
         if found:
             with registry.store.reading() as client:
                 noted = client.get_registered_model("tagger").tags
-            found["line"] = {
-                name: value for name, value in noted.items() if "tagger." in name
-            }
+            found["line"] = {name: value for name, value in noted.items() if "tagger." in name}
     except TaggerError as error:
         return found, str(error)
     except Exception as error:
