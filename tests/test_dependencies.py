@@ -35,7 +35,7 @@ def names_in(extra):
 
 
 LIGHT = {name_of(requirement) for requirement in PROJECT["dependencies"]}
-HEAVY = set().union(*map(names_in, ("formats", "train", "review", "scale", "keyring")))
+HEAVY = set().union(*map(names_in, ("formats", "train", "review", "scale", "zotero", "keyring")))
 
 
 def imports():
@@ -67,7 +67,7 @@ def test_every_import_is_declared():
         if not distributions(package) & (LIGHT | HEAVY)
     ]
     assert not missing
-    assert EXTRAS["all"] == ["tagger[formats,train,review,scale]"]
+    assert EXTRAS["all"] == ["tagger[formats,train,review,scale,zotero]"]
 
 
 def test_every_requirement_is_imported():
@@ -81,7 +81,7 @@ def test_every_requirement_is_imported():
         ("readers", ["formats"]),
         ("tagging/writers", ["formats"]),
         ("review", ["review", "keyring"]),
-        ("tagging", ["formats", "scale"]),
+        ("tagging", ["formats", "scale", "zotero"]),
     ],
 )
 def test_a_folder_imports_from_its_own_extra(folder, extras):

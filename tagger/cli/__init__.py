@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from tagger import __version__
-from tagger.cli import labels, library, review, taxonomy
+from tagger.cli import labels, library, review, taxonomy, zotero
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
 from tagger.cli.evaluate import evaluate
@@ -66,6 +66,7 @@ for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(library.app, name="library", rich_help_panel=_TAG)
+app.add_typer(zotero.app, name="zotero", rich_help_panel=_TAG)
 app.add_typer(review.app, name="review", rich_help_panel=_REVIEW)
 app.add_typer(labels.app, name="labels", rich_help_panel=_REVIEW)
 app.add_typer(taxonomy.app, name="taxonomy", rich_help_panel=_REVIEW)

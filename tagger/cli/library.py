@@ -33,10 +33,6 @@ Tags = Annotated[
 ]
 Waiting = Annotated[bool, typer.Option("--waiting", help="Only papers that wait for review.")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
-Write = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Also write parquet, excel or dataset; repeatable."),
-]
 Title = Annotated[str, typer.Argument(help="Part of a title, or the id of a paper.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep the tags.")]
 Show = Annotated[int, typer.Option(min=0, help="Largest number of papers to print.")]
@@ -107,25 +103,28 @@ def export(
     tag: Tags = None,
     since: Since = None,
     waiting: Waiting = False,
-    write: Write = None,
+    write: options.Write = None,
     replace: options.Replace = False,
+    no_abstracts: options.NoAbstracts = False,
     labels: options.ReviewedLabels = None,
 ) -> None:
-    """Write papers to a folder, as tags.jsonl, tags.csv and other formats.
+    """Write papers to a folder, as tags.jsonl, tags.csv, abstracts.jsonl and other formats.
 
     Tags are those of the reviewers where they answered. What is not a paper, by their answer, is
     left out. Without words and options all papers are written.
 
     Example: tagger library export library --output surveys --tag contribution/survey
     """
-    from tagger.tagging import check_no_loss, check_output
+    from tagger.tagging import check_no_loss, check_output, write_abstracts
 
     writers = check_output(folder, write or [], [file])
     found, taxonomy = _entries(file, labels, words, since, tag, waiting=waiting)
-    papers = [one.tagged for one in found if one.paper.status != "not a paper"]
+    found = [one for one in found if one.paper.status != "not a paper"]
+    papers = [one.tagged for one in found]
     if not replace:
         check_no_loss(folder, (one.paper for one in papers))
     with output.working("Writing results"):
+        write_abstracts(folder, () if no_abstracts else (one.with_abstract for one in found))
         for writer in writers:
             writer.write(papers, taxonomy, folder / writer.target)
     written = ", ".join(str(folder / writer.target) for writer in writers)

@@ -45,6 +45,13 @@ Replace = Annotated[
     bool,
     typer.Option("--replace", help="Replace results of other papers in the output folder."),
 ]
+Write = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Also write parquet, excel, dataset, or notes (Markdown for Obsidian); repeatable.",
+    ),
+]
 NoAbstracts = Annotated[
     bool,
     typer.Option("--no-abstracts", help="Keep no abstracts, if you must not store these texts."),

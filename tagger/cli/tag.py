@@ -66,12 +66,6 @@ Day = Annotated[
         "--date", formats=["%Y-%m-%d"], help="With --into: the day of the addition, not today."
     ),
 ]
-Write = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME", help="Also write the tags as parquet, excel or dataset; repeatable."
-    ),
-]
 Show = Annotated[
     int, typer.Option(min=0, help="Largest number of papers to print; the files hold all.")
 ]
@@ -104,7 +98,7 @@ def tag(
     effort: options.Effort = "full",
     min_confidence: options.MinConfidence = 0.6,
     target_precision: options.TargetPrecision = None,
-    write: Write = None,
+    write: options.Write = None,
     replace: options.Replace = False,
     no_abstracts: options.NoAbstracts = False,
     format_name: options.FormatName = None,

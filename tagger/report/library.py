@@ -12,10 +12,10 @@ from typing import Any
 from tagger._util.binomial import at_least
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
-from tagger.papers import Library, LibraryPaper, TaggedPaper
+from tagger.papers import Library, LibraryPaper, Paper, TaggedPaper
 from tagger.report.flow import count_tags
-from tagger.report.papers import ReportedPaper, gather_papers
-from tagger.report.results import ResultFolder, translate_results
+from tagger.report.papers import ReportedPaper, Tags, gather_papers
+from tagger.report.results import ResultFolder, read_result_folder, translate_results
 from tagger.taxonomy import Taxonomy
 
 WEEKS_COMPARED = 8
@@ -123,10 +123,16 @@ def _rising(new: Sequence[ReportedPaper], before: Sequence[ReportedPaper]) -> li
 
 @dataclass(frozen=True, slots=True)
 class LibraryEntry:
-    """A paper of a library with the answers of reviewers."""
+    """A paper of a library with its abstract, if that is kept, and the answers of reviewers."""
 
     added: date
     paper: ReportedPaper
+    abstract: str | None
+
+    @property
+    def with_abstract(self) -> Paper:
+        """The paper as it was read."""
+        return replace(self.tagged.paper, abstract=self.abstract or "")
 
     @property
     def tagged(self) -> TaggedPaper:
@@ -183,13 +189,30 @@ def library_entries(
     papers = list(library.papers(words, since))
     folder = translate_results(_folder(papers, path.name), taxonomy)
     _check_taxonomy(path, folder.papers, taxonomy)
-    added = {one.tagged.id: one.added for one in papers}
+    own = {one.tagged.id: one for one in papers}
     return [
-        LibraryEntry(added[one.tagged.id], one)
+        LibraryEntry(own[one.tagged.id].added, one, own[one.tagged.id].abstract)
         for one in gather_papers([folder], store.all_labels() if store else (), conflicts)
         if all(tag in one.tags.get(facet, ()) for facet, tag in wanted)
         and (one.status == "waiting" or not waiting)
     ], taxonomy
+
+
+def reviewed_tags(place: Path, labels: Path | None) -> list[tuple[Paper, Tags]]:
+    """Return the papers of a library or a result folder with their tags.
+
+    Tags are those of the reviewers where they answered in the label folder. What is not a paper, by
+    their answer, is left out. Raises a TaggerError if something cannot be read.
+    """
+    if place.is_dir():
+        store = LabelStore(labels) if labels else None
+        found = read_result_folder(place)
+        if store:
+            found = translate_results(found, store.taxonomy)
+        papers = gather_papers([found], store.all_labels() if store else ())
+    else:
+        papers = [one.paper for one in library_entries(place, labels)[0]]
+    return [(one.tagged.paper, one.tags) for one in papers if one.status != "not a paper"]
 
 
 def _check_taxonomy(path: Path, papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> None:

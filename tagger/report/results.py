@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
 from tagger.papers import NearDuplicate, Paper, TaggedPaper
-from tagger.tagging import ABSTRACTS_FILE, NEAR_DUPLICATES_FILE, TAGS_FILE
+from tagger.tagging import NEAR_DUPLICATES_FILE, TAGS_FILE, read_abstracts
 from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
-
-_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,6 @@ class ResultFolder:
                 yield replace(paper.paper, abstract=abstract)
 
 
-@dataclass(frozen=True, slots=True)
-class _Abstract:
-    """A line of ``abstracts.jsonl``."""
-
-    id: str
-    abstract: str
-
-
 def read_result_folder(folder: Path) -> ResultFolder:
     """Read a result folder; a TaggerError names file, line and field of a problem."""
     hint = "Name a folder that 'tagger tag' wrote to"
@@ -75,15 +64,9 @@ def read_result_folder(folder: Path) -> ResultFolder:
     # Results of earlier versions do not hold the time of their run.
     written = datetime.fromtimestamp(tags.stat().st_mtime, UTC)
     time = max((paper.time for paper in papers if paper.time), default=written)
-    pairs = tuple(_read_if_any(folder / NEAR_DUPLICATES_FILE, NearDuplicate))
-    abstracts = {one.id: one.abstract for one in _read_if_any(folder / ABSTRACTS_FILE, _Abstract)}
-    return ResultFolder(str(folder), time, papers, pairs, abstracts)
-
-
-def _read_if_any(path: Path, record: type[_Record]) -> Iterator[_Record]:
-    """Yield the records of a file that may be missing."""
-    if path.exists():
-        yield from (one for _, one in read_lines(path, record))
+    near = folder / NEAR_DUPLICATES_FILE
+    pairs = tuple(pair for _, pair in read_lines(near, NearDuplicate)) if near.exists() else ()
+    return ResultFolder(str(folder), time, papers, pairs, read_abstracts(folder))
 
 
 def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:

@@ -1,8 +1,7 @@
-"""Connect to a Label Studio server, find the token for it, and translate its errors.
+"""Connect to a Label Studio server, and translate its errors.
 
 The server is that of ``LABEL_STUDIO_URL``, or else the one that :mod:`tagger.review.server` runs
-for this user. The token can be a legacy token or a personal access token. There is no option for
-it, because other users can read the arguments of a process.
+for this user. The token can be a legacy token or a personal access token.
 """
 
 from __future__ import annotations
@@ -11,31 +10,21 @@ import json
 import os
 import re
 import ssl
-import stat
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagger._util.web import find_token, make_client
 from tagger.errors import TaggerError, first_line, without_password
 from tagger.review.server import EmbeddedServer
 
 if TYPE_CHECKING:
-    import httpx
     from label_studio_sdk import LabelStudio
 
 URL_VARIABLE = "LABEL_STUDIO_URL"
 KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
 FILE_VARIABLE = "LABEL_STUDIO_API_KEY_FILE"
-KEYRING_SERVICE = "tagger"
-_TIMEOUT = 300.0
-"""In seconds; a large export takes minutes on a slow server."""
-_CONNECT_TIMEOUT = 10.0
-_RETRIES = 3
-_BACKOFF_SECONDS = 0.5
-_IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
-_TRANSIENT = (429, 500, 502, 503, 504)
 _REPEAT = "Run the same command again: it continues where it stopped"
 _CHECK_ADDRESS = f"Run the same command again; if that does not help, check {URL_VARIABLE}"
 
@@ -129,7 +118,7 @@ def connect(folder: Path | None = None) -> Connection:
     server or no token.
     """
     if url := os.environ.get(URL_VARIABLE):
-        if key := find_token(url):
+        if key := find_token(KEY_VARIABLE, url):
             return Connection(url, key)
         raise TaggerError(
             f"{KEY_VARIABLE} is not set",
@@ -150,85 +139,6 @@ def connect(folder: Path | None = None) -> Connection:
             hint=f"Start one with 'tagger review serve', or set {URL_VARIABLE} and {KEY_VARIABLE}",
         )
     return Connection(running.url, running.token)
-
-
-def find_token(url: str) -> str | None:
-    """Return the token for a server, or None if there is none.
-
-    It is looked up in ``LABEL_STUDIO_API_KEY``, in the file ``LABEL_STUDIO_API_KEY_FILE``, and, if
-    the package ``keyring`` is installed, in the system's keyring under the service ``tagger`` and
-    the address. Raises a TaggerError if the file or the keyring cannot be read.
-    """
-    if token := os.environ.get(KEY_VARIABLE):
-        return token
-    if path := os.environ.get(FILE_VARIABLE):
-        return _token_of_file(Path(path))
-    return _token_of_keyring(url)
-
-
-def _token_of_file(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            # fstat on the open file: nobody can replace it in between.
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            token = file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaggerError(
-            "the token cannot be read from this file", path=path, hint=f"Check {FILE_VARIABLE}"
-        ) from error
-    if mode & 0o077:
-        raise TaggerError(
-            f"other users can access this file with a token (mode {mode:03o})",
-            path=path,
-            hint=f"Run 'chmod 600 {path}', and create a new token if somebody may have read it",
-        )
-    return token
-
-
-def _token_of_keyring(url: str) -> str | None:
-    try:
-        import keyring
-        from keyring.errors import KeyringError, NoKeyringError
-    except ModuleNotFoundError:
-        return None
-    try:
-        found: str | None = keyring.get_password(KEYRING_SERVICE, url)
-    except NoKeyringError:
-        return None
-    except KeyringError as error:
-        raise TaggerError(
-            f"the keyring cannot be read ({error})", hint=f"Unlock it, or set {KEY_VARIABLE}"
-        ) from error
-    return found
-
-
-def make_client(url: str) -> httpx.Client:
-    """Return an HTTP client that retries idempotent requests after transient failures."""
-    import httpx
-    from httpx_retries import Retry, RetryTransport
-
-    address = httpx.URL(url)
-    # Requests to this machine bypass proxies.
-    local = address.host in ("127.0.0.1", "::1", "localhost")
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(address.scheme) or proxies.get("all")
-    if local or urllib.request.proxy_bypass(address.host):
-        proxy = None
-    retry = Retry(
-        _RETRIES,
-        allowed_methods=_IDEMPOTENT,
-        status_forcelist=_TRANSIENT,
-        retry_on_exceptions=(httpx.NetworkError, httpx.RemoteProtocolError),
-        backoff_factor=_BACKOFF_SECONDS,
-        max_backoff_wait=60,
-    )
-    context = httpx.create_ssl_context()
-    return httpx.Client(
-        transport=RetryTransport(httpx.HTTPTransport(verify=context, proxy=proxy), retry),
-        timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
-        follow_redirects=True,
-        trust_env=not local,
-    )
 
 
 def _is_about_certificate(error: BaseException | None) -> bool:

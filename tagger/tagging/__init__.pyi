@@ -6,7 +6,6 @@ from .collecting import work_on_library as work_on_library
 from .ray_engine import RayEngine as RayEngine
 from .ray_engine import device_of_cluster as device_of_cluster
 from .ray_engine import ray_cluster as ray_cluster
-from .result_folder import ABSTRACTS_FILE as ABSTRACTS_FILE
 from .result_folder import NEAR_DUPLICATES_FILE as NEAR_DUPLICATES_FILE
 from .result_folder import check_no_loss as check_no_loss
 from .result_folder import check_output as check_output
@@ -14,3 +13,9 @@ from .run import TagRun as TagRun
 from .run import read_for_run as read_for_run
 from .run import tag_papers as tag_papers
 from .writers import TAGS_FILE as TAGS_FILE
+from .writers.jsonl import read_abstracts as read_abstracts
+from .writers.jsonl import write_abstracts as write_abstracts
+from .zotero import ZOTERO_URL as ZOTERO_URL
+from .zotero import TagChange as TagChange
+from .zotero import ZoteroLibrary as ZoteroLibrary
+from .zotero import plan_changes as plan_changes

@@ -10,12 +10,11 @@ from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
 from tagger.papers import Paper
 from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
+from tagger.tagging.writers.jsonl import ABSTRACTS_FILE
 
 NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
 """Records that could not be read or tagged, one per line: file, line, reason."""
-ABSTRACTS_FILE = "abstracts.jsonl"
-"""The abstracts of the papers, for the report: id, abstract."""
 MANIFEST_FILE = "manifest.json"
 """Numbers of rows, papers and tags, and what the run was made of."""
 PARTS_FOLDER = "tags"

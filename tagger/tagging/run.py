@@ -36,7 +36,6 @@ from tagger.papers.readers.storage import find_files
 from tagger.tagging.engine import Engine, LocalEngine
 from tagger.tagging.parts import Receipt, ShardTagger, count_deaths, read_part
 from tagger.tagging.result_folder import (
-    ABSTRACTS_FILE,
     MANIFEST_FILE,
     NEAR_DUPLICATES_FILE,
     PARTS_FOLDER,
@@ -45,7 +44,13 @@ from tagger.tagging.result_folder import (
     check_output,
 )
 from tagger.tagging.writers import TAGS_FILE, Writer
-from tagger.tagging.writers.jsonl import read_jsonl, write_abstracts, write_jsonl, write_problems
+from tagger.tagging.writers.jsonl import (
+    ABSTRACTS_FILE,
+    read_jsonl,
+    write_abstracts,
+    write_jsonl,
+    write_problems,
+)
 from tagger.tagging.writers.keywords import write_with_keywords
 
 
@@ -322,6 +327,8 @@ class _Run:
         self, writers: Sequence[Writer], pairs: Sequence[NearDuplicate], steps: int
     ) -> list[Path]:
         """Write the results in all formats; return the files."""
+        # First, since notes contain them.
+        has_abstracts = write_abstracts(self.folder, self.papers if self.abstracts else ())
         time, taxonomy = datetime.now(UTC), self.model.taxonomy
         for step, writer in enumerate(writers, start=1):
             self.progress("Writing results", step, steps)
@@ -333,9 +340,8 @@ class _Run:
         ]
         with replacing(files[-1]) as file:
             write_jsonl(map(asdict, pairs), file)
-        kept = self.folder / ABSTRACTS_FILE
-        if write_abstracts(kept, self.papers if self.abstracts else ()):
-            files.append(kept)
+        if has_abstracts:
+            files.append(self.folder / ABSTRACTS_FILE)
         if self.parts:
             return [self.folder / PARTS_FOLDER, *files]
         if self.read:

@@ -5,9 +5,9 @@ from types import ModuleType
 
 import pytest
 
+from tagger._util.web import find_token, make_client
 from tagger.errors import TaggerError
 from tagger.review import Connection, connect
-from tagger.review.connection import find_token, make_client
 
 KEY = "0" * 40
 
@@ -135,16 +135,16 @@ def test_a_token_comes_from_the_environment_a_file_or_the_keyring(variables, tmp
 
     keyring.get_password = locked
     with pytest.raises(TaggerError, match="it is locked"):
-        find_token("http://x")
+        find_token("LABEL_STUDIO_API_KEY", "http://x")
     keyring.get_password = lambda service, url: f"{service} {url}"
-    assert find_token("http://x") == "tagger http://x"
+    assert find_token("LABEL_STUDIO_API_KEY", "http://x") == "tagger http://x"
     path = tmp_path / "token"
     path.write_text("of the file\n", encoding="utf-8")
     path.chmod(0o600)
     variables(API_KEY_FILE=path)
-    assert find_token("http://x") == "of the file"
+    assert find_token("LABEL_STUDIO_API_KEY", "http://x") == "of the file"
     variables(API_KEY="of the environment")
-    assert find_token("http://x") == "of the environment"
+    assert find_token("LABEL_STUDIO_API_KEY", "http://x") == "of the environment"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
@@ -154,8 +154,8 @@ def test_a_token_file_that_other_users_can_access_is_refused(variables, tmp_path
     path.chmod(mode)
     variables(API_KEY_FILE=path)
     with pytest.raises(TaggerError, match="other users") as caught:
-        find_token("http://x")
+        find_token("LABEL_STUDIO_API_KEY", "http://x")
     assert "planted-marker" not in str(caught.value)
     variables(API_KEY_FILE=tmp_path / "nowhere")
     with pytest.raises(TaggerError, match="cannot be read"):
-        find_token("http://x")
+        find_token("LABEL_STUDIO_API_KEY", "http://x")

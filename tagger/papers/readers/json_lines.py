@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tagger.errors import TaggerError
@@ -64,6 +65,16 @@ def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
             found = _KINDS.get(type(value), "a number")
             problem = f"expected an object with the fields of a paper, found {found}"
             yield TaggerError(problem, line=line)
+
+
+def paper_of(value: Mapping[str, Any]) -> Paper | TaggerError:
+    """Return the paper that an object of an API describes, or an error if it has no title."""
+    fields, source = fields_of(value), Source("", Path())
+    try:
+        wanted, chosen = Columns.find(list(fields), source).select(list(fields))
+    except TaggerError as error:
+        return error
+    return chosen.paper([fields[name] for name in wanted], source, 1)
 
 
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from tagger.tagging.writers.arrow import write_parquet
 from tagger.tagging.writers.dataset import write_dataset
 from tagger.tagging.writers.excel import write_excel
 from tagger.tagging.writers.jsonl import write_jsonl
+from tagger.tagging.writers.notes import write_notes
 from tagger.tagging.writers.table import write_csv
 from tagger.taxonomy import Taxonomy
 
@@ -36,7 +37,8 @@ class Writer:
         Called with the papers, which it iterates over once, the taxonomy, and what ``replacing_at``
         returned.
     replacing_at:
-        Opens a temporary file or folder that replaces a path when all is written.
+        Opens a temporary file or folder that replaces a path when all is written. With
+        ``nullcontext``, the files of a folder are replaced one by one, and others stay.
     package:
         Package that must be installed.
     """
@@ -48,7 +50,7 @@ class Writer:
     package: str | None = None
 
     def write(self, papers: Iterable[TaggedPaper], taxonomy: Taxonomy, path: Path) -> None:
-        """Write papers; the file or folder at ``path`` is replaced completely or not at all."""
+        """Write papers; the file or folder at ``path`` is replaced as ``replacing_at`` does it."""
         with self.replacing_at(path) as out:
             self.write_to(papers, taxonomy, out)
 
@@ -57,6 +59,8 @@ class Writer:
         if self.replacing_at is replacing_folder:
             problem = "exists and is not a data set, so it is not replaced"
             refused = path.exists() and not (path / "dataset_info.json").is_file()
+        elif self.replacing_at is nullcontext:
+            problem, refused = "is a file, so no folder can be written there", path.is_file()
         else:
             problem, refused = "is a folder, so no file can be written there", path.is_dir()
         if refused:
@@ -73,6 +77,7 @@ WRITERS = (
     Writer("parquet", "tags.parquet", write_parquet, replacing_bytes, "pyarrow"),
     Writer("excel", "tags.xlsx", write_excel, replacing_bytes, "openpyxl"),
     Writer("dataset", "tags_dataset", write_dataset, replacing_folder, "datasets"),
+    Writer("notes", "notes", write_notes, nullcontext),
 )
 """All formats, in the order in which they are written."""
 _ALWAYS = ("jsonl", "csv")

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
 from tagger._util.atomic import replacing
+from tagger._util.jsonl import read_lines
 from tagger.errors import Problem
 from tagger.papers import Paper, TaggedPaper
+
+ABSTRACTS_FILE = "abstracts.jsonl"
+"""The abstracts of the papers of a result folder: id, abstract."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Abstract:
+    """A line of ``abstracts.jsonl``."""
+
+    id: str
+    abstract: str
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
@@ -34,10 +46,18 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> bool:
     return _write_if_any(path, map(asdict, problems))
 
 
-def write_abstracts(path: Path, papers: Iterable[Paper]) -> bool:
+def write_abstracts(folder: Path, papers: Iterable[Paper]) -> bool:
     """Write id and abstract of the papers that have one, as :func:`write_problems` does."""
+    path = folder / ABSTRACTS_FILE
     known = ((paper.id, paper.abstract) for paper in papers if paper.abstract)
     return _write_if_any(path, ({"id": name, "abstract": text} for name, text in known))
+
+
+def read_abstracts(folder: Path) -> dict[str, str]:
+    """Return the abstracts that a result folder keeps, by the ids of papers."""
+    path = folder / ABSTRACTS_FILE
+    lines = read_lines(path, _Abstract) if path.exists() else ()
+    return {one.id: one.abstract for _, one in lines}
 
 
 def _write_if_any(path: Path, rows: Iterable[Mapping[str, Any]]) -> bool:

@@ -64,9 +64,7 @@ def write_with_keywords(
     wanted = np.zeros(len(read.papers), dtype=bool)
     wanted[np.concatenate(numbers)] = True
     keywords = _keywords_of(compress(enumerate(tags), wanted))
-    facets = "|".join(re.escape(facet.name) for facet in taxonomy.facets)
-    # This matches tags that were removed from the taxonomy, too.
-    ours = re.compile(rf"(?:{facets}): [a-z0-9][a-z0-9_-]*")
+    ours = pattern_of_keywords(facet.name for facet in taxonomy.facets)
     reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
     written = []
@@ -89,6 +87,17 @@ def write_with_keywords(
     return written
 
 
+def keywords_of(tags: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the keywords for tags by facet; the facet distinguishes them from the user's."""
+    return tuple(f"{facet}: {tag}" for facet, names in tags.items() for tag in names)
+
+
+def pattern_of_keywords(facets: Iterable[str], prefix: str = "") -> re.Pattern[str]:
+    """Return a pattern of such keywords, also for tags that were removed from the taxonomy."""
+    names = "|".join(map(re.escape, facets))
+    return re.compile(rf"{re.escape(prefix)}(?:{names}): [a-z0-9][a-z0-9_-]*")
+
+
 def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> None:
     """Write a file, and record its digest in :data:`WRITTEN_FILE` and in ``known``."""
     # Recorded first, together with the old digest: a kill may leave the old file or the new.
@@ -103,15 +112,12 @@ def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> 
 def _keywords_of(
     numbered_tags: Iterable[tuple[int, Mapping[str, Sequence[str]]]],
 ) -> dict[int, tuple[str, ...]]:
-    """Return the keywords of papers by number: each tag after its facet.
-
-    The facet distinguishes them from the user's keywords.
-    """
+    """Return the keywords of papers by number."""
     # Papers with the same tags share one tuple, to save memory.
     distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
     keywords = {}
     for number, by_facet in numbered_tags:
-        own = tuple(f"{facet}: {tag}" for facet, names in by_facet.items() for tag in names)
+        own = keywords_of(by_facet)
         keywords[number] = distinct.setdefault(own, own)
     return keywords
 
