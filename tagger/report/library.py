@@ -204,14 +204,13 @@ def reviewed_tags(place: Path, labels: Path | None) -> list[tuple[Paper, Tags]]:
     Tags are those of the reviewers where they answered in the label folder. What is not a paper, by
     their answer, is left out. Raises a TaggerError if something cannot be read.
     """
-    if place.is_dir():
-        store = LabelStore(labels) if labels else None
-        found = read_result_folder(place)
+    if place.is_file():
+        papers = [one.paper for one in library_entries(place, labels)[0]]
+    else:
+        found, store = read_result_folder(place), LabelStore(labels) if labels else None
         if store:
             found = translate_results(found, store.taxonomy)
         papers = gather_papers([found], store.all_labels() if store else ())
-    else:
-        papers = [one.paper for one in library_entries(place, labels)[0]]
     return [(one.tagged.paper, one.tags) for one in papers if one.status != "not a paper"]
 
 
