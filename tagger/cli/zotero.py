@@ -105,7 +105,7 @@ def _open(name: str | None) -> ZoteroLibrary:
     from tagger._util.web import find_token
     from tagger.tagging import ZOTERO_URL, ZoteroLibrary
 
-    url = os.environ.get(URL_VARIABLE, ZOTERO_URL)
+    url = os.environ.get(URL_VARIABLE) or ZOTERO_URL
     key = find_token(KEY_VARIABLE, url)
     if not key:
         hint = "Make a key at https://www.zotero.org/settings/keys"

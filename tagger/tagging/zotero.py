@@ -28,7 +28,9 @@ ZOTERO_URL = "https://api.zotero.org"
 _AT_ONCE_READ = 100
 _AT_ONCE_WRITTEN = 50
 _TIMEOUT = 60.0
-_SAFE = re.compile(r"https://[^/@]+|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/|$)")
+_SAFE = re.compile(
+    r"https://[\w.-]+(?::\d+)?(?:/|$)|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/|$)"
+)
 _LIBRARY = re.compile(r"(?:users|groups)/[0-9]+")
 _AGAIN = "Run the same command again: it continues where it stopped"
 _AUTOMATIC = 1
@@ -70,7 +72,8 @@ class ZoteroLibrary:
             hint = "For example --library users/12345 or groups/67890"
             raise TaggerError(f"'{name}' is not the name of a Zotero library", hint=hint)
         if not _SAFE.match(self.url):
-            raise TaggerError("the key is sent only to https", path=without_password(url))
+            problem = "is not an https address, and the key is sent to no other"
+            raise TaggerError(problem, path=without_password(url))
         self._client = make_client(
             self.url,
             ("GET", "POST"),
