@@ -288,7 +288,8 @@ def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
             "tags, too. SetFit with pairs, and FusionSent in its like part, see "
             f"{2 * pairs} pairs a paper and keep the classifiers that they come with; the others "
             f"are recipes of tagger, with class weights and {FOLDS}-fold cross-validation for "
-            "calibration and threshold. Seconds are of training and asking.",
+            "calibration and threshold. Seconds are of training and asking; "
+            "those of tagger's recipes include encoding, with TF-IDF, too, to compare papers.",
         ]
     )
 

@@ -58,6 +58,9 @@ def read_options(
     options.cache = (SCRATCH if options.quick else Path(__file__).parent) / "cache"
     options.output.mkdir(parents=True, exist_ok=True)
     options.state = state_of(Path(sys.argv[0]))
+    if options.quick:
+        # A process for each encoder would take longer to start than the training.
+        os.environ.setdefault("TAGGER_JOBS", "1")
     return options
 
 

@@ -346,6 +346,7 @@ def main() -> None:
     options = read_options(__doc__, seeds=(5, 1), budget=(80, 10))
     budgets = np.arange(0, options.budget + 1, BATCH)
     names = sorted(strategy_names(), key=lambda name: (name != "random", name))
+    names = names[: 2 if options.quick else None]
     found = {}
     with ProcessPoolExecutor(PROCESSES) as executor:
         for situation in situations(budgets, options.quick):

@@ -42,6 +42,8 @@ from tagger.training.fine_tuning import fine_tune
 from tagger.training.run import plan_encoder
 
 BATCH = 32
+TENSORS = {"return_token_type_ids": True}
+"""SetFit's export expects them, also of a tokenizer that does not make them by itself."""
 Answers = dict[str, npt.NDArray[np.float64]]
 Tagging = Callable[[list[Paper]], Answers]
 
@@ -95,7 +97,7 @@ def setfit_onnx(model: Any, folder: Path) -> Tagging:
     body = model.model_body
     path = folder / "setfit.onnx"
     tokenizer = body.tokenizer
-    sample = tokenizer(["a sample"], padding=True, return_tensors="pt")
+    sample = tokenizer(["a sample"], padding=True, **TENSORS, return_tensors="pt")
     wrapped = OnnxSetFitModel(
         body[0].auto_model.cpu(), lambda features: body[1](features)["sentence_embedding"]
     )
@@ -109,7 +111,12 @@ def setfit_onnx(model: Any, folder: Path) -> Tagging:
         for start in range(0, len(papers), BATCH):
             texts = [paper.text for paper in papers[start : start + BATCH]]
             inputs = tokenizer(
-                texts, padding=True, truncation=True, max_length=limit, return_tensors="np"
+                texts,
+                padding=True,
+                truncation=True,
+                max_length=limit,
+                **TENSORS,
+                return_tensors="np",
             )
             parts.append(session.run(None, {name: inputs[name] for name in names})[0])
         probabilities = model.model_head.predict_proba(np.concatenate(parts))
