@@ -24,7 +24,8 @@ endef
 MAKEFLAGS += --jobs=2
 
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+  --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo demo-train model check test acceptance results lint label-studio-environment docs licences \
   sbom audit install browser clean
@@ -52,9 +53,8 @@ check: lint
 test: lint browser label-studio-environment
 	$(PYTEST) -m 'not acceptance'
 
-# The tests of a file share servers and trainings, so one process takes them all.
 acceptance: $(VENV)/.acceptance browser label-studio-environment
-	$(PYTEST) --dist loadfile -m acceptance
+	$(PYTEST) -m acceptance
 
 # Every figure of docs/results.md, one experiment after the other: hours. It can be interrupted and
 # given again. QUICK=1 only shows that all run, in minutes.

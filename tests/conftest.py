@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from helpers.samples import (
     run,
     small_taxonomy,
     write_labels,
-    write_taxonomy,
 )
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import make_reference, random_heads, save_tiny_model
@@ -64,14 +64,25 @@ MARKERS_OF_FIXTURES = {
 """What a test needs is known from its fixtures; other tests say it with a marker."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what their fixtures need, and run them from the cheapest resource up."""
+    """Mark tests by what their fixtures need, and by what they share; what takes longest is first.
+
+    One process runs all tests of a group, so that a server or a training is made once.
+    """
+    cost: Counter[str] = Counter()
+    groups = []
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         for fixture, markers in MARKERS_OF_FIXTURES.items():
-            if fixture in getattr(item, "fixturenames", ()):
-                for marker in markers:
-                    item.add_marker(marker)
-    items.sort(key=lambda item: max(map(_cost, item.iter_markers()), default=0))
+            for marker in markers if fixture in fixtures else ():
+                item.add_marker(marker)
+        shared = [name for name in ("server", "workspace") if name in fixtures]
+        groups.append((shared or [item.path.stem])[0])
+        item.add_marker(pytest.mark.xdist_group(groups[-1]))
+        cost[groups[-1]] = max(cost[groups[-1]], *map(_cost, item.iter_markers()))
+    order = sorted(range(len(items)), key=lambda n: -cost[groups[n]])
+    items[:] = [items[n] for n in order]
 
 
 def _cost(marker: pytest.Mark) -> int:
@@ -163,14 +174,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
     its text in ``texts``.
     """
     root = tmp_path_factory.mktemp("workspace")
-    (root / "labels").mkdir()
-    write_taxonomy(root / "labels", taxonomy)
-    kinds = ["survey", "method", "study"]
-    lines = [
-        label_line(f"Title {n}", tags={"kind": [kinds[n % 3]], "field": ["law"] * (n % 2)})
-        for n in range(12)
-    ]
-    (root / "labels" / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_labels(root / "labels", taxonomy, [["law"], []])
     lines = [
         label_line(title, text=None, source="review", queue="audit") for title in ("Known", "Lost")
     ]
@@ -178,8 +182,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
     (root / "texts").mkdir()
     (root / "texts" / "old.txt").write_text(page("Known", "Other"), encoding="utf-8")
     encoder = save_tiny_encoder(root / "tiny").relative_to(root)
-    done = run("train", *QUICK, "--encoder", encoder, "--texts", "texts", "--json", cwd=root)
-    assert done.returncode == 0, done.stderr
+    done = run(
+        "train", *QUICK, "--encoder", encoder, "--texts", "texts", "--json", cwd=root, code=0
+    )
     report = json.loads(done.stdout)
     assert (report["model"], report["trained"], report["labels"]) == ("tagger/1", True, 13)
     assert "without a text that do not count: 1;" in done.stderr

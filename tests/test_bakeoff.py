@@ -1,8 +1,7 @@
-import json
 from dataclasses import replace
 
 import pytest
-from helpers.samples import run
+from helpers.samples import ran, run
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
@@ -36,9 +35,7 @@ def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_fold
     root = label_folder.parent
     options = ("--folds", 2, "--max-tokens", 32, "--encoder", save_tiny_encoder(root / "tiny"))
     recipes = ("--recipe", "frozen", "--recipe", "tfidf", "--recipe", "zero-shot")
-    baked = run("bakeoff", *recipes, *options, "--json", cwd=root)
-    assert baked.returncode == 0, baked.stderr
-    report = json.loads(baked.stdout)
+    report = ran("bakeoff", *recipes, *options, cwd=root)
     assert report["labels"] == 12
     assert [each["name"].split(",")[0] for each in report["candidates"]] == [
         "frozen",
@@ -59,11 +56,9 @@ def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_fold
         assert {name: logged[name] for name in found["cost"]} == found["cost"]
         for facet in (found["against_first"] or {"facets": []})["facets"]:
             assert (facet["papers"], facet["unseen"]) == (12, 0)
-    compared = run("compare", *(each["run"] for each in report["candidates"]), cwd=root)
-    assert compared.returncode == 0, compared.stderr
+    compared = run("compare", *(each["run"] for each in report["candidates"]), cwd=root, code=0)
     assert all(name in compared.stdout for name in ("frozen", "tfidf", "zero-shot", "MB"))
-    refused = run("compare", report["run"], report["candidates"][0]["run"], cwd=root)
-    assert refused.returncode == 2
+    refused = run("compare", report["run"], report["candidates"][0]["run"], cwd=root, code=2)
     assert "out-of-fold" in refused.stderr
     unknown = run("compare", "0" * 32, report["run"], cwd=root)
     assert "there is no model" in unknown.stderr

@@ -1,13 +1,10 @@
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers.samples import QUICK, TAGGER, label_line, page, run, run_alone, untimed
+from helpers.samples import QUICK, label_line, page, ran, refused, run, run_python, start, untimed
 from typer.testing import CliRunner
 
 from tagger.cli import app
@@ -29,7 +26,7 @@ def commands():
 
 
 def test_help_is_a_tour_of_the_daily_uses():
-    help_text = run_alone("--help").stdout
+    help_text, _ = start(Path.cwd(), "--help").communicate()
     places = [help_text.index(f"tagger {name}") for name in ("tag", "review push", "train")]
     assert places == sorted(places)
     rows = re.findall(r"^│ ([a-z]+)  ", help_text, re.MULTILINE)
@@ -51,16 +48,7 @@ def test_help_loads_no_model_library():
         "print({'torch', 'mlflow', 'numpy', 'sklearn', 'onnxruntime', 'pydantic', 'yaml'} "
         "& set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
-def refused(done, reason):
-    """Check that a command failed with one line of why."""
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert reason in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert run_python(code) == "set()\n"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +68,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
         (tmp_path / name).mkdir()
     elif content is not None:
         (tmp_path / name).write_bytes(content)
-    done = run("tag", name, "--output", "out", cwd=tmp_path)
-    refused(done, reason)
-    assert done.stdout == ""
+    assert refused(reason, "tag", name, "--output", "out", cwd=tmp_path) == ""
     assert not (tmp_path / "out").exists()
 
 
@@ -95,7 +81,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, name, content, reason):
 )
 def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
     (label_folder / file).write_text(line, encoding="utf-8")
-    refused(run("train", cwd=label_folder.parent), reason)
+    refused(reason, "train", cwd=label_folder.parent)
     assert not (label_folder.parent / "mlruns").exists()
 
 
@@ -117,30 +103,22 @@ def test_a_command_without_what_it_needs_is_one_line(label_folder, monkeypatch, 
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     (label_folder.parent / "page.txt").write_text(page("One"), encoding="utf-8")
-    refused(run(*command, cwd=label_folder.parent), reason)
+    refused(reason, *command, cwd=label_folder.parent)
 
 
 def test_half_a_server_in_the_environment_is_named(label_folder, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
-    done = run("review", "pull", cwd=label_folder.parent)
-    assert done.returncode == 2
+    done = run("review", "pull", cwd=label_folder.parent, code=2)
     assert "LABEL_STUDIO_API_KEY is not set" in done.stderr
     done = run("review", "stop", "--json", cwd=label_folder.parent)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": False})
 
 
 def test_strategies_are_listed_with_what_they_do():
-    listed = json.loads(run("review", "strategies", "--json").stdout)
+    listed = ran("review", "strategies")
     assert {"uncertainty", "diversity", "random", "disagreement", "unfamiliar"} <= set(listed)
     assert all(listed.values())
-
-
-def ran(root, *command, code=0):
-    """Return the JSON that a command writes."""
-    done = run(*command, "--json", cwd=root)
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
@@ -152,8 +130,7 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     assert report["promise"]["target_precision"] == 0.95
     assert report["promise"]["expected_coverage"] == {"kind": 0, "field": 0}
     assert "cannot be promised" in strict.stderr, "the model has no audit sample"
-    done = run(*command, 1, cwd=tmp_path)
-    assert done.returncode == 2
+    done = run(*command, 1, cwd=tmp_path, code=2)
     assert "target-precision" in done.stderr
 
 
@@ -173,29 +150,16 @@ def test_tagging_a_page_twice_gives_the_same_bytes(workspace, tmp_path, monkeypa
     # Nothing is remembered by the first two, so that each run has to encode.
     for out, cache in (("a", "off"), ("b", "off"), ("c", tmp_path / "c"), ("d", tmp_path / "c")):
         monkeypatch.setenv("TAGGER_CACHE", str(cache))
-        done = run("tag", "page.txt", "-o", out, cwd=workspace)
-        assert done.returncode == 0, done.stderr
+        done = run("tag", "page.txt", "-o", out, cwd=workspace, code=0)
         assert "2 entries, 2 papers" in done.stdout
     for name in ("tags.jsonl", "tags.csv", "near_duplicates.jsonl"):
         assert len({untimed((workspace / out / name).read_bytes()) for out in "abcd"}) == 1
 
 
 @pytest.mark.training
-def test_good_pages_are_tagged_beside_bad_ones(workspace):
-    done = run("tag", "none.txt", "page.txt", "page.txt", "-o", "c", "--json", cwd=workspace)
-    assert done.returncode == 2
-    assert "none.txt: no such file" in done.stderr
-    report = json.loads(done.stdout)
-    assert (report["entries"], report["papers"]) == (2, 2)
-    assert len(report["files_failed"]) == 1
-    assert sum(report["counts"]["kind"].values()) == 2
-    assert len((workspace / "c" / "tags.jsonl").read_text(encoding="utf-8").splitlines()) == 2
-
-
-@pytest.mark.training
 def test_the_same_inputs_are_not_trained_on_twice(workspace):
     given = ("--encoder", "tiny/encoder", "--texts", "texts")
-    done = ran(workspace, "train", *QUICK, *given, "--if-changed")
+    done = ran("train", *QUICK, *given, "--if-changed", cwd=workspace)
     assert done == {"model": "tagger/1", "trained": False}
 
 
@@ -219,16 +183,6 @@ def test_a_plan_trains_its_learning_curve_once(workspace):
     assert {tag["facet"] for tag in json.loads(first.stdout)["tags"]} == {"kind", "field"}
 
 
-def run_with_store(uri, *command, cwd):
-    return subprocess.run(
-        [TAGGER, *map(str, command)],
-        cwd=cwd,
-        env={**os.environ, "MLFLOW_TRACKING_URI": uri},
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.training
 def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
     from mlflow import MlflowClient
@@ -237,15 +191,14 @@ def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
     uri = f"sqlite:///{tmp_path}/store.db"
     MlflowClient(uri).create_experiment("tagger", f"file://{tmp_path}/file/artifacts")
     given = ("--encoder", workspace / "tiny" / "encoder", "--labels", workspace / "labels")
-    done = run_with_store(uri, "train", *QUICK, *given, cwd=tmp_path)
-    assert done.returncode == 2
+    done = run("train", *QUICK, *given, cwd=tmp_path, store=uri, code=2)
     *_, error = done.stderr.splitlines()
     assert "the MLflow store cannot be used (" in error
     assert "file' is not" in error or "Not a directory" in error
     (kept,) = tmp_path.glob("tagger-model-*")
     assert f"the model is kept in {kept.name}" in error
-    done = run("tag", workspace / "page.txt", "--model", kept, "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["model"].startswith("local/")
+    again = ran("tag", workspace / "page.txt", "--model", kept, cwd=tmp_path)
+    assert again["model"].startswith("local/")
 
 
 @pytest.fixture(scope="module")
@@ -264,8 +217,8 @@ def challenged(workspace, tmp_path_factory):
 @pytest.mark.training
 def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     root = challenged
-    assert ran(root, "tag", "page.txt")["model"] == "tagger/1"
-    compared = ran(root, "compare", "--digest", "page.txt", "--html", "page.html")
+    assert ran("tag", "page.txt", cwd=root)["model"] == "tagger/1"
+    compared = ran("compare", "--digest", "page.txt", "--html", "page.html", cwd=root)
     assert (compared["before"], compared["after"]) == ("tagger/1", "tagger/2")
     assert compared["churn"]["papers"] == 6
     assert compared["page"] == "comparisons/against_tagger_1.html"
@@ -273,16 +226,16 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     text = run("compare", "1", "2", cwd=root).stdout
     assert f"tagger/2 against tagger/1: {compared['verdict']}" in text
 
-    promoted = ran(root, "promote", "2", "--force", "a test")
+    promoted = ran("promote", "2", "--force", "a test", cwd=root)
     expected = {"promoted": True, "replaced": "tagger/1", "forced": "a test"}
     assert promoted | expected == promoted
     assert len(promoted["rules"]) == 6
     # Nothing but seed labels: what the gate needs to know is not known.
     assert any(rule["cannot_tell"] for rule in promoted["rules"])
-    assert ran(root, "tag", "page.txt")["model"] == "tagger/2"
-    back = ran(root, "rollback", "--reason", "enough")
+    assert ran("tag", "page.txt", cwd=root)["model"] == "tagger/2"
+    back = ran("rollback", "--reason", "enough", cwd=root)
     assert back == {"model": "tagger/1", "given_up": "tagger/2", "reason": "enough"}
-    first, second = ran(root, "history")["versions"]
+    first, second = ran("history", cwd=root)["versions"]
     assert (first["aliases"], first["why"]) == (["champion"], "there was no champion")
     assert second["why"].endswith("rolled back to tagger/1: enough")
     shown = run("history", cwd=root).stdout
@@ -301,7 +254,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     ],
 )
 def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
-    refused(run(*command, cwd=challenged), reason)
+    refused(reason, *command, cwd=challenged)
 
 
 @pytest.mark.training
@@ -337,8 +290,7 @@ def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
 @pytest.mark.training
 def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
     uri = f"sqlite:///file:{challenged}/mlruns/mlflow.db?mode=ro&uri=true"
-    done = run_with_store(uri, "tag", "page.txt", "--output", "read-only", cwd=challenged)
-    assert done.returncode == 0, done.stderr
+    done = run("tag", "page.txt", "-o", "read-only", cwd=challenged, store=uri, code=0)
     assert "MLflow did not record the run" in done.stderr
     assert "it is read-only" in done.stderr
     assert (challenged / "read-only" / "tags.jsonl").exists()

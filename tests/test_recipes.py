@@ -1,9 +1,8 @@
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from helpers.samples import QUICK, run, small_taxonomy
+from helpers.samples import QUICK, run, run_python, small_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 from sklearn.linear_model import LogisticRegression
 
@@ -85,12 +84,7 @@ def test_every_recipe_trains_a_calibrated_model_that_needs_no_pytorch(tmp_path, 
         "from tagger import Paper; m.predict_proba([Paper('A survey', 'of hearts')]); import sys; "
         "print({'torch', 'setfit', 'sklearn'} & sys.modules.keys())"
     )
-    assert run_python(code) == "set()"
-
-
-def run_python(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    assert run_python(code) == "set()\n"
 
 
 @pytest.mark.training
@@ -98,13 +92,11 @@ def test_without_setfit_nothing_is_trained(label_folder, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "tagger.training.fine_tuning", raising=False)
     monkeypatch.setitem(sys.modules, "setfit", None)
     encoder = save_tiny_encoder(tmp_path)
-    done = run("train", *QUICK, "--encoder", encoder, cwd=label_folder.parent)
-    assert done.returncode == 2
+    done = run("train", *QUICK, "--encoder", encoder, cwd=label_folder.parent, code=2)
     assert "pip install 'tagger[train]'" in done.stderr
 
 
 @pytest.mark.training
 def test_an_unknown_recipe_is_refused_before_anything_is_read(label_folder):
-    refused = run("train", "--recipe", "fast", cwd=label_folder.parent)
-    assert refused.returncode == 2
+    refused = run("train", "--recipe", "fast", cwd=label_folder.parent, code=2)
     assert "there is no recipe 'fast'" in refused.stderr

@@ -157,21 +157,17 @@ def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path, mo
             file.writelines(f"{one.model_dump_json(exclude_none=True)}\n" for one in more)
 
     add(labels)
-    none = run("train", "--heads-only", cwd=tmp_path)
-    assert none.returncode == 2
+    none = run("train", "--heads-only", cwd=tmp_path, code=2)
     assert "new" in none.stderr
     for number in (1, 2):
         add([label(f"paper {number} {n}", kind, queue=None) for n, kind in enumerate(TEXTS)])
-        done = run("train", "--heads-only", "--folds", "2", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        done = run("train", "--heads-only", "--folds", "2", cwd=tmp_path, code=0)
         assert f"cross-validated on {len(labels) + 3 * number} labels" in done.stdout
     compared = run("compare", cwd=tmp_path)
     assert compared.returncode in (0, 1), compared.stderr
-    refused = run("export", "out", "--to", "setfit", cwd=tmp_path)
-    assert refused.returncode == 2
+    refused = run("export", "out", "--to", "setfit", cwd=tmp_path, code=2)
     assert "ships with tagger" in refused.stderr
-    full = run("train", *QUICK, "--encoder", settings.encoder, cwd=tmp_path)
-    assert full.returncode == 0, full.stderr
+    full = run("train", *QUICK, "--encoder", settings.encoder, cwd=tmp_path, code=0)
     assert "--heads-only" not in full.stderr
 
 
@@ -183,7 +179,6 @@ def test_a_label_folder_has_the_tags_of_the_model_that_ships(base, tmp_path, mon
     monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
     with pytest.raises(TaggerError, match="--template shipped"):
         LabelStore(tmp_path / "labels").labels()
-    done = run("init", "labels", "--template", "shipped", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run("init", "labels", "--template", "shipped", cwd=tmp_path, code=0)
     assert "tagger train --heads-only" in done.stdout
     assert same_tags(LabelStore(tmp_path / "labels").taxonomy, taxonomy)

@@ -163,24 +163,6 @@ def test_corrections_come_home_once(desk, few):
     assert not desk.tasks()[first.id].touched
 
 
-def test_reviewers_who_differ_are_listed_until_settled(desk, few):
-    desk.push(few)
-    client = desk.connection.client
-    other = "second@example.org"
-    known = {user.email: user for user in client.users.list()}
-    user = known.get(other) or client.users.create(email=other, username=other)
-    desk.annotate(few[0], kind=["study"])
-    desk.annotate(few[0], user.id, kind=["survey"])
-    report = desk.pull("adjudicate")
-    [conflict] = report.conflicts
-    assert conflict.answers == {desk.connection.user.email: ("study",), other: ("survey",)}
-    assert not conflict.settled
-    assert {a.facet: a.papers for a in report.agreement}["kind"] == 1
-    desk.annotate(few[0], kind=["method"], Verdict=["settles a disagreement"])
-    [conflict] = [one for one in desk.pull("adjudicate").conflicts if one.facet == "kind"]
-    assert conflict.settled
-
-
 def test_a_new_model_refreshes_what_nobody_has_touched(desk, few, server):
     desk.push(few)
     answered, begun = few[:2]
@@ -203,6 +185,7 @@ def test_a_new_model_refreshes_what_nobody_has_touched(desk, few, server):
     assert desk.push(few, model=newer).refreshed == 0
 
 
+@pytest.mark.acceptance
 def test_a_model_of_which_no_prediction_is_shown_may_push(desk, few):
     report = desk.push(few, replace(ALL, blind_share=1.0))
     assert report.new == 12
@@ -218,6 +201,7 @@ def test_a_model_of_which_no_prediction_is_shown_may_push(desk, few):
     assert push_rechecks({few[0]: "Recheck."}, third, desk.project).new == 1
 
 
+@pytest.mark.acceptance
 def test_a_facet_that_takes_another_form_needs_a_new_project(desk, few):
     desk.push(few)
     desk.annotate(few[0], field=[["law"]])
@@ -254,6 +238,7 @@ def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
     assert desk.project.fit_interface(desk.taxonomy) == []
 
 
+@pytest.mark.acceptance
 def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
     report = desk.push(few, replace(ALL, blind_share=0.5))
     tasks = [*desk.client.tasks.list(project=desk.project.id)]
@@ -273,6 +258,7 @@ def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
     assert desk.project.task_count() == 13
 
 
+@pytest.mark.acceptance
 def test_the_wrong_project_is_named(desk, connection):
     other = connection.client.projects.create(
         title="somebody else's",

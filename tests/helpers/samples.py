@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -102,6 +103,15 @@ def write_labels(
     return folder
 
 
+def add_audit(folder: Path, count: int, **changes: object) -> Path:
+    """Give a label folder an audit sample of so many methods, and return it."""
+    lines = [
+        label_line(f"New {n}", source="review", queue="audit", **changes) for n in range(count)
+    ]
+    (folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
 class Terminal(io.StringIO):
     """What a person types, to stand in for ``sys.stdin``."""
 
@@ -114,28 +124,65 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
 
 
-def run_alone(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does, with the MLflow store of the folder ``cwd``."""
-    command = [TAGGER, *map(str, arguments)]
-    environment = shell_environment()
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+def start(place: Path, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start the command line in a place, in a process of its own that remembers no vector."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    environment = shell_environment(TAGGER_CACHE="off")
+    return subprocess.Popen(
+        [TAGGER, *map(str, arguments)], cwd=place, env=environment, text=True, **pipes
+    )
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Do what :func:`run_alone` does in this process: libraries take seconds to load."""
-    command = [str(TAGGER), *map(str, arguments)]
+def run(
+    *arguments: object, cwd: Path | None = None, code: int | None = None, store: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, as libraries take seconds to load.
+
+    It uses the MLflow store of the folder ``cwd`` if no other is given, and must end with an exit
+    code if one is given.
+    """
+    with mock.patch.dict(os.environ):
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if store:
+            os.environ["MLFLOW_TRACKING_URI"] = store
+        done = _in_this_process([str(TAGGER), *map(str, arguments)], cwd or Path.cwd())
+    assert code in (None, done.returncode), done.stdout + done.stderr
+    return done
+
+
+def ran(*arguments: object, cwd: Path | None = None, code: int = 0) -> Any:
+    """Return the JSON that a command writes."""
+    return json.loads(run(*arguments, "--json", cwd=cwd, code=code).stdout)
+
+
+def refused(reason: str, *arguments: object, cwd: Path | None = None) -> str:
+    """Check that a command fails with one line of why, and return its other output."""
+    done = run(*arguments, cwd=cwd, code=2)
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    return done.stdout
+
+
+def run_python(code: str) -> str:
+    """Return what code prints in a process of its own."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _in_this_process(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder as a process of its own would."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     logger = logging.getLogger("tagger")
     handlers, propagate = logger.handlers[:], logger.propagate
     code: object = 0
     with (
         pytest.MonkeyPatch.context() as patch,
-        contextlib.chdir(cwd or Path.cwd()),
+        contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         patch.setattr(sys, "argv", command)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         try:
             main()
         except SystemExit as leave:

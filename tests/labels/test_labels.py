@@ -289,21 +289,6 @@ def test_lines_edited_by_hand_stay_byte_for_byte(label_folder):
     assert titles[-2:] == ["By hand", "New"]
 
 
-def test_corrections_are_written_atomically(label_folder, monkeypatch):
-    store = LabelStore(label_folder)
-    store.add_corrections(lambda _: [review("Old", "a")])
-    before = (label_folder / "corrections.jsonl").read_bytes()
-
-    def killed(*_args, **_options):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            store.add_corrections(lambda _: [review("New", "a")])
-    assert (label_folder / "corrections.jsonl").read_bytes() == before
-
-
 def test_a_label_without_a_text_counts_where_its_text_is_found(label_folder):
     lines = [
         label_line("By Title", text=None, source="review"),

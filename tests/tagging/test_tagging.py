@@ -81,20 +81,6 @@ def killed_after(shards):
     return Mock(side_effect=[None] * shards + [KeyboardInterrupt])
 
 
-def test_a_killed_run_is_taken_up_and_ends_the_same(tmp_path, model, papers):
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        tag_papers(papers, model, out, RULE, progress=killed_after(2))
-    assert contents(out) == {}
-    calls = model.encoder.calls
-    run = tag_papers(papers, model, out, RULE)
-    assert (run.shards, run.shards_before) == (3, 2)
-    assert model.encoder.calls == calls + 1
-    tag_papers(papers, model, tmp_path / "whole", RULE)
-    assert contents(out) == contents(tmp_path / "whole")
-    assert not (out / WORK_FOLDER).exists()
-
-
 @pytest.mark.parametrize("change", ["identifiers", "papers", "rule", "version"])
 def test_shards_of_another_run_are_not_used(tmp_path, model, papers, monkeypatch, change):
     with pytest.raises(KeyboardInterrupt):

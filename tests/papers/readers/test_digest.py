@@ -32,28 +32,3 @@ def test_every_entry_is_read_and_dates_are_skipped(names, date, has_header, newl
     papers = digest.read(source(text.replace("\n", newline)))
     assert [paper.title for paper in papers] == names
     assert all(paper.sources == ("given.txt",) for paper in papers)
-
-
-def test_errors_name_bad_files_and_good_files_are_read(tmp_path):
-    good, late = tmp_path / "good.txt", tmp_path / "late.txt"
-    good.write_text(page("One"), encoding="utf-8")
-    late.write_text("\ufeff" + page("Two"), encoding="utf-8")
-    (tmp_path / "empty.txt").touch()
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\0\0")
-    (tmp_path / "latin.txt").write_bytes(b"new\n\ncaf\xe9\n")
-    (tmp_path / "wide.txt").write_bytes(page("Three").encode("utf-16"))
-    bad = {
-        "empty.txt": "is empty",
-        "picture.png": "picture",
-        "latin.txt": "latin.txt:3: is not UTF-8",
-        "missing.txt": "no such file",
-        ".": "folder",
-    }
-    problems = []
-    paths = [good, *(tmp_path / name for name in bad), late, good, tmp_path / "wide.txt"]
-    papers = list(read_papers(paths, on_error=problems.append))
-    assert [paper.title for paper in papers] == ["One", "Two", "Three"]
-    for problem, expected in zip(problems, bad.values(), strict=True):
-        assert expected in str(problem)
-        assert str(tmp_path) in str(problem)
-        assert "\n" not in str(problem)
