@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from psutil import Process
 
 FOLDER_VARIABLE = "TAGGER_LABEL_STUDIO"
-_MADE_BY_MAKE = Path(".label-studio/venv")
+_LOCAL = Path(".label-studio")
+"""In the working folder: the environment that 'make' installs, and data of earlier versions."""
 DEFAULT_PORT = 8080
 PACKAGE = "label-studio>=1.23,<1.24"
 _DATA_SETTING = "LABEL_STUDIO_BASE_DATA_DIR"
@@ -57,11 +58,15 @@ class RunningServer:
 
 
 def default_folder() -> Path:
-    """Return the folder of ``TAGGER_LABEL_STUDIO``, or else one in the user's data folder."""
+    """Return the folder of ``TAGGER_LABEL_STUDIO``, or else one in the user's data folder.
+
+    A working folder with a Label Studio of its own, as earlier versions made them, keeps it.
+    """
     from platformdirs import user_data_path
 
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else user_data_path("tagger") / "label-studio"
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen)
+    return _LOCAL if (_LOCAL / "data").exists() else user_data_path("tagger") / "label-studio"
 
 
 class EmbeddedServer:
@@ -73,7 +78,7 @@ class EmbeddedServer:
 
     def __init__(self, folder: Path | None = None, environment: Path | None = None) -> None:
         self.folder = folder or default_folder()
-        programs = (self.folder / "venv", _MADE_BY_MAKE, default_folder() / "venv")
+        programs = (self.folder / "venv", _LOCAL / "venv", default_folder() / "venv")
         self.environment = environment or next(filter(Path.exists, programs), programs[-1])
         self._data = self.folder.resolve() / "data"
         self._log = self.folder / "server.log"

@@ -111,6 +111,9 @@ def test_all_working_folders_have_one_server(tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDER_VARIABLE)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert EmbeddedServer().folder == tmp_path / "data" / "tagger" / "label-studio"
+    # A working folder keeps the one that an earlier version made there.
+    Path(".label-studio/data").mkdir()
+    assert EmbeddedServer().folder == Path(".label-studio")
 
 
 def test_a_port_in_use_is_an_error(server, monkeypatch):
