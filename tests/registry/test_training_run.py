@@ -142,7 +142,7 @@ def test_an_incomplete_upload_is_not_registered(
 
 
 @pytest.mark.parametrize(
-    "broken", ["set_registered_model_alias", "create_model_version", "set_model_version_tag"]
+    "broken", ["set_registered_model_alias", "create_model_version", "set_registered_model_tag"]
 )
 def test_no_champion_is_half_registered(registry, log, monkeypatch, broken):
     from mlflow import MlflowClient
