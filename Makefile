@@ -58,7 +58,7 @@ acceptance: $(VENV)/.acceptance browser label-studio-environment
 
 # Every figure of docs/results.md, one experiment after the other: hours. It can be interrupted and
 # given again. QUICK=1 only shows that all run, in minutes.
-results: $(VENV)/.installed browser label-studio-environment
+results: $(VENV)/.installed browser $(if $(QUICK),,label-studio-environment)
 	$(BIN)/python experiments/run_all.py $(if $(QUICK),--quick)
 
 # 'tagger review serve' installs the same at its first use.

@@ -44,6 +44,7 @@ EXPERIMENTS = (
 )
 """Each script is ``NAME.py`` and writes the result ``NAME``, and perhaps more."""
 NOT_QUICK = {
+    "scale": "it starts clusters of Ray, one after the other, which takes minutes",
     "faults": "it needs a Label Studio and an MLflow server, which take minutes to start",
 }
 """What ``--quick`` leaves out, and why."""
