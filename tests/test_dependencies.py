@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -38,8 +39,10 @@ LIGHT = {name_of(requirement) for requirement in PROJECT["dependencies"]}
 HEAVY = set().union(*map(names_in, ("formats", "train", "review", "scale", "zotero", "keyring")))
 
 
+@cache
 def imports():
-    """Yield each import of a package that does not come with Python: file, line, package."""
+    """Return each import of a package that does not come with Python: file, line, package."""
+    found = []
     for path in sorted((ROOT / "tagger").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = []
@@ -49,7 +52,8 @@ def imports():
                 modules = [node.module]
             packages = {module.split(".")[0] for module in modules}
             for package in packages - {*sys.stdlib_module_names, "tagger"}:
-                yield path.relative_to(ROOT), node.lineno, package
+                found.append((path.relative_to(ROOT), node.lineno, package))
+    return found
 
 
 INSTALLED = packages_distributions()

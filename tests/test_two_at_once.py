@@ -1,33 +1,17 @@
 """Two commands at once in one workspace: one waits, or is told; nothing is mixed up."""
 
-import os
-import subprocess
-import sys
-
-from helpers.samples import page
+from helpers.samples import page, start
 
 from tagger._util.atomic import exclusively
 from tagger.labels import LabelStore
 from tagger.tagging import TAGS_FILE
 
 
-def start(place, *arguments):
-    """Start the command line in a place."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tagger", *arguments],
-        cwd=place,
-        env={**os.environ, "TAGGER_CACHE": "off"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
     (tmp_path / "page.txt").write_text(page("First paper", "Second paper"), encoding="utf-8")
     tags = tmp_path / "out" / TAGS_FILE
     with exclusively(tags):
-        second = start(tmp_path, "tag", "page.txt", "-m", str(saved_model), "-o", "out")
+        second = start(tmp_path, "tag", "page.txt", "-m", saved_model, "-o", "out")
         said = next(line for line in second.stderr if "waiting" in line)
         assert said == f"warning: waiting for another tagger process that uses out/{TAGS_FILE}\n"
         assert not tags.exists()

@@ -1,10 +1,9 @@
 """Versions on a real MLflow server with a registry, which also dies."""
 
 import json
-import subprocess
 
 import pytest
-from helpers.samples import TAGGER, page
+from helpers.samples import page, run
 from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
@@ -34,13 +33,10 @@ def test_versions_live_on_a_server_and_nothing_here(
     assert registry.champion().number == second.number
     assert roll_back(registry)[1].number == first.number
     (tmp_path / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
-    done = subprocess.run(
-        [TAGGER, "tag", "page.txt", "--json"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    done = run("tag", "page.txt", "--json", cwd=tmp_path, store=mlflow_server.url, code=0)
     assert json.loads(done.stdout)["model"] == first.name
     assert "did not record" not in done.stderr
-    listed = subprocess.run([TAGGER, "history", "--json"], capture_output=True, text=True)
+    listed = run("history", "--json", store=mlflow_server.url)
     names = [version["name"] for version in json.loads(listed.stdout)["versions"]]
     assert names == [first.name, second.name]
     assert {path.name for path in tmp_path.iterdir()} == {"labels", "page.txt", "tagged"}

@@ -34,8 +34,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     shutil.copytree(workspace / "labels", labels)
     store = LabelStore(labels)
     push = ("review", "push", "page.txt", "--labels", labels, "--target-precision", "0.9")
-    done = run(*push, cwd=workspace)
-    assert done.returncode == 0, done.stderr
+    done = run(*push, cwd=workspace, code=0)
     assert "cannot be promised" in done.stderr
     assert "2 new papers sent" in done.stdout
     project = open_project(connection, store.taxonomy, None)
@@ -50,8 +49,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     signal.signal(signal.SIGINT, handler)
     try:
         wait_until(lambda: "Serving tagger/1" in log.read_text(), "the backend does not come up")
-        taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace)
-        assert taken.returncode == 2
+        taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace, code=2)
         assert "cannot listen on" in taken.stderr
         data = {"title": "By hand", "abstract": "A paper without tags.", "reason": "None."}
         project.import_tasks([{"data": data}])

@@ -3,15 +3,13 @@ import json
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.samples import run
+from helpers.samples import run, run_python
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
@@ -21,8 +19,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cros
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
-from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_labels, read_papers
-from tagger.labels import LabelStore
+from tagger import Paper, Tagger, TaggerError, merge_duplicates, read_papers
 from tagger.model import load_model
 from tagger.registry import Registry
 from tagger.taxonomy import load_taxonomy
@@ -262,8 +259,7 @@ def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
         "title,abstract\nOne,The heart and the court.\nTwo < b,A survey of the drug.\n",
         encoding="utf-8",
     )
-    done = run("tag", "page.csv", "--model", saved_model, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run("tag", "page.csv", "--model", saved_model, cwd=tmp_path, code=0)
     lines = (tmp_path / "tagged" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     papers = merge_duplicates(read_papers(tmp_path / "page.csv"))
     tags = Tagger.load(saved_model).tag(papers)
@@ -334,13 +330,6 @@ def test_save_keeps_other_files(fitted, tmp_path):
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_labels_of_a_folder_are_what_fit_takes(quick, label_folder):
-    papers, tags = read_labels(label_folder)
-    tagger = Tagger(**QUICK).fit(papers, tags, taxonomy=label_folder)
-    labels = LabelStore(label_folder).labels()
-    assert tagger.model_.reference.ids == tuple(label.id for label in labels)
-
-
 def test_rows_of_one_paper_are_taken_together(quick, labelled):
     papers, kinds = labelled
     tagger = Tagger(**QUICK).fit([*papers, papers[0]], [*kinds, "study"])
@@ -378,8 +367,7 @@ def test_the_package_imports_its_names_lazily():
         "from tagger import *\n"
         "print(Tagger, read_papers)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    before, loaded = done.stdout.splitlines()
+    before, loaded = run_python(code).splitlines()
     assert before == "set() True"
     assert "tagger.estimator.estimator.Tagger" in loaded
     with pytest.raises(ImportError, match="Tagged"):
@@ -401,8 +389,7 @@ def test_a_saved_model_tags_without_training_libraries(saved_model):
         "        print(error)\n"
         "print(tagger._repr_html_()[:4])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    shape, tag, load, fit, shown = done.stdout.splitlines()
+    shape, tag, load, fit, shown = run_python(code).splitlines()
     assert (shape, shown) == ("(1,)", "<div")
     assert "pip install 'tagger[formats]'" in tag
     assert "needs MLflow" in load

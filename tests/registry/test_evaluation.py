@@ -1,18 +1,9 @@
-import json
-
 import pytest
-from helpers.samples import label_line, run
+from helpers.samples import add_audit, ran, run
 
 from tagger.errors import TaggerError
 from tagger.papers import Paper
 from tagger.registry import evaluate_models
-
-
-def audited(count, **changes):
-    lines = [
-        label_line(f"New {n}", source="review", queue="audit", **changes) for n in range(count)
-    ]
-    return "\n".join(lines)
 
 
 def of(model, facet, sample):
@@ -24,11 +15,10 @@ def of(model, facet, sample):
 
 def test_two_versions_are_evaluated_on_the_same_papers(registry, log, label_folder):
     log(right=0.5)
-    corrections = label_folder / "corrections.jsonl"
-    corrections.write_text(audited(40), encoding="utf-8")
+    add_audit(label_folder, 40)
     log(right=1.0)
     # Papers that neither has seen.
-    corrections.write_text(audited(50), encoding="utf-8")
+    add_audit(label_folder, 50)
     found = evaluate_models(registry, ["champion", "challenger"], label_folder)
     first, second = (of(model, "kind", "audit") for model in found.models)
     assert (first.measured.papers, second.measured.papers) == (50, 50)
@@ -46,30 +36,28 @@ def test_two_versions_are_evaluated_on_the_same_papers(registry, log, label_fold
 
 def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):
     log()
-    file = tmp_path / "held back.jsonl"
-    file.write_text(audited(30), encoding="utf-8")
+    file = add_audit(tmp_path, 30) / "corrections.jsonl"
     registered = evaluate_models(registry, ["1"], file)
     # The same model as a folder, which is not registered.
     alone = evaluate_models(registry, [str(saved_model)], file)
     assert alone.models[0].facets == registered.models[0].facets
     assert {one.measured.sample for one in alone.models[0].facets} == {"audit"}
-    file.write_text(audited(1, tags={"kind": ["poem"]}), encoding="utf-8")
+    add_audit(tmp_path, 1, tags={"kind": ["poem"]})
     with pytest.raises(TaggerError, match="unknown tag 'poem'"):
         evaluate_models(registry, ["1"], file)
 
 
 def test_the_command_says_what_is_not_known(registry, log, label_folder):
     log()
-    done = run("evaluate", "--labels", label_folder)
-    assert done.returncode == 0
+    done = run("evaluate", "--labels", label_folder, code=0)
     assert "kind: not known on your papers: tagger review push FILES --audit 50" in done.stdout
-    (label_folder / "corrections.jsonl").write_text(audited(40), encoding="utf-8")
+    add_audit(label_folder, 40)
     log(right=0.5)
-    done = run("evaluate", "--labels", label_folder, "--json")
-    content = json.loads(done.stdout)
+    content = ran("evaluate", "--labels", label_folder)
     assert [model["model"] for model in content["models"]] == ["tagger/1", "tagger/2"]
     assert content["models"][0]["facets"][0]["measured"]["papers"] == 40
     assert content["comparison"]["facets"][0]["papers"] == 40
-    done = run("evaluate", "--model", "1", "--against", "champion", "--labels", label_folder)
-    assert done.returncode == 2
+    done = run(
+        "evaluate", "--model", "1", "--against", "champion", "--labels", label_folder, code=2
+    )
     assert "named twice" in done.stderr

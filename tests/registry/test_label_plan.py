@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.samples import label_line, small_taxonomy
+from helpers.samples import add_audit, small_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.evaluation import LearningPoint
@@ -52,8 +52,7 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
 def test_a_plan_is_of_reviewed_papers_where_there_are_enough(
     registry, log, label_folder, monkeypatch
 ):
-    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
-    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    add_audit(label_folder, 40)
     version = log(right=0.7)
     points = []
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from unittest.mock import Mock
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import add_audit
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
@@ -25,8 +25,7 @@ RULES = GateRules()
 @pytest.fixture(autouse=True)
 def audited(label_folder):
     """An audit sample large enough for the gate."""
-    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(36)]
-    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    add_audit(label_folder, 36)
 
 
 def champions(registry):

@@ -1,12 +1,10 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers.samples import TAGGER, page, run
+from helpers.samples import page, run, run_python
 
 from tagger.errors import TaggerError
 from tagger.model import load_model
@@ -102,9 +100,8 @@ def test_a_command_on_a_cached_model_does_not_import_mlflow(registry, log):
         "import sys; from tagger.cli import app; "
         f"app({command}, standalone_mode=False); print('mlflow' in sys.modules)"
     )
-    subprocess.run([TAGGER, "tag", "page.txt"], check=True)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    run("tag", "page.txt", code=0)
+    assert run_python(code).splitlines()[-1] == "False"
 
 
 @pytest.fixture
@@ -202,6 +199,5 @@ def test_a_misspelt_title_gets_the_nearest_one_or_those_that_there_are(
 ):
     titles = ("Hearts and courts", "A Slow-Train Ride to the Coast of Norway")
     (tmp_path / "page.txt").write_text(page(*titles), encoding="utf-8")
-    done = run("explain", title, "page.txt", "--model", saved_model, cwd=tmp_path)
-    assert done.returncode == 2
+    done = run("explain", title, "page.txt", "--model", saved_model, cwd=tmp_path, code=2)
     assert hint in done.stderr

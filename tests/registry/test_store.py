@@ -3,22 +3,50 @@
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
+from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry, check_writable
 
-TESTS = Path(__file__).parents[1]
-LOG = (
-    "import sys; from pathlib import Path; from helpers.tiny_training import log_tiny; "
-    "from tagger.registry import Registry; "
-    "print(log_tiny(Registry(), Path(sys.argv[1]), Path(sys.argv[2]), 1.0, int(sys.argv[3])).name)"
-)
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["mlflow.pyfunc", "tagger.registry.training_run", "test_store"])
+"""Processes of their own that need not load MLflow, which takes longer than what they do."""
+
+
+def log_in_a_fork(label_folder, saved_model, seed, kill=None):
+    """Start to log a version in a process of its own, which may be killed at a call of the client.
+
+    Its exit code is 9 if it was, and else the number of the version.
+    """
+    arguments = (label_folder, saved_model, seed, kill)
+    process = FORKS.Process(target=_log_and_exit, args=arguments)
+    process.start()
+    return process
+
+
+def _log_and_exit(label_folder, saved_model, seed, kill):
+    import mlflow
+    from mlflow import MlflowClient
+
+    # To draw the figures takes half of the time.
+    mlflow.log_figure = lambda _figure, path: mlflow.log_text("", path)
+    if kill:
+        setattr(MlflowClient, kill, lambda *_, **__: os._exit(9))
+    os._exit(log_tiny(Registry(), label_folder, saved_model, 1.0, seed).number)
+
+
+def _exit_if_refused(number):
+    try:
+        Registry().champion()
+    except TaggerError as error:
+        said = str(error)
+        right = "another version of MLflow" in said and "mlflow db upgrade sqlite:///" in said
+        os._exit(number if right and "\n" not in said else 1)
 
 
 def test_a_damaged_store_is_one_line_of_error_and_stays_unchanged(registry):
@@ -48,16 +76,11 @@ def test_a_store_that_mlflow_must_upgrade_stays_unchanged(registry, log):
     with sqlite3.connect("mlruns/mlflow.db") as database:
         # The tables of this MLflow under the revision of an older one.
         database.execute("update alembic_version set version_num = 'cc1f77228345'")
-    code = (
-        "from tagger.registry import Registry; from tagger.errors import TaggerError\n"
-        "try: Registry().champion()\n"
-        "except TaggerError as error: print(error)"
-    )
     # In a process of its own: this one knows the store already.
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "another version of MLflow" in output
-    assert "mlflow db upgrade sqlite:///" in output
-    assert output.count("\n") == 1
+    other = FORKS.Process(target=_exit_if_refused, args=(7,))
+    other.start()
+    other.join()
+    assert other.exitcode == 7
     with sqlite3.connect("mlruns/mlflow.db") as database:
         found = database.execute("select version_num from alembic_version").fetchall()
         assert found == [("cc1f77228345",)]
@@ -81,22 +104,12 @@ def test_a_server_that_does_not_answer_is_reported(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def start_to_log(label_folder, saved_model, seed, code=LOG, **environment):
-    """Log a version in a separate process."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(label_folder), str(saved_model), str(seed)],
-        env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model):
     shutil.rmtree("mlruns")
-    both = [start_to_log(label_folder, saved_model, seed) for seed in range(2)]
-    output = [process.communicate() for process in both]
-    assert sorted(out.strip() for out, _ in output) == ["tagger/1", "tagger/2"], output
+    both = [log_in_a_fork(label_folder, saved_model, seed) for seed in range(2)]
+    for process in both:
+        process.join()
+    assert sorted(process.exitcode for process in both) == [1, 2]
     versions = registry.versions()
     assert [version.aliases for version in versions] == [("champion",), ("challenger",)]
     for version in versions:
@@ -106,14 +119,10 @@ def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_
 def test_a_kill_at_any_moment_leaves_no_half_version(registry, log, label_folder, saved_model):
     """Killed where a version appears in the database, before and after its alias."""
     first = log()
-    code = (
-        "import os; from mlflow import MlflowClient as C; kill = lambda *a, **k: os._exit(9); "
-        "setattr(C, os.environ['KILL'], kill); " + LOG
-    )
     for moment in ("create_model_version", "set_registered_model_alias", "log_artifact"):
-        killed = start_to_log(label_folder, saved_model, 1, code, KILL=moment)
-        _, output = killed.communicate()
-        assert killed.returncode == 9, output
+        killed = log_in_a_fork(label_folder, saved_model, 1, moment)
+        killed.join()
+        assert killed.exitcode == 9
         assert registry.champion() == first
         assert registry.challenger() is None
         for version in registry.versions():

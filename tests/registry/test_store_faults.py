@@ -1,11 +1,10 @@
 """Faults of the store, each with a line of its own; what can go on goes on."""
 
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import add_audit
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
@@ -35,13 +34,7 @@ def delete_for_good(registry, version):
 @pytest.fixture
 def audited(label_folder):
     """An audit sample that came after all versions."""
-
-    def add():
-        lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
-        (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        return label_folder
-
-    return add
+    return lambda: add_audit(label_folder, 40)
 
 
 def test_a_champion_without_its_run_tags_is_compared_and_is_followed(
@@ -107,11 +100,6 @@ def test_an_unknown_name_gives_the_versions_that_there_are(registry, log):
     # The model that ships does not take its place.
     with pytest.raises(TaggerError, match=r"no version is the champion.*promote VERSION"):
         load_model_by_name("champion")
-
-
-def test_a_locked_database_is_told(registry):
-    error = registry.store.unusable(sqlite3.OperationalError("database is locked"))
-    assert "another program is writing to it" in str(error)
 
 
 @pytest.mark.parametrize("copied", [True, False])

@@ -3,7 +3,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import add_audit, label_line
 from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
@@ -107,8 +107,7 @@ def test_a_facet_whose_tags_were_renamed_by_hand_is_not_compared(registry, log, 
 
 def test_papers_that_a_version_never_saw_are_predicted_by_it(registry, log, label_folder):
     before = log()
-    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
-    (label_folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    add_audit(label_folder, 40)
     kind, seeds, *_ = compare_versions(registry, before, log()).facets
     assert (kind.sample, kind.papers, kind.unseen) == ("audit", 40, 40)
     assert (seeds.sample, seeds.papers, seeds.unseen) == ("seed", 12, 0)
@@ -138,9 +137,8 @@ def test_labelled_papers_are_timed_and_missing_predictions_are_an_error(
 def test_reviewed_papers_that_came_after_both_versions_count(registry, log, label_folder, caplog):
     before, after = log(right=0.5), log(right=1.0)
     assert {part.sample for part in compare_versions(registry, before, after).facets} == {"seed"}
-    lines = [label_line(f"New {n}", source="review", queue="audit") for n in range(40)]
-    seed = label_line("Another seed")
-    (label_folder / "corrections.jsonl").write_text("\n".join([*lines, seed]), encoding="utf-8")
+    with (add_audit(label_folder, 40) / "corrections.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + label_line("Another seed"))
     kind, *others = compare_versions(registry, before, after, label_folder).facets
     assert (kind.sample, kind.papers, kind.unseen) == ("audit", 40, 40)
     assert [(one.sample, one.papers) for one in others] == [

@@ -1,23 +1,11 @@
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.model import load_model
-from tagger.papers import Paper
-from tagger.registry import Registry, encoder_origin, encoder_source, log_training, settings_of
-
-
-def test_a_new_store_has_no_champion(registry):
-    assert registry.champion() is None
-    assert registry.challenger() is None
-    assert registry.versions() == []
-    for name in ("champion", "1", "0" * 32):
-        with pytest.raises(TaggerError, match=f"there is no model '{name}'"):
-            registry.find(name)
+from tagger.registry import encoder_origin, encoder_source, log_training, settings_of
 
 
 def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
@@ -32,16 +20,6 @@ def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
     log(seed=2)
     aliases = [version.aliases for version in registry.versions()]
     assert aliases == [("champion",), (), ("challenger",)]
-
-
-def test_a_version_loads_as_it_was_saved(registry, log, saved_model):
-    model = registry.load(log())
-    assert model.name == "tagger/1"
-    papers = [Paper("A survey of the court", "The judge and the heart.")]
-    before = load_model(saved_model).predict_proba(papers)
-    for facet, probabilities in model.predict_proba(papers).items():
-        assert (probabilities == before[facet]).all()
-    assert not Path("mlflow.db").exists()
 
 
 def test_an_encoder_comes_with_the_inputs_of_its_training(
@@ -94,9 +72,3 @@ def test_labels_are_logged_with_the_version_and_protected_by_hashes(
         with pytest.raises(TaggerError, match=f"{name}: is not the file that the run of tagger/1"):
             registry.label_folder(version, tmp_path / "again")
         file.write_bytes(before)
-
-
-def test_the_environment_can_name_another_store(monkeypatch, tmp_path):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
-    assert Registry().champion() is None
-    assert (tmp_path / "elsewhere.db").exists()

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from helpers.samples import page, run
+from helpers.samples import page, ran, run
 from helpers.tiny_report import review, tag_row
 
 from tagger.labels.store import CORRECTIONS_FILE
@@ -22,8 +22,7 @@ def root(tmp_path, label_folder, monkeypatch):
 def test_a_report_without_a_model_says_what_is_left_out(root):
     answer = review("First paper", "study", text="").model_dump_json(exclude_defaults=True)
     (root / "labels" / CORRECTIONS_FILE).write_text(answer + "\n", encoding="utf-8")
-    done = run("report", cwd=root)
-    assert done.returncode == 0, done.stderr
+    done = run("report", cwd=root, code=0)
     for expected in (
         "Left out: figures of tagger/1 (there is no MLflow store here)",
         "Left out: abstracts (those of 2 of 2 papers",
@@ -38,8 +37,7 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
 def test_scripts_get_json_and_abstracts_come_from_pages(root):
     (root / "labels").rename(root / "elsewhere")
     pages = ("-d", "page.txt", "-d", "no.txt")
-    done = run("report", "tagged", "-o", "out/r.html", *pages, "--json", cwd=root)
-    assert done.returncode == 2
+    done = run("report", "tagged", "-o", "out/r.html", *pages, "--json", cwd=root, code=2)
     assert "no.txt: no such file" in done.stderr
     found = json.loads(done.stdout)
     assert (found["output"], found["abstracts"]) == ("out/r.html", 2)
@@ -52,15 +50,12 @@ def test_scripts_get_json_and_abstracts_come_from_pages(root):
 
 def test_evidence_comes_from_the_model_named(root, saved_model):
     options = ("--evidence", "--digest", "page.txt")
-    done = run("report", *options, "--model", saved_model, "--json", cwd=root)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["explained"] == 2
+    assert ran("report", *options, "--model", saved_model, cwd=root)["explained"] == 2
     assert "influential sentences, by local/" in (root / "report.html").read_text(encoding="utf-8")
     # A model without a name needs its folder.
     row = tag_row("First paper", model="local/definitions-0123")
     (root / "tagged" / "tags.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    done = run("report", *options, cwd=root)
-    assert done.returncode == 2
+    done = run("report", *options, cwd=root, code=2)
     assert "--model FOLDER" in done.stderr
 
 
@@ -72,8 +67,7 @@ def test_a_zero_shot_model_gets_the_pages_to_explain(root, monkeypatch, model):
         return model
 
     monkeypatch.setattr("tagger.report.build.load_model_by_name", load)
-    done = run("report", "--evidence", "--digest", "page.txt", "--model", "labels", cwd=root)
-    assert done.returncode == 0, done.stderr
+    run("report", "--evidence", "--digest", "page.txt", "--model", "labels", cwd=root, code=0)
     assert shown == ["First paper", "Second paper"]
 
 
@@ -81,8 +75,7 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
     table = "Heading,Text,Link\nFirst paper,On the first.,10.1234/a\n"
     (root / "table.csv").write_text(table, encoding="utf-8")
     columns = ["--column", "title=Heading", "--column", "abstract=Text", "--format", "csv"]
-    done = run("report", "--digest", "table.csv", *columns, cwd=root)
-    assert done.returncode == 0, done.stderr
+    run("report", "--digest", "table.csv", *columns, cwd=root, code=0)
     assert "On the first." in (root / "report.html").read_text(encoding="utf-8")
 
 
@@ -100,7 +93,6 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
     ],
 )
 def test_invalid_arguments_of_a_report_are_errors(root, command, reason):
-    done = run("report", *command, cwd=root)
-    assert done.returncode == 2
+    done = run("report", *command, cwd=root, code=2)
     assert reason in done.stderr
     assert not (root / "report.html").exists()

@@ -1,10 +1,9 @@
 """The report of a library opens on the last week: new papers, tags that rise, what waits."""
 
-import json
 from datetime import date, timedelta
 
 import pytest
-from helpers.samples import run
+from helpers.samples import ran, refused
 from helpers.tiny_report import review, tag_row
 
 from tagger.papers import Library, LibraryPaper, TaggedPaper
@@ -78,9 +77,6 @@ def test_a_first_week_has_nothing_to_rise_from(tmp_path, taxonomy):
 
 
 def test_the_command_tells_scripts_of_the_week(library, tmp_path):
-    done = run("report", "library", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["week"]["new"] == 10
+    assert ran("report", "library", cwd=tmp_path)["week"]["new"] == 10
     Library.create(tmp_path / "empty")
-    done = run("report", "empty", cwd=tmp_path)
-    assert (done.returncode, "contains no papers" in done.stderr) == (2, True)
+    refused("contains no papers", "report", "empty", cwd=tmp_path)

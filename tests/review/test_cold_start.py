@@ -24,12 +24,10 @@ def test_the_command_needs_no_labels(label_folder):
     (label_folder / "seed.jsonl").write_text("", encoding="utf-8")
     root = label_folder.parent
     (root / "page.txt").write_text(page("One", "Two", "Three"), encoding="utf-8")
-    done = run("labels", "suggest", 2, "page.txt", cwd=root)
-    assert done.returncode == 0, done.stderr
+    done = run("labels", "suggest", 2, "page.txt", cwd=root, code=0)
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert all(line.endswith(" (page.txt)") for line in lines)
-    missing = run("labels", "suggest", 2, "page.txt", "none.txt", "--json", cwd=root)
-    assert missing.returncode == 2
+    missing = run("labels", "suggest", 2, "page.txt", "none.txt", "--json", cwd=root, code=2)
     assert '"labelled": 0' in missing.stdout
     assert "none.txt: no such file" in missing.stderr

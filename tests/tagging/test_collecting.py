@@ -5,13 +5,11 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
-from helpers.samples import contents, label_line, page, run, small_taxonomy
+from helpers.samples import contents, label_line, page, ran, refused, run, small_taxonomy, start
 from helpers.tiny_model import save_tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,35 +26,46 @@ WEEKS = {
 DAYS = {"week1.txt": "2026-11-03", "week2.txt": "2026-11-11"}
 
 
+def write_pages(folder):
+    for name, titles in WEEKS.items():
+        (folder / name).write_text(page(*titles), encoding="utf-8")
+
+
 @pytest.fixture
 def add(tmp_path, saved_model, monkeypatch):
     """Add a page to the library of a folder, as a user does."""
     monkeypatch.chdir(tmp_path)
-    for name, titles in WEEKS.items():
-        (tmp_path / name).write_text(page(*titles), encoding="utf-8")
+    write_pages(tmp_path)
 
     def add_page(name, *more):
         day = ("--date", DAYS[name]) if name in DAYS else ()
-        done = run("tag", name, "--into", "library", "-m", saved_model, *day, "--json", *more)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["addition"]
+        return ran("tag", name, "--into", "library", "-m", saved_model, *day, *more)["addition"]
 
     return add_page
 
 
+@pytest.fixture(scope="module")
+def two_weeks(tmp_path_factory, saved_model):
+    """A library of two weeks, not to be changed."""
+    folder = tmp_path_factory.mktemp("weeks")
+    write_pages(folder)
+    for name, day in DAYS.items():
+        run("tag", name, "--into", "library", "-m", saved_model, "--date", day, cwd=folder, code=0)
+    return folder / "library"
+
+
 @pytest.fixture
-def root(add, tmp_path):
+def root(tmp_path, two_weeks, monkeypatch):
     """A folder with a library of two weeks."""
-    add("week1.txt")
-    add("week2.txt")
+    monkeypatch.chdir(tmp_path)
+    write_pages(tmp_path)
+    shutil.copy(two_weeks, tmp_path)
     return tmp_path
 
 
 def rows():
     """Return the papers of the library as JSON, by title."""
-    done = run("library", "search", "library", "--json")
-    assert done.returncode == 0, done.stderr
-    return {row["title"]: row for row in json.loads(done.stdout)["papers"]}
+    return {row["title"]: row for row in ran("library", "search", "library")["papers"]}
 
 
 def test_a_paper_is_added_once_and_keeps_its_day(add, tmp_path):
@@ -154,8 +163,7 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
         {"kind": ["study"], "field": ["law"]},
         "corrected",
     )
-    done = run("library", "retag", "library", "-m", other_model(root), "--json")
-    assert done.returncode == 0, done.stderr
+    done = run("library", "retag", "library", "-m", other_model(root), "--json", code=0)
     after = rows()["First paper"]
     assert after["model"] != before["model"]
     assert (after["tags"], after["added"]) == (before["tags"], before["added"])
@@ -163,8 +171,7 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
         "library", "search", "library", "--tag", "field/law", "--tag", "kind/study", "hearts"
     )
     assert done.stdout.splitlines()[-1] == "papers: 0"
-    done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper")
-    assert done.returncode == 0, done.stderr
+    done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper", code=0)
     exported = map(json.loads, (root / "out" / "tags.jsonl").read_text().splitlines())
     assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
 
@@ -176,9 +183,7 @@ def other_model(root):
 
 def test_search_finds_words_phrases_days_and_what_waits(root):
     def found(*words):
-        done = run("library", "search", "library", *words, "--json")
-        assert done.returncode == 0, done.stderr
-        return [row["title"] for row in json.loads(done.stdout)["papers"]]
+        return [row["title"] for row in ran("library", "search", "library", *words)["papers"]]
 
     assert found("court") == ["Third paper on courts"]
     assert found('"paper on courts"') == ["Third paper on courts"]
@@ -190,17 +195,14 @@ def test_search_finds_words_phrases_days_and_what_waits(root):
 
 
 def test_one_paper_is_shown_by_a_part_of_its_title(root):
-    done = run("library", "show", "library", "COURTS")
-    assert done.returncode == 0, done.stderr
+    done = run("library", "show", "library", "COURTS", code=0)
     assert "confidences, kind:" in done.stdout
     assert done.stdout.splitlines()[-1] == "papers: 1"
-    done = run("library", "show", "library", "paper", "--json")
-    assert len(json.loads(done.stdout)["papers"]) == 4
+    assert len(ran("library", "show", "library", "paper")["papers"]) == 4
 
 
 def test_a_library_is_read_like_any_file_of_papers(root, saved_model):
-    done = run("tag", "library", "-m", saved_model, "--json", "-o", "again")
-    assert json.loads(done.stdout)["papers"] == 4
+    assert ran("tag", "library", "-m", saved_model, "-o", "again")["papers"] == 4
     lines = (root / "again" / "abstracts.jsonl").read_text().splitlines()
     assert len(lines) == 4
 
@@ -213,8 +215,7 @@ def test_without_abstracts_no_text_is_kept_and_a_new_model_asks_for_them(add, tm
     done = run("library", "retag", "library", "-m", other)
     assert (done.returncode, "2 papers keep their tags" in done.stderr) == (1, True)
     assert rows() == before
-    done = run("library", "retag", "library", "-m", other, "--texts", "week1.txt")
-    assert done.returncode == 0, done.stderr
+    done = run("library", "retag", "library", "-m", other, "--texts", "week1.txt", code=0)
     assert b"nothing real" not in (tmp_path / "library").read_bytes()
     assert {row["model"] for row in rows().values()} != {row["model"] for row in before.values()}
 
@@ -285,34 +286,18 @@ def test_a_file_that_is_no_sound_library_is_refused_and_stays(root, saved_model,
     spoil(path)
     before = path.is_file() and path.read_bytes()
     model = ("-m", saved_model) if command[0] == "tag" or command[1] == "retag" else ()
-    done = run(*command, *model)
-    assert done.returncode == 2
-    [line] = [line for line in done.stderr.splitlines() if line.strip()]
-    assert line.startswith("error: library: "), line
+    refused("error: library: ", *command, *model)
     assert (path.is_file() and path.read_bytes()) == before
 
 
 @pytest.mark.parametrize("others", [("-o", "x"), ("--write", "excel"), ("--engine", "ray")])
 def test_a_library_is_no_folder_of_results(root, others):
-    done = run("tag", "week1.txt", "--into", "library", *others)
-    assert (done.returncode, "--into cannot be combined" in done.stderr) == (2, True)
-
-
-def start(place, model, name):
-    """Start an addition in a process of its own."""
-    command = ["tag", name, "--into", "library", "--model", str(model), "--json"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tagger", *command],
-        cwd=place,
-        env={**os.environ, "TAGGER_CACHE": "off"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    refused("--into cannot be combined", "tag", "week1.txt", "--into", "library", *others)
 
 
 def test_of_two_additions_at_once_none_is_lost(add, tmp_path, saved_model):
-    both = [start(tmp_path, saved_model, name) for name in WEEKS]
+    added = ("--into", "library", "--model", saved_model, "--json")
+    both = [start(tmp_path, "tag", name, *added) for name in WEEKS]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sum(json.loads(out)["addition"]["new"] for out, _ in outputs) == 4
@@ -332,8 +317,8 @@ def test_a_kill_at_the_end_leaves_the_library_as_it_was(root, saved_model, monke
     monkeypatch.undo()
     monkeypatch.chdir(root)
     assert rows() == before
-    done = run("tag", "week3.txt", "--into", "library", "-m", saved_model, "--json")
-    assert json.loads(done.stdout)["addition"]["papers"] == 5
+    done = ran("tag", "week3.txt", "--into", "library", "-m", saved_model)
+    assert done["addition"]["papers"] == 5
     assert not list(root.glob(".library.work"))
 
 
@@ -341,16 +326,14 @@ def test_a_run_that_fails_leaves_the_library_as_it_was(root, saved_model, monkey
     before = (root / "library").read_bytes()
     monkeypatch.setattr(Library, "_index", Mock(side_effect=sqlite3.OperationalError("disk full")))
     (root / "week3.txt").write_text(page("Fifth paper"), encoding="utf-8")
-    done = run("tag", "week3.txt", "--into", "library", "-m", saved_model)
-    assert done.returncode == 2
+    run("tag", "week3.txt", "--into", "library", "-m", saved_model, code=2)
     assert (root / "library").read_bytes() == before
 
 
 def test_a_library_in_use_is_left_alone(root, model):
     with sqlite3.connect(root / "library", isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
-        done = run("library", "search", "library")
-    assert (done.returncode, "another process uses it" in done.stderr) == (2, True)
+        refused("another process uses it", "library", "search", "library")
     shutil.copy(root / "library", root / "copy")
     assert contents(root)["copy"] == contents(root)["library"]
     retag_library(root / "copy", model, RULE, keep=False)

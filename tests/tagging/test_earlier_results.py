@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.samples import contents, page, run
+from helpers.samples import contents, page, ran, run
 
 WEEKS = {"week1.txt": ("First paper", "Second paper"), "week2.txt": ("Third paper",)}
 
@@ -20,23 +20,20 @@ def root(tmp_path, saved_model, monkeypatch):
 
 def test_other_papers_are_replaced_only_when_asked(root, saved_model):
     before = contents(root / "tagged")
-    done = run("tag", "week2.txt", "-m", saved_model)
-    assert done.returncode == 2
+    done = run("tag", "week2.txt", "-m", saved_model, code=2)
     [line] = done.stderr.splitlines()
     assert "tagged: has results of 2 papers" in line
     for way in ("--output", "--into", "--replace"):
         assert way in line
     assert contents(root / "tagged") == before
-    done = run("tag", "week2.txt", "-m", saved_model, "--replace")
-    assert done.returncode == 0, done.stderr
+    done = run("tag", "week2.txt", "-m", saved_model, "--replace", code=0)
     [row] = map(json.loads, (root / "tagged" / "tags.jsonl").read_text().splitlines())
     assert row["title"] == "Third paper"
 
 
 def test_the_same_papers_and_more_are_tagged_again_without_a_word(root, saved_model):
     for files in (["week1.txt"], ["week2.txt", "week1.txt"]):
-        done = run("tag", *files, "-m", saved_model, "--min-confidence", 0.5)
-        assert done.returncode == 0, done.stderr
+        run("tag", *files, "-m", saved_model, "--min-confidence", 0.5, code=0)
 
 
 def test_results_that_cannot_be_read_are_not_replaced(root, saved_model):
@@ -49,11 +46,9 @@ def test_results_that_cannot_be_read_are_not_replaced(root, saved_model):
 
 
 def test_the_report_finds_the_abstracts(root):
-    done = run("report", "--json")
-    assert json.loads(done.stdout)["abstracts"] == 2
+    assert ran("report")["abstracts"] == 2
     assert "On first paper:" in (root / "report.html").read_text(encoding="utf-8")
-    done = run("report", "--json", "--no-abstracts")
-    assert json.loads(done.stdout)["abstracts"] == 0
+    assert ran("report", "--no-abstracts")["abstracts"] == 0
     assert "On first paper:" not in (root / "report.html").read_text(encoding="utf-8")
 
 
