@@ -13,7 +13,7 @@ from tagger._util.atomic import exclusively
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import shown
 from tagger.model import ReviewRule, TaggerModel
-from tagger.papers import Library, LibraryPaper, Paper, TaggedPaper
+from tagger.papers import KnownPapers, Library, LibraryPaper, Paper, TaggedPaper
 from tagger.tagging.run import TagRun, tag_papers
 from tagger.taxonomy import Taxonomy
 
@@ -54,9 +54,15 @@ class Arrivals:
         """Find out which papers a library has, which need not exist yet."""
         library = Library(path) if path.exists() else None
         new, known = list[Paper](), list[Paper]()
+        completed: dict[str, Paper] = {}
         for paper in papers:
-            if library and library.find(paper):
+            found = library.find(paper) if library else None
+            own = found and completed.get(found.tagged.id, found.paper)
+            # What an earlier paper of the same file tells may show that this one is another.
+            if own and paper in KnownPapers([own]):
                 known.append(paper)
+                names = own.identifiers + paper.identifiers
+                completed[own.id] = replace(own, identifiers=names)
             else:
                 new.append(library.with_free_id(paper) if library else paper)
         return cls(path, library, new, known)

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 from helpers.samples import contents, label_line, page, ran, refused, run, small_taxonomy, start
 from helpers.tiny_model import save_tiny_model
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tagger.model import ReviewRule
@@ -144,6 +144,12 @@ entries = st.builds(
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(entries, min_size=1, max_size=4), min_size=1, max_size=4))
+@example(
+    [
+        [Paper("One title", "Of hearts.")],
+        [Paper("One title", "", identifiers=(f"doi:10.1/{end}",)) for end in "ab"],
+    ]
+)
 def test_whatever_arrives_is_known_afterwards(tmp_path, taxonomy, pages):
     path = tmp_path / "library"
     path.unlink(missing_ok=True)
