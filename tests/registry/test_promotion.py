@@ -1,15 +1,18 @@
 import json
 import re
-from contextlib import contextmanager
+import shutil
+from contextlib import chdir, contextmanager
 from datetime import datetime
 from unittest.mock import Mock
 
 import pytest
-from helpers.samples import add_audit
+from helpers.samples import add_audit, write_labels
+from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
 from tagger.registry import (
+    Registry,
     compare_versions,
     log_comparison,
     promote,
@@ -26,6 +29,29 @@ RULES = GateRules()
 def audited(label_folder):
     """An audit sample large enough for the gate."""
     add_audit(label_folder, 36)
+
+
+@pytest.fixture(scope="module")
+def three_versions(tmp_path_factory, empty_database, taxonomy, saved_model):
+    """A store with three equal versions, not to be changed: to log one takes a second."""
+    import mlflow
+
+    root = tmp_path_factory.mktemp("three")
+    labels = add_audit(write_labels(root / "labels", taxonomy), 36)
+    (root / "mlruns").mkdir()
+    shutil.copy(empty_database, root / "mlruns")
+    with chdir(root), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlflow.log_figure", lambda _figure, path: mlflow.log_text("", path))
+        for seed in range(3):
+            log_tiny(Registry(), labels, saved_model, seed=seed)
+    return root / "mlruns"
+
+
+@pytest.fixture
+def three(registry, three_versions):
+    """A registry with three equal versions, of which the first is the champion."""
+    shutil.copytree(three_versions, "mlruns", dirs_exist_ok=True)
+    return Registry()
 
 
 def champions(registry):
@@ -70,9 +96,10 @@ def test_force_records_its_reason(registry, log):
     assert version_history(registry)[1].why.endswith(" of 8 rules: new codebook")
 
 
-def test_rollback_undoes_promotions_one_by_one(registry, log):
-    for seed in range(3):
-        assert promote(registry, log(seed=seed), RULES).promoted
+def test_rollback_undoes_promotions_one_by_one(three):
+    registry = three
+    for number in "123":
+        assert promote(registry, registry.find(number), RULES).promoted
     given_up, champion = roll_back(registry, "too slow")
     assert (given_up.name, champion.name) == ("tagger/3", "tagger/2")
     assert champions(registry) == [2]
@@ -159,17 +186,15 @@ def breaking(monkeypatch):
     ],
 )
 def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
-    registry, log, breaking, broken
+    three, breaking, broken
 ):
-    log()
-    challenger = log(seed=1)
     with breaking(broken), pytest.raises(TaggerError, match="connection lost"):
-        promote(registry, challenger, RULES)
-    assert len(champions(registry)) == 1
-    assert promote(registry, registry.find("challenger"), RULES).promoted
-    assert champions(registry) == [2]
-    assert registry.challenger() is None
-    assert roll_back(registry)[1].name == "tagger/1"
+        promote(three, three.challenger(), RULES)
+    assert len(champions(three)) == 1
+    assert promote(three, three.find("challenger"), RULES).promoted
+    assert champions(three) == [3]
+    assert three.challenger() is None
+    assert roll_back(three)[1].name == "tagger/1"
 
 
 @pytest.mark.parametrize(
@@ -182,10 +207,11 @@ def test_a_broken_promotion_leaves_one_champion_and_is_finished_by_the_next(
     ],
 )
 def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
-    registry, log, breaking, broken, left
+    three, breaking, broken, left
 ):
-    for seed in range(3):
-        promote(registry, log(seed=seed), RULES)
+    registry = three
+    for number in "123":
+        promote(registry, registry.find(number), RULES)
     with breaking(broken), pytest.raises(TaggerError, match="connection lost"):
         roll_back(registry)
     assert champions(registry) == [left]
@@ -210,12 +236,10 @@ def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, m
     assert version_history(registry)[1].why == "passed the gate against tagger/1"
 
 
-def test_a_promotion_stops_if_the_champion_has_changed(registry, log, monkeypatch):
+def test_a_promotion_stops_if_the_champion_has_changed(three, monkeypatch):
     from tagger.registry import promotion
 
-    for seed in range(3):
-        log(seed=seed)
-    compare = promotion.compare_versions
+    registry, compare = three, promotion.compare_versions
 
     def slow(*arguments):
         found = compare(*arguments)
