@@ -27,6 +27,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ QUICK_CASES = ("review pull", "tag by definitions", "taxonomy rename", "init")
 QUICK = ("--epochs", "1", "--folds", "2", "--max-tokens", "32")
 PUSH = ("review", "push", "monday.txt", "tuesday.txt", "--budget", "40")
 TAG = ("tag", "monday.txt", "tuesday.txt", "library.bib", "--output", "tagged")
+COLLECT = ("tag", "tuesday.txt", "library.bib", "--into", "papers.sqlite", "--model", "labels")
 DEFINITIONS = ("--definition", "trial=Patients are assigned.", "--definition", "cohort=Followed.")
 LONGEST = 120.0
 """Seconds after which a run that was not killed counts as hanging."""
@@ -132,6 +134,7 @@ CASES = (
     Case("rollback", ("rollback", "--reason", "too many surveys"), step=True),
     Case("tag", (*TAG, "--write", "parquet", "--write", "dataset"), share=1.5),
     Case("tag by definitions", (*TAG, "--model", "labels"), "reviewed"),
+    Case("tag into a library", (*COLLECT, "--date", "2026-01-05"), "reviewed"),
     Case("review push, the first", (*PUSH, "--project", "another one")),
     Case("review push", PUSH, share=1.5),
     Case("review pull", ("review", "pull"), "reviewed", 1.5),
@@ -268,6 +271,13 @@ def before_each_write(root: Path, act: Callable[[], None]) -> None:
             point()
 
     event.listen(Engine, "before_cursor_execute", before_statement)
+
+    class Library(sqlite3.Connection):
+        def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+            before_statement(None, None, statement)
+            return super().execute(statement, *given)
+
+    sqlite3.connect = partial(sqlite3.connect, factory=Library)  # type: ignore[assignment]
 
 
 # The workspace, and what is seen in it.
@@ -411,6 +421,8 @@ def prepare(bench: Bench, bases: set[str]) -> None:
     if "reviewed" in bases:
         push_and_answer(bench, "--model", "labels")
         answer_again(bench)
+        monday = ("monday.txt", "--date", "2025-12-29", "--model", "labels")
+        must(bench, ("tag", *monday, "--into", "papers.sqlite"))
         bench.keep("reviewed")
     if "used" in bases:
         bench.put_back("new")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,15 @@ def examine(
     """
     torn = [f"{path.relative_to(workspace)}: {why}" for path, why in torn_files(workspace)]
     lines = label_lines(workspace)
+    papers = library_papers(workspace)
     lost = [line for line in (known or {"labels": []})["labels"] if line not in lines]
+    lost += [paper for paper in (known or {"papers": []})["papers"] if paper not in papers]
     doubled = [line for line, times in Counter(map(annotation_of, lines)).items() if times > 1]
     registry, problem = versions_of(whole)
     return {
         "torn": torn,
         "labels": lines,
+        "papers": papers,
         "lost": lost,
         "doubled": doubled,
         "champion": problem,
@@ -43,9 +48,6 @@ def examine(
 
 def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
     """Yield each file that cannot be read, but for those that belong to no version yet."""
-    import sqlite3
-    from contextlib import closing
-
     import yaml
 
     from tagger.errors import TaggerError
@@ -109,6 +111,15 @@ def label_lines(workspace: Path) -> list[str]:
     ]
 
 
+def library_papers(workspace: Path) -> list[list[str]]:
+    """Return the id and the day of each paper of the library."""
+    from tagger.papers import Library
+
+    path = workspace / "papers.sqlite"
+    papers = Library(path).papers() if path.exists() else ()
+    return [[one.tagged.id, one.added.isoformat()] for one in papers]
+
+
 def annotation_of(line: str) -> str:
     """Return what tells a label from the others: of a correction, the annotation and its time."""
     try:
@@ -165,6 +176,8 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
 
 def files_of(workspace: Path) -> Iterator[tuple[str, str]]:
     """Yield the name and the hash of each file that a command is asked for."""
+    from tagger.papers import Library
+
     for path in sorted(workspace.rglob("*")):
         name = str(path.relative_to(workspace))
         if not path.is_file() or path.suffix == ".lock" or is_left_behind(path):
@@ -172,6 +185,10 @@ def files_of(workspace: Path) -> Iterator[tuple[str, str]]:
         if name.startswith(("mlruns/", "cache/")):
             continue
         content = path.read_bytes()
+        if path.suffix == ".sqlite":
+            # Its bytes depend on how often it was changed.
+            library = Library(path)
+            content = repr([*library.papers(), library.near_duplicates()]).encode()
         if path.name == "taxonomy.yaml":
             content = re.sub(rb"since: .*", b"", content)
         if path.name == "corrections.jsonl":

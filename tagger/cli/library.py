@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +24,8 @@ Words = Annotated[
     typer.Argument(help="Words that title and abstract have; '\"a phrase\"' in double quotes."),
 ]
 Since = Annotated[
-    datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Only papers that were added on this day or later."),
+    str | None,
+    typer.Option(metavar="DATE", help="Only papers added since a day, 2026-11-03 or 7d (ago)."),
 ]
 Tags = Annotated[
     list[str] | None,
@@ -192,7 +192,7 @@ def _entries(
     file: Path,
     labels: Path | None,
     words: list[str] | None = None,
-    since: datetime | None = None,
+    since: str | None = None,
     tags: list[str] | None = None,
     *,
     waiting: bool = False,
@@ -204,7 +204,7 @@ def _entries(
         file,
         labels or (default if default.is_dir() else None),
         words=" ".join(words or ()),
-        since=since.date() if since else date.min,
+        since=output.parse_since(since) or date.min,
         tags=tags or (),
         waiting=waiting,
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import date, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,11 +157,23 @@ def collect_pages(
         if (more := len(rows) - _ROWS_SHOWN) > 0:
             complain(TaggerError(f"{more} more rows cannot be read", path=file.source.path))
         problems += rows
-    if not read.papers:
+    if problems and not read.papers:
         raise typer.Exit(2)
     for notice in read.notices:
         warn(notice)
     return read, problems
+
+
+def papers_to_review(read: PaperCollection) -> Sequence[Paper]:
+    """Return the papers that were read, without near duplicates of earlier papers of a library."""
+    from tagger.papers import Library
+
+    libraries = [Library(file.source.path) for file in read.files if file.format == "library"]
+    again = {pair.ids[1] for library in libraries for pair in library.near_duplicates()}
+    papers = [paper for paper in read.papers if paper.id not in again] if again else read.papers
+    if more := len(read.papers) - len(papers):
+        warn(f"{more} papers are near duplicates of earlier ones, which are offered in their place")
+    return papers
 
 
 def read_pages(
@@ -203,6 +216,17 @@ def parse_columns(pairs: list[str]) -> dict[str, str]:
             )
         columns[field] = name
     return columns
+
+
+def parse_since(text: str | None) -> date | None:
+    """Parse a day, 2026-11-03, or a number of days until today, 7d."""
+    try:
+        if text and text.endswith("d"):
+            return date.today() - timedelta(int(text[:-1]))
+        return date.fromisoformat(text) if text else None
+    except (ValueError, OverflowError) as error:
+        hint = "Write a day, 2026-11-03, or a number of days until today, 7d"
+        raise TaggerError(f"--since cannot be '{text}'", hint=hint) from error
 
 
 def echo(text: str, *, err: bool = False) -> None:

@@ -168,7 +168,7 @@ def push(
         target.set_overlap(overlap)
     with output.progress() as step:
         report = push_papers(
-            read.papers,
+            output.papers_to_review(read),
             loaded,
             store.all_labels(),
             target,

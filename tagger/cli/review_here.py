@@ -85,7 +85,9 @@ def here(
     with output.progress() as step:
         selection = Selection(loaded, tasks_here(known), rule, step)
         desk = ReviewDesk(
-            selection.choose(read.papers, known, settings), store, annotator or _account()
+            selection.choose(output.papers_to_review(read), known, settings),
+            store,
+            annotator or _account(),
         )
     if desk.papers:
         token = secrets.token_urlsafe(24)

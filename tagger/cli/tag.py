@@ -44,8 +44,8 @@ _SHOWN_GROUPS, _SHOWN_TITLES = 5, 4
 Files = Annotated[
     list[str],
     typer.Argument(
-        help="Files with papers: digest pages, libraries, tables, feeds, e-mails; - is standard "
-        "input."
+        help="Files with papers, or their addresses on the web: digest pages, libraries, tables, "
+        "feeds, e-mails; - is standard input."
     ),
 ]
 OutputFolder = Annotated[
@@ -58,6 +58,13 @@ Into = Annotated[
         metavar="LIBRARY",
         help="Add the papers to a library, a file that grows, instead of writing to a folder. "
         "Papers that it has are skipped.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE",
+        help="Leave out papers from before a day, 2026-11-03 or 7d (ago); undated ones are kept.",
     ),
 ]
 Day = Annotated[
@@ -93,6 +100,7 @@ def tag(
     files: Files,
     folder: OutputFolder = None,
     into: Into = None,
+    since: Since = None,
     day: Day = None,
     model: options.Model = "champion",
     effort: options.Effort = "full",
@@ -116,7 +124,8 @@ def tag(
     output folder, and each BibTeX, RIS or CSL JSON file with the tags among its keywords. Papers
     that cannot be read are listed in problems.jsonl, all others are tagged, and the exit code is
     then 2. After a failure, the same command continues where it stopped. Results of other papers
-    are replaced only with --replace. Files may be folders, patterns and URLs of storage.
+    are replaced only with --replace. Files may be folders, patterns, URLs of storage, and addresses
+    of the web, which are requested once.
 
     With --into, the papers are added to a library instead, which 'tagger report' and 'tagger
     library' read.
@@ -134,8 +143,12 @@ def tag(
         place = held.enter_context(work_on_library(into)) if into else folder or _DEFAULT_FOLDER
         check_output(place, write or [], [Path(file) for file in files])
         chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
-        collect = partial(read_for_run, folder=place, engine=chosen)
+        first = output.parse_since(since)
+        collect = partial(read_for_run, folder=place, engine=chosen, since=first)
         read, problems = output.collect_pages(files, format_name, column, collect)
+        if not (read.papers or into):
+            output.echo("No papers, so nothing was written")
+            return
         papers, arrivals = _papers_to_tag(read, into, place, replace=replace)
         loaded = load(papers).at_effort(effort)
         if model == "champion":
@@ -167,7 +180,7 @@ def tag(
             output.print_json(content | more)
         else:
             _print_tag_run(run, loaded, len(read.entries), show, addition)
-    _record_drift(run, loaded.name, files)
+    _record_drift(run, loaded.name, [file.source.name for file in read.files])
     if run.problems:
         raise typer.Exit(2)
 
@@ -296,7 +309,7 @@ def _print_tag_run(
     for facet in model.taxonomy.facets:
         counts = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
         console.print(Text.assemble((f"{facet.name}: ", "bold"), counts or "no tags"))
-    groups = group_near_duplicates(run.near_duplicates)
+    groups = group_near_duplicates((addition or run).near_duplicates)
     for group in groups[:_SHOWN_GROUPS]:
         titles = [*group.titles.values()]
         if more := titles[_SHOWN_TITLES:]:
@@ -304,7 +317,8 @@ def _print_tag_run(
         text = f"{' / '.join(titles)} ({group.similarity} alike)"
         console.print(Text.assemble(("versions of one study? ", "yellow"), text))
     if rest := groups[_SHOWN_GROUPS:]:
-        console.print(f"and {len(rest)} more such groups: {NEAR_DUPLICATES_FILE}")
+        place = "see the report" if addition else NEAR_DUPLICATES_FILE
+        console.print(f"and {len(rest)} more such groups: {place}")
     if run.shards_before:
         console.print(f"shards: {run.shards}, of them tagged before: {run.shards_before}")
     if run.worker_deaths or run.failures:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from pydantic import TypeAdapter
 
 from tagger._util.atomic import cannot_write, making
 from tagger.errors import TaggerError
+from tagger.papers import near_duplicates as near
 from tagger.papers.identity import KnownPapers
 from tagger.papers.paper import Paper, paper_id
 from tagger.papers.tagged_paper import TaggedPaper
 
-FORMAT = 1
+FORMAT = 2
 """Version of the tables, in the header of the file (``user_version``)."""
 _APPLICATION = int.from_bytes(b"tagr", "big")
 _MARK = b"SQLite format 3\x00"
@@ -37,9 +38,12 @@ CREATE INDEX by_day ON papers (added);
 CREATE TABLE names (name TEXT, number INTEGER, PRIMARY KEY (name, number)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5 (title, abstract, content='', tokenize='porter');
 CREATE TABLE taxonomy (content TEXT NOT NULL);
+CREATE TABLE sketches (id TEXT PRIMARY KEY, sketch BLOB NOT NULL);
+CREATE TABLE near_duplicates (content TEXT NOT NULL);
 """
 _ROWS = "SELECT tagged, abstract, added FROM papers"
 _TAGGED = TypeAdapter(TaggedPaper)
+_PAIR = TypeAdapter(near.NearDuplicate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,9 @@ class Library:
         return str(found[0]) if found else None
 
     def papers(self, words: str = "", since: date = date.min) -> Iterator[LibraryPaper]:
-        """Yield papers in the order in which they were added.
+        """Return papers in the order in which they were added.
 
-        With ``words``, only papers are yielded whose title and abstract have them all, the best
+        With ``words``, only papers are returned whose title and abstract have them all, the best
         matches first. Words in double quotes are a phrase.
         """
         query, values = f"{_ROWS} WHERE added >= ? ORDER BY number", [since.isoformat()]
@@ -131,20 +135,20 @@ class Library:
                 "words.rowid WHERE added >= ? AND words MATCH ? ORDER BY rank"
             )
             values.append(_phrases(words))
+        return self._select(query, values)
+
+    def find(self, paper: Paper) -> LibraryPaper | None:
+        """Return the paper that an entry describes, if possible one with an identifier of it."""
+        marks = ", ".join("?" * len(paper.known_as))
+        query = f"{_ROWS} WHERE number IN (SELECT number FROM names WHERE name IN ({marks}))"
+        own, found = paper.unique_ids, self._select(query, [*paper.known_as])
+        fit = (one for one in found if paper in KnownPapers([one.tagged.paper]))
+        return max(fit, key=lambda one: len(own & one.tagged.paper.unique_ids), default=None)
+
+    def _select(self, query: str, values: Sequence[str] = ()) -> Iterator[LibraryPaper]:
         with self._reporting():
             for tagged, abstract, day in self._database.execute(query, values):
                 yield LibraryPaper(_TAGGED.validate_json(tagged), abstract, date.fromisoformat(day))
-
-    def find(self, paper: Paper) -> LibraryPaper | None:
-        """Return the paper of the library that an entry describes."""
-        marks = ", ".join("?" * len(paper.known_as))
-        query = f"{_ROWS} WHERE number IN (SELECT number FROM names WHERE name IN ({marks}))"
-        with self._reporting():
-            for tagged, abstract, day in self._database.execute(query, [*paper.known_as]):
-                own = _TAGGED.validate_json(tagged)
-                if paper in KnownPapers([own.paper]):
-                    return LibraryPaper(own, abstract, date.fromisoformat(day))
-        return None
 
     def with_free_id(self, paper: Paper) -> Paper:
         """Return a paper that is not in the library, with an id that no other paper there has."""
@@ -176,6 +180,27 @@ class Library:
             self._index(number, one.paper)
         self._set_taxonomy(taxonomy)
 
+    def find_near_duplicates(self) -> list[near.NearDuplicate]:
+        """Find, keep and return the near duplicates of the papers added since the last call."""
+        select, execute = self._select, self._database.execute
+        fresh = select(f"{_ROWS} WHERE id NOT IN (SELECT id FROM sketches) ORDER BY number")
+        new = {one.tagged.id: one.paper for one in fresh}
+        sketches = {name: near.sketch_of(paper) for name, paper in new.items()}
+        likely = near.likely_near_duplicates(sketches, dict(execute("SELECT * FROM sketches")))
+        query = f"{_ROWS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY number"
+        papers = [*(one.paper for one in select(query, [json.dumps([*likely])])), *new.values()]
+        pairs = [pair for pair in near.find_near_duplicates(papers) if pair.ids[1] in new]
+        self._database.executemany("INSERT INTO sketches VALUES (?, ?)", sketches.items())
+        rows = ((json.dumps(asdict(pair)),) for pair in pairs)
+        self._database.executemany("INSERT INTO near_duplicates VALUES (?)", rows)
+        return pairs
+
+    def near_duplicates(self) -> list[near.NearDuplicate]:
+        """Return the pairs that were found when papers were added."""
+        with self._reporting():
+            found = self._database.execute("SELECT content FROM near_duplicates ORDER BY rowid")
+            return [_PAIR.validate_json(content) for (content,) in found]
+
     def update(self, papers: Iterable[TaggedPaper], taxonomy: str) -> None:
         """Replace the tags of papers, found by their ids."""
         rows = ((_json(tagged), tagged.id) for tagged in papers)
@@ -200,6 +225,8 @@ class Library:
         text = known.abstract or (entry.abstract if abstract else known.abstract)
         query = "UPDATE papers SET tagged = ?, abstract = ? WHERE number = ?"
         self._database.execute(query, (_json(tagged), text, number))
+        if text != known.abstract:
+            self._database.execute("DELETE FROM sketches WHERE id = ?", [own.id])
         row = ("delete", number, before.title, before.abstract)
         self._database.execute(
             "INSERT INTO words (words, rowid, title, abstract) VALUES (?, ?, ?, ?)", row

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ SKETCH_SIZE = 64
 _MIN_SHARED = 3
 """Minimum number of shared sketch hashes of a candidate pair. Of the pairs with Jaccard index 0.15,
 0.2% share fewer than 3 of 64; with Jaccard index 0.2, 0.01%."""
+_COMMON = 50
 _SHINGLE = 3
 _WORD = re.compile(r"\w+")
 _CACHED_WORDS = 1 << 16
@@ -82,7 +84,7 @@ def find_near_duplicates(
     papers: Sequence[Paper],
     *,
     threshold: float = 0.15,
-    common: int = 50,
+    common: int = _COMMON,
     folder: Path | None = None,
     each: MapFunction = map,
 ) -> list[NearDuplicate]:
@@ -130,6 +132,26 @@ def find_near_duplicates(
             if similarity >= threshold:
                 pairs.append(_pair(papers, one, other, similarity))
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.ids))
+
+
+def sketch_of(paper: Paper) -> bytes:
+    """Return the sketch of an abstract: the upper 32 bits of its smallest shingle hashes."""
+    return (_shingles(paper)[:SKETCH_SIZE] >> np.uint64(32)).astype(np.uint32).tobytes()
+
+
+def likely_near_duplicates(new: Mapping[str, bytes], known: Mapping[str, bytes]) -> set[str]:
+    """Return the ids of known papers whose sketches share enough hashes with that of a new one."""
+    hashes = np.frombuffer(b"".join(known.values()), dtype=np.uint32)
+    owners = [name for name, sketch in known.items() for _ in range(len(sketch) // 4)]
+    having = defaultdict(list)
+    for name, sketch in new.items():
+        for one in np.frombuffer(sketch, dtype=np.uint32).tolist():
+            having[one].append(name)
+    found = np.flatnonzero(np.isin(hashes, np.array([*having], dtype=np.uint32)))
+    shared = [(owners[place], int(hashes[place])) for place in found.tolist()]
+    counts = Counter(one for _, one in shared)
+    pairs = Counter((k, n) for k, one in shared if counts[one] <= _COMMON for n in having[one])
+    return {name for (name, _), count in pairs.items() if count >= _MIN_SHARED}
 
 
 @dataclass

@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import date
 
 IDENTIFIER_KINDS = ("doi", "arxiv", "pmid", "openalex", "s2", "corpusid")
 """Kinds of identifiers, the preferred identity first."""
@@ -42,6 +43,8 @@ class Paper:
         ``arxiv:2101.00001``, ``pmid:123``, ``openalex:w123``, or those of Semantic Scholar, ``s2:``
         and ``corpusid:``. They are sorted by kind, without repeats. An ``id`` that is an identifier
         is added to them.
+    day:
+        Day of publication, or on which the record was listed or added, if the record has it.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Paper:
     sources: tuple[str, ...] = ()
     id: str = field(default="")
     identifiers: tuple[str, ...] = ()
+    day: date | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         own = (self.id,) if kind_of_id(self.id) in IDENTIFIER_KINDS else ()

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
@@ -62,8 +63,8 @@ class PaperSpool(_LazyPapers):
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
             # JSON can express lone surrogates.
-            fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers) for p in papers)
-            rows = ((json.dumps(each),) for each in fields)
+            fields = ((p.title, p.abstract, p.sources, p.id, p.identifiers, p.day) for p in papers)
+            rows = ((json.dumps(each, default=date.isoformat),) for each in fields)
             self._database.executemany("INSERT INTO papers VALUES (?)", rows)
             ((last,),) = self._database.execute("SELECT max(rowid) FROM papers")
         self._length = last or 0
@@ -79,8 +80,9 @@ class PaperSpool(_LazyPapers):
         query = "SELECT fields FROM papers WHERE rowid = ?"
         with self._reporting(is_writing=False):
             ((fields,),) = self._database.execute(query, (index + 1,))
-            title, abstract, sources, identity, identifiers = json.loads(fields)
-            return Paper(title, abstract, tuple(sources), identity, tuple(identifiers))
+            title, abstract, sources, identity, identifiers, day = json.loads(fields)
+            day = day and date.fromisoformat(day)
+            return Paper(title, abstract, tuple(sources), identity, tuple(identifiers), day)
 
     @contextmanager
     def _reporting(self, *, is_writing: bool) -> Iterator[None]:

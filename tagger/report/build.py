@@ -115,7 +115,7 @@ def build_report(
         created=datetime.now(UTC),
         folders=tuple(results[-_WEEKS_COUNTED:] if week else results),
         papers=tuple(papers),
-        near_duplicates=tuple(gather_near_duplicates(results)),
+        near_duplicates=tuple(gather_near_duplicates(shown)),
         taxonomy=store.taxonomy if store else None,
         figures=figures,
         task_addresses=_task_addresses(papers, labelled, label_studio) if label_studio else {},

@@ -12,7 +12,7 @@ from typing import Any
 from tagger._util.binomial import at_least
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
-from tagger.papers import Library, LibraryPaper, Paper, TaggedPaper
+from tagger.papers import Library, LibraryPaper, NearDuplicate, Paper, TaggedPaper
 from tagger.report.flow import count_tags
 from tagger.report.papers import ReportedPaper, Tags, gather_papers
 from tagger.report.results import ResultFolder, read_result_folder, translate_results
@@ -58,19 +58,25 @@ class Week:
 def read_weeks(path: Path) -> list[ResultFolder]:
     """Return the papers of a library as one folder of results for each week with additions."""
     weeks: dict[date, list[LibraryPaper]] = {}
-    for one in Library(path).papers():
+    library = Library(path)
+    for one in library.papers():
         weeks.setdefault(one.added - timedelta(one.added.weekday()), []).append(one)
     if not weeks:
         raise TaggerError("contains no papers", path=path)
-    return [_folder(papers, f"week of {monday}") for monday, papers in sorted(weeks.items())]
+    pairs = library.near_duplicates()
+    return [_folder(papers, f"week of {monday}", pairs) for monday, papers in sorted(weeks.items())]
 
 
-def _folder(papers: Sequence[LibraryPaper], name: str) -> ResultFolder:
+def _folder(
+    papers: Sequence[LibraryPaper], name: str, pairs: Iterable[NearDuplicate] = ()
+) -> ResultFolder:
+    ids = {one.tagged.id for one in papers}
     last = max((one.added for one in papers), default=date.min)
     return ResultFolder(
         name,
         datetime.combine(last, time(), UTC),
         tuple(one.tagged for one in papers),
+        tuple(pair for pair in pairs if pair.ids[1] in ids),
         abstracts={one.tagged.id: one.abstract for one in papers if one.abstract},
     )
 

@@ -13,7 +13,7 @@ from tagger._util.atomic import exclusively
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import shown
 from tagger.model import ReviewRule, TaggerModel
-from tagger.papers import KnownPapers, Library, LibraryPaper, Paper, TaggedPaper
+from tagger.papers import KnownPapers, Library, LibraryPaper, NearDuplicate, Paper, TaggedPaper
 from tagger.tagging.run import TagRun, tag_papers
 from tagger.taxonomy import Taxonomy
 
@@ -32,12 +32,13 @@ def work_on_library(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """Numbers of papers: added to a library, known to it before, and all that it has now."""
+    """Numbers of papers: new, known before, all; and the near duplicates of new ones."""
 
     library: str
     new: int
     known: int
     papers: int
+    near_duplicates: list[NearDuplicate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Arrivals:
             for paper in self.known:
                 library.complete(paper, abstract=abstracts)
             library.add(new, taxonomy.model_dump_json())
-        return Addition(shown(self.path), run.papers, len(self.known), len(library))
+            pairs = library.find_near_duplicates()
+        return Addition(shown(self.path), run.papers, len(self.known), len(library), pairs)
 
 
 @dataclass(frozen=True, slots=True)

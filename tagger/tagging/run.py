@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,7 @@ def read_for_run(
     folder: Path,
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
+    since: date | None = None,
     engine: Engine | None = None,
 ) -> PaperCollection:
     """Read the papers of files, folders, patterns and URLs for a run into an output folder.
@@ -112,13 +113,14 @@ def read_for_run(
         raise TaggerError("workers cannot read standard input", hint="Save it to a file first")
     work = None
     if engine:
-        key = [__version__, format_name, dict(columns or {}), [*map(asdict, files)]]
+        key = [__version__, format_name, dict(columns or {}), str(since), [*map(asdict, files)]]
         work = folder.absolute() / WORK_FOLDER / f"read-{_fingerprint(key)[:16]}"
     return collect_papers(
         names,
         on_error,
         format_name=format_name,
         columns=columns,
+        since=since,
         folder=work,
         each=(engine or LocalEngine()).each,
     )

@@ -46,6 +46,26 @@ def test_the_last_week_is_compared_with_the_weeks_before(library):
     assert (week.waiting, week.waiting_before, week.untagged) == (2, 4, {})
 
 
+def test_a_near_duplicate_is_named_in_the_week_of_the_later_paper(library, taxonomy):
+    rows = [tag_row(f"Version {n}") for n in range(2)]
+    for row, day in zip(rows, (MONDAY, MONDAY + timedelta(weeks=3)), strict=True):
+        one = LibraryPaper(TaggedPaper.from_row(row), " ".join(f"w{n}" for n in range(40)), day)
+        with (opened := Library(library)).changing():
+            opened.add([one], taxonomy.model_dump_json())
+            opened.find_near_duplicates()
+
+    def named(weeks=1):
+        pairs = build_report([library], None, weeks=weeks).near_duplicates
+        return [pair.titles for pair in pairs if pair.titles[1].startswith("Version")]
+
+    assert named() == [("Version 0", "Version 1")]
+    with opened.changing():
+        row = tag_row("Paper of the next week")
+        one = LibraryPaper(TaggedPaper.from_row(row), "x", MONDAY + timedelta(weeks=4))
+        opened.add([one], taxonomy.model_dump_json())
+    assert (named(), named(5)) == ([], [("Version 0", "Version 1")])
+
+
 def test_the_page_lists_the_papers_of_the_week_and_counts_those_before(library):
     found = build_report([library], None)
     assert [paper.tagged.title for paper in found.papers] == [f"Paper 3-{n}" for n in range(10)]

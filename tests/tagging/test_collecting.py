@@ -14,8 +14,9 @@ from helpers.tiny_model import save_tiny_model
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tagger.cli.output import papers_to_review
 from tagger.model import ReviewRule
-from tagger.papers import Library, Paper, TaggedPaper, merge_duplicates
+from tagger.papers import Library, Paper, TaggedPaper, collect_papers, merge_duplicates
 from tagger.tagging import Arrivals, retag_library
 
 RULE = ReviewRule()
@@ -39,7 +40,10 @@ def add(tmp_path, saved_model, monkeypatch):
 
     def add_page(name, *more):
         day = ("--date", DAYS[name]) if name in DAYS else ()
-        return ran("tag", name, "--into", "library", "-m", saved_model, *day, *more)["addition"]
+        command = ("tag", name, "--into", "library", "-m", saved_model, *day, *more)
+        addition = ran(*command)["addition"]
+        del addition["near_duplicates"]
+        return addition
 
     return add_page
 
@@ -111,6 +115,18 @@ def test_two_entries_of_one_paper_both_tell_what_they_know(tmp_path, taxonomy):
     assert found.tagged.sources == ("a", "b", "c")
 
 
+def test_two_dois_are_not_both_of_a_paper_that_had_none(tmp_path, taxonomy):
+    path = tmp_path / "library"
+    collect(path, [Paper("One title", "", ("a",))], taxonomy)
+    page = [Paper("One title", "", ("b",), identifiers=(f"doi:10.1/{name}",)) for name in "xy"]
+    for new in (1, 0):
+        assert collect(path, page, taxonomy).new == new
+    assert [one.tagged.identifiers for one in Library(path).papers()] == [
+        ("doi:10.1/x",),
+        ("doi:10.1/y",),
+    ]
+
+
 def test_chapters_with_the_doi_of_their_book_are_papers_of_their_own(tmp_path, taxonomy):
     titles = ("The role of wool", "Nineteen maps of hell")
     for title in titles * 2:
@@ -119,6 +135,33 @@ def test_chapters_with_the_doi_of_their_book_are_papers_of_their_own(tmp_path, t
     found = [one.tagged for one in Library(tmp_path / "library").papers()]
     assert [one.title for one in found] == list(titles)
     assert len({one.id for one in found}) == 2
+
+
+def text(number, changed=0):
+    """Return an abstract of forty words, of which the first few may be changed."""
+    return " ".join(f"{'x' if n < changed else 'w'}{number}q{n}" for n in range(40))
+
+
+def test_a_near_duplicate_of_an_earlier_paper_is_named_once_and_offered_once(tmp_path, taxonomy):
+    path = tmp_path / "library"
+    pages = [
+        [Paper("A preprint", text(1), ("a",)), Paper("Another", text(2), ("a",))],
+        [Paper("A journal version", text(1, 5), ("b",)), Paper("Something else", text(3), ("b",))],
+        [Paper("A preprint", text(1), ("c",)), Paper("A translation", text(2, 20), ("c",))],
+        [Paper("Something else!", text(3), ("d",)), Paper("Only a title", "", ("d",))],
+        [Paper("Only a title", text(3, 2), ("e",)), Paper("Something new", text(4), ("e",))],
+    ]
+    found = [collect(path, page, taxonomy).near_duplicates for page in pages]
+    assert [[pair.titles for pair in pairs] for pairs in found] == [
+        [],
+        [("A preprint", "A journal version")],
+        [("Another", "A translation")],
+        [],
+        [("Something else", "Only a title")],
+    ]
+    collect(path, [Paper("Something newer", text(4, 2), ("f",))], taxonomy)
+    offered = [paper.title for paper in papers_to_review(collect_papers(path))]
+    assert offered == ["A preprint", "Another", "Something else", "Something new"]
 
 
 def collect(path, papers, taxonomy):

@@ -32,7 +32,8 @@ _WITHOUT_KEY = re.compile(
 _LINKS = ("url", "ee", "link", "howpublished", "bdsk-url-1", "bdsk-url-2")
 _NOTES = ("journal", "journaltitle", "number", "note")
 _IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_NOTES, *_LINKS)
-_FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY})
+_DAYS = ("date", "year", "month", "day", "timestamp", "date-added")
+_FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY, *_DAYS})
 _NO_WORK = re.compile(r"set|xdata|control|\w*bstctl", re.IGNORECASE)
 """Types of entries that describe no work: biblatex's sets and data, settings of styles."""
 _OPENING = {"{": "}", '"': '"'}
@@ -72,8 +73,10 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         values = {name: _resolve(value, strings) for name, value in raw.items() if name in _FIELDS}
         parts = [clean_marked_up_text(values.get(name, "")) for name in ("title", "subtitle")]
         title = ": ".join(part for part in parts if part)
-        abstract = values.get("abstract", "")
-        yield make_paper(source, entry.line, [title], [abstract], _identifiers(values))
+        abstract, identifiers = values.get("abstract", ""), _identifiers(values)
+        full, *parts, stamp, added = (values.get(name, "").strip("{} ") for name in _DAYS)
+        days = [full, " ".join(parts), stamp, added]
+        yield make_paper(source, entry.line, [title], [abstract], identifiers, days=days)
 
 
 def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, str]]:

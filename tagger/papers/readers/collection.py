@@ -10,12 +10,13 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagger._util.atomic import making, replacing, replacing_bytes
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, without_password
 from tagger.papers.identity import EntryKeys
 from tagger.papers.paper import Paper
 from tagger.papers.readers.formats import check_reading_options, read_records, recognise
@@ -35,8 +36,8 @@ class PaperFile:
     """A file that was read, and its format.
 
     ``entries`` are the indices of its entries among those of all files. ``problems`` maps the index
-    of each invalid record among the records of the file to its error. ``notices`` are lines about
-    the file for the user.
+    of each invalid record among the records of the file to its error, ``early`` has the indices of
+    those left out as too old. ``notices`` are lines about the file for the user.
     """
 
     source: Source
@@ -44,6 +45,7 @@ class PaperFile:
     entries: range
     problems: Mapping[int, TaggerError]
     notices: tuple[str, ...] = ()
+    early: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def collect_papers(
     *,
     format_name: str | None = None,
     columns: Mapping[str, str] | None = None,
+    since: date | None = None,
     folder: Path | None = None,
     each: MapFunction = map,
 ) -> PaperCollection:
@@ -97,6 +100,8 @@ def collect_papers(
 
     Parameters
     ----------
+    since:
+        Leave out records of earlier days; a notice counts them, and those without a day.
     folder:
         Folder for the entries; by default a temporary one. Files that are already stored there are
         not read again, so use one folder per list of files, format and choice of columns.
@@ -110,7 +115,7 @@ def collect_papers(
     if folder is None:
         scratch = tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
         folder = Path(scratch.name)
-    read = partial(_read_file, folder, format_name, columns or {})
+    read = partial(_read_file, folder, _Options(format_name, columns or {}, since))
     found: dict[int, PaperFile | TaggerError] = {}
     for number, file in each(read, enumerate(places)):
         if on_error is None:
@@ -167,17 +172,11 @@ def read_papers(
     """
     check_reading_options(format_name, columns or {})
     for place in _places(paths):
-        with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as folder:
-            _, file = _read_file(Path(folder), format_name, columns or {}, (0, place))
-            if on_error is None:
-                _raise_first(file)
-            elif isinstance(file, TaggerError):
-                on_error(file)
-            else:
-                for problem in file.problems.values():
-                    on_error(problem)
-            if isinstance(file, PaperFile):
-                yield from PaperSpool(path=_path(Path(folder), 0, "sqlite"))
+        read = collect_papers(place, on_error, format_name=format_name, columns=columns)
+        for problem in (problem for file in read.files for problem in file.problems.values()):
+            if on_error:
+                on_error(problem)
+        yield from read.entries
 
 
 def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
@@ -193,8 +192,14 @@ def _raise_first(file: PaperFile | TaggerError) -> None:
         raise problem
 
 
+class _Options(NamedTuple):
+    format_name: str | None
+    columns: Mapping[str, str]
+    since: date | None
+
+
 def _read_file(
-    folder: Path, format_name: str | None, columns: Mapping[str, str], item: tuple[int, str]
+    folder: Path, options: _Options, item: tuple[int, str]
 ) -> tuple[int, PaperFile | TaggerError]:
     """Read a file into the folder unless its summary exists; return its number and the result.
 
@@ -204,7 +209,7 @@ def _read_file(
     number, place = item
     path, content = _path(folder, number, "json"), None
     if not path.exists():
-        keys, reading = EntryKeys(), _Reading(place, format_name, columns)
+        keys, reading = EntryKeys(), _Reading(place, options)
         with making(_path(folder, number, "sqlite")) as new:
             PaperSpool(keys.adding(reading.papers()), new).close()
         with replacing_bytes(_path(folder, number, "npz")) as file:
@@ -213,7 +218,7 @@ def _read_file(
             json.dump(reading.summary, text)
         content = reading.content
     summary = json.loads(path.read_text(encoding="utf-8"))
-    return number, _from_summary(summary, Source(place, Path(place), columns, content))
+    return number, _from_summary(summary, Source(place, Path(place), options.columns, content))
 
 
 class _Reading:
@@ -222,15 +227,16 @@ class _Reading:
     Errors are put into the summary, so that the spool is always finished.
     """
 
-    def __init__(self, place: str, format_name: str | None, columns: Mapping[str, str]) -> None:
-        self._place, self._columns = place, columns
+    def __init__(self, place: str, options: _Options) -> None:
+        self._place, self._columns, self._since = place, options.columns, options.since
         self.content: bytes | None = None
         self.problems = dict[int, dict[str, Any]]()
-        self.notices = list[str]()
+        self.notices, self.early = list[str](), list[int]()
         self.summary: dict[str, Any] = {
-            "format": format_name,
+            "format": options.format_name,
             "problems": self.problems,
             "notices": self.notices,
+            "early": self.early,
         }
 
     def papers(self) -> Iterator[Paper]:
@@ -245,18 +251,21 @@ class _Reading:
                 self.summary["format"] = self.summary["format"] or recognise(source)
                 yield from self._records(source)
         except TaggerError as error:
-            self.summary["broken"] = vars(error.at(self._place))
+            self.summary["broken"] = vars(error.at(without_password(self._place)))
 
     def _records(self, source: Source) -> Iterator[Paper]:
-        index, entries, bare, first_bare = 0, 0, 0, ""
+        index, entries, bare, first_bare, undated = 0, 0, 0, "", 0
         for record in read_records(source, self.summary["format"]):
             if isinstance(record, Notice):
                 self.notices.append(f"{source.name}: {record}")
                 continue
             if isinstance(record, TaggerError):
                 self.problems[index] = vars(record.at(self._place))
+            elif self._since and record.day and record.day < self._since:
+                self.early.append(index)
             else:
                 entries += 1
+                undated += record.day is None
                 if not record.abstract:
                     bare, first_bare = bare + 1, first_bare or record.title
                 yield record
@@ -264,6 +273,11 @@ class _Reading:
         if not index:
             raise TaggerError("the file contains no papers")
         self.summary["entries"] = entries
+        if self._since and (self.early or undated):
+            self.notices.append(
+                f"{source.name}: {len(self.early)} papers from before {self._since} are left out, "
+                f"and {undated} without a date are kept"
+            )
         if bare > entries / 2 or (bare and self.summary["format"] in _PAGES):
             self.notices.append(
                 f"{source.name}: {bare} of {entries} papers have no abstract and are tagged "
@@ -281,6 +295,7 @@ def _from_summary(summary: Mapping[str, Any], source: Source) -> PaperFile | Tag
         range(summary["entries"]),
         {int(index): TaggerError(**error) for index, error in summary["problems"].items()},
         tuple(summary["notices"]),
+        tuple(summary["early"]),
     )
 
 

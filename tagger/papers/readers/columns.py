@@ -46,10 +46,11 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "guid"),
     "s2": ("paperid", "paper id", "corpusid", "corpus id"),
     "identifiers": ("identifiers",),
+    "day": ("publication date", "publicationdate", "published", "date", "date added"),
 }
 """Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""
-_MAY_BE_ANYTHING = ("link", "id", "s2", "identifiers")
+_MAY_BE_ANYTHING = ("link", "id", "s2", "identifiers", "day")
 """Fields whose cells are ignored if they contain no identifier of a paper."""
 _TAGS_OF_WEB_OF_SCIENCE = {"ti", "ut"}
 """In a table with one of these columns, the column ``PM`` is the PubMed number."""
@@ -114,7 +115,8 @@ def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Pap
     )
     doi, arxiv, pmid, link = ([values[name]] for name in ("doi", "arxiv", "pmid", "link"))
     others = identifiers_of(dois=doi, arxiv=arxiv, pmids=pmid, links=link)
-    return make_paper(source, line, [values["title"]], [values["abstract"]], (*written, *others))
+    title, abstract, days = ([values[name]] for name in ("title", "abstract", "day"))
+    return make_paper(source, line, title, abstract, (*written, *others), days=days)
 
 
 def _position(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> int | None:

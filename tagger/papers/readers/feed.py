@@ -66,6 +66,7 @@ def _fields(entry: Any) -> dict[str, str]:
         "doi": entry.get("arxiv_doi") or entry.get("prism_doi") or "",
         "link": entry.get("link") or "",
         "id": entry.get("id") or "",
+        "day": entry.get("published") or entry.get("updated") or "",
     }
 
 

@@ -183,6 +183,10 @@ def fields_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
         added["abstract"] = _text_of_index(index)
     if not value.get("title") and value.get("display_name"):
         added["title"] = value["display_name"]
+    for key in ("published", "issued"):
+        if isinstance(value.get(key), dict) and isinstance(value[key].get("date-parts"), list):
+            # Crossref writes [[2026, 11, 3]].
+            added[key] = "-".join(re.findall(r"\d+", str(value[key]["date-parts"])))
     nested = [value[key] for key in _IDENTIFIERS if isinstance(value.get(key), dict)]
     names = [f"{kind}:{name}" for each in nested for kind, name in each.items() if name]
     extra = value.get("extra")

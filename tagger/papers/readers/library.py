@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tagger.errors import TaggerError
 from tagger.papers.library import Library, is_library
@@ -18,6 +19,6 @@ def recognise(source: Source) -> bool:
 def read(source: Source) -> Iterator[Paper]:
     """Yield the papers of a library, with the names of the files that they came from."""
     if source.content is not None:
-        raise TaggerError("a library is not read from standard input", hint="Name its file")
+        raise TaggerError("a library is read only from a file", hint="Save it, and name the file")
     for one in Library(source.path).papers():
-        yield one.paper
+        yield replace(one.paper, day=one.added)

@@ -16,7 +16,7 @@ from tagger.papers.paper import Paper
 from tagger.papers.readers import arxiv_listing, nep, pubmed_text
 from tagger.papers.readers.digest import Block, blocks_of, is_page, papers_of, without_footer
 from tagger.papers.readers.html import papers_of_markup
-from tagger.papers.readers.records import Notice
+from tagger.papers.readers.records import Notice, day_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
 
 _FIELD = re.compile(r"([!-9;-~]+):(?: |$)")
@@ -61,6 +61,7 @@ def read(source: Source) -> Iterator[_Record]:
                 policy: Any = _ShortFieldPolicy(message_factory=_limited_parts())
                 message: Any = email.message_from_bytes(content[start:end], policy=policy)
                 records = list(_papers(message, source))
+                day = day_of(str(message["Date"]))
         except TaggerError as error:
             if len(starts) == 1:
                 raise
@@ -69,7 +70,7 @@ def read(source: Source) -> Iterator[_Record]:
         for record in records:
             if isinstance(record, TaggerError):
                 record.line = line if len(starts) > 1 else None
-            yield record
+            yield replace(record, day=day) if isinstance(record, Paper) else record
 
 
 class _ShortFieldPolicy(EmailPolicy):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from email.utils import parsedate_to_datetime
+from time import strptime
 from typing import NamedTuple
 
 from tagger.errors import TaggerError
@@ -24,6 +27,7 @@ _NO_ABSTRACT = re.compile(
 _PUBMED = re.compile(r"pubmed|medline|nlm", re.IGNORECASE)
 _BETWEEN_LINKS = re.compile(r"\s+|;\s*(?=https?:)")
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
+_DAY = re.compile(r"\s*(\d{4})[-/. ]?(\d\d?+|[a-z]{3})[a-z]*+[-/. ]?(\d\d?+)(?!\d)", re.IGNORECASE)
 _NUMBERED = re.compile(r"\s{0,4}(\d{1,5})[.:]\s+(?=\S)")
 
 
@@ -39,10 +43,13 @@ def make_paper(
     titles: list[str],
     abstracts: list[str],
     identifiers: tuple[str, ...] = (),
+    *,
+    days: Iterable[str] = (),
 ) -> Paper | TaggerError:
     """Return the paper of a record, or an error if it has no title or is not text.
 
-    The first title and the first abstract that are neither empty nor a placeholder are taken.
+    The first title and the first abstract that are neither empty nor a placeholder are taken, and
+    the first of the ``days`` that :func:`day_of` can read.
     """
     if source.has_escapes and (bad := _BAD_BYTE.search("".join([*titles, *abstracts]))):
         return not_text("utf-8", ord(bad[0]) - 0xDC00, line)
@@ -52,7 +59,21 @@ def make_paper(
             "the title of this record is missing", line=line, hint="Add it, or remove the record"
         )
     abstract = _first(abstracts, _NO_ABSTRACT)
-    return Paper(title, abstract, (source.name,), identifiers=identifiers)
+    day = next(filter(None, map(day_of, days)), None)
+    return Paper(title, abstract, (source.name,), identifiers=identifiers, day=day)
+
+
+def day_of(text: str) -> date | None:
+    """Return the day that a text begins with: 2026-11-03, 20261103, 2026 Nov 3, or as in mails."""
+    found = _DAY.match(text)
+    try:
+        if not found:
+            return parsedate_to_datetime(text).date()
+        year, month, day = found.groups()
+        number = int(month) if month.isdecimal() else strptime(month, "%b").tm_mon
+        return date(int(year), number, int(day))
+    except (ValueError, TypeError, IndexError):
+        return None
 
 
 class Layout(NamedTuple):
@@ -70,6 +91,7 @@ class Layout(NamedTuple):
     notes: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()
     accession_numbers: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
 
     def paper(
         self, source: Source, line: int, values_of: Callable[[Iterable[str]], list[str]]
@@ -88,7 +110,8 @@ class Layout(NamedTuple):
             notes=" ".join(values_of(self.notes)),
         )
         abstracts = [" ".join(dict.fromkeys(values_of([name]))) for name in self.abstracts]
-        return make_paper(source, line, values_of(self.titles), abstracts, identifiers)
+        titles, days = values_of(self.titles), values_of(self.days)
+        return make_paper(source, line, titles, abstracts, identifiers, days=days)
 
 
 def shortened(title: str) -> str:

@@ -32,6 +32,7 @@ _LAYOUT = Layout(
     notes=("N1", "M1", "M3"),
     databases=("DB", "DP"),
     accession_numbers=("AN", "UI"),
+    days=("DA", "Y1", "PY"),
 )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from tagger.errors import TaggerError, shown
+from tagger.papers.readers.web import fetch, is_address, name_of
 
 STANDARD_INPUT = "-"
 _START = 8192
@@ -80,10 +81,12 @@ class Source:
 
     @classmethod
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
-        """Open a file, a folder, or standard input (``-``).
+        """Open a file, a folder, standard input (``-``), or fetch an address of the web.
 
         Raises a TaggerError if it does not exist, cannot be read or is empty.
         """
+        if is_address(str(path)):
+            return cls(name_of(str(path)), Path(path), columns or {}, fetch(str(path)))
         path = Path(path)
         if str(path) == STANDARD_INPUT:
             source = cls("stdin", path, columns or {}, sys.stdin.buffer.read())

@@ -1,7 +1,8 @@
-"""Find and open files on this machine, on a shared disk, or in object storage.
+"""Find and open files on this machine, on a shared disk, in object storage, or on the web.
 
-Arrow reads the URLs that it supports (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``); fsspec reads
-all others, if the package for their protocol is installed. Local files need neither.
+Addresses of the web are for :mod:`.web`. Arrow reads the URLs that it supports (``file``, ``s3``,
+``gs``, ``abfs``, ``hdfs``); fsspec reads all others, if the package for their protocol is
+installed. Local files need neither.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError, missing_package
+from tagger.papers.readers.web import is_address
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -66,13 +69,13 @@ def is_local_and_uncompressed(place: str) -> bool:
 
 
 @contextmanager
-def local_file(place: str) -> Iterator[Path]:
+def local_file(place: str) -> Iterator[Path | str]:
     """Provide a file itself if it is local and uncompressed, else a temporary copy that is both.
 
     Raises a TaggerError if the file cannot be read or its storage cannot be reached.
     """
-    if is_local_and_uncompressed(place):
-        yield Path(place)
+    if is_address(place) or is_local_and_uncompressed(place):
+        yield place
         return
     name = _name_of(place)
     with tempfile.TemporaryDirectory(prefix="tagger-") as folder:
@@ -95,7 +98,7 @@ def _name_of(place: str) -> str:
 
 def _is_one_file(place: str) -> bool:
     if "://" in place:
-        return False
+        return is_address(place)
     path = Path(place)
     if path.is_dir():
         return any((path / name).is_file() for name in _DATA_SET)
@@ -106,7 +109,8 @@ def _on_this_machine(place: str) -> StoredFile:
     try:
         found = Path(place).stat()
     except OSError:
-        return StoredFile(place, 0, None)
+        # Not there, or on the web: now, for it may be another one the next time.
+        return StoredFile(place, 0, time.time_ns())
     return StoredFile(place, found.st_size, found.st_mtime_ns)
 
 

@@ -93,6 +93,7 @@ REFER = TaggedLines(
         notes=("Z", "1", "J", "N"),
         databases=("~", "W"),
         accession_numbers=("M",),
+        days=("8",),
     ),
     starts=("0",),
 )
@@ -153,6 +154,7 @@ NBIB = TaggedLines(
         dois=("LID", "AID"),
         pmids=("PMID",),
         links=("LID", "UR", "4099", "URL"),
+        days=("CRDT", "EDAT", "DEP", "DP"),
     ),
     starts=("PMID",),
     excluded=re.compile(r"^[ \t]*TY {1,2}-", re.MULTILINE),

@@ -107,6 +107,7 @@ PUBMED_XML = XmlRecords(
             "PubmedBookData/ArticleIdList/ArticleId[@IdType='doi']",
         ),
         pmids=("MedlineCitation/PMID", "BookDocument/PMID"),
+        days=("PubmedData/History/PubMedPubDate[@PubStatus='entrez']",),
     ),
 )
 
@@ -134,6 +135,7 @@ MODS_XML = XmlRecords(
         abstracts=("{*}abstract",),
         dois=("{*}identifier[@type='doi']",),
         links=("{*}identifier[@type='uri']", "{*}location/{*}url"),
+        days=("{*}originInfo/{*}dateIssued",),
     ),
     between=" ",
 )

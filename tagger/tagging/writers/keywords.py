@@ -79,7 +79,7 @@ def write_with_keywords(
                 hint="Run the same command again",
             )
         of_records: list[Sequence[str]] = [keywords[number] for number in papers.tolist()]
-        for index in sorted(file.problems):
+        for index in sorted([*file.problems, *file.early]):
             of_records.insert(index, ())
         content = file.source.encode(add_keywords(file.source.text, of_records, ours))
         _write_recorded(path, content, known)

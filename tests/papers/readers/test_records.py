@@ -1,6 +1,9 @@
 """Rules for records that hold in every format."""
 
+from datetime import date
+
 import pytest
+from helpers.samples import page
 
 from tagger.papers import collect_papers, read_papers
 from tagger.papers.readers.records import make_paper
@@ -67,3 +70,29 @@ def test_record_without_title_does_not_affect_the_others(write):
 def test_placeholder_abstracts_become_empty(text, is_abstract):
     paper = make_paper(Source("x", None), 1, ["[Not Available].", "Not available"], [text])
     assert (paper.title, paper.abstract) == ("Not available", text if is_abstract else "")
+
+
+@pytest.mark.parametrize(
+    ("content", "day"),
+    [
+        ("TY  - JOUR\nTI  - A\nPY  - 2026\nDA  - 2026/11/03/\nER  - \n", "2026-11-03"),
+        ("TY  - JOUR\nTI  - A\nPY  - 2026/11//\nER  - \n", None),
+        ("@a{b, title={A}, date={2026-11-03}}", "2026-11-03"),
+        ("@a{b, title={A}, year=2026, month=nov, day={3}}", "2026-11-03"),
+        ("@a{b, title={A}, year=2026, month=nov}", None),
+        ("@a{b, title={A}, year=2026, timestamp={2026-11-03}}", "2026-11-03"),
+        ("PMID- 1\nTI  - A\nDP  - 2026 Nov\nCRDT- 2026/11/03 06:00\n", "2026-11-03"),
+        ("PMID- 1\nTI  - A\nDP  - 2026 Nov 3\n", "2026-11-03"),
+        ("title,date\nA,2026-11-03\n", "2026-11-03"),
+        ("title,date\nA,2026-13-03\n", None),
+        ('{"title": "A", "publication_date": "2026-11-03"}', "2026-11-03"),
+        ('{"title": ["A"], "published": {"date-parts": [[2026, 11, 3]]}}', "2026-11-03"),
+        ('{"title": ["A"], "published": {"date-parts": [[2026]]}}', None),
+        ("From: a@b.c\nDate: Tue, 03 Nov 2026 23:00:00 -0500\n\n" + page("A tide"), "2026-11-03"),
+        ("From: a@b.c\nDate: yesterday\n\n" + page("A tide"), None),
+    ],
+)
+def test_the_day_of_a_record_is_read_if_it_is_whole(tmp_path, content, day):
+    (tmp_path / "given").write_text(content, encoding="utf-8")
+    [paper] = read_papers(tmp_path / "given")
+    assert paper.day == (day and date.fromisoformat(day))
