@@ -1,6 +1,7 @@
 """Faults of the store, each with a line of its own; what can go on goes on."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,11 @@ def test_an_unknown_name_gives_the_versions_that_there_are(registry, log):
     # The model that ships does not take its place.
     with pytest.raises(TaggerError, match=r"no version is the champion.*promote VERSION"):
         load_model_by_name("champion")
+
+
+def test_a_locked_database_is_told(registry):
+    error = registry.store.unusable(sqlite3.OperationalError("database is locked"))
+    assert "another program is writing to it" in str(error)
 
 
 @pytest.mark.parametrize("copied", [True, False])
