@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,7 @@ MARKERS_OF_FIXTURES = {
     "server": ("label_studio",),
     "label_studio_environment": ("label_studio",),
     "browser": ("browser",),
+    "browsers": ("browser",),
 }
 """What a test needs is known from its fixtures; other tests say it with a marker."""
 
@@ -196,8 +197,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
 
 
 @pytest.fixture
-def browser() -> Iterator[object]:
-    """Debian's Chromium without a window."""
+def browser(browsers: Callable[[], object]) -> object:
+    """A browser without a window."""
+    return browsers()
+
+
+@pytest.fixture
+def browsers() -> Iterator[Callable[[], object]]:
+    """Start Debian's Chromium without a window, one for each person, at each call."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -206,6 +213,13 @@ def browser() -> Iterator[object]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.add_argument("--window-size=1400,1000")
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
-    yield driver
-    driver.quit()
+    started = []
+
+    def start() -> object:
+        service = Service(shutil.which("chromedriver") or "chromedriver")
+        started.append(webdriver.Chrome(options, service))
+        return started[-1]
+
+    yield start
+    for driver in started:
+        driver.quit()
