@@ -27,58 +27,58 @@ http.server.HTTPServer((host, int(port)), Handler).serve_forever()
 
 
 @pytest.fixture
-def server(tmp_path):
+def stand_in(tmp_path):
     """A stand-in for Label Studio that answers at once."""
     made = EmbeddedServer(tmp_path / "home", tmp_path / "venv")
     yield made
     made.stop()
 
 
-def program(server, source):
-    path = server.environment / "bin" / "label-studio"
+def program(stand_in, source):
+    path = stand_in.environment / "bin" / "label-studio"
     path.parent.mkdir(parents=True)
     path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
     path.chmod(0o755)
-    (server.environment / ".installed").write_text(PACKAGE, encoding="utf-8")
+    (stand_in.environment / ".installed").write_text(PACKAGE, encoding="utf-8")
 
 
-def test_the_second_start_finds_the_first(server):
-    program(server, HEALTHY)
-    assert server.running() is None
+def test_the_second_start_finds_the_first(stand_in):
+    program(stand_in, HEALTHY)
+    assert stand_in.running() is None
     port = free_port()
-    first = server.start(port)
+    first = stand_in.start(port)
     assert first.url == f"http://127.0.0.1:{port}"
-    assert server.start(free_port()) == first == server.running()
-    assert EmbeddedServer(server.folder).running() == first
-    assert server.stop()
-    assert server.running() is None
-    assert not server.stop()
-    again = server.start(port)
+    assert stand_in.start(free_port()) == first == stand_in.running()
+    assert EmbeddedServer(stand_in.folder).running() == first
+    assert stand_in.stop()
+    assert stand_in.running() is None
+    assert not stand_in.stop()
+    again = stand_in.start(port)
     assert (again.password, again.token) == (first.password, first.token)
     # The server of another folder is not found.
-    other = EmbeddedServer(server.folder.with_name("other"), server.environment)
+    other = EmbeddedServer(stand_in.folder.with_name("other"), stand_in.environment)
     assert other.running() is None
     assert not other.stop()
-    assert server.running()
+    assert stand_in.running()
 
 
-def test_the_server_gets_its_account_and_no_telemetry(server):
-    program(server, HEALTHY)
-    running = server.start(free_port())
+def test_the_server_gets_its_account_and_no_telemetry(stand_in):
+    program(stand_in, HEALTHY)
+    running = stand_in.start(free_port())
     with urllib.request.urlopen(f"{running.url}/environment", timeout=10) as answer:
         variables = answer.read().decode()
-    for value in (running.password, running.token, str(server.folder.resolve() / "data")):
+    for value in (running.password, running.token, str(stand_in.folder.resolve() / "data")):
         assert value in variables
     assert "'COLLECT_ANALYTICS': 'false'" in variables
-    account = server.folder / "account.json"
+    account = stand_in.folder / "account.json"
     assert stat.S_IMODE(account.stat().st_mode) == 0o600
-    assert stat.S_IMODE((server.folder / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((stand_in.folder / "data").stat().st_mode) == 0o700
     assert json.loads(account.read_text())["email"] == running.email
-    assert stat.S_IMODE((server.folder / "server.log").stat().st_mode) == 0o600
+    assert stat.S_IMODE((stand_in.folder / "server.log").stat().st_mode) == 0o600
     assert running.password not in repr(running)
     assert running.token not in repr(running)
     account.chmod(0o644)
-    assert server.running() == running
+    assert stand_in.running() == running
     assert stat.S_IMODE(account.stat().st_mode) == 0o600
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -116,26 +116,26 @@ def test_all_working_folders_have_one_server(tmp_path, monkeypatch):
     assert EmbeddedServer().folder == Path(".label-studio")
 
 
-def test_a_port_in_use_is_an_error(server, monkeypatch):
-    program(server, HEALTHY)
+def test_a_port_in_use_is_an_error(stand_in, monkeypatch):
+    program(stand_in, HEALTHY)
     monkeypatch.setattr("tagger._util.ports._FREE_SECONDS", 0.1)
-    other = EmbeddedServer(server.folder.with_name("other"), server.environment)
+    other = EmbeddedServer(stand_in.folder.with_name("other"), stand_in.environment)
     port = free_port()
     other.start(port)
     try:
         with pytest.raises(TaggerError, match=f"port {port} is in use"):
-            server.start(port)
+            stand_in.start(port)
         with pytest.raises(TaggerError, match=f"port {port} is in use"):
             # Before anything is installed.
-            EmbeddedServer(server.folder, server.environment.with_name("none")).start(port)
+            EmbeddedServer(stand_in.folder, stand_in.environment.with_name("none")).start(port)
     finally:
         other.stop()
 
 
-def test_the_last_line_of_a_failed_start_is_quoted(server):
-    program(server, "raise SystemExit('no room on the disk')")
+def test_the_last_line_of_a_failed_start_is_quoted(stand_in):
+    program(stand_in, "raise SystemExit('no room on the disk')")
     with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
-        server.start(free_port())
+        stand_in.start(free_port())
 
 
 def test_an_installation_reports_its_progress(tmp_path, monkeypatch):
@@ -146,8 +146,8 @@ def test_an_installation_reports_its_progress(tmp_path, monkeypatch):
     assert told == ["Found 10 packages", "Found 20 packages", "Unpacking 25 packages"]
 
 
-def test_a_failed_installation_is_explained(server, monkeypatch):
+def test_a_failed_installation_is_explained(stand_in, monkeypatch):
     monkeypatch.setattr("tagger.review.server.PACKAGE", "no such package!")
     with pytest.raises(TaggerError, match="Label Studio cannot be installed: "):
-        server.start(free_port())
-    assert not (server.environment / ".installed").exists()
+        stand_in.start(free_port())
+    assert not (stand_in.environment / ".installed").exists()

@@ -30,7 +30,7 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def server():
+def site():
     with serving(PAGES) as address:
         yield address
 
@@ -52,9 +52,9 @@ def limits(monkeypatch):
         ("/endless-to?/feed", "feed", 3),
     ],
 )
-def test_what_is_at_an_address_is_read_by_its_content(server, path, kind, count):
+def test_what_is_at_an_address_is_read_by_its_content(site, path, kind, count):
     web.SECONDS = 60
-    read = collect_papers(f"{server}{path}")
+    read = collect_papers(f"{site}{path}")
     assert [(file.format, len(read.papers)) for file in read.files] == [(kind, count)]
     assert read.papers[0].sources[0].startswith("127.0.0.1_")
 
@@ -78,25 +78,25 @@ def test_what_is_at_an_address_is_read_by_its_content(server, path, kind, count)
     ],
 )
 def test_an_address_that_fails_is_one_line_and_costs_no_other_input(
-    server, tmp_path, monkeypatch, path, reason
+    site, tmp_path, monkeypatch, path, reason
 ):
     other, problems = tmp_path / "a.ris", []
     other.write_text(RIS)
     if "within" in reason:
         monkeypatch.setattr(web, "SECONDS", 0.4)
-    read = collect_papers([f"{server}{path}", other], problems.append)
+    read = collect_papers([f"{site}{path}", other], problems.append)
     assert [paper.title for paper in read.papers] == [TIDES]
     [problem] = map(str, problems)
-    assert problem.startswith(f"{server}{path}:")
+    assert problem.startswith(f"{site}{path}:")
     assert reason in problem
     assert "\n" not in problem
 
 
-def test_an_address_without_a_server_or_with_a_password_fails(server):
+def test_an_address_without_a_server_or_with_a_password_fails(site):
     problems = []
     with serving({}) as gone:
         pass
-    secret = server.replace("://", "://me:secret@")
+    secret = site.replace("://", "://me:secret@")
     collect_papers([gone, f"{secret}/papers.ris", "http://[x"], problems.append)
     assert len(problems) == 3
     assert "refused" in str(problems[0])
@@ -111,10 +111,10 @@ def test_an_address_without_a_server_or_with_a_password_fails(server):
         ("1d", ["Lamps"], "2 papers from before"),
     ],
 )
-def test_a_feed_is_tagged_from_a_day_on(server, tmp_path, saved_model, since, titles, said):
+def test_a_feed_is_tagged_from_a_day_on(site, tmp_path, saved_model, since, titles, said):
     web.SECONDS = 60
     arguments = ("-m", saved_model, "--since", since, "--json")
-    done = run("tag", f"{server}/feed", *arguments, cwd=tmp_path)
+    done = run("tag", f"{site}/feed", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert said in done.stderr
     rows = (tmp_path / "tagged" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
@@ -122,12 +122,12 @@ def test_a_feed_is_tagged_from_a_day_on(server, tmp_path, saved_model, since, ti
 
 
 def test_a_library_of_references_comes_back_with_tags_without_old_records(
-    server, tmp_path, saved_model
+    site, tmp_path, saved_model
 ):
     web.SECONDS = 60
     two = f"TY  - JOUR\nTI  - Old Books\nDA  - 2020/01/02/\nER  - \n{RIS}"
     (tmp_path / "two.ris").write_text(two)
-    files = ("two.ris", f"{server}/papers.ris")
+    files = ("two.ris", f"{site}/papers.ris")
     done = run("tag", *files, "-m", saved_model, "--since", "2026-01-01", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written_files = sorted((tmp_path / "tagged").glob("*.ris"))
@@ -138,12 +138,12 @@ def test_a_library_of_references_comes_back_with_tags_without_old_records(
         assert "KW  - " not in written.split(TIDES)[0]
 
 
-def test_nothing_new_writes_nothing_and_is_no_error(server, tmp_path, saved_model):
+def test_nothing_new_writes_nothing_and_is_no_error(site, tmp_path, saved_model):
     web.SECONDS = 60
-    done = run("tag", f"{server}/papers.ris", "-m", saved_model, "--since", "1d", cwd=tmp_path)
+    done = run("tag", f"{site}/papers.ris", "-m", saved_model, "--since", "1d", cwd=tmp_path)
     assert (done.returncode, contents(tmp_path)) == (0, {}), done.stderr
     arguments = ("--into", "library", "-m", saved_model, "--since", "1d", "--json")
-    done = run("tag", f"{server}/papers.ris", *arguments, cwd=tmp_path)
+    done = run("tag", f"{site}/papers.ris", *arguments, cwd=tmp_path)
     assert json.loads(done.stdout)["addition"]["new"] == 0
-    done = run("tag", f"{server}/papers.ris", "--since", "yesterday", cwd=tmp_path)
+    done = run("tag", f"{site}/papers.ris", "--since", "yesterday", cwd=tmp_path)
     assert (done.returncode, "7d" in done.stderr) == (2, True)
