@@ -25,7 +25,7 @@ MAKEFLAGS += --jobs=2
 
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
-  --dist loadgroup --no-loadscope-reorder
+  --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo demo-train model check test acceptance results lint label-studio-environment docs licences \
   sbom audit install browser clean

@@ -67,23 +67,18 @@ MARKERS_OF_FIXTURES = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what their fixtures need, and by what they share; what takes longest is first.
+    """Mark tests by what their fixtures need, and put the files that take longest first.
 
-    One process runs all tests of a group, so that a server or a training is made once.
+    One process runs all tests of a file, so that a server or a training is made once.
     """
-    cost: Counter[str] = Counter()
-    groups = []
+    cost: Counter[Path] = Counter()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for fixture, markers in MARKERS_OF_FIXTURES.items():
             for marker in markers if fixture in fixtures else ():
                 item.add_marker(marker)
-        shared = [name for name in ("server", "workspace") if name in fixtures]
-        groups.append((shared or [item.path.stem])[0])
-        item.add_marker(pytest.mark.xdist_group(groups[-1]))
-        cost[groups[-1]] = max(cost[groups[-1]], *map(_cost, item.iter_markers()))
-    order = sorted(range(len(items)), key=lambda n: -cost[groups[n]])
-    items[:] = [items[n] for n in order]
+        cost[item.path] = max([cost[item.path], *map(_cost, item.iter_markers())])
+    items.sort(key=lambda item: -cost[item.path])
 
 
 def _cost(marker: pytest.Mark) -> int:

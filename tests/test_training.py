@@ -173,6 +173,7 @@ def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_lab
     assert checked.seconds_per_100 > 0 < checked.encoder_megabytes
 
 
+@pytest.mark.acceptance
 @pytest.mark.real_encoder
 def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_path):
     kind, field = taxonomy.facets

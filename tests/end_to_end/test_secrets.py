@@ -84,6 +84,7 @@ def test_neither_the_process_list_nor_a_traceback_tells_a_secret(
     assert "planted" not in said
 
 
+@pytest.mark.acceptance
 @pytest.mark.label_studio
 def test_a_round_trip_leaves_no_token_behind(workspace, server, monkeypatch, tmp_path):
     monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
