@@ -24,7 +24,9 @@ endef
 MAKEFLAGS += --jobs=2
 
 SLOW := acceptance or training or label_studio or browser or ray or spark or mlflow or real_encoder
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+# One process more than cores, since some wait for a server.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) \
   --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo demo-train model check test acceptance results lint label-studio-environment docs licences \

@@ -64,8 +64,8 @@ def test_enough_is_rarely_said_too_early(confidence, looks):
     rng = np.random.default_rng(0)
     goal = Goal("kind", 0.85, confidence)
     early = 0
-    for _ in range(200):
+    for _ in range(100):
         right = rng.random(200) < goal.accuracy - 1e-9
         early += any(state_of(goal, right[:count]).enough for count in looks)
     # At most 5%, and three standard errors.
-    assert early / 200 < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert early / 100 < 0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from helpers.reading import source
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.papers import collect_papers, read_papers
@@ -104,8 +104,11 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(
-    st.lists(st.dictionaries(st.sampled_from(["keyword", "a"]) | st.text(), values), max_size=3),
+    st.lists(
+        st.dictionaries(st.sampled_from(["keyword", "itemType"]) | st.text(), values), max_size=3
+    ),
     st.sampled_from([None, 0, 3]),
 )
 def test_any_record_keeps_every_other_field(records, indent):

@@ -32,7 +32,7 @@ _DEPTH = 4
 """Levels of an answer that are searched for the array of papers."""
 _LONGEST_WORD = len("false")
 _IDENTIFIERS = ("ids", "externalIds", "external_ids")
-NO_PAPERS = {"attachment", "note", "annotation"}
+NO_PAPERS = ("attachment", "note", "annotation")  # a value of any type is compared with them
 """Zotero's types of items that are no papers."""
 
 
