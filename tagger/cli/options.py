@@ -182,7 +182,7 @@ ServerFolder = Annotated[
     Path | None,
     typer.Option(
         "--folder",
-        help="Folder of a Label Studio with data of its own. By default all your working folders "
-        "have one Label Studio, in your user data folder or in that of TAGGER_LABEL_STUDIO.",
+        help="Folder of a separate Label Studio. By default, one Label Studio serves all working "
+        "folders; its folder is in your user data folder, or is that of TAGGER_LABEL_STUDIO.",
     ),
 ]

@@ -69,7 +69,7 @@ def serve(
 ) -> None:
     """Start Label Studio on this machine, or find the running server.
 
-    The first call installs Label Studio into an environment of its own. One server serves all your
+    The first call installs Label Studio into a separate environment. One server serves all your
     working folders. It listens on 127.0.0.1 only.
 
     Example: tagger review serve --port 8080

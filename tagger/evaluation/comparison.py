@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tagger._util.arrays import Booleans
 from tagger.errors import TaggerError
+from tagger.evaluation.churn import Churn
 from tagger.evaluation.metrics import (
     SHOWN_METRICS,
     HeldOut,
@@ -127,15 +128,6 @@ class FacetComparison:
     def verdict(self) -> Verdict:
         """Whether macro-F1 changed beyond noise."""
         return self.figures["macro_f1"].verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Churn:
-    """Papers without labels that two versions tag differently: share and titles per facet."""
-
-    papers: int
-    shares: dict[str, float]
-    titles: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,25 +267,6 @@ def translate_predictions(
             earlier, facet=translation.facet, y_true=y_true, probabilities=probabilities
         )
     return translated
-
-
-def measure_churn(
-    titles: Sequence[str],
-    before: Mapping[str, Sequence[frozenset[str]]],
-    after: Mapping[str, Sequence[frozenset[str]]],
-) -> Churn:
-    """Find the papers whose tags differ, for each facet that both versions have."""
-    changed = {
-        name: tuple(
-            title
-            for title, old, new in zip(titles, before[name], after[name], strict=True)
-            if old != new
-        )
-        for name in after
-        if name in before
-    }
-    shares = {name: len(differing) / max(len(titles), 1) for name, differing in changed.items()}
-    return Churn(len(titles), shares, changed)
 
 
 def _pair(
