@@ -26,6 +26,9 @@ _START = re.compile(
     r"|[a-z]+[ \t]*[{(]\s*[^\s,{}()]*\s*[,=])",
     re.IGNORECASE,
 )
+_BELOW_TEXT = re.compile(r"^[ \t]*@[a-z]+[ \t]*[{(]\s*[^\s,{}()]+\s*,\s*[\w-]+\s*=", re.I | re.M)
+"""An entry in a text, such as a saved page of search results."""
+_MARKUP_OR_MAIL = re.compile(r"[<{\[]|[\w-]+: |From ")
 _WITHOUT_KEY = re.compile(
     r"^[ \t]*@(?!comment|preamble|string)[a-z]+[ \t]*[{(](?=\s*[\w-]+\s*=)", re.I | re.M
 )
@@ -59,7 +62,9 @@ class BibtexEntry(NamedTuple):
 
 
 def recognise(source: Source) -> bool:
-    return _START.match(source.head) is not None
+    head = source.head
+    below_text = not _MARKUP_OR_MAIL.match(head) and _BELOW_TEXT.search(head)
+    return bool(_START.match(head) or below_text)
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:

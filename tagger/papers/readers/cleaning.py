@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
 from tagger._util.text_safety import UNSAFE
 
@@ -24,9 +25,13 @@ _LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
 _BRACES = str.maketrans("", "", "{}")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
 _DOUBLE_QUOTES = re.compile(r"``|''")
-_LATEX = re.compile(r"\\|\$[^$\d\s][^$]*\$")
+# A formula that begins with a digit has no blank, or has a command, an index or an exponent.
+_NUMBERS = r"\$\d(?:[^$\s;,]*|[^$;]{0,80}[\\^_][^$;]{0,80}(?<!\s))\$(?!\d)"
+_LATEX = re.compile(rf"\\|\$[^$\d\s][^$]*\$|{_NUMBERS}")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
-_CURRENCY = re.compile(r"(?<!\\)\$(?=\d)")
+_CURRENCY = re.compile(rf"(?<!\\)(?:({_NUMBERS})|\$(?=\d))")
+_FONT = re.compile(r"\\(?:em|it|bf|rm|sc|sf|sl|tt)(?:series|shape|family)?(?![a-zA-Z])\s*")
+_COMMAND_WITH_TEXT = re.compile(r"\\([a-zA-Z]{2,})(?=\{[^{}])")
 # Combining marks of one letter; normalising thousands of them takes minutes.
 _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
 _MAX_MARKS = 30
@@ -40,10 +45,18 @@ _SPACE = re.compile(r"\s+")
 # Inline tags of HTML, and of JATS, the XML of publishers.
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>"""
 _INLINE_TAG = re.compile(
-    r"</?(?:i|b|u|em|strong|sub|sup|inf|sc|scp|span|jats:(?!p\b|title\b)[a-z-]+)" + _ATTRIBUTES,
+    r"</?(?:i|b|u|em|it|italic|bold|strong|sub|sup|inf|sc|scp|span|tex|tex-math|math|m[inosu]"
+    r"|mrow|m(?:sub|sup|subsup|frac|text|over|under|fenced|style)|mml:[a-z]+"
+    r"|jats:(?!p\b|title\b)[a-z-]+)" + _ATTRIBUTES,
     re.IGNORECASE,
 )
-_BLOCK_TAG = re.compile(r"</?(?:p|br|div|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE)
+_BLOCK_TAG = re.compile(
+    r"</?(?:p|br|div|h[1-6]|[uo]l|li|abstracttext|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE
+)
+_LABELLED = re.compile(
+    r"<abstracttext\b[^<>]{0,99}?\blabel=\"([^\"<>]{0,99})\"[^<>]{0,99}>", re.IGNORECASE
+)
+"""The beginning of a section of an abstract in PubMed's XML, which other databases leave in."""
 _MAX_PASSES = 8
 _MAX_LATEX = 20_000
 """Characters. A longer text is not an abstract, and parsing it as LaTeX is slow."""
@@ -64,9 +77,12 @@ def clean_marked_up_text(text: str) -> str:
 
     Only the tags that such records use are removed: ``a < b`` and ``<mask>`` stay.
     """
-    return _until_stable(
-        lambda marked: _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", clean_text(marked))), text
-    )
+    return _until_stable(_clean_markup_once, text)
+
+
+def _clean_markup_once(text: str) -> str:
+    labelled = _LABELLED.sub(r" \1: ", clean_text(text))
+    return _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", labelled))
 
 
 def unescape(text: str) -> str:
@@ -108,16 +124,30 @@ def _thin_out(found: re.Match[str]) -> str:
 def _latex_to_text(text: str) -> str:
     # A bare % would start a comment, a $ before a digit is a currency, and a remaining ~ means
     # 'about'.
-    escaped = _CURRENCY.sub(r"\\$", _BARE_SPECIAL.sub(r"\\\1", text))
+    escaped = _BARE_SPECIAL.sub(r"\\\1", _FONT.sub("", text))
+    escaped = _CURRENCY.sub(lambda found: found[1] or r"\$", escaped)
     escaped = _TILDE.sub(r"\\textasciitilde{}", escaped)
     try:
-        return _converter()(escaped)
+        convert, is_known = _converter()
+        # Of a command that no one knows, the text in braces is kept.
+        return convert(
+            _COMMAND_WITH_TEXT.sub(lambda found: found[0] if is_known(found[1]) else "", escaped)
+        )
     except Exception:  # pylatexenc raises various errors at broken LaTeX: keep the text
         return text
 
 
+def _text_of_command(node: Any, l2tobj: Any) -> str:
+    """Return the text of a command that pylatexenc does not convert: its arguments or letters."""
+    arguments = [each for each in (node.nodeargd.argnlist if node.nodeargd else ()) if each]
+    if arguments or node.parsing_state.in_math_mode:
+        return str(l2tobj.nodelist_to_text(arguments))
+    return str(node.macroname + node.macro_post_space)
+
+
 @lru_cache(maxsize=1)
-def _converter() -> Callable[[str], str]:
+def _converter() -> tuple[Callable[[str], str], Callable[[str], bool]]:
+    """Return the function that converts LaTeX, and one that tells if it knows a command."""
     from pylatexenc import latex2text, latexwalker
 
     context = latex2text.get_default_latex_context_db()
@@ -130,15 +160,8 @@ def _converter() -> Callable[[str], str]:
     texts |= {f"up{unicodedata.name(x)[19:].lower()}": x for x in _GREEK}
     macros = [latex2text.MacroTextSpec(name, text) for name, text in texts.items()]
     context.add_context_category("of texts", macros=macros, prepend=True)
-    # An unknown command in a text is usually a name (\MyModel): keep its letters.
-    context.set_unknown_macro_spec(
-        latex2text.MacroTextSpec(
-            "",
-            lambda node, **_: (
-                "" if node.parsing_state.in_math_mode else node.macroname + node.macro_post_space
-            ),
-        )
-    )
+    # An unknown command without argument is usually a name (\MyModel): keep its letters.
+    context.set_unknown_macro_spec(latex2text.MacroTextSpec("", _text_of_command))
     converter = latex2text.LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=True, strict_latex_spaces=False
     )
@@ -146,4 +169,5 @@ def _converter() -> Callable[[str], str]:
     logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
     # Without this argument, pylatexenc builds the context again for each text.
     commands = latexwalker.get_default_latex_context_db()
-    return partial(converter.latex_to_text, tolerant_parsing=True, latex_context=commands)
+    convert = partial(converter.latex_to_text, tolerant_parsing=True, latex_context=commands)
+    return convert, lambda name: commands.get_macro_spec(name) is not None or name in texts

@@ -45,7 +45,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "link": ("url", "link", "urls"),
     "id": ("id", "guid"),
     "s2": ("paperid", "paper id", "corpusid", "corpus id"),
-    "identifiers": ("identifiers",),
+    "identifiers": ("identifiers", "openalex id"),
     "day": ("publication date", "publicationdate", "published", "date", "date added"),
 }
 """Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE

@@ -18,6 +18,7 @@ _MAX_CELL = 2**31 - 1
 """Characters. A larger number does not fit into a C long on every platform."""
 _MAX_LINES = 50
 """Lines of a row whose quotes are repaired."""
+_FUNDING = "Funding Text 1"
 _MAX_COLUMN_NAME = 60
 """Characters. A longer cell is a sentence, not the name of a column."""
 
@@ -46,7 +47,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         raise TaggerError("the file contains only blank lines")
     columns = Columns.find(header.cells, source, header.line)
     size = len(header.cells)
-    for record in records:
+    for record in (_without_surplus(each, header) for each in records):
         if record.is_as_long_as(header):
             yield columns.paper(record.cells, source, record.line)
         elif record.is_broken:
@@ -107,7 +108,7 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
     for number, header in enumerate(map(_without_trailing_blanks, records[:HEADER_WITHIN])):
         if len(header.cells) < 2 or not has_title(header.cells, source.columns):
             continue
-        rows = records[number + 1 :]
+        rows = [_without_surplus(row, header) for row in records[number + 1 :]]
         if any(len(name) > _MAX_COLUMN_NAME for name in header.cells):
             return False
         if not rows:
@@ -116,6 +117,15 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
         # In a digest page a blank line follows, and the number of commas varies.
         return bool(rows[0].cells) and 2 * regular >= sum(bool(row.cells) for row in rows)
     return False
+
+
+def _without_surplus(record: Record, header: Record) -> Record:
+    """Remove the texts about funding for which Scopus writes no names of columns."""
+    surplus = len(record.cells) - len(header.cells)
+    if surplus > 0 and _FUNDING in header.cells and record.cells[-1].startswith("2-s2.0-"):
+        place = header.cells.index(_FUNDING)
+        return record._replace(cells=record.cells[:place] + record.cells[place + surplus :])
+    return record
 
 
 def _find_dialect(source: Source) -> tuple[str, int]:

@@ -35,10 +35,14 @@ _FOOTER = re.compile(
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAGGED_LINE = re.compile(
-    r"\s*(?:%\S|\\\w|[<{}\[\]]|[A-Z][A-Z0-9]{1,3} {0,2}- |[A-Z][A-Z0-9] \S|\w+ ?[=:]\s"
+    r"\s*(?:%\S|#=|\\\w|[<{}\[\]]|[A-Z][A-Z0-9]{1,3} {0,2}- |[A-Z][A-Z0-9] \S|\w+ ?[=:]\s"
     r"|[\"']?\w+[\"']?:\s)"
 )
 """A line of tagged fields, markup or a program; if most lines are such, the text is no digest."""
+_LICENCE = re.compile(
+    r"permission is hereby granted|redistribution and use|licen[cs]e,? v|commons corporation", re.I
+)
+"""Licences lie beside data sets; they have headings and paragraphs, too."""
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
 MIN_ABSTRACT = 25
@@ -59,12 +63,13 @@ Pair = tuple[Block, Block | None]
 
 def recognise(source: Source) -> bool:
     """Recognise a digest page by its blocks: titles, at least half of them with an abstract."""
-    if source.is_folder or _TAGGED_LINE.match(source.head):
+    head = source.head
+    if source.is_folder or _TAGGED_LINE.match(head) or _LICENCE.search(head[:2000]):
         return False
-    blocks = list(blocks_of(source.head))
+    blocks = list(blocks_of(head))
     if not source.is_short:
         blocks = blocks[:-1]
-    lines = [line for line in source.head.splitlines() if line.strip()]
+    lines = [line for line in head.splitlines() if line.strip()]
     if 2 * sum(map(bool, map(_TAGGED_LINE.match, lines))) > len(lines):
         return False
     return is_page(blocks)
@@ -73,7 +78,9 @@ def recognise(source: Source) -> bool:
 def is_page(blocks: Sequence[Block]) -> bool:
     """Return whether blocks are titles, at least half of them with an abstract."""
     titles = list(_pairs(_entries(blocks)))
-    return 0 < len(titles) <= 2 * sum(abstract is not None for _, abstract in titles)
+    # A line that introduces a paragraph, such as "Dear all,", is no title.
+    pairs = sum(bool(abstract and title.text[-1] not in ",:;") for title, abstract in titles)
+    return 0 < len(titles) <= 2 * pairs
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:

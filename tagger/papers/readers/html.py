@@ -1,15 +1,17 @@
 """Reader for saved web pages and newsletters in HTML.
 
-A page is converted to the blocks of a digest page. If the titles are headings, the text between a
-title and its abstract (authors, links) and the text above the first title are skipped.
+The page of one article gives one paper. Any other page is converted to the blocks of a digest page.
+If the titles are headings, the text between a title and its abstract (authors, links) and the text
+above the first title are skipped.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
@@ -24,14 +26,17 @@ from tagger.papers.readers.digest import (
     papers_of_pairs,
     without_footer,
 )
-from tagger.papers.readers.identifiers import identifier_of_link
-from tagger.papers.readers.markup import MarkupBlock, blocks_of_markup, root_element
+from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
+from tagger.papers.readers.markup import MarkupBlock, blocks_of_markup, metadata_of, root_element
+from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source, parsing
 
 _ONLY_LABEL = re.compile(r"(?:abstract|summary)\s*:?", re.IGNORECASE)
 _LABEL = re.compile(
     r"(?:title|abstract)\s*:\s*|\[(?:PDF|HTML|BOOK|CITATION|B|C)\]\s*", re.IGNORECASE
 )
+_META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
+_META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _MIN_TITLE = 3
 """Words; a link of fewer words, such as "Full text", is not taken for a title."""
@@ -54,9 +59,11 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a page or an e-mail in HTML, as by :func:`.digest.papers_of`."""
     with parsing("HTML"):
-        blocks = [
-            block for block in blocks_of_markup(markup) if not _ONLY_LABEL.fullmatch(block.text)
-        ]
+        blocks = blocks_of_markup(markup)
+        about = metadata_of(markup)
+    if about.get("citation_title"):
+        return iter([_article(about, blocks, source)])
+    blocks = [block for block in blocks if not _ONLY_LABEL.fullmatch(block.text)]
     sections = _sections(blocks)
     kind = _kind_of_titles(sections)
     if sum(map(_is_title, blocks)) > sum(section.kind == kind for section in sections):
@@ -69,6 +76,22 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | Ta
         return papers_of_pairs([each.pair for each in sections if each.kind == kind], source)
     texts = [_block(block) for block in blocks if block.kind == "text" or is_date(block.text)]
     return papers_of(without_footer(texts), source)
+
+
+def _article(
+    about: Mapping[str, str], blocks: Sequence[MarkupBlock], source: Source
+) -> Paper | TaggerError:
+    """Return the paper of the page of an article, which names its parts for search engines.
+
+    Without an abstract among them, that is the paragraph below a heading "Abstract".
+    """
+    pairs = pairwise(blocks)
+    below = [text.text for label, text in pairs if _ONLY_LABEL.fullmatch(label.text)]
+    abstracts = [about.get(name, "") for name in _META_ABSTRACTS]
+    identifiers = written_identifiers(" ".join(about.get(name, "") for name in _META_IDENTIFIERS))
+    return make_paper(
+        source, None, [about["citation_title"]], [*abstracts, *filter(_is_long, below)], identifiers
+    )
 
 
 def _block(block: MarkupBlock) -> Block:

@@ -35,7 +35,10 @@ _ARXIV = re.compile(
     re.IGNORECASE,
 )
 _MENTIONS = {
-    "doi": re.compile(r"doi(?:\.org/|\s*:)\s*10\.\d{4,9}\S*", re.IGNORECASE),
+    "doi": re.compile(
+        r"(?:doi(?:\.org/|\s*:)|electronic-resource-num:)\s*10\.\d{4,9}(?:(?!<br)\S)*",
+        re.IGNORECASE,
+    ),
     "arxiv": re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE),
     "pmid": re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE),
 }
@@ -57,7 +60,13 @@ _WHOLE = {
 }
 """Patterns of texts that are an identifier, group 1 its name."""
 _LINKS = {
-    "doi": re.compile(r"https?://(?:www\.|dx\.)?doi\.org/([^?#\s]+)", re.IGNORECASE),
+    # Publishers put the DOI below doi, article or chapter.
+    "doi": re.compile(
+        r"https?://(?:(?:www\.|dx\.)?doi\.org"
+        r"|[\w.-]+/(?:doi|article|chapter)(?:/(?:abs|full|pdf|epdf|pdfdirect|epub))?)"
+        r"/(10\.\d{4,9}/[^?#&\s]+?)(?:/(?:abstract|summary|full|pdf|epdf)|\.pdf)?(?=[?#&\s]|$)",
+        re.IGNORECASE,
+    ),
     "arxiv": re.compile(
         r"https?://(?:(?:[\w-]+\.)?arxiv\.org/(?:abs|pdf|html|format)|(?:www\.)?alphaxiv\.org/abs"
         r"|huggingface\.co/papers|ar5iv(?:\.labs)?\.(?:arxiv\.)?org/(?:abs|html))/([^?#&\s]+)",

@@ -31,6 +31,14 @@ _MOST_ARRAYS = 100
 _DEPTH = 4
 """Levels of an answer that are searched for the array of papers."""
 _LONGEST_WORD = len("false")
+_LISTS = {
+    "titles": ("title", "title"),
+    "abstracts": ("value", "abstract"),
+    "descriptions": ("description", "abstract"),
+    "dois": ("value", "doi"),
+    "arxiv_eprints": ("value", "arxiv"),
+}
+"""Lists of objects in which DataCite and INSPIRE put texts, the key of the text, and its field."""
 _IDENTIFIERS = ("ids", "externalIds", "external_ids")
 NO_PAPERS = ("attachment", "note", "annotation")  # a value of any type is compared with them
 """Zotero's types of items that are no papers."""
@@ -167,16 +175,14 @@ def _total(value: Mapping[str, Any]) -> int:
     return 0
 
 
-def fields_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any]:
     """Return the fields of a paper; those that an API nests are added under the usual names."""
     for key in _WRAPPERS:
         inner = value.get(key)
-        if (
-            isinstance(inner, dict)
-            and not has_title(list(value), {})
-            and has_title(list(inner), {})
-        ):
-            return fields_of(inner)
+        if isinstance(inner, dict) and depth and not has_title(list(value), {}):
+            fields = fields_of(inner, depth - 1)
+            if has_title(list(fields), {}):
+                return fields
     added: dict[str, Any] = {}
     index = value.get("abstract_inverted_index")
     if not value.get("abstract") and index:
@@ -187,8 +193,15 @@ def fields_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(value.get(key), dict) and isinstance(value[key].get("date-parts"), list):
             # Crossref writes [[2026, 11, 3]].
             added[key] = "-".join(re.findall(r"\d+", str(value[key]["date-parts"])))
+    for key, (inner_key, field) in _LISTS.items():
+        texts = [each.get(inner_key) for each in _objects_of(value.get(key))]
+        if not value.get(field) and not added.get(field) and texts:
+            added[field] = texts[0]
     nested = [value[key] for key in _IDENTIFIERS if isinstance(value.get(key), dict)]
     names = [f"{kind}:{name}" for each in nested for kind, name in each.items() if name]
+    names += (
+        f"{each.get('type')}:{each.get('id')}" for each in _objects_of(value.get("identifier"))
+    )
     extra = value.get("extra")
     if isinstance(extra, str):
         for kind in ("doi", "arxiv", "pmid"):
@@ -196,6 +209,15 @@ def fields_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if names and not isinstance(value.get("identifiers"), list | str):
         added["identifiers"] = " ".join(names)
     return {**value, **added} if added else value
+
+
+def _objects_of(values: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; of DataCite's descriptions those that are abstracts."""
+    return [
+        each
+        for each in (values if isinstance(values, list) else ())
+        if isinstance(each, dict) and each.get("descriptionType", "Abstract") == "Abstract"
+    ]
 
 
 def _text_of_index(index: Any) -> Any:

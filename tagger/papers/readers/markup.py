@@ -92,6 +92,19 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
     return collector.blocks
 
 
+def metadata_of(markup: str | bytes) -> dict[str, str]:
+    """Return the content of the ``meta`` elements of HTML by their names in lower case.
+
+    Of several with one name, the first one counts.
+    """
+    from bs4 import BeautifulSoup, SoupStrainer
+
+    found: dict[str, str] = {}
+    for element in BeautifulSoup(markup, "lxml", parse_only=SoupStrainer("meta"))("meta"):
+        found.setdefault(str(element.get("name")).lower(), str(element.get("content") or ""))
+    return found
+
+
 class _Element(NamedTuple):
     """An open element: the number and kind of its block, and the kind of blocks inside it."""
 

@@ -29,8 +29,8 @@ class TaggedLines:
     layout:
         The tags of the parts of a paper.
     starts, ends:
-        Tags with which a record begins, and those before which it ends. Without a tag of
-        ``starts`` in the beginning of the file, records are separated by blank lines.
+        Tags with which a record begins, and those before which it ends. If the first record begins
+        with another tag, records are separated by blank lines.
     """
 
     marks: tuple[re.Pattern[str], ...]
@@ -56,7 +56,8 @@ class TaggedLines:
 
         Text above the first field is skipped.
         """
-        has_starts = any(self._tag(line) in self.starts for line in source.head.splitlines())
+        tags = filter(None, map(self._tag, source.head.splitlines()))
+        has_starts = next((tag for tag in tags if tag not in self.ends), "") in self.starts
         start, lines, after_blank = 0, list[str](), False
         with source.open_text() as file:
             for number, line in enumerate(file, start=1):

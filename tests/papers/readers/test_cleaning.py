@@ -26,6 +26,11 @@ from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
         ("left\u202eright", "left right"),
         ("&amp;lt;b&amp;gt;", "<b>"),
         (r"CO\textsubscript{2}, a {\textless} b", "CO2, a < b"),
+        ("the $1S$ wave, a $2 x_1$ plane, Cu$2$O", "the 1S wave, a 2 x_1 plane, Cu2O"),
+        ("of $5 and $6 million, US$7 or $8; x_1", "of $5 and $6 million, US$7 or $8; x_1"),
+        (r"{\em E. coli}, {\it in vitro}, \bfseries bold", "E. coli, in vitro, bold"),
+        (r"\mkbibquote{Tides} of \ce{H2O} in 2~\mbox{l}", "Tides of H2O in 2 l"),
+        (r"\OurModel{} and \OurModel", "OurModel and OurModel"),
         (r"\href{https://x.io}{a link} and \url{https://x.io}.", "a link and ."),
     ],
 )
@@ -41,6 +46,11 @@ def test_latex_and_html_are_converted(raw, clean):
         ('<span class="nocase">BERT</span><br/>again', "BERT again"),
         (r"{\textless}p{\textgreater}One", "One"),
         (r"{$\less$em$\greater$One$\less$/em$\greater$ $\upalpha$ $\unheard$", "One \u03b1"),
+        (
+            '<AbstractText Label="AIM" NlmCategory="X">One.</AbstractText> <h4>Two</h4>Three',
+            "AIM: One. Two Three",
+        ),
+        ("<it>A. b</it>, <math><mi>g</mi><mo>=</mo></math>", "A. b, g="),
         ("a <mask> where b <i and c> d", "a <mask> where b <i and c> d"),
     ],
 )

@@ -66,6 +66,15 @@ from tagger.papers.readers.identifiers import (
         (identifier_of_link, "https://pubmed.ncbi.nlm.nih.gov/123/", "pmid:123"),
         (identifier_of_link, "https://www.ncbi.nlm.nih.gov/pubmed/123", "pmid:123"),
         (identifier_of_link, "https://example.org/10.1234/abc", None),
+        *(
+            (identifier_of_link, f"https://example.org/{path}", "doi:10.1234/a.b-c")
+            for path in (
+                "doi/10.1234/a.b-c",
+                "doi/full/10.1234/a.b-c?x=y",
+                "article/10.1234/a.b-c/abstract",
+                "x?url=https://example.org/doi/pdf/10.1234/a.b-c&hl=en",
+            )
+        ),
     ],
 )
 def test_identifiers_are_normalised(normal, written, identifier):

@@ -173,6 +173,63 @@ BETTER_BIBTEX = {
     "config": {"id": "x"},
     "items": [{"title": TIDES, "abstractNote": ABOUT, "DOI": "10.5555/tides"}],
 }
+DATACITE = {
+    "data": {
+        "id": "10.5555/tides",
+        "attributes": {
+            "doi": "10.5555/tides",
+            "titles": [{"title": TIDES}, {"title": "Marées", "titleType": "TranslatedTitle"}],
+            "descriptions": [
+                {"description": "Volume 7", "descriptionType": "SeriesInformation"},
+                {"description": ABOUT, "descriptionType": "Abstract"},
+            ],
+        },
+    },
+    "meta": {"states": [{"id": "findable", "title": "Findable"}]},
+}
+INSPIRE = {
+    "hits": {
+        "hits": [
+            {
+                "metadata": {
+                    "titles": [{"title": TIDES}],
+                    "abstracts": [{"value": ABOUT}],
+                    "dois": [{"value": "10.5555/tides"}],
+                }
+            },
+            {"metadata": {"titles": [{"title": BOOKS}]}},
+        ]
+    }
+}
+DOAJ = {
+    "results": [
+        {"bibjson": {"title": TIDES, "identifier": [{"type": "DOI", "id": "10.5555/tides"}]}}
+    ]
+}
+# Digital Commons writes the title above the type.
+TITLE_FIRST = (
+    f"%T {TIDES}\n%0 Journal Article\n%X {ABOUT}\n%R 10.5555/tides\n\n%T {BOOKS}\n%0 Book\n"
+)
+BELOW_TEXT = (
+    f"Search results, page 1\n\n@article{{a,\n title={{{TIDES}}}, abstract={{{ABOUT}}},\n "
+    f"doi={{10.5555/tides}}\n}}\nFirst published in 1920\n@book{{b, title={{{BOOKS}}}}}\n"
+)
+# Scopus repeats the text about funding, but not the name of its column.
+SURPLUS = (
+    "Title,DOI,Abstract,Funding Text 1,ISSN,PubMed ID,EID\n"
+    f'"{TIDES}","10.5555/tides","{ABOUT}","We thank A.","We thank B.","12345678","39900011",'
+    f'"2-s2.0-1"\n"{BOOKS}",,,,,,"2-s2.0-2"\n'
+)
+ARTICLE = (
+    f'<html><head><meta name="citation_title" content="{TIDES}"><meta content="10.5555/tides" '
+    'name="Citation_DOI"></head><body><h1>A Journal</h1><h2>Metrics</h2><h2>Abstract</h2>'
+    f"<p>{ABOUT} {ABOUT}</p><h2>Funding</h2><p>{ABOUT} {SHORT}</p></body></html>"
+)
+OF_ENDNOTE = (
+    f"TY  - JOUR\nTI  - {TIDES}\nAB  - {ABOUT}\nN1  - No field of Zotero:<br/>"
+    "electronic-resource-num: 10.5555/tides<br/>isbn: 1\nER  - \n\n"
+    f"TY  - BOOK\nTI  - {BOOKS}\nER  - "
+)
 DOI, PMID = "doi:10.5555/tides", "pmid:39900011"
 BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
 
@@ -234,6 +291,20 @@ BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
         ),
         ("a.html", PUBMED_HTML, "html", [(TIDES, ABOUT, (PMID,)), (LAMPS, "", ("pmid:39900012",))]),
         ("a.json", json.dumps(CROSSREF), "json", [(TIDES, "A.", (DOI,))]),
+        ("a.json", json.dumps(DATACITE), "json", BOTH[:1]),
+        ("a.json", json.dumps(INSPIRE), "json", BOTH),
+        ("a.json", json.dumps(DOAJ), "json", [(TIDES, "", (DOI,))]),
+        ("a.enw", TITLE_FIRST, "refer", BOTH),
+        ("a.bib", BELOW_TEXT, "bibtex", BOTH),
+        ("a.csv", SURPLUS, "csv", [(TIDES, ABOUT, (DOI, PMID)), BOTH[1]]),
+        ("a.html", ARTICLE, "html", [(TIDES, f"{ABOUT} {ABOUT}", (DOI,))]),
+        ("a.ris", OF_ENDNOTE, "ris", BOTH),
+        (
+            "a.csv",
+            f"openalex_id,title\nhttps://openalex.org/W7,{TIDES}\n",
+            "csv",
+            [(TIDES, "", ("openalex:w7",))],
+        ),
         ("a.json", json.dumps(ZOTERO), "json", [(TIDES, ABOUT, ("pmid:12",))]),
         ("a.json", json.dumps(BETTER_BIBTEX, indent=1), "json", [(TIDES, ABOUT, (DOI,))]),
         (
@@ -399,6 +470,9 @@ def test_a_title_without_abstract_is_tagged_and_named_once(tmp_path):
         ("<?xml version='1.0'?>\n<awards><award>x</award></awards>", "<awards>"),
         (f"title: {TIDES}\nabstract: x\n\ntitle: {BOOKS}\nabstract: y", "YAML"),
         (f"Dear all,\n\n{SHORT}\n\nYours", "no titles with abstracts"),
+        (f"Dear user,\n\n{ABOUT} {SHORT}\n\nA note on the data:\n\n{ABOUT}", "no titles"),
+        (f"The MIT License\n\nPermission is hereby granted, free. {ABOUT}", "no titles"),
+        (f"# ALIGNMENT 1.0\n\n#=GF ID a\n#=GF DE b c d. e f. g.\n#=GF CC {ABOUT}", "no titles"),
         ("\\documentclass{article}\n\\begin{document}\nx\n\\end{document}\n\\section{x}", "LaTeX"),
         (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
