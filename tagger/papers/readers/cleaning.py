@@ -31,7 +31,7 @@ _LATEX = re.compile(rf"\\|\$[^$\d\s][^$]*\$|{_NUMBERS}")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
 _CURRENCY = re.compile(rf"(?<!\\)(?:({_NUMBERS})|\$(?=\d))")
 _FONT = re.compile(r"\\(?:em|it|bf|rm|sc|sf|sl|tt)(?:series|shape|family)?(?![a-zA-Z])\s*")
-_COMMAND_WITH_TEXT = re.compile(r"\\([a-zA-Z]{2,})(?=\{[^{}])")
+_COMMAND_WITH_TEXT = re.compile(r"\\(?!(?:begin|end)\b)([a-zA-Z]{2,})(?=\{[^{}])")
 # Combining marks of one letter; normalising thousands of them takes minutes.
 _MANY_MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
 _MAX_MARKS = 30

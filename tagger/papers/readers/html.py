@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ from tagger.papers.readers.digest import (
     without_footer,
 )
 from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
-from tagger.papers.readers.markup import MarkupBlock, blocks_of_markup, metadata_of, root_element
+from tagger.papers.readers.markup import MarkupBlock, MarkupPage, read_markup, root_element
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source, parsing
 
@@ -59,11 +59,10 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
 def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a page or an e-mail in HTML, as by :func:`.digest.papers_of`."""
     with parsing("HTML"):
-        blocks = blocks_of_markup(markup)
-        about = metadata_of(markup)
-    if about.get("citation_title"):
-        return iter([_article(about, blocks, source)])
-    blocks = [block for block in blocks if not _ONLY_LABEL.fullmatch(block.text)]
+        page = read_markup(markup)
+    if page.metadata.get("citation_title"):
+        return iter([_article(page, source)])
+    blocks = [block for block in page.blocks if not _ONLY_LABEL.fullmatch(block.text)]
     sections = _sections(blocks)
     kind = _kind_of_titles(sections)
     if sum(map(_is_title, blocks)) > sum(section.kind == kind for section in sections):
@@ -78,20 +77,16 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | Ta
     return papers_of(without_footer(texts), source)
 
 
-def _article(
-    about: Mapping[str, str], blocks: Sequence[MarkupBlock], source: Source
-) -> Paper | TaggerError:
+def _article(page: MarkupPage, source: Source) -> Paper | TaggerError:
     """Return the paper of the page of an article, which names its parts for search engines.
 
     Without an abstract among them, that is the paragraph below a heading "Abstract".
     """
-    pairs = pairwise(blocks)
+    about, pairs = page.metadata, pairwise(page.blocks)
     below = [text.text for label, text in pairs if _ONLY_LABEL.fullmatch(label.text)]
-    abstracts = [about.get(name, "") for name in _META_ABSTRACTS]
+    abstracts = [about.get(name, "") for name in _META_ABSTRACTS] + [*filter(_is_long, below)]
     identifiers = written_identifiers(" ".join(about.get(name, "") for name in _META_IDENTIFIERS))
-    return make_paper(
-        source, None, [about["citation_title"]], [*abstracts, *filter(_is_long, below)], identifiers
-    )
+    return make_paper(source, None, [about["citation_title"]], abstracts, identifiers)
 
 
 def _block(block: MarkupBlock) -> Block:

@@ -52,11 +52,11 @@ def root_element(head: str) -> str:
 
 
 def text_of(markup: str) -> str:
-    return " ".join(block.text for block in blocks_of_markup(markup))
+    return " ".join(block.text for block in read_markup(markup).blocks)
 
 
-def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
-    """Split HTML into its paragraphs and headings, in order.
+def read_markup(markup: str | bytes) -> MarkupPage:
+    """Split HTML into its paragraphs and headings, in order, and find its metadata.
 
     Hidden elements, scripts, styles, navigation, footers and forms are skipped.
 
@@ -79,9 +79,9 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
         markup = markup.decode(encoding, "replace")
     # UTF-8 cannot encode lone surrogates, and the parser stops at a null character.
     text = markup.replace("\0", "\ufffd").encode("utf-8", "replace")
-    collector = _BlockCollector()
+    page = MarkupPage()
     # Any, because the type stubs of lxml use other parameter names.
-    target: Any = collector
+    target: Any = page
     parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
     if text.strip():
         try:
@@ -89,20 +89,7 @@ def blocks_of_markup(markup: str | bytes) -> list[MarkupBlock]:
             parser.close()
         except etree.LxmlError as error:
             raise ValueError(str(error)) from error
-    return collector.blocks
-
-
-def metadata_of(markup: str | bytes) -> dict[str, str]:
-    """Return the content of the ``meta`` elements of HTML by their names in lower case.
-
-    Of several with one name, the first one counts.
-    """
-    from bs4 import BeautifulSoup, SoupStrainer
-
-    found: dict[str, str] = {}
-    for element in BeautifulSoup(markup, "lxml", parse_only=SoupStrainer("meta"))("meta"):
-        found.setdefault(str(element.get("name")).lower(), str(element.get("content") or ""))
-    return found
+    return page
 
 
 class _Element(NamedTuple):
@@ -113,11 +100,12 @@ class _Element(NamedTuple):
     kind: str
 
 
-class _BlockCollector:
-    """Parser target of lxml that collects blocks."""
+class MarkupPage:
+    """Parser target of lxml that collects blocks, and metadata by its name in lower case."""
 
     def __init__(self) -> None:
         self.blocks: list[MarkupBlock] = []
+        self.metadata: dict[str, str] = {}
         self._open = [_Element(0, "text", "text")]
         self._left_out = 0
         self._count = 0
@@ -127,6 +115,9 @@ class _BlockCollector:
         self._href, self._link, self._linked = "", "", list[str]()
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "meta":
+            name = (attributes.get("name") or "").lower()
+            self.metadata.setdefault(name, attributes.get("content") or "")
         hidden = "hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))
         if self._left_out or hidden or _LEFT_OUT.fullmatch(tag):
             self._left_out += 1

@@ -30,6 +30,7 @@ from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
         ("of $5 and $6 million, US$7 or $8; x_1", "of $5 and $6 million, US$7 or $8; x_1"),
         (r"{\em E. coli}, {\it in vitro}, \bfseries bold", "E. coli, in vitro, bold"),
         (r"\mkbibquote{Tides} of \ce{H2O} in 2~\mbox{l}", "Tides of H2O in 2 l"),
+        (r"\begin{itemize}\item One\end{itemize}", "* One"),
         (r"\OurModel{} and \OurModel", "OurModel and OurModel"),
         (r"\href{https://x.io}{a link} and \url{https://x.io}.", "a link and ."),
     ],

@@ -221,8 +221,8 @@ SURPLUS = (
     f'"2-s2.0-1"\n"{BOOKS}",,,,,,"2-s2.0-2"\n'
 )
 ARTICLE = (
-    f'<html><head><meta name="citation_title" content="{TIDES}"><meta content="10.5555/tides" '
-    'name="Citation_DOI"></head><body><h1>A Journal</h1><h2>Metrics</h2><h2>Abstract</h2>'
+    f'<?xml version="1.0"?><html><head><meta name="citation_title" content="{TIDES}"/><meta name>'
+    '<meta content="10.5555/tides" name="Citation_DOI"/></head><body><h1>A Journal</h1><h2>Metrics</h2><h2>Abstract</h2>'
     f"<p>{ABOUT} {ABOUT}</p><h2>Funding</h2><p>{ABOUT} {SHORT}</p></body></html>"
 )
 OF_ENDNOTE = (

@@ -21,7 +21,7 @@ from tagger.papers import collect_papers, read_papers
 from tagger.papers.readers import formats
 from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import normal_arxiv, normal_doi
-from tagger.papers.readers.markup import blocks_of_markup
+from tagger.papers.readers.markup import read_markup
 from tagger.tagging.writers.keywords import write_with_keywords
 
 MANY = 300_000
@@ -55,7 +55,7 @@ def test_long_lines_and_fields_are_read(tmp_path, name, content, papers):
 
 @pytest.mark.parametrize("opening", ["<div>", "<b>a", "<div>a", "<nav>", "<p>a"])
 def test_deeply_nested_pages_are_read(opening):
-    blocks = blocks_of_markup("<html><body>" + opening * 50_000)
+    blocks = read_markup("<html><body>" + opening * 50_000).blocks
     assert "".join(block.text for block in blocks).count("a") == 50_000 * opening.endswith("a")
 
 
