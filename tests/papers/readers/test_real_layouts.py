@@ -222,8 +222,9 @@ SURPLUS = (
 )
 ARTICLE = (
     f'<?xml version="1.0"?><html><head><meta name="citation_title" content="{TIDES}"/><meta name>'
-    '<meta content="10.5555/tides" name="Citation_DOI"/></head><body><h1>A Journal</h1><h2>Metrics</h2><h2>Abstract</h2>'
-    f"<p>{ABOUT} {ABOUT}</p><h2>Funding</h2><p>{ABOUT} {SHORT}</p></body></html>"
+    '<meta content="10.5555/tides" name="Citation_DOI"/></head><body><h1>A Journal</h1>'
+    f"<h2>Metrics</h2><h2>Abstract</h2><p>{ABOUT} {ABOUT}</p><h2>Funding</h2><p>{ABOUT} {SHORT}"
+    "</p></body></html>"
 )
 OF_ENDNOTE = (
     f"TY  - JOUR\nTI  - {TIDES}\nAB  - {ABOUT}\nN1  - No field of Zotero:<br/>"
