@@ -80,10 +80,12 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | Ta
 def _article(page: MarkupPage, source: Source) -> Paper | TaggerError:
     """Return the paper of the page of an article, which names its parts for search engines.
 
-    Without an abstract among them, that is the paragraph below a heading "Abstract".
+    Without an abstract among them, that is the paragraph below a heading "Abstract" or the title.
     """
     about, pairs = page.metadata, pairwise(page.blocks)
     below = [text.text for label, text in pairs if _ONLY_LABEL.fullmatch(label.text)]
+    titled = [each.pair for each in _sections(page.blocks)]
+    below += [text.text for title, text in titled if text and title.text == about["citation_title"]]
     abstracts = [about.get(name, "") for name in _META_ABSTRACTS] + [*filter(_is_long, below)]
     identifiers = written_identifiers(" ".join(about.get(name, "") for name in _META_IDENTIFIERS))
     return make_paper(source, None, [about["citation_title"]], abstracts, identifiers)

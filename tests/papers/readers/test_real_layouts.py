@@ -299,6 +299,12 @@ BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
         ("a.bib", BELOW_TEXT, "bibtex", BOTH),
         ("a.csv", SURPLUS, "csv", [(TIDES, ABOUT, (DOI, PMID)), BOTH[1]]),
         ("a.html", ARTICLE, "html", [(TIDES, f"{ABOUT} {ABOUT}", (DOI,))]),
+        (
+            "a.html",
+            ARTICLE.replace("A Journal", TIDES).replace("<h2>Metrics</h2><h2>Abstract</h2>", ""),
+            "html",
+            [(TIDES, f"{ABOUT} {ABOUT}", (DOI,))],
+        ),
         ("a.ris", OF_ENDNOTE, "ris", BOTH),
         (
             "a.csv",
