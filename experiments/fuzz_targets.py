@@ -589,7 +589,7 @@ class _ExportedProject:
     def task_ids(self) -> set[int]:
         return {3}
 
-    def show_conflicts(self, tasks: Any) -> None:
+    def show_conflicts(self, tasks: Any, exported: Any) -> None:
         pass
 
 

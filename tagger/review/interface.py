@@ -24,18 +24,27 @@ NOTE = "Note"
 NOT_A_PAPER = "not a paper"
 CANNOT_TELL = "cannot tell"
 FINAL = "settles a disagreement"
+VERDICTS = "verdicts"
+"""In the data of a task: choices of the verdict that only this task has."""
+SETTLE = {"value": FINAL, "hotkey": "x", "hint": "Your answer overrides those of others."}
+"""The choice that a task gets on which reviewers disagree."""
 
 HOTKEYS = "1234567890qwertasdfgzvbyuiophjklm"
 _RETIRED = "No longer in the taxonomy."
 _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
-_BESIDE = "display: inline-block; font-size: 13px; opacity: 0.7; margin: 0 1.2em 0 0;"
+_BESIDE = "display: inline-block; font-size: 13px; font-weight: 400; opacity: 0.7; margin: 0;"
 ALL_TAGS = "ALL"
 """In the confidences of a task: those of a tree as one text. No tag has this name."""
 _EMPTY = """<View className="tagger"><Style>
-.tagger { max-width: 70em; } .tagger-abstract { line-height: 1.6; }
-.tagger-reason { opacity: 0.7; } .tagger-facet { margin-top: 0.5em; }
+.tagger { max-width: 62em; } .tagger-abstract .lsf-richtext__container { line-height: 1.6; }
+.tagger-abstract mark { background: #ffe9a8; color: #1a1a1a; }
+.tagger-reason { opacity: 0.7; } .tagger-reason h4 { font-weight: 400; }
+.tagger-facet { margin-top: 1em; } .tagger .lsf-choices { margin: 0; }
+.tagger .lsf-choice { line-height: 30px; } .tagger .lsf-choice + .lsf-choice { margin-left: 15px; }
+.tagger .lsf-choice__checkbox { padding-left: 0; }
 .lsf-sidepanels { padding: 0 !important; } .lsf-sidepanels__wrapper { display: none; }
 </Style></View>"""
+_COUNT = ".lsf-current-task__task-count { display: none; }"
 _PAPER_BLOCKS = f"""<View>
 <Header value="$title" size="3"/>
 <View className="tagger-reason"><Header value="$reason" size="5" style="{_SMALL}"/></View>
@@ -43,16 +52,15 @@ _PAPER_BLOCKS = f"""<View>
 </View>"""
 _CLOSING_BLOCKS = f"""<View>
 <View className="tagger-facet">
-<Choices name="{VERDICT}" toName="{PAPER}" choice="multiple" showInline="true">
+<Choices name="{VERDICT}" toName="{PAPER}" choice="multiple" showInline="true" value="${VERDICTS}">
 <Choice value="{NOT_A_PAPER}" hotkey="n"
  hint="For example an advertisement, a heading or a call for papers."/>
 <Choice value="{CANNOT_TELL}" hotkey="c" hint="The text is not sufficient to decide."/>
-<Choice value="{FINAL}" hotkey="x" hint="Your answer overrides those of other reviewers."/>
 </Choices>
 </View>
 <View className="tagger-facet">
-<TextArea name="{NOTE}" toName="{PAPER}" placeholder="Note" rows="2" maxSubmissions="1"
- editable="true"/>
+<TextArea name="{NOTE}" toName="{PAPER}" placeholder="Note (Enter leaves the field)"
+ maxSubmissions="1" editable="true"/>
 </View>
 </View>"""
 
@@ -71,13 +79,15 @@ def build_interface(taxonomy: Taxonomy) -> str:
 
 
 def adapt_interface(
-    config: str, taxonomy: Taxonomy, in_use: Callable[[], InUse]
+    config: str, taxonomy: Taxonomy, in_use: Callable[[], InUse], *, alone: bool = True
 ) -> tuple[str, list[str]]:
     """Adapt an interface to a taxonomy; return it with a description of each change.
 
     Tags that are not in the taxonomy any more are removed. Tags that annotations use are kept and
     marked, so that no annotation is lost; ``in_use`` returns them and is called only if tags were
-    removed. Raises a :class:`TaggerError` if the interface is not valid XML.
+    removed. Unless the server has a single account (``alone``), the number of papers is hidden:
+    Label Studio shows everybody that of one account. Raises a :class:`TaggerError` if the interface
+    is not valid XML.
     """
     from lxml import etree
 
@@ -87,6 +97,8 @@ def adapt_interface(
         adaptation.adapt_facet(facet)
     adaptation.retire_facets({facet.name for facet in taxonomy.facets})
     adaptation.restore_closing()
+    if not alone:
+        adaptation.hide_count()
     if not adaptation.changes:
         return config, []
     etree.indent(adaptation.root)
@@ -141,6 +153,13 @@ class _Adaptation:
             if _find_control(self.root, name) is None:
                 self.root.append(block)
                 self.changes.append(f"'{name}' restored")
+
+    def hide_count(self) -> None:
+        from lxml import etree
+
+        if not any(_COUNT in (style.text or "") for style in self.root.iter("Style")):
+            etree.SubElement(self.root, "Style").text = _COUNT
+            self.changes.append("the number of papers is hidden: it is right for one account only")
 
     def adapt_facet(self, facet: Facet) -> None:
         control = _find_control(self.root, facet.name)
@@ -222,7 +241,9 @@ class _Adaptation:
             # A parent can come after its children in the taxonomy file.
             value, hint, parent = next(entry for entry in waiting if entry[2] in nodes)
             waiting.remove((value, hint, parent))
-            node = etree.SubElement(nodes[parent], "Choice", value=value)
+            # The block keeps a tag and its confidence on one line.
+            block = nodes[parent] if tree else etree.SubElement(control, "View", display="inline")
+            node = etree.SubElement(block, "Choice", value=value)
             if value in old:
                 node.attrib.update(old[value].attrib)
             elif not tree and (key := next(self._hotkeys, None)):
@@ -230,19 +251,19 @@ class _Adaptation:
             node.set("hint", hint)
             if not tree:
                 confidence = _confidence_of(facet.name, value)
-                etree.SubElement(control, "Header", value=confidence, size="5", style=_BESIDE)
+                etree.SubElement(block, "Header", value=confidence, size="5", style=_BESIDE)
             nodes[value] = node
         return control
 
 
 def _options(control: Element) -> object:
     """Return the form of a control and its choices, independent of their order."""
-    confidences = control.find("Header") is not None
+    confidences = control.find("View/Header") is not None
     return control.tag, control.get("choice"), confidences, set(_paths(control, ()))
 
 
 def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for choice in node.findall("Choice"):
+    for choice in (*node.findall("Choice"), *node.findall("View/Choice")):
         here = (*above, str(choice.get("value")))
         yield here
         yield from _paths(choice, here)
@@ -272,7 +293,9 @@ def _confidence_of(facet: str, tag: str) -> str:
 
 
 def _heading(facet: Facet) -> str:
-    return f"{facet.name}: {facet.definition}"
+    # Label Studio takes a dollar sign before a letter for a reference to data: an invisible
+    # character (WORD JOINER) comes between.
+    return f"{facet.name}: {facet.definition}".replace("$", "$\u2060")
 
 
 def _facet_class(name: str) -> str:

@@ -13,6 +13,8 @@ from tagger.errors import TaggerError
 from tagger.papers import Paper
 from tagger.review.connection import Connection
 from tagger.review.interface import (
+    SETTLE,
+    VERDICTS,
     InUse,
     adapt_interface,
     build_interface,
@@ -62,6 +64,7 @@ _HIDDEN_COLUMNS = [
     "tasks:data.marked",
     "tasks:data.confidence",
     "tasks:data.reason",
+    f"tasks:data.{VERDICTS}",
 ]
 _DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."
 
@@ -230,7 +233,8 @@ class ReviewProject:
         def in_use() -> InUse:
             return tags_in_use(self.annotated_tasks())
 
-        config, changes = adapt_interface(self.interface, taxonomy, in_use)
+        alone = len(self.annotators()) == 1
+        config, changes = adapt_interface(self.interface, taxonomy, in_use, alone=alone)
         if not changes:
             return []
         with self._client() as client:
@@ -259,8 +263,16 @@ class ReviewProject:
                 if title not in existing:
                     client.views.create(project=self.id, data=_tab(title, filters))
 
-    def show_conflicts(self, tasks: Collection[int]) -> None:
-        """List the tasks that reviewers disagree on in a tab; without any, remove the tab."""
+    def show_conflicts(self, tasks: Collection[int], exported: list[dict[str, Any]]) -> None:
+        """List the tasks that reviewers disagree on in a tab; without any, remove the tab.
+
+        Of the ``exported`` tasks, these alone offer to settle a disagreement.
+        """
+        for task in exported:
+            data, offered = task.get("data"), [SETTLE] if task["id"] in tasks else []
+            if isinstance(data, dict) and data.get(VERDICTS, []) != offered:
+                with self._client(f"task {task['id']}") as client:
+                    client.tasks.update(str(task["id"]), data={**data, VERDICTS: offered})
         by_id = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number"}
         filters = [{**by_id, "value": task} for task in sorted(tasks)]
         with self._client() as client:

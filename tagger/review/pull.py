@@ -58,11 +58,12 @@ def pull_labels(
     raised, nothing has been written.
     """
     report = PullReport()
+    exported: list[dict[str, Any]] = []
 
     def new_corrections(labels: list[Label]) -> Sequence[Label]:
         # The export is read under the lock of the store. Otherwise one of two concurrent pulls
         # could withdraw what the other has added.
-        exported = project.annotated_tasks()
+        exported.extend(project.annotated_tasks())
         found = _read_annotations(exported, project, store, report)
         recorded = {
             label.origin.annotation: (label, label.origin)
@@ -82,7 +83,8 @@ def pull_labels(
     by_paper = labels_by_paper(labels)
     open_ = [own for one in report.conflicts if not one.settled for own in by_paper[one.id]]
     origins = [label.origin for label in open_ if label.origin]
-    project.show_conflicts({one.task for one in origins if one.project == project.key})
+    disputed = {one.task for one in origins if one.project == project.key}
+    project.show_conflicts(disputed, exported)
     return report
 
 

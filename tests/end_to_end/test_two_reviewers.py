@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.label_studio]
 PROJECT = ("--project", "two reviewers")
 KINDS = ("survey", "method", "study")
 """The tags of the exclusive facet; the keys 1, 2 and 3 choose them."""
+SETTLES = "input[name='settles a disagreement']"
 
 
 class Reviewer:
@@ -80,6 +81,7 @@ class Reviewer:
 
         while (number := self.wait.until(next_task)) != done:
             found[number] = self.chosen()
+            assert not self.all(SETTLES), "no disagreement is known yet"
             counts.append(self.offered()[1])
             self.choose(choose(number, found[number]))
             self.submit()
@@ -98,6 +100,7 @@ class Reviewer:
         self.wait.until(lambda _: not self.chosen())
         self.choose(tag)
         self.press("x")
+        self.wait.until(lambda _: self.all(f"{SETTLES}:checked"))
         self.submit()
         self.wait.until(lambda _: self.all("[data-testid='bottombar-update-button']"))
 

@@ -6,11 +6,11 @@ from hypothesis import given
 
 from tagger.review.interface import (
     CANNOT_TELL,
-    FINAL,
     NOT_A_PAPER,
     NOTE,
     PAPER,
     VERDICT,
+    VERDICTS,
     adapt_interface,
     build_interface,
     data_name,
@@ -23,7 +23,7 @@ def offered(config):
     """Return the choices of each control as paths."""
 
     def walk(node, path=()):
-        for child in node.findall("Choice"):
+        for child in (*node.findall("Choice"), *node.findall("View/Choice")):
             here = (*path, child.get("value"))
             yield here
             yield from walk(child, here)
@@ -47,7 +47,8 @@ def test_the_control_depends_on_the_kind_of_facet(taxonomy):
     root = ET.fromstring(build_interface(taxonomy))
     kind = root.find(".//Choices[@name='kind']")
     assert kind.get("choice") == "single"
-    assert kind[0].get("hint") == "Looks back."
+    assert [child.tag for child in kind[0]] == ["Choice", "Header"]
+    assert kind[0][0].get("hint") == "Looks back."
     tree = root.find(".//Taxonomy[@name='field']")
     assert tree.find("Choice[@value='health']/Choice[@value='heart']") is not None
     assert root.find(f".//HyperText[@name='{PAPER}']").get("value") == "$marked"
@@ -57,8 +58,9 @@ def test_the_control_depends_on_the_kind_of_facet(taxonomy):
         f"$confidence.kind.{choice.get('value')}" for choice in kind.iter("Choice")
     ]
     assert root.find(".//Header[@value='$confidence.field.ALL']") is not None
-    verdicts = {choice.get("value") for choice in root.find(f".//Choices[@name='{VERDICT}']")}
-    assert verdicts == {NOT_A_PAPER, CANNOT_TELL, FINAL}
+    verdict = root.find(f".//Choices[@name='{VERDICT}']")
+    assert {choice.get("value") for choice in verdict} == {NOT_A_PAPER, CANNOT_TELL}
+    assert verdict.get("value") == f"${VERDICTS}"
 
 
 @given(made_taxonomies(), made_taxonomies())
@@ -107,11 +109,39 @@ def test_manual_changes_of_the_interface_are_kept(taxonomy):
 
 def test_a_project_of_an_earlier_version_gets_confidences(taxonomy):
     config = build_interface(taxonomy)
-    before = re.sub(r'<Header value="\$confidence.kind[^>]*>', "", config)
-    adapted, changes = adapt_interface(before, taxonomy, set)
-    assert "$confidence.kind.survey" in adapted
+    without = re.sub(r'<Header value="\$confidence.kind[^>]*>', "", config)
+    apart = ET.fromstring(config)
+    kind = apart.find(".//Choices[@name='kind']")
+    kind[:] = [child for block in kind for child in block]
+    for before in (without, ET.tostring(apart, encoding="unicode")):
+        adapted, changes = adapt_interface(before, taxonomy, set)
+        kind = ET.fromstring(adapted).find(".//Choices[@name='kind']")
+        assert [[child.tag for child in block] for block in kind] == [["Choice", "Header"]] * 3
+        assert len(changes) == 1
+        assert adapt_interface(adapted, taxonomy, set) == (adapted, [])
+
+
+def test_the_count_is_hidden_from_several_accounts(taxonomy):
+    config = build_interface(taxonomy)
+    assert "task-count" not in config
+    shared, changes = adapt_interface(config, taxonomy, set, alone=False)
+    assert "task-count" in shared
     assert len(changes) == 1
-    assert adapt_interface(adapted, taxonomy, set) == (adapted, [])
+    assert adapt_interface(shared, taxonomy, set, alone=False) == (shared, [])
+
+
+def test_a_dollar_sign_in_a_definition_is_no_reference(taxonomy):
+    facet = taxonomy.facets[0].model_copy(update={"definition": "Costs $more or $5."})
+    priced = taxonomy.model_copy(update={"facets": (facet,)})
+    config = build_interface(priced)
+    [heading] = [
+        header.get("value")
+        for header in ET.fromstring(config).iter("Header")
+        if header.get("value").startswith("kind: ")
+    ]
+    # The pattern by which Label Studio finds references.
+    assert not re.search(r"\$[\w[\].{}]+", heading)
+    assert adapt_interface(config, priced, set) == (config, [])
 
 
 def test_references_to_data_have_no_hyphens(taxonomy):

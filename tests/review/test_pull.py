@@ -8,6 +8,7 @@ from helpers.stand_in_project import stand_in_project
 from tagger.labels import LabelStore
 from tagger.papers import Paper
 from tagger.review import pull_labels
+from tagger.review.interface import FINAL
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -81,6 +82,7 @@ def test_what_reviewers_disagree_on_is_listed_in_a_tab_until_it_is_settled(proje
     task = next(iter(project.kept.values()))
     pull_labels(project, store)
     assert "conflicts" not in tabs()
+    assert task["data"]["verdicts"] == []
     second("method")
     # That an answer came last settles nothing.
     [conflict] = pull_labels(project, store).conflicts
@@ -88,8 +90,12 @@ def test_what_reviewers_disagree_on_is_listed_in_a_tab_until_it_is_settled(proje
     for _ in range(2):
         shown = tabs()["conflicts"]["filters"]["items"]
         assert [item["value"] for item in shown] == [task["id"]]
+        # Only the disputed task offers to settle.
+        offers = [one["data"]["verdicts"] for one in project.kept.values()]
+        assert [[choice["value"] for choice in one] for one in offers] == [[FINAL], []]
         pull_labels(project, store)
-    second("study", "settles a disagreement")
+    second("study", FINAL)
     [conflict] = pull_labels(project, store).conflicts
     assert conflict.settled
     assert "conflicts" not in tabs()
+    assert task["data"]["verdicts"] == []
