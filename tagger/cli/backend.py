@@ -153,14 +153,14 @@ def serve_until_interrupted(
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:
     """Run 'tagger train' with the settings of the model in use; report and return its success."""
-    from tagger.registry import SHIPPED_NAME, Registry, settings_of, updates_shipped_model
+    from tagger.registry import Registry, is_shipped_name, settings_of, updates_shipped_model
 
     command = [sys.executable, "-m", "tagger", "train", "--json"]
     command += ["--labels", str(store.folder), "--conflicts", conflicts]
     try:
         registry, name = Registry(), model().name
         version = None if name.startswith("local/") else registry.find(name)
-        if updates_shipped_model(registry, version) if version else name.startswith(SHIPPED_NAME):
+        if updates_shipped_model(registry, version) if version else is_shipped_name(name):
             command.append("--heads-only")
         elif version:
             settings = settings_of(registry, version)

@@ -16,10 +16,10 @@ from .promotion import Promotion as Promotion
 from .promotion import promote as promote
 from .promotion import roll_back as roll_back
 from .resolve import SHIPPED as SHIPPED
-from .resolve import SHIPPED_NAME as SHIPPED_NAME
 from .resolve import find_model_folder as find_model_folder
 from .resolve import find_shipped_model as find_shipped_model
 from .resolve import is_label_folder as is_label_folder
+from .resolve import is_shipped_name as is_shipped_name
 from .resolve import load_model_by_name as load_model_by_name
 from .server import serve_pages as serve_pages
 from .tag_run import log_recorded_runs as log_recorded_runs

@@ -14,7 +14,7 @@ from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, Label, LabelStore
 from tagger.model import Explanation, explain
 from tagger.papers import KnownPapers, Paper
-from tagger.registry import Registry, load_model_by_name
+from tagger.registry import Registry, find_shipped_model, is_shipped_name, load_model_by_name
 from tagger.report.library import last_week, read_weeks
 from tagger.report.page import LeftOut, Report
 from tagger.report.papers import (
@@ -129,6 +129,12 @@ def _is_unregistered(model: str) -> bool:
 
 
 def _read_figures(model: str) -> ModelFigures:
+    # Imported here: most reports are made without.
+    from tagger.report.figures import read_figures, shipped_figures
+
+    if is_shipped_name(model):
+        shipped = find_shipped_model(model)
+        return shipped_figures(shipped.name, shipped.record)
     if _is_unregistered(model):
         raise TaggerError("a model folder has no figures; give a version with --model")
     registry = Registry()
@@ -136,11 +142,7 @@ def _read_figures(model: str) -> ModelFigures:
         raise TaggerError(
             "there is no MLflow store here", hint="Run the command in the folder of 'mlruns'"
         )
-    version = registry.find(model)
-    # Imported here: a report without figures does not need MLflow.
-    from tagger.report.figures import read_figures
-
-    return read_figures(registry, version)
+    return read_figures(registry, registry.find(model))
 
 
 def _explain(papers: Sequence[Paper], model: str, progress: Progress) -> Mapping[str, Explanation]:

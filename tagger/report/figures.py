@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,24 +48,24 @@ class FacetFigures:
     """Figures of a version in one facet on one sample, from out-of-fold predictions.
 
     ``confusion`` is the matrix of :func:`tagger.evaluation.confusion_counts`; ``reliability``
-    leaves out empty bins.
+    leaves out empty bins. The shipped model has only ``figures``.
     """
 
     facet: str
     measured_on: str
     reviewed: bool
     figures: dict[str, Figure]
-    tags: tuple[TagFigure, ...]
-    confusion_names: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    reliability: tuple[ConfidenceBin, ...]
+    tags: tuple[TagFigure, ...] = ()
+    confusion_names: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    reliability: tuple[ConfidenceBin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
     """A version with its figures per facet and sample, and a summary of all versions.
 
-    ``unmarked`` is what :func:`right_if_not_marked` returns.
+    ``unmarked`` is what :func:`right_if_not_marked` returns. The shipped model has no versions.
     """
 
     version: VersionSummary
@@ -97,6 +98,24 @@ def read_figures(registry: Registry, version: Version) -> ModelFigures:
     versions = tuple(version_history(registry))
     [own] = [summary for summary in versions if summary.name == version.name]
     return ModelFigures(own, facets, versions, right_if_not_marked(tables.values()))
+
+
+def shipped_figures(name: str, record: Mapping[str, Any]) -> ModelFigures:
+    """Return the figures in the record of the shipped model, on papers sampled at random."""
+    facets = tuple(
+        FacetFigures(
+            facet,
+            f"{row['papers']} published papers sampled at random",
+            reviewed=True,
+            figures={
+                metric: Figure(row[metric][0], (row[metric][1], row[metric][2]))
+                for metric in SHOWN_METRICS
+            },
+        )
+        for facet, row in record["figures"].items()
+    )
+    summary = VersionSummary(name, (), "", "", record["labels"], 0, "none", {}, 0, {}, 0.0, "")
+    return ModelFigures(summary, facets, ())
 
 
 def right_if_not_marked(tables: Iterable[HeldOut]) -> tuple[int, Figure] | None:

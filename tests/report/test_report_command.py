@@ -1,10 +1,13 @@
 import json
+from hashlib import sha256
 
 import pytest
 from helpers.samples import page, ran, run
 from helpers.tiny_report import review, tag_row
 
+from tagger.evaluation import SHOWN_METRICS
 from tagger.labels.store import CORRECTIONS_FILE
+from tagger.registry import find_shipped_model
 
 
 @pytest.fixture
@@ -32,6 +35,27 @@ def test_a_report_without_a_model_says_what_is_left_out(root):
     content = (root / "report.html").read_text(encoding="utf-8")
     assert "there is no MLflow store here" in content
     assert not (root / "mlruns").exists(), "a report makes no store"
+
+
+def test_the_shipped_model_shows_the_figures_that_it_carries(root, monkeypatch):
+    shipped = root / "shipped"
+    shipped.mkdir()
+    (shipped / "model.json").write_text("{}", encoding="utf-8")
+    row = {name: [0.8125, 0.75, 0.9] for name in SHOWN_METRICS}
+    figures = {"kind": {"papers": 40, **row}}
+    record = {"model": sha256(b"{}").hexdigest(), "labels": 70, "figures": figures}
+    (shipped / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
+    name = find_shipped_model().name
+    tags = json.dumps(tag_row("First paper", model=name))
+    (root / "tagged" / "tags.jsonl").write_text(tags + "\n", encoding="utf-8")
+    assert ran("report", cwd=root)["figures_of"] == name
+    content = (root / "report.html").read_text(encoding="utf-8")
+    for expected in ("70 labels", "40 published papers sampled at random", "cross-validated"):
+        assert expected in content
+    assert content.count('0.812 <span class="soft">(0.75–0.90)') == len(SHOWN_METRICS)
+    # It is not kept how single tags fared.
+    assert "F1 of each tag" not in content
 
 
 def test_scripts_get_json_and_abstracts_come_from_pages(root):
