@@ -134,7 +134,7 @@ def _read_figures(model: str) -> ModelFigures:
 
     if is_shipped_name(model):
         shipped = find_shipped_model(model)
-        return shipped_figures(shipped.name, shipped.record)
+        return shipped_figures(model, shipped.record)
     if _is_unregistered(model):
         raise TaggerError("a model folder has no figures; give a version with --model")
     registry = Registry()
