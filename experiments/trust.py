@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gold import Gold, label_of, read_gold, settings_of, some
+from joblib import Memory
 from record import ROOT, read_options, write_result
 
 from tagger._util.arrays import Floats, Integers
@@ -83,8 +84,11 @@ def scores_of(fitted: FittedHeads, encoder: Encoder, papers: Sequence[Paper]) ->
     }
 
 
-def train_case(seed: int, quick: bool) -> Case:
-    """Train the encoders and heads of the folds and of the final model, as ``train`` does."""
+def train_case(seed: int, quick: bool, tree: str | None) -> Case:
+    """Train the encoders and heads of the folds and of the final model, as ``train`` does.
+
+    ``tree`` is the state of tagger/, which a kept result depends on, too.
+    """
     store, settings = LabelStore(ROOT / "labels"), settings_of(quick, seed=seed)
     data = TrainingData.of(some(store.labels(), quick), store.taxonomy)
     folds, everything = plan_folds(data, settings), np.arange(len(data.labels))
@@ -244,8 +248,11 @@ def simulated(tags: int, target: float, samples: int) -> dict[str, float | None]
 
 
 def main() -> None:
-    options = read_options(__doc__, seeds=(2, 1), draws=(20, 1), simulated=(10_000, 100))
-    cases = [train_case(seed, options.quick) for seed in range(options.seeds)]
+    options = read_options(__doc__, seeds=(5, 1), draws=(20, 1), simulated=(10_000, 100))
+    # A run that was interrupted goes on with the seeds that are there.
+    tree = options.state["tagger"]
+    kept = Memory(options.cache / "trust" if tree else None, verbose=0).cache(train_case)
+    cases = [kept(seed, options.quick, tree) for seed in range(options.seeds)]
     found = [measured(case, seed, options.draws) for seed, case in enumerate(cases)]
     simulation = {
         f"{tags} tags, target {target}": simulated(tags, target, options.simulated)
