@@ -10,8 +10,7 @@ import typer
 from tagger.cli import options, output
 
 Recipes = Annotated[
-    list[str] | None,
-    typer.Option("--recipe", help="A recipe, as for 'tagger train'; repeatable."),
+    list[str] | None, typer.Option("--recipe", help="A recipe, as for 'tagger train'; repeatable.")
 ]
 Encoders = Annotated[
     list[str] | None,

@@ -26,9 +26,7 @@ Against = Annotated[str | None, typer.Option(help="A second model, evaluated on 
 LabelsOrFile = Annotated[
     Path,
     typer.Option(
-        "--labels",
-        "-l",
-        help="The label folder, or a file of labels that no model was trained on.",
+        "--labels", "-l", help="The label folder, or a file of labels that no model was trained on."
     ),
 ]
 

@@ -67,10 +67,7 @@ def search(
 
 @app.command()
 def show(
-    file: File,
-    title: Title,
-    labels: options.ReviewedLabels = None,
-    as_json: options.Json = False,
+    file: File, title: Title, labels: options.ReviewedLabels = None, as_json: options.Json = False
 ) -> None:
     """Show all about the papers with a title: confidences, sources, model, day.
 

@@ -20,8 +20,7 @@ Files = Annotated[
     typer.Argument(help="Files with papers: digest pages, libraries, tables, feeds, e-mails."),
 ]
 Digests = Annotated[
-    list[Path] | None,
-    typer.Option("--digest", "-d", help="A file with papers; repeatable."),
+    list[Path] | None, typer.Option("--digest", "-d", help="A file with papers; repeatable.")
 ]
 FormatName = Annotated[
     str | None,
@@ -42,8 +41,7 @@ Columns = Annotated[
     ),
 ]
 Replace = Annotated[
-    bool,
-    typer.Option("--replace", help="Replace results of other papers in the output folder."),
+    bool, typer.Option("--replace", help="Replace results of other papers in the output folder.")
 ]
 Write = Annotated[
     list[str] | None,

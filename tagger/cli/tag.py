@@ -49,8 +49,7 @@ Files = Annotated[
     ),
 ]
 OutputFolder = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Folder for the results; by default 'tagged'."),
+    Path | None, typer.Option("--output", "-o", help="Folder for the results; by default 'tagged'.")
 ]
 Into = Annotated[
     Path | None,
@@ -213,12 +212,7 @@ _Loader = Callable[["Sequence[Paper]"], "TaggerModel"]
 
 @contextmanager
 def _engine(
-    name: str,
-    model: str,
-    folder: Path,
-    workers: int | None,
-    cluster: str | None,
-    device: str,
+    name: str, model: str, folder: Path, workers: int | None, cluster: str | None, device: str
 ) -> Iterator[tuple[RayEngine | None, _Loader]]:
     """Start the engine; return it, None for the local one, and a function that loads the model."""
     if name == "local":

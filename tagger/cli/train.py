@@ -39,8 +39,7 @@ FromSetFit = Annotated[
 TrustPickle = Annotated[
     bool,
     typer.Option(
-        "--trust-pickle",
-        help="Load the head of the checkpoint, a pickle that may run any code.",
+        "--trust-pickle", help="Load the head of the checkpoint, a pickle that may run any code."
     ),
 ]
 IfChanged = Annotated[

@@ -12,13 +12,7 @@ import numpy.typing as npt
 from tagger._util.arrays import Booleans
 from tagger.errors import TaggerError
 from tagger.evaluation.churn import Churn
-from tagger.evaluation.metrics import (
-    SHOWN_METRICS,
-    HeldOut,
-    Interval,
-    bootstrap_weights,
-    interval,
-)
+from tagger.evaluation.metrics import SHOWN_METRICS, HeldOut, Interval, bootstrap_weights, interval
 from tagger.evaluation.samples import MIN_PAPERS, Sample, measured_on, split_samples
 from tagger.taxonomy import Facet, Taxonomy, translate_facet
 

@@ -127,8 +127,7 @@ def _macro_f1(metrics: Mapping[str, float], sample: Sample) -> dict[str, Figure]
     name = metric_name(sample, "macro_f1", "")
     return {
         facet: Figure(
-            value,
-            (metrics[f"interval/{name}{facet}/low"], metrics[f"interval/{name}{facet}/high"]),
+            value, (metrics[f"interval/{name}{facet}/low"], metrics[f"interval/{name}{facet}/high"])
         )
         for facet, value in _by_facet(metrics, name).items()
     }

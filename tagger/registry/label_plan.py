@@ -69,10 +69,7 @@ def learning_exponents(registry: Registry, version: Version) -> dict[str, Interv
 
 
 def _log_learning_curve(
-    registry: Registry,
-    version: Version,
-    progress: Progress,
-    cache: EncoderCache | None,
+    registry: Registry, version: Version, progress: Progress, cache: EncoderCache | None
 ) -> dict[str, float]:
     data, settings = training_data(registry, version), settings_of(registry, version)
     out_of_fold = registry.held_out(version)

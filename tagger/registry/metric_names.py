@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tagger.evaluation import (
-    METRICS,
-    Comparison,
-    HeldOut,
-    Sample,
-    evaluate_samples,
-)
+from tagger.evaluation import METRICS, Comparison, HeldOut, Sample, evaluate_samples
 
 _VERDICTS = {"better": 1.0, "no difference": 0.0, "worse": -1.0}
 

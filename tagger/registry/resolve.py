@@ -45,9 +45,7 @@ class ModelFolder:
 
 
 def load_model_by_name(
-    name: str | Path,
-    papers: Sequence[Paper] = (),
-    progress: Progress = no_progress,
+    name: str | Path, papers: Sequence[Paper] = (), progress: Progress = no_progress
 ) -> TaggerModel:
     """Load a model for use; no code in it is executed.
 

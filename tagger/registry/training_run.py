@@ -140,10 +140,7 @@ def trained_encoder(registry: Registry, version: Version) -> SentenceTransformer
 
 
 def log_training(
-    registry: Registry,
-    result: TrainingResult,
-    settings: TrainingSettings,
-    snapshot: LabelSnapshot,
+    registry: Registry, result: TrainingResult, settings: TrainingSettings, snapshot: LabelSnapshot
 ) -> Version:
     """Log a training run and register its model as a new version.
 

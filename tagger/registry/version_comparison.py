@@ -17,14 +17,7 @@ import numpy as np
 
 from tagger._util.progress import Progress, no_progress
 from tagger._util.rendering import render
-from tagger.evaluation import (
-    METRICS,
-    Churn,
-    Comparison,
-    Speed,
-    compare,
-    measure_churn,
-)
+from tagger.evaluation import METRICS, Churn, Comparison, Speed, compare, measure_churn
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel
 from tagger.papers import Paper

@@ -22,13 +22,7 @@ from typing import Any
 
 from tagger._util.atomic import replacing_folder
 from tagger.errors import TaggerError
-from tagger.model import (
-    MANIFEST_FILE,
-    TaggerModel,
-    choose_device,
-    copy_model,
-    load_model,
-)
+from tagger.model import MANIFEST_FILE, TaggerModel, choose_device, copy_model, load_model
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5
