@@ -59,7 +59,7 @@ app = typer.Typer(
     cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _panel, _commands in _COMMANDS.items():
@@ -91,31 +91,26 @@ def _tour(
 
     A day with tagger:
 
-    [bold]1. A digest arrives.[/bold] Tag every paper, with a confidence for each tag:
+    **1. A digest arrives.** Tag every paper, with a confidence for each tag:
 
         tagger tag digest.txt --output tagged
-
         tagger report tagged
 
-    [bold]2. The model is unsure of some papers.[/bold] Correct them in the browser:
+    **2. The model is unsure of some papers.** Correct them in the browser:
 
         tagger review here digest.txt --budget 20
 
     In a team, send them to Label Studio, and bring the corrections home:
 
         tagger review serve
-
         tagger review push digest.txt --budget 20
-
         tagger review pull
 
-    [bold]3. A better model.[/bold] Train on all labels, compare the new version with the one
+    **3. A better model.** Train on all labels, compare the new version with the one
     in use, and use it if it is better:
 
         tagger train
-
         tagger compare
-
         tagger promote
     """
 

@@ -196,10 +196,9 @@ def _entries(
 ) -> tuple[list[LibraryEntry], Taxonomy]:
     from tagger.report import library_entries
 
-    default = options.LABELS_FOLDER
     return library_entries(
         file,
-        labels or (default if default.is_dir() else None),
+        labels,
         words=" ".join(words or ()),
         since=output.parse_since(since) or date.min,
         tags=tags or (),

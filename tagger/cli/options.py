@@ -55,12 +55,18 @@ NoAbstracts = Annotated[
     typer.Option("--no-abstracts", help="Keep no abstracts, if you must not store these texts."),
 ]
 
+
+def _labels_if_there(folder: Path | None) -> Path | None:
+    return folder or (LABELS_FOLDER if LABELS_FOLDER.is_dir() else None)
+
+
 Labels = Annotated[Path, typer.Option("--labels", "-l", help="The label folder.")]
 ReviewedLabels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
         "-l",
+        callback=_labels_if_there,
         help="The label folder with the reviews; by default 'labels' if it exists.",
     ),
 ]

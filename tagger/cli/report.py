@@ -82,12 +82,11 @@ def report(
     from tagger._util.atomic import replacing
     from tagger.report import build_report, report_page
 
-    default = options.LABELS_FOLDER
     papers, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
     with output.progress() as step:
         found = build_report(
             folders or [Path("tagged")],
-            labels or (default if default.is_dir() else None),
+            labels,
             papers,
             model=model,
             evidence=evidence,

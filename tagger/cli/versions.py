@@ -60,7 +60,7 @@ def compare(
     versions: Versions = None,
     digest: options.Digests = None,
     html: Html = None,
-    labels: options.Labels = options.LABELS_FOLDER,
+    labels: options.ReviewedLabels = None,
     format_name: options.FormatName = None,
     column: options.Columns = None,
     as_json: options.Json = False,
@@ -84,7 +84,7 @@ def compare(
     if len(runs) == 2 and all(run.number for run in runs):
         papers = output.read_pages(digest, format_name, column)[0] if digest else []
         pair = runs[0], runs[1]
-        comparison = compare_versions(registry, *pair, _existing(labels))
+        comparison = compare_versions(registry, *pair, labels)
         _complete(registry, comparison, pair, papers, html, as_json=as_json)
         return
     if digest or html:
@@ -98,11 +98,6 @@ def compare(
         output.print_json({"runs": [each.as_dict() for each in found]})
     else:
         print_runs(found, "Macro-F1, and its difference from the first")
-
-
-def _existing(labels: Path) -> Path | None:
-    """Return the label folder, or None if the default one does not exist."""
-    return None if labels == options.LABELS_FOLDER and not labels.is_dir() else labels
 
 
 def _complete(
@@ -143,7 +138,7 @@ def promote(
     margin: Margin = 0.05,
     max_tag_loss: MaxTagLoss = 0.15,
     force: Force = None,
-    labels: options.Labels = options.LABELS_FOLDER,
+    labels: options.ReviewedLabels = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a version the champion, which 'tagger tag' uses, if it passes the gate.
@@ -163,7 +158,7 @@ def promote(
     registry = output.open_registry()
     rules = GateRules(margin, max_tag_loss)
     with output.working("Comparing"):
-        done = promote_version(registry, registry.find(version), rules, force, _existing(labels))
+        done = promote_version(registry, registry.find(version), rules, force, labels)
     if as_json:
         output.print_json(
             {

@@ -66,8 +66,7 @@ def push(
     from tagger.report import reviewed_tags
     from tagger.tagging import plan_changes
 
-    default = options.LABELS_FOLDER
-    papers = reviewed_tags(place, labels or (default if default.is_dir() else None))
+    papers = reviewed_tags(place, labels)
     opened = _open(library)
     if not opened.may_write:
         problem = f"this key may not write to {opened.name}"

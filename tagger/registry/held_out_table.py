@@ -24,25 +24,22 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
 
     Wrong predictions come first, in order of falling confidence.
     """
-    facet = held_out.facet
-    tags = np.array(facet.tag_names)
-    predicted, right = held_out.predicted, held_out.right
-    confidence = facet_confidence(facet, held_out.probabilities, held_out.threshold)
-    order = np.lexsort((-confidence, right))
+    facet, threshold, tags = held_out.facet, held_out.threshold, np.array(held_out.facet.tag_names)
+    confidence = facet_confidence(facet, held_out.probabilities, threshold)
+    order = np.lexsort((-confidence, held_out.right))
+    held_out = held_out.take(order)
+    columns = zip(facet.tag_names, held_out.probabilities.T.tolist(), strict=True)
     return {
-        "title": [held_out.titles[row] for row in order],
-        "label": [_SEPARATOR.join(tags[held_out.y_true[row]]) for row in order],
-        "prediction": [_SEPARATOR.join(tags[predicted[row]]) for row in order],
-        "right": [bool(right[row]) for row in order],
-        "confidence": [round(float(confidence[row]), 4) for row in order],
-        "fold": [int(held_out.folds[row]) for row in order],
-        "id": [held_out.ids[row] for row in order],
-        "threshold": [held_out.threshold] * len(order),
-        "sample": held_out.samples[order].tolist(),
-        **{
-            f"p({tag})": [round(float(held_out.probabilities[row, column]), 6) for row in order]
-            for column, tag in enumerate(facet.tag_names)
-        },
+        "title": list(held_out.titles),
+        "label": [_SEPARATOR.join(tags[row]) for row in held_out.y_true],
+        "prediction": [_SEPARATOR.join(tags[row]) for row in held_out.predicted],
+        "right": held_out.right.tolist(),
+        "confidence": [round(value, 4) for value in confidence[order].tolist()],
+        "fold": held_out.folds.tolist(),
+        "id": list(held_out.ids),
+        "threshold": [threshold] * len(order),
+        "sample": held_out.samples.tolist(),
+        **{f"p({tag})": [round(value, 6) for value in column] for tag, column in columns},
     }
 
 
@@ -74,23 +71,19 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
     Raises a TaggerError if columns are missing or hold other types.
     """
     try:
-        columns = {name: column for column, name in enumerate(table["columns"])}
-        rows = table["data"]
-        labels = [set(row[columns["label"]].split(_SEPARATOR)) for row in rows]
-        # Tables of earlier versions lack these columns.
-        place, sample = columns.get("threshold"), columns.get("sample")
+        columns = dict(zip(table["columns"], zip(*table["data"], strict=True), strict=True))
+        labels = [set(label.split(_SEPARATOR)) for label in columns["label"]]
+        probabilities = [columns[f"p({tag})"] for tag in facet.tag_names]
         return HeldOut(
             facet,
-            tuple(row[columns["id"]] for row in rows),
-            tuple(row[columns["title"]] for row in rows),
-            np.array([row[columns["fold"]] for row in rows], dtype=int),
+            columns["id"],
+            columns["title"],
+            np.array(columns["fold"], dtype=int),
             np.array([[tag in label for tag in facet.tag_names] for label in labels], dtype=bool),
-            np.array(
-                [[row[columns[f"p({tag})"]] for tag in facet.tag_names] for row in rows],
-                dtype=np.float64,
-            ),
-            DEFAULT_THRESHOLD if place is None or not rows else float(rows[0][place]),
-            np.array([] if sample is None else [row[sample] for row in rows], dtype=str),
+            np.array(probabilities, dtype=np.float64).T,
+            # Tables of earlier versions lack these columns.
+            float(columns.get("threshold", [DEFAULT_THRESHOLD])[0]),
+            np.array(columns.get("sample", []), dtype=str),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TaggerError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from tagger._util.rendering import render
 from tagger.errors import TaggerError
-from tagger.evaluation import UNKNOWN, Figure, Sample
-from tagger.registry.metric_names import metric_name
+from tagger.evaluation import UNKNOWN, Figure
+from tagger.registry.metric_names import metric_name, read_figures
 from tagger.registry.versions import Registry, Version
 
 if TYPE_CHECKING:
@@ -105,6 +104,7 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
     # A run may have been deleted in MLflow while its version remains.
     metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
     created = datetime.fromtimestamp(version.created / 1000, UTC)
+    papers = metric_name("reviewed", "papers", "")
     return VersionSummary(
         name=version.name,
         aliases=version.aliases,
@@ -113,32 +113,14 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
         labels=int(metrics.get("labels", 0)),
         labels_from_review=int(params.get("labels_from_review", 0)),
         parent=params.get("parent", "none"),
-        reviewed=_macro_f1(metrics, "reviewed"),
+        reviewed=read_figures(metrics, metric_name("reviewed", "macro_f1", "")),
         reviewed_papers=int(
-            max(_by_facet(metrics, metric_name("reviewed", "papers", "")).values(), default=0)
+            max((value for name, value in metrics.items() if name.startswith(papers)), default=0)
         ),
-        seed=_macro_f1(metrics, "seed"),
+        seed=read_figures(metrics, metric_name("seed", "macro_f1", "")),
         review_share=metrics.get("expected_review_share", 0.0),
         why=_why(version),
     )
-
-
-def _macro_f1(metrics: Mapping[str, float], sample: Sample) -> dict[str, Figure]:
-    name = metric_name(sample, "macro_f1", "")
-    return {
-        facet: Figure(
-            value, (metrics[f"interval/{name}{facet}/low"], metrics[f"interval/{name}{facet}/high"])
-        )
-        for facet, value in _by_facet(metrics, name).items()
-    }
-
-
-def _by_facet(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-    return {
-        key.removeprefix(prefix): value
-        for key, value in sorted(metrics.items())
-        if key.startswith(prefix)
-    }
 
 
 def _why(version: Version) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tagger.evaluation import METRICS, Comparison, HeldOut, Sample, evaluate_samples
+from tagger.evaluation import METRICS, Comparison, Figure, HeldOut, Sample, evaluate_samples
 
 _VERDICTS = {"better": 1.0, "no difference": 0.0, "worse": -1.0}
 
@@ -18,10 +18,28 @@ def held_out_metrics(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
     for found in evaluate_samples(out_of_fold):
         metrics[metric_name(found.sample, "papers", found.facet)] = float(found.papers)
         for figure, measured in found.figures.items():
-            name = metric_name(found.sample, figure, found.facet)
-            metrics[name] = measured.value
-            metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"] = measured.interval
+            metrics |= with_interval(metric_name(found.sample, figure, found.facet), measured)
     return metrics
+
+
+def with_interval(name: str, figure: Figure) -> dict[str, float]:
+    """Return a figure and the ends of its interval, under their names in MLflow."""
+    low, high = figure.interval
+    return {name: figure.value, f"interval/{name}/low": low, f"interval/{name}/high": high}
+
+
+def read_figures(metrics: Mapping[str, float], prefix: str) -> dict[str, Figure]:
+    """Return the figures whose names in MLflow begin with ``prefix``, by the rest of the name.
+
+    A figure that was logged without its interval, because the command was killed, is left out.
+    """
+    return {
+        name.removeprefix(prefix): Figure(
+            value, (metrics[f"interval/{name}/low"], metrics[f"interval/{name}/high"])
+        )
+        for name, value in sorted(metrics.items())
+        if name.startswith(prefix) and f"interval/{name}/high" in metrics
+    }
 
 
 def metric_name(sample: Sample, figure: str, facet: str) -> str:
@@ -52,10 +70,10 @@ def comparison_metrics(comparison: Comparison) -> tuple[dict[str, float], dict[s
         for key, first, second in (
             ("Better 1 worse -1", 0.0, _VERDICTS[comparison.verdict]),
             (f"F1 {name}", change.before, change.after),
-            (f"Gain {name}", 0.0, change.difference),
             (f"Papers {name}", papers, papers),
         ):
             before[f"{place}/{key}"], after[f"{place}/{key}"] = first, second
-        gain = f"interval/{place}/Gain {name}"
-        after[f"{gain}/low"], after[f"{gain}/high"] = change.interval
+        gain = f"{place}/Gain {name}"
+        before[gain] = 0.0
+        after |= with_interval(gain, Figure(change.difference, change.interval))
     return before, after
