@@ -27,7 +27,7 @@ from tagger.evaluation import evaluate
 from tagger.labels import LabelStore
 from tagger.model import MEMBERS, Encoder, Reference, calibrated_probabilities, logits_of
 from tagger.model.decision import NEVER, ReviewRule
-from tagger.model.risk_control import least_confidence, promise_precision
+from tagger.model.risk_control import least_confidence, reach_precision
 from tagger.papers import TEXT_VIEWS, Paper
 from tagger.taxonomy import Facet
 from tagger.training import TrainingData, default_encoder_cache
@@ -174,11 +174,11 @@ def measure(fitted: Fitted, new: Arrived) -> dict[str, float]:
         for name in ("accuracy" if facet.exclusive else "micro_f1", "calibration_error"):
             found[f"{facet.name} {name}"] = figures[name]
     for target in TARGETS:
-        promised = promise_precision(reference, taxonomy, target, rule).rule
+        reached = reach_precision(reference, taxonomy, target, rule).rule
         right = accepted = given = 0
         for facet in taxonomy.facets:
             tags = rule.predict_labels(facet, probabilities[facet.name])
-            taken = tags & ~promised.doubted_tags(facet, probabilities[facet.name])
+            taken = tags & ~reached.doubted_tags(facet, probabilities[facet.name])
             truth = new.gold.y_true[facet.name]
             given, accepted = given + int(tags.sum()), accepted + int(taken.sum())
             right += int((taken & truth).sum())

@@ -127,9 +127,9 @@ def test_a_target_precision_decides_what_goes_to_review(saved_model, tmp_path):
     strict = run(*command, 0.95, cwd=tmp_path)
     report = json.loads(strict.stdout)
     assert report["to_review"] == report["papers"] == 2
-    assert report["promise"]["target_precision"] == 0.95
-    assert report["promise"]["expected_coverage"] == {"kind": 0, "field": 0}
-    assert "cannot be promised" in strict.stderr, "the model has no audit sample"
+    assert report["target"]["target_precision"] == 0.95
+    assert report["target"]["expected_coverage"] == {"kind": 0, "field": 0}
+    assert "cannot be shown" in strict.stderr, "the model has no audit sample"
     done = run(*command, 1, cwd=tmp_path, code=2)
     assert "target-precision" in done.stderr
 

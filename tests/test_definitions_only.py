@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tagger.model import ReviewRule, explain, model_of_definitions
-from tagger.model.risk_control import NEVER, promise_precision
+from tagger.model.risk_control import NEVER, reach_precision
 from tagger.papers import Paper
 from tagger.tagging import tag_papers
 from tagger.taxonomy import Taxonomy
@@ -74,16 +74,16 @@ def test_the_model_is_named_by_what_it_is_made_of(told):
     assert told.digest != other.digest
 
 
-def test_it_tags_and_explains_and_promises_nothing(told, tmp_path):
+def test_it_tags_and_explains_and_meets_no_target(told, tmp_path):
     run = tag_papers(PAGE, told, tmp_path, ReviewRule())
     assert run.drift is None
     assert run.counts["topic"] == {"heart": 5, "law": 5, "code": 5}
     explained = explain(PAGE[0], told, ReviewRule())
     assert explained.decision.tags["topic"] == ("heart",)
     assert explained.neighbours == ()
-    promise = promise_precision(told.reference, DEFINED, 0.9, ReviewRule())
-    assert set(promise.rule.accept["topic"].values()) == {NEVER}
-    assert len(promise.shortfalls) == 1
+    target = reach_precision(told.reference, DEFINED, 0.9, ReviewRule())
+    assert set(target.rule.accept["topic"].values()) == {NEVER}
+    assert len(target.shortfalls) == 1
 
 
 def test_many_papers_are_looked_at_in_part():

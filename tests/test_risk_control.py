@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.model import ReviewRule
-from tagger.model.risk_control import CERTAINTY, NEVER, least_confidence, promise_precision
+from tagger.model.risk_control import CERTAINTY, NEVER, least_confidence, reach_precision
 
 
 @pytest.mark.parametrize("target", [0.8, 0.9])
@@ -68,31 +68,31 @@ def reference(taxonomy):
     return made
 
 
-def test_a_promise_accepts_what_is_safe(taxonomy, reference):
-    promise = promise_precision(reference, taxonomy, 0.95, ReviewRule())
-    assert list(promise.rule.accept["kind"].values()) == [0.96, NEVER, NEVER], "two have no label"
-    assert list(promise.rule.accept["field"].values()) == [0.96, 0.96, NEVER]
-    assert promise.coverage == {"kind": 0.6, "field": 0}, "the first field is in doubt"
-    of_kinds, of_fields = promise.shortfalls
+def test_a_target_accepts_what_is_safe(taxonomy, reference):
+    target = reach_precision(reference, taxonomy, 0.95, ReviewRule())
+    assert list(target.rule.accept["kind"].values()) == [0.96, NEVER, NEVER], "two have no label"
+    assert list(target.rule.accept["field"].values()) == [0.96, 0.96, NEVER]
+    assert target.coverage == {"kind": 0.6, "field": 0}, "the first field is in doubt"
+    of_kinds, of_fields = target.shortfalls
     assert "method, study" in of_kinds
     assert taxonomy.facets[1].tag_names[-1] in of_fields
 
 
-def test_only_the_audit_sample_promises(taxonomy, reference):
+def test_only_the_audit_sample_meets_a_target(taxonomy, reference):
     seeds = make_reference(np.zeros((100, 2), dtype=np.float32), taxonomy)
     for facet in taxonomy.facets:
         for name in ("probabilities", "y_true"):
             getattr(seeds, name)[facet.name][:] = getattr(reference, name)[facet.name]
-    promise = promise_precision(seeds, taxonomy, 0.9, ReviewRule())
-    assert set(promise.rule.accept["kind"].values()) == {NEVER}
-    assert promise.coverage == {"kind": 0, "field": 0}
-    assert "review push --audit" in promise.shortfalls[0]
+    target = reach_precision(seeds, taxonomy, 0.9, ReviewRule())
+    assert set(target.rule.accept["kind"].values()) == {NEVER}
+    assert target.coverage == {"kind": 0, "field": 0}
+    assert "review push --audit" in target.shortfalls[0]
     # Nor does it for a facet that nobody annotated in the sample.
     reference.annotated["kind"][:] = False
-    promise = promise_precision(reference, taxonomy, 0.9, ReviewRule())
-    assert set(promise.rule.accept["kind"].values()) == {NEVER}
-    assert min(promise.rule.accept["field"].values()) < 1
-    assert promise.coverage["kind"] == 0
+    target = reach_precision(reference, taxonomy, 0.9, ReviewRule())
+    assert set(target.rule.accept["kind"].values()) == {NEVER}
+    assert min(target.rule.accept["field"].values()) < 1
+    assert target.coverage["kind"] == 0
 
 
 def test_a_rule_doubts_what_it_does_not_accept(taxonomy):

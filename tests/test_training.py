@@ -159,8 +159,8 @@ def test_a_facet_with_few_labels_is_tagged_by_definition_and_reviewed(
     assert probabilities.argmax(axis=1).tolist() == [0, 1]
     assert probabilities.max() <= CAP
     assert rule.doubts(place, probabilities).all()
-    _, promise = review_rule(result.model, 0.6, 0.9)
-    assert promise.rule.accept["place"] == {"clinic": NEVER, "office": NEVER}
+    _, target = review_rule(result.model, 0.6, 0.9)
+    assert target.rule.accept["place"] == {"clinic": NEVER, "office": NEVER}
 
 
 @pytest.mark.training

@@ -19,7 +19,7 @@ from tagger.errors import TaggerError, missing_package
 if TYPE_CHECKING:
     from tagger.evaluation import Figure, SampleFigures
     from tagger.labels import ConflictRule, Contradiction, Label, LabelSnapshot, LabelStore
-    from tagger.model import Promise, ReviewRule, TaggerModel
+    from tagger.model import PrecisionTarget, ReviewRule, TaggerModel
     from tagger.papers import Paper, PaperCollection
     from tagger.registry import Registry
     from tagger.taxonomy import Facet, Taxonomy
@@ -67,14 +67,14 @@ def load_model_named(model: str, papers: Sequence[Paper] = ()) -> TaggerModel:
 
 def review_rule(
     model: TaggerModel, min_confidence: float, target_precision: float | None
-) -> tuple[ReviewRule, Promise | None]:
-    """Return the rule of the options and its promise; warn of facets that miss the target."""
+) -> tuple[ReviewRule, PrecisionTarget | None]:
+    """Return the rule of the options and its target; warn of facets that miss the target."""
     from tagger.model import review_rule as rule_of
 
-    rule, promise = rule_of(model, min_confidence, target_precision)
-    for shortfall in promise.shortfalls if promise else ():
+    rule, target = rule_of(model, min_confidence, target_precision)
+    for shortfall in target.shortfalls if target else ():
         warn(shortfall)
-    return rule, promise
+    return rule, target
 
 
 def warn_of_contradictions(labels: Iterable[Label]) -> list[Contradiction]:

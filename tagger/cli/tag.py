@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -18,22 +19,9 @@ from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.cli.console import Console
-    from tagger.model import Promise, TaggerModel
+    from tagger.model import PrecisionTarget, TaggerModel
     from tagger.papers import Paper, PaperCollection, TaggedPaper
     from tagger.tagging import Addition, Arrivals, RayEngine, TagRun
-
-_COUNTED = (
-    "rows",
-    "papers",
-    "merged",
-    "to_review",
-    "shards",
-    "shards_before",
-    "worker_deaths",
-    "failures",
-    "near_duplicates",
-    "problems",
-)
 
 _DEFAULT_FOLDER = Path("tagged")
 _ROOM = 40
@@ -152,7 +140,7 @@ def tag(
         loaded = load(papers).at_effort(effort)
         if model == "champion":
             _warn_of_other_tags(loaded)
-        rule, promise = output.review_rule(loaded, min_confidence, target_precision)
+        rule, target = output.review_rule(loaded, min_confidence, target_precision)
         with output.progress() as step:
             run = tag_papers(
                 papers,
@@ -171,12 +159,12 @@ def tag(
         if arrivals:
             on = day and day.date()
             addition = arrivals.add(run, loaded.taxonomy, on, abstracts=not no_abstracts)
-        _warn(run)
+        for warning in run.drift.warnings if run.drift else ():
+            output.warn(f"{warning}; review some of them: tagger review push")
         if as_json:
             content = _run_as_json(run, loaded.name, len(read.entries), problems)
-            promised = _promise_as_json(promise, target_precision)
-            more = {"effort": effort, "promise": promised, "addition": addition}
-            output.print_json(content | more)
+            met = _target_as_json(target, target_precision)
+            output.print_json(content | {"effort": effort, "target": met, "addition": addition})
         else:
             _print_tag_run(run, loaded, len(read.entries), show, addition)
     _record_drift(run, loaded.name, [file.source.name for file in read.files])
@@ -246,33 +234,28 @@ def _warn_of_other_tags(model: TaggerModel) -> None:
             output.warn(f"{path.parent}: {problem}. Train a version, or tag with --model labels")
 
 
-def _warn(run: TagRun) -> None:
-    for warning in run.drift.warnings if run.drift else ():
-        output.warn(f"{warning}; review some of them: tagger review push")
-
-
 def _run_as_json(
     run: TagRun, model: str, entries: int, failed: Sequence[TaggerError]
 ) -> dict[str, object]:
-    counted = {name: getattr(run, name) for name in _COUNTED}
-    for name in ("near_duplicates", "problems"):
-        counted[name] = len(counted[name])
+    values = {one.name: getattr(run, one.name) for one in fields(run)}
     return {
         "model": model,
         "files_failed": [str(problem) for problem in failed],
         "entries": entries,
-        **counted,
+        **{name: value for name, value in values.items() if isinstance(value, int)},
+        "near_duplicates": len(run.near_duplicates),
+        "problems": len(run.problems),
         "counts": run.counts,
         "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
         "output": [shown(path) for path in run.files],
     }
 
 
-def _promise_as_json(promise: Promise | None, target_precision: float | None) -> object:
-    return promise and {
+def _target_as_json(target: PrecisionTarget | None, target_precision: float | None) -> object:
+    return target and {
         "target_precision": target_precision,
-        "expected_coverage": promise.coverage,
-        "shortfalls": promise.shortfalls,
+        "expected_coverage": target.coverage,
+        "shortfalls": target.shortfalls,
     }
 
 

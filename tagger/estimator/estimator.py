@@ -247,8 +247,8 @@ class Tagger(PaperClassifier):
         except ModuleNotFoundError as error:
             raise missing_package(error, "formats") from error
         model, papers = self._fitted(), papers_of(X)
-        rule, guarantee = review_rule(model, self.min_confidence, self.target_precision)
-        for shortfall in guarantee.shortfalls if guarantee else ():
+        rule, target = review_rule(model, self.min_confidence, self.target_precision)
+        for shortfall in target.shortfalls if target else ():
             warnings.warn(shortfall, stacklevel=2)
         predictions = model.predict(papers)
         probabilities = predictions.probabilities

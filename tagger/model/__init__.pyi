@@ -33,7 +33,7 @@ from .model_copy import copy_model as copy_model
 from .model_copy import load_own_copy as load_own_copy
 from .model_copy import save_copy as save_copy
 from .novelty import novelty_reasons as novelty_reasons
-from .risk_control import Promise as Promise
+from .risk_control import PrecisionTarget as PrecisionTarget
 from .risk_control import review_rule as review_rule
 from .storage import MANIFEST_FILE as MANIFEST_FILE
 from .storage import MODEL_FILES as MODEL_FILES

@@ -41,7 +41,7 @@ _MOST_PAPERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class PrecisionTarget:
     """The rule for a target precision.
 
     ``coverage`` is, per facet, the share of the papers of the audit sample without a tag that needs
@@ -54,9 +54,9 @@ class Promise:
     shortfalls: tuple[str, ...]
 
 
-def promise_precision(
+def reach_precision(
     reference: Reference, taxonomy: Taxonomy, target: float, rule: ReviewRule
-) -> Promise:
+) -> PrecisionTarget:
     """Return the rule that accepts the most tags at a target precision, between 0 and 1.
 
     ``rule`` is the rule without a target. A tag that it never accepts, a tag without a label, and
@@ -79,13 +79,13 @@ def promise_precision(
         if threshold < NEVER and not accepted.all():
             tags = ", ".join(np.array(facet.tag_names)[~accepted])
             shortfalls.append(f"{name}: too few labels to accept {tags}; they go to review")
-    return Promise(replace(rule, accept=accept), coverage, tuple(shortfalls))
+    return PrecisionTarget(replace(rule, accept=accept), coverage, tuple(shortfalls))
 
 
 def review_rule(
     model: TaggerModel, min_confidence: float, target_precision: float | None = None
-) -> tuple[ReviewRule, Promise | None]:
-    """Return the review rule of a model, and the promise of a target precision, if there is one.
+) -> tuple[ReviewRule, PrecisionTarget | None]:
+    """Return the review rule of a model, and the target precision that it keeps, if one is given.
 
     Raises an ArgumentError if a threshold is out of range, see
     :mod:`tagger.model.threshold_ranges`.
@@ -94,8 +94,8 @@ def review_rule(
     rule = model.rule(min_confidence)
     if target_precision is None:
         return rule, None
-    promise = promise_precision(model.reference, model.taxonomy, target_precision, rule)
-    return promise.rule, promise
+    target = reach_precision(model.reference, model.taxonomy, target_precision, rule)
+    return target.rule, target
 
 
 def least_confidence(confidence: Floats, right: Booleans, target: float) -> float:
@@ -161,7 +161,7 @@ def _too_few(
     known: Mapping[str, Booleans],
     target: float,
 ) -> str:
-    """Return why nothing can be promised, and how many more audit labels would be enough.
+    """Return why the target is out of reach, and how many more audit labels would be enough.
 
     Confidences are taken for the probability that a tag is right.
     """
@@ -170,7 +170,7 @@ def _too_few(
     accepted = np.arange(1, len(wrong) + 1) / max(len(reference.ids), 1)
     some = np.unique(np.linspace(0, len(wrong) - 1, 50).astype(int)) if len(wrong) else []
     audit = int(reference.audited.sum())
-    found = f"{target:.1%} right tags cannot be promised"
+    found = f"a precision of {target:.1%} cannot be shown"
     for papers in np.unique(np.geomspace(20, _MOST_PAPERS, 40).round(-1).astype(int)):
         if papers > audit and any(
             wrong[place] <= (1 - target) * accepted[place]

@@ -122,7 +122,7 @@ class ZoteroLibrary:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Raise a TaggerError if an answer lacks what the API promises."""
+        """Raise a TaggerError if an answer lacks what the API describes."""
         try:
             yield
         except (LookupError, TypeError, ValueError, AttributeError) as error:

@@ -35,7 +35,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
     store = LabelStore(labels)
     push = ("review", "push", "page.txt", "--labels", labels, "--target-precision", "0.9")
     done = run(*push, cwd=workspace, code=0)
-    assert "cannot be promised" in done.stderr
+    assert "cannot be shown" in done.stderr
     assert "2 new papers sent" in done.stdout
     project = open_project(connection, store.taxonomy, None)
     port = free_port()

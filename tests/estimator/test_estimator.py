@@ -282,7 +282,7 @@ def test_the_review_rule_is_a_parameter(saved_model):
     frame = pd.DataFrame({"title": ["The court"], "abstract": ["The heart"]}, index=["mine"])
     tagger = Tagger.load(saved_model, min_confidence=1)
     assert "kind: " in tagger.tag(frame).loc["mine", "review"]
-    with pytest.warns(UserWarning, match="cannot be promised"):
+    with pytest.warns(UserWarning, match="cannot be shown"):
         tagger.set_params(target_precision=0.95).tag(frame)
     for wrong in ({"min_confidence": 0.4}, {"target_precision": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -47,8 +47,8 @@ def test_it_predicts_a_table_as_tagger_does(folder, expected):
         assert row["tagger.reason"] == (decision.review.reason if decision.review else "")
     strict = model.predict(pd.DataFrame(TABLE), params={"min_confidence": 1.0})
     assert strict["tagger.reason"].str.contains("kind: ").all()
-    promised = model.predict(pd.DataFrame(TABLE), params={"target_precision": 0.99})
-    assert promised["tagger.review"].all(), "twelve labelled papers promise nothing"
+    checked = model.predict(pd.DataFrame(TABLE), params={"target_precision": 0.99})
+    assert checked["tagger.review"].all(), "twelve labelled papers are too few for the target"
 
 
 def test_it_has_a_signature_an_example_and_pinned_requirements(folder):

@@ -50,7 +50,7 @@ def test_columns_format_and_precision_are_taken(run, tmp_path):
     chosen = ("--column", "title=Titel", "--format", "csv", "--target-precision", "0.9")
     said = json.loads(run("t.txt", "--engine", "ray", "--json", *chosen).stdout)
     assert said["papers"] == said["to_review"] == 1
-    assert said["promise"]["target_precision"] == 0.9
+    assert said["target"]["target_precision"] == 0.9
 
 
 @pytest.mark.parametrize(
