@@ -80,7 +80,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def making(path: Path) -> Iterator[Path]:
-    """Provide a temporary path; the file or folder created there replaces ``path`` at the end."""
+    """Provide a temporary path; the file or folder created there replaces ``path`` at the end.
+
+    Raises a TaggerError if it cannot be written; ``path`` stays as it was.
+    """
     try:
         # A symbolic link is kept: its target is replaced.
         path = path.resolve()

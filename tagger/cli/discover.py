@@ -41,8 +41,9 @@ def discover(
     """Find tags that the taxonomy lacks: groups of papers that no tag fits.
 
     The papers for which every tag of a facet has a probability below 0.5 are grouped by similarity.
-    Each group comes with its most specific terms, its most central papers, and a command that adds
-    a tag for it. You decide whether it is a tag; write the definition in your own words.
+    Each group comes with its most specific terms, its coherence (0 for random papers, 1 for
+    copies), its most central papers, and a command that adds a tag for it. You decide whether it is
+    a tag; write the definition in your own words.
 
     Example: tagger discover monday.txt tuesday.txt
     """

@@ -42,7 +42,7 @@ def evaluate(
     """Evaluate a model on papers that arrived, with intervals: the audit sample, if there is one.
 
     You see accuracy, F1 of each tag, calibration error, and coverage: the share of papers that need
-    no review, and how many of these are right. Figures on seed labels follow apart. A paper that a
+    no review, and how many of these are right. Figures on seed labels follow. A paper that a
     model was trained on has the tags that it got in cross-validation. All intervals are of 95%.
 
     Example: tagger evaluate --model champion --against challenger

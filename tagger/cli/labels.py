@@ -50,11 +50,10 @@ def audit(
 ) -> None:
     """List labels that the model contradicts although it was trained without them.
 
-    The predictions are out-of-fold predictions of the cross-validation. For labels that are younger
+    The predictions are out-of-fold predictions of the cross-validation. For labels that are newer
     than the model, they are predictions of the model. Seed labels of one paper that differ are
-    listed, too. No label is changed. With --recheck the
-    papers go to Label Studio, and 'tagger review pull' brings the answers home. The exit code is 1
-    if there are suspect labels.
+    listed, too. No label is changed. With --recheck the papers go to Label Studio, and 'tagger
+    review pull' brings the answers home. The exit code is 1 if there are suspect labels.
 
     Example: tagger labels audit --labels labels
     """

@@ -1,4 +1,4 @@
-"""``tagger library``: search, export and tag anew what was collected with ``tag --into``."""
+"""``tagger library``: search, export and retag what was collected with ``tag --into``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tagger.report import LibraryEntry
     from tagger.taxonomy import Taxonomy
 
-app = typer.Typer(no_args_is_help=True, help="Search, export and tag anew the papers of a library.")
+app = typer.Typer(no_args_is_help=True, help="Search, export and retag the papers of a library.")
 
 File = Annotated[Path, typer.Argument(metavar="LIBRARY", help="The file of the library.")]
 Words = Annotated[
@@ -143,7 +143,8 @@ def retag(
     """Tag all papers that another model has tagged, and say what changes.
 
     Ids, days and the answers of reviewers stay. If abstracts are not kept in the library, --texts
-    names files that have them. The exit code is 1 if papers keep their tags for want of abstracts.
+    names files that have them. The exit code is 1 if papers keep their tags because their
+    abstracts are missing.
 
     Example: tagger library retag library --dry-run
     """

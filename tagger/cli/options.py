@@ -83,7 +83,7 @@ Conflicts = Annotated[
     typer.Option(
         envvar="TAGGER_CONFLICTS",
         help="Which answer counts where reviewers differ: the latest, that of the majority, or "
-        "only one that is marked as final.",
+        "only one that settles a disagreement.",
     ),
 ]
 Model = Annotated[
@@ -150,7 +150,7 @@ Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-va
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 
 Budget = Annotated[
-    int, typer.Option(min=1, help="Number of these papers to review: those that wait afterwards.")
+    int, typer.Option(min=1, help="Number of these papers that wait for review afterwards.")
 ]
 StrategyName = Annotated[
     str, typer.Option(help="How papers are chosen: see 'tagger review strategies'.")
@@ -163,15 +163,15 @@ Audit = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Review only papers drawn at random: number of them that wait afterwards. "
-        "Sets --budget and --audit-share.",
+        help="Review only papers drawn at random: the number that wait for review afterwards. "
+        "Replaces --budget and --audit-share.",
     ),
 ]
 Enough = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FACET=ACCURACY",
-        help="Accuracy to reach in a facet, for example contribution=0.85; can be repeated. The "
+        help="Accuracy to reach in a facet, for example contribution=0.85; repeatable. The "
         "exit code is 1 until it is reached.",
     ),
 ]

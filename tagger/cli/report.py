@@ -70,7 +70,7 @@ def report(
     It shows the papers with tags and confidences, which of them wait for review and why, what
     reviewers confirmed and corrected, counts over time, near duplicates, and the figures of the
     model version. It opens without a network. A part that cannot be shown, for example because
-    MLflow is missing, is named with the reason. Abstracts are those that 'tagger tag' kept beside
+    MLflow is missing, is named with the reason. Abstracts are those that 'tagger tag' kept with
     the results, and those of --digest.
 
     If a paper is in several folders, the latest run counts. The report of a library opens on the

@@ -55,7 +55,7 @@ def here(
     """Review papers on a page of this machine, without Label Studio.
 
     The papers are chosen as by 'tagger review push'. Enter accepts the tags that are shown, the
-    key beside a tag changes it. Each answer is written to corrections.jsonl of the label folder at
+    key next to a tag changes it. Each answer is written to corrections.jsonl of the label folder at
     once. Ctrl+C ends the review; given again, the command continues with the papers that are left.
 
     Example: tagger review here monday.txt tuesday.txt --budget 20

@@ -39,7 +39,7 @@ Prefix = Annotated[
     str,
     typer.Option(
         envvar="TAGGER_ZOTERO_PREFIX",
-        help="The beginning of all tags of tagger, to tell them from others such as 'domain: law'.",
+        help="Text before each tag of tagger, if you have tags of your own such as 'domain: law'.",
     ),
 ]
 
@@ -57,7 +57,7 @@ def push(
     """Give the items of a Zotero library their tags, such as 'contribution: survey'.
 
     Items are found by DOI, other identifiers and title. Other tags stay; tags of this form that
-    tagger gives no more are removed. Without --apply nothing is written. An item that somebody
+    the paper no longer has are removed. Without --apply nothing is written. An item that somebody
     changes meanwhile is left as it is, and the exit code is 1. The key is that of ZOTERO_API_KEY,
     or of the keyring.
 

@@ -20,7 +20,10 @@ def measure_churn(
     before: Mapping[str, Sequence[frozenset[str]]],
     after: Mapping[str, Sequence[frozenset[str]]],
 ) -> Churn:
-    """Find the papers whose tags differ, for each facet that both versions have."""
+    """Find the papers whose tags differ, for each facet that both versions have.
+
+    ``before`` and ``after`` have the tags of each paper by facet, in the order of ``titles``.
+    """
     changed = {
         name: tuple(
             title

@@ -136,8 +136,8 @@ class Speed:
 class Comparison:
     """Comparison of two versions, facet by facet: on reviewed papers, then on seed labels.
 
-    ``left_out`` counts the papers that both versions held out in different folds: there, chance in
-    the choice of training papers would pass for a difference. ``skipped`` names the facets that
+    ``left_out`` counts the papers that both versions held out in different folds: versions differ
+    there by the choice of training papers, too. ``skipped`` names the facets that
     cannot be compared: only one version has the facet, it is exclusive in only one of them, or tags
     of the earlier version are missing from the later taxonomy without a replacement. Churn and
     speed are set if they were measured.

@@ -96,7 +96,7 @@ class HeldOut:
         return evaluate(self.facet, self.y_true, self.probabilities, self.threshold)
 
     def weighted_figures(self, weights: Floats) -> dict[str, Floats]:
-        """Return the figures of :func:`weighted_figures`."""
+        """Return the figures of :func:`weighted_figures`; weights of shape (samples, papers)."""
         return weighted_figures(
             self.facet, self.y_true, self.probabilities, weights, self.threshold
         )

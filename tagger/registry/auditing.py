@@ -19,7 +19,7 @@ def audit_labels(
     """Find labels that a version contradicts although it was trained without them.
 
     The probabilities of a label are out-of-fold predictions of the version. For a label that is
-    younger than the version they are predictions of its ``model``.
+    newer than the version they are predictions of its ``model``.
 
     Parameters and order are those of :func:`tagger.labels.find_suspect_labels`.
     """

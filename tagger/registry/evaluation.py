@@ -151,13 +151,10 @@ def _evaluation_set(path: Path, taxonomy: Taxonomy, texts: Sequence[Paper]) -> T
 
 def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str, HeldOut]]:
     found: list[dict[str, HeldOut]] = [{} for _ in tables]
-    for name in tables[0]:
-        if not all(name in one for one in tables):
-            continue
-        shared = set.intersection(*({*one[name].ids} for one in tables))
-        for target, one in zip(found, tables, strict=True):
-            indices = [row for row, paper in enumerate(one[name].ids) if paper in shared]
-            if indices:
+    for name in (name for name in tables[0] if all(name in one for one in tables)):
+        if shared := set.intersection(*({*one[name].ids} for one in tables)):
+            for target, one in zip(found, tables, strict=True):
+                indices = [row for row, paper in enumerate(one[name].ids) if paper in shared]
                 target[name] = one[name].take(indices)
     return found
 

@@ -99,7 +99,7 @@ def roll_back(registry: Registry, reason: str | None = None) -> tuple[Version, V
             raise TaggerError(
                 "there is no previous champion to roll back to",
                 path=registry.store.place,
-                hint=f"{registry.there_are()}: choose one with 'tagger promote VERSION'",
+                hint=f"{registry.describe_versions()}: choose one with 'tagger promote VERSION'",
             )
         previous = registry.find(str(champions[-2]))
         registry.load(previous)

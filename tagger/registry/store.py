@@ -107,7 +107,7 @@ class Store:
         try:
             if not self.exists:
                 self._make()
-            self.settle()
+            self._relocate()
             yield MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
         except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise self.unusable(error) from error
@@ -155,7 +155,7 @@ class Store:
     ) -> Iterator[ActiveRun]:
         """Start a run that is active for MLflow's fluent API within the block.
 
-        It is of work that began ``seconds`` ago.
+        Its start time is ``seconds`` ago, when the work began.
         """
         import mlflow
         from mlflow.tracking.context.registry import resolve_tags
@@ -175,7 +175,7 @@ class Store:
             yield run
 
     def experiment_id(self, client: MlflowClient, name: str) -> str:
-        """Return the id of an experiment, created if missing."""
+        """Return the id of an experiment, created if missing; errors are those of MLflow."""
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(name)
@@ -234,8 +234,8 @@ class Store:
             f"the MLflow store cannot be used ({reason})", path=self.place, hint=hint
         )
 
-    def settle(self) -> None:
-        """Let an embedded store that was moved or copied here use the files beside its database.
+    def _relocate(self) -> None:
+        """Let an embedded store that was moved or copied here use the files next to its database.
 
         MLflow keeps absolute paths; those of the former place are replaced. Raises a TaggerError if
         the files were left there, or the database cannot be written to.

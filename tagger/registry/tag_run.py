@@ -1,7 +1,7 @@
 """Record the drift figures of tagged digests, so that drift can be followed in MLflow.
 
-To load MLflow takes longer than to tag a page. A run is therefore appended to a file of the store,
-and logged by the next command that loads MLflow.
+Loading MLflow takes longer than tagging a page. A run is therefore appended to a file next to the
+database, and logged by the next command that loads MLflow.
 """
 
 from __future__ import annotations

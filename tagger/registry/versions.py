@@ -126,7 +126,7 @@ class Registry:
                 "a model folder; 'tagger train' makes the first version"
             )
             return TaggerError(problem, path=place, hint=hint)
-        there = self.there_are()
+        there = self.describe_versions()
         if key == CHAMPION:
             problem = "no version is the champion"
             there += ": choose one with 'tagger promote VERSION'"
@@ -140,7 +140,7 @@ class Registry:
                 there += f". Perhaps you meant '{close[0]}'"
         return TaggerError(problem, path=place, hint=there)
 
-    def there_are(self) -> str:
+    def describe_versions(self) -> str:
         """Say which versions there are: those with an alias, and the newest."""
         versions = self.versions()
         chosen = [v for v in versions if v.aliases or v in versions[-_SHOWN_VERSIONS:]]

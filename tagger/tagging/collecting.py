@@ -1,4 +1,4 @@
-"""Collect the papers of runs in a library, and tag a library anew."""
+"""Collect the papers of runs in a library, and tag the papers of a library again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tagger.taxonomy import Taxonomy
 
 @contextmanager
 def work_on_library(path: Path) -> Iterator[Path]:
-    """Hold a library for this process; provide the folder next to it in which a run works.
+    """Lock a library for this process; provide the folder next to it in which a run works.
 
     If the run fails, the folder stays, and the next run of the same papers continues in it.
     """
@@ -32,7 +32,10 @@ def work_on_library(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """Numbers of papers: new, known before, all; and the near duplicates of new ones."""
+    """An addition to ``library``, a path as text: numbers of new, known and all papers.
+
+    ``near_duplicates`` are those that the new papers bring.
+    """
 
     library: str
     new: int
@@ -59,7 +62,7 @@ class Arrivals:
         for paper in papers:
             found = library.find(paper) if library else None
             own = found and completed.get(found.tagged.id, found.paper)
-            # What an earlier paper of the same file tells may show that this one is another.
+            # Identifiers of an earlier paper of these files may show that this one is another.
             if own and paper in KnownPapers([own]):
                 known.append(paper)
                 names = own.identifiers + paper.identifiers
@@ -110,14 +113,19 @@ def retag_library(
     keep: bool = True,
     progress: Progress = no_progress,
 ) -> Retagging:
-    """Tag all papers of a library that another model has tagged; call it in the work folder.
+    """Tag the papers of a library that another model has tagged.
 
     Parameters
     ----------
     texts:
         Papers with their abstracts, for a library that does not keep them.
     keep:
-        Whether to keep the new tags.
+        Whether to write the new tags to the library, or only to return them.
+
+    Raises
+    ------
+    TaggerError
+        If the library cannot be read or written, or as :func:`tag_papers` does.
     """
     with work_on_library(path) as folder:
         library = Library(path)

@@ -23,7 +23,6 @@ from tagger.model import DriftCounts, ReviewRule, TaggerModel, count_drift
 from tagger.papers import Paper, TaggedPaper
 from tagger.tagging.batch import tag_batch, untaggable
 from tagger.tagging.writers.arrow import write_parquet
-from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Taxonomy
 
 MOST_DEATHS = 2
@@ -104,7 +103,7 @@ class ShardTagger:
     """Tags the shards of papers, and writes the results of each shard into a part.
 
     ``run`` is the fingerprint of the run. Parts go into ``folder`` and end in ``suffix``. The model
-    is loaded once, when the first shard needs it. ``notes`` is the folder for :class:`Attempts`.
+    is loaded once, when the first shard needs it. ``attempts`` is the folder for :class:`Attempts`.
     """
 
     run: str
@@ -113,7 +112,7 @@ class ShardTagger:
     rule: ReviewRule
     folder: Path
     suffix: str
-    notes: Path
+    attempts: Path
     shard_size: int
     batch_size: int
     _model: TaggerModel | None = field(default=None, init=False, repr=False)
@@ -143,7 +142,7 @@ class ShardTagger:
         Raises a TaggerError if the model cannot be loaded, or the part cannot be written.
         """
         if not self.receipt(number):
-            attempts = Attempts(self.notes / f"{number:06d}.json")
+            attempts = Attempts(self.attempts / f"{number:06d}.json")
             if self._model is None:
                 attempts.begin(0, 0)
                 self._model = self.load()
@@ -151,8 +150,8 @@ class ShardTagger:
         return len(self.indices(number))
 
     def _tag(self, number: int, attempts: Attempts, model: TaggerModel) -> None:
-        papers, tally = list[TaggedPaper](), Tally()
-        problems, untagged, similarity = list[Problem](), list[int](), list[float]()
+        papers, similarity = list[TaggedPaper](), list[float]()
+        problems, untagged = list[Problem](), list[int]()
         for start, batch in self._batches(number, attempts):
             if start in attempts.given_up:
                 reason = f"{MOST_DEATHS} workers died while they tagged it alone"
@@ -167,7 +166,6 @@ class ShardTagger:
                     untagged.append(index)
                 else:
                     papers.append(paper)
-                    tally.add(paper)
         drift = None
         if papers and model.reference.ids:
             drift = count_drift(
@@ -179,9 +177,12 @@ class ShardTagger:
             )
         receipt = Receipt(
             run=self.run,
-            papers=tally.papers,
-            to_review=tally.to_review,
-            counts=tally.tags,
+            papers=len(papers),
+            to_review=sum(paper.review is not None for paper in papers),
+            counts={
+                facet.name: Counter(tag for paper in papers for tag in paper.tags[facet.name])
+                for facet in model.taxonomy.facets
+            },
             problems=problems,
             untagged=untagged,
             drift=drift,
@@ -243,7 +244,10 @@ class Attempts:
             )
 
     def begin(self, start: int, stop: int) -> None:
-        """Record that the papers from ``start`` to before ``stop`` are being tagged now."""
+        """Record that the papers from ``start`` to before ``stop`` are being tagged now.
+
+        Raises a TaggerError if the file cannot be written.
+        """
         here = self._here if (start, stop) == (self.start, self.stop) else 0
         note = [[start, stop, here, self.deaths], sorted(self.given_up)]
         new = self.path.with_suffix(".new")
@@ -255,10 +259,10 @@ class Attempts:
             raise cannot_write(self.path, error) from error
 
 
-def count_deaths(notes: Path) -> int:
+def count_deaths(folder: Path) -> int:
     """Return the number of workers that died, from the files of :class:`Attempts` in a folder."""
     deaths = 0
-    for path in notes.glob("*.json"):
+    for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, TypeError, IndexError):
             deaths += json.loads(path.read_text(encoding="utf-8"))[0][3]
     return deaths

@@ -105,7 +105,7 @@ def read_for_run(
     Parameters and errors are those of :func:`tagger.papers.collect_papers` and :func:`tag_papers`.
     With an engine, its workers read, and the entries are kept in the output folder, so that an
     interrupted run reads only files that have changed. Without one, entries are kept in a temporary
-    folder.
+    folder. Also raises a TaggerError if workers are to read standard input.
     """
     files = find_files(places)
     names = [file.place for file in files]
@@ -164,10 +164,10 @@ def tag_papers(
         Names of :data:`tagger.tagging.writers.WRITERS` to write in addition to ``tags.jsonl`` and
         ``tags.csv``.
     parts:
-        Write one Parquet file per shard, in a folder ``tags``, instead of all other formats,
-        abstracts and files with keywords.
+        Whether to write one Parquet file per shard, in a folder ``tags``, instead of all other
+        formats, abstracts and files with keywords.
     abstracts:
-        Keep the abstracts beside the results.
+        Whether to keep the abstracts with the results.
     engine:
         Executes the work; by default this process.
     progress:
@@ -222,7 +222,7 @@ class _Run:
             self.rule,
             self.folder.absolute() / PARTS_FOLDER if self.parts else self.work / f"tags-{run[:16]}",
             ".parquet" if self.parts else ".jsonl",
-            self.work / f"notes-{run[:16]}",
+            self.work / f"attempts-{run[:16]}",
             self.engine.shard_size,
             self.engine.batch_size,
         )
@@ -276,7 +276,7 @@ class _Run:
             drift=drift_of(drift, reference, taxonomy, self.rule) if drift.papers else None,
             shards=len(sizes),
             shards_before=before,
-            worker_deaths=count_deaths(self.tagger.notes),
+            worker_deaths=count_deaths(self.tagger.attempts),
             failures=self.engine.failures,
         )
         self._write_manifest(run, sizes)

@@ -8,8 +8,7 @@ from markdown_it import MarkdownIt
 
 from tagger._util.rendering import render
 from tagger._util.text_safety import as_markdown
-from tagger.tagging.writers.dataset import dataset_card
-from tagger.tagging.writers.tally import Tally
+from tagger.tagging.writers.dataset import Tally, dataset_card
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings
 

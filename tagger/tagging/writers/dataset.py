@@ -14,10 +14,26 @@ import yaml
 from tagger._util.text_safety import as_markdown
 from tagger.papers import COLUMNS, TaggedPaper
 from tagger.tagging.writers.arrow import arrow_schema, arrow_tables
-from tagger.tagging.writers.tally import Tally
 from tagger.taxonomy import Taxonomy
 
 CARD_FILE = "README.md"
+
+
+class Tally:
+    """Numbers of tagged papers: in total, to review, by facet and tag, and by model."""
+
+    def __init__(self) -> None:
+        self.papers = self.to_review = 0
+        self.tags: dict[str, Counter[str]] = {}
+        self.models: Counter[str] = Counter()
+
+    def add(self, paper: TaggedPaper) -> None:
+        """Count a paper."""
+        self.papers += 1
+        self.to_review += paper.review is not None
+        self.models[paper.model] += 1
+        for facet, tags in paper.tags.items():
+            self.tags.setdefault(facet, Counter()).update(tags)
 
 
 def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Write and read tagged papers as JSON Lines, one paper per line; write problems likewise."""
+"""Write and read tagged papers and problems as JSON Lines, one per line."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _LOG = logging.getLogger(__name__)
 def write_notes(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:
     """Write or update the notes of papers in a folder; other notes stay.
 
-    Abstracts are those that are kept beside the folder. A note whose marker line is gone, or whose
+    Abstracts are those that are kept next to the folder. A note whose marker line is gone, or whose
     properties cannot be read, is left as it is, with a warning.
     """
     abstracts = read_abstracts(folder.parent)
@@ -118,7 +118,7 @@ def _values(paper: TaggedPaper, key: str, others: list[str]) -> dict[str, Any]:
 def _properties(front: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of each property of the front matter; comments belong to the one before.
 
-    Text that is no property has no name.
+    The name of text that is not a property is empty.
     """
     for block in _PROPERTY.split(front):
         found = _NAME.match(block)
