@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from tagger.papers import Paper
     from tagger.taxonomy import Taxonomy, TaxonomyDraft
 
-
 _Answer = TypeVar("_Answer")
-
 
 Folder = Annotated[Path, typer.Argument(help="The label folder to make.")]
 Template = Annotated[

@@ -33,7 +33,6 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
     Each facet of the model must have the same tags in the folder's taxonomy. Definitions may
     differ, and the taxonomy may have further facets.
     """
-
     loaded = load_model_named(model, papers)
     if problem := misfit(loaded, store.taxonomy):
         hint = "Train on this taxonomy first: tagger train"

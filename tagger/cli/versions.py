@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 _SHOWN_FLIPS = 10
 
-
-VersionArgument = typer.Argument(
-    help="A version (3), an alias (champion) or the id of a training run."
-)
-VersionName = Annotated[str, VersionArgument]
+VersionName = Annotated[
+    str, typer.Argument(help="A version (3), an alias (champion) or the id of a training run.")
+]
 Versions = Annotated[
     list[str] | None,
     typer.Argument(

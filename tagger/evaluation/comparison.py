@@ -357,13 +357,9 @@ def _score_change(old: HeldOut, new: HeldOut) -> ScoreChange:
 
 def _with_all_tags(facet: Facet, other: Facet) -> Facet:
     """Add the tags that only the other facet has, as tags without a parent."""
-    extra = [
-        {**tag.model_dump(), "parent": None}
-        for tag in other.tags
-        if tag.name not in facet.tag_names
-    ]
-    content = facet.model_dump()
-    return Facet.model_validate({**content, "tags": [*content["tags"], *extra]})
+    new = (tag for tag in other.tags if tag.name not in facet.tag_names)
+    tags = [*facet.tags, *(tag.model_copy(update={"parent": None}) for tag in new)]
+    return Facet.model_validate({**facet.model_dump(), "tags": tags})
 
 
 def _columns(values: npt.NDArray[_Value], facet: Facet, target: Facet) -> npt.NDArray[_Value]:

@@ -43,18 +43,13 @@ class TaggerPyfunc(PythonModel):
         probabilities = predictions.probabilities
         tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
         names = [facet.name for facet in model.taxonomy.facets]
-        return pd.DataFrame(
-            {
-                **{name: [list(paper.tags[name]) for paper in tagged] for name in names},
-                **{
-                    f"{name}.confidence": [paper.confidence[name] for paper in tagged]
-                    for name in names
-                },
-                "tagger.review": [paper.review is not None for paper in tagged],
-                "tagger.reason": [paper.review.reason if paper.review else "" for paper in tagged],
-            },
-            index=model_input.index,
-        )
+        columns: dict[str, list[Any]] = {
+            **{name: [list(paper.tags[name]) for paper in tagged] for name in names},
+            **{f"{name}.confidence": [one.confidence[name] for one in tagged] for name in names},
+            "tagger.review": [paper.review is not None for paper in tagged],
+            "tagger.reason": [paper.review.reason if paper.review else "" for paper in tagged],
+        }
+        return pd.DataFrame(columns, index=model_input.index)
 
 
 mlflow.models.set_model(TaggerPyfunc())

@@ -19,14 +19,8 @@ MANIFEST_FILE = "manifest.json"
 """Numbers of rows, papers and tags, and what the run was made of."""
 PARTS_FOLDER = "tags"
 WORK_FOLDER = ".work"
-_OTHERS = (
-    NEAR_DUPLICATES_FILE,
-    PROBLEMS_FILE,
-    ABSTRACTS_FILE,
-    MANIFEST_FILE,
-    PARTS_FOLDER,
-    WORK_FOLDER,
-)
+_RESULTS = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, ABSTRACTS_FILE, MANIFEST_FILE, PARTS_FOLDER)
+"""What a run writes besides the files of writers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ def check_output(
     for writer in writers:
         writer.check(folder / writer.target)
     existing = [path for path in inputs if path.exists()]
-    for name in (*(writer.target for writer in writers), *_OTHERS):
+    for name in (*(writer.target for writer in writers), *_RESULTS, WORK_FOLDER):
         target = folder / name
         for path in existing:
             above = path.resolve().parents

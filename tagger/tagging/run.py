@@ -183,17 +183,8 @@ def tag_papers(
     writers = [] if parts else check_output(folder, formats, inputs)
     with exclusively(folder / TAGS_FILE):
         papers = papers if isinstance(papers, Sequence) else PaperSpool(papers)
-        run = _Run(
-            papers,
-            model,
-            folder,
-            rule,
-            engine or LocalEngine(),
-            read,
-            parts,
-            abstracts and not parts,
-            progress,
-        )
+        engine, abstracts = engine or LocalEngine(), abstracts and not parts
+        run = _Run(papers, model, folder, rule, engine, read, parts, abstracts, progress)
         return run.execute(writers, [Problem.of(error) for error in problems])
 
 

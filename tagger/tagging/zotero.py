@@ -94,8 +94,7 @@ class ZoteroLibrary:
         """Yield the items that are not attachments or notes, as objects with their fields."""
         start, total = 0, 1
         while start < total:
-            order = {"sort": "dateAdded", "direction": "asc"}
-            page = {"limit": _AT_ONCE_READ, "start": start, **order}
+            page = {"limit": _AT_ONCE_READ, "start": start, "sort": "dateAdded", "direction": "asc"}
             with self._reading():
                 answer = self._ask("GET", f"{self.name}/items/top", params=page)
                 total = int(answer.headers["Total-Results"])
