@@ -86,7 +86,7 @@ def test_only_the_audit_sample_meets_a_target(taxonomy, reference):
     target = reach_precision(seeds, taxonomy, 0.9, ReviewRule())
     assert set(target.rule.accept["kind"].values()) == {NEVER}
     assert target.coverage == {"kind": 0, "field": 0}
-    assert "review push --audit" in target.shortfalls[0]
+    assert "review push FILES --audit" in target.shortfalls[0]
     # Nor does it for a facet that nobody annotated in the sample.
     reference.annotated["kind"][:] = False
     target = reach_precision(reference, taxonomy, 0.9, ReviewRule())

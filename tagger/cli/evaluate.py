@@ -104,4 +104,4 @@ def _print_part(
     title = f"{measured.facet}, on {measured.measured_on}"
     print_table(("", *numbers), rows, numbers, title)
     for model, part in zip(models, parts, strict=True):
-        output.echo(f"{model}: {part.out_of_fold} of these papers are out-of-fold predictions")
+        output.echo(f"{model}: {part.out_of_fold} of these papers have out-of-fold predictions")

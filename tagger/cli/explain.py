@@ -93,7 +93,7 @@ def _print_explanation(explanation: Explanation) -> None:
         if not tags:
             console.print(Text(f"{facet}: no tags"))
         for tag, sentences in tags.items():
-            doubt = "" if tag in decision.tags[facet] else " (not given)"
+            doubt = "" if tag in decision.tags[facet] else " (not assigned)"
             console.print(
                 Text(f"\n{facet}: {tag} {decision.confidence[facet][tag]:.2f}{doubt}", style="bold")
             )
@@ -103,7 +103,7 @@ def _print_explanation(explanation: Explanation) -> None:
             carrying = most_influential(sentences)
             for one in carrying:
                 table.add_row(f"{one.without:.2f}", Text(one.sentence))
-            console.print(table if carrying else "No single sentence carries it.")
+            console.print(table if carrying else "No single sentence makes the difference.")
     if explanation.neighbours:
         console.print(Text("\nNearest labelled papers", style="bold"))
     for near in explanation.neighbours:

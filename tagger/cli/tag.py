@@ -160,7 +160,7 @@ def tag(
             on = day and day.date()
             addition = arrivals.add(run, loaded.taxonomy, on, abstracts=not no_abstracts)
         for warning in run.drift.warnings if run.drift else ():
-            output.warn(f"{warning}; review some of them: tagger review push")
+            output.warn(f"{warning}; review some of them: tagger review push FILES")
         if as_json:
             content = _run_as_json(run, loaded.name, len(read.entries), problems)
             met = _target_as_json(target, target_precision)

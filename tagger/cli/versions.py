@@ -305,7 +305,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
             output.echo(f"{version.name}: {'; '.join(notes)}")
     if not versions[-1].reviewed:
         output.echo(f"{versions[-1].name}: {UNKNOWN}")
-    output.echo("Each is measured on its own papers; 'tagger compare' sets two on the same")
+    output.echo("Each is measured on its own papers; 'tagger compare' measures two on the same")
 
 
 def _macro_f1(version: VersionSummary, facet: str) -> str:

@@ -96,7 +96,7 @@ def _not_inferior(name: str, facet: FacetComparison | None, margin: float) -> Ru
 
 
 def _cannot_tell(rule: str, facet: str, figure: str, missing: int) -> RuleOutcome:
-    hint = f"{figure}. Review about {missing} more: tagger review push --audit {missing}"
+    hint = f"{figure}. Review about {missing} more: tagger review push FILES --audit {missing}"
     return RuleOutcome(rule, facet, hint, passed=False, cannot_tell=True)
 
 

@@ -179,7 +179,7 @@ def _too_few(
         ):
             return (
                 f"{found} with {audit} audit labels, about {papers - audit} more would be enough: "
-                f"tagger review push --audit {papers - audit}; all tags go to review"
+                f"tagger review push FILES --audit {papers - audit}; all tags go to review"
             )
     reason = "is too rarely that confident" if len(wrong) else "was not trained on labels"
     return f"{found}: the model {reason}; all tags go to review"

@@ -81,7 +81,7 @@ def update(
         if not len(new):
             raise TaggerError(
                 f"none of the {len(labels)} labels is new to the model",
-                hint="Label papers first: tagger review push",
+                hint="Label papers first: tagger review push FILES",
             )
         data = TrainingData.of([labels[row] for row in new], taxonomy)
         papers = data.papers()

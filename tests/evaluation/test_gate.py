@@ -102,7 +102,7 @@ def test_noise_cannot_tell_and_names_the_papers_that_would():
     shuffled = [rng.permutation(right(40, 10)) for _ in range(2)]
     first, *_ = judged(*versions(40, shuffled))
     assert first.cannot_tell
-    assert "tagger review push --audit" in first.figure
+    assert "tagger review push FILES --audit" in first.figure
 
 
 def test_a_wider_margin_lets_a_worse_version_pass():
