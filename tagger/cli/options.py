@@ -74,8 +74,8 @@ Texts = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="PLACE",
-        help="A file with papers, or a folder of such files, where the abstracts of labels are "
-        "found that are stored without them; repeatable.",
+        help="A file with papers, or a folder of such files, with the abstracts of labels that are "
+        "stored without them; repeatable.",
     ),
 ]
 Conflicts = Annotated[
@@ -157,7 +157,7 @@ StrategyName = Annotated[
 ]
 AuditShare = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy with."),
+    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy."),
 ]
 Audit = Annotated[
     int | None,
