@@ -36,7 +36,7 @@ from tagger.taxonomy.discovery import DISTANCE, MIN_PAPERS, find_clusters
 from tagger.training import TorchEncoder, TrainingData, bundled_encoder, load_trainable
 from tagger.training.calibration import fit_calibration
 from tagger.training.data import assign_folds
-from tagger.training.heads import fit_head, fit_lexical, lexical_terms
+from tagger.training.heads import HeadInputs, fit_head, fit_lexical, lexical_terms
 
 CACHE = VectorCache(Path(tempfile.gettempdir()) / "tagger-experiments" / "vectors.sqlite")
 FACET = "domain"
@@ -86,13 +86,14 @@ class Papers:
     def _head(self, columns: list[int], rows: Integers) -> Head:
         tags = [self.facet.tags[column].model_dump() for column in columns]
         facet = Facet.model_validate({**self.facet.model_dump(), "tags": tags})
-        return fit_head(
+        given = HeadInputs(
             facet,
             self.seed_vectors[rows],
             self.seed_terms[rows],
             self.seed_truth[rows][:, columns],
             self.definitions[columns],
         )
+        return fit_head(given)
 
 
 def look(papers: Papers, hidden: Sequence[int]) -> Counter[str]:

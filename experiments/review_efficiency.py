@@ -73,7 +73,7 @@ from tagger.training import heads as head_training
 
 # The project's own fits: a simulation with others would answer another question.
 from tagger.training.calibration import fit_calibration
-from tagger.training.heads import fit_head, fit_lexical, lexical_terms
+from tagger.training.heads import HeadInputs, fit_head, fit_lexical, lexical_terms
 
 Rows = npt.NDArray[np.int_]
 Truth = dict[str, Booleans]
@@ -153,11 +153,13 @@ def fit_heads(situation: Situation, rows: Rows) -> tuple[lexical.LexicalFeatures
     terms = lexical_terms(features, papers)
     heads = [
         fit_head(
-            facet,
-            vectors,
-            terms,
-            situation.y_true[facet.name][rows],
-            prototypes(facet, situation.encoder),
+            HeadInputs(
+                facet,
+                vectors,
+                terms,
+                situation.y_true[facet.name][rows],
+                prototypes(facet, situation.encoder),
+            )
         )
         for facet in situation.taxonomy.facets
     ]

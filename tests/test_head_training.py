@@ -6,7 +6,7 @@ from tagger.model import Calibration, calibrated_probabilities, prototypes
 from tagger.model.calibration import CAP
 from tagger.taxonomy import Facet
 from tagger.training.calibration import fit_calibration
-from tagger.training.heads import fit_head
+from tagger.training.heads import HeadInputs, fit_head
 
 TAGS, PAPERS, SIZE = 5, 60, 24
 AXES = np.eye(SIZE, dtype=np.float32)
@@ -39,8 +39,9 @@ NOTHING = np.zeros((TAGS, SIZE), dtype=np.float32)
 def test_a_head_learns_from_all_views_of_a_paper(taxonomy):
     facet, y_true = taxonomy.facet("kind"), np.eye(3, dtype=bool)
     vectors, titles = AXES[:3], AXES[3:6]
-    alone = fit_head(facet, vectors, no_words(3), y_true, NOTHING[:3]).encoder.scores(titles)
-    both = fit_head(facet, AXES[:6], no_words(3), y_true, NOTHING[:3]).encoder.scores(titles)
+    given = HeadInputs(facet, vectors, no_words(3), y_true, NOTHING[:3])
+    alone = fit_head(given).encoder.scores(titles)
+    both = fit_head(given._replace(vectors=AXES[:6])).encoder.scores(titles)
     assert np.ptp(alone, axis=1) == pytest.approx(0, abs=1e-6)
     assert both.argmax(axis=1).tolist() == [0, 1, 2]
 
@@ -55,7 +56,8 @@ def test_a_tag_that_every_paper_has_is_given(taxonomy):
         return calibrated_probabilities(facet, scores, Calibration())[0]
 
     def fit(papers):
-        return fit_head(facet, vectors[:papers], no_words(papers), y_true[:papers], NOTHING[:3])
+        terms = no_words(papers)
+        return fit_head(HeadInputs(facet, vectors[:papers], terms, y_true[:papers], NOTHING[:3]))
 
     always, never, _ = first(fit(20))
     assert always > 0.9
@@ -70,7 +72,7 @@ def test_a_tag_without_labels_is_told_by_its_definition(exclusive):
     found, never = (
         calibrated_probabilities(
             facet,
-            fit_head(facet, vectors, no_words(PAPERS), Y_TRUE, definitions).scores(
+            fit_head(HeadInputs(facet, vectors, no_words(PAPERS), Y_TRUE, definitions)).scores(
                 draw(asked, 1), no_words(50)
             ),
             Calibration(),
@@ -91,7 +93,8 @@ def test_one_label_of_a_tag_does_not_make_it_less_likely_than_none(exclusive):
 
     def last(papers):
         terms = no_words(papers)
-        head = fit_head(facet, vectors[:papers], terms, y_true[:papers], AXES[:TAGS])
+        given = HeadInputs(facet, vectors[:papers], terms, y_true[:papers], AXES[:TAGS])
+        head = fit_head(given)
         scores = head.scores(asked, no_words(20))
         return calibrated_probabilities(facet, scores, Calibration())[:, -1].mean()
 

@@ -10,8 +10,8 @@ from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.model import calibrated_probabilities
 from tagger.training import TrainingSettings, epochs_of, recipe_names, train
+from tagger.training.heads import HeadInputs
 from tagger.training.recipes import find_recipe, load_recipe
-from tagger.training.recipes.base import HeadInputs
 
 BUILT_IN = {"contrastive", "frozen", "setfit", "setfit-supcon", "tfidf", "zero-shot"}
 

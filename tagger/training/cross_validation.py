@@ -30,9 +30,8 @@ from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
 from tagger.training.calibration import Calibrated, calibrate_effort, calibrate_view
 from tagger.training.data import TrainingData
 from tagger.training.encoders import TrainedEncoder
-from tagger.training.heads import fit_lexical, lexical_terms
+from tagger.training.heads import HeadInputs, fit_lexical, lexical_terms
 from tagger.training.recipes import load_recipe
-from tagger.training.recipes.base import HeadInputs
 from tagger.training.settings import TrainingSettings
 
 
@@ -40,11 +39,10 @@ from tagger.training.settings import TrainingSettings
 class CrossValidation:
     """Out-of-fold predictions, and the calibrations and thresholds fitted on them.
 
-    ``out_of_fold`` has one table per facet with labels, of the papers annotated in it, with full
-    effort.
-    ``views`` is by text view, ``efforts`` by effort. ``seconds_per_100`` is the time to encode 100
-    papers, ``encoder_megabytes`` the size of one exported encoder. ``reused`` counts the encoders
-    taken from the cache.
+    ``out_of_fold`` has one table per facet with labels, of the papers annotated in it, at full
+    effort. ``views`` is by text view, ``efforts`` by effort. ``seconds_per_100`` is the time to
+    encode 100 papers, ``encoder_megabytes`` the size of one exported encoder. ``reused`` counts the
+    encoders taken from the cache.
     """
 
     out_of_fold: tuple[HeldOut, ...]
@@ -95,10 +93,9 @@ def fit_heads(
     """Fit heads on some papers, by the recipe of the settings.
 
     The tags of a facet in which no paper is labelled come from their definitions. The words of the
-    sentence about the authors' own work count in exclusive facets only: they tell what kind of
-    paper it is, rather than its topics.
-
-    ``calibrations``, by facet, are those of the scores, once there are out-of-fold predictions.
+    sentence about the authors' own work are used in exclusive facets only: they tell the kind of a
+    paper rather than its topics. ``calibrations`` of the scores, by facet, are known once there are
+    out-of-fold predictions.
     """
     views = encoder.encode(data.views(indices, title_views=settings.title_views))
     papers = data.papers(indices)
@@ -116,19 +113,16 @@ def fit_heads(
             continue
         y_true = data.y_true[facet.name][indices][annotated]
         shown = views[np.tile(annotated, len(views) // len(indices))]
-        heads.append(
-            recipe.fit_head(
-                HeadInputs(
-                    facet,
-                    shown,
-                    (terms if facet.exclusive else topical)[annotated],
-                    y_true,
-                    definitions[facet.name],
-                    calibrations[facet.name] if calibrations else None,
-                    by_cue,
-                )
-            )
+        given = HeadInputs(
+            facet,
+            shown,
+            (terms if facet.exclusive else topical)[annotated],
+            y_true,
+            definitions[facet.name],
+            calibrations[facet.name] if calibrations else None,
+            by_cue,
         )
+        heads.append(recipe.fit_head(given))
     return FittedHeads(heads, lexical, views)
 
 

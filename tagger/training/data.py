@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tagger._util.arrays import Booleans, Floats, Integers
+from tagger._util.arrays import Booleans, Floats, Integers, Vectors
 from tagger.evaluation import HeldOut, sample_of
 from tagger.labels import Label
+from tagger.model import OutOfFold, Reference
 from tagger.papers import Paper, find_near_duplicates
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,8 +28,6 @@ TAGS = "tags."
 """Columns of a data set of labels: the text, and the prefix of the facets' names."""
 _MIN_WORDS = 50
 """Minimum length of an abstract that is compared with others to find near duplicates."""
-
-
 PRIOR_PAPERS = 50
 """Number of papers of the audit sample that weigh as much as all seed labels."""
 
@@ -113,6 +113,14 @@ class TrainingData:
                 found[index].append((facet.name, facet.tag_names[column]))
         return found
 
+    def assign_folds(
+        self, settings: TrainingSettings, known: Mapping[str, int] | None, *, grouped: bool = True
+    ) -> Integers:
+        """Call :func:`assign_folds`; with ``grouped``, near duplicates share a fold."""
+        given = self.ids, self.strata(), settings.folds, settings.seed, known
+        groups = self.groups if grouped else ()
+        return assign_folds(*given, tagged=self.tagged(), groups=groups)
+
     @cached_property
     def groups(self) -> list[int]:
         """For each paper, the index of the first of its near duplicates, or its own.
@@ -150,6 +158,21 @@ class TrainingData:
             probabilities,
             threshold,
             np.array([sample_of(self.labels[index]) for index in indices], dtype=str),
+        )
+
+    def reference(self, vectors: Vectors, out_of_fold: Mapping[str, OutOfFold]) -> Reference:
+        """Return the papers as they are stored in a model.
+
+        ``vectors`` have shape (papers, dimensions); ``out_of_fold`` has the predictions by effort.
+        """
+        return Reference(
+            tuple(self.ids),
+            tuple(label.title for label in self.labels),
+            vectors,
+            self.y_true,
+            self.annotated,
+            out_of_fold,
+            frozenset(label.id for label in self.labels if label.audited),
         )
 
     def label_predictions(self, predictions: HeldOut) -> HeldOut:

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats, Vectors
-from tagger.model import (
-    Calibration,
-    Cues,
-    Head,
-    LexicalFeatures,
-    Linear,
-    terms_of,
-)
+from tagger.model import Calibration, Cues, Head, LexicalFeatures, Linear, terms_of
 from tagger.papers import Paper
 from tagger.taxonomy import Facet
 
 ENCODER_C = {True: 0.7, False: 10.0}
 LEXICAL_C = {True: 5.0, False: 10.0}
-"""scikit-learn's C, the freedom given to weights, for exclusive facets and others."""
+"""scikit-learn's C, the inverse of the regularisation strength, by whether a facet is exclusive."""
 BLEND_LABELS = 4
 """Number of labels at which classifiers and similarity to the definition have equal weight."""
-
-
 MAX_TERMS = 10_000
 _MIN_SPREAD = 1e-6
+
+
+class HeadInputs(NamedTuple):
+    """What the head of a facet is fitted on.
+
+    Parameters
+    ----------
+    vectors:
+        Shape (views * papers, dimensions), one view after another, the whole text first.
+    terms, y_true:
+        Shapes (papers, lexical features) and (papers, tags).
+    prototypes:
+        Vectors of the definitions, shape (tags, dimensions).
+    calibration:
+        The calibration of the head's scores, if it is known.
+    cue_weights:
+        Those of :func:`tagger.model.cue_weights`, shape (tags, lexical features). None without
+        cues.
+    """
+
+    facet: Facet
+    vectors: Vectors
+    terms: Any
+    y_true: Booleans
+    prototypes: Vectors
+    calibration: Calibration | None = None
+    cue_weights: Floats | None = None
 
 
 def fit_lexical(papers: Sequence[Paper], cues: Cues = ()) -> LexicalFeatures:
@@ -58,34 +76,13 @@ def lexical_terms(lexical: LexicalFeatures, papers: Sequence[Paper]) -> Any:
     return csr_matrix((*matrix, ends), shape=(len(rows), lexical.size))
 
 
-def fit_head(
-    facet: Facet,
-    vectors: Vectors,
-    terms: Any,
-    y_true: Booleans,
-    prototypes: Vectors,
-    calibration: Calibration | None = None,
-    cue_weights: Floats | None = None,
-) -> Head:
+def fit_head(given: HeadInputs) -> Head:
     """Fit the classifiers of a facet.
 
     The definition of a tag counts as one more paper with it. The fewer labels a tag has, the more
-    its score is the similarity to its definition.
-
-    Parameters
-    ----------
-    vectors:
-        Shape (views * papers, dimensions), one view after another, the whole text first.
-    terms, y_true:
-        Shapes (papers, terms) and (papers, tags).
-    prototypes:
-        Vectors of the definitions, shape (tags, dimensions).
-    calibration:
-        The calibration of the head's scores, if it is known.
-    cue_weights:
-        Those of :func:`tagger.model.cue_weights`, shape (tags, terms): the fewer labels a tag has,
-        the more they count. None without cues.
+    the similarity to its definition and its cues count.
     """
+    facet, vectors, terms, y_true, prototypes, calibration, cue_weights = given
     labelled = np.asarray(y_true.any(axis=0))
     rows = np.concatenate([vectors, prototypes[labelled]])
     of_views = np.tile(y_true, (len(vectors) // max(len(y_true), 1), 1))
@@ -119,41 +116,36 @@ def fit_head(
     )
 
 
-def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -> Linear:
-    """Fit logistic regression of the tags of a facet, with ``strength`` for scikit-learn's C.
-
-    The tags of an exclusive facet have the square roots of balanced weights: with balanced ones,
-    rare tags are given too often, and without weights too rarely. Other tags have balanced weights.
+def fit_linear(facet: Facet, features: Any, y_true: Booleans, c: float) -> Linear:
+    """Fit logistic regression of the tags of a facet; ``c`` is scikit-learn's C.
 
     ``features`` are dense or sparse, shape (papers, features); ``y_true`` has shape (papers, tags).
+    The tags of an exclusive facet have the square roots of balanced weights: with balanced ones,
+    rare tags are predicted too often, and without weights too rarely. Tags of other facets have
+    balanced weights.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.utils.class_weight import compute_class_weight
 
     papers, size = features.shape
     weights = np.zeros((len(facet.tags), size))
-    # A tag of no paper, or of all, has zero weights and a bias that gives it to none, or to all.
+    # A tag of no paper, or of all, gets zero weights and a bias that predicts it for none, or all.
     always = y_true.all(axis=0) & y_true.any(axis=0)
     bias = np.where(always, 1.0, -1.0) * np.log(2.0 * max(papers, 1) + 1)
 
     def fit(classes: npt.NDArray[np.generic]) -> LogisticRegression:
         balanced = compute_class_weight("balanced", classes=np.unique(classes), y=classes)
         shares = np.sqrt(balanced) if facet.exclusive else balanced
-        given = dict(zip(np.unique(classes), shares, strict=True))
-        return LogisticRegression(C=strength, max_iter=2000, class_weight=given).fit(
-            features, classes
-        )
+        by_class = dict(zip(np.unique(classes), shares, strict=True))
+        regression = LogisticRegression(C=c, max_iter=2000, class_weight=by_class)
+        return regression.fit(features, classes)
 
     if not papers or not size:
         return Linear(weights, np.where(y_true.any(axis=0), 0, bias))
     if facet.exclusive:
         classifier = fit(y_true.argmax(axis=1))
         known = classifier.classes_
-        if len(known) == 2:
-            weights[known] = np.concatenate([-classifier.coef_ / 2, classifier.coef_ / 2])
-            bias[known] = np.concatenate([-classifier.intercept_ / 2, classifier.intercept_ / 2])
-        else:
-            weights[known], bias[known] = classifier.coef_, classifier.intercept_
+        weights[known], bias[known] = per_class(classifier.coef_, classifier.intercept_)
     else:
         for column in range(len(facet.tags)):
             if 0 < y_true[:, column].sum() < papers:
@@ -162,17 +154,24 @@ def fit_linear(facet: Facet, features: Any, y_true: Booleans, strength: float) -
     return Linear(weights, bias)
 
 
+def per_class(weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
+    """Return one row of weights and one bias per class; scikit-learn has one for two classes."""
+    if len(weights) == 1:
+        return np.vstack([-weights, weights]) / 2, np.append(-bias, bias) / 2
+    return weights, bias
+
+
 def fit_similarity(
     facet: Facet, vectors: Vectors, y_true: Booleans, prototypes: Vectors, classifier: Linear
 ) -> Linear | None:
     """Fit scores from the similarity to definitions, with one function for all tags of a facet.
 
     The similarity of a paper to a definition is their cosine minus its mean over labelled papers,
-    divided by the standard deviation over all papers and tags. It is mapped to scores on the tags
-    with labels: by logistic regression of ``y_true``, or, in an exclusive facet, where scores of
-    tags compete, by least squares of the classifier's scores. Returns None if similarity predicts
-    nothing. Classification by the meaning of the label: Chang et al., "Importance of Semantic
-    Representation: Dataless Classification" (2008).
+    divided by the standard deviation over all papers and tags. A linear function maps it to scores.
+    It is fitted on the tags with labels, by logistic regression of ``y_true``; in an exclusive
+    facet, whose tags compete, by least squares of the classifier's scores. Returns None if the
+    similarity predicts nothing. This is dataless classification (Chang et al., "Importance of
+    Semantic Representation: Dataless Classification", 2008).
 
     ``vectors`` have shape (papers, dimensions), ``y_true`` (papers, tags), ``prototypes`` (tags,
     dimensions).

@@ -20,13 +20,7 @@ import numpy as np
 from tagger._util.arrays import Vectors
 from tagger._util.progress import StepProgress
 from tagger.errors import TaggerError, first_line
-from tagger.model import (
-    DEFAULT_MAX_TOKENS,
-    CachedEncoder,
-    Encoder,
-    VectorCache,
-    sha256_of,
-)
+from tagger.model import DEFAULT_MAX_TOKENS, CachedEncoder, Encoder, VectorCache, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,14 +20,7 @@ from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
 from tagger.evaluation import HeldOut
 from tagger.labels import Label
-from tagger.model import (
-    Encoder,
-    OnnxEncoder,
-    Reference,
-    TaggerModel,
-    load_model,
-    save_heads,
-)
+from tagger.model import Encoder, OnnxEncoder, TaggerModel, load_model, save_heads
 from tagger.taxonomy import Taxonomy
 from tagger.training.cross_validation import (
     CrossValidation,
@@ -35,13 +28,8 @@ from tagger.training.cross_validation import (
     fit_heads,
     metrics_of,
 )
-from tagger.training.data import TrainingData, assign_folds, examples_of
-from tagger.training.encoders import (
-    EncoderCache,
-    EncoderPlan,
-    TrainedEncoder,
-    train_encoders,
-)
+from tagger.training.data import TrainingData, examples_of
+from tagger.training.encoders import EncoderCache, EncoderPlan, TrainedEncoder, train_encoders
 from tagger.training.recipes import load_recipe
 from tagger.training.settings import TrainingSettings
 
@@ -176,17 +164,8 @@ def plan_folds(
     would then be empty. Raises a TaggerError if there are too few labels in every facet.
     """
     load_recipe(settings, data.taxonomy)
-    tagged = data.tagged()
-    for kept, groups in ((known, data.groups), (None, data.groups), (None, ())):
-        folds = assign_folds(
-            data.ids,
-            data.strata(),
-            settings.folds,
-            settings.seed,
-            kept,
-            tagged=tagged,
-            groups=groups,
-        )
+    for kept, grouped in ((known, True), (None, True), (None, False)):
+        folds = data.assign_folds(settings, kept, grouped=grouped)
         if len(set(folds.tolist())) == settings.folds:
             break
     scarce = data.scarce_facets(folds, settings.folds)
@@ -263,17 +242,8 @@ def _fit_final(
     """Fit heads on all papers and save them, next to the encoder, as a model."""
     whole = checked.views["whole"].calibrations
     fitted = fit_heads(data, np.arange(len(data.labels)), settings, encoder, whole)
-    vectors = fitted.vectors[: len(data.labels)]
-    reference = Reference(
-        tuple(data.ids),
-        tuple(label.title for label in data.labels),
-        vectors,
-        data.y_true,
-        data.annotated,
-        {effort: found.out_of_fold for effort, found in checked.efforts.items()},
-        frozenset(label.id for label in data.labels if label.audited),
-    )
-    calibrations = {view: found.calibrations for view, found in checked.views.items()}
+    out_of_fold = {effort: found.out_of_fold for effort, found in checked.efforts.items()}
+    reference = data.reference(fitted.vectors[: len(data.labels)], out_of_fold)
     save_heads(
         folder,
         data.taxonomy,
@@ -281,7 +251,7 @@ def _fit_final(
         fitted.heads,
         reference,
         max_tokens=settings.max_tokens,
-        calibrations=calibrations,
+        calibrations={view: found.calibrations for view, found in checked.views.items()},
         thresholds={effort: found.thresholds for effort, found in checked.efforts.items()},
         effort_calibrations={
             effort: found.calibrations for effort, found in checked.efforts.items()

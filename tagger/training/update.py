@@ -38,8 +38,8 @@ from tagger.model import (
 from tagger.papers import EFFORTS, TEXT_VIEWS
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training.cross_validation import metrics_of
-from tagger.training.data import TrainingData, assign_folds
-from tagger.training.heads import fit_head
+from tagger.training.data import TrainingData
+from tagger.training.heads import HeadInputs, fit_head
 from tagger.training.run import TrainingResult
 from tagger.training.settings import TrainingSettings
 
@@ -89,16 +89,10 @@ def update(
         texts += model.reference.titles if settings.title_views else ()
         model.encoder.encode(texts, lambda done, total: progress("Encoding papers", done, total))
         fitting = _Fitting(model, data, settings, _without(model.reference, data.ids))
-        folds = assign_folds(
-            everything.ids,
-            everything.strata(),
-            settings.folds,
-            settings.seed,
-            known_folds,
-            tagged=everything.tagged(),
-            groups=everything.groups,
-        )
-        reference = fitting.reference(fitting.predict_out_of_fold(folds[new]))
+        folds = everything.assign_folds(settings, known_folds)
+        out_of_fold = fitting.predict_out_of_fold(folds[new])
+        vectors = model.encode(papers)
+        reference = fitting.known.followed_by(data.reference(vectors, out_of_fold))
         folder.mkdir(parents=True, exist_ok=True)
         copy_model(base, folder)
         save_heads(
@@ -125,7 +119,7 @@ def update(
 
 
 def same_tags(one: Taxonomy, other: Taxonomy) -> bool:
-    """Tell whether two taxonomies have the same facets with the same tags."""
+    """Return whether two taxonomies have the same facets with the same tags."""
     first, second = [
         [(facet.name, facet.exclusive, facet.tag_names) for facet in each.facets]
         for each in (one, other)
@@ -154,7 +148,7 @@ class _Fitting:
                 titles = [self.known.titles[index] for index in old]
                 vectors += [self.model.encoder.encode(titles), self._encode("title", new)]
             y_true = np.concatenate([self.known.y_true[name][old], self.data.y_true[name][new]])
-            fitted = fit_head(
+            given = HeadInputs(
                 facet,
                 np.concatenate(vectors),
                 np.zeros((len(y_true), 0)),
@@ -162,7 +156,7 @@ class _Fitting:
                 prototypes(facet, self.model.encoder),
                 self.model.calibrations["whole"][name],
             )
-            found.append(replace(fitted, lexical=self._lexical(facet)))
+            found.append(replace(fit_head(given), lexical=self._lexical(facet)))
         return found
 
     def _lexical(self, facet: Facet) -> Linear:
@@ -195,20 +189,6 @@ class _Fitting:
                 for name, probabilities in predicted.probabilities.items():
                     table.probabilities[name][inside] = probabilities
         return found
-
-    def reference(self, out_of_fold: dict[str, OutOfFold]) -> Reference:
-        """Return the known papers, followed by the new ones."""
-        data, known = self.data, self.known
-        new = Reference(
-            tuple(data.ids),
-            tuple(label.title for label in data.labels),
-            self._encode("whole", np.arange(len(data.labels))),
-            data.y_true,
-            data.annotated,
-            out_of_fold,
-            frozenset(label.id for label in data.labels if label.audited),
-        )
-        return known.followed_by(new)
 
     def _encode(self, view: str, indices: Integers) -> Vectors:
         return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagger._util.arrays import Booleans, Floats, Vectors
 from tagger._util.progress import StepProgress
 from tagger.errors import TaggerError
-from tagger.model import Calibration, Head, Linear
+from tagger.model import Head, Linear
 from tagger.taxonomy import Facet, Taxonomy
+from tagger.training.heads import HeadInputs
 from tagger.training.settings import FineTuning, TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
-
-
-class HeadInputs(NamedTuple):
-    """What a head is fitted on: the parameters of :func:`tagger.training.heads.fit_head`."""
-
-    facet: Facet
-    vectors: Vectors
-    terms: Any
-    y_true: Booleans
-    prototypes: Vectors
-    calibration: Calibration | None = None
-    cue_weights: Floats | None = None
 
 
 class Recipe(ABC):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tagger._util.progress import StepProgress
 from tagger.model import Head
-from tagger.training.heads import fit_head
-from tagger.training.recipes.base import HeadInputs, Recipe
+from tagger.training.heads import HeadInputs, fit_head
+from tagger.training.recipes.base import Recipe
 from tagger.training.settings import FineTuning
 
 if TYPE_CHECKING:
@@ -28,4 +28,4 @@ class Contrastive(Recipe):
         return fine_tuning.fine_tune(examples, settings, progress)
 
     def fit_head(self, given: HeadInputs) -> Head:
-        return fit_head(*given)
+        return fit_head(given)

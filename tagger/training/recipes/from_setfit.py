@@ -13,7 +13,8 @@ import numpy as np
 from tagger.errors import TaggerError, first_line
 from tagger.model import Head, Linear
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training.recipes.base import HeadInputs, no_scores
+from tagger.training.heads import HeadInputs, per_class
+from tagger.training.recipes.base import no_scores
 from tagger.training.recipes.frozen import Frozen
 from tagger.training.settings import TrainingSettings
 
@@ -111,6 +112,4 @@ def _linear(head: Any) -> Linear:
         )
     else:
         weights, bias = np.array(head.coef_, np.float64), np.array(head.intercept_, np.float64)
-    if len(weights) == 1:
-        weights, bias = np.vstack([-weights, weights]) / 2, np.append(-bias, bias) / 2
-    return Linear(weights, bias)
+    return Linear(*per_class(weights, bias))

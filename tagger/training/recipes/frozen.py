@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tagger.model import Head
-from tagger.training.heads import ENCODER_C, fit_linear
-from tagger.training.recipes.base import HeadInputs, Recipe, no_scores
+from tagger.training.heads import ENCODER_C, HeadInputs, fit_linear
+from tagger.training.recipes.base import Recipe, no_scores
 
 
 class Frozen(Recipe):

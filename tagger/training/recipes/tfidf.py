@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tagger.model import Head
-from tagger.training.heads import LEXICAL_C, fit_linear
-from tagger.training.recipes.base import HeadInputs, Recipe, no_scores
+from tagger.training.heads import LEXICAL_C, HeadInputs, fit_linear
+from tagger.training.recipes.base import Recipe, no_scores
 
 
 class Tfidf(Recipe):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tagger.model import Head, Linear
-from tagger.training.recipes.base import HeadInputs, Recipe, no_scores
+from tagger.training.heads import HeadInputs
+from tagger.training.recipes.base import Recipe, no_scores
 
 _SLOPE = 10.0
 """Any slope would do, since scores are calibrated; this is near those that calibration finds."""
