@@ -1,8 +1,8 @@
 """Identity of papers: find the entries that describe the same paper, and merge them.
 
 Entries that share an id given by the user describe the same paper. So do those that share an
-identifier if their titles agree: chapters may have the DOI of their book. Entries with the same
-title do too, unless both have an identifier of one kind that differs: two papers may be called
+identifier if their titles agree: chapters may have the DOI of their book. So do entries with the
+same title, unless they have different identifiers of one kind: two papers may be called
 "Introduction".
 """
 
@@ -114,10 +114,11 @@ class EntryKeys:
             yield paper
 
     def add(self, paper: Paper) -> None:
+        """Add the keys of one more entry."""
         entry, titles = len(self._kinds), list(_title_ids(paper))
         identifiers = set(paper.identifiers)
         own = (paper.unique_ids - identifiers) or (() if identifiers else titles)
-        # That of the title itself is the last: it tells which titles are equal.
+        # The id of the title itself comes last, because ``number`` compares titles by the last id.
         titles = sorted(titles, key=paper_id(paper.title).__eq__)
         for keys, names in ((self._own, own), (self._ids, identifiers), (self._titles, titles)):
             for name in names:
@@ -176,7 +177,7 @@ class EntryKeys:
         for group in joined:
             clusters[_find(by_title, group)].append(group)
         for members in clusters.values():
-            if _differ_in_kinds(members, kinds):
+            if _share_no_kind(members, kinds):
                 _join(groups, members)
         # The root of a group is its first entry, so sorting by root gives the order of entries.
         numbers = np.unique(_roots(groups), return_inverse=True)[1]
@@ -238,6 +239,7 @@ def _group(numbers: npt.NDArray[np.int64]) -> list[list[int]]:
 
 
 def hash_of(content: bytes) -> int:
+    """Return a 64-bit hash (BLAKE2b) as a number."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
@@ -297,11 +299,11 @@ def _unambiguous(groups: Iterable[int], kinds: Kinds) -> Iterator[list[int]]:
         clusters.append({mask}.union(*compatible))
     for cluster in clusters:
         members = [group for mask in cluster for group in by_kinds[mask]]
-        if _differ_in_kinds(members, kinds):
+        if _share_no_kind(members, kinds):
             yield members
 
 
-def _differ_in_kinds(groups: Iterable[int], kinds: Kinds) -> bool:
+def _share_no_kind(groups: Iterable[int], kinds: Kinds) -> bool:
     masks = [int(kinds[group]) for group in groups]
     return sum(masks) == reduce(or_, masks, 0)
 

@@ -1,7 +1,7 @@
-"""A library: one SQLite file that collects tagged papers, page after page.
+"""A library: one SQLite file that collects the tagged papers of many runs.
 
 A paper is added once. It keeps its id and the day on which it was added. Its tags are those of a
-model: the answers of reviewers stay in the label folder, so no new tagging loses them.
+model. Reviewers' answers are in the label folder, so tagging again does not lose them.
 """
 
 from __future__ import annotations
@@ -68,11 +68,8 @@ def is_library(start: bytes) -> bool:
 class Library:
     """An open library.
 
-    Raises
-    ------
-    TaggerError
-        If the file is missing or damaged, is not a library, or has another format. Later, if it
-        cannot be written: then nothing of the change is kept.
+    Raises a TaggerError if the file is missing or damaged, is not a library, or has another format.
+    A method that cannot write the file raises one, too, and then the file is unchanged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +135,7 @@ class Library:
         return self._select(query, values)
 
     def find(self, paper: Paper) -> LibraryPaper | None:
-        """Return the paper that an entry describes, if possible one with an identifier of it."""
+        """Return the paper that an entry describes, preferably one that shares an identifier."""
         marks = ", ".join("?" * len(paper.known_as))
         query = f"{_ROWS} WHERE number IN (SELECT number FROM names WHERE name IN ({marks}))"
         own, found = paper.unique_ids, self._select(query, [*paper.known_as])
@@ -208,7 +205,10 @@ class Library:
         self._set_taxonomy(taxonomy)
 
     def complete(self, entry: Paper, *, abstract: bool) -> None:
-        """Add to a paper what an entry of it tells: identifiers, sources, a missing abstract."""
+        """Add identifiers, sources and a missing abstract of another entry of a known paper.
+
+        Raises ValueError if the library does not have the paper.
+        """
         known = self.find(entry)
         if known is None:
             raise ValueError(f"the library has no paper '{entry.title}'")
@@ -265,7 +265,7 @@ def _json(tagged: TaggedPaper) -> str:
 
 
 def _phrases(words: str) -> str:
-    """Return a query of FTS5 for all words; it has a grammar that people do not know."""
+    """Quote each word and phrase, so that FTS5 does not read them as its query syntax."""
     parts: Sequence[str] = words.split('"')
     phrases = [part for n, part in enumerate(parts) for part in ([part] if n % 2 else part.split())]
     return " ".join(f'"{part}"' for part in phrases if part.strip())

@@ -57,7 +57,7 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class LookAlikes:
-    """Papers that near duplicates join: titles by id, and similarities: ``0.15 to 0.80``."""
+    """A group of near duplicates: titles by id, and the range of similarities, ``0.15 to 0.80``."""
 
     titles: dict[str, str]
     similarity: str
@@ -143,14 +143,14 @@ def likely_near_duplicates(new: Mapping[str, bytes], known: Mapping[str, bytes])
     """Return the ids of known papers whose sketches share enough hashes with that of a new one."""
     hashes = np.frombuffer(b"".join(known.values()), dtype=np.uint32)
     owners = [name for name, sketch in known.items() for _ in range(len(sketch) // 4)]
-    having = defaultdict(list)
+    new_by_hash = defaultdict(list)
     for name, sketch in new.items():
-        for one in np.frombuffer(sketch, dtype=np.uint32).tolist():
-            having[one].append(name)
-    found = np.flatnonzero(np.isin(hashes, np.array([*having], dtype=np.uint32)))
+        for key in np.frombuffer(sketch, dtype=np.uint32).tolist():
+            new_by_hash[key].append(name)
+    found = np.flatnonzero(np.isin(hashes, np.array([*new_by_hash], dtype=np.uint32)))
     shared = [(owners[place], int(hashes[place])) for place in found.tolist()]
-    counts = Counter(one for _, one in shared)
-    pairs = Counter((k, n) for k, one in shared if counts[one] <= _COMMON for n in having[one])
+    counts = Counter(key for _, key in shared)
+    pairs = Counter((o, n) for o, key in shared if counts[key] <= _COMMON for n in new_by_hash[key])
     return {name for (name, _), count in pairs.items() if count >= _MIN_SHARED}
 
 

@@ -142,8 +142,8 @@ class MergedPapers(_LazyPapers):
     """The merged papers of entries; the assignment of entries to papers is stored in ``folder``.
 
     It is computed from ``keys``, or read from the folder if ``keys`` is None. ``numbers`` is the
-    index of the paper of each entry, shape (entries,). ``doubtful`` has the indices of the papers
-    that share an identifier, for each such identifier; it is known only from ``keys``.
+    index of the paper of each entry, shape (entries,). ``doubtful`` lists, for each identifier that
+    several papers share, the indices of these papers; it is empty without ``keys``.
     """
 
     def __init__(self, entries: Entries, keys: EntryKeys | None, folder: Path) -> None:

@@ -29,10 +29,7 @@ class Review:
 class TaggedPaper:
     """A paper with its tags; as JSON, one line of ``tags.jsonl``.
 
-    Raises
-    ------
-    ValueError
-        If the kind of an identifier is unknown, or the confidence of a tag is missing.
+    Raises ValueError if an identifier has an unknown kind, or the confidence of a tag is missing.
     """
 
     id: Annotated[str, Field(min_length=1)] = field(metadata={"holds": "identity of the paper"})
@@ -70,10 +67,7 @@ class TaggedPaper:
     def from_row(cls, row: Mapping[str, Any]) -> TaggedPaper:
         """Validate one line of ``tags.jsonl``; unknown fields of later versions are ignored.
 
-        Raises
-        ------
-        pydantic.ValidationError
-            If a field is missing or has the wrong type.
+        Raises pydantic.ValidationError if a field is missing or has the wrong type.
         """
         return _ADAPTER.validate_python(row)
 

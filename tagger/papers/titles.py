@@ -1,4 +1,4 @@
-"""Compare titles: whether two of them can be titles of one work."""
+"""Decide whether two titles can belong to the same work."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _GENERIC = re.compile(
     "|erratum|foreword|index|introduction|letter|methods|part|preface|reply|results|review|summary"
 )
 _MIN_WORDS = 4
-"""A title of fewer words is not taken for the beginning of a longer one. For each of so many words,
-one may be missing."""
+"""A title of fewer words does not match a longer one that begins with it. In a longer title, one
+word in this number of words may be missing."""
 _ALIKE = 0.75
-"""Least similarity of two spellings of a word (Ratcliff and Obershelp)."""
+"""Minimum similarity of two spellings of a word, 0 to 1 (Ratcliff and Obershelp, 1988)."""
 
 
 def titles_agree(one: str, other: str) -> bool:
-    """Return whether two titles can be those of one work.
+    """Return whether two titles can belong to the same work.
 
-    They may differ in case, punctuation, spelling, a missing subtitle and a cut end, not in a
-    number or in another word.
+    Case, punctuation and spelling may differ, a subtitle may be missing, and the end may be cut
+    off. Numbers and other words must be the same.
     """
     words = _words(one), _words(other)
     short, long = sorted(words, key=len)

@@ -1,4 +1,7 @@
-"""The names of figures in MLflow, which sorts by name: those that decide come first."""
+"""The names of figures in MLflow, which sorts by name: those that decide come first.
+
+Metrics are computed and listed in :mod:`tagger.evaluation.metrics`, with their names here.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def rename_tag(document: TaxonomyDocument, facet: str, tag: str, into: str) -> N
     before = document.taxonomy.facet(facet)
     _check_tags(before, [tag])
     _check_new(before, into, {tag})
-    _join(document, before, {tag: into}, keeper=tag)
+    _replace_tags(document, before, {tag: into}, keeper=tag)
 
 
 def merge_tags(
@@ -76,7 +76,7 @@ def merge_tags(
             )
         # A new tag replaces the first of the merged tags in the file.
         keeper = next(tag for tag in before.tag_names if tag in tags)
-    _join(document, before, dict.fromkeys(tags, into), keeper, definition)
+    _replace_tags(document, before, dict.fromkeys(tags, into), keeper, definition)
 
 
 def split_tag(
@@ -102,7 +102,7 @@ def retire_tag(document: TaxonomyDocument, facet: str, tag: str, into: str | Non
     _check_tags(before, [tag] if into is None else [tag, into])
     if into == tag:
         raise TaggerError("a tag cannot replace itself")
-    _join(document, before, {tag: into or next(iter(before.ancestors(tag)), None)}, into)
+    _replace_tags(document, before, {tag: into or next(iter(before.ancestors(tag)), None)}, into)
 
 
 def write_former_names(entry: CommentedMap, meanings: Mapping[str, Collection[str]]) -> None:
@@ -163,14 +163,14 @@ def tag_fields(**fields: object) -> dict[str, Any]:
         raise TaggerError(invalid.problem, field=invalid.field, hint=invalid.hint) from error
 
 
-def _join(
+def _replace_tags(
     document: TaxonomyDocument,
     facet: Facet,
     moved: Mapping[str, str | None],
     keeper: str | None,
     definition: str | None = None,
 ) -> None:
-    """Merge tags into the entry of ``keeper``, or remove them if it is None.
+    """Replace tags by the one in the entry of ``keeper``, or remove them if it is None.
 
     ``moved`` maps each tag to the tag that its papers get. Children of removed tags get a new
     parent.

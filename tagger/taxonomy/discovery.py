@@ -10,10 +10,10 @@ pretrained encoder, because fine-tuning moves papers together by the existing ta
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _MIN_SHARE = 1 / 3
 _MAX_PAPERS = 5000
 """Maximum number of papers to cluster, since all pairs are compared; more are sampled evenly."""
 _WORD = r"(?u)\b[^\W\d_][\w-]+\b"
-_NO_NAME = re.compile(r"[^a-z0-9]+")
+_NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
 _MAX_NAME = 50
 DISTANCE = 0.7
 """Clusters are merged while the mean cosine distance of their papers' centred vectors is below."""
@@ -167,6 +167,7 @@ def distinctive_terms(texts: Sequence[str], clusters: Sequence[Integers]) -> lis
 
 
 def _free_name(terms: Sequence[str], taken: set[str]) -> str:
-    names = [_NO_NAME.sub("-", term.lower()).strip("-")[:_MAX_NAME] for term in terms]
-    numbered = (f"new-{number}" for number in count(1))
-    return next(name for name in chain(names, numbered) if name and name not in taken)
+    names = [_NOT_IN_NAME.sub("-", term.lower()).strip("-")[:_MAX_NAME] for term in terms]
+    numbered = (f"new-{number}" for number in itertools.count(1))
+    candidates = itertools.chain(names, numbered)
+    return next(name for name in candidates if name and name not in taken)

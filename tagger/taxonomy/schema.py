@@ -267,14 +267,10 @@ def check_names(
 ) -> None:
     """Check the rules that concern several fields of a taxonomy.
 
-    ``line_of`` returns the line of a location in the file ``path``.
-
-    Raises
-    ------
-    TaggerError
-        If a name is repeated, a former name is also a current one or has several successors in an
-        exclusive facet, a parent is unknown or a cycle, the hierarchy is too deep, or an exclusive
-        facet has fewer than two tags.
+    ``line_of`` returns the line of a location in the file ``path``. Raises a TaggerError if a name
+    is repeated, a former name is also a current one or has several successors in an exclusive
+    facet, a parent is unknown, a tag is its own ancestor, the hierarchy is too deep, or an
+    exclusive facet has fewer than two tags.
     """
     facets: set[str] = set()
     for i, facet in enumerate(taxonomy.facets):

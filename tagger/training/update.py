@@ -58,15 +58,11 @@ def update(
 
     Settings, ``progress`` and ``known_folds`` are as for :func:`tagger.training.train`.
 
-    Labels that the model was trained on count once; where their tags have changed, the new ones
-    count. Their out-of-fold predictions are those that the model stores. Those of the new labels
-    come from heads that were fitted without the paper's fold; the encoder has not seen them.
-
-    Raises
-    ------
-    TaggerError
-        If the facets or tags of the taxonomy are not those of the model, no label is new, or the
-        model is damaged.
+    A label that the model was trained on is used once, with its new tags if they have changed. Its
+    out-of-fold predictions are those that the model stores. Those of new labels come from heads
+    fitted without the paper's fold; the encoder was not trained on these papers. Raises a
+    TaggerError if the facets or tags of the taxonomy are not those of the model, no label is new,
+    or the model is damaged.
     """
     begin = time.perf_counter()
     with TemporaryDirectory() as scratch:

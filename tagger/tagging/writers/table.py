@@ -1,5 +1,6 @@
 """Convert tagged papers to table rows, and write them as CSV.
 
+The columns are the fields of :class:`tagger.papers.TaggedPaper`; a new column is a new field there.
 Each facet has a column of tags and a column of their confidences.
 """
 
