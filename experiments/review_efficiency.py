@@ -138,7 +138,7 @@ def fit(situation: Situation, rows: Rows) -> TaggerModel:
         situation.taxonomy,
         situation.encoder,
         features,
-        heads,
+        {head.facet.name: head for head in heads},
         reference,
         "simulation",
         "",

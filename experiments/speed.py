@@ -307,7 +307,7 @@ def cached(model: TaggerModel, folder: Path) -> TaggerModel:
     encoder = CachedEncoder(
         lambda: model.encoder, "speed", model.reference.vectors.shape[1], VectorCache(folder / "c")
     )
-    parts = model.taxonomy, encoder, model.lexical, list(model.heads.values())
+    parts = model.taxonomy, encoder, model.lexical, model.heads
     return TaggerModel(*parts, model.reference, model.name, model.digest)
 
 

@@ -129,7 +129,7 @@ def model(model_once: TaggerModel) -> TaggerModel:
 @pytest.fixture(scope="session")
 def model_once(taxonomy: Taxonomy) -> TaggerModel:
     """A model with fixed random heads, shared by tests that only read from it."""
-    heads = random_heads(taxonomy, np.random.default_rng(0), 32)
+    heads = {head.facet.name: head for head in random_heads(taxonomy, np.random.default_rng(0), 32)}
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
     labelled = WordEncoder().encode([f"We look at the heart in case {n}." for n in range(12)])
     reference = make_reference(labelled, taxonomy)

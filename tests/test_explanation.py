@@ -11,13 +11,13 @@ PAPER = Paper("On hearts", "The court is closed. Nothing happens here. A court i
 @pytest.fixture
 def lexical_model(model):
     """A model that takes a paper for a survey, and for law, by how often it says 'court'."""
-    heads = []
+    heads = {}
     for name, head in model.heads.items():
         weights = np.zeros((len(head.facet.tags), 1))
         weights[0 if name == "kind" else head.facet.tag_names.index("law")] = 3
         still = Linear(np.zeros_like(head.encoder.weights), head.encoder.bias)
         bias = np.full(len(weights), -1.0)
-        heads.append(Head(head.facet, still, Linear(weights, bias)))
+        heads[name] = Head(head.facet, still, Linear(weights, bias))
     once, lexical = model, LexicalFeatures(("court",), np.ones(1))
     return TaggerModel(once.taxonomy, once.encoder, lexical, heads, once.reference, once.name, "")
 

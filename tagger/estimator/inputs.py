@@ -54,7 +54,7 @@ def papers_of(X: Any) -> list[Paper]:  # noqa: N803
 
 
 def _is_list(value: Any, kind: Any) -> bool:
-    """Tell whether a value is an ordered collection; an array without dimensions is not."""
+    """Return whether a value is an ordered collection; an array without dimensions is not."""
     if isinstance(value, str | bytes | Mapping | set | frozenset):
         return False
     return isinstance(value, kind) and not (isinstance(value, np.ndarray) and value.ndim == 0)
@@ -182,7 +182,7 @@ def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell whether a value is None, or NaN or NA of a data frame."""
+    """Return whether a value is None, or NaN or NA of a data frame."""
     try:
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA is neither equal to itself nor different

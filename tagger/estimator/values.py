@@ -1,4 +1,4 @@
-"""The values of ``y``, which may be anything hashable, and the tags that stand for them."""
+"""Convert between the values of ``y``, which may be anything hashable, and tag names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tagger.taxonomy import Taxonomy
 
 Names = dict[str, dict[Hashable, str]]
-"""The name of the tag that stands for a value of ``y``, by facet."""
+"""Tag names by facet and value of ``y``."""
 Values = npt.NDArray[Any]
 
 
@@ -36,7 +36,7 @@ def in_order(values: Iterable[Any]) -> list[Any]:
 
 
 def names_of(values: Iterable[Hashable]) -> dict[Hashable, str]:
-    """Return a unique name of a tag for each value: itself, if it is one, or made from its text."""
+    """Return a unique tag name for each value, made from its text."""
     names: dict[Hashable, str] = {}
     for value in values:
         text = re.sub(r"[^a-z0-9_-]+", "-", str(value).lower()).strip("-_")[:40] or "tag"
@@ -48,7 +48,7 @@ def names_of(values: Iterable[Hashable]) -> dict[Hashable, str]:
 
 
 def array_of(values: Sequence[Any], classes: Sequence[Any]) -> Values:
-    """Return values as an array of the type of all classes, which keeps each as it is."""
+    """Return values in an array of the type of the classes, or of objects if that changes one."""
     found = np.array(classes)
     if found.shape != (len(classes),) or found.tolist() != [*classes]:
         found = np.empty(0, dtype=object)

@@ -82,8 +82,8 @@ def decide(
     rule:
         Gives the tags and sends papers to review.
     novelty:
-        For each paper, why the model cannot know it, see :func:`tagger.model.novelty_reasons`. If
-        that is not empty, the paper goes to review in all facets.
+        Of each paper, the reason of :func:`tagger.model.novelty_reasons`. If it is not empty, the
+        paper goes to review in all facets.
     """
     rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [

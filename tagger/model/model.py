@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,6 +55,7 @@ class Predictions:
         )
 
 
+@dataclass(eq=False, repr=False)
 class TaggerModel:
     """An encoder and lexical features, shared by the heads of all facets.
 
@@ -68,7 +68,7 @@ class TaggerModel:
     lexical:
         Turns the words of a paper into TF-IDF weights.
     heads:
-        One for each facet of the taxonomy, in its order.
+        By facet, in the order of the taxonomy.
     reference:
         The labelled papers, to compare new papers with.
     name:
@@ -77,36 +77,29 @@ class TaggerModel:
         SHA-256 of the manifest, which contains the SHA-256 of every other file.
     calibrations:
         By text view and facet. By default only the whole text is read, and scores are logits.
-    thresholds:
+    effort_thresholds:
         By effort and facet, 0.5 by default.
     effort_calibrations:
-        By effort and facet, of the mean over its text views; by default it is left as it is.
+        By effort and facet, of the mean over its text views; by default the mean is not calibrated.
+    effort:
+        The text views that the encoder reads, see :data:`tagger.papers.EFFORTS`.
     """
 
-    def __init__(
-        self,
-        taxonomy: Taxonomy,
-        encoder: Encoder,
-        lexical: LexicalFeatures,
-        heads: Sequence[Head],
-        reference: Reference,
-        name: str,
-        digest: str,
-        calibrations: Calibrations | None = None,
-        thresholds: Thresholds | None = None,
-        effort_calibrations: Calibrations | None = None,
-    ) -> None:
-        self.taxonomy = taxonomy
-        self.encoder = encoder
-        self.lexical = lexical
-        self.heads = {head.facet.name: head for head in heads}
-        self.reference = reference
-        self.name = name
-        self.digest = digest
-        self.calibrations = calibrations or {"whole": dict.fromkeys(self.heads, Calibration())}
-        self.effort_thresholds = thresholds or {}
-        self.effort_calibrations = effort_calibrations or {}
-        self.effort = "full"
+    taxonomy: Taxonomy
+    encoder: Encoder
+    lexical: LexicalFeatures
+    heads: Mapping[str, Head]
+    reference: Reference
+    name: str
+    digest: str
+    calibrations: Calibrations = field(default_factory=dict)
+    effort_thresholds: Thresholds = field(default_factory=dict)
+    effort_calibrations: Calibrations = field(default_factory=dict)
+    effort: str = "full"
+
+    def __post_init__(self) -> None:
+        whole = {"whole": dict.fromkeys(self.heads, Calibration())}
+        self.calibrations = self.calibrations or whole
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -140,9 +133,7 @@ class TaggerModel:
                 f"{self.name} is not calibrated for {effort} effort",
                 hint="Train a model with tagger train, or tag with --effort full",
             )
-        model = copy(self)
-        model.effort, model.reference = effort, replace(self.reference, effort=effort)
-        return model
+        return replace(self, effort=effort, reference=replace(self.reference, effort=effort))
 
     def encode(self, papers: Sequence[Paper], progress: StepProgress | None = None) -> Vectors:
         """Return vectors of the whole texts at any effort, shape (papers, dimensions)."""

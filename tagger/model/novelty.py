@@ -1,4 +1,4 @@
-"""Find papers that a model cannot know: unlike its training set, or in another script."""
+"""Find novel papers: those unlike the training set of a model, or in another script."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tagger.model.training_reference import Reference
 from tagger.papers import Paper
 
 _NOVEL_QUANTILE = 0.02
-"""Share of the labelled papers that are less similar to the training papers of their fold."""
+"""Share of the labelled papers that count as novel: the least similar to the others."""
 _KNOWN_SHARE = 0.01
 """A script is known if the titles of the labelled papers have this share of their letters in it."""
 _LETTERS = 500
 
 
 def novelty_reasons(papers: Sequence[Paper], similarity: Floats, reference: Reference) -> list[str]:
-    """Return for each paper why the model cannot know it, or an empty text.
+    """Return for each paper why it is novel, or an empty text.
 
     ``similarity`` is that of :meth:`Reference.similarity_of`, shape (papers,). The test is that of
     conformal novelty detection at level 0.02 (Laxhammar and Falkman, 2010): a paper is new if it is

@@ -37,16 +37,16 @@ _FIRST_SHARE = 0.25
 """Share of the tags in the first test. A larger one is spoilt less by one confident error, but
 fails if less than this share can be accepted."""
 _MOST_PAPERS = 2000
-"""More audit labels are not asked for."""
+"""Maximum number of audit labels to ask for."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrecisionTarget:
     """The rule for a target precision.
 
-    ``coverage`` is, per facet, the share of the papers of the audit sample without a tag that needs
-    review. The rule was chosen on these papers, so expect slightly less on others. ``shortfalls``
-    tells why no tag, or not every tag, can be accepted.
+    ``coverage`` is, per facet, the share of the audit sample in which no tag needs review. The rule
+    was chosen on these papers, so expect slightly less on others. ``shortfalls`` gives the reasons
+    why some or all tags cannot be accepted.
     """
 
     rule: ReviewRule
@@ -59,9 +59,9 @@ def reach_precision(
 ) -> PrecisionTarget:
     """Return the rule that accepts the most tags at a target precision, between 0 and 1.
 
-    ``rule`` is the rule without a target. A tag that it never accepts, a tag without a label, and
-    the tags of a facet that the audit sample lacks are never accepted. The absence of a tag is
-    doubted as without a target.
+    ``rule`` is the rule without a target. Never accepted are tags that ``rule`` never accepts, tags
+    without a label, and the tags of a facet that the audit sample lacks. ``rule`` still decides
+    which papers need review because a tag may be missing.
     """
     known = {name: _known(reference, taxonomy.facet(name), rule) for name in reference.annotated}
     audited = {name: reference.audited & rows for name, rows in reference.annotated.items()}
@@ -87,8 +87,7 @@ def review_rule(
 ) -> tuple[ReviewRule, PrecisionTarget | None]:
     """Return the review rule of a model, and the target precision that it keeps, if one is given.
 
-    Raises an ArgumentError if a threshold is out of range, see
-    :mod:`tagger.model.threshold_ranges`.
+    Raises an ArgumentError if a threshold is out of its range.
     """
     check_thresholds(min_confidence, target_precision)
     rule = model.rule(min_confidence)
@@ -163,7 +162,7 @@ def _too_few(
 ) -> str:
     """Return why the target is out of reach, and how many more audit labels would be enough.
 
-    Confidences are taken for the probability that a tag is right.
+    Confidences are used as the probabilities that tags are right.
     """
     confidence, _ = _given_tags(reference, taxonomy, rule, known, reference.annotated)
     wrong = np.cumsum(1 - np.sort(confidence)[::-1]) / max(len(reference.ids), 1)

@@ -153,7 +153,7 @@ def load_model(
     for file in (HEADS_FILE, REFERENCE_FILE):
         check_hash(folder / file, manifest.files[file])
     heads, lexical = _load_heads(folder / HEADS_FILE, manifest)
-    dimensions = heads[0].encoder.weights.shape[1]
+    dimensions = next(iter(heads.values())).encoder.weights.shape[1]
     reference = Reference.load(folder / REFERENCE_FILE, manifest.taxonomy, [*EFFORTS], dimensions)
 
     def make_encoder() -> Encoder:
@@ -204,7 +204,7 @@ def _load_manifest(folder: Path) -> tuple[_Manifest, str]:
     return manifest, hashlib.sha256(content).hexdigest()
 
 
-def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFeatures]:
+def _load_heads(path: Path, manifest: _Manifest) -> tuple[dict[str, Head], LexicalFeatures]:
     """Load heads and lexical features; raise TaggerError if an array does not fit the manifest."""
     cues, terms = cues_of(manifest.taxonomy), len(manifest.vocabulary)
     shapes: dict[str, Shape] = {_IDF: (terms,)}
@@ -214,11 +214,11 @@ def _load_heads(path: Path, manifest: _Manifest) -> tuple[list[Head], LexicalFea
         shapes[f"{facet.name}.encoder.weights"] = (tags, "dimensions")
         shapes[f"{facet.name}.lexical.weights"] = (tags, terms + len(cues))
     arrays, _ = load_arrays(path, shapes)
-    heads = []
+    heads = {}
     for facet in manifest.taxonomy.facets:
         encoder, words = [
             Linear(arrays[f"{facet.name}.{member}.weights"], arrays[f"{facet.name}.{member}.bias"])
             for member in MEMBERS
         ]
-        heads.append(Head(facet, encoder, words))
+        heads[facet.name] = Head(facet, encoder, words)
     return heads, LexicalFeatures(manifest.vocabulary, arrays[_IDF], cues)

@@ -4,7 +4,7 @@ An encoder represents meaning rather than wording. Set phrases such as "we surve
 contributes, especially in the title and in the first sentence about the authors' own work. Weights
 are those of scikit-learn's ``TfidfVectorizer`` with ``analyzer=terms_of`` and ``sublinear_tf``
 (Manning et al., "Introduction to Information Retrieval", 2008, section 6.4), which training uses.
-Tagging is installed without it.
+A light install does not have it.
 """
 
 from __future__ import annotations

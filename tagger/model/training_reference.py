@@ -151,10 +151,8 @@ class Reference:
             shapes |= {f"{effort}.probabilities.{facet.name}": table for effort in efforts}
         arrays, header = load_arrays(path, shapes)
         try:
-            # Models of earlier versions have no audit sample.
-            texts = {"audit": "[]", **header}
             ids, titles, audit = (
-                tuple(json.loads(texts[key])) for key in ("ids", "titles", "audit")
+                tuple(json.loads(header[key])) for key in ("ids", "titles", "audit")
             )
         except (ValueError, TypeError, KeyError) as error:
             raise TaggerError("lacks ids and titles in its header", path=path) from error

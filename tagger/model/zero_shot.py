@@ -6,7 +6,7 @@ definition to a typical paper, which is high for a general definition, and the s
 paper to the mean of all definitions of the taxonomy. This is dataless classification (Chang et al.,
 "Importance of Semantic Representation: Dataless Classification", 2008).
 
-Without labels, threshold and slope cannot be fitted. :data:`NEARNESS` and :data:`SLOPE` are
+Without labels, threshold and slope cannot be fitted. :data:`MIDPOINT` and :data:`SLOPE` are
 cautious values, fitted on labelled papers of several taxonomies (``experiments/baselines.py``
 measures them). Such a model has no out-of-fold predictions, so it cannot guarantee a precision.
 """
@@ -30,16 +30,17 @@ from tagger.model.training_reference import OutOfFold, Reference
 from tagger.papers import Paper
 from tagger.taxonomy import Facet, Taxonomy
 
-NEARNESS = 0.15
+MIDPOINT = 0.15
 """The reduced cosine at which a tag of a facet that is not exclusive has probability 0.5: 0.14 to
 0.16 on three labelled sets."""
 
 SLOPE = {True: 8.0, False: 18.0}
 """Slope of the logit over the reduced cosine, for exclusive facets (True) and others: the lowest
-fitted values, so confidences are rather too low than too high."""
+fitted values, so confidences tend to be too low rather than too high."""
 
 _SHRINKAGE = 5.0
-"""Number of zero vectors in the mean of the papers: a few papers on one subject are not typical."""
+"""Number of zero vectors added to the mean of the papers, since a few papers on one subject are not
+typical."""
 
 _MAX_PAPERS = 500
 
@@ -73,7 +74,7 @@ def head_of_definitions(
     common = np.concatenate(list(definitions.values())).mean(axis=0)
     weights = SLOPE[facet.exclusive] * (definitions[facet.name] - common).astype(np.float64)
     # In an exclusive facet the threshold cancels, because all tags share it.
-    bias = -weights @ typical - SLOPE[facet.exclusive] * NEARNESS
+    bias = -weights @ typical - SLOPE[facet.exclusive] * MIDPOINT
     return Head(facet, Linear(weights, bias), Linear(lexical, np.zeros(len(facet.tags))))
 
 
@@ -97,13 +98,13 @@ def model_of_definitions(
     vectors = encoder.encode(texts, progress) if texts else no_vectors
     typical = typical_vector(vectors)
     cues = cues_of(taxonomy)
-    heads = [
-        head_of_definitions(facet, definitions, typical, cue_weights(taxonomy, facet, len(cues)))
-        for facet in taxonomy.facets
-    ]
+    heads = {}
+    for facet in taxonomy.facets:
+        by_cue = cue_weights(taxonomy, facet, len(cues))
+        heads[facet.name] = head_of_definitions(facet, definitions, typical, by_cue)
     none: dict[str, Floats] = {f.name: np.zeros((0, len(f.tags))) for f in taxonomy.facets}
     inputs = json.dumps(
-        [taxonomy.version, texts, NEARNESS, list(SLOPE.values()), _SHRINKAGE, CUE_SCORE]
+        [taxonomy.version, texts, MIDPOINT, list(SLOPE.values()), _SHRINKAGE, CUE_SCORE]
     )
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     return TaggerModel(

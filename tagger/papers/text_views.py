@@ -36,7 +36,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def own_work(paper: Paper) -> str:
-    """Return the first sentence of the abstract about the authors' own work, or nothing."""
+    """Return the first sentence of the abstract about the authors' own work, or an empty text."""
     return next(filter(_OWN_WORK.search, split_sentences(paper.abstract)), "")
 
 

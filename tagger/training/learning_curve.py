@@ -38,7 +38,7 @@ _FOLDS = 2
 """Folds to measure on: with all folds the curve would take as long as a training run."""
 _LARGEST_EXPONENT = 0.5
 """Hestness et al. measured exponents between 0.07 and 0.35. A curve that starts where some tags
-have no label is steeper at first, so its exponent would promise too much."""
+have no label is steeper at first, so its exponent would be too high."""
 _FEWEST_LABELS = 5
 _FEWEST_PAPERS = 10
 _LEAST_ERROR = 1e-3
@@ -101,7 +101,7 @@ def measure_learning_curve(
                 checked = cross_validate_on(data, folds, part, settings, encoders)
                 held_out = {each.facet.name: each for each in checked.out_of_fold}
                 points.append(LearningPoint(min(map(len, part)), held_out))
-    # The same papers in the same order as at the other points: samples are drawn by position.
+    # The same papers in the same order as at the other points: bootstrap samples go by position.
     order = {name: position for position, name in enumerate(data.ids)}
     last = {}
     for facet, table in out_of_fold.items():

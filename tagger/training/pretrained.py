@@ -43,7 +43,7 @@ _BUNDLED_SETTINGS = {
     "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-"""SHA-256 of the other files: among other things, they name classes to be loaded."""
+"""SHA-256 of the other files; some of them name classes that are loaded."""
 _BUNDLED_IDENTITY = f"{BUNDLED_ENCODER} {_BUNDLED_SHA256}"
 _BUNDLED_DIMENSIONS = 384
 _BATCH_SIZE = 32

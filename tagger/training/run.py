@@ -52,9 +52,9 @@ class EncoderSource:
 class TrainingResult:
     """A trained model and its metrics.
 
-    ``reused`` counts the encoders taken from the cache. ``by_definition`` names the facets with too
-    few labels, whose tags come from their definitions, each with the reason.
-    ``weights`` is the file of the trained weights of the PyTorch encoder, if there is one.
+    ``reused`` counts the encoders taken from the cache. ``by_definition`` has the reason for each
+    facet whose tags come from their definitions, because it has too few labels. ``weights`` is the
+    file of the trained weights of the PyTorch encoder, if there is one.
     """
 
     model: TaggerModel
@@ -90,7 +90,7 @@ def train(
     progress:
         Called with the stage, steps done and steps in all.
     known_folds:
-        Fold, from 0, of each paper, by id, that has to stay in the fold of an earlier version.
+        Folds, from 0, by paper id, of the papers that stay in the fold of an earlier version.
     source:
         A version whose encoder is reused, so that only heads and calibration are fitted. They are
         cross-validated with the encoders of that version's folds, so held-out papers stay unseen

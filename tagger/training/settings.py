@@ -32,7 +32,7 @@ class FineTuning:
     max_tokens:
         Tokens after which a text is cut off, in training and in tagging.
     epochs:
-        Passes over the texts; with 0 the encoder is used as it comes.
+        Passes over the texts; with 0 the encoder is not fine-tuned.
     batch_size:
         Texts in a batch; each is compared with the others of its batch.
     learning_rate:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,7 +83,10 @@ def update(
         texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
         texts += model.reference.titles if settings.title_views else ()
         model.encoder.encode(texts, lambda done, total: progress("Encoding papers", done, total))
-        fitting = _Fitting(model, data, settings, _without(model.reference, data.ids))
+        new_ids = {*data.ids}
+        kept = [row for row, name in enumerate(model.reference.ids) if name not in new_ids]
+        known = model.reference.take(np.array(kept, dtype=int))
+        fitting = _Fitting(model, data, settings, known)
         folds = everything.assign_folds(settings, known_folds)
         out_of_fold = fitting.predict_out_of_fold(folds[new])
         vectors = model.encode(papers)
@@ -175,9 +177,9 @@ class _Fitting:
         }
         for fold in np.unique(folds):
             inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-            model = copy(self.model)
-            model.heads = {head.facet.name: head for head in self.heads(outside)}
-            model.lexical = replace(self.model.lexical, cues=cues_of(self.data.taxonomy))
+            heads = {head.facet.name: head for head in self.heads(outside)}
+            lexical = replace(self.model.lexical, cues=cues_of(self.data.taxonomy))
+            model = replace(self.model, heads=heads, lexical=lexical)
             nearby = np.concatenate([self.known.vectors, self._encode("whole", outside)])
             for effort, table in found.items():
                 predicted = model.at_effort(effort).predict(self.data.papers(inside))
@@ -206,10 +208,3 @@ def _new_rows(data: TrainingData, reference: Reference) -> Integers:
         )
 
     return np.array([row for row in range(len(data.labels)) if not known(row)], dtype=int)
-
-
-def _without(reference: Reference, ids: Sequence[str]) -> Reference:
-    replaced = {*ids}
-    return reference.take(
-        np.array([i for i, name in enumerate(reference.ids) if name not in replaced], dtype=int)
-    )

@@ -28,7 +28,7 @@ class Desk:
     def model(self):
         """A model of today's taxonomy; of what it knows nothing is asked here."""
         base, taxonomy = self.base, self.store.taxonomy
-        heads = random_heads(taxonomy, np.random.default_rng(0), 32)
+        heads = {h.facet.name: h for h in random_heads(taxonomy, np.random.default_rng(0), 32)}
         name = f"tagger/{taxonomy.version}"
         reference = make_reference(base.reference.vectors, taxonomy)
         return TaggerModel(taxonomy, base.encoder, base.lexical, heads, reference, name, "0" * 64)

@@ -1,4 +1,4 @@
-"""SetFit as it comes: pairs of texts, or its pair-free loss, and logistic regression."""
+"""SetFit with its own training on pairs of texts, and logistic regression."""
 
 from __future__ import annotations
 

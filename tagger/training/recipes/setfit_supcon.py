@@ -1,4 +1,4 @@
-"""SetFit with its pair-free loss."""
+"""SetFit with its own contrastive loss, which needs no pairs."""
 
 from __future__ import annotations
 
