@@ -135,27 +135,19 @@ def count_drift(
     ``similarity`` is that of :meth:`Reference.similarity_of`; ``probabilities`` have shape (papers,
     tags). The reference must contain at least one paper.
     """
-    predicted = {
-        facet.name: rule.predict_labels(facet, probabilities[facet.name])
-        for facet in taxonomy.facets
-    }
     threshold = np.quantile(reference.similarity, _UNFAMILIAR_QUANTILE)
-    return DriftCounts(
+    counts = DriftCounts(
         papers=len(similarity),
         doubtful=int(_doubtful(taxonomy, probabilities, rule).sum()),
         unfamiliar=int((similarity < threshold).sum()),
         similarity=Counter(np.rint(similarity * _STEPS).astype(int).tolist()),
-        confidence={
-            facet.name: float(_confidence(facet, probabilities[facet.name]).sum())
-            for facet in taxonomy.facets
-        },
-        given={
-            facet.name: Counter(
-                dict(zip(facet.tag_names, predicted[facet.name].sum(axis=0).tolist(), strict=True))
-            )
-            for facet in taxonomy.facets
-        },
     )
+    for facet in taxonomy.facets:
+        found = probabilities[facet.name]
+        given = rule.predict_labels(facet, found).sum(axis=0).tolist()
+        counts.confidence[facet.name] = float(_confidence(facet, found).sum())
+        counts.given[facet.name] = Counter(dict(zip(facet.tag_names, given, strict=True)))
+    return counts
 
 
 def drift_of(

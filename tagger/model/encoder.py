@@ -39,7 +39,6 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
         """Return one vector of unit length per text, shape (texts, dimensions)."""
-        ...
 
 
 def choose_device(wanted: str) -> str:

@@ -34,7 +34,7 @@ class Contender:
     @property
     def name(self) -> str:
         """Recipe and encoder."""
-        return _name(self.settings)
+        return f"{self.settings.recipe}, {self.settings.encoder}"
 
 
 def bake_off(
@@ -58,25 +58,17 @@ def bake_off(
     for encoder in dict.fromkeys(settings.encoder for settings in candidates):
         load_trainable(encoder, candidates[0].max_tokens)
 
-    def contenders() -> Iterator[Contender]:
-        for settings in candidates:
-
-            def report(stage: str, done: int, total: int, of: str = _name(settings)) -> None:
-                progress(f"{of}: {stage}", done, total)
-
-            begin = time.perf_counter()
-            checked = cross_validate(labels, taxonomy, settings, report)
-            seconds = time.perf_counter() - begin
-            yield Contender(
-                settings,
-                checked.out_of_fold,
-                seconds,
-                checked.seconds_per_100,
-                checked.encoder_megabytes,
-            )
-
-    return contenders()
+    return (_measure(labels, taxonomy, settings, progress) for settings in candidates)
 
 
-def _name(settings: TrainingSettings) -> str:
-    return f"{settings.recipe}, {settings.encoder}"
+def _measure(
+    labels: Sequence[Label], taxonomy: Taxonomy, settings: TrainingSettings, progress: Progress
+) -> Contender:
+    def report(stage: str, done: int, total: int) -> None:
+        progress(f"{settings.recipe}, {settings.encoder}: {stage}", done, total)
+
+    begin = time.perf_counter()
+    found = cross_validate(labels, taxonomy, settings, report)
+    seconds = time.perf_counter() - begin
+    costs = seconds, found.seconds_per_100, found.encoder_megabytes
+    return Contender(settings, found.out_of_fold, *costs)

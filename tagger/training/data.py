@@ -221,10 +221,9 @@ class TrainingData:
 
         return replace(self, y_true=kept(self.y_true), annotated=kept(self.annotated))
 
-    def facets_of_one_tag(self, indices: Integers) -> list[str]:
-        """Return the names of the exclusive facets in which these papers have at most one tag."""
-        facets = self.taxonomy.facets
-        return [facet.name for facet in facets if self._has_one_tag(facet, indices)]
+    def have_one_tag(self, indices: Integers) -> bool:
+        """Return whether these papers have at most one tag in any exclusive facet."""
+        return any(self._has_one_tag(facet, indices) for facet in self.taxonomy.facets)
 
     def _has_one_tag(self, facet: Facet, indices: Integers) -> bool:
         y_true = self.y_true[facet.name]

@@ -9,8 +9,9 @@ present F1 of each tag.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def measure_learning_curve(
     data = data.without(data.scarce_facets(folds, settings.folds))
     outside = [_interleaved(np.flatnonzero(folds != fold), data.strata()) for fold in range(count)]
     parts = [[indices[: round(share * len(indices))] for indices in outside] for share in _SHARES]
-    parts = [part for part in parts if not any(map(data.facets_of_one_tag, part))]
+    parts = [part for part in parts if not any(map(data.have_one_tag, part))]
     plans = [
         plan_encoder(data, indices, settings, f"Learning curve, {len(indices)} labels, fold {fold}")
         for part in parts
@@ -148,9 +149,6 @@ def plan_tag(facet: str, tag: str, labels: int, f1: float, exponent: Figure, mor
 
 def _interleaved(indices: Integers, strata: Sequence[int]) -> Integers:
     """Order papers so that strata alternate: each first part of them has all strata."""
-    seen: Counter[int] = Counter()
-    turns = []
-    for index in indices:
-        turns.append(seen[strata[index]])
-        seen[strata[index]] += 1
+    counters: defaultdict[int, Iterator[int]] = defaultdict(itertools.count)
+    turns = [next(counters[strata[index]]) for index in indices]
     return indices[np.argsort(turns, kind="stable")]
