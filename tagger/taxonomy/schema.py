@@ -180,13 +180,7 @@ class Facet(_Model):
         return tuple(name for name in self.tag_names if name in found)
 
     def read(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Translate current and former names to current tags with their ancestors.
-
-        Raises
-        ------
-        KeyError
-            If a name is unknown.
-        """
+        """Translate names to current tags with their ancestors; KeyError if a name is unknown."""
         return self.with_ancestors(tag for name in names for tag in self.meanings[name])
 
 
