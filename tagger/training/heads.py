@@ -23,7 +23,7 @@ _MIN_SPREAD = 1e-6
 
 
 class HeadInputs(NamedTuple):
-    """What the head of a facet is fitted on.
+    """The inputs of fitting the head of a facet.
 
     Parameters
     ----------
