@@ -75,6 +75,7 @@ def head(**fields):
         (put("y_true.kind", np.ones((5, 9), dtype=bool)), "'y_true.kind' does not fit"),
         (put("vectors", np.zeros((5, 9), dtype=np.float32)), "'vectors' does not fit"),
         (head(ids="[1, 2"), "lacks ids and titles"),
+        (head(audit="[1, 2"), "lacks ids and titles"),
         (head(ids=json.dumps(["a"])), "do not fit"),
         (head(titles=json.dumps([1, 2, 3, 4, 5])), "do not fit"),
     ],
@@ -84,6 +85,7 @@ def test_arrays_and_headers_that_do_not_fit_are_refused(drawn, taxonomy, tmp_pat
     reference.save(path)
     arrays = load_file(path)
     header = {"ids": json.dumps(reference.ids), "titles": json.dumps(reference.titles)}
+    header["audit"] = "[]"
     spoil(arrays, header)
     save_file(arrays, path, metadata=header)
     with pytest.raises(TaggerError, match=reason) as caught:
