@@ -106,12 +106,12 @@ def run_backend(
     app = make_backend(in_use, credentials, worker.wake, hosts)
 
     def connect(_port: int) -> None:
-        worker.start()
         connect_backend(project, url, credentials)
         # Pull annotations that were finished while no backend was running.
         worker.wake()
         report(f"Serving {in_use().name} to {project.url}; Ctrl-C ends it")
 
+    worker.start()
     try:
         serve_until_interrupted(app, address, connect)
         report("Ending")

@@ -52,6 +52,7 @@ def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, mon
         taken = run("review", "backend", "--port", port, "--labels", labels, cwd=workspace, code=2)
         assert "cannot listen on" in taken.stderr
         data = {"title": "By hand", "abstract": "A paper without tags.", "reason": "None."}
+        data |= {"marked": data["abstract"], "confidence": {}, "verdicts": []}
         project.import_tasks([{"data": data}])
         [task] = [task for task in project.tasks()[0] if task.paper.title == "By hand"]
         opened = connection.client.tasks.get(str(task.id))
