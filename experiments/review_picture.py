@@ -1,4 +1,4 @@
-"""Take the picture of the README: an example paper in Label Studio, filled in by the champion.
+"""Take the picture of the README: an example paper in Label Studio, filled in by the shipped model.
 
     python experiments/review_picture.py
 
@@ -20,7 +20,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tagger.labels import LabelStore
 from tagger.papers import merge_duplicates, read_papers
-from tagger.registry import Registry
+from tagger.registry import SHIPPED, load_model_by_name
 from tagger.review import (
     Connection,
     EmbeddedServer,
@@ -35,8 +35,7 @@ from tagger.review.server import RunningServer
 
 def push_examples(connection: Connection) -> ReviewProject:
     """Push the example papers and return their project."""
-    registry = Registry()
-    model = registry.load(registry.find("champion"))
+    model = load_model_by_name(SHIPPED)
     labels = LabelStore(ROOT / "labels")
     project = open_project(connection, labels.taxonomy, None, create=True)
     papers = merge_duplicates(read_papers(sorted((ROOT / "examples").glob("*.txt"))))
