@@ -78,7 +78,7 @@ def recognise(source: Source) -> bool:
 def is_page(blocks: Sequence[Block]) -> bool:
     """Return whether blocks are titles, at least half of them with an abstract."""
     titles = list(_pairs(_entries(blocks)))
-    # A line that introduces a paragraph, such as "Dear all,", is no title.
+    # Do not take for a title a line that introduces a paragraph, such as "Dear all,".
     pairs = sum(bool(abstract and title.text[-1] not in ",:;") for title, abstract in titles)
     return 0 < len(titles) <= 2 * pairs
 
