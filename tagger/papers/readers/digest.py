@@ -40,7 +40,9 @@ _TAGGED_LINE = re.compile(
 )
 """A line of tagged fields, markup or a program; if most lines are such, the text is no digest."""
 _LICENCE = re.compile(
-    r"permission is hereby granted|redistribution and use|licen[cs]e,? v|commons corporation", re.I
+    r"permission is hereby granted|redistribution and use|commons corporation"
+    r"|licen[cs]e,? v(?:ersion|er\.|\.)? ?\d",
+    re.IGNORECASE,
 )
 """Licences lie beside data sets; they have headings and paragraphs, too."""
 MAX_TITLE = 300

@@ -479,6 +479,7 @@ def test_a_title_without_abstract_is_tagged_and_named_once(tmp_path):
         (f"Dear all,\n\n{SHORT}\n\nYours", "no titles with abstracts"),
         (f"Dear user,\n\n{ABOUT} {SHORT}\n\nA note on the data:\n\n{ABOUT}", "no titles"),
         (f"The MIT License\n\nPermission is hereby granted, free. {ABOUT}", "no titles"),
+        (f"Some Public License\n\nSee license version 2.0 for this. {ABOUT}", "no titles"),
         (f"# ALIGNMENT 1.0\n\n#=GF ID a\n#=GF DE b c d. e f. g.\n#=GF CC {ABOUT}", "no titles"),
         ("\\documentclass{article}\n\\begin{document}\nx\n\\end{document}\n\\section{x}", "LaTeX"),
         (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
@@ -490,6 +491,12 @@ def test_unknown_texts_are_refused_with_what_they_look_like(tmp_path, content, l
     file, papers, problems, _ = read(tmp_path, "a.txt", content)
     assert (file, papers, len(problems)) == (None, [], 1)
     assert looks_like in str(problems[0])
+
+
+def test_a_digest_about_licences_is_read(tmp_path):
+    about = f"A checker finds license violations in code. {ABOUT}"
+    page = f"{TIDES}\n\n{about}\n\n{LAMPS}\n\n{ABOUT}\n"
+    assert [title for title, *_ in read(tmp_path, "a.txt", page)[1]] == [TIDES, LAMPS]
 
 
 def test_doubtful_identifiers_are_reported_and_join_nothing(tmp_path):
