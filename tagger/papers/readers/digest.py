@@ -39,6 +39,8 @@ _TAGGED_LINE = re.compile(
     r"|[\"']?\w+[\"']?:\s)"
 )
 """A line of tagged fields, markup or a program; if most lines are such, the text is no digest."""
+_NAMED_TITLE = re.compile(r"\s*\w+: \S+ \S.*(?:\n[ \t]*(?:\n|$))")
+"""A first line such as "ScanEval: A Benchmark for ..." that stands by itself: not a field."""
 _LICENCE = re.compile(
     r"permission is hereby granted|redistribution and use|commons corporation"
     r"|licen[cs]e,? v(?:ersion|er\.|\.)? ?\d",
@@ -66,7 +68,9 @@ Pair = tuple[Block, Block | None]
 def recognise(source: Source) -> bool:
     """Recognise a digest page by its blocks: titles, at least half of them with an abstract."""
     head = source.head
-    if source.is_folder or _TAGGED_LINE.match(head) or _LICENCE.search(head[:2000]):
+    if source.is_folder or _LICENCE.search(head[:2000]):
+        return False
+    if _TAGGED_LINE.match(head) and not _NAMED_TITLE.match(head):
         return False
     blocks = list(blocks_of(head))
     if not source.is_short:

@@ -499,6 +499,12 @@ def test_a_digest_about_licences_is_read(tmp_path):
     assert [title for title, *_ in read(tmp_path, "a.txt", page)[1]] == [TIDES, LAMPS]
 
 
+def test_a_digest_may_begin_with_a_name_and_a_colon(tmp_path):
+    title = "EchoField: A Corpus of Whispered Speech"
+    page = f"\n{title}\n\n{ABOUT}\n\n{LAMPS}\n\n{ABOUT}\n"
+    assert [found for found, *_ in read(tmp_path, "a.txt", page)[1]] == [title, LAMPS]
+
+
 def test_doubtful_identifiers_are_reported_and_join_nothing(tmp_path):
     chapters = "".join(
         f"TY  - CHAP\nTI  - {title}\nAB  - {text}\nDO  - 10.5555/book\nER  - \n"
