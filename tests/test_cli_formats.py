@@ -46,10 +46,6 @@ def test_a_table_is_tagged_and_written_in_other_formats(saved_model, tmp_path):
     [
         (("--format", "pdf"), "unknown format 'pdf'. Known: "),
         (("--write", "word", "--column", "title=Titel"), "unknown output format 'word'"),
-        (
-            (),
-            "table.csv:1: cannot find the column with the titles; the columns are: 'Titel'",
-        ),
     ],
 )
 def test_bad_values_are_one_line_and_exit_code_2(saved_model, tmp_path, options, reason):

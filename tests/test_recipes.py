@@ -94,9 +94,3 @@ def test_without_setfit_nothing_is_trained(label_folder, tmp_path, monkeypatch):
     encoder = save_tiny_encoder(tmp_path)
     done = run("train", *QUICK, "--encoder", encoder, cwd=label_folder.parent, code=2)
     assert "pip install 'tagger[train]'" in done.stderr
-
-
-@pytest.mark.training
-def test_an_unknown_recipe_is_refused_before_anything_is_read(label_folder):
-    refused = run("train", "--recipe", "fast", cwd=label_folder.parent, code=2)
-    assert "there is no recipe 'fast'" in refused.stderr

@@ -6,7 +6,6 @@ import pytest
 from helpers.samples import page, run
 from helpers.tiny_training import log_tiny
 
-from tagger.errors import TaggerError
 from tagger.evaluation import GateRules
 from tagger.registry import Registry, compare_versions, log_comparison, promote, roll_back
 
@@ -40,36 +39,3 @@ def test_versions_live_on_a_server_and_nothing_here(
     names = [version["name"] for version in json.loads(listed.stdout)["versions"]]
     assert names == [first.name, second.name]
     assert {path.name for path in tmp_path.iterdir()} == {"labels", "page.txt", "tagged"}
-
-
-@pytest.mark.acceptance
-@pytest.mark.parametrize(
-    "moment",
-    ["log_figure", "pyfunc.log_model", "create_model_version", "set_registered_model_alias"],
-)
-def test_a_server_that_dies_while_logging_has_no_half_champion(
-    registry, mlflow_server, label_folder, saved_model, monkeypatch, moment
-):
-    import mlflow
-    from mlflow import MlflowClient
-
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    champion = registry.champion() or log_tiny(registry, label_folder, saved_model)
-    owner = {"log_figure": mlflow, "pyfunc.log_model": mlflow.pyfunc}.get(moment, MlflowClient)
-    name = moment.rsplit(".", 1)[-1]
-    works = getattr(owner, name)
-
-    def dies(*arguments, **options):
-        mlflow_server.kill()
-        return works(*arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, dies)
-        with pytest.raises(TaggerError, match="MLFLOW_TRACKING_URI"):
-            log_tiny(registry, label_folder, saved_model, seed=1)
-    mlflow_server.start()
-    assert registry.champion().number == champion.number
-    for version in registry.versions():
-        assert registry.load(version).name == version.name
-    again = log_tiny(registry, label_folder, saved_model, seed=1)
-    assert registry.challenger() == again

@@ -26,9 +26,7 @@ from tagger.review import (
     pull_labels,
     push_papers,
     push_rechecks,
-    review_status,
 )
-from tagger.review import push as push_module
 from tagger.review.strategies.uncertainty import Uncertainty
 
 pytestmark = pytest.mark.label_studio
@@ -239,26 +237,6 @@ def test_a_change_of_taxonomy_loses_no_annotation(desk, few):
 
 
 @pytest.mark.acceptance
-def test_blind_tasks_and_rechecks_show_no_suggestion(desk, few):
-    report = desk.push(few, replace(ALL, blind_share=0.5))
-    tasks = [*desk.client.tasks.list(project=desk.project.id)]
-    blind = sum(task.data["queue"] == "blind" for task in tasks)
-    assert 0 < blind < report.new == 12
-    assert sum(not task.predictions for task in tasks) == blind
-    for paper in few:
-        desk.annotate(paper, kind=list(desk.tasks()[paper.id].meta.tags["kind"]))
-    desk.pull()
-    status = review_status(desk.project.tasks()[0], desk.store.all_labels(), desk.taxonomy)
-    [kind] = [anchoring for anchoring in status.anchoring if anchoring.facet == "kind"]
-    assert (kind.shown, kind.blind, kind.difference) == (12 - blind, blind, 0.0)
-    assert (status.waiting, status.done) == (0, 12)
-    rechecks = {few[0]: "Recheck. Look again."}
-    assert push_rechecks(rechecks, desk.model, desk.project).queues == {"recheck": 1}
-    assert push_rechecks(rechecks, desk.model, desk.project).new == 0
-    assert desk.project.task_count() == 13
-
-
-@pytest.mark.acceptance
 def test_the_wrong_project_is_named(desk, connection):
     other = connection.client.projects.create(
         title="somebody else's",
@@ -298,25 +276,6 @@ def test_five_thousand_papers_are_paged_through(desk):
     assert len(desk.tasks()) == 5000
     again = desk.push(papers)
     assert (again.new, again.duplicates_removed, again.waiting) == (0, 0, 5000)
-
-
-@pytest.mark.acceptance
-def test_a_server_killed_while_pushing_costs_nothing(desk, monkeypatch, server):
-    monkeypatch.setattr(push_module, "BATCH_SIZE", 100)
-    papers = [Paper(f"Paper {n}", f"On heart and court, case {n}.") for n in range(600)]
-
-    def kill_during_next_batch(stage, done, total):
-        if stage == "Sending" and done == 200:
-            threading.Timer(0.05, server.kill).start()
-
-    with pytest.raises(TaggerError, match="does not answer"):
-        desk.push(papers, progress=kill_during_next_batch)
-    with pytest.raises(TaggerError, match="does not answer"):
-        desk.pull()
-    server.restart()
-    report = desk.push(papers)
-    assert 0 < report.new < 600
-    assert len(desk.tasks()) == desk.project.task_count() == 600
 
 
 def test_a_backend_is_connected_once_and_disconnected_by_its_own_password(desk):

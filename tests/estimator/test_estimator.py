@@ -130,16 +130,6 @@ def test_scikit_learn_cross_validates_it(quick, labelled):
     assert len(search.cv_results_["params"]) == 4
 
 
-def test_scikit_learn_selects_models_by_it(quick, labelled):
-    papers, kinds = labelled
-    losses = cross_val_score(Tagger(**QUICK), papers, kinds, cv=2, scoring="neg_log_loss")
-    # A wrong order of columns would give a much higher log loss.
-    assert (losses > -0.5).all()
-    search = GridSearchCV(Tagger(**QUICK), {"max_tokens": [4, 16]}, cv=2).fit(papers, kinds)
-    assert search.best_score_ == 1
-    assert search.predict(papers[:2]).tolist() == kinds[:2]
-
-
 def test_papers_come_in_several_forms(labelled, fitted):
     papers, _ = labelled
     expected = fitted.predict_proba(papers)

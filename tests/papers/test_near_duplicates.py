@@ -92,13 +92,6 @@ def test_pairs_of_short_abstracts_are_always_found(texts, common):
     assert found_pairs(papers, common=common) == every_pair(papers, common)
 
 
-def test_copies_are_found_and_set_phrases_are_ignored():
-    papers = [Paper(f"Part {n}", "The committee agreed on rules.") for n in range(60)]
-    assert found_pairs(papers) == {(papers[0].id, paper.id): 1.0 for paper in papers[1:]}
-    papers = [Paper(f"Title {n}", f"in this paper we propose {n}") for n in range(60)]
-    assert find_near_duplicates(papers, common=50) == []
-
-
 def test_common_phrases_do_not_count_as_similarity():
     phrase = " ".join(f"we{n}" for n in range(30))
     own = " ".join(f"own{n}" for n in range(30))

@@ -12,6 +12,7 @@ from tagger.evaluation import GateRules
 from tagger.registry import (
     DeletedRunError,
     Registry,
+    check_writable,
     compare_versions,
     evaluate_models,
     find_model_folder,
@@ -130,6 +131,7 @@ def test_a_store_works_where_it_stands(registry, log, tmp_path, monkeypatch, cop
     assert f"moved or copied here from {old.as_uri()}" in caplog.text
     later = log(registry=again) if copied else None
     if copied:
+        check_writable(again)
         assert new in find_model_folder("2", Path()).folder.parents
         assert {path: path.stat().st_mtime_ns for path in old.rglob("*")} == before
         assert later.number == 2

@@ -1,5 +1,4 @@
 import os
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from helpers.samples import label_line
 
 from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore
-from tagger.registry import Registry, check_writable, count_new_corrections, log_training
+from tagger.registry import count_new_corrections, log_training
 from tagger.training import TrainingSettings
 
 
@@ -160,16 +159,3 @@ def test_no_champion_is_half_registered(registry, log, monkeypatch, broken):
     again = log()
     assert registry.champion() == again
     assert registry.load(again).name == again.name
-
-
-def test_a_store_that_was_moved_writes_nothing_to_its_old_place(
-    registry, log, tmp_path, monkeypatch
-):
-    log()
-    (tmp_path / "new").mkdir()
-    shutil.copytree(tmp_path / "mlruns", tmp_path / "new" / "mlruns")
-    monkeypatch.chdir(tmp_path / "new")
-    files = sorted((tmp_path / "mlruns").rglob("*"))
-    check_writable(Registry())
-    assert sorted((tmp_path / "mlruns").rglob("*")) == files
-    assert Registry().find("1").number == 1

@@ -10,7 +10,6 @@ from lxml import etree
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.review import Credentials, make_backend, pull_labels
-from tagger.review.backend import predict_tasks
 from tagger.review.interface import adapt_interface, build_interface
 from tagger.review.tasks import TaskError, read_export, read_label, tags_in_use
 from tagger.taxonomy import Facet, Tag, Taxonomy
@@ -133,8 +132,3 @@ def test_a_request_of_another_kind_is_answered(model, content, code):
     assert answer.status_code == code
     assert "ud800" not in answer.text
     json.loads(answer.text)
-
-
-def test_markup_in_a_title_does_not_reach_the_prediction(model):
-    [result] = predict_tasks([{"data": {"title": EVIL, "abstract": EVIL}}], model)
-    assert EVIL not in json.dumps(result)

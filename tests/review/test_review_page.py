@@ -74,14 +74,6 @@ def test_a_paper_comes_filled_in_and_a_blind_one_does_not(client, desk):
     assert (after["number"], after["done"], after["html"]) == (None, 4, "")
 
 
-def test_a_second_window_saves_nothing_twice(client, label_folder):
-    first = answer(client, 1).json()
-    second = answer(client, 1, tags={"kind": ["method"], "field": []}).json()
-    assert second["number"] == first["number"] == 2
-    assert second["message"] != first["message"]
-    assert [label.tags["kind"] for label in reviews(label_folder)] == [("study",)]
-
-
 def test_undo_brings_the_answer_back_and_skip_puts_a_paper_last(client, label_folder):
     answer(client, 1, tags={}, verdict="not a paper", note="An <b>advertisement</b>")
     back = client.post("/undo").json()

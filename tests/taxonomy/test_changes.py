@@ -165,13 +165,6 @@ def test_changes_update_parents_and_papers(change, arguments, tree, label, now):
     assert after.read({"field": [label]}) == {"field": now}
 
 
-def test_merged_tags_keep_common_ancestors(taxonomy):
-    both = apply(taxonomy, merge_tags, "field", ["heart", "law"], "both", "Both.")
-    assert parents(both) == {"health": None, "both": None}
-    assert both.read({"field": ("heart",)}) == {"field": ("health", "both")}
-    assert both.read({"field": ("law",)}) == {"field": ("both",)}
-
-
 @pytest.mark.parametrize(
     ("change", "arguments", "expected"),
     [

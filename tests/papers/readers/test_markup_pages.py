@@ -114,6 +114,8 @@ def test_comments_at_the_end_of_a_feed_take_no_time():
         "Title\tAbstract\n\nNov 16\n\n",
         "[New] {Weekly} papers\n\nNov 16\n\n",
         "<Weekly papers>\n\nNov 16\n\n",
+        "@someone, hello\n\nNov 16\n\n",
+        "TY for it\n\nNov 16\n\n",
         "PARIS, a weekly; papers | abstracts\n\nNov 16\n\n",
         "",
     ],

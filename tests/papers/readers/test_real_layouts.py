@@ -8,7 +8,6 @@ import pytest
 
 from tagger.errors import TaggerError
 from tagger.papers import collect_papers, read_papers
-from tagger.papers.readers import FORMATS
 
 TIDES, BOOKS, LAMPS = "Tides of Text", "Half-Read Books", "Lamps on Quiet Wards"
 ABOUT = "Text arrives in streams, and it drifts. We follow forty streams for a year."
@@ -121,6 +120,10 @@ LISTING = (
     f"DOI: 10.5555/books\n\\\\\n  {SHORT}\n\\\\ ( x , 1kb)\n%-%-%-%-\n"
     "\\\\\narXiv:2505.00014\nreplaced with revised version Fri\n\nTitle: Rails\n\\\\ ( x , 1kb)\n"
 )
+LISTED = [
+    (TIDES, ABOUT, ("arxiv:2611.00011",)),
+    (BOOKS, SHORT, ("doi:10.5555/books", "arxiv:2611.00012")),
+]
 SCHOLAR = "<html><body>" + "".join(
     f"<h3><span>[PDF]</span> <a class='gse_alrt_title' href='https://scholar.google.com/scholar_url?"
     f"url=https://arxiv.org/pdf/2611.0001{n}&amp;hl=en'>{title}</a></h3><div>A. Reader, B. "
@@ -233,17 +236,13 @@ OF_ENDNOTE = (
 )
 DOI, PMID = "doi:10.5555/tides", "pmid:39900011"
 BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
+IN_PUBMED = [(TIDES, ABOUT, (DOI, PMID)), (BOOKS, "", ("pmid:39900012",))]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "kind", "papers"),
     [
-        (
-            "savedrecs.txt",
-            WOS,
-            "wos",
-            [(TIDES, ABOUT, (DOI, PMID)), (BOOKS, "", ("pmid:39900012",))],
-        ),
+        ("savedrecs.txt", WOS, "wos", IN_PUBMED),
         ("a.enw", REFER, "refer", [BOTH[0], (BOOKS, "", ("arxiv:2101.00001",))]),
         ("a.xml", ENDNOTE, "endnote-xml", BOTH),
         ("a.txt", REFWORKS, "refworks", BOTH),
@@ -256,34 +255,17 @@ BOTH = [(TIDES, ABOUT, (DOI,)), (BOOKS, "", ())]
         ("a.ris", TYPE_LAST, "ris", [BOTH[0], (BOOKS, SHORT, ())]),
         ("a.ris", TYPE_LAST.replace("  - ", " - "), "ris", [BOTH[0], (BOOKS, SHORT, ())]),
         ("a.ris", UNCLOSED, "ris", BOTH),
-        (
-            "a.txt",
-            PUBMED,
-            "pubmed-text",
-            [(TIDES, ABOUT, (DOI, PMID)), (BOOKS, "", ("pmid:39900012",))],
-        ),
+        ("a.txt", PUBMED, "pubmed-text", IN_PUBMED),
         (
             "a.txt",
             SUMMARY,
             "pubmed-text",
             [(f"{TIDES}.", "", (DOI, PMID)), (f"{BOOKS}?", "", ("pmid:39900012",))],
         ),
-        (
-            "a.eml",
-            mail(NCBI),
-            "mail",
-            [(TIDES, ABOUT, (DOI, PMID)), (BOOKS, "", ("pmid:39900012",))],
-        ),
+        ("a.eml", mail(NCBI), "mail", IN_PUBMED),
         ("a.txt", NEP, "nep", [(TIDES, ABOUT, ()), (BOOKS, SHORT, ())]),
-        (
-            "a.eml",
-            mail(LISTING),
-            "mail",
-            [
-                (TIDES, ABOUT, ("arxiv:2611.00011",)),
-                (BOOKS, SHORT, ("doi:10.5555/books", "arxiv:2611.00012")),
-            ],
-        ),
+        ("a.txt", LISTING, "arxiv-listing", LISTED),
+        ("a.eml", mail(LISTING), "mail", LISTED),
         (
             "a.eml",
             mail(SCHOLAR, "html"),
@@ -540,11 +522,3 @@ def test_a_folder_cloned_from_the_hub_is_read(tmp_path):
     assert [file.place for file in find_files([f"{tmp_path}/**/t*.csv"])] == places
     with pytest.raises(TaggerError, match="no such file"):
         find_files([f"{tmp_path}/*.csv"])
-
-
-def test_every_format_recognises_only_its_own(tmp_path):
-    own = {"wos": WOS, "refer": REFER, "endnote-xml": ENDNOTE, "nbib": ERIC, "ris": TYPE_LAST}
-    own |= {"nep": NEP, "pubmed-text": PUBMED, "arxiv-listing": LISTING, "digest": CHINESE}
-    for kind, content in own.items():
-        assert read(tmp_path, "x", content)[0].format == kind
-    assert own.keys() <= FORMATS.keys()
