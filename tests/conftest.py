@@ -1,36 +1,23 @@
 """What several tests need: a small taxonomy, labels, papers and a model that costs nothing."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.samples import (
-    QUICK,
-    label_line,
-    page,
-    run,
-    small_taxonomy,
-    write_labels,
-)
+from helpers.samples import QUICK, label_line, page, run, small_taxonomy, write_labels
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import make_reference, random_heads, save_tiny_model
 from hypothesis import settings
 
-from tagger._util.arrays import Vectors
-from tagger._util.progress import StepProgress
 from tagger.model import LexicalFeatures, TaggerModel
 from tagger.model.vector_cache import CACHE_VARIABLE
 from tagger.papers import Paper
 from tagger.review.server import FOLDER_VARIABLE
-from tagger.taxonomy import Taxonomy
 from tagger.training.encoders import JOBS_VARIABLE
 
 # A slow machine is no failure.
@@ -42,7 +29,7 @@ SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_settings(tmp_path_factory):
     """Keep what is the user's, and the shipped model, out of tests; a training has one process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
@@ -54,7 +41,7 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 MARKERS_OF_FIXTURES = {
     "workspace": ("training", "mlflow"),
-    "challenged": ("training", "mlflow"),
+    "challenged": ("mlflow",),
     "registry": ("mlflow",),
     "mlflow_server": ("mlflow",),
     "server": ("label_studio",),
@@ -66,12 +53,12 @@ MARKERS_OF_FIXTURES = {
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     """Mark tests by what their fixtures need, and put the files that take longest first.
 
     One process runs all tests of a file, so that a server or a training is made once.
     """
-    cost: Counter[Path] = Counter()
+    cost = Counter()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for fixture, markers in MARKERS_OF_FIXTURES.items():
@@ -81,14 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -cost[item.path])
 
 
-def _cost(marker: pytest.Mark) -> int:
+def _cost(marker):
     """Return the rank of a resource by the time that it takes, from 1; 0 if it is none."""
     ranks = ("mlflow", "training", "real_encoder", "browser", "ray", "label_studio", "spark")
     return ranks.index(marker.name) + 1 if marker.name in ranks else 0
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
+def shared():
     """The folder of real digests and gold labels beside the checkout."""
     if not SHARED.is_dir():
         pytest.skip(f"the real digests are not there: {SHARED} is absent")
@@ -96,7 +83,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def taxonomy() -> Taxonomy:
+def taxonomy():
     """One exclusive facet, and one facet with a nested tag."""
     return small_taxonomy()
 
@@ -104,10 +91,10 @@ def taxonomy() -> Taxonomy:
 class WordEncoder:
     """Counts words by hash: fast, deterministic, and good enough to tell topics apart."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.calls = 0
 
-    def encode(self, texts: Sequence[str], progress: StepProgress | None = None) -> Vectors:
+    def encode(self, texts, progress=None):
         self.calls += 1
         vectors = np.zeros((len(texts), 32), dtype=np.float32)
         for row, text in enumerate(texts):
@@ -119,7 +106,7 @@ class WordEncoder:
 
 
 @pytest.fixture
-def model(model_once: TaggerModel) -> TaggerModel:
+def model(model_once):
     """A model that no other test has used."""
     own = copy.copy(model_once)
     own.encoder = WordEncoder()
@@ -127,7 +114,7 @@ def model(model_once: TaggerModel) -> TaggerModel:
 
 
 @pytest.fixture(scope="session")
-def model_once(taxonomy: Taxonomy) -> TaggerModel:
+def model_once(taxonomy):
     """A model with fixed random heads, shared by tests that only read from it."""
     heads = {head.facet.name: head for head in random_heads(taxonomy, np.random.default_rng(0), 32)}
     lexical = LexicalFeatures(("court", "title:survey"), np.ones(2))
@@ -137,13 +124,13 @@ def model_once(taxonomy: Taxonomy) -> TaggerModel:
 
 
 @pytest.fixture(scope="session")
-def saved_model(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
+def saved_model(tmp_path_factory, taxonomy):
     """The folder of a saved model of a few kilobytes, not to be changed."""
     return save_tiny_model(tmp_path_factory.mktemp("saved") / "model", taxonomy)
 
 
 @pytest.fixture
-def papers() -> list[Paper]:
+def papers():
     """A hundred and fifty papers, more than two batches."""
     words = ["heart", "court", "survey", "trial", "network", "question", "drug", "judge"]
     return [
@@ -157,13 +144,13 @@ def papers() -> list[Paper]:
 
 
 @pytest.fixture
-def label_folder(tmp_path: Path, taxonomy: Taxonomy) -> Path:
+def label_folder(tmp_path, taxonomy):
     """A label folder with the small taxonomy and twelve seed labels."""
     return write_labels(tmp_path / "labels", taxonomy)
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> Path:
+def workspace(tmp_path_factory, taxonomy):
     """A workspace with a champion that was trained in one pass over few labels.
 
     Its encoder, ``tiny/encoder``, is one of a few kilobytes. Of two labels without a text, one has
@@ -192,13 +179,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, taxonomy: Taxonomy) -> P
 
 
 @pytest.fixture
-def browser(browsers: Callable[[], object]) -> object:
+def browser(browsers):
     """A browser without a window."""
     return browsers()
 
 
 @pytest.fixture
-def browsers() -> Iterator[Callable[[], object]]:
+def browsers():
     """Start Debian's Chromium without a window, one for each person, at each call."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -210,7 +197,7 @@ def browsers() -> Iterator[Callable[[], object]]:
     options.add_argument("--window-size=1400,1000")
     started = []
 
-    def start() -> object:
+    def start():
         service = Service(shutil.which("chromedriver") or "chromedriver")
         started.append(webdriver.Chrome(options, service))
         return started[-1]

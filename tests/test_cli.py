@@ -1,13 +1,27 @@
 import json
 import re
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from helpers.samples import QUICK, label_line, page, ran, refused, run, run_python, start, untimed
+from helpers.samples import (
+    QUICK,
+    label_line,
+    page,
+    ran,
+    refused,
+    run,
+    run_python,
+    start,
+    untimed,
+    write_labels,
+)
+from helpers.tiny_training import log_tiny
 from typer.testing import CliRunner
 
 from tagger.cli import app
+from tagger.registry import Registry
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 
@@ -200,19 +214,17 @@ def test_a_model_that_mlflow_does_not_take_is_kept(workspace, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def challenged(workspace, tmp_path_factory):
-    """A workspace with a champion and a challenger."""
+def challenged(tmp_path_factory, taxonomy, saved_model):
+    """A workspace with a champion and a challenger that took no training."""
     root = tmp_path_factory.mktemp("challenged")
-    for folder in ("labels", "tiny"):
-        shutil.copytree(workspace / folder, root / folder)
+    labels = write_labels(root / "labels", taxonomy)
     (root / "page.txt").write_text(page(*map(str, range(6))), encoding="utf-8")
-    for seed, alias in enumerate(("champion", "challenger")):
-        done = run("train", *QUICK, "--encoder", "tiny/encoder", "--seed", seed, cwd=root)
-        assert f"tagger/{seed + 1} is now {alias}" in done.stdout, done.stderr
+    with chdir(root):
+        for seed in range(2):
+            log_tiny(Registry(), labels, saved_model, 0.75, seed)
     return root
 
 
-@pytest.mark.training
 def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     root = challenged
     assert ran("tag", "page.txt", cwd=root)["model"] == "tagger/1"
@@ -241,7 +253,6 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     assert "tagger/2: not known on your papers" in shown
 
 
-@pytest.mark.training
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -255,7 +266,6 @@ def test_versions_that_are_not_there_are_one_line(challenged, command, reason):
     refused(reason, *command, cwd=challenged)
 
 
-@pytest.mark.training
 def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     from mlflow import MlflowClient
 
@@ -285,7 +295,6 @@ def test_a_digest_unlike_the_labels_is_warned_of_and_recorded(challenged):
     assert recorded.data.tags["warnings"]
 
 
-@pytest.mark.training
 def test_a_store_that_cannot_be_written_does_not_stop_tagging(challenged):
     uri = f"sqlite:///file:{challenged}/mlruns/mlflow.db?mode=ro&uri=true"
     done = run("tag", "page.txt", "-o", "read-only", cwd=challenged, store=uri, code=0)

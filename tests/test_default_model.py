@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.samples import contents, label_line, page
+from helpers.scripts import load_script
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.model import decide, load_model
@@ -20,12 +21,9 @@ MOST_MEGABYTES = 30
 
 
 @pytest.fixture
-def script(monkeypatch):
+def script():
     """The script that makes the model."""
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    import default_model
-
-    return default_model
+    return load_script("default_model")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ class Counting:
         return (counts / np.maximum(lengths, 1e-9)).astype(np.float32)
 
 
-def defined_by(tags: dict[str, str]) -> Taxonomy:
+def defined_by(tags):
     listed = [{"name": name, "definition": words} for name, words in tags.items()]
     kind = {"name": "kind", "definition": "?", "exclusive": True, "tags": listed}
     topic = {"name": "topic", "definition": "?", "tags": listed}

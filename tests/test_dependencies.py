@@ -1,7 +1,6 @@
 """What tagger depends on: it is declared, its licences, and the list of it for a release."""
 
 import ast
-import importlib.util
 import json
 import re
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.scripts import load_script
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -118,10 +118,7 @@ BINDING = re.compile(
 @pytest.fixture(scope="module")
 def licences():
     """The script that lists licences, as a module."""
-    spec = importlib.util.spec_from_file_location("licences", ROOT / "scripts" / "licences.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("licences")
 
 
 def test_nothing_in_the_light_install_binds_the_whole(licences):

@@ -19,14 +19,14 @@ def no_words(papers):
     return np.zeros((papers, 0))
 
 
-def facet_of(exclusive: bool) -> Facet:
+def facet_of(exclusive):
     tags = [{"name": f"tag{n}", "definition": "Something."} for n in range(TAGS)]
     return Facet.model_validate(
         {"name": "any", "definition": "Any.", "exclusive": exclusive, "tags": tags}
     )
 
 
-def draw(tags: np.ndarray, seed: int) -> np.ndarray:
+def draw(tags, seed):
     """Draw a paper of each tag: near its definition, which is an axis, and near other things."""
     vectors = AXES[tags] + np.random.default_rng(seed).normal(size=(len(tags), SIZE)) * 0.15
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

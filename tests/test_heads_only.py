@@ -2,7 +2,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from helpers.samples import QUICK, label_line, run
+from helpers.samples import QUICK, label_line, run, write_labels
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
@@ -31,18 +31,20 @@ def folds_of(result):
     return dict(zip(kind.ids, (kind.folds - 1).tolist(), strict=True))
 
 
-@pytest.fixture
-def grown(label_folder, tmp_path):
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory, taxonomy):
     """A model as the source of encoders, and a store that has grown since it was trained."""
-    (label_folder / "seed.jsonl").unlink()
-    store = add_labels(label_folder, range(6))
+    root = tmp_path_factory.mktemp("grown")
+    folder = write_labels(root / "labels", taxonomy)
+    (folder / "seed.jsonl").unlink()
+    store = add_labels(folder, range(6))
     settings = TrainingSettings(
-        encoder=str(save_tiny_encoder(tmp_path / "encoder")), epochs=0, folds=2, max_tokens=32
+        encoder=str(save_tiny_encoder(root / "encoder")), epochs=0, folds=2, max_tokens=32
     )
-    before = train(store.labels(), store.taxonomy, settings, tmp_path / "before")
+    before = train(store.labels(), store.taxonomy, settings, root / "before")
     data = TrainingData.of(store.labels(), store.taxonomy)
     source = EncoderSource("tagger/1", before.folder, data, folds_of(before))
-    return source, add_labels(label_folder, range(6, 10)), settings
+    return source, add_labels(folder, range(6, 10)), settings
 
 
 def test_the_encoder_stays_and_every_prediction_is_of_the_new_heads(grown, tmp_path):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from helpers.samples import QUICK, run
+from helpers.samples import run
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
@@ -19,21 +19,13 @@ from tagger.training import TrainingSettings, same_tags, train, update
 
 TEXTS = {"survey": "heart drug review", "method": "network court judge", "study": "trial question"}
 FIELDS = {"survey": ("medical",), "method": ("legal",), "study": ()}
+KINDS = [{"name": name, "definition": f"A {name}."} for name in TEXTS]
+TOPICS = [{"name": name, "definition": name} for name in ("medical", "legal")]
 TAXONOMY = {
     "name": "small",
     "facets": [
-        {
-            "name": "kind",
-            "definition": "What it is.",
-            "exclusive": True,
-            "tags": [{"name": name, "definition": f"A {name}."} for name in TEXTS],
-        },
-        {
-            "name": "field",
-            "definition": "What it is about.",
-            "exclusive": False,
-            "tags": [{"name": name, "definition": name} for name in ("medical", "legal")],
-        },
+        {"name": "kind", "definition": "What it is.", "exclusive": True, "tags": KINDS},
+        {"name": "field", "definition": "What it is about.", "tags": TOPICS},
     ],
 }
 
@@ -141,14 +133,21 @@ def test_what_cannot_be_updated_is_refused(base, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.fixture
+def shipped(base, tmp_path, monkeypatch):
+    """Let the model stand in for the one that ships with tagger."""
+    folder, _, _, settings = base
+    copy = shutil.copytree(folder, tmp_path / "shipped")
+    record = {"model": load_model(copy).digest, "settings": asdict(settings)}
+    (copy / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", copy)
+
+
 @pytest.mark.training
-def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("shipped")
+def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path):
     """Twice: the second version is an update of the same model, not of the first version."""
-    folder, labels, _, settings = base
-    shipped = shutil.copytree(folder, tmp_path / "shipped")
-    record = {"model": load_model(shipped).digest, "settings": asdict(settings)}
-    (shipped / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
+    _, labels, *_ = base
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "taxonomy.yaml").write_text(json.dumps(TAXONOMY), encoding="utf-8")
 
@@ -167,16 +166,11 @@ def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path, mo
     assert compared.returncode in (0, 1), compared.stderr
     refused = run("export", "out", "--to", "setfit", cwd=tmp_path, code=2)
     assert "ships with tagger" in refused.stderr
-    full = run("train", *QUICK, "--encoder", settings.encoder, cwd=tmp_path, code=0)
-    assert "--heads-only" not in full.stderr
 
 
-def test_a_label_folder_has_the_tags_of_the_model_that_ships(base, tmp_path, monkeypatch):
-    folder, _, taxonomy, settings = base
-    shipped = shutil.copytree(folder, tmp_path / "shipped")
-    record = {"model": load_model(shipped).digest, "settings": asdict(settings)}
-    (shipped / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", shipped)
+@pytest.mark.usefixtures("shipped")
+def test_a_label_folder_has_the_tags_of_the_model_that_ships(base, tmp_path):
+    _, _, taxonomy, _ = base
     with pytest.raises(TaggerError, match="--template shipped"):
         LabelStore(tmp_path / "labels").labels()
     done = run("init", "labels", "--template", "shipped", cwd=tmp_path, code=0)

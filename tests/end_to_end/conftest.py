@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +32,12 @@ class Demo:
     output: str
     port: int
 
-    def make(self, *arguments: str) -> str:
+    def make(self, *arguments):
         """Run make, with this environment in place of the one that it would install."""
         old = [part for name in ("light", "training") for part in ("-o", f"{sys.prefix}/.{name}")]
         return self.run("make", *old, f"VENV={sys.prefix}", *arguments)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command):
         """Run a command in the copy and return what it printed; it must succeed."""
         done = subprocess.run(
             command, cwd=self.root, env=self.environment(), capture_output=True, text=True
@@ -46,7 +45,7 @@ class Demo:
         assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def environment(self) -> dict[str, str]:
+    def environment(self):
         """Variables of a shell in which this environment's programs are on the path."""
         environment = shell_environment(COLUMNS="120", LABEL_STUDIO_PORT=str(self.port))
         environment[FOLDER_VARIABLE] = str(self.root / ".label-studio")
@@ -56,7 +55,7 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory):
     """The demo as a new user runs it: real encoder, shipped labels, default settings."""
     root = tmp_path_factory.mktemp("demo") / "main"
     root.mkdir()
@@ -71,7 +70,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="session")
-def label_studio_environment() -> Path:
+def label_studio_environment():
     """The environment of the real Label Studio; installed at the first use."""
     environment = ROOT / ".label-studio" / "venv"
     install(environment, print)
@@ -81,14 +80,14 @@ def label_studio_environment() -> Path:
 class Server:
     """A Label Studio server that can be killed and started again with its data."""
 
-    def __init__(self, folder: Path, environment: Path) -> None:
+    def __init__(self, folder, environment):
         self.embedded = EmbeddedServer(folder, environment)
         self.data = folder / "data"
         running = self.embedded.start(free_port())
         self.url, self.email = running.url, running.email
         self.password, self.token = running.password, running.token
 
-    def kill(self) -> None:
+    def kill(self):
         """Kill it as a power cut would."""
         running = self.embedded.running()
         assert running
@@ -96,15 +95,13 @@ class Server:
         for member in [*process.children(recursive=True), process]:
             member.kill()
 
-    def restart(self) -> None:
+    def restart(self):
         """Start it at the same address."""
         self.embedded.start(int(self.url.rsplit(":", 1)[1]))
 
 
 @pytest.fixture(scope="session")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, label_studio_environment: Path
-) -> Iterator[Server]:
+def server(tmp_path_factory, label_studio_environment):
     """A real Label Studio server."""
     server = Server(tmp_path_factory.mktemp("label-studio"), label_studio_environment)
     yield server
@@ -112,13 +109,13 @@ def server(
 
 
 @pytest.fixture(scope="session")
-def connection(server: Server) -> Connection:
+def connection(server):
     """A connection to the server."""
     return Connection(server.url, server.token)
 
 
 @pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def mlflow_server(tmp_path_factory):
     """A real MLflow server."""
     server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
     yield server
@@ -126,7 +123,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certificate(tmp_path_factory):
     """A certificate of 127.0.0.1 that nobody vouches for, with its key in one file."""
     folder = tmp_path_factory.mktemp("certificate")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]

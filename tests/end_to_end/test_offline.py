@@ -32,7 +32,7 @@ tagger review stop
 """
 
 
-def namespace() -> list[str]:
+def namespace():
     """Return what starts a program in a network namespace; skip where the kernel forbids that."""
     for command in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
         with contextlib.suppress(OSError, subprocess.CalledProcessError):

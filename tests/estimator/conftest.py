@@ -1,9 +1,5 @@
 """Training without fine-tuning, with an encoder of a few words."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -15,10 +11,10 @@ from tagger.training.encoders import _pretrained
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch):
     """Replace the fine-tuned encoder by one of a few words."""
 
-    def export(_model: object, folder: Path, *_texts: object, **_options: object) -> None:
+    def export(_model, folder, *_texts, **_options):
         folder.mkdir(parents=True, exist_ok=True)
         save_word_encoder(folder, np.random.default_rng(0))
 
@@ -31,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def labelled() -> tuple[list[Paper], list[str]]:
+def labelled():
     """Papers of three kinds, each with a characteristic word."""
     kinds = {"survey": "survey", "method": "network", "study": "question"}
     papers = [

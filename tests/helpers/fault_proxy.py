@@ -12,12 +12,10 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 FAULTS = (
     "delay",  # the answer comes late
@@ -55,18 +53,18 @@ class Exchange:
 Plan = Callable[[Exchange], str | None]
 
 
-def no_faults(_: Exchange) -> None:
+def no_faults(_):
     """Let everything pass."""
 
 
-def once(fault: str, method: str, path: str, place: int = 1, times: int = 1) -> Plan:
+def once(fault, method, path, place=1, times=1):
     """Let the n-th request (and those that follow, up to ``times``) of a kind go wrong.
 
     ``path`` is a part of the address.
     """
     count = itertools.count(1)
 
-    def plan(request: Exchange) -> str | None:
+    def plan(request):
         if request.method == method and path in request.path:
             return fault if place <= next(count) < place + times else None
         return None
@@ -74,12 +72,12 @@ def once(fault: str, method: str, path: str, place: int = 1, times: int = 1) -> 
     return plan
 
 
-def by_chance(seed: int, share: float, most: int) -> Plan:
+def by_chance(seed, share, most):
     """Let a share of the requests go wrong, at most so many, each in a way drawn by chance."""
     draw = random.Random(seed)
     left = most
 
-    def plan(_: Exchange) -> str | None:
+    def plan(_):
         nonlocal left
         if left and draw.random() < share:
             left -= 1
@@ -97,7 +95,7 @@ class FaultProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: str, tls: Path | None = None) -> None:
+    def __init__(self, upstream, tls=None):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream.removeprefix("http://")
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
@@ -108,20 +106,20 @@ class FaultProxy(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     @property
-    def injected(self) -> Counter[str]:
+    def injected(self):
         """How many faults of each kind there were."""
         return Counter(exchange.fault for exchange in self.exchanges if exchange.fault)
 
-    def use(self, plan: Plan) -> None:
+    def use(self, plan):
         """Forget what was, and follow another plan."""
-        self.exchanges: list[Exchange] = []
+        self.exchanges = []
         self.plan = plan
 
-    def handle_error(self, *_: object) -> None:
+    def handle_error(self, *_):
         """Say nothing."""
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[FaultProxy]:
+    def running(self):
         """Serve in threads of its own while the block runs."""
         with self:
             threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -134,7 +132,7 @@ class FaultProxy(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FaultProxy
 
-    def _pass_on(self) -> None:
+    def _pass_on(self):
         body = self._body()
         with _LOCK:
             exchange = Exchange(self.command, self.path)
@@ -155,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _pass_on  # noqa: N815
 
-    def _body(self) -> bytes:
+    def _body(self):
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = b""
@@ -165,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _answer(self, fault: str | None, body: bytes) -> bytes:
+    def _answer(self, fault, body):
         """Return what the client hears; empty if nothing."""
         if fault == "reset-before":
             return b""
@@ -194,17 +192,17 @@ class _Handler(BaseHTTPRequestHandler):
             content = _spoil(content, fault)
         return _message(heard.status, content, kind)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         """Say nothing."""
 
 
-def _message(status: int, content: bytes, kind: str, *headers: str) -> bytes:
+def _message(status, content, kind, *headers):
     lines = [f"HTTP/1.1 {status} As It Is", f"Content-Length: {len(content)}", "Connection: close"]
     lines += [f"Content-Type: {kind}"] if kind else []
     return "\r\n".join([*lines, *headers, "", ""]).encode("latin-1") + content
 
 
-def _spoil(content: bytes, fault: str | None) -> bytes:
+def _spoil(content, fault):
     """Return other JSON, as the fault has it; what is no list stays as it is."""
     if fault == "truncated":
         return content[: len(content) // 2]
@@ -213,7 +211,7 @@ def _spoil(content: bytes, fault: str | None) -> bytes:
     if fault not in ("empty", "doubled", "shuffled") or not content:
         return content
 
-    def change(entries: Any) -> Any:
+    def change(entries):
         if fault == "shuffled":
             return entries[::-1]
         return entries * 2 if fault == "doubled" else []

@@ -4,17 +4,12 @@ Each step is a command. One that ends with exit code 2 is given again, as its er
 other way to fail ends the day.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from unittest.mock import patch
 
 from typer.testing import CliRunner
 
-from helpers.fault_proxy import FaultProxy
 from helpers.samples import label_line, page, write_taxonomy
 from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
@@ -22,14 +17,13 @@ from tagger.cli import app
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, current_labels
 from tagger.registry import Registry
-from tagger.review import Connection, open_project
-from tagger.taxonomy import Taxonomy
+from tagger.review import open_project
 
 TRIES = 8
 TITLES = [f"Paper {n} on heart and court" for n in range(12)]
 
 
-def command(*arguments: object, **environment: str) -> tuple[int, str]:
+def command(*arguments, **environment):
     """Run the command line in this process; return the exit code and what was printed."""
     with patch.dict(os.environ, environment):
         done = CliRunner().invoke(app, [*map(str, arguments)])
@@ -43,12 +37,12 @@ def command(*arguments: object, **environment: str) -> tuple[int, str]:
 class Day:
     """What all days have: steps that are repeated until they do not end with exit code 2."""
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, **variables):
         self.variables = variables
-        self.told: Counter[str] = Counter()
-        self.errors: list[str] = []
+        self.told = Counter()
+        self.errors = []
 
-    def insist(self, name: str, attempt: Callable[[], tuple[int, str]]) -> str:
+    def insist(self, name, attempt):
         for _ in range(TRIES):
             code, output = attempt()
             if code != 2:
@@ -59,7 +53,7 @@ class Day:
             self.errors.append(output.strip())
         raise AssertionError(f"{name} does not come to an end: {output}")
 
-    def give(self, name: str, *arguments: object) -> str:
+    def give(self, name, *arguments):
         """Give a command until it succeeds."""
         return self.insist(name, lambda: command(*name.split(), *arguments, **self.variables))
 
@@ -67,9 +61,7 @@ class Day:
 class ReviewDay(Day):
     """Push, review, pull, change an answer, pull, push again; then look at what is there."""
 
-    def __init__(
-        self, folder: Path, taxonomy: Taxonomy, direct: Connection, proxy: FaultProxy, key: str
-    ) -> None:
+    def __init__(self, folder, taxonomy, direct, proxy, key):
         super().__init__(LABEL_STUDIO_URL=proxy.url, LABEL_STUDIO_API_KEY=key)
         self.direct, self.folder = direct, folder
         self.labels = folder / "labels"
@@ -79,15 +71,15 @@ class ReviewDay(Day):
         (folder / "page.txt").write_text(page(*TITLES), encoding="utf-8")
         self.model = save_tiny_model(folder / "model", taxonomy)
 
-    def options(self, step: str) -> list[object]:
+    def options(self, step):
         """What one of the commands needs."""
         pushed = [self.folder / "page.txt", "--model", self.model, "--budget", 12]
         return ["--labels", self.labels, *(pushed if step == "push" else [])]
 
-    def review(self, step: str) -> str:
+    def review(self, step):
         return self.give(f"review {step}", *self.options(step))
 
-    def answer(self, title: str, kind: str) -> None:
+    def answer(self, title, kind):
         """Answer as a reviewer in a browser, whom no proxy disturbs; again to change it."""
         client = self.direct.client
         project = self.project()
@@ -103,7 +95,7 @@ class ReviewDay(Day):
     def project(self):
         return open_project(self.direct, LabelStore(self.labels).taxonomy, None)
 
-    def run(self) -> None:
+    def run(self):
         self.review("push")
         self.answer(TITLES[0], "study")
         self.answer(TITLES[1], "survey")
@@ -113,7 +105,7 @@ class ReviewDay(Day):
         self.review("pull")
         self.review("push")
 
-    def check(self) -> None:
+    def check(self):
         """Compare with a day on which nothing went wrong."""
         self.review("push")
         self.review("pull")
@@ -133,23 +125,23 @@ class ReviewDay(Day):
         standing = [label for label in current_labels(lines) if label.title == TITLES[0]]
         assert [label.tags["kind"] for label in standing] == [("method",)]
 
-    def clean_up(self) -> None:
+    def clean_up(self):
         self.direct.client.projects.delete(self.project().id)
 
 
 class VersionsDay(Day):
     """Train twice, compare, promote, look back; then look at what is there."""
 
-    def __init__(self, labels: Path, model: Path, proxy: FaultProxy, direct: str) -> None:
+    def __init__(self, labels, model, proxy, direct):
         super().__init__(MLFLOW_TRACKING_URI=proxy.url)
         self.labels, self.model = labels, model
         self.through, self.direct = proxy.url, Registry(direct)
         self.before = len(self.direct.versions())
 
-    def train(self, right: float, seed: int) -> str:
+    def train(self, right, seed):
         """Log a training that took no time, until it arrives."""
 
-        def attempt() -> tuple[int, str]:
+        def attempt():
             try:
                 registry = Registry(self.through)
                 return 0, log_tiny(registry, self.labels, self.model, right, seed).name
@@ -158,14 +150,14 @@ class VersionsDay(Day):
 
         return self.insist("train", attempt)
 
-    def run(self) -> None:
+    def run(self):
         self.first = self.train(0.5, 0)
         self.second = self.train(1.0, 1)
         self.compared = self.give("compare", self.first, self.second, "--json")
         self.give("promote", self.second, "--force", "a test", "--json")
         self.listed = self.give("history", "--json")
 
-    def check(self) -> None:
+    def check(self):
         """Compare with a day on which nothing went wrong."""
         registry = self.direct
         champion = registry.champion()

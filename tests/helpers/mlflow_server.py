@@ -1,7 +1,5 @@
 """A real MLflow server for tests."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -15,13 +13,13 @@ from helpers.ports import free_port, wait_for
 class MlflowServer:
     """An MLflow server on SQLite that keeps the artifacts, too."""
 
-    def __init__(self, folder: Path, database: str = "server.db") -> None:
+    def __init__(self, folder, database="server.db"):
         self.folder, self.database = folder, database
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
 
-    def start(self) -> None:
+    def start(self):
         """Start it, at the same address if it was killed."""
         command = [Path(sys.executable).with_name("mlflow"), "server", "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/{self.database}"]
@@ -35,7 +33,7 @@ class MlflowServer:
             )
         wait_for(f"{self.url}/health")
 
-    def kill(self) -> None:
+    def kill(self):
         """Kill it as a power cut would."""
         process = psutil.Process(self.process.pid)
         for member in [*process.children(recursive=True), process]:

@@ -3,8 +3,6 @@
 Run by test_offline.py in a new network namespace, in the folder of the tour.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import re
@@ -18,7 +16,7 @@ SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 UP = 1
 
 
-def bring_loopback_up() -> None:
+def bring_loopback_up():
     """Let programs of this namespace talk to each other (``ip link set lo up``)."""
     with socket.socket() as any_socket:
         request = struct.pack("16sH14x", b"lo", 0)
@@ -27,7 +25,7 @@ def bring_loopback_up() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | UP))
 
 
-def attempts() -> dict[str, int]:
+def attempts():
     """Return how many packets had nowhere to go since the namespace was made."""
     names, values = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines()[:2])
     found = {"IPv4": int(dict(zip(names, values, strict=True))["OutNoRoutes"])}
@@ -38,7 +36,7 @@ def attempts() -> dict[str, int]:
     return found
 
 
-def main() -> None:
+def main():
     """Give the commands, one a line of standard input; they must succeed."""
     bring_loopback_up()
     before = attempts()

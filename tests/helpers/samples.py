@@ -1,7 +1,5 @@
 """Small files for tests: digest pages, label lines, taxonomies; and the command line on them."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -12,9 +10,7 @@ import shlex
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -32,15 +28,15 @@ ABSTRACT = (
 )
 
 
-def page(*titles: str, header: str = "new\n\nSubscribe\n\nMar 12\n\n") -> str:
+def page(*titles, header="new\n\nSubscribe\n\nMar 12\n\n"):
     """Write a digest page with the given titles, each with an abstract of its own."""
     entries = [f"{title}\n\nOn {title.lower()}: {ABSTRACT}" for title in titles]
     return header + "\n\n".join(entries)
 
 
-def label_line(title: str, **changes: object) -> str:
+def label_line(title, **changes):
     """Write one line of a label file."""
-    label: dict[str, object] = {
+    label = {
         "title": title,
         "text": f"A text on {title}.",
         "tags": {"kind": ["method"], "field": []},
@@ -51,44 +47,28 @@ def label_line(title: str, **changes: object) -> str:
     return json.dumps({**label, **changes})
 
 
-def small_taxonomy() -> Taxonomy:
+def small_taxonomy():
     """One exclusive facet, and one facet with a nested tag."""
-    return Taxonomy.model_validate(
-        {
-            "name": "small",
-            "facets": [
-                {
-                    "name": "kind",
-                    "definition": "What it is.",
-                    "exclusive": True,
-                    "tags": [
-                        {"name": "survey", "definition": "Looks back."},
-                        {"name": "method", "definition": "Something new."},
-                        {"name": "study", "definition": "Asks a question."},
-                    ],
-                },
-                {
-                    "name": "field",
-                    "definition": "What it is about.",
-                    "tags": [
-                        {"name": "health", "definition": "Health."},
-                        {"name": "heart", "definition": "The heart.", "parent": "health"},
-                        {"name": "law", "definition": "Law."},
-                    ],
-                },
-            ],
-        }
-    )
+    kinds = {"survey": "Looks back.", "method": "Something new.", "study": "Asks a question."}
+    kind = [{"name": name, "definition": text} for name, text in kinds.items()]
+    field = [
+        {"name": "health", "definition": "Health."},
+        {"name": "heart", "definition": "The heart.", "parent": "health"},
+        {"name": "law", "definition": "Law."},
+    ]
+    facets = [
+        {"name": "kind", "definition": "What it is.", "exclusive": True, "tags": kind},
+        {"name": "field", "definition": "What it is about.", "tags": field},
+    ]
+    return Taxonomy.model_validate({"name": "small", "facets": facets})
 
 
-def write_taxonomy(folder: Path, taxonomy: Taxonomy) -> None:
+def write_taxonomy(folder, taxonomy):
     """Write a taxonomy as YAML, of which JSON is a part."""
     (folder / "taxonomy.yaml").write_text(taxonomy.model_dump_json(indent=1), encoding="utf-8")
 
 
-def write_labels(
-    folder: Path, taxonomy: Taxonomy, fields: Sequence[list[str]] = (["heart"], ["law"], [])
-) -> Path:
+def write_labels(folder, taxonomy, fields=(["heart"], ["law"], [])):
     """Write a label folder with twelve seed labels; each of the fields goes to three in turn."""
     folder.mkdir(parents=True)
     write_taxonomy(folder, taxonomy)
@@ -103,7 +83,7 @@ def write_labels(
     return folder
 
 
-def add_audit(folder: Path, count: int, **changes: object) -> Path:
+def add_audit(folder, count, **changes):
     """Give a label folder an audit sample of so many methods, and return it."""
     lines = [
         label_line(f"New {n}", source="review", queue="audit", **changes) for n in range(count)
@@ -115,16 +95,16 @@ def add_audit(folder: Path, count: int, **changes: object) -> Path:
 class Terminal(io.StringIO):
     """What a person types, to stand in for ``sys.stdin``."""
 
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     """Return the content of each file of a folder but locks."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
 
 
-def start(place: Path, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+def start(place, *arguments, **options):
     """Start the command line in a place, in a process of its own that remembers no vector."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = shell_environment(TAGGER_CACHE="off")
@@ -133,9 +113,7 @@ def start(place: Path, *arguments: object, **options: Any) -> subprocess.Popen[s
     )
 
 
-def run(
-    *arguments: object, cwd: Path | None = None, code: int | None = None, store: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments, cwd=None, code=None, store=""):
     """Run the command line in this process, as libraries take seconds to load.
 
     It uses the MLflow store of the folder ``cwd`` if no other is given, and must end with an exit
@@ -150,12 +128,12 @@ def run(
     return done
 
 
-def ran(*arguments: object, cwd: Path | None = None, code: int = 0) -> Any:
+def ran(*arguments, cwd=None, code=0):
     """Return the JSON that a command writes."""
     return json.loads(run(*arguments, "--json", cwd=cwd, code=code).stdout)
 
 
-def refused(reason: str, *arguments: object, cwd: Path | None = None) -> str:
+def refused(reason, *arguments, cwd=None):
     """Check that a command fails with one line of why, and return its other output."""
     done = run(*arguments, cwd=cwd, code=2)
     assert done.stderr.startswith("error: ")
@@ -164,18 +142,18 @@ def refused(reason: str, *arguments: object, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def run_python(code: str) -> str:
+def run_python(code):
     """Return what code prints in a process of its own."""
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _in_this_process(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def _in_this_process(command, cwd):
     """Run the command line in a folder as a process of its own would."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     logger = logging.getLogger("tagger")
     handlers, propagate = logger.handlers[:], logger.propagate
-    code: object = 0
+    code = 0
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.chdir(cwd),
@@ -201,7 +179,7 @@ def _in_this_process(command: list[str], cwd: Path) -> subprocess.CompletedProce
     return subprocess.CompletedProcess(command, code, *said)
 
 
-def shell_environment(**changes: str) -> dict[str, str]:
+def shell_environment(**changes):
     """Variables of a shell that finds this environment's programs, and no server."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     servers = ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
@@ -209,7 +187,7 @@ def shell_environment(**changes: str) -> dict[str, str]:
     return {**kept, "PATH": path, **changes}
 
 
-def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_line(line, cwd, environment):
     """Run a line of a shell as it stands; one that only calls tagger as :func:`run` does."""
     program, *arguments = shlex.split(line)
     if program == TAGGER.name and not _FOR_A_SHELL.search(line):
@@ -220,6 +198,6 @@ def run_line(line: str, cwd: Path, environment: dict[str, str]) -> subprocess.Co
     )
 
 
-def untimed(content: bytes) -> bytes:
+def untimed(content):
     """Return what was written without the moment at which it was."""
     return re.sub(rb"\d{4}-\d\d-\d\dT[0-9:.]+\+00:00", b"TIME", content)

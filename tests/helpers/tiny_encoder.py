@@ -1,13 +1,9 @@
 """A sentence-transformers model of a few kilobytes that knows a few words and is not trained."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from helpers.tiny_model import SIZE, WORDS
 
 
-def save_tiny_encoder(folder: Path) -> Path:
+def save_tiny_encoder(folder):
     """Save a transformer of one layer with random weights, always the same ones."""
     import torch
     from sentence_transformers import SentenceTransformer

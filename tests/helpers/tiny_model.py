@@ -1,9 +1,5 @@
 """A saved model of a few kilobytes: its encoder is the mean of random word vectors."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -19,13 +15,12 @@ from tagger.model import (
     save_heads,
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS
-from tagger.taxonomy import Taxonomy
 
 WORDS = ("[UNK]", "heart", "court", "survey", "trial", "network", "question", "drug", "judge")
 SIZE = 16
 
 
-def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: int = 0) -> Path:
+def save_tiny_model(folder, taxonomy, papers=12, seed=0):
     """Save a model with random heads that remembers a number of labelled papers."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
@@ -49,7 +44,7 @@ def save_tiny_model(folder: Path, taxonomy: Taxonomy, papers: int = 12, seed: in
     return folder
 
 
-def random_heads(taxonomy: Taxonomy, rng: np.random.Generator, size: int) -> list[Head]:
+def random_heads(taxonomy, rng, size):
     """Make heads for vectors of a size and two words."""
     return [
         Head(
@@ -61,7 +56,7 @@ def random_heads(taxonomy: Taxonomy, rng: np.random.Generator, size: int) -> lis
     ]
 
 
-def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
+def save_word_encoder(folder, rng):
     """Save a graph that takes the sum of random vectors of the few words that it knows."""
     words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, "[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -86,7 +81,7 @@ def save_word_encoder(folder: Path, rng: np.random.Generator) -> None:
     onnx.save(model, str(folder / "encoder.onnx"))
 
 
-def make_reference(vectors: np.ndarray, taxonomy: Taxonomy, *, audited: bool = False) -> Reference:
+def make_reference(vectors, taxonomy, *, audited=False):
     """Make up the reference of a model that knows nothing: all papers have the first tags."""
     papers = len(vectors)
     sizes = {facet.name: len(facet.tags) for facet in taxonomy.facets}

@@ -1,28 +1,15 @@
 """Lines of result folders and answers of reviewers, made up for the report."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.papers import paper_id
-from tagger.taxonomy import Facet
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'& {{ 7 * 7 }}"
 
 
-def tag_row(
-    title: str,
-    kind: str = "method",
-    sure: float = 0.9,
-    fields: Sequence[str] = (),
-    pages: Sequence[str] = ("monday.txt",),
-    model: str = "tagger/1",
-) -> dict[str, Any]:
+def tag_row(title, kind="method", sure=0.9, fields=(), pages=("monday.txt",), model="tagger/1"):
     """Make a line of ``tags.jsonl``; a paper less sure than 0.6 is marked for review."""
     others = [tag for tag in ("survey", "method", "study") if tag != kind]
     probabilities = {kind: sure, others[0]: round(1 - sure, 4), others[1]: 0.0}
@@ -42,9 +29,9 @@ def tag_row(
     }
 
 
-def review(title: str, kind: str | None, **changes: Any) -> Label:
+def review(title, kind, **changes):
     """Make the answer of a reviewer who judged the kind alone; None stands for "not a paper"."""
-    content: dict[str, Any] = {
+    content = {
         "title": title,
         "text": f"An abstract on {title}.",
         "outcome": "tagged" if kind else "not-a-paper",
@@ -57,7 +44,7 @@ def review(title: str, kind: str | None, **changes: Any) -> Label:
     return Label.model_validate({**content, **changes})
 
 
-def held_out(facet: Facet, y_true: Any, probabilities: Any) -> HeldOut:
+def held_out(facet, y_true, probabilities):
     """Make predictions of a cross-validation, both of shape (papers, tags)."""
     ids = tuple(f"paper {n}" for n in range(len(y_true)))
     folds = np.ones(len(y_true), dtype=int)

@@ -1,21 +1,15 @@
 """Results of trainings that took no time, and their way into MLflow."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 
 from tagger.labels import LabelStore
 from tagger.model import load_model
-from tagger.registry import Registry, Version, log_training
+from tagger.registry import log_training
 from tagger.training import TrainingData, TrainingResult, TrainingSettings
 from tagger.training.cross_validation import metrics_of
 
 
-def log_tiny(
-    registry: Registry, labels: Path, saved_model: Path, right: float = 1.0, seed: int = 0
-) -> Version:
+def log_tiny(registry, labels, saved_model, right=1.0, seed=0):
     """Log a training whose cross-validation got a share of the labels right."""
     store = LabelStore(labels)
     settings = TrainingSettings(folds=2, seed=seed)
@@ -23,9 +17,7 @@ def log_tiny(
     return log_training(registry, result, settings, store.snapshot())
 
 
-def make_result(
-    label_folder: Path, saved_model: Path, right: float = 1.0, seed: int = 0
-) -> TrainingResult:
+def make_result(label_folder, saved_model, right=1.0, seed=0):
     """Make the result of a training that got a share of the labels right."""
     store = LabelStore(label_folder)
     data = TrainingData.of(store.labels(), store.taxonomy)

@@ -1,16 +1,13 @@
 """A web server on this machine that misbehaves as its paths say."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 
 @contextmanager
-def serving(pages: Mapping[str, bytes]) -> Iterator[str]:
+def serving(pages):
     """Serve pages by path, all of them as HTML, and misbehave at some others; provide the address.
 
     ``/to?X`` redirects to X, ``/round`` to itself, ``/silent`` never answers, ``/slow`` and
@@ -20,12 +17,12 @@ def serving(pages: Mapping[str, bytes]) -> Iterator[str]:
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             path, _, target = self.path.partition("?")
             with suppress(OSError):  # the client may leave
                 self._answer(unquote(path), target)
 
-        def _answer(self, path: str, target: str) -> None:
+        def _answer(self, path, target):
             if path in pages:
                 self._head(200, {"Content-Type": "text/html", "Content-Length": len(pages[path])})
                 self.wfile.write(pages[path])
@@ -50,17 +47,17 @@ def serving(pages: Mapping[str, bytes]) -> Iterator[str]:
             else:
                 self.send_error(404)
 
-        def _head(self, code: int, fields: Mapping[str, object]) -> None:
+        def _head(self, code, fields):
             self.send_response(code)
             for name, value in fields.items():
                 self.send_header(name, str(value))
             self.end_headers()
 
-        def _send_on(self, content: bytes, pause: float = 0.05) -> None:
+        def _send_on(self, content, pause=0.05):
             while not over.wait(pause):
                 self.wfile.write(content)
 
-        def log_message(self, *arguments: object) -> None:
+        def log_message(self, *arguments):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

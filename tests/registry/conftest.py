@@ -1,23 +1,17 @@
 """A separate store for each test, and training results without a training."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import tiny_training
 
-from tagger.registry import Registry, Version
+from tagger.registry import Registry
 from tagger.registry.store import Store
-from tagger.training import TrainingResult
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_database(tmp_path_factory):
     """An MLflow database without runs, shared because creating one takes seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     with Store(f"sqlite:///{path}").reading() as client:
@@ -26,7 +20,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Registry:
+def registry(tmp_path, monkeypatch, empty_database):
     """A registry without versions."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -36,15 +30,13 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Pa
 
 
 @pytest.fixture
-def make_result(saved_model: Path, label_folder: Path) -> Callable[..., TrainingResult]:
+def make_result(saved_model, label_folder):
     """Make the result of a training with a given accuracy."""
     return partial(tiny_training.make_result, label_folder, saved_model)
 
 
 @pytest.fixture
-def log(
-    registry: Registry, label_folder: Path, saved_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Version]:
+def log(registry, label_folder, saved_model, monkeypatch):
     """Log a training whose cross-validation got a share of the labels right.
 
     Its figures are there and are not drawn, which takes half of the time.
@@ -53,7 +45,7 @@ def log(
 
     monkeypatch.setattr("mlflow.log_figure", lambda _figure, path: mlflow.log_text("", path))
 
-    def log(**options: Any) -> Version:
+    def log(**options):
         own = options.pop("registry", registry)
         return tiny_training.log_tiny(own, label_folder, saved_model, **options)
 

@@ -1,37 +1,31 @@
 """Result folders and labels for the report: eight papers in three runs."""
 
-from __future__ import annotations
-
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from helpers.tiny_report import EVIL, held_out, review, tag_row
 
-from tagger.labels import Label
 from tagger.papers import paper_id
 from tagger.registry import VersionSummary
 from tagger.report.figures import ModelFigures, facet_figures
 from tagger.report.page import Report
 from tagger.report.papers import gather_near_duplicates, gather_papers
 from tagger.report.results import ResultFolder, read_result_folder
-from tagger.taxonomy import Taxonomy
 
 WriteResults = Callable[..., ResultFolder]
 
 
 @pytest.fixture
-def write_results(tmp_path: Path) -> WriteResults:
+def write_results(tmp_path):
     """Write a result folder, of the given day of March, and read it."""
 
-    def write(name: str, day: int, *rows: dict[str, Any], pairs: Any = ()) -> ResultFolder:
+    def write(name, day, *rows, pairs=()):
         folder = tmp_path / name
         folder.mkdir()
         for file, lines in (("tags.jsonl", rows), ("near_duplicates.jsonl", pairs)):
@@ -45,7 +39,7 @@ def write_results(tmp_path: Path) -> WriteResults:
 
 
 @pytest.fixture
-def runs(write_results: WriteResults) -> list[ResultFolder]:
+def runs(write_results):
     """Three runs, of which the latest is named first."""
     third = write_results("third", 3, tag_row("Ash", "study", 0.95, pages=["friday.txt"]))
     first = write_results(
@@ -72,7 +66,7 @@ def runs(write_results: WriteResults) -> list[ResultFolder]:
 
 
 @pytest.fixture
-def figures(taxonomy: Taxonomy) -> ModelFigures:
+def figures(taxonomy):
     """Figures of a model on four papers, whose note is markup."""
     version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0, {}, 0.2, EVIL)
     y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
@@ -84,7 +78,7 @@ def figures(taxonomy: Taxonomy) -> ModelFigures:
 
 
 @pytest.fixture
-def answers() -> list[Label]:
+def answers():
     """Answers of two people to six of the papers."""
     return [
         review("Ash", "study"),
@@ -99,10 +93,10 @@ def answers() -> list[Label]:
 
 
 @pytest.fixture
-def make_report(taxonomy: Taxonomy) -> Callable[..., Report]:
+def make_report(taxonomy):
     """Gather a report."""
 
-    def make(folders: Sequence[ResultFolder], labels: Sequence[Label] = (), **more: Any) -> Report:
+    def make(folders, labels=(), **more):
         gathered = Report(
             created=datetime(2026, 3, 5, 12, tzinfo=UTC),
             folders=tuple(folders),

@@ -10,22 +10,22 @@ TAGS = (Tag(name="heart", definition="Hearts."), Tag(name="pumps", definition="P
 FACET = Facet(name="topic", definition="?", tags=TAGS)
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def scattered(count: int, seed: int = 0) -> np.ndarray:
+def scattered(count, seed=0):
     """Draw vectors without a common direction."""
     return unit(np.random.default_rng(seed).normal(size=(count, SIZE)))
 
 
-def around(axis: int, count: int, seed: int = 1) -> np.ndarray:
+def around(axis, count, seed=1):
     """Draw vectors around an axis."""
     return unit(np.eye(SIZE)[[axis] * count] + 0.06 * scattered(count, seed) * np.sqrt(SIZE))
 
 
 @pytest.fixture
-def hidden() -> tuple[list[Paper], np.ndarray, np.ndarray]:
+def hidden():
     """Return ten papers with a known tag, eight on kites without a tag, and thirty random ones."""
     texts = [f"the heart of patient {n} beats" for n in range(10)]
     texts += [f"box kites of silk soar on wind {n}" for n in range(8)]
