@@ -32,6 +32,8 @@ SHARED = ROOT.parent / "shared"
 def own_settings(tmp_path_factory):
     """Keep what is the user's, and the shipped model, out of tests; a training has one process."""
     with pytest.MonkeyPatch.context() as patch:
+        for server in ("MLFLOW_TRACKING_URI", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+            patch.delenv(server, raising=False)
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("label-studio-of-nobody")))
         patch.setenv(JOBS_VARIABLE, "1")
@@ -178,13 +180,13 @@ def workspace(tmp_path_factory, taxonomy):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(browsers):
-    """A browser without a window."""
+    """A browser without a window, one for the tests of a file."""
     return browsers()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browsers():
     """Start Debian's Chromium without a window, one for each person, at each call."""
     from selenium import webdriver

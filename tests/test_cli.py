@@ -111,20 +111,9 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("labels", "audit", "--model", "labels"), "has no out-of-fold predictions"),
     ],
 )
-def test_a_command_without_what_it_needs_is_one_line(label_folder, monkeypatch, command, reason):
-    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+def test_a_command_without_what_it_needs_is_one_line(label_folder, command, reason):
     (label_folder.parent / "page.txt").write_text(page("One"), encoding="utf-8")
     refused(reason, *command, cwd=label_folder.parent)
-
-
-def test_half_a_server_in_the_environment_is_named(label_folder, monkeypatch):
-    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
-    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
-    done = run("review", "pull", cwd=label_folder.parent, code=2)
-    assert "LABEL_STUDIO_API_KEY is not set" in done.stderr
-    done = run("review", "stop", "--json", cwd=label_folder.parent)
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": False})
 
 
 def test_strategies_are_listed_with_what_they_do():

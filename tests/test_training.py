@@ -173,25 +173,6 @@ def test_cross_validation_alone_says_what_training_says(trained, tiny, topic_lab
     assert checked.seconds_per_100 > 0 < checked.encoder_megabytes
 
 
-@pytest.mark.acceptance
-@pytest.mark.real_encoder
-def test_a_new_tag_works_by_its_definition_alone(taxonomy, topic_labels, tmp_path):
-    kind, field = taxonomy.facets
-    baking = Tag(name="baking", definition="Baking bread, dough, ovens and bakeries.")
-    wider = Facet(name=field.name, definition=field.definition, tags=(*field.tags, baking))
-    # As if nobody had ever labelled a paper of the new tag.
-    labels = [label for label in topic_labels if "study" not in label.tags["kind"]]
-    both = Taxonomy(name="wider", facets=(kind, wider))
-    model = train(labels, both, QUICK, tmp_path / "model").model
-    papers = [
-        Paper("A new oven for bread", "We bake bread and measure the dough."),
-        Paper("Heart failure overview", "An overview of 9 studies of the beating heart."),
-        Paper("Contracts", "A new algorithm that drafts contracts for the court."),
-    ]
-    baked = model.predict_proba(papers)["field"][:, -1]
-    assert baked[0] > 0.89 > baked[1:].max()
-
-
 @pytest.mark.training
 def test_the_learning_curve_ends_with_the_cross_validation(trained, tiny, topic_labels, tmp_path):
     reverse = np.arange(18)[::-1]

@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from helpers.mlflow_server import MlflowServer
 from helpers.ports import free_port
@@ -78,7 +77,7 @@ def label_studio_environment():
 
 
 class Server:
-    """A Label Studio server that can be killed and started again with its data."""
+    """A Label Studio server."""
 
     def __init__(self, folder, environment):
         self.embedded = EmbeddedServer(folder, environment)
@@ -86,18 +85,6 @@ class Server:
         running = self.embedded.start(free_port())
         self.url, self.email = running.url, running.email
         self.password, self.token = running.password, running.token
-
-    def kill(self):
-        """Kill it as a power cut would."""
-        running = self.embedded.running()
-        assert running
-        process = psutil.Process(running.pid)
-        for member in [*process.children(recursive=True), process]:
-            member.kill()
-
-    def restart(self):
-        """Start it at the same address."""
-        self.embedded.start(int(self.url.rsplit(":", 1)[1]))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Results of experiments: what is recorded with them, and what the page says of them."""
 
 import json
-import sys
 from argparse import Namespace
 
 import pytest
@@ -44,15 +43,6 @@ def test_the_page_names_the_tables_that_are_not_of_the_present_state(page, tmp_p
     assert "](#" not in page.results_page().partition("\n## ")[0]
 
 
-def test_changes_that_are_not_committed_are_of_no_state(page, tmp_path, monkeypatch):
-    names = [name for sections in page.SECTIONS.values() for name in sections.values()]
-    measure(tmp_path, None, *names)
-    monkeypatch.setattr(page, "tagger_tree", lambda: None)
-    before = page.results_page()
-    monkeypatch.setattr(page, "tagger_tree", lambda: TREE)
-    assert page.results_page() == before
-
-
 def test_every_table_of_the_page_is_run_by_make_results():
     sections = load_script("results").SECTIONS.values()
     assert {name for each in sections for name in each.values()} == {*run_all.EXPERIMENTS}
@@ -76,14 +66,3 @@ def test_a_result_is_skipped_only_on_the_same_state_and_script(
     assert json.loads((tmp_path / "trial.json").read_text("utf-8"))["figures"] == [1]
     script.write_text(f"print()\n{change}", encoding="utf-8")
     assert run_all.is_present("trial", TREE) == present
-
-
-def test_quick_sizes_are_the_defaults_with_quick_and_results_go_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "SCRATCH", tmp_path)
-    monkeypatch.setattr(sys, "argv", [run_all.__file__, "--quick", "--rounds", "7"])
-    options = record.read_options("", seeds=(5, 1), rounds=(300, 3))
-    assert (options.seeds, options.rounds) == (1, 7)
-    assert options.output == tmp_path / "results"
-    monkeypatch.setattr(sys, "argv", [run_all.__file__])
-    options = record.read_options("", seeds=(5, 1), rounds=(300, 3))
-    assert (options.seeds, options.output) == (5, record.RESULTS)

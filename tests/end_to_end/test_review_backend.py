@@ -28,7 +28,6 @@ def wait_until(true, what, seconds=300):
 def test_tags_live_pulls_and_trains(workspace, server, connection, tmp_path, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.token)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(workspace)
     labels = tmp_path / "labels"
     shutil.copytree(workspace / "labels", labels)

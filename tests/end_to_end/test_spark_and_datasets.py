@@ -33,7 +33,6 @@ ROWS = [
 def run(label_folder, saved_model, tmp_path, monkeypatch):
     """Run a script of the page beside a champion and a table; return the rows that it wrote."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     log_tiny(Registry(), label_folder, saved_model)
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "papers.parquet")
     text = PAGE.read_text(encoding="utf-8")

@@ -406,7 +406,6 @@ def test_a_real_encoder_is_fine_tuned(labelled, tmp_path):
 @pytest.mark.mlflow
 def test_versions_are_loaded_from_mlflow(label_folder, saved_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(TaggerError, match="there is no model 'champion'"):
         Tagger.load()
     log_tiny(Registry(), label_folder, saved_model)
@@ -422,7 +421,6 @@ def test_the_example_of_the_readme_runs_as_written(quick, tmp_path, monkeypatch,
     readme = (root / "README.md").read_text(encoding="utf-8")
     [example] = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copytree(root / "examples", "examples")
     Path("labels").mkdir()
     shutil.copy(root / "labels" / "taxonomy.yaml", "labels")

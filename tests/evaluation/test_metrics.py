@@ -26,14 +26,6 @@ def test_unused_tags_are_left_out_of_averages(taxonomy):
     assert evaluate(facet, nobody, np.zeros((2, 3)))["macro_f1"] == 0
 
 
-@given(truths)
-def test_certain_and_right_predictions_have_no_calibration_error(taxonomy, y_true):
-    certain = y_true.astype(float)
-    figures = evaluate(taxonomy.facet("field"), y_true, certain)
-    assert (figures["calibration_error"], figures["brier"]) == (0, 0)
-    assert (predict_labels(taxonomy.facet("field"), certain) == y_true).all()
-
-
 @given(truths, probabilities)
 def test_f1_is_that_of_scikit_learn(taxonomy, y_true, drawn):
     facet = taxonomy.facet("field")

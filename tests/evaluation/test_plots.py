@@ -1,13 +1,9 @@
 import numpy as np
-import pytest
 from helpers.tiny_report import held_out
 
 from tagger.evaluation import (
-    LearningPoint,
     confusion_counts,
     confusion_matrix_figure,
-    learning_curve_figure,
-    reliability_figure,
 )
 
 
@@ -20,17 +16,3 @@ def test_confusions_are_counted_by_true_and_predicted_tag(taxonomy):
     assert counts.sum() == 4
     labels = confusion_matrix_figure(data).axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == ["health", "heart", "law", "none"]
-
-
-def test_a_reliability_diagram_names_its_error_and_a_curve_its_labels(taxonomy):
-    y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1]]
-    for name, error, answers in (("kind", "0.200", 5), ("field", "0.200", 5)):
-        data = held_out(taxonomy.facet(name), y_true, y_true * 0.7 + 0.1)
-        upper, lower = reliability_figure(data).axes
-        assert f"{name}: calibration error {error}" in upper.get_title()
-        assert sum(bar.get_height() for bar in lower.patches) == answers
-    points = [LearningPoint(count, {"kind": data}) for count in (2, 4)]
-    (axes,) = learning_curve_figure(points).axes
-    assert axes.get_xlabel() == "labels trained on"
-    assert axes.containers[0].lines[0].get_xdata().tolist() == [2, 4]
-    assert axes.containers[0].lines[0].get_ydata() == pytest.approx([1, 1])

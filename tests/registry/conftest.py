@@ -23,7 +23,6 @@ def empty_database(tmp_path_factory):
 def registry(tmp_path, monkeypatch, empty_database):
     """A registry without versions."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_database, tmp_path / "mlruns")
     return Registry()

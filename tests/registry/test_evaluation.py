@@ -47,7 +47,7 @@ def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):
         evaluate_models(registry, ["1"], file)
 
 
-def test_the_command_says_what_is_not_known(registry, log, label_folder):
+def test_the_command_says_what_is_not_known(log, label_folder):
     log()
     done = run("evaluate", "--labels", label_folder, code=0)
     assert "kind: not known on your papers: tagger review push FILES --audit 50" in done.stdout

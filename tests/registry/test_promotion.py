@@ -77,14 +77,6 @@ def test_a_better_version_passes_and_a_worse_one_does_not(registry, log):
     assert PROMOTION not in registry.find("3").tags
 
 
-def test_seed_labels_alone_promote_nothing(registry, log, label_folder):
-    (label_folder / "corrections.jsonl").unlink()
-    log(right=0.25)
-    done = promote(registry, log(right=1.0), RULES)
-    assert not done.promoted
-    assert [one.cannot_tell for one in done.outcomes if not one.passed] == [True, True]
-
-
 def test_force_records_its_reason(registry, log):
     log(right=1.0)
     worse = log(right=0.25, seed=1)

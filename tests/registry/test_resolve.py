@@ -78,7 +78,6 @@ def test_a_changed_or_missing_model_is_refused(registry, log, tmp_path):
 
 def test_an_unknown_model_is_an_error_and_no_store_is_created(tmp_path, monkeypatch, label_folder):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "empty").mkdir()
     for name, problem in {
         "7": "there is no model '7'",
@@ -111,7 +110,6 @@ def shipped(saved_model, tmp_path, monkeypatch):
     digest = load_model(folder).digest
     (folder / "training.json").write_text(json.dumps({"model": digest}), encoding="utf-8")
     monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
 
 

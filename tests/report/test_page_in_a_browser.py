@@ -21,7 +21,13 @@ def page(make_report, runs, answers, figures, tmp_path, browser):
     report = make_report([third, *runs[1:]], answers, figures=figures)
     file = tmp_path / "report.html"
     file.write_text(report_page(report), encoding="utf-8")
-    browser.get(file.as_uri())
+    # Nothing is left of the test before.
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    for _ in range(2):
+        browser.get(file.as_uri())
+        browser.execute_script("localStorage.clear()")
+    browser.get_log("browser")
     return browser
 
 

@@ -11,9 +11,8 @@ from tagger.registry import find_shipped_model
 
 
 @pytest.fixture
-def root(tmp_path, label_folder, monkeypatch):
+def root(tmp_path, label_folder):
     """A workspace with labels and results, and without a model."""
-    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     (tmp_path / "tagged").mkdir()
     rows = [tag_row("First paper", sure=0.5), tag_row("Second paper")]
     text = "".join(json.dumps(row) + "\n" for row in rows)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tagger.model import TaggerModel
+
 WORDS = ("heart", "court", "survey", "trial", "network", "question", "drug", "judge")
 
 
@@ -23,6 +25,19 @@ def rows():
     rows[152] = {**rows[12], "title": rows[12]["title"].upper(), "doi": "10.1234/own"}
     rows[153] = {"title": "An abstract, with “quotes” and a comma", "abstract": "No abstract"}
     return rows
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Let no model tag the paper number 42 any more."""
+    real = TaggerModel.predict
+
+    def poisoned(self, papers):
+        if any("number 42 " in paper.title for paper in papers):
+            raise RuntimeError("too much for the tokenizer")
+        return real(self, papers)
+
+    return lambda: monkeypatch.setattr(TaggerModel, "predict", poisoned)
 
 
 @pytest.fixture

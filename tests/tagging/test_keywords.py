@@ -22,8 +22,8 @@ NEW = ["kind: survey", "field: health"]
 LIBRARIES = sorted([*EXPORTS.glob("*.bib"), *EXPORTS.glob("*.ris")])
 
 
-def rows_of(read, kind="survey", field=("law",)):
-    return [{"kind": [kind], "field": list(field)}] * len(read.papers)
+def rows_of(read):
+    return [{"kind": ["survey"], "field": ["law"]}] * len(read.papers)
 
 
 def bibtex_blocks(text):
@@ -73,19 +73,6 @@ def test_all_but_keywords_comes_back_to_the_byte(path, newline, encoding, tmp_pa
             assert {**old, "keywords": None} == {**new, "keywords": None}
             assert new["keywords"] == [*old.get("keywords", ()), "kind: survey", "field: law"]
     assert [p.title for p in read_papers([written])] == [p.title for p in read.entries]
-
-
-@pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
-def test_other_tags_replace_ours_and_the_same_change_nothing(path, tmp_path, taxonomy):
-    own = collect_papers([path])
-    [first] = write_with_keywords(own, rows_of(own), taxonomy, tmp_path / "1")
-    again = collect_papers([first])
-    [same] = write_with_keywords(again, rows_of(again), taxonomy, tmp_path / "2")
-    assert same.read_bytes() == first.read_bytes()
-    [other] = write_with_keywords(again, rows_of(again, "study", []), taxonomy, tmp_path / "3")
-    [fresh] = write_with_keywords(own, rows_of(own, "study", []), taxonomy, tmp_path / "4")
-    assert other.read_bytes() == fresh.read_bytes()
-    assert b"survey" not in other.read_bytes().replace(b"survey 120", b"").replace(b"A survey", b"")
 
 
 @pytest.mark.parametrize(

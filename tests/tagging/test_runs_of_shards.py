@@ -83,15 +83,8 @@ def problems_in(folder):
     return [json.loads(line) for line in lines]
 
 
-def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, monkeypatch, saved):
-    real = type(saved).predict
-
-    def poisoned(self, papers):
-        if any("number 42 " in paper.title for paper in papers):
-            raise RuntimeError("too much for the tokenizer")
-        return real(self, papers)
-
-    monkeypatch.setattr(type(saved), "predict", poisoned)
+def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, poison):
+    poison()
     first, second = write_json(rows[:120], "a.jsonl"), write_json(rows[120:], "b.jsonl", after=BAD)
     run = tag(first, second)
     whole, problems = local(first, second)

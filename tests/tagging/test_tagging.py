@@ -47,16 +47,9 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     assert {path.name for path in run.files} == set(contents(out))
 
 
-def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers, monkeypatch):
-    real = type(model).predict
-
-    def poisoned(self, papers):
-        if any("number 42 " in paper.title for paper in papers):
-            raise RuntimeError("too much for the tokenizer")
-        return real(self, papers)
-
+def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers, poison):
     whole = [paper.id for paper in tag_papers(papers, model, tmp_path / "whole", RULE).tagged()]
-    monkeypatch.setattr(type(model), "predict", poisoned)
+    poison()
     run = tag_papers(papers, model, tmp_path / "out", RULE)
     assert [paper.id for paper in run.tagged()] == whole[:42] + whole[43:]
     lines = (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
