@@ -18,7 +18,6 @@ FROZEN = TrainingSettings(recipe="frozen", epochs=0, folds=2, max_tokens=32)
         ([{}], "two different candidates"),
         ([{}, {}], "two different candidates"),
         ([{}, {"encoder": "./nowhere"}], r"'\./nowhere' cannot be loaded"),
-        ([{}, {"recipe": "fast"}], "no recipe 'fast'"),
         ([{}, {"epochs": 2}], "does not fine-tune"),
     ],
 )

@@ -1,10 +1,7 @@
 """What tagger depends on: it is declared, its licences, and the list of it for a release."""
 
 import ast
-import json
 import re
-import shlex
-import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -135,22 +132,3 @@ def test_nothing_in_the_light_install_binds_the_whole(licences):
 def test_the_list_of_licences_is_that_of_what_is_installed(licences):
     written = licences.TARGET.read_text(encoding="utf-8")
     assert written == licences.page(), "make licences writes it anew"
-
-
-@pytest.mark.acceptance
-def test_the_bill_of_materials_names_every_dependency(tmp_path):
-    target = tmp_path / "sbom.cdx.json"
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    recipe = re.search(r"^sbom:.*\n(?:\t.*\n)*?\t(.*\$\(BIN\)/.*)\n", makefile, re.MULTILINE)[1]
-    command = recipe.replace("dist/sbom.cdx.json", str(target))
-    command = command.replace("$(BIN)", str(Path(sys.executable).parent))
-    subprocess.run(shlex.split(command), cwd=ROOT, check=True, capture_output=True)
-    bill = json.loads(target.read_text(encoding="utf-8"))
-    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    assert bill["metadata"]["component"]["name"] == "tagger"
-    named = {name_of(part["name"]) for part in bill["components"]}
-    # And all that these bring, each with its version.
-    assert LIGHT.union(*map(names_in, ("formats", "train", "review"))) <= named
-    assert {"markupsafe", "starlette", "flatbuffers"} <= named
-    assert all(part.get("version") and part.get("purl") for part in bill["components"])
-    assert str(ROOT) not in target.read_text(encoding="utf-8")

@@ -44,9 +44,7 @@ def test_facets_may_come_from_options(tmp_path):
     ("options", "reason"),
     [
         ((), "no template and no facets given"),
-        (("--template", "law"), "unknown template 'law'. Known: medicine"),
         (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
-        (("--facet", "kind=What."), "the facet 'kind' has too few tags (0)"),
         (("--facet", "a=1", "--facet", "a=2"), "the same facet is given twice"),
         (("--facet", "A B=1"), "'A B' is not a valid name"),
         (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "already has a tag 'b'"),

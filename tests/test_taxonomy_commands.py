@@ -93,13 +93,11 @@ def test_labels_that_do_not_fit_are_listed(command, label_folder):
     ("arguments", "reason"),
     [
         (("rename", "law", "x"), "expected FACET/TAG, got 'law'"),
-        (("rename", "field/law", "A B"), "'A B' is not a valid name"),
         (("merge", "field/law", "kind/study", "--into", "law"), "cannot be merged"),
         (("split", "field/law", "--into", "a", "--definition", "b"), "expected NEW=TEXT, got 'b'"),
         (("retire", "field/sea"), "'field' has no tag 'sea'. Known: health, heart, law"),
         (("diff", "none.yaml"), "none.yaml: no such taxonomy file"),
         ((*SPLIT, "fiscal"), "new tags and definitions do not match"),
-        (("show", "--labels", "nowhere"), "nowhere: no such label folder"),
     ],
 )
 def test_mistakes_are_one_line(label_folder, arguments, reason):

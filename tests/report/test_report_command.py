@@ -106,7 +106,6 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
     ("command", "reason"),
     [
         (("nowhere",), "nowhere: no such result folder. Name a folder that 'tagger tag' wrote to"),
-        (("labels",), "labels: contains no tags.jsonl"),
         (("tagged", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("tagged", "--evidence"), "--evidence needs the abstracts"),
         (("tagged", "--model", "7"), "there is no MLflow store here"),

@@ -93,15 +93,6 @@ def test_old_and_new_tags_in_one_answer_are_both_understood(desk, paper):
     assert desk.tags(paper) == {"kind": ("review",), "field": ("sea",)}
 
 
-def test_an_answer_with_only_a_retired_tag_is_not_a_label(desk, paper):
-    desk.push([paper])
-    desk.project.annotate(paper, kind=["survey"], field=[["law"]])
-    desk.change(retire_tag, "kind", "survey")
-    desk.pull()
-    assert desk.tags(paper) == {"field": ("law",)}
-    assert paper.id in {one.paper.id for one in papers_to_rereview(desk.store)}
-
-
 def test_waiting_tasks_are_refreshed_to_the_new_taxonomy(desk, papers):
     desk.push(papers[:3])
     assert desk.push(papers[:3]).refreshed == 0

@@ -340,12 +340,6 @@ def test_merged_exclusive_tags_add_probabilities(taxonomy):
     np.testing.assert_allclose(found.probabilities(np.array([[0.2, 0.3, 0.5]])), [[0.7, 0.3]])
 
 
-def test_merged_non_exclusive_tags_take_the_maximum(taxonomy):
-    after = apply(taxonomy, retire_tag, "field", "law", "heart")
-    found = translate_facet(after, "field", ("health", "heart", "law"))
-    np.testing.assert_allclose(found.probabilities(np.array([[0.4, 0.1, 0.8]])), [[0.8, 0.8]])
-
-
 def test_unknown_tags_are_not_translated(taxonomy):
     after = apply(taxonomy, retire_tag, "kind", "survey")
     found = translate_facet(after, "kind", ("survey", "method", "study"))
