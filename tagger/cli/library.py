@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Search, export and retag the paper
 File = Annotated[Path, typer.Argument(metavar="LIBRARY", help="The file of the library.")]
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="Words that title and abstract have; '\"a phrase\"' in double quotes."),
+    typer.Argument(help="Words to find in title and abstract; '\"a phrase\"' in double quotes."),
 ]
 Since = Annotated[
     str | None,
@@ -49,7 +49,7 @@ def search(
     show: Show = 25,
     as_json: options.Json = False,
 ) -> None:
-    """Find papers by words, tags, the day on which they were added, or whether they wait.
+    """Find papers by words, tags, the day on which they were added, or papers to review.
 
     The best matches come first. Tags are those of the reviewers where they answered.
 
@@ -69,7 +69,7 @@ def search(
 def show(
     file: File, title: Title, labels: options.ReviewedLabels = None, as_json: options.Json = False
 ) -> None:
-    """Show all about the papers with a title: confidences, sources, model, day.
+    """Show everything about the papers with a title: confidences, sources, model, day.
 
     Example: tagger library show library "a part of its title"
     """
@@ -107,7 +107,7 @@ def export(
 ) -> None:
     """Write papers to a folder, as tags.jsonl, tags.csv, abstracts.jsonl and other formats.
 
-    Tags are those of the reviewers where they answered. What is not a paper, by their answer, is
+    Tags are those of the reviewers where they answered. Entries that they marked as not a paper are
     left out. Without words and options all papers are written.
 
     Example: tagger library export library --output surveys --tag contribution/survey
@@ -140,7 +140,7 @@ def retag(
     show: Show = 25,
     as_json: options.Json = False,
 ) -> None:
-    """Tag all papers that another model has tagged, and say what changes.
+    """Tag the papers that another model has tagged, and print what changes.
 
     Ids, days and the answers of reviewers stay. If abstracts are not kept in the library, --texts
     names files that have them. The exit code is 1 if papers keep their tags because their

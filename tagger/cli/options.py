@@ -93,7 +93,7 @@ Model = Annotated[
         "-m",
         help="A version (7), an alias, the id of a training run, the folder of a model, shipped "
         "(the model that comes with tagger), or a label folder, whose definitions are then used "
-        "without training. Without a champion, champion is the shipped model.",
+        "without training. Until a version is promoted, champion is the shipped model.",
     ),
 ]
 Version = Annotated[
@@ -157,13 +157,13 @@ StrategyName = Annotated[
 ]
 AuditShare = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Share of papers drawn at random, to measure accuracy."),
+    typer.Option(min=0, max=1, help="Share of papers sampled at random, to measure accuracy."),
 ]
 Audit = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Review only papers drawn at random: the number that wait for review afterwards. "
+        help="Review only papers sampled at random: the number that wait for review afterwards. "
         "Replaces --budget and --audit-share.",
     ),
 ]

@@ -19,7 +19,7 @@ from tagger.errors import TaggerError, shown
 
 if TYPE_CHECKING:
     from tagger.cli.console import Console
-    from tagger.model import PrecisionTarget, TaggerModel
+    from tagger.model import TaggerModel
     from tagger.papers import Paper, PaperCollection, TaggedPaper
     from tagger.tagging import Addition, Arrivals, RayEngine, TagRun
 
@@ -163,7 +163,11 @@ def tag(
             output.warn(f"{warning}; review some of them: tagger review push FILES")
         if as_json:
             content = _run_as_json(run, loaded.name, len(read.entries), problems)
-            met = _target_as_json(target, target_precision)
+            met = target and {
+                "target_precision": target_precision,
+                "expected_coverage": target.coverage,
+                "shortfalls": target.shortfalls,
+            }
             output.print_json(content | {"effort": effort, "target": met, "addition": addition})
         else:
             _print_tag_run(run, loaded, len(read.entries), show, addition)
@@ -248,14 +252,6 @@ def _run_as_json(
         "counts": run.counts,
         "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
         "output": [shown(path) for path in run.files],
-    }
-
-
-def _target_as_json(target: PrecisionTarget | None, target_precision: float | None) -> object:
-    return target and {
-        "target_precision": target_precision,
-        "expected_coverage": target.coverage,
-        "shortfalls": target.shortfalls,
     }
 
 

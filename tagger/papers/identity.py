@@ -101,7 +101,7 @@ class EntryKeys:
 
     def __init__(self) -> None:
         # Pairs of hash and entry, flat.
-        self._own, self._ids, self._titles = array("Q"), array("Q"), array("Q")
+        self._keys = {name: array("Q") for name in ("own", "identifiers", "titles")}
         self._kinds = bytearray()
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class EntryKeys:
         own = (paper.unique_ids - identifiers) or (() if identifiers else titles)
         # The id of the title itself comes last, because ``number`` compares titles by the last id.
         titles = sorted(titles, key=paper_id(paper.title).__eq__)
-        for keys, names in ((self._own, own), (self._ids, identifiers), (self._titles, titles)):
+        for keys, names in zip(self._keys.values(), (own, identifiers, titles), strict=True):
             for name in names:
                 keys.extend((hash_of(name.encode("utf-8", "surrogatepass")), entry))
         self._kinds.append(_kinds(paper))
@@ -130,7 +130,7 @@ class EntryKeys:
         import numpy as np
 
         kinds = np.frombuffer(bytes(self._kinds), dtype=np.uint8)
-        keys: dict[str, Any] = {name: np.array(each) for name, each in self._arrays().items()}
+        keys: dict[str, Any] = {name: np.array(each) for name, each in self._keys.items()}
         np.savez(file, kinds=kinds, **keys)
 
     def load(self, path: Path) -> None:
@@ -138,14 +138,11 @@ class EntryKeys:
         import numpy as np
 
         with np.load(path) as file:
-            for name, keys in self._arrays().items():
+            for name, keys in self._keys.items():
                 loaded = file[name].astype(np.uint64)
                 loaded[1::2] += np.uint64(len(self._kinds))
                 keys.frombytes(loaded.tobytes())
             self._kinds += file["kinds"].tobytes()
-
-    def _arrays(self) -> dict[str, array[int]]:
-        return {"own": self._own, "identifiers": self._ids, "titles": self._titles}
 
     def number(self, title_of: Callable[[int], str]) -> Numbering:
         """Number the papers; ``title_of`` returns the title of an entry.
@@ -157,19 +154,19 @@ class EntryKeys:
         # Union-find with path halving (Tarjan and van Leeuwen, 1984).
         groups, by_title = (array("q", range(len(self._kinds))) for _ in range(2))
         titles = np.zeros(len(self._kinds), dtype=np.uint64)
-        hashes, entries_of = np.frombuffer(self._titles, dtype=np.uint64).reshape(-1, 2).T
+        hashes, entries_of = np.frombuffer(self._keys["titles"], dtype=np.uint64).reshape(-1, 2).T
         titles[entries_of.astype(np.int64)] = hashes
         every = np.arange(len(self._kinds))
-        for entries in _groups_by_key(self._own, every):
+        for entries in _groups_by_key(self._keys["own"], every):
             _join(groups, entries)
-        for entries in _groups_by_key(self._ids, every):
+        for entries in _groups_by_key(self._keys["identifiers"], every):
             for members in _same_work(entries, titles[entries].tolist(), title_of):
                 _join(groups, members)
         roots = _roots(groups)
         kinds = np.zeros(len(self._kinds), dtype=np.uint8)
         np.bitwise_or.at(kinds, roots, np.frombuffer(self._kinds, dtype=np.uint8))
         joined: set[int] = set()
-        for same_title in _groups_by_key(self._titles, roots):
+        for same_title in _groups_by_key(self._keys["titles"], roots):
             for members in _unambiguous(same_title, kinds):
                 joined.update(members)
                 _join(by_title, members)
@@ -181,7 +178,7 @@ class EntryKeys:
                 _join(groups, members)
         # The root of a group is its first entry, so sorting by root gives the order of entries.
         numbers = np.unique(_roots(groups), return_inverse=True)[1]
-        return Numbering(numbers, list(_groups_by_key(self._ids, numbers)))
+        return Numbering(numbers, list(_groups_by_key(self._keys["identifiers"], numbers)))
 
 
 def number_papers(papers: Iterable[Paper]) -> npt.NDArray[np.int64]:

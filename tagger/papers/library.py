@@ -215,13 +215,9 @@ class Library:
         query = "SELECT number FROM papers WHERE id = ?"
         ((number,),) = self._database.execute(query, [known.tagged.id])
         own, before = known.tagged, known.paper
-        tagged = replace(
-            own,
-            identifiers=replace(
-                before, identifiers=own.identifiers + entry.identifiers
-            ).identifiers,
-            sources=tuple(dict.fromkeys(own.sources + entry.sources)),
-        )
+        named = replace(before, identifiers=own.identifiers + entry.identifiers)
+        sources = tuple(dict.fromkeys(own.sources + entry.sources))
+        tagged = replace(own, identifiers=named.identifiers, sources=sources)
         text = known.abstract or (entry.abstract if abstract else known.abstract)
         query = "UPDATE papers SET tagged = ?, abstract = ? WHERE number = ?"
         self._database.execute(query, (_json(tagged), text, number))

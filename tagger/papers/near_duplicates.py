@@ -33,7 +33,12 @@ SKETCH_SIZE = 64
 _MIN_SHARED = 3
 """Minimum number of shared sketch hashes of a candidate pair. Of the pairs with Jaccard index 0.15,
 0.2% share fewer than 3 of 64; with Jaccard index 0.2, 0.01%."""
+_THRESHOLD = 0.15
+"""Minimum Jaccard index. No pair of 210 unrelated abstracts of one field exceeds 0.05, so rewritten
+abstracts are found, too."""
 _COMMON = 50
+"""Shingles in more than this many abstracts are set phrases and are ignored. This keeps the running
+time linear in the number of papers."""
 _SHINGLE = 3
 _WORD = re.compile(r"\w+")
 _CACHED_WORDS = 1 << 16
@@ -81,12 +86,7 @@ def group_near_duplicates(pairs: Iterable[NearDuplicate]) -> list[LookAlikes]:
 
 
 def find_near_duplicates(
-    papers: Sequence[Paper],
-    *,
-    threshold: float = 0.15,
-    common: int = _COMMON,
-    folder: Path | None = None,
-    each: MapFunction = map,
+    papers: Sequence[Paper], *, folder: Path | None = None, each: MapFunction = map
 ) -> list[NearDuplicate]:
     """Find pairs of papers that are likely versions of one study, the most similar first.
 
@@ -97,39 +97,33 @@ def find_near_duplicates(
 
     Parameters
     ----------
-    threshold:
-        Minimum Jaccard index. No pair of 210 unrelated abstracts of one field exceeds 0.05, so the
-        default finds rewritten abstracts, too.
-    common:
-        Shingles in more than this many abstracts are set phrases and are ignored. This keeps the
-        running time linear in the number of papers.
     folder:
         Folder for sketches and pairs of one list of papers; by default a temporary folder.
     each:
         Function like ``map`` that runs the steps, see :func:`tagger.papers.collect_papers`.
     """
     with tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True) as scratch:
-        search = _Search(papers, folder or Path(scratch), threshold, common)
+        search = _Search(papers, folder or Path(scratch))
         search.folder.mkdir(parents=True, exist_ok=True)
         chunks = range(-(-len(papers) // _PAPERS_AT_ONCE))
-        _finish(each(search.sketch, chunks))
+        list(each(search.sketch, chunks))
         sizes, copies = search.find_copies(chunks)
-        _finish(each(search.pair, range(_parts(search.folder, "sketch"))))
-        _finish(each(search.compare, range(_parts(search.folder, "pairs"))))
+        list(each(search.pair, range(_parts(search.folder, "sketch"))))
+        list(each(search.compare, range(_parts(search.folder, "pairs"))))
         shared_shingles = [np.load(path)["shared"] for path in search.files("similar")]
         set_phrases = np.zeros(0, dtype=np.uint64)
-        if sum(map(len, shared_shingles)) and len(papers) > common:
+        if sum(map(len, shared_shingles)) and len(papers) > _COMMON:
             wanted = np.unique(np.concatenate(shared_shingles))
             _save(search.folder / "wanted.npy", wanted)
             counts = np.zeros(len(wanted), dtype=np.int64)
             for places, found in each(search.count, chunks):
                 counts[places] += found
-            set_phrases = wanted[counts > common]
+            set_phrases = wanted[counts > _COMMON]
         pairs = [_pair(papers, first, copy, 1.0) for copy, first in copies.items()]
         for one, other, shared in search.similar_pairs():
             count = int((~np.isin(shared, set_phrases)).sum())
             similarity = count / (int(sizes[one] + sizes[other]) - count)
-            if similarity >= threshold:
+            if similarity >= _THRESHOLD:
                 pairs.append(_pair(papers, one, other, similarity))
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.ids))
 
@@ -160,8 +154,6 @@ class _Search:
 
     papers: Sequence[Paper]
     folder: Path
-    threshold: float
-    common: int
 
     def sketch(self, chunk: int) -> None:
         """Store the sketches of a chunk of papers, and the number and hash of their shingles."""
@@ -206,7 +198,7 @@ class _Search:
         starts = np.flatnonzero(~same[:-1] & same[1:])
         lengths = np.flatnonzero(same[:-1] & ~same[1:]) + 1 - starts
         found: list[Hashes] = [np.zeros(0, dtype=np.uint64)]
-        for length in np.unique(lengths[lengths <= self.common]).tolist():
+        for length in np.unique(lengths[lengths <= _COMMON]).tolist():
             one, other = np.triu_indices(length, 1)
             group = keys[starts[lengths == length, None] + np.arange(length)] & _LOW_32_BITS
             found.append((group[:, one] << np.uint64(32) | group[:, other]).ravel())
@@ -223,7 +215,7 @@ class _Search:
         firsts, seconds = (pairs >> np.uint64(32)).astype(int), (pairs & _LOW_32_BITS).astype(int)
         # A Jaccard index t of two sets of sizes a and b means a shared part t / (1 + t) of a + b.
         # The small number guards against rounding errors above a whole number.
-        share, sizes = self.threshold / (1 + self.threshold), self._sizes()
+        share, sizes = _THRESHOLD / (1 + _THRESHOLD), self._sizes()
         needed = np.ceil(share * (sizes[firsts] + sizes[seconds]) - 1e-6)
         enough = shared >= np.minimum(needed, _MIN_SHARED)
         found = list[tuple[int, int, int]]()
@@ -231,7 +223,7 @@ class _Search:
         for one, other in zip(firsts[enough].tolist(), seconds[enough].tolist(), strict=True):
             first, second = _shingles(self.papers[one]), _shingles(self.papers[other])
             both = np.intersect1d(first, second, assume_unique=True)
-            if len(both) >= self.threshold * (len(first) + len(second) - len(both)):
+            if len(both) >= _THRESHOLD * (len(first) + len(second) - len(both)):
                 found.append((one, other, len(both)))
                 parts.append(both)
         with replacing_bytes(path) as file:
@@ -290,11 +282,6 @@ def _parts(folder: Path, name: str) -> int:
     """Return the number of parts into which to split the files, so that each fits into memory."""
     size = sum(path.stat().st_size for path in folder.glob(f"{name}-*.npy"))
     return 1 + size // (8 * _KEYS_AT_ONCE)
-
-
-def _finish(work: Iterable[object]) -> None:
-    for _ in work:
-        pass
 
 
 def _save(path: Path, values: npt.NDArray[Any]) -> None:

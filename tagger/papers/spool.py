@@ -56,9 +56,9 @@ class PaperSpool(_LazyPapers):
 
     def __init__(self, papers: Iterable[Paper] = (), path: Path | None = None) -> None:
         self._path = path
-        with self._reporting(is_writing=True):
+        with self._writing():
             self._database = sqlite3.connect(path or "", check_same_thread=False)
-        with self._reporting(is_writing=True), self._database:
+        with self._writing(), self._database:
             # A file of a killed process is written again, so no rollback journal is needed.
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS papers (fields TEXT)")
@@ -78,14 +78,17 @@ class PaperSpool(_LazyPapers):
 
     def _paper(self, index: int) -> Paper:
         query = "SELECT fields FROM papers WHERE rowid = ?"
-        with self._reporting(is_writing=False):
+        try:
             ((fields,),) = self._database.execute(query, (index + 1,))
             title, abstract, sources, identity, identifiers, day = json.loads(fields)
             day = day and date.fromisoformat(day)
             return Paper(title, abstract, tuple(sources), identity, tuple(identifiers), day)
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     @contextmanager
-    def _reporting(self, *, is_writing: bool) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
+        """Convert the errors of the database to TaggerErrors."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -94,15 +97,11 @@ class PaperSpool(_LazyPapers):
                 raise TaggerError(
                     "another process uses this file", path=self._path, hint=hint
                 ) from error
-            if not is_writing:
-                raise self._damaged(error) from error
             folder = self._path.parent if self._path else Path(tempfile.gettempdir())
             problem = cannot_write(folder, OSError(str(error)))
             problem.hint = "Set the variable TMPDIR to a folder on a disk with more free space"
             raise problem from error
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
-            if is_writing and not isinstance(error, sqlite3.DatabaseError):
-                raise
+        except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> TaggerError:

@@ -7,7 +7,7 @@ schemas and descriptions are derived from it. ``tagger/report/page.html.j2`` dis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, TypeAdapter
@@ -90,11 +90,7 @@ class TaggedPaper:
 
     def as_row(self) -> dict[str, Any]:
         """Return one line of ``tags.jsonl``."""
-        row = {name: getattr(self, name) for name in COLUMNS}
-        row["identifiers"], row["sources"] = list(self.identifiers), list(self.sources)
-        row["tags"] = {facet: list(tags) for facet, tags in self.tags.items()}
-        if self.review:
-            row["review"] = {**asdict(self.review), "facets": list(self.review.facets)}
+        row: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
         row["time"] = self.time and self.time.isoformat(timespec="milliseconds")
         return row
 

@@ -25,7 +25,7 @@ _RESULTS = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, ABSTRACTS_FILE, MANIFEST_FILE, 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is read of a line of an earlier ``tags.jsonl``."""
+    """The part of a line of an earlier ``tags.jsonl`` that is read."""
 
     id: str
 

@@ -8,7 +8,8 @@ from markdown_it import MarkdownIt
 
 from tagger._util.rendering import render
 from tagger._util.text_safety import as_markdown
-from tagger.tagging.writers.dataset import Tally, dataset_card
+from tagger.tagging.writers.arrow import arrow_schema
+from tagger.tagging.writers.dataset import dataset_card
 from tagger.taxonomy import Facet, Tag, Taxonomy
 from tagger.training import TrainingSettings
 
@@ -38,7 +39,8 @@ def hostile():
 
 
 def test_the_card_of_a_data_set_shows_definitions_as_text(hostile):
-    elements, said = shown(dataset_card(Tally(), hostile).split("---\n", 2)[2])
+    card = dataset_card(arrow_schema(hostile).empty_table(), hostile)
+    elements, said = shown(card.split("---\n", 2)[2])
     assert not elements & {"script", "img", "a"}
     assert f"one {EVIL}" in said
 

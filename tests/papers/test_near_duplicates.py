@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from itertools import combinations
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -49,8 +50,8 @@ def every_pair(papers, common=50):
     return found
 
 
-def found_pairs(papers, **options):
-    return {pair.ids: pair.similarity for pair in find_near_duplicates(papers, **options)}
+def found_pairs(papers):
+    return {pair.ids: pair.similarity for pair in find_near_duplicates(papers)}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,8 @@ def test_all_similar_pairs_among_thousands_are_found(monkeypatch, rewritten, at_
 @given(st.lists(st.text("ab c", max_size=40), max_size=12), st.integers(2, 5))
 def test_pairs_of_short_abstracts_are_always_found(texts, common):
     papers = [Paper(f"Title {n}", text) for n, text in enumerate(texts)]
-    assert found_pairs(papers, common=common) == every_pair(papers, common)
+    with patch("tagger.papers.near_duplicates._COMMON", common):
+        assert found_pairs(papers) == every_pair(papers, common)
 
 
 def test_common_phrases_do_not_count_as_similarity():

@@ -28,8 +28,7 @@ def recognise(source: Source) -> bool:
 def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
     """Yield the paper of each entry, or an error for an invalid entry.
 
-    Replacements are listed without abstract, because their papers were listed before: they are
-    passed over.
+    Replacements are skipped: they are listed without abstract, as their papers were listed before.
     """
     text = source.text
     separators = list(_SEPARATOR.finditer(text))
@@ -52,4 +51,4 @@ def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
         identifiers = identifiers_of(dois=by_name.get("doi", []), arxiv=[name[1]])
         yield make_paper(source, line, by_name.get("title", []), [abstract], identifiers)
     if replaced:
-        yield Notice(f"{replaced} replaced papers are listed without abstract and are passed over")
+        yield Notice(f"{replaced} replaced papers are listed without abstract and are skipped")

@@ -38,7 +38,7 @@ _IDENTITY = ("archiveprefix", "eprinttype", "eprint", "doi", "pmid", *_NOTES, *_
 _DAYS = ("date", "year", "month", "day", "timestamp", "date-added")
 _FIELDS = frozenset({"title", "subtitle", "abstract", *_IDENTITY, *_DAYS})
 _NO_WORK = re.compile(r"set|xdata|control|\w*bstctl", re.IGNORECASE)
-"""Types of entries that describe no work: biblatex's sets and data, settings of styles."""
+"""Types of entries that are not papers: biblatex's sets and data, settings of styles."""
 _OPENING = {"{": "}", '"': '"'}
 _MARK = re.compile(r'(?<!\\)[{}"]|#')
 _MAX_STRING = 2000
@@ -88,7 +88,7 @@ def parse_bibtex(text: str) -> tuple[list[BibtexEntry | TaggerError], dict[str, 
     """Parse a BibTeX text into its entries, including duplicates, and its strings by name.
 
     An invalid entry gives an error with the line, and for a value with the field. Entries that
-    describe no work, such as biblatex's ``@set`` and ``@xdata``, are passed over. Raises a
+    are not papers, such as biblatex's ``@set`` and ``@xdata``, are skipped. Raises a
     TaggerError if the text is not BibTeX, or a string is too long.
     """
     from bibtexparser import model

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tagger._util.atomic import making, replacing, replacing_bytes
 from tagger.errors import TaggerError, without_password
@@ -54,7 +54,6 @@ class PaperCollection:
 
     Papers are in the order of their first entries. They are stored in a temporary folder, deleted
     with the collection, or in a named folder; ``key`` then identifies its content.
-    ``notices`` are lines for the user about the files and about doubtful identifiers.
     """
 
     files: tuple[PaperFile, ...]
@@ -115,7 +114,7 @@ def collect_papers(
     if folder is None:
         scratch = tempfile.TemporaryDirectory(prefix="tagger-", ignore_cleanup_errors=True)
         folder = Path(scratch.name)
-    read = partial(_read_file, folder, _Options(format_name, columns or {}, since))
+    read = partial(_read_file, folder, format_name, columns or {}, since)
     found: dict[int, PaperFile | TaggerError] = {}
     for number, file in each(read, enumerate(places)):
         if on_error is None:
@@ -170,7 +169,6 @@ def read_papers(
         If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
         ``columns`` is unknown.
     """
-    check_reading_options(format_name, columns or {})
     for place in _places(paths):
         read = collect_papers(place, on_error, format_name=format_name, columns=columns)
         for problem in (problem for file in read.files for problem in file.problems.values()):
@@ -192,14 +190,12 @@ def _raise_first(file: PaperFile | TaggerError) -> None:
         raise problem
 
 
-class _Options(NamedTuple):
-    format_name: str | None
-    columns: Mapping[str, str]
-    since: date | None
-
-
 def _read_file(
-    folder: Path, options: _Options, item: tuple[int, str]
+    folder: Path,
+    format_name: str | None,
+    columns: Mapping[str, str],
+    since: date | None,
+    item: tuple[int, str],
 ) -> tuple[int, PaperFile | TaggerError]:
     """Read a file into the folder unless its summary exists; return its number and the result.
 
@@ -209,7 +205,7 @@ def _read_file(
     number, place = item
     path, content = _path(folder, number, "json"), None
     if not path.exists():
-        keys, reading = EntryKeys(), _Reading(place, options)
+        keys, reading = EntryKeys(), _Reading(place, format_name, columns, since)
         with making(_path(folder, number, "sqlite")) as new:
             PaperSpool(keys.adding(reading.papers()), new).close()
         with replacing_bytes(_path(folder, number, "npz")) as file:
@@ -218,7 +214,7 @@ def _read_file(
             json.dump(reading.summary, text)
         content = reading.content
     summary = json.loads(path.read_text(encoding="utf-8"))
-    return number, _from_summary(summary, Source(place, Path(place), options.columns, content))
+    return number, _from_summary(summary, Source(place, Path(place), columns, content))
 
 
 class _Reading:
@@ -227,13 +223,15 @@ class _Reading:
     Errors are put into the summary, so that the spool is always finished.
     """
 
-    def __init__(self, place: str, options: _Options) -> None:
-        self._place, self._columns, self._since = place, options.columns, options.since
+    def __init__(
+        self, place: str, format_name: str | None, columns: Mapping[str, str], since: date | None
+    ) -> None:
+        self._place, self._columns, self._since = place, columns, since
         self.content: bytes | None = None
         self.problems = dict[int, dict[str, Any]]()
         self.notices, self.early = list[str](), list[int]()
         self.summary: dict[str, Any] = {
-            "format": options.format_name,
+            "format": format_name,
             "problems": self.problems,
             "notices": self.notices,
             "early": self.early,

@@ -38,15 +38,15 @@ _TAGGED_LINE = re.compile(
     r"\s*(?:%\S|#=|\\\w|[<{}\[\]]|[A-Z][A-Z0-9]{1,3} {0,2}- |[A-Z][A-Z0-9] \S|\w+ ?[=:]\s"
     r"|[\"']?\w+[\"']?:\s)"
 )
-"""A line of tagged fields, markup or a program; if most lines are such, the text is no digest."""
+"""A line of tagged fields, markup or a program; a text of mostly such lines is not a digest."""
 _NAMED_TITLE = re.compile(r"\s*\w+: \S+ \S.*(?:\n[ \t]*(?:\n|$))")
-"""A first line such as "ScanEval: A Benchmark for ..." that stands by itself: not a field."""
+"""A first line such as "ScanEval: A Benchmark for ...", a blank line below it: not a field."""
 _LICENCE = re.compile(
     r"permission is hereby granted|redistribution and use|commons corporation"
     r"|licen[cs]e,? v(?:ersion|er\.|\.)? ?\d",
     re.IGNORECASE,
 )
-"""Licences lie beside data sets; they have headings and paragraphs, too."""
+"""Data sets often come with a licence, which has headings and paragraphs, too."""
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
 MIN_ABSTRACT = 25

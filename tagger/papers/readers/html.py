@@ -65,14 +65,16 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | Ta
     blocks = [block for block in page.blocks if not _ONLY_LABEL.fullmatch(block.text)]
     sections = _sections(blocks)
     kind = _kind_of_titles(sections)
-    if sum(map(_is_title, blocks)) > sum(section.kind == kind for section in sections):
+    if sum(map(_is_title, blocks)) > sum(section.heading.kind == kind for section in sections):
         # In alerts, such as those of PubMed, the titles are the links to the papers.
         kind = "title"
         sections = _sections(
             [block._replace(kind=kind) if _is_title(block) else block for block in blocks]
         )
     if kind:
-        return papers_of_pairs([each.pair for each in sections if each.kind == kind], source)
+        return papers_of_pairs(
+            [each.pair for each in sections if each.heading.kind == kind], source
+        )
     texts = [_block(block) for block in blocks if block.kind == "text" or is_date(block.text)]
     return papers_of(without_footer(texts), source)
 
@@ -101,10 +103,6 @@ class _Section:
 
     heading: MarkupBlock
     abstracts: list[MarkupBlock]
-
-    @property
-    def kind(self) -> str:
-        return self.heading.kind
 
     @property
     def pair(self) -> Pair:
@@ -147,9 +145,9 @@ def _is_title(block: MarkupBlock) -> bool:
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:
     """Return the kind of the headings above most abstracts; None if titles are not headings."""
-    above = Counter(section.kind for section in sections if section.abstracts)
+    above = Counter(section.heading.kind for section in sections if section.abstracts)
     kind = max(above, key=above.__getitem__, default=None)
-    of_kind = (section.abstracts for section in sections if section.kind == kind)
+    of_kind = (section.abstracts for section in sections if section.heading.kind == kind)
     # A heading above several separate abstracts is the heading of a section, not a title.
     several = (sum(_is_long(block.text) for block in each) > 1 for each in of_kind)
     return None if any(several) else kind

@@ -9,8 +9,7 @@ by arXiv becomes the arXiv id.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from tagger.papers.readers.cleaning import unescape
@@ -121,23 +120,12 @@ def normal_arxiv(text: str) -> str | None:
     return f"arxiv:{number or f'{archive.lower()}/{old}'}"
 
 
-def _whole(kind: str, text: str) -> str | None:
-    """Return the normalised identifier that a text is, or None."""
-    found = _WHOLE[kind].fullmatch(text.strip())
-    return f"{kind}:{found[1].lower()}" if found else None
-
-
-normal_pmid, normal_openalex, normal_s2, normal_corpusid = (
-    partial(_whole, kind) for kind in _WHOLE
-)
-_NORMAL: Mapping[str, Callable[[str], str | None]] = {
-    "doi": normal_doi,
-    "arxiv": normal_arxiv,
-    "pmid": normal_pmid,
-    "openalex": normal_openalex,
-    "s2": normal_s2,
-    "corpusid": normal_corpusid,
-}
+def normal_form(kind: str, text: str) -> str | None:
+    """Return the normalised identifier of a kind that a text has (DOI, arXiv) or is, or None."""
+    if kind in _WHOLE:
+        found = _WHOLE[kind].fullmatch(text.strip())
+        return f"{kind}:{found[1].lower()}" if found else None
+    return normal_doi(text) if kind == "doi" else normal_arxiv(text)
 
 
 def identifier_of_link(link: str) -> str | None:
@@ -148,7 +136,7 @@ def identifier_of_link(link: str) -> str | None:
     for text in (link, unquote(link)):
         for kind, pattern in _LINKS.items():
             if found := pattern.search(text):
-                return _NORMAL[kind](found[1])
+                return normal_form(kind, found[1])
     return None
 
 
@@ -182,7 +170,7 @@ def identifiers_of(
     found = [
         *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),
         *map(normal_arxiv, [*arxiv, *mentions("arxiv", notes)]),
-        *map(normal_pmid, [*pmids, *mentions("pmid", notes)]),
+        *(normal_form("pmid", text) for text in [*pmids, *mentions("pmid", notes)]),
         *map(identifier_of_link, links),
     ]
     return tuple(dict.fromkeys(name for name in found if name))
@@ -198,17 +186,12 @@ def _written(word: str) -> str | None:
     kind, _, name = word.partition(":")
     # Semantic Scholar says PubMed.
     kind = {"pubmed": "pmid"}.get(kind.lower(), kind.lower())
-    if kind in _NORMAL:
-        return _NORMAL[kind](name) or identifier_of_link(name)
+    if kind in _LINKS:
+        return normal_form(kind, name) or identifier_of_link(name)
     if guid := _GUID.fullmatch(word):
         return normal_arxiv(guid[1])
-    link = identifier_of_link(word)
-    return (
-        link
-        or bare_arxiv(word)
-        or normal_s2(word)
-        or (normal_doi(word) if word.startswith("10.") else None)
-    )
+    doi = normal_doi(word) if word.startswith("10.") else None
+    return identifier_of_link(word) or bare_arxiv(word) or normal_form("s2", word) or doi
 
 
 def _is_closed(text: str) -> bool:

@@ -41,7 +41,7 @@ _LISTS = {
 """Lists of objects in which DataCite and INSPIRE put texts, the key of the text, and its field."""
 _IDENTIFIERS = ("ids", "externalIds", "external_ids")
 NO_PAPERS = ("attachment", "note", "annotation")  # a value of any type is compared with them
-"""Zotero's types of items that are no papers."""
+"""Zotero's types of items that are not papers."""
 
 
 class _CutError(TaggerError):

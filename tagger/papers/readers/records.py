@@ -72,7 +72,7 @@ def day_of(text: str) -> date | None:
         year, month, day = found.groups()
         number = int(month) if month.isdecimal() else strptime(month, "%b").tm_mon
         return date(int(year), number, int(day))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 

@@ -85,10 +85,10 @@ class Source:
 
         Raises a TaggerError if it does not exist, cannot be read or is empty.
         """
-        if is_address(str(path)):
-            return cls(name_of(str(path)), Path(path), columns or {}, fetch(str(path)))
-        path = Path(path)
-        if str(path) == STANDARD_INPUT:
+        place, path = str(path), Path(path)
+        if is_address(place):
+            source = cls(name_of(place), path, columns or {}, fetch(place))
+        elif place == STANDARD_INPUT:
             source = cls("stdin", path, columns or {}, sys.stdin.buffer.read())
         else:
             source = cls(shown(path.name), path, columns or {}, stamp=_stamp(path))

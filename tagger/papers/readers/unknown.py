@@ -1,4 +1,4 @@
-"""Say what a file looks like that no reader recognises, and what to export instead."""
+"""Describe a file that no reader recognises, and suggest what to export instead."""
 
 from __future__ import annotations
 
@@ -28,13 +28,11 @@ _BY_LINES = {
     r"\s*[\w-]+:(?:\s|$)|- ": "records of fields and values, such as YAML",
     r"\s*<": "markup",
 }
-
-
 _HINTS = {"pointer": "Get the data first: git lfs pull", "compressed": "Unpack it first"}
 
 
 def refusal_by_start(source: Source) -> TaggerError | None:
-    """Return an error if the first bytes are those of a file that is no list of papers."""
+    """Return an error if the first bytes show that a file is not a list of papers."""
     for start, kind in _BY_START.items():
         if source.start.startswith(start):
             hint = next((text for word, text in _HINTS.items() if word in kind), _EXPORT)
@@ -43,7 +41,7 @@ def refusal_by_start(source: Source) -> TaggerError | None:
 
 
 def refusal(source: Source) -> TaggerError:
-    """Return an error that says what an unrecognised text looks like."""
+    """Return an error that describes a text that no reader recognises."""
     if source.bad_bytes:
         raise source.bad_bytes
     root = root_element(source.head)

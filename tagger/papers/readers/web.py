@@ -31,8 +31,8 @@ def name_of(address: str) -> str:
 def fetch(address: str) -> bytes:
     """Return what a server sends: at most :data:`BYTES`, within :data:`SECONDS`.
 
-    Raises a TaggerError if nothing arrives in time, or what arrives is an error, too large,
-    incomplete or empty, or redirects often or to anything but an address of the web.
+    Raises a TaggerError if nothing arrives in time, or what arrives is an error, too large or
+    incomplete, or redirects often or to anything but an address of the web.
     """
     found, end = list[bytes | Exception](), time.monotonic() + SECONDS
 
@@ -72,7 +72,7 @@ def _fetch(address: str, end: float) -> bytes:
                 raise TimeoutError
     if max(size, len(content)) > BYTES:
         raise TaggerError(f"is larger than {BYTES // 2**20} MB", hint=_HINT)
-    if len(content) < max(size, 1):
+    if len(content) < size:
         raise TaggerError(f"is incomplete: {len(content)} of {size} bytes arrived")
     return bytes(content)
 

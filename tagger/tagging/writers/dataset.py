@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
-
-from tagger._util.text_safety import as_markdown
+from tagger._util.rendering import render
 from tagger.papers import COLUMNS, TaggedPaper
 from tagger.tagging.writers.arrow import arrow_schema, arrow_tables
 from tagger.taxonomy import Taxonomy
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 CARD_FILE = "README.md"
-
-
-class Tally:
-    """Numbers of tagged papers: in total, to review, by facet and tag, and by model."""
-
-    def __init__(self) -> None:
-        self.papers = self.to_review = 0
-        self.tags: dict[str, Counter[str]] = {}
-        self.models: Counter[str] = Counter()
-
-    def add(self, paper: TaggedPaper) -> None:
-        """Count a paper."""
-        self.papers += 1
-        self.to_review += paper.review is not None
-        self.models[paper.model] += 1
-        for facet, tags in paper.tags.items():
-            self.tags.setdefault(facet, Counter()).update(tags)
 
 
 def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path) -> None:
@@ -41,9 +25,6 @@ def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Pat
     import datasets
     import pyarrow as pa
 
-    tally = Tally()
-    # Without this fingerprint datasets draws a random one, and equal rows give different bytes.
-    fingerprint = hashlib.sha256()
     quiet = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -53,57 +34,37 @@ def write_dataset(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Pat
                 pa.OSFile(path, "wb") as sink,
                 pa.ipc.new_stream(sink, arrow_schema(taxonomy)) as writer,
             ):
-                for table in arrow_tables(_counted(papers, tally, fingerprint), taxonomy):
+                for table in arrow_tables(papers, taxonomy):
                     writer.write_table(table)
             # Mapped rather than read, so that not all rows are in memory.
             with pa.memory_map(path) as mapped, pa.ipc.open_stream(mapped) as reader:
-                whole = datasets.Dataset(
-                    reader.read_all(), fingerprint=fingerprint.hexdigest()[:16]
-                )
-                whole.save_to_disk(folder)
+                rows = reader.read_all()
+                # Without a fingerprint datasets draws a random one, and equal rows give different
+                # bytes.
+                mapped.seek(0)
+                fingerprint = hashlib.file_digest(mapped, "sha256").hexdigest()[:16]
+                datasets.Dataset(rows, fingerprint=fingerprint).save_to_disk(folder)
+                card = dataset_card(rows, taxonomy)
     finally:
         if not quiet:
             datasets.enable_progress_bars()
-    (folder / CARD_FILE).write_text(dataset_card(tally, taxonomy), encoding="utf-8")
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def _counted(
-    papers: Iterable[TaggedPaper], tally: Tally, digest: hashlib._Hash
-) -> Iterator[TaggedPaper]:
-    """Yield the papers; add each to the tally and to the digest."""
-    for paper in papers:
-        tally.add(paper)
-        digest.update(json.dumps(paper.as_row()).encode() + b"\n")
-        yield paper
-
-
-def dataset_card(tally: Tally, taxonomy: Taxonomy) -> str:
+def dataset_card(rows: pa.Table, taxonomy: Taxonomy) -> str:
     """Describe the data set in Markdown: models, numbers of papers, columns and tags."""
-    models = ", ".join(tally.models) or "no model"
-    title = f"Papers tagged by {taxonomy.name}"
-    front = yaml.safe_dump(
-        {"pretty_name": title, "task_categories": ["text-classification"], "tags": ["tagger"]},
-        sort_keys=False,
-    )
-    lines = [
-        f"---\n{front}---\n",
-        f"# {title}\n",
-        f"{tally.papers} papers, tagged by {as_markdown(models)}, with calibrated confidences. "
-        f"{tally.to_review} of them are marked for review. The tags were given by a model, not by "
-        "people. The data set contains titles, but not the texts of the papers.\n",
-        "```python\nimport datasets\n\npapers = datasets.load_from_disk('tags_dataset')\n```\n",
-        *_markdown_table(("column", "content"), list(COLUMNS.items())),
-    ]
+    import pyarrow.compute as pc
+
+    counts = {}
     for facet in taxonomy.facets:
-        counts = tally.tags.get(facet.name, Counter())
-        lines += [f"## {facet.name}\n", f"{as_markdown(facet.definition)}\n"]
-        lines += _markdown_table(
-            ("tag", "meaning", "papers"),
-            [(tag.name, as_markdown(tag.definition), str(counts[tag.name])) for tag in facet.tags],
-        )
-    return "\n".join(lines)
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    table = [header, ["---"] * len(header), *rows]
-    return [*(f"| {' | '.join(row)} |" for row in table), ""]
+        found = pc.value_counts(pc.list_flatten(pc.struct_field(rows["tags"], facet.name)))
+        counts[facet.name] = Counter({each["values"]: each["counts"] for each in found.to_pylist()})
+    return render(
+        "tagging/writers/dataset_card.md",
+        taxonomy=taxonomy,
+        columns=COLUMNS,
+        papers=len(rows),
+        to_review=len(rows) - rows["review"].null_count,
+        models=pc.unique(rows["model"]).to_pylist() or ["no model"],
+        counts=counts,
+    )

@@ -29,7 +29,9 @@ class _Abstract:
 def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
     """Write one JSON object per line, with its keys in the given order."""
     for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        # Text may contain lone surrogates, which UTF-8 cannot encode.
+        line = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+        file.write(line.decode() + "\n")
 
 
 def read_jsonl(path: Path) -> Iterator[TaggedPaper]:
@@ -67,8 +69,5 @@ def _write_if_any(path: Path, rows: Iterable[Mapping[str, Any]]) -> bool:
         path.unlink(missing_ok=True)
         return False
     with replacing(path) as file:
-        for row in chain((first,), rows):
-            # Text may contain lone surrogates, which UTF-8 cannot encode.
-            line = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
-            file.write(line.decode() + "\n")
+        write_jsonl(chain((first,), rows), file)
     return True

@@ -63,7 +63,7 @@ def write_with_keywords(
     numbers = [read.papers.numbers[file.entries.start : file.entries.stop] for file in found]
     wanted = np.zeros(len(read.papers), dtype=bool)
     wanted[np.concatenate(numbers)] = True
-    keywords = _keywords_of(compress(enumerate(tags), wanted))
+    keywords = {n: keywords_of(of_paper) for n, of_paper in compress(enumerate(tags), wanted)}
     ours = pattern_of_keywords(facet.name for facet in taxonomy.facets)
     reserved = set(map(_key, [*(file.source.path for file in read.files), *taken]))
     known = _written_before(folder)
@@ -107,19 +107,6 @@ def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> 
         json.dump(known, note, indent=1)
     with replacing_bytes(path) as out:
         out.write(content)
-
-
-def _keywords_of(
-    numbered_tags: Iterable[tuple[int, Mapping[str, Sequence[str]]]],
-) -> dict[int, tuple[str, ...]]:
-    """Return the keywords of papers by number."""
-    # Papers with the same tags share one tuple, to save memory.
-    distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
-    keywords = {}
-    for number, by_facet in numbered_tags:
-        own = keywords_of(by_facet)
-        keywords[number] = distinct.setdefault(own, own)
-    return keywords
 
 
 def _free_path(

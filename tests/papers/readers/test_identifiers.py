@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,12 @@ from tagger.papers.readers.identifiers import (
     mentions,
     normal_arxiv,
     normal_doi,
-    normal_openalex,
-    normal_pmid,
-    normal_s2,
+    normal_form,
     written_identifiers,
+)
+
+NORMAL_PMID, NORMAL_OPENALEX, NORMAL_S2 = (
+    partial(normal_form, kind) for kind in ("pmid", "openalex", "s2")
 )
 
 
@@ -36,8 +40,8 @@ from tagger.papers.readers.identifiers import (
         (normal_doi, "10.5555/harbour lights", "doi:10.5555/harbourlights"),
         (normal_doi, "10.5555/\u200bharbour [doi]", "doi:10.5555/harbour"),
         (normal_doi, "10.5555/harbour. Epub 2020 Jan 1", "doi:10.5555/harbour"),
-        (normal_openalex, "https://openalex.org/W12", "openalex:w12"),
-        (normal_s2, "AB" * 20, f"s2:{'ab' * 20}"),
+        (NORMAL_OPENALEX, "https://openalex.org/W12", "openalex:w12"),
+        (NORMAL_S2, "AB" * 20, f"s2:{'ab' * 20}"),
         (bare_arxiv, "2101.00001v3", "arxiv:2101.00001"),
         (bare_arxiv, "arXiv:hep-th/9901001", "arxiv:hep-th/9901001"),
         *((bare_arxiv, text, None) for text in ("record/1234567", "2101.00001 x", "12345")),
@@ -57,9 +61,9 @@ from tagger.papers.readers.identifiers import (
         (normal_arxiv, "math.GT/0309136v1", "arxiv:math/0309136"),
         (normal_arxiv, "hep-th/9901001", "arxiv:hep-th/9901001"),
         *((normal_arxiv, text, None) for text in ("2113.00001", "12101.00001", "2101.000011", "x")),
-        (normal_pmid, "123", "pmid:123"),
-        (normal_pmid, " PMID: 0123 ", "pmid:123"),
-        *((normal_pmid, text, None) for text in ("PMC123", "0", "")),
+        (NORMAL_PMID, "123", "pmid:123"),
+        (NORMAL_PMID, " PMID: 0123 ", "pmid:123"),
+        *((NORMAL_PMID, text, None) for text in ("PMC123", "0", "")),
         (identifier_of_link, "http://dx.doi.org/10.1234/X?from=y", "doi:10.1234/x"),
         (identifier_of_link, "see https://arxiv.org/pdf/2101.00001v3.pdf", "arxiv:2101.00001"),
         (identifier_of_link, "http://arxiv.org/abs/hep-th/9901001", "arxiv:hep-th/9901001"),
@@ -92,7 +96,7 @@ def test_identifiers_of_fields_are_unique():
     assert mentions("pmid", "PMID: 12; PMID13; 14") == ["PMID: 12", "PMID13"]
 
 
-@given(st.text(), st.sampled_from([normal_doi, normal_arxiv, normal_pmid, identifier_of_link]))
+@given(st.text(), st.sampled_from([normal_doi, normal_arxiv, NORMAL_PMID, identifier_of_link]))
 def test_normalised_identifiers_are_valid_ids(text, normal):
     for prefix in ("", "10.1234/", "https://doi.org/10.1234/", "2101.00001"):
         found = normal(prefix + text)

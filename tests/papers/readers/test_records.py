@@ -85,6 +85,7 @@ def test_placeholder_abstracts_become_empty(text, is_abstract):
         ("PMID- 1\nTI  - A\nDP  - 2026 Nov 3\n", "2026-11-03"),
         ("title,date\nA,2026-11-03\n", "2026-11-03"),
         ("title,date\nA,2026-13-03\n", None),
+        (f"TY  - JOUR\nTI  - A\nDA  - 3 Nov {'9' * 20} 10:00:00 +0000\nER  - \n", None),
         ('{"title": "A", "publication_date": "2026-11-03"}', "2026-11-03"),
         ('{"title": ["A"], "published": {"date-parts": [[2026, 11, 3]]}}', "2026-11-03"),
         ('{"title": ["A"], "published": {"date-parts": [[2026]]}}', None),
