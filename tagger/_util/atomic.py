@@ -45,12 +45,7 @@ def replacing_bytes(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a binary file that replaces ``path`` when the block ends without an exception.
 
     The permissions are ``mode``, else those of the old file, else those that the umask gives to a
-    new file.
-
-    Raises
-    ------
-    TaggerError
-        If the file cannot be written. The old file is kept.
+    new file. Raises a TaggerError if the file cannot be written; the old file is then kept.
     """
     with making(path) as new, new.open("xb") as file:
         yield file
@@ -119,11 +114,8 @@ def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
 
     Other processes wait, and log a warning after one second. The lock is a file next to ``path``;
     the operating system releases it when the process ends, even after a crash. It is reentrant.
-
-    Raises
-    ------
-    TaggerError
-        If another process holds the lock and ``wait`` is false, or the lock file cannot be written.
+    Raises a TaggerError if another process holds the lock and ``wait`` is false, or the lock file
+    cannot be written.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:

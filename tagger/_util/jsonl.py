@@ -20,10 +20,7 @@ Record = TypeVar("Record")
 def read_lines(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
     """Yield the records of a JSON Lines file with their line numbers; empty lines are skipped.
 
-    Raises
-    ------
-    TaggerError
-        If the file cannot be read, or a line is not a valid ``record``.
+    Raises a TaggerError if the file cannot be read, or a line is not a valid ``record``.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -16,12 +16,8 @@ if TYPE_CHECKING:
 def render(template: str, **content: Any) -> str:
     """Render ``tagger/<template>.j2`` with the values in ``content``.
 
-    HTML templates escape all values; Markdown templates use the filter ``as_markdown``.
-
-    Raises
-    ------
-    jinja2.UndefinedError
-        If the template uses a name that ``content`` lacks.
+    HTML templates escape all values; Markdown templates use the filter ``as_markdown``. Raises a
+    jinja2.UndefinedError if the template uses a name that ``content`` lacks.
     """
     return _environment().get_template(f"{template}.j2").render(**content)
 

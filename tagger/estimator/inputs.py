@@ -35,10 +35,7 @@ _FORMS = (
 def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
     """Read the papers of a label folder and their tags, in the form of :meth:`tagger.Tagger.fit`.
 
-    Raises
-    ------
-    TaggerError
-        If the folder or a label is invalid; it names file and line.
+    Raises a TaggerError if the folder or a label is invalid; it names file and line.
     """
     labels = LabelStore(folder).labels()
     return [label.paper for label in labels], [dict(label.tags) for label in labels]

@@ -206,12 +206,8 @@ def compare(
     Papers count that both versions held out in the same fold, and those that a version was trained
     without (fold 0). Without ``same_folds``, only the latter count. If a paper was relabelled
     between the versions, the label of ``after`` counts. A tag that only one version knows counts as
-    never predicted by the other.
-
-    Raises
-    ------
-    TaggerError
-        If the versions share no facet, or no labelled paper counts.
+    never predicted by the other. Raises a TaggerError if the versions share no facet, or no
+    labelled paper counts.
     """
     (before_name, old), (after_name, new) = before, after
     common = [name for name in new if name in old]

@@ -43,16 +43,10 @@ def find_suspect_labels(
     Incorrect Annotations in Multi-Label Classification Data", 2022), as implemented in cleanlab.
     Final labels and labels that were rechecked are not reported again.
 
-    Parameters
-    ----------
-    labels:
-        One label per paper.
-    probabilities:
-        Out-of-fold probability of each tag, by facet and paper id.
-    min_confidence:
-        Minimum confidence of the model in the contradiction.
-    thresholds:
-        Minimum probability of a given tag by facet, 0.5 by default; not for exclusive facets.
+    There is one label per paper. ``probabilities`` are the out-of-fold probabilities of the tags,
+    by facet and paper id. ``min_confidence`` is the minimum confidence of the model in a
+    contradiction. ``thresholds`` are the minimum probabilities of a given tag by facet, 0.5 by
+    default; they do not apply to exclusive facets.
     """
     thresholds = thresholds or {}
     suspects = []

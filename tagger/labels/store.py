@@ -60,18 +60,8 @@ class _Line(NamedTuple):
 class LabelStore:
     """A label folder; the label files may be missing.
 
-    Parameters
-    ----------
-    folder:
-        The label folder.
-    texts:
-        Papers with abstracts. They give a text to the labels that have none, by identifier or
-        title.
-
-    Raises
-    ------
-    TaggerError
-        If the folder or its taxonomy is missing or invalid.
+    ``texts`` are papers with abstracts. They give a text to the labels that have none, by
+    identifier or title. Raises a TaggerError if the folder or its taxonomy is missing or invalid.
     """
 
     def __init__(self, folder: str | Path, texts: Iterable[Paper] = ()) -> None:
@@ -118,11 +108,8 @@ class LabelStore:
     def all_labels(self) -> list[Label]:
         """Return every label with current tags, seed labels first.
 
-        Raises
-        ------
-        TaggerError
-            With file, line and field, if a line is not a valid label, or names an unknown facet
-            or tag.
+        Raises a TaggerError with file, line and field if a line is not a valid label, or names an
+        unknown facet or tag.
         """
         return [_checked(self.taxonomy, *line) for line in self._lines()]
 
@@ -149,12 +136,8 @@ class LabelStore:
         """Append corrections atomically and return them; earlier lines are not changed.
 
         ``choose`` gets all labels of the folder and returns the corrections, while no other process
-        can add any.
-
-        Raises
-        ------
-        TaggerError
-            If a tag does not fit the taxonomy, or a file cannot be read or written.
+        can add any. Raises a TaggerError if a tag does not fit the taxonomy, or a file cannot be
+        read or written.
         """
         path = self.folder / CORRECTIONS_FILE
         with exclusively(path):

@@ -23,17 +23,11 @@ _STEPS = 10_000
 class ReviewRule:
     """The rule that gives tags to papers and sends papers to review.
 
-    Parameters
-    ----------
-    min_confidence:
-        A paper goes to review if the confidence in the tag of an exclusive facet, or in the
-        presence or absence of any tag of another facet, is lower. From 0.5 (almost no paper) to 1
-        (almost every paper).
-    accept:
-        Minimum confidence of a given tag by facet and tag, in place of ``min_confidence``; see
-        :mod:`tagger.model.risk_control`.
-    thresholds:
-        Minimum probability of a given tag by facet, 0.5 by default; not for exclusive facets.
+    A paper goes to review if the confidence in the tag of an exclusive facet, or in the presence or
+    absence of any tag of another facet, is below ``min_confidence``: 0.5 sends almost no paper, 1
+    almost every paper. ``accept`` replaces it for given tags, by facet and tag; see
+    :mod:`tagger.model.risk_control`. ``thresholds`` are the minimum probabilities of a given tag by
+    facet, 0.5 by default; they do not apply to exclusive facets.
     """
 
     min_confidence: float = 0.6
@@ -73,17 +67,9 @@ def decide(
 ) -> list[TaggedPaper]:
     """Return each paper with its tags and, if it goes to review, the reason.
 
-    Parameters
-    ----------
-    probabilities:
-        Per facet, calibrated, shape (papers, tags).
-    taxonomy, model:
-        Facets and tags, and the name of the model that predicted the probabilities.
-    rule:
-        Gives the tags and sends papers to review.
-    novelty:
-        Of each paper, the reason of :func:`tagger.model.novelty_reasons`. If it is not empty, the
-        paper goes to review in all facets.
+    ``probabilities`` are calibrated, per facet, shape (papers, tags); ``model`` is the name of the
+    model that predicted them. ``novelty`` has the reason of :func:`tagger.model.novelty_reasons`
+    for each paper. If it is not empty, the paper goes to review in all facets.
     """
     rows = [{name: p[row] for name, p in probabilities.items()} for row in range(len(papers))]
     return [

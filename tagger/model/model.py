@@ -61,26 +61,18 @@ class TaggerModel:
 
     Parameters
     ----------
-    taxonomy:
-        The facets and tags.
-    encoder:
-        Turns the text of a paper into a vector.
-    lexical:
-        Turns the words of a paper into TF-IDF weights.
     heads:
         By facet, in the order of the taxonomy.
     reference:
         The labelled papers, to compare new papers with.
-    name:
-        Name of the model in results, for example ``tagger/7``.
-    digest:
-        SHA-256 of the manifest, which contains the SHA-256 of every other file.
+    name, digest:
+        Name of the model in results, for example ``tagger/7``, and SHA-256 of its manifest, which
+        contains the SHA-256 of every other file.
     calibrations:
         By text view and facet. By default only the whole text is read, and scores are logits.
-    effort_thresholds:
-        By effort and facet, 0.5 by default.
-    effort_calibrations:
-        By effort and facet, of the mean over its text views; by default the mean is not calibrated.
+    effort_thresholds, effort_calibrations:
+        By effort and facet. By default thresholds are 0.5, and the mean over the text views of an
+        effort is not calibrated.
     effort:
         The text views that the encoder reads, see :data:`tagger.papers.EFFORTS`.
     """

@@ -129,24 +129,13 @@ def load_model(
 
     Nothing in the folder is executed, and everything is checked before use: the hashes of the
     files, the shapes and finite numbers of the arrays, and the size of the encoder's vectors.
+    Raises a TaggerError if the folder is not a saved model, a file is missing or was changed, or
+    the files do not fit together.
 
-    Parameters
-    ----------
-    folder:
-        A saved model.
-    name:
-        Name of the model in results; by default ``local/`` and the start of its hash.
-    cache:
-        Cache of vectors. With a cache, the encoder is checked and loaded when the first text must
-        be encoded, so keep the folder until then.
-    device, threads:
-        As for :class:`tagger.model.OnnxEncoder`.
-
-    Raises
-    ------
-    TaggerError
-        If the folder is not a saved model, a file is missing or was changed, or the files do not
-        fit together.
+    ``name`` is that of the model in results, by default ``local/`` and the start of its hash. With
+    a ``cache`` of vectors, the encoder is checked and loaded when the first text must be encoded,
+    so keep the folder until then. ``device`` and ``threads`` are as for
+    :class:`tagger.model.OnnxEncoder`.
     """
     folder = Path(folder)
     manifest, digest = _load_manifest(folder)

@@ -71,6 +71,10 @@ def evaluate_models(
 ) -> Evaluation:
     """Evaluate one or two models on the same labelled papers.
 
+    A paper that a model was trained on has its out-of-fold prediction. A model that is not
+    registered knows at most 2000 papers of its training. Raises a TaggerError if a model does not
+    exist or is named twice, or no paper is labelled in a facet that all models have.
+
     Parameters
     ----------
     names:
@@ -81,16 +85,6 @@ def evaluate_models(
         for papers that arrived, in the taxonomy of the first model.
     texts:
         Papers with the abstracts of labels that have none, see :class:`tagger.labels.LabelStore`.
-
-    Raises
-    ------
-    TaggerError
-        If a model does not exist or is named twice, or no paper is labelled in a facet of all.
-
-    Notes
-    -----
-    A paper that a model was trained on has its out-of-fold prediction. A model that is not
-    registered knows at most 2000 papers of its training.
     """
     candidates = [_candidate(registry, name) for name in names]
     if len({one.name for one in candidates}) < len(candidates):

@@ -49,6 +49,9 @@ def load_model_by_name(
 ) -> TaggerModel:
     """Load a model for use; no code in it is executed.
 
+    Raises a TaggerError if the model does not exist or is damaged, or a package that it needs is
+    missing.
+
     Parameters
     ----------
     name:
@@ -60,11 +63,6 @@ def load_model_by_name(
         The papers to tag: a zero-shot model uses them as a sample of typical papers.
     progress:
         Called with the stage, the steps done and the number of steps.
-
-    Raises
-    ------
-    TaggerError
-        If the model does not exist or is damaged, or a package that it needs is missing.
     """
     if is_label_folder(name):
         return _zero_shot_model(LabelStore(name), papers, progress)
@@ -76,7 +74,7 @@ def load_model_by_name(
 
 
 def is_label_folder(name: str | Path) -> bool:
-    """Tell whether a name is the path of a folder with a taxonomy and without a model."""
+    """Return whether a name is the path of a folder with a taxonomy and without a model."""
     folder = Path(name)
     return (folder / TAXONOMY_FILE).is_file() and not (folder / MANIFEST_FILE).exists()
 
@@ -125,7 +123,7 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
 
 
 def _has_versions(registry: Registry) -> bool:
-    """Tell whether there are versions; without MLflow, whether there is a store."""
+    """Return whether there are versions; without MLflow, whether there is a store."""
     if not registry.store.exists or find_spec("mlflow") is None:
         return registry.store.exists
     return bool(registry.versions())
@@ -144,7 +142,7 @@ class ShippedModel(ModelFolder):
 
 
 def is_shipped_name(name: str) -> bool:
-    """Tell whether a name is that of a model that ships with tagger."""
+    """Return whether a name is that of a model that ships with tagger."""
     return name == SHIPPED or name.startswith(SHIPPED_NAME)
 
 

@@ -57,20 +57,13 @@ def train_version(
 ) -> TrainedVersion:
     """Train a model on labels and register it as a new version.
 
-    Parameters
-    ----------
-    heads_only:
-        Keep the champion's encoder and settings; fit only heads and calibration. Without a
-        champion, or if the champion was made so, the model that ships with tagger is updated.
-    if_changed:
-        Return the champion or challenger if it was trained on the same labels, taxonomy and
-        settings.
+    With ``heads_only`` the champion's encoder and settings are kept, and only heads and calibration
+    are fitted; without a champion, or if the champion is itself such an update, the model that
+    ships with tagger is updated. With ``if_changed`` the champion or challenger is returned if it
+    was trained on the same labels, taxonomy and settings.
 
-    Raises
-    ------
-    TaggerError
-        If there are too few labels, or MLflow cannot store the run. In the last case the model is
-        kept in the current folder, which the hint names.
+    Raises a TaggerError if there are too few labels, or MLflow cannot store the run. In the last
+    case the model is kept in the current folder, and the hint names its place.
     """
     champion = registry.champion() if heads_only else None
     shipped = None

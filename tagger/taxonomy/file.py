@@ -95,10 +95,7 @@ class TaxonomyDocument:
 def load_taxonomy(path: str | Path) -> Taxonomy:
     """Read and validate a taxonomy file.
 
-    Raises
-    ------
-    TaggerError
-        With line and field, if the file is missing, cannot be read or is not a valid taxonomy.
+    Raises a TaggerError with line and field if the file is missing, cannot be read or is not valid.
     """
     return open_document(Path(path)).taxonomy
 

@@ -230,11 +230,8 @@ class Taxonomy(_Model):
     def check_tags(self, tags: Mapping[str, Iterable[str]]) -> None:
         """Check the tags of a paper against the taxonomy.
 
-        Raises
-        ------
-        TaggerError
-            With the field, if a facet or tag is unknown, a tag is repeated, or an exclusive facet
-            does not have exactly one tag.
+        Raises a TaggerError with the field if a facet or tag is unknown, a tag is repeated, or an
+        exclusive facet does not have exactly one tag.
         """
         for name, names in tags.items():
             try:

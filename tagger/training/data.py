@@ -291,13 +291,8 @@ def assign_folds(
     stratum so far, and of these to the one with the smallest shares of its tags so far; the seed
     breaks ties. Papers that are added at the end therefore do not change the folds of the others.
     Balancing several tags at once is after Sechidis et al., "On the Stratification of Multi-label
-    Data" (2011).
-
-    Parameters
-    ----------
-    strata, tagged, groups:
-        Of each paper, the stratum, the tags in all facets, and the group; the last two may be
-        left out.
+    Data" (2011). ``strata``, ``tagged`` and ``groups`` have the stratum, the tags in all facets and
+    the group of each paper; the last two may be left out.
     """
     of_stratum: Counter[tuple[Hashable, int]] = Counter()
     of_tag: Counter[tuple[Hashable, int]] = Counter()

@@ -25,19 +25,11 @@ _MIN_SPREAD = 1e-6
 class HeadInputs(NamedTuple):
     """The inputs of fitting the head of a facet.
 
-    Parameters
-    ----------
-    vectors:
-        Shape (views * papers, dimensions), one view after another, the whole text first.
-    terms, y_true:
-        Shapes (papers, lexical features) and (papers, tags).
-    prototypes:
-        Vectors of the definitions, shape (tags, dimensions).
-    calibration:
-        The calibration of the head's scores, if it is known.
-    cue_weights:
-        Those of :func:`tagger.model.cue_weights`, shape (tags, lexical features). None without
-        cues.
+    ``vectors`` have shape (views * papers, dimensions), one view after another, the whole text
+    first; ``terms`` (papers, lexical features) and ``y_true`` (papers, tags). ``prototypes`` are
+    the vectors of the definitions, shape (tags, dimensions). ``calibration`` is that of the head's
+    scores, if it is known. ``cue_weights`` are those of :func:`tagger.model.cue_weights`, shape
+    (tags, lexical features), or None without cues.
     """
 
     facet: Facet

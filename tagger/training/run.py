@@ -81,14 +81,12 @@ def train(
 ) -> TrainingResult:
     """Train a model and save it.
 
+    Raises a TaggerError if there are too few labels, or the encoder cannot be loaded.
+
     Parameters
     ----------
-    labels, taxonomy:
-        One label per paper, with tags of the taxonomy.
-    settings, folder:
-        How to train, and the folder to save the model in.
-    progress:
-        Called with the stage, steps done and steps in all.
+    labels, folder:
+        One label per paper, and the folder to save the model in.
     known_folds:
         Folds, from 0, by paper id, of the papers that stay in the fold of an earlier version.
     source:
@@ -102,11 +100,6 @@ def train(
         A file to write the trained weights of the PyTorch encoder to, from which
         :func:`tagger.training.load_trained` makes the encoder again. Without fine-tuning there are
         none.
-
-    Raises
-    ------
-    TaggerError
-        If there are too few labels, or the encoder cannot be loaded.
     """
     begin = time.perf_counter()
     data = TrainingData.of(labels, taxonomy)
