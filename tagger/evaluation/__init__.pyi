@@ -1,10 +1,10 @@
-from .churn import Churn as Churn
-from .churn import measure_churn as measure_churn
 from .comparison import Change as Change
+from .comparison import Churn as Churn
 from .comparison import Comparison as Comparison
 from .comparison import FacetComparison as FacetComparison
 from .comparison import Speed as Speed
 from .comparison import compare as compare
+from .comparison import measure_churn as measure_churn
 from .comparison import translate_predictions as translate_predictions
 from .gate import GateRules as GateRules
 from .gate import RuleOutcome as RuleOutcome

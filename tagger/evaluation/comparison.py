@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from tagger._util.arrays import Booleans
 from tagger.errors import TaggerError
-from tagger.evaluation.churn import Churn
 from tagger.evaluation.metrics import SHOWN_METRICS, HeldOut, Interval, bootstrap_weights, interval
 from tagger.evaluation.samples import MIN_PAPERS, Sample, measured_on, split_samples
 from tagger.taxonomy import Facet, Taxonomy, translate_facet
@@ -125,6 +124,15 @@ class FacetComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Churn:
+    """Papers without labels that two versions tag differently: share and titles per facet."""
+
+    papers: int
+    shares: dict[str, float]
+    titles: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """Throughput of both versions on this machine, in abstracts per second."""
 
@@ -217,7 +225,8 @@ def compare(
         if old[name].facet.exclusive == new[name].facet.exclusive:
             pair, unpaired = _pair(old[name], new[name], same_folds=same_folds)
             left_out |= unpaired
-            facets += _compare_samples(*pair)
+            was, now = (split_samples(side, minimum=1) for side in pair)
+            facets += [_compare_on(sample, was[sample], now[sample]) for sample in now]
     if not common:
         raise TaggerError(
             f"{before_name} and {after_name} have no facet in common that can be compared",
@@ -233,6 +242,24 @@ def compare(
         )
     skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
     return Comparison(before_name, after_name, tuple(facets), skipped, len(left_out))
+
+
+def measure_churn(
+    titles: Sequence[str],
+    before: Mapping[str, Sequence[frozenset[str]]],
+    after: Mapping[str, Sequence[frozenset[str]]],
+) -> Churn:
+    """Find the papers whose tags differ, for each facet that both versions have.
+
+    ``before`` and ``after`` have the tags of each paper by facet, in the order of ``titles``.
+    """
+    changed = {}
+    for name in after:
+        if name in before:
+            pairs = zip(titles, before[name], after[name], strict=True)
+            changed[name] = tuple(title for title, old, new in pairs if old != new)
+    shares = {name: len(differing) / max(len(titles), 1) for name, differing in changed.items()}
+    return Churn(len(titles), shares, changed)
 
 
 def translate_predictions(
@@ -283,11 +310,6 @@ def _pair(
         for side in (old, new)
     ]
     return (sides[0], sides[1]), {new.ids[position] for position in np.flatnonzero(~paired)}
-
-
-def _compare_samples(old: HeldOut, new: HeldOut) -> list[FacetComparison]:
-    samples = [split_samples(side, minimum=1) for side in (old, new)]
-    return [_compare_on(sample, samples[0][sample], samples[1][sample]) for sample in samples[1]]
 
 
 def _compare_on(sample: Sample, old: HeldOut, new: HeldOut) -> FacetComparison:

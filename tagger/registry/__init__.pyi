@@ -1,4 +1,3 @@
-from .auditing import audit_labels as audit_labels
 from .bake_off import COSTS as COSTS
 from .bake_off import RunFigures as RunFigures
 from .bake_off import compare_runs as compare_runs
@@ -11,6 +10,7 @@ from .history import VersionSummary as VersionSummary
 from .history import version_history as version_history
 from .label_plan import learning_exponents as learning_exponents
 from .label_plan import plan_labels as plan_labels
+from .predictions import audit_labels as audit_labels
 from .predictions import predict_labelled as predict_labelled
 from .promotion import Promotion as Promotion
 from .promotion import promote as promote

@@ -18,7 +18,6 @@ from .pretrained import bundled_encoder_folder as bundled_encoder_folder
 from .pretrained import load_trainable as load_trainable
 from .pretrained import load_trained as load_trained
 from .recipes import epochs_of as epochs_of
-from .recipes import recipe_names as recipe_names
 from .run import EncoderSource as EncoderSource
 from .run import TrainingResult as TrainingResult
 from .run import train as train

@@ -6,17 +6,12 @@ point group ``tagger.recipes``. Other packages can add their own.
 
 from __future__ import annotations
 
-from tagger._util.plugins import load_plugin, plugin_names
+from tagger._util.plugins import load_plugin
 from tagger.taxonomy import Taxonomy
 from tagger.training.recipes.base import Recipe
 from tagger.training.settings import TrainingSettings
 
 ENTRY_POINTS = "tagger.recipes"
-
-
-def recipe_names() -> list[str]:
-    """Return the names of all installed recipes."""
-    return plugin_names(ENTRY_POINTS)
 
 
 def find_recipe(name: str) -> Recipe:
