@@ -26,7 +26,6 @@ from tagger.model import (
     decide,
     drift_of,
     load_own_copy,
-    novelty_reasons,
     review_rule,
     save_copy,
 )
@@ -251,16 +250,14 @@ class Tagger(PaperClassifier):
         for shortfall in target.shortfalls if target else ():
             warnings.warn(shortfall, stacklevel=2)
         predictions = model.predict(papers)
-        probabilities = predictions.probabilities
-        similarity = model.reference.similarity_of(predictions.vectors)
         if papers and model.reference.ids:
             reference, taxonomy = model.reference, model.taxonomy
-            counts = count_drift(similarity, probabilities, reference, taxonomy, rule)
+            similarity = reference.similarity_of(predictions.vectors)
+            counts = count_drift(similarity, predictions.probabilities, reference, taxonomy, rule)
             drift = drift_of(counts, reference, taxonomy, rule)
             for warning in drift.warnings:
                 warnings.warn(f"{warning}; check a sample of the tags", stacklevel=2)
-        novelty = novelty_reasons(papers, similarity, model.reference)
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
+        tagged = model.decide(papers, predictions, rule)
         columns: dict[str, list[Any]] = {
             name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }

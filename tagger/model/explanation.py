@@ -14,9 +14,8 @@ import numpy as np
 
 from tagger._util.arrays import Vectors
 from tagger._util.progress import StepProgress
-from tagger.model.decision import ReviewRule, decide, doubtful_tags
+from tagger.model.decision import ReviewRule, doubtful_tags
 from tagger.model.model import TaggerModel
-from tagger.model.novelty import novelty_reasons
 from tagger.papers import KnownPapers, Paper, TaggedPaper, split_sentences
 
 _NEIGHBOURS = 3
@@ -86,9 +85,7 @@ def explain(
         variants.append(replace(paper, abstract=" ".join(kept)))
     predictions = model.predict(variants, progress)
     probabilities = predictions.probabilities
-    similarity = model.reference.similarity_of(predictions.vectors[:1])
-    novelty = novelty_reasons([paper], similarity, model.reference)
-    [decision] = decide([paper], probabilities, model.taxonomy, model.name, rule, novelty)
+    [decision] = model.decide([paper], predictions.take(np.arange(1)), rule)
     evidence: dict[str, dict[str, tuple[Evidence, ...]]] = {}
     for facet in model.taxonomy.facets:
         doubted = doubtful_tags(facet, decision.confidence[facet.name], rule)

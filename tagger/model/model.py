@@ -17,12 +17,13 @@ from tagger.model.calibration import (
     logits_of,
     member_probabilities,
 )
-from tagger.model.decision import NEVER, ReviewRule
+from tagger.model.decision import NEVER, ReviewRule, decide
 from tagger.model.encoder import Encoder
 from tagger.model.heads import Head
+from tagger.model.novelty import novelty_reasons
 from tagger.model.tfidf import LexicalFeatures
 from tagger.model.training_reference import Reference
-from tagger.papers import EFFORTS, TEXT_VIEWS, Paper
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper, TaggedPaper
 from tagger.taxonomy import Taxonomy
 
 _BATCH_SIZE = 1024
@@ -178,6 +179,14 @@ class TaggerModel:
                 calibration = self.effort_calibrations[self.effort][name]
                 probabilities[name] = calibrated_probabilities(head.facet, logits, calibration)
         return Predictions(vectors[-1], probabilities, members)
+
+    def decide(
+        self, papers: Sequence[Paper], predictions: Predictions, rule: ReviewRule
+    ) -> list[TaggedPaper]:
+        """Return papers with their tags. Those that are unlike the labelled ones go to review."""
+        similarity = self.reference.similarity_of(predictions.vectors)
+        novelty = novelty_reasons(papers, similarity, self.reference)
+        return decide(papers, predictions.probabilities, self.taxonomy, self.name, rule, novelty)
 
     def predict_proba(self, papers: Sequence[Paper]) -> dict[str, Floats]:
         """Return calibrated probabilities of shape (papers, tags) for each facet.

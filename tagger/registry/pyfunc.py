@@ -8,7 +8,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from tagger.model import ReviewRule, decide, load_model, novelty_reasons, review_rule
+from tagger.model import ReviewRule, load_model, review_rule
 from tagger.papers import Paper
 
 
@@ -37,11 +37,7 @@ class TaggerPyfunc(PythonModel):
         model = self.model.at_effort(params.get("effort", "full"))
         min_confidence = float(params.get("min_confidence", ReviewRule().min_confidence))
         rule, _ = review_rule(model, min_confidence, params.get("target_precision"))
-        predictions = model.predict(papers)
-        similarity = model.reference.similarity_of(predictions.vectors)
-        novelty = novelty_reasons(papers, similarity, model.reference)
-        probabilities = predictions.probabilities
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
+        tagged = model.decide(papers, model.predict(papers), rule)
         names = [facet.name for facet in model.taxonomy.facets]
         columns: dict[str, list[Any]] = {
             **{name: [list(paper.tags[name]) for paper in tagged] for name in names},

@@ -15,13 +15,7 @@ from tagger._util.arrays import Booleans, Integers
 from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, current_labels
-from tagger.model import (
-    Predictions,
-    ReviewRule,
-    TaggerModel,
-    decide,
-    novelty_reasons,
-)
+from tagger.model import Predictions, ReviewRule, TaggerModel, novelty_reasons
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import ReviewTask
 from tagger.review.strategies.base import Pool, Strategy
@@ -147,15 +141,9 @@ class Selection:
         moved = KnownPapers(task.paper for task in waiting if task.id in self.to_audit)
         return [paper for paper in papers if paper not in moved]
 
-    def _novelty(self, papers: Sequence[Paper], predictions: Predictions) -> list[str]:
-        reference = self.model.reference
-        return novelty_reasons(papers, reference.similarity_of(predictions.vectors), reference)
-
     def decide(self, papers: Sequence[Paper], predictions: Predictions) -> list[TaggedPaper]:
         """Return the decisions of the model by the rule of this selection."""
-        model, novelty = self.model, self._novelty(papers, predictions)
-        probabilities = predictions.probabilities
-        return decide(papers, probabilities, model.taxonomy, model.name, self.rule, novelty)
+        return self.model.decide(papers, predictions, self.rule)
 
     def _choose(
         self,
@@ -187,7 +175,9 @@ class Selection:
         )
         predictions = model.predict(candidates, partial(self._progress, "Tagging"))
         own = predictions.take(np.arange(len(pool)))
-        novel = np.array([bool(reason) for reason in self._novelty(pool, own)], dtype=bool)
+        similarity = model.reference.similarity_of(own.vectors)
+        reasons = novelty_reasons(pool, similarity, model.reference)
+        novel = np.array([bool(reason) for reason in reasons], dtype=bool)
         pooled = Pool(pool, own, known, model.taxonomy)
         chosen = _select(pooled, novel, settings, count - len(audit))
         if len(chosen) == len(pool):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tagger.errors import Problem, TaggerError
-from tagger.model import ReviewRule, TaggerModel, decide, novelty_reasons
+from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import Paper, TaggedPaper
 
 
@@ -33,9 +33,7 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     try:
         predictions = model.predict(papers)
         similarity = model.reference.similarity_of(predictions.vectors)
-        novelty = novelty_reasons(papers, similarity, model.reference)
-        probabilities = predictions.probabilities
-        tagged = decide(papers, probabilities, model.taxonomy, model.name, rule, novelty)
+        tagged = model.decide(papers, predictions, rule)
     except TaggerError:
         raise
     except Exception as error:  # a text may make a library raise any exception
