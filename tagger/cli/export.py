@@ -77,4 +77,4 @@ def export(
         return
     names = ", ".join(str(folder / facet.name) for facet in loaded.taxonomy.facets)
     output.echo(f"{version.name} for SetFitModel.from_pretrained: {names}")
-    output.echo("Lost: what words add to the vectors, and titles and excerpts as further views")
+    output.echo("Not exported: the classifier of words, and the views of title and excerpt")

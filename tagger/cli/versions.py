@@ -143,7 +143,7 @@ def promote(
 
     The gate compares it with the champion. At least 30 reviewed papers, sampled at random, must
     show that it is less than 5 points worse there. On seed labels, macro-F1 must not be worse
-    beyond noise, and nowhere may a single tag lose much. If a rule fails, or there are too few
+    beyond noise. No single tag may lose much on either. If a rule fails, or there are too few
     papers to tell, nothing is changed and the exit code is 1.
 
     Example: tagger promote challenger
@@ -152,7 +152,9 @@ def promote(
     from tagger.registry import promote as promote_version
 
     if force is not None and not force.strip():
-        raise TaggerError("--force needs a reason", hint="--force 'why it is right all the same'")
+        raise TaggerError(
+            "--force needs a reason", hint="For example --force 'checked 20 papers by hand'"
+        )
     registry = output.open_registry()
     rules = GateRules(margin, max_tag_loss)
     with output.working("Comparing"):

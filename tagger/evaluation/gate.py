@@ -121,7 +121,7 @@ def _no_tag_lost(facet: FacetComparison, limit: float, level: float) -> RuleOutc
         if facet.labels[tag] and p_value < level and facet.tags[tag].difference < -limit
     ]
     worst = min(facet.tags, key=lambda tag: facet.tags[tag].difference)
-    least = "largest loss" if facet.tags[worst].difference < 0 else "none falls, the least gain"
+    least = "largest loss" if facet.tags[worst].difference < 0 else "no tag falls; smallest gain"
     where = "seed labels" if facet.sample == "seed" else "reviewed papers"
     return RuleOutcome(
         f"no tag's F1 on {where} falls by more than {limit:.2f} beyond noise",

@@ -159,29 +159,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure predictions in one facet.
 
-    Parameters
-    ----------
-    y_true, probabilities:
-        Shape (papers, tags).
-    threshold:
-        Probability from which a tag of a facet that is not exclusive is predicted.
+    ``y_true`` and ``probabilities`` have shape (papers, tags). In a facet that is not exclusive,
+    tags are predicted from ``threshold`` on. Returns each of :data:`METRICS`, and ``f1/TAG`` for
+    each tag, from 0 to 1. ``macro_f1`` and ``micro_f1`` are averages over tags; ``accuracy`` is the
+    share of papers with exactly the true tags. Tags that are neither true nor predicted for any
+    paper are left out of the averages. ``macro_f1`` also leaves out tags without
+    :func:`enough labels <has_enough_labels>`, unless no tag has enough.
 
-    Returns
-    -------
-    dict
-        Each of :data:`METRICS`, and ``f1/TAG`` for each tag, from 0 to 1. ``macro_f1`` and
-        ``micro_f1`` are averages over tags; ``accuracy`` is the share of papers with exactly the
-        true tags. Tags that are neither true nor predicted for any paper are left out of the
-        averages. ``macro_f1`` also leaves out tags without :func:`enough labels
-        <has_enough_labels>`, unless no tag has enough.
-
-    Notes
-    -----
     The calibration error is the expected calibration error over ten bins of equal width (Naeini et
     al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015) of the predicted
     tags. Pairs of paper and tag without a prediction are left out: nearly all of them are easy. The
-    Brier score (Brier, "Verification of forecasts expressed in terms of
-    probability", 1950) is divided by the number of tags, to make facets comparable.
+    Brier score (Brier, "Verification of forecasts expressed in terms of probability", 1950) is
+    divided by the number of tags, to make facets comparable.
     """
     once = np.ones((1, len(y_true)))
     figures = weighted_figures(facet, y_true, probabilities, once, threshold)

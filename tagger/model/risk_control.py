@@ -2,13 +2,13 @@
 
 All facets have one threshold of confidence. It is chosen on the out-of-fold predictions of the
 audit sample, the papers that were sampled at random from those that arrived, by Learn then Test
-(Angelopoulos et al., 2021) with fixed-sequence testing: the tags of the sample are accepted in
-falling order of confidence, first a quarter of them, but at least as many as prove the target
-without an error, then one by one, as long as an exact binomial test rejects that the precision is
-below the target. Their mean confidence must reach the target, too. With probability
+(Angelopoulos et al., 2021) with fixed-sequence testing. The tags of the sample are accepted in
+falling order of confidence: first a quarter of them, but at least as many as prove the target
+without an error, then one by one. It ends when an exact binomial test no longer rejects that the
+precision is below the target, or their mean confidence is below it. With probability
 :data:`CERTAINTY` over samples, the precision among all tags accepted from papers like these is at
-least the target. Accepting only some predictions is selective classification (Geifman
-and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017).
+least the target. Accepting only some predictions is selective classification (Geifman and El-Yaniv,
+"Selective Classification for Deep Neural Networks", 2017).
 
 The guarantee is approximate in two ways: the confidences come from the models of the
 cross-validation, not from the final one, and the test counts the tags of one paper as independent.

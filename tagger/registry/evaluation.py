@@ -71,20 +71,15 @@ def evaluate_models(
 ) -> Evaluation:
     """Evaluate one or two models on the same labelled papers.
 
+    ``names`` are versions, aliases, or folders of models, the one to compare with first.
+    ``shipped`` names the model that ships with tagger; so does ``champion`` if there is no
+    champion. ``labels`` is a label folder, of which ``conflicts`` says which answers count; or a
+    file of labels in the taxonomy of the first model, all of which are taken for papers that
+    arrived. ``texts`` are as for :class:`tagger.labels.LabelStore`.
+
     A paper that a model was trained on has its out-of-fold prediction. A model that is not
     registered knows at most 2000 papers of its training. Raises a TaggerError if a model does not
     exist or is named twice, or no paper is labelled in a facet that all models have.
-
-    Parameters
-    ----------
-    names:
-        Versions, aliases, or folders of models, the one to compare with first. ``shipped`` names
-        the model that ships with tagger; so does ``champion`` if there is no champion.
-    labels, conflicts:
-        A label folder, and which of its answers count; or a file of labels, all of which are taken
-        for papers that arrived, in the taxonomy of the first model.
-    texts:
-        Papers with the abstracts of labels that have none, see :class:`tagger.labels.LabelStore`.
     """
     candidates = [_candidate(registry, name) for name in names]
     if len({one.name for one in candidates}) < len(candidates):

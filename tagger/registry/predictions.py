@@ -49,8 +49,8 @@ def _arrived_since(
     """Return the newer labels of other papers that arrived, in the facets of the taxonomy."""
     if newer.taxonomy.name != taxonomy.name:
         _LOGGER.warning(
-            f"{newer.folder}: its labels do not count here: they are of the taxonomy "
-            f"'{newer.taxonomy.name}', not of '{taxonomy.name}'"
+            f"{newer.folder}: its labels are not used: they belong to the taxonomy "
+            f"'{newer.taxonomy.name}', not to '{taxonomy.name}'"
         )
         return []
     known = {label.id for label in labels}

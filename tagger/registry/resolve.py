@@ -49,20 +49,12 @@ def load_model_by_name(
 ) -> TaggerModel:
     """Load a model for use; no code in it is executed.
 
-    Raises a TaggerError if the model does not exist or is damaged, or a package that it needs is
-    missing.
-
-    Parameters
-    ----------
-    name:
-        A model folder; a label folder, for a zero-shot model of its tag definitions; a version in
-        MLflow: its number (``7``, ``tagger/7``), an alias, the id of its training run; or
-        ``shipped``, the model that ships with tagger. ``champion``, or ``tagger``, is the shipped
-        model in a workspace without a champion.
-    papers:
-        The papers to tag: a zero-shot model uses them as a sample of typical papers.
-    progress:
-        Called with the stage, the steps done and the number of steps.
+    ``name`` is a model folder; a label folder, for a zero-shot model of its tag definitions; a
+    version in MLflow: its number (``7``, ``tagger/7``), an alias, the id of its training run; or
+    ``shipped``, the model that ships with tagger. ``champion``, or ``tagger``, is the shipped model
+    in a workspace without a champion. A zero-shot model uses ``papers``, the papers to tag, as a
+    sample of typical papers. Raises a TaggerError if the model does not exist or is damaged, or a
+    package that it needs is missing.
     """
     if is_label_folder(name):
         return _zero_shot_model(LabelStore(name), papers, progress)

@@ -111,7 +111,7 @@ def encoder_origin(registry: Registry, version: Version) -> Version:
 
 
 def updates_shipped_model(registry: Registry, version: Version) -> bool:
-    """Tell whether a version is an update of a model that ships with tagger."""
+    """Return whether a version is an update of a model that ships with tagger."""
     return registry.run(version).data.params.get("encoder_of", "").startswith(SHIPPED_NAME)
 
 

@@ -107,7 +107,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _same_folds(registry: Registry, before: Version, after: Version) -> bool:
-    """Tell whether both versions have the same number of folds; False if a run was deleted."""
+    """Return whether both versions have the same number of folds; False if a run was deleted."""
     try:
         folds = [registry.run(version).data.params.get("folds") for version in (before, after)]
     except DeletedRunError:

@@ -108,9 +108,8 @@ def check_taxonomy(registry: Registry, name: str) -> None:
     known = registry.taxonomy_name() if registry.store.exists else None
     if known in (None, name):
         return
-    problem = f"the versions there are of the taxonomy '{known}', these labels are of '{name}'"
-    hint = "Give this review versions of its own: set TAGGER_MODEL to another name than "
-    hint += f"'{registry.model}', for all commands"
+    problem = f"the versions there belong to the taxonomy '{known}', these labels to '{name}'"
+    hint = f"To keep them apart, set TAGGER_MODEL to another name than '{registry.model}'"
     if not registry.store.embedded:
         raise TaggerError(problem, path=registry.store.place, hint=hint)
     _LOGGER.warning(f"{problem}. {hint}")

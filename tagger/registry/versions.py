@@ -276,7 +276,7 @@ class Registry:
             missing = TaggerError(
                 f"{version.name} was logged without its out-of-fold predictions",
                 path=self.store.place,
-                hint="Train again with 'tagger train'; of a bake-off, name the candidates' runs",
+                hint="Train again with 'tagger train'. For a bake-off, name the candidates' runs",
             )
             logged = {item.path for item in client.list_artifacts(version.run_id, OUT_OF_FOLD)}
             if not logged:

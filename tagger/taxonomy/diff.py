@@ -11,6 +11,11 @@ from tagger.taxonomy.schema import Facet, Taxonomy
 _Kind = Literal[
     "added", "removed", "renamed", "redefined", "moved", "illustrated", "reformed", "reordered"
 ]
+_IN_WORDS = {
+    "illustrated": "has other examples",
+    "moved": "has another parent",
+    "reformed": "has another form",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Difference:
             return f"- {place}: {self.before}" + (f" -> {self.after}" if self.after else "")
         if self.kind == "reordered":
             return f"~ {place} is in another order"
-        kind = "has other examples" if self.kind == "illustrated" else self.kind
+        kind = _IN_WORDS.get(self.kind, self.kind)
         return f"~ {place} {kind}: {self.before or 'none'} -> {self.after or 'none'}"
 
 

@@ -166,7 +166,7 @@ def plan_folds(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in scarce.items())
         raise TaggerError(
             f"there are too few labels to train on ({reasons})",
-            hint="Label more papers, or let the definitions tag: --model with the label folder",
+            hint="Label more papers, or tag by the definitions: tagger tag FILES --model LABELS",
         )
     return folds
 

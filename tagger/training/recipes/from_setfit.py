@@ -90,10 +90,11 @@ def _read(folder: Path, _changed: tuple[int, ...]) -> tuple[tuple[str, ...], Lin
             f"cannot be read as a linear classifier ({first_line(error)})", path=path
         ) from error
     if len(labels) != len(classifier.weights):
-        raise TaggerError(f"has another number of classes than {CONFIG_FILE} of labels", path=path)
+        found = f"has {len(classifier.weights)} classes, but {CONFIG_FILE} has {len(labels)} labels"
+        raise TaggerError(found, path=path)
     if not config.get("normalize_embeddings") and "Normalize" not in modules:
         raise TaggerError(
-            "was fitted on vectors that do not have unit length, as tagger's have",
+            "was fitted on vectors of any length; those of tagger have length 1",
             path=path,
             hint="Train the checkpoint with normalize_embeddings=True",
         )
