@@ -305,8 +305,7 @@ def rereview(
     """
     from tagger.labels import papers_to_rereview
 
-    store = _open(labels)
-    store.all_labels()
+    store = output.read_store(labels)
     found = papers_to_rereview(store, conflicts)
     sent = 0
     if push and found:

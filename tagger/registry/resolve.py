@@ -104,7 +104,9 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
     registry = Registry()
     if registry.store.embedded and (cached := _cached_folder(registry, name)):
         return cached
-    if name in (CHAMPION, MODEL_NAME) and not _has_versions(registry):
+    # Without MLflow, a store is taken to have versions.
+    readable = not registry.store.exists or find_spec("mlflow") is not None
+    if name in (CHAMPION, MODEL_NAME) and readable and not registry.versions():
         found = find_shipped_model()
         _LOG.info("there is no champion here: %s is used, which ships with tagger", found.name)
         return found
@@ -112,13 +114,6 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
         return _look_up(registry, name)
     version = registry.find(name)
     return ModelFolder(registry.model_folder(version, scratch), version.name)
-
-
-def _has_versions(registry: Registry) -> bool:
-    """Return whether there are versions; without MLflow, whether there is a store."""
-    if not registry.store.exists or find_spec("mlflow") is None:
-        return registry.store.exists
-    return bool(registry.versions())
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def train_version(
 
 def check_taxonomy(registry: Registry, name: str) -> None:
     """Raise a TaggerError if a server has versions of another taxonomy; warn of them in mlruns/."""
-    known = registry.taxonomy_name() if registry.store.exists else None
+    known = registry.taxonomy_name()
     if known in (None, name):
         return
     problem = f"the versions there belong to the taxonomy '{known}', these labels to '{name}'"
@@ -132,9 +132,8 @@ def _compare_with_champion(registry: Registry, version: Version, labels: Path) -
 def count_new_corrections(store: LabelStore) -> int:
     """Count the current corrections from review that the newest version was not trained on."""
     registry = Registry()
-    versions = registry.versions() if registry.store.exists else []
     trained: set[tuple[str, datetime]] = set()
-    for version in versions[-1:]:
+    for version in registry.versions()[-1:]:
         # Without the run, all count.
         with TemporaryDirectory() as scratch, suppress(DeletedRunError):
             folder = registry.label_folder(version, Path(scratch))

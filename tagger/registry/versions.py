@@ -110,15 +110,13 @@ class Registry:
                 hint="Give the folder of a model, or: pip install 'tagger[train]'",
             )
         key = CHAMPION if name == MODEL_NAME else name.removeprefix(f"{MODEL_NAME}/")
-        # Reading a missing store would create it.
-        found = self._look_up(key) if self.store.exists else None
-        if found is None:
-            raise self._unknown(name, key)
-        return found
+        if found := self._look_up(key):
+            return found
+        raise self._unknown(name, key)
 
     def _unknown(self, name: str, key: str) -> TaggerError:
         """Describe the error of a name that no version has, and which versions there are."""
-        versions = self.versions() if self.store.exists else []
+        versions = self.versions()
         problem, place = f"there is no model '{name}'", self.store.place
         if not versions:
             hint = (
@@ -163,13 +161,17 @@ class Registry:
         return registered or Version(0, name, (), run.info.start_time, dict(run.data.tags))
 
     def taxonomy_name(self) -> str | None:
-        """Return the name of the taxonomy that the versions are of, None if it is not known."""
+        """Return the name of the taxonomy of the versions, or None if it is not known."""
+        if not self.store.exists:
+            return None
         with self.store.reading() as client:
             found = client.search_registered_models(f"name = '{self.model}'")
             return found[0].tags.get(TAXONOMY_NAME) if found else None
 
     def versions(self) -> list[Version]:
         """Return all versions, oldest first."""
+        if not self.store.exists:
+            return []
         with self.store.reading() as client:
             found = client.search_model_versions(f"name = '{self.model}'", max_results=10_000)
             # In a database store, this search returns versions without their aliases.
@@ -357,6 +359,8 @@ class Registry:
             client.set_registered_model_tag(self.model, own, value)
 
     def _look_up(self, name: str) -> Version | None:
+        if not self.store.exists:  # reading it would create it
+            return None
         from mlflow.exceptions import MlflowException
 
         with self.store.reading() as client:

@@ -1,8 +1,7 @@
 """Train a model from labels: encoders, heads, calibration and cross-validation.
 
 Metrics come from cross-validation. Each fold has its own encoder and heads, trained without the
-papers that the fold holds out. The model's calibration is fitted on the out-of-fold predictions of
-all folds. For the metrics, the predictions of a fold are calibrated on those of the other folds.
+papers that the fold holds out.
 """
 
 from __future__ import annotations
@@ -79,27 +78,19 @@ def train(
     cache: EncoderCache | None = None,
     weights: Path | None = None,
 ) -> TrainingResult:
-    """Train a model and save it.
+    """Train a model on labels, one per paper, and save it in a folder.
+
+    The papers in ``known_folds`` stay in these folds, from 0, of an earlier version. ``cache`` has
+    fine-tuned encoders; without it all encoders are trained. The trained weights of the PyTorch
+    encoder are written to the file ``weights``, from which :func:`tagger.training.load_trained`
+    makes the encoder again. Without fine-tuning there are none.
+
+    With ``source``, a version whose encoder is reused, only heads and calibration are fitted. They
+    are cross-validated with the encoders of that version's folds, so held-out papers stay unseen
+    and metrics are comparable with those of a full training run. Encoders of folds that are not in
+    the cache are fine-tuned again, on the labels of that version.
 
     Raises a TaggerError if there are too few labels, or the encoder cannot be loaded.
-
-    Parameters
-    ----------
-    labels, folder:
-        One label per paper, and the folder to save the model in.
-    known_folds:
-        Folds, from 0, by paper id, of the papers that stay in the fold of an earlier version.
-    source:
-        A version whose encoder is reused, so that only heads and calibration are fitted. They are
-        cross-validated with the encoders of that version's folds, so held-out papers stay unseen
-        and metrics are comparable with those of a full training run. Encoders of folds that are
-        not in the cache are fine-tuned again, on the labels of that version.
-    cache:
-        Cache of fine-tuned encoders, read and written; without it all encoders are trained.
-    weights:
-        A file to write the trained weights of the PyTorch encoder to, from which
-        :func:`tagger.training.load_trained` makes the encoder again. Without fine-tuning there are
-        none.
     """
     begin = time.perf_counter()
     data = TrainingData.of(labels, taxonomy)

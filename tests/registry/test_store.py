@@ -58,6 +58,13 @@ def test_a_damaged_store_is_one_line_of_error_and_stays_unchanged(registry):
     assert store.read_bytes() == b"not a database" * 100
 
 
+def test_looking_for_versions_makes_no_store(registry):
+    shutil.rmtree("mlruns")
+    assert registry.versions() == []
+    assert registry.champion() is registry.challenger() is registry.taxonomy_name() is None
+    assert not Path("mlruns").exists()
+
+
 def test_a_kill_while_tables_are_created_leaves_no_database(registry, monkeypatch):
     from mlflow.store.db import utils
 
@@ -65,9 +72,9 @@ def test_a_kill_while_tables_are_created_leaves_no_database(registry, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(utils, "_upgrade_db", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            registry.champion()
+            check_writable(registry)
     assert not Path("mlruns/mlflow.db").exists()
-    assert registry.champion() is None
+    check_writable(registry)
     assert {path.name for path in Path("mlruns").iterdir()} == {".mlflow.db.lock", "mlflow.db"}
 
 
