@@ -53,15 +53,6 @@ class CrossValidation:
     reused: int
 
 
-def metrics_of(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
-    """Return the metrics of all facets, under keys such as ``contribution/macro_f1``."""
-    return {
-        f"{held_out.facet.name}/{key}": value
-        for held_out in out_of_fold
-        for key, value in held_out.metrics().items()
-    }
-
-
 @dataclass(frozen=True)
 class FittedHeads:
     """Heads fitted on some papers.

@@ -21,12 +21,7 @@ from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.model import Encoder, OnnxEncoder, TaggerModel, load_model, save_heads
 from tagger.taxonomy import Taxonomy
-from tagger.training.cross_validation import (
-    CrossValidation,
-    cross_validate_on,
-    fit_heads,
-    metrics_of,
-)
+from tagger.training.cross_validation import CrossValidation, cross_validate_on, fit_heads
 from tagger.training.data import TrainingData, examples_of
 from tagger.training.encoders import EncoderCache, EncoderPlan, TrainedEncoder, train_encoders
 from tagger.training.recipes import load_recipe
@@ -59,11 +54,19 @@ class TrainingResult:
     model: TaggerModel
     folder: Path
     out_of_fold: tuple[HeldOut, ...]
-    metrics: dict[str, float]
     seconds: float
     reused: int = 0
     weights: Path | None = None
     by_definition: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of all facets, under keys such as ``contribution/macro_f1``."""
+        return {
+            f"{held_out.facet.name}/{key}": value
+            for held_out in self.out_of_fold
+            for key, value in held_out.metrics().items()
+        }
 
 
 def train(
@@ -111,7 +114,6 @@ def train(
         load_model(folder),
         folder,
         checked.out_of_fold,
-        metrics_of(checked.out_of_fold),
         time.perf_counter() - begin,
         checked.reused + final.reused,
         weights if weights and weights.exists() else None,

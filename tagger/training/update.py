@@ -36,7 +36,6 @@ from tagger.model import (
 )
 from tagger.papers import EFFORTS, TEXT_VIEWS
 from tagger.taxonomy import Facet, Taxonomy
-from tagger.training.cross_validation import metrics_of
 from tagger.training.data import TrainingData
 from tagger.training.heads import HeadInputs, fit_head
 from tagger.training.run import TrainingResult
@@ -112,8 +111,8 @@ def update(
         threshold = model.effort_thresholds["full"][facet.name]
         if len(rows):
             held_out.append(everything.held_out(facet, rows, folds, found, threshold))
-    metrics, seconds = metrics_of(held_out), time.perf_counter() - begin
-    return TrainingResult(load_model(folder), folder, tuple(held_out), metrics, seconds)
+    seconds = time.perf_counter() - begin
+    return TrainingResult(load_model(folder), folder, tuple(held_out), seconds)
 
 
 def same_tags(one: Taxonomy, other: Taxonomy) -> bool:
