@@ -124,8 +124,8 @@ class Tagger(PaperClassifier):
         taxonomy:
             Definitions of the tags: a :class:`~tagger.taxonomy.Taxonomy`, its file, a label folder,
             or a dictionary with the content of such a file. Facets without tags in ``y`` are
-            left out. By default each tag is defined by its name. In a saved model, values that are
-            not texts are replaced by names that are made from them.
+            left out. By default each tag is defined by its name. A saved model has only the names
+            of tags, which are made from the values of ``y``.
 
         Raises
         ------

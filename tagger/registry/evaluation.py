@@ -27,7 +27,6 @@ from tagger.registry.held_out_table import from_model
 from tagger.registry.predictions import predict_labelled
 from tagger.registry.resolve import is_shipped_name, load_model_by_name
 from tagger.registry.versions import CHAMPION, Registry
-from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
 
 
@@ -87,7 +86,11 @@ def evaluate_models(
             f"{candidates[0].name} is named twice", hint="Name another model with --against"
         )
     if labels.is_file():
-        data = _evaluation_set(labels, candidates[0].load().taxonomy, texts)
+        taxonomy = candidates[0].load().taxonomy
+        read = read_label_file(labels, taxonomy, texts)
+        # They count as those of papers that arrived and were sampled at random.
+        arrived = {"source": "review", "queue": "audit"}
+        data = TrainingData.of([label.model_copy(update=arrived) for label in read], taxonomy)
     else:
         store = LabelStore(labels, texts)
         data = TrainingData.of(merge_labels(store.all_labels(), conflicts), store.taxonomy)
@@ -128,14 +131,6 @@ def _candidate(registry: Registry, name: str) -> _Candidate:
         return _Candidate(model.name, from_model(model), lambda: model)
     version = registry.find(name)
     return _Candidate(version.name, registry.held_out(version), partial(registry.load, version))
-
-
-def _evaluation_set(path: Path, taxonomy: Taxonomy, texts: Sequence[Paper]) -> TrainingData:
-    """Return the labels of a file, as those of papers that arrived and were sampled at random."""
-    arrived = {"source": "review", "queue": "audit"}
-    read = read_label_file(path, taxonomy, texts)
-    labels = [label.model_copy(update=arrived) for label in read]
-    return TrainingData.of(labels, taxonomy)
 
 
 def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str, HeldOut]]:
