@@ -71,7 +71,7 @@ class VersionSummary:
 def version_history(registry: Registry) -> list[VersionSummary]:
     """Return all versions, oldest first."""
     versions = registry.versions()
-    runs = registry.runs(versions)
+    runs = registry.runs(versions) if versions else {}
     return [_summary(version, runs.get(version.run_id)) for version in versions]
 
 
