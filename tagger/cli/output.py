@@ -41,7 +41,7 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
 
 
 def misfit(model: TaggerModel, taxonomy: Taxonomy) -> str | None:
-    """Return which facet of a model a taxonomy has not, or has with other tags; None if all fit."""
+    """Return how a taxonomy differs from a facet of the model, in words, or None if all fit."""
 
     def form(facet: Facet) -> object:
         return facet.exclusive, {tag.name: tag.parent for tag in facet.tags}
@@ -135,9 +135,8 @@ def collect_pages(
 ) -> tuple[PaperCollection, list[TaggerError]]:
     """Read papers from files as given on the command line; ``-`` is standard input.
 
-    Prints what cannot be read and returns it, too; ends the program if nothing can. Prints the
-    notices about the files. Reading is done by ``collect``, by default
-    :func:`tagger.papers.collect_papers`.
+    Prints and returns the errors; ends the program if nothing can be read. Prints the notices about
+    the files. ``collect`` reads, by default :func:`tagger.papers.collect_papers`.
     """
     from tagger.papers import collect_papers
 

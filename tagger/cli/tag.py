@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_FOLDER = Path("tagged")
 _ROOM = 40
-"""Width in letters that a table needs for titles and reasons; without it, papers are a list."""
+"""Characters that a table needs for titles and reasons; a narrower window shows a list instead."""
 _SHOWN_GROUPS, _SHOWN_TITLES = 5, 4
-"""Of near duplicates, the numbers of groups, and of titles in a group, that are printed."""
+"""Maximum numbers of groups of near duplicates, and of titles in a group, that are printed."""
 
 Files = Annotated[
     list[str],

@@ -69,7 +69,7 @@ class Library:
     """An open library.
 
     Raises a TaggerError if the file is missing or damaged, is not a library, or has another format.
-    A method that cannot write the file raises one, too, and then the file is unchanged.
+    A method that cannot write the file raises one and leaves the file unchanged.
     """
 
     def __init__(self, path: Path) -> None:

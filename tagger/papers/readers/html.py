@@ -39,7 +39,7 @@ _META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
 _META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _MIN_TITLE = 3
-"""Words; a link of fewer words, such as "Full text", is not taken for a title."""
+"""Words; a link of fewer words, such as "Full text", is not a title."""
 
 
 def recognise(source: Source) -> bool:

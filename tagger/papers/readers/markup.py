@@ -27,8 +27,9 @@ _ABSTRACT_CLASS = re.compile(r"gse_alrt_sni")
 
 
 class MarkupBlock(NamedTuple):
-    """A paragraph or heading of kind ``h1`` to ``h6``, ``title`` or ``abstract`` (by CSS class), or
-    ``text``; with its first link, and the text of that.
+    """A paragraph or heading, its first link, and the text of that link.
+
+    ``kind`` is ``h1`` to ``h6``, ``title`` or ``abstract`` (by CSS class), or ``text``.
     """
 
     kind: str

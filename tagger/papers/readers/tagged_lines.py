@@ -140,8 +140,8 @@ OVID = TaggedLines(
     starts=("<",),
 )
 
-# "MEDLINE Display Format" of https://www.ncbi.nlm.nih.gov/books/NBK3827/. ERIC writes it, too: it
-# has no PMID, but like PubMed tags of three and four letters, which RIS has not.
+# "MEDLINE Display Format" of https://www.ncbi.nlm.nih.gov/books/NBK3827/. ERIC also writes it,
+# without PMID, but with tags of three and four letters, which RIS does not have.
 NBIB = TaggedLines(
     marks=(
         re.compile(r"^(?:PMID ?- ?\d|(?:OWN|STAT|OID|ISSN|LID|FAU) ?- )", re.MULTILINE),

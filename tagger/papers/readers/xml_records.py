@@ -1,5 +1,5 @@
-"""Readers for XML with one element a record: of PubMed, of EndNote, which Zotero, Bookends and
-others write, too, and MODS of libraries.
+"""Readers for XML with one element per record: PubMed, EndNote (which Zotero and Bookends also
+write), and MODS, a format of libraries.
 
 Entities are refused, and external resources are not loaded.
 """

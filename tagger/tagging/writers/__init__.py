@@ -84,7 +84,7 @@ _ALWAYS = ("jsonl", "csv")
 
 
 def choose_writers(names: Iterable[str] = ()) -> list[Writer]:
-    """Return the writers of the given names, and those of JSON Lines and CSV, which always write.
+    """Return the writers of the given names, and those of JSON Lines and CSV, always written.
 
     Raises a :class:`TaggerError` if a format is unknown, or a package for it is missing.
     """

@@ -75,7 +75,7 @@ def write_notes(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path)
 def _note(
     paper: TaggedPaper, key: str, abstract: str, old: str | None, facets: Collection[str]
 ) -> str | None:
-    """Return a note, with what others wrote into the old one; None if that cannot be told."""
+    """Return a note, with what others wrote into the old one; None if the old one is damaged."""
     front = _FRONT.match(old) if old else None
     mark = _MARKED.search(old, front.end()) if old and front else None
     if old and not (front and mark):
