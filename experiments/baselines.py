@@ -200,7 +200,7 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
         f"Trained on the {labels} seed labels, measured on 210 papers (dev) and 119 (dev2), with "
         f"95% bootstrap intervals. Settings were chosen on both, so expect a little less on "
         "other papers. All but the first two and the definitions learn from the "
-        "same texts with class weights, and training includes 5-fold cross-validation (2-fold for "
+        "same texts with class weights, and training includes 3-fold cross-validation (2-fold for "
         "SetFit with pairs) for calibration and threshold; SetFit sees 20 pairs of each kind for "
         "each text."
     )

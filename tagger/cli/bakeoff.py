@@ -28,7 +28,7 @@ def bakeoff(
     texts: options.Texts = None,
     max_tokens: options.MaxTokens = 256,
     epochs: options.Epochs = None,
-    folds: options.Folds = 5,
+    folds: options.Folds = 3,
     seed: options.Seed = 0,
     conflicts: options.Conflicts = "latest",
     as_json: options.Json = False,

@@ -57,7 +57,7 @@ def train(
     encoder: options.Encoder = options.BUNDLED_ENCODER,
     max_tokens: options.MaxTokens = 256,
     epochs: options.Epochs = None,
-    folds: options.Folds = 5,
+    folds: options.Folds = 3,
     seed: options.Seed = 0,
     from_setfit: FromSetFit = None,
     trust_pickle: TrustPickle = False,

@@ -91,7 +91,7 @@ class Tagger(PaperClassifier):
         recipe: str = DEFAULT_RECIPE,
         max_tokens: int = DEFAULT_MAX_TOKENS,
         epochs: int | None = None,
-        folds: int = 5,
+        folds: int = 3,
         seed: int = 0,
         min_confidence: float = 0.6,
         target_precision: float | None = None,

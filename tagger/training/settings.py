@@ -76,7 +76,7 @@ class TrainingSettings(FineTuning):
         Name of the version whose fine-tuned encoders are reused, or None.
     """
 
-    folds: int = 5
+    folds: int = 3
     title_views: bool = True
     float32: bool = False
     trust_pickle: bool = False
