@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +63,7 @@ class Connection:
         except httpx.TimeoutException as error:
             raise self._error("Label Studio takes too long to answer", _REPEAT) from error
         except httpx.HTTPError as error:
-            if _is_about_certificate(error):
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 problem = f"the certificate of Label Studio is not trusted ({error})"
                 hint = "If your own authority signed it, set SSL_CERT_FILE to the certificate of "
                 hint += f"that authority; or correct {URL_VARIABLE}"
@@ -114,8 +113,8 @@ class Connection:
 def connect(folder: Path | None = None) -> Connection:
     """Connect to the server of ``LABEL_STUDIO_URL``, or else to the one that runs in ``folder``.
 
-    Its default is :func:`~tagger.review.server.default_folder`. Raises a TaggerError if there is no
-    server or no token.
+    ``folder`` is by default :func:`~tagger.review.server.default_folder`. Raises a TaggerError if
+    there is no server or no token.
     """
     if url := os.environ.get(URL_VARIABLE):
         if key := find_token(KEY_VARIABLE, url):
@@ -139,15 +138,6 @@ def connect(folder: Path | None = None) -> Connection:
             hint=f"Start one with 'tagger review serve', or set {URL_VARIABLE} and {KEY_VARIABLE}",
         )
     return Connection(running.url, running.token)
-
-
-def _is_about_certificate(error: BaseException | None) -> bool:
-    """Tell whether a request failed because the server's certificate was rejected."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _detail(body: Any) -> str:

@@ -65,6 +65,12 @@ def test_an_unreachable_address_is_an_error(url):
         Connection(url, KEY)
 
 
+def test_a_server_without_encryption_is_not_said_to_have_a_bad_certificate(stranger):
+    url, _ = stranger
+    with pytest.raises(TaggerError, match="does not answer"):
+        Connection(url.replace("http:", "https:"), KEY)
+
+
 REPEATED = [("GET", status) for status in (429, 500, 502, 503, 504)]
 REPEATED += [("PATCH", 502), ("DELETE", 502)]
 
