@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tagger.cli import options, output
-from tagger.errors import TaggerError
+from tagger.errors import TaggerError, without_password
 
 if TYPE_CHECKING:
     from tagger.report import Report
@@ -79,6 +79,9 @@ def report(
     Example: tagger report tagged --output report.html
     """
     _check_options(file, label_studio)
+    if evidence and no_abstracts:
+        hint = "Leave one of them out"
+        raise TaggerError("--evidence shows sentences that --no-abstracts leaves out", hint=hint)
     from tagger._util.atomic import replacing
     from tagger.report import build_report, report_page
 
@@ -93,7 +96,8 @@ def report(
             abstracts=not no_abstracts,
             weeks=weeks,
             conflicts=conflicts,
-            label_studio=label_studio,
+            # The report is for others, too.
+            label_studio=label_studio and without_password(label_studio),
             progress=step,
         )
     with replacing(file) as opened:

@@ -17,12 +17,7 @@ from tagger.papers import KnownPapers, Paper
 from tagger.registry import Registry, find_shipped_model, is_shipped_name, load_model_by_name
 from tagger.report.library import last_week, read_weeks
 from tagger.report.page import LeftOut, Report
-from tagger.report.papers import (
-    ReportedPaper,
-    gather_near_duplicates,
-    gather_papers,
-    task_address,
-)
+from tagger.report.papers import ReportedPaper, gather_near_duplicates, gather_papers
 from tagger.report.results import read_result_folder, translate_results
 
 if TYPE_CHECKING:
@@ -60,16 +55,10 @@ def build_report(
         The version whose figures are shown; by default the one that tagged most papers.
     evidence:
         Whether to explain the tags of papers with an abstract by influential sentences.
-    abstracts:
-        Whether to show the abstracts.
     weeks:
         Of a library, the number of weeks whose papers are shown.
-    conflicts:
-        How to settle disagreements of reviewers.
     label_studio:
         Address of the server that the labels came from, to link its tasks.
-    progress:
-        Called with the stage, papers done and the number of papers.
     """
     library = folders[0] if len(folders) == 1 and folders[0].is_file() else None
     if library:
@@ -157,11 +146,16 @@ def _explain(papers: Sequence[Paper], model: str, progress: Progress) -> Mapping
 def _task_addresses(
     papers: Iterable[ReportedPaper], labels: Iterable[Label], server: str
 ) -> dict[str, str]:
-    """Return the address of the Label Studio task of each reviewed paper, by paper id."""
+    """Return the address of the Label Studio task of each reviewed paper, by paper id.
+
+    Answers on the page of ``tagger review here`` have none. If two projects have the same number,
+    one was on another server: the addresses of their tasks are ambiguous and left out.
+    """
     projects = {label.origin.project for label in labels if label.origin}
+    numbers = Counter(project.partition("/")[0] for project in projects)
     return {
-        paper.tagged.id: address
+        paper.tagged.id: f"{server.rstrip('/')}/projects/{number}/data?task={origin.task}"
         for paper in papers
-        if paper.answer and paper.answer.origin
-        if (address := task_address(paper.answer.origin, projects, server))
+        if paper.answer and (origin := paper.answer.origin)
+        if (number := origin.project.partition("/")[0]).isdecimal() and numbers[number] == 1
     }

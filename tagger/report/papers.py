@@ -144,21 +144,6 @@ def gather_near_duplicates(folders: Iterable[ResultFolder]) -> list[NearDuplicat
     return sorted(pairs.values(), key=lambda pair: (-pair.similarity, pair.ids))
 
 
-def task_address(origin: Origin, projects: Iterable[str], server: str) -> str | None:
-    """Return the address of an answer's task on a Label Studio server, or None if it has none.
-
-    ``projects`` are those of all labels. If two of them have the same number, one was on another
-    server and the address is ambiguous. Answers on the page of ``tagger review here`` have none.
-    """
-    number, _, _ = origin.project.partition("/")
-    if (
-        not number.isdecimal()
-        or sum(project.partition("/")[0] == number for project in projects) != 1
-    ):
-        return None
-    return f"{server.rstrip('/')}/projects/{number}/data?task={origin.task}"
-
-
 def _answer(tagged: TaggedPaper, labels: Sequence[Label], conflicts: ConflictRule) -> Answer | None:
     """Return the reviewers' answer to a paper, or None if no valid answer is left."""
     # Labels of one paper may have different ids; conflicts are found by id.

@@ -1,14 +1,14 @@
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 
 import pytest
 from helpers.tiny_report import review, tag_row
 
-from tagger.labels import LabelStore, Origin, apply_change
+from tagger.labels import LabelStore, apply_change
 from tagger.papers import Paper, paper_id
 from tagger.report.flow import Flow, count_days, count_flow, count_runs
-from tagger.report.papers import gather_near_duplicates, gather_papers, task_address
+from tagger.report.papers import gather_near_duplicates, gather_papers
 from tagger.report.results import translate_results
 from tagger.taxonomy import merge_tags, rename_tag, retire_tag
 
@@ -151,12 +151,3 @@ def test_a_pair_in_two_runs_is_listed_once(write_results):
         write_results("two", 2, *rows, pairs=[other]),
     ]
     assert [pair.similarity for pair in gather_near_duplicates(folders)] == [0.5, 0.3]
-
-
-def test_a_task_is_linked_only_if_its_server_is_certain():
-    origin = Origin(annotation="a", updated=datetime.now(UTC), project="3/2026-01-01", task=7)
-    address = "http://127.0.0.1:8080/projects/3/data?task=7"
-    places = {origin.project, "4/x"}
-    assert task_address(origin, places, "http://127.0.0.1:8080/") == address
-    places.add("3/2026-02-02")
-    assert task_address(origin, places, "http://127.0.0.1:8080") is None

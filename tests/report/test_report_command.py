@@ -1,4 +1,6 @@
 import json
+import re
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
@@ -6,6 +8,7 @@ from helpers.samples import page, ran, run
 from helpers.tiny_report import review, tag_row
 
 from tagger.evaluation import SHOWN_METRICS
+from tagger.labels import Origin
 from tagger.labels.store import CORRECTIONS_FILE
 from tagger.registry import find_shipped_model
 
@@ -102,12 +105,33 @@ def test_abstracts_come_from_tables_whose_columns_are_named(root):
     assert "On the first." in (root / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_task_is_linked_without_a_password_if_its_server_is_certain(root):
+    now = datetime.now(UTC)
+    projects = ["3/2026-01-01", "4/2026-01-01", "3/2026-02-02"]
+    titles = ("First paper", "Second paper", "Third paper")
+    for count, linked in ((2, [3, 4]), (3, [4])):
+        answers = [
+            review(title, "study").model_copy(
+                update={"origin": Origin(annotation=title, updated=now, project=project, task=7)}
+            )
+            for title, project in zip(titles[:count], projects, strict=False)
+        ]
+        text = "".join(one.model_dump_json(exclude_defaults=True) + "\n" for one in answers)
+        (root / "labels" / CORRECTIONS_FILE).write_text(text, encoding="utf-8")
+        run("report", "--label-studio", "http://me:secret@127.0.0.1:8080/", cwd=root, code=0)
+        content = (root / "report.html").read_text(encoding="utf-8")
+        links = re.findall(r'href="(http[^"]*)"', content)
+        assert links == [f"http://127.0.0.1:8080/projects/{n}/data?task=7" for n in linked]
+        assert "secret" not in content
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
         (("nowhere",), "nowhere: no such result folder. Name a folder that 'tagger tag' wrote to"),
         (("tagged", "--labels", "nowhere"), "nowhere: no such label folder"),
         (("tagged", "--evidence"), "--evidence needs the abstracts"),
+        (("tagged", "--evidence", "--no-abstracts"), "that --no-abstracts leaves out"),
         (("tagged", "--model", "7"), "there is no MLflow store here"),
         (("tagged", "--label-studio", "javascript:alert(1)"), "is not the address of a server"),
         (("tagged", "--output", "tagged/tags.jsonl"), "tags.jsonl: a report is an HTML file"),
