@@ -1,4 +1,4 @@
-"""A review on this machine alone: the papers of one session, and the answers to them.
+"""Hold the papers of a review on this machine, and save the answers to them.
 
 Each answer becomes a line of ``corrections.jsonl`` at once, the same line that a pull from Label
 Studio would write.
@@ -21,7 +21,7 @@ from tagger.review.interface import NOTE, VERDICT
 from tagger.review.project import ReviewTask
 from tagger.review.pull import date_after, withdrawal
 from tagger.review.selection import ChosenPaper
-from tagger.review.tasks import TaskMeta, make_result, make_task, read_label
+from tagger.review.tasks import make_result, make_task, read_label, read_meta
 from tagger.taxonomy import Taxonomy
 
 HERE = "here"
@@ -119,7 +119,7 @@ class ReviewDesk:
             return True
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of answers, those to audit among them, and the median of seconds."""
+        """Return the counts of answers, papers and audited papers, and the median seconds."""
         with self._lock:
             labels = [*self._answers.values()]
             times = [one.origin.lead_time for one in labels if one.origin and one.origin.lead_time]
@@ -155,13 +155,13 @@ class ReviewDesk:
 
 
 def tasks_here(labels: Iterable[Label]) -> list[ReviewTask]:
-    """Return a done task for each answer that was given on this machine's page."""
+    """Return a task that is done for each answer that was given with ``tagger review here``."""
     return [
         ReviewTask(
             id=label.origin.task,
             paper=label.paper,
             data={},
-            meta=TaskMeta.model_validate(
+            meta=read_meta(
                 {"model": "", "tags": {}, "shown": True, "queue": label.queue, "facets": ()}
             ),
             done=True,

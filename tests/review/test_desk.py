@@ -83,6 +83,17 @@ def test_a_new_session_continues_with_the_papers_that_are_left(desk, model, pape
     assert [chosen.queue for chosen in again.papers.values()].count("audit") == 2
 
 
+def test_a_session_begins_after_an_answer_was_edited(desk, model, papers, label_folder):
+    accept(desk, 1)
+    file = label_folder / "corrections.jsonl"
+    text = file.read_text(encoding="utf-8")
+    queue = desk.papers[1].queue
+    file.write_text(text.replace(f'"queue":"{queue}"', '"queue":"my own"'), encoding="utf-8")
+    assert reviews(label_folder)[0].queue == "my own"
+    again = open_desk(model, papers, label_folder)
+    assert desk.papers[1].paper not in {chosen.paper for chosen in again.papers.values()}
+
+
 def test_what_does_not_fit_the_taxonomy_is_refused_and_nothing_is_written(desk, label_folder):
     for tags in ({"kind": ("poem",)}, {"field": ("poem",)}, {"size": ("big",)}, {"kind": ()}):
         with pytest.raises(TaggerError):
