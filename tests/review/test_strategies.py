@@ -176,12 +176,9 @@ def around(angle, spread, count):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def test_typical_takes_the_centre_of_each_cluster_largest_first(taxonomy, monkeypatch):
+def test_typical_takes_the_centre_of_each_cluster_largest_first(taxonomy):
     vectors = np.concatenate([around(0, 0.1, 5), around(2, 0.1, 9), around(4, 0.1, 7)])
     pool = pool_of(taxonomy, [SURE[0]] * 21, vectors=vectors)
-    assert Typical().select(pool, 3) == [9, 17, 2]
-    # The same in chunks, as for large clusters.
-    monkeypatch.setattr("tagger.review.strategies.typical._CHUNK", 4)
     assert Typical().select(pool, 3) == [9, 17, 2]
     # Clusters with labels come last.
     pool = pool_of(taxonomy, [SURE[0]] * 14, vectors=vectors[:14], known=around(2, 0.05, 1))

@@ -11,8 +11,6 @@ from tagger.review.strategies.base import Pool, Strategy
 
 _MOST_CLUSTERS = 500
 _NEIGHBOURS = 20
-_CHUNK = 1024
-"""Number of papers whose distances are computed at once, to limit memory."""
 
 
 class Typical(Strategy):
@@ -51,13 +49,10 @@ class Typical(Strategy):
 
 
 def _most_typical_first(papers: Vectors, indices: Integers) -> list[int]:
-    members = papers[indices]
-    neighbours = min(_NEIGHBOURS, len(indices) - 1)
-    mean_distance = np.zeros(len(indices))
-    for start in range(0, len(indices), _CHUNK) if neighbours > 0 else ():
-        cosines = members[start : start + _CHUNK] @ members.T
-        nearest = np.partition(-cosines, neighbours, axis=1)[:, : neighbours + 1]
-        # Euclidean distance of unit vectors; that of a paper to itself is 0.
-        distances = np.sqrt(np.maximum(2 + 2 * nearest, 0))
-        mean_distance[start : start + _CHUNK] = distances.sum(axis=1) / neighbours
-    return [int(index) for index in indices[np.argsort(mean_distance, kind="stable")]]
+    from sklearn.neighbors import NearestNeighbors
+
+    if len(indices) > 1:
+        nearest = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(indices) - 1))
+        distances, _ = nearest.fit(papers[indices]).kneighbors()
+        indices = indices[np.argsort(distances.mean(axis=1), kind="stable")]
+    return [int(index) for index in indices]
