@@ -31,7 +31,9 @@ Annotator = Annotated[
     str | None,
     typer.Option(help="Your name in the labels, by default that of your account."),
 ]
-Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page by itself.")]
+Browser = Annotated[
+    bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+]
 
 
 def here(
@@ -56,7 +58,7 @@ def here(
 
     The papers are chosen as by 'tagger review push'. Enter accepts the tags that are shown, the
     key next to a tag changes it. Each answer is written to corrections.jsonl of the label folder at
-    once. Ctrl+C ends the review; given again, the command continues with the papers that are left.
+    once. Ctrl+C ends the review; run the command again to continue with the remaining papers.
 
     Example: tagger review here monday.txt tuesday.txt --budget 20
     """
@@ -133,7 +135,7 @@ def _estimate(store: LabelStore, goals: Mapping[str, Goal]) -> list[str]:
     found = review_status([], fresh.all_labels(), fresh.taxonomy)
     version, progress = measure(fresh, "latest", goals, _MORE)
     lines = progress_lines(found, version, progress, _MORE)
-    return lines or ["Not known yet: it is measured on papers drawn at random (--audit 50)."]
+    return lines or ["Not known yet: it is measured on papers sampled at random (--audit 50)."]
 
 
 def _print_summary(desk: ReviewDesk, store: LabelStore) -> None:

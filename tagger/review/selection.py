@@ -31,12 +31,12 @@ NEAREST = " • The nearest labelled paper: "
 class PushSettings:
     """How many papers to send, and how to choose them.
 
-    ``budget`` is the number of the pushed papers that should wait for review. An ``audit_share`` of
-    the papers is reserved for the audit sample, which measures accuracy without bias; the strategy
-    chooses from the others, and over all pushes this share of the tasks is of the sample. With a
-    share of 1, only audit tasks are sent and counted. Audit tasks have no suggestions. Of the
-    others a ``blind_share`` has none either, to measure anchoring. With ``doubtful_only``, the
-    strategy chooses from the papers that 'tagger tag' sends to review under ``rule``.
+    ``budget`` is the number of papers that should wait for review after the push. An
+    ``audit_share`` of the papers is reserved for the audit sample, which measures accuracy without
+    bias. The strategy chooses from the other papers. Over all pushes, the same share of the tasks
+    belongs to the sample. With a share of 1, only audit tasks are sent and counted. Audit tasks
+    have no suggestions, nor has a ``blind_share`` of the others, to measure anchoring. With
+    ``doubtful_only``, the strategy chooses from the papers that ``rule`` marks for review.
     """
 
     budget: int

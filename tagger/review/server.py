@@ -72,8 +72,8 @@ def default_folder() -> Path:
 class EmbeddedServer:
     """The Label Studio server whose data is in ``folder``, by default the user's only one.
 
-    By default its program is that of the folder, that which 'make' has installed in the working
-    folder, or else that of :func:`default_folder`.
+    ``environment`` holds its program, by default the first of these that exists: that of the
+    folder, that which 'make' installed in the working folder, that of :func:`default_folder`.
     """
 
     def __init__(self, folder: Path | None = None, environment: Path | None = None) -> None:

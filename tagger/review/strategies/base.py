@@ -40,7 +40,7 @@ class Strategy(ABC):
     """A way to choose papers for review.
 
     If it is registered, all parameters of the constructor have defaults. ``queue`` is the queue of
-    the chosen papers, by default one that says how sure the model is.
+    the chosen papers; by default it depends on the model's confidence in each.
     """
 
     queue: ClassVar[Queue | None] = None

@@ -1,4 +1,4 @@
-"""Versions: papers on which two versions of the model disagree, to compare them on few labels."""
+"""Versions: papers on which two versions of the model disagree, to compare them with few labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tagger.review.tasks import Queue
 
 
 class Versions(Strategy):
-    """Papers on which two versions disagree, those first of which one version is probably right.
+    """Papers on which two versions disagree, first those on which one of them is probably right.
 
     McNemar's test, "Note on the sampling error of the difference between correlated proportions or
     percentages" (1947), learns only from papers on which exactly one version is right. The score of
