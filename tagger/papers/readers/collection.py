@@ -117,8 +117,9 @@ def collect_papers(
     read = partial(_read_file, folder, format_name, columns or {}, since)
     found: dict[int, PaperFile | TaggerError] = {}
     for number, file in each(read, enumerate(places)):
-        if on_error is None:
-            _raise_first(file)
+        errors = [file] if isinstance(file, TaggerError) else [*file.problems.values()]
+        if errors and on_error is None:
+            raise errors[0]
         found[number] = file
     keys, files, spools = EntryKeys(), list[PaperFile](), dict[Path, int]()
     for number, file in sorted(found.items()):
@@ -169,6 +170,7 @@ def read_papers(
         If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
         ``columns`` is unknown.
     """
+    check_reading_options(format_name, columns or {})
     for place in _places(paths):
         read = collect_papers(place, on_error, format_name=format_name, columns=columns)
         for problem in (problem for file in read.files for problem in file.problems.values()):
@@ -181,13 +183,6 @@ def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
     paths = [paths] if isinstance(paths, str | Path) else paths
     places = (str(path) if "://" in str(path) else str(Path(path)) for path in paths)
     return list(dict.fromkeys(places))
-
-
-def _raise_first(file: PaperFile | TaggerError) -> None:
-    if isinstance(file, TaggerError):
-        raise file
-    for problem in file.problems.values():
-        raise problem
 
 
 def _read_file(

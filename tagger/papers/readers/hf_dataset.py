@@ -20,9 +20,11 @@ _BATCH_SIZE = 1024
 
 
 def recognise(source: Source) -> bool:
-    return source.is_folder and any(
-        (source.path / name).is_file() for name in (_STATE_FILE, _SPLITS_FILE)
-    )
+    return source.is_folder and is_data_set(source.path)
+
+
+def is_data_set(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (_STATE_FILE, _SPLITS_FILE))
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError, missing_package
+from tagger.papers.readers.hf_dataset import is_data_set
 from tagger.papers.readers.web import is_address
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
 _ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
 """Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
-_DATA_SET = ("state.json", "dataset_dict.json")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
@@ -100,7 +100,7 @@ def _is_one_file(place: str) -> bool:
         return is_address(place)
     path = Path(place)
     if path.is_dir():
-        return any((path / name).is_file() for name in _DATA_SET)
+        return is_data_set(path)
     return path.exists() or not _PATTERN & set(place)
 
 
