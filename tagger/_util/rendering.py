@@ -19,7 +19,9 @@ def render(template: str, **content: Any) -> str:
     HTML templates escape all values; Markdown templates use the filter ``as_markdown``. Raises a
     jinja2.UndefinedError if the template uses a name that ``content`` lacks.
     """
-    return _environment().get_template(f"{template}.j2").render(**content)
+    text = _environment().get_template(f"{template}.j2").render(**content)
+    # JSON can hold lone surrogates, which cannot be written or sent as UTF-8.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
@@ -38,7 +40,12 @@ def _environment() -> Environment:
     return environment
 
 
-def policy_source(text: str) -> str:
-    """Return the hash source of an inline style or script (W3C, "Content Security Policy")."""
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+def content_policy(style: str, script: str) -> str:
+    """Return a policy that allows only this style and script (W3C, "Content Security Policy")."""
+    allowed = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in (style, script)
+    ]
+    return (
+        "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'"
+    ).format(*allowed)

@@ -44,12 +44,14 @@ Confidence = Annotated[
     float,
     typer.Option(min=0.5, max=0.999, help="Confidence with which --enough has to be reached."),
 ]
-More = Annotated[int, typer.Option(min=1, help="Number of further labels to estimate the gain of.")]
+More = Annotated[
+    int, typer.Option(min=1, help="Number of additional labels whose gain is estimated.")
+]
 BackendHost = Annotated[str, typer.Option(help="Address to listen on.")]
 BackendPort = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 BackendUrl = Annotated[
     str | None,
-    typer.Option(help="Address at which Label Studio reaches it, if not at host and port."),
+    typer.Option(help="Address at which Label Studio reaches it, by default http://HOST:PORT."),
 ]
 TrainAfter = Annotated[
     int,
@@ -193,10 +195,10 @@ def pull(
     folder: options.ServerFolder = None,
     as_json: options.Json = False,
 ) -> None:
-    """Bring the annotations home, into corrections.jsonl of the label folder.
+    """Add the annotations of Label Studio to corrections.jsonl of the label folder.
 
     A second pull adds only new and changed annotations. Lines that you have edited stay. The exit
-    code is 1 if reviewers differ and the rule of --conflicts does not settle it.
+    code is 1 if reviewers disagree and the rule of --conflicts does not settle it.
 
     Example: tagger review pull --conflicts majority
     """
@@ -237,11 +239,11 @@ def status(
 ) -> None:
     """Show the state of the review, how accurate the champion is, and whether that is enough.
 
-    Accuracy is measured on the audit sample, with its 95% interval: how many papers have exactly
-    the right tags, how much the last version brought, and how much more labels should bring. It
+    Accuracy is the share of papers of the audit sample with exactly the right tags, shown with its
+    95% interval, the gain of the last version, and the expected gain from more labels. The command
     also shows how often reviewers removed or added each tag, how far they agree with each other,
-    and whether they agree more with the model if they see its tags. It counts what was pulled.
-    Without Label Studio it leaves out the numbers of tasks, and says so.
+    and whether they agree more with the model if they see its tags. It counts the annotations that
+    were pulled. Without Label Studio it leaves out the numbers of tasks, and says so.
 
     Example: tagger review status --enough contribution=0.85 --confidence 0.95
     """
@@ -315,8 +317,8 @@ def backend(
 ) -> None:
     """Serve predictions to Label Studio, and pull each annotation when it is finished.
 
-    It connects itself to the project. A task without tags gets those of the model when somebody
-    opens it. It runs until it is interrupted.
+    It connects itself to the project, and removes the connection when Ctrl+C ends it. A task
+    without tags gets those of the model when somebody opens it.
 
     Example: tagger review backend --train-after 20
     """
@@ -367,7 +369,7 @@ def _print_push(report: PushReport) -> None:
     if report.refreshed:
         output.echo(f"{report.refreshed} waiting papers have the tags of the current model now")
     if report.moved:
-        output.echo(f"{report.moved} of them are now of the audit sample, without tags")
+        output.echo(f"{report.moved} of them now belong to the audit sample, without tags")
     if report.duplicates_removed:
         output.echo(f"{report.duplicates_removed} duplicate tasks removed")
     for change in report.interface_changes:

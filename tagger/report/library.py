@@ -19,15 +19,15 @@ from tagger.report.results import ResultFolder, read_result_folder, translate_re
 from tagger.taxonomy import Taxonomy
 
 WEEKS_COMPARED = 8
-"""Number of weeks before that a week is compared with."""
+"""Number of earlier weeks that a week is compared with."""
 _MIN_PAPERS = 3
 _CHANCE = 0.01
-"""A tag rises if its number of papers would be reached by chance this rarely."""
+"""A tag rises if the probability of as many papers by chance is smaller than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class RisingTag:
-    """A tag that more papers of a week have than chance explains; shares are 0 to 1."""
+    """A tag of more papers of a week than chance explains; shares are from 0 to 1."""
 
     facet: str
     tag: str
@@ -111,8 +111,8 @@ def last_week(
 def _rising(new: Sequence[ReportedPaper], before: Sequence[ReportedPaper]) -> list[RisingTag]:
     """Return the tags that rise, the least likely first.
 
-    Given the number of papers with a tag in both periods, chance puts each into the later one with
-    its share of all papers (Przyborowski and Wilenski, 1940).
+    By chance, a paper with the tag is in the later period with the probability of that period's
+    share of all papers (the conditional test of Przyborowski and Wilenski, 1940).
     """
     if not before:
         return []
@@ -164,24 +164,12 @@ def library_entries(
 ) -> tuple[list[LibraryEntry], Taxonomy]:
     """Return the papers of a library that match, and the taxonomy of their tags.
 
-    Parameters
-    ----------
-    labels:
-        The label folder with the answers of reviewers.
-    words:
-        Words that title and abstract have, as in :meth:`tagger.papers.Library.papers`.
-    since:
-        The first day of additions.
-    tags:
-        Tags, each as ``facet/tag``, that a paper has, all of them.
-    waiting:
-        Whether only papers that wait for review are returned.
+    A paper matches if it has all ``words`` (see :meth:`tagger.papers.Library.papers`) and all
+    ``tags``, each given as ``facet/tag``, was added on the day ``since`` or later, and, if
+    ``waiting``, waits for review. ``labels`` is the folder with the answers of reviewers.
 
-    Raises
-    ------
-    TaggerError
-        If the library or the labels cannot be read, nothing was added, a tag is unknown, or papers
-        have tags of a taxonomy that cannot be translated.
+    Raises a TaggerError if the library or the labels cannot be read, nothing was added, a tag is
+    unknown, or papers have tags of a taxonomy that cannot be translated.
     """
     library = Library(path)
     content = library.taxonomy

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tagger._util.rendering import policy_source, render
+from tagger._util.rendering import content_policy, render
 from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
 from tagger.papers import NearDuplicate, group_near_duplicates
@@ -112,15 +112,10 @@ def report_page(report: Report) -> str:
     """Return the report as HTML; its content security policy allows only its style and script."""
     style, script = render("report/page.css"), render("report/page.js")
     facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
-    policy = (
-        f"default-src 'none'; style-src {policy_source(style)}; "
-        f"script-src {policy_source(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    page = render(
+    return render(
         "report/page.html",
         report=report,
-        policy=policy,
+        policy=content_policy(style, script),
         style=style,
         script=script,
         most_influential=most_influential,
@@ -149,5 +144,3 @@ def report_page(report: Report) -> str:
             paper.runs,
         ],
     )
-    # JSON can hold lone surrogates, which cannot be written as UTF-8.
-    return page.encode("utf-8", "replace").decode("utf-8")

@@ -33,7 +33,6 @@ from tagger.review.pull import PullReport
 from tagger.review.tasks import BLIND, TaskError, make_prediction, read_paper
 
 LOOPBACK = ("127.0.0.1", "localhost")
-USER = "tagger"
 _LARGEST_BODY = 16 * 2**20
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 _Content = Annotated[dict[str, Any], Body()]
@@ -44,7 +43,7 @@ _Login = Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]
 class Credentials:
     """The login of Label Studio at the backend; every instance has a new password."""
 
-    user: str = USER
+    user: str = "tagger"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @property
@@ -62,10 +61,10 @@ class Credentials:
 class PullWorker:
     """Pulls annotations in the background, and trains after each ``train_after`` of them.
 
-    ``count_new`` counts those that no training has used. Nothing is counted in memory, so a restart
-    or a failed training loses none; after a failure, the next annotation starts another training.
-    ``train`` returns whether the training succeeded. Neither is called if ``train_after`` is 0.
-    ``report`` is called with a message for each event.
+    ``count_new`` counts the annotations that no training has used. Nothing is counted in memory, so
+    a restart or a failed training loses none; after a failure, the next annotation starts another
+    training. ``train`` returns whether the training succeeded. Neither is called if ``train_after``
+    is 0. ``report`` is called with a message for each event.
     """
 
     def __init__(
@@ -102,17 +101,16 @@ class PullWorker:
             try:
                 pulled = self._pull()
                 self._report(f"Pulled {pulled.new} new, {pulled.changed} changed")
-                self._train_if_due()
+                if self._train_after and not self._training:
+                    self._train_if_due()
             except Exception as error:  # one failed pull must not stop later ones
                 self._report(f"error: {error}")
 
     def _train_if_due(self) -> None:
-        if self._train_after and not self._training:
-            count = self._count_new()
-            if count >= self._train_after:
-                self._report(f"Training on {count} new annotations")
-                self._training = True
-                threading.Thread(target=self._train_and_look_again, daemon=True).start()
+        if (count := self._count_new()) >= self._train_after:
+            self._report(f"Training on {count} new annotations")
+            self._training = True
+            threading.Thread(target=self._train_and_look_again, daemon=True).start()
 
     def _train_and_look_again(self) -> None:
         succeeded = False

@@ -7,7 +7,7 @@ documented at https://labelstud.io/tags/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError
@@ -34,7 +34,7 @@ _RETIRED = "No longer in the taxonomy."
 _SMALL = "font-size: 15px; line-height: 1.5; margin: 0.3em 0;"
 _BESIDE = "display: inline-block; font-size: 13px; font-weight: 400; opacity: 0.7; margin: 0;"
 ALL_TAGS = "ALL"
-"""In the confidences of a task: those of a tree as one text. No tag has this name."""
+"""The name of the confidences of a tree in the data of a task: one text. No tag is named so."""
 _EMPTY = """<View className="tagger"><Style>
 .tagger { max-width: 62em; } .tagger-abstract .lsf-richtext__container { line-height: 1.6; }
 .tagger-abstract mark { background: #ffe9a8; color: #1a1a1a; }
@@ -71,9 +71,8 @@ InUse = Set[tuple[str, str]]
 def build_interface(taxonomy: Taxonomy) -> str:
     """Return the labelling interface of a taxonomy as XML.
 
-    An exclusive facet becomes a single choice; any other a multiple choice, or a tree if its tags
-    are nested. Definitions become hints; choices outside of trees get hotkeys, as far as there are
-    enough.
+    An exclusive facet becomes a single choice, any other a multiple choice, or a tree if its tags
+    are nested. Definitions become hints. Choices outside of trees get hotkeys until none is left.
     """
     return adapt_interface(_EMPTY, taxonomy, frozenset)[0]
 
@@ -235,12 +234,10 @@ class _Adaptation:
         if not tree:
             control.set("choice", "single" if facet.exclusive else "multiple")
         nodes: dict[str | None, Element] = {None: control}
-        waiting = [(tag.name, tag.hint, tag.parent if tree else None) for tag in facet.tags]
-        waiting += [(value, _RETIRED, None) for value in kept]
-        while waiting:
-            # A parent can come after its children in the taxonomy file.
-            value, hint, parent = next(entry for entry in waiting if entry[2] in nodes)
-            waiting.remove((value, hint, parent))
+        # A parent can come after its children in the taxonomy file.
+        tags = sorted(facet.tags, key=lambda tag: tree and len(facet.ancestors(tag.name)))
+        choices = [(tag.name, tag.hint, tag.parent if tree else None) for tag in tags]
+        for value, hint, parent in [*choices, *((value, _RETIRED, None) for value in kept)]:
             # The block keeps a tag and its confidence on one line.
             block = nodes[parent] if tree else etree.SubElement(control, "View", display="inline")
             node = etree.SubElement(block, "Choice", value=value)
@@ -259,14 +256,11 @@ class _Adaptation:
 def _options(control: Element) -> object:
     """Return the form of a control and its choices, independent of their order."""
     confidences = control.find("View/Header") is not None
-    return control.tag, control.get("choice"), confidences, set(_paths(control, ()))
-
-
-def _paths(node: Element, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for choice in (*node.findall("Choice"), *node.findall("View/Choice")):
-        here = (*above, str(choice.get("value")))
-        yield here
-        yield from _paths(choice, here)
+    paths = {
+        tuple(each.get("value") for each in (choice, *choice.iterancestors("Choice")))
+        for choice in control.iter("Choice")
+    }
+    return control.tag, control.get("choice"), confidences, paths
 
 
 def _update_texts(control: Element, facet: Facet) -> bool:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from tagger._util.rendering import policy_source, render
+from tagger._util.rendering import content_policy, render
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import split_sentences
@@ -24,7 +24,6 @@ from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.interface import HOTKEYS
 from tagger.review.tasks import TaskError
 
-_TOKEN = "token"
 _TWICE = "This paper was answered in another window; nothing was saved twice."
 
 
@@ -37,9 +36,9 @@ def make_review_page(
 ) -> FastAPI:
     """Return the web application.
 
-    Every request carries ``token``: that for the page in its address, the others in a header.
-    ``estimate`` returns the lines on whether to stop; it is called again when a paper of the audit
-    sample is answered.
+    Every request carries ``token``: the request for the page in its address, all others in a
+    header. ``estimate`` returns lines that help to decide when to stop; it is called again after
+    each answer to a paper of the audit sample.
     """
     worker = ThreadPoolExecutor(1, "evidence")
     # In the order in which the papers are shown; papers without suggestions show no evidence.
@@ -99,11 +98,8 @@ def make_review_page(
 
 def _page(name: str) -> HTMLResponse:
     style, script = render("review/page.css"), render("review/page.js")
-    policy = (
-        f"default-src 'none'; style-src {policy_source(style)}; "
-        f"script-src {policy_source(script)}; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    policy = content_policy(style, script)
+    policy += "; connect-src 'self'; img-src data:; frame-ancestors 'none'"
     page = render("review/page.html", name=name, style=style, script=script)
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
@@ -129,7 +125,7 @@ def _paper(desk: ReviewDesk, number: int | None) -> str:
     paper, decision, _, reason, shown = desk.papers[number]
     draft = desk.drafts.get(number)
     names = [(facet.name, tag.name) for facet in desk.taxonomy.facets for tag in facet.tags]
-    html = render(
+    return render(
         "review/paper.html",
         paper=paper,
         sentences=split_sentences(paper.abstract),
@@ -142,13 +138,11 @@ def _paper(desk: ReviewDesk, number: int | None) -> str:
         outcome=draft.outcome if draft else "tagged",
         note=(draft.note if draft else "") or "",
     )
-    # JSON can hold lone surrogates, which cannot be sent as UTF-8.
-    return html.encode("utf-8", "replace").decode("utf-8")
 
 
 async def _guard(token: str, request: Request, answer: RequestResponseEndpoint) -> Response:
     """Refuse requests without the token; keep answers out of caches and other pages."""
-    given = request.headers.get("x-token") or request.query_params.get(_TOKEN, "")
+    given = request.headers.get("x-token") or request.query_params.get("token", "")
     if not secrets.compare_digest(given.encode(), token.encode()):
         response: Response = JSONResponse(
             {"detail": "Open the address that 'tagger review here' has printed."}, 403

@@ -88,7 +88,6 @@ def review_status(
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
     audited = {facet.name: _audited_answers(labels, facet.name, rule) for facet in taxonomy.facets}
-    anchoring = [_anchoring(facet, answers) for facet, answers in compared.items()]
     return ReviewStatus(
         waiting=None if tasks is None else len(waiting),
         done=None if tasks is None else sum(task.done for task in tasks),
@@ -96,7 +95,7 @@ def review_status(
         queues=dict(Counter(task.queue or "made by hand" for task in waiting)),
         conflicts=find_conflicts(labels, rule),
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
-        anchoring=[found for found in anchoring if found],
+        anchoring=[found for pair in compared.items() if (found := _anchoring(*pair))],
         agreement=measure_agreement(labels, taxonomy),
         audit={facet: (sum(agree), len(agree)) for facet, agree in audited.items() if agree},
         median_seconds=median(times) if times else None,
@@ -108,23 +107,23 @@ class _Answer(NamedTuple):
 
     answered: frozenset[str]
     predicted: frozenset[str]
-    agrees: bool
     shown: bool
     queue: str | None
+
+    @property
+    def agrees(self) -> bool:
+        return self.answered == self.predicted
 
 
 def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
     """Pair the answers to a facet with the model's predictions of it."""
-    answers = []
-    for label in reviews:
-        if label.prediction and facet in label.tags and facet in label.prediction.tags:
-            answered = frozenset(label.tags[facet])
-            predicted = frozenset(label.prediction.tags[facet])
-            agrees = answered == predicted
-            answers.append(
-                _Answer(answered, predicted, agrees, label.prediction.shown, label.queue)
-            )
-    return answers
+    return [
+        _Answer(
+            frozenset(label.tags[facet]), frozenset(model.tags[facet]), model.shown, label.queue
+        )
+        for label in reviews
+        if (model := label.prediction) and facet in label.tags and facet in model.tags
+    ]
 
 
 def _audited_answers(labels: Sequence[Label], facet: str, rule: ConflictRule) -> list[bool]:

@@ -1,4 +1,4 @@
-"""When to stop: accuracy on the audit sample, what the last labels brought, and what more will."""
+"""Tell when to stop: accuracy on the audit sample, and the gain from the last and next labels."""
 
 from __future__ import annotations
 
@@ -110,13 +110,9 @@ def _audited(held_out: HeldOut) -> HeldOut:
 def _difference(now: HeldOut, before: HeldOut) -> Figure | None:
     """Return the difference in accuracy on the papers of both, or None if there are none."""
     earlier: Mapping[str, bool] = dict(zip(before.ids, before.right.tolist(), strict=True))
-    pairs = [
-        (right, earlier[name])
-        for name, right in zip(now.ids, now.right.tolist(), strict=True)
-        if name in earlier
-    ]
-    if not pairs:
+    right = zip(now.ids, now.right.tolist(), strict=True)
+    gains = np.array([float(one) - earlier[name] for name, one in right if name in earlier])
+    if not len(gains):
         return None
-    gains = np.array([float(one) - float(other) for one, other in pairs])
     samples = bootstrap_weights(len(gains)) @ gains / len(gains)
     return Figure(float(gains.mean()), interval(samples))

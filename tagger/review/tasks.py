@@ -49,9 +49,9 @@ NO_ABSTRACT = "(no abstract)"
 BLIND_QUEUES: tuple[Queue, ...] = ("audit", "versions", "recheck")
 """Queues whose tasks never have suggestions."""
 BLIND = "blind"
-"""What a task without suggestions is shown to be in, in place of its queue."""
+"""The queue that a task without suggestions displays instead of its own."""
 _LEAST_SHOWN = 0.05
-"""Confidence from which a tag that is not suggested has its confidence beside it."""
+"""Least confidence that is displayed next to a tag that is not suggested."""
 _BLIND = "Tag this paper without a suggestion."
 
 
@@ -129,10 +129,10 @@ def make_task(
     shown: bool = True,
     evidence: Evidence | None = None,
 ) -> dict[str, Any]:
-    """Return the task of a paper, with the model's tags as a prediction if ``shown``.
+    """Return the task of a paper.
 
-    Then the sentences of ``evidence`` for these tags are marked. A task of :data:`BLIND_QUEUES`
-    never has either.
+    If ``shown``, it has the model's tags as a prediction, and the sentences of ``evidence`` for
+    these tags are marked. A task of :data:`BLIND_QUEUES` never has either.
     """
     shown = shown and queue not in BLIND_QUEUES
     # The reason would hint at the tags; only a recheck shows it without suggestions.
@@ -308,20 +308,16 @@ def _shown_prediction(
 def _choices(result: Any) -> dict[str, tuple[str, ...]]:
     """Return the choices or texts of each control; of a path in a tree only its last tag."""
     chosen: dict[str, list[str]] = {}
-    for entry in result if isinstance(result, list) else ():
-        if isinstance(entry, dict):
-            value = entry.get("value")
-            paths = [path for path in _entries(value, "taxonomy") if isinstance(path, list)]
-            values = [*_entries(value, "choices"), *_entries(value, "text")]
-            values += [path[-1] for path in paths if path]
+    for entry in _list(result):
+        if isinstance(entry, dict) and isinstance(value := entry.get("value"), dict):
+            values = [*_list(value.get("choices")), *_list(value.get("text"))]
+            values += [path[-1] for path in _list(value.get("taxonomy")) if _list(path)]
             chosen.setdefault(str(entry.get("from_name")), []).extend(map(str, values))
     return {name: tuple(values) for name, values in chosen.items()}
 
 
-def _entries(value: Any, field: str) -> list[Any]:
-    """Return the list in a field of a result's value, or an empty list."""
-    found = value.get(field) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read_tags(
