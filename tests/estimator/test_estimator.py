@@ -50,11 +50,6 @@ def test_checks_of_scikit_learn_for_texts():
     }
 
 
-@pytest.fixture
-def fitted(quick, labelled):
-    return Tagger(**QUICK).fit(*labelled)
-
-
 def test_a_clone_is_not_fitted_and_learns_the_same(quick, labelled, fitted):
     papers, kinds = labelled
     check_is_fitted(fitted)
