@@ -13,7 +13,6 @@ from helpers.samples import (
     refused,
     run,
     run_python,
-    start,
     untimed,
     write_labels,
 )
@@ -37,15 +36,6 @@ def commands():
                 yield path + name
 
     return sorted(walk(typer.main.get_command(app), ""))
-
-
-def test_help_is_a_tour_of_the_daily_uses():
-    help_text, _ = start(Path.cwd(), "--help").communicate()
-    places = [help_text.index(f"tagger {name}") for name in ("tag", "review push", "train")]
-    assert places == sorted(places)
-    rows = re.findall(r"^│ ([a-z]+)  ", help_text, re.MULTILINE)
-    places = [rows.index(name) for name in ("tag", "review", "train", "init")]
-    assert places == sorted(places)
 
 
 def test_every_command_has_help_an_example_and_a_place_in_the_reference():

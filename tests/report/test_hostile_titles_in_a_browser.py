@@ -6,8 +6,6 @@ import pytest
 from helpers.tiny_report import tag_row
 from selenium.webdriver.common.by import By
 
-from tagger.evaluation import Churn, Comparison
-from tagger.registry import comparison_page
 from tagger.report import report_page
 
 TITLES = [
@@ -65,11 +63,3 @@ def test_a_report_of_hostile_titles(make_report, write_results, open_page):
     page.find_element(By.ID, "search").send_keys("<img src=x onerror")
     assert len(texts(page, "#list .title")) >= 1
     assert inert(page)
-
-
-def test_a_comparison_of_hostile_titles(open_page):
-    churn = Churn(papers=len(TITLES), shares={"kind": 1.0}, titles={"kind": tuple(TITLES)})
-    comparison = Comparison("tagger/1", TITLES[0], (), skipped=(TITLES[1],), churn=churn)
-    page = open_page(comparison_page(comparison))
-    assert inert(page)
-    assert texts(page, "li") == TITLES

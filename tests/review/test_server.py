@@ -10,7 +10,7 @@ from helpers.ports import free_port
 
 from tagger.errors import TaggerError
 from tagger.review import EmbeddedServer
-from tagger.review.server import FOLDER_VARIABLE, PACKAGE, _run
+from tagger.review.server import FOLDER_VARIABLE, PACKAGE
 
 HEALTHY = """
 import http.server, os, sys
@@ -136,14 +136,6 @@ def test_the_last_line_of_a_failed_start_is_quoted(stand_in):
     program(stand_in, "raise SystemExit('no room on the disk')")
     with pytest.raises(TaggerError, match="ended while starting: no room on the disk"):
         stand_in.start(free_port())
-
-
-def test_an_installation_reports_its_progress(tmp_path, monkeypatch):
-    words = [*(f"Collecting package-{n}" for n in range(25)), "Installing collected packages: all"]
-    script = f"print({chr(10).join(words)!r})"
-    told = []
-    _run([sys.executable, "-c", script], tmp_path, told.append)
-    assert told == ["Found 10 packages", "Found 20 packages", "Unpacking 25 packages"]
 
 
 def test_a_failed_installation_is_explained(stand_in, monkeypatch):
