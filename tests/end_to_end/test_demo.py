@@ -1,10 +1,9 @@
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.samples import run_line
+from helpers.samples import json_lines, run_line
 from sklearn.metrics import f1_score
 
 from tagger.papers import paper_id
@@ -12,10 +11,6 @@ from tagger.papers import paper_id
 pytestmark = [pytest.mark.acceptance, pytest.mark.real_encoder]
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-def read_rows(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_the_demos_train_compare_tag_and_report(demo):
@@ -26,7 +21,7 @@ def test_the_demos_train_compare_tag_and_report(demo):
     assert "Skip-Gate" in output
     assert "versions of one study?" in output
     assert "Skip-Gate" in (demo.root / "tagged" / "report.html").read_text(encoding="utf-8")
-    rows = read_rows(demo.root / "tagged" / "tags.jsonl")
+    rows = json_lines(demo.root / "tagged" / "tags.jsonl")
     assert len(rows) == 9
     assert {row["model"] for row in rows} == {"tagger/1"}
     skip = next(row for row in rows if row["title"].startswith("Skip-Gate"))
@@ -38,8 +33,8 @@ def test_real_pages_are_tagged_as_people_tagged_them(demo, shared):
     """The figures that the first issue asks of the shipped seed labels, by the command line."""
     output = demo.make("demo", "DIGEST=../shared/digests/*.txt", "OUTPUT=real")
     assert "237 entries, 210 papers" in output
-    rows = {row["id"]: row["tags"] for row in read_rows(demo.root / "real" / "tags.jsonl")}
-    gold = read_rows(shared / "gold" / "dev.jsonl")
+    rows = {row["id"]: row["tags"] for row in json_lines(demo.root / "real" / "tags.jsonl")}
+    gold = json_lines(shared / "gold" / "dev.jsonl")
     given = [rows[paper_id(label["title"])] for label in gold]
     macro = f1_score(
         [label["contribution"] for label in gold],

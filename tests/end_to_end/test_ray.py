@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from helpers.samples import untimed
+from helpers.samples import json_lines, untimed
 
 from tagger.model import ReviewRule, TaggerModel, load_model
 from tagger.papers import merge_duplicates, read_papers
@@ -104,10 +104,6 @@ def rows_in(folder):
     return [row for part in found for row in pq.read_table(part).to_pylist()]
 
 
-def problems_in(folder):
-    return [json.loads(line) for line in (folder / "problems.jsonl").open(encoding="utf-8")]
-
-
 class Trying(ShardTagger):
     """Tags slowly, and fails at the poison."""
 
@@ -157,7 +153,7 @@ def test_a_dead_worker_and_a_dead_node_lose_nothing(
     run = tag(table, tmp_path, saved, saved_model, progress=harm)
     assert happened == ["worker", "node"]
     assert rows_in(tmp_path) == expected
-    first, second = problems_in(tmp_path)
+    first, second = json_lines(tmp_path / "problems.jsonl")
     assert (first["line"], "title" in first["reason"]) == (334, True)
     assert "'Poison' cannot be tagged (ValueError: poison)" in second["reason"]
     assert (run.rows, run.papers, len(run.problems)) == (2000, len(expected), 2)

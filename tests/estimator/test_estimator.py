@@ -1,5 +1,4 @@
 import copy
-import json
 import pickle
 import re
 import shutil
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.samples import run, run_python
+from helpers.samples import json_lines, run, run_python
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import save_tiny_model
 from helpers.tiny_training import log_tiny
@@ -245,10 +244,10 @@ def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
         encoding="utf-8",
     )
     run("tag", "page.csv", "--model", saved_model, cwd=tmp_path, code=0)
-    lines = (tmp_path / "tagged" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = json_lines(tmp_path / "tagged" / "tags.jsonl")
     papers = merge_duplicates(read_papers(tmp_path / "page.csv"))
     tags = Tagger.load(saved_model).tag(papers)
-    for row, line in zip(tags.to_dict("records"), map(json.loads, lines), strict=True):
+    for row, line in zip(tags.to_dict("records"), lines, strict=True):
         kind, fields = row["kind"], row["field"]
         expected = {
             "id": line["id"],

@@ -104,6 +104,11 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
 
 
+def json_lines(path):
+    """Return the objects of a file of JSON Lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def start(place, *arguments, **options):
     """Start the command line in a place, in a process of its own that remembers no vector."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

@@ -9,7 +9,17 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
-from helpers.samples import contents, label_line, page, ran, refused, run, small_taxonomy, start
+from helpers.samples import (
+    contents,
+    json_lines,
+    label_line,
+    page,
+    ran,
+    refused,
+    run,
+    small_taxonomy,
+    start,
+)
 from helpers.tiny_model import save_tiny_model
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -221,7 +231,7 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
     )
     assert done.stdout.splitlines()[-1] == "papers: 0"
     done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper", code=0)
-    exported = map(json.loads, (root / "out" / "tags.jsonl").read_text().splitlines())
+    exported = json_lines(root / "out" / "tags.jsonl")
     assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
 
 
@@ -252,8 +262,7 @@ def test_one_paper_is_shown_by_a_part_of_its_title(root):
 
 def test_a_library_is_read_like_any_file_of_papers(root, saved_model):
     assert ran("tag", "library", "-m", saved_model, "-o", "again")["papers"] == 4
-    lines = (root / "again" / "abstracts.jsonl").read_text().splitlines()
-    assert len(lines) == 4
+    assert len(json_lines(root / "again" / "abstracts.jsonl")) == 4
 
 
 def test_without_abstracts_no_text_is_kept_and_a_new_model_asks_for_them(add, tmp_path):

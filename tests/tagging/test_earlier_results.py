@@ -1,9 +1,7 @@
 """Results of other papers stay, and abstracts are kept beside the results unless told otherwise."""
 
-import json
-
 import pytest
-from helpers.samples import contents, page, ran, run
+from helpers.samples import contents, json_lines, page, ran, run
 
 WEEKS = {"week1.txt": ("First paper", "Second paper"), "week2.txt": ("Third paper",)}
 
@@ -27,7 +25,7 @@ def test_other_papers_are_replaced_only_when_asked(root, saved_model):
         assert way in line
     assert contents(root / "tagged") == before
     done = run("tag", "week2.txt", "-m", saved_model, "--replace", code=0)
-    [row] = map(json.loads, (root / "tagged" / "tags.jsonl").read_text().splitlines())
+    [row] = json_lines(root / "tagged" / "tags.jsonl")
     assert row["title"] == "Third paper"
 
 
@@ -55,7 +53,6 @@ def test_the_report_finds_the_abstracts(root):
 def test_abstracts_that_must_not_be_kept_are_not(root, saved_model):
     assert run("tag", "week1.txt", "-m", saved_model, "--no-abstracts").returncode == 0
     assert not any(b"On first paper" in text for text in contents(root / "tagged").values())
-    done = run("report", "--json")
-    found = json.loads(done.stdout)
-    assert (done.returncode, found["abstracts"]) == (0, 0)
+    found = ran("report")
+    assert found["abstracts"] == 0
     assert "abstracts" in [part["part"] for part in found["left_out"]]

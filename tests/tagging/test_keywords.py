@@ -7,7 +7,7 @@ from pathlib import Path
 import bibtexparser
 import pytest
 import rispy
-from helpers.samples import page, run
+from helpers.samples import json_lines, page, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,8 +208,7 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert (report["entries"], report["papers"]) == (4, 4)
     names = ("zotero.bib", "endnote.ris", "problems.jsonl", "manifest.json")
     assert report["output"][4:] == [f"out/{name}" for name in names]
-    lines = (tmp_path / "out" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = {row["id"]: row for row in map(json.loads, lines)}
+    rows = {row["id"]: row for row in json_lines(tmp_path / "out" / "tags.jsonl")}
     [kind] = rows["doi:10.5555/quiet.wards"]["tags"]["kind"]
     assert f"KW  - kind: {kind}\n" in (tmp_path / "out" / "endnote.ris").read_text()
     [kind] = rows["arxiv:2305.99001"]["tags"]["kind"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.samples import contents, untimed
+from helpers.samples import contents, json_lines, untimed
 from helpers.serial_engine import SerialEngine
 
 from tagger._util.atomic import replacing_bytes
@@ -79,8 +79,7 @@ def tagged(folder):
 
 def problems_in(folder):
     path = folder / "problems.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return json_lines(path) if path.exists() else []
 
 
 def test_it_says_what_one_machine_says(tag, out, local, rows, write_json, poison):

@@ -1,12 +1,11 @@
 import csv
-import json
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from helpers.samples import untimed
+from helpers.samples import json_lines, untimed
 
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule
@@ -35,8 +34,7 @@ def test_every_paper_comes_out_once_in_order(tmp_path, model, papers):
     seen = []
     out = tmp_path / "new" / "out"
     run = tag_papers(papers, model, out, RULE, progress=lambda *step: seen.append(step))
-    lines = (out / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [paper.as_row() for paper in run.tagged()]
+    assert json_lines(out / "tags.jsonl") == [paper.as_row() for paper in run.tagged()]
     assert [paper.id for paper in run.tagged()] == [paper.id for paper in papers]
     tagged = [("Tagging", done, 150) for done in (0, 64, 128, 150)]
     assert seen == tagged + [("Writing results", step, 4) for step in range(5)]
@@ -52,11 +50,10 @@ def test_what_cannot_be_tagged_costs_the_others_nothing(tmp_path, model, papers,
     poison()
     run = tag_papers(papers, model, tmp_path / "out", RULE)
     assert [paper.id for paper in run.tagged()] == whole[:42] + whole[43:]
-    lines = (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8").splitlines()
-    [(file, line)] = [(one["file"], one["line"]) for one in map(json.loads, lines)]
-    assert (file, line) == ("page.txt", None)
-    assert "Paper number 42" in lines[0]
-    assert "RuntimeError: too much" in lines[0]
+    [problem] = json_lines(tmp_path / "out" / "problems.jsonl")
+    assert (problem["file"], problem["line"]) == ("page.txt", None)
+    assert "Paper number 42" in problem["reason"]
+    assert "RuntimeError: too much" in problem["reason"]
     # Where nothing can be tagged, it is the model's fault. A run without problems has no list.
     with pytest.raises(RuntimeError, match="too much"):
         tag_papers([papers[42], replace(papers[42], id="another")], model, tmp_path / "none", RULE)

@@ -1,7 +1,6 @@
 """What is written can be read by the libraries that people use, and by tagger again."""
 
 import csv
-import json
 from dataclasses import replace
 from datetime import datetime
 from unittest.mock import Mock
@@ -11,6 +10,7 @@ import openpyxl
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from helpers.samples import json_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,8 +43,7 @@ def test_every_format_holds_every_paper_and_field(written):
     assert {path.name for path in run.files} == {path.name for path in folder.glob("[!.]*")}
     rows = [paper.as_row() for paper in run.tagged()]
     assert all([*row] == [*COLUMNS] for row in rows)
-    lines = (folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == rows
+    assert json_lines(folder / "tags.jsonl") == rows
     for table in (
         pq.read_table(folder / "tags.parquet"),
         datasets.load_from_disk(folder / "tags_dataset").data.table,

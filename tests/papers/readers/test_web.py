@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.samples import contents, page, run
+from helpers.samples import contents, json_lines, page, run
 from helpers.web_server import serving
 
 from tagger.papers import collect_papers
@@ -117,8 +117,7 @@ def test_a_feed_is_tagged_from_a_day_on(site, tmp_path, saved_model, since, titl
     done = run("tag", f"{site}/feed", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert said in done.stderr
-    rows = (tmp_path / "tagged" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(row)["title"] for row in rows] == titles
+    assert [row["title"] for row in json_lines(tmp_path / "tagged" / "tags.jsonl")] == titles
 
 
 def test_a_library_of_references_comes_back_with_tags_without_old_records(
