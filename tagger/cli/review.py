@@ -81,8 +81,7 @@ def serve(
     with output.needs_extra("review"), output.working("Label Studio is starting"):
         server = EmbeddedServer(folder).start(port, lambda text: output.echo(text, err=True))
     if as_json:
-        fields = ("url", "email", "password", "token", "pid")
-        output.print_json({name: getattr(server, name) for name in fields})
+        output.print_json(asdict(server))
     else:
         output.echo(f"Label Studio: {server.url}")
         output.echo(f"Log in as    {server.email}")
@@ -158,9 +157,9 @@ def push(
     # If there is no model, no project is created.
     loaded = output.load_model_for(store, model, read.papers)
     other = output.load_model_named(against, read.papers) if against else None
-    target = _open_project(server, store, project, create=True)
-    from tagger.review import PushSettings, Versions, push_papers
+    from tagger.review import PushSettings, Versions, open_project, push_papers
 
+    target = open_project(server, store.taxonomy, project, create=True)
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     budget, audit_share = (audit, 1.0) if audit else (budget, audit_share)
     chosen = Versions(rule, other) if other else load_strategy(strategy)
@@ -203,7 +202,7 @@ def pull(
     Example: tagger review pull --conflicts majority
     """
     store = output.read_store(labels)
-    target = _open_project(_connect(folder), store, project)
+    target = _open_project(store, project, folder)
     from tagger.cli.review_status import print_agreement, print_conflicts
     from tagger.review import pull_labels
 
@@ -254,7 +253,7 @@ def status(
     tasks = address = left_out = None
     with output.working("Reading tasks"):
         try:
-            target = _open_project(_connect(folder), store, project)
+            target = _open_project(store, project, folder)
             address, (tasks, _) = target.url, target.tasks()
         except TaggerError as error:
             if project:
@@ -292,10 +291,10 @@ def strategies(as_json: options.Json = False) -> None:
     from tagger.review import Versions, load_strategy, strategy_names
 
     found: dict[str, type] = {name: type(load_strategy(name)) for name in strategy_names()}
-    texts = {}
-    for name, strategy in {**found, "versions": Versions}.items():
-        text = inspect.getdoc(strategy) or ""
-        texts[name] = text.split("\n\n")[0].replace("\n", " ")
+    texts = {
+        name: (inspect.getdoc(strategy) or "").split("\n\n")[0].replace("\n", " ")
+        for name, strategy in {**found, "versions": Versions}.items()
+    }
     if as_json:
         output.print_json(texts)
     else:
@@ -323,7 +322,7 @@ def backend(
     Example: tagger review backend --train-after 20
     """
     store = output.read_store(labels)
-    target = _open_project(_connect(folder), store, project)
+    target = _open_project(store, project, folder)
     from tagger.cli.backend import run_backend
 
     run_backend(store, target, model, (host, port), url, train_after, conflicts)
@@ -337,7 +336,7 @@ def send_rechecks(
     folder: Path | None,
 ) -> int:
     """Send papers to Label Studio again, each with a reason; return the number of new tasks."""
-    target = _open_project(_connect(folder), store, project, create=True)
+    target = _open_project(store, project, folder, create=True)
     from tagger.review import push_rechecks
 
     with output.progress() as step:
@@ -352,11 +351,11 @@ def _connect(folder: Path | None) -> Connection:
 
 
 def _open_project(
-    server: Connection, store: LabelStore, project: str | None, *, create: bool = False
+    store: LabelStore, project: str | None, folder: Path | None, *, create: bool = False
 ) -> ReviewProject:
     from tagger.review import open_project
 
-    return open_project(server, store.taxonomy, project, create=create)
+    return open_project(_connect(folder), store.taxonomy, project, create=create)
 
 
 def _print_push(report: PushReport) -> None:

@@ -42,30 +42,12 @@ CONFLICTS = "conflicts"
 """The tab of the tasks that reviewers disagree on."""
 _TABS: tuple[Queue, ...] = ("confused", "unfamiliar", "recheck")
 # Columns of the Data Manager that a reviewer does not need.
-_HIDDEN_COLUMNS = [
-    "tasks:inner_id",
-    "tasks:completed_at",
-    "tasks:cancelled_annotations",
-    "tasks:total_predictions",
-    "tasks:annotators",
-    "tasks:annotations_results",
-    "tasks:annotations_ids",
-    "tasks:predictions_results",
-    "tasks:predictions_model_versions",
-    "tasks:file_upload",
-    "tasks:storage_filename",
-    "tasks:created_at",
-    "tasks:updated_at",
-    "tasks:updated_by",
-    "tasks:avg_lead_time",
-    "tasks:draft_exists",
-    "tasks:data.paper",
-    "tasks:data.abstract",
-    "tasks:data.marked",
-    "tasks:data.confidence",
-    "tasks:data.reason",
-    f"tasks:data.{VERDICTS}",
-]
+_HIDDEN_COLUMNS = f"""
+inner_id completed_at cancelled_annotations total_predictions annotators annotations_results
+annotations_ids predictions_results predictions_model_versions file_upload storage_filename
+created_at updated_at updated_by avg_lead_time draft_exists
+data.paper data.abstract data.marked data.confidence data.reason data.{VERDICTS}
+"""
 _DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."
 
 
@@ -154,9 +136,8 @@ class ReviewProject:
 
     def untouched(self, tasks: Sequence[int]) -> set[int]:
         """Return those of some tasks that nobody has annotated, skipped or begun until now."""
-        between = {"min": min(tasks), "max": max(tasks)}
-        by_id = {"filter": "filter:tasks:id", "operator": "in", "type": "Number", "value": between}
-        query = json.dumps({"filters": {"conjunction": "and", "items": [by_id]}})
+        between = _filter("id", "in", "Number", {"min": min(tasks), "max": max(tasks)})
+        query = json.dumps({"filters": {"conjunction": "and", "items": [between]}})
         with self._client() as client:
             pages = client.tasks.list(
                 project=self.id, page_size=_PAGE_SIZE, include=_FIELDS, query=query
@@ -258,10 +239,10 @@ class ReviewProject:
             views = client.views.list(project=self.id)
             existing = {view.data.get("title") for view in views if view.data}
             for title in ("all papers", *_TABS):
-                by_queue = {"filter": "filter:tasks:data.queue", "operator": "equal"}
-                filters = [{**by_queue, "type": "String", "value": title}] * (title in _TABS)
+                by_queue = _filter("data.queue", "equal", "String", title)
                 if title not in existing:
-                    client.views.create(project=self.id, data=_tab(title, filters))
+                    tab = _tab(title, [by_queue] if title in _TABS else [])
+                    client.views.create(project=self.id, data=tab)
 
     def show_conflicts(self, tasks: Collection[int], exported: list[dict[str, Any]]) -> None:
         """List the tasks that reviewers disagree on in a tab; without any, remove the tab.
@@ -273,8 +254,7 @@ class ReviewProject:
             if isinstance(data, dict) and data.get(VERDICTS, []) != offered:
                 with self._client(f"task {task['id']}") as client:
                     client.tasks.update(str(task["id"]), data={**data, VERDICTS: offered})
-        by_id = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number"}
-        filters = [{**by_id, "value": task} for task in sorted(tasks)]
+        filters = [_filter("id", "equal", "Number", task) for task in sorted(tasks)]
         with self._client() as client:
             for view in client.views.list(project=self.id):
                 if view.data and view.data.get("title") == CONFLICTS:
@@ -313,6 +293,11 @@ class ReviewProject:
                 client.actions.create(id=action, project=self.id, selected_items=selected)
 
 
+def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
+    name = f"filter:tasks:{column}"
+    return {"filter": name, "operator": operator, "type": kind, "value": value}
+
+
 def _tab(title: str, filters: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a tab with the tasks that fit one of the filters; all tasks without a filter."""
     return {
@@ -320,7 +305,10 @@ def _tab(title: str, filters: list[dict[str, Any]]) -> dict[str, Any]:
         "type": "list",
         "target": "tasks",
         "ordering": ["tasks:predictions_score"],
-        "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": []},
+        "hiddenColumns": {
+            "explore": [f"tasks:{column}" for column in _HIDDEN_COLUMNS.split()],
+            "labeling": [],
+        },
         "filters": {"conjunction": "or", "items": filters},
     }
 

@@ -6,6 +6,7 @@ that was interrupted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,10 +148,8 @@ class _Push:
             batch = tasks[start : start + BATCH_SIZE]
             self.project.import_tasks(batch)
             report.new += len(batch)
-            for task in batch:
-                queue = task["meta"]["queue"]
-                report.queues[queue] = report.queues.get(queue, 0) + 1
             self._progress("Sending", report.new, len(tasks))
+        report.queues = dict(Counter(task["meta"]["queue"] for task in tasks))
         if any(task["predictions"] for task in tasks):
             self.project.show_predictions_of(self.model.name)
 
