@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,6 @@ def _on_this_machine(place: str) -> StoredFile:
 
 def _find(place: str) -> Iterator[StoredFile]:
     system, path = _open_storage(place)
-    from fsspec.utils import glob_translate
     from pyarrow.fs import FileSelector, FileType
 
     with _storage_errors(place, "cannot be read"):
@@ -123,22 +123,34 @@ def _find(place: str) -> Iterator[StoredFile]:
         if info.type == FileType.File:
             yield StoredFile(place, info.size, info.mtime_ns)
             return
-        folder, prefix, pattern = path, place.rstrip("/"), None
+        folder, prefix, pattern = path, place.rstrip("/"), ""
         if info.type == FileType.NotFound:
             if not _PATTERN & set(path):
                 return
             # The deepest folder that contains all possible matches of the pattern.
             first = min(path.index(mark) for mark in _PATTERN & set(path))
-            folder, pattern = path[:first].rpartition("/")[0], re.compile(glob_translate(path))
+            folder, pattern = path[:first].rpartition("/")[0], path
             prefix = place[: len(place) - len(path) + len(folder)]
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
         parts = within.split("/")
         is_hidden = any(part.startswith(_HIDDEN) for part in parts)
-        wanted = pattern.match(each.path) if pattern else not _ABOUT_DATA.fullmatch(parts[-1])
+        if pattern:
+            wanted = _matches(each.path.split("/"), pattern.split("/"))
+        else:
+            wanted = not _ABOUT_DATA.fullmatch(parts[-1])
         if each.type == FileType.File and wanted and not is_hidden:
             yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the parts of a path match those of a pattern; ``**`` stands for any parts."""
+    if not path or not pattern:
+        return not path and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(path, pattern[1:]) or _matches(path[1:], pattern)
+    return fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
 def _open_storage(place: str) -> tuple[FileSystem, str]:
