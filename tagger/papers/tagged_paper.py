@@ -90,7 +90,7 @@ class TaggedPaper:
 
     def as_row(self) -> dict[str, Any]:
         """Return one line of ``tags.jsonl``."""
-        row: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        row: dict[str, Any] = _ADAPTER.dump_python(self, mode="json", warnings=False)
         row["time"] = self.time and self.time.isoformat(timespec="milliseconds")
         return row
 

@@ -35,7 +35,11 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import CommentMark, MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
+from ruamel.yaml.scalarstring import (
+    DoubleQuotedScalarString,
+    FoldedScalarString,
+    LiteralScalarString,
+)
 from ruamel.yaml.tag import Tag as YamlTag
 from ruamel.yaml.tokens import CommentToken
 
@@ -138,9 +142,16 @@ def drop_tag(facet: CommentedMap, index: int) -> None:
 def insert_tag(facet: CommentedMap, index: int, fields: Mapping[str, Any]) -> None:
     """Insert an entry at ``index`` > 0, before the comments above the next entry."""
     comment = _take_comment(facet["tags"], index - 1)
-    lists = {key: CommentedSeq(value) for key, value in fields.items() if isinstance(value, tuple)}
-    facet["tags"].insert(index, CommentedMap({**fields, **lists}))
+    facet["tags"].insert(index, CommentedMap({key: _quoted(fields[key]) for key in fields}))
     _put_comment(facet["tags"], index, comment)
+
+
+def _quoted(value: Any) -> Any:
+    """Quote texts that ruamel.yaml leaves plain but cannot read again within braces."""
+    if isinstance(value, tuple):
+        return CommentedSeq(map(_quoted, value))
+    is_unreadable = isinstance(value, str) and value.startswith("?")
+    return DoubleQuotedScalarString(value) if is_unreadable else value
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def test_reviews_on_one_server_have_versions_of_their_own(registry, log, monkeyp
     log()
     server = Registry(f"sqlite:///file:{tmp_path}/mlruns/mlflow.db?uri=true")
     check_taxonomy(server, "small")
-    with pytest.raises(TaggerError, match="are of the taxonomy 'small', these labels are of 'law'"):
+    with pytest.raises(TaggerError, match="'small', these labels to 'law'"):
         check_taxonomy(server, "law")
     monkeypatch.setenv("TAGGER_MODEL", "law")
     other = Registry()

@@ -168,4 +168,4 @@ def test_reviewed_papers_that_came_after_both_versions_count(registry, log, labe
     (label_folder / "corrections.jsonl").unlink()
     found = compare_versions(registry, before, after, label_folder).facets
     assert {one.sample for one in found} == {"seed"}
-    assert "'other', not of 'small'" in caplog.text
+    assert "'other', not to 'small'" in caplog.text

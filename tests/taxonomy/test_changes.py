@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.made_taxonomies import NAMES, made_facets
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
@@ -250,6 +250,7 @@ texts = words.map(str.strip).filter(bool)
 
 
 @settings(max_examples=40, deadline=None)
+@example(["D."] * 3 + ["?0"], [["?0"], [], []], True, (rename_tag, "b", "x"))
 @given(
     st.lists(texts, min_size=4, max_size=4),
     st.lists(st.lists(texts, max_size=2), min_size=3, max_size=3),
