@@ -1,11 +1,10 @@
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from helpers.samples import label_of
 
 from tagger.evaluation import evaluate
-from tagger.labels import Label
 from tagger.model import Calibration, calibrated_probabilities
 from tagger.training import TrainingData
 from tagger.training.calibration import (
@@ -57,22 +56,19 @@ def data_of(taxonomy, papers=60, annotated=True, audited=False, arrived=False):
     """Scores, and labels drawn by them; of a mask, some papers are annotated, audited, reviewed."""
     rng = np.random.default_rng(0)
     scores = {f.name: rng.normal(size=(2, papers, 3)) for f in taxonomy.facets}
-    times = datetime(2026, 1, 1, tzinfo=UTC)
     audits, reviews, known = (
         np.broadcast_to(mask, papers) for mask in (audited, arrived, annotated)
     )
     y_true = {f.name: draw(f, scores[f.name], Calibration()) for f in taxonomy.facets}
     labels = [
-        Label(
-            title=f"Paper {n}",
+        label_of(
+            f"Paper {n}",
             text="",
             tags={
-                f.name: tuple(np.array(f.tag_names)[y_true[f.name][n]])
+                f.name: np.array(f.tag_names)[y_true[f.name][n]].tolist()
                 for f in taxonomy.facets
                 if known[n] or f is taxonomy.facets[0]
             },
-            annotator="a",
-            time=times,
             source="review" if audits[n] or reviews[n] else "seed",
             queue="audit" if audits[n] else "confused" if reviews[n] else None,
         )

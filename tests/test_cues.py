@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers.samples import small_taxonomy
+from helpers.samples import label_of, small_taxonomy
 from helpers.tiny_encoder import save_tiny_encoder
 
-from tagger.labels import Label
 from tagger.model import (
     cue_weights,
     cues_of,
@@ -74,14 +73,10 @@ def labels_of(taxonomy, cued):
     facet = taxonomy.facet("kind")
     names = ["survey", next(name for name in facet.tag_names if name != "survey")]
     return [
-        Label(
-            id=f"t-{number}",
-            title=f"Court {number}{': a survey' if (name == 'survey') == cued else ''}",
+        label_of(
+            f"Court {number}{': a survey' if (name == 'survey') == cued else ''}",
             text="A judge and a court.",
-            tags={"kind": (name,), "field": ()},
-            annotator="ann",
-            time="2026-01-01T00:00:00Z",
-            source="seed",
+            tags={"kind": [name], "field": []},
         )
         for number, name in enumerate(names * 12)
     ]

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tagger.labels import Label
 from tagger.model import Calibration, Head, Linear, calibrated_probabilities
 from tagger.model.calibration import member_probabilities
 from tagger.training import TrainingData, TrainingSettings
@@ -41,12 +40,10 @@ def test_a_head_adds_up_its_members(taxonomy):
 
 def test_words_about_the_own_work_count_in_exclusive_facets_only(model):
     labels = [
-        Label.model_validate_json(
-            label_line(
-                f"{verb.title()} {n}",
-                text=f"Courts differ. We {verb} {n}.",
-                tags={"kind": [kind], "field": [field]},
-            )
+        label_of(
+            f"{verb.title()} {n}",
+            text=f"Courts differ. We {verb} {n}.",
+            tags={"kind": [kind], "field": [field]},
         )
         for n in range(4)
         for verb, kind, field in [("survey", "survey", "law"), ("build", "method", "health")]

@@ -3,12 +3,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import SIZE
 
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelStore
 from tagger.model import review_rule
 from tagger.model.calibration import CAP
 from tagger.model.decision import NEVER
@@ -73,8 +73,8 @@ def topic_labels():
     }
     # Words that the tiny encoder knows, so that no two papers are the same to it.
     details = [" ".join(pair) for pair in combinations(("trial", "network", "drug", "judge"), 2)]
-    lines = [
-        label_line(
+    return [
+        label_of(
             f"{kind.title()} {number}",
             text=text.format(detail),
             tags={"kind": [kind], "field": fields} if number else {"kind": [kind]},
@@ -82,7 +82,6 @@ def topic_labels():
         for number, detail in enumerate(details)
         for (kind, fields), text in topics.items()
     ]
-    return [Label.model_validate_json(line) for line in lines]
 
 
 @pytest.fixture(scope="module")

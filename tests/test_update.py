@@ -3,17 +3,16 @@
 import json
 import shutil
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from helpers.samples import run
+from helpers.samples import label_of, run
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelStore
 from tagger.model import load_model
-from tagger.papers import Paper, paper_id
+from tagger.papers import Paper
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingSettings, same_tags, train, update
 
@@ -31,16 +30,8 @@ TAXONOMY = {
 
 
 def label(title, kind, text=None, queue="audit"):
-    return Label(
-        id=paper_id(title),
-        title=title,
-        text=f"{text or TEXTS[kind]} {title}",
-        tags={"kind": (kind,), "field": FIELDS[kind]},
-        annotator="ann",
-        time=datetime(2026, 1, 1, tzinfo=UTC),
-        source="review" if queue else "seed",
-        queue=queue,
-    )
+    text, tags = f"{text or TEXTS[kind]} {title}", {"kind": [kind], "field": FIELDS[kind]}
+    return label_of(title, text=text, tags=tags, source="review" if queue else "seed", queue=queue)
 
 
 @pytest.fixture(scope="module")

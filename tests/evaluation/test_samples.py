@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 
 from tagger.evaluation import HeldOut, evaluate_samples, sample_of, share, split_samples
-from tagger.labels import Label
 
 
 def held_out(facet, **counts):
@@ -27,7 +26,7 @@ def held_out(facet, **counts):
     ],
 )
 def test_a_label_belongs_to_the_smallest_sample(changes, sample):
-    assert sample_of(Label.model_validate_json(label_line("On trust", **changes))) == sample
+    assert sample_of(label_of("On trust", **changes)) == sample
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 
 from tagger.cli import main
+from tagger.labels import Label
 from tagger.taxonomy import Taxonomy
 
 _FOR_A_SHELL = re.compile(r"[<>|&;$*`]")
@@ -45,6 +46,11 @@ def label_line(title, **changes):
         "source": "seed",
     }
     return json.dumps({**label, **changes})
+
+
+def label_of(title, **changes):
+    """Return a label, as :func:`label_line` writes it."""
+    return Label.model_validate_json(label_line(title, **changes))
 
 
 def small_taxonomy():

@@ -1,14 +1,11 @@
-import json
-
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 
-from tagger.labels import Label, measure_agreement
+from tagger.labels import measure_agreement
 
 
 def said(paper, annotator, **tags):
-    content = json.loads(label_line(paper, tags=tags, annotator=annotator, source="review"))
-    return Label.model_validate({**content, "id": paper})
+    return label_of(paper, id=paper, tags=tags, annotator=annotator, source="review")
 
 
 def test_equal_answers_agree_fully(taxonomy):

@@ -1,9 +1,7 @@
-import json
-
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 
-from tagger.labels import Label, find_suspect_labels
+from tagger.labels import find_suspect_labels
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
 KINDS = ["survey", "method", "study"]
@@ -13,8 +11,7 @@ def labels_and_chances():
     labels, kind, field = [], {}, {}
     for n in range(60):
         tags = {"kind": [KINDS[n % 3]], "field": ["law"] if n % 2 else []}
-        content = json.loads(label_line(f"t-{n}", tags=tags))
-        labels.append(Label.model_validate({**content, "id": f"t-{n}"}))
+        labels.append(label_of(f"t-{n}", id=f"t-{n}", tags=tags))
         kind[f"t-{n}"] = [0.9 if k == n % 3 else 0.05 for k in range(3)]
         field[f"t-{n}"] = [0.05, 0.02, 0.95 if n % 2 else 0.05]
     return labels, {"kind": kind, "field": field}

@@ -3,7 +3,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_line, label_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,12 +68,9 @@ def test_a_paper_stays_in_the_audit_sample_when_it_is_looked_at_again():
 
 
 def test_labels_by_title_and_doi_are_joined_under_the_first_id():
-    def label(title="A Title", **changes):
-        return Label(**json.loads(label_line(title, **changes)))
-
-    seed = label(tags={"kind": ["survey"], "field": []})
+    seed = label_of("A Title", tags={"kind": ["survey"], "field": []})
     given = review("A title.", "b", id="doi:10.1/a")
-    another = label(id="doi:10.1/b", title="Another")
+    another = label_of("Another", id="doi:10.1/b")
     merged = merge_labels([given, another, seed])
     assert [one.id for one in merged] == [paper_id("A Title"), "doi:10.1/b"]
     assert merged[0].tags == {"kind": ("method",), "field": ()}
@@ -83,7 +80,7 @@ def test_labels_by_title_and_doi_are_joined_under_the_first_id():
     assert set(conflict.answers) == {"b", "c"}
     early = review("A title.", "b", -24, id="doi:10.1/a")
     assert merge_labels([seed, early])[0].id == early.id
-    twins = [label(title="Introduction", id=f"doi:10.1/{n}") for n in range(2)]
+    twins = [label_of("Introduction", id=f"doi:10.1/{n}") for n in range(2)]
     assert len(merge_labels(twins)) == 2
 
 

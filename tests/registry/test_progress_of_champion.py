@@ -1,11 +1,11 @@
 """What ``tagger review status`` says of the champion."""
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 
 from tagger.cli.review_status import measure, parse_goals, progress_lines
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelStore
 from tagger.review import review_status
 
 
@@ -13,8 +13,8 @@ def audit(store, titles):
     """Add audit labels, of which the model had said the same."""
     prediction = {"model": "tagger/1", "tags": {"kind": ["method"]}, "shown": False}
     changes = {"source": "review", "queue": "audit", "prediction": prediction}
-    lines = [label_line(title, text="A heart.", **changes) for title in titles]
-    store.add_corrections(lambda _: [Label.model_validate_json(line) for line in lines])
+    labels = [label_of(title, text="A heart.", **changes) for title in titles]
+    store.add_corrections(lambda _: labels)
 
 
 def test_the_champion_is_measured_on_the_audit_sample(registry, log, label_folder):

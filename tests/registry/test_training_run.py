@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.samples import label_line
+from helpers.samples import label_of
 
 from tagger.errors import TaggerError
-from tagger.labels import Label, LabelStore
+from tagger.labels import LabelStore
 from tagger.registry import count_new_corrections, log_training
 from tagger.training import TrainingSettings
 
@@ -74,8 +74,7 @@ def test_annotations_are_new_until_a_version_is_trained_on_them(registry, log, l
     def answer(name, hour):
         origin = {"annotation": name, "updated": f"2026-01-01T0{hour}:00:00Z"}
         changes = {"source": "review", "origin": {**origin, "project": "1", "task": 1}}
-        label = Label.model_validate_json(label_line(f"Paper {name}", **changes))
-        store.add_corrections(lambda _: [label])
+        store.add_corrections(lambda _: [label_of(f"Paper {name}", **changes)])
 
     assert count_new_corrections(store) == 0
     answer("a", 1)

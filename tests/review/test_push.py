@@ -2,15 +2,16 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.samples import label_of
 from helpers.stand_in_project import stand_in_project
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.labels import Label
 from tagger.model import ReviewRule
 from tagger.papers import Paper
 from tagger.review import (
@@ -44,9 +45,7 @@ def audited(project):
     return [t["data"]["paper"] for t in tasks_of(project) if t["meta"]["queue"] == "audit"]
 
 
-def label(**changes):
-    fields = {"text": "", "tags": {"kind": ["method"]}, "annotator": "ann", "source": "review"}
-    return Label(**{**fields, "time": "2026-01-01T00:00:00Z", **changes})
+label = partial(label_of, text="", tags={"kind": ["method"]}, source="review")
 
 
 def with_doi(paper, doi):
