@@ -112,7 +112,7 @@ def export(
 
     Example: tagger library export library --output surveys --tag contribution/survey
     """
-    from tagger.tagging import check_no_loss, check_output, write_abstracts
+    from tagger.tagging import ABSTRACTS_FILE, check_no_loss, check_output, write_abstracts
 
     writers = check_output(folder, write or [], [file])
     found, taxonomy = _entries(file, labels, words, since, tag, waiting=waiting)
@@ -121,10 +121,12 @@ def export(
     if not replace:
         check_no_loss(folder, (one.paper for one in papers))
     with output.working("Writing results"):
-        write_abstracts(folder, () if no_abstracts else (one.with_abstract for one in found))
+        kept = () if no_abstracts else (one.with_abstract for one in found)
+        files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)
         for writer in writers:
             writer.write(papers, taxonomy, folder / writer.target)
-    written = ", ".join(str(folder / writer.target) for writer in writers)
+    files += [writer.target for writer in writers]
+    written = ", ".join(str(folder / name) for name in files)
     output.echo(f"{len(papers)} papers. Written: {written}")
 
 

@@ -13,6 +13,7 @@ from .run import TagRun as TagRun
 from .run import read_for_run as read_for_run
 from .run import tag_papers as tag_papers
 from .writers import TAGS_FILE as TAGS_FILE
+from .writers.jsonl import ABSTRACTS_FILE as ABSTRACTS_FILE
 from .writers.jsonl import read_abstracts as read_abstracts
 from .writers.jsonl import write_abstracts as write_abstracts
 from .zotero import ZOTERO_URL as ZOTERO_URL

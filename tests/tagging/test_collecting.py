@@ -231,6 +231,8 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
     )
     assert done.stdout.splitlines()[-1] == "papers: 0"
     done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper", code=0)
+    written = {file.name for file in (root / "out").iterdir() if file.is_file()}
+    assert all(f"out/{name}" in done.stdout for name in written)
     exported = json_lines(root / "out" / "tags.jsonl")
     assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
 
