@@ -250,14 +250,14 @@ class Tagger(PaperClassifier):
         for shortfall in target.shortfalls if target else ():
             warnings.warn(shortfall, stacklevel=2)
         predictions = model.predict(papers)
-        if papers and model.reference.ids:
-            reference, taxonomy = model.reference, model.taxonomy
-            similarity = reference.similarity_of(predictions.vectors)
+        reference, taxonomy = model.reference, model.taxonomy
+        similarity = reference.similarity_of(predictions.vectors)
+        if papers and reference.ids:
             counts = count_drift(similarity, predictions.probabilities, reference, taxonomy, rule)
             drift = drift_of(counts, reference, taxonomy, rule)
             for warning in drift.warnings:
                 warnings.warn(f"{warning}; check a sample of the tags", stacklevel=2)
-        tagged = model.decide(papers, predictions, rule)
+        tagged = model.decide(papers, predictions, rule, similarity)
         columns: dict[str, list[Any]] = {
             name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }

@@ -181,10 +181,18 @@ class TaggerModel:
         return Predictions(vectors[-1], probabilities, members)
 
     def decide(
-        self, papers: Sequence[Paper], predictions: Predictions, rule: ReviewRule
+        self,
+        papers: Sequence[Paper],
+        predictions: Predictions,
+        rule: ReviewRule,
+        similarity: Floats | None = None,
     ) -> list[TaggedPaper]:
-        """Return papers with their tags. Those that are unlike the labelled ones go to review."""
-        similarity = self.reference.similarity_of(predictions.vectors)
+        """Return papers with their tags. Those that are unlike the labelled ones go to review.
+
+        ``similarity`` to the labelled papers, shape (papers,), is computed unless it is given.
+        """
+        if similarity is None:
+            similarity = self.reference.similarity_of(predictions.vectors)
         novelty = novelty_reasons(papers, similarity, self.reference)
         return decide(papers, predictions.probabilities, self.taxonomy, self.name, rule, novelty)
 

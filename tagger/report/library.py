@@ -22,7 +22,7 @@ WEEKS_COMPARED = 8
 """Number of earlier weeks that a week is compared with."""
 _MIN_PAPERS = 3
 _CHANCE = 0.01
-"""A tag rises if the probability of as many papers by chance is smaller than this."""
+"""Report a tag as rising if chance gives as many papers with a smaller probability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def connect(folder: Path | None = None) -> Connection:
     """Connect to the server of ``LABEL_STUDIO_URL``, or else to the one that runs in ``folder``.
 
     ``folder`` is by default :func:`~tagger.review.server.default_folder`. Raises a TaggerError if
-    there is no server or no token.
+    no server answers or the token is missing.
     """
     if url := os.environ.get(URL_VARIABLE):
         if key := find_token(KEY_VARIABLE, url):

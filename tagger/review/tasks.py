@@ -49,7 +49,7 @@ NO_ABSTRACT = "(no abstract)"
 BLIND_QUEUES: tuple[Queue, ...] = ("audit", "versions", "recheck")
 """Queues whose tasks never have suggestions."""
 BLIND = "blind"
-"""The queue that a task without suggestions displays instead of its own."""
+"""Displayed as the queue of a task without suggestions, in place of its own."""
 _LEAST_SHOWN = 0.05
 """Least confidence that is displayed next to a tag that is not suggested."""
 _BLIND = "Tag this paper without a suggestion."

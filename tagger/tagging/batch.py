@@ -33,7 +33,7 @@ def tag_batch(papers: Sequence[Paper], model: TaggerModel, rule: ReviewRule) -> 
     try:
         predictions = model.predict(papers)
         similarity = model.reference.similarity_of(predictions.vectors)
-        tagged = model.decide(papers, predictions, rule)
+        tagged = model.decide(papers, predictions, rule, similarity)
     except TaggerError:
         raise
     except Exception as error:  # a text may make a library raise any exception
