@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -55,17 +55,17 @@ class VersionSummary:
     """
 
     name: str
-    aliases: tuple[str, ...]
-    run_id: str
-    created: str
-    labels: int
-    labels_from_review: int
-    parent: str
-    reviewed: dict[str, Figure]
-    reviewed_papers: int
-    seed: dict[str, Figure]
-    review_share: float
-    why: str
+    aliases: tuple[str, ...] = ()
+    run_id: str = ""
+    created: str = ""
+    labels: int = 0
+    labels_from_review: int = 0
+    parent: str = "none"
+    reviewed: dict[str, Figure] = field(default_factory=dict)
+    reviewed_papers: int = 0
+    seed: dict[str, Figure] = field(default_factory=dict)
+    review_share: float = 0.0
+    why: str = ""
 
 
 def version_history(registry: Registry) -> list[VersionSummary]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -175,13 +175,9 @@ class Registry:
         with self.store.reading() as client:
             found = client.search_model_versions(f"name = '{self.model}'", max_results=10_000)
             # In a database store, this search returns versions without their aliases.
-            model = client.search_registered_models(f"name = '{self.model}'")
-            aliases: dict[str, list[str]] = {}
-            for alias, number in (model[0].aliases if model else {}).items():
-                aliases.setdefault(str(number), []).append(alias)
-            tags = model[0].tags if model else {}
             return [
-                _as_version(version, aliases.get(str(version.version), []), tags)
+                _as_version(version, model)
+                for model in client.search_registered_models(f"name = '{self.model}'")
                 for version in sorted(found, key=lambda version: int(version.version))
             ]
 
@@ -373,13 +369,13 @@ class Registry:
                 registered = look_up(self.model, name)
                 if not registered.version:
                     raise MlflowException("the answer is not a version")
-                tags = client.get_registered_model(self.model).tags
+                model = client.get_registered_model(self.model)
             except MlflowException as error:
                 # MLflow reports an unknown alias as an invalid parameter.
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-            return _as_version(registered, registered.aliases or [], tags)
+            return _as_version(registered, model)
 
 
 def out_of_fold_file(facet: str) -> str:
@@ -387,15 +383,14 @@ def out_of_fold_file(facet: str) -> str:
     return f"{OUT_OF_FOLD}/{facet}.json"
 
 
-def _as_version(
-    registered: ModelVersion, aliases: list[str], model_tags: Mapping[str, str]
-) -> Version:
-    own = f"{HIDDEN}{registered.run_id}."
-    notes = {key.removeprefix(own): model_tags[key] for key in model_tags if key.startswith(own)}
+def _as_version(registered: ModelVersion, model: RegisteredModel) -> Version:
+    """Return a version with its aliases and notes, which the registered model keeps."""
+    own, number = f"{HIDDEN}{registered.run_id}.", str(registered.version)
+    notes = {key.removeprefix(own): model.tags[key] for key in model.tags if key.startswith(own)}
     return Version(
-        number=int(registered.version),
+        number=int(number),
         run_id=registered.run_id or "",
-        aliases=tuple(sorted(aliases)),
+        aliases=tuple(sorted(a for a, other in model.aliases.items() if str(other) == number)),
         created=int(registered.creation_timestamp or 0),
         tags={**registered.tags, **notes},
     )

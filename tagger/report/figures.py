@@ -114,8 +114,7 @@ def shipped_figures(name: str, record: Mapping[str, Any]) -> ModelFigures:
         )
         for facet, row in record["figures"].items()
     )
-    summary = VersionSummary(name, (), "", "", record["labels"], 0, "none", {}, 0, {}, 0.0, "")
-    return ModelFigures(summary, facets, ())
+    return ModelFigures(VersionSummary(name, labels=record["labels"]), facets, ())
 
 
 def right_if_not_marked(tables: Iterable[HeldOut]) -> tuple[int, Figure] | None:

@@ -68,7 +68,7 @@ def runs(write_results):
 @pytest.fixture
 def figures(taxonomy):
     """Figures of a model on four papers, whose note is markup."""
-    version = VersionSummary("tagger/1", (), "r", "2026-03-01", 12, 3, "none", {}, 0, {}, 0.2, EVIL)
+    version = VersionSummary("tagger/1", created="2026-03-01", labels=12, why=EVIL)
     y_true = np.eye(3, dtype=bool)[[0, 1, 2, 0]]
     facets = (
         facet_figures(held_out(facet, y_true, y_true * 0.7 + 0.1), "seed")
