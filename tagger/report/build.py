@@ -18,7 +18,7 @@ from tagger.registry import Registry, find_shipped_model, is_shipped_name, load_
 from tagger.report.library import last_week, read_weeks
 from tagger.report.page import LeftOut, Report
 from tagger.report.papers import ReportedPaper, gather_near_duplicates, gather_papers
-from tagger.report.results import read_result_folder, translate_results
+from tagger.report.results import ResultFolder, read_result_folder, translate_results
 
 if TYPE_CHECKING:
     from tagger.report.figures import ModelFigures
@@ -42,37 +42,19 @@ def build_report(
 ) -> Report:
     """Build a report; ``left_out`` names each missing part with the reason.
 
-    Raises a TaggerError if a folder cannot be read or ``model`` does not exist.
+    ``folders`` are result folders, or one library, of which the papers of the last ``weeks`` are
+    shown. Of a paper in several result folders, the latest run counts. ``labels`` is a folder with
+    reviews, ``label_studio`` the server that they came from, to link its tasks. ``digest`` has more
+    papers with abstracts. With ``evidence``, influential sentences explain the tags of papers with
+    an abstract. ``model``, whose figures are shown, is by default that which tagged most papers.
 
-    Parameters
-    ----------
-    folders, labels:
-        Result folders, or one library, and a label folder with reviews. If a paper is in several
-        result folders, its latest run counts.
-    digest:
-        Papers with their abstracts, in addition to those that the result folders keep.
-    model:
-        The version whose figures are shown; by default the one that tagged most papers.
-    evidence:
-        Whether to explain the tags of papers with an abstract by influential sentences.
-    weeks:
-        Of a library, the number of weeks whose papers are shown.
-    label_studio:
-        Address of the server that the labels came from, to link its tasks.
+    Raises a TaggerError if a folder cannot be read or ``model`` does not exist.
     """
     library = folders[0] if len(folders) == 1 and folders[0].is_file() else None
-    if library:
-        results = read_weeks(library)
-    else:
-        results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
     store = LabelStore(labels) if labels else None
-    left_out = []
-    if store:
-        results = [translate_results(result, store.taxonomy) for result in results]
-    else:
-        left_out.append(LeftOut("reviews", "there is no label folder"))
-    tagged = [paper for result in results for paper in result.papers]
-    name = model or Counter(paper.model for paper in tagged).most_common(1)[0][0]
+    left_out = [] if store else [LeftOut("reviews", "there is no label folder")]
+    results = _read_results(folders, library, store)
+    name = model or Counter(p.model for one in results for p in one.papers).most_common(1)[0][0]
     figures = None
     try:
         figures = _read_figures(name)
@@ -81,19 +63,13 @@ def build_report(
             raise
         left_out.append(LeftOut(f"figures of {name}", error.problem))
     shown = results[-weeks:] if library else results
-    known = KnownPapers(paper.paper for result in shown for paper in result.papers)
-    kept = {paper.id: paper for result in shown for paper in result.papers_with_abstract}
-    digest = [*kept.values(), *(one for one in digest if one.id not in kept and one in known)]
-    if evidence and not digest:
-        hint = "Name the files with the papers, each with --digest"
-        raise TaggerError("--evidence needs the abstracts of the papers", hint=hint)
+    digest = _papers_with_abstract(shown, digest)
     labelled = store.all_labels() if store else []
     explanations = _explain(digest, name, progress) if evidence else {}
     papers = gather_papers(results, labelled, conflicts, digest, explanations)
     week = last_week(library, results, papers) if library else None
-    if week:
-        names = {result.name for result in shown}
-        papers = [paper for paper in papers if names.intersection(paper.runs)]
+    names = {result.name for result in shown}
+    papers = [paper for paper in papers if names.intersection(paper.runs)]
     if not abstracts:
         papers = [replace(paper, abstract="") for paper in papers]
         left_out.append(LeftOut("abstracts", "--no-abstracts was given"))
@@ -111,6 +87,24 @@ def build_report(
         left_out=tuple(left_out),
         week=week,
     )
+
+
+def _read_results(
+    folders: Sequence[Path], library: Path | None, store: LabelStore | None
+) -> list[ResultFolder]:
+    """Read the results of runs, or of the weeks of a library, in the taxonomy of the labels."""
+    if library:
+        results = read_weeks(library)
+    else:
+        results = [read_result_folder(folder) for folder in dict.fromkeys(folders)]
+    return [translate_results(one, store.taxonomy) for one in results] if store else results
+
+
+def _papers_with_abstract(results: Sequence[ResultFolder], digest: Iterable[Paper]) -> list[Paper]:
+    """Return the papers of results with an abstract, which is kept there or in ``digest``."""
+    known = KnownPapers(paper.paper for result in results for paper in result.papers)
+    kept = {paper.id: paper for result in results for paper in result.papers_with_abstract}
+    return [*kept.values(), *(one for one in digest if one.id not in kept and one in known)]
 
 
 def _is_unregistered(model: str) -> bool:
@@ -135,6 +129,9 @@ def _read_figures(model: str) -> ModelFigures:
 
 
 def _explain(papers: Sequence[Paper], model: str, progress: Progress) -> Mapping[str, Explanation]:
+    if not papers:
+        hint = "Name the files with the papers, each with --digest"
+        raise TaggerError("--evidence needs the abstracts of the papers", hint=hint)
     loaded = load_model_by_name(model, papers, progress)
     explanations = {}
     for done, paper in enumerate(papers, start=1):
