@@ -18,6 +18,7 @@ import numpy as np
 from tagger._util.arrays import Integers, Vectors
 from tagger._util.progress import Progress, no_progress
 from tagger.errors import TaggerError
+from tagger.evaluation import HeldOut
 from tagger.labels import Label
 from tagger.model import (
     Head,
@@ -72,11 +73,6 @@ def update(
             )
         everything = TrainingData.of(labels, taxonomy)
         new = _new_rows(everything, model.reference)
-        if not len(new):
-            raise TaggerError(
-                f"none of the {len(labels)} labels is new to the model",
-                hint="Label papers first: tagger review push FILES",
-            )
         data = TrainingData.of([labels[row] for row in new], taxonomy)
         papers = data.papers()
         texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
@@ -103,14 +99,7 @@ def update(
             thresholds=model.effort_thresholds,
             effort_calibrations=model.effort_calibrations,
         )
-    place = {name: row for row, name in enumerate(reference.ids)}
-    held_out = []
-    for facet in taxonomy.facets:
-        rows = np.flatnonzero(everything.annotated[facet.name])
-        found = reference.probabilities[facet.name][[place[everything.ids[row]] for row in rows]]
-        threshold = model.effort_thresholds["full"][facet.name]
-        if len(rows):
-            held_out.append(everything.held_out(facet, rows, folds, found, threshold))
+    held_out = _held_out(everything, reference, folds, model.effort_thresholds["full"])
     seconds = time.perf_counter() - begin
     return TrainingResult(load_model(folder), folder, tuple(held_out), seconds)
 
@@ -192,7 +181,10 @@ class _Fitting:
 
 
 def _new_rows(data: TrainingData, reference: Reference) -> Integers:
-    """Return the indices of papers that are not in the reference, or have other tags there."""
+    """Return the indices of papers that are not in the reference, or have other tags there.
+
+    Raises a TaggerError if there are none.
+    """
     place = {name: index for index, name in enumerate(reference.ids)}
 
     def known(row: int) -> bool:
@@ -206,4 +198,24 @@ def _new_rows(data: TrainingData, reference: Reference) -> Integers:
             for name in data.annotated
         )
 
-    return np.array([row for row in range(len(data.labels)) if not known(row)], dtype=int)
+    new = [row for row in range(len(data.labels)) if not known(row)]
+    if not new:
+        raise TaggerError(
+            f"none of the {len(data.labels)} labels is new to the model",
+            hint="Label papers first: tagger review push FILES",
+        )
+    return np.array(new, dtype=int)
+
+
+def _held_out(
+    data: TrainingData, reference: Reference, folds: Integers, thresholds: Mapping[str, float]
+) -> list[HeldOut]:
+    """Return the out-of-fold predictions of labelled papers, which are in the reference."""
+    place = {name: row for row, name in enumerate(reference.ids)}
+    found = []
+    for facet in data.taxonomy.facets:
+        if len(rows := np.flatnonzero(data.annotated[facet.name])):
+            stored = [place[data.ids[row]] for row in rows]
+            predicted = reference.probabilities[facet.name][stored]
+            found.append(data.held_out(facet, rows, folds, predicted, thresholds[facet.name]))
+    return found
