@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli import options, output
+from tagger.cli.train import training_settings
 
 Recipes = Annotated[
     list[str] | None, typer.Option("--recipe", help="A recipe, as for 'tagger train'; repeatable.")
@@ -43,18 +44,11 @@ def bakeoff(
     """
     registry = output.open_registry()
     from tagger.registry import log_bake_off
-    from tagger.training import TrainingSettings, bake_off, epochs_of
+    from tagger.training import bake_off
 
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     candidates = [
-        TrainingSettings(
-            recipe=name,
-            encoder=model,
-            max_tokens=max_tokens,
-            epochs=epochs_of(name) if epochs is None else epochs,
-            folds=folds,
-            seed=seed,
-        )
+        training_settings(name, model, max_tokens, epochs, folds, seed)
         for model, name in product(encoder or [options.BUNDLED_ENCODER], recipe or [options.RECIPE])
     ]
     with output.needs_extra("train"), output.progress() as step:

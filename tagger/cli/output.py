@@ -291,6 +291,21 @@ def print_json(content: dict[str, Any]) -> None:
     typer.echo(json_printable(json.dumps(content, ensure_ascii=False, indent=2, default=asdict)))
 
 
+def finish(
+    content: dict[str, Any],
+    problems: Sequence[TaggerError],
+    as_json: bool,
+    show: Callable[[], None],
+) -> None:
+    """Print a result, as JSON or by ``show``; the exit code is 2 if files could not be read."""
+    if as_json:
+        print_json({**content, "files_failed": [str(problem) for problem in problems]})
+    else:
+        show()
+    if problems:
+        raise typer.Exit(2)
+
+
 @contextmanager
 def working(text: str) -> Iterator[None]:
     """Show on standard error that work of unknown length is in progress."""

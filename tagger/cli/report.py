@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,14 +103,8 @@ def report(
         )
     with replacing(file) as opened:
         opened.write(report_page(found))
-    if as_json:
-        failed = [str(problem) for problem in problems]
-        output.print_json({"output": str(file), **found.as_dict(), "files_failed": failed})
-    else:
-        _print_summary(found)
-        output.echo(f"Written: {file}")
-    if problems:
-        raise typer.Exit(2)
+    content = {"output": str(file), **found.as_dict()}
+    output.finish(content, problems, as_json, partial(_print_summary, found, file))
 
 
 def _check_options(file: Path, label_studio: str | None) -> None:
@@ -122,7 +117,7 @@ def _check_options(file: Path, label_studio: str | None) -> None:
         raise TaggerError(f"'{label_studio}' is not the address of a server", hint=hint)
 
 
-def _print_summary(found: Report) -> None:
+def _print_summary(found: Report, file: Path) -> None:
     for part in found.left_out:
         output.echo(f"Left out: {part.part} ({part.reason})")
     flow = found.flow
@@ -134,3 +129,4 @@ def _print_summary(found: Report) -> None:
         papers, right = found.figures.unmarked
         share = output.in_words(right)
         output.echo(f"{flow.not_marked} not marked; right of {papers} such audited papers: {share}")
+    output.echo(f"Written: {file}")

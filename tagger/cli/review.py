@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,22 +143,14 @@ def push(
 
     Example: tagger review push monday.txt --strategy versions --against challenger
     """
-    from tagger.review import load_strategy
-
-    if (strategy == "versions") != (against is not None):
-        raise TaggerError(
-            "--strategy versions and --against VERSION belong together",
-            hint="For example --strategy versions --model champion --against challenger",
-        )
-    if not against:  # an unknown one is refused before anything is read
-        load_strategy(strategy)
+    _check_strategy(strategy, against)
     read, problems = output.collect_pages(files, format_name, column)
     store = output.read_store(labels)
     server = _connect(folder)
     # If there is no model, no project is created.
     loaded = output.load_model_for(store, model, read.papers)
     other = output.load_model_named(against, read.papers) if against else None
-    from tagger.review import PushSettings, Versions, open_project, push_papers
+    from tagger.review import PushSettings, Versions, load_strategy, open_project, push_papers
 
     target = open_project(server, store.taxonomy, project, create=True)
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
@@ -167,23 +160,12 @@ def push(
     settings = PushSettings(budget, chosen, audit_share, blind_share, rule, doubtful_only)
     if overlap:
         target.set_overlap(overlap)
+    papers, known = output.papers_to_review(read), store.all_labels()
     with output.progress() as step:
         report = push_papers(
-            output.papers_to_review(read),
-            loaded,
-            store.all_labels(),
-            target,
-            settings,
-            progress=step,
-            taxonomy=store.taxonomy,
+            papers, loaded, known, target, settings, progress=step, taxonomy=store.taxonomy
         )
-    if as_json:
-        failed = [str(problem) for problem in problems]
-        output.print_json({**asdict(report), "files_failed": failed})
-    else:
-        _print_push(report)
-    if problems:
-        raise typer.Exit(2)
+    output.finish(asdict(report), problems, as_json, partial(_print_push, report))
 
 
 @app.command()
@@ -341,6 +323,19 @@ def send_rechecks(
 
     with output.progress() as step:
         return push_rechecks(rechecks, model, target, progress=step, taxonomy=store.taxonomy).new
+
+
+def _check_strategy(name: str, against: str | None) -> None:
+    """Refuse an unknown strategy before anything is read."""
+    from tagger.review import load_strategy
+
+    if (name == "versions") != (against is not None):
+        raise TaggerError(
+            "--strategy versions and --against VERSION belong together",
+            hint="For example --strategy versions --model champion --against challenger",
+        )
+    if not against:
+        load_strategy(name)
 
 
 def _connect(folder: Path | None) -> Connection:

@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,13 +71,7 @@ def here(
     goals = parse_goals(enough or [], _CONFIDENCE, store.taxonomy)
     read, problems = output.collect_pages(files, format_name, column)
     with output.needs_extra("review"):
-        from tagger.review import (
-            PushSettings,
-            ReviewDesk,
-            Selection,
-            make_review_page,
-            tasks_here,
-        )
+        from tagger.review import PushSettings, ReviewDesk, Selection, make_review_page, tasks_here
     loaded = output.load_model_for(store, model, read.papers)
     rule, _ = output.review_rule(loaded, min_confidence, target_precision)
     budget, audit_share = (audit, 1.0) if audit else (budget, audit_share)
@@ -95,12 +90,7 @@ def here(
         token = secrets.token_urlsafe(24)
         page = make_review_page(desk, loaded, rule, token, lambda: _estimate(store, goals))
         _serve(page, port, token, browser)
-    if as_json:
-        output.print_json({**desk.summary(), "files_failed": [str(one) for one in problems]})
-    else:
-        _print_summary(desk, store)
-    if problems:
-        raise typer.Exit(2)
+    output.finish(desk.summary(), problems, as_json, partial(_print_summary, desk, store))
 
 
 def _account() -> str:

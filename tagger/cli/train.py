@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from tagger.errors import TaggerError
 if TYPE_CHECKING:
     from tagger.labels import Contradiction, LabelSnapshot
     from tagger.registry import TrainedVersion
+    from tagger.training import TrainingSettings
 
 HeadsOnly = Annotated[
     bool,
@@ -92,41 +93,48 @@ def train(
     registry = output.open_registry()
     from tagger.labels import LabelStore
     from tagger.registry import train_version
-    from tagger.training import TrainingSettings, default_encoder_cache, epochs_of
 
     contradictions = output.warn_of_contradictions(LabelStore(labels).all_labels())
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     if from_setfit:
         recipe, encoder = "from-setfit", str(from_setfit)
-    settings = TrainingSettings(
+    settings = training_settings(
+        recipe, encoder, max_tokens, epochs, folds, seed, float32=float32, trust_pickle=trust_pickle
+    )
+    _check_heads_only(heads_only, float32)
+    if not heads_only and registry.champion() is None:
+        _mention_shipped_model(snapshot)
+    with output.needs_extra("train"), output.progress() as step:
+        trained = train_version(
+            registry, snapshot, settings, step, heads_only=heads_only, if_changed=if_changed
+        )
+    _warn_of_rare_tags(trained)
+    _print_version(trained, len(snapshot.labels), contradictions, as_json)
+
+
+def training_settings(
+    recipe: str, encoder: str, tokens: int, epochs: int | None, folds: int, seed: int, **more: Any
+) -> TrainingSettings:
+    """Return the settings that options give; the default number of epochs is that of the recipe."""
+    from tagger.training import TrainingSettings, epochs_of
+
+    return TrainingSettings(
         recipe=recipe,
         encoder=encoder,
-        max_tokens=max_tokens,
+        max_tokens=tokens,
         epochs=epochs_of(recipe) if epochs is None else epochs,
         folds=folds,
         seed=seed,
-        float32=float32,
-        trust_pickle=trust_pickle,
+        **more,
     )
+
+
+def _check_heads_only(heads_only: bool, float32: bool) -> None:
     if heads_only and float32:
         raise TaggerError(
             "--heads-only and --float32 cannot be combined",
             hint="With --heads-only the encoder is not exported again",
         )
-    if not heads_only and registry.champion() is None:
-        _mention_shipped_model(snapshot)
-    with output.needs_extra("train"), output.progress() as step:
-        trained = train_version(
-            registry,
-            snapshot,
-            settings,
-            heads_only=heads_only,
-            if_changed=if_changed,
-            progress=step,
-            cache=default_encoder_cache(),
-        )
-    _warn_of_rare_tags(trained)
-    _print_version(trained, len(snapshot.labels), contradictions, as_json)
 
 
 def _mention_shipped_model(snapshot: LabelSnapshot) -> None:

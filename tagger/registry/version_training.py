@@ -27,9 +27,9 @@ from tagger.registry.version_comparison import compare_versions, log_comparison
 from tagger.registry.versions import DeletedRunError, Registry, Version
 from tagger.training import (
     WEIGHTS_FILE,
-    EncoderCache,
     TrainingResult,
     TrainingSettings,
+    default_encoder_cache,
     train,
     update,
 )
@@ -49,11 +49,10 @@ def train_version(
     registry: Registry,
     snapshot: LabelSnapshot,
     settings: TrainingSettings,
+    progress: Progress,
     *,
     heads_only: bool = False,
     if_changed: bool = False,
-    progress: Progress,
-    cache: EncoderCache | None = None,
 ) -> TrainedVersion:
     """Train a model on labels and register it as a new version.
 
@@ -92,7 +91,7 @@ def train_version(
                 *inputs,
                 known_folds=known_folds,
                 source=encoder_source(registry, champion, folder) if champion else None,
-                cache=cache,
+                cache=default_encoder_cache(),
                 weights=folder / WEIGHTS_FILE,
             )
         progress("Logging to MLflow", 0, 1)

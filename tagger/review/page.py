@@ -49,19 +49,7 @@ def make_review_page(
     }
     lines = cache(lambda _audited: [*estimate()])
 
-    @asynccontextmanager
-    async def until_the_end(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        worker.shutdown(wait=False, cancel_futures=True)
-
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=until_the_end)
-    app.middleware("http")(partial(_guard, token))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK], www_redirect=False)
-
-    @app.exception_handler(TaggerError)
-    @app.exception_handler(TaskError)
-    def failed(_request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 422)
+    app = _guarded_app(token, worker)
 
     @app.get("/")
     def page() -> HTMLResponse:
@@ -92,6 +80,26 @@ def make_review_page(
     @app.get("/estimate")
     def measured() -> list[str]:
         return lines(desk.audited)
+
+    return app
+
+
+def _guarded_app(token: str, worker: ThreadPoolExecutor) -> FastAPI:
+    """Return an application for holders of the token; its end is the end of the worker."""
+
+    @asynccontextmanager
+    async def until_the_end(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        worker.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=until_the_end)
+    app.middleware("http")(partial(_guard, token))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK], www_redirect=False)
+
+    @app.exception_handler(TaggerError)
+    @app.exception_handler(TaskError)
+    def failed(_request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 422)
 
     return app
 
