@@ -134,4 +134,5 @@ def test_labels_are_a_dataset_with_a_split_that_measures(label_folder):
     assert "13 in `train`, 1 in `test`" in (root / "out" / "README.md").read_text(encoding="utf-8")
     everything = b"".join(path.read_bytes() for path in (root / "out").rglob("*") if path.is_file())
     assert b"eve@" not in everything
-    run("export", "--to", "onnx", "more", "--push-to-hub", "me/mine", cwd=root, code=2)
+    refusal = run("export", "--to", "onnx", "more", "--push-to-hub", "me/mine", cwd=root, code=2)
+    assert "hf upload NAME FOLDER" in refusal.stderr

@@ -49,7 +49,7 @@ def export(
     if push_to_hub and form == "onnx":
         raise TaggerError(
             "--push-to-hub cannot be combined with --to onnx",
-            hint="Push the folder: huggingface-cli upload NAME FOLDER",
+            hint="Push the folder: hf upload NAME FOLDER",
         )
     if form == "dataset":
         snapshot = output.label_snapshot(labels, texts or [], conflicts)
