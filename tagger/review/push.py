@@ -108,7 +108,7 @@ def push_rechecks(
         if task.is_recheck and (run.is_current(task) or not (task.done or task.skipped))
     )
     papers = [paper for paper in rechecks if paper not in known]
-    decisions = run.selection.decide(papers, model.predict(papers))
+    decisions = run.selection.decide(papers)
     run.send(
         [
             make_task(paper, tagged, run.taxonomy, "recheck", rechecks[paper], shown=False)
@@ -181,8 +181,7 @@ class _Push:
         # Label Studio refuses to show a model without predictions in the project.
         ids = {task.id for task in stale}
         shows = any(task.id not in ids and task.meta.shown for task in self.waiting if task.meta)
-        papers = [task.paper for task in stale]
-        decisions = self.selection.decide(papers, model.predict(papers))
+        decisions = self.selection.decide([task.paper for task in stale])
         tasks = self.make_tasks([*map(self._renewed, stale, decisions)])
         renewed = [*zip(stale, tasks, strict=True)]
         for start in range(0, len(renewed), _REFRESHED_AT_ONCE):
@@ -223,6 +222,8 @@ class _Push:
             if key in known and not task.touched:
                 copies.add(task.id)
             known.add(key)
+        if copies:  # somebody may have begun one since they were listed
+            copies = self.project.untouched(sorted(copies))
         self.project.delete_tasks(sorted(copies))
         self._report.duplicates_removed += len(copies)
         return [task for task in tasks if task.id not in copies]

@@ -15,7 +15,7 @@ from tagger._util.arrays import Booleans, Integers
 from tagger._util.progress import Progress
 from tagger.errors import TaggerError
 from tagger.labels import Label, current_labels
-from tagger.model import Predictions, ReviewRule, TaggerModel, novelty_reasons
+from tagger.model import ReviewRule, TaggerModel, novelty_reasons
 from tagger.papers import KnownPapers, Paper, TaggedPaper
 from tagger.review.project import ReviewTask
 from tagger.review.strategies.base import Pool, Strategy
@@ -141,9 +141,9 @@ class Selection:
         moved = KnownPapers(task.paper for task in waiting if task.id in self.to_audit)
         return [paper for paper in papers if paper not in moved]
 
-    def decide(self, papers: Sequence[Paper], predictions: Predictions) -> list[TaggedPaper]:
-        """Return the decisions of the model by the rule of this selection."""
-        return self.model.decide(papers, predictions, self.rule)
+    def decide(self, papers: Sequence[Paper]) -> list[TaggedPaper]:
+        """Return papers with the tags of the model by the rule of this selection."""
+        return self.model.decide(papers, self.model.predict(papers), self.rule)
 
     def _choose(
         self,
@@ -171,12 +171,14 @@ class Selection:
         ]
         waiting = [task.paper for task in self.waiting]
         known = model.encode(
-            [*labelled, *waiting], partial(self._progress, "Encoding labelled papers")
+            # Only the pool is compared with them.
+            [*labelled, *waiting] if pool else [],
+            partial(self._progress, "Encoding labelled papers"),
         )
         predictions = model.predict(candidates, partial(self._progress, "Tagging"))
         own = predictions.take(np.arange(len(pool)))
-        similarity = model.reference.similarity_of(own.vectors)
-        reasons = novelty_reasons(pool, similarity, model.reference)
+        similarity = model.reference.similarity_of(predictions.vectors)
+        reasons = novelty_reasons(pool, similarity[: len(pool)], model.reference)
         novel = np.array([bool(reason) for reason in reasons], dtype=bool)
         pooled = Pool(pool, own, known, model.taxonomy)
         chosen = _select(pooled, novel, settings, count - len(audit))
@@ -187,11 +189,11 @@ class Selection:
             audit += left[: count - len(audit) - len(chosen)]
         index_of = {paper: index for index, paper in enumerate(candidates)}
         indices = [*chosen, *(index_of[paper] for paper in audit)]
-        sent = predictions.take(np.array(indices, dtype=int))
-        decisions = self.decide([candidates[index] for index in indices], sent)
+        sent: Integers = np.array(indices, dtype=int)
+        to_send = [candidates[index] for index in indices]
+        decisions = model.decide(to_send, predictions.take(sent), self.rule, similarity[sent])
         papers = []
-        for index, decision in zip(indices, decisions, strict=True):
-            paper = candidates[index]
+        for index, paper, decision in zip(indices, to_send, decisions, strict=True):
             queue = settings.strategy.queue or ("confused" if decision.review else "checked")
             if index >= len(pool):
                 queue = "audit"

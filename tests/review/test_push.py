@@ -12,7 +12,7 @@ from helpers.stand_in_project import stand_in_project
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.model import ReviewRule
+from tagger.model import Reference, ReviewRule
 from tagger.papers import Paper
 from tagger.review import (
     PushSettings,
@@ -226,6 +226,41 @@ def test_duplicate_tasks_of_a_killed_push_are_removed(model, papers, project):
     left = [task["data"]["paper"] for task in tasks_of(project)]
     assert sorted(left) == sorted(paper.id for paper in papers[:3])
     assert project.annotated_tasks()
+
+
+def test_a_duplicate_task_that_somebody_has_just_begun_is_kept(model, papers, project, monkeypatch):
+    push_papers(papers[:1], model, [], project, ALL)
+    project.import_tasks(tasks_of(project))
+    listed = project.tasks()
+    project.annotate(papers[0], kind=["study"])
+    monkeypatch.setattr(project, "tasks", lambda: listed)
+    assert push_papers(papers[:1], model, [], project, ALL).duplicates_removed == 0
+    assert project.annotated_tasks()
+
+
+def test_papers_are_compared_with_the_labelled_ones_once(model, papers, project, monkeypatch):
+    compared = []
+    similarity_of = Reference.similarity_of
+
+    def count(reference, vectors):
+        compared.append(len(vectors))
+        return similarity_of(reference, vectors)
+
+    monkeypatch.setattr(Reference, "similarity_of", count)
+    push_papers(papers, model, [], project, replace(ALL, blind_share=1.0, audit_share=0.1))
+    # The second call is for the tasks that wait: none.
+    assert compared == [len(papers), 0]
+
+
+def test_an_audit_encodes_no_labelled_paper(model, papers, project):
+    encoded = []
+    encode = model.encode
+    model.encode = lambda given, *rest: encoded.extend(given) or encode(given, *rest)
+    seen = [label(title="Seen", text="heart", source="seed")]
+    push_papers(papers, model, seen, project, PushSettings(3, Uncertainty(), audit_share=1.0))
+    assert not encoded
+    push_papers(papers, model, seen, project, ALL)
+    assert encoded
 
 
 def test_a_paper_is_unfamiliar_if_tag_sends_it_to_review_as_novel(model, papers, project):
