@@ -78,15 +78,19 @@ def build_interface(taxonomy: Taxonomy) -> str:
 
 
 def adapt_interface(
-    config: str, taxonomy: Taxonomy, in_use: Callable[[], InUse], *, alone: bool = True
+    config: str,
+    taxonomy: Taxonomy,
+    in_use: Callable[[], InUse],
+    *,
+    alone: Callable[[], bool] = lambda: True,
 ) -> tuple[str, list[str]]:
     """Adapt an interface to a taxonomy; return it with a description of each change.
 
     Tags that are not in the taxonomy any more are removed. Tags that annotations use are kept and
     marked, so that no annotation is lost; ``in_use`` returns them and is called only if tags were
-    removed. Unless the server has a single account (``alone``), the number of papers is hidden:
-    Label Studio shows everybody that of one account. Raises a :class:`TaggerError` if the interface
-    is not valid XML.
+    removed. Unless the server has a single account, the number of papers is hidden: Label Studio
+    shows everybody that of one account. ``alone`` tells which, and is called only if the number is
+    not hidden yet. Raises a :class:`TaggerError` if the interface is not valid XML.
     """
     from lxml import etree
 
@@ -96,8 +100,7 @@ def adapt_interface(
         adaptation.adapt_facet(facet)
     adaptation.retire_facets({facet.name for facet in taxonomy.facets})
     adaptation.restore_closing()
-    if not alone:
-        adaptation.hide_count()
+    adaptation.hide_count_unless(alone)
     if not adaptation.changes:
         return config, []
     etree.indent(adaptation.root)
@@ -153,10 +156,11 @@ class _Adaptation:
                 self.root.append(block)
                 self.changes.append(f"'{name}' restored")
 
-    def hide_count(self) -> None:
+    def hide_count_unless(self, alone: Callable[[], bool]) -> None:
         from lxml import etree
 
-        if not any(_COUNT in (style.text or "") for style in self.root.iter("Style")):
+        hidden = any(_COUNT in (style.text or "") for style in self.root.iter("Style"))
+        if not hidden and not alone():
             etree.SubElement(self.root, "Style").text = _COUNT
             self.changes.append("the number of papers is hidden: it is right for one account only")
 

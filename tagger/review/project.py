@@ -214,7 +214,9 @@ class ReviewProject:
         def in_use() -> InUse:
             return tags_in_use(self.annotated_tasks())
 
-        alone = len(self.annotators()) == 1
+        def alone() -> bool:
+            return len(self.annotators()) == 1
+
         config, changes = adapt_interface(self.interface, taxonomy, in_use, alone=alone)
         if not changes:
             return []
@@ -254,13 +256,16 @@ class ReviewProject:
             if isinstance(data, dict) and data.get(VERDICTS, []) != offered:
                 with self._client(f"task {task['id']}") as client:
                     client.tasks.update(str(task["id"]), data={**data, VERDICTS: offered})
-        filters = [_filter("id", "equal", "Number", task) for task in sorted(tasks)]
+        tab = _tab(CONFLICTS, [_filter("id", "equal", "Number", task) for task in sorted(tasks)])
         with self._client() as client:
-            for view in client.views.list(project=self.id):
-                if view.data and view.data.get("title") == CONFLICTS:
-                    client.views.delete(str(view.id))
-            if filters:
-                client.views.create(project=self.id, data=_tab(CONFLICTS, filters))
+            views = [view for view in client.views.list(project=self.id) if view.data]
+            old = [view for view in views if view.data.get("title") == CONFLICTS]
+            if tasks and [view.data.get("filters") for view in old] == [tab["filters"]]:
+                return
+            for view in old:
+                client.views.delete(str(view.id))
+            if tasks:
+                client.views.create(project=self.id, data=tab)
 
     @contextmanager
     def _client(self, subject: str | None = None) -> Iterator[Any]:

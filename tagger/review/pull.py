@@ -54,8 +54,8 @@ def pull_labels(
 ) -> PullReport:
     """Add the annotations of a project to a label folder, as corrections.
 
-    ``rule`` decides which disagreements are reported as settled. If a :class:`TaggerError` is
-    raised, nothing has been written.
+    ``rule`` decides which disagreements are reported as settled. Raises a TaggerError if the server
+    fails; either all corrections have been added or none, and another pull continues.
     """
     report = PullReport()
     exported: list[dict[str, Any]] = []

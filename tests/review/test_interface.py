@@ -124,10 +124,11 @@ def test_a_project_of_an_earlier_version_gets_confidences(taxonomy):
 def test_the_count_is_hidden_from_several_accounts(taxonomy):
     config = build_interface(taxonomy)
     assert "task-count" not in config
-    shared, changes = adapt_interface(config, taxonomy, set, alone=False)
+    shared, changes = adapt_interface(config, taxonomy, set, alone=lambda: False)
     assert "task-count" in shared
     assert len(changes) == 1
-    assert adapt_interface(shared, taxonomy, set, alone=False) == (shared, [])
+    # Nobody asks for the accounts again.
+    assert adapt_interface(shared, taxonomy, set, alone=None) == (shared, [])
 
 
 def test_a_dollar_sign_in_a_definition_is_no_reference(taxonomy):

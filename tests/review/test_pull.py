@@ -69,6 +69,9 @@ def test_what_reviewers_disagree_on_is_listed_in_a_tab_until_it_is_settled(proje
         views = project.connection.client.views.list(project=project.id)
         return {view.data["title"]: view.data for view in views}
 
+    def numbers():
+        return [view.id for view in project.connection.client.views.list(project=project.id)]
+
     def second(kind, *verdict):
         [first] = task["annotations"][:1]
         result = [{"from_name": "kind", "value": {"choices": [kind]}}]
@@ -93,7 +96,10 @@ def test_what_reviewers_disagree_on_is_listed_in_a_tab_until_it_is_settled(proje
         # Only the disputed task offers to settle.
         offers = [one["data"].get("verdicts", []) for one in project.kept.values()]
         assert [[choice["value"] for choice in one] for one in offers] == [[FINAL], []]
+        number = numbers()
         pull_labels(project, store)
+        # A tab that lists the same tasks stays open.
+        assert numbers() == number
     second("study", FINAL)
     [conflict] = pull_labels(project, store).conflicts
     assert conflict.settled
