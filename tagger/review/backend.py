@@ -151,10 +151,7 @@ def make_backend(
     def model_failed(_request: Request, error: TaggerError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503)
 
-    @app.exception_handler(RequestValidationError)
-    def invalid_request(_request: Request, _error: RequestValidationError) -> JSONResponse:
-        # FastAPI's default answer quotes the request, which may not be valid JSON.
-        return JSONResponse({"detail": "the request must be a JSON object"}, 422)
+    app.exception_handler(RequestValidationError)(refuse_request)
 
     @app.get("/")
     @app.get("/health")
@@ -180,6 +177,11 @@ def make_backend(
         return {"status": "ok"}
 
     return app
+
+
+def refuse_request(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer a request of another form. FastAPI would quote it, which may not be valid JSON."""
+    return JSONResponse({"detail": "the request does not have the expected form"}, 422)
 
 
 async def _reject_browsers_and_large_bodies(

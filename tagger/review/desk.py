@@ -72,10 +72,10 @@ class ReviewDesk:
         return len(self._answers)
 
     @property
-    def audited(self) -> int:
-        """The number of answered papers of the audit sample."""
+    def audited(self) -> tuple[datetime, ...]:
+        """The times of the answers to papers of the audit sample."""
         with self._lock:
-            return sum(label.audited for label in self._answers.values())
+            return tuple(label.time for label in self._answers.values() if label.audited)
 
     def answer(self, answer: Answer) -> bool:
         """Save an answer; return False, and save nothing, if the paper has one already.
@@ -91,6 +91,8 @@ class ReviewDesk:
             added = self._store.add_corrections(lambda labels: _unless_answered(label, labels))
             self._open.remove(answer.number)
             self._answers[answer.number] = label
+            # The answer of another process is not taken back here.
+            self._past = [one for one in self._past if added or one != answer.number]
             self._past += [answer.number] * len(added)
             return bool(added)
 
@@ -126,7 +128,7 @@ class ReviewDesk:
             return {
                 "answered": self.done,
                 "papers": len(self.papers),
-                "audit": self.audited,
+                "audit": len(self.audited),
                 "median_seconds": median(times) if times else None,
             }
 

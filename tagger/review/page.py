@@ -6,10 +6,11 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -18,7 +19,7 @@ from tagger._util.rendering import content_policy, render
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import split_sentences
-from tagger.review.backend import LOOPBACK
+from tagger.review.backend import LOOPBACK, refuse_request
 from tagger.review.desk import Answer, ReviewDesk
 from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.interface import HOTKEYS
@@ -37,8 +38,8 @@ def make_review_page(
     """Return the web application.
 
     Every request carries ``token``: the request for the page in its address, all others in a
-    header. ``estimate`` returns lines that help to decide when to stop; it is called again after
-    each answer to a paper of the audit sample.
+    header. ``estimate`` returns lines that help to decide when to stop; it is called again when
+    answers to papers of the audit sample have changed.
     """
     worker = ThreadPoolExecutor(1, "evidence")
     # In the order in which the papers are shown; papers without suggestions show no evidence.
@@ -47,7 +48,7 @@ def make_review_page(
         for number, chosen in desk.papers.items()
         if chosen.shown
     }
-    lines = cache(lambda _audited: [*estimate()])
+    lines = lru_cache(1)(lambda _audited: [*estimate()])
 
     app = _guarded_app(token, worker)
 
@@ -95,6 +96,7 @@ def _guarded_app(token: str, worker: ThreadPoolExecutor) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=until_the_end)
     app.middleware("http")(partial(_guard, token))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK], www_redirect=False)
+    app.exception_handler(RequestValidationError)(refuse_request)
 
     @app.exception_handler(TaggerError)
     @app.exception_handler(TaskError)

@@ -59,6 +59,18 @@ def test_a_paper_is_answered_once_whichever_process_asks(desk, model, papers, la
     assert other.upcoming(1) == [2]
 
 
+def test_the_answer_of_another_process_is_not_taken_back(desk, model, papers, label_folder):
+    other = open_desk(model, papers, label_folder)
+    desk.skip(1)
+    assert accept(other, 1)
+    assert not accept(desk, 1)
+    assert accept(desk, 2)
+    assert desk.undo()
+    assert not desk.undo()
+    [kept] = current_labels(reviews(label_folder))
+    assert kept.id == desk.papers[1].paper.id
+
+
 def test_an_answer_that_is_taken_back_does_not_count(desk, label_folder):
     accept(desk, 1)
     accept(desk, 2, tags={}, verdict="not a paper")

@@ -6,9 +6,13 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 from helpers.review_desk import open_desk, reviews, served
+from helpers.samples import write_taxonomy
+from helpers.tiny_model import save_tiny_model
 
+from tagger.model import load_model
 from tagger.papers import Paper
 from tagger.review import make_review_page
+from tagger.review.desk import Answer
 
 TOKEN = "a-token"
 
@@ -26,8 +30,8 @@ def measured():
 @pytest.fixture
 def app(desk, model, measured):
     def estimate():
-        measured.append(desk.audited)
-        return [f"{desk.audited} audit papers"]
+        measured.append(len(desk.audited))
+        return [f"{measured[-1]} audit papers"]
 
     return make_review_page(desk, model, model.rule(), TOKEN, estimate)
 
@@ -94,6 +98,22 @@ def test_what_is_wrong_is_said_and_not_saved(client, label_folder):
     assert not reviews(label_folder)
 
 
+@pytest.mark.parametrize("field", ['"seconds": NaN', '"seconds": 1, "note": "\\ud800"'])
+def test_a_request_that_cannot_be_quoted_is_refused(client, field):
+    body = f'{{"number": 1, "tags": {{}}, {field}}}'
+    refused = client.post("/answer", content=body, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, type(refused.json()["detail"])) == (422, str)
+
+
+def test_an_audit_answer_that_is_given_anew_renews_the_estimate(client, desk, measured):
+    number = next(number for number, chosen in desk.papers.items() if chosen.queue == "audit")
+    for kind in ("study", "survey"):
+        answer(client, number, tags={"kind": [kind], "field": []})
+        client.get("/estimate")
+        client.post("/undo")
+    assert measured == [1, 1]
+
+
 def test_the_estimate_is_renewed_with_the_audit_sample(client, desk, measured):
     for number in desk.papers:
         client.get("/estimate")
@@ -151,9 +171,47 @@ def test_a_person_reviews_with_single_keys(app, desk, browser, label_folder):
         label = saved(3)
         assert (label.tags["kind"] == (kind,), label.note) == (False, "1 heart")
         wait(lambda: browser.execute_script("return view.number") == 2)
-    # Without a server nothing is lost: the answer comes back to the screen.
+    # Without a server no answer is lost: it comes back to the screen.
     press("c", Keys.ENTER)
     wait(lambda: "Not saved" in browser.find_element("id", "message").text)
     assert browser.execute_script("return view.number") == 2
     assert browser.find_element("css selector", "[value='cannot tell']").is_selected()
+    assert len(reviews(label_folder)) == 3
+
+
+def test_facets_may_be_named_like_parts_of_the_page(taxonomy, browser, papers, tmp_path):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    names = zip(taxonomy.facets, ("verdict", "contains"), strict=True)
+    facets = [facet.model_copy(update={"name": name}) for facet, name in names]
+    named = taxonomy.model_copy(update={"facets": tuple(facets)})
+    write_taxonomy(tmp_path, named)
+    model = load_model(save_tiny_model(tmp_path / "model", named))
+    desk = open_desk(model, papers[:1], tmp_path, budget=1, audit_share=0)
+    with served(make_review_page(desk, model, model.rule(), TOKEN, list)) as address:
+        browser.get(f"{address}/?token={TOKEN}")
+        wait(lambda: browser.execute_script("return view.number") == 1)
+        browser.find_element("css selector", "[name=verdict]:not(:checked)").click()
+        ActionChains(browser).send_keys(Keys.ENTER).perform()
+        wait(lambda: reviews(tmp_path))
+    [label] = reviews(tmp_path)
+    assert label.outcome == "tagged"
+    assert {*label.tags} == {"verdict", "contains"}
+    assert label.note is None
+
+
+def test_a_last_answer_that_is_not_saved_comes_back(desk, model, browser, label_folder):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    while len(desk.upcoming(2)) > 1:
+        desk.answer(Answer(number=desk.upcoming(1)[0], tags={"field": ()}, seconds=1))
+    with served(make_review_page(desk, model, model.rule(), TOKEN, list)) as address:
+        browser.get(f"{address}/?token={TOKEN}")
+        wait(lambda: browser.execute_script("return view.number") == 4)
+    ActionChains(browser).send_keys("c", Keys.ENTER).perform()
+    wait(lambda: "Not saved" in browser.find_element("id", "message").text)
+    assert not browser.find_element("id", "finished").is_displayed()
+    assert browser.find_element("id", "save").is_enabled()
     assert len(reviews(label_folder)) == 3
