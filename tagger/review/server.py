@@ -139,7 +139,8 @@ class EmbeddedServer:
         """Return the login of the server's account, created at the first call."""
         path = self.folder / "account.json"
         try:
-            account: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            account = {name: str(stored[name]) for name in ("email", "password", "token")}
             # A restored backup may have other permissions.
             path.chmod(0o600)
         except FileNotFoundError:
@@ -150,7 +151,7 @@ class EmbeddedServer:
             }
             with replacing(path, mode=0o600) as file:
                 json.dump(account, file)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise TaggerError("the login of Label Studio cannot be read", path=path) from error
         return account
 

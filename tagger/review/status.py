@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -15,6 +15,7 @@ from tagger.labels import (
     Label,
     current_labels,
     find_conflicts,
+    labels_by_paper,
     measure_agreement,
     merge_labels,
 )
@@ -87,7 +88,7 @@ def review_status(
     reviews = [label for label in current_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]
-    audited = {facet.name: _audited_answers(labels, facet.name, rule) for facet in taxonomy.facets}
+    audited = _audited_answers(labels, rule)
     return ReviewStatus(
         waiting=None if tasks is None else len(waiting),
         done=None if tasks is None else sum(task.done for task in tasks),
@@ -97,7 +98,11 @@ def review_status(
         verdicts={facet.name: _verdicts(compared[facet.name], facet) for facet in taxonomy.facets},
         anchoring=[found for pair in compared.items() if (found := _anchoring(*pair))],
         agreement=measure_agreement(labels, taxonomy),
-        audit={facet: (sum(agree), len(agree)) for facet, agree in audited.items() if agree},
+        audit={
+            facet.name: (sum(agree), len(agree))
+            for facet in taxonomy.facets
+            if (agree := audited.get(facet.name))
+        },
         median_seconds=median(times) if times else None,
     )
 
@@ -126,21 +131,22 @@ def _compare(reviews: Sequence[Label], facet: str) -> list[_Answer]:
     ]
 
 
-def _audited_answers(labels: Sequence[Label], facet: str, rule: ConflictRule) -> list[bool]:
-    """Return whether each audited paper was predicted correctly when it was first sent.
+def _audited_answers(labels: Sequence[Label], rule: ConflictRule) -> dict[str, list[bool]]:
+    """Return, per facet, whether each audited paper was predicted correctly when first sent.
 
     A later prediction of a paper may come from a version that was trained on it.
     """
-    first: dict[str, Label] = {}
+    merged_id = {one.id: name for name, own in labels_by_paper(labels).items() for one in own}
+    first: dict[tuple[str, str], Sequence[str]] = {}
     for label in labels:
-        if label.prediction and facet in label.prediction.tags:
-            first.setdefault(label.id, label)
-    return [
-        frozenset(label.tags[facet]) == frozenset(sent.prediction.tags[facet])
-        for label in merge_labels(labels, rule)
-        if label.audited and facet in label.tags
-        if (sent := first.get(label.id)) and sent.prediction
-    ]
+        for facet, tags in (label.prediction.tags if label.prediction else {}).items():
+            first.setdefault((merged_id.get(label.id, label.id), facet), tags)
+    agree: dict[str, list[bool]] = defaultdict(list)
+    for label in merge_labels(labels, rule):
+        for facet, tags in label.tags.items() if label.audited else ():
+            if (sent := first.get((label.id, facet))) is not None:
+                agree[facet].append({*tags} == {*sent})
+    return agree
 
 
 def _verdicts(answers: Sequence[_Answer], facet: Facet) -> dict[str, TagVerdicts]:

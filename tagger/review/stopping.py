@@ -95,7 +95,7 @@ def state_of(goal: Goal, right: Booleans) -> GoalState:
     """Return how far a goal is reached, given which papers are right, shape (papers,)."""
     from scipy.stats import beta
 
-    papers = np.arange(len(right), _MOST_PAPERS)
+    papers = np.arange(len(right), max(_MOST_PAPERS, len(right) + 1))
     # As many papers more are right as now, rounded down.
     hits = np.floor(papers * (right.mean() if len(right) else 0.0) + 1e-9)
     bounds = np.where(hits > 0, beta.ppf(1 - goal.confidence, hits, papers - hits + 1), 0.0)

@@ -87,6 +87,15 @@ def test_the_server_gets_its_account_and_no_telemetry(stand_in):
             assert running.token.encode() not in logged
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", "3", "{"])
+def test_a_login_that_cannot_be_read_is_an_error(stand_in, text):
+    program(stand_in, HEALTHY)
+    stand_in.folder.mkdir()
+    (stand_in.folder / "account.json").write_text(text, encoding="utf-8")
+    with pytest.raises(TaggerError, match="login of Label Studio cannot be read"):
+        stand_in.start(free_port())
+
+
 def test_all_working_folders_have_one_server(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
     monkeypatch.chdir(tmp_path)

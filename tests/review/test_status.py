@@ -3,7 +3,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from helpers.samples import run
+from helpers.samples import label_of, run
 
 from tagger.labels import Label, LabelStore, Origin, Prediction
 from tagger.papers import Paper
@@ -69,6 +69,13 @@ def test_only_papers_sampled_at_random_measure_accuracy(taxonomy):
     found = review_status([], labels, taxonomy)
     assert found.audit == {"kind": (3, 4)}
     assert found.median_seconds == 3.0
+
+
+def test_an_audited_paper_counts_also_if_a_seed_label_knows_it_by_its_title(taxonomy):
+    seed = label_of("Paper 1", source="seed", time="2025-01-01T00:00:00Z")
+    sent = reviewed(1, "survey", "survey", queue="audit")
+    labels = [seed, sent.model_copy(update={"id": "doi:10.1/a"})]
+    assert review_status([], labels, taxonomy).audit == {"kind": (1, 1)}
 
 
 def test_what_files_say_is_known_without_label_studio(label_folder, monkeypatch):

@@ -37,6 +37,12 @@ def test_only_the_audit_sample_measures(taxonomy):
     assert found.goal.more_papers is None
 
 
+def test_an_audit_may_have_any_size():
+    for size in (4999, 5000, 9000):
+        assert state_of(GOAL, np.ones(size, dtype=bool)).enough
+        assert state_of(GOAL, np.zeros(size, dtype=bool)).more_papers is None
+
+
 def test_without_an_audit_nothing_is_known(taxonomy):
     found = measure_progress(held_out(taxonomy, [True] * 9, ["seed"] * 9), None, 20, goal=GOAL)
     assert (found.papers, found.accuracy.interval) == (0, (0, 1))
