@@ -169,12 +169,9 @@ class Selection:
         labelled = [
             *{one.id: one.paper for one in labels if one.tags and one.text is not None}.values()
         ]
-        waiting = [task.paper for task in self.waiting]
-        known = model.encode(
-            # Only the pool is compared with them.
-            [*labelled, *waiting] if pool else [],
-            partial(self._progress, "Encoding labelled papers"),
-        )
+        # Only the pool is compared with them.
+        others = [*labelled, *(task.paper for task in self.waiting)] if pool else []
+        known = model.encode(others, partial(self._progress, "Encoding labelled papers"))
         predictions = model.predict(candidates, partial(self._progress, "Tagging"))
         own = predictions.take(np.arange(len(pool)))
         similarity = model.reference.similarity_of(predictions.vectors)
