@@ -8,10 +8,11 @@ import pytest
 from bs4 import BeautifulSoup
 from helpers.tiny_report import EVIL, review, tag_row
 
+from tagger.errors import TaggerError
 from tagger.evaluation import share
 from tagger.model import Explanation
 from tagger.model.explanation import Evidence, Neighbour
-from tagger.papers import NearDuplicate, paper_id
+from tagger.papers import NearDuplicate, paper_id, read_papers
 from tagger.report import report_page
 from tagger.report.page import LeftOut
 
@@ -36,6 +37,13 @@ def full(make_report, runs, answers, figures):
     near = Neighbour("x", "A neighbour", {"kind": ("study",)}, 0.8)
     ash = replace(report.papers[0], explanation=Explanation(decision, evidence, (near,)))
     return replace(report, papers=(ash, *report.papers[1:]))
+
+
+def test_a_report_is_not_read_as_a_page_of_papers(full, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(report_page(full), encoding="utf-8")
+    with pytest.raises(TaggerError, match=r"report\.html: is a report of tagger"):
+        list(read_papers(path))
 
 
 def test_the_page_shows_the_flow_and_each_paper(full):

@@ -246,6 +246,17 @@ def test_a_broken_file_costs_the_others_nothing(tag, out, local, tmp_path, rows,
     assert lines == {"a.csv": 2, "none.csv": None}
 
 
+def test_results_in_a_folder_are_not_among_its_papers(tmp_path):
+    for name in ("manifest.json", "near_duplicates.jsonl", "refs.bib", "tags.csv"):
+        (tmp_path / "tagged").mkdir(exist_ok=True)
+        (tmp_path / "tagged" / name).touch()
+    for name in ("manifest.json", "tagged-by-me.csv"):
+        (tmp_path / name).touch()
+    found = [Path(file.place).name for file in find_files([str(tmp_path)])]
+    assert found == ["manifest.json", "tagged-by-me.csv"]
+    assert len(find_files([f"{tmp_path}/tagged/*"])) == len(find_files([f"{tmp_path}/tagged"])) == 4
+
+
 def test_folders_and_patterns_name_their_files_in_order(tmp_path):
     for name in ("b.csv", "a.csv", "year=2020/c.parquet", "_SUCCESS", ".hidden/d.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -38,6 +38,7 @@ _LABEL = re.compile(
 _META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
 _META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_REPORT_TITLE = "tagger report</title>"
 _MIN_TITLE = 3
 """Words; a link of fewer words, such as "Full text", is not a title."""
 
@@ -48,6 +49,9 @@ def recognise(source: Source) -> bool:
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a saved web page, and an error for each paragraph without a title."""
+    if _REPORT_TITLE in source.head:
+        hint = "Tag the files that it was made from"
+        raise TaggerError("is a report of tagger, not a list of papers", hint=hint)
     try:
         markup: str | bytes = source.data.decode(source.declared)
     except UnicodeDecodeError:

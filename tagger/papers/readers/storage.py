@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,6 +30,8 @@ _HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
 _ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
 """Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
+_MANIFEST, _PAIRS = "manifest.json", "near_duplicates.jsonl"
+"""Files that only a result folder of tagger has both."""
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
@@ -50,8 +52,9 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
 
     A path that does not exist is returned, and is reported when it is read. A folder with a saved
     data set of Hugging Face counts as one file. In a pattern, ``*`` stays in a folder, ``**`` does
-    not. Of a folder, files that describe it (README, LICENSE) are left out. Raises a TaggerError if
-    a folder or pattern contains no file, or its storage cannot be reached.
+    not. Of a folder, files that describe it (README, LICENSE) and result folders below it are left
+    out. Raises a TaggerError if a folder or pattern contains no file, or its storage cannot be
+    reached.
     """
     found: dict[str, StoredFile] = {}
     for place in places:
@@ -132,6 +135,7 @@ def _find(place: str) -> Iterator[StoredFile]:
             folder, pattern = path[:first].rpartition("/")[0], path
             prefix = place[: len(place) - len(path) + len(folder)]
         inside = system.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
+    results = () if pattern else _result_folders(folder, {each.path for each in inside})
     for each in sorted(inside, key=lambda entry: entry.path):
         within = each.path[len(folder.rstrip("/")) :].strip("/")
         parts = within.split("/")
@@ -139,9 +143,16 @@ def _find(place: str) -> Iterator[StoredFile]:
         if pattern:
             wanted = _matches(each.path.split("/"), pattern.split("/"))
         else:
-            wanted = not _ABOUT_DATA.fullmatch(parts[-1])
+            wanted = not _ABOUT_DATA.fullmatch(parts[-1]) and not each.path.startswith(results)
         if each.type == FileType.File and wanted and not is_hidden:
             yield StoredFile(f"{prefix.rstrip('/')}/{within}", each.size, each.mtime_ns)
+
+
+def _result_folders(folder: str, paths: Set[str]) -> tuple[str, ...]:
+    """Return the result folders below a folder, each with a slash at its end."""
+    found = {path.removesuffix(_MANIFEST) for path in paths if path.endswith(f"/{_MANIFEST}")}
+    found.discard(f"{folder.rstrip('/')}/")
+    return tuple(each for each in found if each + _PAIRS in paths)
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
