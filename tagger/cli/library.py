@@ -119,7 +119,8 @@ def export(
     found = [one for one in found if one.paper.status != "not a paper"]
     papers = [one.tagged for one in found]
     if not replace:
-        check_no_loss(folder, (one.paper for one in papers))
+        hint = "Choose another --output, or --replace them"
+        check_no_loss(folder, (one.paper for one in papers), hint)
     with output.working("Writing results"):
         kept = () if no_abstracts else (one.with_abstract for one in found)
         files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)

@@ -195,7 +195,8 @@ def _papers_to_tag(
         arrivals = Arrivals.at(into, read.papers)
         return arrivals.new, arrivals
     if not replace:
-        check_no_loss(folder, read.papers)
+        hint = "Choose another --output, collect them --into a library, or --replace them"
+        check_no_loss(folder, read.papers, hint)
     return read.papers, None
 
 

@@ -55,7 +55,7 @@ def check_output(
     return writers
 
 
-def check_no_loss(folder: Path, papers: Iterable[Paper]) -> None:
+def check_no_loss(folder: Path, papers: Iterable[Paper], hint: str) -> None:
     """Raise a TaggerError if a folder has results of papers that are not among ``papers``."""
     earlier = folder / TAGS_FILE
     if not earlier.exists():
@@ -64,7 +64,7 @@ def check_no_loss(folder: Path, papers: Iterable[Paper]) -> None:
     lost = sum(line.id not in ids for _, line in read_lines(earlier, _Known))
     if lost:
         raise TaggerError(
-            f"has results of {lost} papers that are not in these files, and they would be lost",
+            f"has results of {lost} papers that are not among these, and they would be lost",
             path=folder,
-            hint="Choose another --output, collect them --into a library, or --replace them",
+            hint=hint,
         )

@@ -262,6 +262,13 @@ def test_one_paper_is_shown_by_a_part_of_its_title(root):
     assert len(ran("library", "show", "library", "paper")["papers"]) == 4
 
 
+def test_an_export_into_other_results_names_only_options_that_it_has(root):
+    run("library", "export", "library", "--since", "2026-11-11", "-o", "out", code=0)
+    done = run("library", "export", "library", "courts", "-o", "out", code=2)
+    assert "--replace" in done.stderr
+    assert "--into" not in done.stderr
+
+
 def test_a_library_is_read_like_any_file_of_papers(root, saved_model):
     assert ran("tag", "library", "-m", saved_model, "-o", "again")["papers"] == 4
     assert len(json_lines(root / "again" / "abstracts.jsonl")) == 4
