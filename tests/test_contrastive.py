@@ -79,6 +79,25 @@ def test_setfit_trains_on_one_gpu_in_the_precision_of_the_machine(tmp_path, monk
     assert np.allclose(after, again, atol=1e-5)
 
 
+@pytest.mark.training
+def test_fine_tuning_reads_the_beginnings_of_texts_and_the_encoder_more(tmp_path):
+    encoder = str(save_tiny_encoder(tmp_path))
+    settings = FineTuning(
+        encoder=encoder, epochs=4, max_tokens=16, tuning_tokens=2, learning_rate=0.01
+    )
+    features = Features({"text": Value("string"), "tags.x": ClassLabel(names=["a", "b"])})
+    probes = ["heart of court", "heart of court of heart"]
+    found = []
+    for end in ("heart heart", "court"):
+        texts = [f"{word} court {end}" for word in ("heart", "court")] * 4
+        trained = fine_tune(
+            Dataset.from_dict({"text": texts, "tags.x": [0, 1] * 4}, features), settings
+        )
+        found.append(trained.encode(probes))
+    assert np.allclose(*found)
+    assert not np.allclose(*found[0])
+
+
 class MeanOfTokens(torch.nn.Module):
     """An encoder whose vectors are means of tokens, and which notes what it is given."""
 

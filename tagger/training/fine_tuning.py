@@ -46,7 +46,7 @@ Hyperparameter Transfer", 2022, for Adam)."""
 _PART_SIZE = 8
 _FROZEN_SHARE = 1 / 2
 _MOST_BYTES = 512 * 2**20
-"""Size of the cache of frozen layers: about 1,400 abstracts with the bundled encoder."""
+"""Size of the cache of frozen layers: about 2,700 abstracts with the bundled encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +300,7 @@ def fine_tune(
     Raises a TaggerError if the encoder cannot be loaded.
     """
     model = load_for_training(settings)
+    model.max_seq_length = min(settings.max_tokens, settings.tuning_tokens)
     transformer: Any = model[0].auto_model
     frozen = freeze_lower_layers(transformer)
     loss = FacetContrastiveLoss(model, frozen, targets_of(examples), settings)
@@ -309,7 +310,9 @@ def fine_tune(
         frozen.caching(),
     ):
         trainer = FacetTrainer(loss, arguments, progress)
-        return trainer.train_encoder(examples[TEXT][:], range(len(examples)))
+        trained = trainer.train_encoder(examples[TEXT][:], range(len(examples)))
+    trained.max_seq_length = settings.max_tokens
+    return trained
 
 
 def load_for_training(settings: FineTuning) -> SentenceTransformer:

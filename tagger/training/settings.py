@@ -21,7 +21,7 @@ DEFAULT_RECIPE = "contrastive"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """Settings of fine-tuning; batch size, rate and loss are those of the default recipe.
+    """Settings of fine-tuning; those after the epochs are of the default recipe only.
 
     Parameters
     ----------
@@ -30,9 +30,12 @@ class FineTuning:
     encoder:
         ``"bundled-minilm"``, a folder or the name of a sentence-transformers model.
     max_tokens:
-        Tokens after which a text is cut off, in training and in tagging.
+        Tokens after which a text is cut off.
     epochs:
         Passes over the texts; with 0 the encoder is not fine-tuned.
+    tuning_tokens:
+        Tokens after which a text is cut off while the encoder is fine-tuned, if fewer. The time
+        grows with them; the beginning of an abstract is enough to learn from.
     batch_size:
         Texts in a batch; each is compared with the others of its batch.
     learning_rate:
@@ -48,7 +51,8 @@ class FineTuning:
     recipe: str = DEFAULT_RECIPE
     encoder: str = BUNDLED_ENCODER
     max_tokens: int = DEFAULT_MAX_TOKENS
-    epochs: int = 6
+    epochs: int = 5
+    tuning_tokens: int = 128
     batch_size: int = 32
     learning_rate: float = 1.5e-4
     temperature: float = 0.1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Contrastive(Recipe):
     """SetFit with a supervised contrastive loss for all facets; heads on vectors and words."""
 
-    epochs = 6
+    epochs = 5
 
     def fine_tune(
         self, examples: Dataset, settings: FineTuning, progress: StepProgress | None = None
