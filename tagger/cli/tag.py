@@ -343,4 +343,4 @@ def _print_papers(console: Console, run: TagRun, model: TaggerModel, show: int) 
             table.add_row(*map(Text, (paper.title, *cells, reason)))
         console.print(table)
     if run.papers > show:
-        console.print(f"and {run.papers - show} more in the files")
+        console.print(f"and {run.papers - show} more")

@@ -139,10 +139,14 @@ class ShardTagger:
         """
         if not self.receipt(number):
             attempts = Attempts(self.attempts / f"{number:06d}.json")
-            if self._model is None:
-                attempts.begin(0, 0)
-                self._model = self.load()
-            self._tag(number, attempts, self._model)
+            try:
+                if self._model is None:
+                    attempts.begin(0, 0)
+                    self._model = self.load()
+                self._tag(number, attempts, self._model)
+            except KeyboardInterrupt:
+                attempts.withdraw()
+                raise
         return len(self.indices(number))
 
     def _tag(self, number: int, attempts: Attempts, model: TaggerModel) -> None:
@@ -225,8 +229,10 @@ class Attempts:
         self.path = path
         self.start = self.stop = self._here = self.deaths = 0
         self.given_up: set[int] = set()
+        self._found = ""
         try:
-            (start, stop, here, deaths), given_up = json.loads(path.read_text(encoding="utf-8"))
+            self._found = path.read_text(encoding="utf-8")
+            (start, stop, here, deaths), given_up = json.loads(self._found)
         except (OSError, ValueError, TypeError):
             return
         self.start, self.stop, self._here, self.deaths = start, stop, here + 1, deaths + 1
@@ -245,11 +251,17 @@ class Attempts:
         Raises a TaggerError if the file cannot be written.
         """
         here = self._here if (start, stop) == (self.start, self.stop) else 0
-        note = [[start, stop, here, self.deaths], sorted(self.given_up)]
+        self._write(json.dumps([[start, stop, here, self.deaths], sorted(self.given_up)]))
+
+    def withdraw(self) -> None:
+        """Write what was found at the start: the worker was interrupted, it has not died."""
+        self._write(self._found)
+
+    def _write(self, note: str) -> None:
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(note), encoding="utf-8")
+            new.write_text(note, encoding="utf-8")
             new.replace(self.path)
         except OSError as error:
             raise cannot_write(self.path, error) from error

@@ -161,6 +161,20 @@ def test_a_part_that_is_gone_or_torn_is_made_again(tag, out, rows, write_json):
         tag(path)
 
 
+def test_an_interruption_is_no_death_of_a_worker(tag, local, rows, write_json, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    path = write_json(rows)
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "tag_batch", interrupted)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                tag(path)
+    run = tag(path)
+    assert (len(run.problems), run.worker_deaths) == (0, 0)
+
+
 def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_json, monkeypatch):
     real, deaths = parts.tag_batch, []
 
