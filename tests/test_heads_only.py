@@ -101,5 +101,5 @@ def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_
     monkeypatch.chdir(root)
     registry = Registry()
     settings = settings_of(registry, registry.find("1"))
-    assert (settings.encoder, settings.epochs, settings.folds) == (str(encoder), 6, 2)
+    assert (settings.encoder, settings.epochs, settings.folds) == (str(encoder), 5, 2)
     assert settings_of(registry, registry.find("2")) == settings
