@@ -82,6 +82,8 @@ def settings_of(registry: Registry, version: Version) -> TrainingSettings:
         encoder=logged["encoder"],
         max_tokens=int(logged["max_tokens"]),
         epochs=int(logged["epochs"]),
+        # Earlier versions were fine-tuned on whole texts.
+        tuning_tokens=int(logged.get("tuning_tokens", logged["max_tokens"])),
         folds=int(logged["folds"]),
         seed=int(logged["seed"]),
         float32=logged.get("float32") == "True",

@@ -8,8 +8,18 @@ from helpers.samples import label_of
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.registry import count_new_corrections, log_training
+from tagger.registry import Registry, count_new_corrections, log_training, settings_of
 from tagger.training import TrainingSettings
+
+
+def test_an_earlier_version_was_fine_tuned_on_whole_texts(registry, log, monkeypatch):
+    version = log()
+    assert settings_of(registry, version).tuning_tokens == TrainingSettings().tuning_tokens
+    run = registry.run(version)
+    del run.data.params["tuning_tokens"]
+    monkeypatch.setattr(Registry, "run", lambda *_: run)
+    earlier = settings_of(registry, version)
+    assert earlier.tuning_tokens == earlier.max_tokens > TrainingSettings().tuning_tokens
 
 
 def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, label_folder):
