@@ -52,7 +52,7 @@ def build_report(
     """
     library = folders[0] if len(folders) == 1 and folders[0].is_file() else None
     store = LabelStore(labels) if labels else None
-    left_out = [] if store else [LeftOut("reviews", "there is no label folder")]
+    left_out = [] if store else [LeftOut("reviews", "found no label folder")]
     results = _read_results(folders, library, store)
     name = model or Counter(p.model for one in results for p in one.papers).most_common(1)[0][0]
     figures = None

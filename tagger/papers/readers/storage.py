@@ -31,7 +31,7 @@ _HIDDEN = (".", "_")
 _ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
 """Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
 _MANIFEST, _PAIRS = "manifest.json", "near_duplicates.jsonl"
-"""Files that only a result folder of tagger has both."""
+"""Files that identify a result folder of tagger; no other folder has both."""
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
