@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tagger.cli import options, output
-from tagger.errors import TaggerError, shown
+from tagger.cli import options, output, tag_results
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from tagger.cli.console import Console
-    from tagger.model import TaggerModel
-    from tagger.papers import Paper, PaperCollection, TaggedPaper
+    from tagger.model import ReviewRule, TaggerModel
+    from tagger.papers import Paper, PaperCollection
     from tagger.tagging import Addition, Arrivals, RayEngine, TagRun
 
 _DEFAULT_FOLDER = Path("tagged")
-_ROOM = 40
-"""Characters that a table needs for titles and reasons; a narrower window shows a list instead."""
-_SHOWN_GROUPS, _SHOWN_TITLES = 5, 4
-"""Maximum numbers of groups of near duplicates, and of titles in a group, that are printed."""
-
 Files = Annotated[
     list[str],
     typer.Argument(
@@ -123,54 +116,23 @@ def tag(
 
     Example: tagger tag monday.txt tuesday.txt --output tagged
     """
-    from tagger.tagging import check_output, read_for_run, tag_papers, work_on_library
-
     _check_options(into, day, folder=folder, write=write, engine=engine)
     with ExitStack() as held:
-        place = held.enter_context(work_on_library(into)) if into else folder or _DEFAULT_FOLDER
-        check_output(place, write or [], [Path(file) for file in files])
+        place = held.enter_context(_place(folder, into, write or [], files))
         chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
-        first = output.parse_since(since)
-        collect = partial(read_for_run, folder=place, engine=chosen, since=first)
-        read, problems = output.collect_pages(files, format_name, column, collect)
-        if not (read.papers or into):
-            output.echo("No papers, so nothing was written")
-            return
+        read, problems = _read(files, format_name, column, since, place, chosen)
         papers, arrivals = _papers_to_tag(read, into, place, replace=replace)
         loaded = load(papers).at_effort(effort)
-        if model == "champion":
-            _warn_of_other_tags(loaded)
+        _warn_of_other_tags(model, loaded)
         rule, target = output.review_rule(loaded, min_confidence, target_precision)
-        with output.progress() as step:
-            run = tag_papers(
-                papers,
-                loaded,
-                place,
-                rule,
-                read=None if into else read,
-                problems=problems,
-                formats=write or [],
-                parts=bool(chosen) and not write,
-                abstracts=not (into or no_abstracts),
-                engine=chosen,
-                progress=step,
-            )
-        addition = None
-        if arrivals:
-            on = day and day.date()
-            addition = arrivals.add(run, loaded.taxonomy, on, abstracts=not no_abstracts)
-        for warning in run.drift.warnings if run.drift else ():
-            output.warn(f"{warning}; review some of them: tagger review push FILES")
+        work = _Work(place, chosen, read, problems, papers, arrivals)
+        run, addition = work.tag(loaded, rule, write or [], day, abstracts=not no_abstracts)
         if as_json:
-            content = _run_as_json(run, loaded.name, len(read.entries), problems)
-            met = target and {
-                "target_precision": target_precision,
-                "expected_coverage": target.coverage,
-                "shortfalls": target.shortfalls,
-            }
+            met = tag_results.target_as_json(target_precision, target)
+            content = tag_results.run_as_json(run, loaded.name, len(read.entries), problems)
             output.print_json(content | {"effort": effort, "target": met, "addition": addition})
         else:
-            _print_tag_run(run, loaded, len(read.entries), show, addition)
+            tag_results.print_tag_run(run, loaded, len(read.entries), show, addition)
     _record_drift(run, loaded.name, [file.source.name for file in read.files])
     if run.problems:
         raise typer.Exit(2)
@@ -186,6 +148,33 @@ def _check_options(into: Path | None, day: datetime | None, **others: object) ->
         raise TaggerError(f"--into cannot be combined with {names}", hint=hint)
 
 
+@contextmanager
+def _place(
+    folder: Path | None, into: Path | None, formats: Sequence[str], files: Sequence[str]
+) -> Iterator[Path]:
+    """Provide the folder that the run works in, after a check of what it would replace."""
+    from tagger.tagging import check_output, work_on_library
+
+    with work_on_library(into) if into else nullcontext(folder or _DEFAULT_FOLDER) as place:
+        check_output(place, formats, [Path(file) for file in files])
+        yield place
+
+
+def _read(
+    files: Sequence[str],
+    format_name: str | None,
+    column: list[str] | None,
+    since: str | None,
+    place: Path,
+    engine: RayEngine | None,
+) -> tuple[PaperCollection, list[TaggerError]]:
+    from tagger.tagging import read_for_run
+
+    first = output.parse_since(since)
+    collect = partial(read_for_run, folder=place, engine=engine, since=first)
+    return output.collect_pages(files, format_name, column, collect)
+
+
 def _papers_to_tag(
     read: PaperCollection, into: Path | None, folder: Path, *, replace: bool
 ) -> tuple[Sequence[Paper], Arrivals | None]:
@@ -194,6 +183,9 @@ def _papers_to_tag(
     if into:
         arrivals = Arrivals.at(into, read.papers)
         return arrivals.new, arrivals
+    if not read.papers:
+        output.echo("No papers, so nothing was written")
+        raise typer.Exit
     if not replace:
         hint = "Choose another --output, collect them --into a library, or --replace them"
         check_no_loss(folder, read.papers, hint)
@@ -229,31 +221,62 @@ def _engine(
             yield chosen, lambda _papers: load_model(found.folder, found.name, default_cache())
 
 
-def _warn_of_other_tags(model: TaggerModel) -> None:
-    """Warn if the model has other facets or tags than the label folder of the workspace."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The papers to tag, where they come from, and where the results go."""
+
+    place: Path
+    engine: RayEngine | None
+    read: PaperCollection
+    problems: Sequence[TaggerError]
+    papers: Sequence[Paper]
+    arrivals: Arrivals | None
+
+    def tag(
+        self,
+        model: TaggerModel,
+        rule: ReviewRule,
+        formats: Sequence[str],
+        day: datetime | None,
+        *,
+        abstracts: bool,
+    ) -> tuple[TagRun, Addition | None]:
+        """Tag the papers, add them to the library if there is one, and warn of drift."""
+        from tagger.tagging import tag_papers
+
+        with output.progress() as step:
+            run = tag_papers(
+                self.papers,
+                model,
+                self.place,
+                rule,
+                read=None if self.arrivals else self.read,
+                problems=self.problems,
+                formats=formats,
+                parts=bool(self.engine) and not formats,
+                abstracts=abstracts and not self.arrivals,
+                engine=self.engine,
+                progress=step,
+            )
+        addition = None
+        if self.arrivals:
+            on = day and day.date()
+            addition = self.arrivals.add(run, model.taxonomy, on, abstracts=abstracts)
+        for warning in run.drift.warnings if run.drift else ():
+            output.warn(f"{warning}; review some of them: tagger review push FILES")
+        return run, addition
+
+
+def _warn_of_other_tags(name: str, model: TaggerModel) -> None:
+    """Warn if the champion has other facets or tags than the label folder of the workspace."""
+    if name != "champion":
+        return
     from tagger.taxonomy import TAXONOMY_FILE, load_taxonomy
 
     path = options.LABELS_FOLDER / TAXONOMY_FILE
     with suppress(TaggerError):  # the labels are not needed to tag
         if path.exists() and (problem := output.misfit(model, load_taxonomy(path))):
             output.warn(f"{path.parent}: {problem}. Train a version, or tag with --model labels")
-
-
-def _run_as_json(
-    run: TagRun, model: str, entries: int, failed: Sequence[TaggerError]
-) -> dict[str, object]:
-    values = {one.name: getattr(run, one.name) for one in fields(run)}
-    return {
-        "model": model,
-        "files_failed": [str(problem) for problem in failed],
-        "entries": entries,
-        **{name: value for name, value in values.items() if isinstance(value, int)},
-        "near_duplicates": len(run.near_duplicates),
-        "problems": len(run.problems),
-        "counts": run.counts,
-        "drift": run.drift and {**run.drift.figures(), "warnings": run.drift.warnings},
-        "output": [shown(path) for path in run.files],
-    }
 
 
 def _record_drift(run: TagRun, version: str, files: Sequence[str]) -> None:
@@ -266,81 +289,3 @@ def _record_drift(run: TagRun, version: str, files: Sequence[str]) -> None:
         record_tag_run(Registry().store, run.drift, version, files)
     except TaggerError as error:
         output.warn(f"the papers are tagged, but MLflow did not record the run: {error}")
-
-
-def _print_tag_run(
-    run: TagRun, model: TaggerModel, entries: int, show: int, addition: Addition | None
-) -> None:
-    from rich.text import Text
-
-    from tagger.cli.console import Console
-    from tagger.papers import group_near_duplicates
-    from tagger.tagging import NEAR_DUPLICATES_FILE
-
-    console = Console(highlight=False)
-    if show and run.papers:
-        _print_papers(console, run, model, show)
-    for facet in model.taxonomy.facets:
-        counts = ", ".join(f"{tag} {n}" for tag, n in run.counts[facet.name].most_common())
-        console.print(Text.assemble((f"{facet.name}: ", "bold"), counts or "no tags"))
-    groups = group_near_duplicates((addition or run).near_duplicates)
-    for group in groups[:_SHOWN_GROUPS]:
-        titles = [*group.titles.values()]
-        if more := titles[_SHOWN_TITLES:]:
-            titles[_SHOWN_TITLES:] = [f"{len(more)} more"]
-        text = f"{' / '.join(titles)} ({group.similarity} alike)"
-        console.print(Text.assemble(("versions of one study? ", "yellow"), text))
-    if rest := groups[_SHOWN_GROUPS:]:
-        place = "see the report" if addition else NEAR_DUPLICATES_FILE
-        console.print(f"and {len(rest)} more such groups: {place}")
-    if run.shards_before:
-        console.print(f"shards: {run.shards}, of them tagged before: {run.shards_before}")
-    if run.worker_deaths or run.failures:
-        console.print(
-            f"workers that died: {run.worker_deaths}, restarts of all workers: {run.failures}"
-        )
-    refused = f"{len(run.problems)} not tagged, " if run.problems else ""
-    console.print(
-        f"{entries} entries, {run.papers} papers, {refused}{run.to_review} to review, "
-        f"tagged by {model.name}"
-    )
-    if addition:
-        output.echo(
-            f"Added to {addition.library}: {addition.new} papers; {addition.known} were in it, "
-            f"and it has {addition.papers} now"
-        )
-    else:
-        output.echo("Written: " + ", ".join(map(shown, run.files)))
-
-
-def _print_papers(console: Console, run: TagRun, model: TaggerModel, show: int) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    def lines(paper: TaggedPaper, name: str) -> list[str]:
-        confidence = paper.confidence[name]
-        return [f"{tag} {confidence[tag]:.2f}" for tag in paper.tags[name]] or ["-"]
-
-    names, papers = [facet.name for facet in model.taxonomy.facets], [*islice(run.tagged(), show)]
-    widths = (max(len(one) for p in papers for one in (name, *lines(p, name))) for name in names)
-    if sum(width + 3 for width in widths) + _ROOM > console.width:
-        for paper in papers:
-            console.print(Text(paper.title, "bold"))
-            for name in names:
-                console.print(f"  {name}: {', '.join(lines(paper, name))}")
-            if paper.review:
-                console.print(f"  to review: {paper.review.reason}")
-    else:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-        table.add_column("paper", ratio=2)
-        for name in names:
-            table.add_column(name, no_wrap=True)
-        table.add_column("review", ratio=1, min_width=16)
-        for paper in papers:
-            cells = ("\n".join(lines(paper, name)) for name in names)
-            reason = paper.review.reason if paper.review else ""
-            table.add_row(*map(Text, (paper.title, *cells, reason)))
-        console.print(table)
-    if run.papers > show:
-        console.print(f"and {run.papers - show} more")

@@ -172,13 +172,13 @@ def test_tag_says_if_the_champion_is_of_another_taxonomy(
 
     model = load_model(saved_model)
     monkeypatch.chdir(saved_model)  # a folder without labels
-    _warn_of_other_tags(model)
+    _warn_of_other_tags("champion", model)
     monkeypatch.chdir(tmp_path)
-    _warn_of_other_tags(model)
+    _warn_of_other_tags("champion", model)
     assert capsys.readouterr().err == ""
     path = label_folder / "taxonomy.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace('"law"', '"rights"'), encoding="utf-8")
-    _warn_of_other_tags(model)
+    _warn_of_other_tags("champion", model)
     said = capsys.readouterr().err
     assert "another taxonomy ('small'): the facet 'field' differs" in said
 
