@@ -60,8 +60,7 @@ def print_tag_run(
     from rich.text import Text
 
     from tagger.cli.console import Console
-    from tagger.papers import group_near_duplicates
-    from tagger.tagging import NEAR_DUPLICATES_FILE
+    from tagger.papers import NEAR_DUPLICATES_FILE, group_near_duplicates
 
     console = Console(highlight=False)
     if show and run.papers:

@@ -8,6 +8,9 @@ from .near_duplicates import LookAlikes as LookAlikes
 from .near_duplicates import NearDuplicate as NearDuplicate
 from .near_duplicates import find_near_duplicates as find_near_duplicates
 from .near_duplicates import group_near_duplicates as group_near_duplicates
+from .own_files import MANIFEST_FILE as MANIFEST_FILE
+from .own_files import NEAR_DUPLICATES_FILE as NEAR_DUPLICATES_FILE
+from .own_files import REPORT_TITLE as REPORT_TITLE
 from .paper import Paper as Paper
 from .paper import paper_id as paper_id
 from .readers import PaperCollection as PaperCollection

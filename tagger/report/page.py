@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tagger._util.rendering import content_policy, render
 from tagger.evaluation import METRICS, UNKNOWN
 from tagger.model import most_influential
-from tagger.papers import NearDuplicate, group_near_duplicates
+from tagger.papers import REPORT_TITLE, NearDuplicate, group_near_duplicates
 from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_tags
 from tagger.report.library import Week
 from tagger.report.papers import ReportedPaper
@@ -115,6 +115,7 @@ def report_page(report: Report) -> str:
     return render(
         "report/page.html",
         report=report,
+        report_title=REPORT_TITLE,
         policy=content_policy(style, script),
         style=style,
         script=script,

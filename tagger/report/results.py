@@ -12,8 +12,8 @@ import numpy as np
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.papers import NearDuplicate, Paper, TaggedPaper
-from tagger.tagging import NEAR_DUPLICATES_FILE, TAGS_FILE, read_abstracts
+from tagger.papers import NEAR_DUPLICATES_FILE, NearDuplicate, Paper, TaggedPaper
+from tagger.tagging import TAGS_FILE, read_abstracts
 from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
 
 

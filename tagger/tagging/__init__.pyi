@@ -6,7 +6,6 @@ from .collecting import work_on_library as work_on_library
 from .ray_engine import RayEngine as RayEngine
 from .ray_engine import device_of_cluster as device_of_cluster
 from .ray_engine import ray_cluster as ray_cluster
-from .result_folder import NEAR_DUPLICATES_FILE as NEAR_DUPLICATES_FILE
 from .result_folder import check_no_loss as check_no_loss
 from .result_folder import check_output as check_output
 from .run import TagRun as TagRun

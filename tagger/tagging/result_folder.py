@@ -8,15 +8,12 @@ from pathlib import Path
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.papers import Paper
+from tagger.papers import MANIFEST_FILE, NEAR_DUPLICATES_FILE, Paper
 from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
 from tagger.tagging.writers.jsonl import ABSTRACTS_FILE
 
-NEAR_DUPLICATES_FILE = "near_duplicates.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
 """Records that could not be read or tagged, one per line: file, line, reason."""
-MANIFEST_FILE = "manifest.json"
-"""Numbers of rows, papers and tags, and what the run was made of."""
 PARTS_FOLDER = "tags"
 WORK_FOLDER = ".work"
 _RESULTS = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, ABSTRACTS_FILE, MANIFEST_FILE, PARTS_FOLDER)

@@ -23,6 +23,8 @@ from tagger._util.progress import Progress, no_progress
 from tagger.errors import Problem, TaggerError
 from tagger.model import ENCODING, Drift, DriftCounts, ReviewRule, TaggerModel, drift_of
 from tagger.papers import (
+    MANIFEST_FILE,
+    NEAR_DUPLICATES_FILE,
     NearDuplicate,
     Paper,
     PaperCollection,
@@ -36,8 +38,6 @@ from tagger.papers.readers.storage import find_files
 from tagger.tagging.engine import Engine, LocalEngine
 from tagger.tagging.parts import Receipt, ShardTagger, count_deaths, read_part
 from tagger.tagging.result_folder import (
-    MANIFEST_FILE,
-    NEAR_DUPLICATES_FILE,
     PARTS_FOLDER,
     PROBLEMS_FILE,
     WORK_FOLDER,

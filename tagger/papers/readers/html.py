@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tagger.errors import TaggerError
+from tagger.papers.own_files import REPORT_TITLE
 from tagger.papers.paper import Paper
 from tagger.papers.readers.digest import (
     MIN_ABSTRACT,
@@ -38,7 +39,6 @@ _LABEL = re.compile(
 _META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
 _META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-_REPORT_TITLE = "tagger report</title>"
 _MIN_TITLE = 3
 """Words; a link of fewer words, such as "Full text", is not a title."""
 
@@ -49,7 +49,7 @@ def recognise(source: Source) -> bool:
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the papers of a saved web page, and an error for each paragraph without a title."""
-    if _REPORT_TITLE in source.head:
+    if f"{REPORT_TITLE}</title>" in source.head:
         hint = "Tag the files that it was made from"
         raise TaggerError("is a report of tagger, not a list of papers", hint=hint)
     try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.errors import TaggerError, missing_package
+from tagger.papers.own_files import MANIFEST_FILE, NEAR_DUPLICATES_FILE
 from tagger.papers.readers.hf_dataset import is_data_set
 from tagger.papers.readers.web import is_address
 
@@ -30,8 +31,6 @@ _HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
 _ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
 """Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
-_MANIFEST, _PAIRS = "manifest.json", "near_duplicates.jsonl"
-"""Files that identify a result folder of tagger; no other folder has both."""
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
@@ -150,9 +149,11 @@ def _find(place: str) -> Iterator[StoredFile]:
 
 def _result_folders(folder: str, paths: Set[str]) -> tuple[str, ...]:
     """Return the result folders below a folder, each with a slash at its end."""
-    found = {path.removesuffix(_MANIFEST) for path in paths if path.endswith(f"/{_MANIFEST}")}
+    found = {
+        path.removesuffix(MANIFEST_FILE) for path in paths if path.endswith(f"/{MANIFEST_FILE}")
+    }
     found.discard(f"{folder.rstrip('/')}/")
-    return tuple(each for each in found if each + _PAIRS in paths)
+    return tuple(each for each in found if each + NEAR_DUPLICATES_FILE in paths)
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
