@@ -125,7 +125,7 @@ def tag(
         loaded = load(papers).at_effort(effort)
         _warn_of_other_tags(model, loaded)
         rule, target = output.review_rule(loaded, min_confidence, target_precision)
-        work = _Work(place, chosen, read, problems, papers, arrivals)
+        work = _Work(place, chosen, read, problems, papers, arrivals, replace)
         run, addition = work.tag(loaded, rule, write or [], day, abstracts=not no_abstracts)
         if as_json:
             met = tag_results.target_as_json(target_precision, target)
@@ -231,6 +231,7 @@ class _Work:
     problems: Sequence[TaggerError]
     papers: Sequence[Paper]
     arrivals: Arrivals | None
+    replace: bool
 
     def tag(
         self,
@@ -242,7 +243,7 @@ class _Work:
         abstracts: bool,
     ) -> tuple[TagRun, Addition | None]:
         """Tag the papers, add them to the library if there is one, and warn of drift."""
-        from tagger.tagging import tag_papers
+        from tagger.tagging import remove_stale_libraries, tag_papers
 
         with output.progress() as step:
             run = tag_papers(
@@ -258,6 +259,9 @@ class _Work:
                 engine=self.engine,
                 progress=step,
             )
+        if self.replace:
+            inputs = [file.source.path for file in self.read.files]
+            remove_stale_libraries(self.place, [*run.files, *inputs])
         addition = None
         if self.arrivals:
             on = day and day.date()

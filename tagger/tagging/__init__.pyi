@@ -15,6 +15,7 @@ from .writers import TAGS_FILE as TAGS_FILE
 from .writers.jsonl import ABSTRACTS_FILE as ABSTRACTS_FILE
 from .writers.jsonl import read_abstracts as read_abstracts
 from .writers.jsonl import write_abstracts as write_abstracts
+from .writers.keywords import remove_stale_libraries as remove_stale_libraries
 from .zotero import ZOTERO_URL as ZOTERO_URL
 from .zotero import TagChange as TagChange
 from .zotero import ZoteroLibrary as ZoteroLibrary

@@ -217,6 +217,21 @@ def test_the_command_gives_libraries_back(saved_model, tmp_path):
     assert text == f"Written: {', '.join(report['output'])}"
 
 
+def test_libraries_of_replaced_results_are_removed_unless_they_are_used(saved_model, tmp_path):
+    entry = "@article{{a, title={{{0}}}, abstract={{On {0}: we did it.}}}}\n"
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.bib").write_text(entry.format(f"Paper {name}"), encoding="utf-8")
+    out = tmp_path / "out"
+    tag = ("tag", "--output", "out", "--model", saved_model)
+    run(*tag, "one.bib", "two.bib", "three.bib", cwd=tmp_path, code=0)
+    (out / "two.bib").write_text("mine", encoding="utf-8")
+    (out / "own.bib").write_text("mine", encoding="utf-8")
+    run(*tag, "one.bib", "--replace", cwd=tmp_path, code=0)
+    assert {path.name for path in out.glob("*.bib")} == {"one.bib", "two.bib", "own.bib"}
+    run(*tag, "out/one.bib", "--replace", cwd=tmp_path, code=0)
+    assert (out / "one.bib").exists(), "an input is not removed"
+
+
 fields = st.lists(
     st.tuples(
         st.sampled_from(["title", "Abstract", "KEYWORDS", "note", "x-y"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger._util.atomic import replacing, replacing_bytes
+from tagger._util.atomic import cannot_write, replacing, replacing_bytes
 from tagger.errors import TaggerError
 from tagger.papers import PaperCollection
 from tagger.tagging.writers.bibtex import add_bibtex_keywords
@@ -87,6 +87,25 @@ def write_with_keywords(
     return written
 
 
+def remove_stale_libraries(folder: Path, keep: Iterable[Path]) -> None:
+    """Delete the files that :func:`write_with_keywords` wrote into a folder, except ``keep``.
+
+    Files that were changed since stay. Raises a TaggerError if one cannot be deleted.
+    """
+    known = _written_before(folder)
+    kept = {*map(_key, keep)}
+    for name, digests in [*known.items()]:
+        path = folder / Path(name).name
+        if _key(path) in kept or _digest_of(path) not in digests:
+            continue
+        try:
+            path.unlink()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        del known[name]
+        _record(folder, known)
+
+
 def keywords_of(tags: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return the keywords for tags by facet; the facet distinguishes them from the user's."""
     return tuple(f"{facet}: {tag}" for facet, names in tags.items() for tag in names)
@@ -103,10 +122,14 @@ def _write_recorded(path: Path, content: bytes, known: dict[str, list[str]]) -> 
     # Recorded first, together with the old digest: a kill may leave the old file or the new.
     digests = {_digest_of(path), hashlib.sha256(content).hexdigest()}
     known[path.name] = sorted(digest for digest in digests if digest)
-    with replacing(path.parent / WRITTEN_FILE) as note:
-        json.dump(known, note, indent=1)
+    _record(path.parent, known)
     with replacing_bytes(path) as out:
         out.write(content)
+
+
+def _record(folder: Path, known: Mapping[str, Sequence[str]]) -> None:
+    with replacing(folder / WRITTEN_FILE) as note:
+        json.dump(known, note, indent=1)
 
 
 def _free_path(
