@@ -40,7 +40,10 @@ NoAbstracts = Annotated[
     bool, typer.Option("--no-abstracts", help="Leave abstracts out, to pass the report on.")
 ]
 Weeks = Annotated[
-    int, typer.Option(min=1, help="Of a library, the number of weeks whose papers are listed.")
+    int | None,
+    typer.Option(
+        min=1, help="Of a library, the number of weeks whose papers are listed; by default 1."
+    ),
 ]
 LabelStudio = Annotated[
     str | None,
@@ -61,7 +64,7 @@ def report(
     column: options.Columns = None,
     evidence: Evidence = False,
     no_abstracts: NoAbstracts = False,
-    weeks: Weeks = 1,
+    weeks: Weeks = None,
     conflicts: options.Conflicts = "latest",
     label_studio: LabelStudio = None,
     as_json: options.Json = False,
@@ -79,7 +82,8 @@ def report(
 
     Example: tagger report tagged --output report.html
     """
-    _check_options(file, label_studio)
+    places = folders or [Path("tagged")]
+    _check_options(file, label_studio, places, weeks)
     if evidence and no_abstracts:
         hint = "Leave one of them out"
         raise TaggerError("--evidence shows sentences that --no-abstracts leaves out", hint=hint)
@@ -89,13 +93,13 @@ def report(
     papers, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
     with output.progress() as step:
         found = build_report(
-            folders or [Path("tagged")],
+            places,
             labels,
             papers,
             model=model,
             evidence=evidence,
             abstracts=not no_abstracts,
-            weeks=weeks,
+            weeks=weeks or 1,
             conflicts=conflicts,
             # The report is for others, too.
             label_studio=label_studio and without_password(label_studio),
@@ -107,7 +111,9 @@ def report(
     output.finish(content, problems, as_json, partial(_print_summary, found, file))
 
 
-def _check_options(file: Path, label_studio: str | None) -> None:
+def _check_options(
+    file: Path, label_studio: str | None, places: list[Path], weeks: int | None
+) -> None:
     # A mistyped --output must not replace a file of results.
     if file.suffix.lower() not in (".html", ".htm"):
         hint = "Name a file that ends in .html with --output"
@@ -115,6 +121,10 @@ def _check_options(file: Path, label_studio: str | None) -> None:
     if label_studio and not label_studio.startswith(("http://", "https://")):
         hint = "The address begins with http:// or https://"
         raise TaggerError(f"'{label_studio}' is not the address of a server", hint=hint)
+    folder = next((place for place in places if place.is_dir()), None)
+    if weeks and folder:
+        hint = "Name a library, a file that 'tagger tag --into' makes, or leave --weeks out"
+        raise TaggerError("--weeks needs a library, not a result folder", path=folder, hint=hint)
 
 
 def _print_summary(found: Report, file: Path) -> None:

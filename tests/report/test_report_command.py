@@ -142,3 +142,9 @@ def test_invalid_arguments_of_a_report_are_errors(root, command, reason):
     done = run("report", *command, cwd=root, code=2)
     assert reason in done.stderr
     assert not (root / "report.html").exists()
+
+
+def test_weeks_of_a_result_folder_are_refused(root):
+    done = run("report", "tagged", "--weeks", 2, cwd=root, code=2)
+    assert "error: tagged: --weeks needs a library, not a result folder" in done.stderr
+    assert not (root / "report.html").exists()
