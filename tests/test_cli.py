@@ -97,13 +97,18 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("review", "pull"), "'tagger review serve'"),
         (("review", "backend"), "no Label Studio is running here"),
         (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
-        (("labels", "audit"), "there is no model 'champion'"),
+        (("labels", "audit"), "error: there is no model 'champion' in "),
         (("labels", "audit", "--model", "labels"), "has no out-of-fold predictions"),
     ],
 )
 def test_a_command_without_what_it_needs_is_one_line(label_folder, command, reason):
     (label_folder.parent / "page.txt").write_text(page("One"), encoding="utf-8")
     refused(reason, *command, cwd=label_folder.parent)
+
+
+def test_an_invalid_choice_is_named_without_the_words_of_pydantic(tmp_path):
+    said = run("tag", "page.txt", "--effort", "none", cwd=tmp_path, code=2).stderr
+    assert "Invalid value for '--effort': 'none' is not one of" in said
 
 
 def test_strategies_are_listed_with_what_they_do():
@@ -235,7 +240,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (("compare", "1", "9"), "there is no model '9'"),
+        (("compare", "1", "9"), "error: there is no model '9' in "),
         (("compare", "1", "2", "--digest", "none.txt"), "none.txt: no such file"),
         (("promote", "2", "--force", " "), "--force needs a reason"),
         (("rollback",), "no previous champion"),

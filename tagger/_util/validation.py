@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from tagger.errors import TaggerError
 
+VALUE_ERROR = "Value error, "
+"""What pydantic puts before the message of a ValueError."""
 _PROBLEMS = {
     "missing": "this field is missing",
     "dict_type": "expected fields with values",
@@ -40,7 +42,7 @@ class InvalidValue(NamedTuple):
 def first_problem(error: ValidationError) -> InvalidValue:
     """Return the first problem of a failed validation."""
     detail = error.errors(include_url=False, include_context=False)[0]
-    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
+    kind, message = detail["type"], detail["msg"].removeprefix(VALUE_ERROR)
     problem = message if kind == "value_error" else message[0].lower() + message[1:]
     hint = "Remove it or correct its spelling" if kind == "extra_forbidden" else None
     return InvalidValue(detail["loc"], _PROBLEMS.get(kind, problem), hint, detail.get("input"))

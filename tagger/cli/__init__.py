@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from tagger import __version__
+from tagger._util.validation import VALUE_ERROR
 from tagger.cli import labels, library, review, taxonomy, zotero
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
@@ -53,6 +54,14 @@ class _InOrder(TyperGroup):
         return sorted(
             commands, key=lambda one: panels.index(vars(commands[one])["rich_help_panel"])
         )
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an invalid value is described without the words of pydantic."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix(VALUE_ERROR)
+            raise
 
 
 app = typer.Typer(

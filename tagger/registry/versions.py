@@ -117,13 +117,13 @@ class Registry:
     def _unknown(self, name: str, key: str) -> TaggerError:
         """Describe the error of a name that no version has, and which versions there are."""
         versions = self.versions()
-        problem, place = f"there is no model '{name}'", self.store.place
+        problem, place = f"there is no model '{name}'", f" in {self.store.place}"
         if not versions:
             hint = (
                 "Give a version such as 1, an alias such as champion, the id of a training run, or "
                 "a model folder; 'tagger train' makes the first version"
             )
-            return TaggerError(problem, path=place, hint=hint)
+            return TaggerError(problem + place, hint=hint)
         there = self.describe_versions()
         if key == CHAMPION:
             problem = "no version is the champion"
@@ -136,7 +136,7 @@ class Registry:
             names += [CHAMPION, CHALLENGER, *(version.name for version in versions)]
             if close := get_close_matches(key, names, 1):
                 there += f". Perhaps you meant '{close[0]}'"
-        return TaggerError(problem, path=place, hint=there)
+        return TaggerError(problem + place, hint=there)
 
     def describe_versions(self) -> str:
         """Say which versions there are: those with an alias, and the newest."""
