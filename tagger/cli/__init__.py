@@ -13,7 +13,6 @@ import typer
 from typer.core import TyperGroup
 
 from tagger import __version__
-from tagger._util.validation import VALUE_ERROR
 from tagger.cli import labels, library, review, taxonomy, zotero
 from tagger.cli.bakeoff import bakeoff
 from tagger.cli.discover import discover
@@ -60,6 +59,9 @@ class _InOrder(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
+            # Imported here: it loads pydantic, which the help does not need.
+            from tagger._util.validation import VALUE_ERROR
+
             error.message = error.message.removeprefix(VALUE_ERROR)
             raise
 
