@@ -21,7 +21,6 @@ import csv
 import importlib.util
 import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -229,11 +228,9 @@ def measure(
     """Train a method on the papers at ``known`` and return its figures on the others."""
     rest = np.setdiff1d(np.arange(len(papers)), known)
     weights = np.vstack([np.ones(len(rest)), bootstrap_weights(len(rest))])
-    begin = time.perf_counter()
     asked = [papers[row] for row in rest]
     probabilities, threshold = method([papers[row] for row in known], y_true[known], asked)
     found: dict[str, Any] = {"papers": len(known), "asked": len(rest)}
-    found["seconds"] = time.perf_counter() - begin
     figures = weighted_figures(facet, y_true[rest], probabilities, weights, threshold)
     for key in ("micro_f1", "macro_f1", "calibration_error"):
         found[key] = float(figures[key][0])
@@ -260,8 +257,8 @@ def main() -> None:
 
 def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
     lines = [
-        "| | labels a tag | micro-F1 | macro-F1 | calibration error | seconds |",
-        "|---|---|---|---|---|---|",
+        "| | labels a tag | micro-F1 | macro-F1 | calibration error |",
+        "|---|---|---|---|---|",
     ]
     sizes = {row["per_tag"]: (row["papers"], row["asked"]) for row in rows}
     for per_tag in sizes:
@@ -274,7 +271,6 @@ def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
                 mean = np.mean([row[key] for row in found])
                 cells.append(f"{mean:.3f} ({ends[0]:.3f} to {ends[1]:.3f})")
             cells.append(f"{np.mean([row['calibration_error'] for row in found]):.3f}")
-            cells.append(f"{np.mean([row['seconds'] for row in found]):.0f}")
             lines.append(f"| {name} | {per_tag} | {' | '.join(cells)} |")
     shown = ", ".join(f"{known} and {asked} at {tag}" for tag, (known, asked) in sizes.items())
     seeds = len({row["seed"] for row in rows})
@@ -288,8 +284,7 @@ def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
             "tags, too. SetFit with pairs, and FusionSent in its like part, see "
             f"{2 * pairs} pairs a paper and keep the classifiers that they come with; the others "
             f"are recipes of tagger, with class weights and {FOLDS}-fold cross-validation for "
-            "calibration and threshold. Seconds are of training and asking; "
-            "those of tagger's recipes include encoding, with TF-IDF, too, to compare papers.",
+            "calibration and threshold. training_speed.py measures time.",
         ]
     )
 

@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,6 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     write_papers(path, rows)
     command = [sys.executable, "-m", "tagger", "tag", str(path), "--model", str(folder / "model")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"}
-    begin = time.perf_counter()
     with (folder / "report.json").open("w+b") as report:
         child = subprocess.Popen(
             [*command, "--output", str(output), "--json"],
@@ -75,7 +73,6 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
         child.returncode = os.waitstatus_to_exitcode(status)
         report.seek(0)
         found = json.loads(report.read())
-    seconds = time.perf_counter() - begin
     measured = {
         "rows": rows,
         "papers": found["papers"],
@@ -84,7 +81,6 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
         "output_megabytes": sum(file.stat().st_size for file in output.iterdir()) / 2**20,
         # Kilobytes on Linux, see getrusage(2).
         "peak_megabytes": usage.ru_maxrss / 1024,
-        "seconds": seconds,
     }
     path.unlink()
     return measured
@@ -105,13 +101,13 @@ def main() -> None:
 
 def table(measured: list[dict[str, float]]) -> str:
     lines = [
-        "| entries | papers | near duplicates | input | results | peak memory | time |",
-        "|---|---|---|---|---|---|---|",
+        "| entries | papers | near duplicates | input | results | peak memory |",
+        "|---|---|---|---|---|---|",
     ]
     for row in measured:
         cells = [f"{row[name]:,.0f}" for name in ("rows", "papers", "near_duplicates")]
         cells += [f"{row[f'{name}_megabytes']:,.0f} MB" for name in ("input", "output", "peak")]
-        lines.append(f"| {' | '.join(cells)} | {row['seconds']:,.0f} s |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [
             *lines,
