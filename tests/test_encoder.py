@@ -3,6 +3,7 @@ import errno
 import numpy as np
 import onnx
 import pytest
+import torch
 from helpers.samples import ABSTRACT
 from helpers.tiny_encoder import save_tiny_encoder
 from helpers.tiny_model import save_word_encoder
@@ -118,6 +119,23 @@ def test_an_encoder_that_few_bits_would_spoil_keeps_32(untrained, tmp_path, monk
     assert differences[1] < 1e-4 < differences[0]
 
 
+@pytest.mark.real_encoder
+def test_an_encoder_with_a_few_large_dimensions_is_smoothed_and_quantized(untrained, tmp_path):
+    model = load_trainable(str(untrained), 32)
+    with torch.no_grad():
+        for layer in model[0].auto_model.encoder.layer:
+            # The same function: what is made larger here is made smaller in the next product.
+            layer.attention.self.value.weight[0] *= 4000.0
+            layer.attention.self.value.bias[0] *= 4000.0
+            layer.attention.output.dense.weight[:, 0] /= 4000.0
+    export_onnx(model, tmp_path, TEXTS)
+    operations = [node.op_type for node in onnx.load(tmp_path / "encoder.onnx").graph.node]
+    assert "QuantizeLinear" in operations
+    expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    found = OnnxEncoder(tmp_path, 32).encode(TEXTS)
+    assert (found * expected).sum(axis=1).mean() > LEAST_COSINE
+
+
 def broken(*_given):
     raise TaggerError("it gives what is no number")
 
@@ -173,7 +191,7 @@ def test_an_encoder_that_cannot_be_exported_is_named(untrained, tmp_path, monkey
 
 
 @pytest.mark.real_encoder
-@pytest.mark.parametrize("step", ["_export", "_fuse", "_quantize"])
+@pytest.mark.parametrize("step", ["_export", "_fuse", "quantize"])
 def test_a_full_disk_is_no_fault_of_the_encoder(untrained, tmp_path, monkeypatch, step):
     def full(*_inputs):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,10 +1,7 @@
 """Export an encoder to ONNX, with attention as one operation, and quantize it.
 
-Weights are rounded to 7 bits and activations to 8 bits. The file is a quarter as large, and the
-encoder is faster. An encoder whose vectors would change too much stays in 32 bits. Weights have one
-scale per column. Activations have one scale for all texts, found from examples (Jacob et al.,
-"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
-2018), so the vector of a text does not depend on the other texts of its batch.
+The first form whose vectors are close to the original's is kept: quantized, smoothed and quantized,
+in 32 bits.
 """
 
 from __future__ import annotations
@@ -13,16 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tagger.errors import TaggerError, first_line
 from tagger.model import FLOAT32_FILE, ONNX_FILE, TOKENIZER_FILE, OnnxEncoder
 from tagger.training.pretrained import quiet
+from tagger.training.quantization import Tokens, quantize, smooth
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -57,7 +52,6 @@ _EXAMPLES = (
 """Typical titles and sentences: they show the range of activations. Changing one changes the
 vectors of every encoder that is exported later."""
 _HINT = "Models tag without PyTorch, by ONNX Runtime: choose another --encoder or --recipe"
-_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
 def export_onnx(
@@ -88,11 +82,8 @@ def export_onnx(
             forms = [_export(model, Path(scratch))]
         tokens = [part.ids[:limit] for part in tokenizer.encode_batch(examples)]
         with _step():
-            forms.append(_fuse(forms[-1], model))
-        float_form = forms[-1]
-        with _step():
-            forms.append(_quantize(forms[-1], tokens))
-        for form in reversed(forms):
+            forms.insert(0, _fuse(forms[0], model))
+        for form in chain(_quantized(forms[0], tokens), forms):
             shutil.copyfile(form, folder / ONNX_FILE)
             with suppress(TaggerError):  # its vectors may not be finite
                 found = OnnxEncoder(folder, limit).encode(sample)
@@ -100,7 +91,7 @@ def export_onnx(
                 cosines = 1 - ((found - expected) ** 2).sum(axis=1) / 2
                 if cosines.mean() >= LEAST_COSINE:
                     if float32:
-                        shutil.copyfile(float_form, folder / FLOAT32_FILE)
+                        shutil.copyfile(forms[0], folder / FLOAT32_FILE)
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(
@@ -170,6 +161,17 @@ def _step(needed_by: str = "") -> Iterator[None]:
             ) from error
 
 
+def _quantized(path: Path, examples: Tokens) -> Iterator[Path]:
+    """Yield the quantized form of a graph, then the smoothed one, each made when it is asked for.
+
+    A form that cannot be made is left out.
+    """
+    with _step():
+        yield quantize(path, examples)
+    with _step():
+        yield quantize(smooth(path, examples), examples)
+
+
 def _fuse(path: Path, model: SentenceTransformer) -> Path:
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
@@ -190,70 +192,3 @@ def _fuse(path: Path, model: SentenceTransformer) -> Path:
     )
     optimized.save_model_to_file(str(fused))
     return fused
-
-
-def _quantize(path: Path, examples: Sequence[Sequence[int]]) -> Path:
-    """Write a quantized graph; activations are clipped to the range seen in the examples.
-
-    Each example is the token ids of a text.
-    """
-    import onnx
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
-
-    # Signed weights are faster. CPUs without VNNI add two products in 16 bits, which overflow with
-    # weights of 8 bits but not with those of 7.
-    feeds = ({"input_ids": np.array([tokens], dtype=np.int64)} for tokens in examples)
-    weights = {"weight_type": QuantType.QInt8, "reduce_range": True}
-    embedded, target = path.with_name("embedded.onnx"), path.with_name("quantized.onnx")
-    quantize_dynamic(
-        path,
-        embedded,
-        op_types_to_quantize=["EmbedLayerNormalization"],
-        extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        **weights,
-    )
-    model = onnx.load(str(embedded))
-    products = _products_with_weights(model)
-    onnx.save(model, str(embedded))
-    quantize_static(
-        embedded,
-        target,
-        SimpleNamespace(get_next=partial(next, feeds, None)),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul"],
-        nodes_to_quantize=products,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        extra_options={
-            "OpTypesToExcludeOutputQuantization": ["MatMul"],
-            "DefaultTensorType": TensorProto.FLOAT,
-        },
-        **weights,
-    )
-    model = onnx.load(str(target))
-    # Only matrix products use rounded activations; all other operations use the exact ones.
-    before = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type in _ROUNDING}
-    for node in model.graph.node:
-        if node.op_type not in ("MatMul", *_ROUNDING):
-            exact = [before.get(before.get(name, ""), name) for name in node.input]
-            del node.input[:]
-            node.input.extend(exact)
-    onnx.save(model, str(target))
-    return target
-
-
-def _products_with_weights(model: Any) -> list[str]:
-    """Return the names of the matrix products with weights.
-
-    Also declares the types of those inputs that ONNX does not infer.
-    """
-    from onnx import TensorProto, helper
-
-    graph = model.graph
-    weights = {value.name for value in graph.initializer}
-    known = {value.name for value in (*graph.value_info, *graph.input)}
-    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights]
-    for name in sorted({node.input[0] for node in products} - known):
-        graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return [node.name for node in products]
