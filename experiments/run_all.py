@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 EXPERIMENTS = (
     "baselines",
     "emnlp_tags",
+    "encoders",
     "trust",
     "review_gain",
     "review_efficiency",
