@@ -19,7 +19,7 @@ from tagger.training import TrainingSettings, same_tags, train, update
 TEXTS = {"survey": "heart drug review", "method": "network court judge", "study": "trial question"}
 FIELDS = {"survey": ("medical",), "method": ("legal",), "study": ()}
 KINDS = [{"name": name, "definition": f"A {name}."} for name in TEXTS]
-TOPICS = [{"name": name, "definition": name} for name in ("medical", "legal")]
+TOPICS = [{"name": name, "definition": name} for name in ("medical", "legal", "moral")]
 TAXONOMY = {
     "name": "small",
     "facets": [
@@ -50,6 +50,8 @@ def base(tmp_path_factory):
         for n in range(6)
     ]
     result = train(labels, taxonomy, settings, folder / "model")
+    # No paper has the last topic.
+    assert [one.capped for one in result.out_of_fold] == [(), ("moral",)]
     return result.folder, labels, taxonomy, settings
 
 
@@ -68,6 +70,7 @@ def test_an_update_learns_what_is_new_and_keeps_the_encoder_and_what_was_known(b
     assert after > before
     assert {*result.model.reference.ids} == {each.id for each in [*labels, *new]}
     assert result.model.reference.audit_ids == {each.id for each in new}
+    assert [one.capped for one in result.out_of_fold] == [(), ("moral",)]
 
 
 def test_papers_are_predicted_by_heads_without_them(base, tmp_path):

@@ -280,8 +280,15 @@ def translate_predictions(
             total = probabilities.sum(axis=1, keepdims=True)
             probabilities = np.divide(probabilities, total, out=probabilities, where=total > 0)
         y_true = translation.probabilities(earlier.y_true.astype(np.float64)) > 0
+        # A tag that several became is capped if all of them were.
+        pairs = zip(earlier.facet.tag_names, translation.becomes, strict=True)
+        enough = {now for tag, tags in pairs if tag not in earlier.capped for now in tags}
         translated[name] = replace(
-            earlier, facet=translation.facet, y_true=y_true, probabilities=probabilities
+            earlier,
+            facet=translation.facet,
+            y_true=y_true,
+            probabilities=probabilities,
+            capped=tuple(tag for tag in translation.facet.tag_names if tag not in enough),
         )
     return translated
 

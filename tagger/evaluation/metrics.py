@@ -65,7 +65,8 @@ class HeldOut:
     facet's ``tag_names``. ``folds`` holds the fold that held each paper out, counted from 1. In a
     facet that is not exclusive, tags are predicted from ``threshold`` on. ``folds`` is 0 for a
     paper that the model was trained without and predicted itself. ``samples`` has the
-    :data:`tagger.evaluation.Sample` of each paper, by default ``seed``.
+    :data:`tagger.evaluation.Sample` of each paper, by default ``seed``. ``capped`` are the tags of
+    which the model has too few labels: papers that get one go to review.
     """
 
     facet: Facet
@@ -76,6 +77,7 @@ class HeldOut:
     probabilities: Floats
     threshold: float = DEFAULT_THRESHOLD
     samples: npt.NDArray[np.str_] = field(default_factory=lambda: np.array([], dtype=str))
+    capped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.samples) != len(self.ids):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger._util.arrays import Booleans, Floats
-from tagger.evaluation import DEFAULT_THRESHOLD, predict_labels
+from tagger.evaluation import DEFAULT_THRESHOLD, HeldOut, predict_labels
 from tagger.papers import Paper, Review, TaggedPaper
 from tagger.taxonomy import Facet, Taxonomy
 
@@ -33,6 +33,15 @@ class ReviewRule:
     min_confidence: float = 0.6
     accept: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tables: Iterable[HeldOut]) -> ReviewRule:
+        """Return the rule of the model that made some predictions, one table per facet."""
+        by_facet = {table.facet.name: table for table in tables}
+        return cls(
+            accept={name: dict.fromkeys(one.capped, NEVER) for name, one in by_facet.items()},
+            thresholds={name: one.threshold for name, one in by_facet.items()},
+        )
 
     def threshold(self, facet: Facet) -> float:
         """Return the minimum probability of a given tag of a facet."""

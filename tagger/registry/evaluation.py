@@ -147,8 +147,7 @@ def _facets(tables: Mapping[str, HeldOut]) -> list[FacetEvaluation]:
     found = []
     for measured in evaluate_samples(tables.values()):
         part = split_samples(tables[measured.facet])[measured.sample]
-        rule = ReviewRule(thresholds={measured.facet: part.threshold})
-        covered = ~rule.doubts(part.facet, part.probabilities)
+        covered = ~ReviewRule.of([part]).doubts(part.facet, part.probabilities)
         found.append(
             FacetEvaluation(
                 measured,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tagger.errors import TaggerError
-from tagger.evaluation import DEFAULT_THRESHOLD, HeldOut, facet_confidence
+from tagger.evaluation import DEFAULT_THRESHOLD, HeldOut, facet_confidence, has_enough_labels
 from tagger.model import TaggerModel
 from tagger.taxonomy import Facet
 
@@ -39,6 +39,7 @@ def to_table(held_out: HeldOut) -> dict[str, Any]:
         "id": list(held_out.ids),
         "threshold": [threshold] * len(order),
         "sample": held_out.samples.tolist(),
+        "capped": [_SEPARATOR.join(held_out.capped)] * len(order),
         **{f"p({tag})": [round(value, 6) for value in column] for tag, column in columns},
     }
 
@@ -61,6 +62,7 @@ def from_model(model: TaggerModel) -> dict[str, HeldOut]:
             reference.probabilities[facet.name][rows],
             rule.threshold(facet),
             np.where(reference.audited[rows], "audit", "seed"),
+            model.calibrations["whole"][facet.name].capped,
         )
     return found
 
@@ -74,16 +76,20 @@ def from_table(facet: Facet, table: Mapping[str, Any]) -> HeldOut:
         columns = dict(zip(table["columns"], zip(*table["data"], strict=True), strict=True))
         labels = [set(label.split(_SEPARATOR)) for label in columns["label"]]
         probabilities = [columns[f"p({tag})"] for tag in facet.tag_names]
+        y_true = np.array([[tag in label for tag in facet.tag_names] for label in labels], bool)
+        # Tables of earlier versions lack some columns. A model caps the tags with too few labels.
+        few = np.array(facet.tag_names)[~has_enough_labels(y_true)]
+        [capped, *_] = columns.get("capped", [_SEPARATOR.join(few)])
         return HeldOut(
             facet,
             columns["id"],
             columns["title"],
             np.array(columns["fold"], dtype=int),
-            np.array([[tag in label for tag in facet.tag_names] for label in labels], dtype=bool),
+            y_true,
             np.array(probabilities, dtype=np.float64).T,
-            # Tables of earlier versions lack these columns.
             float(columns.get("threshold", [DEFAULT_THRESHOLD])[0]),
             np.array(columns.get("sample", []), dtype=str),
+            tuple(tag for tag in facet.tag_names if tag in capped.split(_SEPARATOR)),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TaggerError(

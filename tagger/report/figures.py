@@ -128,7 +128,7 @@ def right_if_not_marked(tables: Iterable[HeldOut]) -> tuple[int, Figure] | None:
     if not common:
         return None
     parts = [one.take([one.ids.index(paper) for paper in sorted(common)]) for one in audited]
-    rule = ReviewRule(thresholds={part.facet.name: part.threshold for part in parts})
+    rule = ReviewRule.of(parts)
     doubts = [rule.doubts(part.facet, part.probabilities) for part in parts]
     sure = ~np.any(doubts, axis=0)
     right = np.all([part.right for part in parts], axis=0) & sure

@@ -166,5 +166,6 @@ def cross_validate_on(
         probabilities = efforts["full"].out_of_fold.probabilities[name][indices]
         threshold = efforts["full"].thresholds[name]
         if data.annotated[name].any():
-            out_of_fold.append(data.held_out(facet, indices, folds, probabilities, threshold))
+            rest = probabilities, threshold, views["whole"].calibrations[name].capped
+            out_of_fold.append(data.held_out(facet, indices, folds, *rest))
     return CrossValidation(tuple(out_of_fold), views, efforts, seconds, megabytes, reused)

@@ -143,6 +143,7 @@ class TrainingData:
         folds: Integers,
         probabilities: Floats,
         threshold: float,
+        capped: tuple[str, ...] = (),
     ) -> HeldOut:
         """Return a table of out-of-fold predictions of the papers at some indices.
 
@@ -158,6 +159,7 @@ class TrainingData:
             probabilities,
             threshold,
             np.array([sample_of(self.labels[index]) for index in indices], dtype=str),
+            capped,
         )
 
     def reference(self, vectors: Vectors, out_of_fold: Mapping[str, OutOfFold]) -> Reference:
@@ -191,7 +193,8 @@ class TrainingData:
         probabilities[:, columns] = found.probabilities
         folds = np.zeros(len(self.labels), dtype=int)
         folds[indices] = found.folds - 1
-        return self.held_out(facet, indices, folds, probabilities, found.threshold)
+        rest = probabilities, found.threshold, found.capped
+        return self.held_out(facet, indices, folds, *rest)
 
     def scarce_facets(self, folds: Integers, count: int) -> dict[str, str]:
         """Return the facets with too few labels to train on, each with the reason.

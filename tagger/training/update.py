@@ -99,7 +99,7 @@ def update(
             thresholds=model.effort_thresholds,
             effort_calibrations=model.effort_calibrations,
         )
-    held_out = _held_out(everything, reference, folds, model.effort_thresholds["full"])
+    held_out = _held_out(everything, reference, folds, model)
     seconds = time.perf_counter() - begin
     return TrainingResult(load_model(folder), folder, tuple(held_out), seconds)
 
@@ -208,14 +208,16 @@ def _new_rows(data: TrainingData, reference: Reference) -> Integers:
 
 
 def _held_out(
-    data: TrainingData, reference: Reference, folds: Integers, thresholds: Mapping[str, float]
+    data: TrainingData, reference: Reference, folds: Integers, model: TaggerModel
 ) -> list[HeldOut]:
     """Return the out-of-fold predictions of labelled papers, which are in the reference."""
     place = {name: row for row, name in enumerate(reference.ids)}
-    found = []
+    found, thresholds = [], model.effort_thresholds["full"]
     for facet in data.taxonomy.facets:
         if len(rows := np.flatnonzero(data.annotated[facet.name])):
             stored = [place[data.ids[row]] for row in rows]
             predicted = reference.probabilities[facet.name][stored]
-            found.append(data.held_out(facet, rows, folds, predicted, thresholds[facet.name]))
+            capped = model.calibrations["whole"][facet.name].capped
+            rest = predicted, thresholds[facet.name], capped
+            found.append(data.held_out(facet, rows, folds, *rest))
     return found

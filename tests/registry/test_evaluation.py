@@ -1,9 +1,15 @@
+from dataclasses import replace
+from functools import partial
+
 import pytest
 from helpers.samples import add_audit, ran, run
 
 from tagger.errors import TaggerError
+from tagger.evaluation import share
+from tagger.labels import LabelStore, apply_change
 from tagger.papers import Paper
 from tagger.registry import evaluate_models
+from tagger.taxonomy import merge_tags, rename_tag
 
 
 def of(model, facet, sample):
@@ -45,6 +51,26 @@ def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):
     add_audit(tmp_path, 1, tags={"kind": ["poem"]})
     with pytest.raises(TaggerError, match="unknown tag 'poem'"):
         evaluate_models(registry, ["1"], file)
+
+
+@pytest.mark.parametrize(
+    ("change", "covered"),
+    [
+        (partial(rename_tag, tag="survey", into="review"), 8),
+        # What two tags became is not too rare if one of them was not.
+        (partial(merge_tags, tags=("survey",), into="method"), 12),
+    ],
+)
+def test_papers_that_get_a_tag_of_too_few_labels_need_review(
+    registry, log, label_folder, monkeypatch, change, covered
+):
+    log()
+    tables = registry.held_out(registry.find("1"))
+    tables["kind"] = replace(tables["kind"], capped=("survey",))
+    monkeypatch.setattr(type(registry), "held_out", lambda *_: tables)
+    apply_change(LabelStore(label_folder), partial(change, facet="kind"))
+    found = evaluate_models(registry, ["1"], label_folder)
+    assert of(found.models[0], "kind", "seed").coverage == share(covered, 12)
 
 
 def test_the_command_says_what_is_not_known(log, label_folder):

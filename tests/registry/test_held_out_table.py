@@ -20,7 +20,8 @@ def test_predictions_survive_a_table(taxonomy, y_true, probabilities, names):
     folds = np.array([1, 2, 1, 2])
     samples = np.array(["seed", "audit", "reviewed", "selected"])
     ids = ("a", "b", "c", "d")
-    before = HeldOut(facet, ids, tuple(names), folds, y_true, probabilities, samples=samples)
+    rest = ids, tuple(names), folds, y_true, probabilities
+    before = HeldOut(facet, *rest, samples=samples, capped=("health", "law"))
     columns = to_table(before)
     table = {"columns": list(columns), "data": [*zip(*columns.values(), strict=True)]}
     after = from_table(facet, json.loads(json.dumps(table)))
@@ -28,9 +29,19 @@ def test_predictions_survive_a_table(taxonomy, y_true, probabilities, names):
     assert again.titles == before.titles
     assert (again.folds == before.folds).all()
     assert (again.samples == samples).all()
+    assert again.capped == before.capped
     assert (again.y_true == before.y_true).all()
     assert np.abs(again.probabilities - before.probabilities).max() <= 1e-6
     assert sorted(after.right.tolist()) == after.right.tolist()
+
+
+def test_a_table_without_capped_tags_has_them_from_its_labels(taxonomy):
+    kinds = np.eye(3, dtype=bool)[[0] * 5 + [1] * 5 + [2] * 4]
+    ids = tuple(f"p{n}" for n in range(14))
+    columns = to_table(HeldOut(taxonomy.facet("kind"), ids, ids, np.ones(14), kinds, kinds * 0.9))
+    del columns["capped"]
+    table = {"columns": list(columns), "data": [*zip(*columns.values(), strict=True)]}
+    assert from_table(taxonomy.facet("kind"), table).capped == ("study",)
 
 
 @pytest.mark.parametrize("table", [{}, {"columns": ["id"], "data": [["a"]]}, {"columns": 3}, []])

@@ -50,5 +50,8 @@ def test_papers_that_are_not_marked_are_measured_on_the_audit_sample(taxonomy):
     # Wrong in one facet is wrong.
     tables[1] = replace(tables[1], y_true=np.eye(3, dtype=bool)[[0, 2, 2, 2, 2]])
     assert right_if_not_marked(tables) == (3, share(1, 3))
+    # A paper with a tag of too few labels is always marked.
+    tables[0] = replace(tables[0], capped=("method",))
+    assert right_if_not_marked(tables) == (1, share(0, 1))
     assert right_if_not_marked([kind, field]) is None
     assert right_if_not_marked([]) is None
