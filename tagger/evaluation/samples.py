@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,14 +58,20 @@ def split_samples(held_out: HeldOut, minimum: int = MIN_PAPERS) -> dict[Sample, 
     or else all, if these are at least ``minimum``. A sample without papers is left out.
     """
     found: dict[Sample, HeldOut] = {}
+    arrived = int((held_out.samples != "seed").sum())
     for sample, members in _ARRIVED.items():
         indices = np.flatnonzero(np.isin(held_out.samples, members))
-        enough = MIN_PAPERS if sample != "selected" else max(minimum, 1)
+        enough = MIN_PAPERS if len(indices) < arrived else max(minimum, 1)
         if len(indices) >= enough:
             found[sample] = held_out.take(indices)
             break
     seeds = np.flatnonzero(held_out.samples == "seed")
     return found | ({"seed": held_out.take(seeds)} if len(seeds) else {})
+
+
+def split_or_few(held_out: HeldOut) -> dict[Sample, HeldOut]:
+    """Split as :func:`split_samples`; if that leaves nothing, return the few that arrived."""
+    return split_samples(held_out) or split_samples(held_out, minimum=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,14 @@ class SampleFigures:
         return measured_on(self.papers, self.sample)
 
 
-def evaluate_samples(out_of_fold: Iterable[HeldOut]) -> list[SampleFigures]:
-    """Measure each facet on reviewed papers, where there are enough, then each on seed labels."""
+def evaluate_samples(
+    out_of_fold: Iterable[HeldOut],
+    split: Callable[[HeldOut], Mapping[Sample, HeldOut]] = split_samples,
+) -> list[SampleFigures]:
+    """Measure each facet on reviewed papers, where there are enough, then each on seed labels.
+
+    ``split`` is :func:`split_samples` or :func:`split_or_few`.
+    """
     found = [
         SampleFigures(
             held_out.facet.name,
@@ -98,6 +110,6 @@ def evaluate_samples(out_of_fold: Iterable[HeldOut]) -> list[SampleFigures]:
             dict(zip(part.facet.tag_names, map(int, part.y_true.sum(axis=0)), strict=True)),
         )
         for held_out in out_of_fold
-        for sample, part in split_samples(held_out).items()
+        for sample, part in split(held_out).items()
     ]
     return sorted(found, key=lambda one: one.sample == "seed")

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from helpers.samples import label_of
 
-from tagger.evaluation import HeldOut, evaluate_samples, sample_of, share, split_samples
+from tagger.evaluation import (
+    HeldOut,
+    evaluate_samples,
+    sample_of,
+    share,
+    split_or_few,
+    split_samples,
+)
 
 
 def held_out(facet, **counts):
@@ -42,6 +49,20 @@ def test_a_label_belongs_to_the_smallest_sample(changes, sample):
 def test_reviewed_papers_and_seed_labels_are_apart(taxonomy, counts, parts):
     found = split_samples(held_out(taxonomy.facet("kind"), **counts))
     assert {name: len(part.ids) for name, part in found.items()} == parts
+
+
+@pytest.mark.parametrize(
+    ("counts", "measured_on"),
+    [
+        ({"audit": 29}, "29 papers of the audit sample (few: trust"),
+        ({"audit": 9, "reviewed": 9}, "18 reviewed papers (few: trust"),
+        ({"audit": 9, "selected": 9}, "18 papers chosen for review, which"),
+        ({"audit": 29, "seed": 9}, "9 seed labels (few"),
+    ],
+)
+def test_few_reviewed_papers_are_all_there_is_without_seed_labels(taxonomy, counts, measured_on):
+    (found,) = evaluate_samples([held_out(taxonomy.facet("kind"), **counts)], split_or_few)
+    assert found.measured_on.startswith(measured_on)
 
 
 def test_figures_on_reviewed_papers_come_first(taxonomy):

@@ -48,6 +48,9 @@ def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):
     alone = evaluate_models(registry, [str(saved_model)], file)
     assert alone.models[0].facets == registered.models[0].facets
     assert {one.measured.sample for one in alone.models[0].facets} == {"audit"}
+    add_audit(tmp_path, 29)
+    few = run("evaluate", "--model", "1", "--labels", file, code=0)
+    assert "kind, on 29 papers of the audit sample (few" in " ".join(few.stdout.split())
     add_audit(tmp_path, 1, tags={"kind": ["poem"]})
     with pytest.raises(TaggerError, match="unknown tag 'poem'"):
         evaluate_models(registry, ["1"], file)

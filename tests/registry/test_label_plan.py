@@ -6,7 +6,7 @@ from helpers.samples import add_audit, small_taxonomy
 
 from tagger.errors import TaggerError
 from tagger.evaluation import LearningPoint
-from tagger.registry import label_plan, plan_labels
+from tagger.registry import compare_runs, label_plan, plan_labels
 from tagger.training import learning_exponent
 
 
@@ -47,6 +47,22 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
         assert plan.interval[0] <= plan.expected_f1 <= plan.interval[1]
+
+
+def test_few_reviewed_papers_without_seed_labels_have_a_plan_and_stand_side_by_side(
+    registry, log, label_folder, monkeypatch
+):
+    add_audit(label_folder, 20)
+    (label_folder / "seed.jsonl").unlink()
+    versions = log(right=0.7), log(right=0.8)
+    points = [LearningPoint(n, registry.held_out(versions[0])) for n in (10, 20)]
+    monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: points)
+    plans, measured = plan_labels(registry, versions[0], 20)
+    few = "20 papers of the audit sample (few: trust the intervals, not the figures)"
+    assert len(plans) == 6
+    assert {one.measured_on for one in measured.values()} == {few}
+    for run in compare_runs(registry, versions):
+        assert {*run.measured_on.values()} == {few}
 
 
 def test_a_plan_is_of_reviewed_papers_where_there_are_enough(
