@@ -246,6 +246,9 @@ def _print_comparison(found: Comparison) -> None:
         console.print(f"Not compared: {found.left_out} papers held out in different folds")
     if found.skipped:
         console.print(f"Not compared, because their tags differ: {', '.join(found.skipped)}")
+    if found.unmeasured:
+        names = ", ".join(found.unmeasured)
+        console.print(f"Not compared, because {found.before} was not measured in it: {names}")
     for name, share in found.churn.shares.items() if found.churn else ():
         papers = found.churn.papers if found.churn else 0
         console.print(f"{name}: the tags of {share:.1%} of {papers} unlabelled papers differ")

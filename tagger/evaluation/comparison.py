@@ -147,14 +147,16 @@ class Comparison:
     ``left_out`` counts the papers that both versions held out in different folds: versions differ
     there by the choice of training papers, too. ``skipped`` names the facets that
     cannot be compared: only one version has the facet, it is exclusive in only one of them, or tags
-    of the earlier version are missing from the later taxonomy without a replacement. Churn and
-    speed are set if they were measured.
+    of the earlier version are missing from the later taxonomy without a replacement. ``unmeasured``
+    are facets in which only the second version was measured, as the first had too few labels or did
+    not have them. Churn and speed are set if they were measured.
     """
 
     before: str
     after: str
     facets: tuple[FacetComparison, ...]
     skipped: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
     left_out: int = 0
     churn: Churn | None = None
     speed: Speed | None = None
@@ -241,7 +243,7 @@ def compare(
             else "Only papers in the labels of both versions can be compared",
         )
     skipped = tuple(sorted({*old, *new} - {facet.facet for facet in facets}))
-    return Comparison(before_name, after_name, tuple(facets), skipped, len(left_out))
+    return Comparison(before_name, after_name, tuple(facets), skipped, left_out=len(left_out))
 
 
 def measure_churn(

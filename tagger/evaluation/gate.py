@@ -61,12 +61,13 @@ def apply_gate(comparison: Comparison, rules: GateRules) -> list[RuleOutcome]:
         if facet.sample == "seed":
             outcomes.append(_no_worse(facet, _ERROR_RATE / 2 / len(seeds)))
         outcomes.append(_no_tag_lost(facet, rules.max_tag_loss, _ERROR_RATE / 2 / max(tested, 1)))
-    return outcomes + [
-        RuleOutcome(
-            "the facet has comparable tags in both versions", name, "it cannot be compared", False
-        )
-        for name in comparison.skipped
-    ]
+    rule = "the facet has comparable tags in both versions"
+    for name in comparison.unmeasured:
+        figure = f"{comparison.before} was not measured in it: there is nothing to be worse than"
+        outcomes.append(RuleOutcome(rule, name, figure, True))
+    for name in comparison.skipped:
+        outcomes.append(RuleOutcome(rule, name, "it cannot be compared", False))
+    return outcomes
 
 
 def _not_inferior(name: str, facet: FacetComparison | None, margin: float) -> RuleOutcome:

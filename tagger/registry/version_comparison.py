@@ -41,12 +41,16 @@ def compare_versions(
     """
     data = training_data(registry, max(before, after, key=lambda version: version.number), labels)
     sides = []
-    for version in (before, after):
+    tables = [registry.held_out(version) for version in (before, after)]
+    for version, held_out in zip((before, after), tables, strict=True):
         # A run of a bake-off has no model.
         load = partial(registry.load, version) if version.number else None
-        predictions = predict_labelled(registry.held_out(version), load, data)
-        sides.append((version.name, predictions))
-    return compare(sides[0], sides[1], same_folds=_same_folds(registry, before, after))
+        sides.append((version.name, predict_labelled(held_out, load, data)))
+    found = compare(sides[0], sides[1], same_folds=_same_folds(registry, before, after))
+    measured = {name for name, table in tables[0].items() if table.ids}
+    new = tuple(name for name in found.skipped if name not in measured)
+    skipped = tuple(name for name in found.skipped if name in measured)
+    return replace(found, skipped=skipped, unmeasured=new)
 
 
 def measure_churn_and_speed(

@@ -159,3 +159,12 @@ def test_a_facet_that_cannot_be_compared_does_not_pass():
     found = compare(("1", {"kind": old}), ("2", {"kind": new}))
     outcome = apply_gate(replace(found, skipped=("domain",)), GateRules())[-1]
     assert (outcome.facet, outcome.figure) == ("domain", "it cannot be compared")
+    assert not outcome.passed
+
+
+def test_a_facet_that_the_champion_was_not_measured_in_passes():
+    old, new = versions(100, [right(100, 25)] * 2)
+    found = compare(("1", {"kind": old}), ("2", {"kind": new}))
+    outcomes = apply_gate(replace(found, unmeasured=("domain",)), GateRules())
+    assert (outcomes[-1].facet, failed(outcomes)) == ("domain", [])
+    assert "1 was not measured in it" in outcomes[-1].figure

@@ -105,6 +105,22 @@ def test_a_facet_whose_tags_were_renamed_by_hand_is_not_compared(registry, log, 
     assert found.skipped == ("kind",)
 
 
+def test_a_facet_that_only_one_version_was_measured_in_is_new_or_lost(registry, log, monkeypatch):
+    first, second = log(), log()
+    read = type(registry).held_out
+
+    def held_out(self, version):
+        tables = read(self, version)
+        return {"kind": tables["kind"]} if version.number == 1 else tables
+
+    monkeypatch.setattr(type(registry), "held_out", held_out)
+    found = compare_versions(registry, first, second)
+    assert (found.skipped, found.unmeasured) == ((), ("field",))
+    assert "tagger/1 was not measured in it: field" in comparison_page(found)
+    found = compare_versions(registry, second, first)
+    assert (found.skipped, found.unmeasured) == (("field",), ())
+
+
 def test_papers_that_a_version_never_saw_are_predicted_by_it(registry, log, label_folder):
     before = log()
     add_audit(label_folder, 40)
