@@ -148,8 +148,7 @@ class Comparison:
     there by the choice of training papers, too. ``skipped`` names the facets that
     cannot be compared: only one version has the facet, it is exclusive in only one of them, or tags
     of the earlier version are missing from the later taxonomy without a replacement. ``unmeasured``
-    are facets in which only the second version was measured, as the first had too few labels or did
-    not have them. Churn and speed are set if they were measured.
+    are those in which only the second version was measured. Churn and speed are set if they were.
     """
 
     before: str
@@ -183,16 +182,21 @@ class Comparison:
     def headline(self) -> str:
         """Verdict, mean change of macro-F1 and papers: ``better, +0.03 on 60 reviewed``.
 
-        If some facets are better and others worse, the change of each: no mean hides them.
+        If some facets are better and others worse, or some are on seed labels, the change of each.
         """
-        facets = [facet for facet in self.main.values() if facet.sample != "seed"]
-        papers = "reviewed" if facets else "seed labels, too few reviewed"
-        facets = facets or list(self.main.values())
-        changes = {facet.facet: facet.figures["macro_f1"].difference for facet in facets}
-        shown = f"{sum(changes.values()) / len(changes):+.2f}"
-        if {"better", "worse"} <= {facet.verdict for facet in self.main.values()}:
-            shown = ", ".join(f"{name} {change:+.2f}" for name, change in changes.items())
-        return f"{self.verdict}, {shown} on {max(facet.papers for facet in facets)} {papers}"
+        groups: dict[str, list[FacetComparison]] = {}
+        for facet in self.main.values():
+            papers = "seed labels, too few reviewed" if facet.sample == "seed" else "reviewed"
+            groups.setdefault(papers, []).append(facet)
+        verdicts = {facet.verdict for facet in self.main.values()}
+        shown: str = self.verdict
+        for papers, facets in sorted(groups.items()):
+            changes = {facet.facet: facet.figures["macro_f1"].difference for facet in facets}
+            figures = f"{sum(changes.values()) / len(changes):+.2f}"
+            if len(groups) > 1 or {"better", "worse"} <= verdicts:
+                figures = ", ".join(f"{name} {change:+.2f}" for name, change in changes.items())
+            shown += f", {figures} on {max(facet.papers for facet in facets)} {papers}"
+        return shown
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON data, including verdicts and differences."""

@@ -208,6 +208,10 @@ CLEAR, NOISE = 0.05, 0.5
             [("kind", "audit", 60, 0.2, CLEAR), ("field", "audit", 60, 0.1, NOISE)],
             "better, +0.15 on 60 reviewed",
         ),
+        (
+            [("kind", "audit", 60, 0.18, NOISE), ("field", "seed", 40, -0.3, CLEAR)],
+            "worse, kind +0.18 on 60 reviewed, field -0.30 on 40 seed labels, too few reviewed",
+        ),
     ],
 )
 def test_the_headline_names_the_better_version_and_hides_no_facet(taxonomy, facets, headline):
