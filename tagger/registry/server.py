@@ -38,7 +38,8 @@ def serve_pages(port: int, ready: Callable[[str], None]) -> None:
         with subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server:
             try:
                 _wait_until_ready(server, port)
-                ready(f"http://{HOST}:{port}")
+                if server.poll() is None:
+                    ready(f"http://{HOST}:{port}")
                 server.wait()
             except KeyboardInterrupt:
                 return

@@ -1,5 +1,6 @@
 """MLflow's pages for the store of a workspace."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +44,15 @@ def test_the_pages_are_served_by_few_processes_until_interrupted(
             ui.send_signal(signal.SIGINT)
     assert ui.returncode == 0
     assert not psutil.wait_procs(children, timeout=20)[1]
+
+
+def test_a_server_that_ends_by_itself_has_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").touch()
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    with pytest.raises(TaggerError, match="MLflow's server ended"):
+        serve_pages(free_port(), lambda address: pytest.fail(address))
 
 
 def test_without_versions_or_a_free_port_an_error_says_so(tmp_path, monkeypatch):
