@@ -120,6 +120,23 @@ def test_an_encoder_that_few_bits_would_spoil_keeps_32(untrained, tmp_path, monk
 
 
 @pytest.mark.real_encoder
+def test_a_gpu_gets_no_graph_that_was_refused(untrained, tmp_path, monkeypatch):
+    def damage(path, _model):
+        graph = onnx.load(path)
+        for value in graph.graph.initializer:
+            if value.data_type == onnx.TensorProto.FLOAT:
+                zeros = np.zeros_like(numpy_helper.to_array(value))
+                value.CopyFrom(numpy_helper.from_array(zeros, value.name))
+        onnx.save(graph, path.with_name("fused.onnx"))
+        return path.with_name("fused.onnx")
+
+    monkeypatch.setattr("tagger.training.onnx_export._fuse", damage)
+    export_onnx(load_trainable(str(untrained), 32), tmp_path, TEXTS, float32=True)
+    files = [tmp_path / name for name in ("encoder.onnx", "encoder.float32.onnx")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.real_encoder
 def test_an_encoder_with_a_few_large_dimensions_is_smoothed_and_quantized(untrained, tmp_path):
     model = load_trainable(str(untrained), 32)
     with torch.no_grad():

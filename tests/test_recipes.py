@@ -63,11 +63,13 @@ def test_zero_shot_takes_nothing_from_labels(sample):
 def test_every_recipe_trains_a_calibrated_model(tmp_path, label_folder, name):
     store = LabelStore(label_folder)
     encoder = str(save_tiny_encoder(tmp_path / "encoder"))
+    epochs = min(epochs_of(name), 1)
     settings = TrainingSettings(
-        recipe=name, encoder=encoder, epochs=min(epochs_of(name), 1), folds=2, max_tokens=32
+        recipe=name, encoder=encoder, epochs=epochs, folds=2, max_tokens=32, float32=True
     )
     labels = store.labels()
     result = train(labels, store.taxonomy, settings, tmp_path / "model")
+    assert (tmp_path / "model" / "encoder.float32.onnx").exists()
     papers = [label.paper for label in labels]
     for facet in store.taxonomy.facets:
         probabilities = result.model.predict_proba(papers)[facet.name]

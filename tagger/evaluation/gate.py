@@ -107,12 +107,12 @@ def _no_worse(facet: FacetComparison, level: float) -> RuleOutcome:
     # The interval is one of 95%: it has 1.96 standard errors on either side.
     error = (high - low) / 2 / NormalDist().inv_cdf(0.975)
     worse = change.difference + NormalDist().inv_cdf(1 - level) * error < 0
-    return RuleOutcome(
-        "macro-F1 on seed labels is not worse beyond noise",
-        facet.facet,
-        f"{change.before:.3f} to {change.after:.3f} ({change.difference:+.3f})",
-        not worse,
-    )
+    figure = f"{change.before:.3f} to {change.after:.3f} ({change.difference:+.3f})"
+    if facet.papers < MIN_PAPERS:
+        # A bootstrap sample of a few papers varies too little.
+        worse, figure = False, f"{figure}, on {facet.papers} labels, which are too few to tell"
+    rule = "macro-F1 on seed labels is not worse beyond noise"
+    return RuleOutcome(rule, facet.facet, figure, not worse)
 
 
 def _no_tag_lost(facet: FacetComparison, limit: float, level: float) -> RuleOutcome:

@@ -21,6 +21,8 @@ ENOUGH_LABELS = 5
 """A tag that fewer papers have, or fewer do not have, is left out of macro-F1, and its probability
 is capped."""
 _BOOTSTRAP_SAMPLES = 2000
+_LEAST_WEIGHT = 1e-12
+"""Avoids a division by zero; the weights of all papers may add up to less than 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,23 +239,23 @@ def weighted_figures(
 ) -> dict[str, Floats]:
     """Return the figures of :func:`evaluate` for each weighting of the papers, shape (samples,).
 
-    ``weights`` counts each paper in each sample, shape (samples, papers).
+    ``weights`` counts each paper in each sample, shape (samples, papers), also in fractions.
     """
     predicted = predict_labels(facet, probabilities, threshold)
     hits = weights @ (y_true & predicted)
     # F1 = 2 true positives / (papers with the tag + papers predicted to have it)
     support = weights @ y_true + weights @ predicted
-    f1 = 2 * hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support, _LEAST_WEIGHT)
     enough = has_enough_labels(y_true)
     used = (support > 0) & (enough | ~enough.any())
-    total = np.maximum(weights.sum(axis=1), 1)
+    total = np.maximum(weights.sum(axis=1), _LEAST_WEIGHT)
     gaps = _calibration_gaps(y_true, probabilities, predicted)
-    given = np.maximum(weights @ predicted.sum(axis=1), 1)
+    given = np.maximum(weights @ predicted.sum(axis=1), _LEAST_WEIGHT)
     brier = (probabilities - y_true) ** 2
     figures = {
         "accuracy": weights @ (y_true == predicted).all(axis=1) / total,
         "macro_f1": (f1 * used).sum(axis=1) / np.maximum(used.sum(axis=1), 1),
-        "micro_f1": 2 * hits.sum(axis=1) / np.maximum(support.sum(axis=1), 1),
+        "micro_f1": 2 * hits.sum(axis=1) / np.maximum(support.sum(axis=1), _LEAST_WEIGHT),
         "calibration_error": np.abs(weights @ gaps).sum(axis=1) / given,
         "brier": weights @ brier.mean(axis=1) / total,
     }

@@ -245,9 +245,10 @@ def train_encoders(
 
     tuning = plans[0].tuning
     if not tuning.epochs:
+        float32 = any(plan.float32 for plan in plans)
         for plan in plans:
             progress(plan.stage, 1, 1)
-            yield _pretrained(tuning.encoder, tuning.max_tokens)[0]
+            yield _pretrained(tuning.encoder, tuning.max_tokens, float32)[0]
         return
     jobs = min(default_jobs(tuning.encoder), len(plans))
     stage = f"Encoders, {jobs} at once"
@@ -341,7 +342,9 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
 
 
 @lru_cache(maxsize=1)
-def _pretrained(name: str, max_tokens: int) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
+def _pretrained(
+    name: str, max_tokens: int, float32: bool
+) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
     """Export a pretrained encoder without fine-tuning. All folds and training runs share it.
 
     Also returns its temporary folder, which is deleted when nothing refers to it.
@@ -351,7 +354,7 @@ def _pretrained(name: str, max_tokens: int) -> tuple[TrainedEncoder, TemporaryDi
 
     scratch = TemporaryDirectory()
     folder = Path(scratch.name)
-    export_onnx(load_trainable(name, max_tokens).eval(), folder)
+    export_onnx(load_trainable(name, max_tokens).eval(), folder, float32=float32)
     encoder = OnnxEncoder(folder, max_tokens)
     size = encoder.encode([name]).shape[1]
     cached = CachedEncoder(lambda: encoder, "", size, VectorCache(folder / "vectors.sqlite"))

@@ -91,7 +91,8 @@ def export_onnx(
                 cosines = 1 - ((found - expected) ** 2).sum(axis=1) / 2
                 if cosines.mean() >= LEAST_COSINE:
                     if float32:
-                        shutil.copyfile(forms[0], folder / FLOAT32_FILE)
+                        unquantized = form if form in forms else forms[0]
+                        shutil.copyfile(unquantized, folder / FLOAT32_FILE)
                     return
     (folder / ONNX_FILE).unlink()
     raise TaggerError(

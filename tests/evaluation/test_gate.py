@@ -118,6 +118,12 @@ def test_a_version_that_is_worse_on_seed_labels_is_refused():
     assert any("macro-F1 on seed labels" in rule for rule in failed(outcomes))
 
 
+def test_a_few_seed_labels_do_not_show_that_a_version_is_worse():
+    old, new = versions(5, [right(5, 0), right(5, 2)], "seed")
+    same = versions(60, [right(60, 10)] * 2)
+    assert failed(judged(joined(old, same[0]), joined(new, same[1]))) == []
+
+
 @pytest.mark.parametrize(("lost", "passes"), [(3, True), (20, False)])
 def test_a_tag_is_lost_if_it_is_beyond_noise(lost, passes):
     tags = 60

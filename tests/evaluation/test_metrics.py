@@ -74,6 +74,15 @@ def test_a_weight_equals_repeating_the_paper(taxonomy, y_true, drawn, weights):
             assert {key: value[0] for key, value in weighted.items()} == pytest.approx(repeated)
 
 
+@given(truths, probabilities, st.floats(1e-3, 1))
+def test_figures_depend_on_the_shares_of_the_weights_alone(taxonomy, y_true, drawn, factor):
+    facet, weights = taxonomy.facet("field"), np.arange(1.0, 6.0)[None]
+    whole = weighted_figures(facet, y_true, drawn, weights)
+    parts = weighted_figures(facet, y_true, drawn, weights * factor)
+    for name, values in whole.items():
+        assert parts[name] == pytest.approx(values), name
+
+
 def test_a_bootstrap_interval_has_the_width_of_its_standard_error():
     weights = bootstrap_weights(400)
     assert (weights.sum(axis=1) == 400).all()
