@@ -160,6 +160,8 @@ def test_the_command_updates_the_model_that_ships_with_tagger(base, tmp_path):
     assert compared.returncode in (0, 1), compared.stderr
     refused = run("export", "out", "--to", "setfit", cwd=tmp_path, code=2)
     assert "ships with tagger" in refused.stderr
+    unplanned = run("labels", "plan", cwd=tmp_path, code=2)
+    assert "no learning curve" in unplanned.stderr
 
 
 @pytest.mark.usefixtures("shipped")

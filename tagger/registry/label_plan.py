@@ -14,7 +14,7 @@ from tagger.evaluation import (
 )
 from tagger.registry.metric_names import read_figures, with_interval
 from tagger.registry.predictions import training_data
-from tagger.registry.training_run import settings_of
+from tagger.registry.training_run import settings_of, updates_shipped_model
 from tagger.registry.versions import Registry, Version
 from tagger.training import (
     EncoderCache,
@@ -39,7 +39,7 @@ def plan_labels(
     Also returns the figures of each facet that the present F1 is taken from: those on reviewed
     papers, or on seed labels if too few were reviewed. The learning curve is computed at the first
     call and logged with the run of the version. Raises a TaggerError if the version was trained on
-    too few labels for a learning curve.
+    too few labels for a learning curve, or is an update of the model that ships with tagger.
     """
     out_of_fold = registry.held_out(version)
     exponents = read_figures(registry.run(version).data.metrics, _EXPONENT)
@@ -67,6 +67,11 @@ def _log_learning_curve(
     registry: Registry, version: Version, progress: Progress, cache: EncoderCache | None
 ) -> dict[str, Figure]:
     data, settings = training_data(registry, version), settings_of(registry, version)
+    if updates_shipped_model(registry, version):
+        raise TaggerError(
+            f"{version.name} has the encoder that ships with tagger, which has no learning curve",
+            hint="Train an encoder of your own: tagger train",
+        )
     out_of_fold = registry.held_out(version)
     points = measure_learning_curve(data, settings, out_of_fold, progress, cache)
     exponents: dict[str, Figure] = {}
