@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 _PATTERN = frozenset("*?[")
 _HIDDEN = (".", "_")
 """Prefixes of files that are not data: locks, success markers, checksums."""
-_ABOUT_DATA = re.compile(r"(?:readme|licen[cs]e|citation|dataset_infos?)\b.*", re.IGNORECASE)
-"""Names of files that describe a folder, such as a data set cloned from the Hugging Face Hub."""
+_ABOUT_DATA = re.compile(
+    r"licen[cs]e-\w+|(?:readme|licen[cs]e|citation|dataset_infos?)"
+    r"(?:(?:\.[a-z]{2}(?:-\w+)?)?\.(?:md|txt|rst|html|cff|json|bib))?",
+    re.IGNORECASE,
+)
+"""Whole names of files that describe a folder, such as a data set cloned from the Hugging Face Hub:
+LICENSE-MIT, README.zh-CN.md, CITATION.cff. A download such as citation-33301246.nbib has papers."""
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 
@@ -51,9 +56,9 @@ def find_files(places: Sequence[str]) -> list[StoredFile]:
 
     A path that does not exist is returned, and is reported when it is read. A folder with a saved
     data set of Hugging Face counts as one file. In a pattern, ``*`` stays in a folder, ``**`` does
-    not. Of a folder, files that describe it (README, LICENSE) and result folders below it are left
-    out. Raises a TaggerError if a folder or pattern contains no file, or its storage cannot be
-    reached.
+    not. Of a folder, files with the name of a description (README.md, LICENSE, CITATION.cff) and
+    result folders below it are left out. Raises a TaggerError if a folder or pattern contains no
+    file, or its storage cannot be reached.
     """
     found: dict[str, StoredFile] = {}
     for place in places:
