@@ -30,6 +30,8 @@ _MOST_ARRAYS = 100
 """Arrays of a broken answer of which the first object is looked at."""
 _DEPTH = 4
 """Levels of an answer that are searched for the array of papers."""
+_RESULTS = ("items", "results", "papers", "entries", "data")
+"""Fields with the papers of an answer that has a title itself, such as a JSON Feed."""
 _LONGEST_WORD = len("false")
 _LISTS = {
     "titles": ("title", "title"),
@@ -88,7 +90,8 @@ def paper_of(value: Mapping[str, Any]) -> Paper | TaggerError:
 def read_values(source: Source) -> Iterator[tuple[int, Any]]:
     """Yield each value with its line, and an error for each invalid one.
 
-    An object that has no title but holds an array of objects that have is replaced by these.
+    An object that has no title but holds an array of objects that have is replaced by these; so is
+    one with a title but no abstract and no identifier, if the array has a usual name.
     """
     first, end, _ = source.head.partition("\n")
     if first.startswith("["):
@@ -131,7 +134,7 @@ def _papers_of_broken(text: str) -> list[tuple[int, Any]]:
 
 def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
     """Yield the papers of an answer of an API that is (part of) a text, or else the value."""
-    path = [] if not isinstance(value, dict) or _has_title(value) else _find_array(value, _DEPTH)
+    path = _path_of_papers(value) if isinstance(value, dict) else []
     papers = value
     for key in path:
         papers = papers[key]
@@ -150,6 +153,15 @@ def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
     if total > len(papers):
         problem = f"this is one page of an answer, with {len(papers):,} of {total:,} papers"
         yield line, Notice(problem)
+
+
+def _path_of_papers(value: Mapping[str, Any]) -> list[str]:
+    """Return the keys that lead to the papers of an answer; or [] if it is a paper itself."""
+    if not _has_title(value):
+        return _find_array(value, _DEPTH)
+    path = _find_array({key: value[key] for key in _RESULTS if key in value}, 1)
+    own = paper_of(value) if path else None
+    return [] if isinstance(own, Paper) and (own.abstract or own.identifiers) else path
 
 
 def _find_array(value: Mapping[str, Any], depth: int) -> list[str]:
@@ -189,6 +201,9 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
         added["abstract"] = _text_of_index(index)
     if not value.get("title") and value.get("display_name"):
         added["title"] = value["display_name"]
+    content = value.get("content_text") or value.get("content_html")
+    if not value.get("summary") and content:
+        added["summary"] = content
     for key in ("published", "issued"):
         if isinstance(value.get(key), dict) and isinstance(value[key].get("date-parts"), list):
             # Crossref writes [[2026, 11, 3]].

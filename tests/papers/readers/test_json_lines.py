@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from helpers.reading import source, texts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,3 +41,39 @@ def test_lone_surrogates_and_foreign_ids_are_tolerated():
     odd = r'{"title": "a\ud800b", "link": {}, "id": {"$oid": "5"}, "identifiers": {"doi": 1}}'
     (paper,) = json_lines.read(source(odd))
     assert (paper.title, paper.identifiers) == ("a b", ())
+
+
+@pytest.mark.parametrize("key", ["items", "results", "papers", "entries", "data"])
+def test_an_answer_with_a_title_of_its_own_is_read(key):
+    answer = {"title": "Search results", key: [{"title": "A", "abstract": "one"}, {"title": "B"}]}
+    for text in (json.dumps(answer), json.dumps(answer, indent=1)):
+        assert texts(json_lines.read(source(text))) == [("A", "one"), ("B", "")]
+
+
+def test_a_json_feed_is_read():
+    feed = {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": "New papers",
+        "home_page_url": "https://example.org",
+        "items": [
+            {"id": "1", "title": "A", "content_text": "one"},
+            {"id": "2", "title": "B", "content_html": "<p>two</p>", "summary": ""},
+            {"id": "3", "title": "C", "content_html": "<p>long</p>", "summary": "three"},
+        ],
+    }
+    found = texts(json_lines.read(source(json.dumps(feed))))
+    assert found == [("A", "one"), ("B", "two"), ("C", "three")]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"references": [{"title": "B"}]},
+        {"abstract": "one", "items": [{"title": "B"}]},
+        {"doi": "10.1000/a", "items": [{"title": "B"}]},
+        {"externalIds": {"DOI": "10.1000/a"}, "data": [{"title": "B"}]},
+    ],
+)
+def test_what_a_paper_lists_is_not_read_in_its_place(own):
+    [paper] = json_lines.read(source(json.dumps({"title": "A", **own})))
+    assert paper.title == "A"
