@@ -60,7 +60,7 @@ def read(source: Source) -> Iterator[_Record]:
                 # Any, because the type stubs do not accept a message_factory here.
                 policy: Any = _ShortFieldPolicy(message_factory=_limited_parts())
                 message: Any = email.message_from_bytes(content[start:end], policy=policy)
-                records = list(_papers(message, source))
+                records = _papers(message, source)
                 day = day_of(str(message["Date"]))
         except TaggerError as error:
             if len(starts) == 1:
@@ -92,17 +92,40 @@ def _limited_parts() -> Callable[..., EmailMessage]:
     return make
 
 
-def _papers(message: EmailMessage, source: Source) -> Iterator[_Record]:
-    """Yield the papers of a message, and of the messages that are attached to it."""
-    attached = [part for part in message.walk() if part.get_content_type() == "message/rfc822"]
-    for inner in attached:
-        yield from _papers(inner.get_content(), source)
+def _papers(message: EmailMessage, source: Source) -> list[_Record]:
+    """Return the papers of a message and of those attached to it.
+
+    A message that cannot be decoded gives an error, one without papers gives nothing. Raises a
+    TaggerError if that is so of all of them.
+    """
+    # All levels: a message may be attached to an attached one.
+    attached = [part.get_content() for part in message.walk() if _is_attached(part)]
+    records, refused = list[_Record](), list[TaggerError]()
+    for each in (*attached, message):
+        try:
+            with parsing("an e-mail"):
+                records += _papers_of_text(each, source)
+        except TaggerError as error:
+            refused.append(error)
+    if refused and all(isinstance(record, Notice) for record in records):
+        raise refused[0]
+    # Only an error of a parsing library has a cause.
+    return [*records, *(error for error in refused if error.__cause__)]
+
+
+def _is_attached(part: Any) -> bool:
+    return bool(part.get_content_type() == "message/rfc822")
+
+
+def _papers_of_text(message: EmailMessage, source: Source) -> Iterator[_Record]:
+    """Yield the papers of the text of a message; raise a TaggerError if it should have some."""
+    has_attached = any(map(_is_attached, message.walk()))
     texts = {
         kind: text
         for kind in ("plain", "html")
         if (part := message.get_body((kind,))) and (text := _text(part)).strip()
     }
-    if not texts and not attached:
+    if not texts and not has_attached:
         raise TaggerError("the e-mail contains no text", hint="Save it again with its text")
     if plain := texts.get("plain"):
         text = plain.replace("\r\n", "\n")
@@ -114,10 +137,10 @@ def _papers(message: EmailMessage, source: Source) -> Iterator[_Record]:
         text = _LINK_LINE.sub("", _SIGNATURE.split(text)[0])
         # Without line numbers: those of the decoded text differ from those of the file.
         blocks = without_footer([Block(None, block.text) for block in blocks_of(text)])
-        if is_page(blocks) or not ("html" in texts or attached):
+        if is_page(blocks) or not ("html" in texts or has_attached):
             yield from papers_of(blocks, source)
             return
-    if "html" in texts and not attached:
+    if "html" in texts and not has_attached:
         yield from papers_of_markup(texts["html"], source)
 
 

@@ -99,6 +99,41 @@ def test_titles_and_abstracts_are_read(name, content, papers):
     assert texts(read(content)) == papers
 
 
+def forwarding(*contents):
+    """Return a mail with a line of text, to which others are attached."""
+    message = email.message_from_bytes(mail(plain="See the attached."), policy=email.policy.SMTP)
+    for content in contents:
+        message.add_attachment(email.message_from_bytes(content, policy=email.policy.SMTP))
+    return message.as_bytes()
+
+
+THANKS, DIGEST = mail(plain="Thanks!"), mail(plain=BODY)
+
+
+@pytest.mark.parametrize("attached", [(DIGEST, THANKS), (THANKS, DIGEST)])
+def test_an_attached_mail_without_papers_costs_no_others(attached):
+    assert texts(read(forwarding(*attached))) == BOTH
+
+
+def test_an_attached_mail_that_cannot_be_decoded_costs_no_others():
+    broken = THANKS.replace(b'charset="utf-8"', b'charset="klingon"')
+    *papers, error = read(forwarding(broken, DIGEST))
+    assert texts(papers) == BOTH
+    assert "unknown encoding: klingon" in str(error)
+
+
+def test_attached_mails_without_any_paper_are_refused():
+    with pytest.raises(TaggerError, match="no papers"):
+        read(forwarding(THANKS, THANKS))
+
+
+def test_a_mail_attached_at_a_deep_level_is_read_once():
+    content = DIGEST
+    for _ in range(20):
+        content = forwarding(content)
+    assert texts(read(content)) == BOTH
+
+
 def test_comments_at_the_end_of_a_feed_take_no_time():
     comments = "<!---->" * 200
     assert len(read(RSS + f"\n{comments}<!-- a -- b -->\n")) == 2
