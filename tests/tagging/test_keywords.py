@@ -120,7 +120,10 @@ def test_keywords_go_into_ris_after_the_last(before, after):
     after = after.format("KW  - kind: survey\nKW  - field: health")
     expected = f"odd\nTY  - JOUR\n{after}\nER  - "
     for text in (before, after):
-        assert add_ris_keywords(f"odd\nTY  - JOUR\n{text}\nER  - ", [NEW], OURS) == expected
+        given = f"odd\nTY  - JOUR\n{text}\nER  - "
+        for end in ("\n", "\r\n", "\r"):  # the last one is that of old Macs
+            written = add_ris_keywords(given.replace("\n", end), [NEW], OURS)
+            assert written == expected.replace("\n", end)
 
 
 lists = st.lists(

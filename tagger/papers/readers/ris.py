@@ -42,7 +42,7 @@ def recognise(source: Source) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
-    lines = source.text.split("\n")
+    lines, _ = split_lines(source.text)
     field = field_pattern(lines)
     records = find_records(lines)
     for start, end in records:
@@ -53,6 +53,12 @@ def read(source: Source) -> Iterator[Paper | TaggerError | Notice]:
         yield Notice(
             f"the last record, in line {records[-1][0] + 1}, has no end (ER): it may be cut"
         )
+
+
+def split_lines(text: str) -> tuple[list[str], str]:
+    """Return the lines of a text, and the character between them: on old Macs a carriage return."""
+    end = "\r" if "\r" in text and "\n" not in text else "\n"
+    return text.split(end), end
 
 
 def field_pattern(lines: Sequence[str]) -> re.Pattern[str]:

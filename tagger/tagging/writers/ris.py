@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tagger.papers.readers.ris import field_pattern, find_records
+from tagger.papers.readers.ris import field_pattern, find_records, split_lines
 
 _TAG = "KW  - "
 
@@ -18,7 +18,7 @@ def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Patt
 
     Earlier keywords that fully match ``ours`` are removed.
     """
-    lines = text.split("\n")
+    lines, end_of_line = split_lines(text)
     field = field_pattern(lines)
     written: list[str] = []
     position = 0
@@ -26,7 +26,7 @@ def add_ris_keywords(text: str, keywords: Sequence[Sequence[str]], ours: re.Patt
         written += lines[position:start]
         written += _with_keywords(lines[start:end], added, ours, field)
         position = end
-    return "\n".join([*written, *lines[position:]])
+    return end_of_line.join([*written, *lines[position:]])
 
 
 def _with_keywords(

@@ -1,9 +1,9 @@
 """Bibliographies: values are resolved, and errors name line and field."""
 
 import pytest
-from helpers.reading import refusal, source
+from helpers.reading import refusal, source, texts
 
-from tagger.papers.readers import bibtex
+from tagger.papers.readers import bibtex, ris
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,11 @@ def test_a_missing_comma_is_named_with_its_line(value):
 def test_identifiers_are_found_where_bibtex_has_them(fields, identifiers):
     [paper] = bibtex.read(source(f"@misc{{k, title = {{One}}, {fields}}}"))
     assert paper.identifiers == identifiers
+
+
+def test_ris_with_the_line_ends_of_old_macs_is_read():
+    text = "TY  - JOUR\rTI  - A\rAB  - one\rER  - \rTY  - JOUR\rTI  - B\rER  - \r"
+    assert ris.recognise(source(text))
+    assert texts(ris.read(source(text))) == [("A", "one"), ("B", "")]
+    error = refusal(ris.read, source(text.replace("TI  - B\r", "")))
+    assert error.line == 5
