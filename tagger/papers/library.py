@@ -123,7 +123,8 @@ class Library:
         """Return papers in the order in which they were added.
 
         With ``words``, only papers are returned whose title and abstract have them all, the best
-        matches first. Words in double quotes are a phrase.
+        matches first. Words in double quotes are a phrase. Raises a TaggerError if there is no word
+        among the quotes and blanks.
         """
         query, values = f"{_ROWS} WHERE added >= ? ORDER BY number", [since.isoformat()]
         if words:
@@ -262,6 +263,11 @@ def _json(tagged: TaggedPaper) -> str:
 
 def _phrases(words: str) -> str:
     """Quote each word and phrase, so that FTS5 does not read them as its query syntax."""
-    parts: Sequence[str] = words.split('"')
+    # FTS5 reads a query only up to a NUL.
+    parts: Sequence[str] = words.replace("\0", " ").split('"')
     phrases = [part for n, part in enumerate(parts) for part in ([part] if n % 2 else part.split())]
-    return " ".join(f'"{part}"' for part in phrases if part.strip())
+    query = " ".join(f'"{part}"' for part in phrases if part.strip())
+    if not query:
+        hint = "Give words of titles and abstracts"
+        raise TaggerError("the search has no words", hint=hint)
+    return query

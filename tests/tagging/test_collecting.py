@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tagger.cli.output import papers_to_review
+from tagger.errors import TaggerError
 from tagger.model import ReviewRule
 from tagger.papers import Library, Paper, TaggedPaper, collect_papers, merge_duplicates
 from tagger.tagging import Arrivals, retag_library
@@ -123,6 +124,19 @@ def test_two_entries_of_one_paper_both_tell_what_they_know(tmp_path, taxonomy):
     [found] = Library(path).papers("old")
     assert found.tagged.identifiers == ("doi:10.1/a", "arxiv:2501.00001")
     assert found.tagged.sources == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("words", ['"', '""', " ", "\0", '" \0"'])
+def test_a_search_without_words_is_refused(tmp_path, words):
+    library = Library.create(tmp_path / "library")
+    with pytest.raises(TaggerError, match="the search has no words"):
+        library.papers(words)
+
+
+def test_a_quote_or_a_nul_among_words_is_passed_over(tmp_path, taxonomy):
+    collect(tmp_path / "library", [Paper("A study of hearts", "Old ones.", ("a",))], taxonomy)
+    for words in ('"hearts', 'old "', "hearts\0", "study\0old", '"study\0of"'):
+        assert len(list(Library(tmp_path / "library").papers(words))) == 1
 
 
 def test_two_dois_are_not_both_of_a_paper_that_had_none(tmp_path, taxonomy):
