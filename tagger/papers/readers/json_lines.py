@@ -106,7 +106,7 @@ def read_values(source: Source) -> Iterator[tuple[int, Any]]:
 
 def _objects(text: str, line: int, source: Source) -> Iterator[tuple[int, Any]]:
     """Yield the papers of consecutive objects or answers, ``text`` being (a line of) a source."""
-    for at, value in _sequence(text, line):
+    for place, at, value in _sequence(text, line):
         is_broken = at == 1 and isinstance(value, TaggerError)
         papers = _papers_of_broken(text) if is_broken and text == source.text else []
         if papers:
@@ -114,7 +114,7 @@ def _objects(text: str, line: int, source: Source) -> Iterator[tuple[int, Any]]:
             if not any(isinstance(paper, TaggerError) for _, paper in papers):
                 yield at, value
             return
-        yield from _unpacked(text, at, value)
+        yield from _unpacked(text, place, at, value)
 
 
 def _papers_of_broken(text: str) -> list[tuple[int, Any]]:
@@ -132,8 +132,8 @@ def _papers_of_broken(text: str) -> list[tuple[int, Any]]:
     return []
 
 
-def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
-    """Yield the papers of an answer of an API that is (part of) a text, or else the value."""
+def _unpacked(text: str, place: range, line: int, value: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the papers of the answer of an API at a place of a text, or else the value."""
     path = _path_of_papers(value) if isinstance(value, dict) else []
     papers = value
     for key in path:
@@ -141,13 +141,14 @@ def _unpacked(text: str, line: int, value: Any) -> Iterator[tuple[int, Any]]:
     if not path:
         yield line, value
         return
-    for found in re.finditer(rf'"{re.escape(path[-1])}"\s*:\s*(?=\[)', text):
+    array = re.compile(rf'"{re.escape(path[-1])}"\s*:\s*(?=\[)')
+    for found in array.finditer(text, place.start, place.stop):
         if _DECODER.raw_decode(text, found.end())[0] == papers:
             break
     else:
         yield from ((line, paper) for paper in papers)
         return
-    line_of_array = line + text.count("\n", 0, found.end())
+    line_of_array = line + text.count("\n", place.start, found.end())
     yield from (each[:2] for each in read_array(text, found.end(), line_of_array, is_part=True))
     total = _total(value)
     if total > len(papers):
@@ -244,8 +245,8 @@ def _text_of_index(index: Any) -> Any:
         return index
 
 
-def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
-    """Yield the consecutive values of a text that starts in line ``line``, with their lines.
+def _sequence(text: str, line: int) -> Iterator[tuple[range, int, Any]]:
+    """Yield place, line and value of each value of a text that starts in line ``line``.
 
     After an invalid value, reading goes on with the next line that begins with an object.
     """
@@ -255,7 +256,7 @@ def _sequence(text: str, line: int) -> Iterator[tuple[int, Any]]:
             value, end = _decode(text, offset, line)
         except TaggerError as error:
             value, end = error, text.find("\n{", offset) + 1 or len(text)
-        yield line, value
+        yield range(offset, end), line, value
         offset, line = _skip_space(text, offset, end, line)
 
 

@@ -50,6 +50,20 @@ def test_an_answer_with_a_title_of_its_own_is_read(key):
         assert texts(json_lines.read(source(text))) == [("A", "one"), ("B", "")]
 
 
+def test_errors_in_consecutive_answers_have_their_lines():
+    answer = json.dumps({"count": 2, "results": [{"title": "A"}, {"title": "B"}]}, indent=1)
+    text = f"{answer}\n" * 2 + answer.replace("B", "")
+    *papers, error = json_lines.read(source(text))
+    assert [paper.title for paper in papers] == ["A", "B", "A", "B", "A"]
+    assert error.line == text[: text.index('""')].count("\n")
+
+
+def test_a_broken_answer_costs_no_papers_of_an_earlier_one():
+    text = '{"\\u0069tems": [{"title": "A"}]\n}\n{"items": [{]}\n'
+    paper, error = json_lines.read(source(text))
+    assert (paper.title, error.line) == ("A", 3)
+
+
 def test_a_json_feed_is_read():
     feed = {
         "version": "https://jsonfeed.org/version/1.1",
