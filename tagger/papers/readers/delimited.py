@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -163,7 +164,7 @@ class _Rows(Iterator[Record]):
         self, lines: Iterable[str], delimiter: str, *, quotes: bool = True, strict: bool = True
     ) -> None:
         self.header: Record | None = None
-        self._lines, self._again = iter(lines), list[str]()
+        self._lines, self._again = iter(lines), deque[str]()
         self._taken = list[str]()
         self._delimiter, self._strict, self._line = delimiter, strict, 1
         self._quotes = quotes
@@ -179,7 +180,7 @@ class _Rows(Iterator[Record]):
         except csv.Error:
             record, used = self._repaired(line)
             self._start()
-        self._again = self._taken[used:] + self._again
+        self._again.extendleft(reversed(self._taken[used:]))
         self._line += used
         return record
 
@@ -199,7 +200,7 @@ class _Rows(Iterator[Record]):
         )
 
     def _take(self) -> str | None:
-        line = self._again.pop(0) if self._again else next(self._lines, None)
+        line = self._again.popleft() if self._again else next(self._lines, None)
         if line is not None:
             self._taken.append(line)
         return line

@@ -2,7 +2,7 @@ import csv
 import io
 
 import pytest
-from helpers.reading import source
+from helpers.reading import source, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +47,16 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
 def test_dialect_and_header_are_recognised(content, titles):
     assert delimited.recognise(source(content))
     assert [paper.title for paper in delimited.read(source(content))] == titles
+
+
+def test_a_quote_that_is_never_closed_costs_one_record():
+    titles = [f"T{number}" for number in range(1_000)]
+    rows = [f'{title},"one\ntwo"\n' for title in titles]
+    content = "".join(["title,abstract\n", *rows[:2], '"Open,three\n', *rows[2:]])
+    read = list(delimited.read(source(content)))
+    assert [each.line for each in read if isinstance(each, TaggerError)] == [6]
+    papers = [each for each in read if isinstance(each, Paper)]
+    assert texts(papers) == [(title, "one two") for title in titles]
 
 
 def test_chosen_columns_precede_default_ones():
