@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from tagger.labels.label import Label
-from tagger.papers import Paper, group_entries
+from tagger.papers import Paper, group_entries, paper_id
 
 ConflictRule = Literal["latest", "majority", "adjudicate"]
 """Rule that decides a facet on which reviewers of a paper disagree.
@@ -67,16 +68,28 @@ def labels_by_paper(labels: Iterable[Label]) -> dict[str, list[Label]]:
     """Return the current labels of each paper by its id: seed labels, then corrections, by time.
 
     Labels of one paper under its title and under an identifier are joined. The id is that of the
-    earliest label; at the same time, that of a seed label.
+    earliest label; at the same time, that of a seed label. If several papers share it, as chapters
+    may share the DOI of their book, the earliest keeps it; those of the others are made from it and
+    the title.
     """
     current = current_labels(labels)
-    found: dict[str, list[Label]] = {}
+    groups, firsts = list[list[Label]](), list[Label]()
     for indices in group_entries([label.paper for label in current]):
         own = [current[index] for index in indices]
         own.sort(key=lambda label: (label.source == "review", label.time))
-        first = min(own, key=lambda label: (label.time, label.source == "review"))
-        found[first.id] = own
-    return found
+        groups.append(own)
+        firsts.append(min(own, key=_age))
+    names: dict[str, int] = {}
+    for number in sorted(range(len(groups)), key=lambda n: (*_age(firsts[n]), firsts[n].title)):
+        name = firsts[number].id
+        while name in names:
+            name = paper_id(f"{firsts[number].title} {name}")
+        names[name] = number
+    return {name: groups[number] for name, number in sorted(names.items(), key=lambda one: one[1])}
+
+
+def _age(label: Label) -> tuple[datetime, bool]:
+    return label.time, label.source == "review"
 
 
 def labelled_papers(labels: Iterable[Label]) -> list[Paper]:

@@ -136,11 +136,13 @@ def _audited_answers(labels: Sequence[Label], rule: ConflictRule) -> dict[str, l
 
     A later prediction of a paper may come from a version that was trained on it.
     """
-    merged_id = {one.id: name for name, own in labels_by_paper(labels).items() for one in own}
+    by_paper = labels_by_paper(labels)
+    # Several papers may share an id.
+    merged = {(one.id, one.title): name for name, own in by_paper.items() for one in own}
     first: dict[tuple[str, str], Sequence[str]] = {}
     for label in labels:
         for facet, tags in (label.prediction.tags if label.prediction else {}).items():
-            first.setdefault((merged_id.get(label.id, label.id), facet), tags)
+            first.setdefault((merged.get((label.id, label.title), label.id), facet), tags)
     agree: dict[str, list[bool]] = defaultdict(list)
     for label in merge_labels(labels, rule):
         for facet, tags in label.tags.items() if label.audited else ():

@@ -84,6 +84,20 @@ def test_labels_by_title_and_doi_are_joined_under_the_first_id():
     assert len(merge_labels(twins)) == 2
 
 
+def test_papers_that_share_a_doi_keep_their_labels_and_ids_in_any_order():
+    titles = ("Graphs and trees", "Deep sea fish of Peru", "A history of bread")
+    chapters = [label_of(title, id="doi:10.1/x", source="seed") for title in titles]
+    chapters.append(review("Sailing at night", "b", 24 * 365, id="doi:10.1/x"))
+    merged = merge_labels(chapters)
+    assert [one.title for one in merged] == [one.title for one in chapters]
+    ids = {one.title: one.id for one in merged}
+    assert len({*ids.values()}) == 4
+    # The earliest keeps the id.
+    assert ids["A history of bread"] == "doi:10.1/x"
+    assert {one.title: one.id for one in merge_labels(chapters[::-1])} == ids
+    assert {one.title: one.id for one in merge_labels(merged)} == ids
+
+
 def test_shipped_seed_labels_are_balanced():
     store = LabelStore("labels")
     seed = store.labels()

@@ -78,6 +78,17 @@ def test_an_audited_paper_counts_also_if_a_seed_label_knows_it_by_its_title(taxo
     assert review_status([], labels, taxonomy).audit == {"kind": (1, 1)}
 
 
+def test_audited_papers_that_share_a_doi_count_each_with_its_own_prediction(taxonomy):
+    names = {"Deep sea fish of Peru": "survey", "A history of bread": "study"}
+    labels = [
+        reviewed(number, "survey", predicted, queue="audit").model_copy(
+            update={"id": "doi:10.1/x", "title": title}
+        )
+        for number, (title, predicted) in enumerate(names.items())
+    ]
+    assert review_status([], labels, taxonomy).audit == {"kind": (1, 2)}
+
+
 def test_what_files_say_is_known_without_label_studio(label_folder, monkeypatch):
     """Neither a server nor the package for it is needed."""
     LabelStore(label_folder).add_corrections(lambda _: [reviewed(1, "study", "survey")])
