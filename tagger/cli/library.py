@@ -123,9 +123,11 @@ def export(
         check_no_loss(folder, (one.paper for one in papers), hint)
     with output.working("Writing results"):
         kept = () if no_abstracts else (one.with_abstract for one in found)
-        files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)
-        for writer in writers:
+        # First tags.jsonl, by which the folder is known as one of tagger; notes contain abstracts.
+        for number, writer in enumerate(writers):
             writer.write(papers, taxonomy, folder / writer.target)
+            if number == 0:
+                files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)
     files += [writer.target for writer in writers]
     written = ", ".join(str(folder / name) for name in files)
     output.echo(f"{len(papers)} papers. Written: {written}")

@@ -14,6 +14,7 @@ from tagger._util.progress import Progress, no_progress
 from tagger.errors import shown
 from tagger.model import ReviewRule, TaggerModel
 from tagger.papers import KnownPapers, Library, LibraryPaper, NearDuplicate, Paper, TaggedPaper
+from tagger.tagging.result_folder import WORK_FOLDER
 from tagger.tagging.run import TagRun, tag_papers
 from tagger.taxonomy import Taxonomy
 
@@ -26,6 +27,9 @@ def work_on_library(path: Path) -> Iterator[Path]:
     """
     with exclusively(path):
         folder = path.with_name(f".{path.name}.work")
+        if not (folder / WORK_FOLDER).exists():
+            # Nothing to continue: a process was killed while it deleted the folder.
+            shutil.rmtree(folder, ignore_errors=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
 

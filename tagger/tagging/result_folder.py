@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,10 @@ PARTS_FOLDER = "tags"
 WORK_FOLDER = ".work"
 _RESULTS = (NEAR_DUPLICATES_FILE, PROBLEMS_FILE, ABSTRACTS_FILE, MANIFEST_FILE, PARTS_FOLDER)
 """What a run writes besides the files of writers."""
+_WORK = re.compile(r"\.?(?:read|model|tags|attempts|near)-[0-9a-f]{16}")
+"""Start of the names in the work folder; those of other files do not end in a fingerprint."""
+_OF_MANIFEST = {"run", "model", "rows", "papers"}
+"""Some of the keys of each manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,9 @@ def check_output(
 ) -> list[Writer]:
     """Return the writers of some formats, and of those that are always written.
 
-    Raises a TaggerError if a format is unknown, if something in the folder must not be replaced, or
-    if the results would replace one of the inputs.
+    Raises a TaggerError if a format is unknown, if something in the folder must not be replaced, if
+    the results would replace one of the inputs, or if tagger has not written to the folder before
+    and a file or the work folder would be replaced or deleted.
     """
     writers = choose_writers(formats)
     hint = "Choose another --output"
@@ -42,14 +49,32 @@ def check_output(
     for writer in writers:
         writer.check(folder / writer.target)
     existing = [path for path in inputs if path.exists()]
-    for name in (*(writer.target for writer in writers), *_RESULTS, WORK_FOLDER):
-        target = folder / name
+    targets = [folder / name for name in (*(w.target for w in writers), *_RESULTS, WORK_FOLDER)]
+    for target in targets:
         for path in existing:
             above = path.resolve().parents
             if target.exists() and (target.samefile(path) or target.resolve() in above):
                 problem = "is one of the inputs, and the results would replace it"
                 raise TaggerError(problem, path=path, hint=hint)
+    work = folder / WORK_FOLDER
+    inside = [path.name for path in work.glob("*")]
+    if not any(map(_WORK.match, inside)) and not _has_results(folder):
+        for target in targets:
+            is_replaced = target.is_file() and target.name != PARTS_FOLDER
+            if is_replaced or (target == work and inside):
+                problem = "was not written by tagger, and a run would replace or delete it"
+                raise TaggerError(problem, path=target, hint=hint)
     return writers
+
+
+def _has_results(folder: Path) -> bool:
+    """Return whether a folder has ``tags.jsonl`` or the manifest of a run."""
+    if (folder / TAGS_FILE).exists():
+        return True
+    try:
+        return {*json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))} >= _OF_MANIFEST
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def check_no_loss(folder: Path, papers: Iterable[Paper], hint: str) -> None:

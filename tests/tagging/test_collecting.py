@@ -397,6 +397,9 @@ def test_a_kill_at_the_end_leaves_the_library_as_it_was(root, saved_model, monke
     monkeypatch.undo()
     monkeypatch.chdir(root)
     assert rows() == before
+    # As after another kill, while the folder was deleted.
+    for name in ("tags.jsonl", "manifest.json"):
+        (root / ".library.work" / name).unlink()
     done = ran("tag", "week3.txt", "--into", "library", "-m", saved_model)
     assert done["addition"]["papers"] == 5
     assert not list(root.glob(".library.work"))

@@ -56,3 +56,32 @@ def test_abstracts_that_must_not_be_kept_are_not(root, saved_model):
     found = ran("report")
     assert found["abstracts"] == 0
     assert "abstracts" in [part["part"] for part in found["left_out"]]
+
+
+MINE = (
+    "manifest.json",
+    "tags.csv",
+    "tags.xlsx",
+    "problems.jsonl",
+    "abstracts.jsonl",
+    ".work/a.txt",
+)
+
+
+@pytest.mark.parametrize("name", MINE)
+def test_files_that_tagger_did_not_write_are_neither_replaced_nor_deleted(root, saved_model, name):
+    mine = root / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"name": "a web app"}', encoding="utf-8")
+    (root / "mine" / "tags").touch()
+    before = {path.name for path in (root / "mine").rglob("*")}
+    tag = ("tag", "week1.txt", "-m", saved_model, "--output", "mine", "--write", "excel")
+    named = name.split("/")[0]
+    for options in ((), ("--replace",)):
+        [line] = run(*tag, *options, code=2).stderr.splitlines()
+        assert f"{named}: was not written by tagger" in line
+        assert "Choose another --output" in line
+        assert {path.name for path in (root / "mine").rglob("*")} == before
+        assert mine.read_text(encoding="utf-8") == '{"name": "a web app"}'
+    mine.unlink()
+    run(*tag, code=0)

@@ -82,6 +82,15 @@ def test_shards_of_another_run_are_not_used(tmp_path, model, papers, monkeypatch
     assert model.encoder.calls == calls + 3
 
 
+@pytest.mark.parametrize(("steps", "before"), [(0, 0), (1, 1), (5, 3)])
+def test_a_first_run_goes_on_after_an_interruption(tmp_path, model, papers, steps, before):
+    with pytest.raises(KeyboardInterrupt):
+        tag_papers(papers, model, tmp_path, RULE, progress=killed_after(steps))
+    assert not (tmp_path / "tags.jsonl").exists()
+    assert (tmp_path / "abstracts.jsonl").exists() == (steps == 5)
+    assert tag_papers(papers, model, tmp_path, RULE).shards_before == before
+
+
 def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     with pytest.raises(TaggerError, match="is a file, not a folder"):
