@@ -209,7 +209,7 @@ class _Run:
         self.tagger = ShardTagger(
             run,
             self.papers,
-            self.engine.share(self.model, self.work / "model"),
+            self.engine.share(self.model, self.work / f"model-{run[:16]}"),
             self.rule,
             self.folder.absolute() / PARTS_FOLDER if self.parts else self.work / f"tags-{run[:16]}",
             ".parquet" if self.parts else ".jsonl",

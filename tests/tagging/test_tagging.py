@@ -91,6 +91,17 @@ def test_a_first_run_goes_on_after_an_interruption(tmp_path, model, papers, step
     assert tag_papers(papers, model, tmp_path, RULE).shards_before == before
 
 
+def test_each_run_shares_its_own_model(tmp_path, model, papers, monkeypatch):
+    """A copy that an interrupted run left must not tag the papers of a run with another model."""
+    folders = []
+    monkeypatch.setattr(
+        LocalEngine, "share", lambda _, model, folder: folders.append(folder) or (lambda: model)
+    )
+    for name in ("one/1", "one/2"):
+        tag_papers(papers[:2], replace(model, name=name), tmp_path, RULE)
+    assert len({*folders}) == 2
+
+
 def test_an_output_that_is_a_file_is_refused(tmp_path, model, papers):
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     with pytest.raises(TaggerError, match="is a file, not a folder"):
