@@ -91,7 +91,8 @@ def last_week(
     by_age: dict[int, list[ReportedPaper]] = {}
     for paper in papers:
         by_age.setdefault(age[paper.runs[0]], []).append(paper)
-    new = by_age[0]
+    # All papers of the week may be known by now: an identifier that came later joins them.
+    new = by_age.get(0, [])
     ages = range(min(WEEKS_COMPARED, max(by_age)), 0, -1)
     before = [paper for weeks_ago in ages for paper in by_age.get(weeks_ago, ())]
     waiting = Counter(paper.runs[0] == last.name for paper in papers if paper.status == "waiting")

@@ -6,7 +6,7 @@ import pytest
 from helpers.samples import ran, refused
 from helpers.tiny_report import review, tag_row
 
-from tagger.papers import Library, LibraryPaper, TaggedPaper
+from tagger.papers import Library, LibraryPaper, Paper, TaggedPaper
 from tagger.report import build_report, report_page
 
 MONDAY = date(2026, 3, 2)
@@ -94,6 +94,24 @@ def test_a_first_week_has_nothing_to_rise_from(tmp_path, taxonomy):
     assert (found.week.new_before, found.week.rising) == ((), ())
     assert "abstracts" in [part.part for part in found.left_out]
     assert "Week of 2026-03-02" in report_page(found)
+
+
+def test_a_week_whose_papers_are_all_known_by_now_has_none_that_is_new(tmp_path, taxonomy):
+    library = Library.create(tmp_path / "library")
+    title = "Graph networks for small molecules"
+    rows = tag_row(title), tag_row(f"{title} with sparse attention")
+    names = "arxiv:2601.00001", "doi:10.1/x"
+    with library.changing():
+        for n, (row, name) in enumerate(zip(rows, names, strict=True)):
+            one = TaggedPaper.from_row({**row, "id": name, "identifiers": [name]})
+            added = [LibraryPaper(one, None, MONDAY + timedelta(weeks=n))]
+            library.add(added, taxonomy.model_dump_json())
+        library.complete(Paper(title, "", identifiers=names), abstract=False)
+    found = build_report([tmp_path / "library"], None)
+    assert (found.week.new, found.week.new_before, found.week.rising) == (0, (1,), ())
+    page = report_page(found)
+    assert "Week of 2026-03-09: 0 new papers" in page
+    assert "0 papers are new, after 1 in the 1 week before." in page
 
 
 def test_the_command_tells_scripts_of_the_week(library, tmp_path):
