@@ -144,8 +144,10 @@ class ShardTagger:
                     attempts.begin(0, 0)
                     self._model = self.load()
                 self._tag(number, attempts, self._model)
-            except KeyboardInterrupt:
-                attempts.withdraw()
+            except (KeyboardInterrupt, TaggerError):
+                # On a full disk, even this may not be written.
+                with suppress(TaggerError):
+                    attempts.withdraw()
                 raise
         return len(self.indices(number))
 
@@ -254,7 +256,7 @@ class Attempts:
         self._write(json.dumps([[start, stop, here, self.deaths], sorted(self.given_up)]))
 
     def withdraw(self) -> None:
-        """Write what was found at the start: the worker was interrupted, it has not died."""
+        """Write what was found at the start: the worker did not die, it was stopped."""
         self._write(self._found)
 
     def _write(self, note: str) -> None:

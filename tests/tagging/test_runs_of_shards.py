@@ -224,6 +224,32 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(tag, out, rows, write_json, m
     assert not list(out.rglob("*.tmp"))
 
 
+def test_a_full_disk_is_no_death_of_a_worker(tag, rows, write_json, monkeypatch):
+    def full(path, *_):
+        raise TaggerError("cannot be written (No space left on device)", path=path)
+
+    path = write_json(rows[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "_write_part", full)
+        for _ in range(3):
+            with pytest.raises(TaggerError, match="No space left"):
+                tag(path)
+    run = tag(path)
+    assert (run.papers, len(run.problems), run.worker_deaths) == (1, 0, 0)
+
+
+def test_an_attempt_that_cannot_be_withdrawn_does_not_hide_the_error(
+    tag, rows, write_json, monkeypatch
+):
+    def full(path, *_):
+        raise TaggerError("cannot be written", path=path)
+
+    monkeypatch.setattr(parts, "_write_part", full)
+    monkeypatch.setattr(parts.Attempts, "withdraw", lambda self: full(self.path))
+    with pytest.raises(TaggerError, match=r"part-000000\.parquet: cannot be written"):
+        tag(write_json(rows[:1]))
+
+
 def test_results_of_another_run_are_never_mixed(tag, out, rows, write_json):
     path = write_json(rows)
     tag(path)
