@@ -46,7 +46,14 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "guid"),
     "s2": ("paperid", "paper id", "corpusid", "corpus id"),
     "identifiers": ("identifiers", "openalex id"),
-    "day": ("publication date", "publicationdate", "published", "date", "date added"),
+    "day": (
+        "publication date",
+        "publicationdate",
+        "published",
+        "date",
+        "date published",
+        "date added",
+    ),
 }
 """Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE
 Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""

@@ -1,4 +1,5 @@
 import json
+from datetime import date
 
 import pytest
 from helpers.reading import source, texts
@@ -70,13 +71,14 @@ def test_a_json_feed_is_read():
         "title": "New papers",
         "home_page_url": "https://example.org",
         "items": [
-            {"id": "1", "title": "A", "content_text": "one"},
+            {"title": "A", "content_text": "one", "date_published": "2026-11-03T08:00:00Z"},
             {"id": "2", "title": "B", "content_html": "<p>two</p>", "summary": ""},
             {"id": "3", "title": "C", "content_html": "<p>long</p>", "summary": "three"},
         ],
     }
-    found = texts(json_lines.read(source(json.dumps(feed))))
-    assert found == [("A", "one"), ("B", "two"), ("C", "three")]
+    papers = list(json_lines.read(source(json.dumps(feed))))
+    assert texts(papers) == [("A", "one"), ("B", "two"), ("C", "three")]
+    assert papers[0].day == date(2026, 11, 3)
 
 
 @pytest.mark.parametrize(
