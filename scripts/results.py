@@ -33,6 +33,7 @@ SECTIONS = {
     "Quality": {
         "Simpler methods on the same labels": "baselines",
         "26 tags of EMNLP 2022 that others chose": "emnlp_tags",
+        "A larger encoder": "encoders",
         "New tags without labels": "zero_shot",
         "Hidden tags found by `tagger discover`": "discovery",
     },
