@@ -14,6 +14,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from tagger.evaluation import predict_labels
 from tagger.labels import Label, LabelStore
+from tagger.model import TaggerModel
 from tagger.papers import Paper
 from tagger.training import TrainingData, epochs_of, train
 
@@ -118,18 +120,18 @@ def fit_recipe(recipe: str) -> Fit:
         settings = settings_of(quick, recipe=recipe, epochs=epochs_of(recipe), folds=folds)
         with tempfile.TemporaryDirectory() as scratch:
             model = train(labels, TAXONOMY, settings, Path(scratch) / "model").model
-        thresholds = model.thresholds
-
-        def predict(papers: Sequence[Paper]) -> dict[str, Booleans]:
-            probabilities = model.predict_proba(papers)
-            return {
-                name: predict_labels(head.facet, probabilities[name], thresholds[name])
-                for name, head in model.heads.items()
-            }
-
-        return predict
+        return partial(tags_of, model)
 
     return fit
+
+
+def tags_of(model: TaggerModel, papers: Sequence[Paper]) -> dict[str, Booleans]:
+    """Return the tags that a model gives in each facet, shape (papers, tags)."""
+    probabilities = model.predict_proba(papers)
+    return {
+        name: predict_labels(head.facet, probabilities[name], model.thresholds[name])
+        for name, head in model.heads.items()
+    }
 
 
 METHODS: dict[str, Fit] = {

@@ -16,11 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from baselines import figures
+from baselines import figures, tags_of
 from gold import Gold, encoder_folder, read_gold, settings_of, some
 from record import ROOT, SHARED, read_options, write_result
 
-from tagger.evaluation import predict_labels
 from tagger.labels import LabelStore
 from tagger.model import TaggerModel, load_model
 from tagger.papers import Paper
@@ -43,17 +42,7 @@ def mpnet_folder(cache: Path, quick: bool) -> Path:
 
 def measure(model: TaggerModel, sets: dict[str, Gold]) -> dict[str, Any]:
     """Return the figures of a model on each set."""
-    found = {}
-    for name, gold in sets.items():
-        probabilities = model.predict_proba(gold.papers)
-        answers = {
-            facet.name: predict_labels(
-                facet, probabilities[facet.name], model.thresholds[facet.name]
-            )
-            for facet in model.taxonomy.facets
-        }
-        found[name] = figures(gold.y_true, answers)
-    return found
+    return {name: figures(gold.y_true, tags_of(model, gold.papers)) for name, gold in sets.items()}
 
 
 def papers_per_second(models: dict[str, TaggerModel], papers: list[Paper]) -> dict[str, float]:

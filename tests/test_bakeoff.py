@@ -56,4 +56,4 @@ def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_fold
     refused = run("compare", report["run"], report["candidates"][0]["run"], cwd=root, code=2)
     assert "out-of-fold" in refused.stderr
     unknown = run("compare", "0" * 32, report["run"], cwd=root)
-    assert "there is no model" in unknown.stderr
+    assert "found no model" in unknown.stderr

@@ -97,7 +97,7 @@ def test_bad_labels_and_taxonomy_are_one_line(label_folder, file, line, reason):
         (("review", "pull"), "'tagger review serve'"),
         (("review", "backend"), "no Label Studio is running here"),
         (("review", "pull", "--labels", "nowhere"), "nowhere: no such label folder"),
-        (("labels", "audit"), "error: there is no model 'champion' in "),
+        (("labels", "audit"), "error: found no model 'champion' in "),
         (("labels", "audit", "--model", "labels"), "has no out-of-fold predictions"),
     ],
 )
@@ -240,7 +240,7 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (("compare", "1", "9"), "error: there is no model '9' in "),
+        (("compare", "1", "9"), "error: found no model '9' in "),
         (("compare", "1", "2", "--digest", "none.txt"), "none.txt: no such file"),
         (("promote", "2", "--force", " "), "--force needs a reason"),
         (("rollback",), "no previous champion"),

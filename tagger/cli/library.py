@@ -124,10 +124,11 @@ def export(
     with output.working("Writing results"):
         kept = () if no_abstracts else (one.with_abstract for one in found)
         # First tags.jsonl, by which the folder is known as one of tagger; notes contain abstracts.
-        for number, writer in enumerate(writers):
+        first, *others = writers
+        first.write(papers, taxonomy, folder / first.target)
+        files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)
+        for writer in others:
             writer.write(papers, taxonomy, folder / writer.target)
-            if number == 0:
-                files = [ABSTRACTS_FILE] * write_abstracts(folder, kept)
     files += [writer.target for writer in writers]
     written = ", ".join(str(folder / name) for name in files)
     output.echo(f"{len(papers)} papers. Written: {written}")

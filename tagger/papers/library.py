@@ -123,8 +123,8 @@ class Library:
         """Return papers in the order in which they were added.
 
         With ``words``, only papers are returned whose title and abstract have them all, the best
-        matches first. Words in double quotes are a phrase. Raises a TaggerError if there is no word
-        among the quotes and blanks.
+        matches first. Words in double quotes are a phrase. Raises a TaggerError if ``words``
+        are only quotes and blanks.
         """
         query, values = f"{_ROWS} WHERE added >= ? ORDER BY number", [since.isoformat()]
         if words:

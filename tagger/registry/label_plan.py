@@ -66,12 +66,12 @@ def learning_exponents(registry: Registry, version: Version) -> dict[str, Interv
 def _log_learning_curve(
     registry: Registry, version: Version, progress: Progress, cache: EncoderCache | None
 ) -> dict[str, Figure]:
-    data, settings = training_data(registry, version), settings_of(registry, version)
     if updates_shipped_model(registry, version):
         raise TaggerError(
             f"{version.name} has the encoder that ships with tagger, which has no learning curve",
             hint="Train an encoder of your own: tagger train",
         )
+    data, settings = training_data(registry, version), settings_of(registry, version)
     out_of_fold = registry.held_out(version)
     points = measure_learning_curve(data, settings, out_of_fold, progress, cache)
     exponents: dict[str, Figure] = {}

@@ -145,7 +145,7 @@ def find_shipped_model(name: str = SHIPPED) -> ShippedModel:
         unchanged = record["model"] == digest
     except FileNotFoundError as error:
         raise TaggerError(
-            f"there is no model '{CHAMPION}', and no model ships with this copy of tagger",
+            f"found no model '{CHAMPION}', and no model ships with this copy of tagger",
             hint="'tagger train' makes the first version",
         ) from error
     except (OSError, ValueError, TypeError, KeyError):

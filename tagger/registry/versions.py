@@ -117,7 +117,7 @@ class Registry:
     def _unknown(self, name: str, key: str) -> TaggerError:
         """Describe the error of a name that no version has, and which versions there are."""
         versions = self.versions()
-        problem, place = f"there is no model '{name}'", f" in {self.store.place}"
+        problem, place = f"found no model '{name}'", f" in {self.store.place}"
         if not versions:
             hint = (
                 "Give a version such as 1, an alias such as champion, the id of a training run, or "
@@ -129,7 +129,7 @@ class Registry:
             problem = "no version is the champion"
             there += ": choose one with 'tagger promote VERSION'"
         elif key == CHALLENGER:
-            problem = "there is no challenger"
+            problem = "found no challenger"
             there += ": 'tagger train' makes the next, which is then the challenger"
         else:
             names = [alias for version in versions for alias in version.aliases]

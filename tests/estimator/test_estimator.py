@@ -400,7 +400,7 @@ def test_a_real_encoder_is_fine_tuned(labelled, tmp_path):
 @pytest.mark.mlflow
 def test_versions_are_loaded_from_mlflow(label_folder, saved_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TaggerError, match="there is no model 'champion'"):
+    with pytest.raises(TaggerError, match="found no model 'champion'"):
         Tagger.load()
     log_tiny(Registry(), label_folder, saved_model)
     papers = [Paper("A survey of the court", "The judge and the heart.")]

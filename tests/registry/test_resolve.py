@@ -42,7 +42,7 @@ def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
     database = sqlite3.connect(STORE / "mlflow.db")
     with database:
         database.execute("DELETE FROM registered_model_aliases")
-    with pytest.raises(TaggerError, match="there is no challenger"):
+    with pytest.raises(TaggerError, match="found no challenger"):
         find_model_folder("challenger", Path())
     # With a write-ahead log, changes cannot be detected.
     database.execute("PRAGMA journal_mode = WAL")
@@ -80,7 +80,7 @@ def test_an_unknown_model_is_an_error_and_no_store_is_created(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     for name, problem in {
-        "7": "there is no model '7'",
+        "7": "found no model '7'",
         "local/1234": "name of an unregistered model",
         "empty": "is not a saved model",
     }.items():

@@ -89,7 +89,7 @@ def test_an_unknown_name_gives_the_versions_that_there_are(registry, log):
     with pytest.raises(TaggerError, match="'tagger train' makes the first version"):
         registry.find("champion")
     log()
-    with pytest.raises(TaggerError, match=r"^there is no challenger in \S+\. There is tagger/1"):
+    with pytest.raises(TaggerError, match=r"^found no challenger in \S+\. There is tagger/1"):
         registry.find("challenger")
     log()
     with pytest.raises(TaggerError, match=r"are tagger/1 \(champion\), tagger/2 \(challenger\)$"):

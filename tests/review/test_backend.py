@@ -114,13 +114,13 @@ def test_no_annotation_is_lost_to_a_failed_training_or_while_one_runs():
 
 def test_a_model_that_cannot_be_loaded_is_a_readable_error(credentials):
     def model():
-        raise TaggerError("there is no model 'champion'")
+        raise TaggerError("found no model 'champion'")
 
     app = make_backend(model, credentials, list)
     client = TestClient(app, HERE, headers={"Authorization": credentials.header})
     answer = client.post("/predict", json={"tasks": [TASK]})
     assert answer.status_code == 503
-    assert "there is no model" in answer.json()["detail"]
+    assert "found no model" in answer.json()["detail"]
 
 
 def test_each_run_has_its_own_password_and_name():
