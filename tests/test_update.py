@@ -117,6 +117,19 @@ def test_a_corrected_label_replaces_the_one_that_the_model_knows(base, tmp_path)
     assert (kind.probabilities == stored).all(axis=1).tolist() == kept
 
 
+def test_a_label_of_one_facet_leaves_the_tags_of_the_other_facets(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    corrected = labels[0].model_copy(update={"tags": {"kind": ("method",)}})
+    result = update(folder, [corrected, *labels[1:]], taxonomy, settings, tmp_path / "new")
+    reference = result.model.reference
+    row = reference.ids.index(corrected.id)
+    assert reference.y_true["kind"][row].tolist() == [False, True, False]
+    assert reference.annotated["field"][row]
+    assert reference.y_true["field"][row].tolist() == [True, False, False]
+    # It was predicted anew in both facets, by heads without it.
+    assert [corrected.id in held_out.ids for held_out in result.out_of_fold] == [True, True]
+
+
 def test_what_cannot_be_updated_is_refused(base, tmp_path):
     folder, labels, taxonomy, settings = base
     with pytest.raises(TaggerError, match="new"):

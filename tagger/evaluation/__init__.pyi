@@ -38,5 +38,4 @@ from .samples import SampleFigures as SampleFigures
 from .samples import evaluate_samples as evaluate_samples
 from .samples import measured_on as measured_on
 from .samples import sample_of as sample_of
-from .samples import split_or_few as split_or_few
 from .samples import split_samples as split_samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,23 +55,19 @@ def split_samples(held_out: HeldOut, minimum: int = MIN_PAPERS) -> dict[Sample, 
     """Split predictions into papers that arrived and seed labels, in this order.
 
     Of the papers that arrived, it returns the most representative sample of at least 30 papers,
-    or else all, if these are at least ``minimum``. A sample without papers is left out.
+    or else all, if these are at least ``minimum`` or there are no seed labels. A sample without
+    papers is left out.
     """
     found: dict[Sample, HeldOut] = {}
-    arrived = int((held_out.samples != "seed").sum())
+    seeds = np.flatnonzero(held_out.samples == "seed")
+    arrived = len(held_out.samples) - len(seeds)
+    few = max(minimum, 1) if len(seeds) else 1
     for sample, members in _ARRIVED.items():
         indices = np.flatnonzero(np.isin(held_out.samples, members))
-        enough = MIN_PAPERS if len(indices) < arrived else max(minimum, 1)
-        if len(indices) >= enough:
+        if len(indices) >= (MIN_PAPERS if len(indices) < arrived else few):
             found[sample] = held_out.take(indices)
             break
-    seeds = np.flatnonzero(held_out.samples == "seed")
     return found | ({"seed": held_out.take(seeds)} if len(seeds) else {})
-
-
-def split_or_few(held_out: HeldOut) -> dict[Sample, HeldOut]:
-    """Split as :func:`split_samples`; if that leaves nothing, return the few that arrived."""
-    return split_samples(held_out) or split_samples(held_out, minimum=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,8 @@ class SampleFigures:
         return measured_on(self.papers, self.sample)
 
 
-def evaluate_samples(
-    out_of_fold: Iterable[HeldOut],
-    split: Callable[[HeldOut], Mapping[Sample, HeldOut]] = split_samples,
-) -> list[SampleFigures]:
-    """Measure each facet on reviewed papers, where there are enough, then each on seed labels.
-
-    ``split`` is :func:`split_samples` or :func:`split_or_few`.
-    """
+def evaluate_samples(out_of_fold: Iterable[HeldOut]) -> list[SampleFigures]:
+    """Measure each facet on the samples of :func:`split_samples`, seed labels last."""
     found = [
         SampleFigures(
             held_out.facet.name,
@@ -110,6 +100,6 @@ def evaluate_samples(
             dict(zip(part.facet.tag_names, map(int, part.y_true.sum(axis=0)), strict=True)),
         )
         for held_out in out_of_fold
-        for sample, part in split(held_out).items()
+        for sample, part in split_samples(held_out).items()
     ]
     return sorted(found, key=lambda one: one.sample == "seed")

@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from tagger._util.atomic import cannot_write, making
+from tagger._util.text_safety import UNSAFE
 from tagger.errors import TaggerError
 from tagger.papers import near_duplicates as near
 from tagger.papers.identity import KnownPapers
@@ -263,8 +264,8 @@ def _json(tagged: TaggedPaper) -> str:
 
 def _phrases(words: str) -> str:
     """Quote each word and phrase, so that FTS5 does not read them as its query syntax."""
-    # FTS5 reads a query only up to a NUL.
-    parts: Sequence[str] = words.replace("\0", " ").split('"')
+    # FTS5 reads a query only up to a NUL, and SQLite takes no lone surrogates.
+    parts: Sequence[str] = UNSAFE.sub(" ", words).split('"')
     phrases = [part for n, part in enumerate(parts) for part in ([part] if n % 2 else part.split())]
     query = " ".join(f'"{part}"' for part in phrases if part.strip())
     if not query:

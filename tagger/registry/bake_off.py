@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tagger.evaluation import Comparison, measured_on, split_or_few
+from tagger.evaluation import Comparison, measured_on, split_samples
 from tagger.labels import LabelSnapshot
 from tagger.registry.metric_names import held_out_metrics
 from tagger.registry.training_run import (
@@ -120,7 +120,7 @@ def compare_runs(registry: Registry, runs: Sequence[Version]) -> list[RunFigures
         logged = registry.run(run).data.metrics
         figures, places = {}, {}
         for name, each in registry.held_out(run).items():
-            sample, part = next(iter(split_or_few(each).items()))
+            sample, part = next(iter(split_samples(each).items()))
             figures[name] = part.metrics()
             places[name] = measured_on(len(part.ids), sample)
         cost = {name: logged[name] for name in COSTS if name in logged}

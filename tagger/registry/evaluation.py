@@ -18,7 +18,7 @@ from tagger.evaluation import (
     compare,
     evaluate_samples,
     share,
-    split_or_few,
+    split_samples,
 )
 from tagger.labels import ConflictRule, LabelStore, merge_labels, read_label_file
 from tagger.model import ReviewRule, TaggerModel
@@ -145,8 +145,8 @@ def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str,
 
 def _facets(tables: Mapping[str, HeldOut]) -> list[FacetEvaluation]:
     found = []
-    for measured in evaluate_samples(tables.values(), split_or_few):
-        part = split_or_few(tables[measured.facet])[measured.sample]
+    for measured in evaluate_samples(tables.values()):
+        part = split_samples(tables[measured.facet])[measured.sample]
         covered = ~ReviewRule.of([part]).doubts(part.facet, part.probabilities)
         found.append(
             FacetEvaluation(

@@ -10,7 +10,6 @@ from tagger.evaluation import (
     SampleFigures,
     evaluate_samples,
     learning_curve_figure,
-    split_or_few,
 )
 from tagger.registry.metric_names import read_figures, with_interval
 from tagger.registry.predictions import training_data
@@ -46,7 +45,7 @@ def plan_labels(
     if not out_of_fold.keys() <= exponents.keys():
         exponents = _log_learning_curve(registry, version, progress, cache)
     plans, measured = [], {}
-    for each in reversed(evaluate_samples(out_of_fold.values(), split_or_few)):
+    for each in reversed(evaluate_samples(out_of_fold.values())):
         measured[each.facet] = each  # reviewed papers come last
     for facet, held_out in out_of_fold.items():
         for tag, count in zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True):

@@ -15,7 +15,7 @@ _VERDICTS = {"better": 1.0, "no difference": 0.0, "worse": -1.0}
 def held_out_metrics(out_of_fold: Sequence[HeldOut]) -> dict[str, float]:
     """Return the figures of all facets with their 95% intervals, under their names in MLflow.
 
-    Those on reviewed papers are left out if too few were reviewed.
+    Those on few reviewed papers are left out where there are seed labels.
     """
     metrics = {}
     for found in evaluate_samples(out_of_fold):

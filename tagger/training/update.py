@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,7 +58,8 @@ def update(
 
     Settings, ``progress`` and ``known_folds`` are as for :func:`tagger.training.train`.
 
-    A label that the model was trained on is used once, with its new tags if they have changed. Its
+    A label that the model was trained on is used once. If its tags have changed, it is used with
+    the new ones, and with the old ones in facets that it is no longer labelled in. Else its
     out-of-fold predictions are those that the model stores. Those of new labels come from heads
     fitted without the paper's fold; the encoder was not trained on these papers. Raises a
     TaggerError if the facets or tags of the taxonomy are not those of the model, no label is new,
@@ -71,9 +73,9 @@ def update(
                 "the facets and tags are not those of the model to update",
                 hint="Train without --heads-only",
             )
-        everything = TrainingData.of(labels, taxonomy)
+        everything = TrainingData.of(_with_known_tags(labels, model.reference, taxonomy), taxonomy)
         new = _new_rows(everything, model.reference)
-        data = TrainingData.of([labels[row] for row in new], taxonomy)
+        data = TrainingData.of([everything.labels[row] for row in new], taxonomy)
         papers = data.papers()
         texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
         texts += model.reference.titles if settings.title_views else ()
@@ -178,6 +180,24 @@ class _Fitting:
 
     def _encode(self, view: str, indices: Integers) -> Vectors:
         return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])
+
+
+def _with_known_tags(
+    labels: Sequence[Label], reference: Reference, taxonomy: Taxonomy
+) -> list[Label]:
+    """Return the labels, those of papers in the reference with its tags in their missing facets."""
+    place = {name: row for row, name in enumerate(reference.ids)}
+
+    def completed(label: Label) -> Label:
+        row = place.get(label.id)
+        known = {
+            facet.name: tuple(compress(facet.tag_names, reference.y_true[facet.name][row]))
+            for facet in taxonomy.facets
+            if row is not None and reference.annotated[facet.name][row]
+        }
+        return label.model_copy(update={"tags": known | label.tags})
+
+    return [completed(label) for label in labels]
 
 
 def _new_rows(data: TrainingData, reference: Reference) -> Integers:

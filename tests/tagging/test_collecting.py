@@ -126,16 +126,16 @@ def test_two_entries_of_one_paper_both_tell_what_they_know(tmp_path, taxonomy):
     assert found.tagged.sources == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("words", ['"', '""', " ", "\0", '" \0"'])
+@pytest.mark.parametrize("words", ['"', '""', " ", "\0", '" \0"', "\udcff"])
 def test_a_search_without_words_is_refused(tmp_path, words):
     library = Library.create(tmp_path / "library")
     with pytest.raises(TaggerError, match="the search has no words"):
         library.papers(words)
 
 
-def test_a_quote_or_a_nul_among_words_is_passed_over(tmp_path, taxonomy):
+def test_a_quote_or_an_unsafe_character_among_words_is_passed_over(tmp_path, taxonomy):
     collect(tmp_path / "library", [Paper("A study of hearts", "Old ones.", ("a",))], taxonomy)
-    for words in ('"hearts', 'old "', "hearts\0", "study\0old", '"study\0of"'):
+    for words in ('"hearts', 'old "', "hearts\0", "study\0old", '"study\0of"', "\udcff old"):
         assert len(list(Library(tmp_path / "library").papers(words))) == 1
 
 
