@@ -44,23 +44,33 @@ def push_examples(connection: Connection) -> ReviewProject:
     return project
 
 
-def take_picture(server: RunningServer, project: ReviewProject, path: Path) -> None:
-    """Open the first paper as a reviewer sees it."""
+def open_browser() -> webdriver.Chrome:
+    """Start Chromium without a window."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
     for argument in ("--headless=new", "--no-sandbox", "--window-size=1250,980"):
         options.add_argument(argument)
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
+    return webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
+
+
+def log_in(driver: webdriver.Chrome, server: RunningServer) -> None:
+    """Log in to Label Studio."""
+    driver.get(f"{server.url}/user/login/")
+    driver.find_element(By.NAME, "email").send_keys(server.email)
+    driver.find_element(By.NAME, "password").send_keys(server.password)
+    driver.find_element(By.NAME, "password").submit()
+    WebDriverWait(driver, 60).until(lambda browser: "login" not in browser.current_url)
+
+
+def take_picture(server: RunningServer, project: ReviewProject, path: Path) -> None:
+    """Open the first paper as a reviewer sees it."""
+    driver = open_browser()
     try:
-        driver.get(f"{server.url}/user/login/")
-        driver.find_element(By.NAME, "email").send_keys(server.email)
-        driver.find_element(By.NAME, "password").send_keys(server.password)
-        driver.find_element(By.NAME, "password").submit()
-        wait = WebDriverWait(driver, 60)
-        wait.until(lambda browser: "login" not in browser.current_url)
+        log_in(driver, server)
         tasks, _ = project.tasks()
         driver.get(f"{project.url}?task={tasks[0].id}")
-        wait.until(lambda browser: browser.find_elements(By.CSS_SELECTOR, "input:checked"))
+        shown = "input:checked"
+        WebDriverWait(driver, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, shown))
         driver.save_screenshot(str(path))
     finally:
         driver.quit()
