@@ -1,7 +1,8 @@
-"""How long does a newcomer wait for the first tags?
+"""How long does a newcomer wait for the first tags, and for the first reviewed paper?
 
-Clones this state into an empty folder and runs ``make demo`` twice there, without an environment
-and with empty caches of pip and tagger.
+Clones this state into an empty folder, without an environment and with empty caches of pip and
+tagger. Runs ``make demo`` twice there; then installs what review needs into a new environment and
+answers the first paper of ``tagger review here``.
 
     python experiments/fresh_machine.py  # writes experiments/results/fresh_machine.*
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+import httpx
 from record import ROOT, read_options, write_result
 
 
@@ -22,6 +25,30 @@ def seconds_of(command: list[str], folder: Path, environment: dict[str, str]) ->
     begin = time.perf_counter()
     subprocess.run(command, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
     return time.perf_counter() - begin
+
+
+def seconds_to_review(folder: Path, environment: dict[str, str]) -> float:
+    """Install tagger for review, and return the time until the first answer is saved."""
+    begin = time.perf_counter()
+    place = folder / "environment"
+    python = str(place / "bin" / "python")
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", ".[review]"]
+    subprocess.run(install, cwd=folder, env=environment, check=True)
+    command = [python, "-m", "tagger", "review", "here", "examples/monday.txt", "--no-browser"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        address = next(line.split()[1] for line in running.stderr if line.startswith("Review: "))
+        base, _, token = address.partition("/?token=")
+        with httpx.Client(base_url=base, headers={"x-token": token}, trust_env=False) as client:
+            number = client.get("/paper").raise_for_status().json()["number"]
+            answer = {"number": number, "tags": {}, "verdict": "cannot tell", "seconds": 1}
+            client.post("/answer", json=answer, timeout=60).raise_for_status()
+        seconds = time.perf_counter() - begin
+        running.terminate()
+    return seconds
 
 
 def main() -> None:
@@ -41,6 +68,9 @@ def main() -> None:
         found = {
             "make demo": seconds_of(["make", "demo"], folder, environment),
             "make demo, again": seconds_of(["make", "demo"], folder, environment),
+            "pip install '.[review]', until a paper is reviewed": seconds_to_review(
+                folder, environment
+            ),
         }
     lines = [f"| {name} | {value:.0f} |" for name, value in found.items()]
     foot = "From an empty folder and empty caches, installation included."
