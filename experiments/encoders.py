@@ -101,8 +101,8 @@ def table(rows: dict[str, dict[str, Any]], labels: int) -> str:
         [
             *lines,
             "",
-            f"Trained by the default recipe on the {labels} seed labels, one seed, with 95% "
-            "bootstrap intervals; speed is that of `--effort full`, the median of "
+            f"Trained by the default recipe on the {labels} seed labels, one seed and 2 folds, "
+            "with 95% bootstrap intervals; speed is that of `--effort full`, the median of "
             f"{ROUNDS} rounds in turns. Settings were chosen on both sets, with the smaller "
             "encoder.",
         ]

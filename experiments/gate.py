@@ -1,13 +1,13 @@
 """How often does the gate let a version pass that is as good as the champion, or 5 points worse?
 
 Versions are heads on the bundled encoder, trained on the seed labels and a random share of the 867
-papers of ../shared/gold. Each predicts all of these papers out of fold. A comparison draws 100 of
-the papers as audit sample, and the gate decides. Two versions are made truly equal by swapping
-their predictions at random, paper by paper: what they differ in stays. The challenger is made 5
-points worse by giving it the predictions of a version that learned from a part of the seed labels,
-on as many papers as that takes. How much two versions differ without being better or worse depends
-on how much of the training they share, so there are several pairs. Two simulations have no papers:
-constant confidence, which makes accuracy all that is known; and 60 tags.
+papers of ../shared/gold. Each predicts all of these papers out of fold. A comparison draws 50, 100
+or 200 of the papers as audit sample, and the gate decides. Two versions are made truly equal by
+swapping their predictions at random, paper by paper: what they differ in stays. The challenger is
+made 5 points worse by giving it the predictions of a version that learned from a part of the seed
+labels, on as many papers as that takes. How much two versions differ without being better or worse
+depends on how much of the training they share, so there are several pairs. Two simulations have no
+papers: constant confidence, which makes accuracy all that is known; and 60 tags.
 
     python experiments/gate.py  # writes experiments/results/gate.*
 """

@@ -43,7 +43,7 @@ def measure(requirements: list[str]) -> dict[str, float]:
             [*pip, "list", "--format", "json"], check=True, capture_output=True, text=True
         )
         packages = {entry["name"] for entry in json.loads(listed.stdout)} - {"pip", "setuptools"}
-        return {"megabytes": (size(folder) - empty) / 2**20, "packages": len(packages)}
+        return {"megabytes": (size(folder) - empty) / 1e6, "packages": len(packages)}
 
 
 def main() -> None:

@@ -31,6 +31,14 @@ from helpers.tiny_model import save_tiny_model
 WORDS = 120
 VOCABULARY = 30_000
 CHUNK = 1000
+TAGGER = r"""
+import re, runpy, sys
+try:
+    runpy.run_module("tagger", run_name="__main__", alter_sys=True)
+finally:
+    # Not what getrusage says: that counts what the parent had when it started the process.
+    print(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1], file=sys.stderr)
+"""
 
 
 def write_papers(path: Path, rows: int, seed: int = 0) -> None:
@@ -59,28 +67,22 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     """Tag so many papers in a child process; return what it took."""
     path, output = folder / f"{rows}.jsonl", folder / f"tagged-{rows}"
     write_papers(path, rows)
-    command = [sys.executable, "-m", "tagger", "tag", str(path), "--model", str(folder / "model")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"}
-    with (folder / "report.json").open("w+b") as report:
-        child = subprocess.Popen(
-            [*command, "--output", str(output), "--json"],
-            env=environment,
-            stdout=report,
-            stderr=subprocess.DEVNULL,
-        )
-        # What getrusage says, of this child alone.
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        report.seek(0)
-        found = json.loads(report.read())
+    command = [sys.executable, "-c", TAGGER, "tag", str(path), "--model", str(folder / "model")]
+    done = subprocess.run(
+        [*command, "--output", str(output), "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"},
+    )
+    found = json.loads(done.stdout)
     measured = {
         "rows": rows,
         "papers": found["papers"],
         "near_duplicates": found["near_duplicates"],
-        "input_megabytes": path.stat().st_size / 2**20,
-        "output_megabytes": sum(file.stat().st_size for file in output.iterdir()) / 2**20,
-        # Kilobytes on Linux, see getrusage(2).
-        "peak_megabytes": usage.ru_maxrss / 1024,
+        "input_megabytes": path.stat().st_size / 1e6,
+        "output_megabytes": sum(file.stat().st_size for file in output.iterdir()) / 1e6,
+        "peak_megabytes": int(done.stderr.split()[-1]) * 1024 / 1e6,
     }
     path.unlink()
     return measured

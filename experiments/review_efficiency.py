@@ -13,9 +13,9 @@ The protocol, fixed before the first run:
   210.
 - Each round a strategy picks 10 papers, the reviewer labels them, and the model is fitted again.
   The budget is 80 papers, about half of the pool: at the whole pool all strategies are one.
-- A model is fitted as ``tagger train`` does, with the same classifiers, the same lexical features
-  and a calibration on 5-fold out-of-fold scores, but for the encoder, which stays as it is: to
-  fine-tune it thousands of times is out of reach.
+- A model has the classifiers and the lexical features of ``tagger train``, and a calibration on
+  5-fold out-of-fold scores. The encoder stays as it is: to fine-tune it thousands of times is out
+  of reach. It reads whole texts only, and tags of domain are given from a probability of 0.5.
 - Two situations, with the bundled encoder as it comes, so that all labels are alike to it: 20
   papers of the pool, drawn at random (a new taxonomy); and the seed labels of labels/ (the daily
   use).
@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -359,6 +360,7 @@ def main() -> None:
                 answers[name].append(run)
                 print(f"from {situation.name}: {name}, seed {seed}", flush=True)
             found[situation.name] = measure(situation, answers)
+            print(json.dumps(found[situation.name]), flush=True)
     figures = {"budgets": budgets.tolist(), "seeds": options.seeds, "situations": found}
     write_result(options, "review_efficiency", figures, as_table(found, budgets, options.seeds))
     draw(found, budgets, options.output / "review_efficiency.svg")

@@ -12,6 +12,7 @@ right as often as they say.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
@@ -164,7 +165,10 @@ def measure(fitted: Fitted, new: Arrived) -> dict[str, float]:
         {"full": fitted.effort.out_of_fold},
         frozenset(label.id for label in data.labels if label.audited),
     )
-    rule = ReviewRule(thresholds=fitted.effort.thresholds)
+    calibrations = fitted.effort.calibrations.items()
+    # Tags with too few labels are never accepted, as by TaggerModel.rule.
+    never = {name: dict.fromkeys(calibration.capped, NEVER) for name, calibration in calibrations}
+    rule = ReviewRule(accept=never, thresholds=fitted.effort.thresholds)
     found: dict[str, float] = {}
     probabilities = {}
     for facet in taxonomy.facets:
@@ -200,12 +204,13 @@ def measured(case: Case, seed: int, draws: int) -> dict[str, Figures]:
         for one, other in (tuple(SETS), tuple(SETS)[::-1]):
             for _ in range(draws if size else 1):
                 rows = rng.choice(len(case.arrived[one].gold.papers), size, replace=False)
-                folds = np.concatenate([case.folds, rng.permutation(np.arange(size) % 5)])
+                own = rng.permutation(np.arange(size) % (case.folds.max() + 1))
+                folds = np.concatenate([case.folds, own])
                 fitted = fit(case, case.arrived[one], rows, folds)
                 for name, value in measure(fitted, case.arrived[other]).items():
                     figures[name].append(value)
         found[str(size)] = dict(figures)
-        print(f"seed {seed}: {size} audit labels", flush=True)
+        print(f"seed {seed}: {size} audit labels", json.dumps(found[str(size)]), flush=True)
     found["scale"] = scales(case)
     return found
 
