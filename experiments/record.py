@@ -84,6 +84,7 @@ def state_of(script: Path) -> dict[str, Any]:
     """Return what a result depends on: tagger/, the script, the machine; and the time."""
     return {
         "tagger": tagger_tree(),
+        "packages": tagger_packages(),
         "script": hashlib.sha256(script.read_bytes()).hexdigest()[:16],
         "commit": _git("rev-parse", "--short", "HEAD"),
         "machine": machine(),
@@ -96,6 +97,13 @@ def tagger_tree() -> str | None:
     if _git("status", "--porcelain", "--", "tagger") != "":
         return None
     return _git("rev-parse", "HEAD:tagger")
+
+
+def tagger_packages() -> dict[str, str]:
+    """Return the hash of each package and file of ``tagger/`` in git; empty without git."""
+    listed = (_git("ls-tree", "HEAD:tagger") or "").splitlines()
+    rows = (line.partition("\t") for line in listed)
+    return {name: about.split()[2] for about, _, name in rows}
 
 
 def _git(*words: str) -> str | None:

@@ -3,7 +3,8 @@
     python scripts/results.py
 
 ``make results`` runs it after the experiments. A test checks that both are up to date. The page
-says at its top which tables were measured on another state of ``tagger/`` than the present one.
+says at its top which tables were measured on another state of ``tagger/`` than the present one, and
+below each of them which packages have changed since.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "experiments"))
-from record import RESULTS, ROOT, read_state, tagger_tree
+from record import RESULTS, ROOT, read_state, tagger_packages, tagger_tree
 
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
@@ -88,12 +89,16 @@ def state_line(older: list[str]) -> str:
 
 
 def origin_of(name: str, state: dict[str, Any]) -> str:
-    """Say which script wrote a table, and when, where and on which commit."""
+    """Say which script wrote a table, when, where and on which commit, and what changed since."""
     if not state:
         return f"Written by `python experiments/{name}.py`, on a state that was not recorded.\n"
+    measured, present = state.get("packages") or {}, tagger_packages()
+    names = {*measured, *present} if measured else set()
+    changed = sorted(each for each in names if measured.get(each) != present.get(each))
+    since = f" Changed since: {', '.join(f'`{each}`' for each in changed)}." if changed else ""
     return (
         f"Written by `python experiments/{name}.py` on {state['date']}, commit {state['commit']}, "
-        f"{state['machine']}.\n"
+        f"{state['machine']}.{since}\n"
     )
 
 

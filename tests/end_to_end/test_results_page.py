@@ -24,8 +24,9 @@ def page(tmp_path, monkeypatch):
     return script
 
 
-def measure(folder, tree, *names):
+def measure(folder, tree, *names, packages=None):
     state = {"tagger": tree, "script": "", "commit": "1", "machine": "m", "date": "2026-01-01"}
+    state["packages"] = packages
     for name in names:
         options = Namespace(output=folder, state=state)
         record.write_result(options, name, {}, "| a |")
@@ -41,6 +42,20 @@ def test_the_page_names_the_tables_that_are_not_of_the_present_state(page, tmp_p
     assert listed == names[:2]
     measure(tmp_path, TREE, *names)
     assert "](#" not in page.results_page().partition("\n## ")[0]
+
+
+def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "tagger_packages", lambda: {"cli": "2", "model": "1", "new": "1"})
+    measure(tmp_path, "another", "gate", packages={"cli": "1", "model": "1", "old": "1"})
+    measure(tmp_path, TREE, "fuzz", packages={"cli": "2", "model": "1", "new": "1"})
+    measure(tmp_path, "another", "speed")
+    told = {
+        name: line.partition("Changed since: ")[2]
+        for line in page.results_page().splitlines()
+        for name in ("gate", "fuzz", "speed")
+        if f"experiments/{name}.py` on" in line
+    }
+    assert told == {"gate": "`cli`, `new`, `old`.", "fuzz": "", "speed": ""}
 
 
 def test_every_table_of_the_page_is_run_by_make_results():
