@@ -24,6 +24,7 @@ PARTS = {
     "What `[formats]` adds": "formats",
     "What `[train]` adds": "train",
     "What `[review]` adds": "review",
+    "What `[scale]` adds": "scale",
 }
 NOT_STATED = "not stated; see its files"
 _INTRODUCTION = """\

@@ -62,6 +62,16 @@ def test_a_review_is_saved_paper_by_paper_and_continues(folder, saved_model):
 
 
 def test_what_is_wrong_is_said_before_anything_is_read(folder):
-    for options in (("--strategy", "none"), ("--enough", "kind=2"), ("--labels", "nowhere")):
+    # Without a champion, 0.9 cannot be measured.
+    wrong = (("--strategy", "none"), ("--enough", "kind=2"), ("--enough", "kind=0.9"))
+    for options in (*wrong, ("--labels", "nowhere")):
         done = run("review", "here", "page.txt", *options, cwd=folder)
         assert (done.returncode, done.stderr.count("error")) == (2, 1)
+
+
+def test_the_exit_code_is_1_until_there_is_enough(workspace, tmp_path):
+    (tmp_path / "page.txt").write_text(page("Known"), encoding="utf-8")
+    command = ("review", "here", tmp_path / "page.txt", "--audit-share", 0)
+    for goal, code in (((), 0), (("--enough", "kind=0.99"), 1)):
+        done = run(*command, *goal, cwd=workspace)
+        assert (done.returncode, done.stdout.count("\n")) == (code, 1), done.stderr

@@ -258,8 +258,7 @@ def status(
             output.echo(address)
     if left_out and not as_json:
         output.echo(left_out, err=True)
-    if any(one.goal and not one.goal.enough for one in progress):
-        raise typer.Exit(1)
+    shown.exit_unless_enough(progress)
 
 
 @app.command()

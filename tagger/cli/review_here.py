@@ -63,12 +63,15 @@ def here(
 
     Example: tagger review here monday.txt tuesday.txt --budget 20
     """
-    from tagger.cli.review_status import parse_goals
+    from tagger.cli.review_status import exit_unless_enough, measure, parse_goals
+    from tagger.labels import LabelStore
     from tagger.review import load_strategy
 
     chosen_by = load_strategy(strategy)  # an unknown one is refused before anything is read
     store = output.read_store(labels)
     goals = parse_goals(enough or [], _CONFIDENCE, store.taxonomy)
+    if goals:
+        measure(store, "latest", goals, _MORE)  # without a champion it raises an error
     read, problems = output.collect_pages(files, format_name, column)
     with output.needs_extra("review"):
         from tagger.review import PushSettings, ReviewDesk, Selection, make_review_page, tasks_here
@@ -91,6 +94,8 @@ def here(
         page = make_review_page(desk, loaded, rule, token, lambda: _estimate(store, goals))
         _serve(page, port, token, browser)
     output.finish(desk.summary(), problems, as_json, partial(_print_summary, desk, store))
+    if goals:
+        exit_unless_enough(measure(LabelStore(store.folder), "latest", goals, _MORE)[1])
 
 
 def _account() -> str:

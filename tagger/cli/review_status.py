@@ -8,6 +8,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import typer
+
 from tagger.cli.output import echo
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
@@ -78,6 +80,12 @@ def measure(
         measure_progress(held_out, before.get(name), more, exponents.get(name), goals.get(name))
         for name, held_out in now.items()
     ]
+
+
+def exit_unless_enough(progress: Sequence[FacetProgress]) -> None:
+    """Exit with code 1 if a goal is not reached."""
+    if any(one.goal and not one.goal.enough for one in progress):
+        raise typer.Exit(1)
 
 
 def _predictions(registry: Registry, version: Version, data: TrainingData) -> dict[str, HeldOut]:
