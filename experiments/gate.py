@@ -282,10 +282,11 @@ def gate_table(found: dict[str, list[Measured]], rounds: int) -> str:
             *lines,
             "",
             f"Of {rounds} simulated comparisons each. The first two kinds are heads on the bundled "
-            'encoder, trained on the seed labels and labelled papers; all facets must pass. "Only '
-            'one right" is the share of papers that only one of two equal versions gets right. The '
-            "worse version lost on average "
-            f"{', '.join(f'{value:.1f}' for value in lost.values())} points, in this order.",
+            "encoder, trained on the seed labels and papers of dev, dev2 and the whole pool; all "
+            'facets must pass. "Only one right" is the share of papers that only one of two equal '
+            "versions gets right. The worse version lost on average "
+            f"{', '.join(f'{value:.1f}' for value in lost.values())} points, in this order. The "
+            "rules of the gate were chosen on such simulations.",
         ]
     )
 
