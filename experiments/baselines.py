@@ -115,14 +115,14 @@ def fit_recipe(recipe: str) -> Fit:
     """What ``tagger train --recipe`` makes and ``tagger tag`` uses, cross-validation included."""
 
     def fit(labels: list[Label], quick: bool) -> Predict:
-        # Pairs take long: half as many folds, and no titles as further texts, as in SetFit itself.
-        pairs = recipe == "setfit"
+        # SetFit trains all layers, which takes long: fewer folds, and no titles as further texts.
+        stock = recipe.startswith("setfit")
         settings = settings_of(
             quick,
             recipe=recipe,
             epochs=epochs_of(recipe),
-            folds=2 if pairs else 5,
-            title_views=not pairs,
+            folds=2 if stock else 5,
+            title_views=not stock,
         )
         with tempfile.TemporaryDirectory() as scratch:
             model = train(labels, TAXONOMY, settings, Path(scratch) / "model").model
@@ -209,8 +209,8 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
         f"95% bootstrap intervals. Settings were chosen on both, so expect a little less on "
         "other papers. All but the first two and the definitions learn from the "
         "same papers with class weights, and training includes 5-fold cross-validation for "
-        "calibration and threshold. SetFit sees 20 pairs of each kind for each paper; with pairs "
-        "it has 2 folds and, as it comes, does not learn from titles alone, which the others do."
+        "calibration and threshold. SetFit has 2 folds and, as it comes, does not learn from "
+        "titles alone, which the others do; with pairs it sees 20 of each kind for each paper."
     )
     return "\n".join(lines) + "\n"
 
