@@ -29,6 +29,7 @@ EXPERIMENTS = (
     "trust",
     "review_gain",
     "review_efficiency",
+    "review_keys",
     "gate",
     "speed",
     "training_speed",
@@ -46,6 +47,7 @@ EXPERIMENTS = (
 """Each script is ``NAME.py`` and writes the result ``NAME``, and perhaps more."""
 NOT_QUICK = {
     "scale": "it starts clusters of Ray, one after the other, which takes minutes",
+    "review_keys": "it needs a Label Studio, which takes minutes to start",
     "faults": "it needs a Label Studio and an MLflow server, which take minutes to start",
 }
 """What ``--quick`` leaves out, and why."""

@@ -42,6 +42,7 @@ SECTIONS = {
     "Gain by review": {
         "What reviewed papers bring": "review_gain",
         "Papers to review, by strategy": "review_efficiency",
+        "Keys and seconds a paper": "review_keys",
     },
     "Versions compared": {"The gate": "gate"},
     "Speed and memory": {
