@@ -206,11 +206,12 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
     lines.append("")
     lines.append(
         f"Trained on the {labels} seed labels, measured on 210 papers (dev) and 119 (dev2), with "
-        f"95% bootstrap intervals. Settings were chosen on both, so expect a little less on "
-        "other papers. All but the first two and the definitions learn from the "
+        f"95% bootstrap intervals. Settings were chosen on both sets, so figures on other "
+        "papers will be a little lower. All but the first two and the definitions learn from the "
         "same papers with class weights, and training includes 5-fold cross-validation for "
-        "calibration and threshold. SetFit has 2 folds and, as it comes, does not learn from "
-        "titles alone, which the others do; with pairs it sees 20 of each kind for each paper."
+        "calibration and threshold. SetFit is cross-validated in 2 folds. By its defaults it "
+        "does not learn from titles as separate texts, as the others do. With pairs it trains on "
+        "20 positive and 20 negative pairs for each paper."
     )
     return "\n".join(lines) + "\n"
 

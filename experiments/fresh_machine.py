@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 from record import ROOT, read_options, write_result
+from review_keys import review_page
 
 
 def seconds_of(command: list[str], folder: Path, environment: dict[str, str]) -> float:
@@ -35,20 +36,14 @@ def seconds_to_review(folder: Path, environment: dict[str, str]) -> float:
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     install = [python, "-m", "pip", "install", "--quiet", ".[review]"]
     subprocess.run(install, cwd=folder, env=environment, check=True)
-    command = [python, "-m", "tagger", "review", "here", "examples/monday.txt", "--no-browser"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stderr is not None
-        address = next(line.split()[1] for line in running.stderr if line.startswith("Review: "))
+    command = [python, "-m", "tagger", "review", "here", "examples/monday.txt"]
+    with review_page(command, folder, environment) as address:
         base, _, token = address.partition("/?token=")
         with httpx.Client(base_url=base, headers={"x-token": token}, trust_env=False) as client:
             number = client.get("/paper").raise_for_status().json()["number"]
             answer = {"number": number, "tags": {}, "verdict": "cannot tell", "seconds": 1}
             client.post("/answer", json=answer, timeout=60).raise_for_status()
-        seconds = time.perf_counter() - begin
-        running.terminate()
-    return seconds
+        return time.perf_counter() - begin
 
 
 def main() -> None:

@@ -11,9 +11,7 @@ Chromium opens the report.
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from record import ROOT, read_options, write_result
+from browser import open_browser
+from record import ROOT, environment_of_tagger, read_options, write_result
 
 from tagger.labels import LabelStore
 from tagger.model import ReviewRule, load_model
@@ -72,24 +71,15 @@ def grow(path: Path, pages: list[list[Paper]], model_folder: Path) -> list[float
 
 def seconds_of(command: str, folder: Path) -> float:
     """Run a command of tagger in a folder and return its seconds."""
-    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
-    environment.pop("MLFLOW_TRACKING_URI", None)
     words = [sys.executable, "-m", "tagger", *shlex.split(command)]
     begin = time.perf_counter()
-    subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True)
+    subprocess.run(words, cwd=folder, env=environment_of_tagger(), check=True, capture_output=True)
     return time.perf_counter() - begin
 
 
 def seconds_to_open(page: Path) -> float:
     """Open a page in Chromium and return the seconds until it is loaded."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
+    driver = open_browser()
     try:
         driver.get("about:blank")
         begin = time.perf_counter()

@@ -14,14 +14,12 @@ takes the same whatever the number of papers, see speed.py.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from record import ROOT, read_options, write_result
+from record import ROOT, read_options, run_python, write_result
 
 from tagger.labels import LabelStore
 
@@ -31,14 +29,7 @@ from helpers.tiny_model import save_tiny_model
 WORDS = 120
 VOCABULARY = 30_000
 CHUNK = 1000
-TAGGER = r"""
-import re, runpy, sys
-try:
-    runpy.run_module("tagger", run_name="__main__", alter_sys=True)
-finally:
-    # Not what getrusage says: that counts what the parent had when it started the process.
-    print(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1], file=sys.stderr)
-"""
+TAGGER = "import runpy; runpy.run_module('tagger', run_name='__main__', alter_sys=True)"
 
 
 def write_papers(path: Path, rows: int, seed: int = 0) -> None:
@@ -67,22 +58,17 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     """Tag so many papers in a child process; return what it took."""
     path, output = folder / f"{rows}.jsonl", folder / f"tagged-{rows}"
     write_papers(path, rows)
-    command = [sys.executable, "-c", TAGGER, "tag", str(path), "--model", str(folder / "model")]
-    done = subprocess.run(
-        [*command, "--output", str(output), "--json"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TAGGER_CACHE": "off"},
-    )
-    found = json.loads(done.stdout)
+    model, target = str(folder / "model"), str(output)
+    words = ("tag", str(path), "--model", model, "--output", target, "--json")
+    printed, peak = run_python(TAGGER, *words)
+    found = json.loads(printed)
     measured = {
         "rows": rows,
         "papers": found["papers"],
         "near_duplicates": found["near_duplicates"],
         "input_megabytes": path.stat().st_size / 1e6,
         "output_megabytes": sum(file.stat().st_size for file in output.iterdir()) / 1e6,
-        "peak_megabytes": int(done.stderr.split()[-1]) * 1024 / 1e6,
+        "peak_megabytes": peak,
     }
     path.unlink()
     return measured

@@ -22,6 +22,13 @@ SCRATCH = Path(tempfile.gettempdir()) / "tagger-experiments"
 INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
 """What Linux calls the instructions that the speed of an encoder depends on, best first."""
 
+# Not what getrusage says: that counts what the parent had when it started the process.
+REPORT_PEAK = r"""
+import atexit, re, sys
+pattern, file = r"VmHWM:\s+(\d+) kB", "/proc/self/status"
+atexit.register(lambda: print(re.search(pattern, open(file).read())[1], file=sys.stderr))
+"""
+
 
 def read_options(
     description: str | None, parser: ArgumentParser | None = None, **sizes: tuple[float, float]
@@ -90,6 +97,27 @@ def state_of(script: Path) -> dict[str, Any]:
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def environment_of_tagger() -> dict[str, str]:
+    """Return the environment of a process that runs this checkout, without caches and servers."""
+    return {
+        **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+        "TAGGER_CACHE": "off",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def run_python(code: str, *words: str) -> tuple[str, float]:
+    """Run code in a process; return what it prints, and its peak memory in megabytes.
+
+    ``words`` are its arguments. Raises a CalledProcessError if it fails.
+    """
+    command = [sys.executable, "-c", REPORT_PEAK + code, *words]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment_of_tagger()
+    )
+    return done.stdout, int(done.stderr.split()[-1]) * 1024 / 1e6
 
 
 def tagger_tree() -> str | None:

@@ -14,7 +14,6 @@ Label Studio has to be installed in ``.label-studio/venv``, as ``tagger review s
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,11 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from browser import log_in, open_browser
 from gold import digest_papers
-from record import ROOT, read_options, write_result
-from review_picture import log_in, open_browser
+from record import ROOT, environment_of_tagger, read_options, write_result
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -72,7 +70,8 @@ def keys_a_paper() -> tuple[int, float, float]:
 def seconds_between(driver: Chrome, papers: int, shown: str, *keys: str) -> list[float]:
     """Save the answer of one paper after the other; return the seconds until the next is shown.
 
-    ``shown`` is the JavaScript of what tells the paper that is shown, false while there is none.
+    ``shown`` is a JavaScript expression that names the paper on the screen; it is false without
+    one.
     """
     wait = WebDriverWait(driver, 120, poll_frequency=0.01)
 
@@ -83,19 +82,28 @@ def seconds_between(driver: Chrome, papers: int, shown: str, *keys: str) -> list
     for _ in range(papers):
         # A person reads a paper; meanwhile the page gets ready for the next one.
         time.sleep(2)
-        chain = ActionChains(driver)
-        for key in keys[:-1]:
-            chain = chain.key_down(key)
-        chain = chain.send_keys(keys[-1])
-        for key in keys[:-1]:
-            chain = chain.key_up(key)
+        focused = driver.switch_to.active_element
         begin = time.perf_counter()
-        chain.perform()
+        focused.send_keys(*keys)  # which holds Ctrl while the next key is pressed
         while (now := wait.until(lambda _: paper())) == before:
             time.sleep(0.01)
         before = now
         seconds.append(time.perf_counter() - begin)
     return seconds
+
+
+@contextmanager
+def review_page(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Run ``tagger review here``, which ``command`` starts; yield the address of its page."""
+    command = [*command, "--no-browser"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stderr is not None
+            yield next(line.split()[1] for line in running.stderr if line.startswith("Review: "))
+        finally:
+            running.terminate()
 
 
 @contextmanager
@@ -105,22 +113,13 @@ def own_page(folder: Path, papers: list[Paper]) -> Iterator[str]:
         "".join(json.dumps({"title": p.title, "abstract": p.abstract}) + "\n" for p in papers),
         encoding="utf-8",
     )
-    tagger = [sys.executable, "-m", "tagger"]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    variables = {**os.environ, "PYTHONPATH": paths}
+    tagger, environment = [sys.executable, "-m", "tagger"], environment_of_tagger()
     init = [*tagger, "init", "labels", "--template", "shipped"]
-    subprocess.run(init, cwd=folder, env=variables, check=True)
-    options = ["--no-browser", "--audit-share", "0", "--budget", str(len(papers))]
-    command = [*tagger, "review", "here", "papers.jsonl", "--model", "shipped", *options]
-    running = subprocess.Popen(
-        command, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert running.stderr is not None
-        yield next(line.split()[1] for line in running.stderr if line.startswith("Review: "))
-    finally:
-        running.terminate()
-        running.wait(60)
+    subprocess.run(init, cwd=folder, env=environment, check=True)
+    options = ["--model", "shipped", "--audit-share", "0", "--budget", str(len(papers))]
+    command = [*tagger, "review", "here", "papers.jsonl", *options]
+    with review_page(command, folder, environment) as address:
+        yield address
 
 
 @contextmanager

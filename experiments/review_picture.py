@@ -8,13 +8,11 @@ in Chromium without a window, and writes examples/review.png.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
+from browser import log_in, open_browser
 from record import ROOT
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -42,24 +40,6 @@ def push_examples(connection: Connection) -> ReviewProject:
     settings = PushSettings(len(papers), load_strategy("uncertainty"), audit_share=0)
     push_papers(papers, model, labels.all_labels(), project, settings)
     return project
-
-
-def open_browser() -> webdriver.Chrome:
-    """Start Chromium without a window."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1250,980"):
-        options.add_argument(argument)
-    return webdriver.Chrome(options, Service(shutil.which("chromedriver") or "chromedriver"))
-
-
-def log_in(driver: webdriver.Chrome, server: RunningServer) -> None:
-    """Log in to Label Studio."""
-    driver.get(f"{server.url}/user/login/")
-    driver.find_element(By.NAME, "email").send_keys(server.email)
-    driver.find_element(By.NAME, "password").send_keys(server.password)
-    driver.find_element(By.NAME, "password").submit()
-    WebDriverWait(driver, 60).until(lambda browser: "login" not in browser.current_url)
 
 
 def take_picture(server: RunningServer, project: ReviewProject, path: Path) -> None:

@@ -15,7 +15,6 @@ could pile up. A real encoder takes the same whatever the number of papers.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 import psutil
 from gold import digest_papers
-from record import ROOT, read_options, write_result
+from record import ROOT, environment_of_tagger, read_options, write_result
 
 from tagger._util.arrays import Booleans, Floats
 from tagger.labels import LabelStore
@@ -150,8 +149,7 @@ def run(model: Path, table: Path, engine: str, cores: int, rows_per_shard: int, 
     """Tag a table in a process; return seconds, papers a second, peak memory, bytes written."""
     with tempfile.TemporaryDirectory() as scratch:
         arguments = [model, table, scratch, engine, cores, rows_per_shard, effort]
-        environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
-        environment |= {"OMP_NUM_THREADS": "1"}
+        environment = environment_of_tagger() | {"OMP_NUM_THREADS": "1"}
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
                 [sys.executable, "-c", ENGINE, *map(str, arguments)],

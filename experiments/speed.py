@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gold import Gold, read_gold, settings_of, some
-from record import ROOT, read_options, write_result
+from record import ROOT, environment_of_tagger, read_options, run_python, write_result
 
 from tagger.evaluation import DEFAULT_THRESHOLD, evaluate
 from tagger.labels import LabelStore
@@ -153,26 +152,11 @@ def varied(papers: list[Paper], number: int) -> list[Paper]:
     return [replace(paper, abstract=f"{paper.abstract} {number}", id="") for paper in papers]
 
 
-def as_process(code: str, folder: Path) -> tuple[float, float]:
-    """Run a script; return its seconds and its peak memory in megabytes."""
-    script = folder / "process.py"
-    script.write_text(code, encoding="utf-8")
-    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
-    # Not what getrusage says: that counts what the parent had when it started the process.
-    reported = (
-        "import re, runpy, sys; runpy.run_path(sys.argv[1]); "
-        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
-    )
+def as_process(code: str) -> tuple[float, float]:
+    """Run code in a process; return its seconds and its peak memory in megabytes."""
     begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", reported, str(script)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    seconds = time.perf_counter() - begin
-    return seconds, int(done.stdout.split()[-1]) * 1024 / 1e6
+    _, peak = run_python(code)
+    return time.perf_counter() - begin, peak
 
 
 def processes(folder: Path, papers: list[Paper]) -> dict[str, str]:
@@ -196,12 +180,10 @@ def as_command(folder: Path, paper: Paper) -> tuple[float, float]:
     """Run ``tagger tag`` on a paper; return seconds until its tags are shown, and to the end."""
     page = json.dumps({"title": paper.title, "abstract": paper.abstract})
     (folder / "page.jsonl").write_text(page + "\n", encoding="utf-8")
-    environment = {**os.environ, "TAGGER_CACHE": "off", "PYTHONPATH": str(ROOT)}
-    environment.pop("MLFLOW_TRACKING_URI", None)
     begin = time.perf_counter()
     command = [sys.executable, "-m", "tagger", "tag", "page.jsonl", "--replace"]
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        command, cwd=folder, env=environment_of_tagger(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         # Its last line, after the table.
@@ -294,8 +276,8 @@ def measure(
     code = processes(folder, gold.papers)
     for _ in range(rounds):
         for name in starts:
-            starts[name].append(as_process(code[name].replace("COUNT", "1"), folder)[0])
-            peaks[name].append(as_process(code[name].replace("COUNT", "None"), folder)[1])
+            starts[name].append(as_process(code[name].replace("COUNT", "1"))[0])
+            peaks[name].append(as_process(code[name].replace("COUNT", "None"))[1])
     return [
         {
             "method": name,

@@ -89,13 +89,15 @@ def state_line(older: list[str]) -> str:
     return f"{told}\n\n{links}\n"
 
 
-def origin_of(name: str, state: dict[str, Any]) -> str:
-    """Say which script wrote a table, when, where and on which commit, and what changed since."""
+def origin_of(name: str, state: dict[str, Any], packages: dict[str, str]) -> str:
+    """Say which script wrote a table, when, where and on which commit, and what changed since.
+
+    ``packages`` has the present hashes of the packages of ``tagger/``.
+    """
     if not state:
         return f"Written by `python experiments/{name}.py`, on a state that was not recorded.\n"
-    measured, present = state.get("packages") or {}, tagger_packages()
-    names = {*measured, *present} if measured else set()
-    changed = sorted(each for each in names if measured.get(each) != present.get(each))
+    measured = state.get("packages") or packages
+    changed = sorted({package for package, _ in measured.items() ^ packages.items()})
     since = f" Changed since: {', '.join(f'`{each}`' for each in changed)}." if changed else ""
     return (
         f"Written by `python experiments/{name}.py` on {state['date']}, commit {state['commit']}, "
@@ -105,7 +107,7 @@ def origin_of(name: str, state: dict[str, Any]) -> str:
 
 def results_page() -> str:
     """Return docs/results.md: every table under its heading, with the command that writes it."""
-    present, older, parts = tagger_tree(), [], []
+    present, packages, older, parts = tagger_tree(), tagger_packages(), [], []
     for chapter, sections in SECTIONS.items():
         parts.append(f"## {chapter}\n")
         for heading, name in sections.items():
@@ -116,7 +118,7 @@ def results_page() -> str:
             parts += [f"### {heading}\n", table.rstrip() + "\n"]
             if picture := PICTURES.get(name):
                 parts.append(f"![{picture}](../experiments/results/{name}.svg)\n")
-            parts.append(origin_of(name, state))
+            parts.append(origin_of(name, state, packages))
     return "\n".join(["# Results\n", state_line(older), INTRODUCTION, *parts])
 
 

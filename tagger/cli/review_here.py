@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tagger.labels import LabelStore
-    from tagger.review import Goal, ReviewDesk
+    from tagger.review import FacetProgress, Goal, ReviewDesk
 
 _CONFIDENCE = 0.95
 _MORE = 20
@@ -63,15 +63,13 @@ def here(
 
     Example: tagger review here monday.txt tuesday.txt --budget 20
     """
-    from tagger.cli.review_status import exit_unless_enough, measure, parse_goals
-    from tagger.labels import LabelStore
+    from tagger.cli.review_status import exit_unless_enough, parse_goals
     from tagger.review import load_strategy
 
     chosen_by = load_strategy(strategy)  # an unknown one is refused before anything is read
     store = output.read_store(labels)
     goals = parse_goals(enough or [], _CONFIDENCE, store.taxonomy)
-    if goals:
-        measure(store, "latest", goals, _MORE)  # without a champion it raises an error
+    _progress(store, goals)  # goals that cannot be measured are refused
     read, problems = output.collect_pages(files, format_name, column)
     with output.needs_extra("review"):
         from tagger.review import PushSettings, ReviewDesk, Selection, make_review_page, tasks_here
@@ -94,8 +92,7 @@ def here(
         page = make_review_page(desk, loaded, rule, token, lambda: _estimate(store, goals))
         _serve(page, port, token, browser)
     output.finish(desk.summary(), problems, as_json, partial(_print_summary, desk, store))
-    if goals:
-        exit_unless_enough(measure(LabelStore(store.folder), "latest", goals, _MORE)[1])
+    exit_unless_enough(_progress(store, goals))
 
 
 def _account() -> str:
@@ -118,6 +115,17 @@ def _serve(page: FastAPI, port: int, token: str, browser: bool) -> None:
             webbrowser.open(address)
 
     serve_until_interrupted(page, (LOOPBACK[0], port), announce)
+
+
+def _progress(store: LabelStore, goals: Mapping[str, Goal]) -> Sequence[FacetProgress]:
+    """Measure the champion on the labels as they are now; nothing without goals."""
+    from tagger.cli.review_status import measure
+    from tagger.labels import LabelStore
+
+    if not goals:
+        return ()
+    with output.working("Measuring"):
+        return measure(LabelStore(store.folder), "latest", goals, _MORE)[1]
 
 
 def _estimate(store: LabelStore, goals: Mapping[str, Goal]) -> list[str]:

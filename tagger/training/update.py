@@ -58,9 +58,9 @@ def update(
 
     Settings, ``progress`` and ``known_folds`` are as for :func:`tagger.training.train`.
 
-    A label that the model was trained on is used once. If its tags have changed, it is used with
-    the new ones, and with the old ones in facets that it is no longer labelled in. Else its
-    out-of-fold predictions are those that the model stores. Those of new labels come from heads
+    A label that the model was trained on is used once. If its tags have changed, the new ones are
+    used; a facet without a new label keeps the old tags. If none has changed, its out-of-fold
+    predictions are those that the model stores. Those of new labels come from heads
     fitted without the paper's fold; the encoder was not trained on these papers. Raises a
     TaggerError if the facets or tags of the taxonomy are not those of the model, no label is new,
     or the model is damaged.
@@ -210,11 +210,8 @@ def _new_rows(data: TrainingData, reference: Reference) -> Integers:
     def known(row: int) -> bool:
         there = place.get(data.ids[row])
         return there is not None and all(
-            not data.annotated[name][row]
-            or (
-                reference.annotated[name][there]
-                and (reference.y_true[name][there] == data.y_true[name][row]).all()
-            )
+            reference.annotated[name][there] == data.annotated[name][row]
+            and (reference.y_true[name][there] == data.y_true[name][row]).all()
             for name in data.annotated
         )
 
