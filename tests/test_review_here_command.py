@@ -75,3 +75,4 @@ def test_the_exit_code_is_1_until_there_is_enough(workspace, tmp_path):
     for goal, code in (((), 0), (("--enough", "kind=0.99"), 1)):
         done = run(*command, *goal, cwd=workspace)
         assert (done.returncode, done.stdout.count("\n")) == (code, 1), done.stderr
+        assert ("kind: not enough for 0.99" in done.stderr) == bool(code)

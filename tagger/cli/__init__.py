@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
@@ -161,4 +163,7 @@ def main() -> None:
         complain(cannot_write(error.filename, error))
     else:
         return
+    finally:
+        # Ctrl+C while Python ends would print a traceback.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     sys.exit(2)

@@ -147,8 +147,11 @@ def serve_until_interrupted(
     except KeyboardInterrupt:
         return
     finally:
+        # Open connections are given some seconds; a second Ctrl+C does not break this off.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         server.should_exit = True
         thread.join()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:

@@ -63,7 +63,7 @@ def here(
 
     Example: tagger review here monday.txt tuesday.txt --budget 20
     """
-    from tagger.cli.review_status import exit_unless_enough, parse_goals
+    from tagger.cli.review_status import exit_unless_enough, goal_lines, parse_goals
     from tagger.review import load_strategy
 
     chosen_by = load_strategy(strategy)  # an unknown one is refused before anything is read
@@ -92,7 +92,10 @@ def here(
         page = make_review_page(desk, loaded, rule, token, lambda: _estimate(store, goals))
         _serve(page, port, token, browser)
     output.finish(desk.summary(), problems, as_json, partial(_print_summary, desk, store))
-    exit_unless_enough(_progress(store, goals))
+    progress = _progress(store, goals)
+    for line in goal_lines(progress):
+        output.echo(line, err=True)
+    exit_unless_enough(progress)
 
 
 def _account() -> str:

@@ -119,9 +119,13 @@ def progress_lines(
         low, high = one.next_round
         text += f"; {more} more labels should bring {_points(low)} to {_points(high)} points"
         lines.append(text)
-        if one.goal:
-            lines.append(f"{one.facet}: {_verdict(one.goal)}")
+        lines += goal_lines([one])
     return lines
+
+
+def goal_lines(progress: Sequence[FacetProgress]) -> list[str]:
+    """Say of each goal whether it is reached, and what is missing."""
+    return [f"{one.facet}: {_verdict(one.goal)}" for one in progress if one.goal]
 
 
 def _verdict(state: GoalState) -> str:
