@@ -148,6 +148,8 @@ def draw_comparison(driver: Chrome, folder: Path) -> None:
         wait = WebDriverWait(driver, 120)
         for element in ("//button[@aria-label='Close']", *map(HEADING.format, FOLDED)):
             wait.until(element_to_be_clickable((By.XPATH, element))).click()
+        # A click may have scrolled the tables to the side.
+        driver.execute_script("document.querySelectorAll('*').forEach(e => e.scrollLeft = 0)")
         take_picture(driver, "document.body.innerText.includes('reviewed/')", "compare.png")
     driver.set_window_size(size["width"], size["height"])
 
