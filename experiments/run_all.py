@@ -26,6 +26,7 @@ EXPERIMENTS = (
     "baselines",
     "emnlp_tags",
     "encoders",
+    "alternatives",
     "trust",
     "review_gain",
     "review_efficiency",

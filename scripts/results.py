@@ -35,6 +35,7 @@ SECTIONS = {
         "Simpler methods on the same labels": "baselines",
         "26 tags of EMNLP 2022 that others chose": "emnlp_tags",
         "A larger encoder": "encoders",
+        "Other settings of fine-tuning": "alternatives",
         "New tags without labels": "zero_shot",
         "Hidden tags found by `tagger discover`": "discovery",
     },
