@@ -106,15 +106,16 @@ def draw_reviews(driver: Chrome, papers: list[Paper]) -> None:
 
 def write_versions(folder: Path) -> None:
     """Train a version on seed labels, and another one after papers were reviewed."""
-    shutil.copytree(ROOT / "labels", folder / "labels", ignore=lambda *_: ["real.jsonl"])
+    labels = folder / "labels"
+    shutil.copytree(ROOT / "labels", labels, ignore=shutil.ignore_patterns("real.jsonl"))
     tagger("train", "--recipe", "frozen", folder=folder)
-    taxonomy = LabelStore(folder / "labels").taxonomy
-    gold = read_gold(taxonomy)
-    reviewed = [label_of(gold, row, taxonomy) for row in range(REVIEWED)]
-    with (folder / "labels" / "corrections.jsonl").open("a", encoding="utf-8") as file:
-        for label in reviewed:
-            line = label.model_copy(update={"queue": "audit"}).model_dump(mode="json")
-            file.write(json.dumps(line) + "\n")
+    store = LabelStore(labels)
+    gold = read_gold(store.taxonomy)
+    reviewed = [
+        label_of(gold, row, store.taxonomy).model_copy(update={"queue": "audit"})
+        for row in range(REVIEWED)
+    ]
+    store.add_corrections(lambda _: reviewed)
     tagger("train", folder=folder)
 
 

@@ -41,7 +41,7 @@ from tagger.training.fine_tuning import fine_tune
 from tagger.training.run import plan_encoder
 
 BATCH = 32
-STEPS = tuple(step / 100 for step in range(1, 100))
+THRESHOLDS = tuple(step / 100 for step in range(1, 100))
 TENSORS = {"return_token_type_ids": True}
 """SetFit's export expects them, also of a tokenizer that does not make them by itself."""
 Answers = dict[str, npt.NDArray[np.float64]]
@@ -203,7 +203,7 @@ def figures(
         if facet.name in answers:
             key = "macro_f1" if facet.exclusive else "micro_f1"
             known = gold.y_true[facet.name], answers[facet.name]
-            tried = [thresholds[facet.name]] if facet.name in thresholds else STEPS
+            tried = [thresholds[facet.name]] if facet.name in thresholds else THRESHOLDS
             found[facet.name] = max(evaluate(facet, *known, bar)[key] for bar in tried)
     return found
 
