@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tagger._util.interrupts import interruptible
 from tagger.cli.output import echo, load_model_for
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
@@ -137,21 +138,16 @@ def serve_until_interrupted(
         ) from error
     server = make_server(app)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    # A shell that starts it in the background ignores interrupts, so set the handlers.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.default_int_handler)
-    try:
-        thread.start()
-        ready(listener.getsockname()[1])
-        thread.join()
-    except KeyboardInterrupt:
-        return
-    finally:
-        # Open connections are given some seconds; a second Ctrl+C does not break this off.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end() -> None:
+        # Open connections are given some seconds.
         server.should_exit = True
         thread.join()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    thread.start()
+    with suppress(KeyboardInterrupt), interruptible(end):
+        ready(listener.getsockname()[1])
+        thread.join()
 
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:

@@ -62,18 +62,21 @@ def comparison_metrics(comparison: Comparison) -> tuple[dict[str, float], dict[s
     They are on reviewed papers, or on seed labels if too few were reviewed: macro-F1, its gain, and
     the verdict, which is 1 if the second version is better, -1 if it is worse. Gain and verdict of
     the first version are 0. Each pair of versions has names of its own, since its papers are
-    others. MLflow's view cuts names longer than about 33 letters; it sorts digits first.
+    others. MLflow's view cuts names longer than about 24 letters, so only seeds are said in each;
+    it sorts digits first.
     """
     pair = " vs ".join(name.split("/")[-1] for name in (comparison.before, comparison.after))
     before: dict[str, float] = {}
     after: dict[str, float] = {}
     for name, facet in comparison.main.items():
-        place = f"{pair} {'seeds' if facet.sample == 'seed' else 'reviewed'}"
+        place, counted = (
+            (f"{pair} seeds", "Papers") if facet.sample == "seed" else (pair, "Reviewed")
+        )
         change, papers = facet.figures["macro_f1"], float(facet.papers)
         for key, first, second in (
             ("Better 1 worse -1", 0.0, _VERDICTS[comparison.verdict]),
             (f"F1 {name}", change.before, change.after),
-            (f"Papers {name}", papers, papers),
+            (f"{counted} {name}", papers, papers),
         ):
             before[f"{place}/{key}"], after[f"{place}/{key}"] = first, second
         gain = f"{place}/Gain {name}"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from tempfile import TemporaryFile
 
+from tagger._util.interrupts import interruptible
 from tagger._util.ports import HOST, wait_until_free
 from tagger.errors import TaggerError
 from tagger.registry.store import Store
@@ -37,18 +38,22 @@ def serve_pages(port: int, ready: Callable[[str], None]) -> None:
     with TemporaryFile() as log:
         with subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server:
             try:
-                _wait_until_ready(server, port)
-                if server.poll() is None:
-                    ready(f"http://{HOST}:{port}")
-                server.wait()
+                with interruptible(lambda: _end(server)):
+                    _wait_until_ready(server, port)
+                    if server.poll() is None:
+                        ready(f"http://{HOST}:{port}")
+                    server.wait()
             except KeyboardInterrupt:
                 return
-            finally:
-                server.terminate()
         log.seek(0)
         lines = log.read().decode(errors="replace").split("\n")
     reason = next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
     raise TaggerError(f"MLflow's server ended: {reason[:300]}", path=store.place)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    server.wait()
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:

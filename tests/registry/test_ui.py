@@ -17,15 +17,15 @@ from tagger.registry import Registry, serve_pages
 
 
 @pytest.fixture
-def foreground():
-    """Let what is started be interrupted: a shell's background commands ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def background():
+    """Start programs as a shell does in the background: interrupts are ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.mlflow
-@pytest.mark.usefixtures("foreground")
+@pytest.mark.usefixtures("background")
 def test_the_pages_are_served_by_few_processes_until_interrupted(
     tmp_path, monkeypatch, label_folder, saved_model
 ):
