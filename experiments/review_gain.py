@@ -2,10 +2,12 @@
 
 A model is trained on the written seed labels. Then it is updated with 0, 20, 40, 80 and 160
 reviewed papers, as ``tagger train --heads-only`` updates the model that ships with tagger: the
-encoder stays, the heads are fitted again. The reviewed papers are those of labels/real.jsonl that
-were sampled at random; their abstracts are in ../shared. In each of five orders, half of them can
-be reviewed and the others are the test papers. A strategy picks 20 papers a round. Negative flips
-are test papers whose tags were all right before the first review and are not any more.
+encoder stays, the heads are fitted again. With 80 and 160 papers, it is also trained anew, encoder
+and all, on seed labels and reviewed papers together. The reviewed papers are those of
+labels/real.jsonl that were sampled at random; their abstracts are in ../shared. In each of five
+orders, half of them can be reviewed and the others are the test papers. A strategy picks 20 papers
+a round. Negative flips are test papers whose tags were all right before the first review and are
+not any more.
 
     python experiments/review_gain.py  # writes experiments/results/review_gain.*
 """
@@ -30,11 +32,19 @@ from tagger.model import TaggerModel, VectorCache, load_model
 from tagger.review import load_strategy
 from tagger.review.strategies.base import Pool
 from tagger.taxonomy import Taxonomy
-from tagger.training import TrainingData, TrainingSettings, default_encoder_cache, train, update
+from tagger.training import (
+    TrainingData,
+    TrainingResult,
+    TrainingSettings,
+    default_encoder_cache,
+    train,
+    update,
+)
 
 COUNTS = (0, 20, 40, 80, 160)
 BATCH = 20
 STRATEGIES = ("random", "uncertainty")
+TRAINED_ANEW = "random, trained anew"
 FIGURES = {"contribution": "accuracy", "domain": "micro_f1"}
 FLIPS = "negative flips"
 
@@ -73,9 +83,7 @@ def simulate(
     options: Namespace,
 ) -> dict[int, dict[str, float]]:
     """Return the figures on the test papers by the number of reviewed papers."""
-    rng = np.random.default_rng(order)
-    shuffled = [real[index] for index in rng.permutation(len(real))]
-    pool, test = shuffled[: len(real) // 2], TrainingData.of(shuffled[len(real) // 2 :], taxonomy)
+    pool, test = split(real, taxonomy, order)
     cache, settings = VectorCache(base.parent / "vectors.sqlite"), settings_of(options.quick)
     counts = [count for count in COUNTS if count <= options.papers]
     reviewed: list[Label] = []
@@ -104,13 +112,51 @@ def simulate(
             result = update(base, reviewed, taxonomy, settings, folder)
             if len(reviewed) in counts:
                 figures, right = measure(load_model(folder, cache=cache), test)
-                own = {
-                    f"own {name} {key}": result.metrics[f"{name}/{key}"]
-                    for name, key in FIGURES.items()
-                    if f"{name}/{key}" in result.metrics
-                }
-                found[len(reviewed)] = {**figures, FLIPS: float((before & ~right).mean()), **own}
+                flips = float((before & ~right).mean())
+                found[len(reviewed)] = {**figures, FLIPS: flips, **own_figures(result)}
     return found
+
+
+def own_figures(result: TrainingResult) -> dict[str, float]:
+    """Return what a training says of itself, as far as it knows enough reviewed papers."""
+    own = {name: f"{name}/{key}" for name, key in FIGURES.items()}
+    return {
+        f"own {name} {FIGURES[name]}": result.metrics[key]
+        for name, key in own.items()
+        if key in result.metrics
+    }
+
+
+def train_anew(
+    base: Path,
+    seeds: list[Label],
+    real: list[Label],
+    taxonomy: Taxonomy,
+    order: int,
+    options: Namespace,
+) -> dict[int, dict[str, float]]:
+    """Return the same figures after trainings on seed labels and papers reviewed at random."""
+    pool, test = split(real, taxonomy, order)
+    figures, before = measure(load_model(base), test)
+    found = {0: figures}
+    # Each takes minutes.
+    for count in [count for count in COUNTS if 0 < count <= options.papers][-2:]:
+        reviewed = [label.model_copy(update={"queue": "audit"}) for label in pool[:count]]
+        with TemporaryDirectory() as scratch:
+            folder, settings = Path(scratch) / "model", settings_of(options.quick, folds=2)
+            result = train([*seeds, *reviewed], taxonomy, settings, folder)
+            figures, right = measure(load_model(folder), test)
+        flips = float((before & ~right).mean())
+        found[count] = {**figures, FLIPS: flips, **own_figures(result)}
+    return found
+
+
+def split(real: list[Label], taxonomy: Taxonomy, order: int) -> tuple[list[Label], TrainingData]:
+    """Return the papers that can be reviewed, in the order of chance, and the test papers."""
+    rng = np.random.default_rng(order)
+    shuffled = [real[index] for index in rng.permutation(len(real))]
+    half = len(real) // 2
+    return shuffled[:half], TrainingData.of(shuffled[half:], taxonomy)
 
 
 def main() -> None:
@@ -128,6 +174,9 @@ def main() -> None:
                 simulate(base, real, snapshot.taxonomy, strategy, order, options)
             )
             print(order, strategy, json.dumps(found[strategy][-1]), flush=True)
+    for order in range(options.orders):
+        found[TRAINED_ANEW].append(train_anew(base, seeds, real, snapshot.taxonomy, order, options))
+        print(order, TRAINED_ANEW, json.dumps(found[TRAINED_ANEW][-1]), flush=True)
     write_result(options, "review_gain", found, table(found, len(seeds), len(real)))
 
 
@@ -136,13 +185,13 @@ def table(found: dict[str, list[dict[int, dict[str, float]]]], seeds: int, paper
     lines = [f"| reviewed papers | {' | '.join(map(str, counts))} |"]
     lines.append("|---" * (len(counts) + 1) + "|")
     for strategy, orders in found.items():
-        for name in orders[0][max(counts)]:
+        for name in orders[0][max(orders[0])]:
             # Of papers that a strategy chose, an update's own figures are too low.
-            if "macro" in name or (strategy != "random" and name.startswith("own")):
+            if "macro" in name or (strategy == "uncertainty" and name.startswith("own")):
                 continue
             cells = []
             for count in counts:
-                values = [order[count][name] for order in orders if name in order[count]]
+                values = [order[count][name] for order in orders if name in order.get(count, {})]
                 spread = f" ± {np.std(values):.3f}" if values else ""
                 cells.append(f"{np.mean(values):.3f}{spread}" if values else "-")
             lines.append(f"| {strategy}: {name.replace('_', ' ')} | {' | '.join(cells)} |")
@@ -150,8 +199,9 @@ def table(found: dict[str, list[dict[int, dict[str, float]]]], seeds: int, paper
         [
             *lines,
             "",
-            f"A model of {seeds} seed labels, updated with reviewed papers; means and standard "
-            f"deviations over {len(found['random'])} orders, measured on half of {papers} papers "
+            f"A model of {seeds} seed labels, updated with reviewed papers, or trained anew with "
+            "them in two folds; means and standard deviations "
+            f"over {len(found['random'])} orders, measured on half of {papers} papers "
             "that were sampled at random. 'own': the figures of the update itself, on the reviewed "
             "papers. Negative flips: papers that were right before the first review and are wrong "
             "now, in at least one facet. Settings were chosen on a part of these papers.",
