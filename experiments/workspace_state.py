@@ -64,7 +64,7 @@ def torn_files(workspace: Path) -> Iterator[tuple[Path, str]]:
                 text = path.read_text(encoding="utf-8")
                 if text and not text.endswith("\n"):
                     yield path, "ends within a line"
-                for line in text.splitlines():
+                for line in filter(None, text.splitlines()):
                     json.loads(line)
             elif path.suffix == ".json":
                 json.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +166,10 @@ def versions_of(whole: bool) -> tuple[dict[str, Any], str | None]:
         if found:
             with registry.store.reading() as client:
                 noted = client.get_registered_model("tagger").tags
-            found["line"] = {name: value for name, value in noted.items() if "tagger." in name}
+            # Those with the id of a run belong to a version.
+            found["line"] = {
+                name: value for name, value in noted.items() if name.startswith("mlflow.tagger.")
+            }
     except TaggerError as error:
         return found, str(error)
     except Exception as error:
