@@ -124,4 +124,4 @@ browser:
 	  $$sudo apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
 
 clean:
-	rm -rf $(VENV) $(LABEL_STUDIO)/venv $(OUTPUT) site build dist *.egg-info
+	rm -rf $(VENV) $(LABEL_STUDIO)/venv site build dist *.egg-info

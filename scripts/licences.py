@@ -31,7 +31,7 @@ _INTRODUCTION = """\
 # Licences
 
 tagger is under the MIT licence and contains no code of others. The encoder of the model that ships
-with it is all-MiniLM-L6-v2, fine-tuned and rounded to 8 bits, under the Apache License 2.0
+with it is all-MiniLM-L6-v2, fine-tuned and rounded to 7 bits, under the Apache License 2.0
 (`LICENSE-encoder.txt`). tagger needs the packages below, each with its own licence. `make licences`
 writes this list from the metadata of the packages, installed on Linux in the versions of
 `constraints.txt`. A test checks that every package of the light install states a licence, and that
