@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from tagger._util.interrupts import interruptible
 from tagger.cli.output import echo, load_model_for
+from tagger.cli.train import options_of
 from tagger.errors import TaggerError
 from tagger.labels import ConflictRule, LabelStore
 from tagger.review import (
@@ -162,9 +163,7 @@ def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: Confl
         if updates_shipped_model(registry, version) if version else is_shipped_name(name):
             command.append("--heads-only")
         elif version:
-            settings = settings_of(registry, version)
-            for name in ("encoder", "max_tokens", "epochs", "folds", "seed"):
-                command.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
+            command += options_of(settings_of(registry, version))
     except TaggerError as error:
         echo(f"error: {error}", err=True)
         return False

@@ -129,6 +129,20 @@ def training_settings(
     )
 
 
+def options_of(settings: TrainingSettings) -> list[str]:
+    """Return the options of ``tagger train`` that give these settings."""
+    if settings.recipe == "from-setfit":
+        options = [f"--from-setfit={settings.encoder}"]
+    else:
+        options = [f"--recipe={settings.recipe}", f"--encoder={settings.encoder}"]
+    for name in ("max_tokens", "epochs", "folds", "seed"):
+        options.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
+    for name in ("float32", "trust_pickle"):
+        if getattr(settings, name):
+            options.append(f"--{name.replace('_', '-')}")
+    return options
+
+
 def _check_heads_only(heads_only: bool, float32: bool) -> None:
     if heads_only and float32:
         raise TaggerError(

@@ -6,9 +6,12 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers.samples import write_taxonomy
 from helpers.tiny_model import save_tiny_model
+from typer.main import get_command
 
+from tagger.cli import app as commands
 from tagger.cli import output
 from tagger.cli.backend import ModelInUse
+from tagger.cli.train import options_of, training_settings
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
@@ -16,6 +19,7 @@ from tagger.registry import Registry
 from tagger.review import Credentials, PullWorker, make_backend
 from tagger.review.pull import PullReport
 from tagger.taxonomy import rename_tag
+from tagger.training import TrainingSettings
 
 HERE = "http://127.0.0.1:9090"
 TASK = {"id": 1, "data": {"title": "On the heart", "abstract": "A trial on the heart."}}
@@ -193,3 +197,22 @@ def test_a_model_may_lack_a_facet_or_have_older_definitions(label_folder, tmp_pa
     write_taxonomy(label_folder, taxonomy.model_copy(update={"facets": (fewer, field)}))
     with pytest.raises(TaggerError, match="the facet 'kind' differs"):
         output.load_model_for(LabelStore(label_folder), folder)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TrainingSettings(),
+        TrainingSettings(recipe="frozen", encoder="a/model", epochs=0, folds=5, float32=True),
+        TrainingSettings(recipe="from-setfit", encoder="a folder", trust_pickle=True, seed=3),
+    ],
+)
+def test_a_challenger_is_trained_with_the_settings_of_the_model_in_use(settings):
+    command = get_command(commands).commands["train"]
+    given = command.make_context("train", options_of(settings)).params
+    recipe, encoder = given["recipe"], given["encoder"]
+    if given["from_setfit"]:
+        recipe, encoder = "from-setfit", str(given["from_setfit"])
+    names = ("max_tokens", "epochs", "folds", "seed")
+    flags = {name: given[name] for name in ("float32", "trust_pickle")}
+    assert training_settings(recipe, encoder, *map(given.get, names), **flags) == settings
