@@ -121,6 +121,11 @@ def tag(
         place = held.enter_context(_place(folder, into, write or [], files))
         chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
         read, problems = _read(files, format_name, column, since, place, chosen)
+        if not into and not read.papers:
+            nothing = {"entries": len(read.entries), "papers": 0, "output": []}
+            say = partial(output.echo, "No papers, so nothing was written")
+            output.finish(nothing, problems, as_json, say)
+            return
         papers, arrivals = _papers_to_tag(read, into, place, replace=replace)
         loaded = load(papers).at_effort(effort)
         _warn_of_other_tags(model, loaded)
@@ -183,9 +188,6 @@ def _papers_to_tag(
     if into:
         arrivals = Arrivals.at(into, read.papers)
         return arrivals.new, arrivals
-    if not read.papers:
-        output.echo("No papers, so nothing was written")
-        raise typer.Exit
     if not replace:
         hint = "Choose another --output, collect them --into a library, or --replace them"
         check_no_loss(folder, read.papers, hint)

@@ -74,6 +74,8 @@ def promote(
         record_promotion(registry, version, champion, outcomes, force)
         champions = [*_champions(registry, client, champion), version.number]
         client.set_registered_model_tag(registry.model, _CHAMPIONS, json.dumps(champions))
+        # What an interrupted rollback had begun is over.
+        client.set_registered_model_tag(registry.model, _GIVING_UP, "[]")
         client.set_registered_model_alias(registry.model, CHAMPION, str(version.number))
         _drop_challenger(registry, version)
         describe_model(registry)
@@ -138,10 +140,14 @@ def record_promotion(
 
 
 def _champions(registry: Registry, client: MlflowClient, champion: Version | None) -> list[int]:
-    """Return the numbers of all champions up to the present one, also after an interruption."""
+    """Return the numbers of the champions up to the present one, also after an interruption.
+
+    Those that were deleted in MLflow are left out.
+    """
     if champion is None:
         return []
-    recorded = _numbers(registry, client, _CHAMPIONS)
+    kept = {version.number for version in registry.versions()}
+    recorded = [number for number in _numbers(registry, client, _CHAMPIONS) if number in kept]
     if champion.number not in recorded:
         # Somebody set the alias by hand in MLflow.
         return [*recorded, champion.number]

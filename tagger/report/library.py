@@ -165,6 +165,8 @@ def library_entries(
 ) -> tuple[list[LibraryEntry], Taxonomy]:
     """Return the papers of a library that match, and the taxonomy of their tags.
 
+    A tag that the model of a paper did not know has the confidence 0.
+
     A paper matches if it has all ``words`` (see :meth:`tagger.papers.Library.papers`) and all
     ``tags``, each given as ``facet/tag``, was added on the day ``since`` or later, and, if
     ``waiting``, waits for review. ``labels`` is the folder with the answers of reviewers.
@@ -182,8 +184,9 @@ def library_entries(
     for facet, *tag in wanted:
         taxonomy.check_tags({facet: tag})
     papers = list(library.papers(words, since))
-    folder = translate_results(_folder(papers, path.name), taxonomy)
-    _check_taxonomy(path, folder.papers, taxonomy)
+    found = translate_results(_folder(papers, path.name), taxonomy)
+    complete = tuple(_with_all_tags(path, paper, taxonomy) for paper in found.papers)
+    folder = replace(found, papers=complete)
     own = {one.tagged.id: one for one in papers}
     return [
         LibraryEntry(own[one.tagged.id].added, one, own[one.tagged.id].abstract)
@@ -209,14 +212,16 @@ def reviewed_tags(place: Path, labels: Path | None) -> list[tuple[Paper, Tags]]:
     return [(one.tagged.paper, one.tags) for one in papers if one.status != "not a paper"]
 
 
-def _check_taxonomy(path: Path, papers: Sequence[TaggedPaper], taxonomy: Taxonomy) -> None:
-    names = {facet.name: {*facet.tag_names} for facet in taxonomy.facets}
-    other = sum(
-        {name: {*one} for name, one in paper.confidence.items()} != names for paper in papers
-    )
-    if other:
-        raise TaggerError(
-            f"{other} papers have tags of another taxonomy than {taxonomy.version}",
-            path=path,
-            hint=f"Tag them anew: tagger library retag {path}",
-        )
+def _with_all_tags(path: Path, paper: TaggedPaper, taxonomy: Taxonomy) -> TaggedPaper:
+    """Return a paper with tags that are new in the taxonomy; its model gave none of them."""
+    confidence = {facet.name: dict.fromkeys(facet.tag_names, 0.0) for facet in taxonomy.facets}
+    for facet, known in paper.confidence.items():
+        if not {*known} <= {*confidence.get(facet, {})}:
+            raise TaggerError(
+                f"{paper.title!r} has tags of another taxonomy than {taxonomy.version}",
+                path=path,
+                hint=f"With a model of this taxonomy, tag it anew: tagger library retag {path}",
+            )
+        confidence[facet] |= known
+    tags = {facet: paper.tags.get(facet, ()) for facet in confidence}
+    return replace(paper, tags=tags, confidence=confidence)

@@ -137,7 +137,9 @@ def retag_library(
         before, papers, without_text = list[TaggedPaper](), list[Paper](), 0
         for one in library.papers():
             given = known.get(one.tagged.id)
-            if one.tagged.model == model.name:
+            by = one.tagged.model, one.tagged.taxonomy
+            # Of two stores, each has a version with the same number.
+            if by == (model.name, model.taxonomy.version):
                 continue
             if one.abstract is None and not given:
                 without_text += 1

@@ -211,6 +211,25 @@ def test_a_broken_rollback_leaves_one_champion_and_is_finished_by_the_next(
     assert roll_back(registry)[1].number == 1
 
 
+def test_a_promotion_ends_a_rollback_that_was_broken_off(three, breaking):
+    for number in "123":
+        promote(three, three.find(number), RULES)
+    with breaking("mlflow.tagger.champions"), pytest.raises(TaggerError, match="connection lost"):
+        roll_back(three)
+    for number in "32":
+        promote(three, three.find(number), RULES, force="tried again")
+    assert roll_back(three)[1].number == 3
+    assert champions(three) == [3]
+
+
+def test_a_rollback_passes_over_versions_that_were_deleted(three):
+    for number in "123":
+        promote(three, three.find(number), RULES)
+    with three.store.writing() as client:
+        client.delete_model_version(three.model, "2")
+    assert roll_back(three)[1].number == 1
+
+
 def test_why_a_version_is_champion_does_not_depend_on_the_clock(registry, log, monkeypatch):
     from tagger.registry import promotion
 

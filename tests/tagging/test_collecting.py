@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -26,7 +27,7 @@ from hypothesis import strategies as st
 
 from tagger.cli.output import papers_to_review
 from tagger.errors import TaggerError
-from tagger.model import ReviewRule
+from tagger.model import ReviewRule, load_model
 from tagger.papers import Library, Paper, TaggedPaper, collect_papers, merge_duplicates
 from tagger.tagging import Arrivals, retag_library
 
@@ -251,6 +252,17 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
     assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
 
 
+def test_a_library_is_read_with_tags_that_its_model_did_not_know(root, label_folder):
+    run("taxonomy", "add", "field/tax", "--definition", "On taxes.", "--yes", code=0)
+    answer = label_line("First paper", source="review", tags={"field": ["tax"]})
+    (label_folder / "corrections.jsonl").write_text(answer + "\n", encoding="utf-8")
+    before = rows()
+    assert before["First paper"]["tags"]["field"] == ["tax"]
+    assert {row["confidence"]["field"]["tax"] for row in before.values()} == {0}
+    run("library", "export", "library", "-o", "out", "--write", "parquet", code=0)
+    assert len(json_lines(root / "out" / "tags.jsonl")) == len(before)
+
+
 def other_model(root):
     """Return the folder of a model with other heads."""
     return save_tiny_model(root / "other", small_taxonomy(), seed=1)
@@ -332,6 +344,17 @@ def damage(path):
 def older(path):
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 0")
+
+
+def test_a_model_of_the_same_name_and_another_taxonomy_tags_anew(root):
+    path = root / "library"
+    library = Library(path)
+    [name] = {one.tagged.model for one in library.papers()}
+    model = load_model(other_model(root), name)
+    taxonomy = model.taxonomy.model_copy(update={"name": "another"})
+    model = replace(model, taxonomy=taxonomy)
+    assert len(retag_library(path, model, model.rule()).after) == len(library)
+    assert not retag_library(path, model, model.rule()).after
 
 
 def as_folder(path):
@@ -420,3 +443,12 @@ def test_a_library_in_use_is_left_alone(root, model):
     shutil.copy(root / "library", root / "copy")
     retag_library(root / "copy", model, RULE, keep=False)
     assert contents(root)["copy"] == contents(root)["library"]
+
+
+def test_a_run_without_papers_tells_scripts_what_failed(tmp_path, monkeypatch, saved_model):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.csv").write_text("title,date\nOld,2020-01-01\n", encoding="utf-8")
+    command = ("tag", "old.csv", "--since", "2026-01-01", "-m", saved_model, "--json")
+    assert ran(*command)["papers"] == 0
+    done = run(*command[:2], "missing.csv", *command[2:], code=2)
+    assert "missing.csv" in str(json.loads(done.stdout)["files_failed"])
