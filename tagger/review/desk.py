@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from tagger.labels import Label, LabelStore, current_labels
+from tagger.papers import paper_id
 from tagger.review.interface import NOTE, VERDICT
 from tagger.review.project import ReviewTask
 from tagger.review.pull import date_after, withdrawal
@@ -138,8 +139,10 @@ class ReviewDesk:
         self.taxonomy.check_tags(answer.tags)
         texts = {VERDICT: answer.verdict or "", NOTE: answer.note.strip()}
         annotation = {
-            # The same for the same paper, so that it never counts twice.
-            "unique_id": f"{HERE}/{self._annotator}/{queue}/{paper.id}",
+            # The same for the same paper, so that it never counts twice; chapters may share an id.
+            "unique_id": "/".join(
+                (HERE, self._annotator, queue, *dict.fromkeys((paper.id, paper_id(paper.title))))
+            ),
             "updated_at": datetime.now(UTC),
             "lead_time": answer.seconds,
             "result": [
@@ -186,7 +189,11 @@ def _spread(chosen: Sequence[ChosenPaper]) -> list[ChosenPaper]:
 def _unless_answered(label: Label, labels: list[Label]) -> list[Label]:
     """Return the label, dated after the earlier ones; none if it has been recorded."""
     own = [one for one in labels if one.origin and one.origin.project == HERE]
-    recorded = {one.origin.annotation for one in current_labels(own) if one.origin}
-    if label.origin and label.origin.annotation in recorded:
+    work = paper_id(label.title)
+    answers = current_labels(one for one in own if paper_id(one.title) == work)
+    recorded = {one.origin.annotation for one in answers if one.origin}
+    name = label.origin.annotation if label.origin else ""
+    # Earlier versions named an answer without the id of the title.
+    if recorded & {name, name.removesuffix(f"/{work}")}:
         return []
     return date_after([label], own)
