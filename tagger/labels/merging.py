@@ -126,10 +126,12 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
             # The id must stay the same in later trainings, even if the paper gets an identifier.
             changes: dict[str, object] = {"id": name, "tags": tags, "outcome": "tagged"}
             changes["text"] = _text(own)
-            if any(label.audited for label in own):
+            tagged = [label for label in own if label.tags]
+            if any(label.audited for label in tagged):
                 # A paper stays in the sample: those that somebody looks at again are the hard ones.
                 changes["queue"] = "audit"
-            merged.append(own[-1].model_copy(update=changes))
+            # Source and queue are those of a label with tags: an auditor may be unable to tell.
+            merged.append(tagged[-1].model_copy(update=changes))
     return merged
 
 
