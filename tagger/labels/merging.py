@@ -104,7 +104,8 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
     annotator on each facet counts (at the same time, the later line), and the rule ``conflicts``
     decides between annotators; if it decides nothing, the latest seed label counts. Papers are in
     the order of their first labels. Entries that are not papers and papers without annotated facet
-    are left out. A paper has a text if one of its labels has it.
+    are left out. A paper has a text if one of its labels has it, and is final if one of them is or
+    if it was rechecked.
     """
     merged = []
     for name, own in labels_by_paper(labels).items():
@@ -126,6 +127,8 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
             # The id must stay the same in later trainings, even if the paper gets an identifier.
             changes: dict[str, object] = {"id": name, "tags": tags, "outcome": "tagged"}
             changes["text"] = _text(own)
+            # Whoever answers afterwards does not reopen what is settled.
+            changes["final"] = any(label.final or label.queue == "recheck" for label in own)
             tagged = [label for label in own if label.tags]
             if any(label.audited for label in tagged):
                 # A paper stays in the sample: those that somebody looks at again are the hard ones.
