@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore, current_labels
 from tagger.papers import paper_id
 from tagger.review.interface import NOTE, VERDICT
@@ -82,14 +83,14 @@ class ReviewDesk:
         """Save an answer; return False, and save nothing, if the paper has one already.
 
         It may be from another window, or from another process with the same label folder. Raises a
-        KeyError for an unknown number, and a TaggerError if the tags do not fit the taxonomy, or
-        the file cannot be written.
+        KeyError for an unknown number, and a TaggerError if the tags do not fit the taxonomy, those
+        of a facet were changed since the session began, or the file cannot be written.
         """
         with self._lock:
             if answer.number in self._answers:
                 return False
             label = self._label_of(answer)
-            added = self._store.add_corrections(lambda labels: _unless_answered(label, labels))
+            added = self._store.add_corrections(lambda labels: self._new(label, labels))
             self._open.remove(answer.number)
             self._answers[answer.number] = label
             # The answer of another process is not taken back here.
@@ -157,6 +158,18 @@ class ReviewDesk:
         task = make_task(paper, decision, self.taxonomy, queue, reason, shown=shown)
         task["id"] = answer.number
         return read_label(task, annotation, self._annotator, self.taxonomy, HERE)
+
+    def _new(self, label: Label, labels: list[Label]) -> list[Label]:
+        """Return the label unless it is recorded; raise a TaggerError if the tags changed."""
+        # Adding corrections has read the taxonomy again. A new facet is not annotated, no more.
+        now = {facet.name: facet.tag_names for facet in self._store.taxonomy.facets}
+        for facet in self.taxonomy.facets:
+            if now.get(facet.name) != facet.tag_names:
+                raise TaggerError(
+                    f"not saved: the tags of {facet.name} have changed since this review began",
+                    hint="Start 'tagger review here' again; the answers before this one are saved",
+                )
+        return _unless_answered(label, labels)
 
 
 def tasks_here(labels: Iterable[Label]) -> list[ReviewTask]:
