@@ -94,7 +94,12 @@ def _age(label: Label) -> tuple[datetime, bool]:
 
 def labelled_papers(labels: Iterable[Label]) -> list[Paper]:
     """Return each paper with a current label of any outcome, once."""
-    return [own[-1].paper for own in labels_by_paper(labels).values()]
+    return [latest_paper(own) for own in labels_by_paper(labels).values()]
+
+
+def latest_paper(labels: Sequence[Label]) -> Paper:
+    """Return the paper of labels as in the latest one, with the text that merging keeps."""
+    return labels[-1].model_copy(update={"text": _text(labels)}).paper
 
 
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
